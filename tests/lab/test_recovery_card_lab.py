@@ -51,7 +51,7 @@ def test_its_commands_bring_the_stack_back_on_an_empty_host(tmp_path: Path) -> N
         # As on a bare machine, but that installing is only watched, and root's folders are others.
         stubs = tmp_path / "bin"
         stubs.mkdir()
-        for name in ("apt-get", "systemctl"):
+        for name in ("apt-get", "systemctl", "useradd"):
             (stubs / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {tmp_path}/installed\n')
             (stubs / name).chmod(0o755)
         bare = tmp_path / "bare"
@@ -61,6 +61,7 @@ def test_its_commands_bring_the_stack_back_on_an_empty_host(tmp_path: Path) -> N
         assert sorted(typed) == [1, 2, 3, 4]
         for number in sorted(typed):
             text = typed[number].replace("/root/kit", f"{bare}/kit").replace("/opt/techsapo", f"{bare}/venv")
+            text = text.replace("/usr/local/bin", str(bare))
             script.append(text.replace("/usr/sbin/policy-rc.d", f"{bare}/policy-rc.d"))
         assert "RESTIC_PASSWORD: ' RESTIC_PASSWORD" in typed[2]
         environment = {

@@ -14,7 +14,8 @@ from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.operations.card import page
-from techsapo_ops.operations.card.facts import card_of, commands, note_printed
+from techsapo_ops.operations.card.facts import card_of, note_printed
+from techsapo_ops.operations.card.typed import commands
 
 
 def card(

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import shlex
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,17 +19,20 @@ from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.describing import variables
 from techsapo_ops.operations.backup.proof import proofs
+from techsapo_ops.operations.card.place import logins, over_ssh, shown
 from techsapo_ops.operations.drills.kept import newest
 from techsapo_ops.services.registry import facts as facts_of_kinds
 from techsapo_ops.spec.hosts import host_names
+from techsapo_ops.spec.models.base import is_loopback
 from techsapo_ops.stack.stack import Stack
 
 _NOTE = "recovery-card.json"
 _LONGEST = 1024 * 1024
-_BEFORE = ("restic", "python3-venv")
+BEFORE = ("restic", "python3-venv")
 """Packages without which the first command is not there."""
+SSH = "openssh-client"
+"""What restic runs for sftp: a small Debian has none."""
 _LEAST_ROOM = 10 * 1024**3
-_LOGIN = re.compile(r"(?<=://)[^/\s]*@")
 _MOVING = (
     "copied",
     "proved",
@@ -69,6 +70,8 @@ class Card:
     from_images: bool
     """Whether Docker runs the services."""
     packages: tuple[str, ...]
+    account: str
+    """The system user that root lets the app run as, which a new machine lacks; "" where there is none."""
     tracing: bool
     names: tuple[str, ...]
     ports: tuple[int, ...]
@@ -116,7 +119,7 @@ def card_of(stack: Stack) -> Card:
     place = (
         offsite.restic if ":" in offsite.restic else str(stack.directory / Path(offsite.restic).expanduser())
     )
-    logins, hidden = _logins(place)
+    names, hidden = logins(place)
     away = [
         datetime.fromisoformat(check["at"])
         for backup in repository_of(stack).backups()
@@ -129,17 +132,18 @@ def card_of(stack: Stack) -> Card:
         project=stack.spec.project,
         host=socket.gethostname(),
         version=__version__,
-        repository=_LOGIN.sub("", place),
+        repository=shown(place),
         password_kept=offsite.password_kept or "",
-        logins=logins,
+        logins=names,
         secret_logins=hidden,
         options=dict(offsite.options),
         variables=variables(stack),
         directory=str(stack.directory),
         from_images=stack.topology.places.from_images,
         packages=_packages(stack),
+        account=_account(stack),
         tracing=stack.spec.app.tracing is not None,
-        names=host_names(stack.spec),
+        names=tuple(name for name in host_names(stack.spec) if not _stays(name)),
         ports=_ports(stack),
         contacts=stack.spec.contacts or (),
         room=_LEAST_ROOM + 4 * size,
@@ -152,20 +156,21 @@ def card_of(stack: Stack) -> Card:
     )
 
 
-def _logins(place: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Variables of the login, and those among them that are secret, by the kind of repository."""
-    by_kind = {
-        "s3": (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ("AWS_SECRET_ACCESS_KEY",)),
-        "rest": (("RESTIC_REST_USERNAME", "RESTIC_REST_PASSWORD"), ("RESTIC_REST_PASSWORD",)),
-        "b2": (("B2_ACCOUNT_ID", "B2_ACCOUNT_KEY"), ("B2_ACCOUNT_KEY",)),
-        "azure": (("AZURE_ACCOUNT_NAME", "AZURE_ACCOUNT_KEY"), ("AZURE_ACCOUNT_KEY",)),
-    }
-    return by_kind.get(place.partition(":")[0], ((), ()))
+def _stays(name: str) -> bool:
+    """Whether `name` is that of any machine for itself, so that no DNS is to be changed."""
+    return is_loopback(name) or name.endswith(".localhost")
+
+
+def _account(stack: Stack) -> str:
+    users = (service.user for service in stack.topology.services if service.kind == "app")
+    return "" if stack.topology.places.from_images else next((user for user in users if user), "")
 
 
 def _packages(stack: Stack) -> tuple[str, ...]:
+    offsite = stack.spec.backup.offsite
+    before = (*BEFORE, *((SSH,) if offsite and over_ssh(offsite.restic) else ()))
     if stack.topology.places.from_images:
-        return (*_BEFORE, "docker.io", "docker-compose")
+        return (*before, "docker.io", "docker-compose")
     kinds = {service.kind for service in stack.topology.services}
     found = [known.package for kind, known in facts_of_kinds().items() if kind in kinds and known.package]
     tools = [
@@ -174,7 +179,7 @@ def _packages(stack: Stack) -> tuple[str, ...]:
         if kind.throwaway in kinds or kind.service(kind.name) in kinds
         for tool in kind.tools
     ]
-    return tuple(dict.fromkeys((*_BEFORE, *found, *tools)))
+    return tuple(dict.fromkeys((*before, *found, *tools)))
 
 
 def _ports(stack: Stack) -> tuple[int, ...]:
@@ -185,103 +190,6 @@ def _ports(stack: Stack) -> tuple[int, ...]:
     if not spec.runs_nginx:
         return (spec.app.port,)
     return (spec.nginx.listen, *((spec.nginx.tls_listen,) if spec.served_certificate is not None else ()))
-
-
-def commands(card: Card) -> dict[str, tuple[str, ...]]:
-    """What is typed on a bare machine, by step: `packages`, `logins`, `kit`, `recover`."""
-    options = [f"O{number}" for number, _ in enumerate(card.options, 1)]
-    with_options = [word for name in options for word in ("-o", f'"${name}"')]
-    lock = "requirements-otel.lock" if card.tracing else "requirements.lock"
-    venv = "/opt/techsapo"
-    return {
-        "packages": _installing(card),
-        "logins": (
-            "set -a",
-            *_assigned("R", card.repository),
-            "RESTIC_REPOSITORY=$R",
-            *_assigned("INTO", card.directory),
-            *(
-                line
-                for name, each in zip(options, card.options.items(), strict=True)
-                for line in _assigned(name, "=".join(each))
-            ),
-            *(
-                f"read -r{'s' if name in (*card.secret_logins, 'RESTIC_PASSWORD') else ''}p '{name}: ' {name}"
-                for name in (*card.logins, "RESTIC_PASSWORD", *card.variables)
-            ),
-            "set +a",
-        ),
-        "kit": (
-            *_folded(
-                "restic",
-                (
-                    *with_options,
-                    "restore",
-                    "latest",
-                    "--tag",
-                    f"techsapo,project={card.project}",
-                    "--include",
-                    "recovery-kit",
-                    "--target",
-                    "/root/kit",
-                ),
-            ),
-            "KIT=$(dirname \"$(find /root/kit -name 'techsapo_ops-*.whl')\")",
-            f"python3 -m venv {venv}",
-            f"{venv}/bin/pip install --no-deps --require-hashes \\",
-            f'  -r "$KIT"/{lock}',
-            f'{venv}/bin/pip install --no-deps "$KIT"/techsapo_ops-*.whl',
-        ),
-        "recover": (
-            *_folded(
-                f"{venv}/bin/techsapo recover",
-                (
-                    *with_options,
-                    "--from",
-                    '"$RESTIC_REPOSITORY"',
-                    "--project",
-                    card.project,
-                    "--into",
-                    '"$INTO"',
-                ),
-            ),
-        ),
-    }
-
-
-def _installing(card: Card) -> tuple[str, ...]:
-    own = [package for package in card.packages if package not in _BEFORE]
-    if card.from_images:  # Docker's daemon is to run
-        return ("apt-get update", *_folded("apt-get install -y", card.packages))
-    return (
-        # Debian starts what it installs, now and at each boot, on ports that the stack needs.
-        "printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d",
-        "chmod +x /usr/sbin/policy-rc.d",
-        *_assigned("P", " ".join(own)),
-        "apt-get update",
-        f"apt-get install -y {' '.join(_BEFORE)} $P",
-        "dpkg -L $P | sed -n 's,.*/system/\\([^@]*[.]service\\)$,\\1,p' | \\",
-        "  xargs -r systemctl disable",
-        "rm /usr/sbin/policy-rc.d",
-    )
-
-
-def _folded(command: str, words: Sequence[str], most: int = 70) -> list[str]:
-    """One command on several lines, none of them longer than a page has columns."""
-    lines, line = [], command
-    for word in words:
-        if len(line) + 1 + len(word) > most:
-            lines.append(f"{line} \\")
-            line = f"  {word}"
-        else:
-            line = f"{line} {word}"
-    return [*lines, line]
-
-
-def _assigned(name: str, value: str, most: int = 60) -> list[str]:
-    """`value` in a variable, in parts that fit a line: nobody copies a line right that breaks anywhere."""
-    parts = [value[at : at + most] for at in range(0, len(value), most)] or [""]
-    return [f"{name}={f'${name}' if number else ''}{shlex.quote(part)}" for number, part in enumerate(parts)]
 
 
 def facts_to_compare(card: Card) -> dict[str, str]:

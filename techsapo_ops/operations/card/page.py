@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +11,9 @@ from html import escape
 from techsapo_ops.adapters.disk import human
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.catalogue.report import Words
-from techsapo_ops.operations.card.facts import Card, commands
+from techsapo_ops.operations.card.facts import Card
+from techsapo_ops.operations.card.place import ssh_of
+from techsapo_ops.operations.card.typed import commands
 from techsapo_ops.operations.report.page import width, wrapped
 
 COLUMNS = 80
@@ -69,7 +72,7 @@ def blocks(card: Card, locale: str, now: datetime, most: int = _MOST) -> Iterato
                 say("dns_to", names=_some(card.names, say, most)) if card.names else say("dns_none"),
             ),
             (say("ports"), say("separator").join(map(str, card.ports)) or say("ports_none")),
-            (say("see"), say("see_is", tool="/opt/techsapo/bin/techsapo", folder=card.directory)),
+            (say("see"), say("see_is", tool="techsapo", folder=card.directory)),
         ),
     )
     proved = (
@@ -129,15 +132,15 @@ def _lines(card: Card, locale: str, now: datetime, most: int, *, ruled: bool) ->
 
 
 _STYLE = """
-@page { size: A4; margin: 14mm }
-body { font: 10.5pt/1.4 system-ui, sans-serif; max-width: 182mm; margin: 1em auto; color: #000 }
-html { background: #fff }
+@page { size: A4; margin: 10mm 14mm }
+body { font: 9.5pt/1.3 system-ui, sans-serif; max-width: 182mm; margin: 1em auto; color: #000 }
+html { background: #fff } p { margin: .4em 0 }
 header { display: flex; justify-content: space-between; align-items: baseline; border-bottom: 2px solid #000 }
-h1 { font-size: 16pt; margin: 0 } h2 { font-size: 11.5pt; margin: .9em 0 .3em }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .1em 1em; margin: 0 } dt { color: #444 }
+h1 { font-size: 15pt; margin: 0 } h2 { font-size: 10.5pt; margin: .6em 0 .15em }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: 0 1em; margin: 0 } dt { color: #444 }
 dd { margin: 0; overflow-wrap: anywhere } ol { margin: 0; padding: 0; list-style: none }
-pre { font: 9pt/1.35 monospace; border: 1px solid #888; padding: .4em .6em; margin: .2em 0 .5em }
-pre { white-space: pre-wrap }
+code, pre { font: 8.5pt/1.25 monospace } pre { white-space: pre-wrap; overflow-wrap: anywhere }
+pre { border: 1px solid #888; padding: .25em .6em; margin: .1em 0 .3em }
 @media print { body { margin: 0 } pre, dl { break-inside: avoid } }
 """.strip()
 
@@ -155,7 +158,7 @@ def html(card: Card, locale: str, now: datetime) -> str:
     for block in blocks(card, locale, now):
         parts.append(f"<section><h2>{escape(block.heading)}</h2>")
         if block.facts:
-            rows = (f"<dt>{escape(name)}</dt><dd>{escape(_line(value))}</dd>" for name, value in block.facts)
+            rows = (f"<dt>{escape(name)}</dt><dd>{_marked(_line(value))}</dd>" for name, value in block.facts)
             parts.append(f"<dl>{''.join(rows)}</dl>")
         if block.steps:
             steps = (
@@ -164,18 +167,26 @@ def html(card: Card, locale: str, now: datetime) -> str:
             )
             parts.append(f"<ol>{''.join(steps)}</ol>")
         if block.note:
-            parts.append(f"<p>{escape(block.note)}</p>")
+            parts.append(f"<p>{_marked(block.note)}</p>")
         parts.append("</section>")
     return "\n".join([*parts, "</body></html>\n"])
+
+
+def _marked(value: str) -> str:
+    """`value` as HTML, with what stands between backticks as code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(value))
 
 
 def _login(card: Card, say: Words) -> str:
     if card.logins:
         return say("logins_kept", names=say("separator").join(card.logins))
-    kind, colon, rest = card.repository.partition(":")
+    kind, colon, _ = card.repository.partition(":")
     if not colon:
         return say("login_disk")
-    return say("login_ssh", place=rest.lstrip("/")) if kind == "sftp" else say("logins_none")
+    if kind != "sftp":
+        return say("logins_none")
+    place, port = ssh_of(card.repository)
+    return say("login_ssh", place=say("ssh_port", place=place, port=port) if port else place)
 
 
 def _some(values: Sequence[str], say: Words, most: int) -> str:

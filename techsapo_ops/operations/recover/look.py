@@ -26,6 +26,7 @@ from techsapo_ops.operations.recover.journal import Asked
 from techsapo_ops.operations.recover.placing import Places
 from techsapo_ops.operations.recover.servers import too_old
 from techsapo_ops.spec.edit import repointed, with_value
+from techsapo_ops.spec.models.base import is_loopback
 from techsapo_ops.stack.backup import Part
 from techsapo_ops.stack.backup_kind import BackupKind
 from techsapo_ops.stack.diagnosis import Level
@@ -248,7 +249,8 @@ def _notes(copied: Copied, prospect: Prospect, choice: Choice) -> Iterable[str]:
             f"later copies that hold a part alone are passed over: {len(choice.parts)}, the newest of "
             f"{newest:%Y-%m-%d %H:%M:%S}"
         )
-    names = sorted({name for each in spec.certificates.values() for name in each.names})
+    named = {name for each in spec.certificates.values() for name in each.names}
+    names = sorted(name for name in named if not is_loopback(name))
     if names:
         yield (
             f"DNS is not moved: until {', '.join(names)} lead here, the old host is asked, and no public CA "

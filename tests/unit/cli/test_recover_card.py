@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from browsers import FLAGS
 from typer.testing import CliRunner
 
 from techsapo_ops.cli.main import app
@@ -87,6 +89,62 @@ def test_no_secret_is_on_it_and_what_is_missing_is_said(folder: Path) -> None:
     assert [secret for secret in SECRETS if secret in card()] == []
 
 
+def typed(*words: str) -> str:
+    """What the card wants typed, but for what installs, and for the copy."""
+    return "\n".join(json.loads(card("--json", *words))["commands"]["logins"])
+
+
+def test_the_account_at_a_server_over_ssh_is_on_it_but_no_password(folder: Path) -> None:
+    place = "sftp://backup:s3cret-in-the-address@rest-of-it@storage.example.com:2222//srv/techsapo"
+    write(folder, place)
+    told = card("--lang", "en")
+    assert "sftp://backup@storage.example.com:2222//srv/techsapo" in told
+    assert [secret for secret in SECRETS if secret in told] == []
+    assert "SSH to backup@storage.example.com, port 2222" in " ".join(told.split())
+    assert "apt-get install -y restic python3-venv openssh-client" in told
+    write(folder, PLACES[1])
+    assert "SSH to backup@storage.example.com:" in " ".join(card("--lang", "en").split())
+    write(folder, PLACES[0])
+    assert "openssh-client" not in card()
+
+
+@pytest.mark.parametrize("length", [60, 61, 125, 200])
+def test_a_long_repository_is_put_together_as_it_is(length: int, folder: Path) -> None:
+    place = "s3:https://s3.example.com/".ljust(length, "a")
+    write(folder, place)
+    done = subprocess.run(
+        ["bash", "-uc", typed() + '\nprintf %s "$RESTIC_REPOSITORY"'],
+        capture_output=True, text=True, input="x\n" * 9, check=True,
+    )  # fmt: skip
+    assert done.stdout == place
+
+
+def test_no_name_of_a_package_is_broken_and_no_name_of_this_machine_is_moved(folder: Path) -> None:
+    certificate = {"names": ["shop.example.com", "localhost"], "source": "self-signed"}
+    write(folder, certificates={"site": certificate}, nginx={"enabled": True, "certificate": "site"})
+    told = json.loads(card("--json"))
+    lines = [line for line in told["commands"]["packages"] if line.startswith("P=")]
+    assert len(lines) > 1
+    words = {word for line in lines for word in re.sub(r"^P=(\$\{P\})?|'", "", line).split()}
+    assert words <= set(told["packages"])
+    assert told["names"] == ["shop.example.com"]
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("locale", ["ja", "en"])
+def test_its_html_prints_on_one_page(locale: str, folder: Path) -> None:
+    write(
+        folder, PLACES[1], contacts=["Kimura +81 3 1234 5678", "Sato +81 3 1234 5679"],
+        offsite={"password_kept": "safe in room 3", "options": {"sftp.args": "-i /root/.ssh/backup"}},
+        certificates={"site": {"names": [f"{n}.example.com" for n in range(9)], "source": "self-signed"}},
+        nginx={"enabled": True, "certificate": "site"},
+    )  # fmt: skip
+    card("--html", "card.html", "--lang", locale)
+    flags = [*FLAGS, "--headless", "--no-pdf-header-footer", "--print-to-pdf=card.pdf", "card.html"]
+    subprocess.run(["chromium", *flags], check=True, capture_output=True, timeout=120)
+    assert len(re.findall(rb"/Type\s*/Page[^s]", (folder / "card.pdf").read_bytes())) == 1
+
+
 class _Page(HTMLParser):
     """Every attribute and every text of a page."""
 
@@ -130,7 +188,7 @@ def test_doctor_says_that_it_is_out_of_date_and_by_what(folder: Path) -> None:
     write(folder, PLACES[1], contacts=["Kimura"])
     ((level, detail),) = found()
     assert level == "warning"
-    assert detail.endswith("is out of date: repository, logins, secret logins, contacts")
+    assert detail.endswith("is out of date: repository, logins, secret logins, packages, contacts")
     card()
     assert found() == []
     (folder / ".techsapo/recovery-card.json").write_text("{")
