@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
 import pytest
 
-from techsapo_ops.stores.request_journal import Begun, Left
+from techsapo_ops.adapters.jsons import load
+from techsapo_ops.stores import request_journal as journals
+from techsapo_ops.stores.flights import Held
+from techsapo_ops.stores.request_journal import Begun, Left, LostLock, RequestJournal, RequestJournals
 
 HEAD = {"owner": "o-1", "sent": "d", "attempts": ["first"]}
 
@@ -47,3 +51,89 @@ def test_what_an_attempt_that_paid_for_itself_had_asked_is_known_and_not_paid_ag
 @pytest.mark.parametrize(("closed", "whether"), [("o-1", True), ("o-0", False), (None, False)])
 def test_it_is_closed_where_the_last_one_paid(closed: str | None, whether: bool) -> None:
     assert left(head=HEAD, **({} if closed is None else {"closed": closed})).closed is whether
+
+
+class Store:
+    """Where a journal is written: lines in memory, until its lock is another's."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, Any] = {}
+        self.ours = True
+        self.dropped: list[str] = []
+
+    async def write(self, place: tuple[str, str], held: Held, value: bytes) -> bool:
+        if self.ours:
+            self.lines[place[1]] = load(value)
+        return self.ours
+
+    async def drop(self, name: str) -> None:
+        self.dropped.append(name)
+
+
+def journal(store: Store, before: Left | None = None) -> RequestJournal:
+    held = Held("lock")
+    held.token = "second00" + "0" * 24
+    return RequestJournal(cast(RequestJournals, store), "k", held, "d", before or Left())
+
+
+@pytest.mark.parametrize(("carried", "attempts"), [(True, ["first", "second00"]), (False, ["second00"])])
+def test_one_that_goes_on_pays_for_the_attempts_before_only_where_it_took_over(
+    carried: bool, attempts: list[str]
+) -> None:
+    store = Store()
+    made = journal(store, left(head=HEAD))
+    asyncio.run(made.begin("o-2", {"seed": 7}, carried=carried))
+    assert store.lines == {"head": {"seed": 7, "owner": "o-2", "sent": "d", "attempts": attempts}}
+
+
+def test_who_has_lost_the_lock_asks_nobody_and_pays_nothing() -> None:
+    store = Store()
+    made = journal(store)
+
+    async def main() -> None:
+        await made.begin("o", {}, carried=False)
+        await made.asking("a", 1.0)
+        store.ours = False
+        with pytest.raises(LostLock):
+            await made.asking("b", 1.0)
+        await made.ended("a", 0.5, "x")  # nobody hears of it, and nothing fails
+        assert await made.close() is False
+
+    asyncio.run(main())
+    assert sorted(store.lines) == ["begun a second00", "head"]
+
+
+def test_one_that_never_began_has_nothing_to_close() -> None:
+    store = Store()
+    store.ours = False
+    assert asyncio.run(journal(store).close()) is True
+
+
+def test_a_journal_is_bounded_and_closed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journals, "MOST_REPLY", 100)
+    monkeypatch.setattr(journals, "MOST_LINES", 4)
+    store = Store()
+    made = journal(store)
+
+    async def main() -> None:
+        await made.begin("o", {}, carried=False)
+        await made.asking("a", 1.0)
+        await made.ended("a", 0.5, "x" * 200)
+        await made.ended("b", 0.5, "short")
+        await made.ended("c", 0.5, "one too many")
+        assert await made.close()
+
+    asyncio.run(main())
+    assert store.lines["ended a second00"] == {"usd": 0.5, "reply": None}
+    assert store.lines["ended b second00"] == {"usd": 0.5, "reply": "short"}
+    assert "ended c second00" not in store.lines
+    assert store.lines["closed"] == "o"
+
+
+def test_bytes_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journals, "MOST_BYTES", 100)
+    store = Store()
+    made = journal(store)
+    asyncio.run(made.ended("a", 0.5, "x"))
+    asyncio.run(made.ended("b", 0.5, "x" * 300))
+    assert list(store.lines) == ["ended a second00"]
