@@ -130,10 +130,11 @@ def test_a_journal_is_bounded_and_closed_all_the_same(monkeypatch: pytest.Monkey
     assert store.lines["closed"] == "o"
 
 
-def test_bytes_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_what_is_too_much_the_cost_is_kept_without_the_reply(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journals, "MOST_BYTES", 100)
     store = Store()
     made = journal(store)
-    asyncio.run(made.ended("a", 0.5, "x"))
-    asyncio.run(made.ended("b", 0.5, "x" * 300))
-    assert list(store.lines) == ["ended a second00"]
+    for call, reply in (("a", "x"), ("b", "x" * 300), ("c", "x")):
+        asyncio.run(made.ended(call, 0.5, reply))
+    assert [line["reply"] for line in store.lines.values()] == ["x", None, "x"]
+    assert [line["usd"] for line in store.lines.values()] == [0.5, 0.5, 0.5]
