@@ -8,6 +8,9 @@ from importlib.resources import files
 
 import yaml
 
+_TIME = "_seconds"
+"""How the name of a count ends that is a time, as of a backup's source."""
+
 
 @cache
 def _words() -> Mapping[str, Mapping[str, str]]:
@@ -24,4 +27,6 @@ class DrillWords:
     def __call__(self, name: str, **values: object) -> str:
         """The words of `name`, filled in; of what has none, its own name, as of a backup's source."""
         entry = _words().get(name)
+        if entry is None and name.endswith(_TIME):
+            return self("seconds_of", what=self(name.removesuffix(_TIME)))
         return name if entry is None else entry[self._locale].format(**values)

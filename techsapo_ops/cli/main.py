@@ -34,7 +34,9 @@ COMMANDS: dict[str, LazyEntry] = {
     "drift": LazyEntry("drift", "drift", "Say what changed outside techsapo.", _STACK),
     "ps": LazyEntry("ps", "ps", "List the services and their state.", _STACK),
     "logs": LazyEntry("logs", "logs", "Show or follow the services' logs.", _STACK),
-    "restart": LazyEntry("restart", "restart", "Restart one service and wait until it is ready.", _STACK),
+    "restart": LazyEntry(
+        "restart", "restart", "Restart services one at a time, each until it is ready.", _STACK
+    ),
     "reload": LazyEntry("reload", "reload", "Make services take over changed configuration.", _STACK),
     "maintenance": LazyEntry("maintenance", "app", "Tell users to come back later, and let them in.", _STACK),
     "monit": LazyEntry("monit", "monit", "Live table: CPU, memory, restarts, requests.", _STACK),

@@ -19,6 +19,7 @@ from techsapo_ops.cli.views.apply import Progress
 from techsapo_ops.engines.opening import Opening
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.outcome import Listener
+from techsapo_ops.operations.apply.transaction import INTERRUPTED
 from techsapo_ops.operations.audit_database import AuditDatabase
 from techsapo_ops.operations.doctor import examine
 from techsapo_ops.operations.jobs.timetable import announce
@@ -36,11 +37,13 @@ class RecoverDoors:
     """The doors of a recovery; `out` is told how the stack comes up."""
 
     out: Output
+    interrupted: str = "interrupted: the same command goes on, `techsapo recover --abandon` gives it up"
+    """What is said where the start of the stack is interrupted; "" where the caller says it."""
 
     @property
     def listener(self) -> Listener:
         """Who is told how an apply goes."""
-        return Progress(self.out)
+        return _Starting(self.out, self.interrupted)
 
     def prospect(self, draft: Draft, engine: str | None) -> Prospect:
         """The stack of `draft` on this host. Raises SpecError for a draft that does not hold here."""
@@ -81,6 +84,20 @@ class RecoverDoors:
     def remove_schedule(self, file: Path, environment: str | None, by: str) -> None:
         """Take that back."""
         TableChoice(systemd=by == "systemd").open(open_project(file, environment)).remove()
+
+
+class _Starting(Progress):
+    """An apply within a recovery: `techsapo up` would complete the stack, and leave it without its data."""
+
+    def __init__(self, out: Output, interrupted: str) -> None:
+        super().__init__(out)
+        self._interrupted = interrupted
+
+    def warn(self, text: str) -> None:
+        if text != INTERRUPTED:
+            super().warn(text)
+        elif self._interrupted:
+            super().warn(self._interrupted)
 
 
 def _variables(draft: Draft) -> Mapping[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -24,9 +25,15 @@ from techsapo_ops.operations.drills.report import Drill
 from techsapo_ops.operations.drills.run import Work, perform
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from techsapo_ops.stack.stack import Stack
+
+_ENDED: Mapping[Drill, str] = {
+    "restore": "the throwaway servers are gone, nothing of the stack was touched",
+    "alert": "the alert ends by itself",
+    "failover-app": "an instance that was killed is started again; `techsapo ps` shows it",
+    "recover": "the scratch copy is gone, the live stack was not touched",
+}
+"""What is left of a drill that was interrupted."""
 
 app = CommandGroup(
     no_args_is_help=True,
@@ -155,9 +162,10 @@ def recover(*, place: SpecPlace, out: JsonQuietOutput) -> None:
 
     stack = open_stack(place.open())
     name = fresh_run()
+    doors = RecoverDoors(out, interrupted="")
     _drill(
         stack, "recover", {"scratch": name},
-        lambda begin: drill_recover(stack, begin, RecoverDoors(out), name=name, say=out.say), out,
+        lambda begin: drill_recover(stack, begin, doors, name=name, say=out.say), out,
     )  # fmt: skip
 
 
@@ -200,7 +208,11 @@ def show(
 
 
 def _drill(stack: Stack, drill: Drill, what: Mapping[str, object], work: Work, out: Output) -> None:
-    report, file = perform(stack, drill, what, work, warn=out.warn)
+    try:
+        report, file = perform(stack, drill, what, work, warn=out.warn)
+    except KeyboardInterrupt:
+        out.warn(f"interrupted: there is no report; {_ENDED[drill]}")
+        raise
     if out.as_json:
         out.json({**report.to_json(), "file": str(file)})
     else:

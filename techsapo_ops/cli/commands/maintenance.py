@@ -49,9 +49,12 @@ def on(
     ends = _until(until)
     stack = open_stack(place.open())
     with locked(stack.layout, 0.0):
+        before = maintenance_of(stack.layout)
         made = turn_on(stack, message, ends, acting_user(), out.warn)
     _show(out, made)
     if not out.as_json:
+        if before is not None and (before.message, before.until) != (made.message, made.until):
+            out.say(f"in place of: {before}")
         out.next("`techsapo maintenance off` lets users in again")
 
 

@@ -8,7 +8,7 @@ from techsapo_ops.catalogue.drills import DrillWords
 from techsapo_ops.cli.output import Output
 from techsapo_ops.operations.drills.chart import chart
 from techsapo_ops.operations.drills.page import number
-from techsapo_ops.operations.drills.report import Report
+from techsapo_ops.operations.drills.report import Phase, Report
 
 _WORDS = DrillWords("en")
 
@@ -23,7 +23,7 @@ def list_reports(found: Sequence[Report], out: Output) -> None:
         (
             report.id,
             "ok" if report.ok else "missed",
-            ", ".join(f"{_WORDS(p.name)} {number(p.seconds)} s" for p in report.phases if p.objective),
+            ", ".join(f"{_WORDS(p.name)} {_took(p)}" for p in report.phases if p.objective),
             "; ".join(map(_WORDS, report.missed)),
         )
         for report in found
@@ -45,12 +45,16 @@ def show_report(report: Report, out: Output) -> None:
         out.say(f"{report.id} missed: {'; '.join(map(_WORDS, report.missed))}")
 
 
+def _took(phase: Phase) -> str:
+    return f"{number(phase.seconds)} s" if phase.seconds is not None else "never"
+
+
 def _figures(report: Report, out: Output) -> None:
     if report.phases:
         rows = [
             (
                 _WORDS(phase.name),
-                f"{number(phase.seconds)} s" if phase.seconds is not None else "never",
+                _took(phase),
                 f"{number(phase.objective)} s" if phase.objective is not None else "",
                 "" if phase.objective is None else "ok" if phase.ok else "missed",
             )

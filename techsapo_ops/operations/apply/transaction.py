@@ -27,6 +27,8 @@ from techsapo_ops.stack.engine import Access, Engine, Running
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.topology import Topology
 
+INTERRUPTED = "interrupted: `techsapo up` completes the apply, `techsapo rollback` undoes it"
+
 
 class Transaction:
     """Does a plan and proves it; after a failure brings the last good apply back.
@@ -96,9 +98,7 @@ class Transaction:
         except OpsError as problem:
             error = problem
         except KeyboardInterrupt:
-            self._listener.warn(
-                "interrupted: `techsapo up` completes the apply, `techsapo rollback` undoes it"
-            )
+            self._listener.warn(INTERRUPTED)
             raise
         outcomes = self._work.outcomes
         failed = error or next((o.error for o in outcomes if o.error is not None), None)

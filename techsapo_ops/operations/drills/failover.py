@@ -127,7 +127,9 @@ def failover_app(
         if not ready(victim.name):
             reasons = (*reasons, f"{victim.name} itself is not ready")
         if reasons:
-            raise OpsError(f"the drill was not begun: {'; '.join(reasons)}", "`techsapo health`, then again")
+            closed = maintenance_of(stack.layout) is not None
+            look = "`techsapo maintenance off`" if closed else "`techsapo health`"
+            raise OpsError(f"the drill was not begun: {'; '.join(reasons)}", f"{look}, then again")
         fault = Fault()
         started = time.monotonic()
         with Traffic(load) as traffic:

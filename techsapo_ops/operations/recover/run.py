@@ -87,7 +87,8 @@ class Recovery:
             self._require_same(found.asked, asked)
             if not found.has("place"):
                 found = self.desk.write(replace(found, asked=asked))
-            self.say(f"going on with the recovery of {found.backup or found.snapshot[:8]}")
+            if self.journal is None:  # not begun by this very one
+                self.say(f"going on with the recovery of {found.backup or found.snapshot[:8]}")
             self.journal = found
             return found
         at = datetime.fromisoformat(asked.at) if asked.at else None
