@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -64,3 +65,33 @@ def test_behind_nginx_the_app_goes_on_for_who_asks_it_directly(tmp_path: Path) -
             return (await client.post("/api/v1/generate", json={"prompt": "x"})).status_code
 
     assert asyncio.run(main()) == 200
+
+
+def test_a_websocket_is_closed_with_a_word_to_come_again_and_files_are_looked_for_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    came, sent = [], []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        came.append(scope["path"])
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        raise AssertionError
+
+    async def main() -> None:
+        front, scope = closed.Closed(app, tmp_path), {"type": "websocket", "path": "/ws", "headers": []}
+        monkeypatch.setattr(closed, "LOOK", 3600.0)
+        front._looked = -3600.0
+        await front(scope, receive, send)
+        for name in (PROBLEM, ALONE):
+            (tmp_path / name).touch()
+        await front(scope, receive, send)
+        monkeypatch.setattr(closed, "LOOK", 0.0)
+        await front(scope, receive, send)
+
+    asyncio.run(main())
+    assert came == ["/ws", "/ws"]
+    assert sent == [{"type": "websocket.close", "code": 1013, "reason": "maintenance"}]

@@ -11,10 +11,11 @@ from servers import free_port, wait_for
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.stores.audit import log as logs
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.migrate import ADDED
 from techsapo_ops.stores.audit.server import audit_server
-from techsapo_ops.stores.audit.spool import AuditRow, Spool
+from techsapo_ops.stores.audit.spool import DRILL, AuditRow, Spool
 
 ROW = AuditRow(
     id="0" * 32,
@@ -129,6 +130,33 @@ def test_a_spool_that_cannot_be_written_keeps_rows_in_memory(tmp_path: Path) -> 
     wait_for(lambda: log.status().spooled == 1, what="row spooled after all")
     log.close()
     assert told == {"error": 1}
+
+
+def test_of_rows_that_nothing_takes_the_newest_are_held_and_no_more_than_memory_has_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logs, "MAX_HELD", 2)
+    log = AuditLog(audit_server(Mysql(port=free_port())), tmp_path)
+    log.start()
+    wait_for(lambda: log.consecutive_errors > 0, what="database found down")
+    (tmp_path / "audit-spool.jsonl").mkdir()
+    for row in rows(3):
+        log.put(row)
+    wait_for(lambda: sum(getattr(each, "lost", 0) for each in caplog.records) == 1, what="one given up")
+    (tmp_path / "audit-spool.jsonl").rmdir()
+    wait_for(lambda: log.status().spooled == 2, what="rows spooled after all")
+    log.close()
+    assert [row.request_id for row in Spool(tmp_path / "audit-spool.jsonl").read()] == ["req_1", "req_2"]
+
+
+def test_rows_of_drills_are_written_and_not_counted(tmp_path: Path) -> None:
+    told: Counter[str] = Counter()
+    log = AuditLog(None, tmp_path, lambda status, n: told.update({status: n}))
+    log.start()
+    for row in (*rows(2), replace(ROW, id="f" * 32, task_type=DRILL)):
+        log.put(row)
+    log.close()
+    assert told == {"success": 2}
 
 
 def test_a_spool_that_cannot_be_read_is_told_before_anything_starts(tmp_path: Path) -> None:

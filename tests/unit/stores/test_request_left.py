@@ -96,6 +96,7 @@ def test_who_has_lost_the_lock_asks_nobody_and_pays_nothing() -> None:
         store.ours = False
         with pytest.raises(LostLock):
             await made.asking("b", 1.0)
+        assert made._held.lost.is_set()  # by which the work under it is cancelled
         await made.ended("a", 0.5, "x")  # nobody hears of it, and nothing fails
         assert await made.close() is False
 

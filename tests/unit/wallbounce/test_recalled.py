@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +18,7 @@ from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.question import Question
 
 QUESTION = Question("the disk is full", "en")
+_DRAWS = itertools.count(1)
 
 
 @dataclass
@@ -44,7 +47,10 @@ class Kept:
 
 def analysed(memory: Kept, question: Question = QUESTION, **scripts: Any) -> Analysis:
     said = {"a": "the root cause is df", "b": "it is inodes", "c": "it is df", **scripts}
-    bounce, _ = climbing(*(Scripted(name, script) for name, script in said.items()))
+    # Each instance draws otherwise: what the memory has decides.
+    bounce, _ = climbing(
+        *(Scripted(name, script) for name, script in said.items()), draw=lambda: random.Random(next(_DRAWS))
+    )
     return asyncio.run(bounce.analyse(question, "premium", memory=memory))
 
 
