@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,8 @@ PART_TAG = "part"
 """On a snapshot that has some of a stack's data alone, or what a restore put aside."""
 _PROJECT_TAG = "project="
 _BACKUP_TAG = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
+_DAMAGED = re.compile(r'^Ignoring "([0-9a-f]{8})[0-9a-f]*": failed to load snapshot', re.MULTILINE)
+"""restic ends with 0 all the same, and leaves it out of the list."""
 _FRACTION = re.compile(r"\.\d+")
 _SECONDS = 6 * 3600.0
 PATIENCE = 60.0
@@ -189,10 +191,17 @@ class Restic:
             self._checked("restore", self._run("restore", "--quiet", found[-1], "--target", str(target)))
         return bool(found)
 
-    def snapshots(self, id_: str = "") -> tuple[AwaySnapshot, ...]:
-        """What techsapo copied there, of backup `id_` or of all, oldest first. Raises OpsError."""
+    def snapshots(
+        self, id_: str = "", damaged: Callable[[tuple[str, ...]], None] = lambda _: None
+    ) -> tuple[AwaySnapshot, ...]:
+        """What techsapo copied there, of backup `id_` or of all, oldest first. Raises OpsError.
+
+        `damaged` is told the first digits of those that can't be read, whosever they are.
+        """
         listed = self._run("snapshots", "--json", "--tag", f"{_TAG},{id_}" if id_ else _TAG)
         self._checked("snapshots", listed)
+        if lost := tuple(sorted(set(_DAMAGED.findall(listed.stderr.decode(errors="replace"))))):
+            damaged(lost)
         try:
             found = [
                 AwaySnapshot(

@@ -329,6 +329,15 @@ def test_what_can_not_be_done_is_said_in_words_and_leaves_nothing(gone: Gone, tm
         host.environment = {"RESTIC_PASSWORD": ""}
         assert "password is missing" in refused("--from", there, code=2)
         host.environment = {"RESTIC_PASSWORD": PASSWORD}
+        cut = shutil.copytree(gone.repository, tmp_path / "cut")
+        newest, *others = sorted((cut / "snapshots").iterdir(), key=lambda p: p.stat().st_mtime_ns)[::-1]
+        newest.chmod(0o600)
+        os.truncate(newest, 100)
+        said = host.run("recover", "--from", str(cut), "--dry-run").stderr
+        assert f"1 of the repository's copies can't be read ({newest.name[:8]})" in said
+        for each in others:
+            each.unlink()
+        assert f"no copy in it can be read ({newest.name[:8]})" in refused("--from", str(cut))
         half = shutil.copytree(gone.repository, tmp_path / "half")
         for pack in (p for p in (half / "data").rglob("*") if p.is_file()):
             pack.unlink()

@@ -122,7 +122,13 @@ def _place(away: Restic) -> str:
 
 def _ours(stack: Stack, away: Restic) -> list[AwaySnapshot]:
     """The copies of this stack, oldest first. Raises OpsError where there is none."""
-    known = [found for found in away.snapshots() if found.backup]
+    lost: list[str] = []
+    known = [found for found in away.snapshots(damaged=lost.extend) if found.backup]
+    if lost:  # the newest may be among them, and an older one would be proven in its place
+        raise OpsError(
+            f"{len(lost)} of the repository's copies can't be read: {', '.join(lost[:4])}",
+            "`restic check` tells more, and restic's manual how to repair it",
+        )
     tag, place = project_tag(stack.spec.project), str(repository_of(stack).path.resolve())
     # Two stacks may share a repository; a copy of before 0.2 is told by its path.
     ours = [

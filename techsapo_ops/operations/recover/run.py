@@ -93,7 +93,19 @@ class Recovery:
             return found
         at = datetime.fromisoformat(asked.at) if asked.at else None
         now = datetime.now(UTC).isoformat()
-        chosen = choose(self.restic.snapshots(), at, asked.project)
+        lost: list[str] = []
+        known = self.restic.snapshots(damaged=lost.extend)
+        if lost and not known:
+            raise OpsError(
+                f"the repository is half there: no copy in it can be read ({', '.join(lost[:4])})",
+                "restic's manual tells how to repair it; another place may have a whole one",
+            )
+        if lost:
+            self.doors.listener.warn(
+                f"{len(lost)} of the repository's copies can't be read ({', '.join(lost[:4])}): "
+                "the newest may be among them"
+            )
+        chosen = choose(known, at, asked.project)
         found = Journal(asked, chosen.snapshot.id, chosen.snapshot.backup, began=now)
         self.journal = self.desk.write(found)
         return found
