@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
+from typing_extensions import override
+
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.cli.environment import acting_user, runner
 from techsapo_ops.cli.host_tables import TableChoice
@@ -37,13 +39,11 @@ class RecoverDoors:
     """The doors of a recovery; `out` is told how the stack comes up."""
 
     out: Output
-    interrupted: str = "interrupted: the same command goes on, `techsapo recover --abandon` gives it up"
-    """What is said where the start of the stack is interrupted; "" where the caller says it."""
 
     @property
     def listener(self) -> Listener:
         """Who is told how an apply goes."""
-        return _Starting(self.out, self.interrupted)
+        return _Starting(self.out)
 
     def prospect(self, draft: Draft, engine: str | None) -> Prospect:
         """The stack of `draft` on this host. Raises SpecError for a draft that does not hold here."""
@@ -87,17 +87,14 @@ class RecoverDoors:
 
 
 class _Starting(Progress):
-    """An apply within a recovery: `techsapo up` would complete the stack, and leave it without its data."""
+    """An apply within a recovery: `techsapo up` would complete the stack, and leave it without its data. The
+    command that recovers says what to do.
+    """
 
-    def __init__(self, out: Output, interrupted: str) -> None:
-        super().__init__(out)
-        self._interrupted = interrupted
-
+    @override
     def warn(self, text: str) -> None:
         if text != INTERRUPTED:
             super().warn(text)
-        elif self._interrupted:
-            super().warn(self._interrupted)
 
 
 def _variables(draft: Draft) -> Mapping[str, str]:

@@ -2,27 +2,49 @@
 
 A point is a step after which it dies (`fetch`, `place`, …), `fetching` (half of the copy is here), `placing`
 (the first file is in its place), `moving` (the backup's folder is), `restoring` (data is to be replaced).
-The product itself knows nothing of it.
+With `int:POINT` it is not killed: Ctrl-C is pressed there, and the stack is `starting` at one more point. The
+product itself knows nothing of it.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
-from fault_point import die
+import fault_point
 
 from techsapo_ops.backup.offsite import Restic
+from techsapo_ops.operations.apply.journal import Journal as JournalOfApply
+from techsapo_ops.operations.apply.journal import Note
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.recover import run
 from techsapo_ops.operations.recover.journal import Desk, Journal
 
 
+def interrupt() -> None:
+    """As by Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever starts this may have it ignored
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def arm(point: str) -> None:
-    """Make this process die at `point`."""
-    if point == "fetching":
+    """Make this process die at `point`, or be interrupted there."""
+    how, _, point = point.rpartition(":")
+    die = interrupt if how == "int" else fault_point.die
+    if point == "starting":
+        note = JournalOfApply._write
+
+        def begun(self: JournalOfApply, told: Note) -> None:
+            note(self, told)
+            if told.phase == "files":
+                die()
+
+        JournalOfApply._write = begun  # type: ignore[method-assign] # the fault that is wanted
+    elif point == "fetching":
         fetch = Restic.restore
 
         def half(self: Restic, snapshot: str, target: Path) -> None:
@@ -43,10 +65,10 @@ def arm(point: str) -> None:
 
         run.put = placed
     elif point == "restoring":
-        note = restore.journal
+        written = restore.journal
 
         def noted(*told: Any) -> None:
-            note(*told)
+            written(*told)
             die()
 
         restore.journal = noted
@@ -54,10 +76,10 @@ def arm(point: str) -> None:
         done = Desk.done
 
         def ended(self: Desk, journal: Journal, step: str, seconds: float) -> Journal:
-            written = done(self, journal, step, seconds)
+            noted = done(self, journal, step, seconds)
             if step == point:
                 die()
-            return written
+            return noted
 
         Desk.done = ended  # type: ignore[method-assign] # the fault that is wanted
 

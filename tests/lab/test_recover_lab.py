@@ -24,6 +24,7 @@ from projects import Project, another_user, kill_all, only_redis, project
 from redis import Redis
 from servers import free_port, running, tcp_open
 
+from techsapo_ops.cli.views.recovery import TITLES
 from techsapo_ops.operations.recover.journal import STEPS, Desk
 
 pytestmark = pytest.mark.lab
@@ -150,6 +151,7 @@ def test_all_of_it_comes_back_with_its_facts_and_its_times(gone: Gone) -> None:
             "differs"
         ]
         assert looked["blockers"] == []
+        assert any("nothing starts it after a reboot" in note for note in looked["notes"])
         assert any("two stacks write into the same repository" in note for note in looked["notes"])
         assert list(host.directory.iterdir()) == []
         refused = recover(host, gone, code=1).stderr
@@ -192,6 +194,34 @@ def test_killed_at_every_step_the_same_command_goes_on_where_it_was(gone: Gone) 
                 assert "is being recovered" in host.run("backup", "-e", "lab", code=1).stderr
                 other = recover(host, gone, "--set", "redis.maxmemory=1G", "--yes", code=1).stderr
                 assert "its spec is placed already" in other
+        done = json.loads(recover(host, gone, "--yes", "--json").stdout)
+        assert tuple(done["seconds"]) == STEPS
+        assert facts(host) == gone.facts
+
+
+def test_ctrl_c_says_where_it_was_and_the_same_command_goes_on_from_there(gone: Gone) -> None:
+    with empty_host(gone) as host:
+        argv = ("recover", "--from", str(gone.repository))
+
+        def interrupted(point: str, *words: str) -> str:
+            done = warm.run(
+                [sys.executable, FAULT, f"int:{point}", *argv, *words],
+                {**os.environ, **host.environment}, cwd=host.directory, text=True, timeout=180,
+            )  # fmt: skip
+            assert done.returncode == 130, (point, done.stdout, done.stderr)
+            assert "Traceback" not in done.stderr
+            assert "techsapo rollback" not in done.stderr, "an apply of its own can't be undone by that"
+            return str(done.stderr).splitlines()[-1]
+
+        assert "nothing was placed" in interrupted("fetching", "--dry-run")
+        assert list(host.directory.iterdir()) == []
+        for point, step in (
+            ("fetching", "fetch"), ("moving", "place"), ("starting", "up"), ("restoring", "restore"),
+            ("schedule", "health"),
+        ):  # fmt: skip
+            said = interrupted(point, "--yes")
+            assert f"interrupted at: {TITLES[step]}; the same command goes on there" in said, point
+            assert "techsapo recover --abandon" in said
         done = json.loads(recover(host, gone, "--yes", "--json").stdout)
         assert tuple(done["seconds"]) == STEPS
         assert facts(host) == gone.facts

@@ -31,6 +31,7 @@ class Lost:
 
     places: dict[str, Place]
     facts: dict[str, str]
+    moment: float
     wire: Wire
 
 
@@ -43,7 +44,7 @@ def lost(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lost]:
         copied_away(service, places)
         facts = service.facts()
         service.wipe()
-        yield Lost({place.name: place for place in places}, facts, on)
+        yield Lost({place.name: place for place in places}, facts, service.moment, on)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +59,9 @@ def test_every_fact_is_equal_on_a_host_that_had_nothing(
     words = tuple(word for path in paths for word in ("--set", f"{path}={free_port()}"))
     cell = Cell(place, lost.places[place], words, killed_in=killed_in)
     with new_host(lost.wire) as host, empty_folder() as folder:
-        found, service = recovered(cell, host, folder, lost.facts, SMALL, then_up=False)
+        found, service = recovered(cell, host, folder, lost.facts, SMALL, moment=lost.moment, then_up=False)
         service.wipe()
     assert found.differs == {}
+    assert {"samples", "dashboards", "served"} <= lost.facts.keys()
     assert found.remaining == ()
     assert found.seconds

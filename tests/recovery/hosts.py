@@ -6,7 +6,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -21,6 +21,8 @@ class Host:
 
     pid: int
     network: bool
+    user: str = "root"
+    """Whose jobs its crontab has."""
 
     def enter(self, directory: Path) -> tuple[str, ...]:
         """What starts a command on it in `directory`."""
@@ -28,9 +30,18 @@ class Host:
         return ("nsenter", "-t", str(self.pid), "-m", *network, f"--wd={directory}", "--")
 
     def crontab(self) -> str:
-        """Root's table of jobs; empty where there is none."""
-        argv = [*self.enter(Path("/")), "crontab", "-l"]
+        """The user's table of jobs; empty where there is none."""
+        argv = [*self.enter(Path("/")), "crontab", "-u", self.user, "-l"]
         return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+
+    def with_user(self, name: str, number: int, folder: Path) -> Host:
+        """The same host as seen by a user whom it alone knows, with a file of its own below `folder`."""
+        passwd = folder / "passwd"
+        known = Path("/etc/passwd").read_text(encoding="utf-8")
+        passwd.write_text(f"{known}{name}:x:{number}:{number}::/nonexistent:/bin/sh\n", encoding="utf-8")
+        passwd.chmod(0o644)
+        subprocess.run([*self.enter(Path("/")), "mount", "--bind", passwd, "/etc/passwd"], check=True)
+        return replace(self, user=name)
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,7 @@ class Report:
                     "ok": each.ok,
                     "wall_seconds": round(each.wall, 1),
                     "seconds": dict(each.seconds),
+                    "failed": each.failed,
                     "differs": sorted(each.differs),
                     "remaining": list(each.remaining),
                     "dry_run_seconds": round(each.dry_run, 1),
@@ -84,7 +85,8 @@ class Report:
         for each in self.outcomes:
             steps = " | ".join(f"{each.seconds.get(step, 0):.1f}" for step in STEPS)
             dry = f"{each.dry_run:.1f}" if each.dry_run else ""
-            wrong = [*each.differs, *each.remaining]
+            said = each.failed.splitlines()
+            wrong = [*said[:1], *each.differs, *each.remaining]
             told = "equal" if not wrong else "; ".join(wrong)
             lines.append(
                 f"| {each.cell.title} | {each.wall:.1f} | {steps} | {dry} | {each.again:.1f} | {told} |"

@@ -6,17 +6,19 @@ import hashlib
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from acme_ca import challenge_dns, pebble
 from docker_lab import DockerLab, container_ids, docker, docker_project, left_over
 from projects import Project, kill_all, project, small_spec
-from servers import binary, free_port
+from servers import binary, free_port, wait_for
 
 from tests.recovery.hosts import Host, old_host
 from tests.recovery.places import Place
@@ -39,6 +41,24 @@ _ROWS = (
     "0.9, 0.8, 1, 1, 'miss', 0.001, 'accepted', seq % 999 FROM seq_{first}_to_{last}"
 )
 _AT_ONCE = 8192
+_SAMPLES = ("count_over_time(up[1d])", "sum_over_time(scrape_samples_scraped[1d])")
+_SETTLED = 5.0
+"""Seconds after which a scrape is in Prometheus, whatever time it bears."""
+_GRAFANA = """#!/usr/bin/python3
+import http.server, os, signal, sqlite3, sys
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+with sqlite3.connect("grafana.db") as sql:
+    sql.execute("CREATE TABLE IF NOT EXISTS starts (at TEXT)")  # as it writes whenever it starts
+    sql.execute("INSERT INTO starts VALUES ('now')")
+http.server.HTTPServer(("127.0.0.1", {port}), Answers).serve_forever()
+"""
+"""What stands in for Grafana, of which there is no package: it keeps a database and answers its probe."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +74,9 @@ SMALL = Size(keys=1024, rows=0)
 
 
 def spec(size: Size, acme: Mapping[str, Any], lab: DockerLab | None, **sections: Any) -> dict[str, Any]:
-    """App, Redis, audit log, nginx with a certificate from a CA, Prometheus; its jobs are started by cron."""
+    """App, Redis, audit log, nginx with a certificate from a CA, Prometheus, without containers a Grafana;
+    its jobs are started by cron.
+    """
     found = small_spec(
         project=f"lab-recovery-{os.getpid()}",
         engine="native" if lab is None else "compose",
@@ -63,15 +85,16 @@ def spec(size: Size, acme: Mapping[str, Any], lab: DockerLab | None, **sections:
         nginx={"listen": free_port(), "tls_listen": free_port(), "server_name": NAME},
         certificates={"techsapo": {"source": "acme", "names": [NAME], "contact": "ops@example.com", **acme}},
         schedule={"by": "cron"},
+        backup={"prometheus": True},
         **sections,
     )
     found["monitoring"]["alertmanager"]["enabled"] = False
     if size.rows:
         found["mysql"] = {"port": free_port()}
-    else:
-        found["monitoring"]["prometheus"]["enabled"] = False
     if lab is not None:
         found["images"] = dict(lab.images)
+    else:
+        found["monitoring"]["grafana"] = {"port": free_port()}
     return found
 
 
@@ -83,6 +106,8 @@ class Service:
     host: Host
     size: Size
     in_containers: bool
+    moment: float
+    """Unix seconds up to which Prometheus is asked what it has."""
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -131,8 +156,11 @@ class Service:
             "private key": self._digest("privkey.pem"),
             "served": self._served(),
             "api keys": self._techsapo("keys", "list", "--json"),
+            "samples": self._samples(),
             "jobs": str(self.host.crontab().count(" jobs run ")),
         }
+        if not self.in_containers:
+            found["dashboards"] = self._dashboards()
         if self.size.rows:
             found["rows"] = self.sql("SELECT COUNT(*) FROM audit_requests")
             found["checksum"] = self.sql("CHECKSUM TABLE audit_requests, audit_calls")
@@ -148,7 +176,35 @@ class Service:
             if self.in_containers and (left := left_over(kind, name)):
                 docker(kind, "rm", "--force", *left, check=False)
         shutil.rmtree(self.project.directory)
-        subprocess.run([*self.host.enter(Path("/")), "crontab", "-r"], check=False, capture_output=True)
+        subprocess.run(
+            [*self.host.enter(Path("/")), "crontab", "-u", self.host.user, "-r"],
+            check=False,
+            capture_output=True,
+        )
+
+    def _samples(self) -> str:
+        """What Prometheus has of the time before the loss, by series."""
+        url = f"http://127.0.0.1:{self.spec['monitoring']['prometheus']['port']}/api/v1/query"
+        password = (self.project.state / "keys/prometheus-password").read_text().strip()
+        found = []
+        for query in _SAMPLES:
+            argv = [
+                *self.host.enter(Path("/")), "curl", "-sSf", "-K", "-", "--get", url,
+                "--data-urlencode", f"query={query}", "--data", f"time={self.moment}",
+            ]  # fmt: skip
+            login = f'user = "techsapo:{password}"'
+            done = subprocess.run(argv, input=login, capture_output=True, text=True, check=False, timeout=60)
+            series = json.loads(done.stdout)["data"]["result"] if done.returncode == 0 else []
+            found += sorted(f"{query} {sorted(each['metric'].items())} {each['value'][1]}" for each in series)
+        return "\n".join(found)
+
+    def _dashboards(self) -> str:
+        """What is in Grafana's database but its own notes."""
+        path = self.project.state / "data/grafana/grafana.db"
+        if not path.exists():
+            return ""
+        with closing(sqlite3.connect(path)) as sql:
+            return repr(sql.execute("SELECT title, data FROM dashboard ORDER BY id").fetchall())
 
     def _techsapo(self, *words: str) -> str:
         return self.project.run(*words).stdout
@@ -176,6 +232,40 @@ class Service:
 
 
 @contextmanager
+def _grafana(made: Project, port: int, folder: Path) -> Iterator[None]:
+    """A Grafana for every command of this process, with a dashboard that somebody has made in it."""
+    folder.mkdir(parents=True)
+    program = folder / "grafana-server"
+    program.write_text(_GRAFANA.replace("{port}", str(port)), encoding="utf-8")
+    program.chmod(0o755)
+    before = os.environ["PATH"]
+    os.environ["PATH"] = f"{folder}:{before}"
+    data = made.state / "data/grafana"
+    data.mkdir(parents=True)
+    with closing(sqlite3.connect(data / "grafana.db")) as sql, sql:
+        sql.execute("CREATE TABLE dashboard (id INTEGER PRIMARY KEY, title TEXT, data TEXT)")
+        sql.execute("INSERT INTO dashboard (title, data) VALUES ('自作の画面', '{}')")
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before
+
+
+def _scraped(service: Service) -> float:
+    """A moment from which Prometheus has samples of everything."""
+    found: list[float] = []
+
+    def settled() -> bool:
+        moment = time.time() - _SETTLED
+        if all(query in replace(service, moment=moment)._samples() for query in _SAMPLES):
+            found.append(moment)
+        return bool(found)
+
+    wait_for(settled, timeout=120, what="Prometheus has scraped")
+    return found[0]
+
+
+@contextmanager
 def lost_stack(size: Size, folder: Path, lab: DockerLab | None) -> Iterator[Service]:
     """The stack, up and filled, with a certificate from pebble and its jobs in cron."""
     port = free_port()
@@ -189,12 +279,14 @@ def lost_stack(size: Size, folder: Path, lab: DockerLab | None) -> Iterator[Serv
             project(wanted, "stack") if lab is None else docker_project(lab, wanted, "stack")
         )
         made.launcher = host.enter(made.directory)
+        if lab is None:
+            parts.enter_context(_grafana(made, wanted["monitoring"]["grafana"]["port"], folder / "bin"))
         made.run("up", "--yes", timeout=300)
         made.run("certs", "issue", timeout=120)
         made.run("keys", "create", "ci")
-        service = Service(made, host, size, in_containers=lab is not None)
+        service = Service(made, host, size, in_containers=lab is not None, moment=0.0)
         service.fill()
-        yield service
+        yield replace(service, moment=_scraped(service))
         made.directory.mkdir(exist_ok=True)  # it was lost
 
 
@@ -202,7 +294,7 @@ def copied_away(service: Service, places: Sequence[Place]) -> list[str]:
     """Have the stack copied to each of `places`, by backups of all, and its jobs started by cron; the ids."""
     ids = []
     for place in places:
-        service.project.write(backup={"offsite": place.offsite})
+        service.project.write(backup={"offsite": place.offsite, "prometheus": True})
         made = json.loads(service.project.run("backup", "--json", timeout=600).stdout)
         assert made["checks"]["offsite"]["ok"] is True, made["checks"]
         ids.append(made["id"])

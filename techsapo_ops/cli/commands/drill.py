@@ -162,7 +162,7 @@ def recover(*, place: SpecPlace, out: JsonQuietOutput) -> None:
 
     stack = open_stack(place.open())
     name = fresh_run()
-    doors = RecoverDoors(out, interrupted="")
+    doors = RecoverDoors(out)
     _drill(
         stack, "recover", {"scratch": name},
         lambda begin: drill_recover(stack, begin, doors, name=name, say=out.say), out,

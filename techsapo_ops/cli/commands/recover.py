@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -28,12 +30,12 @@ from techsapo_ops.cli.output import Output, confirm, interactive
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.cli.recover_doors import RecoverDoors
 from techsapo_ops.cli.state_directory import require_trust
-from techsapo_ops.cli.views.recovery import look_json, recovered_json, show_look, show_recovered
+from techsapo_ops.cli.views.recovery import TITLES, look_json, recovered_json, show_look, show_recovered
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.stop import down
-from techsapo_ops.operations.recover.journal import Asked, Desk
+from techsapo_ops.operations.recover.journal import STEPS, Asked, Desk, others
 from techsapo_ops.operations.recover.look import values_of
-from techsapo_ops.operations.recover.run import Recovery
+from techsapo_ops.operations.recover.run import Recovered, Recovery
 from techsapo_ops.operations.recover.run import abandon as remove_what_was_made
 from techsapo_ops.spec.secret import Secret
 
@@ -128,40 +130,8 @@ def recover(
         tuple(without or ()),
     )
     restic = _restic(asked.repository, password_file, option or [], desk)
-    with desk.lock(wait):
-        recovery = Recovery(restic, into, desk, doors, out.say)
-        known = desk.read() is not None
-        recovery.begin(asked)
-        try:
-            recovery.fetch()
-            look = recovery.look()
-        except BaseException:
-            if dry_run and not known:
-                desk.clear()
-            raise
-        if look is not None:
-            if not out.as_json:
-                show_look(look, out)
-            if dry_run:
-                if not known:
-                    desk.clear()
-                if out.as_json:
-                    out.json(look_json(look))
-                out.next("the same without --dry-run recovers it")
-                raise typer.Exit(1 if look.blockers else 0)
-            if look.blockers:
-                first, remedy = look.blockers[0]
-                raise OpsError(
-                    f"it can't be recovered as it is: {first}",
-                    f"{remedy or 'see to it'}; then the same again, or `techsapo recover --abandon`",
-                )
-            if not confirm("recover it?", yes=yes):
-                out.say("nothing was placed; what was fetched stays until the same command or --abandon")
-                raise typer.Exit(1)
-            recovery.approve()
-        elif dry_run:
-            raise OpsError("this recovery is past its look: the files are placed", "go on without --dry-run")
-        done = recovery.run(look)
+    with desk.lock(wait), _interrupted_in_words(desk, out):
+        done = _recover(Recovery(restic, into, desk, doors, out.say), asked, out, dry_run, yes)
     if out.as_json:
         out.json(recovered_json(done))
     else:
@@ -170,6 +140,61 @@ def recover(
         raise typer.Exit(1)
     where = "" if Path(done.spec).parent == Path.cwd() else f"cd {Path(done.spec).parent} && "
     out.next(f"{where}techsapo health")
+
+
+def _recover(recovery: Recovery, asked: Asked, out: Output, dry_run: bool, yes: bool) -> Recovered:
+    known = recovery.desk.read() is not None
+    recovery.begin(asked)
+    try:
+        recovery.fetch()
+        look = recovery.look()
+    except BaseException:
+        if dry_run and not known:
+            recovery.desk.clear()
+        raise
+    if look is not None:
+        if not out.as_json:
+            show_look(look, out)
+        if dry_run:
+            if not known:
+                recovery.desk.clear()
+            if out.as_json:
+                out.json(look_json(look))
+            out.next("the same without --dry-run recovers it")
+            raise typer.Exit(1 if look.blockers else 0)
+        if look.blockers:
+            first, remedy = look.blockers[0]
+            raise OpsError(
+                f"it can't be recovered as it is: {first}",
+                f"{remedy or 'see to it'}; then the same again, or `techsapo recover --abandon`",
+            )
+        if not confirm("recover it?", yes=yes):
+            out.say("nothing was placed; what was fetched stays until the same command or --abandon")
+            raise typer.Exit(1)
+        recovery.approve()
+    elif dry_run:
+        raise OpsError("this recovery is past its look: the files are placed", "go on without --dry-run")
+    return recovery.run(look)
+
+
+@contextmanager
+def _interrupted_in_words(desk: Desk, out: Output) -> Iterator[None]:
+    """Say at Ctrl-C how far it has come, and what goes on from there."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        journal = desk.read()
+        if journal is None and others(desk.state):
+            out.warn("interrupted at its very end: the stack is back; `techsapo health` looks at it")
+        elif journal is None:
+            out.warn("interrupted: nothing was placed, and what was fetched is gone again")
+        else:
+            step = next((each for each in STEPS if not journal.has(each)), STEPS[-1])
+            out.warn(
+                f"interrupted at: {TITLES[step]}; the same command goes on there, "
+                "`techsapo recover --abandon` removes what it has made"
+            )
+        raise
 
 
 def _abandon(desk: Desk, doors: RecoverDoors, out: Output, yes: bool, wait: float) -> None:

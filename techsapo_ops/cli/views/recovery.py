@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from techsapo_ops.operations.recover.look import Look
     from techsapo_ops.operations.recover.run import Recovered
 
-_TITLES = {
+TITLES = {
     "fetch": "fetch the copy",
     "place": "check it, place spec, secrets, keys",
     "up": "start the stack",
@@ -23,6 +23,7 @@ _TITLES = {
     "schedule": "schedule",
     "health": "health",
 }
+"""Each step as a person calls it."""
 
 
 def span(seconds: float) -> str:
@@ -97,7 +98,7 @@ def look_json(look: Look) -> dict[str, Any]:
 
 def show_recovered(done: Recovered, out: Output) -> None:
     """The table of times beside the guide's, and what is left to do."""
-    rows = [(_TITLES[step], f"{seconds:.1f} s", "") for step, seconds in done.seconds.items()]
+    rows = [(TITLES[step], f"{seconds:.1f} s", "") for step, seconds in done.seconds.items()]
     first = len([step for step in done.seconds if step in DATA_STEPS])
     rows.insert(first, ("data back", f"{done.data_seconds:.1f} s", f"{DATA_MINUTES} min"))
     rows.append(("whole service back", f"{done.whole_seconds:.1f} s", f"{WHOLE_MINUTES} min"))

@@ -256,6 +256,8 @@ def _notes(copied: Copied, prospect: Prospect, choice: Choice) -> Iterable[str]:
             f"DNS is not moved: until {', '.join(names)} lead here, the old host is asked, and no public CA "
             "renews a certificate"
         )
+    if not prospect.stack.topology.places.from_images:
+        yield 'nothing starts it after a reboot of this host yet: docs/running.md, "After a reboot"'
     if spec.backup.offsite is not None:
         yield (
             "if the old host lives again, two stacks write into the same repository: its jobs can't be "

@@ -44,7 +44,7 @@ def too_old(data: Iterable[tuple[str, str]], stack: Stack) -> Iterator[tuple[str
 
 def version_here(stack: Stack, service: Service) -> str:
     """Version of what will run for `service`, in digits and dots; empty where nothing tells it."""
-    if stack.topology.engine == "compose":
+    if stack.topology.places.from_images:
         return _of_image(stack, service)
     if service.binary is None:
         return ""
@@ -83,11 +83,11 @@ def _older(here: str, made: str) -> bool:
 
 
 def _where(stack: Stack, name: str) -> str:
-    return f"images.{name}" if stack.topology.engine == "compose" else "this host"
+    return f"images.{name}" if stack.topology.places.from_images else "this host"
 
 
 def _remedy(stack: Stack, service: Service, made: str) -> str:
-    if stack.topology.engine == "compose":
+    if stack.topology.places.from_images:
         image = full_reference(service.facts.image).rpartition(":")[0]
         return f"name a newer image, e.g. --set images.{service.kind}={image}:{'.'.join(made.split('.')[:2])}"
     return f"update {service.facts.package or service.kind} ({service.binary})"
