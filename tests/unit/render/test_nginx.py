@@ -180,3 +180,39 @@ def test_where_the_front_is_probed_all_day_the_access_log_has_what_went_wrong_al
     assert '"0 /ping 200" 1;' in block(probed, 'map "$techsapo_outsider $uri $status" $techsapo_probed')
     assert "access_log /dev/stdout techsapo if=$techsapo_logged;" in plain
     assert "techsapo_probed" not in plain
+
+
+def test_a_question_with_a_key_is_sent_on_and_no_other_one(tmp_path: Path) -> None:
+    told = conf(tmp_path, app=THREE_INSTANCES, nginx={"retry_keyed": True})
+    assert "proxy_next_upstream error timeout non_idempotent;" in block(told, "location @techsapo_again")
+    assert "set $techsapo_retried 1;" in block(told, "location @techsapo_again")
+    once = block(told, "location @techsapo_once")
+    assert 'set $techsapo_retried "";' in once
+    assert "proxy_next_upstream" not in once
+    assert '"~^POST:." 1;' in block(told, 'map "$request_method:$http_idempotency_key"')
+    path = block(told, "location = /api/v1/generate ")
+    assert path.index("if ($techsapo_keyed)") < path.index("proxy_pass")
+    assert "non_idempotent" not in path
+    # Whatever a client says of itself is replaced.
+    assert "proxy_set_header X-Techsapo-Retried $techsapo_retried;" in told
+    outside = told.replace(block(told, "location @techsapo_again"), "")
+    drill = block(outside, "location ~ ^/api/v1/drill")
+    assert "non_idempotent" not in outside.replace(drill, "")
+
+
+@pytest.mark.parametrize("sections", [{"nginx": {"retry_keyed": False}}, {"redis": {"enabled": False}}])
+def test_without_a_place_for_what_a_key_has_got_no_post_is_sent_twice(
+    tmp_path: Path, sections: dict[str, object]
+) -> None:
+    told = conf(tmp_path, app=THREE_INSTANCES, **sections)
+    assert "non_idempotent" not in told
+    assert "X-Techsapo-Retried" not in told
+
+
+def test_the_files_of_maintenance_are_for_nginx_alone_and_looked_for_by_it(tmp_path: Path) -> None:
+    told = conf(tmp_path, app=THREE_INSTANCES)
+    assert "internal;" in block(told, "location ^~ /techsapo-maintenance/")
+    assert block(told, "if (-f $techsapo_maintenance/problem.json)").endswith(
+        "set $techsapo_closed 1;\n        }"
+    )
+    assert "return 503;" in block(told, "if ($techsapo_closed)")

@@ -1,0 +1,119 @@
+"""Work under a lock that another instance may take: it ends there, and what that one makes is the answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import pytest
+
+from techsapo_ops.adapters.redis import Away, RedisLink
+from techsapo_ops.stores import flights
+from techsapo_ops.stores.flights import Held, SharedLock
+
+
+class Redis:
+    """The few commands of a lock, in memory, and a link to it."""
+
+    configured = True
+
+    def __init__(self) -> None:
+        self.holder: str | None = None
+        self.away = False
+
+    async def call(self, work: Callable[[Any], Awaitable[Any]], operation: str = "write") -> Any:
+        if self.away:
+            raise Away
+        return await work(self)
+
+    async def set(self, name: str, token: str, *, nx: bool, px: int) -> bool:
+        assert nx
+        assert px == flights.LOCK_LIFE * 1000
+        if self.holder is None:
+            self.holder = token
+            return True
+        return False
+
+    async def eval(self, script: str, keys: int, name: str, token: str, *more: str) -> int:
+        mine = self.holder == token
+        if mine and "DEL" in script:
+            self.holder = None
+        return int(mine)
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flights, "RENEW", 0.01)
+    monkeypatch.setattr(flights, "POLL", 0.01)
+
+
+def once(
+    redis: Redis, found: Callable[[], Awaitable[str | None]], work: Callable[[Held | None], Awaitable[str]]
+) -> str:
+    async def main() -> str:
+        async with asyncio.timeout(60):
+            return await SharedLock(cast(RedisLink, redis), "lock:").run_once("k", found, work)
+
+    return asyncio.run(main())
+
+
+async def nothing() -> str | None:
+    return None
+
+
+def test_it_is_made_once_and_the_lock_given_back() -> None:
+    redis = Redis()
+
+    async def work(held: Held | None) -> str:
+        assert held is not None
+        assert redis.holder == held.token
+        return "made"
+
+    assert once(redis, nothing, work) == "made"
+    assert redis.holder is None
+
+
+def test_whose_lock_was_taken_ends_and_waits_for_what_the_other_makes() -> None:
+    redis, ended, there = Redis(), [], dict[str, str]()
+
+    async def found() -> str | None:
+        return there.get("k")
+
+    async def work(held: Held | None) -> str:
+        redis.holder = "another"  # it stood still, and its lock lapsed
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(held)
+            there["k"] = "the other's"
+        raise AssertionError
+
+    assert once(redis, found, work) == "the other's"
+    assert len(ended) == 1
+    assert redis.holder == "another", "a lock is given back by whom it is"
+
+
+def test_what_is_there_by_then_is_not_made_again() -> None:
+    redis = Redis()
+
+    async def found() -> str | None:
+        return "there"
+
+    async def work(held: Held | None) -> str:
+        raise AssertionError
+
+    assert once(redis, found, work) == "there"
+    assert redis.holder is None
+
+
+def test_without_redis_it_is_made_here_and_a_failure_is_told() -> None:
+    redis = Redis()
+    redis.away = True
+
+    async def work(held: Held | None) -> str:
+        assert held is None
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        once(redis, nothing, work)
