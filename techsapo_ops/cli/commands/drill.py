@@ -125,9 +125,9 @@ def failover_app(
 
       techsapo drill failover-app --yes --json
     """
-    from techsapo_ops.operations.drills.failover import chosen
     from techsapo_ops.operations.drills.failover import failover_app as operation
     from techsapo_ops.operations.drills.target import load_of
+    from techsapo_ops.operations.drills.victim import chosen
 
     stack = open_stack(place.open())
     victim = chosen(stack)

@@ -21,16 +21,14 @@ from techsapo_ops.operations.drills.load import Load, Outcome
 from techsapo_ops.operations.drills.report import Phase, Report
 from techsapo_ops.operations.drills.target import load_of
 from techsapo_ops.operations.drills.traffic import Traffic
+from techsapo_ops.operations.drills.victim import Victim, chosen, kill
 from techsapo_ops.operations.drills.written import written
 from techsapo_ops.operations.watch.alerts import prometheus_of
 from techsapo_ops.services.app.kind import App
-from techsapo_ops.services.nginx.kind import Nginx
 from techsapo_ops.services.probing import ask
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.maintenance import maintenance_of
-from techsapo_ops.stack.observed import ObservedService, State
-from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 
 QUIET = 3.0
@@ -43,23 +41,6 @@ ASKED_AGAIN = 20.0
 """Seconds for which nginx may pass over an instance that is back; it does so for 5 after a failure."""
 POLL = 0.05
 PROBE_SECONDS = 2.0
-_RUNS = frozenset({State.RUNNING, State.STARTING})
-
-
-@dataclass(frozen=True, slots=True)
-class Victim:
-    """The instance that is killed: `pid` as this host sees it, since `created` (seconds since 1970)."""
-
-    service: Service
-    pid: int
-    created: float
-    weight: int
-    others: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """Its name in the stack."""
-        return self.service.name
 
 
 @dataclass(slots=True)
@@ -71,33 +52,6 @@ class Fault:
     back: float | None = None
     stopped: str = ""
     notes: list[str] = field(default_factory=list)
-
-
-def chosen(stack: Stack) -> Victim:
-    """The instance with the most traffic. Raises OpsError where the loss of one can't be made up for."""
-    topology = stack.topology
-    if not topology.has(Nginx.facts.kind):
-        raise OpsError(
-            "no nginx stands in front of the app: nobody would take over", "`nginx: {enabled: true}`"
-        )
-    spec = {i.port: i for i in stack.spec.app.resolved_instances}
-    observed = stack.engine.observe().services
-    apps = [s for s in topology.of_kind(App.facts.kind) if _runs(observed.get(s.name))]
-    if len(apps) < 2:
-        many = "1 instance of the app runs" if len(apps) == 1 else "no instance of the app runs"
-        raise OpsError(
-            f"{many}: users would be cut off",
-            "run two or more (app.instances); `techsapo ps` shows those that there are",
-        )
-    ranked = sorted(apps, key=lambda s: (not spec[s.port].backup, spec[s.port].weight), reverse=True)
-    first, pid = ranked[0], observed[ranked[0].name].pid
-    if not pid:
-        raise OpsError(f"the engine does not say which process {first.name} is", "`techsapo ps`")
-    try:
-        created = psutil.Process(pid).create_time()
-    except psutil.Error as error:
-        raise OpsError(f"{first.name} (pid {pid}) can't be looked at: {error}", "`techsapo ps`") from None
-    return Victim(first, pid, created, spec[first.port].weight, tuple(s.name for s in apps if s is not first))
 
 
 def failover_app(
@@ -166,10 +120,6 @@ def _alone(stack: Stack) -> Iterator[None]:
         if repository.path.is_dir():
             held.enter_context(repository.lock())
         yield
-
-
-def _runs(seen: ObservedService | None) -> bool:
-    return seen is not None and seen.state in _RUNS
 
 
 def _readiness(stack: Stack) -> Callable[[str], bool]:
@@ -241,21 +191,6 @@ def _guarded(stack: Stack, traffic: Traffic, guards: Guards, fault: Fault, done:
             return True
         stack.pause(POLL)
     return False
-
-
-def kill(victim: Victim) -> None:
-    """Kill the very process that was chosen: its number may be another's by now. Raises OpsError."""
-    try:
-        process = psutil.Process(victim.pid)
-        if process.create_time() != victim.created:
-            raise OpsError(f"{victim.name} has started anew by itself: nothing was killed", "begin again")
-        process.kill()
-    except psutil.AccessDenied:
-        raise OpsError(
-            f"{victim.name} (pid {victim.pid}) is another user's", "run the drill as root, or as that user"
-        ) from None
-    except psutil.NoSuchProcess:
-        raise OpsError(f"{victim.name} ended by itself: nothing was killed", "`techsapo ps`") from None
 
 
 def _watch(

@@ -20,11 +20,12 @@ from monitoring_stack import spec_of, topology_of
 from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.engines.state import StateFile
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.drills.failover import chosen, failover_app, kill
+from techsapo_ops.operations.drills.failover import failover_app
 from techsapo_ops.operations.drills.left import clean, scratch
 from techsapo_ops.operations.drills.load import Load
 from techsapo_ops.operations.drills.report import Report
 from techsapo_ops.operations.drills.target import front
+from techsapo_ops.operations.drills.victim import chosen, kill
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.observed import ObservedService, State

@@ -1,0 +1,78 @@
+"""Which instance of the app a drill kills, and killing that very process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psutil
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.services.app.kind import App
+from techsapo_ops.services.nginx.kind import Nginx
+from techsapo_ops.stack.observed import ObservedService, State
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.stack import Stack
+
+_RUNS = frozenset({State.RUNNING, State.STARTING})
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """The instance that is killed: `pid` as this host sees it, since `created` (seconds since 1970)."""
+
+    service: Service
+    pid: int
+    created: float
+    weight: int
+    others: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Its name in the stack."""
+        return self.service.name
+
+
+def chosen(stack: Stack) -> Victim:
+    """The instance with the most traffic. Raises OpsError where the loss of one can't be made up for."""
+    topology = stack.topology
+    if not topology.has(Nginx.facts.kind):
+        raise OpsError(
+            "no nginx stands in front of the app: nobody would take over", "`nginx: {enabled: true}`"
+        )
+    spec = {i.port: i for i in stack.spec.app.resolved_instances}
+    observed = stack.engine.observe().services
+    apps = [s for s in topology.of_kind(App.facts.kind) if _runs(observed.get(s.name))]
+    if len(apps) < 2:
+        many = "1 instance of the app runs" if len(apps) == 1 else "no instance of the app runs"
+        raise OpsError(
+            f"{many}: users would be cut off",
+            "run two or more (app.instances); `techsapo ps` shows those that there are",
+        )
+    ranked = sorted(apps, key=lambda s: (not spec[s.port].backup, spec[s.port].weight), reverse=True)
+    first, pid = ranked[0], observed[ranked[0].name].pid
+    if not pid:
+        raise OpsError(f"the engine does not say which process {first.name} is", "`techsapo ps`")
+    try:
+        created = psutil.Process(pid).create_time()
+    except psutil.Error as error:
+        raise OpsError(f"{first.name} (pid {pid}) can't be looked at: {error}", "`techsapo ps`") from None
+    return Victim(first, pid, created, spec[first.port].weight, tuple(s.name for s in apps if s is not first))
+
+
+def kill(victim: Victim) -> None:
+    """Kill the very process that was chosen: its number may be another's by now. Raises OpsError."""
+    try:
+        process = psutil.Process(victim.pid)
+        if process.create_time() != victim.created:
+            raise OpsError(f"{victim.name} has started anew by itself: nothing was killed", "begin again")
+        process.kill()
+    except psutil.AccessDenied:
+        raise OpsError(
+            f"{victim.name} (pid {victim.pid}) is another user's", "run the drill as root, or as that user"
+        ) from None
+    except psutil.NoSuchProcess:
+        raise OpsError(f"{victim.name} ended by itself: nothing was killed", "`techsapo ps`") from None
+
+
+def _runs(seen: ObservedService | None) -> bool:
+    return seen is not None and seen.state in _RUNS
