@@ -42,7 +42,12 @@ def look_at_backups(stack: Stack) -> Iterator[HostFinding]:
         yield HostFinding("backups", "backup.path", Level.WARNING, error.message, error.hint or "")
     yield from _proof(stack)
     binary = stack.topology.host.binaries.get(RESTIC)
-    if stack.spec.backup.offsite is None or binary is None:
+    if stack.spec.backup.offsite is None:
+        return
+    if binary is None:
+        if not stack.topology.places.from_images:
+            detail = "copies backups to backup.offsite; not on PATH"
+            yield HostFinding("tool", RESTIC, Level.WARNING, detail, f"Debian package {RESTIC}", RESTIC)
         return
     try:
         old = too_old(version_of(stack.runner, binary))

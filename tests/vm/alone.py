@@ -13,7 +13,7 @@ ANSWERS = 40
 _SPEC = "project: alone\nredis: {{enabled: false}}\naudit: {{durability: {}}}\n"
 _LOOK = """
 import json, pathlib, sqlite3
-data = pathlib.Path("/root/alone/data")
+data = pathlib.Path("/srv/alone/data")
 database = sqlite3.connect(data / "audit.sqlite")
 rows = [row[0] for row in database.execute("select request_id from audit_requests")]
 spool = data / "audit-spool.jsonl"
@@ -35,9 +35,9 @@ def alone(lab: Lab) -> Outcome:
 def _cut(lab: Lab, durability: str, outcome: Outcome) -> None:
     machine = lab.machine
     machine.run("systemctl disable --now techsapo.service", check=False)
-    machine.run("rm -rf /root/alone; mkdir -p /root/alone/data")
-    machine.run("cat > /root/alone/techsapo.yaml; sync", feed=_SPEC.format(durability).encode())
-    serve = f"serve --file /root/alone/techsapo.yaml --port {PORT} --data /root/alone/data"
+    machine.run("rm -rf /srv/alone; mkdir -p /srv/alone/data")
+    machine.run("cat > /srv/alone/techsapo.yaml; sync", feed=_SPEC.format(durability).encode())
+    serve = f"serve --file /srv/alone/techsapo.yaml --port {PORT} --data /srv/alone/data"
     machine.begin(f"{IN}.venv/bin/python -m techsapo_ops {serve}", lab.reports / f"alone-{durability}.log")
     while machine.run(f"bash -c '</dev/tcp/127.0.0.1/{PORT}'", check=False).returncode != 0:
         time.sleep(2)

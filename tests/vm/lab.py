@@ -15,7 +15,7 @@ from tests.vm.traffic import Traffic, asking
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parent.parent
-THERE = "/root/techsapo"
+THERE = "/srv/techsapo"
 IN = f"cd {THERE} && "
 HEALTHY = 1200.0
 """Seconds after which a stack that is not healthy counts as not come back."""
@@ -54,6 +54,7 @@ class Lab:
         self.reports = reports
         self.known = Known()
         self.port = 4000
+        self.kept = machine.folder.parent / "small.img"
 
     def remember(self) -> None:
         """Note what was told, for a run that goes on with this machine."""
@@ -82,10 +83,10 @@ class Lab:
         """The repository as it is committed, as a clone there."""
         bundle = self.machine.folder / "techsapo.bundle"
         subprocess.run(["git", "bundle", "create", "-q", str(bundle), "HEAD"], cwd=REPOSITORY, check=True)
-        self.machine.send(bundle, "/root/techsapo.bundle")
+        self.machine.send(bundle, "/srv/techsapo.bundle")
         self.machine.run(
-            f"test -d {THERE} || git clone -q /root/techsapo.bundle {THERE}; cd {THERE} && "
-            "git fetch -q /root/techsapo.bundle HEAD && git checkout -q --detach FETCH_HEAD && sync"
+            f"test -d {THERE} || git clone -q /srv/techsapo.bundle {THERE}; cd {THERE} && "
+            "git fetch -q /srv/techsapo.bundle HEAD && git checkout -q --detach FETCH_HEAD && sync"
         )
 
     def healthy(self, began: float) -> float:
