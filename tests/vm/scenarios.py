@@ -54,7 +54,7 @@ def fresh(lab: Lab) -> Outcome:
 
 
 def small(lab: Lab) -> Outcome:
-    """A fresh machine with a small stack, which is kept as it is, switched off: the others begin there in seconds.
+    """A fresh machine with a small stack, which is kept, switched off, for the others to begin with.
 
     README's command on a clone in /srv that has a description already, then the two lines of docs/running.md.
     """
