@@ -45,7 +45,7 @@ def look_at_backups(stack: Stack) -> Iterator[HostFinding]:
     if stack.spec.backup.offsite is None:
         return
     if binary is None:
-        if not stack.topology.places.from_images:
+        if not (stack.topology.places.from_images and stack.topology.has("scheduler")):
             detail = "copies backups to backup.offsite; not on PATH"
             yield HostFinding("tool", RESTIC, Level.WARNING, detail, f"Debian package {RESTIC}", RESTIC)
         return

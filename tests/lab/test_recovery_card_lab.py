@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,27 +10,13 @@ from pathlib import Path
 import pymysql
 import pytest
 from backup_lab import Root
+from card_lines import steps
 from projects import only_redis, project
 from servers import free_port
 
 pytestmark = pytest.mark.lab
 
 PASSWORD = 'of the "repository" \\ with `all` $kinds'
-_STEP = re.compile(r"^(\d)\. ")
-
-
-def steps(card: str) -> dict[int, str]:
-    """What is to be typed, by the number of the step."""
-    found: dict[int, list[str]] = {}
-    number = 0
-    for line in card.splitlines():
-        if heading := _STEP.match(line):
-            number = int(heading[1])
-        elif number and line.startswith("  "):
-            found.setdefault(number, []).append(line[2:])
-        else:
-            number = 0
-    return {key: "\n".join(lines) + "\n" for key, lines in found.items()}
 
 
 def test_its_commands_bring_the_stack_back_on_an_empty_host(tmp_path: Path) -> None:

@@ -105,8 +105,8 @@ class Lab:
 
     def wanted(self, command: str, when: str) -> str:
         """`command`, beside a watcher that says NOW once `when`, a shell's condition, holds."""
-        watcher = f"(until {when}; do sleep .05; done; echo {NOW}) &"
-        return f"{IN}{{ {watcher} {command}; code=$?; echo ENDED $code; wait; }}"
+        watcher = f"(until {when}; do sleep .05; done; echo {NOW}) & watcher=$!;"
+        return f"{IN}{{ {watcher} {command}; echo ENDED $?; sleep 3; kill $watcher 2>/dev/null; }}"
 
     def cut_off(
         self, name: str, command: str | None, when: str, after: float = 0.0, first: str | None = None
@@ -218,7 +218,8 @@ class Lab:
     def _moment(self, said: Path, running: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + 900
         while NOW not in said.read_text():
-            over = "ENDED" in said.read_text() or running.poll() is not None
-            if over or time.monotonic() > deadline:
+            if running.poll() is not None or time.monotonic() > deadline:
+                if NOW in said.read_text():
+                    return
                 raise RuntimeError(f"the moment did not come: {said.read_text()[-2000:]}")
             time.sleep(0.02)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import shlex
 import time
 from collections.abc import Callable
 
+from tests.lab.card_lines import steps
 from tests.vm.alone import alone
 from tests.vm.lab import IN, THERE, Known, Lab, Outcome
 
@@ -243,6 +246,73 @@ def restart(lab: Lab) -> Outcome:
     return outcome
 
 
+def maintenance(lab: Lab) -> Outcome:
+    """`maintenance on` has just said so: users are turned away after the boot too, until `off`."""
+    status = "techsapo maintenance status --json"
+    page = (
+        'python3 -c \'import ssl, urllib.request as u; u.urlopen("https://127.0.0.1:8443/", '
+        "context=ssl._create_unverified_context())'"
+    )
+    on = "sh -c 'techsapo maintenance on --message moving && : > /run/on'"
+    outcome = lab.cut_off("maintenance", on, "test -e /run/on")
+    said = lab.machine.run(IN + status, check=False).stdout
+    asked = lab.machine.run(page, check=False).stderr
+    outcome.said += [said.strip()[:300], asked.strip()[-100:]]
+    if "moving" not in said or "503" not in asked:
+        outcome.problems.append(f"maintenance is forgotten: {said} {asked[-300:]}")
+    lab.finish(outcome, "techsapo maintenance off")
+    if "503" in (asked := lab.machine.run(page, check=False).stderr):
+        outcome.problems.append(f"users are not let in again: {asked[-300:]}")
+    return outcome
+
+
+def recover(lab: Lab) -> Outcome:
+    """The lines of the recovery card, typed on an empty machine that has the repository's folder alone."""
+    outcome = Outcome("recover on an empty machine")
+    machine = lab.machine
+    machine.run(IN + "techsapo backup", timeout=1800)
+    card = machine.run(IN + "techsapo recover card --lang en").stdout
+    (lab.reports / "card.txt").write_text(card)
+    password = machine.run(f"cat {THERE}/secrets/restic").stdout.strip()
+    repository = machine.folder / "offsite.tar"
+    repository.write_bytes(
+        base64.b64decode(machine.run("tar -C /srv -c offsite | base64", timeout=1800).stdout)
+    )
+    before = lab.look()["rows"]
+    machine.cut()
+    machine.fresh()
+    outcome.figures["login after"] = round(machine.boot(), 1)
+    machine.run("tar -C /srv -x", feed=repository.read_bytes())
+    typed = steps(card)
+    began = time.monotonic()
+    machine.run(f"set -e; cd /root\n{typed[1]}", timeout=2400)
+    outcome.figures["packages"] = round(time.monotonic() - began, 1)
+    rest = (
+        "set -euo pipefail; cd /root\n"
+        + typed[2]
+        + typed[3]
+        + typed[4].replace(" recover ", " recover --yes ")
+    )
+    done = machine.run(
+        f"bash -c {shlex.quote(rest)}", check=False, timeout=3600, feed=f"{password}\n".encode()
+    )
+    outcome.figures["all lines of the card"] = round(time.monotonic() - began, 1)
+    outcome.said += (done.stdout + done.stderr).strip().splitlines()[-30:]
+    if done.returncode != 0:
+        outcome.problems.append(f"the card's lines: {done.returncode}")
+    outcome.figures["healthy after"] = round(lab.healthy(time.monotonic()), 1)
+    found = lab.look()
+    gone = set(before) - set(found["rows"])
+    outcome.figures |= {"rows before": len(before), "rows that did not come back": len(gone)}
+    if gone:  # nobody has asked since the backup
+        problem = f"{len(gone)} rows did not come back"
+        outcome.problems.append(problem)
+    if found["torn"] or found["chain"]["code"] != 0:
+        outcome.problems.append(f"not whole: {found['torn']} {found['chain']}")
+    lab.known = Known()
+    return outcome
+
+
 def _know_backups(lab: Lab) -> None:
     listed = lab.machine.run(IN + "ls .techsapo/backups").stdout.split()
     lab.known.backups |= {name for name in listed if name[:8].isdigit() and "." not in name}
@@ -256,6 +326,7 @@ def _failed_units(lab: Lab, outcome: Outcome) -> None:
 
 ALL: tuple[Callable[[Lab], Outcome], ...] = (
     fresh, small, booted, alone, traffic_sqlite, whole,
-    traffic_mariadb, up_early, up_late, backup, offsite, restore, certificate, keys, restart,
+    traffic_mariadb, up_early, up_late, backup, offsite, restore, certificate, keys, restart, maintenance,
+    recover,
 )  # fmt: skip
 """In their order; the first makes the machine on which the others are tried."""

@@ -24,6 +24,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.describing import kept_paths
 from techsapo_ops.operations.backup.verify import verify_backup
+from techsapo_ops.operations.doctor import Diagnosis
 from techsapo_ops.operations.doctor_backups import look_at_backups
 from techsapo_ops.operations.jobs import JobContext
 from techsapo_ops.operations.jobs import backup as jobs
@@ -146,6 +147,19 @@ def test_an_old_restic_is_told_by_doctor_and_by_what_it_fails_at(stack: Stack, t
     with pytest.raises(OpsError) as failed:
         away.keep("20260131T020000Z", [tmp_path])
     assert "restic 0.14.0 is older than 0.17.1" in (failed.value.hint or "")
+
+
+def test_a_restic_that_is_missing_is_a_package_for_doctor_to_install(stack: Stack, tmp_path: Path) -> None:
+    binaries = {name: path for name, path in stack.topology.host.binaries.items() if name != "restic"}
+    host = replace(stack.topology.host, binaries=binaries)
+    stack = replace(stack, topology=replace(stack.topology, host=host))
+    assert not [found for found in look_at_backups(stack) if found.name == "restic"]
+    stack = with_backup(
+        stack, Backup.model_validate({"offsite": {"restic": str(tmp_path / "away"), "password": Secret("x")}})
+    )
+    (told,) = [found for found in look_at_backups(stack) if found.name == "restic"]
+    assert told.level is Level.WARNING
+    assert Diagnosis((told,), root=True, apt=True).packages == ("restic",)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to another user")
