@@ -270,6 +270,7 @@ def test_they_are_put_with_their_modes_once_and_again(copy: Copied, tmp_path: Pa
     keys = into / ".techsapo/keys"
     assert (keys / "app-key").read_text() == (keys / "live").read_text() == "key"
     assert not (keys / "away").is_symlink()
+    assert not (keys / "up").is_symlink()
     assert {"away", "up"} <= set(left)
     key = (keys / "app-key").stat()
     assert (key.st_uid, stat.S_IMODE(key.st_mode)) == (os.geteuid(), 0o750)

@@ -1,0 +1,163 @@
+"""What came back from off-site beside a backup: copies, files of the stack, and the version of then."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from time import monotonic
+
+from techsapo_ops.adapters.packed import PackedReader, file_sha256
+from techsapo_ops.backup import registry
+from techsapo_ops.backup.description import Description, What
+from techsapo_ops.backup.offsite import AwaySnapshot
+from techsapo_ops.backup.secret_files import secret_paths
+from techsapo_ops.backup.verify import PartResult, few
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.backup.offsite import AWAY
+from techsapo_ops.stack.stack import Stack
+
+_APART = frozenset({What.BACKUP, What.KIT, What.COPIES})
+"""What is looked at in ways of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A snapshot that lies below `folder`, each path as it was."""
+
+    stack: Stack
+    folder: Path
+    snapshot: AwaySnapshot
+    description: Description | None
+
+    def at(self, path: str) -> Path:
+        """Where `path` of the old host is now."""
+        return self.folder / path.lstrip("/")
+
+    def of(self, what: What, name: str) -> Path | None:
+        """The one path of that kind; by its last name in a copy that does not describe itself."""
+        if self.description is not None:
+            return next((self.at(kept.content) for kept in self.description.of(what)), None)
+        place = self.snapshot.place(name)
+        return self.at(place) if place else None
+
+
+def copies(fetched: Fetched) -> Iterator[PartResult]:
+    """What is off-site alone: each kind of it that this stack has now, or that came back."""
+    folder = fetched.of(What.COPIES, AWAY)
+    for kind in registry.kinds():
+        if not kind.too_secret:
+            continue
+        began = monotonic()
+        try:
+            part = kind.fetched(folder) if folder is not None else None
+        except OpsError as error:
+            there = any(folder.glob(f"{kind.name}-*")) if folder is not None else False
+            problem, part = (error.message if there else ""), None
+        else:
+            problem = ""
+        if part is None:
+            if problem:
+                yield PartResult(kind.name, (problem,), round(monotonic() - began, 3))
+            elif not isinstance(kind.sources(fetched.stack), str):
+                note = "the stack has it now, and it did not go along"
+                yield PartResult(kind.name, (), round(monotonic() - began, 3), note)
+            continue
+        assert folder is not None  # noqa: S101 - a part was in it
+        reader = PackedReader(folder / part.file, limit=part.raw_bytes, expected=part.sha256)
+        wrong = kind.check(fetched.stack, part, reader)
+        yield PartResult(kind.name, tuple(few(wrong)), round(monotonic() - began, 3))
+
+
+def files(fetched: Fetched) -> PartResult:
+    """The spec, secrets, keys, certificates and whatever else lies beside a backup, as it is here."""
+    began = monotonic()
+    wrong: list[str] = []
+    changed = 0
+    if fetched.description is not None:
+        pairs = [
+            (Path(kept.content), fetched.at(kept.content))
+            for kept in fetched.description.kept
+            if kept.what not in _APART
+        ]
+    else:
+        own = [fetched.stack.layout.spec_file, *secret_paths(fetched.stack)]
+        pairs = [(path.resolve(), fetched.at(str(path.resolve()))) for path in own]
+    taken = fetched.description.taken if fetched.description is not None else fetched.snapshot.time
+    for here, there in dict.fromkeys(pairs):
+        if not os.path.lexists(there):
+            if not _since(here, taken):
+                wrong.append(f"{here} did not come back")
+            continue
+        for file, copy in _pairs(here, there):
+            state = _compared(file, copy, taken)
+            if state == "changed":
+                changed += 1
+            elif state:
+                wrong.append(state)
+    note = f"{changed} files are others here since then" if changed else ""
+    return PartResult("files", tuple(few(wrong)), round(monotonic() - began, 3), note)
+
+
+def _pairs(here: Path, there: Path) -> Iterator[tuple[Path, Path]]:
+    """Each file here and where its copy is to be; of a folder, those below it."""
+    if not here.is_dir():
+        yield here, there
+        return
+    for path in sorted(here.rglob("*")):
+        if path.is_file() and not path.is_symlink():
+            yield path, there / path.relative_to(here)
+
+
+def _compared(here: Path, copy: Path, taken: datetime) -> str:
+    """Empty where both are the same, `changed` where the one here is newer, else what is wrong."""
+    try:
+        if copy.is_symlink() or not copy.is_file():
+            return "changed" if _since(here, taken) else f"{here} did not come back"
+        if not here.exists():
+            return "changed"
+        if file_sha256(here) == file_sha256(copy):
+            return ""
+    except OSError as error:
+        return f"{here} can't be compared: {error.strerror}"
+    return "changed" if _since(here, taken) else f"{here} is another than its copy"
+
+
+def _since(path: Path, taken: datetime) -> bool:
+    """Whether what is at `path` was written after that; what is gone is no loss of the copy's."""
+    try:
+        facts = path.lstat()
+    except OSError:
+        return True
+    return max(facts.st_mtime, facts.st_ctime) >= taken.timestamp()
+
+
+def kit(fetched: Fetched) -> Iterator[PartResult]:
+    """The version of then: a wheel that can be unpacked, and the lock of what it needs."""
+    if fetched.description is None:
+        return
+    began = monotonic()
+    folder = fetched.of(What.KIT, "")
+    wrong: list[str] = []
+    wheels = sorted(folder.glob("techsapo_ops-*.whl")) if folder is not None else []
+    if folder is None or len(wheels) != 1:
+        wrong.append("the wheel of this version did not come back")
+    else:
+        wrong += _wheel(wheels[0])
+        locks = sorted(folder.glob("requirements*.lock"))
+        if not any(lock.stat().st_size for lock in locks):
+            wrong.append("the lock of what the wheel needs did not come back")
+    yield PartResult("wheel", tuple(wrong), round(monotonic() - began, 3))
+
+
+def _wheel(path: Path) -> list[str]:
+    try:
+        with zipfile.ZipFile(path) as wheel:
+            damaged = wheel.testzip()
+    except (OSError, EOFError, NotImplementedError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
+        return [f"{path.name} can't be unpacked: {error}"]
+    return [f"{path.name} is damaged: {damaged}"] if damaged else []

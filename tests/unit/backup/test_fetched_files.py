@@ -1,0 +1,131 @@
+"""What came back beside a backup, compared with what is here."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+import pytest
+from test_offsite_description import WHOLE
+
+from techsapo_ops.backup.description import Kept, What
+from techsapo_ops.backup.offsite import AwaySnapshot
+from techsapo_ops.operations.backup.fetched import Fetched, files, kit
+from techsapo_ops.stack.stack import Stack
+
+SNAPSHOT = AwaySnapshot("1" * 64, datetime(2026, 1, 31, tzinfo=UTC), "old", (), ())
+
+
+class Away:
+    """A stack of two files and a folder, and a whole copy of them that was taken in an hour."""
+
+    def __init__(self, folder: Path) -> None:
+        self.here, self.folder = folder / "here", folder / "back"
+        self.taken = datetime.now(UTC) + timedelta(hours=1)
+        for name in ("spec", "keys/one", "keys/two"):
+            for path in (self.here / name, self.there(name)):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(name)
+
+    def there(self, name: str) -> Path:
+        return self.folder / str(self.here / name).lstrip("/")
+
+    def look(self) -> Fetched:
+        kept = [
+            Kept(str(self.here / name), str(self.here / name), what, name == "keys", 0o600, 0, 0)
+            for name, what in (("spec", What.SPEC), ("keys", What.KEYS))
+        ]
+        kit = Kept("/kit", str(self.here / "kit"), What.KIT, True, 0o700, 0, 0)
+        described = replace(WHOLE, taken=self.taken, kept=(*kept, kit))
+        return Fetched(cast(Stack, None), self.folder, SNAPSHOT, described)
+
+
+@pytest.fixture
+def away(tmp_path: Path) -> Away:
+    return Away(tmp_path)
+
+
+def told(away: Away) -> str:
+    return "; ".join(files(away.look()).problems)
+
+
+def test_a_whole_copy_has_nothing_wrong(away: Away) -> None:
+    found = files(away.look())
+    assert (found.problems, found.note) == ((), "")
+
+
+@pytest.mark.parametrize("name", ["spec", "keys/two"])
+def test_what_lacks_is_another_or_a_link_is_named(away: Away, name: str) -> None:
+    copy = away.there(name)
+    copy.write_text("another")
+    assert told(away) == f"{away.here / name} is another than its copy"
+    copy.unlink()
+    assert told(away) == f"{away.here / name} did not come back"
+    copy.symlink_to(away.here / name)  # which would be the same
+    assert told(away) == f"{away.here / name} did not come back"
+
+
+@pytest.mark.parametrize("name", ["spec", "keys/two"])
+def test_what_was_written_here_since_then_is_counted_and_no_fault(away: Away, name: str) -> None:
+    away.taken = datetime.now(UTC) - timedelta(hours=1)
+    (away.here / name).write_text("newer")
+    found = files(away.look())
+    assert (found.problems, found.note) == ((), "1 files are others here since then")
+    away.there(name).unlink()
+    assert told(away) == ""
+
+
+def test_a_file_whose_time_was_set_back_is_newer_all_the_same(away: Away) -> None:
+    away.taken = datetime.now(UTC) - timedelta(hours=1)
+    (away.here / "spec").write_text("newer")
+    os.utime(away.here / "spec", (0, 0))
+    assert told(away) == ""
+
+
+def test_what_is_gone_here_is_no_loss_of_the_copy_s(away: Away) -> None:
+    (away.here / "spec").unlink()
+    assert told(away) == ""
+    assert files(away.look()).note == "1 files are others here since then"
+
+
+def test_a_folder_that_did_not_come_back_is_named_once(away: Away) -> None:
+    for name in ("keys/one", "keys/two"):
+        away.there(name).unlink()
+    away.there("keys").rmdir()
+    assert told(away) == f"{away.here / 'keys'} did not come back"
+
+
+def test_the_wheel_of_then_can_be_unpacked_and_has_its_lock(away: Away) -> None:
+    def wrong() -> tuple[str, ...]:
+        (found,) = kit(away.look())
+        return found.problems
+
+    assert wrong() == ("the wheel of this version did not come back",)
+    folder = away.there("kit")
+    folder.mkdir(parents=True)
+    wheel = folder / "techsapo_ops-0.2.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("techsapo_ops/__init__.py", "x = 1\n" * 100)
+    (folder / "requirements.lock").touch()
+    assert wrong() == ("the lock of what the wheel needs did not come back",)
+    (folder / "requirements.lock").write_text("pydantic==2\n")
+    assert wrong() == ()
+    content = wheel.read_bytes()
+    noticed = []
+    for at in range(content.index(b"__init__.py") + 11, content.rindex(b"PK\x01\x02")):
+        wheel.write_bytes(content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :])
+        noticed.append(bool(wrong()))  # the last bits may be nobody's
+    assert sum(noticed) >= len(noticed) - 1 > 0
+    wheel.write_bytes(content[:-30])
+    assert "can't be unpacked" in wrong()[0]
+    wheel.write_bytes(content)
+    (folder / "techsapo_ops-0.1.0-py3-none-any.whl").write_bytes(content)
+    assert wrong() == ("the wheel of this version did not come back",)
+
+
+def test_a_copy_of_before_has_no_kit(away: Away) -> None:
+    assert list(kit(replace(away.look(), description=None))) == []
