@@ -54,6 +54,8 @@ def told(away: Away) -> str:
 
 
 def test_a_whole_copy_has_nothing_wrong(away: Away) -> None:
+    (away.here / "kit").mkdir()  # which is looked at in a way of its own
+    (away.here / "kit/techsapo_ops-0.2.0-py3-none-any.whl").touch()
     found = files(away.look())
     assert (found.problems, found.note) == ((), "")
 

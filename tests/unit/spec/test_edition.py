@@ -11,6 +11,7 @@ import pytest
 from techsapo_ops.spec import older_defaults
 from techsapo_ops.spec.edition import Edition, chosen, edition_of
 from techsapo_ops.spec.load import LoadedSpec
+from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.spec.older_defaults import SAFER, SaferDefault
 from techsapo_ops.spec.problems import dotted
 
@@ -115,3 +116,19 @@ def test_the_page_on_upgrades_lists_just_the_defaults_that_depend_on_the_edition
     table = re.split(r"\n### (?:Editions of the defaults|既定値の版)\n", text)[1].split("\n### ")[0]
     rows = [line for line in table.splitlines() if line.startswith("| `")]
     assert [row.split("`")[1] for row in rows] == [dotted(default.path) for default in SAFER]
+
+
+@pytest.mark.parametrize("offsite", [True, False])
+def test_a_stack_of_the_first_edition_has_no_job_that_its_spec_does_not_name(offsite: bool) -> None:
+    assert Schedule().of_edition(1, offsite=offsite) == Schedule()
+    assert Schedule(drill_alert="0 9 * * 1").of_edition(1, offsite=offsite).times() == {
+        **Schedule().times(), "drill_alert": "0 9 * * 1",
+    }  # fmt: skip
+
+
+def test_from_the_second_on_they_have_times_unless_the_spec_says_otherwise() -> None:
+    later = Schedule().of_edition(2, offsite=True)
+    assert None not in {later.report, later.verify_offsite, later.drill_restore, later.drill_alert}
+    assert Schedule().of_edition(2, offsite=False).verify_offsite is None
+    said = Schedule(report=None, drill_alert="0 9 * * 1").of_edition(2, offsite=True)
+    assert (said.report, said.drill_alert) == (None, "0 9 * * 1")
