@@ -121,7 +121,10 @@ class Desk:
             _empty(self.folder, self._path)
             shutil.rmtree(self.folder)
         if self.state.exists() and not others(self.state):
-            shutil.rmtree(self.state)
+            if self.state.is_symlink():  # somebody wants it on another disk
+                _empty(self.state)
+            else:
+                shutil.rmtree(self.state)
 
     def remove(self) -> None:
         """Remove the whole state directory, the journal last."""
@@ -166,7 +169,7 @@ class Desk:
         return self.write(replace(journal, made=(*journal.made, str(path))))
 
 
-def _empty(folder: Path, but: Path) -> None:
+def _empty(folder: Path, but: Path | None = None) -> None:
     """Remove all that is in `folder` but that."""
     for path in folder.iterdir():
         if path != but:

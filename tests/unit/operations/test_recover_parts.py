@@ -441,3 +441,12 @@ def test_the_journal_goes_last_so_that_a_killed_end_is_gone_on_with(
         desk.remove()
     assert seen == [True, True, True, False]
     assert not desk.state.exists()
+
+
+def test_a_state_directory_that_is_a_link_stays_one_and_what_it_leads_to_is_emptied(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / ".techsapo").symlink_to("disk")
+    with Desk(tmp_path / ".techsapo").lock():
+        pass
+    assert (tmp_path / ".techsapo").is_symlink()
+    assert list((tmp_path / "disk").iterdir()) == []
