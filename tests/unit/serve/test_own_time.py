@@ -244,14 +244,18 @@ def test_the_log_says_how_much_of_a_requests_time_was_ours(
 def test_of_a_stream_the_time_to_its_first_event_is_ours(carrier: str, tmp_path: Path) -> None:
     slower = {n: {**p, "latency": {"mean": "3s", "jitter": 0}} for n, p in QUICK.items()}
     app = make_app(tmp_path, providers=slower, app={"limits": {"request_timeout": "2s"}})
+    took = []
 
     async def work(client: httpx.AsyncClient) -> None:
+        began = time.perf_counter()
         await ask(client, carrier)
+        took.append(time.perf_counter() - began)
 
     asking(app, work)
     path = CARRIERS[carrier][0]
     assert seen(app, "techsapo_http_own_duration_seconds_count", "route") == {path: 1}
-    assert seen(app, "techsapo_http_own_duration_seconds_sum", "route")[path] < 1.5
+    own = seen(app, "techsapo_http_own_duration_seconds_sum", "route")[path]
+    assert took[0] - own > 0.5, "what follows waits for the end of a phase, of almost a second"
 
 
 def test_who_waits_for_anothers_analysis_has_no_time_of_ours(tmp_path: Path) -> None:
@@ -346,18 +350,24 @@ def test_a_blocked_event_loop_shows_in_the_time_that_is_ours(tmp_path: Path) -> 
 
 def test_who_comes_while_the_event_loop_is_blocked_has_waited_for_it(tmp_path: Path) -> None:
     app = make_app(tmp_path)
+    owns: list[float] = []
 
     async def work(client: httpx.AsyncClient) -> None:
+        async def asked(prompt: str) -> None:
+            await client.post(GENERATE, json={"prompt": prompt})
+            owns.append(seen(app, "techsapo_http_own_duration_seconds_sum", "route")[GENERATE] - sum(owns))
+
         await asyncio.sleep(TICK)
         spin(0.6)
-        await ask(client, "JSON")
+        await asked("at once")
         await asyncio.sleep(2 * TICK)
-        await client.post(GENERATE, json={"prompt": "later"})
+        for number in range(5):
+            await asked(f"later {number}")
 
     asking(app, work)
-    own = "techsapo_http_own_duration_seconds_bucket"
-    assert seen(app, own, "route", route=GENERATE, le="0.25") == {GENERATE: 1}
-    assert seen(app, own, "route", route=GENERATE, le="+Inf") == {GENERATE: 2}
+    waited, *later = owns
+    assert waited > 0.3
+    assert min(later) < waited, "it is not counted again; a busy machine delays some, not all"
 
 
 def spin(seconds: float) -> None:
