@@ -33,10 +33,11 @@ from techsapo_ops.cli.state_directory import require_trust
 from techsapo_ops.cli.views.recovery import TITLES, look_json, recovered_json, show_look, show_recovered
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.stop import down
+from techsapo_ops.operations.recover.abandoned import abandon as remove_what_was_made
 from techsapo_ops.operations.recover.journal import STEPS, Asked, Desk, others
 from techsapo_ops.operations.recover.look import values_of
-from techsapo_ops.operations.recover.run import Recovered, Recovery
-from techsapo_ops.operations.recover.run import abandon as remove_what_was_made
+from techsapo_ops.operations.recover.recovered import Recovered
+from techsapo_ops.operations.recover.run import Recovery
 from techsapo_ops.spec.secret import Secret
 
 app = CommandGroup(invoke_without_command=True)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.backup.description import NOT_TAKEN
 from techsapo_ops.operations.recover.look import age
-from techsapo_ops.operations.recover.run import DATA_MINUTES, DATA_STEPS, WHOLE_MINUTES
+from techsapo_ops.operations.recover.recovered import DATA_MINUTES, DATA_STEPS, WHOLE_MINUTES
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output
     from techsapo_ops.operations.recover.look import Look
-    from techsapo_ops.operations.recover.run import Recovered
+    from techsapo_ops.operations.recover.recovered import Recovered
 
 TITLES = {
     "fetch": "fetch the copy",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,42 +28,16 @@ from techsapo_ops.operations.recover.copied import Copied, read_copy
 from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
 from techsapo_ops.operations.recover.look import Doors, Look, draft_of, look_at, missing_variables, restorable
 from techsapo_ops.operations.recover.placing import MODES, Places, places_in, put, require_free
+from techsapo_ops.operations.recover.recovered import Recovered
 from techsapo_ops.services.app.api_keys import keys_owner
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.stack import Stack
 
-DATA_MINUTES, WHOLE_MINUTES = 15, 60
-"""The guide's numbers: the data is back, and the whole service."""
-DATA_STEPS = ("fetch", "place", "up", "restore")
 _SLACK = 64 * 1024 * 1024
 """Bytes that a fetch leaves free."""
 _HEALTH_SECONDS = 90
 _PROBE_SECONDS = 5.0
 _LOCK_SECONDS = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Recovered:
-    """A recovery that is through. `remaining` is what did not work, and what to try."""
-
-    spec: str
-    backup: str
-    snapshot: str
-    seconds: Mapping[str, float]
-    status: str
-    remaining: tuple[tuple[str, str], ...]
-    since_began: float = 0.0
-    """Seconds since it was first asked for, with what was waited for, cut short and done again."""
-
-    @property
-    def data_seconds(self) -> float:
-        """Until all data was back and compared."""
-        return round(sum(self.seconds.get(step, 0.0) for step in DATA_STEPS), 3)
-
-    @property
-    def whole_seconds(self) -> float:
-        """Until the whole service was."""
-        return round(sum(self.seconds.values()), 3)
 
 
 @dataclass(slots=True)
@@ -398,32 +371,3 @@ def _since(began: str) -> float:
     if not began:
         return 0.0
     return round(max((datetime.now(UTC) - datetime.fromisoformat(began)).total_seconds(), 0.0), 3)
-
-
-def abandon(
-    desk: Desk, doors: Doors, stop: Callable[[Path], object], *, wait: float = 0.0
-) -> tuple[str, ...]:
-    """Remove what a recovery that did not end has made, and nothing else; returns what that was.
-
-    `stop` ends what runs of the stack of a spec, and removes its data. Raises OpsError where there is none,
-    and where it is at work for longer than `wait` seconds.
-    """
-    if desk.read() is None:
-        raise OpsError(f"no recovery is under way in {desk.state.parent}", "see --into")
-    with desk.lock(wait):
-        journal = desk.read()
-        if journal is None:  # it has ended meanwhile: what it made is a stack now
-            raise OpsError(
-                f"the recovery into {desk.state.parent} has just ended", "`techsapo down` stops it"
-            )
-        if journal.spec:
-            stop(Path(journal.spec))
-        if journal.schedule:
-            doors.remove_schedule(Path(journal.spec), journal.environment, journal.schedule)
-        gone = []
-        for path in map(Path, reversed(journal.made)):
-            if os.path.lexists(path) and not path.is_relative_to(desk.state):
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
-                gone.append(str(path))
-        desk.remove()
-    return (*gone, str(desk.state))

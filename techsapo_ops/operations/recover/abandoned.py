@@ -1,0 +1,41 @@
+"""A recovery that is given up: what it has made goes, and nothing else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.recover.journal import Desk
+from techsapo_ops.operations.recover.look import Doors
+
+
+def abandon(
+    desk: Desk, doors: Doors, stop: Callable[[Path], object], *, wait: float = 0.0
+) -> tuple[str, ...]:
+    """Remove what a recovery that did not end has made, and nothing else; returns what that was.
+
+    `stop` ends what runs of the stack of a spec, and removes its data. Raises OpsError where there is none,
+    and where it is at work for longer than `wait` seconds.
+    """
+    if desk.read() is None:
+        raise OpsError(f"no recovery is under way in {desk.state.parent}", "see --into")
+    with desk.lock(wait):
+        journal = desk.read()
+        if journal is None:  # it has ended meanwhile: what it made is a stack now
+            raise OpsError(
+                f"the recovery into {desk.state.parent} has just ended", "`techsapo down` stops it"
+            )
+        if journal.spec:
+            stop(Path(journal.spec))
+        if journal.schedule:
+            doors.remove_schedule(Path(journal.spec), journal.environment, journal.schedule)
+        gone = []
+        for path in map(Path, reversed(journal.made)):
+            if os.path.lexists(path) and not path.is_relative_to(desk.state):
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+                gone.append(str(path))
+        desk.remove()
+    return (*gone, str(desk.state))
