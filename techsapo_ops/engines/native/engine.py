@@ -215,10 +215,16 @@ class NativeEngine(NativeAccess, Engine):
             raise OpsError(f"{service} is no longer in the spec", "`techsapo up` removes it")
         log = self._log(service)
         size = log.stat().st_size if log.exists() else 0
-        self.supervisor.stop(service, within=record.stop_seconds + STOP_MARGIN)
-        self.state.put(replace(record, since=time.time()))
-        self._free_port(wanted)
-        self.supervisor.start(service)
+        within = record.stop_seconds + STOP_MARGIN
+        try:
+            self.supervisor.stop(service, within=within)
+            self.state.put(replace(record, since=time.time()))
+            self._free_port(wanted)
+            self.supervisor.start(service)
+        except KeyboardInterrupt:  # it would stay stopped, and nobody would start it again
+            self.supervisor.stop(service, within=within)
+            self.supervisor.start(service)
+            raise
         self._gate(wanted, size)
         self.state.settle(service)
 
