@@ -11,6 +11,7 @@ from techsapo_ops.backup.offsite import too_old, version_of
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.proof import proofs
+from techsapo_ops.services.scheduler.kind import Scheduler
 from techsapo_ops.stack.diagnosis import HostFinding, Level
 from techsapo_ops.stack.stack import Stack
 
@@ -45,7 +46,7 @@ def look_at_backups(stack: Stack) -> Iterator[HostFinding]:
     if stack.spec.backup.offsite is None:
         return
     if binary is None:
-        if not (stack.topology.places.from_images and stack.topology.has("scheduler")):
+        if not (stack.topology.places.from_images and stack.topology.has(Scheduler.facts.kind)):
             detail = "copies backups to backup.offsite; not on PATH"
             yield HostFinding("tool", RESTIC, Level.WARNING, detail, f"Debian package {RESTIC}", RESTIC)
         return

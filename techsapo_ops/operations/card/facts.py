@@ -21,6 +21,7 @@ from techsapo_ops.operations.backup.describing import variables
 from techsapo_ops.operations.backup.proof import proofs
 from techsapo_ops.operations.card.place import logins, over_ssh, shown
 from techsapo_ops.operations.drills.kept import newest
+from techsapo_ops.services.app.kind import App
 from techsapo_ops.services.registry import facts as facts_of_kinds
 from techsapo_ops.spec.hosts import host_names
 from techsapo_ops.spec.models.base import is_loopback
@@ -162,7 +163,7 @@ def _stays(name: str) -> bool:
 
 
 def _account(stack: Stack) -> str:
-    users = (service.user for service in stack.topology.services if service.kind == "app")
+    users = (service.user for service in stack.topology.services if service.kind == App.facts.kind)
     return "" if stack.topology.places.from_images else next((user for user in users if user), "")
 
 

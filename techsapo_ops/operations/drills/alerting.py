@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -99,11 +99,10 @@ def drill_alert(
     before = server.sent(alerts()[DRILL].severity)
     _fire(load, most + 60)
     say(f"{DRILL} fires; at most {most:g} s until it has arrived …")
-    fired = clock()
-    times: dict[str, float] = {}
-    problems: list[str] = []
+    way = Way(prometheus, server, wanted, before)
+    times, problems = way.times, list[str]()
     try:
-        problems += follow(stack, prometheus, server, wanted, before, times, fired, most, clock)
+        problems += way.follow(most, clock, stack.pause)
     finally:
         with suppress(OpsError):
             _end(load)
@@ -137,45 +136,55 @@ def drill_alert(
     )
 
 
-def follow(
-    stack: Stack,
-    prometheus: Prometheus,
-    server: Alertmanager,
-    wanted: Mapping[str, int],
-    before: Mapping[str, Sent],
-    times: dict[str, float],
-    fired: float,
-    most: float,
-    clock: Callable[[], float],
-) -> list[str]:
-    """Note when the alert came where, within `most` seconds; returns what is wrong."""
-    severity = alerts()[DRILL].severity
-    while True:
-        passed = clock() - fired
+@dataclass(slots=True)
+class Way:
+    """The way of the alert to the receivers `wanted`, of which `before` says what they had been sent.
+
+    `times` says when it came where: `detection`, `held`, `delivery`, in seconds since it was let fire.
+    """
+
+    prometheus: Prometheus
+    server: Alertmanager
+    wanted: Mapping[str, int]
+    before: Mapping[str, Sent]
+    times: dict[str, float] = field(default_factory=dict)
+
+    def follow(self, most: float, clock: Callable[[], float], pause: Callable[[float], None]) -> list[str]:
+        """Note when it came where, within `most` seconds of now; returns what is wrong."""
+        fired = clock()
+        while True:
+            passed = clock() - fired
+            wrong = self._look(passed, lambda: clock() - fired, most)
+            if wrong is not None:
+                return wrong
+            if passed >= most:
+                where = "Prometheus" if "detection" not in self.times else "Alertmanager"
+                where = "its receivers" if "held" in self.times else where
+                return [f"the alert did not come to {where} within {most:g} s"]
+            pause(POLL)
+
+    def _look(self, passed: float, since: Callable[[], float], most: float) -> list[str] | None:
+        """What is wrong where its way has ended; None while it goes on."""
+        severity, times = alerts()[DRILL].severity, self.times
         if "detection" not in times:
-            if any(a.labels.get("alertname") == DRILL and a.state == "firing" for a in prometheus.alerts()):
-                times["detection"] = clock() - fired
+            found = self.prometheus.alerts()
+            if any(a.labels.get("alertname") == DRILL and a.state == "firing" for a in found):
+                times["detection"] = since()
         elif "held" not in times:
-            held = [a for a in server.alerts() if a.labels.get("alertname") == DRILL]
+            held = [a for a in self.server.alerts() if a.labels.get("alertname") == DRILL]
             if held:
-                times["held"] = clock() - fired
+                times["held"] = since()
                 if held[0].silenced:
                     return ["a silence matches the alert: `techsapo alerts silence --list`"]
-        elif wanted:
-            now = server.sent(severity)
-            told = {name: sent_since(before, now, name) for name in wanted}
-            if all(told[name].delivered >= count for name, count in wanted.items()):
-                times["delivery"] = clock() - fired
+        elif self.wanted:
+            now = self.server.sent(severity)
+            told = {name: sent_since(self.before, now, name) for name in self.wanted}
+            if all(told[name].delivered >= count for name, count in self.wanted.items()):
+                times["delivery"] = since()
                 return []
-            if why := undelivered(told, wanted, severity, most if passed >= most else None):
+            if why := undelivered(told, self.wanted, severity, most if passed >= most else None):
                 return [f"not delivered: {why}"]
-        if "held" in times and not wanted:
-            return []
-        if passed >= most:
-            where = "Prometheus" if "detection" not in times else "Alertmanager"
-            where = "its receivers" if "held" in times else where
-            return [f"the alert did not come to {where} within {most:g} s"]
-        stack.pause(POLL)
+        return [] if "held" in times and not self.wanted else None
 
 
 def _known(prometheus: Prometheus) -> None:

@@ -61,8 +61,6 @@ def failover_app(
     instance: str = "",
     load: Load | None = None,
     say: Callable[[str], None] = lambda _: None,
-    guards: Guards | None = None,
-    within: float = MOST,
 ) -> Report:
     """Kill the busiest instance and see what users would notice. `begin` makes the report to fill in, of
     a drill that took so long. `instance` is the one that somebody has agreed to: no other is killed.
@@ -70,13 +68,13 @@ def failover_app(
     No apply and no backup can begin meanwhile. Raises OpsError, before anything is touched, where a guard is
     against it. Afterwards, and whatever ends it, the instance runs again.
     """
-    load = load or load_of(stack, seconds=QUIET + within + ASKED_AGAIN + AFTER + 30, timeout=10.0)
+    load = load or load_of(stack, seconds=QUIET + MOST + ASKED_AGAIN + AFTER + 30, timeout=10.0)
     with _alone(stack):
         victim = chosen(stack)
         if instance and victim.name != instance:
             raise OpsError(f"{victim.name} is the busiest one by now, not {instance}", "begin again")
         ready = _readiness(stack)
-        guards = guards or Guards(prometheus_of(stack), victim.others, ready, lambda: hindrance(stack))
+        guards = Guards(prometheus_of(stack), victim.others, ready, lambda: hindrance(stack))
         reasons = guards.before()
         if not ready(victim.name):
             reasons = (*reasons, f"{victim.name} itself is not ready")
@@ -89,7 +87,7 @@ def failover_app(
         with Traffic(load) as traffic:
             say(f"traffic runs: {load.rate:g} requests a second, ids {load.prefix}…")
             try:
-                _course(stack, victim, traffic, guards, fault, say, within)
+                _course(stack, victim, traffic, guards, fault, say)
             finally:
                 if fault.killed is not None:
                     _bring_back(stack, victim, ready, fault, say)
@@ -144,7 +142,6 @@ def _course(
     guards: Guards,
     fault: Fault,
     say: Callable[[str], None],
-    within: float,
 ) -> None:
     if _guarded(stack, traffic, guards, fault, lambda: traffic.now() >= QUIET):
         return
@@ -159,7 +156,7 @@ def _course(
     )
     watching.start()
     try:
-        until = fault.killed + within
+        until = fault.killed + MOST
         if _guarded(stack, traffic, guards, fault, lambda: fault.back is not None or traffic.now() >= until):
             return
         if fault.back is None:

@@ -22,7 +22,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.administration import actions, chain_of
 from techsapo_ops.operations.drills import restoring
 from techsapo_ops.operations.drills import written as reading
-from techsapo_ops.operations.drills.alerting import drill_alert, follow
+from techsapo_ops.operations.drills.alerting import Way, drill_alert
 from techsapo_ops.operations.drills.recovering import refuse_outside, settings_of
 from techsapo_ops.operations.drills.report import Report
 from techsapo_ops.operations.drills.restoring import drill_restore
@@ -109,7 +109,7 @@ def test_nobody_is_woken_by_a_drill(stack: Stack) -> None:
 
 
 @dataclass
-class Way:
+class Servers:
     """Prometheus and Alertmanager in one: what each knows of the alert, and what receivers took."""
 
     prometheus: list[Any] = field(default_factory=list)
@@ -122,12 +122,12 @@ class Way:
         return SimpleNamespace(alerts=which, sent=sent)
 
     def follow(self, stack: Stack, wanted: dict[str, int]) -> tuple[list[str], dict[str, float]]:
-        seconds, times = itertools.count(0.0), dict[str, float]()
-        said = follow(
-            stack, self.of(lambda: self.prometheus), self.of(lambda: self.held), wanted,
-            {"webhook": Sent(0, 0, 0, 0)}, times, 0.0, 30.0, lambda: float(next(seconds)),
+        seconds = itertools.count(0.0)
+        way = Way(
+            self.of(lambda: self.prometheus), self.of(lambda: self.held), wanted,
+            {"webhook": Sent(0, 0, 0, 0)},
         )  # fmt: skip
-        return said, times
+        return way.follow(30.0, lambda: float(next(seconds)), stack.pause), way.times
 
 
 LABELS = {"alertname": "Drill"}
@@ -136,24 +136,24 @@ HELD = [SimpleNamespace(labels=LABELS, silenced=False)]
 
 
 @pytest.mark.parametrize(
-    ("way", "said", "known"),
+    ("servers", "said", "known"),
     [
-        (Way(FIRES, HELD, 1), [], {"detection", "held", "delivery"}),
-        (Way([SimpleNamespace(labels=LABELS, state="pending")]), ["did not come to Prometheus"], set()),
-        (Way(FIRES), ["did not come to Alertmanager"], {"detection"}),
-        (Way(FIRES, HELD), ["not delivered: "], {"detection", "held"}),
-        (Way(FIRES, HELD, 0, 1), ["not delivered: "], {"detection", "held"}),
+        (Servers(FIRES, HELD, 1), [], {"detection", "held", "delivery"}),
+        (Servers([SimpleNamespace(labels=LABELS, state="pending")]), ["did not come to Prometheus"], set()),
+        (Servers(FIRES), ["did not come to Alertmanager"], {"detection"}),
+        (Servers(FIRES, HELD), ["not delivered: "], {"detection", "held"}),
+        (Servers(FIRES, HELD, 0, 1), ["not delivered: "], {"detection", "held"}),
         (
-            Way(FIRES, [SimpleNamespace(labels=LABELS, silenced=True)], 1),
+            Servers(FIRES, [SimpleNamespace(labels=LABELS, silenced=True)], 1),
             ["a silence matches the alert"],
             {"detection", "held"},
         ),
     ],
 )
 def test_an_alert_is_followed_from_one_to_the_next(
-    stack: Stack, way: Way, said: list[str], known: set[str]
+    stack: Stack, servers: Servers, said: list[str], known: set[str]
 ) -> None:
-    told, times = way.follow(stack, {"webhook": 1})
+    told, times = servers.follow(stack, {"webhook": 1})
     assert len(told) == len(said)
     assert all(words in each for words, each in zip(said, told, strict=True))
     assert set(times) == known
