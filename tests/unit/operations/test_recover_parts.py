@@ -254,7 +254,8 @@ def test_they_are_put_with_their_modes_once_and_again(copy: Copied, tmp_path: Pa
     (copy.root / "srv/old/.techsapo/keys/away").symlink_to("/etc/shadow")
     (copy.root / "srv/old/.techsapo/keys/up").symlink_to("../../../etc")
     if os.geteuid() == 0:
-        os.chown(copy.root / "srv/old/.techsapo/keys/app-key", 54321, 54321)
+        for path in (copy.root / "srv/old/.techsapo/keys/app-key", copy.backup.folder / "manifest.json"):
+            os.chown(path, 54321, 54321)
     (copy.root / "srv/old/.techsapo/keys/app-key").chmod(0o4750)
     told: list[Path] = []
 
@@ -275,7 +276,8 @@ def test_they_are_put_with_their_modes_once_and_again(copy: Copied, tmp_path: Pa
     key = (keys / "app-key").stat()
     assert (key.st_uid, stat.S_IMODE(key.st_mode)) == (os.geteuid(), 0o750)
     assert stat.S_IMODE((into / "secrets/slack").stat().st_mode) == 0o640
-    assert (into / ".techsapo/backups" / copy.backup.id / "manifest.json").is_file()
+    moved = into / ".techsapo/backups" / copy.backup.id / "manifest.json"
+    assert moved.stat().st_uid == os.geteuid()
     assert not copy.backup.folder.exists()  # moved, not copied
     again = read_copy(copy.root, snapshot(0), into / ".techsapo/backups" / copy.backup.id)
     assert again.backup.id == copy.backup.id

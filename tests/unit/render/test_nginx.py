@@ -200,7 +200,10 @@ def test_a_question_with_a_key_is_sent_on_and_no_other_one(tmp_path: Path) -> No
     assert "non_idempotent" not in outside.replace(drill, "")
 
 
-@pytest.mark.parametrize("sections", [{"nginx": {"retry_keyed": False}}, {"redis": {"enabled": False}}])
+@pytest.mark.parametrize(
+    "sections",
+    [{"nginx": {"retry_keyed": False}}, {"redis": {"enabled": False}, "nginx": {"retry_keyed": True}}],
+)
 def test_without_a_place_for_what_a_key_has_got_no_post_is_sent_twice(
     tmp_path: Path, sections: dict[str, object]
 ) -> None:
