@@ -1,4 +1,4 @@
-"""`make vm-lab`: all scenarios, or those that are named, which go on with the machine of the run before.
+"""`make vm-lab`: all scenarios, or those that are named, in that order, with the machine of the run before.
 
 The report is in .vm-lab/reports, as JSON and Markdown: each scenario as it went the last time.
 """
@@ -37,9 +37,8 @@ def main() -> int:
     try:
         if not {"fresh", "small"} & set(names):
             lab.go_on(up=names[0] != "whole")
-        for scenario in ALL:
-            if scenario.__name__ in names:
-                problems += _tried(scenario, lab)
+        for name in names:
+            problems += _tried(next(each for each in ALL if each.__name__ == name), lab)
     finally:
         machine.off()
     print(f"\nreport: {_report()}")

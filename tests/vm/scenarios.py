@@ -134,24 +134,15 @@ def whole(lab: Lab) -> Outcome:
     machine.off()
     lab.known.applies = 0
     lab.after(outcome)
-    timers = machine.run(
-        "systemctl list-timers --all --no-legend | grep techsapo | awk '{print $(NF-1)}'"
-    ).stdout.split()
-    outcome.figures["timers"] = len(timers)
-    if not timers:
-        outcome.problems.append("no timer of the stack is there after the boot")
-    status = machine.run(IN + "techsapo cron status --systemd", check=False)
-    if status.returncode != 0:
-        outcome.problems.append(f"cron status: {status.returncode} {status.stdout}{status.stderr}")
-    # A timer's service, really started by systemd: the quickest of the jobs.
-    job = next((timer for timer in timers if "drift" in timer), timers[0] if timers else "")
-    if job:
-        unit = job.replace(".timer", ".service")
-        started = f"systemctl start {unit}; systemctl show -p Result {unit}"
-        ran = machine.run(started, check=False, timeout=600)
-        outcome.figures[unit] = ran.stdout.strip()
-        if "Result=success" not in ran.stdout:
-            outcome.problems.append(f"{job}: {ran.stdout} {ran.stderr}")
+    _timers(lab, outcome)
+    _failed_units(lab, outcome)
+    return outcome
+
+
+def timers(lab: Lab) -> Outcome:
+    """After a boot: systemd has the timers, and one of their services does its job."""
+    outcome = Outcome("timers")
+    _timers(lab, outcome)
     _failed_units(lab, outcome)
     return outcome
 
@@ -313,6 +304,28 @@ def recover(lab: Lab) -> Outcome:
     return outcome
 
 
+def _timers(lab: Lab, outcome: Outcome) -> None:
+    machine = lab.machine
+    timers = machine.run(
+        "systemctl list-timers --all --no-legend | grep techsapo | awk '{print $(NF-1)}'"
+    ).stdout.split()
+    outcome.figures["timers"] = len(timers)
+    if not timers:
+        outcome.problems.append("no timer of the stack is there after the boot")
+    status = machine.run(IN + "techsapo cron status --systemd", check=False)
+    if status.returncode != 0:
+        outcome.problems.append(f"cron status: {status.returncode} {status.stdout}{status.stderr}")
+    # A timer's service, really started by systemd: the quickest of the jobs.
+    job = next((timer for timer in timers if "drift" in timer), timers[0] if timers else "")
+    if job:
+        unit = job.replace(".timer", ".service")
+        started = f"systemctl start {unit}; systemctl show -p Result {unit}"
+        ran = machine.run(started, check=False, timeout=600)
+        outcome.figures[unit] = ran.stdout.strip()
+        if "Result=success" not in ran.stdout:
+            outcome.problems.append(f"{job}: {ran.stdout} {ran.stderr}")
+
+
 def _know_backups(lab: Lab) -> None:
     listed = lab.machine.run(IN + "ls .techsapo/backups").stdout.split()
     lab.known.backups |= {name for name in listed if name[:8].isdigit() and "." not in name}
@@ -325,7 +338,7 @@ def _failed_units(lab: Lab, outcome: Outcome) -> None:
 
 
 ALL: tuple[Callable[[Lab], Outcome], ...] = (
-    fresh, small, booted, alone, traffic_sqlite, whole,
+    fresh, small, booted, timers, alone, traffic_sqlite, whole,
     traffic_mariadb, up_early, up_late, backup, offsite, restore, certificate, keys, restart, maintenance,
     recover,
 )  # fmt: skip
