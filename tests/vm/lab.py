@@ -19,6 +19,8 @@ THERE = "/srv/techsapo"
 IN = f"cd {THERE} && "
 HEALTHY = 1200.0
 """Seconds after which a stack that is not healthy counts as not come back."""
+_SUB_STATE = "systemctl show --value -p SubState"
+"""`start` while its command is at work; `auto-restart` is between two tries, where the active state is the same."""
 NOW = "THE-MOMENT-HAS-COME"
 
 
@@ -93,8 +95,8 @@ class Lab:
         """Seconds from `began` until the stack is healthy. Raises RuntimeError with what it says instead."""
         found = self.machine.run("true", check=False)
         while time.monotonic() - began < HEALTHY:
-            unit = self.machine.run("systemctl is-active techsapo.service", check=False, timeout=60)
-            if unit.stdout.strip() == "activating":  # asking for more would take the processor from `up`
+            unit = self.machine.run(f"{_SUB_STATE} techsapo.service", check=False, timeout=60)
+            if unit.stdout.strip() == "start":  # asking for more would take the processor from `up`
                 time.sleep(2)
                 continue
             found = self.machine.run(IN + "techsapo health --json", check=False, timeout=120)
@@ -144,7 +146,7 @@ class Lab:
         outcome.figures["login after"] = round(self.machine.boot(), 1)
         if first is not None:
             self.machine.run(
-                "while [ $(systemctl is-active techsapo.service) = activating ]; do sleep 1; done"
+                f'while [ "$({_SUB_STATE} techsapo.service)" = start ]; do sleep 1; done', check=False
             )
             self.finish(outcome, first)
         try:
