@@ -20,7 +20,7 @@ IN = f"cd {THERE} && "
 HEALTHY = 1200.0
 """Seconds after which a stack that is not healthy counts as not come back."""
 _SUB_STATE = "systemctl show --value -p SubState"
-"""`start` while its command is at work; `auto-restart` is between two tries, where the active state is the same."""
+"""`start` while its command is at work; `auto-restart` between two tries; both are `activating`."""
 NOW = "THE-MOMENT-HAS-COME"
 
 

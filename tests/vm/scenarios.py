@@ -188,7 +188,9 @@ def backup(lab: Lab) -> Outcome:
 
 def offsite(lab: Lab) -> Outcome:
     """restic copies a backup to the other place."""
-    outcome = lab.cut_off("off-site copy", "techsapo backup", "pgrep -x restic >/dev/null", after=1)
+    outcome = lab.cut_off(
+        "off-site copy", "techsapo backup", "pgrep -f '[r]estic.* backup ' >/dev/null", after=1
+    )
     lab.finish(outcome, "techsapo backup")
     _know_backups(lab)
     return outcome
