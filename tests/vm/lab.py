@@ -69,8 +69,10 @@ class Lab:
         self.known = Known(noted["answered"], set(noted["keys"]), noted["applies"], set(noted["backups"]))
         began = time.monotonic()
         self.machine.boot()
-        here = subprocess.run(["git", "rev-parse", "HEAD"], cwd=REPOSITORY, capture_output=True, check=True)
-        if self.machine.run(IN + "git rev-parse HEAD").stdout.encode() != here.stdout:
+        here = subprocess.run(
+            ["git", "rev-parse", "HEAD:techsapo_ops"], cwd=REPOSITORY, capture_output=True, check=True
+        )
+        if self.machine.run(IN + "git rev-parse HEAD:techsapo_ops").stdout.encode() != here.stdout:
             self.machine.run(
                 "systemctl stop techsapo.service", check=False
             )  # `up` of the old code is at work
