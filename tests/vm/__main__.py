@@ -1,5 +1,6 @@
 """`make vm-lab`: all scenarios, or those that are named, in that order, with the machine of the run before.
 
+Without .vm-lab/machine they begin with a copy of .vm-lab/small.img, as the scenario `small` left it.
 The report is in .vm-lab/reports, as JSON and Markdown: each scenario as it went the last time.
 """
 

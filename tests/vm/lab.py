@@ -64,7 +64,10 @@ class Lab:
         (self.machine.folder / "known.json").write_text(json.dumps(noted))
 
     def go_on(self, *, up: bool = True) -> None:
-        """Switch on the machine of the run before; where `up`, its stack has to come back."""
+        """Switch on the machine of the run before, or as `small` left it; where `up`, with its stack."""
+        if not self.machine.disk.exists():
+            self.machine.fresh(self.kept)
+            self.remember()
         noted = json.loads((self.machine.folder / "known.json").read_text())
         self.known = Known(noted["answered"], set(noted["keys"]), noted["applies"], set(noted["backups"]))
         began = time.monotonic()
