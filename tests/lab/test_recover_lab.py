@@ -244,10 +244,10 @@ def test_given_up_half_way_it_takes_away_what_it_made_and_nothing_else(gone: Gon
         assert "no recovery is under way" in host.run("recover", "--abandon", "--yes", code=1).stderr
 
 
-def test_other_ports_and_a_spec_field_are_set_and_a_taken_port_is_said_before_anything_is_placed(
+def test_a_taken_port_is_said_before_anything_is_placed_others_are_set_and_anothers_file_stays(
     gone: Gone,
 ) -> None:
-    port = gone.spec["app"]["port"]
+    port, outside = gone.spec["app"]["port"], gone.repository.parent / "etc"
     with empty_host(gone) as host:
         argv = [sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"]
         with running(argv, host.directory.parent, port, lambda: tcp_open(port)):
@@ -255,6 +255,8 @@ def test_other_ports_and_a_spec_field_are_set_and_a_taken_port_is_said_before_an
             assert f"port {port}: wanted by app, taken by" in refused
             assert not (host.directory / "techsapo.yaml").exists()
             other = free_port()
+            outside.mkdir()
+            (outside / "restic").write_text("another's")
             host.launcher = OWN_CRONTAB
             words = ("--set", f"app.port={other}", "--set", "schedule.by=cron", "--yes")
             done = recover(host, gone, *words)
@@ -263,26 +265,19 @@ def test_other_ports_and_a_spec_field_are_set_and_a_taken_port_is_said_before_an
             assert f"jobs run backup --file {host.directory}/techsapo.yaml" in done.stdout  # the crontab
             spec = yaml.safe_load((host.directory / "techsapo.yaml").read_text())
             assert spec["app"]["port"] == other
+            assert (outside / "restic").read_text() == "another's"
+            assert (host.directory / "recovered/restic").read_text() == PASSWORD
+            assert spec["backup"]["offsite"]["password_file"] == "recovered/restic"
             assert facts(host) == gone.facts
 
 
-def test_what_is_there_is_never_overwritten(gone: Gone) -> None:
+def test_a_stack_that_is_there_is_never_overwritten(gone: Gone) -> None:
     with empty_host(gone) as host:
         (host.directory / "techsapo.yaml").write_text("project: other\n")
         assert "has a stack already" in recover(host, gone, "--yes", code=1).stderr
         host.run("recover", "--abandon", "--yes")
         assert (host.directory / "techsapo.yaml").read_text() == "project: other\n"
         assert [p.name for p in host.directory.iterdir()] == ["techsapo.yaml"]
-        (host.directory / "techsapo.yaml").unlink()
-        outside = gone.repository.parent / "etc"
-        outside.mkdir()
-        (outside / "restic").write_text("another's")
-        recover(host, gone, "--yes")
-        assert (outside / "restic").read_text() == "another's"
-        assert (host.directory / "recovered/restic").read_text() == PASSWORD
-        spec = yaml.safe_load((host.directory / "techsapo.yaml").read_text())
-        assert spec["backup"]["offsite"]["password_file"] == "recovered/restic"
-        assert facts(host) == gone.facts
 
 
 def test_a_copy_of_before_that_does_not_describe_itself_comes_back_with_what_it_has(gone: Gone) -> None:
