@@ -22,6 +22,7 @@ from techsapo_ops.backup import offsite
 from techsapo_ops.backup.repository import Backup, repository_of
 from techsapo_ops.backup.verify import verify_quick
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.backup import fetched
 from techsapo_ops.operations.backup import verify_offsite as operation
 from techsapo_ops.operations.backup.proof import LEVEL, proofs
 from techsapo_ops.operations.backup.verify_offsite import verify_offsite
@@ -118,6 +119,7 @@ def test_what_a_killed_one_fetched_is_removed_by_the_next(lab: Project, backup: 
     assert left(stack_of(lab)) == []
 
 
+@pytest.mark.usefixtures("unrestored")
 def test_copies_that_somebody_removed_from_the_server_are_missed(
     copied: tuple[Stack, Path], lab: Project, backup: Backup
 ) -> None:
@@ -201,7 +203,7 @@ def test_a_file_beside_it_that_is_not_as_here_is_named_and_one_that_changed_sinc
         found = verify_offsite(stack)
         assert found.ok, found.sentences
         assert next(p.note for p in found.parts if p.kind == "files") == "1 files are others here since then"
-        monkeypatch.setattr(operation, "_since", lambda _path, _taken: False)
+        monkeypatch.setattr(fetched, "_since", lambda _path, _taken: False)
         assert verify_offsite(stack).sentences == (
             f"files: {lab.layout.spec_file.resolve()} is another than its copy",
         )

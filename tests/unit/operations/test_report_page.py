@@ -44,6 +44,7 @@ shop: report of 2026-11-23 to 2026-11-30
    nothing was measured for 2 h of it
 • Noisy alerts: LlmErrorsHigh 2×, 20 min in all (acknowledged by hanako)
 • Backups: newest of 2026-11-30 03:00, none was restored on trial
+• Drills: none was made yet
 • Jobs: 1 of 2 runs failed (backup 1×)
 • Certificates: site ends first, on 2026-12-04 20:00 (in 4 days)
    need a look: site
@@ -65,6 +66,7 @@ shop の週次レポート 2026-11-23〜2026-11-30
    期間のうち 2 時間は測定がありません
 ・多かったアラート：LlmErrorsHigh 2 回、計 20 分（対応：hanako）
 ・バックアップ：最新は 2026-11-30 03:00、試しに復元できたものはありません
+・訓練：まだ行っていません
 ・ジョブ：2 回のうち失敗 1 回（backup 1 回）
 ・証明書：最も早い期限は site の 2026-12-04 20:00（残り 4 日）
    要確認：site
@@ -84,6 +86,7 @@ shop: report of 2026-11-23 to 2026-11-30
    measured since 2026-11-30 07:30; of before nothing is known
 • Noisy alerts: none fired
 • Backups: there is none
+• Drills: none was made yet
 • Jobs: no run is recorded
 • Certificates: none in the spec
 • Model retirements: none is announced
@@ -98,6 +101,7 @@ shop の週次レポート 2026-11-23〜2026-11-30
    測定は 2026-11-30 07:30 からです。それより前のことはわかりません
 ・多かったアラート：発生しませんでした
 ・バックアップ：一つもありません
+・訓練：まだ行っていません
 ・ジョブ：実行の記録がありません
 ・証明書：仕様ファイルにありません
 ・モデルの提供終了：発表されているものはありません
