@@ -247,8 +247,8 @@ def test_the_status_page_says_that_no_job_ran_for_two_days_where_it_had_to(
         update |= {"command": "apt-get install --only-upgrade libssl3t64, then techsapo restart redis"}
         updates = {"waiting": [update], "lists_fetched": 1.0, "lists_stale": True}
         backups = {
-            "newest": last,
-            "verified": last,
+            "newest": time.time(),
+            "verified": time.time(),
             "ok": True,
             "offsite_verified": None,
             "offsite_ok": False,
