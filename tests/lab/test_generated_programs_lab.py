@@ -188,6 +188,7 @@ def test_mariadb_starts_from_the_generated_my_cnf_in_a_hostile_and_deep_folder(t
         check=True, capture_output=True,
     )  # fmt: skip
     where.layout.mysql_init.write_text("CREATE DATABASE IF NOT EXISTS made_by_init;\n")
+    program.directory.with_name("mysql-tmp").mkdir()
     with running(program.argv, tmp_path, port, lambda: tcp_open(port)) as server:
         assert (program.directory / "mysqld.sock").is_socket()
         # Its port is open a moment before the init file has run.
