@@ -52,22 +52,16 @@ def _moment(value: Any) -> bool:
         return False
 
 
-def _flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
 _PART = shapes.has(
     kind=shapes.text,
     seconds=shapes.number,
-    problems=lambda value: isinstance(value, list) and all(map(shapes.text, value)),
+    problems=shapes.listed(shapes.text),
 )
-LOOKED = shapes.has(
-    ok=_flag, at=_moment, parts=lambda value: isinstance(value, list) and all(map(_PART, value))
-)
+LOOKED = shapes.has(ok=shapes.flag, at=_moment, parts=shapes.listed(_PART))
 """The shape of a look at a backup."""
 _SHAPES = {
     "quick": LOOKED,
     "deep": LOOKED,
     "offsite_deep": LOOKED,
-    "offsite": shapes.has(ok=_flag, at=_moment),
+    "offsite": shapes.has(ok=shapes.flag, at=_moment),
 }

@@ -229,7 +229,7 @@ _WHOLE = shapes.has(
     schedule=_line,
     tracing=shapes.flag,
     servers=shapes.each(_line, _line),
-    kept=lambda value: isinstance(value, list) and len(value) <= _MOST and all(map(_KEPT, value)),
-    variables=lambda value: isinstance(value, list) and all(map(_line, value)),
+    kept=lambda value: shapes.listed(_KEPT)(value) and len(value) <= _MOST,
+    variables=shapes.listed(_line),
     left=shapes.each(_line, _line),
 )

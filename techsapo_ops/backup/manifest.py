@@ -166,6 +166,6 @@ _WHOLE = shapes.has(
     tool=shapes.text,
     started=shapes.text,
     ended=shapes.text,
-    parts=lambda value: isinstance(value, list) and all(map(_PART, value)),
+    parts=shapes.listed(_PART),
     also={"tag": shapes.text, "left_out": shapes.each(shapes.text)},
 )

@@ -45,6 +45,11 @@ def each(shape: Shape, name: Shape = text) -> Shape:
     return lambda value: isinstance(value, dict) and all(name(k) and shape(v) for k, v in value.items())
 
 
+def listed(shape: Shape) -> Shape:
+    """An array whose members have that shape."""
+    return lambda value: isinstance(value, list) and all(map(shape, value))
+
+
 def has(*, also: Mapping[str, Shape] | None = None, **shapes: Shape) -> Shape:
     """An object with at least these members; those of `also` may be absent."""
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from techsapo_ops.adapters.files import private_folder, read_text, write_atomic
 from techsapo_ops.adapters.folders import opened
@@ -184,26 +183,25 @@ def others(state: Path) -> list[str]:
     return sorted(path.name for path in state.iterdir() if path.name not in ours)
 
 
-_text: Callable[[Any], bool] = shapes.text
-_texts = lambda value: isinstance(value, list) and all(map(shapes.text, value))  # noqa: E731 - a shape
+_TEXTS = shapes.listed(shapes.text)
 _WHOLE = shapes.has(
     asked=shapes.has(
-        repository=_text,
-        at=_text,
-        project=_text,
-        settings=_texts,
-        engine=shapes.optional(_text),
-        environment=shapes.optional(_text),
-        without=_texts,
+        repository=shapes.text,
+        at=shapes.text,
+        project=shapes.text,
+        settings=_TEXTS,
+        engine=shapes.optional(shapes.text),
+        environment=shapes.optional(shapes.text),
+        without=_TEXTS,
     ),
-    snapshot=_text,
-    backup=_text,
+    snapshot=shapes.text,
+    backup=shapes.text,
     approved=shapes.flag,
     done=shapes.each(shapes.number),
-    made=_texts,
-    spec=_text,
-    environment=shapes.optional(_text),
-    engine=shapes.optional(_text),
-    schedule=_text,
-    also={"began": _text, "remaining": lambda value: isinstance(value, list) and all(map(_texts, value))},
+    made=_TEXTS,
+    spec=shapes.text,
+    environment=shapes.optional(shapes.text),
+    engine=shapes.optional(shapes.text),
+    schedule=shapes.text,
+    also={"began": shapes.text, "remaining": shapes.listed(_TEXTS)},
 )

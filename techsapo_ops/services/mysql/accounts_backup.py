@@ -20,7 +20,7 @@ from techsapo_ops.services.mysql.own_accounts import Account
 from techsapo_ops.services.mysql.session import administrator, scratch_door, session, version
 from techsapo_ops.stack.backup import Door, Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
-from techsapo_ops.stack.shapes import each, has, sha256, text
+from techsapo_ops.stack.shapes import each, has, listed, sha256, text
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models.data import Mysql
@@ -198,7 +198,7 @@ class LoginsBackup(_OfAccounts):
 
     @override
     def fits(self, facts: Mapping[str, Any]) -> bool:
-        return has(logins=lambda value: isinstance(value, list) and all(map(text, value)))(facts)
+        return has(logins=listed(text))(facts)
 
     @override
     def describe(self, part: Part) -> str:

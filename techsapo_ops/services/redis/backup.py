@@ -19,7 +19,7 @@ from techsapo_ops.services.redis.door import redis_door, scratch_client, scratch
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
 from techsapo_ops.stack.engine import Action, Step
-from techsapo_ops.stack.shapes import count, digits, each, has, number, text
+from techsapo_ops.stack.shapes import count, digits, each, has, listed, number, text
 from techsapo_ops.stack.tool import Tool
 
 if TYPE_CHECKING:
@@ -56,11 +56,7 @@ def _sample(value: Any) -> bool:
     )
 
 
-def _samples(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_sample, value))
-
-
-_FACTS = has(databases=each(has(keys=count, expires=count), digits), changes=number, sample=_samples)
+_FACTS = has(databases=each(has(keys=count, expires=count), digits), changes=number, sample=listed(_sample))
 
 
 class RedisBackup(BackupKind):
