@@ -25,9 +25,24 @@ def moment(text: str, now: datetime | None = None) -> datetime:
             raise OpsError(f"--since {text}: that long ago there was no log", exit_code=2) from None
     try:
         return datetime.fromisoformat(text).astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise OpsError(
             f"--since {text}: neither an age nor a time",
             "write e.g. 90s, 1h, 2d or 2026-01-31T08:00",
+            exit_code=2,
+        ) from None
+
+
+def time_of(option: str, text: str) -> datetime:
+    """An ISO date or time (local without a zone), in UTC.
+
+    Raises OpsError with exit code 2 for anything else.
+    """
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):  # the first and the last day have no time in every zone
+        raise OpsError(
+            f"{option}: {text!r} is not a time",
+            "write e.g. 2026-01-31T14:05:00 or 2026-01-31T14:05:00+09:00",
             exit_code=2,
         ) from None

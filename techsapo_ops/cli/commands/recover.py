@@ -6,7 +6,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +14,7 @@ import typer
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.backup.offsite import Restic
+from techsapo_ops.cli.arguments import time_of
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.commands.recover_card import card
 from techsapo_ops.cli.environment import runner
@@ -123,7 +123,7 @@ def recover(
     values_of(settings or ())  # what is no PATH=VALUE is said before anything is fetched
     asked = Asked(
         _place(repository),
-        _time(at),
+        time_of("--at", at).isoformat() if at is not None else "",
         project,
         tuple(settings or ()),
         engine,
@@ -211,19 +211,6 @@ def _abandon(desk: Desk, doors: RecoverDoors, out: Output, yes: bool, wait: floa
 
 def _place(repository: str) -> str:
     return repository if ":" in repository else str(Path(repository).expanduser().absolute())
-
-
-def _time(text: str | None) -> str:
-    if text is None:
-        return ""
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC).isoformat()
-    except (ValueError, OverflowError):
-        raise OpsError(
-            f"--at: {text!r} is not a time",
-            "write e.g. 2026-01-31T14:05:00 or 2026-01-31T14:05:00+09:00",
-            exit_code=2,
-        ) from None
 
 
 def _restic(place: str, password_file: Path | None, options: list[str], desk: Desk) -> Restic:

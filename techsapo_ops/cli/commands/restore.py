@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +11,7 @@ import typer
 from techsapo_ops.backup import registry
 from techsapo_ops.backup.origin import State
 from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.cli.arguments import time_of
 from techsapo_ops.cli.backup_kinds import RestoredOption, parse, telling_kinds
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import (
@@ -24,7 +24,6 @@ from techsapo_ops.cli.options import (
 )
 from techsapo_ops.cli.output import Output, confirm, interactive
 from techsapo_ops.cli.views.backups import Bars
-from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore as operation
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.restore_scratch import into_scratch
@@ -85,7 +84,7 @@ def restore(
       techsapo restore 20260131T020000Z --into scratch
     """
     stack = open_stack(place.open())
-    until = _time(to) if to is not None else None
+    until = time_of("--to", to) if to is not None else None
     if into is Into.SCRATCH:
         intent = intend(stack, which, parse(only), until, unauthenticated=True)
         _unknown_origin(intent, out)
@@ -126,17 +125,6 @@ def restore(
     back = f"; `techsapo restore {done.safety}{named}` goes back" if done.safety else ""
     changed = any(registry.of(part).is_configuration for part in intent.parts)
     out.next(f"techsapo {'plan' if changed else 'health'}{back}")
-
-
-def _time(text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
-        raise OpsError(
-            f"--to: {text!r} is not a time",
-            "write e.g. 2026-01-31T14:05:00 or 2026-01-31T14:05:00+09:00",
-            exit_code=2,
-        ) from None
 
 
 def _unknown_origin(intent: Intent, out: Output) -> None:

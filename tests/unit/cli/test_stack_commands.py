@@ -12,7 +12,7 @@ import pytest
 import warm
 
 from techsapo_ops.certs.self_signed import local_authority, sign
-from techsapo_ops.cli.arguments import moment
+from techsapo_ops.cli.arguments import moment, time_of
 from techsapo_ops.cli.views.services import age, size
 from techsapo_ops.errors import OpsError
 
@@ -51,11 +51,20 @@ def test_since_takes_a_time() -> None:
     assert moment("2026-01-31T08:00:00+00:00") == datetime(2026, 1, 31, 8, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("text", ["yesterday", "1", "1h!", "", "99999999999w"])
+@pytest.mark.parametrize("text", ["yesterday", "1", "1h!", "", "99999999999w", "9999-12-31T23:59:59-12:00"])
 def test_since_refuses_what_is_neither(text: str) -> None:
     with pytest.raises(OpsError) as caught:
         moment(text, NOW)
     assert caught.value.exit_code == 2
+
+
+def test_a_time_is_of_this_host_without_a_zone_and_what_is_none_is_refused_by_its_option() -> None:
+    assert time_of("--to", "2026-01-31T08:00:00+09:00") == datetime(2026, 1, 30, 23, tzinfo=UTC)
+    assert time_of("--to", "2026-01-31T08:00") == datetime(2026, 1, 31, 8).astimezone()
+    for text in ("noon", "", "9999-12-31T23:59:59-12:00", "0001-01-01T00:00:00+12:00"):
+        with pytest.raises(OpsError, match=r"^--to: .* is not a time") as caught:
+            time_of("--to", text)
+        assert caught.value.exit_code == 2
 
 
 @pytest.mark.parametrize("command", ["ps", "monit"])
