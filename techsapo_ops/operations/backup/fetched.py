@@ -11,14 +11,16 @@ from datetime import datetime
 from pathlib import Path
 from time import monotonic
 
-from techsapo_ops.adapters.packed import PackedReader, file_sha256
+from techsapo_ops.adapters.packed import file_sha256
 from techsapo_ops.backup import registry
 from techsapo_ops.backup.description import Description, What
 from techsapo_ops.backup.offsite import AwaySnapshot
+from techsapo_ops.backup.repository import reader_of
 from techsapo_ops.backup.secret_files import secret_paths
 from techsapo_ops.backup.verify import PartResult, few
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.offsite import AWAY
+from techsapo_ops.stack.backup_kind import BackupKind
 from techsapo_ops.stack.stack import Stack
 
 _APART = frozenset({What.BACKUP, What.KIT, What.COPIES})
@@ -53,24 +55,20 @@ def copies(fetched: Fetched) -> Iterator[PartResult]:
         if not kind.too_secret:
             continue
         began = monotonic()
-        try:
-            part = kind.fetched(folder) if folder is not None else None
-        except OpsError as error:
-            there = any(folder.glob(f"{kind.name}-*")) if folder is not None else False
-            problem, part = (error.message if there else ""), None
-        else:
-            problem = ""
-        if part is None:
-            if problem:
-                yield PartResult(kind.name, (problem,), round(monotonic() - began, 3))
-            elif not isinstance(kind.sources(fetched.stack), str):
-                note = "the stack has it now, and it did not go along"
-                yield PartResult(kind.name, (), round(monotonic() - began, 3), note)
-            continue
-        assert folder is not None  # noqa: S101 - a part was in it
-        reader = PackedReader(folder / part.file, limit=part.raw_bytes, expected=part.sha256)
-        wrong = kind.check(fetched.stack, part, reader)
-        yield PartResult(kind.name, tuple(few(wrong)), round(monotonic() - began, 3))
+        if folder is not None and kind.copies(folder):
+            wrong = _wrong_in(fetched.stack, kind, folder)
+            yield PartResult(kind.name, tuple(few(wrong)), round(monotonic() - began, 3))
+        elif not isinstance(kind.sources(fetched.stack), str):
+            note = "the stack has it now, and it did not go along"
+            yield PartResult(kind.name, (), round(monotonic() - began, 3), note)
+
+
+def _wrong_in(stack: Stack, kind: BackupKind, folder: Path) -> list[str]:
+    try:
+        part = kind.fetched(folder)
+    except OpsError as error:
+        return [error.message]
+    return kind.check(stack, part, reader_of(part, folder))
 
 
 def files(fetched: Fetched) -> PartResult:

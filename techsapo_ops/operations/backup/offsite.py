@@ -13,7 +13,7 @@ from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.backup import description, registry
 from techsapo_ops.backup.description import Kept, What
 from techsapo_ops.backup.offsite import PART_TAG, Restic, project_tag, restic_of
-from techsapo_ops.backup.repository import SAFETY_TAG, Backup, repository_of
+from techsapo_ops.backup.repository import SAFETY_TAG, Backup, reader_of, repository_of
 from techsapo_ops.backup.secret_files import secret_paths
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.describing import describe, kept_at, kept_paths
@@ -101,7 +101,7 @@ def secret_copy(
     """
     if copies is not None:
         part = kind.fetched(copies)
-        yield part, PackedReader(copies / part.file, limit=part.raw_bytes, expected=part.sha256)
+        yield part, reader_of(part, copies)
         return
     away = restic_of(stack)
     title = f"{kind.title[0].upper()}{kind.title[1:]}"
@@ -117,7 +117,7 @@ def secret_copy(
                 f"`restic snapshots --tag {backup.id}` shows what did",
             )
         part = kind.fetched(folder)
-        yield part, PackedReader(folder / part.file, limit=part.raw_bytes, expected=part.sha256)
+        yield part, reader_of(part, folder)
 
 
 @contextmanager

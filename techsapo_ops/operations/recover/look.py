@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -164,12 +164,7 @@ def look_at(
 
 def _rows(copied: Copied, stack: Stack, asked: Asked) -> tuple[tuple[Row, ...], tuple[str, ...]]:
     rows, names = [], []
-    parts = list(copied.backup.read().parts)
-    if copied.copies is not None:
-        parts += [
-            _fetched(copied.copies, kind.name) for kind in registry.kinds() if _came(copied.copies, kind.name)
-        ]
-    for part in parts:
+    for part in (*copied.backup.read().parts, *_copies(copied)):
         kind = registry.find(part.source)
         if kind is not None and kind.is_configuration:
             continue
@@ -193,15 +188,11 @@ def _absent(stack: Stack, kind: BackupKind, part: str) -> Absent | None:
     return next((each for each in stack.topology.absent if each.kind == service), None)
 
 
-def _came(copies: Path, name: str) -> bool:
-    kind = registry.find(name)
-    return kind is not None and bool(kind.too_secret) and copies.is_dir() and any(copies.glob(f"{name}-*"))
-
-
-def _fetched(copies: Path, name: str) -> Part:
-    kind = registry.find(name)
-    assert kind is not None  # noqa: S101 - see _came
-    return kind.fetched(copies)
+def _copies(copied: Copied) -> Iterator[Part]:
+    """What goes off-site alone, and came along."""
+    folder = copied.copies
+    if folder is not None:
+        yield from (k.fetched(folder) for k in registry.kinds() if k.too_secret and k.copies(folder))
 
 
 def _cannot(copied: Copied, rows: Sequence[Row], stack: Stack) -> Iterable[tuple[str, str]]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from techsapo_ops.adapters.packed import PackedReader
-from techsapo_ops.errors import OpsError
 from techsapo_ops.services import sqlite
 from techsapo_ops.stack.backup import Door, Part, Progress, Source
 from techsapo_ops.stack.engine import Action, Step
@@ -42,11 +41,8 @@ class GrafanaBackup(sqlite.SqliteBackup):
         return [sqlite.SqliteSource(self.name, "grafana", database(stack))]
 
     @override
-    def fetched(self, folder: Path) -> Part:
-        found = sorted(folder.glob("grafana-*.sqlite.zst"))
-        if len(found) != 1:
-            raise OpsError(f"no copy of {self.title} went off-site with that backup")
-        return sqlite.part_of(self.name, found[0], folder)
+    def part_of(self, copy: Path) -> Part:
+        return sqlite.part_of(self.name, copy, copy.parent)
 
     @override
     def present(self, stack: Stack, part: Part) -> tuple[str, str]:

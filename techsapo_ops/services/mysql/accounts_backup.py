@@ -53,9 +53,7 @@ class _Taken:
         with PackedWriter(path, progress) as file:
             file.write(content.encode())
         seconds = round(time.monotonic() - began, 3)
-        return Part(
-            self.kind, path.name, file.bytes, file.raw_bytes, file.sha256, seconds, made_by, told
-        )  # fmt: skip
+        return Part(self.kind, path.name, file.bytes, file.raw_bytes, file.sha256, seconds, made_by, told)
 
 
 class _OfAccounts(BackupKind):
@@ -209,17 +207,14 @@ class LoginsBackup(_OfAccounts):
         return set(part.facts["logins"])
 
     @override
-    def fetched(self, folder: Path) -> Part:
-        found = sorted(folder.glob(f"{self.name}-*.sql.zst"))
-        if len(found) != 1:
-            raise OpsError(f"no copy of {self.title} went off-site with that backup")
-        reader = PackedReader(found[0], limit=_LONGEST)
+    def part_of(self, copy: Path) -> Part:
+        reader = PackedReader(copy, limit=_LONGEST)
         try:
             names = sorted(_read(reader))
         except OpsError as error:
-            raise OpsError(f"{found[0].name}: {error.message}", "take another backup") from None
+            raise OpsError(f"{copy.name}: {error.message}", "take another backup") from None
         return Part(
-            self.name, found[0].name, found[0].stat().st_size, reader.raw_bytes, reader.sha256, 0.0,
+            self.name, copy.name, copy.stat().st_size, reader.raw_bytes, reader.sha256, 0.0,
             facts={"logins": names},
         )  # fmt: skip
 

@@ -43,10 +43,7 @@ _UNTOLD = frozenset({"Timestamp", "Grantor", "Set_time"})
 _SECRET = ("authentication_string", "auth_or", "password_last_changed")
 _NO_PASSWORD = "invalid"  # noqa: S105 - no password has this for its hash
 _NATIVE = "mysql_native_password"
-_HEAD = (
-    "SET SESSION sql_log_bin = 0",
-    "SET SESSION sql_mode = ''",
-)  # fmt: skip
+_HEAD = ("SET SESSION sql_log_bin = 0", "SET SESSION sql_mode = ''")
 _LOADING = ("--batch", "--default-character-set=utf8mb4", "--local-infile=0", "--loose-sandbox")
 _FLUSH = "FLUSH LOCAL PRIVILEGES"
 _SECONDS = 300.0
