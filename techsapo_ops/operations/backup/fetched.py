@@ -20,6 +20,7 @@ from techsapo_ops.backup.secret_files import secret_paths
 from techsapo_ops.backup.verify import PartResult, few
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.offsite import AWAY
+from techsapo_ops.operations.backup.tree import Tree
 from techsapo_ops.stack.backup_kind import BackupKind
 from techsapo_ops.stack.stack import Stack
 
@@ -38,7 +39,7 @@ class Fetched:
 
     def at(self, path: str) -> Path:
         """Where `path` of the old host is now."""
-        return self.folder / path.lstrip("/")
+        return Tree(self.folder).at(path)
 
     def of(self, what: What, name: str) -> Path | None:
         """The one path of that kind; by its last name in a copy that does not describe itself."""

@@ -13,8 +13,6 @@ from time import monotonic
 
 from techsapo_ops.adapters.disk import human, room
 from techsapo_ops.adapters.lock import exclusive
-from techsapo_ops.adapters.packed import open_plain
-from techsapo_ops.backup import description
 from techsapo_ops.backup.description import Description, What
 from techsapo_ops.backup.offsite import AwaySnapshot, Restic, project_tag, restic_of
 from techsapo_ops.backup.origin import Keyring, State
@@ -25,6 +23,7 @@ from techsapo_ops.operations.backup.fetched import Fetched, copies, files, kit
 from techsapo_ops.operations.backup.metrics import write_metrics
 from techsapo_ops.operations.backup.offsite import for_now, is_whole
 from techsapo_ops.operations.backup.proof import LEVEL, note_proof, proofs
+from techsapo_ops.operations.backup.tree import Tree
 from techsapo_ops.stack.layout import PROOF_FOLDER
 from techsapo_ops.stack.stack import Stack
 
@@ -200,17 +199,13 @@ def _looked(stack: Stack, snapshot: AwaySnapshot, folder: Path, at: str, told: T
 
 
 def _described(folder: Path, snapshot: AwaySnapshot) -> Description | None:
-    """What the copy says of itself; None for one of before 0.2. Raises OpsError for a damaged one."""
-    place = snapshot.place(description.FOLDER)
-    if not place:
+    """What the copy says of itself; None for one of before 0.2.
+
+    Raises OpsError for a damaged one, and one that no empty host could go by.
+    """
+    found = Tree(folder).description(snapshot)
+    if found is None:
         return None
-    file = folder / place.lstrip("/") / description.FILE
-    try:
-        with open_plain(file) as opened:
-            data = opened.read(description.LONGEST + 1)
-    except OSError as error:
-        raise OpsError(f"its description can't be read: {error.strerror}") from None
-    found = description.read(data, "its description")
     if found.backup != snapshot.backup:
         raise OpsError(f"its description is that of another backup, {found.backup}")
     lacking = [what for what in _NEEDED if not found.of(what)]
@@ -227,7 +222,7 @@ def _backup_in(fetched: Fetched) -> tuple[Backup, Repository]:
         raise OpsError("it has no backup in it" if place is None else "it has no key of the backups in it")
     for path in (place, keys):
         # A link would lead to what is here, and prove nothing of what is there.
-        if not path.is_dir() or path.resolve() != fetched.folder.resolve() / path.relative_to(fetched.folder):
+        if not Tree(fetched.folder).is_plain(path, folder=True):
             raise OpsError(f"{path.name} did not come back")
     repository = Repository(place.parent, Keyring(keys))
     found = next((backup for backup in repository.backups() if backup.id == fetched.snapshot.backup), None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import shlex
 import stat
@@ -13,9 +12,7 @@ from pathlib import Path
 
 from techsapo_ops import __version__
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
-from techsapo_ops.adapters.packed import open_plain
-from techsapo_ops.backup import description as descriptions
-from techsapo_ops.backup.description import FILE, FOLDER, LONGEST, NOT_TAKEN, Description, Kept, What
+from techsapo_ops.backup.description import NOT_TAKEN, Description, Kept, What
 from techsapo_ops.backup.offsite import AwaySnapshot
 from techsapo_ops.backup.origin import Keyring, Origin, State
 from techsapo_ops.backup.repository import Backup, Repository
@@ -23,6 +20,7 @@ from techsapo_ops.backup.verify import check_sums
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.kit import install_commands
 from techsapo_ops.operations.backup.offsite import AWAY
+from techsapo_ops.operations.backup.tree import Tree
 from techsapo_ops.spec.edition import FIRST
 
 _STATE_FOLDERS = {
@@ -46,7 +44,7 @@ class Copied:
 
     def at(self, content: str) -> Path:
         """Where what was `content` on the old host lies here."""
-        return self.root / content.lstrip("/")
+        return Tree(self.root).at(content)
 
     @property
     def copies(self) -> Path | None:
@@ -67,18 +65,18 @@ def read_copy(root: Path, snapshot: AwaySnapshot, elsewhere: Path | None = None)
     `elsewhere` is where the backup's folder has been moved to already. Raises OpsError for what is damaged,
     was tampered with, or is newer than this version can read; that names the wheel which came along.
     """
-    place = snapshot.place(FOLDER)
+    tree = Tree(root)
     kits = sorted(root.rglob("techsapo_ops-*.whl"))
     described: Description | None = None
     try:
-        described = _read(root, place) if place else None
-        folder = _backup_folder(root, described, snapshot)
+        described = tree.description(snapshot)
+        folder = _backup_folder(tree, described, snapshot)
         if elsewhere is not None and not folder.exists():
             folder = elsewhere
-        elif not is_plain(root, folder, folder=True):
+        elif not tree.is_plain(folder, folder=True):
             raise OpsError(f"{folder.name} did not come back", "choose another one with --at")
         if described is not None:
-            _require_plain(root, described, moved=elsewhere is not None)
+            _require_plain(tree, described, moved=elsewhere is not None)
         backup = next((each for each in Repository(folder.parent).backups() if each.id == folder.name), None)
         if backup is None:
             raise OpsError(f"the copy holds no backup {folder.name}", "choose another one with --at")
@@ -99,10 +97,10 @@ def read_copy(root: Path, snapshot: AwaySnapshot, elsewhere: Path | None = None)
                 f"in a virtual environment: {'; '.join(commands)}; then the same `techsapo recover` again",
             ) from None
         raise
-    description = described or _guessed(root, snapshot, backup)
+    description = described or _guessed(tree, snapshot, backup)
     if wrong := check_sums(backup):
         raise OpsError(f"{backup.id} did not come whole: {'; '.join(wrong)}", "choose another one with --at")
-    keys = next((root / kept.content.lstrip("/") for kept in description.of(What.BACKUP_KEYS)), None)
+    keys = next((tree.at(kept.content) for kept in description.of(What.BACKUP_KEYS)), None)
     ring = Keyring(keys) if keys is not None else None
     origin = (
         Repository(folder.parent, ring).origin(backup)
@@ -117,20 +115,7 @@ def read_copy(root: Path, snapshot: AwaySnapshot, elsewhere: Path | None = None)
     return Copied(root, description, backup, origin, described is not None)
 
 
-def is_plain(root: Path, path: Path, *, folder: bool) -> bool:
-    """Whether `path` is a regular file or a folder of the copy in `root`: a link on the way would lead to
-    what is on this host.
-    """
-    try:
-        kinds = [stat.S_IFMT(each.lstat().st_mode) for each in (*reversed(path.parents), path)]
-    except (OSError, ValueError):
-        return False
-    below = len(root.parts)
-    wanted = stat.S_IFDIR if folder else stat.S_IFREG
-    return all(kind == stat.S_IFDIR for kind in kinds[below:-1]) and kinds[-1] == wanted
-
-
-def _require_plain(root: Path, described: Description, *, moved: bool) -> None:
+def _require_plain(tree: Tree, described: Description, *, moved: bool) -> None:
     """Raise OpsError where the copy has not what its description names, or has it twice."""
     for what in (What.SPEC, What.BACKUP):
         if len(described.of(what)) != 1:
@@ -142,38 +127,24 @@ def _require_plain(root: Path, described: Description, *, moved: bool) -> None:
         if moved and kept.what == What.BACKUP:
             continue
         kind = "folder" if kept.folder else "file"
-        if not is_plain(root, root / kept.content.lstrip("/"), folder=kept.folder):
+        if not tree.holds(kept.content, folder=kept.folder):
             raise OpsError(
                 f"the copy has no {kind} {kept.content}, or a link in its place",
                 "choose another one with --at, or bring the files back by hand (docs/backup.md)",
             )
 
 
-def _read(root: Path, place: str) -> Description:
-    path = root / place.lstrip("/") / FILE
-    try:
-        if not is_plain(root, path.parent, folder=True):
-            raise OSError(errno.ENOTDIR, "it is no folder")
-        with open_plain(path) as file:
-            data = file.read(LONGEST + 1)
-    except OSError as error:
-        raise OpsError(
-            f"the copy's description can't be read: {error.strerror}", "choose another one with --at"
-        ) from None
-    return descriptions.read(data, f"{FILE} of the copy")
-
-
-def _backup_folder(root: Path, described: Description | None, snapshot: AwaySnapshot) -> Path:
+def _backup_folder(tree: Tree, described: Description | None, snapshot: AwaySnapshot) -> Path:
     if described is not None:
         found = [kept.content for kept in described.of(What.BACKUP)]
     else:
         found = [path for path in snapshot.paths if snapshot.backup and Path(path).name == snapshot.backup]
     if not found:
         raise OpsError("the copy holds no backup", "choose another one with --at")
-    return root / found[0].lstrip("/")
+    return tree.at(found[0])
 
 
-def _guessed(root: Path, snapshot: AwaySnapshot, backup: Backup) -> Description:
+def _guessed(tree: Tree, snapshot: AwaySnapshot, backup: Backup) -> Description:
     """The description that a copy of before 0.2 lacks, by the paths that restic was given."""
     manifest = backup.read()
     state = next(
@@ -187,7 +158,7 @@ def _guessed(root: Path, snapshot: AwaySnapshot, backup: Backup) -> Description:
     specs = [
         path
         for path in map(Path, snapshot.paths)
-        if path.suffix in {".yaml", ".yml"} and is_plain(root, root / str(path).lstrip("/"), folder=False)
+        if path.suffix in {".yaml", ".yml"} and tree.holds(path, folder=False)
     ]
     spec = next((p for p in specs if state is None or p.parent == state.parent), None)
     if spec is None:
@@ -214,7 +185,7 @@ def _guessed(root: Path, snapshot: AwaySnapshot, backup: Backup) -> Description:
         schedule="",
         tracing=False,
         servers={part.kind: part.server for part in manifest.parts if part.server},
-        kept=tuple(_guess_kept(root, snapshot, state, spec)),
+        kept=tuple(_guess_kept(tree, snapshot, state, spec)),
         left={
             **NOT_TAKEN,
             **manifest.left_out,
@@ -223,7 +194,7 @@ def _guessed(root: Path, snapshot: AwaySnapshot, backup: Backup) -> Description:
     )
 
 
-def _guess_kept(root: Path, snapshot: AwaySnapshot, state: Path, spec: Path) -> Iterator[Kept]:
+def _guess_kept(tree: Tree, snapshot: AwaySnapshot, state: Path, spec: Path) -> Iterator[Kept]:
     for path in map(Path, snapshot.paths):
         if path == spec:
             what = What.SPEC
@@ -237,10 +208,9 @@ def _guess_kept(root: Path, snapshot: AwaySnapshot, state: Path, spec: Path) -> 
             what = _STATE_FOLDERS[path.name]
         else:
             what = What.SECRET
-        copy = root / str(path).lstrip("/")
-        if not (is_plain(root, copy, folder=False) or is_plain(root, copy, folder=True)):
+        if not (tree.holds(path, folder=False) or tree.holds(path, folder=True)):
             continue  # restic kept a link itself then
-        facts = copy.lstat()
+        facts = tree.at(path).lstat()
         named = str(path) if what is What.SECRET else ""
         yield Kept(
             str(path), str(path), what, stat.S_ISDIR(facts.st_mode), stat.S_IMODE(facts.st_mode) & 0o777,

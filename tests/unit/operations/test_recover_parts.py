@@ -141,7 +141,7 @@ def test_a_copy_that_was_tampered_with_is_refused_though_its_digests_are_right(c
         read_copy(copy.root, snapshot(0), None)
 
 
-def test_of_a_copy_of_before_links_are_left_out_and_the_spec_is_the_one_beside_its_state(
+def test_of_a_copy_of_before_what_leads_out_of_it_is_left_out_and_the_spec_is_the_one_beside_its_state(
     copy: Copied,
 ) -> None:
     (copy.root / "etc/shop/linked").symlink_to("/etc/shadow")
@@ -153,6 +153,7 @@ def test_of_a_copy_of_before_links_are_left_out_and_the_spec_is_the_one_beside_i
         backup,
         "/etc/shop/linked",
         "/etc/shop/restic",
+        "/.." * len(copy.root.parts) + "/etc/passwd",  # this host's
     )
     of_before = replace(snapshot(0, copy.backup.id, project=""), paths=paths)
     found = read_copy(copy.root, of_before, None)
