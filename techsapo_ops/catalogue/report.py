@@ -1,4 +1,6 @@
-"""The words of what is told in whole pages: of the weekly report in report.yaml, of the card in card.yaml."""
+"""The words of what is told in whole pages: of the weekly report in report.yaml, of the card in card.yaml,
+of drills, which drills.py beside this reads, in drills.yaml.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ class Words:
 
     def __call__(self, name: str, /, **values: object) -> str:
         """The words of that name, with `values` filled in."""
-        return _words(self.file)[name][self.locale].format(**values)
+        return words_in(self.file)[name][self.locale].format(**values)
 
     def joined(self, parts: list[str]) -> str:
         """Several in a row."""
@@ -33,7 +35,8 @@ class Words:
 
 
 @cache
-def _words(file: str) -> Mapping[str, Mapping[str, str]]:
+def words_in(file: str) -> Mapping[str, Mapping[str, str]]:
+    """By name the words of a file in this folder, in each language."""
     text = (files("techsapo_ops.catalogue") / file).read_text(encoding="utf-8")
     loaded: Mapping[str, Mapping[str, str]] = yaml.safe_load(text)
     return loaded
