@@ -87,11 +87,7 @@ def _updates(stack: Stack) -> tuple[HealthPart, ...]:
         services = stack.engine.observe().services.values()
     except OpsError as error:
         return (HealthPart("updates", "updates", PartStatus.UNTESTED, error.message),)
-    found = [
-        (f"{s.name} {s.replaced}", "techsapo up" if s.drift else f"techsapo restart {s.name}")
-        for s in services
-        if s.replaced
-    ]
+    found = [(f"{s.name} {s.replaced}", s.begins_again) for s in services if s.replaced]
     found += _seen_waiting(stack)
     if not found:
         return ()

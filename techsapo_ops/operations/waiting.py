@@ -91,9 +91,7 @@ def _running(observed: Observed) -> Iterator[Waiting]:
             runs = f"runs build {seen.build or 'unknown'}, and {build()} is installed"
             yield Waiting("build", seen.name, runs, ("techsapo up",), (seen.name,))
         elif seen.replaced:
-            # A container made anew is the work of `up`; a process only needs to begin again.
-            command = "techsapo up" if seen.drift else f"techsapo restart {seen.name}"
-            yield Waiting("replaced", seen.name, seen.replaced, (command,), (seen.name,))
+            yield Waiting("replaced", seen.name, seen.replaced, (seen.begins_again,), (seen.name,))
     for name in observed.behind:
         yield Waiting("build", name, "does not run what is installed", ("techsapo up",), (name,))
     for name, why in observed.beside.items():

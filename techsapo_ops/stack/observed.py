@@ -74,6 +74,11 @@ class ObservedService:
     usage: Usage | None = None
     """What it uses now, where that was measured and it runs."""
 
+    @property
+    def begins_again(self) -> str:
+        """The command that starts it anew: a container made anew is the work of `up`."""
+        return "techsapo up" if self.drift else f"techsapo restart {self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class Observed:

@@ -78,4 +78,4 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
         return
     replaced = [s for s in observed.services.values() if s.replaced]
     if replaced:
-        out.next("techsapo up" if replaced[0].drift else f"techsapo restart {replaced[0].name}")
+        out.next(replaced[0].begins_again)
