@@ -125,6 +125,7 @@ def failover_app(
 
       techsapo drill failover-app --yes --json
     """
+    from techsapo_ops.operations.drills.failover import SECONDS
     from techsapo_ops.operations.drills.failover import failover_app as operation
     from techsapo_ops.operations.drills.target import load_of
     from techsapo_ops.operations.drills.victim import chosen
@@ -138,7 +139,7 @@ def failover_app(
     if not confirm("kill it?", yes=yes):
         out.say("nothing was done; --yes begins without asking")
         raise typer.Exit(1)
-    load = load_of(stack, rate=rate, seconds=300.0)
+    load = load_of(stack, rate=rate, seconds=SECONDS)
     _drill(
         stack, "failover-app", {"instance": victim.name, "run": load.run},
         lambda begin: operation(stack, begin, instance=victim.name, load=load, say=out.say), out,

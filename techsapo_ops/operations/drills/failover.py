@@ -10,16 +10,15 @@ from dataclasses import dataclass, field, replace
 
 import psutil
 
-from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.journal import Journal
 from techsapo_ops.operations.apply.ledger import Ledger
+from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.backup.restore_journal import interrupted
 from techsapo_ops.operations.drills.guards import Guards
 from techsapo_ops.operations.drills.load import Load, Outcome
 from techsapo_ops.operations.drills.report import Phase, Report
-from techsapo_ops.operations.drills.target import load_of
 from techsapo_ops.operations.drills.traffic import Traffic
 from techsapo_ops.operations.drills.victim import Victim, chosen, kill
 from techsapo_ops.operations.drills.written import written
@@ -39,6 +38,10 @@ MOST = 120.0
 """Seconds after which an instance that has not come back is started by the drill itself."""
 ASKED_AGAIN = 20.0
 """Seconds for which nginx may pass over an instance that is back; it does so for 5 after a failure."""
+_GIVEN = 30.0
+"""Seconds for which the engine may start it by itself where the drill was stopped."""
+SECONDS = QUIET + MOST + ASKED_AGAIN + AFTER + 30
+"""For how long there has to be traffic."""
 POLL = 0.05
 PROBE_SECONDS = 2.0
 
@@ -58,20 +61,19 @@ def failover_app(
     stack: Stack,
     begin: Callable[[float], Report],
     *,
-    instance: str = "",
-    load: Load | None = None,
+    instance: str,
+    load: Load,
     say: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Kill the busiest instance and see what users would notice. `begin` makes the report to fill in, of
-    a drill that took so long. `instance` is the one that somebody has agreed to: no other is killed.
+    """Kill the busiest instance and see what users of `load` would notice. `begin` makes the report to fill
+    in, of a drill that took so long. `instance` is the one that somebody has agreed to: no other is killed.
 
     No apply and no backup can begin meanwhile. Raises OpsError, before anything is touched, where a guard is
     against it. Afterwards, and whatever ends it, the instance runs again.
     """
-    load = load or load_of(stack, seconds=QUIET + MOST + ASKED_AGAIN + AFTER + 30, timeout=10.0)
     with _alone(stack):
         victim = chosen(stack)
-        if instance and victim.name != instance:
+        if victim.name != instance:
             raise OpsError(f"{victim.name} is the busiest one by now, not {instance}", "begin again")
         ready = _readiness(stack)
         guards = Guards(prometheus_of(stack), victim.others, ready, lambda: hindrance(stack))
@@ -90,7 +92,9 @@ def failover_app(
                 _course(stack, victim, traffic, guards, fault, say)
             finally:
                 if fault.killed is not None:
-                    _bring_back(stack, victim, ready, fault, say)
+                    _bring_back(
+                        stack, victim, ready, fault, min(_GIVEN, fault.killed + MOST - traffic.now()), say
+                    )
         outcome = traffic.outcome()
         report = begin(time.monotonic() - started)
         return _filled(stack, report, victim, load, outcome, fault, guards)
@@ -113,7 +117,7 @@ def hindrance(stack: Stack) -> str:
 def _alone(stack: Stack) -> Iterator[None]:
     """Keep every apply, restart, restore and backup from beginning, and be refused while one runs."""
     with ExitStack() as held:
-        held.enter_context(exclusive(stack.layout.state / "lock"))
+        held.enter_context(locked(stack.layout, 0.0))
         repository = repository_of(stack)
         if repository.path.is_dir():
             held.enter_context(repository.lock())
@@ -204,10 +208,15 @@ def _watch(
 
 
 def _bring_back(
-    stack: Stack, victim: Victim, ready: Callable[[str], bool], fault: Fault, say: Callable[[str], None]
+    stack: Stack,
+    victim: Victim,
+    ready: Callable[[str], bool],
+    fault: Fault,
+    within: float,
+    say: Callable[[str], None],
 ) -> None:
-    """Start the instance where its engine has not done so."""
-    until = time.monotonic() + 30
+    """Start the instance where its engine has not done so `within` seconds of now."""
+    until = time.monotonic() + within
     while not ready(victim.name):
         if time.monotonic() >= until:
             say(f"{victim.name} has not come back by itself; starting it")
