@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Sent
@@ -25,6 +26,7 @@ from techsapo_ops.operations.watch.delivery import integrations_of, sent_since, 
 from techsapo_ops.services.alertmanager.configuration import WATCHDOG_RECEIVER
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.spec.models.notifications import Weekday
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stores.drill_seal import HEADER, DrillSeal
 
@@ -34,7 +36,6 @@ GRACE = 30.0
 POLL = 0.25
 _ENDS = 40
 """Requests by which every instance of the app is told that it is over, at most; it ends by itself too."""
-_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 def allowed(spec: Spec) -> float:
@@ -55,7 +56,7 @@ def at_work(spec: Spec, now: datetime) -> bool:
         here = now.astimezone()
         return here.weekday() < 5 and 9 <= here.hour < 17
     there = now.astimezone(ZoneInfo(hours.timezone))
-    return _DAYS[there.weekday()] in hours.days and hours.start <= f"{there:%H:%M}" < hours.end
+    return get_args(Weekday)[there.weekday()] in hours.days and hours.start <= f"{there:%H:%M}" < hours.end
 
 
 def drill_alert(

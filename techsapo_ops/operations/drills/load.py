@@ -112,7 +112,6 @@ class Latency:
     """Seconds until requests were answered, the tries before included."""
 
     median: float
-    p95: float
     longest: float
 
 
@@ -203,7 +202,7 @@ class Outcome:
         taken = sorted(r.attempts[-1].ended - r.began for r in self.finished if r.ok)
         if not taken:
             return None
-        return Latency(taken[len(taken) // 2], taken[min(len(taken) - 1, len(taken) * 95 // 100)], taken[-1])
+        return Latency(taken[len(taken) // 2], taken[-1])
 
     @property
     def instances(self) -> Mapping[str, int]:

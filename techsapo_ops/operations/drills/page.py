@@ -15,10 +15,10 @@ def page(report: Report, locale: str) -> str:
     return "\n".join(_lines(report, DrillWords(locale))) + "\n"
 
 
-def number(value: float | None, absent: str = "—") -> str:
+def number(value: float | None) -> str:
     """A figure without digits that say nothing."""
     if value is None:
-        return absent
+        return "—"
     return f"{value:.0f}" if value == int(value) else f"{value:.2f}"
 
 
