@@ -292,7 +292,9 @@ class _Loading:
         if self.cross_check:  # a part of a spec has what the whole one had
             began_with = self.deployment.began_with or LATEST
             edition = edition_of(spec.edition, self.environment, began_with)
-            update["schedule"] = spec.schedule.of_edition(edition, offsite=spec.backup.offsite is not None)
+            update["schedule"] = spec.schedule.of_edition(
+                edition, offsite=spec.backup.offsite is not None, alerts=spec.monitoring.sends_alerts
+            )
         if self.disabled and self.environment != PRODUCTION:
             update["providers"] = {n: p for n, p in spec.providers.items() if n not in self.disabled}
             self.left_out = {n: p for n, p in spec.providers.items() if n in self.disabled}

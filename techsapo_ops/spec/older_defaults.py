@@ -92,7 +92,7 @@ SAFER: tuple[SaferDefault, ...] = (
     SaferDefault(
         ("schedule", "drill_alert"),
         "no alert is drilled by itself",
-        lambda s: s.schedule.by != "none" and s.monitoring.alertmanager.enabled,
+        lambda s: s.schedule.by != "none" and s.monitoring.sends_alerts,
     ),
     SaferDefault(("schedule", "report"), "no weekly report is sent", lambda s: s.schedule.by != "none"),
 )

@@ -194,7 +194,7 @@ class Schedule(Section):
     drill_restore: Cron | None = None
     """When a restore is drilled; default: in edition 2, on the first of each month at 05:00."""
     drill_alert: Cron | None = None
-    """When an alert is drilled; default: in edition 2, Wednesdays at 10:30."""
+    """When an alert is drilled; default: in edition 2 with an Alertmanager, Wednesdays at 10:30."""
     jobs: dict[JobName, JobSettings] = {}
     """Changes to how jobs run, by job name: timeout, retries, ping."""
 
@@ -202,17 +202,17 @@ class Schedule(Section):
         """Cron expression by job name, None for one that is turned off."""
         return {name: getattr(self, name) for name in get_args(JobName)}
 
-    def of_edition(self, edition: Edition, *, offsite: bool) -> Schedule:
+    def of_edition(self, edition: Edition, *, offsite: bool, alerts: bool) -> Schedule:
         """With what `edition` of the defaults has where nothing is said; null is said, too.
 
-        `offsite`: whether backups are copied to a second place.
+        `offsite`: whether backups are copied to a second place; `alerts`: whether alerts are sent.
         """
         if edition == FIRST:
             return self
         times = {
             "report": REPORT,
             "drill_restore": DRILL_RESTORE,
-            "drill_alert": DRILL_ALERT,
+            **({"drill_alert": DRILL_ALERT} if alerts else {}),
             **({"verify_offsite": VERIFY_OFFSITE} if offsite else {}),
         }
         return self.model_copy(update={k: v for k, v in times.items() if k not in self.model_fields_set})

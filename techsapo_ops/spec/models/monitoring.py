@@ -222,6 +222,11 @@ class Monitoring(Section):
     """Where the runbooks are published; the alert's page name is appended."""
 
     @property
+    def sends_alerts(self) -> bool:
+        """Whether there is a Prometheus whose alerts an Alertmanager takes."""
+        return self.prometheus.enabled and self.alertmanager.enabled
+
+    @property
     def probed_since(self) -> Edition | None:
         """The first edition of the defaults in which this has a blackbox exporter; None: in none."""
         asked = self.exporters.blackbox.enabled

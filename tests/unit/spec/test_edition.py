@@ -11,7 +11,7 @@ import pytest
 from techsapo_ops.spec import older_defaults
 from techsapo_ops.spec.edition import Edition, chosen, edition_of
 from techsapo_ops.spec.load import LoadedSpec
-from techsapo_ops.spec.models.data import Schedule
+from techsapo_ops.spec.models.data import REPORT, Schedule
 from techsapo_ops.spec.older_defaults import SAFER, SaferDefault
 from techsapo_ops.spec.problems import dotted
 
@@ -120,15 +120,22 @@ def test_the_page_on_upgrades_lists_just_the_defaults_that_depend_on_the_edition
 
 @pytest.mark.parametrize("offsite", [True, False])
 def test_a_stack_of_the_first_edition_has_no_job_that_its_spec_does_not_name(offsite: bool) -> None:
-    assert Schedule().of_edition(1, offsite=offsite) == Schedule()
-    assert Schedule(drill_alert="0 9 * * 1").of_edition(1, offsite=offsite).times() == {
+    assert Schedule().of_edition(1, offsite=offsite, alerts=True) == Schedule()
+    assert Schedule(drill_alert="0 9 * * 1").of_edition(1, offsite=offsite, alerts=True).times() == {
         **Schedule().times(), "drill_alert": "0 9 * * 1",
     }  # fmt: skip
 
 
 def test_from_the_second_on_they_have_times_unless_the_spec_says_otherwise() -> None:
-    later = Schedule().of_edition(2, offsite=True)
+    later = Schedule().of_edition(2, offsite=True, alerts=True)
     assert None not in {later.report, later.verify_offsite, later.drill_restore, later.drill_alert}
-    assert Schedule().of_edition(2, offsite=False).verify_offsite is None
-    said = Schedule(report=None, drill_alert="0 9 * * 1").of_edition(2, offsite=True)
+    assert Schedule().of_edition(2, offsite=False, alerts=True).verify_offsite is None
+    said = Schedule(report=None, drill_alert="0 9 * * 1").of_edition(2, offsite=True, alerts=False)
     assert (said.report, said.drill_alert) == (None, "0 9 * * 1")
+
+
+@pytest.mark.parametrize("without", ["prometheus", "alertmanager"])
+def test_no_alert_is_drilled_by_itself_in_a_stack_that_sends_none(without: str, loaded: Loader) -> None:
+    text = f"project: x\nedition: 2\nmonitoring: {{{without}: {{enabled: false}}}}\n"
+    spec = loaded(text).spec
+    assert (spec.schedule.drill_alert, spec.schedule.report) == (None, REPORT)
