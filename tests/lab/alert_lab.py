@@ -133,12 +133,13 @@ def receiving() -> Iterator[Receiver]:
 @dataclass
 class Upstream:
     """A vendor's endpoint that speaks chat completions after `delay` seconds, while it is up, for keys that
-    are not `revoked`.
+    are not `revoked`. Its grades say whether it `agrees` with an answer; else the answer is a doubtful one.
     """
 
     port: int = field(default_factory=free_port)
     delay: float = 0.0
     revoked: set[str] = field(default_factory=set)
+    agrees: bool = False
 
     @contextmanager
     def up(self) -> Iterator[None]:
@@ -160,7 +161,9 @@ class Upstream:
                     return
                 time.sleep(upstream.delay)
                 user = asked["messages"][-1]["content"]
-                self.reply(200, Chat().reply(asked["model"], graded(user) if '"answers"' in user else WHOLE))
+                grades = '"answers"' in user
+                text = graded(user, agrees=upstream.agrees) if grades else WHOLE
+                self.reply(200, Chat().reply(asked["model"], text))
 
         with _serve(self.port, Handler):
             yield

@@ -27,15 +27,21 @@ THOUGHTS = 'まず {"answer": "考え中"} と考えた。'
 HUGE = 10_000_000
 
 
-def graded(user: str) -> str:
-    """Grades for the peers in a grading prompt: the first of each one's claims entailed, others not."""
+def graded(user: str, *, agrees: bool = False) -> str:
+    """Grades for the peers in a grading prompt: of each one's claims the first is entailed, and others are
+    contradicted unless the grader `agrees`.
+    """
     data = json.loads(user.removeprefix("<data>\n").removesuffix("\n</data>"))
     score = {"score": 3, "evidence": "妥当"}
     grades = [
         {
             "label": peer["label"],
             "claims": [
-                {"id": claim["id"], "evidence": "根拠", "stance": "contradicts" if n else "entails"}
+                {
+                    "id": claim["id"],
+                    "evidence": "根拠",
+                    "stance": "contradicts" if n and not agrees else "entails",
+                }
                 for n, claim in enumerate(peer["claims"])
             ],
             "correctness": score,
