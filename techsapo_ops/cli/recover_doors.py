@@ -25,7 +25,8 @@ from techsapo_ops.operations.apply.transaction import INTERRUPTED
 from techsapo_ops.operations.audit_database import AuditDatabase
 from techsapo_ops.operations.doctor import examine
 from techsapo_ops.operations.jobs.timetable import announce
-from techsapo_ops.operations.recover.look import Draft, Prospect
+from techsapo_ops.operations.recover.doors import Prospect
+from techsapo_ops.operations.recover.draft import Draft
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.dotenv import parse_dotenv
 from techsapo_ops.spec.edition import Deployment, Edition

@@ -34,8 +34,8 @@ from techsapo_ops.cli.views.recovery import TITLES, look_json, recovered_json, s
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.stop import down
 from techsapo_ops.operations.recover.abandoned import abandon as remove_what_was_made
+from techsapo_ops.operations.recover.draft import values_of
 from techsapo_ops.operations.recover.journal import STEPS, Asked, Desk, others
-from techsapo_ops.operations.recover.look import values_of
 from techsapo_ops.operations.recover.recovered import Recovered
 from techsapo_ops.operations.recover.run import Recovery
 from techsapo_ops.spec.secret import Secret

@@ -14,8 +14,9 @@ from techsapo_ops.backup.offsite import restic_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.drills.left import scratch
 from techsapo_ops.operations.drills.report import Phase, Report
+from techsapo_ops.operations.recover.doors import Doors
 from techsapo_ops.operations.recover.journal import Asked, Desk
-from techsapo_ops.operations.recover.look import Doors, Look, age
+from techsapo_ops.operations.recover.look import Look, age
 from techsapo_ops.operations.recover.run import Recovery
 from techsapo_ops.spec.edition import edition_of
 from techsapo_ops.spec.models.base import is_loopback, seconds
@@ -102,7 +103,7 @@ def _look(recovery: Recovery) -> Look:
 
 def refuse_outside(look: Look, into: Path) -> None:
     """Raises OpsError where something would be put outside of the scratch copy."""
-    outside = [p.target for p in look.places.placements if not p.there and not p.target.is_relative_to(into)]
+    outside = [each.target for each in look.places.outside(into)]
     if outside:
         raise OpsError(
             f"the drill would write outside of its folder: {', '.join(map(str, outside[:3]))} is not on this "

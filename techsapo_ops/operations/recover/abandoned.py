@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.recover.doors import Doors
 from techsapo_ops.operations.recover.journal import Desk
-from techsapo_ops.operations.recover.look import Doors
 
 
 def abandon(

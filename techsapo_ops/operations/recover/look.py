@@ -3,84 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Protocol
-
-import yaml
 
 from techsapo_ops import __version__
 from techsapo_ops.adapters.disk import human, room
-from techsapo_ops.adapters.files import read_text
 from techsapo_ops.backup import registry
-from techsapo_ops.backup.description import What
 from techsapo_ops.backup.origin import State
-from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.outcome import Listener
-from techsapo_ops.operations.doctor import Diagnosis
 from techsapo_ops.operations.recover.choice import Choice
 from techsapo_ops.operations.recover.copied import Copied
+from techsapo_ops.operations.recover.doors import Prospect
+from techsapo_ops.operations.recover.draft import Draft
 from techsapo_ops.operations.recover.journal import Asked
 from techsapo_ops.operations.recover.placing import Places
 from techsapo_ops.operations.recover.servers import too_old
-from techsapo_ops.spec.edit import repointed, with_value
 from techsapo_ops.spec.models.base import is_loopback
 from techsapo_ops.stack.backup import Part
 from techsapo_ops.stack.backup_kind import BackupKind
 from techsapo_ops.stack.diagnosis import Level
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Absent
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """The spec as it would be placed: its text, and where what it names is now."""
-
-    text: str
-    file: Path
-    environment: str | None
-    edition: int
-    dotenv: Path | None
-    files: Mapping[str, Path]
-    """The file by the name that the spec has for it, for those that are not in their place yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prospect:
-    """The stack that a draft would be on this host, before anything of it is there."""
-
-    stack: Stack
-    diagnosis: Diagnosis
-    warnings: tuple[str, ...] = ()
-    there: tuple[str, ...] = ()
-    """What runs on this host of a stack of this name already."""
-
-
-class Doors(Protocol):
-    """How a recovery reaches what the command line builds."""
-
-    @property
-    def listener(self) -> Listener:
-        """Who is told how an apply goes."""
-        ...
-
-    def prospect(self, draft: Draft, engine: str | None) -> Prospect:
-        """The stack of `draft` on this host. Raises SpecError for a draft that does not hold here."""
-        ...
-
-    def open(self, file: Path, environment: str | None, engine: str | None) -> Stack:
-        """The stack of the spec that was placed. Raises OpsError."""
-        ...
-
-    def install_schedule(self, file: Path, environment: str | None, by: str) -> str:
-        """Let `cron` or `systemd` start the jobs; returns where they were written. Raises OpsError."""
-        ...
-
-    def remove_schedule(self, file: Path, environment: str | None, by: str) -> None:
-        """Take that back."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,63 +50,22 @@ class Look:
     differs: tuple[tuple[str, str, str], ...]
     notes: tuple[str, ...]
     blockers: tuple[tuple[str, str], ...]
-    restored: tuple[str, ...] = field(default=())
-    """Kinds of parts that come back, as `restore --only` names them."""
-
-
-def draft_of(copied: Copied, places: Places, asked: Asked, into: Path) -> Draft:
-    """The spec of the copy with what has to be another here. Raises OpsError for a wrong setting."""
-    description = copied.description
-    (kept,) = description.of(What.SPEC)
-    text = read_text(copied.at(kept.content), what="spec of the copy")
-    environment = asked.environment or description.environment
-    text = repointed(text, places.repointed)
-    if asked.engine is not None:  # else the next `up` would move the stack back
-        text = with_value(text, "engine", asked.engine, environment=environment)
-    for path, value in values_of(asked.settings):
-        text = with_value(text, path, value, environment=environment)
-    files = {}
-    dotenv = None
-    for each in places.placements:
-        if each.kept.what == What.VARIABLES:
-            dotenv = each.source
-        for name in (each.kept.named, places.repointed.get(each.kept.named, "")):
-            if name:
-                files[name] = each.source
-    return Draft(text, into / description.spec, environment, description.edition, dotenv, files)
-
-
-def values_of(settings: Sequence[str]) -> list[tuple[str, object]]:
-    """Place in the spec and value of each `PATH=VALUE`. Raises OpsError for what is none."""
-    found = []
-    for setting in settings:
-        path, equals, value = setting.partition("=")
-        if not equals or not path:
-            raise OpsError(f"--set {setting}: there is no `=`", "write e.g. --set app.port=4100", exit_code=2)
-        try:
-            found.append((path, yaml.safe_load(value)))
-        except yaml.YAMLError:
-            raise OpsError(
-                f"--set {setting}: the value is no YAML", "put it in quotes", exit_code=2
-            ) from None
-    return found
 
 
 def look_at(
     choice: Choice, copied: Copied, places: Places, draft: Draft, prospect: Prospect, asked: Asked
 ) -> Look:
     """All of it as values; nothing is changed."""
-    rows, restored = _rows(copied, prospect.stack, asked)
-    cannot = tuple(_cannot(copied, rows, prospect.stack))
+    rows = tuple(row for _, row in _rows(copied, prospect.stack, asked))
     return Look(
-        choice, copied, draft, places, prospect, rows, cannot,
+        choice, copied, draft, places, prospect, rows, tuple(_cannot(copied, rows, prospect.stack)),
         tuple(_differs(copied, prospect, places, draft)), tuple(_notes(copied, prospect, choice)),
-        tuple(_blockers(copied, prospect, rows, draft)), restored,
+        tuple(_blockers(copied, prospect, rows, draft)),
     )  # fmt: skip
 
 
-def _rows(copied: Copied, stack: Stack, asked: Asked) -> tuple[tuple[Row, ...], tuple[str, ...]]:
-    rows, names = [], []
+def _rows(copied: Copied, stack: Stack, asked: Asked) -> Iterator[tuple[Part, Row]]:
+    """Each part but the configuration, which is placed."""
     for part in (*copied.backup.read().parts, *_copies(copied)):
         kind = registry.find(part.source)
         if kind is not None and kind.is_configuration:
@@ -176,10 +78,7 @@ def _rows(copied: Copied, stack: Stack, asked: Asked) -> tuple[tuple[Row, ...], 
         else:
             gone = _absent(stack, kind, part.kind)
             why = gone.reason if gone is not None else kind.homeless(stack, part.kind)
-        rows.append(Row(part.kind, holds, part.server, why))
-        if not why:
-            names.append(part.source)
-    return tuple(rows), tuple(dict.fromkeys(names))
+        yield part, Row(part.kind, holds, part.server, why)
 
 
 def _absent(stack: Stack, kind: BackupKind, part: str) -> Absent | None:
@@ -290,7 +189,8 @@ def _blockers(
 
 def restorable(copied: Copied, stack: Stack, asked: Asked) -> tuple[str, ...]:
     """The kinds of data that come back, as `restore --only` names them."""
-    return _rows(copied, stack, asked)[1]
+    back = [part.source for part, row in _rows(copied, stack, asked) if not row.why]
+    return tuple(dict.fromkeys(back))
 
 
 def missing_variables(copied: Copied) -> tuple[str, ...]:

@@ -25,8 +25,10 @@ from techsapo_ops.operations.certificates.needs import certificates_of
 from techsapo_ops.operations.certificates.renew import renew
 from techsapo_ops.operations.recover.choice import Choice, choose
 from techsapo_ops.operations.recover.copied import Copied, read_copy
+from techsapo_ops.operations.recover.doors import Doors
+from techsapo_ops.operations.recover.draft import draft_of
 from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
-from techsapo_ops.operations.recover.look import Doors, Look, draft_of, look_at, missing_variables, restorable
+from techsapo_ops.operations.recover.look import Look, look_at, missing_variables, restorable
 from techsapo_ops.operations.recover.placing import MODES, Places, places_in, put, require_free
 from techsapo_ops.operations.recover.recovered import Recovered
 from techsapo_ops.services.app.api_keys import keys_owner

@@ -9,8 +9,8 @@ import pytest
 
 from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.recover.doors import Doors
 from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
-from techsapo_ops.operations.recover.look import Doors
 from techsapo_ops.operations.recover.run import Recovery
 
 

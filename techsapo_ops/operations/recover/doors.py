@@ -1,0 +1,48 @@
+"""How a recovery reaches what the command line builds: the stack of a draft, and of a spec that is placed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from techsapo_ops.operations.apply.outcome import Listener
+from techsapo_ops.operations.doctor import Diagnosis
+from techsapo_ops.operations.recover.draft import Draft
+from techsapo_ops.stack.stack import Stack
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """The stack that a draft would be on this host, before anything of it is there."""
+
+    stack: Stack
+    diagnosis: Diagnosis
+    warnings: tuple[str, ...] = ()
+    there: tuple[str, ...] = ()
+    """What runs on this host of a stack of this name already."""
+
+
+class Doors(Protocol):
+    """How a recovery reaches what the command line builds."""
+
+    @property
+    def listener(self) -> Listener:
+        """Who is told how an apply goes."""
+        ...
+
+    def prospect(self, draft: Draft, engine: str | None) -> Prospect:
+        """The stack of `draft` on this host. Raises SpecError for a draft that does not hold here."""
+        ...
+
+    def open(self, file: Path, environment: str | None, engine: str | None) -> Stack:
+        """The stack of the spec that was placed. Raises OpsError."""
+        ...
+
+    def install_schedule(self, file: Path, environment: str | None, by: str) -> str:
+        """Let `cron` or `systemd` start the jobs; returns where they were written. Raises OpsError."""
+        ...
+
+    def remove_schedule(self, file: Path, environment: str | None, by: str) -> None:
+        """Take that back."""
+        ...

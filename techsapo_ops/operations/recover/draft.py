@@ -1,0 +1,68 @@
+"""The spec of a copy with what has to be another on this host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from techsapo_ops.adapters.files import read_text
+from techsapo_ops.backup.description import What
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.recover.copied import Copied
+from techsapo_ops.operations.recover.journal import Asked
+from techsapo_ops.operations.recover.placing import Places
+from techsapo_ops.spec.edit import repointed, with_value
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The spec as it would be placed: its text, and where what it names is now."""
+
+    text: str
+    file: Path
+    environment: str | None
+    edition: int
+    dotenv: Path | None
+    files: Mapping[str, Path]
+    """The file by the name that the spec has for it, for those that are not in their place yet."""
+
+
+def draft_of(copied: Copied, places: Places, asked: Asked, into: Path) -> Draft:
+    """The spec of the copy with what has to be another here. Raises OpsError for a wrong setting."""
+    description = copied.description
+    (kept,) = description.of(What.SPEC)
+    text = read_text(copied.at(kept.content), what="spec of the copy")
+    environment = asked.environment or description.environment
+    text = repointed(text, places.repointed)
+    if asked.engine is not None:  # else the next `up` would move the stack back
+        text = with_value(text, "engine", asked.engine, environment=environment)
+    for path, value in values_of(asked.settings):
+        text = with_value(text, path, value, environment=environment)
+    files = {}
+    dotenv = None
+    for each in places.placements:
+        if each.kept.what == What.VARIABLES:
+            dotenv = each.source
+        for name in (each.kept.named, places.repointed.get(each.kept.named, "")):
+            if name:
+                files[name] = each.source
+    return Draft(text, into / description.spec, environment, description.edition, dotenv, files)
+
+
+def values_of(settings: Sequence[str]) -> list[tuple[str, object]]:
+    """Place in the spec and value of each `PATH=VALUE`. Raises OpsError for what is none."""
+    found = []
+    for setting in settings:
+        path, equals, value = setting.partition("=")
+        if not equals or not path:
+            raise OpsError(f"--set {setting}: there is no `=`", "write e.g. --set app.port=4100", exit_code=2)
+        try:
+            found.append((path, yaml.safe_load(value)))
+        except yaml.YAMLError:
+            raise OpsError(
+                f"--set {setting}: the value is no YAML", "put it in quotes", exit_code=2
+            ) from None
+    return found
