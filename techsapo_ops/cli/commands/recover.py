@@ -172,7 +172,6 @@ def _recover(recovery: Recovery, asked: Asked, out: Output, dry_run: bool, yes: 
         if not confirm("recover it?", yes=yes):
             out.say("nothing was placed; what was fetched stays until the same command or --abandon")
             raise typer.Exit(1)
-        recovery.approve()
     elif dry_run:
         raise OpsError("this recovery is past its look: the files are placed", "go on without --dry-run")
     return recovery.run(look)

@@ -76,7 +76,6 @@ def drill_recover(
             if look.blockers:
                 what, remedy = look.blockers[0]
                 raise OpsError(f"it can't be recovered here: {what}", remedy)
-            recovery.approve()
             done = recovery.run(look)
         return replace(
             begin(done.whole_seconds),

@@ -56,7 +56,6 @@ class Journal:
     asked: Asked
     snapshot: str
     backup: str
-    approved: bool = False
     done: dict[str, float] = field(default_factory=dict)
     made: tuple[str, ...] = ()
     spec: str = ""
@@ -196,7 +195,6 @@ _WHOLE = shapes.has(
     ),
     snapshot=shapes.text,
     backup=shapes.text,
-    approved=shapes.flag,
     done=shapes.each(shapes.number),
     made=_TEXTS,
     spec=shapes.text,

@@ -174,10 +174,6 @@ class Recovery:
         self.looked = time.monotonic() - began
         return found
 
-    def approve(self) -> None:
-        """Note that somebody has agreed to it."""
-        self.journal = self.desk.write(replace(self._journal(), approved=True))
-
     def run(self, look: Look | None) -> Recovered:
         """All that is left to do; `look` as `look()` returned it. Raises OpsError; the same again goes on."""
         if look is not None:
