@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from techsapo_ops.operations.apply.journal import Journal as JournalOfApply
 from techsapo_ops.operations.apply.journal import Note
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.recover import run
-from techsapo_ops.operations.recover.journal import Desk, Journal
+from techsapo_ops.operations.recover.progress import Progress
 
 
 def interrupt() -> None:
@@ -73,15 +74,15 @@ def arm(point: str) -> None:
 
         restore.journal = noted
     else:
-        done = Desk.done
+        step = Progress.step
 
-        def ended(self: Desk, journal: Journal, step: str, seconds: float) -> Journal:
-            noted = done(self, journal, step, seconds)
-            if step == point:
+        def ended(self: Progress, name: str, work: Callable[[], object], *, before: float = 0.0) -> None:
+            fresh = not self.journal.has(name)
+            step(self, name, work, before=before)
+            if fresh and name == point:
                 die()
-            return noted
 
-        Desk.done = ended  # type: ignore[method-assign] # the fault that is wanted
+        Progress.step = ended  # type: ignore[method-assign] # the fault that is wanted
 
 
 if __name__ == "__main__":

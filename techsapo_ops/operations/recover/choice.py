@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from techsapo_ops.backup.offsite import AwaySnapshot
+from techsapo_ops.backup.offsite import AwaySnapshot, Restic
 from techsapo_ops.errors import OpsError
 
 
@@ -18,7 +18,25 @@ class Choice:
     parts: tuple[AwaySnapshot, ...] = ()
 
 
-def choose(snapshots: Sequence[AwaySnapshot], at: datetime | None, project: str) -> Choice:
+def readable(restic: Restic, warn: Callable[[str], None]) -> tuple[AwaySnapshot, ...]:
+    """The copies in the repository, oldest first; `warn` is told of those that can't be read.
+
+    Raises OpsError where that is all of them.
+    """
+    lost: list[str] = []
+    known = restic.snapshots(damaged=lost.extend)
+    some = ", ".join(lost[:4])
+    if lost and not known:
+        raise OpsError(
+            f"the repository is half there: no copy in it can be read ({some})",
+            "restic's manual tells how to repair it; another place may have a whole one",
+        )
+    if lost:
+        warn(f"{len(lost)} of the repository's copies can't be read ({some}): the newest may be among them")
+    return known
+
+
+def choose(snapshots: Sequence[AwaySnapshot], at: datetime | None, project: str) -> AwaySnapshot:
     """The newest whole copy of `project`, made at `at` at the latest. `snapshots` are oldest first.
 
     Raises OpsError where there is none, and where `project` is empty and there are several.
@@ -48,5 +66,16 @@ def choose(snapshots: Sequence[AwaySnapshot], at: datetime | None, project: str)
             "every copy holds a part of the data alone: it is of `backup --only` or of a restore",
             "`restic restore` gets what there is (docs/backup.md)",
         )
-    chosen = whole[-1]
-    return Choice(chosen, tuple(each for each in early if each.time > chosen.time))
+    return whole[-1]
+
+
+def chosen(snapshots: Sequence[AwaySnapshot], id_: str, at: datetime | None) -> Choice:
+    """What `choose` has chosen, by its id, with the parts after it. Raises OpsError where it is gone."""
+    found = next((each for each in snapshots if each.id == id_), None)
+    if found is None:
+        raise OpsError(
+            f"the copy {id_[:8]} is no longer in the repository",
+            "`techsapo recover --abandon`, then begin anew",
+        )
+    later = [each for each in snapshots if each.time > found.time and (at is None or each.time <= at)]
+    return Choice(found, tuple(e for e in later if not e.whole and e.project == found.project))

@@ -7,7 +7,8 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from techsapo_ops.adapters.files import private_folder, read_text, write_atomic
@@ -40,6 +41,11 @@ class Asked:
     environment: str | None = None
     without: tuple[str, ...] = ()
     """Kinds of data that are not restored."""
+
+    @property
+    def moment(self) -> datetime | None:
+        """`at` as a moment."""
+        return datetime.fromisoformat(self.at) if self.at else None
 
     @property
     def place(self) -> str:
@@ -155,16 +161,6 @@ class Desk:
         text = json.dumps({"version": _VERSION, **asdict(journal)}, ensure_ascii=False, indent=1)
         write_atomic(self._path, f"{text}\n".encode(), 0o600)
         return journal
-
-    def done(self, journal: Journal, step: str, seconds: float) -> Journal:
-        """Note that a step is done."""
-        return self.write(replace(journal, done={**journal.done, step: round(seconds, 3)}))
-
-    def making(self, journal: Journal, path: Path) -> Journal:
-        """Note that `path`, which is not there yet, is about to be made."""
-        if str(path) in journal.made:
-            return journal
-        return self.write(replace(journal, made=(*journal.made, str(path))))
 
 
 def _empty(folder: Path, but: Path | None = None) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.recover import run
 from techsapo_ops.operations.recover.doors import Doors
 from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
 from techsapo_ops.operations.recover.run import Recovery
@@ -31,9 +32,9 @@ def test_what_did_not_work_is_told_by_the_command_that_goes_on_after_a_kill(
     desk = Desk(into / ".techsapo")
     failed = ("shop.test: DNS does not lead here", "techsapo certs renew shop")
     monkeypatch.setattr(Recovery, "_open", lambda _: None)
-    monkeypatch.setattr(Recovery, "_certificates", lambda *_: [failed])
+    monkeypatch.setattr(run, "certify", lambda *_: [failed])
     monkeypatch.setattr(Recovery, "_schedule", lambda *_: [])
-    monkeypatch.setattr(Recovery, "_health", lambda *_: status)
+    monkeypatch.setattr(run, "settled", lambda _: status)
     asked, done = Asked("/away"), dict.fromkeys(("fetch", "place", "up", "restore"), 1.0)
     with desk.lock():
         desk.write(Journal(asked, "1" * 64, "x", done=done, spec=str(into / "techsapo.yaml")))

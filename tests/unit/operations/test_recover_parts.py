@@ -19,7 +19,7 @@ from techsapo_ops.backup.offsite import PART_TAG, AwaySnapshot
 from techsapo_ops.backup.origin import Keyring, State
 from techsapo_ops.backup.repository import Repository
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.recover.choice import choose
+from techsapo_ops.operations.recover.choice import Choice, choose, chosen
 from techsapo_ops.operations.recover.copied import Copied, read_copy
 from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
 from techsapo_ops.operations.recover.placing import Placement, places_in, put, require_free
@@ -37,27 +37,30 @@ def snapshot(hours: int, *tags: str, project: str = "shop") -> AwaySnapshot:
 
 
 def test_the_newest_whole_copy_is_taken_and_later_parts_are_told_of() -> None:
-    found = choose([snapshot(0), snapshot(1), snapshot(2, PART_TAG)], None, "")
-    assert found.snapshot == snapshot(1)
-    assert found.parts == (snapshot(2, PART_TAG),)
+    known = [snapshot(0), snapshot(1), snapshot(2, PART_TAG), snapshot(3, PART_TAG, project="other")]
+    assert choose(known, None, "shop") == snapshot(1)
+    assert chosen(known, snapshot(1).id, None) == Choice(snapshot(1), (snapshot(2, PART_TAG),))
+    assert chosen(known, snapshot(1).id, NOON + timedelta(hours=1)).parts == ()
+    with pytest.raises(OpsError, match="is no longer in the repository"):
+        chosen(known, "f" * 64, None)
 
 
 def test_of_a_moment_the_newest_before_it_is_taken() -> None:
-    assert choose([snapshot(1), snapshot(2)], NOON + timedelta(hours=2), "").snapshot == snapshot(2)
-    assert choose([snapshot(0), snapshot(1)], NOON + timedelta(minutes=59), "").snapshot == snapshot(0)
+    assert choose([snapshot(1), snapshot(2)], NOON + timedelta(hours=2), "") == snapshot(2)
+    assert choose([snapshot(0), snapshot(1)], NOON + timedelta(minutes=59), "") == snapshot(0)
     with pytest.raises(OpsError, match="no copy from then or before"):
         choose([snapshot(0)], NOON - timedelta(seconds=1), "")
 
 
 def test_a_copy_of_before_that_names_no_stack_is_taken_where_one_is_named() -> None:
-    assert choose([snapshot(1, project="")], None, "shop").snapshot == snapshot(1, project="")
+    assert choose([snapshot(1, project="")], None, "shop") == snapshot(1, project="")
 
 
 def test_of_several_stacks_one_has_to_be_named() -> None:
     both = [snapshot(0), snapshot(1, project="blog")]
     with pytest.raises(OpsError, match="several stacks: blog, shop"):
         choose(both, None, "")
-    assert choose(both, None, "shop").snapshot == snapshot(0)
+    assert choose(both, None, "shop") == snapshot(0)
     with pytest.raises(OpsError, match="no copy of news"):
         choose(both, None, "news")
 

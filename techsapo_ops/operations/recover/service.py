@@ -1,0 +1,75 @@
+"""The service of a stack that is placed: started, with its data and certificates, and asked how it is."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.health.check import check
+from techsapo_ops.operations.apply.outcome import Listener
+from techsapo_ops.operations.apply.up import up
+from techsapo_ops.operations.backup.intent import intend
+from techsapo_ops.operations.backup.restore import perform
+from techsapo_ops.operations.certificates.needs import certificates_of
+from techsapo_ops.operations.certificates.renew import renew
+from techsapo_ops.operations.recover.copied import Copied
+from techsapo_ops.services.app.api_keys import keys_owner
+from techsapo_ops.stack.stack import Stack
+
+LOCK_SECONDS = 60.0
+"""How long a step waits for whoever holds a lock."""
+_HEALTH_SECONDS = 90
+_PROBE_SECONDS = 5.0
+
+Say = Callable[[str], None]
+
+
+def start(stack: Stack, listener: Listener, say: Say) -> None:
+    """Start everything. Raises OpsError where a service does not come up."""
+    owner = keys_owner(stack.topology)
+    keys = stack.layout.api_keys
+    if owner is not None and keys.exists():
+        os.chown(keys, *owner, follow_symlinks=False)
+    say("starting the stack")
+    report = up(stack, listener, wait=LOCK_SECONDS)
+    if report is not None and report.failures:
+        said = "; ".join(
+            f"{o.step.service}: {o.error.message}" for o in report.failures if o.error is not None
+        )
+        raise OpsError(
+            f"not every service started: {said}", "`techsapo logs` tells more; then the same again"
+        )
+
+
+def fill(stack: Stack, copied: Copied, names: tuple[str, ...], say: Say) -> None:
+    """Bring the kinds of data back that `names` names, and compare them. Raises OpsError."""
+    if not names:
+        say("there is no data to restore")
+        return
+    intent = intend(stack, copied.backup.id, names, unauthenticated=True, copies=copied.copies)
+    perform(stack, intent, wait=LOCK_SECONDS, aside=False, say=say)
+
+
+def certify(stack: Stack, say: Say) -> list[tuple[str, str]]:
+    """Put the certificates into use, or have them issued; returns what did not work, and what to try."""
+    certificates = certificates_of(stack, say)
+    if not list(certificates.kept()):
+        return []
+    return [
+        (each.error.message, each.error.hint or f"techsapo certs renew {each.name}")
+        for each in renew(certificates, wait=LOCK_SECONDS)
+        if each.error is not None
+    ]
+
+
+def settled(stack: Stack) -> str:
+    """Its health, once it is healthy or has had time enough."""
+    deadline = time.monotonic() + _HEALTH_SECONDS
+    while True:
+        report = check(stack, timeout=_PROBE_SECONDS, now=datetime.now(UTC))
+        if report.status.value == "healthy" or time.monotonic() > deadline:
+            return report.status.value
+        stack.pause(1.0)
