@@ -134,6 +134,19 @@ def front(stack: Project) -> str:
     return f"http://127.0.0.1:{stack.spec['nginx']['listen']}"
 
 
+def test_nginx_is_back_while_a_stream_that_was_open_has_not_ended_by_itself(stack: Project) -> None:
+    container, began = container_ids(PROJECT)["nginx"], str(time.time())
+    with httpx.stream("GET", f"{front(stack)}/api/v1/metrics/stream", timeout=60, trust_env=False) as held:
+        next(held.iter_raw())
+        stack.run("restart", "nginx")
+        assert http_ok(f"{front(stack)}/ping")
+    said = docker(
+        "events", "--since", began, "--until", str(time.time()), "--filter", f"container={container}",
+        "--filter", "event=kill", "--format", "{{.Actor.Attributes.signal}}",
+    )  # fmt: skip
+    assert said.stdout.split() == ["3", "9"], "told to end what is under way, and ended before that has"
+
+
 def test_users_are_turned_away_by_nginx_in_its_container_until_maintenance_ends(stack: Project) -> None:
     before = container_ids(PROJECT)
     stack.run("maintenance", "on", "--until", "2h", "--message", "新しいディスクへ")

@@ -138,12 +138,17 @@ class NativeEngine(NativeAccess, Engine):
         return Door(self._runner, lambda command: self.enter(service.name, command))
 
     def _start_anew(self, service: Service, stop_seconds: float) -> None:
-        self.supervisor.stop(service.name, within=stop_seconds + STOP_MARGIN)
+        self._stop_to_start(service, stop_seconds)
         self.supervisor.remove(service.name)
         self._free_port(service)
         self.supervisor.reread()
         self.supervisor.add(service.name)
         self.supervisor.start(service.name)
+
+    def _stop_to_start(self, service: Service, stop_seconds: float) -> None:
+        self.supervisor.stop(
+            service.name, within=stop_seconds + STOP_MARGIN, term_after=kind_of(service).restart_seconds
+        )
 
     def _free_port(self, service: Service) -> None:
         host = listen_host(service.host)
@@ -215,14 +220,13 @@ class NativeEngine(NativeAccess, Engine):
             raise OpsError(f"{service} is no longer in the spec", "`techsapo up` removes it")
         log = self._log(service)
         size = log.stat().st_size if log.exists() else 0
-        within = record.stop_seconds + STOP_MARGIN
         try:
-            self.supervisor.stop(service, within=within)
+            self._stop_to_start(wanted, record.stop_seconds)
             self.state.put(replace(record, since=time.time()))
             self._free_port(wanted)
             self.supervisor.start(service)
         except KeyboardInterrupt:  # it would stay stopped, and nobody would start it again
-            self.supervisor.stop(service, within=within)
+            self._stop_to_start(wanted, record.stop_seconds)
             self.supervisor.start(service)
             raise
         self._gate(wanted, size)

@@ -187,18 +187,23 @@ class Supervisor:
         """Tell a program to stop, without waiting for it."""
         self._call_unless((NOT_RUNNING, BAD_NAME), "supervisor.stopProcess", name, False)
 
-    def stop(self, name: str, *, within: float) -> None:
+    def stop(self, name: str, *, within: float, term_after: float | None = None) -> None:
         """Stop a program and wait until it is gone; supervisord kills it after its stop time.
 
-        Raises OpsError when it is still there after `within` seconds.
+        After `term_after` seconds it is sent TERM, where that is given. Raises OpsError when it is still there
+        after `within` seconds.
         """
+        started = time.monotonic()
         if (process := self.process(name)) is not None and not process.stopping:
             self.begin_stop(name)
-        deadline = time.monotonic() + within
         pause = 0.01
         while (process := self.process(name)) is not None and process.pid is not None:
-            if time.monotonic() > deadline:
+            waited = time.monotonic() - started
+            if waited > within:
                 raise OpsError(f"{name} (pid {process.pid}) does not stop")
+            if term_after is not None and waited >= term_after:
+                self._call_unless((NOT_RUNNING, BAD_NAME), "supervisor.signalProcess", name, "TERM")
+                term_after = None
             time.sleep(pause)
             pause = min(pause * 1.5, 0.2)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from techsapo_ops.services.nginx.limits import COMPOSE_TLS_PORT, SHUTDOWN_SECONDS
+from techsapo_ops.services.nginx.limits import COMPOSE_TLS_PORT, RESTART_SECONDS, SHUTDOWN_SECONDS
 from techsapo_ops.stack.kind import Kind, Wanted, executable
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 from techsapo_ops.stack.tool import Tool
@@ -47,6 +47,7 @@ class Nginx(Kind):
     port_setting = "nginx.listen"
     vital = True
     turns_away = True
+    restart_seconds = RESTART_SECONDS
     balances = "app"
     serves_certificates = True
     validator = Tool("nginx", "nginx", "checks the generated nginx.conf")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 SHUTDOWN_SECONDS = 20
 """`worker_shutdown_timeout`: how long a stopping or reloaded worker may finish its requests."""
+RESTART_SECONDS = 2
+"""How long they may where nginx is started again at once: until then everybody else is refused."""
 HEADER_SECONDS = 20
 """`client_header_timeout`: as long as the app itself waits for a head."""
 BODY_SECONDS = 30

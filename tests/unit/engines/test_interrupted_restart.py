@@ -22,7 +22,7 @@ class Told(Supervisor):
         self.at = at
         self.told: list[str] = []
 
-    def stop(self, name: str, within: float) -> None:
+    def stop(self, name: str, within: float, term_after: float | None = None) -> None:
         self._hear("stop", name)
 
     def start(self, name: str) -> None:
