@@ -85,8 +85,9 @@ class Kind:
     comes_last = False
     """Whether every kind that stands before it in the registry is started first, where it can do without."""
     restart_seconds: int | None = None
-    """Seconds that a restart leaves to what is under way, where nothing new is taken meanwhile; None: as long
-    as a stop does."""
+    """Seconds that a restart leaves to what is under way, where nothing new is taken meanwhile.
+
+    None: as long as a stop does."""
     balances = ""
     """The kind whose services it balances: of those, one after the other is restarted."""
     turns_away = False

@@ -180,7 +180,7 @@ class ComposeEngine(ComposeAccess, Engine):
             options = ["up", "--detach", "--no-build", "--pull", "never"]
             if action is Action.RECREATE:
                 options.append("--force-recreate")
-            options += _stop_seconds(service)
+            options += _sooner(service)
             done = self.docker.compose(
                 self.project,
                 self.layout.config / unit.file,
@@ -195,9 +195,8 @@ class ComposeEngine(ComposeAccess, Engine):
             raise OpsError(f"Docker can't start {service.name}: {without_progress(done.output)}")
 
     def _restart(self, container: ContainerFacts, service: Service, stop_seconds: float) -> None:
-        self.docker.call(
-            "restart", *_stop_seconds(service), container.id, timeout=stop_seconds + STOP_MARGIN
-        )
+        options = _sooner(service)
+        self.docker.call("restart", *options, container.id, timeout=stop_seconds + STOP_MARGIN)
 
     def _settle(self, service: Service, name: str) -> None:
         """What has to follow a start: the kind's own, who looks its address up, a note of the container."""
@@ -324,8 +323,13 @@ class ComposeEngine(ComposeAccess, Engine):
         prepare.discard(self.docker, images)
 
 
-def _stop_seconds(service: Service) -> tuple[str, ...]:
-    """What makes Docker end a container sooner that it starts again; -t is so named in all its versions."""
+def _sooner(service: Service) -> tuple[str, ...]:
+    """The option that ends a container sooner where it is started again: its signal, then KILL.
+
+    The daemon keeps the time, so that Ctrl-C here leaves nothing stopped. To clients of nginx a KILL is what
+    TERM would be: all connections end. `up` applies it to what it needs as well, which stands already.
+    """
+    # The long name differs: --time, --timeout.
     seconds = kind_of(service).restart_seconds
     return ("-t", str(seconds)) if seconds is not None else ()
 

@@ -190,8 +190,8 @@ class Supervisor:
     def stop(self, name: str, *, within: float, term_after: float | None = None) -> None:
         """Stop a program and wait until it is gone; supervisord kills it after its stop time.
 
-        After `term_after` seconds it is sent TERM, where that is given. Raises OpsError when it is still there
-        after `within` seconds.
+        Where `term_after` is given, it is sent TERM as well after so many seconds. Raises OpsError when it is
+        still there after `within` seconds.
         """
         started = time.monotonic()
         if (process := self.process(name)) is not None and not process.stopping:
