@@ -137,7 +137,8 @@ def front(stack: Project) -> str:
 def test_nginx_is_back_while_a_stream_that_was_open_has_not_ended_by_itself(stack: Project) -> None:
     container, began = container_ids(PROJECT)["nginx"], str(time.time())
     with httpx.stream("GET", f"{front(stack)}/api/v1/metrics/stream", timeout=60, trust_env=False) as held:
-        next(held.iter_raw())
+        chunks = held.iter_raw()  # let go of, it would end the stream
+        next(chunks)
         stack.run("restart", "nginx")
         assert http_ok(f"{front(stack)}/ping")
     said = docker(

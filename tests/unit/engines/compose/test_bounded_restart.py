@@ -1,4 +1,4 @@
-"""A restart bounds for how long a container that takes nothing new ends what is under way; a stop does not."""
+"""A restart bounds how long a container that takes nothing new ends what is under way; a stop does not."""
 
 from __future__ import annotations
 
