@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,13 +12,14 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.source import parse
 
 _WIDE = 1_000_000
+_ANCHOR = re.compile(r"&[^\s,\[\]{}]+\s+")
 
 
 def with_value(text: str, path: str, value: Any, *, environment: str | None = None) -> str:
     """`text` with `value`, plain data, at the dotted `path`; keys that are missing on the way are added.
 
     Where the overlay of `environment` has a value there, that one is changed too. Raises SpecError for a text
-    that is no spec, OpsError for a path that leads through a value.
+    that is no spec, OpsError for a path that leads through a value or an alias.
     """
     parse(text, "the spec")  # bounds its depth
     text = _put(text, (), path.split("."), value)
@@ -30,9 +32,10 @@ def with_value(text: str, path: str, value: Any, *, environment: str | None = No
 def repointed(text: str, places: Mapping[str, str]) -> str:
     """`text` with every scalar that is a key of `places` replaced by its value. Raises SpecError."""
     parse(text, "the spec")
-    found = [node for node in _scalars(yaml.compose(text)) if node.value in places]
-    for node in reversed(found):
-        text = _replaced(text, node, places[node.value])
+    # By place: an alias gives the node of its anchor again.
+    found = {node.start_mark.index: node for node in _scalars(yaml.compose(text)) if node.value in places}
+    for at in sorted(found, reverse=True):
+        text = _replaced(text, found[at], places[found[at].value])
     return text
 
 
@@ -63,7 +66,10 @@ def _put(text: str, top: tuple[str, ...], words: list[str], value: Any) -> str:
 def _step(node: yaml.Node, words: list[str]) -> tuple[int, yaml.Node] | None:
     """The child that the first of `words` name, and how many: a key may have dots in it."""
     for count in range(len(words), 0, -1):
-        found = _child(node, ".".join(words[:count]))
+        begins, found = _found(node, ".".join(words[:count]))
+        if found is not None and found.start_mark.index < begins:
+            there = ".".join(words[:count])
+            raise OpsError(f"{there} is written as an alias (*)", "write out what it stands for", exit_code=2)
         if found is not None:
             return count, found
     return None
@@ -79,11 +85,18 @@ def _reaches(node: yaml.Node, words: list[str]) -> bool:
 
 
 def _child(node: yaml.Node | None, word: str | None) -> yaml.Node | None:
+    return _found(node, word)[1]
+
+
+def _found(node: yaml.Node | None, word: str | None) -> tuple[int, yaml.Node | None]:
+    """The child that `word` names, and where its text begins; an alias's node lies above that."""
     if isinstance(node, yaml.MappingNode):
-        return next((value for key, value in node.value if key.value == word), None)
+        pairs = ((key.end_mark.index, value) for key, value in node.value if key.value == word)
+        return next(pairs, (0, None))
     if isinstance(node, yaml.SequenceNode) and word and word.isascii() and word.isdigit():
-        return node.value[int(word)] if int(word) < len(node.value) else None
-    return None
+        before = [each.end_mark.index for each in node.value[: int(word)]]
+        return max(before, default=node.start_mark.index), next(iter(node.value[int(word) :]), None)
+    return 0, None
 
 
 def _nested(words: list[str], value: Any) -> Any:
@@ -101,6 +114,9 @@ def _flow(value: Any) -> str:
 
 def _replaced(text: str, node: yaml.Node, value: Any) -> str:
     start, end = node.start_mark.index, node.end_mark.index
+    anchor = _ANCHOR.match(text, start, end)
+    if anchor is not None:  # an alias of it may follow
+        start = anchor.end()
     if start == end:  # nothing stands behind the colon
         return f"{text[:start]} {_flow(value)}{text[end:]}"
     # A collection in block style ends where the next token begins.

@@ -86,3 +86,31 @@ def test_each_scalar_that_names_a_place_is_pointed_elsewhere_and_no_other() -> N
     assert at(edited, "providers", "llama-3.1", "api_key_file") == "recovered/openai"
     assert at(edited, "project") == "other"
     assert repointed(TEXT, {}) == TEXT
+
+
+def test_a_place_that_an_alias_names_again_is_replaced_once() -> None:
+    text = "first: &key /etc/key\nagain: *key\nlast: /etc/key\n"
+    assert repointed(text, {"/etc/key": "k"}) == "first: &key k\nagain: *key\nlast: k\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("app: &x {port: 1}\nnginx: *x\n", "nginx.port"),
+        ("app: {host: &x a, other: *x}\n", "app.other"),
+        ("list: [&x a, *x]\n", "list.1"),
+        ("first: &x a\nlist: [*x]\n", "list.0"),
+    ],
+)
+def test_what_is_an_alias_is_refused_since_another_value_would_change_with_it(text: str, path: str) -> None:
+    with pytest.raises(OpsError, match="alias"):
+        with_value(text, path, 2)
+
+
+def test_an_anchor_stays_with_its_new_value() -> None:
+    assert with_value("a: &x 1\nb: *x\n", "a", 2) == "a: &x 2\nb: *x\n"
+
+
+def test_an_overlay_that_is_an_alias_is_in_nobodys_way() -> None:
+    text = "project: a\nenvironments:\n  staging: &x {project: b}\n  production: *x\n"
+    assert at(with_value(text, "engine", "native", environment="production"), "engine") == "native"
