@@ -257,11 +257,18 @@ def _redis(spec: Spec, deployment: Deployment) -> Iterator[Exposure]:
         yield Exposure("redis-plain-text", path, message, "add `redis: {tls: true}`", uses)
 
 
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:  # it has half an IPv6 address; nothing goes there, and restic says so
+        return None
+
+
 def _offsite(spec: Spec, _: Deployment) -> Iterator[Exposure]:
     """restic encrypts what it copies; who logs in how, and what is copied when, goes as the address says."""
     offsite = spec.backup.offsite
     found = _PLAIN.match(offsite.restic) if offsite is not None else None
-    host = urlsplit(found["url"]).hostname if found is not None else None
+    host = _host(found["url"]) if found is not None else None
     if found is None or not host or is_loopback(host):
         return
     readable = "its login, and what is copied when," if found["kind"] == "rest" else "what is copied when"
