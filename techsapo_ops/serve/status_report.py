@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -203,11 +203,18 @@ def _runbook(url: str) -> str:
 
 def _jobs(prometheus: Prometheus) -> list[JobBody]:
     """By job: when it ran, succeeded and is due (Unix seconds), and how its last run ended."""
+    return [JobBody(name=name, **row) for name, row in _rows(prometheus, _JOBS, "name").items()]
+
+
+def _rows(
+    prometheus: Prometheus, metrics: Mapping[str, str], label: str
+) -> dict[str, dict[str, float | None]]:
+    """The value of each of `metrics` under its key, by `label` in the order of its values."""
     rows: dict[str, dict[str, float | None]] = {}
-    for key, metric in _JOBS.items():
+    for key, metric in metrics.items():
         for sample in prometheus.query(metric):
-            rows.setdefault(sample.labels.get("name", ""), dict.fromkeys(_JOBS))[key] = sample.value
-    return [JobBody(name=name, **rows[name]) for name in sorted(rows)]
+            rows.setdefault(sample.labels.get(label, ""), dict.fromkeys(metrics))[key] = sample.value
+    return dict(sorted(rows.items()))
 
 
 def _updates(prometheus: Prometheus) -> UpdatesBody | None:
@@ -242,10 +249,6 @@ def _backups(prometheus: Prometheus) -> BackupsBody:
 
 def _drills(prometheus: Prometheus) -> list[DrillBody]:
     """The newest of each drill."""
-    rows: dict[str, dict[str, float | None]] = {}
-    for key, metric in _DRILLS.items():
-        for sample in prometheus.query(metric):
-            rows.setdefault(sample.labels.get("drill", ""), dict.fromkeys(_DRILLS))[key] = sample.value
     return [
         DrillBody(
             name=name,
@@ -253,7 +256,7 @@ def _drills(prometheus: Prometheus) -> list[DrillBody]:
             last_success=row["last_success"],
             ok=None if row["ok"] is None else row["ok"] == 1,
         )
-        for name, row in sorted(rows.items())
+        for name, row in _rows(prometheus, _DRILLS, "drill").items()
     ]
 
 
