@@ -240,7 +240,8 @@ class App:
         api.add_middleware(
             Envelope, metrics=metrics, lifecycle=self.lifecycle, anomalies=anomalies, tracing=tracing
         )
-        api.add_middleware(Closed, folder=options.maintenance)
+        if options.maintenance is not None:
+            api.add_middleware(Closed, folder=options.maintenance)
         self._clean_ups = CleanUps()
 
     async def start(self) -> None:

@@ -19,7 +19,7 @@ _OPEN = re.compile(OPEN_PATHS)
 class Closed:
     """Answers users from `folder` while maintenance goes on there. It is counted nowhere: nothing failed."""
 
-    def __init__(self, app: ASGIApp, folder: Path | None) -> None:
+    def __init__(self, app: ASGIApp, folder: Path) -> None:
         self._app = app
         self._folder = folder
         self._looked = -LOOK
@@ -27,27 +27,23 @@ class Closed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one request."""
-        if self._folder is None or scope["type"] not in {"http", "websocket"} or not self._goes_on():
+        asked = scope["type"] in {"http", "websocket"} and not _OPEN.match(scope["path"])
+        if not asked or not self._goes_on():
             await self._app(scope, receive, send)
-            return
-        if _OPEN.match(scope["path"]):
-            await self._app(scope, receive, send)
-            return
-        if scope["type"] == "websocket":
+        elif scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1013, "reason": "maintenance"})
-            return
-        await self._answer(scope)(scope, receive, send)
+        else:
+            await self._answer(scope)(scope, receive, send)
 
     def _goes_on(self) -> bool:
         now = time.monotonic()
-        if self._folder is not None and now - self._looked >= LOOK:
+        if now - self._looked >= LOOK:
             self._looked, self._on = now, all((self._folder / name).exists() for name in (PROBLEM, ALONE))
         return self._on
 
     def _answer(self, scope: Scope) -> Response:
         accepts = b",".join(value for name, value in scope["headers"] if name == b"accept")
         name, kind = (PAGE, "text/html") if b"text/html" in accepts else (PROBLEM, "application/problem+json")
-        assert self._folder is not None  # noqa: S101 - asked only where it goes on
         try:
             content = (self._folder / name).read_bytes()
         except OSError:  # it ends in this moment
