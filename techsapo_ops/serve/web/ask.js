@@ -268,8 +268,8 @@ function question() {
   return { body, headers: headers({ "Content-Type": "application/json", Accept: "text/event-stream", "Idempotency-Key": freshKey() }) };
 }
 
-/** Whether to send a question again: its answer broke off, or its instance ended. */
-function again(signal) {
+/** A second's wait, which ends with `signal`. */
+function pause(signal) {
   return new Promise((resolve) => {
     if (signal.aborted) resolve();
     else {
@@ -279,6 +279,7 @@ function again(signal) {
   });
 }
 
+/** The answer, or the problem, of a question; it is sent again once where it broke off or its instance ended. */
 async function request(signal, live) {
   const sent = question();
   try {
@@ -287,7 +288,7 @@ async function request(signal, live) {
   } catch (error) {
     if (signal.aborted) throw error;
   }
-  await again(signal);
+  await pause(signal);
   return attempt(sent, signal, { started: performance.now(), providers: {}, log: [] });
 }
 
