@@ -64,8 +64,9 @@ class RequestMemory:
             await self._journal.begin(payer["owner"], {**payer, "seed": self.seed}, carried=carried)
         except LostLock:
             await asyncio.Event().wait()
-        unknown = [begun for begun in left.unpaid if not begun.known] if carried else []
-        for begun in left.unpaid if carried else ():
+        unpaid = left.unpaid if carried else ()
+        unknown = [begun for begun in unpaid if not begun.known]
+        for begun in unpaid:
             phase, provider, model = parts_of(begun.call)
             status = CUT_OFF if not begun.known else "success" if begun.reply is not None else "failed"
             charge = Charge(provider, model, cast(Phase, phase), status, begun.usd, _tokens(begun.reply), 0.0)

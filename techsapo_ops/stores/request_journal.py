@@ -169,7 +169,6 @@ class RequestJournals:
         name, line = place
         sealed = self._seal.closed(self._place(name, line), value, self.life)
         args = (held.token, line, sealed, str(int(self.life * 1000)))
-
         try:
             written = await self._link.call(
                 lambda redis: redis.eval(_WRITE, 2, held.name, self._prefix + name, *args)
