@@ -78,6 +78,7 @@ class Shared:
         if self.answers.reached:
             await self.replies.try_again()
             await self.lock("trial").try_again()
+            await self.journals.try_again()
             for store in (self._budgets, self._limiter):
                 if store is not None:
                     await store.try_again()
