@@ -171,7 +171,7 @@ class App:
             trail,
         )
         idempotency = Idempotency(
-            shared.replies, shared.lock("replying"), shared.journals, metrics.taken_over
+            shared.replies, shared.lock("replying"), shared.journals, shared.kept_share, metrics.taken_over
         )
         asking = Asking(
             answers,

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any, Never
+from typing import Any
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -20,7 +20,8 @@ from techsapo_ops.serve.own_time import OwnTime
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.request_memory import Count, RequestMemory
 from techsapo_ops.stores.cache import AnswerCache
-from techsapo_ops.stores.flights import Flight, Flights, Held, SharedLock
+from techsapo_ops.stores.flights import Flight, Flights, Held, OtherWork, SharedLock
+from techsapo_ops.stores.kept_share import KeptShare
 from techsapo_ops.stores.request_journal import RequestJournals
 
 KEEP = 24 * 3600.0
@@ -50,22 +51,30 @@ class Idempotency:
     """Answers by Idempotency-Key, for one caller and path. Only answers are kept, never problems.
 
     What providers replied is written to a journal, so that the instance that goes on with a request of one
-    that died asks nobody twice. `count` hears of it.
+    that died asks nobody twice. `count` hears of it. Where a caller's `share` is used up, what it has is kept
+    on, and of new answers other instances know as long as their journals last.
     """
 
     def __init__(
-        self, kept: AnswerCache, lock: SharedLock, journals: RequestJournals, count: Count = lambda _: None
+        self,
+        kept: AnswerCache,
+        lock: SharedLock,
+        journals: RequestJournals,
+        share: KeptShare,
+        count: Count = lambda _: None,
     ) -> None:
         self._kept = kept
         self._lock = lock
         self._journals = journals
+        self._share = share
         self._count = count
-        self._flights = Flights[Document, Never]()
+        self._flights = Flights[Document, str]()
+        """The one event of each is the digest of its body."""
 
     async def once(self, request: Request, caller: Caller, body: BaseModel, work: Work) -> Document:
         """What `work` gives, or gave when this key came first; one that is under way is waited for.
 
-        Raises Problem where the key came with another body before.
+        Raises Problem, without waiting, where the key came with another body before.
         """
         key = request.headers.get("idempotency-key")
         if key is None:
@@ -80,21 +89,29 @@ class Idempotency:
         async def first(held: Held | None) -> Document:
             if held is None:
                 self._not_kept(request)
-                return (await self._keep(name, sent, await work(None)))[0]
+                return (await self._keep(caller, name, sent, await work(None)))[0]
             journal = await self._journals.opened(name, held, sent)
             if journal.left.head is not None and journal.left.head.get("sent") != sent:
                 raise _reused()
-            reply, shared = await self._keep(name, sent, await work(RequestMemory(journal, self._count)))
+            document = await work(RequestMemory(journal, self._count))
+            reply, shared = await self._keep(caller, name, sent, document)
             if shared:
                 await journal.forget()
             else:  # what it has of the replies is all that another instance will know
                 _tell(request, "Idempotency-Kept", "no")
             return reply
 
-        async def fly(_: Flight[Document, Never]) -> Document:
-            return await self._lock.run_once(name, lambda: self._found(name), first)
+        async def fly(_: Flight[Document, str]) -> Document:
+            try:
+                return await self._lock.run_once(name, sent, lambda: self._found(name), first)
+            except OtherWork:
+                raise _reused() from None
 
         flight, mine = self._flights.board(name, fly)
+        if mine:
+            flight.tell(sent)
+        elif flight.events[0] != sent:
+            raise _reused()
         time = OwnTime.of(request.scope)
         time.elsewhere = not mine
         with flight.aboard():
@@ -113,10 +130,12 @@ class Idempotency:
             raise SendOnce
         _tell(request, "Idempotency-Kept", "no" if self._lock.shared else "instance")
 
-    async def _keep(self, name: str, sent: str, document: Document) -> tuple[Document, bool]:
+    async def _keep(self, caller: Caller, name: str, sent: str, document: Document) -> tuple[Document, bool]:
         """What is kept, and whether other instances have it."""
         reply = {"sent": sent, "document": document}
-        return reply, await self._kept.set(name, dump(reply), KEEP)
+        value = dump(reply)
+        fits = await self._share.takes(caller.id, len(value))
+        return reply, fits and await self._kept.set(name, value, KEEP)
 
     async def _found(self, name: str) -> Document | None:
         raw = await self._kept.get(name)

@@ -108,12 +108,19 @@ _RELEASE = _MINE + "return redis.call('DEL', KEYS[1])"
 _RENEW = _MINE + "return redis.call('PEXPIRE', KEYS[1], ARGV[2])"
 
 
-class Held:
-    """A lock that was had: its `name` in Redis, the `token` of who had it. `lost`: another may have it."""
+class OtherWork(Exception):
+    """Another instance does something else under the lock."""
 
-    def __init__(self, name: str) -> None:
+
+class Held:
+    """A lock that was had: its `name` in Redis, the `token` of who had it. `lost`: another may have it.
+
+    The token says what is done under it, where that is told apart by a word.
+    """
+
+    def __init__(self, name: str, doing: str = "") -> None:
         self.name = name
-        self.token = uuid.uuid4().hex
+        self.token = f"{uuid.uuid4().hex} {doing}".rstrip()
         self.lost = asyncio.Event()
 
 
@@ -142,7 +149,7 @@ class SharedLock:
         True with it where it was made here. The lock is renewed while `work` goes on. `waiting` is told at
         each look that another one still has it.
         """
-        held = await self._taken(key, found, waiting)
+        held = await self._taken(Held(self._prefix + key), found, waiting)
         if not isinstance(held, Held | None):
             return held.value, False
         async with self._renewed(held):
@@ -150,14 +157,19 @@ class SharedLock:
             return (await work(), True) if there is None else (there, False)
 
     async def run_once(
-        self, key: str, found: Callable[[], Awaitable[T | None]], work: Callable[[Held | None], Awaitable[T]]
+        self,
+        key: str,
+        doing: str,
+        found: Callable[[], Awaitable[T | None]],
+        work: Callable[[Held | None], Awaitable[T]],
     ) -> T:
         """As `run`, for `work` that must not go on once another instance may have begun it too.
 
         It is cancelled then, and what that one makes waited for. It is told the lock, None without Redis.
+        `doing` is one word for what it does. Raises OtherWork where who has the lock does something else.
         """
         while True:
-            held = await self._taken(key, found, lambda: None)
+            held = await self._taken(Held(self._prefix + key, doing), found, lambda: None)
             if not isinstance(held, Held | None):
                 return held.value
             async with self._renewed(held):
@@ -189,10 +201,9 @@ class SharedLock:
             await self._release(held)
 
     async def _taken(
-        self, key: str, found: Callable[[], Awaitable[T | None]], waiting: Callable[[], None]
+        self, held: Held, found: Callable[[], Awaitable[T | None]], waiting: Callable[[], None]
     ) -> Held | _There[T] | None:
         """The lock, or what another one made meanwhile; None where Redis keeps no locks now."""
-        held = Held(self._prefix + key)
         if not self._link.configured:
             return None
         while True:
@@ -207,8 +218,20 @@ class SharedLock:
             there = await found()
             if there is not None:
                 return _There(there)
+            await self._compare(held)
             waiting()
             await asyncio.sleep(POLL)
+
+    async def _compare(self, held: Held) -> None:
+        doing = held.token.partition(" ")[2]
+        if not doing:
+            return
+        with suppress(Away):  # the next look says so
+            holder = await self._link.call(lambda redis: redis.get(held.name), "read")
+            token = holder.decode() if isinstance(holder, bytes) else holder or ""
+            other = token.partition(" ")[2]
+            if other not in {"", doing}:  # "": gone by now, or of a version that says nothing
+                raise OtherWork
 
     @asynccontextmanager
     async def _renewed(self, held: Held | None) -> AsyncIterator[None]:

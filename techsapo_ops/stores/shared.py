@@ -8,11 +8,13 @@ from pathlib import Path
 from techsapo_ops.adapters.redis import RedisLink, RedisServer
 from techsapo_ops.adapters.streaks import OnOperation
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.spec.models.data import Redis
 from techsapo_ops.stores.budget import BudgetStore
 from techsapo_ops.stores.budget_ledger import Lost, SpentBefore
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.flights import SharedLock
+from techsapo_ops.stores.kept_share import PART, KeptShare
 from techsapo_ops.stores.limits import RateLimiter
 from techsapo_ops.stores.request_journal import RequestJournals
 from techsapo_ops.stores.seal import Seal
@@ -54,6 +56,8 @@ class Shared:
         self._locks = RedisLink(server, "single flight", counter("locks"))
         self._begun = RedisLink(server, "requests under way", counter("journals"))
         self.journals = RequestJournals(self._begun, f"{project}:{BEGUN}:", seal, forged("journals"))
+        most = size_bytes(spec.redis.maxmemory) // PART
+        self.kept_share = KeptShare(self._begun, f"{project}:kept:", most)
 
     def lock(self, name: str) -> SharedLock:
         """Locks by key, of their own under `name`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -16,11 +17,15 @@ from typing import Any
 import httpx
 import pytest
 import redis as client
-from orchestrator import serving
+from orchestrator import make_spec, serving
 from servers import Server, redis, wait_for
 from vendor_thread import Counting, counting_vendor
 
-from techsapo_ops.stores.flights import LOCK_LIFE
+from techsapo_ops.adapters.redis import RedisLink, RedisServer
+from techsapo_ops.adapters.streaks import uncounted
+from techsapo_ops.stores.flights import LOCK_LIFE, Held
+from techsapo_ops.stores.kept_share import KeptShare
+from techsapo_ops.stores.shared import Shared
 
 pytestmark = pytest.mark.lab
 
@@ -179,6 +184,66 @@ def test_a_client_that_went_away_pays_for_no_reply_twice(store: Server, tmp_path
         assert both.asked("good answers") == 1
         assert counted(both.second, "unknown") == 0
         assert both.spent() - before == pytest.approx(told["cost_usd"] * NANO, abs=2)
+
+
+def test_another_body_with_a_key_that_is_under_way_elsewhere_is_refused_at_once(
+    store: Server, tmp_path: Path
+) -> None:
+    with pair(store, tmp_path, "sapote", "good", "held") as both:
+        early = both.send(both.first)
+        wait_for(lambda: both.asked("held answers") == 1, what="a question under way")
+        refused = httpx.post(
+            f"{both.second.url}/api/v1/generate", json={"prompt": "another"}, timeout=60,
+            headers={"Idempotency-Key": "k-1"}, trust_env=False,
+        )  # fmt: skip
+        assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
+        assert not early.done()
+        both.vendor.release()
+        assert early.result().status_code == 200
+
+
+def test_a_caller_has_its_share_of_a_day_and_no_more(store: Server) -> None:
+    now = 86_400.0 * 20_000
+
+    async def main() -> list[bool]:
+        link = RedisLink(RedisServer("127.0.0.1", store.port), "test")
+        one, other = (KeptShare(link, "share:", 100, lambda: now) for _ in range(2))
+        took = [
+            await one.takes("a", 60), await other.takes("a", 60), await other.takes("a", 40),
+            await one.takes("a", 1), await one.takes("b", 100), await one.takes("", 1000),
+        ]  # fmt: skip
+        tomorrow = KeptShare(link, "share:", 100, lambda: now + 86_400.0)
+        took.append(await tomorrow.takes("a", 100))
+        await link.close()
+        return took
+
+    with client.Redis(port=store.port) as link:
+        link.flushall()
+        assert asyncio.run(main()) == [True, False, True, False, True, True, True]
+        assert all(0 < int(link.ttl(key)) <= 86_400 for key in link.keys("share:*"))
+        assert len(list(link.keys("share:*"))) == 3
+
+
+def test_that_redis_takes_journals_again_is_known_without_a_question(tmp_path: Path) -> None:
+    failed = list[bool]()
+
+    async def main(own: Server, link: client.Redis) -> None:
+        counters = {"journals": lambda _operation, ok: failed.append(not ok)}
+        shared = Shared(make_spec(redis={"port": own.port}), None, lambda use: counters.get(use, uncounted))
+        shared.journals.life, held = 60.0, Held("lock")
+        link.set("lock", held.token)
+        link.config_set("maxmemory-policy", "noeviction")
+        link.config_set("maxmemory", 1)
+        assert await shared.journals.write(("name", "head"), held, b"x")
+        await shared.look()
+        link.config_set("maxmemory", 0)
+        await shared.look()
+        for _, close in shared.connections():
+            await close()
+
+    with redis(tmp_path / "redis") as own, client.Redis(port=own.port) as link:
+        asyncio.run(main(own, link))
+    assert failed == [True, True, False]
 
 
 def test_without_redis_the_answer_says_that_it_is_not_kept_and_nginx_is_told_to_send_it_once(

@@ -9,10 +9,12 @@ import pytest
 from pydantic import BaseModel
 from starlette.requests import Request
 
+from techsapo_ops.adapters.redis import RedisLink
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.idempotency import ONCE, RETRIED, Idempotency, SendOnce
 from techsapo_ops.stores.cache import AnswerCache
-from techsapo_ops.stores.flights import SharedLock
+from techsapo_ops.stores.flights import Held, SharedLock
+from techsapo_ops.stores.kept_share import KeptShare
 from techsapo_ops.stores.request_journal import RequestJournals
 
 
@@ -26,7 +28,7 @@ class Lock:
     def __init__(self, *, shared: bool) -> None:
         self.shared = shared
 
-    async def run_once(self, key: str, found: Any, work: Any) -> Any:
+    async def run_once(self, key: str, doing: str, found: Any, work: Any) -> Any:
         return await work(None)
 
 
@@ -43,7 +45,10 @@ def request(**headers: str) -> Request:
 
 def asked(shared: bool, came: Request) -> None:
     idempotency = Idempotency(
-        cast(AnswerCache, Kept()), cast(SharedLock, Lock(shared=shared)), cast(RequestJournals, None)
+        cast(AnswerCache, Kept()),
+        cast(SharedLock, Lock(shared=shared)),
+        cast(RequestJournals, None),
+        KeptShare(RedisLink(None, ""), "", 1),
     )
 
     async def work(memory: object) -> dict[str, Any]:
@@ -66,3 +71,46 @@ def test_what_nginx_would_send_again_goes_back_to_be_sent_once() -> None:
         asked(True, came)
     assert back.value.answer(came.scope).headers["x-accel-redirect"] == ONCE
     asked(False, request(idempotency_key="k", **{RETRIED: "1"}))  # no other instance could go on anyway
+
+
+class Own(Lock):
+    """A lock that is had."""
+
+    async def run_once(self, key: str, doing: str, found: Any, work: Any) -> Any:
+        return await work(Held("lock", doing))
+
+
+class Full:
+    """A share that has room for callers but for one."""
+
+    async def takes(self, caller: str, size: int) -> bool:
+        assert size > 60
+        return caller != "@greedy"
+
+
+@pytest.mark.parametrize(("who", "kept", "told"), [("greedy", [], "no"), ("other", ["kept"], None)])
+def test_whose_share_is_used_up_is_answered_and_told_that_nothing_is_kept(
+    who: str, kept: list[str], told: str | None
+) -> None:
+    done = list[str]()
+
+    class Keeping:
+        async def set(self, name: str, value: bytes, life: float) -> bool:
+            done.append("kept")
+            return True
+
+    idempotency = Idempotency(
+        cast(AnswerCache, Keeping()),
+        cast(SharedLock, Own(shared=True)),
+        RequestJournals(RedisLink(None, ""), "", None, lambda: None),
+        cast(KeptShare, Full()),
+    )
+
+    async def work(memory: object) -> dict[str, Any]:
+        return {"request_id": "req-1"}
+
+    came = request(idempotency_key="k")
+    answer = asyncio.run(idempotency.once(came, Caller(None, None, "", who), Body(), work))
+    assert answer == {"request_id": "req-1"}
+    assert done == kept
+    assert getattr(came.state, "headers", {}).get("Idempotency-Kept") == told

@@ -147,6 +147,24 @@ def test_an_idempotency_key_gets_the_same_answer_once_paid(tmp_path: Path, path:
     assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
 
 
+def test_another_body_with_a_key_that_is_under_way_is_refused_at_once(tmp_path: Path) -> None:
+    held = {n: {**p, "latency": {"mean": "30s", "jitter": 0}} for n, p in QUICK.items()}
+    app = make_app(tmp_path, providers=held)
+
+    async def main() -> httpx.Response:
+        async with client_of(app) as client:
+            key = {"Idempotency-Key": "k-1"}
+            first = asyncio.create_task(client.post(URL, json={"prompt": "x"}, headers=key))
+            await until(client, "techsapo_inflight_analyses 1.0")
+            refused = await client.post(URL, json={"prompt": "y"}, headers=key)
+            assert not first.done()
+            first.cancel()
+            return refused
+
+    refused = asyncio.run(main())
+    assert (refused.status_code, refused.json()["code"]) == (422, "idempotency_key_reused")
+
+
 def test_a_repeated_stream_gets_its_verdict_again_and_is_paid_once(tmp_path: Path) -> None:
     app = make_app(tmp_path, providers=UNHURRIED, wallbounce={"cache_ttl": "0s"})
     headers = {"Idempotency-Key": "k-1", "Accept": "text/event-stream"}
