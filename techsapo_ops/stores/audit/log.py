@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.stores.audit.condition import RETRY, Condition, Operation
 from techsapo_ops.stores.audit.costs import Report, report, spent_since
 from techsapo_ops.stores.audit.intake import Intake
 from techsapo_ops.stores.audit.server import AuditServer
@@ -23,11 +24,8 @@ from techsapo_ops.stores.audit.tables import AuditStore, database_errors
 log = logging.getLogger("techsapo.audit")
 
 BATCH = 500
-RETRY = 1.0
-"""Seconds between attempts while the database is down."""
 PROBE = 15.0
 """Seconds between signs of life asked of an idle database."""
-Operation = Literal["insert", "ping", "read"]
 _MAYBE_WRITTEN = 5_000
 """How many rows of the spool, from its start, may be in the database as well, from just before a kill -9."""
 MAX_HELD = 50_000
@@ -88,15 +86,12 @@ class AuditLog:
         self._intake = Intake(self._spool, self._look, self._refused) if durable else None
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         self._where = f"{mysql.database} on {mysql.host}:{mysql.port}" if mysql else "audit.sqlite"
-        self._errors = 0
-        self._last_error = "not opened yet"
-        self._ready = threading.Event()
+        self._condition = Condition(self._where, operated)
         self._closing = threading.Event()
         self._spooled = self._spool.rows
         self._counted = self._spooled
         """Rows in the spool that `written` was told of."""
         self._held: list[AuditRow] = []
-        self._retry_at = 0.0
 
     def start(self) -> None:
         """Start the writer."""
@@ -164,7 +159,7 @@ class AuditLog:
     @property
     def consecutive_errors(self) -> int:
         """Operations that failed in a row."""
-        return self._errors
+        return self._condition.errors
 
     @property
     def alive(self) -> bool:
@@ -173,15 +168,15 @@ class AuditLog:
 
     def status(self) -> AuditStatus:
         """How the audit log does now."""
-        healthy = self.alive and self._ready.is_set() and self._errors == 0
+        healthy = self.alive and self._condition.well
         waiting = self._queue.qsize() + len(self._held)
         if self._intake is not None:
             waiting = self._intake.waiting() + len(self._held)
         return AuditStatus(
             in_use="mysql" if self._mysql else "sqlite",
             healthy=healthy,
-            detail=self._where if healthy else f"{self._where}: {self._last_error}",
-            consecutive_errors=self._errors,
+            detail=self._where if healthy else f"{self._where}: {self._condition.last_error}",
+            consecutive_errors=self._condition.errors,
             waiting=waiting,
             spooled=self._spooled,
         )
@@ -196,17 +191,21 @@ class AuditLog:
             rows, open_ = self._gather()
             if rows or self._held:
                 self._deliver(store, spool, rows)
-            if spool.rows and time.monotonic() >= self._retry_at:
+            if spool.rows and self._condition.due:
                 self._replay(store, spool)
-            if self._errors or time.monotonic() - probed >= PROBE:
-                if time.monotonic() >= self._retry_at:
+            if self._condition.errors or time.monotonic() - probed >= PROBE:
+                if self._condition.due:
                     self._probe(store)
                 probed = time.monotonic()
-            if self._intake is not None and self._errors and (new := spool.rows - self._counted) > 0:
+            if (
+                self._intake is not None
+                and self._condition.errors
+                and (new := spool.rows - self._counted) > 0
+            ):
                 self._written("error", new)
                 self._counted += new
             # Where all rows pass through the spool, those are meant that the database keeps waiting.
-            self._spooled = spool.rows if self._intake is None or self._errors else 0
+            self._spooled = spool.rows if self._intake is None or self._condition.errors else 0
         store.close()
         try:
             spool.close()
@@ -230,7 +229,7 @@ class AuditLog:
         """
         rows: list[AuditRow] = []
         try:
-            more = self._intake is not None and self._spool.rows and not self._errors
+            more = self._intake is not None and self._spool.rows and not self._condition.errors
             row = self._queue.get(timeout=max(self._flush_interval, 0.001) if more else RETRY)
             if self._queue.qsize() < BATCH:
                 self._closing.wait(self._flush_interval)
@@ -248,7 +247,7 @@ class AuditLog:
         new = len(rows)
         rows = self._held + rows
         self._held = []
-        if time.monotonic() >= self._retry_at and self._insert(store, rows):
+        if self._condition.due and self._insert(store, rows):
             return
         self._written("error", new)
         try:
@@ -285,7 +284,7 @@ class AuditLog:
             log.error(
                 "Audit rows that are written can't be taken from the spool", extra={"error": str(error)}
             )
-            self._retry_at = time.monotonic() + RETRY
+            self._condition.pause()
         if self._counted:
             log.info("Spooled audit rows were written", extra={"rows": rows})
         self._counted = 0
@@ -298,36 +297,17 @@ class AuditLog:
         try:
             store.ping()
         except database_errors() as error:
-            self._failed("ping", error)
+            self._condition.failed("ping", error)
         else:
-            self._worked("ping")
+            self._condition.worked("ping")
 
     def _insert(self, store: AuditStore, rows: list[AuditRow]) -> bool:
         try:
             store.insert(rows)
         except database_errors() as error:
-            self._failed("insert", error)
+            self._condition.failed("insert", error)
             return False
-        self._worked("insert")
+        self._condition.worked("insert")
         self._tell(rows, kept=True)
         self._written("success", sum(row.task_type != DRILL for row in rows))
         return True
-
-    def _failed(self, operation: Operation, error: Exception) -> None:
-        self._operated(operation, False)
-        self._errors += 1
-        cause = getattr(error, "orig", None) or error
-        self._last_error = " ".join(str(cause).split())[:200] or type(cause).__name__
-        self._retry_at = time.monotonic() + RETRY
-        if self._errors == 1:
-            log.error(
-                "The audit database can't be written; rows wait on disk",
-                extra={"database": self._where, "error": self._last_error},
-            )
-
-    def _worked(self, operation: Operation) -> None:
-        self._operated(operation, True)
-        if self._errors:
-            log.info("The audit database is back", extra={"database": self._where})
-        self._errors = 0
-        self._ready.set()

@@ -14,7 +14,7 @@ from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.catalogue.metrics import Metric, job_metrics, metrics
 from techsapo_ops.catalogue.rules import CONFIG_INFO, JOB_EXPECTED, expand_api, recording_rules
 from techsapo_ops.serve.problems import Code
-from techsapo_ops.stores.audit.log import Operation
+from techsapo_ops.stores.audit.condition import Operation
 from techsapo_ops.stores.keys import Refusal
 
 GUIDES_COUNTERS = {
