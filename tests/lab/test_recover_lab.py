@@ -180,21 +180,27 @@ POINTS = ("fetching", "fetch", "placing", "moving", "place", "up", "restoring", 
 
 def test_killed_at_every_step_the_same_command_goes_on_where_it_was(gone: Gone) -> None:
     with empty_host(gone) as host:
-        argv = ("recover", "--from", str(gone.repository), "--yes")
-        for point in POINTS:
+        argv = ("recover", "--from", str(gone.repository))
+        placing = POINTS.index("placing")
+        for number, point in enumerate(POINTS):
+            agreed = ("--yes",) if number <= placing else ()  # from there on nobody is asked again
             killed = warm.run(
-                [sys.executable, FAULT, point, *argv],
+                [sys.executable, FAULT, point, *argv, *agreed],
                 {**os.environ, **host.environment}, cwd=host.directory, text=True, timeout=180,
             )  # fmt: skip
             assert killed.returncode == -signal.SIGKILL, (point, killed.stdout, killed.stderr)
             if point == "fetch":
                 other = recover(host, gone, "--at", "2001-01-01", "--yes", code=1).stderr
                 assert "is under way with --at left out, not 2001" in other
+                assert "nothing was placed" in recover(host, gone, code=1).stderr  # it is asked again
+            if point == "placing":
+                other = recover(host, gone, "--set", "redis.maxmemory=1G", code=1).stderr
+                assert "nothing more was placed" in other  # to that nobody has agreed
             if point == "up":
                 assert "is being recovered" in host.run("backup", "-e", "lab", code=1).stderr
                 other = recover(host, gone, "--set", "redis.maxmemory=1G", "--yes", code=1).stderr
                 assert "its spec is placed already" in other
-        done = json.loads(recover(host, gone, "--yes", "--json").stdout)
+        done = json.loads(recover(host, gone, "--json").stdout)
         assert tuple(done["seconds"]) == STEPS
         assert facts(host) == gone.facts
 

@@ -169,8 +169,9 @@ def _recover(recovery: Recovery, asked: Asked, out: Output, dry_run: bool, yes: 
                 f"it can't be recovered as it is: {first}",
                 f"{remedy or 'see to it'}; then the same again, or `techsapo recover --abandon`",
             )
-        if not confirm("recover it?", yes=yes):
-            out.say("nothing was placed; what was fetched stays until the same command or --abandon")
+        if not recovery.agreed and not confirm("recover it?", yes=yes):
+            placed, there = ("nothing more", "is there") if recovery.placing else ("nothing", "was fetched")
+            out.say(f"{placed} was placed; what {there} stays until the same command or --abandon")
             raise typer.Exit(1)
     elif dry_run:
         raise OpsError("this recovery is past its look: the files are placed", "go on without --dry-run")

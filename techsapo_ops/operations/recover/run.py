@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -43,6 +43,8 @@ class Recovery:
     doors: Doors
     say: Callable[[str], None]
     progress: Progress | None = None
+    agreed: bool = False
+    """Whether somebody has agreed to just this: placing, which comes after the question, has begun."""
     looked: float = 0.0
     """Seconds that the look took: it reads every byte of the copy, so it is work of the recovery."""
 
@@ -58,9 +60,9 @@ class Recovery:
         self._require_same(found, asked)
         if self.progress is None:  # not begun by this very one
             self.say(f"going on with the recovery of {found.backup or found.snapshot[:8]}")
-        self.progress = Progress(self.desk, found)
-        if not found.has("place"):
-            self.progress.note(asked=asked)
+        self.agreed = bool(found.made) and found.asked == asked
+        # What is on disk beside `made` was agreed to; what is asked now gets there with the next note.
+        self.progress = Progress(self.desk, found if found.has("place") else replace(found, asked=asked))
 
     def _require_same(self, journal: Journal, now: Asked) -> None:
         before = journal.asked
@@ -200,6 +202,11 @@ class Recovery:
             return [(f"the schedule: {error.message}", error.hint or f"techsapo cron install{option}")]
         self.say(f"the schedule is in {where}")
         return []
+
+    @property
+    def placing(self) -> bool:
+        """Whether something is placed already."""
+        return bool(self._under_way.journal.made)
 
     @property
     def _under_way(self) -> Progress:

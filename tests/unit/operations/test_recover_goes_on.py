@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -54,6 +55,25 @@ def test_what_did_not_work_is_told_by_the_command_that_goes_on_after_a_kill(
         found = again().run(None)
     told = (failed,) if status == "healthy" else (failed, ("health says degraded", "techsapo health"))
     assert (found.status, found.remaining) == (status, told)
+
+
+def test_once_placing_has_begun_nobody_is_asked_again_but_for_something_else(tmp_path: Path) -> None:
+    desk, asked = Desk(tmp_path / "new/.techsapo"), Asked("/away")
+    other = replace(asked, settings=("app.port=4100",))
+
+    def agreed(now: Asked) -> bool:
+        recovery = Recovery(cast(Restic, None), tmp_path / "new", desk, cast(Doors, Quiet()), lambda _: None)
+        recovery.begin(now)
+        return recovery.agreed
+
+    with desk.lock():
+        fetched = desk.write(Journal(asked, "1" * 64, "x", done={"fetch": 1.0}))
+        assert not agreed(asked)
+        desk.write(replace(fetched, made=("/etc/restic",)))
+        assert agreed(asked)
+        assert not agreed(other)
+        assert not agreed(other)  # the first was killed at the question
+        assert agreed(asked)
 
 
 def test_a_disk_that_is_full_while_it_is_fetched_is_said_in_one_line(tmp_path: Path) -> None:
