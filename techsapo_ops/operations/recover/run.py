@@ -45,6 +45,8 @@ class Recovery:
     progress: Progress | None = None
     agreed: bool = False
     """Whether somebody has agreed to just this: placing, which comes after the question, has begun."""
+    chose: float = 0.0
+    """Seconds that it took to choose the copy: a repository far away answers after some."""
     looked: float = 0.0
     """Seconds that the look took: it reads every byte of the copy, so it is work of the recovery."""
 
@@ -52,8 +54,9 @@ class Recovery:
         """Choose the copy, or go on with the recovery that did not end. Raises OpsError."""
         found = self.desk.read()
         if found is None:
+            now, began = datetime.now(UTC).isoformat(), time.monotonic()
             snapshot = choose(readable(self.restic, self.doors.listener.warn), asked.moment, asked.project)
-            now = datetime.now(UTC).isoformat()
+            self.chose = time.monotonic() - began
             found = self.desk.write(Journal(asked, snapshot.id, snapshot.backup, began=now))
             self.progress = Progress(self.desk, found)
             return
@@ -87,7 +90,9 @@ class Recovery:
     def fetch(self) -> None:
         """Bring the copy here, into the private folder. Raises OpsError."""
         journal = self._under_way.journal
-        self._under_way.step("fetch", lambda: fetch(self.restic, journal, self.desk, self.say))
+        self._under_way.step(
+            "fetch", lambda: fetch(self.restic, journal, self.desk, self.say), before=self.chose
+        )
 
     def look(self) -> Look | None:
         """What is going to be done here; None once the files are placed. Raises OpsError."""
