@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -68,6 +68,21 @@ def opened(path: Path, *, make: int | None = None) -> Iterator[int]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def missing(path: Path) -> tuple[Path, ...]:
+    """What is not there of the folder `path` and those above it, the outermost first."""
+    return tuple(folder for folder in (*reversed(path.parents), path) if not folder.exists())
+
+
+def remove_empty(folders: Sequence[Path]) -> list[Path]:
+    """Remove those of `folders` that are there and empty, the last first; returns them."""
+    gone = []
+    for folder in reversed(folders):
+        with suppress(OSError):  # it is gone, or holds something
+            folder.rmdir()
+            gone.append(folder)
+    return gone
 
 
 def replace_in(folder: int, name: str, content: bytes, mode: int, owner: tuple[int, int] | None) -> None:
@@ -146,11 +161,11 @@ def open_file(path: Path, flags: int, mode: int = 0o644) -> int:
 
 def _make_base(base: Path, mode: int) -> None:
     """Make the folder and what is missing above it; their names are on disk when this returns."""
-    missing = [folder for folder in (base, *base.parents) if not folder.exists()]
-    if not missing:
+    made = missing(base)
+    if not made:
         return
     base.mkdir(mode=mode, parents=True, exist_ok=True)
-    for folder in missing:
+    for folder in made:
         descriptor = os.open(folder.parent, FOLDER)
         try:
             os.fsync(descriptor)

@@ -246,7 +246,7 @@ def test_given_up_half_way_it_takes_away_what_it_made_and_nothing_else(gone: Gon
         host.run("recover", "--abandon", "--yes")
         host.assert_gone()
         assert [p.name for p in host.directory.iterdir()] == ["mine.txt"]
-        assert not (gone.repository.parent / "etc/restic").exists()
+        assert not (gone.repository.parent / "etc").exists()
         assert "no recovery is under way" in host.run("recover", "--abandon", "--yes", code=1).stderr
 
 
@@ -362,7 +362,8 @@ def test_what_can_not_be_done_is_said_in_words_and_leaves_nothing(gone: Gone, tm
             return said
 
         there = str(gone.repository)
-        assert "there is no repository" in refused("--from", str(tmp_path / "none"))
+        deeper = str(host.directory / "not/there")
+        assert "there is no repository" in refused("--from", str(tmp_path / "none"), "--into", deeper)
         assert "there is no copy from then or before" in refused("--from", there, "--at", "2001-01-01")
         assert "no copy of shop" in refused("--from", there, "--project", "shop")
         assert "is not a time" in refused("--from", there, "--at", "noon", code=2)
@@ -386,8 +387,8 @@ def test_what_can_not_be_done_is_said_in_words_and_leaves_nothing(gone: Gone, tm
         half = shutil.copytree(gone.repository, tmp_path / "half")
         for pack in (p for p in (half / "data").rglob("*") if p.is_file()):
             pack.unlink()
-        said = host.run("recover", "--from", str(half), "--yes", code=1).stderr
+        said = host.run("recover", "--from", str(half), "--into", deeper, "--yes", code=1).stderr
         assert "the repository is half there" in said
         assert "no such file or directory" in said
-        host.run("recover", "--abandon", "--yes")
+        host.run("recover", "--abandon", "--into", deeper, "--yes")
         assert list(host.directory.iterdir()) == []

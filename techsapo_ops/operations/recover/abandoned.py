@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from techsapo_ops.adapters.folders import remove_empty
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.recover.doors import Doors
 from techsapo_ops.operations.recover.journal import Desk
@@ -15,7 +16,8 @@ from techsapo_ops.operations.recover.journal import Desk
 def abandon(
     desk: Desk, doors: Doors, stop: Callable[[Path], object], *, wait: float = 0.0
 ) -> tuple[str, ...]:
-    """Remove what a recovery that did not end has made, and nothing else; returns what that was.
+    """Remove what a recovery that did not end has made, and nothing else; returns what that was. Of folders
+    that it made for something else, those go that are empty then.
 
     `stop` ends what runs of the stack of a spec, and removes its data. Raises OpsError where there is none,
     and where it is at work for longer than `wait` seconds.
@@ -38,4 +40,5 @@ def abandon(
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
                 gone.append(str(path))
         desk.remove()
-    return (*gone, str(desk.state))
+        empty = remove_empty([Path(folder) for folder in journal.folders])
+    return (*gone, str(desk.state), *map(str, empty))

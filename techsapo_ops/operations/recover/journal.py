@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from techsapo_ops.adapters.files import private_folder, read_text, write_atomic
-from techsapo_ops.adapters.folders import opened
+from techsapo_ops.adapters.folders import missing, opened, remove_empty
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.errors import OpsError
@@ -56,7 +56,7 @@ class Asked:
 @dataclass(frozen=True, slots=True)
 class Journal:
     """A recovery under way. `done` has the seconds that each step took, `made` what lies outside the state
-    directory and was not there before.
+    directory and was not there before, `folders` the folders above that which were not there either.
     """
 
     asked: Asked
@@ -64,6 +64,7 @@ class Journal:
     backup: str
     done: dict[str, float] = field(default_factory=dict)
     made: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
     spec: str = ""
     """Path of the spec, once it is placed."""
     environment: str | None = None
@@ -89,6 +90,8 @@ class Desk:
         self.folder = state / RECOVERY
         self.fetched = self.folder / FETCHED
         self.prepared = self.folder / PREPARED
+        self.folders: tuple[Path, ...] = ()
+        """Those above the state directory that were not there before the lock, the outermost first."""
         self._path = Layout(state, state).recovery_journal
 
     @contextmanager
@@ -105,18 +108,26 @@ class Desk:
                 f"{self.state.parent} has a stack already: {self.state} holds {', '.join(there[:4])}",
                 "recover --into another folder; nothing was touched",
             )
+        self.folders = missing(self.state.parent)
+        try:
+            self._make()
+            with exclusive(self.folder / "lock", wait=wait, what="this recovery"):
+                try:
+                    yield
+                finally:
+                    if self.folder.exists() and not self._path.exists():
+                        self.clear()
+        finally:
+            if not self._path.exists():
+                remove_empty(self.folders)
+
+    def _make(self) -> None:
         try:
             with opened(self.state, make=0o755):  # services of other users have to reach what is in it
                 pass
         except OSError as error:
             raise cannot_write(self.state, error) from None
         private_folder(self.folder, self.state)
-        with exclusive(self.folder / "lock", wait=wait, what="this recovery"):
-            try:
-                yield
-            finally:
-                if self.folder.exists() and not self._path.exists():
-                    self.clear()
 
     def clear(self) -> None:
         """Remove the folder of the recovery, and the state directory where it holds nothing else."""
@@ -148,7 +159,9 @@ class Desk:
                 **{**asked, "settings": tuple(asked["settings"]), "without": tuple(asked["without"])}
             )
             found["remaining"] = tuple((what, remedy) for what, remedy in found.get("remaining", ()))
-            return Journal(**{**found, "asked": asked, "made": tuple(found["made"])})
+            for paths in ("made", "folders"):
+                found[paths] = tuple(found[paths])
+            return Journal(**{**found, "asked": asked})
         except (ValueError, KeyError, TypeError, AttributeError):
             raise OpsError(
                 f"{self._path} is damaged, or another version's",
@@ -193,6 +206,7 @@ _WHOLE = shapes.has(
     backup=shapes.text,
     done=shapes.each(shapes.number),
     made=_TEXTS,
+    folders=_TEXTS,
     spec=shapes.text,
     environment=shapes.optional(shapes.text),
     engine=shapes.optional(shapes.text),

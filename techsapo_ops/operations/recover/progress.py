@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from techsapo_ops.adapters.folders import missing
 from techsapo_ops.operations.recover.journal import Desk, Journal
 
 
@@ -32,9 +33,10 @@ class Progress:
             self.note(done={**self.journal.done, name: round(time.monotonic() - began, 3)})
 
     def making(self, path: Path) -> None:
-        """Note that `path`, which is not there yet, is about to be made."""
+        """Note that `path`, which is not there yet, is about to be made, with the folders that it needs."""
         if str(path) not in self.journal.made:
-            self.note(made=(*self.journal.made, str(path)))
+            above = dict.fromkeys((*self.journal.folders, *map(str, missing(path.parent))))
+            self.note(made=(*self.journal.made, str(path)), folders=tuple(above))
 
     def remains(self, found: Iterable[tuple[str, str]]) -> None:
         """Note what did not work: it is told at the end, also by the command that goes on after a kill."""

@@ -57,7 +57,9 @@ class Recovery:
             now, began = datetime.now(UTC).isoformat(), time.monotonic()
             snapshot = choose(readable(self.restic, self.doors.listener.warn), asked.moment, asked.project)
             self.chose = time.monotonic() - began
-            found = self.desk.write(Journal(asked, snapshot.id, snapshot.backup, began=now))
+            above = tuple(map(str, self.desk.folders))
+            found = Journal(asked, snapshot.id, snapshot.backup, folders=above, began=now)
+            found = self.desk.write(found)
             self.progress = Progress(self.desk, found)
             return
         self._require_same(found, asked)

@@ -14,6 +14,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.recover.abandoned import abandon
 from techsapo_ops.operations.recover.doors import Doors
 from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
+from techsapo_ops.operations.recover.progress import Progress
 from techsapo_ops.operations.recover.run import Recovery
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.stack import Stack
@@ -53,6 +54,36 @@ def test_what_is_given_up_is_stopped_and_what_it_made_goes_and_nothing_else(tmp_
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["etc", "mine", "new", "other"]
     with pytest.raises(OpsError, match="no recovery is under way"):
         abandon(desk, cast(Doors, NoDoors()), stopped.append)
+
+
+def test_folders_that_it_made_go_with_it_where_they_are_empty_and_no_other(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    desk = Desk(tmp_path / "there/new/deep/.techsapo")
+    outside = tmp_path / "there/etc/restic/password"
+    with desk.lock():
+        progress = Progress(
+            desk, desk.write(Journal(Asked("/away"), "1" * 64, "x", folders=tuple(map(str, desk.folders))))
+        )
+        for path in (outside, desk.state.parent / "recovered/one", desk.state.parent / "techsapo.yaml"):
+            progress.making(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    (outside.parent / "mine").touch()
+    gone = abandon(desk, cast(Doors, NoDoors()), print)
+    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == [
+        "there", "there/etc", "there/etc/restic", "there/etc/restic/mine",
+    ]  # fmt: skip
+    assert gone[-2:] == (str(tmp_path / "there/new/deep"), str(tmp_path / "there/new"))
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_one_that_did_not_begin_leaves_no_folder_that_was_not_there(tmp_path: Path, there: bool) -> None:
+    into = tmp_path / "new/deep"
+    if there:
+        into.mkdir(parents=True)
+    with pytest.raises(OpsError, match="no repository"), Desk(into / ".techsapo").lock():
+        raise OpsError("there is no repository")
+    assert list(tmp_path.rglob("*")) == ([into.parent, into] if there else [])
 
 
 def test_a_recovery_that_is_at_work_is_not_given_up_under_its_feet(tmp_path: Path) -> None:
