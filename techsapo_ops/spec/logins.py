@@ -55,7 +55,7 @@ def urls(spec: Spec, _: Context) -> Iterator[Finding]:
                 "ask a page that wants none, or leave it out and take the refusal for well: `status: [401]`",
             )
     offsite = spec.backup.offsite
-    if offsite is not None and _PASSWORD.search(offsite.restic):
+    if offsite is not None and tells_password(offsite.restic):
         yield _warned(
             ("backup", "offsite", "restic"), "the password in it stands in the spec",
             "use rest_user and rest_password_file",
@@ -83,6 +83,11 @@ def _warned(path: Path, message: str, hint: str) -> Finding:
 def tells_login(url: str) -> bool:
     """Whether whoever reads `url` has a login or a key by it."""
     return _LOGIN.search(url) is not None or _QUERY.search(url) is not None
+
+
+def tells_password(url: str) -> bool:
+    """Whether a password stands in the login of `url`."""
+    return _PASSWORD.search(url) is not None
 
 
 def open_secrets(spec: Spec, written: Mapping[str, Any]) -> frozenset[str]:

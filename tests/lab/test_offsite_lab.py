@@ -413,6 +413,14 @@ def test_it_goes_to_a_rest_server_with_its_login_from_a_file_and_a_wrong_one_is_
             folder / "manifest.json"
         ).read_bytes()
         assert REST_PASSWORD not in made.run("config", "show").stdout
+        words = ("recover", "--into", str(tmp_path / "new"), "--dry-run", "--from")
+        made.environment |= {"RESTIC_PASSWORD": PASSWORD, "RESTIC_REST_PASSWORD": REST_PASSWORD}
+        named = offsite["restic"].replace("://", "://me@")
+        assert "every copy holds a part" in made.run(*words, named, code=1).stderr  # so it let us in
+        made.environment["RESTIC_REST_USERNAME"] = "me"
+        assert "every copy holds a part" in made.run(*words, offsite["restic"], code=1).stderr
+        assert not (tmp_path / "new").exists()
+        made.environment.clear()
         (made.directory / "rest-password").write_text("another")
         said = made.run("backup", "--only", "config", code=1).stderr
         assert "is whole here, but not off-site: restic" in said

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,13 +9,11 @@ from typing import Annotated
 
 import typer
 
-from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
-from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.cli.arguments import time_of
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.commands.recover_card import card
-from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.named_repository import place_of, restic_at
 from techsapo_ops.cli.options import (
     DryRunOption,
     EngineOption,
@@ -26,7 +22,7 @@ from techsapo_ops.cli.options import (
     WaitOption,
     YesOption,
 )
-from techsapo_ops.cli.output import Output, confirm, interactive
+from techsapo_ops.cli.output import Output, confirm
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.cli.recover_doors import RecoverDoors
 from techsapo_ops.cli.state_directory import require_trust
@@ -38,7 +34,7 @@ from techsapo_ops.operations.recover.draft import values_of
 from techsapo_ops.operations.recover.journal import STEPS, Asked, Desk, others
 from techsapo_ops.operations.recover.recovered import Recovered
 from techsapo_ops.operations.recover.run import Recovery
-from techsapo_ops.spec.secret import Secret
+from techsapo_ops.spec.logins import tells_password
 
 app = CommandGroup(invoke_without_command=True)
 app.command()(card)
@@ -92,7 +88,8 @@ def recover(
     Fetches spec, secrets, keys and backups, shows what comes back and what does not, asks, places the files,
     starts the stack, restores all data and compares it, sees to certificates and schedule, prints its times.
     Nothing is overwritten. After a kill the same command goes on. The password is read from --password-file,
-    RESTIC_PASSWORD_FILE or RESTIC_PASSWORD, or asked for; logins of S3 and REST as restic reads them.
+    RESTIC_PASSWORD_FILE or RESTIC_PASSWORD, or asked for; logins of S3 and REST as restic reads them. Of a
+    REST server --from names the user alone, since `ps` shows it: set RESTIC_REST_PASSWORD, or be asked.
 
     Examples:
 
@@ -101,6 +98,8 @@ def recover(
       techsapo recover --from /mnt/backups --at 2026-01-31T14:00:00 --dry-run
 
       techsapo recover --from sftp:me@backup:/techsapo --engine compose --set nginx.listen=8080
+
+      techsapo recover --from rest:https://me@backup.example.com/techsapo
 
       techsapo recover card --html card.html
 
@@ -120,9 +119,14 @@ def recover(
             "e.g. --from s3:https://s3.example.com/backups",
             exit_code=2,
         )
+    if tells_password(repository):
+        out.warn(
+            "everybody on this host can read the password in --from, by `ps`: name the user alone there, and "
+            "set RESTIC_REST_PASSWORD or be asked"
+        )
     values_of(settings or ())  # what is no PATH=VALUE is said before anything is fetched
     asked = Asked(
-        _place(repository),
+        place_of(repository),
         time_of("--at", at).isoformat() if at is not None else "",
         project,
         tuple(settings or ()),
@@ -130,7 +134,7 @@ def recover(
         environment,
         tuple(without or ()),
     )
-    restic = _restic(asked.repository, password_file, option or [], desk)
+    restic = restic_at(asked.repository, password_file, option or (), desk.folder / "restic-cache")
     with desk.lock(wait), _interrupted_in_words(desk, out):
         done = _recover(Recovery(restic, into, desk, doors, out.say), asked, out, dry_run, yes)
     if out.as_json:
@@ -207,38 +211,3 @@ def _abandon(desk: Desk, doors: RecoverDoors, out: Output, yes: bool, wait: floa
         desk, doors, lambda file: down(recorded_stack(file), remove_data=True, warn=out.warn), wait=wait
     ):
         out.say(f"removed {gone}")
-
-
-def _place(repository: str) -> str:
-    return repository if ":" in repository else str(Path(repository).expanduser().absolute())
-
-
-def _restic(place: str, password_file: Path | None, options: list[str], desk: Desk) -> Restic:
-    binary = shutil.which("restic")
-    if binary is None:
-        raise OpsError("restic is not on PATH", "apt-get install restic")
-    pairs = {}
-    for each in options:
-        key, equals, value = each.partition("=")
-        if not equals:
-            raise OpsError(f"-o {each}: there is no `=`", "write -o KEY=VALUE, as restic has it", exit_code=2)
-        pairs[key] = value
-    cache = desk.folder / "restic-cache"
-    return Restic(runner(), binary, place, _password(password_file), cache, pairs, given="--from")
-
-
-def _password(file: Path | None) -> Secret:
-    named = file or (
-        Path(os.environ["RESTIC_PASSWORD_FILE"]) if os.environ.get("RESTIC_PASSWORD_FILE") else None
-    )
-    if named is not None:
-        value = read_text(named, what="password").rstrip("\r\n")
-    elif not (value := os.environ.get("RESTIC_PASSWORD", "")) and interactive():
-        value = typer.prompt("password of the repository", hide_input=True, err=True)
-    if not value:
-        raise OpsError(
-            "the repository's password is missing",
-            "name a file with --password-file, or set RESTIC_PASSWORD",
-            exit_code=2,
-        )
-    return Secret(value)

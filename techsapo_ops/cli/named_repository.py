@@ -1,0 +1,77 @@
+"""The off-site repository that a command line names, and what opens it, which no command line should hold."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import unquote
+
+import typer
+
+from techsapo_ops.adapters.files import read_text
+from techsapo_ops.backup.offsite import Restic
+from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.output import interactive
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.secret import Secret
+
+_REST_USER = re.compile(r"(rest:https?://)([^/@:\s]+)@")
+
+
+def place_of(repository: str) -> str:
+    """The repository as restic names it, a folder by its whole path."""
+    return repository if ":" in repository else str(Path(repository).expanduser().absolute())
+
+
+def restic_at(place: str, password_file: Path | None, options: Sequence[str], cache: Path) -> Restic:
+    """The repository; asks on a terminal for the passwords that nothing tells. Raises OpsError."""
+    binary = shutil.which("restic")
+    if binary is None:
+        raise OpsError("restic is not on PATH", "apt-get install restic")
+    pairs = {}
+    for each in options:
+        key, equals, value = each.partition("=")
+        if not equals:
+            raise OpsError(f"-o {each}: there is no `=`", "write -o KEY=VALUE, as restic has it", exit_code=2)
+        pairs[key] = value
+    password = _password(password_file)
+    place, login = _login(place)
+    return Restic(runner(), binary, place, password, cache, pairs, login, given="--from")
+
+
+def _login(place: str) -> tuple[str, dict[str, str]]:
+    """The address of a REST server without the user that it names, and the variables of that login.
+
+    restic itself reads them only where the address names nobody.
+    """
+    named = _REST_USER.match(place)
+    if named is None:
+        return place, {}
+    user, password = unquote(named[2]), os.environ.get("RESTIC_REST_PASSWORD", "")
+    if not password and interactive():
+        password = typer.prompt(f"password of {user} at the REST server", hide_input=True, err=True)
+    if not password:
+        raise OpsError(
+            f"the password of {user} at the REST server is missing", "set RESTIC_REST_PASSWORD", exit_code=2
+        )
+    return named[1] + place[named.end() :], {"RESTIC_REST_USERNAME": user, "RESTIC_REST_PASSWORD": password}
+
+
+def _password(file: Path | None) -> Secret:
+    named = file or (
+        Path(os.environ["RESTIC_PASSWORD_FILE"]) if os.environ.get("RESTIC_PASSWORD_FILE") else None
+    )
+    if named is not None:
+        value = read_text(named, what="password").rstrip("\r\n")
+    elif not (value := os.environ.get("RESTIC_PASSWORD", "")) and interactive():
+        value = typer.prompt("password of the repository", hide_input=True, err=True)
+    if not value:
+        raise OpsError(
+            "the repository's password is missing",
+            "name a file with --password-file, or set RESTIC_PASSWORD",
+            exit_code=2,
+        )
+    return Secret(value)
