@@ -17,6 +17,7 @@ from fakes.open_stacks import Seen, open_stack
 from monitoring_stack import spec_of, topology_of
 
 from techsapo_ops.adapters.alertmanager import Sent
+from techsapo_ops.backup.description import Kept
 from techsapo_ops.backup.verify import PartResult, Verification
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.administration import actions, chain_of
@@ -28,6 +29,7 @@ from techsapo_ops.operations.drills.report import Report
 from techsapo_ops.operations.drills.restoring import drill_restore
 from techsapo_ops.operations.drills.run import perform
 from techsapo_ops.operations.drills.written import Written, written
+from techsapo_ops.operations.recover.placing import Placement, Places
 from techsapo_ops.stack.stack import Stack
 
 AT = datetime(2026, 11, 27, 3, 40, tzinfo=UTC)
@@ -173,11 +175,10 @@ def test_a_scratch_copy_tells_nobody_orders_nothing_and_is_reached_from_this_hos
 
 def test_a_scratch_copy_writes_nothing_outside_of_its_folder(tmp_path: Path) -> None:
     def look(target: Path, there: bool) -> Any:
-        return SimpleNamespace(
-            places=SimpleNamespace(placements=[SimpleNamespace(target=target, there=there)])
-        )
+        placement = Placement(cast(Kept, None), tmp_path, target, there=there)
+        return SimpleNamespace(places=Places((placement,), {}))
 
     refuse_outside(look(tmp_path / "into/x", False), tmp_path / "into")
     refuse_outside(look(tmp_path / "etc/x", True), tmp_path / "into")
     with pytest.raises(OpsError, match="would write outside of its folder"):
-        refuse_outside(cast(Any, look(tmp_path / "etc/x", False)), tmp_path / "into")
+        refuse_outside(look(tmp_path / "etc/x", False), tmp_path / "into")
