@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import typer
 
 from techsapo_ops.adapters.files import read_text
+from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.output import interactive
@@ -52,7 +53,7 @@ def _login(place: str) -> tuple[str, dict[str, str]]:
         return place, {}
     user, password = unquote(named[2]), os.environ.get("RESTIC_REST_PASSWORD", "")
     if not password and interactive():
-        password = typer.prompt(f"password of {user} at the REST server", hide_input=True, err=True)
+        password = typer.prompt(f"password of {harmless(user)} at the REST server", hide_input=True, err=True)
     if not password:
         raise OpsError(
             f"the password of {user} at the REST server is missing", "set RESTIC_REST_PASSWORD", exit_code=2

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.cli import named_repository
 from techsapo_ops.cli.main import app
 from techsapo_ops.cli.named_repository import restic_at
@@ -56,12 +57,12 @@ def test_the_password_of_a_user_at_a_rest_server_goes_to_restic_by_its_environme
         monkeypatch.setattr("typer.prompt", lambda *told, **how: questions.append((told, how)) or HIDDEN)
     else:
         monkeypatch.setenv("RESTIC_REST_PASSWORD", HIDDEN)
-    env = run_of(noted, "rest:https://m%40e@backup.example/stack").env
+    env = run_of(noted, "rest:https://m%40e%1b@backup.example/stack").env
     assert env["RESTIC_REPOSITORY"] == "rest:https://backup.example/stack"
-    assert (env["RESTIC_REST_USERNAME"], env["RESTIC_REST_PASSWORD"]) == ("m@e", HIDDEN)
-    assert questions == (
-        [(("password of m@e at the REST server",), {"hide_input": True, "err": True})] if asked else []
-    )
+    user = "m@e\x1b"
+    assert (env["RESTIC_REST_USERNAME"], env["RESTIC_REST_PASSWORD"]) == (user, HIDDEN)
+    question = f"password of {harmless(user)} at the REST server"
+    assert questions == ([((question,), {"hide_input": True, "err": True})] if asked else [])
 
 
 def test_a_user_without_a_password_is_told_where_nobody_can_be_asked(noted: Noted) -> None:
