@@ -88,6 +88,8 @@ def test_a_backup_is_copied_encrypted_with_the_secrets_and_comes_back(tmp_path: 
         # The key is lost with the state directory: docs/backup.md, "Whose backup it is".
         shutil.rmtree(made.layout.backup_keys)
         said = made.run("backup", "--only", "config").stderr
+        newest = repository_of(stack).checks(repository_of(stack).backups()[-1])["offsite"]["snapshot"]
+        assert f"copied off-site as restic's snapshot {newest}\n" in said
         assert "1 backups carry the MAC of a key that is not here" in said
         refused = made.run("restore", backup.id, "--only", "config", "--yes", code=1).stderr
         assert "made with another key" in refused

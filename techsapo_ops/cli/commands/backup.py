@@ -106,6 +106,8 @@ def create(
         return
     out.data(made.backup.id)
     out.say(f"kept in {made.backup.folder}")
+    if made.away:
+        out.say(f"copied off-site as restic's snapshot {made.away}")
     out.next("techsapo backup verify --deep")
 
 

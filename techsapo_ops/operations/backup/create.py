@@ -63,10 +63,13 @@ def select(stack: Stack, only: Sequence[str] = ()) -> Selection:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A new backup and what was noticed while it was made."""
+    """A new backup and what was noticed while it was made. `away` is the id of its snapshot off-site; empty
+    where the spec names no second place.
+    """
 
     backup: Backup
     warnings: tuple[str, ...] = ()
+    away: str = ""
 
 
 def create_backup(
@@ -93,11 +96,10 @@ def create_backup(
     with repository.lock(wait):
         warnings = _prepare(stack, repository, now())
         backup = _take(stack, selection, tag, now, watch)
-        if away is not None:
-            copy_away(stack, away, backup)
+        copied = copy_away(stack, away, backup) if away is not None else ""
     for part in backup.read().parts:
         warnings += [f"{part.kind}: {warning}" for warning in registry.of(part).warnings(part)]
-    return Created(backup, tuple(warnings))
+    return Created(backup, tuple(warnings), copied)
 
 
 def put_aside(stack: Stack, kinds: Sequence[str], wait: float = 0.0) -> Backup:

@@ -28,8 +28,9 @@ AWAY = "offsite"
 """Name of the folder that is here only until restic has copied it, and its name in the repository."""
 
 
-def copy_away(stack: Stack, away: Restic, backup: Backup) -> None:
-    """Copy `backup` off-site, with the secrets that it does not hold: restic encrypts them.
+def copy_away(stack: Stack, away: Restic, backup: Backup) -> str:
+    """Copy `backup` off-site, with the secrets that it does not hold: restic encrypts them; returns the
+    snapshot's id.
 
     The result is noted beside the backup. Raises OpsError where that fails; the backup here stays.
     """
@@ -50,6 +51,7 @@ def copy_away(stack: Stack, away: Restic, backup: Backup) -> None:
             f"the backup {backup.id} is whole here, but not off-site: {error.message}", error.hint
         ) from None
     repository.note(backup, "offsite", {"ok": True, "at": at, "snapshot": snapshot})
+    return snapshot
 
 
 def is_whole(backup: Backup) -> bool:

@@ -24,6 +24,8 @@ def create(context: JobContext) -> JobResult:
         context.tell(f"{part.kind} {registry.describe(part)}, {human(part.bytes)} in {part.seconds:.1f} s")
     for warning in made.warnings:
         context.tell(f"warning: {warning}")
+    if made.away:
+        context.tell(f"copied off-site as restic's snapshot {made.away}")
     return JobResult(f"{manifest.id}, {human(manifest.bytes)}")
 
 
