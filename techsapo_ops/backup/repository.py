@@ -104,11 +104,15 @@ class Repository:
     def find(self, word: str = "latest") -> Backup:
         """The backup that `word` means: `latest`, an id, or the beginning of one.
 
-        Raises OpsError where there is none, or more than one.
+        Raises OpsError where there is none, or more than one: exit code 2 for a word that names none.
         """
         known = self.backups()
         if not known:
-            raise OpsError(f"there is no backup in {self.path}", "`techsapo backup` makes one")
+            raise OpsError(
+                f"there is no backup in {self.path}",
+                "`techsapo backup` makes one",
+                exit_code=1 if word == "latest" else 2,
+            )
         if word == "latest":
             whole = [b for b in known if b.manifest is not None]
             if not whole:
@@ -118,7 +122,7 @@ class Repository:
         found = [b for b in known if b.id == word] or [b for b in known if b.id.startswith(word)]
         if len(found) != 1:
             many = f"{len(found)} backups begin with" if found else "there is no backup"
-            raise OpsError(f"{many} {word}", "`techsapo backup list` shows them all")
+            raise OpsError(f"{many} {word}", "`techsapo backup list` shows them all", exit_code=2)
         return found[0]
 
     def unreadable_after(self, backup: Backup) -> tuple[Backup, ...]:

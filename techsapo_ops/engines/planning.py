@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
 from techsapo_ops.adapters.build import build
 from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.desired import Desired, RenderedFile, Unit
 from techsapo_ops.stack.engine import Action, Plan, Step
 from techsapo_ops.stack.observed import Observed, ObservedService, State
@@ -62,14 +62,7 @@ def _meant(topology: Topology, word: str) -> list[str]:
     for absent in topology.absent:
         if absent.kind == word:
             raise OpsError(f"{word} is not part of this stack: {absent.reason}", absent.remedy)
-    raise unknown_service(word, [s.name for s in topology.services])
-
-
-def unknown_service(word: str, names: Sequence[str]) -> OpsError:
-    """The error for a service name that does not exist, with the nearest one that does."""
-    near = difflib.get_close_matches(word, names, 1)
-    hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names) or 'none'}"
-    return OpsError(f"there is no service {word}", hint)
+    raise unknown("service", word, [s.name for s in topology.services])
 
 
 def named(words: Sequence[str], names: Sequence[str], kinds: Mapping[str, str]) -> list[str]:
@@ -81,7 +74,7 @@ def named(words: Sequence[str], names: Sequence[str], kinds: Mapping[str, str]) 
     for word in words:
         meant = [name for name in names if word in {name, kinds.get(name)}]
         if not meant:
-            raise unknown_service(word, names)
+            raise unknown("service", word, names)
         found.update(dict.fromkeys(meant))
     return list(found)
 

@@ -16,7 +16,7 @@ from techsapo_ops.spec.load import LoadedSpec
 from techsapo_ops.spec.model_facts import announced_end
 from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.spec.models.providers import Provider as Section
-from techsapo_ops.spec.problems import did_you_mean
+from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.wallbounce.causes import LASTING
 from techsapo_ops.wallbounce.registry import recipe
@@ -62,7 +62,7 @@ def plan_tests(
     known = [*spec.providers, *loaded.disabled]
     for name in wanted:
         if name not in known:
-            raise OpsError(f"there is no provider {name}", did_you_mean(name, known), exit_code=2)
+            raise unknown("provider", name, known)
     candidates: list[Candidate] = []
     left_out: dict[str, str] = {}
     unusable: dict[str, str] = {}

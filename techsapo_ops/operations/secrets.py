@@ -5,7 +5,7 @@ from __future__ import annotations
 from techsapo_ops.adapters.ownership import user_name
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.registry import kind_of
-from techsapo_ops.spec.problems import did_you_mean
+from techsapo_ops.spec.problems import unknown
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.kept_secret import KeptSecret
 from techsapo_ops.stack.topology import Topology
@@ -21,8 +21,7 @@ def find_secret(topology: Topology, name: str) -> KeptSecret:
     """The one of that name. Raises OpsError with the nearest where there is none."""
     found = {secret.name: secret for secret in kept_secrets(topology)}
     if name not in found:
-        hint = did_you_mean(name, found) or "no service of this stack has one"
-        raise OpsError(f"this stack has no secret {name}", hint, exit_code=2)
+        raise unknown("secret", name, found, hint="no service of this stack has one")
     return found[name]
 
 

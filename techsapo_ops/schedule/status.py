@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from techsapo_ops.catalogue.jobs import jobs
-from techsapo_ops.errors import OpsError
 from techsapo_ops.schedule.cron import next_run
 from techsapo_ops.schedule.job import Job, configured
 from techsapo_ops.schedule.runs import Run, Runs
 from techsapo_ops.spec.models.data import Schedule
+from techsapo_ops.spec.problems import unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def find_job(schedule: Schedule, name: str) -> Job:
     """The job of that name. Raises OpsError (exit code 2) for one that is not offered."""
     offered = configured_jobs(schedule)
     if name not in offered:
-        raise OpsError(f"there is no job {name}", f"there are {', '.join(offered)}", exit_code=2)
+        raise unknown("job", name, offered)
     return offered[name]
 
 

@@ -137,7 +137,7 @@ def explain(path: str = "") -> Explained:
     for part in steps:
         here = _into(here, part)
         if not here.container:
-            raise OpsError(f"{'.'.join(walked)} has no keys below it: {type_words(here)}")
+            raise OpsError(f"{'.'.join(walked)} has no keys below it: {type_words(here)}", exit_code=2)
         if not here.models:  # part is the index or the name of an entry
             walked.append(part)
             inner = here
@@ -148,7 +148,7 @@ def explain(path: str = "") -> Explained:
         if owner is None:
             known = dict.fromkeys(key for m in here.models for key in fields_of(m))
             where = ".".join(walked) or "the spec"
-            raise OpsError(f"there is no {part} in {where}", did_you_mean(part, known))
+            raise OpsError(f"there is no {part} in {where}", did_you_mean(part, known), exit_code=2)
         walked.append(part)
         child = _child(owner, part)
         explained = Explained(".".join(walked), child.type, child.required, child.default, child.help)

@@ -93,6 +93,8 @@ class _Loading:
     disabled: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, Provider] = field(default_factory=dict)
     locator: Locator = field(init=False)
+    mistyped: bool = False
+    """The environment that was asked for is not one of the spec: a wrong use, not a wrong spec."""
 
     @property
     def environment(self) -> str | None:
@@ -112,7 +114,7 @@ class _Loading:
         if spec is not None and self.cross_check:
             self.rules(spec, filled)
         if self.problems:
-            raise SpecError(self.problems, self.filename)
+            raise SpecError(self.problems, self.filename, exit_code=2 if self.mistyped else 1)
         if spec is None:  # every value that is refused left a problem
             raise AssertionError("a spec without problems was not built")
         warnings = in_order(self.warnings, self.filename)
@@ -139,6 +141,7 @@ class _Loading:
         if self.environment is None or (self.environment == PRODUCTION and PRODUCTION not in overlays):
             return base
         if self.environment not in overlays:
+            self.mistyped = True
             names = {*overlays, PRODUCTION}
             self.at(
                 self.locator.key(("environments",)),

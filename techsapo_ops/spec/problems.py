@@ -55,9 +55,11 @@ def problem_at(mark: Mark, path: Path, message: str, hint: str = "") -> Problem:
 class SpecError(OpsError):
     """A spec that can't be used; `problems` holds everything that is wrong with it, in the file's order."""
 
-    def __init__(self, problems: Iterable[Problem], filename: str = "techsapo.yaml") -> None:
+    def __init__(
+        self, problems: Iterable[Problem], filename: str = "techsapo.yaml", *, exit_code: int = 1
+    ) -> None:
         self.problems = in_order(problems, filename)
-        super().__init__("\n".join(str(problem) for problem in self.problems))
+        super().__init__("\n".join(str(problem) for problem in self.problems), exit_code=exit_code)
 
 
 def in_order(problems: Iterable[Problem], filename: str) -> tuple[Problem, ...]:
@@ -79,6 +81,14 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         return ""
     shown = ", ".join(names[:24])
     return f"known: {shown}, …" if len(names) > 24 else f"known: {shown}"
+
+
+def unknown(what: str, name: str, known: Iterable[str] = (), *, hint: str = "") -> OpsError:
+    """The error for a name that somebody typed and that there is not, a wrong use: exit code 2.
+
+    It hints at the nearest of the `known` ones, or at all; where there are none, `hint` says how to see them.
+    """
+    return OpsError(f"there is no {what} {name}", did_you_mean(name, known) or hint, exit_code=2)
 
 
 def shown(text: str, limit: int = 60) -> str:

@@ -257,13 +257,15 @@ def _current(keys: tuple[ApiKey, ...], which: str, now: datetime) -> ApiKey:
         raise OpsError(f"key {hit[0].id} was replaced by {by} already", f"rotate that one: {by}")
     if len(current) > 1:
         ids = ", ".join(k.id for k in current)
-        raise OpsError(f"{len(current)} active keys are named {which!r}", f"name one by its id: {ids}")
+        raise OpsError(
+            f"{len(current)} active keys are named {which!r}", f"name one by its id: {ids}", exit_code=2
+        )
     return current[0]
 
 
 def _no_key(which: str, active: Iterable[ApiKey]) -> OpsError:
     known = ", ".join(f"{k.id} ({k.name})" for k in active) or "none"
-    return OpsError(f"there is no active key {which!r}", f"active keys: {known}")
+    return OpsError(f"there is no active key {which!r}", f"active keys: {known}", exit_code=2)
 
 
 def _leads_to(keys: tuple[ApiKey, ...], key: ApiKey, last: ApiKey) -> bool:

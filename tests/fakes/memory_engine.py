@@ -26,6 +26,7 @@ from techsapo_ops.adapters.process import Command, SubprocessRunner
 from techsapo_ops.engines import planning
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.problems import unknown
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.desired import Desired, RenderedFile, Unit
 from techsapo_ops.stack.engine import Action, Engine, GateError, Mismatch, Plan, Scratch, Step
@@ -241,7 +242,7 @@ class MemoryEngine(Engine):
         """A restart or a reload of what was started last."""
         records = self.state.load()
         if step.service not in records:
-            raise planning.unknown_service(step.service, list(records))
+            raise unknown("service", step.service, list(records))
         if not self.world.running:
             raise OpsError("the stack is not running", "`techsapo up` starts it")
         process = self.world.processes[step.service]
@@ -392,4 +393,4 @@ class MemoryEngine(Engine):
 
     def _known(self, service: str) -> None:
         if self.topology.find(service) is None:
-            raise planning.unknown_service(service, [s.name for s in self.topology.services])
+            raise unknown("service", service, [s.name for s in self.topology.services])

@@ -93,8 +93,8 @@ def test_restart_reload_and_logs_take_names_and_refuse_unknown_ones(stack: Proje
     assert services(stack)["redis"]["pid"] != before["redis"]["pid"]
     assert stack.run("reload", "prometheus", "redis").stderr == "reloaded prometheus; restarted redis\n"
     assert services(stack)["prometheus"]["pid"] == before["prometheus"]["pid"]
-    assert "there is no service postgres" in stack.run("restart", "postgres", code=1).stderr
-    assert "there is no service postgres" in stack.run("logs", "postgres", code=1).stderr
+    assert "there is no service postgres" in stack.run("restart", "postgres", code=2).stderr
+    assert "there is no service postgres" in stack.run("logs", "postgres", code=2).stderr
     lines = [json.loads(line) for line in stack.run("logs", "redis", "-n", "3", "--json").stdout.splitlines()]
     assert [line["service"] for line in lines] == ["redis"] * 3
     assert "Ready to accept" in lines[-1]["text"]

@@ -106,7 +106,7 @@ def test_logs_of_all_services_are_merged_filtered_and_followed(stack: Project) -
 
 
 def test_restart_and_reload_name_an_unknown_service(stack: Project) -> None:
-    failed = stack.run("restart", "postgres", code=1)
+    failed = stack.run("restart", "postgres", code=2)
     assert "there is no service postgres" in failed.stderr
 
 

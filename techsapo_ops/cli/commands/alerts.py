@@ -222,7 +222,7 @@ def _expire(stack: Stack, server: Alertmanager, wanted: str, out: Output) -> Non
     if len(found) != 1:
         known = ", ".join(s.id[:8] for s in standing) or "none"
         what = "there is no silence" if not found else "several silences begin with"
-        raise OpsError(f"{what} {wanted}", f"standing silences: {known}")
+        raise OpsError(f"{what} {wanted}", f"standing silences: {known}", exit_code=2)
     ending = {"silence": found[0].id, "matchers": [str(m) for m in found[0].matchers]}
     with recorded(stack.layout, "alerts silence --expire", ending, out.warn):
         server.expire(found[0].id)

@@ -232,7 +232,11 @@ def log(
     wanted = [r for r in found if number is None or r.id == number]
     if not wanted:
         which = f"run {number} of {name}" if number is not None else f"run of {name}"
-        raise OpsError(f"there is no {which}", f"`techsapo jobs history {name}` lists them", exit_code=2)
+        raise OpsError(
+            f"there is no {which}",
+            f"`techsapo jobs history {name}` lists them",
+            exit_code=1 if number is None else 2,
+        )
     Output().data(read_text(runs.log(wanted[-1]), what="log").rstrip("\n"))
 
 

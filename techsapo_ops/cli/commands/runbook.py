@@ -14,7 +14,7 @@ from techsapo_ops.catalogue.runbooks import Runbook, runbooks
 from techsapo_ops.cli.options import JsonOutput, SpecChoice, SpecPlace
 from techsapo_ops.cli.output import Output, console
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.problems import did_you_mean
+from techsapo_ops.spec.problems import unknown
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.project import Project
@@ -51,7 +51,7 @@ def runbook(
     """
     page = None
     if name is not None and (page := runbooks().get(name)) is None:
-        raise OpsError(f"there is no runbook {name}", did_you_mean(name, runbooks()), exit_code=2)
+        raise unknown("runbook", name, runbooks())
     project = _project(place, out, language)
     locale = language or (project.spec.locale if project is not None else _terminals_locale())
     if page is not None and project is not None:

@@ -14,6 +14,7 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.state_directory import require_trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.templates import Templates
+from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.template_folders import FIXED, builtin_names, find_overrides, nearest
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def diff(name: NameArgument, *, place: SpecPlace) -> None:
     own = _overrides(place, out).template(name)
     if own is None:
         hint = f"`techsapo templates eject {name}` makes one" if name in builtin_names() else nearest(name)
-        raise OpsError(f"you have no template {name}", hint)
+        raise OpsError(f"you have no template {name}", hint, exit_code=2)
     _require_known(name)
     ours, theirs = Templates().source(name), read_text(own, what="template")
     compared = list(
@@ -115,4 +116,4 @@ def _overrides(place: SpecChoice, out: Output) -> Overrides:
 
 def _require_known(name: str) -> None:
     if name not in builtin_names():
-        raise OpsError(f"there is no template {name}", nearest(name))
+        raise unknown("template", name, hint=nearest(name))

@@ -65,7 +65,9 @@ def remove(folder: FolderArgument) -> None:
     named = {folder.absolute(), folder.resolve()}
     left = [allowed for allowed in known if allowed.folder not in named]
     if len(left) == len(known):
-        raise OpsError(f"{folder.resolve()} was not allowed", "`techsapo trust list` shows what is")
+        raise OpsError(
+            f"{folder.resolve()} was not allowed", "`techsapo trust list` shows what is", exit_code=2
+        )
     out, real = Output(), folder.resolve()
     with _noted(real, "trust remove", {"folder": str(real)}, out):
         write_allowed(left)

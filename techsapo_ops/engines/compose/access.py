@@ -10,10 +10,10 @@ from typing_extensions import override
 
 from techsapo_ops.adapters.docker import PROJECT, VOLUME, ContainerFacts, Docker
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.engines import planning
 from techsapo_ops.engines.compose.recorded import ComposeStack
 from techsapo_ops.engines.compose.scratch import scratch
 from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.engine import Access, Scratch
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
@@ -91,7 +91,7 @@ class ComposeAccess(ComposeStack, Access):
     ) -> AbstractContextManager[Scratch]:
         found = self.topology.find(service)
         if found is None:
-            raise planning.unknown_service(service, [s.name for s in self.topology.services])
+            raise unknown("service", service, [s.name for s in self.topology.services])
         image = self.topology.spec.images.get(found.kind, found.facts.image)  # type: ignore[call-overload] # a kind
         return scratch(found, image, self.topology, self.docker, seed)
 
@@ -99,5 +99,5 @@ class ComposeAccess(ComposeStack, Access):
         found = self.topology.find(service)
         containers = self.containers()
         if found is None or found.name not in containers:
-            raise planning.unknown_service(service, list(containers))
+            raise unknown("service", service, list(containers))
         return found, containers[found.name]

@@ -22,6 +22,7 @@ from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.services.runtimes import runtime_of
+from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.address import listen_host
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.desired import ContainerUnit, Desired
@@ -299,7 +300,7 @@ class ComposeEngine(ComposeAccess, Engine):
         containers = self.containers()
         wanted = next((s for s in self.topology.services if s.name == service), None)
         if service not in containers:
-            raise planning.unknown_service(service, list(containers))
+            raise unknown("service", service, list(containers))
         if wanted is None:
             raise OpsError(f"{service} is no longer in the spec", "`techsapo up` removes it")
         return wanted, containers[service]

@@ -13,12 +13,12 @@ from typing_extensions import override
 
 from techsapo_ops.adapters import owners
 from techsapo_ops.adapters.process import Command, Runner
-from techsapo_ops.engines import planning
 from techsapo_ops.engines.native import launch
 from techsapo_ops.engines.native.recorded import STOP_MARGIN, NativeStack
 from techsapo_ops.engines.native.scratch import scratch
 from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.engine import Access, Scratch
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
@@ -92,13 +92,13 @@ class NativeAccess(NativeStack, Access):
     def _found(self, service: str) -> Service:
         found = self.topology.find(service)
         if found is None:
-            raise planning.unknown_service(service, [s.name for s in self.topology.services])
+            raise unknown("service", service, [s.name for s in self.topology.services])
         return found
 
     def _record(self, service: str) -> Record:
         records = self.state.load()
         if service not in records:
-            raise planning.unknown_service(service, list(records))
+            raise unknown("service", service, list(records))
         if not self.supervisor.answers():
             raise OpsError("the stack is not running", "`techsapo up` starts it")
         return records[service]

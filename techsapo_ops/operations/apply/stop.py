@@ -11,6 +11,7 @@ from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.administration import Warn, begin_anyway, ending
 from techsapo_ops.operations.apply.rolling import Rolling
+from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.layout import Layout
 
@@ -87,7 +88,7 @@ def running_names(running: Running, words: Sequence[str]) -> tuple[str, ...]:
         raise OpsError("the stack is not running", "`techsapo up` starts it")
     for word in words:
         if not any(word in {s.name, s.kind} for s in observed.services.values()):
-            raise OpsError(f"there is no service {word}", f"there are: {', '.join(observed.services)}")
+            raise unknown("service", word, observed.services)
     return tuple(
         s.name for s in observed.services.values() if not words or s.name in words or s.kind in words
     )

@@ -17,6 +17,7 @@ from techsapo_ops.operations.administration import head_of
 from techsapo_ops.operations.backup.metrics import write_metrics
 from techsapo_ops.operations.backup.offsite import NOT_ASKED_FOR, copy_away
 from techsapo_ops.operations.backup.restore_journal import require_none
+from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.backup import Source
 from techsapo_ops.stack.stack import Stack
 
@@ -39,9 +40,9 @@ def select(stack: Stack, only: Sequence[str] = ()) -> Selection:
     Raises OpsError for a kind that there is not at all, or one that is asked for and can't be had.
     """
     known = registry.names()
-    unknown = [kind for kind in only if kind not in known]
-    if unknown:
-        raise OpsError(f"there is no source {unknown[0]}", f"there are: {', '.join(known)}", exit_code=2)
+    for name in only:
+        if name not in known:
+            raise unknown("source", name, known)
     sources: list[Source] = []
     left_out: dict[str, str] = {}
     for kind in registry.kinds():

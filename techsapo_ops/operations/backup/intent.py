@@ -14,6 +14,7 @@ from techsapo_ops.backup.repository import Backup, Repository, repository_of
 from techsapo_ops.backup.verify import check_part, check_sums
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.offsite import secret_copy
+from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.backup import Part
 from techsapo_ops.stack.backup_kind import Target
 from techsapo_ops.stack.stack import Stack
@@ -73,11 +74,7 @@ def intend(
     """
     for kind in only:
         if registry.find(kind) is None:
-            raise OpsError(
-                f"{kind} is not restored into the running stack",
-                f"there are: {', '.join(registry.names())}",
-                exit_code=2,
-            )
+            raise unknown("source", kind, registry.names())
     if until is not None:
         only = _any_moment(only)
     repository = repository_of(stack)

@@ -12,7 +12,7 @@ from time import monotonic
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.backup import registry
 from techsapo_ops.backup.origin import State
-from techsapo_ops.backup.repository import Backup, repository_of
+from techsapo_ops.backup.repository import Backup, Repository, repository_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.apply.stop import locked
@@ -117,7 +117,7 @@ def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda
         _require_known(left.kinds)
         say("a restore was interrupted; going back to what was there before")
         repository = repository_of(stack)
-        safety = repository.find(left.safety) if left.safety else None
+        safety = _put_aside(repository, left.safety) if left.safety else None
         if safety is not None and (found := repository.origin(safety)).state is State.TAMPERED:
             accept = f"`techsapo backup accept {safety.id}` where you know that it is yours, or "
             raise OpsError(
@@ -151,6 +151,15 @@ def _go_back(
             f"going back failed: {error.message}", f"{kept}`techsapo restore` tries again"
         ) from None
     finished(stack.layout)
+
+
+def _put_aside(repository: Repository, name: str) -> Backup:
+    """The backup that the restore made first. Raises OpsError where it is gone, which nobody mistyped."""
+    try:
+        return repository.find(name)
+    except OpsError as error:
+        error.exit_code = 1
+        raise
 
 
 def _require_known(part_kinds: Sequence[str]) -> None:

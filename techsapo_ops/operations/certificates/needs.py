@@ -20,6 +20,7 @@ from techsapo_ops.operations.certificates.deploy import Deployment, installed
 from techsapo_ops.services.nginx.certificate import NginxSite, nginx_site
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.edge import Certificate
+from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 
@@ -84,14 +85,11 @@ class Certificates:
         """
         certificates = self.spec.certificates
         for name in names:
-            if name not in certificates or certificates[name].source == "external":
+            if name not in certificates:
                 known = [n for n, c in certificates.items() if c.source != "external"]
-                why = "is served elsewhere" if name in certificates else "is not in the spec"
-                raise OpsError(
-                    f"certificate {name} {why}",
-                    f"there are: {', '.join(known)}" if known else "describe it under `certificates`",
-                    exit_code=2,
-                )
+                raise unknown("certificate", name, known, hint="describe it under `certificates`")
+            if certificates[name].source == "external":
+                raise OpsError(f"certificate {name} is served elsewhere", exit_code=2)
         for name, certificate in certificates.items():
             if certificate.source != "external" and (not names or name in names):
                 yield name, certificate

@@ -25,6 +25,7 @@ from techsapo_ops.operations.certificates.deploy import deploy, finish
 from techsapo_ops.operations.certificates.needs import Certificates, Due, Need, window_of
 from techsapo_ops.operations.certificates.wake import wake_for
 from techsapo_ops.spec.models.edge import Certificate
+from techsapo_ops.spec.problems import unknown
 
 REASONS = {
     "unspecified": 0,
@@ -103,7 +104,7 @@ def revocable(certificates: Certificates, name: str, reason: str) -> Version:
     reason."""
     ((name, _),) = certificates.kept([name])
     if reason not in REASONS:
-        raise OpsError(f"there is no reason {reason}", f"there are: {', '.join(REASONS)}", exit_code=2)
+        raise unknown("reason", reason, REASONS)
     version = certificates.store(name).live()
     if version is None or version.origin.source != "acme":
         raise OpsError(f"certificate {name} is not from an ACME CA", "there is nothing to revoke")

@@ -23,6 +23,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.certificates.needs import Certificates, Need, utc_now, window_of
 from techsapo_ops.spec.models.base import HOST_PORT_PATTERN
 from techsapo_ops.spec.models.edge import Certificate
+from techsapo_ops.spec.problems import did_you_mean
 
 _TIMEOUT = 5.0
 
@@ -96,7 +97,7 @@ def _elsewhere(target: str, known: Iterable[str], now: datetime) -> Status:
     if not is_elsewhere(target):
         raise OpsError(
             f"{target} is no certificate of the spec, no file and no HOST:PORT",
-            f"there are: {', '.join(known) or 'none'}",
+            did_you_mean(target, known),
             exit_code=2,
         )
     if re.fullmatch(HOST_PORT_PATTERN, target):

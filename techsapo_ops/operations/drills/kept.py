@@ -51,7 +51,11 @@ def find(layout: Layout, word: str) -> Report:
     names = _names(folder)
     chosen = names[-1:] if word == "latest" else [name for name in names if name.startswith(word)]
     if not names:
-        raise OpsError("no drill has a report yet", "`techsapo drill restore` makes one")
+        raise OpsError(
+            "no drill has a report yet",
+            "`techsapo drill restore` makes one",
+            exit_code=1 if word == "latest" else 2,
+        )
     if len(chosen) != 1:
         many = f"{len(chosen)} reports begin with" if chosen else "there is no report"
         raise OpsError(f"{many} {word}", "`techsapo drill list` shows them all", exit_code=2)

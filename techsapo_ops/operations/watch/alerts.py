@@ -14,7 +14,6 @@ from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.alerts import Alert, alerts
 from techsapo_ops.catalogue.rules import NEXT
-from techsapo_ops.errors import OpsError
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement, holders
 from techsapo_ops.services.alertmanager.beginnings import Labels, began_of, beginnings
 from techsapo_ops.services.alertmanager.kind import Alertmanager as AlertmanagerKind
@@ -129,10 +128,9 @@ def known(name: str) -> Alert:
     """The alert of that name. Raises OpsError for none."""
     alert = alerts().get(name)
     if alert is None:
-        from techsapo_ops.spec.problems import did_you_mean
+        from techsapo_ops.spec.problems import unknown
 
-        hint = did_you_mean(name, alerts()) or "`techsapo alerts list` lists them"
-        raise OpsError(f"there is no alert {name}", hint, exit_code=2)
+        raise unknown("alert", name, alerts())
     return alert
 
 

@@ -52,7 +52,7 @@ def test_what_is_done_to_keys_is_recorded_with_who_and_from_where_and_without_th
     made = json.loads(techsapo(folder, "keys", "create", "ci", "--json", **came).stdout)
     turned = json.loads(techsapo(folder, "keys", "rotate", "ci", "--json", **came).stdout)
     techsapo(folder, "keys", "revoke", "ci", **came)
-    assert techsapo(folder, "keys", "revoke", "nobody", **came).returncode == 1
+    assert techsapo(folder, "keys", "revoke", "nobody", **came).returncode == 2
     created, rotated, revoked, failed = shown(folder)
     assert [a["action"] for a in (created, rotated, revoked)] == ["keys create", "keys rotate", "keys revoke"]
     assert [a["outcome"] for a in (created, rotated, revoked, failed)] == ["done", "done", "done", "failed"]

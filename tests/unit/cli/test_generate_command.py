@@ -127,5 +127,5 @@ def test_a_template_is_listed_ejected_once_and_then_used(project: Path) -> None:
 
 def test_an_unknown_template_suggests_the_nearest(project: Path) -> None:
     done = techsapo(project, "templates", "eject", "logrotate/techsapo.conf")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "did you mean logrotate/techsapo.j2?" in done.stderr

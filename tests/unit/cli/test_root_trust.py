@@ -291,7 +291,7 @@ def test_an_allowed_folder_is_used_until_that_is_taken_back(project: Path) -> No
     assert techsapo(project, "trust", "remove", str(project)).returncode == 0
     refused(techsapo(project, "validate"), project)
     again = techsapo(project, "trust", "remove", str(project))
-    assert (again.returncode, "was not allowed" in again.stderr) == (1, True)
+    assert (again.returncode, "was not allowed" in again.stderr) == (2, True)
 
 
 def test_a_group_that_may_write_is_allowed_by_its_number(project: Path) -> None:

@@ -134,7 +134,7 @@ def test_explain_prints_type_default_and_help(tmp_path: Path) -> None:
 
 def test_explain_suggests_the_nearest_key(tmp_path: Path) -> None:
     done = techsapo("explain", "app.instnces", cwd=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "did you mean instances?" in done.stderr
 
 

@@ -91,9 +91,7 @@ def test_only_some_services_means_them_and_what_they_need_and_removes_nothing() 
     assert select(desired.topology, ["app"]) == ("redis", "mysql", "app-1", "app-2")
 
 
-@pytest.mark.parametrize(
-    ("word", "hint"), [("promethes", "did you mean prometheus?"), ("zzz", "there are: redis, app")]
-)
+@pytest.mark.parametrize(("word", "hint"), [("promethes", "did you mean prometheus?"), ("zzz", "known: ")])
 def test_an_unknown_service_is_an_error_with_a_suggestion(word: str, hint: str) -> None:
     with pytest.raises(OpsError, match=f"no service {word}") as caught:
         select(wanted().topology, [word])

@@ -206,8 +206,9 @@ def test_restart_takes_names_and_kinds_and_needs_a_running_stack(project: Memory
     assert restart(engine, ["app"], pause=waited.append) == ("app-1", "app-2")
     assert restart(engine, [], pause=waited.append) == ("redis", "app-1", "app-2", "nginx")
     assert "restart nginx" in project.world.told
-    with pytest.raises(OpsError, match="no service web"):
+    with pytest.raises(OpsError, match="no service web") as wrong:
         restart(engine, ["web"])
+    assert wrong.value.exit_code == 2
 
 
 def test_the_requests_of_an_app_are_summed_over_its_routes() -> None:
