@@ -70,13 +70,14 @@ class LazyCommand(TyperCommand):
 
 
 @contextmanager
-def _harmless_usage() -> Iterator[None]:
+def _our_usage() -> Iterator[None]:
+    """Wrong usage in our words: typer reads values by pydantic, and says so before its own message."""
     try:
         yield
     except UsageError as error:
         from techsapo_ops.adapters.terminal import harmless
 
-        error.message = harmless(error.message)
+        error.message = harmless(error.message).removeprefix("Value error, ")
         raise
 
 
@@ -92,12 +93,12 @@ class LazyGroup(TyperGroup):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """The context. Wrong usage repeats what was typed, perhaps the name of a file: made harmless."""
-        with _harmless_usage():
+        with _our_usage():
             return super().make_context(info_name, args, parent=parent, **extra)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, whose own wrong usage is harmless too."""
-        with _harmless_usage():
+        with _our_usage():
             return super().invoke(ctx)
 
 

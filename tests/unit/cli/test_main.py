@@ -73,6 +73,13 @@ def test_wrong_usage_exits_2_but_3_in_health_where_2_means_down(tmp_path: Path) 
     assert techsapo("health", "--nonsense", cwd=tmp_path).returncode == 3
 
 
+def test_a_value_that_an_option_does_not_take_is_told_without_a_word_of_pydantic(tmp_path: Path) -> None:
+    done = techsapo("drill", "alert", "--also", "info", cwd=tmp_path)
+    said = " ".join(done.stderr.replace("│", " ").split())
+    assert done.returncode == 2
+    assert "Invalid value for '--also': 'info' is not one of 'warning', 'critical'." in said
+
+
 def test_the_version_is_printed() -> None:
     done = techsapo("--version")
     assert (done.returncode, done.stdout) == (0, f"techsapo {__version__}\n")
