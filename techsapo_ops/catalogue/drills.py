@@ -9,6 +9,11 @@ _TIME = "_seconds"
 """How the name of a count ends that is a time, as of a backup's source."""
 
 
+def is_time(name: str) -> bool:
+    """Whether the count of that name is a time, in seconds, as its words say."""
+    return DrillWords("en")(name).endswith("(s)")
+
+
 class DrillWords:
     """The words in one language, `ja` or `en`."""
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from techsapo_ops.catalogue.drills import DrillWords
 from techsapo_ops.cli.output import Output
 from techsapo_ops.operations.drills.chart import chart
-from techsapo_ops.operations.drills.page import number
+from techsapo_ops.operations.drills.page import counted, measured, number
 from techsapo_ops.operations.drills.report import Phase, Report
 
 _WORDS = DrillWords("en")
@@ -46,7 +46,7 @@ def show_report(report: Report, out: Output) -> None:
 
 
 def _took(phase: Phase) -> str:
-    return f"{number(phase.seconds)} s" if phase.seconds is not None else "never"
+    return f"{measured(phase.seconds)} s" if phase.seconds is not None else "never"
 
 
 def _figures(report: Report, out: Output) -> None:
@@ -65,7 +65,7 @@ def _figures(report: Report, out: Output) -> None:
         out.data("")
         out.table(
             ("what", "value"),
-            [(_WORDS(name), number(value)) for name, value in report.counts.items()],
+            [(_WORDS(name), counted(name, value)) for name, value in report.counts.items()],
             right=("value",),
         )
     if drawn := chart(report.columns, report.marks, ("answered", "failed")):
@@ -73,6 +73,6 @@ def _figures(report: Report, out: Output) -> None:
     for reason, count in report.reasons.items():
         out.data(f"failed: {reason}, {count}")
     for seen in report.alerts:
-        out.data(f"alert: {seen.alert} ({seen.state}) after {seen.after:.1f} s")
+        out.data(f"alert: {seen.alert} ({seen.state}) after {measured(seen.after)} s")
     for name, fact in report.facts.items():
         out.data(f"{name}: {fact}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from techsapo_ops.adapters.terminal import harmless
-from techsapo_ops.catalogue.drills import DrillWords
+from techsapo_ops.catalogue.drills import DrillWords, is_time
 from techsapo_ops.operations.drills.chart import chart
 from techsapo_ops.operations.drills.report import Report
 
@@ -22,6 +22,16 @@ def number(value: float | None) -> str:
     return f"{value:.0f}" if value == int(value) else f"{value:.2f}"
 
 
+def measured(value: float | None) -> str:
+    """A time that was measured: with the same decimals as those above and below it."""
+    return number(None) if value is None else f"{value:.2f}"
+
+
+def counted(name: str, value: float | None) -> str:
+    """The count of that name, which may be a time."""
+    return measured(value) if is_time(name) else number(value)
+
+
 def _lines(report: Report, words: DrillWords) -> Iterator[str]:
     yield f"# {words('title', drill=report.drill)}"
     yield ""
@@ -31,7 +41,7 @@ def _lines(report: Report, words: DrillWords) -> Iterator[str]:
     started = f"{report.started.astimezone():%Y-%m-%d %H:%M:%S %z}"
     yield words(
         "head", project=_plain(report.project), engine=report.engine, version=report.version,
-        started=started, seconds=number(report.seconds),
+        started=started, seconds=measured(report.seconds),
     )  # fmt: skip
     if report.stopped:
         yield ""
@@ -43,14 +53,14 @@ def _lines(report: Report, words: DrillWords) -> Iterator[str]:
         for phase in report.phases:
             verdict = words("met_word" if phase.ok else "missed_word") if phase.objective is not None else ""
             yield (
-                f"| {words(phase.name)} | {number(phase.seconds)} | {number(phase.objective)} | {verdict} |"
+                f"| {words(phase.name)} | {measured(phase.seconds)} | {number(phase.objective)} | {verdict} |"
             )
     if report.counts:
         yield from _section(words("counts"))
         yield f"| {words('what')} | {words('value')} |"
         yield "| --- | ---: |"
         for name, value in report.counts.items():
-            yield f"| {_plain(words(name))} | {number(value)} |"
+            yield f"| {_plain(words(name))} | {counted(name, value)} |"
     if drawn := chart(report.columns, report.marks, (words("answered_row"), words("failed_row"))):
         yield from _section(words("course"))
         yield "```text"
@@ -58,7 +68,7 @@ def _lines(report: Report, words: DrillWords) -> Iterator[str]:
         yield "```"
     if report.reasons:
         yield from _list(words("reasons"), (f"{_plain(why)}: {n}" for why, n in report.reasons.items()))
-    seen = [words("alert", alert=a.alert, state=a.state, after=number(a.after)) for a in report.alerts]
+    seen = [words("alert", alert=a.alert, state=a.state, after=measured(a.after)) for a in report.alerts]
     yield from _list(words("alerts"), seen or [words("alerts_none")])
     if report.problems:
         yield from _list(words("problems"), map(_plain, report.problems))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.recover_doors import RecoverDoors
 from techsapo_ops.cli.views.drills import list_reports, show_report
 from techsapo_ops.operations.apply.transaction import INTERRUPTED
+from techsapo_ops.operations.drills.page import page
 from techsapo_ops.operations.drills.report import DRILLS, Drill, Phase, Report
 from techsapo_ops.stack.maintenance import Maintenance
 
@@ -43,6 +45,16 @@ def test_a_time_has_words_and_what_never_came_is_never(capsys: pytest.CaptureFix
     assert "mysql (s)" in told
     assert "_seconds" not in told
     assert DrillWords("ja")("mysql_seconds") == "mysql（秒）"
+
+
+def test_times_have_the_same_decimals_and_numbers_none(capsys: pytest.CaptureFixture[str]) -> None:
+    done = replace(report(Phase("data", 2.0, 900.0)), counts={**COUNTS, "redis_seconds": 0.0, "sent": 7.0})
+    show_report(done, Output())
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["data", "back", "2.00", "s", "900", "s", "ok"] in told
+    assert [line[-1] for line in told if "(s)" in line] == ["9.00", "1.50", "2.00", "0.40", "0.00"]
+    assert ["requests", "sent", "7"] in told
+    assert "| redis（秒） | 0.00 |" in page(done, "ja")
 
 
 @pytest.mark.parametrize("which", DRILLS)
