@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -30,6 +31,8 @@ PORTS = {4000: "app-1", 4001: "app-2", 4002: "app-3", 8080: "nginx", 9090: "prom
 
 KINDS = {":9090/": "prometheus", ":9093/": "alertmanager"}
 """What asks for a login, by a part of its URL."""
+FREE_TEXT = re.compile(r'(--(?:message|comment)) "[^"]*"')
+"""What people read, and so is in the language of the page."""
 
 
 def opened(url: str, stack: Path) -> HTTPResponse:
@@ -200,7 +203,11 @@ def test_what_the_documentation_says_works(stack: Path, what: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_shows_the_same_commands_in_both_languages(page: str) -> None:
-    assert commands_of(page) == commands_of(page.replace(".md", ".ja.md"))
+    shown = [
+        [FREE_TEXT.sub(r"\1", line) for line in commands_of(name)]
+        for name in (page, page.replace(".md", ".ja.md"))
+    ]
+    assert shown[0] == shown[1]
 
 
 def test_killing_the_heaviest_instance_under_load_fails_no_get(stack: Path) -> None:
