@@ -28,6 +28,7 @@ from servers import binary, free_port, wait_for
 from tools import BEFORE, REPOSITORY, cache, is_here, lock_of
 
 from techsapo_ops.engines.native import members
+from tests.own_debian import apt_as_here, first_mirror
 
 IMAGES = Path(__file__).parent / "images"
 LOCK = "requirements.lock"
@@ -276,32 +277,14 @@ def _bootstrap(root: Path, image: str) -> None:
     log = cache() / "debootstrap.log"
     with log.open("wb") as output:
         done = subprocess.run(
-            [binary("debootstrap"), "--variant=minbase", SUITE, str(root), *_mirror()],
+            [binary("debootstrap"), "--variant=minbase", SUITE, str(root), *first_mirror()],
             stdout=output, stderr=output, check=False,
         )  # fmt: skip
     assert done.returncode == 0, log.read_text(errors="replace")[-2000:]
-    apt = root / "etc/apt"
-    (apt / "sources.list").write_text("")
-    for path in Path("/etc/apt/sources.list.d").glob("*.sources"):
-        if "file:" not in (text := path.read_text()):
-            (apt / "sources.list.d" / path.name).write_text(text)
-    if Path("/etc/apt/sources.list").exists():
-        (apt / "sources.list").write_text(Path("/etc/apt/sources.list").read_text())
-    for path in Path("/etc/apt/apt.conf.d").iterdir():
-        if "Acquire::" in (text := path.read_text()):
-            (apt / "apt.conf.d" / path.name).write_text(text)
+    apt_as_here(root)
     packed = subprocess.Popen(["tar", "-C", str(root), "-c", "."], stdout=subprocess.PIPE)
     docker("import", "-", image, stdin=packed.stdout)
     assert packed.wait() == 0
-
-
-def _mirror() -> list[str]:
-    """The first mirror that the host uses over the network; none: debootstrap's own default."""
-    for path in sorted(Path("/etc/apt/sources.list.d").glob("*.sources")):
-        for line in path.read_text().splitlines():
-            if line.startswith("URIs:") and "file:" not in line and "security" not in line:
-                return [line.split()[1]]
-    return []
 
 
 def _wheels() -> None:

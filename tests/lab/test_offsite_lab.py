@@ -26,34 +26,11 @@ from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.create import create_backup
+from tests.recovery.places import PASSWORD, sftp
 
 pytestmark = pytest.mark.lab
 
-PASSWORD = 'restic\'s "own"'
 REST_PASSWORD = "canary: of/rest@"
-
-
-@pytest.fixture(scope="module")
-def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]]:
-    """The port of an sshd that lets the key of its folder in, and the arguments of ssh for it."""
-    folder = tmp_path_factory.mktemp("sshd")
-    for name in ("host", "client"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
-    (folder / "client.pub").rename(folder / "authorized")
-    port = free_port()
-    configuration = folder / "sshd_config"
-    configuration.write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\n"
-        f"AuthorizedKeysFile {folder}/authorized\n"
-        "PasswordAuthentication no\nUsePAM no\nStrictModes no\nPidFile none\nPermitRootLogin yes\n"
-        "Subsystem sftp internal-sftp\n"
-    )
-    if os.geteuid() == 0:
-        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
-    argv = [binary("sshd"), "-D", "-e", "-f", str(configuration)]
-    with running(argv, folder, port, lambda: tcp_open(port)):
-        known = f"-o UserKnownHostsFile={folder}/known -o StrictHostKeyChecking=accept-new"
-        yield port, f"-i {folder}/client {known}"
 
 
 def test_a_backup_is_copied_encrypted_with_the_secrets_and_comes_back(tmp_path: Path) -> None:
@@ -132,20 +109,16 @@ def test_what_a_killed_restic_has_locked_is_unlocked_and_one_at_work_is_waited_f
         assert list((place / "locks").iterdir()) == []
 
 
-def test_it_goes_over_sftp_and_a_peer_that_is_down_is_said(sshd: tuple[int, str], tmp_path: Path) -> None:
-    port, arguments = sshd
-    user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
-    offsite = {
-        "restic": f"sftp://{user}@127.0.0.1:{port}/{tmp_path}/away",
-        "password": PASSWORD,
-        "options": {"sftp.args": arguments},
-    }
-    with project(only_redis(backup={"offsite": offsite})) as made:
+def test_it_goes_over_sftp_and_a_peer_that_is_down_is_said(tmp_path: Path) -> None:
+    with (
+        sftp(tmp_path / "sshd", "127.0.0.1") as away,
+        project(only_redis(backup={"offsite": away.offsite})) as made,
+    ):
         stack = open_stack(open_project(made.directory / "techsapo.yaml"))
         backup = create_backup(stack, only=("config",)).backup
         assert repository_of(stack).checks(backup)["offsite"]["ok"] is True
-        assert list((tmp_path / "away" / "snapshots").iterdir())
-        made.write(backup={"offsite": {**offsite, "restic": f"sftp://{user}@127.0.0.1:{free_port()}/x"}})
+        assert list((tmp_path / "sshd" / "away" / "snapshots").iterdir())
+        made.write(backup={"offsite": {**away.offsite, "restic": f"sftp://127.0.0.1:{free_port()}/x"}})
         stack = open_stack(open_project(made.directory / "techsapo.yaml"))
         with pytest.raises(OpsError, match="not off-site"):
             create_backup(stack, only=("config",))

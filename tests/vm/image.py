@@ -11,6 +11,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.own_debian import apt_as_here, first_mirror
+
 SUITE = "trixie"
 SIZE = "16G"
 KERNEL = ("linux-image-cloud-amd64", "initramfs-tools")
@@ -73,7 +75,8 @@ def made(folder: Path) -> Image:
 
 
 def _debian(root: Path, key: str) -> None:
-    _run("debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(root), *_mirror())
+    packages = f"--include={','.join(PACKAGES)}"
+    _run("debootstrap", "--variant=minbase", packages, SUITE, str(root), *first_mirror())
     _like_this_host(root)
     (root / "usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")
     (root / "usr/sbin/policy-rc.d").chmod(0o755)
@@ -100,16 +103,7 @@ def _debian(root: Path, key: str) -> None:
 
 def _like_this_host(root: Path) -> None:
     """Packages come from where this host has them, by apt and by pip, and are believed as here."""
-    apt = root / "etc/apt"
-    (apt / "sources.list").write_text("")
-    for path in Path("/etc/apt/sources.list.d").glob("*.sources"):
-        if "file:" not in (text := path.read_text()):
-            (apt / "sources.list.d" / path.name).write_text(text)
-    if Path("/etc/apt/sources.list").exists():
-        (apt / "sources.list").write_text(Path("/etc/apt/sources.list").read_text())
-    for path in Path("/etc/apt/apt.conf.d").iterdir():
-        if "Acquire::" in (text := path.read_text()):
-            (apt / "apt.conf.d" / path.name).write_text(text)
+    apt_as_here(root)
     for name in ("etc/pip.conf", "etc/ssl/certs/ca-certificates.crt"):
         if (host := Path("/") / name).exists():
             shutil.copyfile(host, root / name)
@@ -118,15 +112,6 @@ def _like_this_host(root: Path) -> None:
     ]
     with (root / "etc/environment").open("a") as file:
         file.writelines(told)
-
-
-def _mirror() -> list[str]:
-    """The first mirror that this host uses over the network; none: debootstrap's own default."""
-    for path in sorted(Path("/etc/apt/sources.list.d").glob("*.sources")):
-        for line in path.read_text().splitlines():
-            if line.startswith("URIs:") and "file:" not in line and "security" not in line:
-                return [line.split()[1]]
-    return []
 
 
 def _run(*argv: str, **variables: str) -> None:
