@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from techsapo_ops.messages import Message
+
 
 class OpsError(Exception):
     """Something the user can act on: what went wrong, and what to try next.
 
-    `message` says what and where; `hint` says what to try and may be empty. `exit_code` is what the
-    command line ends with (1 failed, 2 usage, 3 wrong spec for `techsapo health`).
+    `message` says what and where; `hint` says what to try and may be empty. Both are made by `msg`, so that
+    they can be said in another language. `exit_code` is what the command line ends with (1 failed, 2 usage,
+    3 wrong spec for `techsapo health`).
     """
 
     def __init__(self, message: str, hint: str = "", *, exit_code: int = 1) -> None:
@@ -17,4 +20,6 @@ class OpsError(Exception):
         self.exit_code = exit_code
 
     def __str__(self) -> str:
-        return f"{self.message}; {self.hint}" if self.hint else self.message
+        if not self.hint:
+            return self.message
+        return Message("{message}; {hint}", {"message": self.message, "hint": self.hint})

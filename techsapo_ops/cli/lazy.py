@@ -17,6 +17,9 @@ from typer._click.exceptions import UsageError  # typer does not export the base
 from typer.core import TyperCommand, TyperGroup
 
 from techsapo_ops.cli.bundles import expanded
+from techsapo_ops.cli.help_words import in_help, title_words, usage_words
+from techsapo_ops.cli.lang_option import with_lang
+from techsapo_ops.cli.language import speak, spoken
 
 ROOM = "techsapo_ops.cli.commands"
 
@@ -58,7 +61,7 @@ class LazyCommand(TyperCommand):
         else:
             app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
             app.command(name=self.name)(expanded(target))
-        return typer.main.get_command(app)
+        return in_help(with_lang(typer.main.get_command(app)))
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """The real command's context: from here on the stub is out of the way."""
@@ -77,7 +80,10 @@ def _our_usage() -> Iterator[None]:
     except UsageError as error:
         from techsapo_ops.adapters.terminal import harmless
 
-        error.message = harmless(error.message).removeprefix("Value error, ")
+        error.message = harmless(spoken(error.message)).removeprefix("Value error, ")
+        said = usage_words(error.format_message())
+        error.format_message = lambda: said  # type: ignore[method-assign]
+        title_words()
         raise
 
 
@@ -93,6 +99,8 @@ class LazyGroup(TyperGroup):
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """The context. Wrong usage repeats what was typed, perhaps the name of a file: made harmless."""
+        speak(None)
+        in_help(self)
         with _our_usage():
             return super().make_context(info_name, args, parent=parent, **extra)
 

@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from techsapo_ops import __version__
+from techsapo_ops.cli.lang_option import LangOption
 from techsapo_ops.cli.lazy import LazyEntry, lazy_group
 from techsapo_ops.errors import OpsError
 
@@ -95,6 +96,7 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    lang: LangOption = None,
 ) -> None:
     """Runs TechSapo, the multi-LLM answering service, from one YAML spec."""
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.terminal import harmless, harmless_json
+from techsapo_ops.cli.language import spoken, spoken_words
 from techsapo_ops.errors import OpsError
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Output:
             write(text)
 
     def json(self, value: Any) -> None:
-        """Print `value` as JSON on stdout, Japanese as it is."""
+        """Print `value` as JSON on stdout, Japanese as it is; messages in English, which does not change."""
         print(harmless_json(json.dumps(value, ensure_ascii=False, indent=2, default=str)))
 
     def say(self, text: str) -> None:
@@ -117,21 +118,24 @@ def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, righ
     from rich.table import Table
     from rich.text import Text
 
-    rows = list(rows)
-    names = max((cell_len(line) for row in rows for line in str(row[0]).splitlines()), default=0)
+    plain = [[str(cell) for cell in row] for row in rows]
+    shown = [[harmless(spoken(cell)) for cell in row] for row in plain]
+    names = max((cell_len(line) for row in shown for line in row[0].splitlines()), default=0)
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
     aligned = set(right)
+    words = spoken_words()
     for number, column in enumerate(columns):
         kept = number == 0 and names <= _LONGEST_NAME
         table.add_column(
-            column.upper(),
+            words(column.upper()),
             justify="right" if column in aligned else "left",
             overflow="fold",
             no_wrap=kept,
             min_width=names if kept else None,
         )
-    for row in rows:
-        table.add_row(*(Text(harmless(str(cell)), style=state_style(str(cell))) for cell in row))
+    for row, texts in zip(plain, shown, strict=True):
+        cells = zip(row, texts, strict=True)
+        table.add_row(*(Text(text, style=state_style(cell)) for cell, text in cells))
     return table
 
 
@@ -153,7 +157,7 @@ def harmless_values(value: Any) -> Any:
 
 def write(text: str, *, stderr: bool = False) -> None:
     """Print a line at once, on stdout or on stderr."""
-    print(harmless(text), file=sys.stderr if stderr else sys.stdout, flush=True)
+    print(harmless(spoken(text)), file=sys.stderr if stderr else sys.stdout, flush=True)
 
 
 def write_json(value: Any) -> None:
@@ -167,7 +171,8 @@ def _tell(word: str, text: str, *, weight: str = "", colour: str = "") -> None:
     The terminal wraps it: a line broken here would break the paths and commands in it for copying. As rich
     prints it, which takes longer to import than `ps` takes to look.
     """
-    line = f"{word} {harmless(text)}".expandtabs()
+    word = spoken_words()(word)
+    line = f"{word} {harmless(spoken(text))}".expandtabs()
     codes = [weight, "" if os.environ.get("NO_COLOR") else colour]
     if _coloured() and any(codes):
         line = f"\x1b[{';'.join(filter(None, codes))}m{word}\x1b[0m{line[len(word) :]}"
@@ -206,4 +211,4 @@ def confirm(question: str, *, yes: bool) -> bool:
         return False
     import typer
 
-    return typer.confirm(harmless(question), default=False, err=True)
+    return typer.confirm(harmless(spoken(question)), default=False, err=True)

@@ -1,0 +1,65 @@
+"""The words of other languages for what is said in English: gettext catalogues, one file for each room.
+
+They are read as they are kept, so that no compiled copy can be out of date; the standard library reads
+compiled ones only. `python -m tests.messages` writes them, and a test finds that Babel reads the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache, partial
+from pathlib import Path
+from typing import Literal, get_args
+
+from techsapo_ops.messages import Message, Words
+
+Language = Literal["en", "ja"]
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+"""English, which everything is written in, first."""
+LOCALE = Path(__file__).parent / "locale"
+
+_STRING = r'((?:"[^\n]*"\n)+)'
+_ENTRY = re.compile(rf"((?:^#[^\n]*\n)*)^msgid {_STRING}msgstr {_STRING}", re.MULTILINE)
+_ESCAPED = re.compile(r"\\(.)")
+_MEANT = {"n": "\n", "t": "\t", "r": "\r"}
+
+
+@cache
+def translations(language: Language) -> Mapping[str, str]:
+    """The templates of messages in `language` by the English ones, without those that are not translated."""
+    folder = LOCALE / language
+    return {
+        english: translated
+        for path in sorted(folder.glob("*.po"))
+        for english, translated in _entries(path.read_text(encoding="utf-8"))
+    }
+
+
+def words_of(language: Language) -> Words:
+    """How a template is worded in `language`; English where the catalogue has no such words."""
+    return str if language == LANGUAGES[0] else partial(_worded, translations(language))
+
+
+def in_language(text: str, language: Language) -> str:
+    """`text` in `language` if it is a message, and as it is if it is not, or is English already."""
+    if language == LANGUAGES[0] or not isinstance(text, Message):
+        return text
+    return text.said(words_of(language))
+
+
+def _worded(translated: Mapping[str, str], template: str) -> str:
+    return translated.get(template, template)
+
+
+def _entries(catalogue: str) -> Iterator[tuple[str, str]]:
+    for comments, english, translated in _ENTRY.findall(catalogue + "\n"):
+        found = _text(translated)
+        if found and english != '""\n' and "#, fuzzy" not in comments:
+            yield _text(english), found
+
+
+def _text(lines: str) -> str:
+    """What stands in the quotes of some lines."""
+    held = "".join(line[1:-1] for line in lines.splitlines())
+    return _ESCAPED.sub(lambda found: _MEANT.get(found[1], found[1]), held) if "\\" in held else held

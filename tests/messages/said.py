@@ -1,0 +1,122 @@
+"""What the package says to people, read from its code: messages, headings of tables, and help pages."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from techsapo_ops.cli import help_words
+from techsapo_ops.cli.lazy import LazyCommand
+from techsapo_ops.cli.main import app
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "techsapo_ops"
+HELP = "help"
+_SPLIT = frozenset({"operations", "cli"})
+"""Rooms whose messages are in a file for each folder."""
+
+
+_SAYS = re.compile(r"\bmsg\(|\.table\(|make_table\(|_tell\(")
+
+
+@dataclass(frozen=True, order=True)
+class Said:
+    """A text that is said, where, and to which file of the catalogue it belongs."""
+
+    room: str
+    file: str
+    text: str
+    template: bool = True
+    """Whether the names in its braces are values."""
+
+
+class NoLiteral(Exception):
+    """A call of `msg` whose template does not stand in it."""
+
+
+@cache
+def all_said() -> tuple[Said, ...]:
+    """Every text once, in the order of rooms and files. Raises NoLiteral."""
+    found: dict[str, Said] = {}
+    for said in sorted([*_in_code(), *_in_help()]):
+        found.setdefault(said.text, said)
+    return tuple(sorted(said for said in found.values() if has_words(said.text)))
+
+
+def has_words(text: str) -> bool:
+    """Whether there is anything to translate in a text: in `{path}: {problem}` there is not."""
+    depth, letters = 0, False
+    for character in text.replace("{{", "").replace("}}", ""):
+        depth += (character == "{") - (character == "}")
+        letters = letters or (depth == 0 and character.isalpha())
+    return letters
+
+
+def _in_code() -> Iterator[Said]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        file = path.relative_to(ROOT).as_posix()
+        text = path.read_text(encoding="utf-8")
+        if not _SAYS.search(text):
+            continue
+        for call in (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)):
+            for each in _texts(call, file):
+                yield Said(_room(path), file, each)
+
+
+def _texts(call: ast.Call, file: str) -> Iterator[str]:
+    match call.func:
+        case ast.Name("msg"):
+            yield _literal(call, file)
+        case ast.Attribute(attr="table") | ast.Name("make_table"):
+            if call.args and isinstance(call.args[0], ast.Tuple):
+                yield from (
+                    column.value.upper()
+                    for column in call.args[0].elts
+                    if isinstance(column, ast.Constant) and isinstance(column.value, str)
+                )
+        case ast.Name("_tell") if isinstance(call.args[0], ast.Constant):
+            yield str(call.args[0].value)
+
+
+def _literal(call: ast.Call, file: str) -> str:
+    if len(call.args) == 1 and isinstance(call.args[0], ast.Constant):
+        return str(call.args[0].value)
+    raise NoLiteral(f"{file}:{call.lineno}: msg wants a literal, and values by name: {ast.unparse(call)}")
+
+
+def _room(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).parts
+    if len(parts) > 2 and parts[0] in _SPLIT:
+        return f"{parts[0]}_{parts[1]}"
+    return parts[0].removesuffix(".py")
+
+
+def _in_help() -> Iterator[Said]:
+    file = "techsapo_ops/cli/help_words.py"
+    for title in help_words.TITLES.values():
+        yield Said(HELP, file, title, template=False)
+    for sentence in (help_words.USAGE, *help_words.SENTENCES):
+        yield Said(HELP, file, sentence)
+    for text, where in _help_of(typer.main.get_command(app), "techsapo"):
+        for paragraph, to_say in help_words.paragraphs(text):
+            if to_say and paragraph:
+                yield Said(HELP, where, help_words.flat(paragraph), template=False)
+
+
+def _help_of(command: Any, name: str) -> Iterator[tuple[str, str]]:
+    real = command.resolve() if isinstance(command, LazyCommand) else command
+    context = typer.Context(real, info_name=name)
+    parameters = [each for each in real.get_params(context) if not getattr(each, "hidden", False)]
+    for thing in (command, real, *parameters):
+        for attribute in help_words.TEXTS:
+            if isinstance(text := getattr(thing, attribute, None), str) and text:
+                yield text, name
+    for below, each in getattr(real, "commands", {}).items():
+        yield from _help_of(each, f"{name} {below}")

@@ -1,0 +1,102 @@
+"""Messages: English wherever a text is wanted, and another language for whoever reads it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from datetime import UTC, datetime
+from pathlib import Path
+
+import orjson
+import pytest
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import Message, joined, msg, placeholders
+
+WORDS = {
+    "no copy in {place} can be read": "{place}には読める複製がありません",
+    "the folder {path}": "フォルダー{path}",
+    "{count:3} files": "{count:3}個のファイル",
+    "at {moment:%H:%M}": "{moment:%H時%M分}に",
+    "broken {one}": "壊れた{other}",
+    "odd {one}": "奇妙な{one",
+    "{name:12}|": "{name:12}|",
+    "failed": "失敗しました",
+}
+
+
+def in_japanese(text: str) -> str:
+    return text.said(lambda template: WORDS.get(template, template)) if isinstance(text, Message) else text
+
+
+def test_a_message_is_its_english_text() -> None:
+    told = msg("no copy in {place} can be read", place=Path("/srv"))
+    assert told == "no copy in /srv can be read"
+    assert {told: 1}["no copy in /srv can be read"] == 1
+    assert json.dumps(told) == '"no copy in /srv can be read"'
+    assert orjson.dumps({"told": told}) == b'{"told":"no copy in /srv can be read"}'
+    assert type(pickle.loads(pickle.dumps(told))) is str  # noqa: S301 - its own
+    assert copy.deepcopy(told) == told
+
+
+def test_values_that_are_messages_are_said_in_the_same_language() -> None:
+    told = msg("no copy in {place} can be read", place=msg("the folder {path}", path="/srv"))
+    assert told == "no copy in the folder /srv can be read"
+    assert in_japanese(told) == "フォルダー/srvには読める複製がありません"
+
+
+def test_a_value_is_never_taken_for_a_template() -> None:
+    hostile = "{place} {0} {place.__class__} }{"
+    told = msg("no copy in {place} can be read", place=hostile)
+    assert told == f"no copy in {hostile} can be read"
+    assert in_japanese(told) == f"{hostile}には読める複製がありません"
+    glued = told + hostile
+    assert in_japanese(glued) == f"{hostile}には読める複製がありません{hostile}"
+
+
+def test_values_are_written_as_the_template_says() -> None:
+    assert in_japanese(msg("{count:3} files", count=7)) == "  7個のファイル"
+    moment = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
+    assert in_japanese(msg("at {moment:%H:%M}", moment=moment)) == "03時04分に"
+
+
+@pytest.mark.parametrize("template", ["unknown to the catalogue {one}", "broken {one}", "odd {one}"])
+def test_what_cannot_be_said_is_said_in_english(template: str) -> None:
+    told = Message(template, {"one": 1})
+    assert in_japanese(told) == template.replace("{one}", "1")
+
+
+def test_a_message_is_padded_by_the_cells_that_it_takes() -> None:
+    assert msg("{name:12}|", name=msg("failed")) == "failed      |"
+    assert in_japanese(msg("{name:12}|", name=msg("failed"))) == "失敗しました|"
+    assert in_japanese(msg("{name:>16}|", name=msg("failed"))) == "    失敗しました|"
+
+
+def test_what_is_made_of_a_message_stays_one() -> None:
+    failed = msg("failed")
+    for made, english, japanese in (
+        (failed + ": disk", "failed: disk", "失敗しました: disk"),
+        ("disk " + failed, "disk failed", "disk 失敗しました"),
+        (str(failed), "failed", "失敗しました"),
+        (msg("  failed ").strip(), "failed", "failed"),
+        (joined("; ", ["{a}", failed]), "{a}; failed", "{a}; 失敗しました"),
+        (joined("{}", [failed, failed]), "failed{}failed", "失敗しました{}失敗しました"),
+        (failed.changed(lambda text: text[:2]), "fa", "失敗"),
+        (failed.replace("a", "A"), "fAiled", "失敗しました"),
+    ):
+        assert (made, in_japanese(made)) == (english, japanese)
+
+
+def test_an_error_is_said_with_its_hint() -> None:
+    error = OpsError(msg("no copy in {place} can be read", place="x"), msg("failed"))
+    assert str(error) == "no copy in x can be read; failed"
+    assert in_japanese(str(error)) == "xには読める複製がありません; 失敗しました"
+    assert in_japanese(msg("the folder {path}", path=error)) == f"フォルダー{in_japanese(str(error))}"
+    assert str(OpsError("plain")) == "plain"
+
+
+def test_the_names_of_a_template() -> None:
+    assert placeholders("{a} {b:.1f} {{c}}") == {("a", ""), ("b", ".1f")}
+    with pytest.raises(ValueError, match="expected"):
+        placeholders("{a")
