@@ -13,9 +13,16 @@ from techsapo_ops.errors import OpsError
 
 STAMPS = tuple(Path("/var/lib/apt/periodic") / name for name in ("update-success-stamp", "update-stamp"))
 """Written by apt's own timer after it fetched the lists."""
+_STALE_SECONDS = 7 * 86_400
+"""Package lists of longer ago say little about what is newer now."""
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8"}
 _SECONDS = 20.0
 _NONE = "(none)"
+
+
+def too_old(fetched: float | None, now: float) -> bool:
+    """Whether lists that were fetched then are too old to be believed; None is of none."""
+    return fetched is not None and now - fetched > _STALE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from techsapo_ops.adapters.docker import full_reference
-from techsapo_ops.adapters.packages import Packages, Pending
+from techsapo_ops.adapters.packages import Packages, Pending, too_old
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 
-STALE_DAYS = 7
-"""Package lists of longer ago say little about what is newer now."""
 _DAY = 86_400
 
 
@@ -47,7 +45,7 @@ class PackageUpdates:
 
     def stale(self, now: float) -> bool:
         """Whether the lists are too old to be believed."""
-        return self.fetched is not None and now - self.fetched > STALE_DAYS * _DAY
+        return too_old(self.fetched, now)
 
 
 @dataclass(frozen=True, slots=True)

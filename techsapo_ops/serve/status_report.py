@@ -12,6 +12,7 @@ import structlog
 
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
+from techsapo_ops.adapters.packages import too_old
 from techsapo_ops.adapters.prometheus import Firing, Prometheus
 from techsapo_ops.catalogue.alerts import WATCHDOG
 from techsapo_ops.catalogue.rules import NEXT
@@ -69,8 +70,6 @@ _DRILLS = {
 """What the drills leave there."""
 _WAITING, _UPDATE = "techsapo_updates_waiting", "techsapo_update_info"
 _LISTS = "techsapo_package_lists_timestamp_seconds"
-_STALE_SECONDS = 7 * 86_400
-"""Package lists of longer ago say little about what is newer now."""
 
 
 class StatusReport:
@@ -234,7 +233,7 @@ def _updates(prometheus: Prometheus) -> UpdatesBody | None:
     return UpdatesBody(
         waiting=sorted(waiting, key=lambda each: (each.kind, each.name)),
         lists_fetched=fetched,
-        lists_stale=fetched is not None and time.time() - fetched > _STALE_SECONDS,
+        lists_stale=too_old(fetched, time.time()),
     )
 
 
