@@ -78,8 +78,6 @@ from techsapo_ops.wallbounce.registry import build_registry
 
 log = structlog.get_logger()
 
-CLOSE_TIMEOUT = 5.0
-"""Seconds that providers get to give their connections back."""
 LAST_WORDS = 0.05
 """Seconds in which requests that were cut off at the end still write their audit row."""
 
@@ -265,7 +263,7 @@ class App:
             clean_ups.add("traces", lambda: asyncio.to_thread(self._tracing.close))
         for name, close in self._shared.connections():
             clean_ups.add(name, close)
-        clean_ups.add("providers", self._close_providers)
+        clean_ups.add("providers", self.registry.close)
         clean_ups.add("names that clients asked for", self._unlisted.save)
         self.audit.start()
         clean_ups.add("audit log", lambda: asyncio.to_thread(self.audit.close))
@@ -290,15 +288,6 @@ class App:
         """Take note of a connection that was ended before it had a request."""
         self.metrics.problem(code)
         log.info("Connection refused", code=code, client=client, refused=(code, client))
-
-    async def _close_providers(self) -> None:
-        closing = [asyncio.create_task(p.close(), name=p.name) for p in self.registry.usable]
-        done, late = await asyncio.wait(closing, timeout=CLOSE_TIMEOUT)
-        for task in late:
-            log.warning("A provider did not give its connections back in time", provider=task.get_name())
-        for task in done:
-            if (error := task.exception()) is not None:
-                log.warning("A provider could not be closed", provider=task.get_name(), error=repr(error))
 
     async def _warm(self) -> None:
         await self.registry.warm()

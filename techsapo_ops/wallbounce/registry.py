@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,10 @@ from techsapo_ops.wallbounce.provider import SIMULATED, WORST_CASE, Price, Provi
 from techsapo_ops.wallbounce.providers.kinds import ProviderKind, provider_kind
 from techsapo_ops.wallbounce.retry import RetryPolicy
 
+log = logging.getLogger("techsapo.providers")
+
+CLOSE_TIMEOUT = 5.0
+"""Seconds that providers get to give their connections back."""
 UNUSED_SIMULATION = "not used: real providers are configured, and the two never mix"
 
 
@@ -64,8 +69,16 @@ class Registry:
             await provider.warm()
 
     async def close(self) -> None:
-        """Close every provider's connections."""
-        await asyncio.gather(*(provider.close() for provider in self.usable))
+        """Close every provider's connections; of one that fails to, or takes too long, the log tells."""
+        closing = [asyncio.create_task(p.close(), name=p.name) for p in self.usable]
+        done, late = await asyncio.wait(closing, timeout=CLOSE_TIMEOUT)
+        for task in late:
+            told = {"provider": task.get_name()}
+            log.warning("A provider did not give its connections back in time", extra=told)
+        for task in done:
+            if (error := task.exception()) is not None:
+                told = {"provider": task.get_name(), "error": repr(error)}
+                log.warning("A provider could not be closed", extra=told)
 
 
 def build_registry(spec: Spec, disabled: Mapping[str, str]) -> Registry:

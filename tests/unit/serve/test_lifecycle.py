@@ -133,7 +133,7 @@ def test_where_a_step_of_the_start_fails_those_before_it_are_undone(
 
 
 def test_a_provider_that_cannot_be_closed_is_told_and_the_rest_is_closed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     app = make_app(tmp_path)
 
@@ -147,10 +147,9 @@ def test_a_provider_that_cannot_be_closed_is_told_and_the_rest_is_closed(
         await app.start()
         await app.stop()
 
-    with capture_logs() as logs:
-        asyncio.run(main())
-    told = [line for line in logs if line["event"] == "A provider could not be closed"]
-    assert [line["provider"] for line in told] == ["sim-a"]
+    asyncio.run(main())
+    told = [line for line in caplog.records if line.message == "A provider could not be closed"]
+    assert [vars(line)["provider"] for line in told] == ["sim-a"]
     assert not app.audit.alive
 
 
