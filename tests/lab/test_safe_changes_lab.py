@@ -71,7 +71,10 @@ def test_what_the_plan_said_is_what_happens_and_only_prometheus_reloads(stack: P
         "alertmanager": "nothing",
         "prometheus": "reload",
     }
+    counts = {**dict.fromkeys(plan["summary"]["services"], 0), "reload": 1, "nothing": 4}
+    assert plan["summary"]["services"] == counts
     done = json.loads(stack.run("up", "--json").stdout)
+    assert done["summary"] == plan["summary"]
     assert [(s["service"], s["action"], s["reason"]) for s in done["steps"]] == [
         (s["service"], s["action"], s["reason"]) for s in plan["steps"]
     ]

@@ -8,6 +8,7 @@ import typer
 
 from techsapo_ops.cli.open_stack import history_beside
 from techsapo_ops.cli.options import JsonQuietOutput, SpecFile
+from techsapo_ops.cli.views.summary import difference_line, difference_summary
 from techsapo_ops.operations.apply.difference import difference
 
 
@@ -38,6 +39,7 @@ def diff(
             {
                 "since": found.since.id,
                 "now": found.now.id,
+                "summary": difference_summary(found),
                 "files": [{"path": f.path, "kind": f.kind, "diff": f.diff} for f in found.files],
                 "services": [{"service": s.service, "what": s.what} for s in found.services],
             }
@@ -46,7 +48,7 @@ def diff(
     if not found.files and not found.services:
         out.data(f"nothing differs from @{found.since.id}")
         return
-    for change in found.files:
+    for change in sorted(found.files, key=lambda change: change.kind != "removed"):
         out.data(f"{change.kind:8} {change.path}")
         out.data(change.diff.rstrip("\n"))
     if found.services:
@@ -54,4 +56,5 @@ def diff(
         width = max(len(s.service) for s in found.services)
         for service in found.services:
             out.data(f"  {service.service:{width}}  {service.what}")
+    out.data(difference_line(found))
     out.next(f"techsapo rollback @{found.since.id}")

@@ -18,6 +18,7 @@ from techsapo_ops.cli.options import (
 from techsapo_ops.cli.output import confirm
 from techsapo_ops.cli.views.apply import Progress, back_json, show_failures, steps_json
 from techsapo_ops.cli.views.plan import show_plan
+from techsapo_ops.cli.views.summary import plan_summary
 from techsapo_ops.operations.apply import rollback as operation
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def rollback(
             {
                 "to": report.target.id,
                 "changed": report.plan.changes,
+                "summary": plan_summary(report.plan),
                 "apply": applied.entry.id if applied.entry is not None else None,
                 "steps": steps_json(applied.outcomes),
                 "went_back": back_json(applied.back),

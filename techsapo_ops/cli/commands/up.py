@@ -20,6 +20,7 @@ from techsapo_ops.cli.options import (
 from techsapo_ops.cli.output import Output, confirm, interactive
 from techsapo_ops.cli.views.apply import Progress, back_json, show_failures, steps_json
 from techsapo_ops.cli.views.plan import show_plan
+from techsapo_ops.cli.views.summary import plan_summary
 from techsapo_ops.health.provider_tests import COMMAND as PROVIDER_TESTS
 from techsapo_ops.health.provider_tests import untested
 from techsapo_ops.operations.apply.up import up as perform
@@ -125,6 +126,7 @@ def _next(report: UpReport, untested_providers: bool) -> str:
 def _json(report: UpReport) -> dict[str, Any]:
     return {
         "changed": report.changed,
+        "summary": plan_summary(report.plan),
         "services": [
             {"service": r.service, "kind": r.kind, "state": r.state, "url": r.url} for r in report.rows
         ],

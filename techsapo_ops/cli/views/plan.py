@@ -5,39 +5,52 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from techsapo_ops.cli.views.summary import plan_line, plan_summary
+from techsapo_ops.operations.apply.changes import ChangeKind
+from techsapo_ops.stack.engine import Action
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from techsapo_ops.cli.output import Output
     from techsapo_ops.operations.apply.origin import Origin
     from techsapo_ops.operations.apply.plan import StackPlan
+    from techsapo_ops.stack.engine import Step
 
 _FEW_FILES = 12
 
 
 def show_plan(plan: StackPlan, out: Output, *, diff: bool = False) -> None:
-    """Print what would change, on stdout: files first, then services with the reason of each step."""
+    """Print what would change, on stdout: files first, then services with the reason of each step.
+
+    Of both, what is removed comes first; the last line counts.
+    """
     if plan.files:
         out.data(f"files below {plan.desired.topology.layout.config}:")
         few = len(plan.files) <= _FEW_FILES or diff or out.verbose
         if few:
-            for change in plan.files:
+            for change in sorted(plan.files, key=lambda change: change.kind is not ChangeKind.REMOVED):
                 origin = in_brackets(plan.origins.files.get(change.path, ()))
                 out.data(f"  {change.kind:8} {change.path}{origin}")
                 if diff:
                     out.data(change.diff.rstrip("\n"))
         else:
-            for kind, count in Counter(str(change.kind) for change in plan.files).items():
+            counted = Counter(change.kind for change in plan.files)
+            for kind, count in sorted(counted.items(), key=lambda each: each[0] is not ChangeKind.REMOVED):
                 out.data(f"  {kind:8} {count} files (--verbose names them)")
     if steps := plan.steps.changes:
         out.data("services:")
         width = max(len(step.service) for step in steps)
-        for step in steps:
+        for step in _removals_first(steps):
             origin = in_brackets(plan.origins.services.get(step.service, ()))
             out.data(f"  {step.describe(width)}{origin}")
-    same = len(plan.steps.steps) - len(plan.steps.changes)
-    if same and plan.changes:
-        out.data("  1 service stays as it is" if same == 1 else f"  {same} services stay as they are")
+    if plan.changes:
+        out.data(plan_line(plan))
+
+
+def _removals_first(steps: Iterable[Step]) -> list[Step]:
+    """For reading. They are performed in the order of the plan: see engines.planning."""
+    return sorted(steps, key=lambda step: step.action is not Action.REMOVE)
 
 
 def in_brackets(origins: Sequence[Origin]) -> str:
@@ -49,6 +62,7 @@ def plan_json(plan: StackPlan) -> dict[str, Any]:
     """A plan with stable keys."""
     return {
         "changes": plan.changes,
+        "summary": plan_summary(plan),
         "files": [
             {
                 "path": c.path,
