@@ -21,6 +21,7 @@ def write_atomic(path: Path, content: bytes, mode: int = 0o644, owner: tuple[int
         with opened(path.parent, make=0o777) as folder:
             replace_in(folder, path.name, content, mode, owner)
     except OSError as error:
+        error.filename = str(path)  # whoever is refused is told whose it is
         raise OpsError(f"cannot write {path}: {error.strerror}", write_hint(error)) from None
 
 

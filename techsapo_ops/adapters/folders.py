@@ -147,6 +147,7 @@ def open_file(path: Path, flags: int, mode: int = 0o644) -> int:
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise _link(path) from None
+            error.filename = str(path)  # it was opened by its name in the folder
             raise
         around = os.fstat(folder)
     facts = os.fstat(descriptor)
@@ -201,6 +202,7 @@ def _enter(folder: int, names: tuple[str, ...], base: Path, mode: int | None) ->
                 continue
             os.fsync(folder)  # a file that is on disk in a folder that is not would be lost with it
         except OSError as error:
+            error.filename = str(base.joinpath(*names))
             if error.errno not in _LINK_ERRORS:
                 raise
             facts = os.stat(name, dir_fd=folder, follow_symlinks=False)

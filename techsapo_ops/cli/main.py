@@ -112,6 +112,12 @@ def main() -> None:
         _fail(error)
     except KeyboardInterrupt:
         sys.exit(130)
+    except PermissionError as error:
+        # Whatever it is that this user may not use, that is said and no fault of the program's.
+        where = error.filename or "what this needs"
+        refused = OpsError(f"cannot use {where}: {error.strerror or error}")
+        refused.__cause__ = error
+        _fail(refused)
     except Exception as error:  # noqa: BLE001 - shown as Python would show it
         if not isinstance(error, OSError) or error.errno not in {errno.ENOSPC, errno.EPIPE}:
             _crash(error)

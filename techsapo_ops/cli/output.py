@@ -187,15 +187,20 @@ def _coloured() -> bool:
 
 
 def print_error(error: OpsError) -> None:
-    """Print an error as `error: what and where` and its hint, on stderr."""
+    """Print an error as `error: what and where` and its hint, on stderr.
+
+    Where this user was refused a file, the hint is as whom to run the command.
+    """
     problems = getattr(error, "problems", ())
     if problems:
         for problem in problems:
             _tell("error:", str(problem), weight="1", colour="31")
         return
+    from techsapo_ops.cli.as_whom import as_whom
+
     _tell("error:", error.message, weight="1", colour="31")
-    if error.hint:
-        _tell("try:", error.hint, weight="2")
+    if hint := as_whom(error) or error.hint:
+        _tell("try:", hint, weight="2")
 
 
 def interactive() -> bool:

@@ -238,8 +238,9 @@ def install_cron(*, place: SpecPlace, out: QuietOutput) -> None:
     if schedule.certs is None:
         raise OpsError("`schedule.certs` is turned off in the spec", "remove it for twice a day")
     table = cron_table(project)
-    changed = table.install(frozenset({"certs"}))
+    # First, for it needs the right to write here, as the job will.
     announce(schedule, run_context(project.layout, out.say, out.detail))
+    changed = table.install(frozenset({"certs"}))
     shown = table.show()
     out.say(f"{shown.where}: certs, at {schedule.certs}" + ("" if changed else " (as before)"))
     if schedule.by == "service":

@@ -39,9 +39,10 @@ def install(*, place: SpecPlace, where: HostTable, out: QuietOutput) -> None:
     """
     project = place.open()
     table = where.open(project)
-    changed = table.install()
     schedule = project.spec.schedule
+    # First, for it needs the right to write here, as each of the jobs will.
     announce(schedule, run_context(project.layout, out.say, out.detail))
+    changed = table.install()
     names = ", ".join(job.name for job in scheduled(schedule)) or "no job"
     shown = table.show()
     out.say(f"{shown.where}: {names}" + ("" if changed else " (as before)"))

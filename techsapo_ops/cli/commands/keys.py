@@ -124,7 +124,7 @@ def create(
 @app.command(name="list")
 def list_keys(*, place: SpecPlace, out: JsonOutput) -> None:
     """List the keys, without the keys themselves."""
-    store, _, _ = _store(place.open())
+    store = _file(place.open())
     keys = store.read()
     if out.as_json:
         out.json([_public(k) for k in keys])
@@ -267,9 +267,14 @@ def _alone(store: KeyFile) -> AbstractContextManager[int]:
 
 def _store(project: Project) -> tuple[KeyFile, tuple[int, int] | None, Layout]:
     """The file of keys, the user of the app where that is not the one at work, and the stack's folders."""
-    named = project.spec.app.auth.keys_file
-    path = project.directory / Path(named) if named else project.layout.api_keys
+    store = _file(project)
     owner = keys_owner(topology_for(project)) if os.geteuid() == 0 else None
-    with opened(path.parent, make=0o755):
+    with opened(store.path.parent, make=0o755):
         pass
-    return KeyFile(path), owner, project.layout
+    return store, owner, project.layout
+
+
+def _file(project: Project) -> KeyFile:
+    """The file of keys, which need not be there."""
+    named = project.spec.app.auth.keys_file
+    return KeyFile(project.directory / Path(named) if named else project.layout.api_keys)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -76,13 +77,27 @@ def _read(
     if topology.places.isolated:
         found = _from_containers(stack, options)
     else:
-        databases = sorted(topology.layout.data.glob(f"{first.kind}*/{AUDIT}"))
+        databases = _databases(topology.layout.data, first.kind)
         if mysql is not None or first.user is None:
             return here(mysql, databases)
         found = _as_its_user(stack, databases, options)
     for done, name in found:
         nothing = nothing + _parsed(done, name, parse)  # type: ignore[operator]
     return nothing
+
+
+def _databases(data: Path, kind: str) -> list[Path]:
+    """The audit logs of this host, also those of instances that were scaled away.
+
+    Raises OpsError where this user may not look: what can't be read is not nothing (a glob passes over it).
+    """
+    try:
+        folders = [path for path in data.iterdir() if path.name.startswith(kind) and path.is_dir()]
+        return sorted(path / AUDIT for path in folders if AUDIT in os.listdir(path))  # noqa: PTH208
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise OpsError(f"cannot read the audit log in {error.filename}: {error.strerror}") from None
 
 
 def rows_here(server: AuditServer | None, data: Path, days: int) -> Rows:
