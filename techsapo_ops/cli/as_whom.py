@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
+from techsapo_ops.messages import msg
 
 _REFUSED = {errno.EACCES, errno.EPERM}
 _SUDO_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -30,14 +31,14 @@ def as_whom(error: BaseException) -> str:
     path = Path(refused.filename).absolute()
     owner = next((uid for uid in _owners(path) if uid != os.geteuid()), None)
     if owner is None:
-        return f"it is your own: see its mode, `ls -ld {shlex.quote(str(path))}`"
+        return msg("it is your own: see its mode, `{command}`", command=shlex.join(["ls", "-ld", str(path)]))
     if owner == 0:
-        return f"run it as root: `{_command('sudo')}`"
+        return msg("run it as root: `{command}`", command=_command("sudo"))
     from techsapo_ops.adapters.ownership import user_name
 
     name = user_name(owner, short=True)
     account = f"#{owner}" if name.startswith("uid ") else name
-    return f"run it as {name}: `{_command('sudo', '-u', account)}`"
+    return msg("run it as {name}: `{command}`", name=name, command=_command("sudo", "-u", account))
 
 
 def _refusal(error: BaseException | None) -> PermissionError | None:

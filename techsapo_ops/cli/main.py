@@ -13,6 +13,7 @@ from techsapo_ops import __version__
 from techsapo_ops.cli.lang_option import LangOption
 from techsapo_ops.cli.lazy import LazyEntry, lazy_group
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 _SPEC, _STACK, _DATA, _ASK = "Spec and configuration", "Stack", "Data", "Orchestrator"
 
@@ -114,8 +115,8 @@ def main() -> None:
         sys.exit(130)
     except PermissionError as error:
         # Whatever it is that this user may not use, that is said and no fault of the program's.
-        where = error.filename or "what this needs"
-        refused = OpsError(f"cannot use {where}: {error.strerror or error}")
+        where = error.filename or msg("what this needs")
+        refused = OpsError(msg("cannot use {where}: {why}", where=where, why=error.strerror or error))
         refused.__cause__ = error
         _fail(refused)
     except Exception as error:  # noqa: BLE001 - shown as Python would show it

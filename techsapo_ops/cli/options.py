@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.cli.bundles import Bundle
 from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.place import (
+    ENVIRONMENT_VARIABLE,
+    FILE_VARIABLE,
+    find,
+    lacking,
+)
+from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.project import Project
-
-DEFAULT_SPEC = Path("techsapo.yaml")
 
 EngineOption = Annotated[
     Literal["native", "compose"] | None, typer.Option("--engine", help="Overrides the spec's engine.")
@@ -36,12 +42,27 @@ OverwriteOption = Annotated[bool, typer.Option("--force", help="Overwrite genera
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what failed.")]
 
 
-@dataclass(frozen=True, slots=True)
 class SpecChoice:
     """The spec that a command is about, and the overlay to apply to it."""
 
-    file: Path
-    environment: str | None = None
+    __slots__ = ("_found", "environment")
+
+    def __init__(
+        self, file: Path | None = None, environment: str | None = None, short: Path | None = None
+    ) -> None:
+        self._found = find(file or short)
+        self.environment = environment or os.environ.get(ENVIRONMENT_VARIABLE) or None
+        # They are for this command. What it starts is told by options, and an app that it starts has a spec
+        # of its own.
+        for variable in (FILE_VARIABLE, ENVIRONMENT_VARIABLE):
+            os.environ.pop(variable, None)
+        if self._found.told and self.file.is_file():
+            _say_which(self.file)
+
+    @property
+    def file(self) -> Path:
+        """Where the spec is, or would be."""
+        return self._found.path
 
     def open(self) -> Project:
         """Load it. Raises OpsError, see cli.project.open_project."""
@@ -49,21 +70,66 @@ class SpecChoice:
             open_project,
         )  # `ps`, which needs no spec, imports this module too
 
-        return open_project(self.file, self.environment)
+        return open_project(self.spec_file(), self.environment)
+
+    def spec_file(self) -> Path:
+        """Where the spec is. Raises OpsError where there is none."""
+        if not self.file.is_file():
+            raise lacking(self._found)
+        return self.file
+
+    def stack_file(self) -> Path:
+        """Where the spec is, or was, of a stack that has been brought up: what is beside it is enough.
+
+        Raises OpsError where there is neither a spec nor a stack.
+        """
+        if not self.file.is_file() and not (self.file.resolve().parent / STATE_DIRECTORY).is_dir():
+            raise lacking(self._found)
+        return self.file
 
 
-_file = (Annotated[Path, typer.Option("--file", "-f", help="The spec.", show_default=True)], DEFAULT_SPEC)
+def _say_which(file: Path) -> None:
+    """Say which spec is used, where the user might think of another."""
+    from typer._click.globals import get_current_context  # what typer exports tells no context
+
+    context = get_current_context(silent=True)
+    if context is None or context.resilient_parsing:  # a shell that completes is told nothing
+        return
+    if any(context.params.get(name) for name in ("quiet", "as_json")):
+        return
+    Output().say(msg("spec: {path}", path=file))
+
+
+_file = (
+    Annotated[
+        Path | None,
+        typer.Option(
+            "--file",
+            "-F",
+            help="The spec; else TECHSAPO_FILE, or techsapo.yaml here or in a folder above.",
+            show_default=False,
+        ),
+    ],
+    None,
+)
+_short = (Annotated[Path | None, typer.Option("-f", hidden=True)], None)
+"""--file as it was called before -f meant --follow alone."""
 EnvironmentOption = Annotated[
-    str | None, typer.Option("--environment", "-e", help="Overlay to apply, from `environments`.")
+    str | None,
+    typer.Option(
+        "--environment", "-e", help="Overlay to apply, from `environments`; else TECHSAPO_ENVIRONMENT."
+    ),
 ]
 _environment = (EnvironmentOption, None)
 _json = (Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and nothing else.")], False)
 _quiet = (QuietOption, False)
 _verbose = (Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")], False)
 
-SpecFile = Annotated[SpecChoice, Bundle({"file": _file})]
+FileOnly = Annotated[SpecChoice, Bundle({"file": _file})]
+"""As SpecFile, for `logs`, whose -f is --follow."""
+SpecFile = Annotated[SpecChoice, Bundle({"file": _file, "short": _short})]
 """--file, for what finds the stack beside the spec and does not read it."""
-SpecPlace = Annotated[SpecChoice, Bundle({"file": _file, "environment": _environment})]
+SpecPlace = Annotated[SpecChoice, Bundle({"file": _file, "short": _short, "environment": _environment})]
 """--file and --environment."""
 JsonOutput = Annotated[Output, Bundle({"as_json": _json})]
 """--json."""

@@ -12,8 +12,8 @@ from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.cli.environment import environment_variables, without_plugins
 from techsapo_ops.cli.own_templates import OwnTemplates
+from techsapo_ops.cli.place import Found, lacking
 from techsapo_ops.cli.state_directory import began_with, require_trust
-from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.edition import FIRST, Deployment, Edition
 from techsapo_ops.spec.load import LoadedSpec, load
 from techsapo_ops.spec.problems import Problem, problem_at
@@ -132,7 +132,7 @@ def open_project(
     with what it holds. `trusted=False` is for who sees by other means that root may use it.
     """
     if not file.is_file():
-        raise OpsError(f"there is no spec at {file}", "`techsapo init` writes one, or name yours with --file")
+        raise lacking(Found(file))
     if trusted:
         require_trust(file)
     path = file.resolve()

@@ -136,7 +136,7 @@ def show(
 
       techsapo audit show -n 100 --json
     """
-    chain = chain_of(layout_beside(place.file))
+    chain = chain_of(layout_beside(place.stack_file()))
     reading = chain.read()
     done = actions(reading)[-lines:]
     if out.as_json:

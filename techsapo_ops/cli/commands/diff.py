@@ -33,7 +33,7 @@ def diff(
 
       techsapo diff @2
     """
-    found = difference(history_beside(place.file), apply)
+    found = difference(history_beside(place.stack_file()), apply)
     if out.as_json:
         out.json(
             {

@@ -17,8 +17,9 @@ from techsapo_ops.adapters.systemd import Units
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.open_files import open_files
 from techsapo_ops.cli.open_stack import host_report, open_stack
-from techsapo_ops.cli.options import DEFAULT_SPEC, FullOutput, SpecPlace
+from techsapo_ops.cli.options import FullOutput, SpecPlace
 from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.place import DEFAULT_SPEC
 from techsapo_ops.cli.project import Project, open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.doctor import distrusted, examine, repair

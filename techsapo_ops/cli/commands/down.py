@@ -37,7 +37,7 @@ def down(
 
       techsapo down --volumes --yes
     """
-    stack = recorded_stack(place.file)
+    stack = recorded_stack(place.stack_file())
     if volumes and not confirm(f"delete all data {stack.data_place}?", yes=yes):
         out.say("nothing was changed; --yes confirms the deletion")
         raise typer.Exit(1)

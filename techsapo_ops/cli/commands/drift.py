@@ -23,7 +23,7 @@ def drift(*, place: SpecFile, out: JsonQuietOutput) -> None:
 
       techsapo drift --json
     """
-    report = operation.drift(history_beside(place.file))
+    report = operation.drift(history_beside(place.stack_file()))
     if out.as_json:
         out.json(
             {

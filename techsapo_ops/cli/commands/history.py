@@ -30,7 +30,7 @@ def history(
 
       techsapo history --json
     """
-    ledger = Ledger(layout_beside(place.file).state)
+    ledger = Ledger(layout_beside(place.stack_file()).state)
     entries = ledger.entries()[-lines:]
     current = ledger.current()
     for path in ledger.damaged():

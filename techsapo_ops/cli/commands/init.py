@@ -13,8 +13,9 @@ import typer
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import STATE_DIRECTORY, keep_out_of_git
 from techsapo_ops.cli.first_receivers import FirstReceivers, ReceiverKind, ask, checked, secret_from
-from techsapo_ops.cli.options import DEFAULT_SPEC, QuietOutput
+from techsapo_ops.cli.options import QuietOutput
 from techsapo_ops.cli.output import interactive
+from techsapo_ops.cli.place import DEFAULT_SPEC
 from techsapo_ops.cli.state_directory import require_trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.templates import Templates

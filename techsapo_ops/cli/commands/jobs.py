@@ -131,11 +131,7 @@ def run(
     """
     unattended = by is not By.HAND
     out = Output(quiet=out.quiet or unattended)
-    if not place.file.is_file():
-        raise OpsError(
-            f"there is no spec at {place.file}", "`techsapo init` writes one, or name yours with --file"
-        )
-    schedule, refusal = schedule_or_why(place.file, place.environment)
+    schedule, refusal = schedule_or_why(place.spec_file(), place.environment)
     job = find_job(schedule, name)
     if isinstance(refusal, UntrustedError):
         record_refusal(name, place.file, refusal, by.value)
@@ -181,7 +177,7 @@ def history(
 
       techsapo jobs history drift --json
     """
-    runs, found = _runs(place.file, name)
+    runs, found = _runs(place.stack_file(), name)
     shown = list(reversed(found))[:lines]
     if out.as_json:
         out.json({"job": name, "runs": [_run_json(r, str(runs.log(r))) for r in shown]})
@@ -228,7 +224,7 @@ def log(
 
       techsapo jobs log drift 12
     """
-    runs, found = _runs(place.file, name)
+    runs, found = _runs(place.stack_file(), name)
     wanted = [r for r in found if number is None or r.id == number]
     if not wanted:
         which = f"run {number} of {name}" if number is not None else f"run of {name}"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from techsapo_ops.cli.arguments import moment
-from techsapo_ops.cli.options import DEFAULT_SPEC, JsonOutput
+from techsapo_ops.cli.options import FileOnly, JsonOutput
 from techsapo_ops.cli.output import Output, console, write, write_json
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.cli.views.log_lines import LogView, line_document
@@ -39,7 +38,6 @@ def logs(
     services: Annotated[
         list[str] | None, typer.Argument(metavar="[SERVICE]…", help="Names or kinds; default: all.")
     ] = None,
-    file: Annotated[Path, typer.Option("--file", help="The spec.")] = DEFAULT_SPEC,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are written.")] = False,
     lines: Annotated[
         int, typer.Option("--lines", "-n", metavar="N", min=0, help="The last N lines; 0 is all.")
@@ -60,6 +58,7 @@ def logs(
         str | None, typer.Option("--grep", metavar="REGEX", help="Only lines that match.")
     ] = None,
     *,
+    place: FileOnly,
     out: JsonOutput,
 ) -> None:
     """Show the services' logs, merged by time; rotated files included.
@@ -80,7 +79,7 @@ def logs(
     """
     chosen = LogFilter(level.value if level else None, request, _compiled(grep), trace)
     start = moment(since) if since is not None else None
-    stack = recorded_stack(file)
+    stack = recorded_stack(place.stack_file())
     wanted = tuple(services or ())
     names = stack.log_names(wanted)
     if not names:

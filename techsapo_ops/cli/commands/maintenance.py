@@ -83,7 +83,7 @@ def status(*, place: SpecFile, out: JsonOutput) -> None:
 
       techsapo maintenance status
     """
-    _show(out, maintenance_of(layout_beside(place.file)))
+    _show(out, maintenance_of(layout_beside(place.stack_file())))
 
 
 def _show(out: Output, found: Maintenance | None) -> None:

@@ -64,7 +64,7 @@ def monit(
             exit_code=2,
         )
 
-    monitor = Monitor(recorded_stack(place.file))
+    monitor = Monitor(recorded_stack(place.stack_file()))
     readings = monitor.read()
     if not readings and not out.as_json:
         out.say("no service of this stack runs")

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from techsapo_ops.cli.bundles import CommandGroup
-from techsapo_ops.cli.options import DEFAULT_SPEC, FullOutput, JsonOutput, SpecChoice, SpecPlace
+from techsapo_ops.cli.options import FullOutput, JsonOutput, SpecChoice, SpecPlace
 from techsapo_ops.cli.views.providers import (
     COLUMNS,
     LIST,
@@ -82,7 +82,9 @@ def list_all(
 
 
 def _completed(context: typer.Context, incomplete: str) -> list[str]:
-    place = SpecChoice(context.params.get("file") or DEFAULT_SPEC, context.params.get("environment"))
+    place = SpecChoice(
+        context.params.get("file") or context.params.get("short"), context.params.get("environment")
+    )
     try:
         names = place.open().spec.providers
     except OpsError:

@@ -22,7 +22,7 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
 
       techsapo ps --json
     """
-    stack = recorded_stack(place.file)
+    stack = recorded_stack(place.stack_file())
     observed = stack.observe()
     closed = maintenance_of(stack.layout)
     now = datetime.now(UTC)

@@ -62,7 +62,7 @@ def rollback(
         return confirm(f"go back to @{target.id} of {target.time.astimezone():%Y-%m-%d %H:%M:%S}?", yes=False)
 
     report = operation.rollback(
-        history_beside(place.file, seconds=timeout),
+        history_beside(place.stack_file(), seconds=timeout),
         apply,
         Progress(out),
         approve=approve,

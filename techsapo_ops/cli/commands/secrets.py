@@ -9,7 +9,7 @@ import typer
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import topology_for
-from techsapo_ops.cli.options import DEFAULT_SPEC, JsonOutput, SpecChoice, SpecPlace
+from techsapo_ops.cli.options import JsonOutput, SpecChoice, SpecPlace
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.secrets import find_secret, kept_secrets, reveal
@@ -22,7 +22,9 @@ app = CommandGroup(
 
 
 def _completed(context: typer.Context, incomplete: str) -> list[str]:
-    place = SpecChoice(context.params.get("file") or DEFAULT_SPEC, context.params.get("environment"))
+    place = SpecChoice(
+        context.params.get("file") or context.params.get("short"), context.params.get("environment")
+    )
     try:
         secrets = kept_secrets(topology_for(place.open()))
     except OpsError:

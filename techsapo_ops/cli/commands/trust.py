@@ -13,8 +13,9 @@ import typer
 from techsapo_ops.adapters.ownership import group_name, user_name
 from techsapo_ops.adapters.trust import TRUSTED_FOLDERS, read_allowed, write_allowed
 from techsapo_ops.cli.bundles import CommandGroup
-from techsapo_ops.cli.options import DEFAULT_SPEC, JsonOutput
+from techsapo_ops.cli.options import JsonOutput
 from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.place import DEFAULT_SPEC
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.administration import begin_anyway, ending

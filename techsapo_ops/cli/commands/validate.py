@@ -25,7 +25,7 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
 
       techsapo validate
 
-      techsapo validate -f staging.yaml -e production
+      techsapo validate --file staging.yaml -e production
 
       techsapo validate --json
     """

@@ -69,6 +69,7 @@ def test_a_time_is_of_this_host_without_a_zone_and_what_is_none_is_refused_by_it
 
 @pytest.mark.parametrize("command", ["ps", "monit"])
 def test_a_stack_that_was_never_up_has_no_services(tmp_path: Path, command: str) -> None:
+    (tmp_path / "techsapo.yaml").write_text("project: techsapo\n")
     shown = techsapo(tmp_path, command)
     assert (shown.returncode, shown.stdout) == (0, "")
     assert "no service of this stack runs" in shown.stderr
@@ -76,10 +77,11 @@ def test_a_stack_that_was_never_up_has_no_services(tmp_path: Path, command: str)
 
 
 def test_down_with_nothing_to_stop_says_so_and_leaves_no_trace(tmp_path: Path) -> None:
+    (tmp_path / "techsapo.yaml").write_text("project: techsapo\n")
     done = techsapo(tmp_path, "down")
     assert (done.returncode, done.stderr) == (0, "nothing to stop\n")
     assert json.loads(techsapo(tmp_path, "down", "--json").stdout) == {"stopped": [], "data_removed": False}
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["techsapo.yaml"]
 
 
 def test_plan_lists_files_and_services_and_ends_with_100(tmp_path: Path) -> None:
@@ -103,6 +105,7 @@ def test_the_compose_engine_without_docker_says_what_is_missing(tmp_path: Path) 
 
 
 def test_logs_before_any_start_and_with_a_wrong_expression(tmp_path: Path) -> None:
+    (tmp_path / "techsapo.yaml").write_text("project: techsapo\n")
     assert "there are no logs yet" in techsapo(tmp_path, "logs").stderr
     wrong = techsapo(tmp_path, "logs", "--grep", "(")
     assert wrong.returncode == 2

@@ -1,0 +1,92 @@
+"""Which spec a command is about: that of --file, TECHSAPO_FILE, this folder, or a folder above it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from techsapo_ops.adapters.folders import STATE_DIRECTORY
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+
+DEFAULT_SPEC = Path("techsapo.yaml")
+FILE_VARIABLE = "TECHSAPO_FILE"
+ENVIRONMENT_VARIABLE = "TECHSAPO_ENVIRONMENT"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The spec at `path`, which need not be there.
+
+    `told` says whether the user has to be told which one it is, `why` what is to be known where it is not
+    there: who named it, or which one was not taken.
+    """
+
+    path: Path
+    told: bool = False
+    why: str = ""
+
+
+def find(given: Path | None) -> Found:
+    """The spec that a command is about.
+
+    Folders above are searched as git searches for a repository: up to the border of the file system. What
+    others may change is not taken from there: who may write in /tmp could otherwise have a command of
+    somebody else's read, and run, what they put there. Raises OpsError where this folder was removed.
+    """
+    if given is not None:
+        return Found(given)
+    if named := os.environ.get(FILE_VARIABLE, ""):
+        path = Path(named).expanduser()
+        return Found(path, told=True, why=msg("{variable} names it", variable=FILE_VARIABLE))
+    for path in _candidates():
+        if path == DEFAULT_SPEC:
+            return Found(path)
+        if doubt := _doubt(path):
+            return Found(DEFAULT_SPEC, why=msg("{path} is not taken: {doubt}", path=path, doubt=doubt))
+        return Found(path, told=True)
+    return Found(DEFAULT_SPEC, why=msg("no folder above has one either"))
+
+
+def lacking(found: Found) -> OpsError:
+    """The error where the spec that was looked for is not there."""
+    missing = msg("there is no spec at {path}", path=found.path)
+    return OpsError(
+        msg("{missing}; {why}", missing=missing, why=found.why) if found.why else missing,
+        msg("`techsapo init` writes one, or name yours with --file"),
+    )
+
+
+def _candidates() -> Iterator[Path]:
+    """The specs of this folder and of those above it, the nearest first, that are there."""
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise OpsError(msg("the folder that this runs in was removed"), msg("go to another: `cd`")) from None
+    parts = here.parts
+    within = STATE_DIRECTORY in parts  # beside what is rendered there is a part of a spec, for the app alone
+    start = Path(*parts[: parts.index(STATE_DIRECTORY)]) if within else here
+    try:
+        device = start.stat().st_dev
+        for folder in (start, *start.parents):
+            if folder.stat().st_dev != device:
+                return
+            own = folder == here
+            if (folder / DEFAULT_SPEC).is_file() or (own and (folder / STATE_DIRECTORY).is_dir()):
+                yield DEFAULT_SPEC if own else folder / DEFAULT_SPEC
+    except OSError:  # what can't be looked into is not searched further
+        return
+
+
+def _doubt(path: Path) -> str:
+    """Why the spec `path`, which nobody named, is not taken; empty where nobody else may change it."""
+    from techsapo_ops.adapters.ownership import Judge
+    from techsapo_ops.adapters.trust import read_allowed, trusted_users
+
+    root = os.geteuid() == 0
+    judge = Judge(trusted_users(os.environ) | {os.geteuid()}, read_allowed() if root else (), path.parent)
+    judge.way(path)
+    judge.look(str(path.parent))  # not only passed through: into a sticky folder others put what is missing
+    return str(judge.doubts[0]) if judge.doubts else ""

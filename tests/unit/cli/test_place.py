@@ -1,0 +1,164 @@
+"""Which spec a command is about, and what it says where there is none."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import warm
+
+NOBODY = 65534
+SPEC = "project: here\nengine: native\n"
+NEEDS_A_STACK = [
+    ["ps"],
+    ["ps", "--json"],
+    ["logs"],
+    ["down", "--yes"],
+    ["history"],
+    ["monit", "--once"],
+    ["diff"],
+    ["drift"],
+    ["rollback", "--yes"],
+    ["maintenance", "status"],
+    ["audit", "show"],
+    ["jobs", "history", "costs"],
+    ["plan"],
+    ["keys", "list"],
+]
+
+
+def techsapo(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": "/usr/bin:/bin", "NO_COLOR": "1", "LANG": "C.UTF-8", **variables}
+    return warm.run([sys.executable, "-m", "techsapo_ops", *words], environment, cwd=folder, text=True)
+
+
+@pytest.fixture
+def top() -> Iterator[Path]:
+    """A folder that root alone may change and others may enter, which those of pytest are not."""
+    with tempfile.TemporaryDirectory(prefix="techsapo-place-") as made:
+        Path(made).chmod(0o755)
+        yield Path(made).resolve()
+
+
+@pytest.mark.parametrize("words", NEEDS_A_STACK, ids=" ".join)
+def test_where_there_is_no_spec_every_command_that_needs_a_stack_fails_as_validate_does(
+    top: Path, words: list[str]
+) -> None:
+    wanted = techsapo(top, "validate")
+    assert (wanted.returncode, wanted.stdout) == (1, "")
+    assert wanted.stderr.startswith("error: there is no spec at techsapo.yaml; no folder above has one")
+    told = techsapo(top, *words)
+    assert (told.returncode, told.stdout, told.stderr) == (wanted.returncode, "", wanted.stderr)
+    assert list(top.iterdir()) == []
+
+
+def test_a_folder_above_is_searched_and_named_but_not_where_quiet_or_json_is_asked_for(top: Path) -> None:
+    (top / "techsapo.yaml").write_text(SPEC)
+    below = top / "deep" / "below"
+    below.mkdir(parents=True)
+    told = techsapo(below, "validate")
+    assert told.returncode == 0, told.stderr
+    assert f"spec: {top}/techsapo.yaml\n" in told.stderr
+    assert "spec:" not in techsapo(below, "validate", "--quiet").stderr
+    assert "spec:" not in techsapo(below, "ps", "--json").stderr
+    assert "spec:" not in techsapo(top, "validate").stderr
+
+
+def test_paths_in_a_spec_above_start_at_the_spec(top: Path) -> None:
+    (top / "key").write_text("sk-a\n")
+    (top / "key").chmod(0o600)
+    provider = "{kind: openai, model: m, api_key_file: key, price: {input: 1, output: 1}}"
+    (top / "techsapo.yaml").write_text(f"{SPEC}providers:\n  a: {provider}\n  b: {provider}\n")
+    (top / "below").mkdir()
+    told = techsapo(top / "below", "validate")
+    assert told.returncode == 0, told.stderr
+    assert (top / "below" / ".techsapo").exists() is False
+
+
+def test_the_nearest_spec_is_taken(top: Path) -> None:
+    (top / "techsapo.yaml").write_text(SPEC)
+    nearer = top / "nearer"
+    (nearer / "below").mkdir(parents=True)
+    (nearer / "techsapo.yaml").write_text(SPEC)
+    assert f"spec: {nearer}/techsapo.yaml\n" in techsapo(nearer / "below", "validate").stderr
+
+
+def test_a_stack_whose_spec_is_gone_is_still_found(top: Path) -> None:
+    (top / ".techsapo").mkdir()
+    assert techsapo(top, "down").returncode == 0
+    (top / ".techsapo" / "generated" / "app").mkdir(parents=True)
+    (top / ".techsapo" / "generated" / "app" / "techsapo.yaml").write_text("project: a part\n")
+    (top / "techsapo.yaml").write_text(SPEC)
+    told = techsapo(top / ".techsapo" / "generated" / "app", "validate")
+    assert f"spec: {top}/techsapo.yaml\n" in told.stderr, "what is rendered is no spec of a stack"
+
+
+def test_a_variable_names_the_spec_and_the_environment_and_options_win(top: Path) -> None:
+    (top / "one.yaml").write_text(f"{SPEC}environments: {{staging: {{app: {{port: 4100}}}}}}\n")
+    (top / "two.yaml").write_text(SPEC)
+    named = {"TECHSAPO_FILE": "one.yaml", "TECHSAPO_ENVIRONMENT": "staging"}
+    told = techsapo(top, "config", "show", **named)
+    assert "spec: one.yaml" in told.stderr
+    assert "port: 4100" in told.stdout
+    for option in ("--file", "-F", "-f"):
+        told = techsapo(top, "validate", option, "two.yaml", TECHSAPO_FILE="one.yaml")
+        assert (told.returncode, told.stderr.count("spec: ")) == (0, 0), told.stderr
+        assert told.stdout.startswith("two.yaml is valid")
+    wrong = techsapo(top, "validate", "-e", "production", "--file", "one.yaml", TECHSAPO_ENVIRONMENT="no")
+    assert "there is no environment no" not in wrong.stderr
+    wrong = techsapo(top, "validate", TECHSAPO_FILE="one.yaml", TECHSAPO_ENVIRONMENT="no")
+    assert "there is no environment no" in wrong.stderr
+    gone = techsapo(top, "ps", TECHSAPO_FILE="gone/techsapo.yaml")
+    assert gone.returncode == 1
+    assert gone.stderr.startswith("error: there is no spec at gone/techsapo.yaml; TECHSAPO_FILE names it\n")
+    assert techsapo(top, "ps", TECHSAPO_FILE="").returncode == 1, "an empty one is none"
+
+
+def test_f_is_follow_in_logs_and_the_spec_stays_what_it_was(top: Path) -> None:
+    """Followed logs of a stack that has none end at once; -f takes no value there."""
+    (top / "techsapo.yaml").write_text(SPEC)
+    assert "there are no logs yet" in techsapo(top, "logs", "-f").stderr
+    assert "there are no logs yet" in techsapo(top, "logs", "-F", "techsapo.yaml", "-f").stderr
+    shown = techsapo(top, "ps", "--help").stdout
+    assert "-F" in shown
+    assert "-f " not in shown
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes files of other users")
+@pytest.mark.parametrize(
+    "whose", ["a folder that all may write", "sticky", "another's file", "another's folder"]
+)
+def test_what_others_may_change_is_not_taken_from_a_folder_above(top: Path, whose: str) -> None:
+    (top / "techsapo.yaml").write_text(SPEC)
+    below = top / "below"
+    below.mkdir()
+    if whose == "another's file":
+        os.chown(top / "techsapo.yaml", NOBODY, NOBODY)
+    elif whose == "another's folder":
+        os.chown(top, NOBODY, NOBODY)
+    else:
+        top.chmod(0o1777 if whose == "sticky" else 0o777)
+    told = techsapo(below, "ps")
+    assert told.returncode == 1
+    doubt = "is owned by nobody" if whose.startswith("another") else "can be written by everyone"
+    assert "error: there is no spec at techsapo.yaml; " in told.stderr
+    assert f"{top}/techsapo.yaml is not taken: " in told.stderr
+    assert doubt in told.stderr
+    assert techsapo(below, "runbook", "AppDown").returncode == 0, "what needs no spec goes on"
+
+
+def test_a_folder_that_was_removed_under_the_command_is_said(top: Path) -> None:
+    gone = top / "gone"
+    gone.mkdir()
+    code = (
+        f"import os; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r})\n"
+        "import sys; sys.argv = ['techsapo', 'ps']\nfrom techsapo_ops.cli.main import main; main()"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert told.returncode == 1
+    assert told.stderr == "error: the folder that this runs in was removed\ntry: go to another: `cd`\n"
