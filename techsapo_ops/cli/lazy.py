@@ -13,7 +13,10 @@ from importlib import import_module
 from typing import Any
 
 import typer
-from typer._click.exceptions import UsageError  # typer does not export the base of its usage errors
+from typer._click.exceptions import (
+    NoSuchOption,
+    UsageError,
+)  # typer does not export the base of its usage errors
 from typer.core import TyperCommand, TyperGroup
 
 from techsapo_ops.cli.bundles import expanded
@@ -80,11 +83,28 @@ def _our_usage() -> Iterator[None]:
     except UsageError as error:
         from techsapo_ops.adapters.terminal import harmless
 
+        _suggest(error)
         error.message = harmless(spoken(error.message)).removeprefix("Value error, ")
         said = usage_words(error.format_message())
         error.format_message = lambda: said  # type: ignore[method-assign]
         title_words()
         raise
+
+
+def _suggest(error: UsageError) -> None:
+    """Put in what may have been meant, in the place of what Typer finds spelt alike."""
+    from techsapo_ops.cli import suggest
+
+    command = error.ctx.command if error.ctx is not None else None
+    if error.ctx is None or command is None:
+        return
+    if isinstance(error, NoSuchOption):
+        alike = error.possibilities or ()
+        error.possibilities = suggest.options(error.option_name, command.get_params(error.ctx), alike)
+    elif isinstance(command, TyperGroup):
+        group = error.ctx.command_path.partition(" ")[2]
+        itself = command.invoke_without_command
+        error.message = suggest.suggested(error.message, group, command.commands, itself=itself)
 
 
 class LazyGroup(TyperGroup):

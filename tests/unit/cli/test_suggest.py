@@ -1,0 +1,78 @@
+"""What is suggested to whoever typed a command or an option that there is not."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import warm
+import yaml
+
+from techsapo_ops.cli.main import COMMANDS
+from techsapo_ops.cli.suggest import HARMLESS, LOOKS, MEANT, OPTIONS
+
+TABLES = Path(__file__).parents[2] / "cases"
+CASES = yaml.safe_load((TABLES / "suggestions.yaml").read_text(encoding="utf-8"))
+MISTYPED = [case for case in CASES["commands"] if case["typed"][0] not in COMMANDS or case["typed"][1:]]
+EVERY = yaml.safe_load((TABLES / "every_command.yaml").read_text(encoding="utf-8"))
+
+
+def told(*words: str) -> tuple[int, str]:
+    """The exit code, and what stands in Typer's box, on one line."""
+    environment = {"PATH": "", "NO_COLOR": "1", "LANG": "C.UTF-8"}
+    done: subprocess.CompletedProcess[str] = warm.run(
+        [sys.executable, "-m", "techsapo_ops", *words], environment, text=True
+    )
+    return done.returncode, " ".join(done.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("case", MISTYPED, ids=lambda case: " ".join(case["typed"]))
+def test_a_command_is_suggested_by_meaning_and_none_that_changes_things_by_likeness(
+    case: dict[str, Any],
+) -> None:
+    code, said = told(*case["typed"])
+    assert code == 2
+    assert f"No such command '{case['typed'][-1]}'." in said
+    found = re.findall(r"'([^']+)'[,?]", said.partition("Did you mean")[2])
+    assert [name for name in found if name not in COMING] == case["meant"]
+
+
+@pytest.mark.parametrize("case", CASES["options"], ids=lambda case: " ".join(case["typed"]))
+def test_an_option_is_suggested_but_none_that_changes_things(case: dict[str, Any]) -> None:
+    code, said = told(*case["typed"])
+    assert code == 2
+    assert f"No such option: {case['typed'][1]}" in said
+    found = re.search(r"\(Possible options: ([^)]*)\)", said)
+    assert (found[1].split(", ") if found else []) == case["meant"]
+
+
+def leaves() -> set[str]:
+    """Every name of a command, and of a command in a group."""
+    found = set(COMMANDS)
+    for entry in COMMANDS.values():
+        target = entry.load()
+        if isinstance(target, typer.Typer):
+            group: Any = typer.main.get_command(target)
+            found |= set(group.commands)
+    return found
+
+
+COMING = {"status", "start", "stop", "open", "exec", "alerts show"}
+"""Commands that are suggested where there are any."""
+
+
+def test_the_tables_name_what_there_is() -> None:
+    names = leaves()
+    assert {name for meant in MEANT.values() for name in meant if name} <= names | COMING
+    changing = {case["command"] for case in EVERY if case.get("changes")}
+    assert not LOOKS & changing
+    assert {name.rpartition(" ")[2] for name in LOOKS} <= names | COMING | {"show"}
+
+
+def test_the_options_in_the_tables_begin_as_options_do() -> None:
+    assert all(name.startswith("--") for name in (*HARMLESS, *OPTIONS, *sum(OPTIONS.values(), ())))
