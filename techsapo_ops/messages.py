@@ -55,10 +55,10 @@ class Message(str):
         return self
 
     def __add__(self, other: str) -> Message:
-        return joined("", (self, other))
+        return _joined("", (self, other))
 
     def __radd__(self, other: str) -> Message:
-        return joined("", (other, self))
+        return _joined("", (other, self))
 
     def strip(self, chars: str | None = None) -> Message:
         return self.changed(lambda text: text.strip(chars))
@@ -69,22 +69,51 @@ class Message(str):
     def replace(self, old: str, new: str, count: SupportsIndex = -1, /) -> Message:
         return self.changed(lambda text: text.replace(old, new, count))
 
+    def partition(self, sep: str, /) -> tuple[str, str, str]:
+        """Its parts in any language; where another has no `sep`, all of it is the first."""
+        if sep not in self:
+            return self, "", ""
+        return (
+            self.changed(lambda text: text.partition(sep)[0]),
+            sep,
+            self.changed(lambda text: text.partition(sep)[2]),
+        )
+
+    def rpartition(self, sep: str, /) -> tuple[str, str, str]:
+        """Its parts in any language; where another has no `sep`, all of it is the first."""
+        if sep not in self:
+            return "", "", self
+        return (
+            self.changed(lambda text: text.rpartition(sep)[0] or text),
+            sep,
+            self.changed(lambda text: text.rpartition(sep)[2] if sep in text else ""),
+        )
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Copied and pickled as the plain text: changes are functions."""
         return (str, ("".join(self),))
 
 
-def msg(template: LiteralString, /, **values: object) -> Message:
+def msg(template: LiteralString, /, **values: object) -> str:
     """What a person is told: `template`, as str.format takes it, with `values`.
 
     Write the template as a literal: the catalogue of other languages is made from what stands there. A value
-    that is a message itself is said in the same language.
+    that is a message itself is said in the same language. It is a `Message`, and as a text goes anywhere.
     """
     return Message(template, values)
 
 
-def joined(between: str, parts: Iterable[str]) -> Message:
-    """`parts` with `between` in between, each said in the same language."""
+def template(text: LiteralString) -> str:
+    """The template of a `Message` that is made elsewhere, noted for the catalogue; no message itself."""
+    return text
+
+
+def joined(between: str, parts: Iterable[str]) -> str:
+    """`parts` with `between` in between, each said in the same language. A `Message`."""
+    return _joined(between, parts)
+
+
+def _joined(between: str, parts: Iterable[str]) -> Message:
     values = {f"part{number}": part for number, part in enumerate(parts)}
     glue = between.replace("{", "{{").replace("}", "}}")
     return Message(glue.join(f"{{{name}}}" for name in values), values)

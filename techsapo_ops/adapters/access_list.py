@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 _NAME = "system.posix_acl_access"
 _VERSION = 2
@@ -51,8 +52,13 @@ def let_read(path: Path, readers: Iterable[int]) -> None:
             os.chown(path, wanted[0], wanted[0])
             return
         raise OpsError(
-            f"the container of user {wanted[0]} can't be let read {path}: {error.strerror}",
-            "put the project on a file system with access control lists, such as ext4 or xfs",
+            msg(
+                "the container of user {wanted} can't be let read {path}: {strerror}",
+                wanted=wanted[0],
+                path=path,
+                strerror=error.strerror,
+            ),
+            msg("put the project on a file system with access control lists, such as ext4 or xfs"),
         ) from None
 
 

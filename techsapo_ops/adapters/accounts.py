@@ -6,6 +6,7 @@ import pwd
 
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 
 def exists(name: str) -> bool:
@@ -36,4 +37,4 @@ def add(name: str, runner: Runner) -> None:
     """Add the system user `name`, as root. Raises OpsError saying what useradd said."""
     done = runner.run(add_command(name))
     if done.code != 0:
-        raise OpsError(f"`{done.command}` failed: {done.output}")
+        raise OpsError(msg("`{command}` failed: {output}", command=done.command, output=done.output))

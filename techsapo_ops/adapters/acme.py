@@ -27,6 +27,7 @@ from techsapo_ops.adapters.acme_messages import (
 )
 from techsapo_ops.adapters.acme_words import clock_hint, explain, reason, words
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:  # 0.3 s, paid by the commands that talk to a CA
     import requests
@@ -39,7 +40,7 @@ _NONCES = 20
 _CONNECTIONS = 3
 _PAUSE = 0.5
 
-_KEPT = "what was begun is kept: the next `techsapo certs renew` goes on from there"
+_KEPT = msg("what was begun is kept: the next `techsapo certs renew` goes on from there")
 
 _NEEDED = {"newNonce", "newAccount", "newOrder", "revokeCert"}
 
@@ -223,7 +224,7 @@ class AcmeServer:
         if self._resources is None:
             found = self._try(lambda: self._net.get(self.directory)).json()
             if not isinstance(found, dict) or not found.keys() >= _NEEDED:
-                raise self._odd("its directory lacks the resources of RFC 8555")
+                raise self._odd(msg("its directory lacks the resources of RFC 8555"))
             self._resources = found
         return self._resources
 
@@ -248,7 +249,9 @@ class AcmeServer:
             except errors.NonceError:
                 nonces -= 1
                 if nonces == 0:
-                    raise AcmeError(f"{self.host} gives no nonces that it takes back") from None
+                    raise AcmeError(
+                        msg("{host} gives no nonces that it takes back", host=self.host)
+                    ) from None
             except (requests.exceptions.SSLError, ssl.SSLError) as error:
                 raise self._untrusted(error) from None
             except requests.RequestException as error:
@@ -301,20 +304,27 @@ class AcmeServer:
                 self._answer.json() if self._answer is not None else None
             )
         except (ValueError, TypeError, DeserializationError):
-            raise self._odd("409 without a problem of RFC 9457") from None
+            raise self._odd(msg("409 without a problem of RFC 9457")) from None
         return error
 
     def _odd(self, what: str) -> AcmeError:
         return AcmeError(
-            f"{self.directory} does not answer as an ACME server: {what}", "check `directory` in the spec"
+            msg("{directory} does not answer as an ACME server: {what}", directory=self.directory, what=what),
+            msg("check `directory` in the spec"),
         )
 
     def _in_trouble(self) -> AcmeError | None:
         """What a server says that is down behind its front: a status of 500 and more, and no problem."""
         if self._answer is None or self._answer.status_code < 500:
             return None
-        status = f"{self._answer.status_code} {self._answer.reason}".strip()
-        return AcmeError(f"{self.host} is in trouble: {status}", _KEPT, retry_at=self._retry_at())
+        status = msg(
+            "{status_code} {reason}", status_code=self._answer.status_code, reason=self._answer.reason
+        ).strip()
+        return AcmeError(
+            msg("{host} is in trouble: {status}", host=self.host, status=status),
+            _KEPT,
+            retry_at=self._retry_at(),
+        )
 
     def _refused(self, error: messages.Error) -> AcmeError:
         at = self._retry_at()
@@ -324,13 +334,13 @@ class AcmeServer:
 
     def _untrusted(self, error: Exception) -> AcmeError:
         return AcmeError(
-            f"{self.host}: its own certificate is not trusted: {reason(error)}",
+            msg("{host}: its own certificate is not trusted: {reason}", host=self.host, reason=reason(error)),
             clock_hint(self.skew)
-            or "for a CA of your own, name its root by `ca_file`; else check this host's clock",
+            or msg("for a CA of your own, name its root by `ca_file`; else check this host's clock"),
         )
 
     def _unreachable(self, error: Exception) -> AcmeError:
         return AcmeError(
-            f"{self.host} can't be reached: {reason(error)}",
+            msg("{host} can't be reached: {reason}", host=self.host, reason=reason(error)),
             _KEPT,
         )

@@ -15,6 +15,7 @@ from typing import Any
 
 from techsapo_ops.adapters.http import Answer
 from techsapo_ops.adapters.monitoring_server import ApiError, LastReload, MonitoringServer, document_of
+from techsapo_ops.messages import msg
 
 _MATCHER = re.compile(r"\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*(=~|!~|!=|=)(.*)", re.DOTALL)
 _SENT = re.compile(r"alertmanager_notification(s|s_failed|_requests|_requests_failed)_total\{([^}]*)\} (\S+)")
@@ -59,13 +60,20 @@ class Matcher:
         """The matcher of `name=value` and the like; raises ValueError for anything else."""
         found = _MATCHER.fullmatch(text)
         if found is None:
-            raise ValueError(f"{text!r} is not a matcher; write e.g. instance=app-1 or reason=~scan|burst")
+            raise ValueError(
+                msg(
+                    "{text} is not a matcher; write e.g. instance=app-1 or reason=~scan|burst",
+                    text=repr(text),
+                )
+            )
         name, operator, value = found.groups()
         if operator.endswith("~"):
             try:
                 re.compile(value)
             except re.error as error:
-                raise ValueError(f"{value!r} is not a regular expression: {error}") from None
+                raise ValueError(
+                    msg("{value} is not a regular expression: {error}", value=repr(value), error=error)
+                ) from None
         return cls(name, operator, value)
 
     def holds(self, labels: Mapping[str, str]) -> bool:
@@ -193,7 +201,7 @@ class Alertmanager(MonitoringServer):
         """Version, configuration and cluster state."""
         answer, document = self._get("status")
         if not isinstance(document, dict) or "versionInfo" not in document:
-            raise ApiError(f"{answer.url}: not an answer of Alertmanager")
+            raise ApiError(msg("{url}: not an answer of Alertmanager", url=answer.url))
         return AlertmanagerStatus(
             version=document["versionInfo"]["version"],
             config=document["config"]["original"],
@@ -207,20 +215,34 @@ class Alertmanager(MonitoringServer):
     def _list(self, path: str) -> list[Any]:
         answer, document = self._get(path)
         if not isinstance(document, list):
-            raise ApiError(f"{answer.url}: not an answer of Alertmanager")
+            raise ApiError(msg("{url}: not an answer of Alertmanager", url=answer.url))
         return document
 
     def _get(self, path: str) -> tuple[Answer, Any]:
         answer = self.fetch(f"api/v2/{path}")
         if not answer.ok:
-            raise ApiError(f"{answer.url}: HTTP {answer.status}: {answer.text[:200].strip()}")
+            raise ApiError(
+                msg(
+                    "{url}: HTTP {status}: {text}",
+                    url=answer.url,
+                    status=answer.status,
+                    text=answer.text[:200].strip(),
+                )
+            )
         return answer, document_of(answer)
 
     def _send(self, method: str, path: str, value: Any) -> Answer:
         content = None if value is None else json.dumps(value).encode()
         answer = self.send(f"api/v2/{path}", content, method=method)
         if not answer.ok:
-            raise ApiError(f"{answer.url}: HTTP {answer.status}: {answer.text[:200].strip()}")
+            raise ApiError(
+                msg(
+                    "{url}: HTTP {status}: {text}",
+                    url=answer.url,
+                    status=answer.status,
+                    text=answer.text[:200].strip(),
+                )
+            )
         return answer
 
 

@@ -16,6 +16,7 @@ from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.adapters.systemd import Units
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 LISTS = Path("/var/lib/apt/lists")
@@ -142,14 +143,25 @@ def _failure(done: Completed) -> OpsError:
         r"Could not get lock (\S+?)\.?(?: It is held by process (\d+) \(([^)]*)\))?(?:\s|$)", text
     )
     if held:
-        who = f"{held[3]} (pid {held[2]})" if held[2] else "another apt or dpkg"
-        return OpsError(f"{who} holds apt's lock {held[1]}", "wait until it has ended and try again")
+        who = (
+            msg("{held} (pid {held2})", held=held[3], held2=held[2])
+            if held[2]
+            else msg("another apt or dpkg")
+        )
+        return OpsError(
+            msg("{who} holds apt's lock {held}", who=who, held=held[1]),
+            msg("wait until it has ended and try again"),
+        )
     lines = [line for line in text.splitlines() if line.startswith(("E:", "dpkg:"))] or text.splitlines()[-3:]
-    message = f"`{what}` failed: {' '.join(lines) or f'exit code {done.code}'}"
+    message = msg(
+        "`{what}` failed: {lines}",
+        what=what,
+        lines=" ".join(lines) or msg("exit code {code}", code=done.code),
+    )
     if re.search(r"Unable to locate package|has no installation candidate|404 +Not Found", text):
-        return _StaleListsError(message, "does /etc/apt/sources.list name Debian's main archive?")
+        return _StaleListsError(message, msg("does /etc/apt/sources.list name Debian's main archive?"))
     if re.search(r"Temporary failure resolving|Could not (resolve|connect)", text):
-        return OpsError(message, "is this host connected, and does /etc/apt name a reachable archive?")
+        return OpsError(message, msg("is this host connected, and does /etc/apt name a reachable archive?"))
     return OpsError(message)
 
 
@@ -170,7 +182,10 @@ def _no_service_starts(policy: Path) -> Iterator[None]:
             if not aside.is_symlink() and not aside.exists() and (policy.exists() or policy.is_symlink()):
                 policy.rename(aside)
         except OSError as error:
-            raise OpsError(f"cannot change {policy}: {error.strerror}", "run as root") from None
+            raise OpsError(
+                msg("cannot change {policy}: {strerror}", policy=policy, strerror=error.strerror),
+                msg("run as root"),
+            ) from None
         try:
             write_atomic(policy, _POLICY_SCRIPT, 0o755)
             yield

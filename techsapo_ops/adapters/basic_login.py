@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from techsapo_ops.adapters.tls_trust import Trust
+from techsapo_ops.messages import msg
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,11 @@ class BasicLogin:
     def hint(self) -> str:
         """What to do about a server that refuses it."""
         if self.password_file.exists():
-            return f"its password is in {self.password_file}, which its owner and root may read: try sudo"
-        return f"{self.password_file} is not there: `techsapo up` makes it"
+            return msg(
+                "its password is in {password_file}, which its owner and root may read: try sudo",
+                password_file=self.password_file,
+            )
+        return msg("{password_file} is not there: `techsapo up` makes it", password_file=self.password_file)
 
 
 def basic_authorization(user: str, password: str) -> dict[str, str]:

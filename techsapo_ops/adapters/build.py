@@ -22,6 +22,7 @@ from functools import cache
 from pathlib import Path
 
 import techsapo_ops
+from techsapo_ops.messages import msg
 
 PACKAGED_LOCK = "_requirements.lock"
 PACKAGED_TEMPLATES = "_templates"
@@ -108,7 +109,10 @@ def read_content(package: Path, kept: Path | None) -> Content:
             return _content_now(package, kept)
     from techsapo_ops.errors import OpsError
 
-    raise OpsError(f"{package} changes while it is read", "try again once the upgrade is through")
+    raise OpsError(
+        msg("{package} changes while it is read", package=package),
+        msg("try again once the upgrade is through"),
+    )
 
 
 def _content_now(package: Path, kept: Path | None) -> Content:

@@ -25,6 +25,7 @@ from typing import Any
 
 from techsapo_ops.adapters.folders import open_file, opened, replace_in, write_hint
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 CLOSED = "torn line closed"
 """Action of the record that says what stood in its place: a write that a power cut or a kill cut short."""
@@ -183,7 +184,7 @@ class Chain:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise self._cannot("read the key of", error) from None
+            raise self._cannot(msg("read the key of"), error) from None
         try:
             value = bytes.fromhex(os.read(descriptor, 200).decode("ascii").strip())
         except ValueError:
@@ -192,7 +193,8 @@ class Chain:
             os.close(descriptor)
         if len(value) != _KEY_BYTES:
             raise OpsError(
-                f"{self._key} is damaged: it holds no key", "get it back, or move it away: a new one is made"
+                msg("{key} is damaged: it holds no key", key=self._key),
+                msg("get it back, or move it away: a new one is made"),
             )
         return value
 
@@ -204,7 +206,10 @@ class Chain:
         return value
 
     def _cannot(self, what: str, error: OSError) -> OpsError:
-        return OpsError(f"cannot {what} {self.path}: {error.strerror}", write_hint(error))
+        return OpsError(
+            msg("cannot {what} {path}: {strerror}", what=what, path=self.path, strerror=error.strerror),
+            write_hint(error),
+        )
 
 
 def key_id(key: bytes) -> str:
@@ -246,7 +251,7 @@ def _read(data: bytes, key: bytes | None) -> Reading:
         elif number > len(lines) and _begins_a_record(line, before):
             return Reading(tuple(records), tuple(breaks), line, before)
         else:
-            breaks.append(Break(number, "it is no record"))
+            breaks.append(Break(number, msg("it is no record")))
             before = Head(_next(before), _hash(line))
     return Reading(tuple(records), tuple(breaks), end=before)
 
@@ -301,14 +306,21 @@ def _misfits(record: Link, line: bytes, before: Head | None, key: bytes | None) 
     whole = _WHOLE.fullmatch(line)
     assert whole is not None  # noqa: S101 - a record has a MAC
     if key is None or record.key != key_id(key):
-        yield Break(record.line, f"its MAC is by another key, {record.key}, which is not here")
+        yield Break(record.line, msg("its MAC is by another key, {key}, which is not here", key=record.key))
     elif not hmac.compare_digest(_mac(key, whole[1]).encode(), whole[2]):
-        yield Break(record.line, "its MAC is wrong: it was changed, or written by somebody else")
+        yield Break(record.line, msg("its MAC is wrong: it was changed, or written by somebody else"))
     expected = _next(before)
     if record.head.sequence != expected:
-        yield Break(record.line, f"it is record {record.head.sequence}, where {expected} was to come")
+        yield Break(
+            record.line,
+            msg(
+                "it is record {sequence}, where {expected} was to come",
+                sequence=record.head.sequence,
+                expected=expected,
+            ),
+        )
     elif record.content.get("previous") != _previous(before):
-        yield Break(record.line, "it does not follow the record before it")
+        yield Break(record.line, msg("it does not follow the record before it"))
 
 
 def _next(before: Head | None) -> int:
@@ -352,7 +364,12 @@ def _locked(descriptor: int, how: int, path: Path) -> Iterator[None]:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 raise OpsError(
-                    f"{path} has been locked by another techsapo for {_LOCK_SECONDS:g} s", "try again"
+                    msg(
+                        "{path} has been locked by another techsapo for {lock_seconds:g} s",
+                        path=path,
+                        lock_seconds=_LOCK_SECONDS,
+                    ),
+                    msg("try again"),
                 ) from None
             time.sleep(0.02)
     yield

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 _NONE = b"no crontab for "
 
@@ -28,7 +29,10 @@ class Crontab:
             return done.stdout
         if done.stderr.startswith(_NONE):
             return b""
-        raise OpsError(f"`{done.command}` failed: {done.output}", "may this user have a crontab?")
+        raise OpsError(
+            msg("`{command}` failed: {output}", command=done.command, output=done.output),
+            msg("may this user have a crontab?"),
+        )
 
     def write(self, content: bytes) -> None:
         """Replace the crontab; an empty one is removed. Raises OpsError when cron refuses it."""
@@ -36,17 +40,21 @@ class Crontab:
             return
         done = self.runner.run(self._command("-", stdin=content) if content else self._command("-r"))
         if done.code != 0:
-            raise OpsError(f"`{done.command}` failed: {done.output}", "the crontab is as it was")
+            raise OpsError(
+                msg("`{command}` failed: {output}", command=done.command, output=done.output),
+                msg("the crontab is as it was"),
+            )
         if self.read() != content:
             raise OpsError(
-                "the crontab is not what was written", "somebody else changed it meanwhile; try again"
+                msg("the crontab is not what was written"),
+                msg("somebody else changed it meanwhile; try again"),
             )
 
     def _command(self, *words: str, stdin: bytes | None = None) -> Command:
         if self.program is None:
             raise OpsError(
-                "there is no crontab command on this host",
-                "as root: apt-get install cron; or set `schedule.by: service` or systemd in the spec",
+                msg("there is no crontab command on this host"),
+                msg("as root: apt-get install cron; or set `schedule.by: service` or systemd in the spec"),
             )
         whose = ("-u", self.user) if self.user is not None else ()
         return Command((self.program, *whose, *words), {"LC_ALL": "C"}, stdin)

@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from techsapo_ops.messages import msg
+
 NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "9p", "sshfs", "fuse.sshfs", "glusterfs", "fuse.glusterfs"}
 )
@@ -67,4 +69,4 @@ def human(count: float) -> str:
         if count < 1024:
             return f"{count:.0f} {unit}"
         count /= 1024
-    return f"{count:.1f} TB"
+    return msg("{count:.1f} TB", count=count)

@@ -12,6 +12,7 @@ from typing import Any
 
 from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 PROJECT = "com.docker.compose.project"
 VOLUME = "com.docker.compose.volume"
@@ -108,7 +109,7 @@ class Docker:
             return ()
         done = self._run(("container", "inspect", *ids))
         if done.code != 0 and b"No such container" not in done.stderr:
-            raise _failure("container inspect", done)
+            raise _failure(msg("container inspect"), done)
         found = [_container(entry) for entry in json.loads(done.stdout or b"[]")]
         return tuple(container for container in found if container is not None)
 
@@ -120,7 +121,7 @@ class Docker:
         form = "{{.Id}} {{json .RepoTags}} {{json .RepoDigests}}"
         done = self._run(("image", "inspect", "--format", form, *wanted))
         if done.code != 0 and b"No such image" not in done.stderr:
-            raise _failure("image inspect", done)
+            raise _failure(msg("image inspect"), done)
         known: dict[str, str] = {}
         for line in done.stdout.decode().splitlines():
             image, _, names = line.partition(" ")
@@ -225,14 +226,16 @@ def without_progress(text: str) -> str:
 
 
 def _failure(what: str, done: Completed) -> OpsError:
-    said = done.output or f"exit code {done.code}"
+    said = done.output or msg("exit code {code}", code=done.code)
     if "Cannot connect to the Docker daemon" in said:
-        return OpsError("no Docker daemon answers", "start it, or use the native engine: --engine native")
+        return OpsError(
+            msg("no Docker daemon answers"), msg("start it, or use the native engine: --engine native")
+        )
     if "permission denied" in said:
         return OpsError(
-            "this user may not talk to the Docker daemon", "run as root, or join the group docker"
+            msg("this user may not talk to the Docker daemon"), msg("run as root, or join the group docker")
         )
-    return OpsError(f"`docker {what}` failed: {said}")
+    return OpsError(msg("`docker {what}` failed: {said}", what=what, said=said))
 
 
 def _two_lists(text: str) -> tuple[list[str], list[str]]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-OTEL_LACKING = "the packages of the extra `otel` are not installed"
-OTEL_HINT = (
-    "pip install 'techsapo-ops[otel]', in a checkout `.venv/bin/pip install --no-deps --require-hashes "
-    "-r requirements-otel.lock`, and restart the app; the app's image has them"
+from techsapo_ops.messages import msg
+
+OTEL_LACKING = msg("the packages of the extra `otel` are not installed")
+OTEL_HINT = msg(
+    "pip install 'techsapo-ops[otel]', in a checkout `.venv/bin/pip install --no-deps "
+    "--require-hashes -r requirements-otel.lock`, and restart the app; the app's image "
+    "has them"
 )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.folders import open_file, opened, replace_in, write_hint
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 
 def write_atomic(path: Path, content: bytes, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
@@ -22,7 +23,9 @@ def write_atomic(path: Path, content: bytes, mode: int = 0o644, owner: tuple[int
             replace_in(folder, path.name, content, mode, owner)
     except OSError as error:
         error.filename = str(path)  # whoever is refused is told whose it is
-        raise OpsError(f"cannot write {path}: {error.strerror}", write_hint(error)) from None
+        raise OpsError(
+            msg("cannot write {path}: {strerror}", path=path, strerror=error.strerror), write_hint(error)
+        ) from None
 
 
 def write_in_place(path: Path, content: bytes, mode: int) -> None:
@@ -47,7 +50,9 @@ def write_in_place(path: Path, content: bytes, mode: int) -> None:
             file.truncate()
             os.fsync(descriptor)
     except OSError as error:
-        raise OpsError(f"cannot write {path}: {error.strerror}", write_hint(error)) from None
+        raise OpsError(
+            msg("cannot write {path}: {strerror}", path=path, strerror=error.strerror), write_hint(error)
+        ) from None
 
 
 def private_folder(path: Path, root: Path) -> None:
@@ -60,7 +65,10 @@ def private_folder(path: Path, root: Path) -> None:
             with opened(root / folder, make=0o700):
                 pass
     except OSError as error:
-        raise OpsError(f"cannot make the folder {path}: {error.strerror}", write_hint(error)) from None
+        raise OpsError(
+            msg("cannot make the folder {path}: {strerror}", path=path, strerror=error.strerror),
+            write_hint(error),
+        ) from None
 
 
 def sync_directory(path: Path) -> None:
@@ -89,9 +97,14 @@ def read_text(path: Path, *, what: str = "file") -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise OpsError(f"{path}: byte {error.start} is not UTF-8", "save the file as UTF-8") from None
+        raise OpsError(
+            msg("{path}: byte {start} is not UTF-8", path=path, start=error.start),
+            msg("save the file as UTF-8"),
+        ) from None
     except OSError as error:
-        raise OpsError(f"cannot read {what} {path}: {error.strerror}") from None
+        raise OpsError(
+            msg("cannot read {what} {path}: {strerror}", what=what, path=path, strerror=error.strerror)
+        ) from None
 
 
 def read_by_all(path: Path) -> int | None:

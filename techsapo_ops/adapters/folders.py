@@ -16,13 +16,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 STATE_DIRECTORY = ".techsapo"
 """Folder beside the spec that holds everything that the tool makes."""
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LINK_ERRORS = {errno.ELOOP, errno.ENOTDIR}
 """What open(2) says of a link: ENOTDIR where O_DIRECTORY is asked for too."""
-_ELSEWHERE = "remove it; a folder on another disk is mounted there (`mount --bind`)"
+_ELSEWHERE = msg("remove it; a folder on another disk is mounted there (`mount --bind`)")
 
 
 def open_folder(path: Path, *, make: int | None = None) -> int:
@@ -113,10 +114,10 @@ def replace_in(folder: int, name: str, content: bytes, mode: int, owner: tuple[i
 def write_hint(error: OSError) -> str:
     """What to try where a file can't be written."""
     return {
-        errno.ENOSPC: "the disk is full; nothing was changed",
-        errno.EROFS: "the file system is read-only",
-        errno.EACCES: "check who owns the folder",
-        errno.EPERM: "check who owns the folder",
+        errno.ENOSPC: msg("the disk is full; nothing was changed"),
+        errno.EROFS: msg("the file system is read-only"),
+        errno.EACCES: msg("check who owns the folder"),
+        errno.EPERM: msg("check who owns the folder"),
     }.get(error.errno or 0, "")
 
 
@@ -131,7 +132,10 @@ def keep_out_of_git(state: Path) -> None:
             if ".gitignore" not in os.listdir(folder):  # noqa: PTH208 - by descriptor
                 replace_in(folder, ".gitignore", b"*\n", 0o644, None)
     except OSError as error:
-        raise OpsError(f"cannot write {state / '.gitignore'}: {error.strerror}", write_hint(error)) from None
+        raise OpsError(
+            msg("cannot write {state}: {strerror}", state=state / ".gitignore", strerror=error.strerror),
+            write_hint(error),
+        ) from None
 
 
 def open_file(path: Path, flags: int, mode: int = 0o644) -> int:
@@ -155,8 +159,11 @@ def open_file(path: Path, flags: int, mode: int = 0o644) -> int:
     of_others = around.st_uid != 0 or bool(around.st_mode & 0o022)
     if not stat.S_ISREG(facts.st_mode) or (writes and of_others and facts.st_nlink != 1):
         os.close(descriptor)
-        what = "has another name" if stat.S_ISREG(facts.st_mode) else "is no regular file"
-        raise OpsError(f"{path} {what}, so it is left alone", "find out who put it there, and remove it")
+        what = msg("has another name") if stat.S_ISREG(facts.st_mode) else msg("is no regular file")
+        raise OpsError(
+            msg("{path} {what}, so it is left alone", path=path, what=what),
+            msg("find out who put it there, and remove it"),
+        )
     return descriptor
 
 
@@ -229,4 +236,4 @@ def _own_link(base: Path) -> None:
 
 
 def _link(path: Path) -> OpsError:
-    return OpsError(f"{path} is a symbolic link, which root does not follow there", _ELSEWHERE)
+    return OpsError(msg("{path} is a symbolic link, which root does not follow there", path=path), _ELSEWHERE)

@@ -11,6 +11,7 @@ from techsapo_ops.adapters.deadline import Deadline
 from techsapo_ops.adapters.reasons import causes, os_reason
 from techsapo_ops.adapters.tls_trust import SYSTEM, Trust, distrust, refuse_exposed_key
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
 
 if TYPE_CHECKING:
     import ssl
@@ -48,7 +49,10 @@ class Unreachable(OpsError):
     """
 
     def __init__(self, url: str, reason: str, *, connected: bool = False) -> None:
-        super().__init__(f"{url}: {reason}", "`techsapo ps` shows whether the service runs")
+        super().__init__(
+            msg("{url}: {reason}", url=url, reason=reason),
+            msg("`techsapo ps` shows whether the service runs"),
+        )
         self.reason = reason
         self.connected = connected
 
@@ -182,20 +186,25 @@ def raise_untrusted(url: str, error: BaseException, trust: Trust) -> None:
     reason, hint = distrust(cause)
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    look = f"`techsapo certs status {host}:{parts.port or 443}` shows it"
+    look = msg("`techsapo certs status {host}:{port}` shows it", host=host, port=parts.port or 443)
     raise Untrusted(
         url,
-        f"the server's certificate {reason}; nothing was sent",
-        "; ".join((hint, look, *(f"not trusted: {why}" for why in trust.ignored()))),
+        msg("the server's certificate {reason}; nothing was sent", reason=reason),
+        joined("; ", (hint, look, *(msg("not trusted: {why}", why=why) for why in trust.ignored()))),
     ) from None
 
 
 def _late(timeout: float, connected: bool, status: int, received: int) -> str:
     if not connected:
-        return f"no connection within {timeout:g} s"
+        return msg("no connection within {timeout:g} s", timeout=timeout)
     if status:
-        return f"HTTP {status}, but only {received} bytes of the answer within {timeout:g} s"
-    return f"accepted the connection but did not answer within {timeout:g} s"
+        return msg(
+            "HTTP {status}, but only {received} bytes of the answer within {timeout:g} s",
+            status=status,
+            received=received,
+            timeout=timeout,
+        )
+    return msg("accepted the connection but did not answer within {timeout:g} s", timeout=timeout)
 
 
 def _reason(error: Exception, deadline: Deadline, connected: bool, status: int, received: int) -> str:
@@ -206,8 +215,12 @@ def _reason(error: Exception, deadline: Deadline, connected: bool, status: int, 
     text = str(error)
     if isinstance(error, httpx.RemoteProtocolError):
         if "disconnected" in text:
-            return "closed the connection without an answer"
+            return msg("closed the connection without an answer")
         if "peer closed" in text:
-            return f"HTTP {status}, but the answer broke off after {received} bytes"
-        return "answered with something that is not HTTP (does the port speak TLS?)"
+            return msg(
+                "HTTP {status}, but the answer broke off after {received} bytes",
+                status=status,
+                received=received,
+            )
+        return msg("answered with something that is not HTTP (does the port speak TLS?)")
     return os_reason(error) or text or type(error).__name__

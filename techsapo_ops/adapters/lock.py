@@ -14,6 +14,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.folders import open_file, opened
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 MODE = 0o600
 """Of a lock file: flock asks for no right to write, and whoever reads the file may hold it for ever."""
@@ -22,9 +23,11 @@ MODE = 0o600
 def _holder(descriptor: int) -> str:
     try:
         who = json.loads(os.pread(descriptor, 4096, 0))
-        return f"`{who['command']}` (pid {who['pid']}, since {who['since']})"
+        return msg(
+            "`{who}` (pid {who2}, since {who3})", who=who["command"], who2=who["pid"], who3=who["since"]
+        )
     except (ValueError, KeyError):
-        return "another techsapo"
+        return msg("another techsapo")
 
 
 @contextmanager
@@ -40,7 +43,8 @@ def exclusive(path: Path, *, wait: float = 0.0, what: str = "this stack") -> Ite
             descriptor = open_file(path, os.O_RDWR | os.O_CREAT, MODE)
     except OSError as error:
         raise OpsError(
-            f"cannot open the lock {path}: {error.strerror}", "check the disk and the owner"
+            msg("cannot open the lock {path}: {strerror}", path=path, strerror=error.strerror),
+            msg("check the disk and the owner"),
         ) from None
     try:
         if os.fstat(descriptor).st_mode & 0o077:
@@ -54,8 +58,8 @@ def exclusive(path: Path, *, wait: float = 0.0, what: str = "this stack") -> Ite
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     raise OpsError(
-                        f"{_holder(descriptor)} is at work on {what}",
-                        "wait for it to end, or pass --wait SECONDS",
+                        msg("{holder} is at work on {what}", holder=_holder(descriptor), what=what),
+                        msg("wait for it to end, or pass --wait SECONDS"),
                     ) from None
                 time.sleep(0.1)
         command = " ".join(["techsapo", *sys.argv[1:3]])

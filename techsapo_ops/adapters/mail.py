@@ -16,13 +16,14 @@ from techsapo_ops.adapters.reasons import os_reason
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.adapters.tls_trust import stays_here
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 _IMPLICIT_TLS = 465
 """There TLS comes first (RFC 8314, 3.3); on other ports by STARTTLS."""
 _OWN_NAME = "localhost"
 """As Alertmanager says it: asking DNS for a better one may take longer than the conversation."""
 _DETAIL = 150
-_LOGIN = "look at username, and password or password_file, of notifications.smtp"
+_LOGIN = msg("look at username, and password or password_file, of notifications.smtp")
 
 
 class MailError(OpsError):
@@ -61,11 +62,24 @@ class MailServer:
             except (smtplib.SMTPException, OSError, ValueError) as error:
                 # Cut off in the middle, nobody knows how far it came; an answer is an answer.
                 perhaps = handed_over and not isinstance(error, _ANSWERS)
-                reason = f"no answer within {timeout:g} s" if deadline.expired else _reason(error, self)
+                reason = (
+                    msg("no answer within {timeout:g} s", timeout=timeout)
+                    if deadline.expired
+                    else _reason(error, self)
+                )
                 hint = _LOGIN if isinstance(error, smtplib.SMTPAuthenticationError) else ""
-                raise MailError(f"{self.address}: {reason}", hint, perhaps=perhaps) from None
+                raise MailError(
+                    msg("{address}: {reason}", address=self.address, reason=reason), hint, perhaps=perhaps
+                ) from None
         if refused:
-            raise MailError(f"{self.address}: did not take {', '.join(map(harmless, refused))}", perhaps=True)
+            raise MailError(
+                msg(
+                    "{address}: did not take {map}",
+                    address=self.address,
+                    map=", ".join(map(harmless, refused)),
+                ),
+                perhaps=True,
+            )
 
 
 _LOGGED_IN = (235, 503)
@@ -94,15 +108,17 @@ def _protect(connection: smtplib.SMTP, server: MailServer) -> None:
     if server.require_tls and not secure:
         if not connection.has_extn("starttls"):
             raise MailError(
-                f"{server.address}: offers no STARTTLS",
-                "`require_tls: false` sends without, readable on the way",
+                msg("{address}: offers no STARTTLS", address=server.address),
+                msg("`require_tls: false` sends without, readable on the way"),
             )
         connection.starttls(context=ssl.create_default_context())
         connection.ehlo()
         secure = True
     if server.username is not None:
         if not secure and not stays_here(server.address.host):
-            raise MailError(f"{server.address}: a password would leave this host unencrypted")
+            raise MailError(
+                msg("{address}: a password would leave this host unencrypted", address=server.address)
+            )
         _login(connection, server.username, server.password)
 
 
@@ -112,7 +128,7 @@ def _login(connection: smtplib.SMTP, username: str, password: str) -> None:
         return
     # smtplib knows ASCII alone, and its error would show a sign of the password. RFC 4616 says UTF-8.
     if "PLAIN" not in connection.esmtp_features.get("auth", "").upper().split():
-        raise MailError("the mail server takes no login with other letters than those of ASCII")
+        raise MailError(msg("the mail server takes no login with other letters than those of ASCII"))
     code, said = connection.docmd("AUTH", f"PLAIN {_plain(username, password)}")
     if code not in _LOGGED_IN:
         raise smtplib.SMTPAuthenticationError(code, said)
@@ -134,7 +150,11 @@ def _reason(error: Exception, server: MailServer) -> str:
 def _told(error: Exception) -> str:
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         answers = [_said(code, said) for code, said in error.recipients.values()]
-        return f"takes none of the addresses: {answers[0]}" if answers else "takes none of the addresses"
+        return (
+            msg("takes none of the addresses: {answers}", answers=answers[0])
+            if answers
+            else msg("takes none of the addresses")
+        )
     if isinstance(error, smtplib.SMTPResponseException):
         return _said(error.smtp_code, error.smtp_error)
     return os_reason(error) or " ".join(harmless(str(error)).split())[:_DETAIL] or type(error).__name__

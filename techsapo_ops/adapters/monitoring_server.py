@@ -12,6 +12,7 @@ from typing import Any, Self
 from techsapo_ops.adapters.basic_login import BasicLogin, within_the_stack
 from techsapo_ops.adapters.http import Answer, fetch, send
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 LIMIT = 16 * 1024 * 1024
 
@@ -92,7 +93,7 @@ class MonitoringServer:
     def _let_in(self, answer: Answer) -> Answer:
         if answer.status == 401:
             hint = "" if self._login is None else self._login.hint
-            raise ApiError(f"{answer.url}: HTTP 401: it asks for a login", hint)
+            raise ApiError(msg("{url}: HTTP 401: it asks for a login", url=answer.url), hint)
         return answer
 
 
@@ -105,11 +106,13 @@ def own_metric(text: str, metric: str) -> float | None:
 def document_of(answer: Answer) -> Any:
     """The JSON of an answer. Raises ApiError where it is none, or was cut off."""
     if answer.truncated:
-        raise ApiError(f"{answer.url}: the answer is longer than {LIMIT // 1024**2} MB")
+        raise ApiError(
+            msg("{url}: the answer is longer than {limit} MB", url=answer.url, limit=LIMIT // 1024**2)
+        )
     try:
         return json.loads(answer.body)
     except ValueError:
         raise ApiError(
-            f"{answer.url}: HTTP {answer.status} with something that is not JSON",
-            "does another program listen on this port? `techsapo doctor` shows which",
+            msg("{url}: HTTP {status} with something that is not JSON", url=answer.url, status=answer.status),
+            msg("does another program listen on this port? `techsapo doctor` shows which"),
         ) from None

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 _FOLDER = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 """O_PATH, since one need not be allowed to list every folder on the way."""
@@ -118,10 +119,17 @@ class NoFollowFile:
                 raise
             if error.errno in {errno.ELOOP, errno.ENOTDIR} and seen.is_symlink():
                 raise OpsError(
-                    f"{seen} is a symbolic link: {self.path} would be written elsewhere",
-                    "put a folder in its place, then try again",
+                    msg(
+                        "{seen} is a symbolic link: {path} would be written elsewhere",
+                        seen=seen,
+                        path=self.path,
+                    ),
+                    msg("put a folder in its place, then try again"),
                 ) from None
-            raise OpsError(f"cannot open {seen}: {error.strerror}", "check who owns it") from None
+            raise OpsError(
+                msg("cannot open {seen}: {strerror}", seen=seen, strerror=error.strerror),
+                msg("check who owns it"),
+            ) from None
         return folder
 
     def _regular(self, folder: int) -> os.stat_result | None:
@@ -130,11 +138,15 @@ class NoFollowFile:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise OpsError(f"cannot look at {self.path}: {error.strerror}", "check who owns it") from None
-        if not stat.S_ISREG(facts.st_mode):
-            kind = "a symbolic link" if stat.S_ISLNK(facts.st_mode) else "no regular file"
             raise OpsError(
-                f"{self.path} is {kind}, and a file would take its place", "move it away, then try again"
+                msg("cannot look at {path}: {strerror}", path=self.path, strerror=error.strerror),
+                msg("check who owns it"),
+            ) from None
+        if not stat.S_ISREG(facts.st_mode):
+            kind = msg("a symbolic link") if stat.S_ISLNK(facts.st_mode) else msg("no regular file")
+            raise OpsError(
+                msg("{path} is {kind}, and a file would take its place", path=self.path, kind=kind),
+                msg("move it away, then try again"),
             )
         return facts
 
@@ -143,10 +155,10 @@ class NoFollowFile:
         try:
             yield
         except OSError as error:
-            hint = {errno.ENOSPC: "the disk is full", errno.EROFS: "the file system is read-only"}
+            hint = {errno.ENOSPC: msg("the disk is full"), errno.EROFS: msg("the file system is read-only")}
             raise OpsError(
-                f"cannot {what} {self.path}: {error.strerror}",
-                hint.get(error.errno or 0, "check who owns the folder"),
+                msg("cannot {what} {path}: {strerror}", what=what, path=self.path, strerror=error.strerror),
+                hint.get(error.errno or 0, msg("check who owns the folder")),
             ) from None
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.folders import FOLDER, opened
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 
 def ids(user: str | None) -> tuple[int, int] | None:
@@ -32,10 +33,10 @@ def folder(path: Path, mode: int, user: str | None = None) -> None:
             gives = owner is not None and (found.st_uid, found.st_gid) != owner
             fits = stat.S_IMODE(found.st_mode) == mode or (not gives and found.st_uid != os.geteuid())
             if (gives or not fits) and path.is_symlink():
-                whose = f" and the owner {user}" if user else ""
+                whose = msg(" and the owner {user}", user=user) if user else ""
                 raise OpsError(
-                    f"{path} is a symbolic link to a folder that is not as the stack needs it",
-                    f"remove it, or give what it leads to mode {mode:04o}{whose}",
+                    msg("{path} is a symbolic link to a folder that is not as the stack needs it", path=path),
+                    msg("remove it, or give what it leads to mode {mode:04o}{whose}", mode=mode, whose=whose),
                 )
             if not fits:
                 os.fchmod(descriptor, mode)
@@ -43,7 +44,8 @@ def folder(path: Path, mode: int, user: str | None = None) -> None:
                 os.fchown(descriptor, *owner)
     except OSError as error:
         raise OpsError(
-            f"cannot make the folder {path}: {error.strerror}", "check who owns its parent"
+            msg("cannot make the folder {path}: {strerror}", path=path, strerror=error.strerror),
+            msg("check who owns its parent"),
         ) from None
 
 
@@ -67,7 +69,13 @@ def data_folder(path: Path, user: str | None) -> None:
                     _hand_over(inside, name, owner, before.st_uid, path / below / name)
     except OSError as error:
         raise OpsError(
-            f"cannot give what is in {path} to {user}: {error.strerror}", "check who owns it"
+            msg(
+                "cannot give what is in {path} to {user}: {strerror}",
+                path=path,
+                user=user,
+                strerror=error.strerror,
+            ),
+            msg("check who owns it"),
         ) from None
 
 
@@ -88,7 +96,10 @@ def masters_folder(path: Path) -> None:
                 if not own and not stat.S_ISDIR(facts.st_mode):
                     os.unlink(name, dir_fd=descriptor)
     except OSError as error:
-        raise OpsError(f"cannot clear {path}: {error.strerror}", "check who owns it") from None
+        raise OpsError(
+            msg("cannot clear {path}: {strerror}", path=path, strerror=error.strerror),
+            msg("check who owns it"),
+        ) from None
 
 
 def _hand_over(folder: int, name: str, owner: tuple[int, int], earlier: int, path: Path) -> None:
@@ -101,7 +112,10 @@ def _hand_over(folder: int, name: str, owner: tuple[int, int], earlier: int, pat
     if owner[0] == 0:
         owners = {earlier} - {0}
         if stat.S_ISLNK(facts.st_mode):
-            raise OpsError(f"{path} is a symbolic link, which a service of root's would follow", "remove it")
+            raise OpsError(
+                msg("{path} is a symbolic link, which a service of root's would follow", path=path),
+                msg("remove it"),
+            )
     else:
         owners = {owner[0], earlier}
     if stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode):
@@ -119,8 +133,12 @@ def _hand_over(folder: int, name: str, owner: tuple[int, int], earlier: int, pat
 def _refuse_second_name(facts: os.stat_result, expected: set[int], path: Path) -> None:
     if not stat.S_ISDIR(facts.st_mode) and facts.st_nlink > 1 and facts.st_uid not in expected:
         raise OpsError(
-            f"{path} is another name of a file of uid {facts.st_uid}, so it is not given to a service",
-            "find out who put it there, and remove it",
+            msg(
+                "{path} is another name of a file of uid {st_uid}, so it is not given to a service",
+                path=path,
+                st_uid=facts.st_uid,
+            ),
+            msg("find out who put it there, and remove it"),
         )
 
 
@@ -142,8 +160,8 @@ def private_folder(path: Path) -> None:
 
 def _somebody_elses(path: Path, uid: int) -> OpsError:
     return OpsError(
-        f"{path} belongs to someone else (uid {uid})",
-        "remove it, or move the project to a folder with a shorter path",
+        msg("{path} belongs to someone else (uid {uid})", path=path, uid=uid),
+        msg("remove it, or move the project to a folder with a shorter path"),
     )
 
 
@@ -159,7 +177,13 @@ def give(path: Path, user: str | None) -> None:
         with opened(path.parent) as folder:
             facts = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
             if not (stat.S_ISREG(facts.st_mode) or stat.S_ISDIR(facts.st_mode)):
-                raise OpsError(f"{path} is no regular file, so it is not given to {user}", "remove it")
+                raise OpsError(
+                    msg("{path} is no regular file, so it is not given to {user}", path=path, user=user),
+                    msg("remove it"),
+                )
             _hand_over(folder, path.name, owner, owner[0], path)
     except OSError as error:
-        raise OpsError(f"cannot give {path} to {user}: {error.strerror}", "check who owns it") from None
+        raise OpsError(
+            msg("cannot give {path} to {user}: {strerror}", path=path, user=user, strerror=error.strerror),
+            msg("check who owns it"),
+        ) from None

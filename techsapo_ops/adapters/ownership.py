@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 _MOST_LINKS = 40
 """As many as the kernel follows in one path (path_resolution(7))."""
@@ -104,7 +105,9 @@ class Judge:
         mode = stat.S_IMODE(facts.st_mode)
         is_link = stat.S_ISLNK(facts.st_mode)
         if facts.st_uid not in users:
-            why = f"is owned by {user_name(facts.st_uid)} (mode {mode:04o})"
+            why = msg(
+                "is owned by {user_name} (mode {mode:04o})", user_name=user_name(facts.st_uid), mode=mode
+            )
             # A user's home is not to become root's because a project lies in it.
             on_the_way = self.scope != path and self.scope.is_relative_to(path)
             cure = "" if on_the_way else f"chown {'-h ' if is_link else ''}root {path}"
@@ -115,7 +118,7 @@ class Judge:
         if mode & 0o002:
             self._doubt(
                 path,
-                f"can be written by everyone (mode {mode:04o})",
+                msg("can be written by everyone (mode {mode:04o})", mode=mode),
                 "" if mode & stat.S_ISVTX else f"chmod o-w {path}",  # nobody wants that of /tmp
                 everyone=True,
             )
@@ -123,7 +126,11 @@ class Judge:
         if not mode & 0o020 or any(facts.st_gid in a.groups for a in covering):
             return
         if not (_members(facts.st_gid) <= users) or _has_acl(path):
-            why = f"can be written by the group {group_name(facts.st_gid)} (mode {mode:04o})"
+            why = msg(
+                "can be written by the group {group_name} (mode {mode:04o})",
+                group_name=group_name(facts.st_gid),
+                mode=mode,
+            )
             self._doubt(path, why, f"chmod g-w {path}", groups=frozenset({facts.st_gid}))
 
     def _doubt(self, path: Path, why: str, cure: str, **facts: Any) -> None:
@@ -146,7 +153,10 @@ class Judge:
                 except FileNotFoundError:  # a temporary file
                     continue
                 if uid not in users and (path, False) not in self._seen and uid not in also():
-                    why, cure = f"is owned by {user_name(uid)}", f"chown -R root {top}"
+                    why, cure = (
+                        msg("is owned by {user_name}", user_name=user_name(uid)),
+                        f"chown -R root {top}",
+                    )
                     self._doubt(Path(path), why, cure, users=frozenset({uid}))
                     return
 
@@ -156,8 +166,8 @@ def user_name(uid: int, *, short: bool = False) -> str:
     try:
         name = pwd.getpwuid(uid).pw_name
     except KeyError:
-        return f"uid {uid}"
-    return name if short else f"{name} (uid {uid})"
+        return msg("uid {uid}", uid=uid)
+    return name if short else msg("{name} (uid {uid})", name=name, uid=uid)
 
 
 def group_name(gid: int) -> str:
@@ -165,7 +175,7 @@ def group_name(gid: int) -> str:
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:
-        return f"gid {gid}"
+        return msg("gid {gid}", gid=gid)
 
 
 def _members(gid: int) -> frozenset[int]:
@@ -197,7 +207,10 @@ def _related(path: Path, scope: Path) -> bool:
 
 
 def _blind(path: Path | str, error: OSError) -> OpsError:
-    return OpsError(f"cannot look at {path}: {error.strerror}", "root must be able to, to tell whose it is")
+    return OpsError(
+        msg("cannot look at {path}: {strerror}", path=path, strerror=error.strerror),
+        msg("root must be able to, to tell whose it is"),
+    )
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:

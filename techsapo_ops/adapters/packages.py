@@ -10,6 +10,7 @@ from pathlib import Path
 from techsapo_ops.adapters.apt import LISTS
 from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 STAMPS = tuple(Path("/var/lib/apt/periodic") / name for name in ("update-success-stamp", "update-stamp"))
 """Written by apt's own timer after it fetched the lists."""
@@ -141,5 +142,5 @@ def _owned(told: str) -> Iterator[tuple[str, str]]:
 def _well(done: Completed) -> str:
     if done.code != 0:
         first = (done.output.splitlines() or [f"exit code {done.code}"])[0]
-        raise OpsError(f"`{done.command.argv[0]}` failed: {first}")
+        raise OpsError(msg("`{argv}` failed: {first}", argv=done.command.argv[0], first=first))
     return done.stdout.decode(errors="replace")

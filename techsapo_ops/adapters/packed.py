@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 LEVEL = 1
 """zstd's level: 3 (its default) packs an audit log 8 % smaller and takes half as long again."""
@@ -116,11 +117,15 @@ class PackedReader:
                         yield held
                     held = data
         except ZstdError:
-            raise OpsError(f"{self.path} is damaged: zstd can't unpack it") from None
+            raise OpsError(msg("{path} is damaged: zstd can't unpack it", path=self.path)) from None
         except OSError as error:
-            raise OpsError(f"cannot read {self.path}: {error.strerror}") from None
+            raise OpsError(
+                msg("cannot read {path}: {strerror}", path=self.path, strerror=error.strerror)
+            ) from None
         if self._expected and self.sha256 != self._expected:
-            raise OpsError(f"{self.path.name} is not the file of the manifest: its SHA-256 differs")
+            raise OpsError(
+                msg("{path} is not the file of the manifest: its SHA-256 differs", path=self.path.name)
+            )
         if held:
             yield held
 
@@ -143,10 +148,18 @@ class PackedReader:
                     copy.write(data)
         except OSError as error:
             raise OpsError(
-                f"cannot copy {self.path} to {target}: {error.strerror}", "is there room for it beside?"
+                msg(
+                    "cannot copy {path} to {target}: {strerror}",
+                    path=self.path,
+                    target=target,
+                    strerror=error.strerror,
+                ),
+                msg("is there room for it beside?"),
             ) from None
         if digest.hexdigest() != self._expected:
-            raise OpsError(f"{self.path.name} is not the file of the manifest: its SHA-256 differs")
+            raise OpsError(
+                msg("{path} is not the file of the manifest: its SHA-256 differs", path=self.path.name)
+            )
         return PackedReader(target, limit=self._limit, expected=self._expected)
 
     def _gathered(self, file: IO[bytes]) -> Iterator[bytes]:
@@ -156,7 +169,13 @@ class PackedReader:
         for data in self._blocks(file):
             self.raw_bytes += len(data)
             if self._limit is not None and self.raw_bytes > self._limit:
-                raise OpsError(f"{self.path.name} holds more than the {self._limit} bytes of the manifest")
+                raise OpsError(
+                    msg(
+                        "{path} holds more than the {limit} bytes of the manifest",
+                        path=self.path.name,
+                        limit=self._limit,
+                    )
+                )
             pieces.append(data)
             size += len(data)
             if size >= _CHUNK:
@@ -175,7 +194,7 @@ class PackedReader:
         unpacker = ZstdDecompressor(max_window_size=_LARGEST_WINDOW).decompressobj()
         head = self._take(file, _SHORTEST_HEADER)
         if head[:4] != _MAGIC:
-            raise OpsError(f"{self.path} is damaged: zstd can't unpack it")
+            raise OpsError(msg("{path} is damaged: zstd can't unpack it", path=self.path))
         head += self._take(file, frame_header_size(head) - len(head))
         checked = get_frame_parameters(head).has_checksum
         yield unpacker.decompress(head)
@@ -189,13 +208,19 @@ class PackedReader:
         if checked:
             yield unpacker.decompress(self._take(file, 4))
         if file.read(1):
-            raise OpsError(f"{self.path} goes on after its end")
+            raise OpsError(msg("{path} goes on after its end", path=self.path))
 
     def _take(self, file: IO[bytes], size: int) -> bytes:
         data = file.read(size)
         self._hash.update(data)
         if len(data) != size:
-            raise OpsError(f"{self.path} is cut short after {self.raw_bytes} bytes of content")
+            raise OpsError(
+                msg(
+                    "{path} is cut short after {raw_bytes} bytes of content",
+                    path=self.path,
+                    raw_bytes=self.raw_bytes,
+                )
+            )
         return data
 
 
@@ -248,10 +273,12 @@ def file_sha256(path: Path) -> str:
 def cannot_write(path: Path, error: OSError) -> OpsError:
     """What is to be told when `path` can't be written."""
     hint = {
-        errno.ENOSPC: "the disk is full: make room, prune old backups, or set backup.path to another disk",
-        errno.EDQUOT: "the quota is used up: make room, or set backup.path to another disk",
-        errno.EROFS: "the file system is read-only; set backup.path to another one",
-        errno.EACCES: "run it as the folder's owner, or set backup.path",
-        errno.EPERM: "run it as the folder's owner, or set backup.path",
+        errno.ENOSPC: msg(
+            "the disk is full: make room, prune old backups, or set backup.path to another disk"
+        ),
+        errno.EDQUOT: msg("the quota is used up: make room, or set backup.path to another disk"),
+        errno.EROFS: msg("the file system is read-only; set backup.path to another one"),
+        errno.EACCES: msg("run it as the folder's owner, or set backup.path"),
+        errno.EPERM: msg("run it as the folder's owner, or set backup.path"),
     }.get(error.errno or 0, "")
-    return OpsError(f"cannot write {path}: {error.strerror}", hint)
+    return OpsError(msg("cannot write {path}: {strerror}", path=path, strerror=error.strerror), hint)

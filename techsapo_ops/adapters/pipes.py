@@ -18,6 +18,7 @@ from typing import IO, Self
 
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 CHUNK = 256 * 1024
 """Bytes that are read or written at once."""
@@ -55,8 +56,12 @@ class Running:
             self._errors.close()
             missing = isinstance(error, FileNotFoundError)
             raise OpsError(
-                f"cannot run {command.argv[0]}: {'no such program' if missing else error.strerror}",
-                "`techsapo doctor` shows what is missing" if missing else "",
+                msg(
+                    "cannot run {argv}: {strerror}",
+                    argv=command.argv[0],
+                    strerror=msg("no such program") if missing else error.strerror,
+                ),
+                msg("`techsapo doctor` shows what is missing") if missing else "",
             ) from None
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
@@ -90,7 +95,7 @@ class Running:
         assert self._process.stdout is not None  # noqa: S101 - made with read=True
         descriptor = self._process.stdout.fileno()
         if timeout is not None and not select.select([descriptor], [], [], timeout)[0]:
-            raise Stalled(f"{self.name} has said nothing for {timeout:g} s")
+            raise Stalled(msg("{name} has said nothing for {timeout:g} s", name=self.name, timeout=timeout))
         return os.read(descriptor, CHUNK)
 
     def gather(self, timeout: float | None = None) -> bytes:
@@ -124,7 +129,9 @@ class Running:
         try:
             return self._process.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise Stalled(f"{self.name} did not end within {timeout:g} s") from None
+            raise Stalled(
+                msg("{name} did not end within {timeout:g} s", name=self.name, timeout=timeout)
+            ) from None
 
     def finish(self) -> None:
         """Wait for its end. Raises OpsError with its own words unless it ends with 0."""
@@ -146,9 +153,20 @@ class Running:
     def failure(self) -> OpsError:
         """What is to be told of its end."""
         code = self._process.returncode
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"failed with code {code}"
+        how = (
+            msg("was ended by {name}", name=signal.Signals(-code).name)
+            if code < 0
+            else msg("failed with code {code}", code=code)
+        )
         said = self.said
-        return OpsError(f"{self.name} {how}{f': {said}' if said else ''}")
+        return OpsError(
+            msg(
+                "{name} {how}{which}",
+                name=self.name,
+                how=how,
+                which=msg(": {said}", said=said) if said else "",
+            )
+        )
 
     def stop(self) -> None:
         """End it, at first by SIGTERM."""
@@ -182,7 +200,9 @@ def conversation(command: Command, timeout: float) -> Iterator[Running]:
             yield program
         except OpsError:
             if time.monotonic() - began >= timeout:
-                raise Stalled(f"{program.name} did not end within {timeout:g} s") from None
+                raise Stalled(
+                    msg("{program} did not end within {timeout:g} s", program=program.name, timeout=timeout)
+                ) from None
             raise
         finally:
             timer.cancel()

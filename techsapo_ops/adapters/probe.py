@@ -13,6 +13,7 @@ from techsapo_ops.adapters.basic_login import basic_authorization, within_the_st
 from techsapo_ops.adapters.deadline import Deadline
 from techsapo_ops.adapters.http import Unreachable, fetch, preload
 from techsapo_ops.adapters.reasons import os_reason
+from techsapo_ops.messages import msg
 
 _SHOWN = 200
 _TCP = "tcp"
@@ -70,11 +71,11 @@ def probe(
                 ok, detail = door.ready(address, deadline, user=user, password=password, ca=ca)
             else:
                 deadline.connect(address.host, address.port).close()
-                ok, detail = True, "accepts connections"
+                ok, detail = True, msg("accepts connections")
         except OSError as error:
             ok, detail = False, os_reason(error) or str(error)
         if deadline.expired or detail == "timed out":
-            ok, detail = False, f"did not answer within {timeout:g} s"
+            ok, detail = False, msg("did not answer within {timeout:g} s", timeout=timeout)
         return ProbeResult(ok, detail, deadline.elapsed)
 
 
@@ -87,5 +88,9 @@ def _http(url: str, timeout: float, headers: Mapping[str, str]) -> ProbeResult:
             return ProbeResult(False, error.reason, clock.elapsed)
     words = " ".join(answer.text[: 4 * _SHOWN].split())
     shown = words if len(words) <= _SHOWN else words[:_SHOWN] + "…"
-    detail = f"HTTP {answer.status}" if answer.ok or not shown else f"HTTP {answer.status}: {shown}"
+    detail = (
+        msg("HTTP {status}", status=answer.status)
+        if answer.ok or not shown
+        else msg("HTTP {status}: {shown}", status=answer.status, shown=shown)
+    )
     return ProbeResult(answer.ok, detail, answer.seconds, answer.body, answer.status)

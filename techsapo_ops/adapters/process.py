@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 _TERM_SECONDS = 5.0
 
@@ -59,9 +60,16 @@ def split_command(text: str, where: str) -> tuple[str, ...]:
     try:
         words = tuple(shlex.split(text))
     except ValueError as error:
-        raise OpsError(f"{where}: {text!r} is no command: {str(error).lower()}") from None
+        raise OpsError(
+            msg(
+                "{where}: {text} is no command: {error}",
+                where=where,
+                text=repr(text),
+                error=str(error).lower(),
+            )
+        ) from None
     if not words:
-        raise OpsError(f"{where}: {text!r} is no command")
+        raise OpsError(msg("{where}: {text} is no command", where=where, text=repr(text)))
     return words
 
 
@@ -80,7 +88,13 @@ class TimedOut(OpsError):
     """A program that had to be stopped. `said` is what it had written to its standard error by then."""
 
     def __init__(self, command: Command, seconds: float, said: str = "") -> None:
-        super().__init__(f"`{command}` did not end within {seconds:g} s and was stopped")
+        super().__init__(
+            msg(
+                "`{command}` did not end within {seconds:g} s and was stopped",
+                command=command,
+                seconds=seconds,
+            )
+        )
         self.said = said
 
 
@@ -104,10 +118,13 @@ class SubprocessRunner:
             )
         except FileNotFoundError:
             raise OpsError(
-                f"cannot run {command.argv[0]}: no such program", "`techsapo doctor` shows what is missing"
+                msg("cannot run {argv}: no such program", argv=command.argv[0]),
+                msg("`techsapo doctor` shows what is missing"),
             ) from None
         except OSError as error:
-            raise OpsError(f"cannot run {command.argv[0]}: {error.strerror}") from None
+            raise OpsError(
+                msg("cannot run {argv}: {strerror}", argv=command.argv[0], strerror=error.strerror)
+            ) from None
         try:
             stdout, stderr = process.communicate(command.stdin, timeout=timeout)
         except BaseException as error:
@@ -134,7 +151,9 @@ def stream(command: Command) -> Iterator[str]:
             start_new_session=True,
         )
     except OSError as error:
-        raise OpsError(f"cannot run {command.argv[0]}: {error.strerror}") from None
+        raise OpsError(
+            msg("cannot run {argv}: {strerror}", argv=command.argv[0], strerror=error.strerror)
+        ) from None
     lines = _lines(process)
     next(lines)  # begun, so that it ends the process also when nobody reads a line
     return lines

@@ -11,6 +11,7 @@ from typing import Any
 
 from techsapo_ops.adapters.http import Answer
 from techsapo_ops.adapters.monitoring_server import ApiError, LastReload, MonitoringServer, document_of
+from techsapo_ops.messages import msg
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,10 @@ class Prometheus(MonitoringServer):
             time, value = data["result"]
             return (Sample({}, _number(value), float(time)),)
         if data["resultType"] != "vector":
-            raise ApiError(f"{expression!r} is a {data['resultType']}", "ask for an instant vector")
+            raise ApiError(
+                msg("{expression} is a {data}", expression=repr(expression), data=data["resultType"]),
+                msg("ask for an instant vector"),
+            )
         return vector(data["result"])
 
     def query_range(self, expression: str, start: float, end: float, step: float) -> tuple[Series, ...]:
@@ -139,7 +143,9 @@ class Prometheus(MonitoringServer):
         answer = self.fetch("api/v1/format_query", {"query": expression})
         document = document_of(answer)
         if not isinstance(document, dict) or not isinstance(document.get("data"), str):
-            raise ApiError(f"{answer.url}: {expression!r} can't be formatted")
+            raise ApiError(
+                msg("{url}: {expression} can't be formatted", url=answer.url, expression=repr(expression))
+            )
         return str(document["data"])
 
     def reloaded(self) -> LastReload | None:
@@ -167,7 +173,14 @@ def _checked(answer: Answer) -> Any:
     document = document_of(answer)
     if not isinstance(document, dict) or document.get("status") != "success":
         error = document.get("error", "") if isinstance(document, dict) else ""
-        raise ApiError(f"{answer.url}: HTTP {answer.status}: {error or 'not an answer of Prometheus'}")
+        raise ApiError(
+            msg(
+                "{url}: HTTP {status}: {error}",
+                url=answer.url,
+                status=answer.status,
+                error=error or msg("not an answer of Prometheus"),
+            )
+        )
     return _data(answer, document)
 
 
@@ -180,7 +193,7 @@ def vector(result: Sequence[Mapping[str, Any]]) -> tuple[Sample, ...]:
 
 def _data(answer: Answer, document: Mapping[str, Any]) -> Any:
     if not isinstance(document.get("data"), dict):
-        raise ApiError(f"{answer.url}: not an answer of Prometheus")
+        raise ApiError(msg("{url}: not an answer of Prometheus", url=answer.url))
     return document["data"]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from techsapo_ops.adapters.monitoring_server import ApiError, own_metric
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.prometheus import Sample, vector
+from techsapo_ops.messages import msg
 
 # promtool shows no page of metrics; it packs one into an archive in the folder where it runs.
 _METRICS = 'promtool debug metrics "$1" >&2 && tar -xzOf debug.tar.gz metrics.txt && rm debug.tar.gz'
@@ -29,7 +30,14 @@ class Promtool:
         try:
             return vector(json.loads(said))
         except (ValueError, TypeError, KeyError):
-            raise ApiError(f"{self._url}: promtool answers {said[:200]!r} to {expression!r}") from None
+            raise ApiError(
+                msg(
+                    "{url}: promtool answers {said} to {expression}",
+                    url=self._url,
+                    said=repr(said[:200]),
+                    expression=repr(expression),
+                )
+            ) from None
 
     def own(self, metric: str) -> float | None:
         """The value of a metric without labels that Prometheus has of itself; None where it has none."""
@@ -38,5 +46,11 @@ class Promtool:
     def _said(self, *argv: str) -> str:
         done = self._run(Command(argv))
         if done.code != 0:
-            raise ApiError(f"{self._url}: {done.output.removeprefix('query error: ') or 'promtool failed'}")
+            raise ApiError(
+                msg(
+                    "{url}: {output}",
+                    url=self._url,
+                    output=done.output.removeprefix("query error: ") or msg("promtool failed"),
+                )
+            )
         return done.stdout.decode()

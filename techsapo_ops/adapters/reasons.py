@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from techsapo_ops.messages import msg
+
 
 def os_reason(error: BaseException) -> str:
     """The operating system's word for why a connection failed, in lower case; "" when it gave none."""
@@ -11,10 +13,14 @@ def os_reason(error: BaseException) -> str:
 
     for seen in causes(error):
         if isinstance(seen, TimeoutError):
-            return "timed out"
+            return msg("timed out")
         if isinstance(seen, ssl.SSLError):
             plain = seen.reason in {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
-            return "does not speak TLS" if plain else f"no TLS connection: {seen.reason or seen}"
+            return (
+                msg("does not speak TLS")
+                if plain
+                else msg("no TLS connection: {reason}", reason=seen.reason or seen)
+            )
         if isinstance(seen, OSError) and seen.strerror:
             return seen.strerror.lower()
     return ""

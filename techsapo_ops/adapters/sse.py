@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from techsapo_ops.adapters.http import Unreachable, raise_untrusted, way
 from techsapo_ops.adapters.reasons import os_reason
 from techsapo_ops.adapters.tls_trust import SYSTEM, Trust
+from techsapo_ops.messages import msg
 
 LARGEST = 16 * 1024**2
 """Most characters of one event, so that a broken peer fills no memory."""
@@ -69,9 +70,11 @@ def events(
                 elif field == "data":
                     data = f"{data}\n{value}" if data else value
                     if len(data) > LARGEST:
-                        raise Unreachable(url, f"an event is longer than {LARGEST} characters")
+                        raise Unreachable(
+                            url, msg("an event is longer than {largest} characters", largest=LARGEST)
+                        )
     except httpx.TimeoutException:
-        raise Unreachable(url, f"silent for {timeout:g} s") from None
+        raise Unreachable(url, msg("silent for {timeout:g} s", timeout=timeout)) from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise_untrusted(url, error, trust)
         raise Unreachable(url, os_reason(error) or str(error) or type(error).__name__) from None

@@ -16,6 +16,7 @@ import psutil
 
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 RESULT_VARIABLE = "TECHSAPO_RESULT_FD"
 """Names the descriptor on which the program hands back its result, beside what it prints."""
@@ -64,7 +65,9 @@ def supervise(
             )
         except OSError as error:
             os.close(reader)
-            raise OpsError(f"cannot run {command.argv[0]}: {error.strerror}") from None
+            raise OpsError(
+                msg("cannot run {argv}: {strerror}", argv=command.argv[0], strerror=error.strerror)
+            ) from None
         finally:
             os.close(writer)
         return _Watch(process, reader, line, known).to_the_end(timeout)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 _LIST = ("--type=service", "--no-legend", "--plain", "--no-pager")
 
@@ -36,7 +37,7 @@ class Units:
         wanted = sorted(names)
         if self.systemctl is None:
             raise OpsError(
-                "there is no systemd on this host", "set `schedule.by: service` or cron in the spec"
+                msg("there is no systemd on this host"), msg("set `schedule.by: service` or cron in the spec")
             )
         if self.live:
             self._done("daemon-reload")
@@ -64,7 +65,7 @@ class Units:
     def _done(self, *words: str) -> None:
         done = self.runner.run(self._command(*words))
         if done.code != 0:
-            raise OpsError(f"`{done.command}` failed: {done.output}")
+            raise OpsError(msg("`{command}` failed: {output}", command=done.command, output=done.output))
 
     def _command(self, *words: str) -> Command:
         assert self.systemctl is not None  # noqa: S101 - callers ask first
@@ -76,6 +77,6 @@ class Units:
             return frozenset()
         done = self.runner.run(self._command(*words))
         if done.code != 0:
-            raise OpsError(f"`{done.command}` failed: {done.output}")
+            raise OpsError(msg("`{command}` failed: {output}", command=done.command, output=done.output))
         lines = done.stdout.decode(errors="replace").splitlines()
         return frozenset(line.split()[0] for line in lines if line.strip())

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from techsapo_ops.adapters.packed import Stream
+from techsapo_ops.messages import msg
 
 _BLOCK = 512
 _END = bytes(_BLOCK)
@@ -21,7 +22,13 @@ _FILES = frozenset({b"0", b"\0", b"7"})
 _FOLDER = b"5"
 _PAX = b"x"
 _LONG_NAME = b"L"
-_KINDS = {b"1": "a hard link", b"2": "a symbolic link", b"3": "a device", b"4": "a device", b"6": "a pipe"}
+_KINDS = {
+    b"1": msg("a hard link"),
+    b"2": msg("a symbolic link"),
+    b"3": msg("a device"),
+    b"4": msg("a device"),
+    b"6": msg("a pipe"),
+}
 _HARMLESS = frozenset({"mtime", "atime", "ctime", "uid", "gid", "uname", "gname"})
 """Keys of an extended header that nothing here looks at."""
 
@@ -44,7 +51,7 @@ def parts_of(name: str) -> tuple[str, ...]:
     """The parts of a relative name. Raises ArchiveError where it is empty, absolute, or has `.` or `..`."""
     parts = tuple(name.split("/"))
     if "\0" in name or any(part in {"", ".", ".."} for part in parts):
-        raise ArchiveError(f"the name {name!r} leads elsewhere")
+        raise ArchiveError(msg("the name {name} leads elsewhere", name=repr(name)))
     return parts
 
 
@@ -60,10 +67,10 @@ def entries(stream: Stream, most: int) -> Iterator[tuple[Member, Iterator[bytes]
         kind = header[156:157]
         length = _number(header[124:136])
         if sum(header) - sum(header[148:156]) + 8 * 0x20 != _number(header[148:156]):
-            raise ArchiveError("the checksum of a header differs")
+            raise ArchiveError(msg("the checksum of a header differs"))
         if kind in {_PAX, _LONG_NAME}:
             if length > _LONGEST_HEADER:
-                raise ArchiveError(f"a header says that it has {length} bytes")
+                raise ArchiveError(msg("a header says that it has {length} bytes", length=length))
             data = _exactly(stream, -(-length // _BLOCK) * _BLOCK)[:length]
             if kind == _LONG_NAME:
                 name = _text(data.rstrip(b"\0"))
@@ -75,19 +82,25 @@ def entries(stream: Stream, most: int) -> Iterator[tuple[Member, Iterator[bytes]
         length = size if size >= 0 else length
         name, size = "", -1
         if kind not in _FILES and not folder:
-            raise ArchiveError(f"{full!r} is {_KINDS.get(kind, 'neither a file nor a folder')}")
+            raise ArchiveError(
+                msg(
+                    "{full} is {kinds}",
+                    full=repr(full),
+                    kinds=_KINDS.get(kind, "neither a file nor a folder"),
+                )
+            )
         if folder:
             full = full.rstrip("/")
             if length:
-                raise ArchiveError(f"the folder {full!r} has a content")
+                raise ArchiveError(msg("the folder {full} has a content", full=repr(full)))
             if full in {"", "."}:
                 continue
         parts_of(full)
         if full in seen:
-            raise ArchiveError(f"{full!r} is there twice")
+            raise ArchiveError(msg("{full} is there twice", full=repr(full)))
         seen.add(full)
         if len(seen) > most:
-            raise ArchiveError(f"it has more than {most:,} entries")
+            raise ArchiveError(msg("it has more than {most:,} entries", most=most))
         content = _content(stream, length)
         yield Member(full, length, _number(header[100:108]) & 0o777, folder), content
         for _ in content:
@@ -95,7 +108,7 @@ def entries(stream: Stream, most: int) -> Iterator[tuple[Member, Iterator[bytes]
         _exactly(stream, -length % _BLOCK)
     while data := stream.read(_PIECE):
         if data.strip(b"\0"):
-            raise ArchiveError("it goes on after its end")
+            raise ArchiveError(msg("it goes on after its end"))
 
 
 def _content(stream: Stream, length: int) -> Iterator[bytes]:
@@ -103,7 +116,7 @@ def _content(stream: Stream, length: int) -> Iterator[bytes]:
     while left:
         data = stream.read(min(left, _PIECE))
         if not data:
-            raise ArchiveError("it is cut short")
+            raise ArchiveError(msg("it is cut short"))
         left -= len(data)
         yield data
 
@@ -111,7 +124,7 @@ def _content(stream: Stream, length: int) -> Iterator[bytes]:
 def _exactly(stream: Stream, size: int) -> bytes:
     data = stream.read(size)
     if len(data) != size:
-        raise ArchiveError("it is cut short")
+        raise ArchiveError(msg("it is cut short"))
     return data
 
 
@@ -121,7 +134,7 @@ def _number(field: bytes) -> int:
         return int.from_bytes(field[1:], "big")
     digits = field.strip(b" \0")
     if not all(0x30 <= digit <= 0x37 for digit in digits):
-        raise ArchiveError("a number in a header can't be read")
+        raise ArchiveError(msg("a number in a header can't be read"))
     return int(digits, 8) if digits else 0
 
 
@@ -136,18 +149,18 @@ def _extended(data: bytes, name: str, size: int) -> tuple[str, int]:
     while data:
         digits, _, _ = data[:20].partition(b" ")
         if not digits.isdigit() or not len(digits) + 3 <= int(digits) <= len(data):
-            raise ArchiveError("an extended header can't be read")
+            raise ArchiveError(msg("an extended header can't be read"))
         record, data = data[: int(digits)], data[int(digits) :]
         key, equals, value = record[len(digits) + 1 :].partition(b"=")
         if not equals or not value.endswith(b"\n"):
-            raise ArchiveError("an extended header can't be read")
+            raise ArchiveError(msg("an extended header can't be read"))
         word = _text(key)
         if word == "path":
             name = _text(value[:-1])
         elif word == "size" and value[:-1].isdigit() and len(value) < 20:
             size = int(value)
         elif word not in _HARMLESS:
-            raise ArchiveError(f"an extended header has {word!r}")
+            raise ArchiveError(msg("an extended header has {word}", word=repr(word)))
     return name, size
 
 
@@ -155,4 +168,4 @@ def _text(data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        raise ArchiveError(f"the name {data[:100]!r} is not UTF-8") from None
+        raise ArchiveError(msg("the name {data} is not UTF-8", data=repr(data[:100]))) from None

@@ -17,6 +17,7 @@ from techsapo_ops.adapters.files import read_text, write_atomic
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.catalogue.metrics import job_metrics
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _READABLE = 0o644
@@ -36,7 +37,9 @@ class Sample:
 def textfile_path(folder: Path, job: str) -> Path:
     """The file of `job`. Raises OpsError for a name that is no job's."""
     if not _NAME.fullmatch(job):
-        raise OpsError(f"{job!r} is no name of a job", "use lower-case letters, digits, - and _")
+        raise OpsError(
+            msg("{job} is no name of a job", job=repr(job)), msg("use lower-case letters, digits, - and _")
+        )
     return folder / f"{job}.prom"
 
 
@@ -53,7 +56,10 @@ def write_textfile(folder: Path, job: str, samples: Iterable[Sample]) -> Path:
             with opened(folder, make=_FOLDER) as descriptor:
                 os.fchmod(descriptor, _FOLDER)
         except OSError as error:
-            raise OpsError(f"cannot make {folder}: {error.strerror}", "check who owns the folder") from None
+            raise OpsError(
+                msg("cannot make {folder}: {strerror}", folder=folder, strerror=error.strerror),
+                msg("check who owns the folder"),
+            ) from None
     write_atomic(path, content.encode(), _READABLE)
     return path
 
@@ -70,11 +76,18 @@ def exposition(job: str, samples: Iterable[Sample]) -> str:
     for sample in sorted(found, key=lambda s: order.get(s.metric, len(order))):
         metric = catalogue.get(sample.metric)
         if metric is None:
-            raise OpsError(f"{sample.metric} is not in job_metrics.yaml", "add it there")
+            raise OpsError(
+                msg("{metric} is not in job_metrics.yaml", metric=sample.metric), msg("add it there")
+            )
         labels = {"name": job, **sample.labels}
         if set(labels) != set(metric.labels):
             raise OpsError(
-                f"{sample.metric} has the labels {', '.join(metric.labels)}, not {', '.join(labels)}"
+                msg(
+                    "{metric} has the labels {labels}, not {labels2}",
+                    metric=sample.metric,
+                    labels=", ".join(metric.labels),
+                    labels2=", ".join(labels),
+                )
             )
         if metric.name not in gauges:
             gauges[metric.name] = Gauge(metric.name, metric.help, metric.labels, registry=registry)
@@ -90,12 +103,13 @@ def read_textfile(folder: Path, job: str) -> tuple[Sample, ...]:
     path = textfile_path(folder, job)
     if not path.exists():
         return ()
-    text = read_text(path, what="metrics of a job")
+    text = read_text(path, what=msg("metrics of a job"))
     try:
         return tuple(_samples(text))
     except ValueError as error:
         raise OpsError(
-            f"{path} is no text of Prometheus: {error}", "remove it: the next run writes it"
+            msg("{path} is no text of Prometheus: {error}", path=path, error=error),
+            msg("remove it: the next run writes it"),
         ) from None
 
 

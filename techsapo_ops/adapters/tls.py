@@ -9,6 +9,7 @@ from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.deadline import Deadline
 from techsapo_ops.adapters.reasons import os_reason
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 
 class NotTrusted(OpsError):
@@ -26,7 +27,7 @@ def served_certificate(address: Address, server_name: str | None, *, timeout: fl
     context.verify_mode = ssl.CERT_NONE
     certificate = handshake(address, server_name, context, timeout)
     if certificate is None:
-        raise OpsError(f"{address}: shows no certificate")
+        raise OpsError(msg("{address}: shows no certificate", address=address))
     return certificate
 
 
@@ -48,7 +49,11 @@ def handshake(
             raise NotTrusted(error.verify_message) from None
         except OSError as error:
             late = deadline.expired or isinstance(error, TimeoutError)
-            reason = f"no TLS handshake within {timeout:g} s" if late else os_reason(error) or str(error)
+            reason = (
+                msg("no TLS handshake within {timeout:g} s", timeout=timeout)
+                if late
+                else os_reason(error) or str(error)
+            )
             if isinstance(error, ssl.SSLError) and not late:
-                reason = "does not speak TLS"
-            raise OpsError(f"{address}: {reason}") from None
+                reason = msg("does not speak TLS")
+            raise OpsError(msg("{address}: {reason}", address=address, reason=reason)) from None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.trust import trusted_users
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:  # 10 ms that only https pays
     import ssl
@@ -122,16 +123,20 @@ def read_authorities(path: Path) -> str:
         with path.open("rb") as file:
             content = file.read(_LARGEST + 1).decode("ascii", "ignore")  # comments may be in any language
     except OSError as error:
-        raise OpsError(f"cannot read the CA certificates {path}: {error.strerror}") from None
+        raise OpsError(
+            msg("cannot read the CA certificates {path}: {strerror}", path=path, strerror=error.strerror)
+        ) from None
     if len(content) > _LARGEST:
         raise OpsError(
-            f"{path} is larger than {_LARGEST} bytes", "name a file with the CA's certificates alone"
+            msg("{path} is larger than {largest} bytes", path=path, largest=_LARGEST),
+            msg("name a file with the CA's certificates alone"),
         )
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=content or "-")
     except (ssl.SSLError, ValueError):
         raise OpsError(
-            f"{path} holds no certificate that can be read", "it must be PEM: -----BEGIN CERTIFICATE-----"
+            msg("{path} holds no certificate that can be read", path=path),
+            msg("it must be PEM: -----BEGIN CERTIFICATE-----"),
         ) from None
     return content
 
@@ -159,9 +164,11 @@ def refuse_exposed_key(url: str, host: str, headers: Mapping[str, str], here: fr
     if not KEY_HEADERS & {name.lower() for name in headers} or host in here or stays_here(host):
         return
     raise OpsError(
-        f"{url}: an API key is not sent over plain http to another host; nothing was sent",
-        "use https, http://127.0.0.1:PORT on the host itself (e.g. through `ssh -L`),"
-        " or unset TECHSAPO_API_KEY to ask without a key",
+        msg("{url}: an API key is not sent over plain http to another host; nothing was sent", url=url),
+        msg(
+            "use https, http://127.0.0.1:PORT on the host itself (e.g. through `ssh -L`), or "
+            "unset TECHSAPO_API_KEY to ask without a key"
+        ),
         exit_code=2,
     )
 
@@ -173,23 +180,29 @@ def distrust(error: ssl.SSLCertVerificationError) -> tuple[str, str]:
     """
     import ssl
 
-    known = "where it is your server's, name it or its CA by --ca-file FILE"
+    known = msg("where it is your server's, name it or its CA by --ca-file FILE")
     match error.verify_code:
         case 9:
-            return "is not valid yet", "check the clocks of this host and of the server"
+            return msg("is not valid yet"), msg("check the clocks of this host and of the server")
         case 10:
-            return "has expired", "renew it on the server (`techsapo certs renew` there)"
+            return msg("has expired"), msg("renew it on the server (`techsapo certs renew` there)")
         case 18:
-            return "is self-signed, and not one that is trusted here", known
+            return msg("is self-signed, and not one that is trusted here"), known
         case 2 | 19 | 20 | 21:
             paths = ssl.get_default_verify_paths()
             if not any((paths.cafile, *Path(paths.capath or "/nowhere").glob("*"))):
-                known = f"this host knows no authorities at all: install ca-certificates; {known}"
-            return "is from an authority that is not trusted here", known
+                known = msg(
+                    "this host knows no authorities at all: install ca-certificates; {known}", known=known
+                )
+            return msg("is from an authority that is not trusted here"), known
         case 62 | 64:
-            return f"is for another name: {error.verify_message.rstrip('.')}", "ask for a name that it is for"
+            return msg(
+                "is for another name: {verify_message}", verify_message=error.verify_message.rstrip(".")
+            ), msg("ask for a name that it is for")
         case _:
-            return f"is not valid: {error.verify_message}", "renew it on the server"
+            return msg("is not valid: {verify_message}", verify_message=error.verify_message), msg(
+                "renew it on the server"
+            )
 
 
 def stays_here(host: str) -> bool:
@@ -235,7 +248,7 @@ def _read(path: Path, *, leaf: bool) -> _Kept | None:
         facts = os.fstat(descriptor)
         ours = facts.st_uid in {os.geteuid(), *trusted_users(os.environ)}
         if not stat.S_ISREG(facts.st_mode) or not ours or facts.st_mode & 0o022:
-            return _Kept("", why=f"{path} is not yours alone")
+            return _Kept("", why=msg("{path} is not yours alone", path=path))
         content = file.read(_LARGEST)
     begin, end = ssl.PEM_HEADER.encode(), ssl.PEM_FOOTER.encode()
     start = content.find(begin)
@@ -244,7 +257,7 @@ def _read(path: Path, *, leaf: bool) -> _Kept | None:
         pem = content[start : stop + len(end)].decode("ascii") + "\n"
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
     except (ValueError, ssl.SSLError):
-        return _Kept("", why=f"{path} holds no certificate")
+        return _Kept("", why=msg("{path} holds no certificate", path=path))
     return _Kept(pem, leaf)
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.ownership import Allowed, Judge
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 TRUSTED_FOLDERS = Path("/etc/techsapo/trusted-folders.json")
 """What `techsapo trust` writes; root's own, readable by all."""
@@ -50,12 +51,20 @@ def read_allowed() -> tuple[Allowed, ...]:
     except (FileNotFoundError, NotADirectoryError):
         return ()
     except (OSError, UnicodeDecodeError) as error:
-        raise OpsError(f"cannot read {TRUSTED_FOLDERS}: {error}", "look at it, or remove it") from None
+        raise OpsError(
+            msg("cannot read {trusted_folders}: {error}", trusted_folders=TRUSTED_FOLDERS, error=error),
+            msg("look at it, or remove it"),
+        ) from None
     judge = Judge(frozenset({0}), ())
     judge.way(TRUSTED_FOLDERS)
     if judge.doubts:
         raise OpsError(
-            f"{TRUSTED_FOLDERS} says whom root trusts, but {judge.doubts[0]}", f"`{judge.doubts[0].cure}`"
+            msg(
+                "{trusted_folders} says whom root trusts, but {doubts}",
+                trusted_folders=TRUSTED_FOLDERS,
+                doubts=judge.doubts[0],
+            ),
+            f"`{judge.doubts[0].cure}`",
         )
     try:
         entries = json.loads(text)["folders"]
@@ -65,7 +74,8 @@ def read_allowed() -> tuple[Allowed, ...]:
         )
     except (ValueError, KeyError, TypeError):
         raise OpsError(
-            f"{TRUSTED_FOLDERS} is damaged", "remove it, and allow your folders again: `techsapo trust add`"
+            msg("{trusted_folders} is damaged", trusted_folders=TRUSTED_FOLDERS),
+            msg("remove it, and allow your folders again: `techsapo trust add`"),
         ) from None
 
 
@@ -80,5 +90,7 @@ def write_allowed(allowed: Iterable[Allowed]) -> None:
     try:
         TRUSTED_FOLDERS.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     except OSError as error:
-        raise OpsError(f"cannot make {TRUSTED_FOLDERS.parent}: {error.strerror}") from None
+        raise OpsError(
+            msg("cannot make {parent}: {strerror}", parent=TRUSTED_FOLDERS.parent, strerror=error.strerror)
+        ) from None
     write_atomic(TRUSTED_FOLDERS, (json.dumps({"version": 1, "folders": entries}, indent=1) + "\n").encode())

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 MANIFEST = ".manifest.json"
 _VERSION = 1
@@ -55,7 +56,7 @@ def read_manifest(directory: Path) -> Manifest:
     except FileNotFoundError:
         return Manifest()
     except OSError as error:
-        raise OpsError(f"cannot read {path}: {error.strerror}") from None
+        raise OpsError(msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror)) from None
     try:
         found = json.loads(text)
         files = {
@@ -64,7 +65,8 @@ def read_manifest(directory: Path) -> Manifest:
         }
     except (ValueError, KeyError, TypeError, AttributeError):
         raise OpsError(
-            f"{path} is damaged", "remove it and run `techsapo generate --force`: all files are written anew"
+            msg("{path} is damaged", path=path),
+            msg("remove it and run `techsapo generate --force`: all files are written anew"),
         ) from None
     return Manifest(files)
 

@@ -31,6 +31,7 @@ from techsapo_ops.backup.config_places import (
 )
 from techsapo_ops.backup.masked_spec import filled
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.app.api_keys import keys_owner
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Target
@@ -102,12 +103,13 @@ class ConfigBackup(BackupKind):
         differing = set(changed(stack, part))
         found = [
             Target(
-                str(place.path), ("replaced" if place.look() else "new") if name in differing else "the same"
+                str(place.path),
+                ("replaced" if place.look() else "new") if name in differing else msg("the same"),
             )
             for name, place in there.items()
         ]
         found += [
-            Target(f"/{name.removeprefix(NAMED)}", "left", "it is not below backup.config.paths")
+            Target(f"/{name.removeprefix(NAMED)}", "left", msg("it is not below backup.config.paths"))
             for name in part.facts["files"]
             if name.startswith(NAMED) and name not in there
         ]
@@ -209,11 +211,16 @@ def _contents(part: Part, reader: PackedReader) -> Iterator[tuple[str, int, Iter
     try:
         for entry, content in entries(Stream(reader), most=len(wanted)):
             if entry.folder or entry.name not in wanted:
-                raise ArchiveError(f"{entry.name!r} is not in the manifest")
+                raise ArchiveError(msg("{entry} is not in the manifest", entry=repr(entry.name)))
             yield entry.name, entry.mode, content
     except ArchiveError as error:
         raise OpsError(
-            f"{reader.path}: this archive of the configuration can't be used: {error}", "choose another one"
+            msg(
+                "{path}: this archive of the configuration can't be used: {error}",
+                path=reader.path,
+                error=error,
+            ),
+            msg("choose another one"),
         ) from None
 
 
@@ -244,7 +251,10 @@ def _unpacked(stack: Stack, part: Part, reader: PackedReader, names: frozenset[s
                 raise cannot_write(path, error) from None
             if digest != part.facts["files"][name]:
                 raise OpsError(
-                    f"{reader.path}: {name} has other content than the manifest says", "choose another one"
+                    msg(
+                        "{path}: {name} has other content than the manifest says", path=reader.path, name=name
+                    ),
+                    msg("choose another one"),
                 )
             files.append(_File(name, path, mode))
         for file in files:
@@ -266,7 +276,7 @@ def _whole(content: Iterator[bytes]) -> bytes:
     for piece in content:
         data += piece
         if len(data) > _LARGEST_SPEC:
-            raise OpsError("the spec in the backup is too large", "choose another one")
+            raise OpsError(msg("the spec in the backup is too large"), msg("choose another one"))
     return data
 
 
@@ -277,7 +287,7 @@ def _spec(stack: Stack, content: Iterator[bytes]) -> str:
         text = _whole(content).decode()
     except UnicodeDecodeError:
         raise OpsError(
-            "the spec in the backup is not UTF-8\nnothing was touched", "choose another one"
+            msg("the spec in the backup is not UTF-8\nnothing was touched"), msg("choose another one")
         ) from None
     return filled(text, read_text(path, what="spec") if path.exists() else "", path.name)
 

@@ -21,6 +21,7 @@ from techsapo_ops import __version__
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter, Stream
 from techsapo_ops.adapters.tarball import ArchiveError, entries
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.secret import MASK
 from techsapo_ops.stack.backup import Part, Progress
 
@@ -65,8 +66,8 @@ class ConfigSource:
                 digests[name] = hashlib.sha256(content).hexdigest()
                 if len(digests) > MOST_FILES:
                     raise OpsError(
-                        f"the configuration has more than {MOST_FILES:,} files",
-                        "name fewer folders in backup.config.paths",
+                        msg("the configuration has more than {most_files:,} files", most_files=MOST_FILES),
+                        msg("name fewer folders in backup.config.paths"),
                     )
         return Part(
             KIND, path.name, file.bytes, file.raw_bytes, file.sha256, round(time.monotonic() - began, 3),
@@ -96,7 +97,10 @@ class ConfigSource:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise OpsError(f"cannot read {path}: {error.strerror}", "run it as a user who may") from None
+            raise OpsError(
+                msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror),
+                msg("run it as a user who may"),
+            ) from None
         if path in self.masked:
             content = self._without(content)
         if _PRIVATE_KEY in content:
@@ -152,7 +156,7 @@ def _walk(top: Path) -> Iterable[Path]:
     if top.is_dir():
         return sorted(p for p in top.rglob("*") if p.is_file() and not p.is_symlink())
     if not top.is_file():
-        raise OpsError(f"{top} is not there", "remove it from backup.config.paths")
+        raise OpsError(msg("{top} is not there", top=top), msg("remove it from backup.config.paths"))
     return [top]
 
 

@@ -11,6 +11,7 @@ from techsapo_ops.adapters.nofollow import NoFollowFile
 from techsapo_ops.backup.config_archive import ConfigSource
 from techsapo_ops.backup.secret_files import secret_paths, secret_values
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.backup import Part
 from techsapo_ops.stack.layout import OLD_OVERRIDES, OVERRIDES
 from techsapo_ops.stack.template_folders import is_copy_of_ours, overrides_folder
@@ -123,14 +124,18 @@ def require_same_overrides(stack: Stack, part: Part, spec: Spec | None) -> None:
     ):
         value = spec.template_overrides
         change = (
-            f"write `template_overrides: {value}` into"
+            msg("write `template_overrides: {value}` into", value=value)
             if value is not None
-            else "remove template_overrides from"
+            else msg("remove template_overrides from")
         )
         raise OpsError(
-            f"the spec in the backup has its templates in {there}, the present one in {here}\n"
-            "nothing was touched",
-            f"{change} the present spec, and restore then",
+            msg(
+                "the spec in the backup has its templates in {there}, the present one in {here}\n"
+                "nothing was touched",
+                there=there,
+                here=here,
+            ),
+            msg("{change} the present spec, and restore then", change=change),
         )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from techsapo_ops.backup.manifest import Manifest
 from techsapo_ops.backup.repository import Backup, Repository, stamp
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.backup import Part, Source
 
 
@@ -73,7 +74,9 @@ def _take(sources: Sequence[Source], folder: Path, stamp: str, watch: Watch) -> 
     for future in failed:
         error = future.exception()
         if isinstance(error, OpsError):
-            raise OpsError(f"{futures[future].kind}: {error.message}", error.hint) from None
+            raise OpsError(
+                msg("{kind}: {message}", kind=futures[future].kind, message=error.message), error.hint
+            ) from None
     for future in failed:
         if (error := future.exception()) is not None and not isinstance(error, _Cancelled):
             raise error

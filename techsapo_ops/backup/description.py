@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack import shapes
 
 VERSION = 1
@@ -135,8 +136,13 @@ def read(data: bytes, where: str) -> Description:
             raise ValueError(version)
         if version > VERSION:
             raise NewerFormError(
-                f"{where} was written by a newer techsapo (form {version}, this one knows {VERSION})",
-                "use that version, or a newer one",
+                msg(
+                    "{where} was written by a newer techsapo (form {version}, this one knows {version2})",
+                    where=where,
+                    version=version,
+                    version2=VERSION,
+                ),
+                msg("use that version, or a newer one"),
             )
         if not _WHOLE(found):
             raise ValueError(where)
@@ -148,8 +154,8 @@ def read(data: bytes, where: str) -> Description:
         return Description(**plain, taken=taken, kept=kept, variables=tuple(found["variables"]))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         raise OpsError(
-            f"{where} is damaged",
-            "choose another copy with --at, or bring the files back by hand (docs/backup.md)",
+            msg("{where} is damaged", where=where),
+            msg("choose another copy with --at, or bring the files back by hand (docs/backup.md)"),
         ) from None
 
 

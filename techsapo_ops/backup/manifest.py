@@ -13,6 +13,7 @@ from techsapo_ops import __version__
 from techsapo_ops.adapters.chain import Head
 from techsapo_ops.backup import registry
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack import shapes
 from techsapo_ops.stack.backup import Part
 
@@ -98,8 +99,13 @@ def read(data: bytes, where: str) -> Manifest:
     """
     if len(data) > LONGEST or data.count(b",") > _MOST_VALUES:
         raise OpsError(
-            f"{where} is too large: {len(data)} bytes, {data.count(b',')} values",
-            "this backup can't be trusted; take another one",
+            msg(
+                "{where} is too large: {count} bytes, {count2} values",
+                where=where,
+                count=len(data),
+                count2=data.count(b","),
+            ),
+            msg("this backup can't be trusted; take another one"),
         )
     try:
         found = json.loads(data, parse_constant=_refuse)
@@ -110,8 +116,13 @@ def read(data: bytes, where: str) -> Manifest:
             raise ValueError(version)
         if version > VERSION:
             raise OpsError(
-                f"{where} was written by a newer techsapo (form {version}, this one knows {VERSION})",
-                "update techsapo-ops",
+                msg(
+                    "{where} was written by a newer techsapo (form {version}, this one knows {version2})",
+                    where=where,
+                    version=version,
+                    version2=VERSION,
+                ),
+                msg("update techsapo-ops"),
             )
         if not _WHOLE(found) or "administration" in found:
             raise ValueError(where)
@@ -127,7 +138,9 @@ def read(data: bytes, where: str) -> Manifest:
             found["administration"] = Head(int(head[1]), head[2])
         return Manifest(**found, started=started, ended=ended, parts=parts)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
-        raise OpsError(f"{where} is damaged", "this backup can't be trusted; take another one") from None
+        raise OpsError(
+            msg("{where} is damaged", where=where), msg("this backup can't be trusted; take another one")
+        ) from None
 
 
 def _part(found: Mapping[str, Any]) -> Part:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import yaml
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.secret import MASK
 
 _Path = tuple[str | int, ...]
@@ -26,9 +27,14 @@ def filled(text: str, present: str, where: str) -> str:
         if found is None:
             line = node.start_mark.line + 1
             raise OpsError(
-                f"{where}:{line} {'.'.join(map(str, path))} is masked in the backup, and the spec here has "
-                "no such value\nnothing was touched",
-                "write it into the spec here first, or fetch the spec from off-site (docs/backup.md)",
+                msg(
+                    "{where}:{line} {map} is masked in the backup, and the spec here has no such value\n"
+                    "nothing was touched",
+                    where=where,
+                    line=line,
+                    map=".".join(map(str, path)),
+                ),
+                msg("write it into the spec here first, or fetch the spec from off-site (docs/backup.md)"),
             )
         value = present[found.start_mark.index : found.end_mark.index]
         text = f"{text[: node.start_mark.index]}{value}{text[node.end_mark.index :]}"

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.process import Command, Completed, Runner, TimedOut
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.data import Offsite
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.stack import Stack
@@ -37,8 +38,8 @@ PATIENCE = 60.0
 """Seconds in which a repository that is there tells its configuration: restic itself tries for 15 minutes."""
 _LOCK_WAIT = "2m"
 _LOGINS = (
-    ("an S3", "access_key_id", "AWS_ACCESS_KEY_ID", "secret_access_key", "AWS_SECRET_ACCESS_KEY"),
-    ("a REST", "rest_user", "RESTIC_REST_USERNAME", "rest_password", "RESTIC_REST_PASSWORD"),
+    (msg("an S3"), "access_key_id", "AWS_ACCESS_KEY_ID", "secret_access_key", "AWS_SECRET_ACCESS_KEY"),
+    (msg("a REST"), "rest_user", "RESTIC_REST_USERNAME", "rest_password", "RESTIC_REST_PASSWORD"),
 )
 """Each kind of login: whose it is, and both its fields with the variables in which restic looks for them."""
 
@@ -61,8 +62,8 @@ def login(offsite: Offsite) -> dict[str, str]:
         value: Secret | None = getattr(offsite, secret)
         if (name is None) != (value is None):
             raise OpsError(
-                f"backup.offsite has one half of {place} login alone",
-                f"set both {user} and {secret} (or {secret}_file), or neither",
+                msg("backup.offsite has one half of {place} login alone", place=place),
+                msg("set both {user} and {secret} (or {secret}_file), or neither", user=user, secret=secret),
             )
         if name is not None and value is not None:
             found |= {user_variable: name, secret_variable: value.reveal()}
@@ -81,9 +82,11 @@ def too_old(version: tuple[int, ...]) -> str:
     if not version or version >= OLDEST:
         return ""
     told, least = (".".join(map(str, each)) for each in (version, OLDEST))
-    return (
-        f"restic {told} is older than {least}: it does not say by its exit code that there is no repository, "
-        "that one is locked or the password wrong, so nothing is copied"
+    return msg(
+        "restic {told} is older than {least}: it does not say by its exit code that there is "
+        "no repository, that one is locked or the password wrong, so nothing is copied",
+        told=told,
+        least=least,
     )
 
 
@@ -94,11 +97,11 @@ def restic_of(stack: Stack) -> Restic | None:
         return None
     binary = stack.topology.host.binaries.get("restic")
     if binary is None:
-        raise OpsError("backup.offsite needs restic, which is not on PATH", "apt-get install restic")
+        raise OpsError(msg("backup.offsite needs restic, which is not on PATH"), "apt-get install restic")
     if offsite.password is None:
         raise OpsError(
-            "backup.offsite has no password: restic encrypts everything",
-            "set backup.offsite.password_file, and keep a copy of it off this host",
+            msg("backup.offsite has no password: restic encrypts everything"),
+            msg("set backup.offsite.password_file, and keep a copy of it off this host"),
         )
     place = (
         offsite.restic if ":" in offsite.restic else str(stack.directory / Path(offsite.restic).expanduser())
@@ -174,7 +177,7 @@ class Restic:
 
     def reach(self) -> None:
         """See within PATIENCE seconds that the repository answers and takes the password. Raises OpsError."""
-        self._checked("cat config", self._run("cat", "config", "--no-lock", seconds=PATIENCE))
+        self._checked(msg("cat config"), self._run("cat", "config", "--no-lock", seconds=PATIENCE))
 
     def fetch(self, id_: str, folder: str, target: Path) -> bool:
         """Put into `target` what the folder of the name `folder` held when backup `id_` was copied.
@@ -214,7 +217,9 @@ class Restic:
                 for each in json.loads(listed.stdout) or ()
             ]
         except (ValueError, KeyError, TypeError):
-            raise OpsError("restic snapshots answered what is no list of them", "update restic") from None
+            raise OpsError(
+                msg("restic snapshots answered what is no list of them"), msg("update restic")
+            ) from None
         return tuple(sorted(found, key=lambda snapshot: snapshot.time))
 
     def content(self, snapshot: str, path: str) -> bytes:
@@ -255,7 +260,7 @@ class Restic:
         if found.code == _NO_REPOSITORY:
             self._checked("init", self._run("init"))
         else:
-            self._checked("cat config", found)
+            self._checked(msg("cat config"), found)
 
     def _run(self, *words: str, seconds: float = _SECONDS) -> Completed:
         done = self._once(*words, seconds=seconds)
@@ -281,8 +286,13 @@ class Restic:
         except TimedOut as error:
             last = (error.said.strip() or "it said nothing").splitlines()[-1]
             raise OpsError(
-                f"restic {words[0]} had no answer of the repository within {seconds:g} s: {last}",
-                f"check {self.given}, and that the place can be reached",
+                msg(
+                    "restic {words} had no answer of the repository within {seconds:g} s: {last}",
+                    words=words[0],
+                    seconds=seconds,
+                    last=last,
+                ),
+                msg("check {given}, and that the place can be reached", given=self.given),
             ) from None
 
     def version(self) -> tuple[int, ...]:
@@ -291,17 +301,22 @@ class Restic:
 
     @property
     def _password_word(self) -> str:
-        return "backup.offsite.password" if self.given == "backup.offsite" else "the password"
+        return "backup.offsite.password" if self.given == "backup.offsite" else msg("the password")
 
     def _checked(self, what: str, done: Completed) -> None:
         if done.code == 0:
             return
         hint = {
-            _LOCKED: "another restic is at work there; try again when it has ended",
-            _WRONG_PASSWORD: f"{self._password_word} is not the repository's",
-            _NO_REPOSITORY: f"check {self.given}: there is no repository",
-        }.get(done.code, f"check {self.given}, and that the place can be reached")
+            _LOCKED: msg("another restic is at work there; try again when it has ended"),
+            _WRONG_PASSWORD: msg(
+                "{password_word} is not the repository's", password_word=self._password_word
+            ),
+            _NO_REPOSITORY: msg("check {given}: there is no repository", given=self.given),
+        }.get(done.code, msg("check {given}, and that the place can be reached", given=self.given))
         if old := too_old(self.version()):
-            hint = f"{old}; {hint}"
+            hint = msg("{old}; {hint}", old=old, hint=hint)
         said = done.stderr.decode(errors="replace").strip() or done.output
-        raise OpsError(f"restic {what} failed with code {done.code}: {said[-600:]}", hint)
+        raise OpsError(
+            msg("restic {what} failed with code {code}: {said}", what=what, code=done.code, said=said[-600:]),
+            hint,
+        )

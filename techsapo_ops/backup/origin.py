@@ -22,6 +22,7 @@ from typing import Any
 from techsapo_ops.adapters.files import sync_directory, write_atomic
 from techsapo_ops.adapters.packed import cannot_write, open_plain
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 MAC = "manifest.mac"
 """Name of the file with the MAC, in the folder of a backup."""
@@ -115,7 +116,9 @@ class Keyring:
         """The content of manifest.mac. Raises OpsError where there is no key yet, or it can't be read."""
         key = self._current()
         if key is None:
-            raise OpsError(f"{self.folder / KEY} is not there", "`techsapo backup` makes it")
+            raise OpsError(
+                msg("{folder} is not there", folder=self.folder / KEY), msg("`techsapo backup` makes it")
+            )
         return f"1 {key.id} {key.mac(manifest)}\n".encode()
 
     def origin(self, id_: str, folder: Path, manifest: bytes | None) -> Origin:
@@ -124,42 +127,45 @@ class Keyring:
         Raises OpsError where the keys can't be read.
         """
         if manifest is None:
-            return Origin(State.TAMPERED, "its manifest can't be read")
+            return Origin(State.TAMPERED, msg("its manifest can't be read"))
         keys = {key.id: key for key in self._every()}
         try:
             named = _mac_of(folder)
         except ValueError:
-            return Origin(State.TAMPERED, f"{MAC} holds no MAC")
+            return Origin(State.TAMPERED, msg("{mac} holds no MAC", mac=MAC))
         if named is not None and (key := keys.get(named[0])) is not None:
             if hmac.compare_digest(named[1], key.mac(manifest)):
                 return Origin(State.AUTHENTICATED)
             return Origin(
-                State.TAMPERED, f"the MAC of its manifest is wrong: it is not what {key.id} was given"
+                State.TAMPERED,
+                msg("the MAC of its manifest is wrong: it is not what {id} was given", id=key.id),
             )
         current = self._current()
         about = (
-            f"its MAC is by another key, {named[0]}, which is not here"
+            msg("its MAC is by another key, {named}, which is not here", named=named[0])
             if named is not None
-            else "it has no MAC"
+            else msg("it has no MAC")
         )
         if current is None:
-            return Origin(State.UNAUTHENTICATED, f"{about}, and there is no key here yet")
+            return Origin(State.UNAUTHENTICATED, msg("{about}, and there is no key here yet", about=about))
         digest = hashlib.sha256(manifest).hexdigest()
         if (was := current.known.get(id_)) is not None:
             if was == digest:
                 before = (
-                    "made before 0.2"
+                    msg("made before 0.2")
                     if named is None
-                    else f"made with another key, {named[0]}, which is not here"
+                    else msg("made with another key, {named}, which is not here", named=named[0])
                 )
                 return Origin(State.UNAUTHENTICATED, before)
-            return Origin(State.TAMPERED, "its manifest is another than when the key was made")
+            return Origin(State.TAMPERED, msg("its manifest is another than when the key was made"))
         if (accepted := self._accepted().get(id_)) is not None:
             if accepted == digest:
-                return Origin(State.UNAUTHENTICATED, f"{about}; it was accepted by hand")
-            return Origin(State.TAMPERED, "its manifest is another than when it was accepted")
+                return Origin(State.UNAUTHENTICATED, msg("{about}; it was accepted by hand", about=about))
+            return Origin(State.TAMPERED, msg("its manifest is another than when it was accepted"))
         return Origin(
-            State.TAMPERED, f"{about}, though it was not there when the key was made", acceptable=True
+            State.TAMPERED,
+            msg("{about}, though it was not there when the key was made", about=about),
+            acceptable=True,
         )
 
     def accept(self, id_: str, manifest: bytes) -> None:
@@ -176,7 +182,8 @@ class Keyring:
             paths = sorted(p for p in self.folder.glob("*.json") if p.name != ACCEPTED and p.name[0] != ".")
         except OSError as error:
             raise OpsError(
-                f"cannot read {self.folder}: {error.strerror}", "run it as a user who may"
+                msg("cannot read {folder}: {strerror}", folder=self.folder, strerror=error.strerror),
+                msg("run it as a user who may"),
             ) from None
         for path in paths:
             yield _read_key(path)
@@ -209,8 +216,8 @@ def _read_key(path: Path) -> _Key:
         value = b""
     if len(value) != _KEY_BYTES:
         raise OpsError(
-            f"{path} is damaged: it holds no key",
-            "get it back from off-site (docs/backup.md), or move it away: then a new key is made",
+            msg("{path} is damaged: it holds no key", path=path),
+            msg("get it back from off-site (docs/backup.md), or move it away: then a new key is made"),
         )
     return _Key(value, _strings(found.get("known", {}), path))
 
@@ -221,22 +228,29 @@ def _read(path: Path) -> dict[str, Any]:
             facts = os.fstat(file.fileno())
             if facts.st_uid not in {0, os.geteuid()} or stat.S_IMODE(facts.st_mode) & 0o022:
                 raise OpsError(
-                    f"{path} is another user's, or others may write it",
-                    f"look at it, then `chmod 600 {path}`",
+                    msg("{path} is another user's, or others may write it", path=path),
+                    msg("look at it, then `chmod 600 {path}`", path=path),
                 )
             found = json.loads(file.read(_LONGEST_KEY))
     except OSError as error:
         raise OpsError(
-            f"cannot read {path}: {error.strerror}", "run it as the user who made the backups"
+            msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror),
+            msg("run it as the user who made the backups"),
         ) from None
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise OpsError(f"{path} is damaged", "get it back from off-site (docs/backup.md), or move it away")
+        raise OpsError(
+            msg("{path} is damaged", path=path),
+            msg("get it back from off-site (docs/backup.md), or move it away"),
+        )
     return found
 
 
 def _strings(found: object, path: Path) -> dict[str, str]:
     if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise OpsError(f"{path} is damaged", "get it back from off-site (docs/backup.md), or move it away")
+        raise OpsError(
+            msg("{path} is damaged", path=path),
+            msg("get it back from off-site (docs/backup.md), or move it away"),
+        )
     return found

@@ -21,6 +21,7 @@ from techsapo_ops.backup import manifest as manifests
 from techsapo_ops.backup.manifest import Manifest
 from techsapo_ops.backup.origin import MAC, Keyring, Origin, State
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.backup import Part
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Backup:
     def read(self) -> Manifest:
         """Its manifest. Raises OpsError where that is damaged."""
         if self.manifest is None:
-            raise OpsError(self.damage, "choose another backup: `techsapo backup list`")
+            raise OpsError(self.damage, msg("choose another backup: `techsapo backup list`"))
         return self.manifest
 
 
@@ -98,7 +99,10 @@ class Repository:
         except FileNotFoundError:
             return ()
         except OSError as error:
-            raise OpsError(f"cannot read {self.path}: {error.strerror}", "check who owns it") from None
+            raise OpsError(
+                msg("cannot read {path}: {strerror}", path=self.path, strerror=error.strerror),
+                msg("check who owns it"),
+            ) from None
         return tuple(sorted(map(_backup, folders), key=lambda b: (b.sequence, b.id)))
 
     def find(self, word: str = "latest") -> Backup:
@@ -109,20 +113,27 @@ class Repository:
         known = self.backups()
         if not known:
             raise OpsError(
-                f"there is no backup in {self.path}",
-                "`techsapo backup` makes one",
+                msg("there is no backup in {path}", path=self.path),
+                msg("`techsapo backup` makes one"),
                 exit_code=1 if word == "latest" else 2,
             )
         if word == "latest":
             whole = [b for b in known if b.manifest is not None]
             if not whole:
-                raise OpsError(f"every backup in {self.path} is damaged", "`techsapo backup` makes another")
+                raise OpsError(
+                    msg("every backup in {path} is damaged", path=self.path),
+                    msg("`techsapo backup` makes another"),
+                )
             # What a restore put aside is not what anyone wants back or verified, but by its id.
             return next((b for b in reversed(whole) if b.read().tag != SAFETY_TAG), whole[-1])
         found = [b for b in known if b.id == word] or [b for b in known if b.id.startswith(word)]
         if len(found) != 1:
-            many = f"{len(found)} backups begin with" if found else "there is no backup"
-            raise OpsError(f"{many} {word}", "`techsapo backup list` shows them all", exit_code=2)
+            many = msg("{count} backups begin with", count=len(found)) if found else msg("there is no backup")
+            raise OpsError(
+                msg("{many} {word}", many=many, word=word),
+                msg("`techsapo backup list` shows them all"),
+                exit_code=2,
+            )
         return found[0]
 
     def unreadable_after(self, backup: Backup) -> tuple[Backup, ...]:
@@ -195,9 +206,9 @@ class Repository:
         """Whose backup this is. Raises OpsError where the keys can't be read."""
         data, damage = _bytes(backup.folder / MANIFEST)
         if data is not None and hashlib.sha256(data).hexdigest() != backup.digest:
-            return Origin(State.TAMPERED, "its manifest changed while it was read")
+            return Origin(State.TAMPERED, msg("its manifest changed while it was read"))
         if self.keyring is None:
-            return Origin(State.UNAUTHENTICATED, "no key is known here")
+            return Origin(State.UNAUTHENTICATED, msg("no key is known here"))
         if data is None:
             return Origin(State.TAMPERED, damage)
         return self.keyring.origin(backup.id, backup.folder, data)
@@ -224,8 +235,8 @@ class Repository:
             return found
         if not found.acceptable or data is None or self.keyring is None or backup.manifest is None:
             raise OpsError(
-                f"{backup.id} can't be accepted: {backup.damage or found.why}",
-                "choose another: `techsapo backup list`",
+                msg("{id} can't be accepted: {damage}", id=backup.id, damage=backup.damage or found.why),
+                msg("choose another: `techsapo backup list`"),
             )
         self.keyring.accept(backup.id, data)
         return self.origin(backup)
@@ -306,7 +317,13 @@ def _backup(folder: Path) -> Backup:
     except OpsError as error:
         return Backup(folder.name, folder, None, error.message, digest)
     if found.id != folder.name:
-        return Backup(folder.name, folder, None, f"{path} is that of another backup, {found.id}", digest)
+        return Backup(
+            folder.name,
+            folder,
+            None,
+            msg("{path} is that of another backup, {id}", path=path, id=found.id),
+            digest,
+        )
     return Backup(folder.name, folder, found, digest=digest)
 
 
@@ -316,7 +333,7 @@ def _bytes(path: Path) -> tuple[bytes | None, str]:
         with open_plain(path) as file:
             data = file.read(manifests.LONGEST + 1)
     except OSError as error:
-        return None, f"cannot read {path}: {error.strerror}"
+        return None, msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror)
     if len(data) > manifests.LONGEST:
-        return None, f"{path} is damaged: it is too large"
+        return None, msg("{path} is damaged: it is too large", path=path)
     return data, ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from techsapo_ops.adapters.disk import human, room
 from techsapo_ops.backup import registry
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.backup import Part
 from techsapo_ops.stack.stack import Stack
 
@@ -33,9 +34,13 @@ def require_room(stack: Stack, parts: Iterable[Part], *, at_once: bool) -> None:
         return
     if free < needed:
         raise OpsError(
-            f"restoring it on trial needs about {human(needed)} in {place}, "
-            f"{human(needed - free)} more than is free",
-            "make room there; `techsapo backup verify` without --deep needs none",
+            msg(
+                "restoring it on trial needs about {needed} in {place}, {needed2} more than is free",
+                needed=human(needed),
+                place=place,
+                needed2=human(needed - free),
+            ),
+            msg("make room there; `techsapo backup verify` without --deep needs none"),
         )
 
 

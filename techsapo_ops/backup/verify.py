@@ -15,6 +15,7 @@ from techsapo_ops.backup.origin import MAC, Origin, State
 from techsapo_ops.backup.repository import MANIFEST, SUMS, Backup
 from techsapo_ops.backup.trial_room import require_room
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.backup import Part
 from techsapo_ops.stack.shapes import file_name
 from techsapo_ops.stack.stack import Stack
@@ -65,7 +66,14 @@ class Verification:
     @property
     def sentences(self) -> tuple[str, ...]:
         """Everything that is wrong."""
-        return (*self.problems, *(f"{p.kind}: {problem}" for p in self.parts for problem in p.problems))
+        return (
+            *self.problems,
+            *(
+                msg("{kind}: {problem}", kind=p.kind, problem=problem)
+                for p in self.parts
+                for problem in p.problems
+            ),
+        )
 
 
 def check_sums(backup: Backup, *, trusted: bool = True) -> list[str]:
@@ -79,58 +87,62 @@ def check_sums(backup: Backup, *, trusted: bool = True) -> list[str]:
             lines = file.read(_LONGEST_SUMS).decode("utf-8").splitlines()
         there = sorted(os.listdir(backup.folder))  # noqa: PTH208 - names are wanted
     except (OSError, UnicodeDecodeError):
-        return [f"{SUMS} is missing or damaged: the backup can't be trusted"]
+        return [msg("{sums} is missing or damaged: the backup can't be trusted", sums=SUMS)]
     wanted = {line[66:]: line[:64] for line in lines}
     parts = backup.manifest.parts if backup.manifest is not None else ()
     sizes = {part.file: part.bytes for part in parts}
     wrong = []
     for name, digest in wanted.items():
         if not file_name(name):
-            wrong.append(f"{SUMS} names {name!r}, which is no file of a backup")
+            wrong.append(msg("{sums} names {name}, which is no file of a backup", sums=SUMS, name=repr(name)))
             continue
         if backup.manifest is not None and name not in {*sizes, MANIFEST, MAC}:
-            wrong.append(f"{name} does not belong to it")
+            wrong.append(msg("{name} does not belong to it", name=name))
             continue
         try:
             size = (backup.folder / name).lstat().st_size
             if size > sizes.get(name, LONGEST):
-                wrong.append(f"{name} is not what was written: it has {size} bytes")
+                wrong.append(msg("{name} is not what was written: it has {size} bytes", name=name, size=size))
                 continue
             if name not in {MANIFEST, MAC} and (backup.manifest is None or not trusted):
                 continue
             found = file_sha256(backup.folder / name)
         except FileNotFoundError:
-            wrong.append(f"{name} is missing")
+            wrong.append(msg("{name} is missing", name=name))
             continue
         except OSError as error:
-            wrong.append(f"{name} can't be read: {error.strerror}")
+            wrong.append(msg("{name} can't be read: {strerror}", name=name, strerror=error.strerror))
             continue
         if found != digest:
-            wrong.append(f"{name} is not what was written: its SHA-256 differs")
+            wrong.append(msg("{name} is not what was written: its SHA-256 differs", name=name))
     listed = {*wanted, SUMS}
-    wrong += [f"{part.file} is not in {SUMS}" for part in parts if part.file not in wanted]
-    return few(wrong + [f"{name} does not belong to it" for name in there if name not in listed])
+    wrong += [
+        msg("{file} is not in {sums}", file=part.file, sums=SUMS) for part in parts if part.file not in wanted
+    ]
+    return few(
+        wrong + [msg("{name} does not belong to it", name=name) for name in there if name not in listed]
+    )
 
 
 def check_part(stack: Stack, backup: Backup, part: Part) -> tuple[str, ...]:
     """What is wrong with one part: its digest in the manifest, then its content."""
     kind = registry.find(part.source)
     if kind is None:
-        return (f"this techsapo knows no {part.source}",)
+        return (msg("this techsapo knows no {source}", source=part.source),)
     reader = backup.reader(part)
     try:
         wrong = kind.check(stack, part, reader)
     except OpsError as error:
         return (error.message,)
     if not wrong and reader.sha256 != part.sha256:
-        wrong = [f"{part.file} is not the file of the manifest: its SHA-256 differs"]
+        wrong = [msg("{file} is not the file of the manifest: its SHA-256 differs", file=part.file)]
     return tuple(few(wrong))
 
 
 def few(sentences: list[str]) -> list[str]:
     """The first of many sentences, and how many more there are."""
     more = len(sentences) - _MOST
-    return sentences if more <= 0 else [*sentences[:_MOST], f"and {more:,} more"]
+    return sentences if more <= 0 else [*sentences[:_MOST], msg("and {more:,} more", more=more)]
 
 
 def verify_quick(stack: Stack, backup: Backup, at: str) -> Verification:
@@ -172,7 +184,7 @@ def _tried(stack: Stack, backup: Backup, part: Part, told: Callable[[str, int], 
     if kind is None:
         return _checked(stack, backup, part)
     if kind.throwaway and not stack.topology.has(kind.throwaway):
-        note = f"the stack has no {kind.throwaway} any more to restore it on trial"
+        note = msg("the stack has no {throwaway} any more to restore it on trial", throwaway=kind.throwaway)
         return replace(_checked(stack, backup, part, note), seconds=0.0)
     trial = kind.trial(stack, part, backup.reader(part), partial(told, part.kind))
     if trial is None:
@@ -182,7 +194,10 @@ def _tried(stack: Stack, backup: Backup, part: Part, told: Callable[[str, int], 
 
 def refused(backup: Backup, level: str, origin: Origin, at: str) -> Verification:
     """The verdict on a backup that somebody has changed: nothing of it is looked into."""
-    problems = [f"it was tampered with, or is damaged: {origin.why}", *check_sums(backup, trusted=False)]
+    problems = [
+        msg("it was tampered with, or is damaged: {why}", why=origin.why),
+        *check_sums(backup, trusted=False),
+    ]
     if backup.manifest is None:
         problems.append(backup.damage)
     return Verification(backup.id, level, at, (), tuple(problems), authentication=origin.state)
@@ -190,6 +205,6 @@ def refused(backup: Backup, level: str, origin: Origin, at: str) -> Verification
 
 def with_origin(found: Verification, origin: Origin) -> Verification:
     """The verdict with what is known of the backup's origin."""
-    why = f" ({origin.why})" if origin.why else ""
+    why = msg(" ({why})", why=origin.why) if origin.why else ""
     note = "" if origin.state is State.AUTHENTICATED else f"{origin.state}{why}"
     return replace(found, authentication=origin.state, note=note)

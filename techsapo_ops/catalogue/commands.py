@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import yaml
 
+from techsapo_ops.messages import msg
+
 
 class Effect(StrEnum):
     """What a command does to the host, the worst first."""
@@ -167,7 +169,7 @@ def _table(raw: Mapping[str, Any]) -> dict[str, Allowed]:
 
 def _allowed(raw: Mapping[str, Any]) -> Allowed:
     if raw.keys() - _KEYS:
-        raise ValueError(f"reading.yaml: unknown {sorted(raw.keys() - _KEYS)}")
+        raise ValueError(msg("reading.yaml: unknown {keys}", keys=sorted(raw.keys() - _KEYS)))
     options: dict[str, str | None] = {}
     for each in raw.get("options", "").split():
         name, takes, value = each.partition("=")

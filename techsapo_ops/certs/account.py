@@ -16,6 +16,7 @@ from techsapo_ops.adapters.acme_messages import Binding
 from techsapo_ops.adapters.files import private_folder, write_atomic
 from techsapo_ops.certs.material import key_pem, new_key
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 _KEY, _FACTS = "account.key", "account.json"
 _UNFIT = re.compile(r"[^A-Za-z0-9.-]+")
@@ -123,11 +124,15 @@ class Account:
             return error
         path = self._spec_path
         if self._binding is not None:
-            hint = f"compare {path}.eab_key_id and its HMAC key with what the CA's site shows; some expire"
+            hint = msg(
+                "compare {path}.eab_key_id and its HMAC key with what the CA's site shows; some expire",
+                path=path,
+            )
         elif error.code == _REQUIRED or self.server.wants_binding():
-            hint = (
-                f"this CA wants an account at its site first: set {path}.eab_key_id and "
-                f"{path}.eab_hmac_key_file to what is shown there"
+            hint = msg(
+                "this CA wants an account at its site first: set {path}.eab_key_id and "
+                "{path}.eab_hmac_key_file to what is shown there",
+                path=path,
             )
         else:
             return error
@@ -154,7 +159,13 @@ class Account:
         except FileNotFoundError:
             pass
         except OSError as error:
-            raise OpsError(f"cannot read the ACME account's key {path}: {error.strerror}") from None
+            raise OpsError(
+                msg(
+                    "cannot read the ACME account's key {path}: {strerror}",
+                    path=path,
+                    strerror=error.strerror,
+                )
+            ) from None
         private_folder(self.folder, self._root)
         key = key_pem(new_key("ecdsa"))
         write_atomic(path, key, 0o600)
@@ -167,7 +178,9 @@ class Account:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise OpsError(f"cannot read {self.folder / _FACTS}: {error.strerror}") from None
+            raise OpsError(
+                msg("cannot read {folder}: {strerror}", folder=self.folder / _FACTS, strerror=error.strerror)
+            ) from None
         except (ValueError, KeyError, TypeError):
             return None  # the server tells the URL again for the same key
 

@@ -16,6 +16,7 @@ from techsapo_ops.adapters.acme_messages import dns_value
 from techsapo_ops.adapters.http import Unreachable, fetch
 from techsapo_ops.adapters.process import Command, Completed, Runner, split_command
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 WELL_KNOWN = ".well-known/acme-challenge"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,256}")
@@ -73,8 +74,8 @@ class HttpResponder(Responder):
             time.sleep(0.1)
         if wrong:
             raise OpsError(
-                f"nginx does not serve the proof for {proof.name}: {wrong}",
-                "`techsapo up` brings nginx up to date; the CA was not asked, so nothing was used up",
+                msg("nginx does not serve the proof for {proof}: {wrong}", proof=proof.name, wrong=wrong),
+                msg("`techsapo up` brings nginx up to date; the CA was not asked, so nothing was used up"),
             )
 
     @override
@@ -87,15 +88,19 @@ class HttpResponder(Responder):
         except Unreachable as error:
             return error.reason
         if answer.status != 200:
-            return f"HTTP {answer.status}"
-        return "" if answer.text == proof.key_authorization else "something else is there"
+            return msg("HTTP {status}", status=answer.status)
+        return "" if answer.text == proof.key_authorization else msg("something else is there")
 
     def _shell(self, script: str, token: str, stdin: bytes | None = None) -> None:
         if _TOKEN.fullmatch(token) is None:  # it becomes a file name
-            raise OpsError(f"the CA's token {token[:80]!r} is not base64url (RFC 8555, 8.3)")
+            raise OpsError(
+                msg("the CA's token {token} is not base64url (RFC 8555, 8.3)", token=repr(token[:80]))
+            )
         done = self._run(Command(("/bin/sh", "-c", script, "sh", str(self._folder), token), stdin=stdin))
         if done.code != 0:
-            raise OpsError(f"cannot write below {self._folder}: {done.output[-300:]}")
+            raise OpsError(
+                msg("cannot write below {folder}: {output}", folder=self._folder, output=done.output[-300:])
+            )
 
 
 class DnsResponder(Responder):
@@ -126,7 +131,12 @@ class DnsResponder(Responder):
         done = self._runner.run(Command(argv, cwd=self._folder), timeout=_HOOK_SECONDS)
         if done.code != 0:
             raise OpsError(
-                f"dns_hook could not {action} {record} (exit {done.code}): "
-                f"{done.output[-500:] or 'it said nothing'}",
-                f"try it by hand: {shlex.join(argv)}",
+                msg(
+                    "dns_hook could not {action} {record} (exit {code}): {output}",
+                    action=action,
+                    record=record,
+                    code=done.code,
+                    output=done.output[-500:] or msg("it said nothing"),
+                ),
+                msg("try it by hand: {argv}", argv=shlex.join(argv)),
             )

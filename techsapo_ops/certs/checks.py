@@ -11,6 +11,7 @@ from cryptography.exceptions import InvalidSignature
 
 from techsapo_ops.certs.material import Pair, canonical, covers, issuer_of, names_of
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
 
 _SLOW_CLOCK = timedelta(minutes=5)
 """A CA need not backdate what it issues, and this host's clock may be a little behind its."""
@@ -20,14 +21,17 @@ def require(pair: Pair, names: Sequence[str], now: datetime) -> None:
     """Raise OpsError with every problem of `pair`; see `problems`."""
     found = problems(pair, names, now)
     if found:
-        raise OpsError(f"{pair.where}: {'; '.join(found)}", "the certificate in use stays as it is")
+        raise OpsError(
+            msg("{where}: {found}", where=pair.where, found=joined("; ", found)),
+            msg("the certificate in use stays as it is"),
+        )
 
 
 def problems(pair: Pair, names: Sequence[str], now: datetime) -> tuple[str, ...]:
     """Why a server for `names` should not be given `pair` at `now` (an aware time), one sentence each."""
     found = []
     if pair.private_key.public_key() != pair.leaf.public_key():
-        found.append("the private key belongs to another certificate")
+        found.append(msg("the private key belongs to another certificate"))
     return (*found, *chain_problems(pair.certificates), *validity(pair.leaf, now), *missing(pair.leaf, names))
 
 
@@ -40,20 +44,36 @@ def chain_problems(chain: Sequence[x509.Certificate]) -> tuple[str, ...]:
     for number, (child, parent) in enumerate(itertools.pairwise(chain), 1):
         if not issued_by(child, parent):
             found.append(
-                f"certificate {number + 1} of the chain ({_subject(parent)}) did not sign number {number}"
+                msg(
+                    "certificate {number} of the chain ({subject}) did not sign number {number2}",
+                    number=number + 1,
+                    subject=_subject(parent),
+                    number2=number,
+                )
             )
     if len(chain) == 1 and not issued_by(chain[0], chain[0]):
-        found.append(f"the chain ends at the leaf: append the certificate of {issuer_of(chain[0])}")
+        found.append(
+            msg(
+                "the chain ends at the leaf: append the certificate of {issuer_of}",
+                issuer_of=issuer_of(chain[0]),
+            )
+        )
     return tuple(found)
 
 
 def validity(leaf: x509.Certificate, now: datetime) -> tuple[str, ...]:
     """Why `leaf` is not valid at `now`: expired, or not yet begun, which is mostly a wrong clock."""
     if leaf.not_valid_after_utc <= now:
-        return (f"it expired on {_moment(leaf.not_valid_after_utc)}",)
+        return (msg("it expired on {moment}", moment=_moment(leaf.not_valid_after_utc)),)
     if leaf.not_valid_before_utc > now + _SLOW_CLOCK:
         begins = _moment(leaf.not_valid_before_utc)
-        return (f"it is not valid before {begins}, and this host's clock says {_moment(now)}: is it right?",)
+        return (
+            msg(
+                "it is not valid before {begins}, and this host's clock says {moment}: is it right?",
+                begins=begins,
+                moment=_moment(now),
+            ),
+        )
     return ()
 
 
@@ -63,7 +83,13 @@ def missing(leaf: x509.Certificate, names: Sequence[str]) -> tuple[str, ...]:
     lacking = [n for n in names if not covers(have, n) and canonical(n) not in have]
     if not lacking:
         return ()
-    return (f"it is for {', '.join(have) or 'no name'} and not for {', '.join(lacking)}",)
+    return (
+        msg(
+            "it is for {have} and not for {lacking}",
+            have=", ".join(have) or msg("no name"),
+            lacking=joined(", ", lacking),
+        ),
+    )
 
 
 def issued_by(child: x509.Certificate, parent: x509.Certificate) -> bool:
@@ -76,7 +102,7 @@ def issued_by(child: x509.Certificate, parent: x509.Certificate) -> bool:
 
 
 def _subject(certificate: x509.Certificate) -> str:
-    return certificate.subject.rfc4514_string() or "no subject"
+    return certificate.subject.rfc4514_string() or msg("no subject")
 
 
 def _moment(time: datetime) -> str:

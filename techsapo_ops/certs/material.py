@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 KeyType = Literal["ecdsa", "rsa"]
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
@@ -46,11 +47,11 @@ class Pair:
             key = serialization.load_pem_private_key(self.key, None)
         except (ValueError, TypeError):
             raise OpsError(
-                f"{self.where}: the private key is not PEM, or it has a passphrase",
-                "nginx starts without anyone at the keyboard: store the key without a passphrase",
+                msg("{where}: the private key is not PEM, or it has a passphrase", where=self.where),
+                msg("nginx starts without anyone at the keyboard: store the key without a passphrase"),
             ) from None
         if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-            raise OpsError(f"{self.where}: the private key is neither ECDSA nor RSA")
+            raise OpsError(msg("{where}: the private key is neither ECDSA nor RSA", where=self.where))
         return key
 
     @property
@@ -70,7 +71,8 @@ def read_chain(pem: bytes, where: str) -> tuple[x509.Certificate, ...]:
         return tuple(x509.load_pem_x509_certificates(pem))
     except ValueError:
         raise OpsError(
-            f"{where} is not a PEM certificate", "it must begin with -----BEGIN CERTIFICATE-----"
+            msg("{where} is not a PEM certificate", where=where),
+            msg("it must begin with -----BEGIN CERTIFICATE-----"),
         ) from None
 
 
@@ -116,7 +118,7 @@ def issuer_of(certificate: x509.Certificate) -> str:
     for kind in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
         for attribute in certificate.issuer.get_attributes_for_oid(kind):
             return str(attribute.value)
-    return certificate.issuer.rfc4514_string() or "(no issuer)"
+    return certificate.issuer.rfc4514_string() or msg("(no issuer)")
 
 
 def life(certificate: x509.Certificate) -> timedelta:

@@ -31,6 +31,7 @@ from techsapo_ops.certs.material import (
     signing_request,
 )
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import Message, msg, template
 
 KEYED, ORDERED, ANSWERING, FINALIZED = "keyed", "ordered", "answering", "finalized"
 """Phases of an order, in their sequence."""
@@ -91,7 +92,13 @@ class Orders:
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
         except OSError as error:
-            raise OpsError(f"cannot read the order in {self._folder}: {error.strerror}") from None
+            raise OpsError(
+                msg(
+                    "cannot read the order in {folder}: {strerror}",
+                    folder=self._folder,
+                    strerror=error.strerror,
+                )
+            ) from None
         if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
             return None
         return pending, key
@@ -231,13 +238,16 @@ class _Run:
             elif order.status == "ready":
                 order = server.finalize(order, signing_request(key, self._wanted.names))
                 self._reached(FINALIZED)
-                attempt = self._wait(server, 0, order.wait, f"order {order.status}")
+                attempt = self._wait(server, 0, order.wait, msg("order {status}", status=order.status))
             elif order.status == "valid" and order.certificate is not None:
                 return server.certificate(order.certificate)
             elif order.status == "invalid":
-                raise AcmeError(f"{server.host} gave the order up: {order.error}", code="invalid")
+                raise AcmeError(
+                    msg("{host} gave the order up: {error}", host=server.host, error=order.error),
+                    code="invalid",
+                )
             else:
-                attempt = self._wait(server, attempt, order.wait, f"order {order.status}")
+                attempt = self._wait(server, attempt, order.wait, msg("order {status}", status=order.status))
             order = server.order(order.url)
 
     def _authorize(self, server: AcmeServer, order: Order) -> None:
@@ -251,7 +261,9 @@ class _Run:
                 if challenge.status == "pending":
                     server.answer(challenge)
             for authorization in open_ones:
-                self._wait(server, 0, 0.0, f"validation of {authorization.name}")
+                self._wait(
+                    server, 0, 0.0, msg("validation of {authorization}", authorization=authorization.name)
+                )
                 self._validated(server, authorization)
         finally:
             self._clear()
@@ -272,8 +284,14 @@ class _Run:
                 return challenge
         offered = ", ".join(c.kind for c in authorization.challenges) or "none"
         raise OpsError(
-            f"{server.host} offers no {kind} for {authorization.name}, only {offered}",
-            "choose another `challenge` in the spec",
+            msg(
+                "{host} offers no {kind} for {authorization}, only {offered}",
+                host=server.host,
+                kind=kind,
+                authorization=authorization.name,
+                offered=offered,
+            ),
+            msg("choose another `challenge` in the spec"),
         )
 
     def _validated(self, server: AcmeServer, authorization: Authorization) -> None:
@@ -284,18 +302,33 @@ class _Run:
                 return
             if now.status not in {"pending", "processing"}:
                 raise AcmeError(
-                    f"{server.host} could not validate {authorization.name}: {now.error or now.status}",
-                    _VALIDATION_HINTS[self._responder.kind].format(name=authorization.name),
+                    msg(
+                        "{host} could not validate {authorization}: {error}",
+                        host=server.host,
+                        authorization=authorization.name,
+                        error=now.error or now.status,
+                    ),
+                    Message(_VALIDATION_HINTS[self._responder.kind], {"name": authorization.name}),
                     code="validation",
                 )
-            attempt = self._wait(server, attempt, now.wait, f"validation of {authorization.name}")
+            attempt = self._wait(
+                server,
+                attempt,
+                now.wait,
+                msg("validation of {authorization}", authorization=authorization.name),
+            )
 
     def _wait(self, server: AcmeServer, attempt: int, wait: float, what: str) -> int:
         seconds = pause(attempt, wait)
         if time.monotonic() + seconds > self._deadline:
             raise AcmeError(
-                f"{server.host}: {what} did not end within {_DEADLINE:g} s",
-                "the order is kept: `techsapo certs renew` goes on with it",
+                msg(
+                    "{host}: {what} did not end within {deadline:g} s",
+                    host=server.host,
+                    what=what,
+                    deadline=_DEADLINE,
+                ),
+                msg("the order is kept: `techsapo certs renew` goes on with it"),
             )
         time.sleep(seconds)
         return attempt + 1
@@ -323,7 +356,11 @@ class _Run:
 
 
 _VALIDATION_HINTS = {
-    "http-01": "from outside, http://{name}/ on port 80 must lead to this stack's nginx: check DNS, firewall "
-    "and proxies",
-    "dns-01": "see that dns_hook sets the TXT record of {name} and waits until every name server has it",
+    "http-01": template(
+        "from outside, http://{name}/ on port 80 must lead to this stack's nginx: check DNS, firewall "
+        "and proxies"
+    ),
+    "dns-01": template(
+        "see that dns_hook sets the TXT record of {name} and waits until every name server has it"
+    ),
 }

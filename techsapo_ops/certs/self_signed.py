@@ -33,6 +33,7 @@ from techsapo_ops.certs.material import (
 from techsapo_ops.certs.policy import renewal_time
 from techsapo_ops.certs.store import CHAIN, KEY, read_pair
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 CA_FOLDER = ".ca"
 """The local CA's folder, beside the certificates that it signs."""
@@ -83,7 +84,8 @@ def ensure(
     """
     if not names:
         raise OpsError(
-            f"certificate {directory.name} has no names", f"set certificates.{directory.name}.names"
+            msg("certificate {directory} has no names", directory=directory.name),
+            msg("set certificates.{directory}.names", directory=directory.name),
         )
     authority = local_authority(directory.parent / CA_FOLDER, now)
     chain, key = directory / CHAIN, directory / KEY
@@ -110,7 +112,7 @@ def _found(
     """What `directory` holds, None where it is not whole, and why it should be replaced."""
     chain, key = directory / CHAIN, directory / KEY
     if not chain.exists() or not key.exists():
-        return None, "there was none"
+        return None, msg("there was none")
     pair = read_pair(key, chain)
     return pair, why_new(pair, names, key_type, authority, now)
 
@@ -120,18 +122,18 @@ def why_new(pair: Pair, names: Sequence[str], key_type: KeyType, authority: Auth
     try:
         leaf, private = pair.leaf, pair.private_key
     except OpsError:
-        return "its files could not be read"
+        return msg("its files could not be read")
     if leaf.public_key() != private.public_key():
-        return "key and certificate did not match"
+        return msg("key and certificate did not match")
     if pair.key_type != key_type:
-        return "the key type changed"
+        return msg("the key type changed")
     if set(names_of(leaf)) != {canonical(name) for name in names}:
-        return "the names changed"
+        return msg("the names changed")
     if not issued_by(leaf, authority.certificate):
-        return "the local CA changed"
+        return msg("the local CA changed")
     if leaf.not_valid_after_utc <= now:
-        return "it had expired"
-    return "it is due for renewal" if renewal_time(leaf) <= now else ""
+        return msg("it had expired")
+    return msg("it is due for renewal") if renewal_time(leaf) <= now else ""
 
 
 def local_authority(directory: Path, now: datetime) -> Authority:
@@ -182,7 +184,13 @@ def _read_authority(certificate_path: Path, key_path: Path) -> Authority | None:
     try:
         pair = Pair(key_path.read_bytes(), certificate_path.read_bytes(), where=str(certificate_path))
     except OSError as error:
-        raise OpsError(f"cannot read the local CA {key_path.parent}: {error.strerror}") from None
+        raise OpsError(
+            msg(
+                "cannot read the local CA {parent}: {strerror}",
+                parent=key_path.parent,
+                strerror=error.strerror,
+            )
+        ) from None
     try:
         certificate, key = pair.leaf, pair.private_key
     except OpsError:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.certs.policy import Window
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 Hooks = Literal["none", "pending", "done"]
 
@@ -58,10 +59,11 @@ def load_state(path: Path) -> CertificateState:
     except FileNotFoundError:
         return CertificateState()
     except OSError as error:
-        raise OpsError(f"cannot read {path}: {error.strerror}") from None
+        raise OpsError(msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror)) from None
     except (ValueError, TypeError, KeyError, AttributeError):
         raise OpsError(
-            f"{path} is damaged", "remove it: only the history of this certificate is lost"
+            msg("{path} is damaged", path=path),
+            msg("remove it: only the history of this certificate is lost"),
         ) from None
 
 

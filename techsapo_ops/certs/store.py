@@ -25,6 +25,7 @@ from techsapo_ops.adapters.files import sync_directory, write_atomic
 from techsapo_ops.certs.material import Pair
 from techsapo_ops.certs.state import CertificateState, load_state, save_state
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 CHAIN, KEY = "fullchain.pem", "privkey.pem"
 _ORIGIN = "origin.json"
@@ -89,7 +90,9 @@ class Store:
         except FileNotFoundError:
             return ()
         except OSError as error:
-            raise OpsError(f"cannot read {self._versions}: {error.strerror}") from None
+            raise OpsError(
+                msg("cannot read {versions}: {strerror}", versions=self._versions, strerror=error.strerror)
+            ) from None
         return tuple(self._version(n) for n in numbers)
 
     def newest(self) -> Version | None:
@@ -106,7 +109,9 @@ class Store:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise OpsError(f"cannot read {self._live}: {error.strerror}") from None
+            raise OpsError(
+                msg("cannot read {live}: {strerror}", live=self._live, strerror=error.strerror)
+            ) from None
         return self._version(int(number)) if number.isdigit() else None
 
     def find(self, number: int | None) -> Version | None:
@@ -132,8 +137,16 @@ class Store:
             sync_directory(self._versions)
         except OSError as error:
             raise OpsError(
-                f"cannot store certificate {self.name} in {self._versions}: {error.strerror}",
-                "check who owns the folder and that the disk has room; the certificate in use is untouched",
+                msg(
+                    "cannot store certificate {name} in {versions}: {strerror}",
+                    name=self.name,
+                    versions=self._versions,
+                    strerror=error.strerror,
+                ),
+                msg(
+                    "check who owns the folder and that the disk has room; the certificate in use is "
+                    "untouched"
+                ),
             ) from None
         finally:
             if temporary is not None:
@@ -150,8 +163,12 @@ class Store:
                     _link(path, f"live/{name}")
         except OSError as error:
             raise OpsError(
-                f"cannot put certificate {self.name} in place: {error.strerror}",
-                "check who owns the folder; the certificate in use is untouched",
+                msg(
+                    "cannot put certificate {name} in place: {strerror}",
+                    name=self.name,
+                    strerror=error.strerror,
+                ),
+                msg("check who owns the folder; the certificate in use is untouched"),
             ) from None
 
     def adopt(self, source: str) -> None:
@@ -188,7 +205,9 @@ def read_pair(key: Path, chain: Path) -> Pair:
         try:
             content.append(path.read_bytes())
         except OSError as error:
-            raise OpsError(f"cannot read {path}: {error.strerror}") from None
+            raise OpsError(
+                msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror)
+            ) from None
     return Pair(content[0], content[1], where=str(chain))
 
 

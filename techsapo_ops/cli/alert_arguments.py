@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
 from techsapo_ops.catalogue.alerts import WATCHDOG
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.watch.alerts import alertmanager_of, known
 from techsapo_ops.services.alertmanager.silencing import SHORTEST, WHY_NOT_WATCHDOG, mutes_watchdog
 from techsapo_ops.spec.models.base import seconds
@@ -23,7 +24,7 @@ def matchers(name: str | None, given: Sequence[str]) -> list[Matcher]:
     try:
         parsed = [Matcher.parse(text) for text in given]
     except ValueError as error:
-        raise OpsError(f"--matcher: {error}", exit_code=2) from None
+        raise OpsError(msg("--matcher: {error}", error=error), exit_code=2) from None
     return [*([Matcher("alertname", "=", known(name).name)] if name is not None else []), *parsed]
 
 
@@ -33,10 +34,12 @@ def until(duration: str) -> datetime:
         length = seconds(duration)
         end = datetime.now(UTC) + timedelta(seconds=length)
     except (ValueError, OverflowError) as error:
-        raise OpsError(f"--for: {error}", "write e.g. 30m or 2h", exit_code=2) from None
+        raise OpsError(msg("--for: {error}", error=error), msg("write e.g. 30m or 2h"), exit_code=2) from None
     if length < SHORTEST:
         raise OpsError(
-            f"--for must be at least {SHORTEST:g} s", "write e.g. 30m or 2h; 1m is the least", exit_code=2
+            msg("--for must be at least {shortest:g} s", shortest=SHORTEST),
+            msg("write e.g. 30m or 2h; 1m is the least"),
+            exit_code=2,
         )
     return end
 
@@ -47,12 +50,20 @@ def refuse_watchdog(wanted: Sequence[Matcher], spec: Spec) -> None:
         return
     alone = any(m.name == "alertname" and m.operator == "=" for m in wanted)
     raise OpsError(
-        f"{WATCHDOG} can't be silenced: {WHY_NOT_WATCHDOG}"
+        msg(
+            "{watchdog} can't be silenced: {why_not_watchdog}",
+            watchdog=WATCHDOG,
+            why_not_watchdog=WHY_NOT_WATCHDOG,
+        )
         if alone
-        else f"that silences {WATCHDOG} as well: {WHY_NOT_WATCHDOG}",
-        "pause the check at your watcher (notifications.watchdog)"
+        else msg(
+            "that silences {watchdog} as well: {why_not_watchdog}",
+            watchdog=WATCHDOG,
+            why_not_watchdog=WHY_NOT_WATCHDOG,
+        ),
+        msg("pause the check at your watcher (notifications.watchdog)")
         if alone
-        else f"add `-m alertname!={WATCHDOG}`",
+        else msg("add `-m alertname!={watchdog}`", watchdog=WATCHDOG),
         exit_code=2,
     )
 
@@ -62,6 +73,7 @@ def alertmanager_in(stack: Stack) -> Alertmanager:
     server = alertmanager_of(stack)
     if server is None:
         raise OpsError(
-            "this stack runs no Alertmanager", "set monitoring.alertmanager.enabled, then `techsapo up`"
+            msg("this stack runs no Alertmanager"),
+            msg("set monitoring.alertmanager.enabled, then `techsapo up`"),
         )
     return server

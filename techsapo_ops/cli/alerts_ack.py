@@ -14,6 +14,7 @@ from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.watch.acknowledged import firing, held_now
 from techsapo_ops.services.alertmanager.acknowledging import (
@@ -64,7 +65,9 @@ def ack(
     """
     if (name is None) != show or (show and (undo or take_over)) or (undo and take_over):
         raise OpsError(
-            "say which alert, or --list", "`techsapo alerts ack AppDown`, or add --undo", exit_code=2
+            msg("say which alert, or --list"),
+            msg("`techsapo alerts ack AppDown`, or add --undo"),
+            exit_code=2,
         )
     only = matchers(name, matcher or [])
     ends = until(duration)
@@ -97,48 +100,60 @@ def _acknowledge(
         "until": claim.until.isoformat(timespec="seconds"),
         "comment": claim.comment,
     }
-    with recorded(stack.layout, "alerts ack", what, out.warn) as known:
+    with recorded(stack.layout, msg("alerts ack"), what, out.warn) as known:
         made = acknowledge(server, wanted, claim)
         known["acknowledged"] = [str(each.incident) for each in made]
     if out.as_json:
         out.json({"acknowledged": [acknowledgement_json(each) for each in made]})
         return
     for each in made:
-        out.data(f"{each.by} has {each.incident} until {moment_text(each.until)} at most")
+        out.data(
+            msg(
+                "{by} has {incident} until {moment_text} at most",
+                by=each.by,
+                incident=each.incident,
+                moment_text=moment_text(each.until),
+            )
+        )
     if not stack.spec.notifications.next:
-        out.say("This stack tells no next receivers: it shows who has it, and nothing else.")
+        out.say(msg("This stack tells no next receivers: it shows who has it, and nothing else."))
     own = [each.incident for each in made]
     if lost := [str(incident) for incident in wanted if incident not in own]:
-        out.warn(f"in the same moment somebody took or gave back {', '.join(lost)}: see --list")
-    out.next(f"`techsapo alerts ack {made[0].incident.alert} --undo` gives it back")
+        out.warn(
+            msg("in the same moment somebody took or gave back {lost}: see --list", lost=", ".join(lost))
+        )
+    out.next(msg("`techsapo alerts ack {alert} --undo` gives it back", alert=made[0].incident.alert))
 
 
 def _undo(stack: Stack, server: Alertmanager, only: Sequence[Matcher], by: str | None, out: Output) -> None:
     found = [each for each in held_now(stack, server) if all(m.holds(each.incident.labels) for m in only)]
     if not found:
         raise OpsError(
-            f"nobody has {' and '.join(str(m) for m in only)}",
-            "`techsapo alerts ack --list` lists who has what",
+            msg("nobody has {only}", only=" and ".join(str(m) for m in only)),
+            msg("`techsapo alerts ack --list` lists who has what"),
         )
     if by is not None:
         others = "; ".join(str(each) for each in found if each.by != by)
         found = [each for each in found if each.by == by]
         if not found:
-            raise OpsError(f"{by} has none of it: {others}", "without --by it is given back, whoever has it")
+            raise OpsError(
+                msg("{by} has none of it: {others}", by=by, others=others),
+                msg("without --by it is given back, whoever has it"),
+            )
     what = {"acknowledged": [str(each.incident) for each in found], "by": sorted({a.by for a in found})}
-    with recorded(stack.layout, "alerts ack --undo", what, out.warn):
+    with recorded(stack.layout, msg("alerts ack --undo"), what, out.warn):
         withdraw(server, found)
     if out.as_json:
         out.json({"ended": [acknowledgement_json(each) for each in found]})
     for each in found:
-        out.say(f"Nobody has {each.incident} any more; {each.by} had it.")
+        out.say(msg("Nobody has {incident} any more; {by} had it.", incident=each.incident, by=each.by))
 
 
 def _list(found: Sequence[Acknowledgement], out: Output) -> None:
     if out.as_json:
         out.json({"acknowledgements": [acknowledgement_json(each) for each in found]})
     elif not found:
-        out.say("Nobody has acknowledged anything that fires.")
+        out.say(msg("Nobody has acknowledged anything that fires."))
     else:
         rows = [
             (a.incident.alert, a.incident.of, a.by, moment_text(a.at), moment_text(a.until), a.own_comment)

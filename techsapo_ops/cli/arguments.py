@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
 _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -22,13 +23,15 @@ def moment(text: str, now: datetime | None = None) -> datetime:
         try:
             return (now or datetime.now(UTC)) - timedelta(seconds=ago)
         except OverflowError:
-            raise OpsError(f"--since {text}: that long ago there was no log", exit_code=2) from None
+            raise OpsError(
+                msg("--since {text}: that long ago there was no log", text=text), exit_code=2
+            ) from None
     try:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
         raise OpsError(
-            f"--since {text}: neither an age nor a time",
-            "write e.g. 90s, 1h, 2d or 2026-01-31T08:00",
+            msg("--since {text}: neither an age nor a time", text=text),
+            msg("write e.g. 90s, 1h, 2d or 2026-01-31T08:00"),
             exit_code=2,
         ) from None
 
@@ -42,7 +45,7 @@ def time_of(option: str, text: str) -> datetime:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):  # the first and the last day have no time in every zone
         raise OpsError(
-            f"{option}: {text!r} is not a time",
-            "write e.g. 2026-01-31T14:05:00 or 2026-01-31T14:05:00+09:00",
+            msg("{option}: {text} is not a time", option=option, text=repr(text)),
+            msg("write e.g. 2026-01-31T14:05:00 or 2026-01-31T14:05:00+09:00"),
             exit_code=2,
         ) from None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from techsapo_ops.adapters.http import Unreachable, Untrusted
 from techsapo_ops.cli.output import Output
+from techsapo_ops.messages import msg
 
 PASSING = frozenset({502, 503, 504})
 """Statuses of answers after which a question is sent again."""
@@ -41,7 +42,7 @@ class Twice:
         if self._again or not passing or late:
             return False
         self._again = True
-        told = f"HTTP {failure}" if isinstance(failure, int) else failure.reason
-        Output().say(f"no answer ({told}); asking once more")
+        told = msg("HTTP {failure}", failure=failure) if isinstance(failure, int) else failure.reason
+        Output().say(msg("no answer ({told}); asking once more", told=told))
         self.pause(PAUSE)
         return True

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.process import Runner, SubprocessRunner
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.secret import Secret
@@ -33,8 +34,8 @@ def api_key() -> Secret | None:
     value = os.environ.get("TECHSAPO_API_KEY", "").strip()
     if not (value.isascii() and value.isprintable()):
         raise OpsError(
-            "TECHSAPO_API_KEY holds characters that no API key has",
-            "set it to the key as `techsapo keys create NAME` showed it",
+            msg("TECHSAPO_API_KEY holds characters that no API key has"),
+            msg("set it to the key as `techsapo keys create NAME` showed it"),
             exit_code=2,
         )
     return Secret(value) if value else None

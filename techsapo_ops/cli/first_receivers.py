@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.cli.output import write
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.mail import LIKE, domains
 from techsapo_ops.spec.models.base import HostPort
 from techsapo_ops.spec.notified import no_url
@@ -68,7 +69,10 @@ class FirstReceivers:
 
 def ask(given: FirstReceivers) -> FirstReceivers:
     """`given`, and what a person at the terminal answers; Enter takes what is in brackets."""
-    write("Whom do alerts reach? `techsapo explain notifications` says how to change it later.", stderr=True)
+    write(
+        msg("Whom do alerts reach? `techsapo explain notifications` says how to change it later."),
+        stderr=True,
+    )
     kind = typer.prompt(f"  {', '.join(_KINDS)}", default="none", err=True, value_proc=_kind)
     found = replace(given, kind=kind)
     if kind in {"slack", "webhook"}:
@@ -84,12 +88,14 @@ def ask(given: FirstReceivers) -> FirstReceivers:
         if found.username:
             found = replace(found, password=_hidden("  its password", _password))
     write(
-        "Who notices that this host can't tell any more? A watcher elsewhere, which expects a sign of life "
-        "each minute (docs/alerts.md).",
+        msg(
+            "Who notices that this host can't tell any more? A watcher elsewhere, which expects "
+            "a sign of life each minute (docs/alerts.md)."
+        ),
         stderr=True,
     )
     watcher = _hidden("  its URL, or Enter for none", _url)
-    write("Where do people open the pages, to which links in messages lead?", stderr=True)
+    write(msg("Where do people open the pages, to which links in messages lead?"), stderr=True)
     public = typer.prompt(
         "  e.g. https://ops.example.com, or Enter for this host alone", default="", show_default=False,
         err=True, value_proc=_url,
@@ -103,7 +109,10 @@ def secret_from(file: str | None, option: str) -> str:
         return ""
     text = sys.stdin.readline() if file == _STANDARD_INPUT else read_text(Path(file), what=option)
     if not text.strip():
-        raise OpsError(f"{option}: {file} is empty", "put the secret into it, or `-` to read it from stdin")
+        raise OpsError(
+            msg("{option}: {file} is empty", option=option, file=file),
+            msg("put the secret into it, or `-` to read it from stdin"),
+        )
     return text.strip()
 
 
@@ -117,16 +126,24 @@ def checked(found: FirstReceivers) -> FirstReceivers:
     }[found.kind]
     for option, value in lacks.items():
         if not value:
-            raise OpsError(f"--alerts {found.kind} needs {option}", "see `techsapo init --help`", exit_code=2)
-    for what, url in (("the receiver's URL", found.url), ("the watcher's URL", found.watcher)):
+            raise OpsError(
+                msg("--alerts {kind} needs {option}", kind=found.kind, option=option),
+                msg("see `techsapo init --help`"),
+                exit_code=2,
+            )
+    for what, url in ((msg("the receiver's URL"), found.url), (msg("the watcher's URL"), found.watcher)):
         if url and (why := no_url(url)):
-            raise OpsError(f"{what} is none: {why}", exit_code=2)
+            raise OpsError(msg("{what} is none: {why}", what=what, why=why), exit_code=2)
     if found.kind == "email" and not domains(found.to):
-        raise OpsError(f"--alerts-to: {found.to!r} is no e-mail address", LIKE, exit_code=2)
+        raise OpsError(msg("--alerts-to: {to} is no e-mail address", to=repr(found.to)), LIKE, exit_code=2)
     if found.username and not found.password:
-        raise OpsError("--smtp-user needs --smtp-password-file", "see `techsapo init --help`", exit_code=2)
+        raise OpsError(
+            msg("--smtp-user needs --smtp-password-file"), msg("see `techsapo init --help`"), exit_code=2
+        )
     if found.kind == "none" and (found.url or found.to):
-        raise OpsError("say of which kind the receiver is", "--alerts slack, email or webhook", exit_code=2)
+        raise OpsError(
+            msg("say of which kind the receiver is"), msg("--alerts slack, email or webhook"), exit_code=2
+        )
     return found
 
 
@@ -135,7 +152,7 @@ def _hidden(text: str, value: Callable[[str], str]) -> str:
         try:
             return value(answer)
         except typer.BadParameter as error:  # Click hides the reason with the answer
-            write(f"  {error.message}", stderr=True)
+            write(msg("  {message}", message=error.message), stderr=True)
             raise
 
     return str(typer.prompt(text, default="", show_default=False, hide_input=True, err=True, value_proc=told))
@@ -143,7 +160,7 @@ def _hidden(text: str, value: Callable[[str], str]) -> str:
 
 def _kind(text: str) -> str:
     if text not in _KINDS:
-        raise typer.BadParameter(f"write one of {', '.join(_KINDS)}")
+        raise typer.BadParameter(msg("write one of {kinds}", kinds=", ".join(_KINDS)))
     return text
 
 
@@ -157,22 +174,22 @@ def _server(text: str) -> str:
     try:
         return str(TypeAdapter(HostPort).validate_python(text.strip()))
     except ValidationError:
-        raise typer.BadParameter("write host and port, e.g. mail.example.com:587") from None
+        raise typer.BadParameter(msg("write host and port, e.g. mail.example.com:587")) from None
 
 
 def _password(text: str) -> str:
     if not text.strip():
-        raise typer.BadParameter("an account has a password")
+        raise typer.BadParameter(msg("an account has a password"))
     return text.strip()
 
 
 def _url(text: str) -> str:
     if text.strip() and (why := no_url(text)):
-        raise typer.BadParameter(f"that is no URL: {why}")
+        raise typer.BadParameter(msg("that is no URL: {why}", why=why))
     return text.strip()
 
 
 def _required(text: str) -> str:
     if not text.strip():
-        raise typer.BadParameter("without it nobody is told")
+        raise typer.BadParameter(msg("without it nobody is told"))
     return _url(text)

@@ -20,6 +20,7 @@ from techsapo_ops.cli.job_runs import job_argv
 from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.project import Project
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.jobs.timetable import CronTable, Table, scheduled, timer_table
 
 SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
@@ -42,7 +43,9 @@ class TableChoice:
         if not self.systemd:
             return cron_table(project, self.user)
         if self.user is not None:
-            raise OpsError("--user is for a crontab", "run as that user for its own timers", exit_code=2)
+            raise OpsError(
+                msg("--user is for a crontab"), msg("run as that user for its own timers"), exit_code=2
+            )
         root = os.geteuid() == 0
         folder = Path("/etc/systemd/system") if root else Path.home() / ".config" / "systemd" / "user"
         units = Units(runner(), shutil.which("systemctl", path=_path()), user=not root)

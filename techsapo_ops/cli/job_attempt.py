@@ -18,6 +18,7 @@ from techsapo_ops.cli.signals import interruptible
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.engines.native.launch import die_with_parent
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.jobs import JobContext, load
 from techsapo_ops.schedule.job import JobResult
 from techsapo_ops.schedule.wrapper import encode
@@ -30,7 +31,9 @@ def perform(name: str, file: Path, environment: str | None) -> None:
     """Do the job and hand back its result; ends with its exit code. Raises OpsError where it fails."""
     descriptor = os.environ.get(RESULT_VARIABLE)
     if descriptor is None or name not in jobs():
-        raise OpsError("this is the inside of a job", f"run `techsapo jobs run {name}`", exit_code=2)
+        raise OpsError(
+            msg("this is the inside of a job"), msg("run `techsapo jobs run {name}`", name=name), exit_code=2
+        )
     os.set_inheritable(int(descriptor), False)  # a child that lives on must not keep it open
     with interruptible():
         # When `jobs run` is killed, this ends as by Ctrl-C, and the lock that it inherited goes with it.

@@ -19,6 +19,7 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.cli.environment import acting_user
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.schedule.status import find_job
 from techsapo_ops.schedule.wrapper import RunContext, run_job
@@ -35,7 +36,9 @@ def local_zone() -> tzinfo:
     try:
         return tzlocal.get_localzone()
     except (LookupError, ValueError, OSError) as error:
-        raise OpsError(f"the host's time zone can't be told: {error}", "set TZ, e.g. Asia/Tokyo") from None
+        raise OpsError(
+            msg("the host's time zone can't be told: {error}", error=error), msg("set TZ, e.g. Asia/Tokyo")
+        ) from None
 
 
 def here_and_now(zone: tzinfo) -> Callable[[], datetime]:
@@ -87,7 +90,10 @@ def record_refusal(name: str, file: Path, refusal: UntrustedError, by: Starter) 
     Raises OpsError where it can't be written.
     """
     # The remedy first: the record's line is cut at a length.
-    told = OpsError(f"{refusal.remedy}: {refusal.message}", exit_code=refusal.exit_code)
+    told = OpsError(
+        msg("{remedy}: {message}", remedy=refusal.remedy, message=refusal.message),
+        exit_code=refusal.exit_code,
+    )
 
     def record(state: Path, say: Callable[[str], None]) -> bool:
         context = run_context(Layout(state, state), say, lambda _: None)
@@ -99,7 +105,10 @@ def record_refusal(name: str, file: Path, refusal: UntrustedError, by: Starter) 
         record(Path(place), lambda _: None)
     said = _in_child(file.resolve().parent / STATE_DIRECTORY, name, record)
     if said:
-        raise OpsError(f"job {name}: {refusal.message}", f"{refusal.hint}; not recorded: {said}")
+        raise OpsError(
+            msg("job {name}: {message}", name=name, message=refusal.message),
+            msg("{hint}; not recorded: {said}", hint=refusal.hint, said=said),
+        )
 
 
 def _in_child(state: Path, job: str, record: Callable[[Path, Callable[[str], None]], bool]) -> str:
@@ -145,7 +154,9 @@ def enter_as_owner(state: Path, job: str) -> None:
         except FileNotFoundError:
             continue
         if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != 0 or facts.st_mode & 0o022:
-            raise OpsError(f"{state / path} is not root's alone, so root does not write into it")
+            raise OpsError(
+                msg("{state} is not root's alone, so root does not write into it", state=state / path)
+            )
 
 
 def _become(uid: int) -> None:

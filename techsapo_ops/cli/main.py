@@ -126,8 +126,13 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if error.errno == errno.EPIPE:
             sys.exit(1)
-        where = error.filename or "the output"
-        _fail(OpsError(f"cannot write {where}: no space left on device", "`df -h` shows what is full"))
+        where = error.filename or msg("the output")
+        _fail(
+            OpsError(
+                msg("cannot write {where}: no space left on device", where=where),
+                msg("`df -h` shows what is full"),
+            )
+        )
 
 
 def _crash(error: Exception) -> NoReturn:

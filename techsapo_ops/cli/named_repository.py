@@ -17,6 +17,7 @@ from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.output import interactive
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.secret import Secret
 
 _REST_USER = re.compile(r"(rest:https?://)([^/@:\s]+)@")
@@ -31,12 +32,16 @@ def restic_at(place: str, password_file: Path | None, options: Sequence[str], ca
     """The repository; asks on a terminal for the passwords that nothing tells. Raises OpsError."""
     binary = shutil.which("restic")
     if binary is None:
-        raise OpsError("restic is not on PATH", "apt-get install restic")
+        raise OpsError(msg("restic is not on PATH"), "apt-get install restic")
     pairs = {}
     for each in options:
         key, equals, value = each.partition("=")
         if not equals:
-            raise OpsError(f"-o {each}: there is no `=`", "write -o KEY=VALUE, as restic has it", exit_code=2)
+            raise OpsError(
+                msg("-o {each}: there is no `=`", each=each),
+                msg("write -o KEY=VALUE, as restic has it"),
+                exit_code=2,
+            )
         pairs[key] = value
     password = _password(password_file)
     place, login = _login(place)
@@ -56,7 +61,9 @@ def _login(place: str) -> tuple[str, dict[str, str]]:
         password = typer.prompt(f"password of {harmless(user)} at the REST server", hide_input=True, err=True)
     if not password:
         raise OpsError(
-            f"the password of {user} at the REST server is missing", "set RESTIC_REST_PASSWORD", exit_code=2
+            msg("the password of {user} at the REST server is missing", user=user),
+            msg("set RESTIC_REST_PASSWORD"),
+            exit_code=2,
         )
     return named[1] + place[named.end() :], {"RESTIC_REST_USERNAME": user, "RESTIC_REST_PASSWORD": password}
 
@@ -71,8 +78,8 @@ def _password(file: Path | None) -> Secret:
         value = typer.prompt("password of the repository", hide_input=True, err=True)
     if not value:
         raise OpsError(
-            "the repository's password is missing",
-            "name a file with --password-file, or set RESTIC_PASSWORD",
+            msg("the repository's password is missing"),
+            msg("name a file with --password-file, or set RESTIC_PASSWORD"),
             exit_code=2,
         )
     return Secret(value)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.files import read_by_all, read_text
+from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
@@ -26,7 +27,11 @@ class OpenFile:
     @property
     def message(self) -> str:
         """What is wrong with it."""
-        return f"every user of this host may read it (mode {self.mode:04o}), and it holds {self.holds}"
+        return msg(
+            "every user of this host may read it (mode {mode:04o}), and it holds {holds}",
+            mode=self.mode,
+            holds=self.holds,
+        )
 
     @property
     def hint(self) -> str:
@@ -40,15 +45,15 @@ def open_files(spec_file: Path, spec: Spec) -> Iterator[OpenFile]:
     directory = spec_file.parent
     dotenv = directory / ".env"
     if (mode := read_by_all(dotenv)) is not None:
-        yield OpenFile(dotenv, mode, "variables that may be secret")
+        yield OpenFile(dotenv, mode, msg("variables that may be secret"))
     if (mode := read_by_all(spec_file)) is not None and _written(spec_file):
-        yield OpenFile(spec_file, mode, "secrets in the open")
+        yield OpenFile(spec_file, mode, msg("secrets in the open"))
     from techsapo_ops.spec.redact import secrets_of
 
     named = {secret.file for secret in secrets_of(spec).values() if secret.file is not None}
     for path in sorted(directory / Path(each).expanduser() for each in named):
         if (mode := read_by_all(path)) is not None:
-            yield OpenFile(path, mode, "a secret of the spec")
+            yield OpenFile(path, mode, msg("a secret of the spec"))
 
 
 def _written(spec_file: Path) -> bool:

@@ -20,6 +20,7 @@ from techsapo_ops.cli.asking_again import Twice
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.cli.peer import Peer, TlsChoice, peer
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import is_loopback, seconds
 from techsapo_ops.wallbounce.causes import FailureKind, advice_on
@@ -84,7 +85,7 @@ def orchestrator(url: str | None, place: SpecChoice, tls: TlsChoice) -> Orchestr
     project = place.open()
     spec, here = project.spec, _here(project.spec)
     found = _running(candidates(spec), Trust(own=project.layout.certs, here=here))
-    asked = peer("the spec", found, place.file, tls, here=here)
+    asked = peer(msg("the spec"), found, place.file, tls, here=here)
     limits = spec.app.limits
     return Orchestrator(asked, seconds(limits.request_timeout) + _PATIENCE, limits.max_prompt)
 
@@ -121,14 +122,19 @@ def _running(candidates: list[str], trust: Trust) -> str:
         try:
             answer = fetch(f"{url}/ping", timeout=_PING_TIMEOUT, trust=trust)
         except Unreachable as error:
-            tried.append(f"{url}: {error.reason}")
+            tried.append(msg("{url}: {reason}", url=url, reason=error.reason))
             continue
         if answer.ok and answer.text.strip() == "pong":
             return url
         said = answer.text.strip()[:80]
         plain = not answer.ok and not said.startswith(("<", "{"))  # `draining`, but no page and no document
-        tried.append(f"{url}: HTTP {answer.status}" + (f" {said}" if plain else ""))
-    raise OpsError(f"the orchestrator is not running ({'; '.join(tried)})", "`techsapo up` starts it")
+        tried.append(
+            msg("{url}: HTTP {status}", url=url, status=answer.status) + (f" {said}" if plain else "")
+        )
+    raise OpsError(
+        msg("the orchestrator is not running ({tried})", tried=joined("; ", tried)),
+        msg("`techsapo up` starts it"),
+    )
 
 
 def post(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -180,16 +186,20 @@ def _silent(url: str, error: Unreachable) -> OpsError:
     if isinstance(error, Untrusted):
         return error
     return OpsError(
-        f"the orchestrator at {url} gave no answer: {error.reason}",
-        "`techsapo up` starts it, `techsapo ps` shows its addresses",
+        msg("the orchestrator at {url} gave no answer: {reason}", url=url, reason=error.reason),
+        msg("`techsapo up` starts it, `techsapo ps` shows its addresses"),
     )
 
 
 def _strange(url: str, status: int) -> OpsError:
-    redirected = "it redirects, which is not followed: ask the address that it redirects to"
+    redirected = msg("it redirects, which is not followed: ask the address that it redirects to")
     return OpsError(
-        f"{url} answered HTTP {status} with something that is not the orchestrator's",
-        redirected if 300 <= status < 400 else "check the address",
+        msg(
+            "{url} answered HTTP {status} with something that is not the orchestrator's",
+            url=url,
+            status=status,
+        ),
+        redirected if 300 <= status < 400 else msg("check the address"),
     )
 
 
@@ -201,22 +211,32 @@ def _refused(status: int, body: Mapping[str, Any]) -> OpsError:
     lasting = [said.do for said in advised if said is not None and said.kind is FailureKind.REFUSED]
     hint = {
         **({"providers_failed": "; ".join(dict.fromkeys(lasting))} if lasting else {}),
-        "audit_unavailable": "its disk takes nothing (`df -h` there); asked again, it costs nothing",
-        "overloaded": "try again in a moment",
-        "key_busy": "ask fewer questions at once with this key, or try again in a moment",
-        "too_many_connections": "keep fewer connections open, or raise `app.limits.client_connections`",
-        "timeout": "try again, or raise app.limits.request_timeout",
-        "prompt_too_long": "shorten it, or raise app.limits.max_prompt",
-        "body_too_large": "shorten it, or raise app.limits.max_body",
-        "over_request_budget": "raise budget.per_request_usd, or ask a smaller tier",
-        "budget_exhausted": "raise `budget`, or wait until it resets; `techsapo costs` shows where it went",
-        "unreachable": "`techsapo ps` shows which instances run",
-        "budget_reserved": "try again in a moment",
-        "rate_limited": "try again in a moment, or use a key with a larger plan",
-        "unauthorized": "set TECHSAPO_API_KEY; `techsapo keys create NAME` makes a key",
-        "forbidden": "use a key with scope ask",
+        "audit_unavailable": msg("its disk takes nothing (`df -h` there); asked again, it costs nothing"),
+        "overloaded": msg("try again in a moment"),
+        "key_busy": msg("ask fewer questions at once with this key, or try again in a moment"),
+        "too_many_connections": msg("keep fewer connections open, or raise `app.limits.client_connections`"),
+        "timeout": msg("try again, or raise app.limits.request_timeout"),
+        "prompt_too_long": msg("shorten it, or raise app.limits.max_prompt"),
+        "body_too_large": msg("shorten it, or raise app.limits.max_body"),
+        "over_request_budget": msg("raise budget.per_request_usd, or ask a smaller tier"),
+        "budget_exhausted": msg(
+            "raise `budget`, or wait until it resets; `techsapo costs` shows where it went"
+        ),
+        "unreachable": msg("`techsapo ps` shows which instances run"),
+        "budget_reserved": msg("try again in a moment"),
+        "rate_limited": msg("try again in a moment, or use a key with a larger plan"),
+        "unauthorized": msg("set TECHSAPO_API_KEY; `techsapo keys create NAME` makes a key"),
+        "forbidden": msg("use a key with scope ask"),
     }.get(str(code), f"`techsapo logs --grep {body['request_id']}`" if body.get("request_id") else "")
-    return OpsError(f"{detail or f'HTTP {status}'}{told} [{code or status}]", hint)
+    return OpsError(
+        msg(
+            "{detail}{told} [{code}]",
+            detail=detail or msg("HTTP {status}", status=status),
+            told=told,
+            code=code or status,
+        ),
+        hint,
+    )
 
 
 def follow(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -251,4 +271,6 @@ def follow(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> Iterator[
             if not more:
                 raise _silent(url, error) from None
     if name != "verdict":
-        raise OpsError(f"{url} ended without a verdict", "try again; `techsapo logs` may say why")
+        raise OpsError(
+            msg("{url} ended without a verdict", url=url), msg("try again; `techsapo logs` may say why")
+        )

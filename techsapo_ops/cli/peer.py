@@ -15,6 +15,7 @@ from techsapo_ops.cli.environment import api_key
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.state_directory import layout_beside, require_trust
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 _ca_file = Annotated[
     Path | None,
@@ -66,20 +67,26 @@ def peer(option: str, url: str, file: Path, tls: TlsChoice, *, here: frozenset[s
     headers = {"Authorization": f"Bearer {key.reveal()}"} if key is not None else {}
     given = "--ca-file" if ca_file is not None else "--insecure-skip-tls-verify" if insecure else ""
     if given and not url.lower().startswith("https:"):
-        raise OpsError(f"{given} is for https, and {url} is not", f"leave {given} out", exit_code=2)
+        raise OpsError(
+            msg("{given} is for https, and {url} is not", given=given, url=url),
+            msg("leave {given} out", given=given),
+            exit_code=2,
+        )
     if ca_file is not None and insecure:
         raise OpsError(
-            "--ca-file and --insecure-skip-tls-verify exclude each other",
-            "keep --ca-file: with it the server is known",
+            msg("--ca-file and --insecure-skip-tls-verify exclude each other"),
+            msg("keep --ca-file: with it the server is known"),
             exit_code=2,
         )
     if insecure:
-        lost = "; your API key goes to whoever does" if headers else ""
-        Output().warn(f"--insecure-skip-tls-verify: nobody checks who answers at {url}{lost}")
+        lost = msg("; your API key goes to whoever does") if headers else ""
+        Output().warn(
+            msg("--insecure-skip-tls-verify: nobody checks who answers at {url}{lost}", url=url, lost=lost)
+        )
     try:
         authorities = read_authorities(ca_file) if ca_file is not None else None
     except OpsError as error:
-        raise OpsError(f"--ca-file: {error.message}", error.hint, exit_code=2) from None
+        raise OpsError(msg("--ca-file: {message}", message=error.message), error.hint, exit_code=2) from None
     own: Path | None = layout_beside(file, trusted=False).certs
     if own is not None and own.is_dir():
         require_trust(file)
@@ -99,12 +106,14 @@ def _address(option: str, url: str) -> str:
     if login:
         # Not shown: what stands before the @ may be a password, or a host that is none.
         raise OpsError(
-            f"{option}: the address holds a user name or password",
-            "leave out what stands before the @; the API key is read from TECHSAPO_API_KEY",
+            msg("{option}: the address holds a user name or password", option=option),
+            msg("leave out what stands before the @; the API key is read from TECHSAPO_API_KEY"),
             exit_code=2,
         )
     if not good:
         raise OpsError(
-            f"{option}: {url!r} is not an address", "write e.g. http://127.0.0.1:4000", exit_code=2
+            msg("{option}: {url} is not an address", option=option, url=repr(url)),
+            msg("write e.g. http://127.0.0.1:4000"),
+            exit_code=2,
         )
     return url.rstrip("/")

@@ -14,6 +14,7 @@ from techsapo_ops.cli.environment import environment_variables, without_plugins
 from techsapo_ops.cli.own_templates import OwnTemplates
 from techsapo_ops.cli.place import Found, lacking
 from techsapo_ops.cli.state_directory import began_with, require_trust
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.edition import FIRST, Deployment, Edition
 from techsapo_ops.spec.load import LoadedSpec, load
 from techsapo_ops.spec.problems import Problem, problem_at
@@ -105,7 +106,7 @@ class Project:
         told = problem_at(
             self.loaded.position(TRACING),
             TRACING,
-            f"processes of this host will trace nothing: {OTEL_LACKING}",
+            msg("processes of this host will trace nothing: {otel_lacking}", otel_lacking=OTEL_LACKING),
             OTEL_HINT,
         )
         return (replace(told, filename=self.loaded.filename),)

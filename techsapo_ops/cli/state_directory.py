@@ -9,6 +9,7 @@ from typing import cast
 
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.edition import FIRST, LATEST, Edition
 from techsapo_ops.stack.layout import Layout
 
@@ -50,11 +51,17 @@ def began_with(state: Path) -> Edition:
     except FileNotFoundError:
         return FIRST if _applied(state / "ledger") else LATEST
     except (OSError, UnicodeDecodeError) as error:
-        raise OpsError(f"cannot read {note}: {error}", "run as the user who ran `up`") from None
+        raise OpsError(
+            msg("cannot read {note}: {error}", note=note, error=error), msg("run as the user who ran `up`")
+        ) from None
     if not text.isascii() or not text.isdigit() or int(text) < FIRST:
         raise OpsError(
-            f"{note} names no edition of the defaults: {text[:20]!r}",
-            f"write {FIRST} for a stack that was begun before there were editions, or else {LATEST}",
+            msg("{note} names no edition of the defaults: {text}", note=note, text=repr(text[:20])),
+            msg(
+                "write {first} for a stack that was begun before there were editions, or else {latest}",
+                first=FIRST,
+                latest=LATEST,
+            ),
         )
     return cast(Edition, min(int(text), LATEST))
 
@@ -63,4 +70,7 @@ def _applied(ledger: Path) -> bool:
     try:
         return any(ledger.glob("*.json"))
     except OSError as error:
-        raise OpsError(f"cannot read {ledger}: {error.strerror}", "run as the user who ran `up`") from None
+        raise OpsError(
+            msg("cannot read {ledger}: {strerror}", ledger=ledger, strerror=error.strerror),
+            msg("run as the user who ran `up`"),
+        ) from None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.http import Unreachable, Untrusted, fetch
 from techsapo_ops.engines.state import recorded_engine
+from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.process import Runner
@@ -46,10 +47,10 @@ def told(spec: Spec, layout: Layout, asked: EngineName | None) -> Choice | None:
         return Choice(asked, "--engine")
     recorded = recorded_engine(layout.state)
     if recorded is not None:
-        return Choice("compose" if recorded.engine == "compose" else "native", "it was brought up so")
+        return Choice("compose" if recorded.engine == "compose" else "native", msg("it was brought up so"))
     if spec.engine == "compose":
-        return Choice("compose", "engine: compose")
-    return Choice("native", "engine: native") if spec.engine == "native" else None
+        return Choice("compose", msg("engine: compose"))
+    return Choice("native", msg("engine: native")) if spec.engine == "native" else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +85,17 @@ def find_out(images: Sequence[Image], binaries: Mapping[str, str], runner: Runne
     one that is not there then is a mistake in `images:` and told as one.
     """
     if "docker" not in binaries:
-        return Choice("native", "there is no docker on PATH", decided=True)
+        return Choice("native", msg("there is no docker on PATH"), decided=True)
     docker = Docker(runner, binaries["docker"])
     version = docker.answers(_DAEMON_SECONDS)
     if version is None:
-        return Choice("native", "no Docker daemon answers", decided=True)
+        return Choice("native", msg("no Docker daemon answers"), decided=True)
     if too_old(version):
-        reason = f"the Docker daemon is {version}, and {OLDEST_DAEMON} or newer is needed"
+        reason = msg(
+            "the Docker daemon is {version}, and {oldest_daemon} or newer is needed",
+            version=version,
+            oldest_daemon=OLDEST_DAEMON,
+        )
         return Choice("native", reason, decided=True)
     if docker.attempt("compose", "version").code != 0:
         return Choice("native", "docker has no compose plugin", decided=True)
@@ -101,11 +106,20 @@ def find_out(images: Sequence[Image], binaries: Mapping[str, str], runner: Runne
     for registry in dict.fromkeys(registry_of(name) for name in missing):
         if not _answers(registry):
             there = [name for name in missing if registry_of(name) == registry]
-            more = f" and {len(there) - 1} more" if len(there) > 1 else ""
-            reason = f"the image {there[0]}{more} is not here, and {registry} does not answer"
+            more = msg(" and {count} more", count=len(there) - 1) if len(there) > 1 else ""
+            reason = msg(
+                "the image {there}{more} is not here, and {registry} does not answer",
+                there=there[0],
+                more=more,
+                registry=registry,
+            )
             return Choice("native", reason, decided=True)
-    images_are = "every image is here" if not missing else f"{len(missing)} images can be pulled"
-    return Choice("compose", f"a Docker daemon answers, {images_are}", decided=True)
+    images_are = (
+        msg("every image is here") if not missing else msg("{count} images can be pulled", count=len(missing))
+    )
+    return Choice(
+        "compose", msg("a Docker daemon answers, {images_are}", images_are=images_are), decided=True
+    )
 
 
 def too_old(version: str) -> bool:

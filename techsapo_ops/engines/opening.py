@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.engines.state import recorded_engine
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.docker import Docker
@@ -116,8 +117,11 @@ def recorded(layout: Layout, runner: Runner) -> NativeStack | ComposeStack:
     last = recorded_engine(layout.state)
     if last is not None and last.engine not in {"compose", "native"}:
         raise OpsError(
-            f"the stack was brought up by the engine {last.engine}, which this techsapo does not know",
-            "use the version that brought it up",
+            msg(
+                "the stack was brought up by the engine {engine}, which this techsapo does not know",
+                engine=last.engine,
+            ),
+            msg("use the version that brought it up"),
         )
     name = last.project if last is not None and last.engine == "compose" else None
     if last is None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from techsapo_ops.adapters.build import build
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.desired import Desired, RenderedFile, Unit
 from techsapo_ops.stack.engine import Action, Plan, Step
@@ -26,14 +27,14 @@ def plan(desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan
     wanted = in_order(topology, select(topology, only))
     units = {u.service: u for u in desired.units}
     steps = [_step(units[name], desired, observed) for name in wanted]
-    why = f"does not run what is installed, build {build()}"
+    why = msg("does not run what is installed, build {build}", build=build())
     behind = [Step(Action.RESTART, name, why) for name in observed.behind]
     if only:
         return Plan((*behind, *steps))
     ports = {s.port for s in topology.services}
     gone = [s for name, s in reversed(list(observed.services.items())) if name not in units]
     removed = [
-        (s, Step(Action.REMOVE, s.name, "no longer in the spec, or its program is gone")) for s in gone
+        (s, Step(Action.REMOVE, s.name, msg("no longer in the spec, or its program is gone"))) for s in gone
     ]
     first = [step for s, step in removed if s.port in ports]
     last = [step for s, step in removed if s.port not in ports]
@@ -61,7 +62,10 @@ def _meant(topology: Topology, word: str) -> list[str]:
         return names
     for absent in topology.absent:
         if absent.kind == word:
-            raise OpsError(f"{word} is not part of this stack: {absent.reason}", absent.remedy)
+            raise OpsError(
+                msg("{word} is not part of this stack: {reason}", word=word, reason=absent.reason),
+                absent.remedy,
+            )
     raise unknown("service", word, [s.name for s in topology.services])
 
 
@@ -91,7 +95,7 @@ def in_order(topology: Topology, names: Iterable[str]) -> tuple[str, ...]:
         )
         first = next(ready, None)
         if first is None:
-            raise OpsError(f"services need each other in a circle: {', '.join(sorted(left))}")
+            raise OpsError(msg("services need each other in a circle: {left}", left=", ".join(sorted(left))))
         done.append(first)
         left.remove(first)
     return tuple(done)
@@ -101,19 +105,23 @@ def _step(unit: Unit, desired: Desired, observed: Observed) -> Step:
     name = unit.service
     seen = observed.services.get(name)
     if seen is None:
-        return Step(Action.CREATE, name, "not there yet")
+        return Step(Action.CREATE, name, msg("not there yet"))
     if not observed.running or seen.state is State.STOPPED:
-        return Step(Action.CREATE, name, "is gone" if seen.gone else "is stopped")
+        return Step(Action.CREATE, name, msg("is gone") if seen.gone else msg("is stopped"))
     if seen.drift:
         return Step(Action.RECREATE, name, seen.drift)
     if not seen.fingerprint:
-        return Step(Action.RECREATE, name, "its last start did not finish")
+        return Step(Action.RECREATE, name, msg("its last start did not finish"))
     if seen.fingerprint != unit.fingerprint:
-        return Step(Action.RECREATE, name, f"{unit.defined_by} changed")
+        return Step(Action.RECREATE, name, msg("{defined_by} changed", defined_by=unit.defined_by))
     if seen.state is State.CRASHED:
-        return Step(Action.RESTART, name, "it kept ending by itself")
+        return Step(Action.RESTART, name, msg("it kept ending by itself"))
     if seen.state is State.BACKOFF:
-        return Step(Action.RESTART, name, f"it ends by itself again and again ({seen.restarts} restarts)")
+        return Step(
+            Action.RESTART,
+            name,
+            msg("it ends by itself again and again ({restarts} restarts)", restarts=seen.restarts),
+        )
     if seen.config != unit.config_digest(desired.files):
         now = file_digests(unit, desired.files)
         changed = changed_paths(seen, now)
@@ -121,7 +129,7 @@ def _step(unit: Unit, desired: Desired, observed: Observed) -> Step:
             path.startswith(unit.restart_config) for path in changed if unit.restart_config
         )
         return Step(Action.RELOAD if reload else Action.RESTART, name, _in_words(changed))
-    return Step(Action.NOTHING, name, "up to date")
+    return Step(Action.NOTHING, name, msg("up to date"))
 
 
 def file_digests(unit: Unit, files: Iterable[RenderedFile]) -> dict[str, str]:
@@ -135,5 +143,5 @@ def changed_paths(seen: ObservedService, now: Mapping[str, str]) -> list[str]:
 
 
 def _in_words(paths: Sequence[str]) -> str:
-    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
-    return f"{', '.join(paths[:_NAMED])}{more} changed"
+    more = msg(" and {count} more", count=len(paths) - _NAMED) if len(paths) > _NAMED else ""
+    return msg("{paths}{more} changed", paths=", ".join(paths[:_NAMED]), more=more)

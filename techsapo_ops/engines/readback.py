@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError, LastReload
+from techsapo_ops.messages import msg
 from techsapo_ops.services.loaded_configuration import Loaded, server_of
 from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.desired import Desired, RenderedFile
@@ -59,11 +60,16 @@ def _settled(
                 return None
             passed = time.monotonic() - started
             if passed > min(_REFUSED_AFTER, wait) and has_refused(kind.last_reload(server)):
-                return Mismatch(service.name, f"it refused to reload and runs the old configuration: {what}")
+                return Mismatch(
+                    service.name,
+                    msg("it refused to reload and runs the old configuration: {what}", what=what),
+                )
         except (Unreachable, ApiError) as error:
-            what, answered = f"what it runs can't be read back: {error.message}", False
+            what, answered = msg("what it runs can't be read back: {message}", message=error.message), False
         if time.monotonic() - started >= wait:
-            said = f"it runs another configuration than was applied: {what}" if answered else what
+            said = (
+                msg("it runs another configuration than was applied: {what}", what=what) if answered else what
+            )
             return Mismatch(service.name, said, answered=answered)
         time.sleep(_PAUSE)
 

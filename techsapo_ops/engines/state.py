@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 STATE = "state.json"
 OTHER_CODE = "other code than recorded: "
@@ -73,11 +74,13 @@ class StateFile:
             return {}
         except (ValueError, KeyError, TypeError, AttributeError):
             raise OpsError(
-                f"{self.path} is damaged", "remove it and run `techsapo up`, which starts the services anew"
+                msg("{path} is damaged", path=self.path),
+                msg("remove it and run `techsapo up`, which starts the services anew"),
             ) from None
         except OSError as error:
             raise OpsError(
-                f"cannot read {self.path}: {error.strerror}", "run as the user who ran `up`"
+                msg("cannot read {path}: {strerror}", path=self.path, strerror=error.strerror),
+                msg("run as the user who ran `up`"),
             ) from None
 
     def save(self, records: Mapping[str, Record]) -> None:

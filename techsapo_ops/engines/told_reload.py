@@ -13,6 +13,7 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError, LastReload
 from techsapo_ops.engines.readback import has_refused
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.loaded_configuration import Loaded, server_of
 from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.service import Service
@@ -58,11 +59,14 @@ def wait_reloaded(
             return
         if has_refused(last) and (before.successful or passed > _STILL_REFUSED):
             raise OpsError(
-                f"{name} refuses its configuration, and runs on with what it had",
-                f"`techsapo logs {name} -n 20` tells why",
+                msg("{name} refuses its configuration, and runs on with what it had", name=name),
+                msg("`techsapo logs {name} -n 20` tells why", name=name),
             )
         if passed > _WITHIN:
-            raise OpsError(f"{name} has not reloaded within {_WITHIN:g} s", f"`techsapo logs {name}`")
+            raise OpsError(
+                msg("{name} has not reloaded within {within:g} s", name=name, within=_WITHIN),
+                f"`techsapo logs {name}`",
+            )
 
 
 def _last(loaded: Loaded, topology: Topology, service: Service) -> LastReload | None:
@@ -70,5 +74,10 @@ def _last(loaded: Loaded, topology: Topology, service: Service) -> LastReload | 
         return loaded.last_reload(server_of(topology, service))
     except (Unreachable, ApiError) as error:
         raise OpsError(
-            f"{service.name} can't be asked whether it reloads: {error.message}", error.hint
+            msg(
+                "{service} can't be asked whether it reloads: {message}",
+                service=service.name,
+                message=error.message,
+            ),
+            error.hint,
         ) from None

@@ -16,6 +16,7 @@ from techsapo_ops.health.acknowledged import AskedMeanwhile
 from techsapo_ops.health.host_parts import certificate_part, disk_part
 from techsapo_ops.health.provider_tests import provider_parts
 from techsapo_ops.health.report import HealthReport
+from techsapo_ops.messages import msg
 from techsapo_ops.services.health import health_of
 from techsapo_ops.services.nginx.certificate import tls_address
 from techsapo_ops.services.probing import part_of
@@ -48,7 +49,10 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     OpsError for a `timeout` of 0 or less.
     """
     if not timeout > 0:
-        raise OpsError(f"a time-out of {timeout:g} s leaves no time to ask", "pass e.g. --timeout 5")
+        raise OpsError(
+            msg("a time-out of {timeout:g} s leaves no time to ask", timeout=timeout),
+            msg("pass e.g. --timeout 5"),
+        )
     preload()
     started = time.monotonic()
     topology = stack.topology
@@ -101,7 +105,7 @@ def _maintenance(stack: Stack, now: datetime) -> tuple[HealthPart, ...]:
     if found is None:
         return ()
     status = PartStatus.DEGRADED if found.forgotten(now) else PartStatus.HEALTHY
-    hint = "`techsapo maintenance off` lets users in again"
+    hint = msg("`techsapo maintenance off` lets users in again")
     return (HealthPart("maintenance", "maintenance", status, str(found), hint=hint),)
 
 
@@ -151,7 +155,7 @@ def _at_once(jobs: Sequence[_Job], timeout: float) -> list[HealthPart]:
         thread.start()
     for thread in threads:
         thread.join(max(deadline - time.monotonic(), 0.0))
-    late = f"did not answer within {timeout:g} s"
+    late = msg("did not answer within {timeout:g} s", timeout=timeout)
     return [
         part
         for number, job in enumerate(jobs)

@@ -9,6 +9,7 @@ from pathlib import Path
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.disk import human, room
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.health import HealthPart, PartStatus
 
 _DISK_WARN, _DISK_DOWN = 0.10, 0.02
@@ -22,9 +23,14 @@ def disk_part(directory: Path) -> HealthPart:
         found = room(directory)
     except OSError as error:
         return HealthPart("disk", "disk", PartStatus.DOWN, f"{directory}: {error.strerror}", vital=True)
-    detail = f"{human(found.free_bytes)} free of {human(found.total_bytes)} ({found.free:.0%})"
+    detail = msg(
+        "{free_bytes} free of {total_bytes} ({free:.0%})",
+        free_bytes=human(found.free_bytes),
+        total_bytes=human(found.total_bytes),
+        free=found.free,
+    )
     if found.free_inodes < min(found.free, _DISK_WARN):
-        detail = f"{found.free_inodes:.0%} of the inodes free"
+        detail = msg("{free_inodes:.0%} of the inodes free", free_inodes=found.free_inodes)
     left = min(found.free, found.free_inodes)
     status = PartStatus.HEALTHY
     if left < _DISK_WARN:
@@ -53,11 +59,15 @@ def certificate_part(
     try:
         leaf = x509.load_pem_x509_certificate(chain.read_bytes())
     except FileNotFoundError:
-        return part(PartStatus.DEGRADED, f"there is none at {chain}", "`techsapo up` makes it")
+        return part(
+            PartStatus.DEGRADED, msg("there is none at {chain}", chain=chain), msg("`techsapo up` makes it")
+        )
     except OSError as error:
-        return part(PartStatus.DEGRADED, f"cannot read {chain}: {error.strerror}")
+        return part(
+            PartStatus.DEGRADED, msg("cannot read {chain}: {strerror}", chain=chain, strerror=error.strerror)
+        )
     except ValueError:
-        return part(PartStatus.DEGRADED, f"{chain} is not a PEM certificate")
+        return part(PartStatus.DEGRADED, msg("{chain} is not a PEM certificate", chain=chain))
     if served_at is not None:
         try:
             served = x509.load_der_x509_certificate(
@@ -66,12 +76,16 @@ def certificate_part(
         except OpsError as error:
             return part(PartStatus.DEGRADED, error.message)
         if served != leaf:
-            return part(PartStatus.DEGRADED, "nginx serves another one", "`techsapo reload nginx`")
+            return part(PartStatus.DEGRADED, msg("nginx serves another one"), "`techsapo reload nginx`")
     left = leaf.not_valid_after_utc - now
     life = leaf.not_valid_after_utc - leaf.not_valid_before_utc
     until = leaf.not_valid_after_utc.date().isoformat()
     if left <= timedelta(0):
-        return part(PartStatus.DEGRADED, f"expired on {until}", "`techsapo up` renews a self-signed one")
+        return part(
+            PartStatus.DEGRADED,
+            msg("expired on {until}", until=until),
+            msg("`techsapo up` renews a self-signed one"),
+        )
     if served_at is not None and server_name is not None:
         asked, rest = server_name.replace("*", "www", 1), timeout - (time.monotonic() - started)
         try:
@@ -80,7 +94,7 @@ def certificate_part(
             return part(PartStatus.DEGRADED, error.message)
         if distrust:
             return part(PartStatus.DEGRADED, distrust, f"`techsapo certs status {name}`")
-    detail = f"{_span(left)} left, until {until}"
+    detail = msg("{span} left, until {until}", span=_span(left), until=until)
     # A quarter of its life, for certificates that live for days only.
     soon = left < min(_CERTIFICATE_WARN, life / 4)
     return part(PartStatus.DEGRADED if soon else PartStatus.HEALTHY, detail)
@@ -88,6 +102,10 @@ def certificate_part(
 
 def _span(left: timedelta) -> str:
     if left >= timedelta(days=2):
-        return f"{left.days} days"
+        return msg("{days} days", days=left.days)
     hours = left.total_seconds() / 3600
-    return f"{hours:.0f} hours" if hours >= 2 else f"{left.total_seconds() / 60:.0f} minutes"
+    return (
+        msg("{hours:.0f} hours", hours=hours)
+        if hours >= 2
+        else msg("{left:.0f} minutes", left=left.total_seconds() / 60)
+    )

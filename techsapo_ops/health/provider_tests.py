@@ -13,6 +13,7 @@ from typing import Any
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.shapes import each, has, text
@@ -85,16 +86,23 @@ def kept_tests(file: Path) -> Mapping[str, KeptTest]:
     except FileNotFoundError:
         return {}
     except OSError as error:
-        raise OpsError(f"cannot read {file}: {error.strerror}", f"run as its owner, or `{COMMAND}`") from None
+        raise OpsError(
+            msg("cannot read {file}: {strerror}", file=file, strerror=error.strerror),
+            msg("run as its owner, or `{command}`", command=COMMAND),
+        ) from None
     except (ValueError, RecursionError):
         value = None
     if not _FITS(value):
-        raise OpsError(f"{file} holds no tests of providers", f"remove it; `{COMMAND}` makes it anew")
+        raise OpsError(
+            msg("{file} holds no tests of providers", file=file),
+            msg("remove it; `{command}` makes it anew", command=COMMAND),
+        )
     try:
         return {name: _read(entry) for name, entry in value["providers"].items()}
     except (TypeError, ValueError):
         raise OpsError(
-            f"{file} holds no tests of providers", f"remove it; `{COMMAND}` makes it anew"
+            msg("{file} holds no tests of providers", file=file),
+            msg("remove it; `{command}` makes it anew", command=COMMAND),
         ) from None
 
 
@@ -156,24 +164,39 @@ def provider_parts(spec: Spec, file: Path) -> Iterator[HealthPart]:
     if not tests:
         changed = ", ".join(provider.name for provider in untested if provider.changed)
         yield part(
-            PartStatus.UNTESTED, f"not tested since {changed} changed" if changed else "never tested", COMMAND
+            PartStatus.UNTESTED,
+            msg("not tested since {changed} changed", changed=changed) if changed else msg("never tested"),
+            COMMAND,
         )
         return
     answered = sum(test.outcome != "failed" for test in tests)
-    told = [f"{answered} of {len(found)} answered the test of {_days(tests)}"]
+    told = [
+        msg(
+            "{answered} of {count} answered the test of {days}",
+            answered=answered,
+            count=len(found),
+            days=_days(tests),
+        )
+    ]
     failed = [(p.name, p.test) for p in found if p.test is not None and p.test.outcome == "failed"]
-    told += [f"{name}: {test.told}" for name, test in failed]
-    told += [f"{p.name}: {'changed since' if p.changed else 'never tested'}" for p in untested]
+    told += [msg("{name}: {told}", name=name, told=test.told) for name, test in failed]
+    told += [
+        msg("{name}: {which}", name=p.name, which=msg("changed since") if p.changed else msg("never tested"))
+        for p in untested
+    ]
     blamed = [name for name, test in failed if test.lasting or not answered]
     if blamed:
-        status, hint = PartStatus.DEGRADED, f"`{COMMAND} {blamed[0]}` says what to do"
+        status, hint = (
+            PartStatus.DEGRADED,
+            msg("`{command} {blamed}` says what to do", command=COMMAND, blamed=blamed[0]),
+        )
     elif failed or untested:
         status, hint = PartStatus.UNTESTED, COMMAND
     else:
         status, hint = PartStatus.HEALTHY, ""
-    yield part(status, "; ".join(told), hint)
+    yield part(status, joined("; ", told), hint)
 
 
 def _days(tests: list[KeptTest]) -> str:
     days: list[date] = sorted({test.at.date() for test in tests})
-    return f"{days[0]}" if len(days) == 1 else f"{days[0]} to {days[-1]}"
+    return f"{days[0]}" if len(days) == 1 else msg("{days} to {days2}", days=days[0], days2=days[-1])

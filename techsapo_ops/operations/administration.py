@@ -12,6 +12,7 @@ from typing import Any, Literal
 from techsapo_ops.adapters.actor import actor
 from techsapo_ops.adapters.chain import CLOSED, Break, Chain, Head, Reading
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import Layout
 
 Outcome = Literal["done", "failed"]
@@ -35,7 +36,7 @@ class Begun:
         try:
             self.chain.append(told)
         except OpsError as error:
-            warn(f"the end of this can't be recorded: {error.message}")
+            warn(msg("the end of this can't be recorded: {message}", message=error.message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +92,12 @@ def begin(layout: Layout, action: str, what: Mapping[str, Any]) -> Begun:
         return Begun(chain, action, chain.append(told))
     except OpsError as error:
         raise OpsError(
-            f"{action} was not done, because it can't be recorded: {error.message}",
-            error.hint or f"see that {chain.path} can be written",
+            msg(
+                "{action} was not done, because it can't be recorded: {message}",
+                action=action,
+                message=error.message,
+            ),
+            error.hint or msg("see that {path} can be written", path=chain.path),
         ) from None
 
 

@@ -19,6 +19,7 @@ from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.trust import read_allowed, trusted_users
 from techsapo_ops.backup.registry import kinds as backup_kinds
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.root_trust import refusal
 from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.stack.address import listen_host
@@ -63,7 +64,9 @@ def distrusted(doubts: Sequence[Doubt]) -> Diagnosis:
     """The diagnosis of a project that root must not read: why, and nothing else."""
     refused = refusal(doubts)
     findings = [HostFinding("trust", str(d.path), Level.MISSING, d.why, d.cure) for d in doubts]
-    findings.append(HostFinding("trust", "root", Level.MISSING, "nothing else was looked at", refused.hint))
+    findings.append(
+        HostFinding("trust", "root", Level.MISSING, msg("nothing else was looked at"), refused.hint)
+    )
     return Diagnosis(tuple(findings), root=True, apt=False)
 
 
@@ -76,8 +79,8 @@ class Repair:
 
 
 _WANTED = (
-    Tool("logrotate", "logrotate", "rotates logs under systemd and PM2"),
-    Tool("setpriv", "util-linux", "ends services together with a killed supervisor"),
+    Tool("logrotate", "logrotate", msg("rotates logs under systemd and PM2")),
+    Tool("setpriv", "util-linux", msg("ends services together with a killed supervisor")),
 )
 
 
@@ -85,11 +88,11 @@ def _optional() -> tuple[Tool, ...]:
     own = (kind.validator for kind in kinds() if kind.validator and kind.validator.name == kind.facts.binary)
     return (
         *own,
-        Tool("docker", "docker.io docker-compose", "runs the generated compose files"),
-        Tool("systemd-analyze", "systemd", "checks the generated unit"),
+        Tool("docker", "docker.io docker-compose", msg("runs the generated compose files")),
+        Tool("systemd-analyze", "systemd", msg("checks the generated unit")),
         *(tool for kind in backup_kinds() for tool in kind.tools),
-        Tool("crontab", "cron", "runs scheduled jobs"),
-        Tool("node", "nodejs npm", "runs PM2, for ecosystem.config.js"),
+        Tool("crontab", "cron", msg("runs scheduled jobs")),
+        Tool("node", "nodejs npm", msg("runs PM2, for ecosystem.config.js")),
     )
 
 
@@ -121,12 +124,12 @@ def repair(diagnosis: Diagnosis, apt: Apt, runner: Runner, progress: Callable[[s
     not root, where there is no apt, and with apt's words when it fails.
     """
     if not diagnosis.root:
-        raise OpsError("installing packages needs root", "run it with sudo")
+        raise OpsError(msg("installing packages needs root"), msg("run it with sudo"))
     packages = diagnosis.packages
     if packages and not diagnosis.apt:
         raise OpsError(
-            "there is no apt-get here",
-            f"install by your system's means: {', '.join(packages)} (Debian's names)",
+            msg("there is no apt-get here"),
+            msg("install by your system's means: {packages} (Debian's names)", packages=", ".join(packages)),
         )
     user_added = False
     if diagnosis.wants_user:
@@ -144,8 +147,12 @@ def _python() -> HostFinding:
         "python",
         "python",
         Level.OK if good else Level.MISSING,
-        f"{version} at {sys.executable}",
-        "" if good else f"needs Python {'.'.join(str(n) for n in OLDEST_PYTHON)} or newer",
+        msg("{version} at {executable}", version=version, executable=sys.executable),
+        ""
+        if good
+        else msg(
+            "needs Python {oldest_python} or newer", oldest_python=".".join(str(n) for n in OLDEST_PYTHON)
+        ),
     )
 
 
@@ -154,8 +161,10 @@ def _trust(host: HostFacts) -> Iterator[HostFinding]:
     if host.root:
         users = ", ".join(map(user_name, sorted(trusted_users(os.environ))))
         allowed = [str(entry.folder) for entry in read_allowed()]
-        more = f", and others in {', '.join(allowed)}" if allowed else ""
-        yield HostFinding("trust", "root", Level.OK, f"can be changed by {users} alone{more}")
+        more = msg(", and others in {allowed}", allowed=", ".join(allowed)) if allowed else ""
+        yield HostFinding(
+            "trust", "root", Level.OK, msg("can be changed by {users} alone{more}", users=users, more=more)
+        )
 
 
 def _tools(topology: Topology, told: Collection[str]) -> Iterator[HostFinding]:
@@ -172,7 +181,10 @@ def _tools(topology: Topology, told: Collection[str]) -> Iterator[HostFinding]:
         if tool.name in have:
             yield HostFinding("tool", tool.name, Level.OK, have[tool.name])
         else:
-            detail, remedy = f"{tool.purpose}; not on PATH", f"Debian package {tool.package}"
+            detail, remedy = (
+                msg("{purpose}; not on PATH", purpose=tool.purpose),
+                msg("Debian package {package}", package=tool.package),
+            )
             yield HostFinding("tool", tool.name, Level.WARNING, detail, remedy, tool.package)
     for tool in _optional():
         if tool.name in running or tool.name in told:
@@ -180,8 +192,14 @@ def _tools(topology: Topology, told: Collection[str]) -> Iterator[HostFinding]:
         if tool.name in have:
             yield HostFinding("tool", tool.name, Level.OK, have[tool.name])
         else:
-            remedy = f"Debian package {tool.package}"
-            yield HostFinding("tool", tool.name, Level.NOTE, f"{tool.purpose}; optional, not on PATH", remedy)
+            remedy = msg("Debian package {package}", package=tool.package)
+            yield HostFinding(
+                "tool",
+                tool.name,
+                Level.NOTE,
+                msg("{purpose}; optional, not on PATH", purpose=tool.purpose),
+                remedy,
+            )
 
 
 def _validators(topology: Topology) -> Iterator[Tool]:
@@ -203,23 +221,33 @@ def _ports(topology: Topology, held: Mapping[int, Holder], own: Collection[int])
         name = f"port {port}"
         holder = held.get(port)
         if is_free(listen_host(service.host), port):
-            yield HostFinding("port", name, Level.OK, f"free, for {service.name}")
+            yield HostFinding("port", name, Level.OK, msg("free, for {service}", service=service.name))
         elif holder is None:
             yield HostFinding(
                 "port",
                 name,
                 Level.MISSING,
-                f"{service.name} can't listen on {service.host}:{port}",
-                "ports below 1024 need root; is the address one of this host?",
+                msg(
+                    "{service} can't listen on {host}:{port}",
+                    service=service.name,
+                    host=service.host,
+                    port=port,
+                ),
+                msg("ports below 1024 need root; is the address one of this host?"),
             )
         elif _ours(topology, port, holder, own):
-            yield HostFinding("port", name, Level.OK, f"{service.name} of this stack: {holder}")
+            yield HostFinding(
+                "port",
+                name,
+                Level.OK,
+                msg("{service} of this stack: {holder}", service=service.name, holder=holder),
+            )
         else:
             yield HostFinding(
                 "port",
                 name,
                 Level.MISSING,
-                f"wanted by {service.name}, taken by {holder}",
+                msg("wanted by {service}, taken by {holder}", service=service.name, holder=holder),
                 _how_to_free(service, holder),
             )
 
@@ -227,8 +255,8 @@ def _ports(topology: Topology, held: Mapping[int, Holder], own: Collection[int])
 def _how_to_free(service: Service, holder: Holder) -> str:
     setting = kind_of(service).setting_of(service)
     if holder.pid is None:
-        return f"run as root to see which process it is, or set another {setting}"
-    return f"stop that process, or set another {setting}"
+        return msg("run as root to see which process it is, or set another {setting}", setting=setting)
+    return msg("stop that process, or set another {setting}", setting=setting)
 
 
 def _foreign(topology: Topology, held: Mapping[int, Holder], own: Collection[int]) -> Iterator[HostFinding]:
@@ -241,7 +269,12 @@ def _foreign(topology: Topology, held: Mapping[int, Holder], own: Collection[int
             continue
         if _ours(topology, facts.port, holder, own):
             continue
-        detail = f"{facts.title}'s port {facts.port} is used by {holder}; it is left alone"
+        detail = msg(
+            "{title}'s port {port} is used by {holder}; it is left alone",
+            title=facts.title,
+            port=facts.port,
+            holder=holder,
+        )
         yield HostFinding("running", facts.kind, Level.NOTE, detail)
 
 
@@ -256,24 +289,42 @@ def _state_directory(state: Path) -> Iterator[HostFinding]:
         yield HostFinding("state", "state directory", Level.MISSING, f"{state}: {error.strerror}")
         return
     kind = file_system(state)
-    where = (
-        f"{state} on {kind or 'an unknown file system'}, {human(found.free_bytes)} free ({found.free:.0%})"
+    where = msg(
+        "{state} on {kind}, {free_bytes} free ({free:.0%})",
+        state=state,
+        kind=kind or msg("an unknown file system"),
+        free_bytes=human(found.free_bytes),
+        free=found.free,
     )
     if found.read_only:
         yield HostFinding(
-            "state", "state directory", Level.MISSING, f"{where}: read-only", "remount it read-write"
+            "state",
+            "state directory",
+            Level.MISSING,
+            msg("{where}: read-only", where=where),
+            msg("remount it read-write"),
         )
     elif not os.access(found.directory, os.W_OK | os.X_OK):
-        remedy = f"become the owner of {found.directory}, or move the spec"
-        yield HostFinding("state", "state directory", Level.MISSING, f"{where}: not writable", remedy)
-    elif min(found.free, found.free_inodes) < _ROOM_LEAST:
-        yield HostFinding("state", "state directory", Level.MISSING, f"{where}: full", "make room")
-    elif min(found.free, found.free_inodes) < _ROOM_WARN:
-        yield HostFinding("state", "state directory", Level.WARNING, f"{where}: nearly full", "make room")
-    elif kind in NETWORK:
-        remedy = "databases and sockets want a local disk; move the spec to one"
+        remedy = msg("become the owner of {directory}, or move the spec", directory=found.directory)
         yield HostFinding(
-            "state", "state directory", Level.WARNING, f"{where}: a network file system", remedy
+            "state", "state directory", Level.MISSING, msg("{where}: not writable", where=where), remedy
+        )
+    elif min(found.free, found.free_inodes) < _ROOM_LEAST:
+        yield HostFinding(
+            "state", "state directory", Level.MISSING, msg("{where}: full", where=where), "make room"
+        )
+    elif min(found.free, found.free_inodes) < _ROOM_WARN:
+        yield HostFinding(
+            "state", "state directory", Level.WARNING, msg("{where}: nearly full", where=where), "make room"
+        )
+    elif kind in NETWORK:
+        remedy = msg("databases and sockets want a local disk; move the spec to one")
+        yield HostFinding(
+            "state",
+            "state directory",
+            Level.WARNING,
+            msg("{where}: a network file system", where=where),
+            remedy,
         )
     else:
         yield HostFinding("state", "state directory", Level.OK, where)
@@ -285,21 +336,21 @@ def _user(topology: Topology) -> Iterator[HostFinding]:
         return
     name = f"user {APP_USER}"
     if not accounts.exists(APP_USER):
-        detail = "there is none, so the app keeps running as root"
-        yield HostFinding("user", name, Level.WARNING, detail, "`techsapo doctor --fix` adds it")
+        detail = msg("there is none, so the app keeps running as root")
+        yield HostFinding("user", name, Level.WARNING, detail, msg("`techsapo doctor --fix` adds it"))
     elif APP_USER not in host.users:
-        detail = f"can't reach {topology.layout.state}, so the app runs as root"
+        detail = msg("can't reach {state}, so the app runs as root", state=topology.layout.state)
         yield HostFinding(
-            "user", name, Level.NOTE, detail, "put the project where other users may enter, e.g. /srv"
+            "user", name, Level.NOTE, detail, msg("put the project where other users may enter, e.g. /srv")
         )
     elif APP_USER not in host.app_users:
-        detail = f"can't run {host.python}, so the app runs as root"
+        detail = msg("can't run {python}, so the app runs as root", python=host.python)
         yield HostFinding(
             "user",
             name,
             Level.NOTE,
             detail,
-            "install with a Python that all users may run, e.g. /usr/bin/python3",
+            msg("install with a Python that all users may run, e.g. /usr/bin/python3"),
         )
     else:
-        yield HostFinding("user", name, Level.OK, "runs the app")
+        yield HostFinding("user", name, Level.OK, msg("runs the app"))

@@ -10,6 +10,7 @@ from techsapo_ops.adapters.trust import read_allowed, trusted_users
 from techsapo_ops.backup.offsite import too_old, version_of
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.backup.proof import proofs
 from techsapo_ops.services.scheduler.kind import Scheduler
 from techsapo_ops.stack.diagnosis import HostFinding, Level
@@ -37,7 +38,9 @@ def look_at_backups(stack: Stack) -> Iterator[HostFinding]:
     """What others may do to the backups, and whether restic is one that we can rely on."""
     try:
         for doubt in folder_doubts(stack):
-            can = f"{doubt}: who may write there can delete backups, and who owns it can read them"
+            can = msg(
+                "{doubt}: who may write there can delete backups, and who owns it can read them", doubt=doubt
+            )
             yield HostFinding("backups", "backup.path", Level.WARNING, can, doubt.cure)
     except OpsError as error:
         yield HostFinding("backups", "backup.path", Level.WARNING, error.message, error.hint or "")
@@ -47,15 +50,17 @@ def look_at_backups(stack: Stack) -> Iterator[HostFinding]:
         return
     if binary is None:
         if not (stack.topology.places.from_images and stack.topology.has(Scheduler.facts.kind)):
-            detail = "copies backups to backup.offsite; not on PATH"
-            yield HostFinding("tool", RESTIC, Level.WARNING, detail, f"Debian package {RESTIC}", RESTIC)
+            detail = msg("copies backups to backup.offsite; not on PATH")
+            yield HostFinding(
+                "tool", RESTIC, Level.WARNING, detail, msg("Debian package {restic}", restic=RESTIC), RESTIC
+            )
         return
     try:
         old = too_old(version_of(stack.runner, binary))
     except OpsError as error:
         old = error.message
     if old:
-        remedy = "a newer one is in Debian's backports, or at restic's own releases"
+        remedy = msg("a newer one is in Debian's backports, or at restic's own releases")
         yield HostFinding("backups", RESTIC, Level.WARNING, old, remedy)
 
 
@@ -65,8 +70,8 @@ def _proof(stack: Stack) -> Iterator[HostFinding]:
         return
     known, remedy = proofs(stack.layout), "`techsapo backup verify --offsite`"
     if "last" in known and not known["last"]["ok"]:
-        said = f"the off-site copy of {known['last']['id']} did not come back"
+        said = msg("the off-site copy of {known} did not come back", known=known["last"]["id"])
         yield HostFinding("backups", "backup.offsite", Level.WARNING, said, remedy)
     elif "good" not in known:
-        said = "nobody has seen yet whether the off-site copies come back"
+        said = msg("nobody has seen yet whether the off-site copies come back")
         yield HostFinding("backups", "backup.offsite", Level.NOTE, said, remedy)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.card.facts import card_of, facts_to_compare, printed
 from techsapo_ops.stack.diagnosis import HostFinding, Level
 from techsapo_ops.stack.stack import Stack
 
-_PRINT = "`techsapo recover card` prints it; keep it away from this host"
+_PRINT = msg("`techsapo recover card` prints it; keep it away from this host")
 
 
 def look_at_card(stack: Stack) -> Iterator[HostFinding]:
@@ -17,11 +18,13 @@ def look_at_card(stack: Stack) -> Iterator[HostFinding]:
         return
     known = printed(stack)
     if known is None:
-        yield HostFinding("backups", "recovery card", Level.NOTE, "none was printed yet", _PRINT)
+        yield HostFinding("backups", "recovery card", Level.NOTE, msg("none was printed yet"), _PRINT)
         return
     at, before = known
     now = facts_to_compare(card_of(stack))
     other = [name.replace("_", " ") for name in now if before.get(name) != now[name]]
     if other:
-        said = f"the one of {at.astimezone():%Y-%m-%d} is out of date: {', '.join(other)}"
+        said = msg(
+            "the one of {at:%Y-%m-%d} is out of date: {other}", at=at.astimezone(), other=", ".join(other)
+        )
         yield HostFinding("backups", "recovery card", Level.WARNING, said, _PRINT)

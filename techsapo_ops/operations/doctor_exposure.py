@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.spec.exposure import exposures
 from techsapo_ops.stack.diagnosis import HostFinding, Level
@@ -14,7 +15,7 @@ def look_at_exposure(topology: Topology) -> Iterator[HostFinding]:
     """Every exposure of the spec, those that are meant with their reason; then what runs as root."""
     for found in exposures(topology.spec, topology.deployment):
         if found.accepted is not None:
-            detail = f"{found.message}; accepted: {found.accepted}"
+            detail = msg("{message}; accepted: {accepted}", message=found.message, accepted=found.accepted)
             yield HostFinding("exposure", found.rule, Level.NOTE, detail)
         else:
             yield HostFinding("exposure", found.rule, Level.WARNING, found.message, found.hint)
@@ -32,6 +33,10 @@ def _as_root(topology: Topology) -> Iterator[HostFinding]:
             "root",
             f"user {user}",
             Level.WARNING,
-            f"there is none that reaches {topology.layout.state}, so {', '.join(services)} run as root",
-            "their Debian packages add it; put the project where other users may enter, e.g. /srv",
+            msg(
+                "there is none that reaches {state}, so {services} run as root",
+                state=topology.layout.state,
+                services=", ".join(services),
+            ),
+            msg("their Debian packages add it; put the project where other users may enter, e.g. /srv"),
         )

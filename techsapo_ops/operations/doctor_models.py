@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.model_facts import announced_end
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.providers import ModelProvider
@@ -20,12 +21,20 @@ def look_at_models(spec: Spec, today: date) -> Iterator[HostFinding]:
         if end is None:
             continue
         left = (end.retires - today).days
-        days = "1 day" if left == 1 else f"{left} days"
-        when = f"in {days}" if left > 0 else "which is over"
+        days = msg("1 day") if left == 1 else msg("{left} days", left=left)
+        when = msg("in {days}", days=days) if left > 0 else msg("which is over")
         yield HostFinding(
             "models",
             name,
             Level.WARNING if end.is_near(today) else Level.NOTE,
-            f"its vendor retires {provider.model} on {end.retires}, {when} ({end.source.read})",
-            f"model: {end.replacement}" if end.replacement else "choose a current model",
+            msg(
+                "its vendor retires {model} on {retires}, {when} ({read})",
+                model=provider.model,
+                retires=end.retires,
+                when=when,
+                read=end.source.read,
+            ),
+            msg("model: {replacement}", replacement=end.replacement)
+            if end.replacement
+            else msg("choose a current model"),
         )

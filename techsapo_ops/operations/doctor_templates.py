@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.diagnosis import HostFinding, Level
 from techsapo_ops.stack.template_folders import Overrides
 
@@ -18,4 +19,4 @@ def look_at_templates(overrides: Overrides) -> Iterator[HostFinding]:
     for found in warnings:
         yield HostFinding("templates", _NAME, Level.WARNING, found.message, found.hint)
     if obstacle is None and not warnings and overrides.folders:
-        yield HostFinding("templates", _NAME, Level.OK, f"in {overrides.folder}")
+        yield HostFinding("templates", _NAME, Level.OK, msg("in {folder}", folder=overrides.folder))

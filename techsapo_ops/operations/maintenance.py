@@ -14,6 +14,7 @@ from pathlib import Path
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
 from techsapo_ops.adapters.files import remove_file, write_atomic
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.watch.alerts import alertmanager_of
 from techsapo_ops.services.registry import kinds
@@ -51,12 +52,17 @@ def turn_on(stack: Stack, message: str, until: datetime | None, by: str, warn: S
     """
     if len(message) > LONGEST_MESSAGE or not message.replace("\n", " ").isprintable():
         raise OpsError(
-            f"--message: at most {LONGEST_MESSAGE} characters that can be printed", "shorten it", exit_code=2
+            msg(
+                "--message: at most {longest_message} characters that can be printed",
+                longest_message=LONGEST_MESSAGE,
+            ),
+            msg("shorten it"),
+            exit_code=2,
         )
     before = maintenance_of(stack.layout)
     made = Maintenance(message.strip(), before.since if before else datetime.now(UTC), until, by)
     what = {"message": made.message, "until": None if until is None else until.isoformat(timespec="seconds")}
-    with recorded(stack.layout, "maintenance on", what, warn):
+    with recorded(stack.layout, msg("maintenance on"), what, warn):
         if before is not None:
             _expire(stack, warn)
         _noted(stack.layout, made)
@@ -73,11 +79,13 @@ def turn_off(stack: Stack, warn: Say) -> Maintenance | None:
         follow(stack.layout)
         _expire(stack, lambda _: None)  # of one that was killed after its note had gone
         return None
-    with recorded(stack.layout, "maintenance off", {"since": before.since.isoformat()}, warn):
+    with recorded(stack.layout, msg("maintenance off"), {"since": before.since.isoformat()}, warn):
         try:
             remove_file(note(stack.layout))
         except OSError as error:
-            raise OpsError(f"cannot remove {note(stack.layout)}: {error.strerror}") from None
+            raise OpsError(
+                msg("cannot remove {note}: {strerror}", note=note(stack.layout), strerror=error.strerror)
+            ) from None
         follow(stack.layout)
         _expire(stack, warn)
     return before
@@ -91,7 +99,11 @@ def follow(layout: Layout) -> None:
             try:
                 remove_file(folder / PROBLEM)
             except OSError as error:
-                raise OpsError(f"cannot remove {folder / PROBLEM}: {error.strerror}") from None
+                raise OpsError(
+                    msg(
+                        "cannot remove {folder}: {strerror}", folder=folder / PROBLEM, strerror=error.strerror
+                    )
+                ) from None
             continue
         folder.mkdir(mode=0o755, exist_ok=True)
         folder.chmod(0o755)
@@ -183,7 +195,7 @@ def _silence(stack: Stack, made: Maintenance, warn: Say) -> str:
     try:
         return server.silence([_MATCHER], now, ends, made.by, f"{_COMMENT}{made.message}"[:300])
     except OpsError as error:
-        warn(f"alerts of what users notice are not silenced: {error.message}")
+        warn(msg("alerts of what users notice are not silenced: {message}", message=error.message))
         return ""
 
 
@@ -198,7 +210,7 @@ def _expire(stack: Stack, warn: Say) -> None:
             if ours and silence.state != "expired":
                 server.expire(silence.id)
     except OpsError as error:
-        warn(f"the silence of the maintenance is not ended: {error.message}")
+        warn(msg("the silence of the maintenance is not ended: {message}", message=error.message))
 
 
 def _alertmanager(stack: Stack) -> Alertmanager | None:

@@ -11,6 +11,7 @@ from datetime import datetime
 from techsapo_ops.catalogue.models import End
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.provider_tests import KeptTest, keep_tests, kept_tests, section_digest
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.edition import Edition
 from techsapo_ops.spec.load import LoadedSpec
 from techsapo_ops.spec.model_facts import announced_end
@@ -117,7 +118,7 @@ def run_tests(
         try:
             _keep(tests, done, layout, now)
         except OpsError as error:
-            warn(f"the outcome is not kept: {error.message}")
+            warn(msg("the outcome is not kept: {message}", message=error.message))
     return [done[candidate.name] for candidate in tests.candidates]
 
 
@@ -138,7 +139,7 @@ def _keep(tests: ProviderTests, done: Mapping[str, Tried], layout: Layout, now: 
 def _kept(found: Tried, digest: str, now: datetime) -> KeptTest:
     bad = [] if found.outcome is Outcome.OK else [c for c in found.checks if c.outcome is found.outcome]
     return KeptTest(
-        now, str(found.outcome), "; ".join(check.detail for check in bad),
+        now, str(found.outcome), joined("; ", (check.detail for check in bad)),
         "; ".join(dict.fromkeys(check.remedy for check in bad if check.remedy)),
         any(check.cause in LASTING for check in bad), digest, found.end,
     )  # fmt: skip

@@ -24,6 +24,7 @@ from techsapo_ops.adapters.folders import STATE_DIRECTORY, may_be_link
 from techsapo_ops.adapters.ownership import Allowed, Doubt, Judge, entries, user_name
 from techsapo_ops.adapters.trust import read_allowed, trusted_users, write_allowed
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.stack.layout import OLD_OVERRIDES, OVERRIDES, PROOF_FOLDER, RECOVERY
 
 _SHOWN = 4
@@ -101,30 +102,34 @@ def without_sudo(spec: Path, *folders: Path) -> str:
 def refusal(doubts: Sequence[Doubt]) -> UntrustedError:
     """The error for `doubts`: what is wrong where, and how to make it right or allow it."""
     more = len(doubts) - _SHOWN
-    reasons = "; ".join(map(str, doubts[:_SHOWN])) + (f"; and {more} more" if more > 0 else "")
+    reasons = "; ".join(map(str, doubts[:_SHOWN])) + (msg("; and {more} more", more=more) if more > 0 else "")
     owners = {uid for doubt in doubts for uid in doubt.users}
-    ways = [f"run it as {user_name(next(iter(owners)), short=True)}"] if len(owners) == 1 else []
+    ways = (
+        [msg("run it as {user_name}", user_name=user_name(next(iter(owners)), short=True))]
+        if len(owners) == 1
+        else []
+    )
     cures = [doubt.cure for doubt in doubts]
     needed = [doubt.cure for doubt in doubts if doubt.everyone and doubt.cure]
     remedy = (
-        ", ".join(f"`{cure}`" for cure in needed) + " is needed first"
+        ", ".join(f"`{cure}`" for cure in needed) + msg(" is needed first")
         if needed
-        else "root needs another place"
+        else msg("root needs another place")
     )
     if any(doubt.path == Path.cwd() and doubt.everyone for doubt in doubts) and str(Path.cwd()) in sys.path:
-        ways.append("start it in another folder: Python imports from the one that it is started in")
+        ways.append(msg("start it in another folder: Python imports from the one that it is started in"))
     if not any(doubt.everyone for doubt in doubts):
         scopes = {doubt.scope for doubt in doubts}
         outer = sorted(s for s in scopes if not any(s != o and s.is_relative_to(o) for o in scopes))
         commands = ", ".join(f"`{add_command(s)}`" for s in outer)
-        ways.append(f"trust whoever may change it: {commands}")
-        remedy = f"{commands} lets root use it"
+        ways.append(msg("trust whoever may change it: {commands}", commands=commands))
+        remedy = msg("{commands} lets root use it", commands=commands)
     if more > 0 or not all(cures):
-        ways.append("move it where root alone may write, such as /srv")
+        ways.append(msg("move it where root alone may write, such as /srv"))
     else:
         ways.append("make it safe: " + ", ".join(f"`{cure}`" for cure in cures))
-    message = f"root does not use what others may change: {reasons}"
-    return UntrustedError(message, "; or ".join(ways), remedy, doubts)
+    message = msg("root does not use what others may change: {reasons}", reasons=reasons)
+    return UntrustedError(message, joined("; or ", ways), remedy, doubts)
 
 
 def add_command(folder: Path) -> str:
@@ -144,9 +149,11 @@ def allow(folder: Path) -> Allowed | None:
     try:
         real = folder.resolve(strict=True)
     except OSError as error:
-        raise OpsError(f"there is no folder {folder}: {error.strerror}") from None
+        raise OpsError(
+            msg("there is no folder {folder}: {strerror}", folder=folder, strerror=error.strerror)
+        ) from None
     if not real.is_dir():
-        raise OpsError(f"{real} is not a folder", "name the folder that holds the spec")
+        raise OpsError(msg("{real} is not a folder", real=real), msg("name the folder that holds the spec"))
     before = tuple(a for a in read_allowed() if a.folder != real)
     judge = ProjectJudge(frozenset({0}), (), scope=real)
     judge.way(real)
@@ -221,7 +228,10 @@ class ProjectJudge(Judge):
                 leads_to = Path(entry.path).resolve()
                 self.way(leads_to.parent if names[0] == "data" and len(names) == 2 else leads_to)
             elif names[0] != "certs":  # a certificate in use is a link of ours
-                why, cure = "is a symbolic link, which root does not follow there", f"rm {entry.path}"
+                why, cure = (
+                    msg("is a symbolic link, which root does not follow there"),
+                    msg("rm {path}", path=entry.path),
+                )
                 self._doubt(Path(entry.path), why, cure, is_link=True, everyone=True)
         elif names[0] not in _OF_SERVICES and (entry.is_dir(follow_symlinks=False) or len(names) == 1):
             self.look(entry.path)

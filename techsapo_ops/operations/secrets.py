@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from techsapo_ops.adapters.ownership import user_name
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.spec.secret import Secret
@@ -21,7 +22,7 @@ def find_secret(topology: Topology, name: str) -> KeptSecret:
     """The one of that name. Raises OpsError with the nearest where there is none."""
     found = {secret.name: secret for secret in kept_secrets(topology)}
     if name not in found:
-        raise unknown("secret", name, found, hint="no service of this stack has one")
+        raise unknown("secret", name, found, hint=msg("no service of this stack has one"))
     return found[name]
 
 
@@ -34,15 +35,19 @@ def reveal(secret: KeptSecret) -> Secret:
         text = secret.file.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         raise OpsError(
-            f"{secret.name} is not made yet: there is no {secret.file}", "`techsapo up` makes it"
+            msg("{secret} is not made yet: there is no {file}", secret=secret.name, file=secret.file),
+            msg("`techsapo up` makes it"),
         ) from None
     except PermissionError:
         raise OpsError(
-            f"cannot read {secret.file}: it is for {_owner(secret)} alone",
-            "run this as the user who ran `up`",
+            msg("cannot read {file}: it is for {owner} alone", file=secret.file, owner=_owner(secret)),
+            msg("run this as the user who ran `up`"),
         ) from None
     except (OSError, UnicodeDecodeError) as error:
-        raise OpsError(f"cannot read {secret.file}: {error}", "`techsapo doctor` looks at the host") from None
+        raise OpsError(
+            msg("cannot read {file}: {error}", file=secret.file, error=error),
+            msg("`techsapo doctor` looks at the host"),
+        ) from None
     return Secret(text, file=str(secret.file))
 
 
@@ -51,4 +56,4 @@ def _owner(secret: KeptSecret) -> str:
     try:
         return user_name(secret.file.stat().st_uid)
     except OSError:
-        return "another user"
+        return msg("another user")

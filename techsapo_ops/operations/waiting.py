@@ -10,6 +10,7 @@ from techsapo_ops.adapters.build import build
 from techsapo_ops.adapters.kernel import reboot_reason
 from techsapo_ops.adapters.packages import Packages
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.updates import PackageUpdate, has_packages, image_updates, package_updates
 from techsapo_ops.stack.diagnosis import HostFinding, Level
 from techsapo_ops.stack.observed import Observed
@@ -74,11 +75,11 @@ def look(
             found = _packages(stack, now, packages)
             waiting += found.waiting
     except (OpsError, OSError) as error:
-        unknown.append(_why("newer packages or images", error))
+        unknown.append(_why(msg("newer packages or images"), error))
     try:
         waiting += _running(stack.engine.observe())
     except (OpsError, OSError) as error:
-        unknown.append(_why("what runs", error))
+        unknown.append(_why(msg("what runs"), error))
     if why := reboot():
         waiting.append(Waiting("kernel", "kernel", why, (_REBOOT,)))
     return replace(found, waiting=tuple(waiting), unknown=tuple(unknown))
@@ -88,19 +89,21 @@ def _running(observed: Observed) -> Iterator[Waiting]:
     """Services that run what is no longer on disk, or another build than the one installed."""
     for seen in observed.services.values():
         if seen.outdated:
-            runs = f"runs build {seen.build or 'unknown'}, and {build()} is installed"
+            runs = msg(
+                "runs build {build}, and {build2} is installed", build=seen.build or "unknown", build2=build()
+            )
             yield Waiting("build", seen.name, runs, ("techsapo up",), (seen.name,))
         elif seen.replaced:
             yield Waiting("replaced", seen.name, seen.replaced, (seen.begins_again,), (seen.name,))
     for name in observed.behind:
-        yield Waiting("build", name, "does not run what is installed", ("techsapo up",), (name,))
+        yield Waiting("build", name, msg("does not run what is installed"), ("techsapo up",), (name,))
     for name, why in observed.beside.items():
         yield Waiting("replaced", name, why, ("techsapo down", "techsapo up"), (name,))
 
 
 def _images(stack: Stack) -> Iterator[Waiting]:
     for each in image_updates(stack):
-        detail = f"runs {each.runs}, and the spec says {each.wanted}"
+        detail = msg("runs {runs}, and the spec says {wanted}", runs=each.runs, wanted=each.wanted)
         yield Waiting("image", each.service, detail, ("techsapo up",), (each.service,))
 
 
@@ -130,9 +133,15 @@ def _package(update: PackageUpdate, stack: Stack) -> Waiting:
         f"apt-get install --only-upgrade {pending.package}",
         again or (_REBOOT if pending.package.startswith(_KERNEL) else ""),
     )
-    users = f", for {', '.join(services)}" if services else ""
-    held = ", which is held" if pending.held else ""
-    detail = f"security update {pending.installed} → {pending.candidate}{users}{held}"
+    users = msg(", for {services}", services=", ".join(services)) if services else ""
+    held = msg(", which is held") if pending.held else ""
+    detail = msg(
+        "security update {installed} → {candidate}{users}{held}",
+        installed=pending.installed,
+        candidate=pending.candidate,
+        users=users,
+        held=held,
+    )
     return Waiting("package", pending.package, detail, tuple(filter(None, commands)), services)
 
 
@@ -141,24 +150,26 @@ def findings(found: Found) -> Iterator[HostFinding]:
     for each in found.waiting:
         yield HostFinding("updates", each.name, Level.WARNING, each.detail, each.needs)
     if found.newer:
-        detail = f"newer packages, none of security: {', '.join(found.newer)}"
-        command = f"apt-get install --only-upgrade {' '.join(found.newer)}, then techsapo restart"
+        detail = msg("newer packages, none of security: {newer}", newer=", ".join(found.newer))
+        command = msg(
+            "apt-get install --only-upgrade {newer}, then techsapo restart", newer=" ".join(found.newer)
+        )
         yield HostFinding("updates", "packages", Level.NOTE, detail, command)
     if found.others:
-        detail = f"{found.others} security updates of packages that no service runs"
+        detail = msg("{others} security updates of packages that no service runs", others=found.others)
         yield HostFinding("updates", "other packages", Level.NOTE, detail, "apt-get upgrade")
     if found.no_lists:
-        detail = "there are none, so newer packages are not known"
+        detail = msg("there are none, so newer packages are not known")
         yield HostFinding("updates", "package lists", Level.NOTE, detail, UPDATE_LISTS)
     elif found.stale_days is not None:
-        detail = f"{found.stale_days} days old: newer packages may be missing"
+        detail = msg("{stale_days} days old: newer packages may be missing", stale_days=found.stale_days)
         yield HostFinding("updates", "package lists", Level.NOTE, detail, UPDATE_LISTS)
     for why in found.unknown:
         yield HostFinding("updates", "updates", Level.NOTE, why)
     if not found.waiting and not found.unknown and not found.no_lists:
-        yield HostFinding("updates", "updates", Level.OK, "no security update or restart waits")
+        yield HostFinding("updates", "updates", Level.OK, msg("no security update or restart waits"))
 
 
 def _why(what: str, error: OpsError | OSError) -> str:
     told = error.message if isinstance(error, OpsError) else str(error)
-    return f"{what} could not be looked at: {told}"
+    return msg("{what} could not be looked at: {told}", what=what, told=told)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.render.package import package
 from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.spec.models import Spec
@@ -81,8 +82,8 @@ def container_units(topology: Topology, files: Sequence[RenderedFile]) -> tuple[
     missing = [s.name for s in topology.services if s.name not in found]
     if missing:
         raise OpsError(
-            f"the compose files have no service {', '.join(missing)}",
-            "your own template compose/compose.yml.j2 must keep every service",
+            msg("the compose files have no service {missing}", missing=", ".join(missing)),
+            msg("your own template compose/compose.yml.j2 must keep every service"),
         )
     return tuple(found[s.name] for s in topology.services)
 
@@ -94,9 +95,14 @@ def from_yaml(text: str, path: str) -> dict[str, Any]:
     try:
         data = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe one, in C
     except yaml.YAMLError as error:
-        raise OpsError(f"{path} is not YAML: {error}", "fix the template compose/compose.yml.j2") from None
+        raise OpsError(
+            msg("{path} is not YAML: {error}", path=path, error=error),
+            msg("fix the template compose/compose.yml.j2"),
+        ) from None
     if not isinstance(data, dict):
-        raise OpsError(f"{path} is no compose file", "fix the template compose/compose.yml.j2")
+        raise OpsError(
+            msg("{path} is no compose file", path=path), msg("fix the template compose/compose.yml.j2")
+        )
     return data
 
 

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.templates import Templates
@@ -41,7 +42,7 @@ def log_files(folder: Path, pattern: str) -> str:
     """
     text = str(folder)
     if _CONTROL.search(text):
-        raise OpsError(f"{text!r} holds a control character", "rename the folder")
+        raise OpsError(msg("{text} holds a control character", text=repr(text)), msg("rename the folder"))
     # Between double quotes popt takes a backslash away before a quote only; glob takes away the others.
     literal = _GLOB.sub(lambda match: f"\\{match[0]}", text).replace('"', '\\"')
     # A brace begins or ends a block even between quotes; `?` stands for any one character.

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import techsapo_ops
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import programs
 from techsapo_ops.services.scheduler.timetable import scheduler_argv, scheduler_environment
 from techsapo_ops.spec.models.base import size_bytes
@@ -126,7 +127,7 @@ def supervisor_command(words: tuple[str, ...]) -> str:
 
 def _word(word: str) -> str:
     if _UNWRITABLE.search(word):
-        raise OpsError(f"{word!r} holds a control character", "rename the folder")
+        raise OpsError(msg("{word} holds a control character", word=repr(word)), msg("rename the folder"))
     if not word:
         return "''"
     return "".join(_character(character) for character in word)
@@ -150,7 +151,10 @@ def supervisor_path(path: Path, state: Path) -> str:
         return str(path.relative_to(state))
     text = str(path)
     if _UNWRITABLE.search(text) or _COMMENT.search(text) or "%" in text or text != text.strip():
-        raise OpsError(f"supervisor can't be given the path {text}", "use a folder without ` ;`, ` #` and %")
+        raise OpsError(
+            msg("supervisor can't be given the path {text}", text=text),
+            msg("use a folder without ` ;`, ` #` and %"),
+        )
     return text
 
 
@@ -158,5 +162,12 @@ def _environment(program: Program) -> str:
     values = {"TECHSAPO_SERVICE": program.service, **program.environment}
     for name, value in values.items():
         if not _ENVIRONMENT_VALUE.fullmatch(value):
-            raise OpsError(f"{program.service}: {name}={value!r} can't be handed over by supervisor")
+            raise OpsError(
+                msg(
+                    "{service}: {name}={value} can't be handed over by supervisor",
+                    service=program.service,
+                    name=name,
+                    value=repr(value),
+                )
+            )
     return ",".join(f'{name}="{value}"' for name, value in sorted(values.items()))

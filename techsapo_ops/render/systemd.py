@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.scheduler.timetable import job_folders
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
@@ -45,7 +46,7 @@ def systemd_files(topology: Topology, templates: Templates) -> tuple[RenderedFil
 def systemd_quote(word: str) -> str:
     """`word` as one argument of Exec…= (systemd.service(5), "Command lines")."""
     if CONTROL.search(word):
-        raise OpsError(f"{word!r} holds a control character", "rename the folder")
+        raise OpsError(msg("{word} holds a control character", word=repr(word)), msg("rename the folder"))
     return '"' + "".join(_ESCAPED.get(character, character) for character in word) + '"'
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from typing_extensions import override
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.formats import to_json, to_yaml
 from techsapo_ops.stack.template_folders import builtin_names, template_root
 
@@ -108,7 +109,7 @@ class Templates:
         except jinja2.TemplateNotFound as error:
             raise self._not_found(error) from None
         except (OSError, UnicodeDecodeError) as error:
-            raise OpsError(f"cannot read template {name}: {error}") from None
+            raise OpsError(msg("cannot read template {name}: {error}", name=name, error=error)) from None
 
     def render(self, name: str, **values: Any) -> str:
         """Render `name`; every value that the template names must be given.
@@ -122,11 +123,17 @@ class Templates:
             raise self._not_found(error) from None
         except jinja2.TemplateSyntaxError as error:
             where = f"{error.filename or error.name or name}:{error.lineno}"
-            raise OpsError(f"template {where}: {error.message}", self._hint(name)) from None
+            raise OpsError(
+                msg("template {where}: {message}", where=where, message=error.message), self._hint(name)
+            ) from None
         except SecurityError as error:
             raise OpsError(
-                f"template {self._where(error, name)}: not allowed in a template: {error}",
-                "templates may read the values that they are given; whatever else belongs in the spec",
+                msg(
+                    "template {where}: not allowed in a template: {error}",
+                    where=self._where(error, name),
+                    error=error,
+                ),
+                msg("templates may read the values that they are given; whatever else belongs in the spec"),
             ) from None
         except (
             jinja2.TemplateError,
@@ -138,7 +145,10 @@ class Templates:
             TypeError,
             ValueError,
         ) as error:
-            raise OpsError(f"template {self._where(error, name)}: {error}", self._hint(name)) from error
+            raise OpsError(
+                msg("template {where}: {error}", where=self._where(error, name), error=error),
+                self._hint(name),
+            ) from error
 
     def _require_usable(self) -> None:
         if self._unusable is not None:
@@ -147,8 +157,10 @@ class Templates:
     def _not_found(self, error: jinja2.TemplateNotFound) -> OpsError:
         known = ", ".join(n for n in builtin_names() if Path(n).name == Path(str(error.name)).name)
         return OpsError(
-            f"there is no template {error.name}",
-            f"did you mean {known}?" if known else "`techsapo templates list` shows them all",
+            msg("there is no template {error}", error=error.name),
+            msg("did you mean {known}?", known=known)
+            if known
+            else msg("`techsapo templates list` shows them all"),
         )
 
     def _where(self, error: Exception, name: str) -> str:
@@ -160,4 +172,4 @@ class Templates:
     def _hint(self, name: str) -> str:
         if not self.overridden(name):
             return ""
-        return f"`techsapo templates diff {name}` compares it with the built-in one"
+        return msg("`techsapo templates diff {name}` compares it with the built-in one", name=name)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.render.systemd import CONTROL, systemd_quote, systemd_word, writable_paths
 from techsapo_ops.spec.calendar import calendar_events
 from techsapo_ops.spec.models import Spec
@@ -72,5 +73,5 @@ def _path(path: Path) -> str:
     """A setting that is one path takes it as it is, but for specifiers."""
     text = str(path)
     if CONTROL.search(text) or text != text.strip():
-        raise OpsError(f"{text!r} can't be told to systemd", "rename the folder")
+        raise OpsError(msg("{text} can't be told to systemd", text=repr(text)), msg("rename the folder"))
     return text.replace("%", "%%")

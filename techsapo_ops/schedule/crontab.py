@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 LONGEST_COMMAND = 998
 """What cron takes of a line's command (MAX_COMMAND in its source, with its NUL)."""
@@ -66,8 +67,11 @@ def _span(spec_file: Path, crontab: bytes) -> tuple[int, int] | None:
         return None
     if len(starts) != 1 or len(ends) != 1 or ends[0] < starts[0]:
         raise OpsError(
-            f"the crontab's block of {spec_file} has lost one of its marks",
-            f"with `crontab -e` remove what is left of it, from {begin.decode().strip()!r} on",
+            msg("the crontab's block of {spec_file} has lost one of its marks", spec_file=spec_file),
+            msg(
+                "with `crontab -e` remove what is left of it, from {begin} on",
+                begin=repr(begin.decode().strip()),
+            ),
         )
     return starts[0], ends[0]
 
@@ -75,7 +79,7 @@ def _span(spec_file: Path, crontab: bytes) -> tuple[int, int] | None:
 def _marks(spec_file: Path) -> tuple[str, str]:
     name = str(spec_file)
     if _CONTROL.search(name):
-        raise OpsError(f"{name!r} holds a control character", "rename the folder")
+        raise OpsError(msg("{name} holds a control character", name=repr(name)), msg("rename the folder"))
     return f"# >>> techsapo jobs of {name}", f"# <<< techsapo jobs of {name}"
 
 
@@ -84,8 +88,13 @@ def _command(line: Line, environment: Mapping[str, str]) -> str:
     command = " ".join(cron_quote(word) for word in words)
     if len(command.encode()) > LONGEST_COMMAND:
         raise OpsError(
-            f"job {line.job}: cron takes no command of {len(command.encode())} bytes",
-            f"shorten PATH or the project's folder: {LONGEST_COMMAND} is the most",
+            msg(
+                "job {job}: cron takes no command of {count} bytes", job=line.job, count=len(command.encode())
+            ),
+            msg(
+                "shorten PATH or the project's folder: {longest_command} is the most",
+                longest_command=LONGEST_COMMAND,
+            ),
         )
     return command
 
@@ -97,7 +106,7 @@ def cron_quote(word: str) -> str:
     (crontab(5)). A backslash of the word's own stands between quotes, so that it never comes before one.
     """
     if _CONTROL.search(word):
-        raise OpsError(f"{word!r} holds a control character", "rename the folder")
+        raise OpsError(msg("{word} holds a control character", word=repr(word)), msg("rename the folder"))
     if not word:
         return "''"
     return r"\%".join(shlex.quote(part) if part else "" for part in word.split("%"))

@@ -12,6 +12,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.cron import trigger
 
 _log = logging.getLogger(__name__)
@@ -54,9 +55,9 @@ class Housekeeper:
         expression.
         """
         if name in self.counts:
-            raise OpsError(f"there is already a job {name}")
+            raise OpsError(msg("there is already a job {name}", name=name))
         if (seconds is None) == (cron is None):
-            raise OpsError(f"job {name} needs either seconds or a cron expression")
+            raise OpsError(msg("job {name} needs either seconds or a cron expression", name=name))
         when = (
             trigger(cron, self._zone)
             if cron is not None
@@ -89,5 +90,5 @@ class Housekeeper:
 
 def _positive(name: str, seconds: float | None) -> float:
     if seconds is None or seconds <= 0:
-        raise OpsError(f"job {name}: its interval must be longer than 0 s")
+        raise OpsError(msg("job {name}: its interval must be longer than 0 s", name=name))
     return seconds

@@ -12,6 +12,7 @@ from typing import IO
 
 from techsapo_ops.adapters.folders import open_file
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 LIMIT = 10 * 1024 * 1024
 """Bytes of one run's log; what comes after is counted and left out."""
@@ -55,14 +56,20 @@ class RunLog:
         except (OSError, OpsError) as error:
             self._broken = True
             why = error.message if isinstance(error, OpsError) else error.strerror
-            self.say(f"cannot write the log {self.path}: {why}")
+            self.say(msg("cannot write the log {path}: {why}", path=self.path, why=why))
             self.say(text)
 
     def close(self) -> None:
         """Say what was left out, and close the file."""
         if self._left_out:
             left_out, self._left_out, self._written = self._left_out, 0, 0
-            self.line(f"{left_out} more lines were left out: a run's log ends at {LIMIT // 1024**2} MiB")
+            self.line(
+                msg(
+                    "{left_out} more lines were left out: a run's log ends at {limit} MiB",
+                    left_out=left_out,
+                    limit=LIMIT // 1024**2,
+                )
+            )
         if self._file is not None:
             self._file.close()
             self._file = None

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.schedule.job import Job, JobResult
 from techsapo_ops.schedule.wrapper import RunContext, due_now, export
 
@@ -18,7 +19,7 @@ def record_killed(job: Job, context: RunContext) -> bool:
     if not (context.runs.folder / job.name).is_dir():
         return False
     try:
-        with exclusive(context.runs.lock(job.name), what=f"job {job.name}"):
+        with exclusive(context.runs.lock(job.name), what=msg("job {job}", job=job.name)):
             killed = context.runs.record_killed(job.name)
             if killed:
                 export(job, killed[-1], JobResult(), context)

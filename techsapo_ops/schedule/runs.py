@@ -21,6 +21,7 @@ from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.lock import held
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.schedule.job import KILLED
 
 KEPT = 100
@@ -104,7 +105,8 @@ class Runs:
             return None
         except OSError as error:
             raise OpsError(
-                f"cannot read {path}: {error.strerror}", "run as the user who runs the jobs"
+                msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror),
+                msg("run as the user who runs the jobs"),
             ) from None
         except ValueError:  # damaged: the times of the schedule stay
             return None
@@ -126,7 +128,10 @@ class Runs:
             with opened(path.parent, make=0o777):
                 pass
         except OSError as error:
-            raise OpsError(f"cannot write {path}: {error.strerror}", "check who owns the folder") from None
+            raise OpsError(
+                msg("cannot write {path}: {strerror}", path=path, strerror=error.strerror),
+                msg("check who owns the folder"),
+            ) from None
         write_atomic(path, f"{at.isoformat()}\n".encode(), 0o644)
 
     def _wake(self, job: str) -> Path:
@@ -169,7 +174,8 @@ class Runs:
             return []
         except OSError as error:
             raise OpsError(
-                f"cannot read the runs in {folder}: {error.strerror}", "run as the user who runs the jobs"
+                msg("cannot read the runs in {folder}: {strerror}", folder=folder, strerror=error.strerror),
+                msg("run as the user who runs the jobs"),
             ) from None
         return sorted(found, key=lambda p: int(p.stem))
 
@@ -187,6 +193,9 @@ def _read(path: Path) -> Run | None:
     except FileNotFoundError:  # forgotten meanwhile, as one of the oldest
         return None
     except OSError as error:
-        raise OpsError(f"cannot read {path}: {error.strerror}", "run as the user who runs the jobs") from None
+        raise OpsError(
+            msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror),
+            msg("run as the user who runs the jobs"),
+        ) from None
     except (ValueError, KeyError, TypeError):
         return None

@@ -22,6 +22,7 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.adapters.supervised import Ended, supervise
 from techsapo_ops.adapters.textfile import Sample, read_textfile, write_textfile
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.schedule.cron import next_run
 from techsapo_ops.schedule.job import INTERRUPTED, OK, TIMED_OUT, Job, JobResult
 from techsapo_ops.schedule.log import RunLog
@@ -129,8 +130,13 @@ def run_job(
         with opened(folder, make=0o777):
             pass
     except OSError as error:
-        raise OpsError(f"cannot make {folder}: {error.strerror}", "check who owns the folder") from None
-    with exclusive(runs.lock(job.name), wait=max(wait, _LOCK_PROBE_SECONDS), what=f"job {job.name}") as lock:
+        raise OpsError(
+            msg("cannot make {folder}: {strerror}", folder=folder, strerror=error.strerror),
+            msg("check who owns the folder"),
+        ) from None
+    with exclusive(
+        runs.lock(job.name), wait=max(wait, _LOCK_PROBE_SECONDS), what=msg("job {job}", job=job.name)
+    ) as lock:
         recorded = _try_to(context, lambda: runs.record_killed(job.name))
         if by != "hand" and refusal is None and not due_now(job, runs.last(job.name), context):
             return None
@@ -160,7 +166,7 @@ def _tries(
 ) -> tuple[Run, JobResult]:
     if refusal is not None:
         for number, line in enumerate(str(refusal).splitlines()):
-            log.line(line if number else f"not run: {line}")
+            log.line(line if number else msg("not run: {line}", line=line))
         failed = replace(run, result="failed", exit_code=refusal.exit_code or 1, error=str(refusal)[:_DETAIL])
         return failed, JobResult()
     waits = [*job.retry.waits()]
@@ -176,7 +182,14 @@ def _tries(
         )
         if made.outcome in {"ok", "interrupted"} or number > len(waits):
             break
-        log.line(f"try {number} failed: {made.error}; again in {waits[number - 1]:g} s")
+        log.line(
+            msg(
+                "try {number} failed: {error}; again in {waits:g} s",
+                number=number,
+                error=made.error,
+                waits=waits[number - 1],
+            )
+        )
         try:
             context.pause(waits[number - 1])
         except KeyboardInterrupt:
@@ -190,7 +203,7 @@ def _try(job: Job, command: Command, log: RunLog, lock: int) -> _Try:
     except OpsError as refused:
         return _Try(Ended(1, False, False, b""), JobResult(), str(refused))
     for name in ended.leftovers:
-        log.line(f"ended {name}, which the job had left running")
+        log.line(msg("ended {name}, which the job had left running", name=name))
     result, error = _decode(ended.result)
     if ended.interrupted:
         error = "interrupted"
@@ -256,17 +269,19 @@ def _ping(url: str, log: RunLog) -> str:
     except OpsError as error:
         # The URL is a secret: whoever has it can keep the watcher quiet.
         said = error.message.replace(url, "the ping URL")
-        log.line(f"ping failed: {said}")
+        log.line(msg("ping failed: {said}", said=said))
         return said
     if answer.ok:
         return "ok"
-    log.line(f"ping failed: HTTP {answer.status}")
+    log.line(msg("ping failed: HTTP {status}", status=answer.status))
     return f"HTTP {answer.status}"
 
 
 def _closing(run: Run) -> str:
     words = run.summary if run.ok else run.error
-    return f"{run.result} after {run.seconds:g} s" + (f": {words}" if words else "")
+    return msg("{result} after {seconds:g} s", result=run.result, seconds=run.seconds) + (
+        msg(": {words}", words=words) if words else ""
+    )
 
 
 def _try_to(context: RunContext, write: Callable[[], object]) -> bool:
@@ -274,6 +289,6 @@ def _try_to(context: RunContext, write: Callable[[], object]) -> bool:
     try:
         write()
     except OpsError as error:
-        context.say(f"the run can't be recorded: {error}")
+        context.say(msg("the run can't be recorded: {error}", error=error))
         return False
     return True

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.analyst import Analyst
 from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.answer_body import problem_of
@@ -106,12 +107,16 @@ class Prompts:
         """The question of `prompt`. Raises Problem for one that is not accepted."""
         asked = str(prompt)
         if not asked.strip():
-            raise Problem(422, "invalid_request", "the prompt is empty")
+            raise Problem(422, "invalid_request", msg("the prompt is empty"))
         if len(asked) > self._longest:
             raise Problem(
                 422,
                 "prompt_too_long",
-                f"the prompt has {len(asked)} characters; at most {self._longest} are accepted",
+                msg(
+                    "the prompt has {count} characters; at most {longest} are accepted",
+                    count=len(asked),
+                    longest=self._longest,
+                ),
                 max_prompt=self._longest,
             )
         self._anomalies.asked(asked, request_id, caller.address)
@@ -211,7 +216,10 @@ class Answers:
         except TimeoutError:
             request.timed_out(f"no verdict within {self._timeout:g} s")
             raise Problem(
-                504, "timeout", f"the analysis took longer than {self._timeout:g} s", retry_after=RETRY_AFTER
+                504,
+                "timeout",
+                msg("the analysis took longer than {timeout:g} s", timeout=self._timeout),
+                retry_after=RETRY_AFTER,
             ) from None
         except asyncio.CancelledError:
             request.abandoned()

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Header, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.asking import Asked, Asking
 from techsapo_ops.serve.auth import Gate
 from techsapo_ops.serve.bodies.answer import AnswerBody, TriageBody
@@ -76,7 +77,7 @@ def api_routes(gate: Gate, asking: Asking) -> APIRouter:
     ) -> Response:
         parts = (body.user_command, body.error_output, body.system_context)
         if not (body.error_output.strip() or body.user_command.strip()):
-            raise Problem(422, "invalid_request", "error_output and user_command are both empty")
+            raise Problem(422, "invalid_request", msg("error_output and user_command are both empty"))
         language = asking.language.of(body.language, "", str(prompt_of(*parts, "en")))
         log = "\n".join(parts)
         asked = Asked(

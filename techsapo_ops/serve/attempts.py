@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.problems import Problem
 
 MINUTE = 60.0
@@ -29,5 +30,7 @@ class Attempts:
             self._counts.clear()
         if self._counts[client] >= self._each or self._counts.total() >= self._together:
             wait = MINUTE - now % MINUTE
-            raise Problem(429, "rate_limited", "too many attempts, try again in a minute", retry_after=wait)
+            raise Problem(
+                429, "rate_limited", msg("too many attempts, try again in a minute"), retry_after=wait
+            )
         self._counts[client] += 1

@@ -12,6 +12,7 @@ from time import perf_counter
 
 import structlog
 
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.metering import Account
@@ -126,7 +127,7 @@ class AuditedRequest:
         names = [p.name for p in answer.providers if p.status == "answered"]
         tell = log.info if answer.accepted else log.warning
         tell(
-            "Wall-bounce analysis completed",
+            msg("Wall-bounce analysis completed"),
             **self._who(),
             taskType=self.task_type,
             providers=names,
@@ -260,7 +261,7 @@ async def on_disk(kept: Future[bool] | None, request_id: str) -> None:
         raise Problem(
             503,
             "audit_unavailable",
-            "the answer is there, but its row of the audit log can't be put on disk; ask again later",
+            msg("the answer is there, but its row of the audit log can't be put on disk; ask again later"),
             retry_after=RETRY_AFTER,
         )
 

@@ -11,6 +11,7 @@ import structlog
 from starlette.requests import Request
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.neighbours import Neighbours
@@ -25,11 +26,11 @@ log = structlog.get_logger()
 
 _SANE_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 _DETAILS = {
-    "missing": "this API needs a key: send `Authorization: Bearer KEY`",
-    "malformed": "that is not an API key of this service",
-    "unknown": "that API key is not known",
-    "revoked": "that API key was revoked",
-    "expired": "that API key has expired",
+    "missing": msg("this API needs a key: send `Authorization: Bearer KEY`"),
+    "malformed": msg("that is not an API key of this service"),
+    "unknown": msg("that API key is not known"),
+    "revoked": msg("that API key was revoked"),
+    "expired": msg("that API key has expired"),
 }
 
 
@@ -97,7 +98,7 @@ class Gate:
             signed_in = self._sign_in.user(request)
             if signed_in == "" and header_of(request.scope, b"x-forwarded-for") is not None:
                 # nginx would tell who it is; one with a template of before does not ask.
-                raise Problem(401, "sign_in", "nobody signed in, or nginx does not tell who it was")
+                raise Problem(401, "sign_in", msg("nobody signed in, or nginx does not tell who it was"))
             return Caller(claimed, None, address, signed_in)
         key = self._check(request, "ask", address)
         limit = key.per_minute or int(getattr(self._plans, key.plan))
@@ -108,7 +109,7 @@ class Gate:
             raise Problem(
                 429,
                 "rate_limited",
-                f"this key may ask {limit} times a minute",
+                msg("this key may ask {limit} times a minute", limit=limit),
                 retry_after=allowance.wait,
                 limit=limit,
             )
@@ -130,7 +131,7 @@ class Gate:
         if signed_in := self._sign_in.user(request):
             return signed_in
         if self._keys is None:
-            detail = "that needs somebody who signed in (app.auth.sign_in), or keys (app.auth.required)"
+            detail = msg("that needs somebody who signed in (app.auth.sign_in), or keys (app.auth.required)")
             raise Problem(403, "forbidden", detail)
         return self._check(request, "operate", await self._proxies.client(request.scope)).name
 
@@ -139,7 +140,9 @@ class Gate:
         refusal = self._keys.refusal(key, scope) if self._keys is not None else None
         if refusal is None:
             return None
-        return Problem(401, "unauthorized", _DETAILS.get(refusal, f"that API key needs scope {scope}"))
+        return Problem(
+            401, "unauthorized", _DETAILS.get(refusal, msg("that API key needs scope {scope}", scope=scope))
+        )
 
     def watch(self, caller: Caller) -> Callable[[], Problem | None] | None:
         """What tells why the stream of `caller` has to end; None where nothing can bar it."""
@@ -166,7 +169,7 @@ class Gate:
             )
             if error.reason == "scope":
                 raise Problem(
-                    403, "forbidden", f"that API key may not do this (needs scope {scope})"
+                    403, "forbidden", msg("that API key may not do this (needs scope {scope})", scope=scope)
                 ) from None
             request.state.headers = {"WWW-Authenticate": 'Bearer realm="techsapo"'}
             raise Problem(401, "unauthorized", _DETAILS[error.reason]) from None
@@ -186,8 +189,8 @@ def key_ring(auth: Auth, default: Path) -> KeyRing | None:
     if ring.active() == 0:
         if auth.refuse_without_keys:
             raise OpsError(
-                ring.trouble or f"requests need an API key and there is none in {file.path}",
-                "`techsapo keys create NAME` makes one",
+                ring.trouble or msg("requests need an API key and there is none in {path}", path=file.path),
+                msg("`techsapo keys create NAME` makes one"),
             )
         log.warning(
             "No API key yet: every question is refused", file=str(file.path), trouble=ring.trouble or None

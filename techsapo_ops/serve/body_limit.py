@@ -6,6 +6,7 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.door import READ_TIMEOUT
 from techsapo_ops.serve.middleware import header
 from techsapo_ops.serve.problems import Problem
@@ -62,14 +63,17 @@ class BodyLimit:
         beyond = max(0, size + more - SMALL) - max(0, size - SMALL)
         if self._held + beyond > self._most_held:
             _close(scope)
-            raise Problem(503, "overloaded", "too many large bodies are held already", retry_after=1.0)
+            raise Problem(503, "overloaded", msg("too many large bodies are held already"), retry_after=1.0)
         self._held += beyond
         return beyond
 
     def _too_large(self, scope: Scope) -> Problem:
         _close(scope)
         return Problem(
-            413, "body_too_large", f"the body is larger than {self._limit} bytes", max_body=self._limit
+            413,
+            "body_too_large",
+            msg("the body is larger than {limit} bytes", limit=self._limit),
+            max_body=self._limit,
         )
 
 
@@ -110,7 +114,11 @@ class _Body:
                     more = message.get("more_body", False)
         except TimeoutError:
             _close(self._scope)
-            raise Problem(408, "timeout", f"the body did not arrive within {READ_TIMEOUT:g} s") from None
+            raise Problem(
+                408,
+                "timeout",
+                msg("the body did not arrive within {read_timeout:g} s", read_timeout=READ_TIMEOUT),
+            ) from None
         self._scope["state"]["received"] = len(body)
         return {"type": "http.request", "body": bytes(body), "more_body": False}
 

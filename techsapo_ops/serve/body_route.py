@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from techsapo_ops.adapters.jsons import load
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.problems import Problem
 
@@ -71,7 +72,7 @@ async def _read(request: Request, model: type[BaseModel]) -> BaseModel:
     if not raw:
         raise _refused("empty", "is empty; send a JSON object")
     if not _is_json(request.headers.get("content-type", "")):
-        raise Problem(415, "unsupported_media_type", "Content-Type must be application/json")
+        raise Problem(415, "unsupported_media_type", msg("Content-Type must be application/json"))
     try:
         value = load(raw)
     except (ValueError, RecursionError):

@@ -18,6 +18,7 @@ from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus, Series
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import Dashboard, Panel, Query, Thresholds, Words, dashboards
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.applies import read_applies
 from techsapo_ops.serve.bodies.monitoring import (
     DashboardBody,
@@ -69,10 +70,14 @@ class View:
             # Not a multiple of the step: of 30 days that would be 6 hours ago.
             return SPANS[self.span], math.floor(time.time())
         if self.begin is None or self.end is None:
-            raise Problem(422, "invalid_request", "from and to go together")
+            raise Problem(422, "invalid_request", msg("from and to go together"))
         length = self.end - self.begin
         if not SHORTEST <= length <= SPANS["30d"]:
-            raise Problem(422, "invalid_request", f"to must be {SHORTEST} s to 30 days after from")
+            raise Problem(
+                422,
+                "invalid_request",
+                msg("to must be {shortest} s to 30 days after from", shortest=SHORTEST),
+            )
         return length, self.end
 
 
@@ -123,14 +128,14 @@ class Charts:
         Raises Problem for a dashboard that there is not, and where Prometheus does not answer.
         """
         if view.dashboard not in dashboards():
-            raise Problem(404, "not_found", "there is no such dashboard")
+            raise Problem(404, "not_found", msg("there is no such dashboard"))
         view.stretch()
         now = time.monotonic()
         self._kept = {v: kept for v, kept in self._kept.items() if kept[0] > now}
         kept = self._kept.get(view)
         if kept is None:
             if len(self._kept) >= MOST_KEPT:
-                raise Problem(503, "overloaded", "too many different views at once", retry_after=FRESH)
+                raise Problem(503, "overloaded", msg("too many different views at once"), retry_after=FRESH)
             kept = (now + FRESH, asyncio.create_task(self._read(view)))
             self._kept[view] = kept
         # One who goes away must not take the answer from the others.
@@ -138,7 +143,7 @@ class Charts:
 
     async def _read(self, view: View) -> FiguresBody:
         if self._prometheus is None:
-            raise Problem(503, "no_prometheus", "this stack has no Prometheus; the live view needs none")
+            raise Problem(503, "no_prometheus", msg("this stack has no Prometheus; the live view needs none"))
         span, end = view.stretch()
         step = max(span / POINTS, 1.0)
         if view.begin is not None:
@@ -156,7 +161,9 @@ class Charts:
             figures = await asyncio.gather(*(self._panel(panel, filled, times, step) for panel in panels))
             applies = await asyncio.to_thread(read_applies, self._prometheus, times[0], times[-1])
         except (Unreachable, ApiError) as error:
-            raise Problem(503, "no_prometheus", f"Prometheus: {error.message}", retry_after=FRESH) from None
+            raise Problem(
+                503, "no_prometheus", msg("Prometheus: {message}", message=error.message), retry_after=FRESH
+            ) from None
         return FiguresBody(span=view.span, step=step, times=times, panels=figures, applies=applies)
 
     async def _panel(

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.asking import VERDICT, Asked, Asking
 from techsapo_ops.serve.auth import Gate
 from techsapo_ops.serve.bodies.answer import AnswerBody
@@ -136,7 +137,11 @@ class ChatBody(BaseModel):
     def known(self) -> tuple[TaskType, bool]:
         """The tier of the model, and whether it has notes. Raises Problem where there is no such model."""
         if self.model not in MODELS:
-            told = f"The model `{self.model[:64]}` does not exist. There are {', '.join(MODELS)}."
+            told = msg(
+                "The model `{model}` does not exist. There are {models}.",
+                model=self.model[:64],
+                models=", ".join(MODELS),
+            )
             raise Problem(404, "unknown_model", told, param="model")
         return MODELS[self.model]
 
@@ -150,7 +155,9 @@ class ChatBody(BaseModel):
         """One question: the only user message as it is, a conversation with who said what."""
         messages = [m for m in self.messages if m.text().strip()]
         if not messages:
-            raise Problem(400, "invalid_value", "Invalid 'messages': there is no text.", param="messages")
+            raise Problem(
+                400, "invalid_value", msg("Invalid 'messages': there is no text."), param="messages"
+            )
         if len(messages) == 1 and messages[0].role == "user":
             return messages[0].text()
         return Composed(tuple(Passage(m.role, m.text()) for m in messages))
@@ -183,7 +190,7 @@ def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
     async def one_model(request: Request, name: str) -> Response:
         await gate.admit(request)
         if name not in MODELS:
-            raise Problem(404, "unknown_model", "There is no such model.", param="model")
+            raise Problem(404, "unknown_model", msg("There is no such model."), param="model")
         return json_response(model(name))
 
     @router.post(

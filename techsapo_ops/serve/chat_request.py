@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Never
 
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.serve.problems import Code, Problem
 
 _TYPES: Mapping[type, str] = {
-    bool: "a boolean",
-    int: "an integer",
-    float: "a decimal",
-    str: "a string",
-    list: "an array",
-    dict: "an object",
+    bool: msg("a boolean"),
+    int: msg("an integer"),
+    float: msg("a decimal"),
+    str: msg("a string"),
+    list: msg("an array"),
+    dict: msg("an object"),
     type(None): "null",
 }
 _STRING, _NUMBER, _INTEGER, _BOOLEAN = (str,), (int, float), (int,), (bool,)
@@ -83,21 +84,25 @@ _OTHER_PARTS = ("image_url", "input_audio", "file", "audio", "video_url")
 def check_chat(body: Any) -> None:
     """Raises Problem for a body that is no chat completion request, or asks for what we can't do."""
     if not isinstance(body, dict):
-        _refuse("invalid_type", f"The body must be a JSON object, not {_name(body)}.", None)
+        _refuse("invalid_type", msg("The body must be a JSON object, not {name}.", name=_name(body)), None)
     for name, value in body.items():
         if name not in _KNOWN:
-            _refuse("unknown_parameter", f"Unknown parameter: '{name[:64]}'.", name[:64])
+            _refuse("unknown_parameter", msg("Unknown parameter: '{name}'.", name=name[:64]), name[:64])
         if value is not None:
             _typed(value, _KNOWN[name], name)
     for name in ("model", "messages"):
         if body.get(name) is None:
-            _refuse("missing_required_parameter", f"Missing required parameter: '{name}'.", name)
+            _refuse(
+                "missing_required_parameter", msg("Missing required parameter: '{name}'.", name=name), name
+            )
     for name in REFUSED:
         if not _asks_for_nothing(name, body):
             _unsupported(name)
     _check_values(body)
     if not body["messages"]:
-        _refuse("empty_array", "Invalid 'messages': empty array. It needs at least one message.", "messages")
+        _refuse(
+            "empty_array", msg("Invalid 'messages': empty array. It needs at least one message."), "messages"
+        )
     for place, message in enumerate(body["messages"]):
         _check_message(message, f"messages[{place}]")
 
@@ -116,15 +121,17 @@ def _asks_for_nothing(name: str, body: Mapping[str, Any]) -> bool:
 
 def _check_values(body: Mapping[str, Any]) -> None:
     if body.get("n") not in (None, 1):
-        _refuse("unsupported_value", "Unsupported value: 'n' does not support more than one choice.", "n")
+        _refuse(
+            "unsupported_value", msg("Unsupported value: 'n' does not support more than one choice."), "n"
+        )
     form = body.get("response_format") or {"type": "text"}
     if form.get("type") != "text":
-        told = "Unsupported value: 'response_format.type' supports 'text' only with this model."
+        told = msg("Unsupported value: 'response_format.type' supports 'text' only with this model.")
         _refuse("unsupported_value", told, "response_format.type")
     for name, value in (body.get("stream_options") or {}).items():
         where = f"stream_options.{name[:64]}"
         if name not in {"include_usage", "include_obfuscation"}:
-            _refuse("unknown_parameter", f"Unknown parameter: '{where}'.", where)
+            _refuse("unknown_parameter", msg("Unknown parameter: '{where}'.", where=where), where)
         _typed(value, (bool, type(None)), where)
     if body.get("language") not in (None, "ja", "en"):
         _invalid("language", ("ja", "en"))
@@ -134,12 +141,18 @@ def _check_message(message: Any, where: str) -> None:
     _typed(message, _OBJECT, where)
     role = message.get("role")
     if role is None:
-        _refuse("missing_required_parameter", f"Missing required parameter: '{where}.role'.", f"{where}.role")
+        _refuse(
+            "missing_required_parameter",
+            msg("Missing required parameter: '{where}.role'.", where=where),
+            f"{where}.role",
+        )
     if role not in _ROLES:
         _invalid(f"{where}.role", _ROLES)
     if role == "tool" and not isinstance(message.get("tool_call_id"), str):
         place = f"{where}.tool_call_id"
-        _refuse("missing_required_parameter", f"Missing required parameter: '{place}'.", place)
+        _refuse(
+            "missing_required_parameter", msg("Missing required parameter: '{place}'.", place=place), place
+        )
     content = message.get("content")
     if content is None:
         if role in {"assistant", "function"}:  # it called tools, or said nothing
@@ -147,8 +160,12 @@ def _check_message(message: Any, where: str) -> None:
             return
         if "content" not in message:
             place = f"{where}.content"
-            _refuse("missing_required_parameter", f"Missing required parameter: '{place}'.", place)
-        told = f"Invalid value for 'content': expected a string, got null, in '{where}'."
+            _refuse(
+                "missing_required_parameter",
+                msg("Missing required parameter: '{place}'.", place=place),
+                place,
+            )
+        told = msg("Invalid value for 'content': expected a string, got null, in '{where}'.", where=where)
         _refuse("invalid_type", told, f"{where}.content")
     _typed(content, (str, list), f"{where}.content")
     if isinstance(content, list):
@@ -161,7 +178,11 @@ def _check_part(part: Any, where: str) -> None:
     _typed(part, _OBJECT, where)
     kind = part.get("type")
     if kind in _OTHER_PARTS:
-        told = f"Unsupported value: '{where}.type' is '{kind}', and this model reads text only."
+        told = msg(
+            "Unsupported value: '{where}.type' is '{kind}', and this model reads text only.",
+            where=where,
+            kind=kind,
+        )
         _refuse("unsupported_value", told, f"{where}.type")
     if not isinstance(kind, str) or kind not in _TEXTS:
         _invalid(f"{where}.type", tuple(_TEXTS))
@@ -185,22 +206,31 @@ def _typed(value: Any, wanted: tuple[type, ...], where: str) -> None:
     """Raises Problem where `value` is of another type. True is no number."""
     if isinstance(value, wanted) and not (isinstance(value, bool) and bool not in wanted):
         return
-    expected = " or ".join(_TYPES[each] for each in wanted)
-    told = f"Invalid type for '{where}': expected {expected}, but got {_name(value)} instead."
+    expected = joined(" or ", (_TYPES[each] for each in wanted))
+    told = msg(
+        "Invalid type for '{where}': expected {expected}, but got {name} instead.",
+        where=where,
+        expected=expected,
+        name=_name(value),
+    )
     _refuse("invalid_type", told, where)
 
 
 def _name(value: Any) -> str:
-    return _TYPES.get(type(value), "something else")
+    return _TYPES.get(type(value), msg("something else"))
 
 
 def _invalid(where: str, supported: Sequence[str]) -> Never:
     known = ", ".join(f"'{each}'" for each in supported)
-    _refuse("invalid_value", f"Invalid value for '{where}'. Supported values are: {known}.", where)
+    _refuse(
+        "invalid_value",
+        msg("Invalid value for '{where}'. Supported values are: {known}.", where=where, known=known),
+        where,
+    )
 
 
 def _unsupported(name: str) -> Never:
-    told = f"Unsupported parameter: '{name}' is not supported with this model."
+    told = msg("Unsupported parameter: '{name}' is not supported with this model.", name=name)
     _refuse("unsupported_parameter", told, name)
 
 

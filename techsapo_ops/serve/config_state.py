@@ -11,6 +11,7 @@ import structlog
 
 from techsapo_ops.adapters.files import read_text, write_atomic
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.redact import app_settings
 
@@ -30,7 +31,7 @@ def config_since(data: Path, digest: str) -> float:
     """
     path = data / "config.json"
     try:
-        known = json.loads(read_text(path, what="configuration state")) if path.exists() else {}
+        known = json.loads(read_text(path, what=msg("configuration state"))) if path.exists() else {}
         if known.get("hash") == digest:
             return float(known["since"])
     except (OpsError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.proxies import Proxies
 from techsapo_ops.spec.models.app import Limits
@@ -69,7 +70,7 @@ class Crowd:
             raise Problem(
                 503,
                 "overloaded",
-                f"{self._connections} connections are open already",
+                msg("{connections} connections are open already", connections=self._connections),
                 retry_after=RETRY_AFTER,
             )
         return self._place(None if self._proxied(peer) else peer, connection=True)
@@ -95,7 +96,7 @@ class Crowd:
             raise Problem(
                 429,
                 "too_many_connections",
-                f"{most} streams to your address are open already",
+                msg("{most} streams to your address are open already", most=most),
                 retry_after=RETRY_AFTER,
             )
         self._streams[client] += 1
@@ -117,7 +118,7 @@ class Crowd:
             raise Problem(
                 429,
                 "too_many_connections",
-                f"{most} connections from your address are open already",
+                msg("{most} connections from your address are open already", most=most),
                 retry_after=RETRY_AFTER,
             )
         return Place(self, client, connection)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.crowd import Crowd
 from techsapo_ops.serve.problems import MEDIA_TYPE, Code, Problem
 from techsapo_ops.spec.models.app import Limits
@@ -49,17 +50,19 @@ class Door:
 
 def head_too_large(most: int) -> Problem:
     """The headers have too many bytes."""
-    return Problem(431, "headers_too_large", f"request line and headers are larger than {most} bytes")
+    return Problem(
+        431, "headers_too_large", msg("request line and headers are larger than {most} bytes", most=most)
+    )
 
 
 def head_late(seconds: float) -> Problem:
     """The headers have not arrived in time."""
-    return Problem(408, "timeout", f"the headers did not arrive within {seconds:g} s")
+    return Problem(408, "timeout", msg("the headers did not arrive within {seconds:g} s", seconds=seconds))
 
 
 def malformed() -> Problem:
     """What came is not HTTP."""
-    return Problem(400, "malformed_request", "this is not an HTTP/1.1 request")
+    return Problem(400, "malformed_request", msg("this is not an HTTP/1.1 request"))
 
 
 def last_answer(problem: Problem) -> bytes:

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.audit_trail import on_disk
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.body_route import body_route
@@ -152,7 +153,7 @@ async def _sent(request: Request) -> bytes:
 
 
 def _refused() -> Problem:
-    return Problem(401, "unauthorized", "that is for drills of this stack alone")
+    return Problem(401, "unauthorized", msg("that is for drills of this stack alone"))
 
 
 async def _carried_out(audit: AuditLog, instance: str, request_id: str, seconds: float) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.authority import Authority, authority_of, origin_of
 from techsapo_ops.serve.problems import Code, Problem
 from techsapo_ops.serve.proxies import Proxies, header_of
@@ -87,14 +88,20 @@ class HostCheck:
             return None  # a probe of a load balancer, never a browser
         asked = authority_of(given[0]) if len(given) == 1 else None
         if asked is None:
-            return Problem(400, "invalid_request", "the request needs one Host header: a name or an address")
+            return Problem(
+                400, "invalid_request", msg("the request needs one Host header: a name or an address")
+            )
         if asked in self._names:
             return None
         self._unlisted.note(asked.host)
         self._count("refused" if self._refuse else "answered")
         if not self._refuse:
             return None
-        detail = f"{asked.host} is not a name of this service; {SETTING} in techsapo.yaml adds names"
+        detail = msg(
+            "{host} is not a name of this service; {setting} in techsapo.yaml adds names",
+            host=asked.host,
+            setting=SETTING,
+        )
         return Problem(421, REFUSED, detail, host=asked.host, setting=SETTING)
 
 
@@ -113,13 +120,13 @@ class SameOrigin:
             return
         origin = origin_of(given[0]) if len(given) == 1 else None
         if origin is None and given != ["null"]:
-            raise Problem(400, "invalid_request", "the Origin header is malformed")
+            raise Problem(400, "invalid_request", msg("the Origin header is malformed"))
         own = await self._own(request.scope)
         if origin is not None and own is not None and origin.authority.host == own.authority.host:
             same_scheme = origin.scheme == "https" or (origin.scheme == "http" and not own.tls)
             if not self._strict or (same_scheme and origin.port in own.ports(origin.usual_port)):
                 return
-        raise Problem(403, "forbidden", "that is done only from this server's own pages")
+        raise Problem(403, "forbidden", msg("that is done only from this server's own pages"))
 
     async def _own(self, scope: Scope) -> _Own | None:
         """How the browser reached us; a proxy's word counts where the proxy is believed."""

@@ -15,6 +15,7 @@ from starlette.types import Scope
 from typing_extensions import override
 
 from techsapo_ops.adapters.jsons import dump, load
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.own_time import OwnTime
 from techsapo_ops.serve.problems import Problem
@@ -80,7 +81,9 @@ class Idempotency:
         if key is None:
             return await work(None)
         if not _SANE.fullmatch(key):
-            raise Problem(422, "invalid_request", "Idempotency-Key must be 1 to 255 printable characters")
+            raise Problem(
+                422, "invalid_request", msg("Idempotency-Key must be 1 to 255 printable characters")
+            )
         sent = hashlib.sha256(
             json.dumps(body.model_dump(), sort_keys=True, default=str).encode(errors="surrogatepass")
         ).hexdigest()
@@ -143,7 +146,7 @@ class Idempotency:
 
 
 def _reused() -> Problem:
-    return Problem(422, "idempotency_key_reused", "this Idempotency-Key came with another body before")
+    return Problem(422, "idempotency_key_reused", msg("this Idempotency-Key came with another body before"))
 
 
 def _tell(request: Request, header: str, value: str) -> None:

@@ -12,6 +12,7 @@ from techsapo_ops import __version__
 from techsapo_ops.adapters.build import build, note
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import BUILD_NOTE
 
 log = structlog.get_logger()
@@ -55,9 +56,11 @@ def _make_writable(data: Path) -> None:
             pass
     except OSError as error:
         raise OpsError(
-            f"cannot make the data folder {data}: {error.strerror}", "choose another with --data"
+            msg("cannot make the data folder {data}: {strerror}", data=data, strerror=error.strerror),
+            msg("choose another with --data"),
         ) from None
     if not os.access(data, os.W_OK | os.X_OK):
         raise OpsError(
-            f"cannot write to the data folder {data}", "check who owns it, or choose another with --data"
+            msg("cannot write to the data folder {data}", data=data),
+            msg("check who owns it, or choose another with --data"),
         )

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import Message, Receive, Scope, Send
 
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.auth import Gate
 from techsapo_ops.serve.bodies.problem import problem_responses
 from techsapo_ops.serve.broadcast import Broadcast, Connection
@@ -169,9 +170,14 @@ class WebSocket:
 
 def _room(broadcast: Broadcast) -> None:
     if broadcast.closed:
-        raise Problem(503, "overloaded", "this instance is stopping", retry_after=1.0)
+        raise Problem(503, "overloaded", msg("this instance is stopping"), retry_after=1.0)
     if len(broadcast) >= MAX_CLIENTS:
-        raise Problem(503, "overloaded", f"{MAX_CLIENTS} streams are open already", retry_after=10.0)
+        raise Problem(
+            503,
+            "overloaded",
+            msg("{max_clients} streams are open already", max_clients=MAX_CLIENTS),
+            retry_after=10.0,
+        )
 
 
 def _connection(scope: Scope) -> Connection | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.spending import Spending
 from techsapo_ops.stores.audit.spool import AuditCall
 from techsapo_ops.stores.budget_ledger import NANO, Ledger, OverBudget, nano
@@ -110,7 +111,7 @@ class Account:
         """Set `usd` aside for a call, in nano-dollars. Raises NotAskedError where the budget has no room."""
         amount = nano(usd)
         if not await self._make_room(amount):
-            told = "the budget has no room for this call"
+            told = msg("the budget has no room for this call")
             raise NotAskedError(FailureKind.REFUSED, told, cause=Cause.BUDGET)
         self._pending += amount
         return amount

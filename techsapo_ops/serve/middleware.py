@@ -12,6 +12,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from techsapo_ops.catalogue.rules import ANSWERING
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.lifecycle import Lifecycle
 from techsapo_ops.serve.metrics import Metrics
@@ -114,7 +115,7 @@ class Envelope:
             if status:
                 scope["state"]["problem_status"] = 500
                 raise
-            problem = Problem(500, "internal_error", "this is our fault; the log has the details")
+            problem = Problem(500, "internal_error", msg("this is our fault; the log has the details"))
             await problem.answer(scope)(scope, receive, send_with_headers)
         finally:
             taken = time.perf_counter() - started
@@ -150,7 +151,7 @@ class Envelope:
         tell = log.debug if route in _PROBES else log.info
         refused = {"refused": (str(status), _client(scope))} if status in _REFUSED else {}
         tell(
-            "HTTP request",
+            msg("HTTP request"),
             requestId=request_id,
             method=method,
             route=route,

@@ -21,6 +21,7 @@ from starlette.types import Scope
 from typing_extensions import override
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.analysis_spans import AnalysisSpans, callee, failed
 from techsapo_ops.serve.instance import Instance
 from techsapo_ops.serve.live import SSE_PATH
@@ -56,7 +57,7 @@ class OtelTracing(Tracing):
     ) -> None:
         settings = spec.app.tracing
         if settings is None:
-            raise OpsError("app.tracing is not set")
+            raise OpsError(msg("app.tracing is not set"))
         self._proxies = proxies
         self._trusted = [ipaddress.ip_network(n) for n in settings.trusted_networks if n != ATTACHED]
         self._callees = {p.name: callee(p, spec) for p in providers}

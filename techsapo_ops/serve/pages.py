@@ -11,6 +11,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from techsapo_ops.catalogue.runbooks import LOCALES
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.problems import Problem
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def page_routes(locale: str, *, keys: bool) -> APIRouter:
     async def asset(request: Request, name: str) -> Response:
         found = _assets().get(name)
         if found is None:
-            raise Problem(404, "not_found", "there is no such file")
+            raise Problem(404, "not_found", msg("there is no such file"))
         return page_reply(request, *found)
 
     return router

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.serve.bodies.problem import OpenAIError, OpenAIErrorBody, ProblemBody
 
 log = structlog.get_logger()
@@ -58,9 +59,9 @@ Code = Literal[
     "unsupported_value",
 ]
 _WORDS = {
-    "extra_forbidden": "unknown field; /openapi.json lists those that there are",
-    "missing": "is missing",
-    "model_type": "must be a JSON object",
+    "extra_forbidden": msg("unknown field; /openapi.json lists those that there are"),
+    "missing": msg("is missing"),
+    "model_type": msg("must be a JSON object"),
 }
 """By pydantic's type of an error: what it says in words of Python."""
 MEDIA_TYPE = "application/problem+json"
@@ -167,16 +168,16 @@ def add_problem_handlers(app: FastAPI) -> None:
         code = _BY_STATUS.get(error.status_code, "invalid_request")
         detail = str(error.detail)
         if code == "not_found":
-            detail = "there is no such address; /openapi.json lists those that there are"
+            detail = msg("there is no such address; /openapi.json lists those that there are")
         elif code == "method_not_allowed" and (allowed := (error.headers or {}).get("Allow")):
-            detail = f"this address takes {allowed}"
+            detail = msg("this address takes {allowed}", allowed=allowed)
         response = Problem(error.status_code, code, detail).answer(request.scope)
         response.headers.update(error.headers or {})
         return response
 
     async def on_recursion(request: Request, error: Exception) -> Response:
         log.warning("A request was nested too deeply", requestId=_request_id(request.scope), exc_info=error)
-        return Problem(400, "invalid_request", "the request is nested too deeply").answer(request.scope)
+        return Problem(400, "invalid_request", msg("the request is nested too deeply")).answer(request.scope)
 
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(RecursionError, on_recursion)
@@ -188,7 +189,7 @@ def _from_validation(error: RequestValidationError) -> Problem:
     """The problem of a body that does not fit; never repeats what was sent."""
     found = error.errors()
     if any(e["type"] == "json_invalid" for e in found):
-        return Problem(400, "malformed_json", "the body is not JSON")
+        return Problem(400, "malformed_json", msg("the body is not JSON"))
     problems = [
         {
             "field": ".".join(str(p) for p in e["loc"][1:]),
@@ -196,5 +197,5 @@ def _from_validation(error: RequestValidationError) -> Problem:
         }
         for e in found[:20]
     ]
-    detail = "; ".join(f"{p['field'] or 'body'}: {p['message']}" for p in problems)
+    detail = joined("; ", (msg("{p}: {p2}", p=p["field"] or "body", p2=p["message"]) for p in problems))
     return Problem(422, "invalid_request", detail, errors=problems)

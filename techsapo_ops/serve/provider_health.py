@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from techsapo_ops.catalogue.vendors import Vendor, vendor_of
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.metric_registry import Sample
 from techsapo_ops.serve.windows import Mean
 from techsapo_ops.wallbounce.breaker import Breaker, State
@@ -50,11 +51,15 @@ class Standing:
         if self.up or self.cause is None:
             return None
         said = advice(self.cause)
-        return f"{said.what}; {self._then}. To do: {said.do}"
+        return msg("{what}; {then}. To do: {do}", what=said.what, then=self._then, do=said.do)
 
     @property
     def _then(self) -> str:
-        return f"next try in {self.next_try:.0f} s" if self.next_try else "the next question tries it"
+        return (
+            msg("next try in {next_try:.0f} s", next_try=self.next_try)
+            if self.next_try
+            else msg("the next question tries it")
+        )
 
 
 @dataclass(slots=True)

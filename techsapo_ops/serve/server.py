@@ -20,6 +20,7 @@ import uvicorn
 
 from techsapo_ops.adapters.ports import port_holder
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.lifecycle import Lifecycle
 from techsapo_ops.serve.transports import HttpProtocol, WebSocketProtocol
@@ -176,13 +177,17 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _refused(host: str, port: int, error: OSError) -> OpsError:
-    where = f"cannot listen on {host}:{port}"
+    where = msg("cannot listen on {host}:{port}", host=host, port=port)
     if error.errno == errno.EADDRINUSE:
         holder = port_holder(port)
         return OpsError(
-            f"{where}: the port is taken by {holder or 'another process'}",
-            "stop it, or choose another with --port or `app.port`",
+            msg(
+                "{where}: the port is taken by {holder}", where=where, holder=holder or msg("another process")
+            ),
+            msg("stop it, or choose another with --port or `app.port`"),
         )
     if error.errno == errno.EACCES:
-        return OpsError(f"{where}: ports below 1024 need root", "choose a port from 1024 on")
-    return OpsError(f"{where}: {error.strerror}", "check `app.host`")
+        return OpsError(
+            msg("{where}: ports below 1024 need root", where=where), msg("choose a port from 1024 on")
+        )
+    return OpsError(msg("{where}: {strerror}", where=where, strerror=error.strerror), msg("check `app.host`"))

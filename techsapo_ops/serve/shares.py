@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.stores.keys import ApiKey, Plan
 
@@ -40,7 +41,10 @@ class Shares:
         free = self._most - self._taken
         if free <= 0:
             raise Problem(
-                503, "overloaded", f"{self._taken} analyses are under way already", retry_after=RETRY_AFTER
+                503,
+                "overloaded",
+                msg("{taken} analyses are under way already", taken=self._taken),
+                retry_after=RETRY_AFTER,
             )
         name = key.id if key is not None else ""
         own = self._by_key.get(name, 0)
@@ -48,7 +52,7 @@ class Shares:
             raise Problem(
                 429,
                 "key_busy",
-                f"this key has {own} questions under way; the other places are for other keys",
+                msg("this key has {own} questions under way; the other places are for other keys", own=own),
                 retry_after=RETRY_AFTER,
                 under_way=own,
             )

@@ -20,6 +20,7 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.jsons import load
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.catalogue.alerts import WATCHDOG, alerts
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.auth import Gate
 from techsapo_ops.serve.hosts import SameOrigin
 from techsapo_ops.serve.pages import asked_language, page_of, page_reply
@@ -43,17 +44,26 @@ class Silence:
         try:
             told: Any = load(body)
         except ValueError:
-            raise Problem(422, "invalid_request", "the body must be JSON") from None
+            raise Problem(422, "invalid_request", msg("the body must be JSON")) from None
         if not isinstance(told, dict) or told.keys() != {"hours", "comment"}:
-            raise Problem(422, "invalid_request", "the body must have hours and comment, and nothing else")
+            raise Problem(
+                422, "invalid_request", msg("the body must have hours and comment, and nothing else")
+            )
         hours, comment = told["hours"], told["comment"]
         if isinstance(hours, bool) or hours not in HOURS:
-            raise Problem(422, "invalid_request", f"hours must be one of {', '.join(map(str, HOURS))}")
+            raise Problem(
+                422, "invalid_request", msg("hours must be one of {map}", map=", ".join(map(str, HOURS)))
+            )
         if not isinstance(comment, str) or not (words := " ".join(comment.split())):
-            raise Problem(422, "invalid_request", "comment must say why: others will see it")
+            raise Problem(422, "invalid_request", msg("comment must say why: others will see it"))
         if not is_comment(words):
             raise Problem(
-                422, "invalid_request", f"comment must be at most {LONGEST_COMMENT} printable characters"
+                422,
+                "invalid_request",
+                msg(
+                    "comment must be at most {longest_comment} printable characters",
+                    longest_comment=LONGEST_COMMENT,
+                ),
             )
         return cls(int(hours), words)
 
@@ -79,10 +89,10 @@ def silence_routes(
         by = await gate.admit_operator(request)
         _require_name(name)
         if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            raise Problem(415, "unsupported_media_type", "the body must be application/json")
+            raise Problem(415, "unsupported_media_type", msg("the body must be application/json"))
         wanted = Silence.read(await request.body())
         if alertmanager is None:
-            raise Problem(404, "not_found", "this stack runs no Alertmanager")
+            raise Problem(404, "not_found", msg("this stack runs no Alertmanager"))
         now = datetime.now(UTC)
         until = now + timedelta(hours=wanted.hours)
         try:
@@ -91,7 +101,7 @@ def silence_routes(
             )
         except (Unreachable, ApiError) as error:
             log.warning("An alert can't be silenced", alert=name, error=error.message)
-            raise Problem(503, "unreachable", "Alertmanager does not answer") from None
+            raise Problem(503, "unreachable", msg("Alertmanager does not answer")) from None
         log.info(
             "Alert silenced", alert=name, by=by, until=until.isoformat(), silence=made,
             client=str(request.state.client), requestId=request.state.request_id,
@@ -113,9 +123,21 @@ def _refused(name: str) -> str:
 def _require_name(name: str) -> None:
     match _refused(name):
         case "silenceWatchdog":
-            raise Problem(403, "forbidden", f"{WATCHDOG} can't be silenced: {WHY_NOT_WATCHDOG}")
+            raise Problem(
+                403,
+                "forbidden",
+                msg(
+                    "{watchdog} can't be silenced: {why_not_watchdog}",
+                    watchdog=WATCHDOG,
+                    why_not_watchdog=WHY_NOT_WATCHDOG,
+                ),
+            )
         case "silenceUnknown":
             raise Problem(
-                404, "not_found", "there is no such alert; one of your own rules: on the host, by "
-                "`techsapo alerts silence --matcher alertname=NAME`",
-            )  # fmt: skip
+                404,
+                "not_found",
+                msg(
+                    "there is no such alert; one of your own rules: on the host, by `techsapo alerts "
+                    "silence --matcher alertname=NAME`"
+                ),
+            )

@@ -10,6 +10,7 @@ from typing import Literal
 
 import structlog
 
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Budget
@@ -95,7 +96,7 @@ class Spending:
     def refusal(self, error: OverBudget) -> Problem:
         """The problem of a reservation that does not fit."""
         ledger, balance = error.ledger, error.balance
-        whose = "this key's budget" if ledger.scope else "the budget"
+        whose = msg("this key's budget") if ledger.scope else msg("the budget")
         members = {
             "period": ledger.period,
             "limit_usd": ledger.limit / NANO,
@@ -107,18 +108,30 @@ class Spending:
             return Problem(
                 503,
                 "budget_reserved",
-                f"what is left of {whose} for the {ledger.period} is reserved by requests under way",
+                msg(
+                    "what is left of {whose} for the {period} is reserved by requests under way",
+                    whose=whose,
+                    period=ledger.period,
+                ),
                 retry_after=2.0,
                 **members,
             )
         self.refused(error)
         reset = ledger.reset
-        detail = f"{whose} for the {ledger.period} has no room for this question until {reset.isoformat()}"
+        detail = msg(
+            "{whose} for the {period} has no room for this question until {reset}",
+            whose=whose,
+            period=ledger.period,
+            reset=reset.isoformat(),
+        )
         if error.wanted > ledger.limit:  # nor will it have any after
-            detail = (
-                f"this question may cost up to ${error.wanted / NANO:.4f}, more than {whose} for a whole "
-                f"{ledger.period} (${ledger.limit / NANO:g}); raise it, or lower the providers' "
-                "max_output_tokens"
+            detail = msg(
+                "this question may cost up to ${wanted:.4f}, more than {whose} for a whole {period} "
+                "(${limit:g}); raise it, or lower the providers' max_output_tokens",
+                wanted=error.wanted / NANO,
+                whose=whose,
+                period=ledger.period,
+                limit=ledger.limit / NANO,
             )
         return Problem(
             402,
@@ -195,7 +208,9 @@ class Spending:
         event = BudgetReached(ledger.period, ledger.scope, level, percent, ledger.limit / NANO, ledger.reset)
         tell = log.error if level == "exhausted" else log.warning
         tell(
-            "Budget has no room for a question" if level == "exhausted" else "Budget is nearly used up",
+            msg("Budget has no room for a question")
+            if level == "exhausted"
+            else msg("Budget is nearly used up"),
             period=event.period,
             key=event.key or None,
             percent=event.percent,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from techsapo_ops.adapters.probe import ProbeResult, Question, probe
+from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.spec.own_tls import speaks_tls
 from techsapo_ops.spec.secret import Secret
@@ -37,9 +38,15 @@ def ask(
     )
     if found.status == UNAUTHORIZED and login.password_file is not None and not password:
         # It answers, and as it should: whoever asks has not what it asks for.
-        return replace(found, ok=True, detail="HTTP 401: it asks for a login that this user can't read")
+        return replace(found, ok=True, detail=msg("HTTP 401: it asks for a login that this user can't read"))
     if password is None and login.greeting and login.greeting in found.detail:
-        return replace(found, ok=True, detail=f"answers; {login.password_file} is not this user's to read")
+        return replace(
+            found,
+            ok=True,
+            detail=msg(
+                "answers; {password_file} is not this user's to read", password_file=login.password_file
+            ),
+        )
     return found
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.alertmanager.kind import Alertmanager
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.services.blackbox.kind import BlackboxExporter
@@ -59,7 +60,10 @@ def kind_of(service: Service | str) -> Kind:
     for kind in _KINDS:
         if kind.name == name:
             return kind
-    raise OpsError(f"there is no kind of service {name}", f"there are: {', '.join(k.name for k in _KINDS)}")
+    raise OpsError(
+        msg("there is no kind of service {name}", name=name),
+        msg("there are: {kinds}", kinds=", ".join(k.name for k in _KINDS)),
+    )
 
 
 def _facts(kind: Kind) -> ServiceFacts:
@@ -127,7 +131,9 @@ def resolve(spec: Spec, places: Places, layout: Layout, host: HostFacts) -> Topo
     for kind, _ in wanted:
         if kind.watches in absent and kind.name not in absent:
             remedy = absent[kind.watches].remedy
-            absent[kind.name] = Absent(kind.name, f"nothing to watch without {kind.watches}", remedy)
+            absent[kind.name] = Absent(
+                kind.name, msg("nothing to watch without {watches}", watches=kind.watches), remedy
+            )
     present = [(kind, each) for kind, each in wanted if kind.name not in absent]
     names: dict[str, list[str]] = {}
     for kind, each in present:
@@ -152,9 +158,9 @@ def resolve(spec: Spec, places: Places, layout: Layout, host: HostFacts) -> Topo
 
 def _absence(facts: ServiceFacts, host: HostFacts) -> Absent:
     if facts.package is None:
-        remedy = f"install {facts.title} and run `techsapo up` again"
+        remedy = msg("install {title} and run `techsapo up` again", title=facts.title)
         if "docker" in host.binaries:
-            remedy += ", or `techsapo up --engine compose`, whose image has it"
+            remedy += msg(", or `techsapo up --engine compose`, whose image has it")
     else:
-        remedy = f"`techsapo doctor --fix` (as root: apt-get install {facts.package})"
-    return Absent(facts.kind, f"no {facts.binary} on PATH", remedy)
+        remedy = msg("`techsapo doctor --fix` (as root: apt-get install {package})", package=facts.package)
+    return Absent(facts.kind, msg("no {binary} on PATH", binary=facts.binary), remedy)

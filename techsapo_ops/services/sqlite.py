@@ -20,6 +20,7 @@ from techsapo_ops.adapters.packed import PackedReader, PackedWriter, cannot_writ
 from techsapo_ops.adapters.pipes import Running, pour
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services import sqlite_tool
 from techsapo_ops.stack.backup import Door, Part, Progress
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
@@ -74,10 +75,13 @@ class Database:
 
     def failed(self, said: str) -> OpsError:
         """The error of a tool that said `said`."""
-        last = said.splitlines()[-1] if said else "the tool said nothing"
+        last = said.splitlines()[-1] if said else msg("the tool said nothing")
         return OpsError(
-            f"SQLite: {last}",
-            f"a damaged file can be moved away: then `techsapo restore --only {self.kind}` brings a good one",
+            msg("SQLite: {last}", last=last),
+            msg(
+                "a damaged file can be moved away: then `techsapo restore --only {kind}` brings a good one",
+                kind=self.kind,
+            ),
         )
 
 
@@ -110,7 +114,9 @@ class SqliteSource:
                 raise self.database.failed(tool.said)
             found = json.loads(line)
             if file.raw_bytes != found.pop("bytes"):
-                raise OpsError(f"the copy of {self.database.name} broke off", "try again")
+                raise OpsError(
+                    msg("the copy of {database} broke off", database=self.database.name), msg("try again")
+                )
         made_by = f"SQLite {found.pop('sqlite')}"
         return Part(
             self.kind, path.name, file.bytes, file.raw_bytes, file.sha256,
@@ -172,15 +178,20 @@ def check(part: Part, reader: PackedReader) -> list[str]:
 def differences(facts: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     """How `found` in a database differs from the facts of a backup."""
     wanted, have = facts["tables"], found["tables"]
-    wrong = [f"table {name} is missing" for name in wanted if name not in have]
-    wrong += [f"table {name} was not there" for name in have if name not in wanted]
+    wrong = [msg("table {name} is missing", name=name) for name in wanted if name not in have]
+    wrong += [msg("table {name} was not there", name=name) for name in have if name not in wanted]
     wrong += [
-        f"table {name} has {have[name]['rows']:,} rows, not {wanted[name]['rows']:,}"
+        msg(
+            "table {name} has {have:,} rows, not {wanted:,}",
+            name=name,
+            have=have[name]["rows"],
+            wanted=wanted[name]["rows"],
+        )
         for name in wanted
         if name in have and have[name]["rows"] != wanted[name]["rows"]
     ]
     if not wrong and facts["schema"] != found["schema"]:
-        wrong = ["a table is defined otherwise"]
+        wrong = [msg("a table is defined otherwise")]
     return wrong
 
 
@@ -196,9 +207,15 @@ def part_of(kind: str, path: Path, parent: Path) -> Part:
         try:
             found = sqlite_tool.examine(str(target))
         except sqlite3.Error as error:
-            raise OpsError(f"{path.name} can't be opened: {error}", "take another backup") from None
+            raise OpsError(
+                msg("{path} can't be opened: {error}", path=path.name, error=error),
+                msg("take another backup"),
+            ) from None
     if found.pop("integrity") != ["ok"]:
-        raise OpsError(f"{path.name} is damaged: PRAGMA integrity_check finds faults", "take another backup")
+        raise OpsError(
+            msg("{path} is damaged: PRAGMA integrity_check finds faults", path=path.name),
+            msg("take another backup"),
+        )
     made_by = f"SQLite {sqlite3.sqlite_version}"
     return Part(
         kind, path.name, path.stat().st_size, reader.raw_bytes, reader.sha256, 0.0, made_by, found
@@ -230,6 +247,6 @@ def trial(reader: PackedReader, part: Part, parent: Path, progress: Progress) ->
         try:
             found = sqlite_tool.examine(str(target))
         except sqlite3.Error as error:
-            return Trial((f"it can't be opened: {error}",), seconds)
-    wrong = [f"PRAGMA integrity_check: {said}" for said in found["integrity"] if said != "ok"]
+            return Trial((msg("it can't be opened: {error}", error=error),), seconds)
+    wrong = [msg("PRAGMA integrity_check: {said}", said=said) for said in found["integrity"] if said != "ok"]
     return Trial(wrong + differences(part.facts, found), seconds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 _WEEKDAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -25,8 +26,12 @@ def calendar_events(expression: str) -> tuple[str, ...]:
         )
     except ValueError as error:
         raise OpsError(
-            f'systemd has no calendar event for "{expression}": {error}',
-            "write it with numbers, or set `schedule.by: service`",
+            msg(
+                'systemd has no calendar event for "{expression}": {error}',
+                expression=expression,
+                error=error,
+            ),
+            msg("write it with numbers, or set `schedule.by: service`"),
         ) from None
     weekdays = None if weekday is None else sorted({number % 7 for number in weekday})
     fields = expression.split()

@@ -8,6 +8,8 @@ from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.combining import OrTrigger
 from apscheduler.triggers.cron import CronTrigger
 
+from techsapo_ops.messages import msg
+
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -37,9 +39,10 @@ def trigger(expression: str, zone: tzinfo | str) -> BaseTrigger:
 
 def _wrong(expression: str) -> str:
     # APScheduler's own words are left out: they quote parts of a value that may come from a variable.
-    return (
-        f"{expression!r} is not a cron expression; write five fields (minute, hour, day, month, weekday), "
-        'e.g. "0 2 * * *"'
+    return msg(
+        "{expression} is not a cron expression; write five fields (minute, hour, day, month, "
+        'weekday), e.g. "0 2 * * *"',
+        expression=repr(expression),
     )
 
 
@@ -55,12 +58,12 @@ def _named_weekdays(field: str) -> str:
         first = int(low)
         last = int(high) if high else (6 if step else first)
         if not (first <= last <= 7) or (step and (not step.isdigit() or int(step) == 0)):
-            raise ValueError(f"{part!r} is no range of weekdays 0-7")
+            raise ValueError(msg("{part} is no range of weekdays 0-7", part=repr(part)))
         parts += [_WEEKDAYS[number] for number in range(first, last + 1, int(step or 1))]
     return ",".join(dict.fromkeys(parts))
 
 
 def _stepped_star(step: str) -> str:
     if int(step) == 0:
-        raise ValueError("a step of 0")
+        raise ValueError(msg("a step of 0"))
     return ",".join(_WEEKDAYS[number] for number in range(0, 7, int(step)))

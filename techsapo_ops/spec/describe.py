@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.fields import ROOT, Section, Shape, bound, fields_of, key_of, literals, shape
 from techsapo_ops.spec.models.base import Means
 from techsapo_ops.spec.problems import did_you_mean
@@ -91,24 +92,30 @@ def type_words(here: Shape) -> str:
     if here.models:
         return "section"
     if here.entries is not None:
-        return f"mapping of names to {_plural(type_words(shape(here.entries)))}"
+        return msg("mapping of names to {plural}", plural=_plural(type_words(shape(here.entries))))
     if here.items is not None:
-        return f"list of {_plural(type_words(shape(here.items)))}"
+        return msg("list of {plural}", plural=_plural(type_words(shape(here.items))))
     if literals(here.type):
         *first, last = [str(choice) for choice in literals(here.type)]
-        return f"{', '.join(first)} or {last}" if first else last
-    base = {int: "whole number", float: "number", bool: "true or false", str: "text", Secret: "secret"}
+        return msg("{first} or {last}", first=", ".join(first), last=last) if first else last
+    base = {
+        int: msg("whole number"),
+        float: "number",
+        bool: msg("true or false"),
+        str: "text",
+        Secret: "secret",
+    }
     means = [c.words for c in here.constraints if isinstance(c, Means)]
     words = means[0] if means else base.get(here.type, "any")
     low, high = bound(here, "ge"), bound(here, "le")
     if low is not None and high is not None:
-        return f"{words}, {low:g} to {high:g}"
-    return f"{words}, at least {low:g}" if low is not None else words
+        return msg("{words}, {low:g} to {high:g}", words=words, low=low, high=high)
+    return msg("{words}, at least {low:g}", words=words, low=low) if low is not None else words
 
 
 def _plural(words: str) -> str:
     head, comma, rest = words.partition(",")
-    plain = {"text": "texts", "section": "sections", "any": "anything", "IP address": "IP addresses"}
+    plain = {"text": "texts", "section": "sections", "any": "anything", "IP address": msg("IP addresses")}
     return plain.get(head, head if " to " in head or comma else f"{head}s") + comma + rest
 
 
@@ -137,7 +144,14 @@ def explain(path: str = "") -> Explained:
     for part in steps:
         here = _into(here, part)
         if not here.container:
-            raise OpsError(f"{'.'.join(walked)} has no keys below it: {type_words(here)}", exit_code=2)
+            raise OpsError(
+                msg(
+                    "{walked} has no keys below it: {type_words}",
+                    walked=".".join(walked),
+                    type_words=type_words(here),
+                ),
+                exit_code=2,
+            )
         if not here.models:  # part is the index or the name of an entry
             walked.append(part)
             inner = here
@@ -147,8 +161,12 @@ def explain(path: str = "") -> Explained:
         owner = next((m for m in here.models if part in fields_of(m)), None)
         if owner is None:
             known = dict.fromkeys(key for m in here.models for key in fields_of(m))
-            where = ".".join(walked) or "the spec"
-            raise OpsError(f"there is no {part} in {where}", did_you_mean(part, known), exit_code=2)
+            where = ".".join(walked) or msg("the spec")
+            raise OpsError(
+                msg("there is no {part} in {where}", part=part, where=where),
+                did_you_mean(part, known),
+                exit_code=2,
+            )
         walked.append(part)
         child = _child(owner, part)
         explained = Explained(".".join(walked), child.type, child.required, child.default, child.help)

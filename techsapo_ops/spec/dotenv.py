@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.problems import Problem, SpecError
 
 _LINE = re.compile(r"(?:export[ \t]+)?([A-Za-z_][A-Za-z0-9_]*)[ \t]*=[ \t]*(.*)", re.DOTALL)
@@ -27,7 +28,9 @@ def parse_dotenv(text: str, filename: str = ".env") -> dict[str, str]:
         match = _LINE.fullmatch(stripped)
         if match is None:
             problems.append(
-                Problem(number, 1, "", "this line is no NAME=value", "names are letters, digits and _")
+                Problem(
+                    number, 1, "", msg("this line is no NAME=value"), msg("names are letters, digits and _")
+                )
             )
             continue
         try:
@@ -51,10 +54,10 @@ def _value(raw: str) -> str:
         if character == quote:
             tail = raw[position + 1 :].strip()
             if tail and not tail.startswith("#"):
-                raise ValueError("text follows the closing quote; only a # comment may")
+                raise ValueError(msg("text follows the closing quote; only a # comment may"))
             return "".join(body)
         if character == "\\" and quote == '"' and raw[position + 1 : position + 2] in _ESCAPES:
             body.append(_ESCAPES[raw[next(rest)]])
         else:
             body.append(character)
-    raise ValueError("the quote is not closed; close it on the same line")
+    raise ValueError(msg("the quote is not closed; close it on the same line"))

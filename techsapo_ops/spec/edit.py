@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.source import parse
 
 _WIDE = 1_000_000
@@ -50,12 +51,21 @@ def _put(text: str, top: tuple[str, ...], words: list[str], value: Any) -> str:
         if not isinstance(node, yaml.MappingNode | yaml.SequenceNode):
             there = ".".join(words[:done])
             raise OpsError(
-                f"{'.'.join(words)}: {there} is a value, not a section", "check the path", exit_code=2
+                msg("{words}: {there} is a value, not a section", words=".".join(words), there=there),
+                msg("check the path"),
+                exit_code=2,
             )
         taken = _step(node, words[done:])
         if taken is None:
             if isinstance(node, yaml.SequenceNode):
-                raise OpsError(f"{'.'.join(words)}: there is no {words[done]} in that list", exit_code=2)
+                raise OpsError(
+                    msg(
+                        "{words}: there is no {words2} in that list",
+                        words=".".join(words),
+                        words2=words[done],
+                    ),
+                    exit_code=2,
+                )
             return _added(text, node, words[done], _nested(words[done + 1 :], value))
         count, node = taken
         done += count
@@ -69,7 +79,11 @@ def _step(node: yaml.Node, words: list[str]) -> tuple[int, yaml.Node] | None:
         begins, found = _found(node, ".".join(words[:count]))
         if found is not None and found.start_mark.index < begins:
             there = ".".join(words[:count])
-            raise OpsError(f"{there} is written as an alias (*)", "write out what it stands for", exit_code=2)
+            raise OpsError(
+                msg("{there} is written as an alias (*)", there=there),
+                msg("write out what it stands for"),
+                exit_code=2,
+            )
         if found is not None:
             return count, found
     return None

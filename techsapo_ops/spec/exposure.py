@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.edition import FIRST, LATEST, PRODUCTION, Deployment, Edition, chosen, edition_of
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
@@ -48,12 +49,19 @@ def auth(spec: Spec, context: Context) -> Iterator[Finding]:
     if spec.app.auth.required is False and spec.exposed:
         yield Finding(
             path,
-            f"whoever reaches {spec.exposed[0]} could spend the providers' budget without a key",
-            "remove it, or listen on 127.0.0.1",
+            msg(
+                "whoever reaches {exposed} could spend the providers' budget without a key",
+                exposed=spec.exposed[0],
+            ),
+            msg("remove it, or listen on 127.0.0.1"),
             uses,
         )
     elif spec.app.auth.required is False and context.strict:
-        yield Finding(path, f"environment {PRODUCTION} answers nobody without an API key", "remove it")
+        yield Finding(
+            path,
+            msg("environment {production} answers nobody without an API key", production=PRODUCTION),
+            msg("remove it"),
+        )
 
 
 def sign_in(spec: Spec, _: Context) -> Iterator[Finding]:
@@ -63,12 +71,12 @@ def sign_in(spec: Spec, _: Context) -> Iterator[Finding]:
     if found is None:
         return
     if not spec.runs_nginx:
-        yield Finding(path, "it is nginx that asks who signed in", "add `nginx: {enabled: true}`")
+        yield Finding(path, msg("it is nginx that asks who signed in"), msg("add `nginx: {{enabled: true}}`"))
     if found.secret is None or not _SHARED_SECRET.fullmatch(found.secret.reveal()):
         yield Finding(
             path,
-            "the secret must be 32 to 128 letters, digits or +/=_-",
-            "`openssl rand -hex 32 > secrets/sign-in`, and name that file by secret_file",
+            msg("the secret must be 32 to 128 letters, digits or +/=_-"),
+            msg("`openssl rand -hex 32 > secrets/sign-in`, and name that file by secret_file"),
         )
 
 
@@ -79,14 +87,16 @@ def scheduler(spec: Spec, _: Context) -> Iterator[Finding]:
     if socket is None:
         return
     if not socket.startswith("/"):
-        yield Finding(path, f"{socket} is not an absolute path", "e.g. /var/run/docker.sock")
+        yield Finding(
+            path, msg("{socket} is not an absolute path", socket=socket), msg("e.g. /var/run/docker.sock")
+        )
     offsite = spec.backup.offsite
     if spec.schedule.by == "service" and offsite is not None and offsite.restic.startswith(_BY_PROGRAM):
         kind = offsite.restic.partition(":")[0]
         yield Finding(
             path,
-            f"the scheduler's image has not what {kind}: in backup.offsite.restic needs",
-            "remove it, and set `schedule.by: cron` or `systemd`",
+            msg("the scheduler's image has not what {kind}: in backup.offsite.restic needs", kind=kind),
+            msg("remove it, and set `schedule.by: cron` or `systemd`"),
             uses=(("backup", "offsite", "restic"),),
         )
 
@@ -98,8 +108,11 @@ def prometheus_backup(spec: Spec, context: Context) -> Iterator[Finding]:
         place: Path = ("monitoring", "prometheus")
         yield Finding(
             ("backup", "prometheus"),
-            f"Prometheus listens on {prometheus.host}: whoever reaches it could delete its samples",
-            "let it listen on 127.0.0.1, or leave its samples out of the backup",
+            msg(
+                "Prometheus listens on {host}: whoever reaches it could delete its samples",
+                host=prometheus.host,
+            ),
+            msg("let it listen on 127.0.0.1, or leave its samples out of the backup"),
             uses=((*place, "host"), (*place, "enabled")),
         )
     elif (
@@ -107,8 +120,11 @@ def prometheus_backup(spec: Spec, context: Context) -> Iterator[Finding]:
     ):
         yield Finding(
             ("backup", "prometheus"),
-            "any user of this host can read and delete Prometheus's samples: its admin API asks for no login",
-            "add `monitoring: {prometheus: {login: true}}`",
+            msg(
+                "any user of this host can read and delete Prometheus's samples: its admin API asks "
+                "for no login"
+            ),
+            msg("add `monitoring: {{prometheus: {{login: true}}}}`"),
             uses=(("monitoring", "prometheus", "login"), ("monitoring", "prometheus", "enabled")),
             warning=True,
         )
@@ -134,7 +150,11 @@ def exposed(spec: Spec, context: Context) -> Iterator[Finding]:
         yield Finding(
             exposure.path,
             f"{exposure.message}{_AN_ERROR_SOON if context.strict and lenient else ''}",
-            f"{exposure.hint}; where it is meant: `accepted_exposures: {{{exposure.rule}: REASON}}`",
+            msg(
+                "{hint}; where it is meant: `accepted_exposures: {{{rule}: REASON}}`",
+                hint=exposure.hint,
+                rule=exposure.rule,
+            ),
             exposure.uses,
             warning=lenient or not context.strict,
         )
@@ -145,12 +165,14 @@ def _acceptances(spec: Spec, needed: set[ExposureName]) -> Iterator[Finding]:
     for rule, reason in spec.accepted_exposures.items():
         path: Path = ("accepted_exposures", rule)
         if not reason.strip():
-            yield Finding(path, "gives no reason", "say why it is meant, e.g. TLS ends at lb1")
+            yield Finding(path, msg("gives no reason"), msg("say why it is meant, e.g. TLS ends at lb1"))
         elif rule not in needed:
-            yield Finding(path, "nothing is exposed so any more", "remove it", warning=True)
+            yield Finding(path, msg("nothing is exposed so any more"), msg("remove it"), warning=True)
 
 
-_AN_ERROR_SOON = f"; from the next version on this is an error in environment {PRODUCTION}"
+_AN_ERROR_SOON = msg(
+    "; from the next version on this is an error in environment {production}", production=PRODUCTION
+)
 _ALWAYS_REFUSED: frozenset[ExposureName] = frozenset({"grafana-default-password"})
 """Was an error in production before there was this list."""
 
@@ -160,8 +182,11 @@ def _app(spec: Spec, _: Deployment) -> Iterator[Exposure]:
         yield Exposure(
             "app-plain-http",
             ("app", "host"),
-            f"the app listens on {spec.app.host} by plain HTTP: API keys and answers can be read on the way",
-            "let it listen on 127.0.0.1 and put nginx with a certificate in front of it",
+            msg(
+                "the app listens on {host} by plain HTTP: API keys and answers can be read on the way",
+                host=spec.app.host,
+            ),
+            msg("let it listen on 127.0.0.1 and put nginx with a certificate in front of it"),
         )
 
 
@@ -169,12 +194,17 @@ def _nginx(spec: Spec, _: Deployment) -> Iterator[Exposure]:
     if not spec.runs_nginx or is_loopback(spec.nginx.host):
         return
     uses: tuple[Path, ...] = (("nginx",), ("certificates",), ("app", "instances"))
-    message = f"nginx answers on {spec.nginx.host} by plain HTTP: API keys and answers can be read on the way"
+    message = msg(
+        "nginx answers on {host} by plain HTTP: API keys and answers can be read on the way",
+        host=spec.nginx.host,
+    )
     if spec.served_certificate is None:
-        hint = "describe a certificate under `certificates`"
+        hint = msg("describe a certificate under `certificates`")
         yield Exposure("nginx-plain-http", ("nginx", "host"), message, hint, uses)
     elif not spec.nginx.redirect:
-        yield Exposure("nginx-plain-http", ("nginx", "redirect"), message, "remove `redirect: false`", uses)
+        yield Exposure(
+            "nginx-plain-http", ("nginx", "redirect"), message, msg("remove `redirect: false`"), uses
+        )
 
 
 def _grafana(spec: Spec, deployment: Deployment) -> Iterator[Exposure]:
@@ -185,12 +215,16 @@ def _grafana(spec: Spec, deployment: Deployment) -> Iterator[Exposure]:
         return
     strict = deployment.environment == PRODUCTION
     if strict or not is_loopback(grafana.host):
-        refusal = f"environment {PRODUCTION} refuses the documented default password"
+        refusal = msg(
+            "environment {production} refuses the documented default password", production=PRODUCTION
+        )
         yield Exposure(
             "grafana-default-password",
             (*path, "admin_password" if grafana.admin_password.file is None else "admin_password_file"),
-            refusal if strict else f"Grafana listens on {grafana.host} with the documented default password",
-            "`techsapo init` makes a fresh one; name its file by admin_password_file",
+            refusal
+            if strict
+            else msg("Grafana listens on {host} with the documented default password", host=grafana.host),
+            msg("`techsapo init` makes a fresh one; name its file by admin_password_file"),
             ((*path, "enabled"), (*path, "host")),
         )
 
@@ -206,16 +240,21 @@ def _monitoring(spec: Spec, deployment: Deployment) -> Iterator[Exposure]:
         if not server.enabled or is_loopback(server.host):
             continue
         path: Path = ("monitoring", key)
-        where, uses = f"{key.capitalize()} listens on {server.host}", ((*path, "enabled"), (*path, "login"))
+        where, uses = (
+            msg("{key} listens on {host}", key=key.capitalize(), host=server.host),
+            ((*path, "enabled"), (*path, "login")),
+        )
         if chosen(server.login, _edition(spec, deployment)):
             yield _plain_login((*path, "host"), where, uses)
         else:
-            message = f"{where} without a login: whoever reaches it can {power}"
-            yield Exposure(rule, (*path, "host"), message, "add `login: true`, or listen on 127.0.0.1", uses)
+            message = msg("{where} without a login: whoever reaches it can {power}", where=where, power=power)
+            yield Exposure(
+                rule, (*path, "host"), message, msg("add `login: true`, or listen on 127.0.0.1"), uses
+            )
     grafana = monitoring.grafana
     if grafana.enabled and not is_loopback(grafana.host):
         path = ("monitoring", "grafana")
-        where = f"Grafana listens on {grafana.host}"
+        where = msg("Grafana listens on {host}", host=grafana.host)
         yield _plain_login((*path, "host"), where, ((*path, "enabled"),))
 
 
@@ -223,8 +262,8 @@ def _plain_login(path: Path, where: str, uses: tuple[Path, ...]) -> Exposure:
     return Exposure(
         "monitoring-plain-http",
         path,
-        f"{where} by plain HTTP: its password can be read on the way",
-        "let it listen on 127.0.0.1 and reach it by a tunnel or a proxy with TLS",
+        msg("{where} by plain HTTP: its password can be read on the way", where=where),
+        msg("let it listen on 127.0.0.1 and reach it by a tunnel or a proxy with TLS"),
         uses,
     )
 
@@ -245,16 +284,21 @@ def _redis(spec: Spec, deployment: Deployment) -> Iterator[Exposure]:
     if not redis.enabled:
         return
     if redis_login(spec, edition) == NONE:
-        everywhere = "" if is_loopback(redis.host) else f" and listens on {redis.host}"
+        everywhere = "" if is_loopback(redis.host) else msg(" and listens on {host}", host=redis.host)
         if everywhere or redis.accounts is False or deployment.environment == PRODUCTION:
             where: Path = path if everywhere else ("redis", "accounts")
-            message = (
-                f"Redis asks for no login{everywhere}: whoever reaches it can rewrite answers and budgets"
+            message = msg(
+                "Redis asks for no login{everywhere}: whoever reaches it can rewrite answers and budgets",
+                everywhere=everywhere,
             )
-            yield Exposure("redis-without-login", where, message, "add `redis: {accounts: true}`", uses)
+            yield Exposure(
+                "redis-without-login", where, message, msg("add `redis: {{accounts: true}}`"), uses
+            )
     elif not is_loopback(redis.host) and not redis.tls:
-        message = f"Redis listens on {redis.host} in plain text: its password can be read on the way"
-        yield Exposure("redis-plain-text", path, message, "add `redis: {tls: true}`", uses)
+        message = msg(
+            "Redis listens on {host} in plain text: its password can be read on the way", host=redis.host
+        )
+        yield Exposure("redis-plain-text", path, message, msg("add `redis: {{tls: true}}`"), uses)
 
 
 def _host(url: str) -> str | None:
@@ -271,12 +315,18 @@ def _offsite(spec: Spec, _: Deployment) -> Iterator[Exposure]:
     host = _host(found["url"]) if found is not None else None
     if found is None or not host or is_loopback(host):
         return
-    readable = "its login, and what is copied when," if found["kind"] == "rest" else "what is copied when"
+    readable = (
+        msg("its login, and what is copied when,") if found["kind"] == "rest" else msg("what is copied when")
+    )
     yield Exposure(
         "offsite-plain-http",
         ("backup", "offsite", "restic"),
-        f"backups go to {host} by plain HTTP: {readable} can be read on the way, and be cut off",
-        f"{found['kind']}:https://…, or an sftp: repository",
+        msg(
+            "backups go to {host} by plain HTTP: {readable} can be read on the way, and be cut off",
+            host=host,
+            readable=readable,
+        ),
+        msg("{found}:https://…, or an sftp: repository", found=found["kind"]),
     )
 
 

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.problems import Path
 
 _REFERENCE = re.compile(r"\$\$\{|\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-((?:(?!\$\{)[^}])*))?\}|\$\{")
-MALFORMED_HINT = "write ${NAME} or ${NAME:-default}; for a literal ${ write $${"
+MALFORMED_HINT = msg("write ${{NAME}} or ${{NAME:-default}}; for a literal ${{ write $${{")
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.edition import LATEST, PRODUCTION, Deployment, edition_of
 from techsapo_ops.spec.fields import fields_of, secret_places, sections, value_at
 from techsapo_ops.spec.findings import Context, Finding
@@ -146,7 +147,7 @@ class _Loading:
             self.at(
                 self.locator.key(("environments",)),
                 (),
-                f"there is no environment {shown(self.environment)}",
+                msg("there is no environment {environment}", environment=shown(self.environment)),
                 did_you_mean(self.environment, names),
             )
             return base
@@ -159,7 +160,9 @@ class _Loading:
             return {}
         if not isinstance(given, dict):
             self.problem(
-                ("environments",), "must be `key: value` pairs", "write `NAME:` and below it what differs"
+                ("environments",),
+                msg("must be `key: value` pairs"),
+                msg("write `NAME:` and below it what differs"),
             )
             return {}
         known = [key for key in fields_of(Spec) if key != "environments"]
@@ -167,14 +170,14 @@ class _Loading:
         for name, overlay in given.items():
             path: Path = ("environments", name)
             if overlay is not None and not isinstance(overlay, dict):
-                self.problem(path, "must be `key: value` pairs", "write what differs below it")
+                self.problem(path, msg("must be `key: value` pairs"), msg("write what differs below it"))
                 continue
             usable[name] = overlay or {}
             if name == self.environment:
                 continue
             for key in usable[name]:
                 if key not in known:
-                    self.problem((*path, key), "unknown key", did_you_mean(key, known), at_key=True)
+                    self.problem((*path, key), msg("unknown key"), did_you_mean(key, known), at_key=True)
         return usable
 
     def empty_sections(self, data: dict[str, Any]) -> None:
@@ -188,8 +191,8 @@ class _Loading:
                 elif (*path, key) == ("mysql",):
                     self.problem(
                         ("mysql",),
-                        "is empty, which means no MySQL",
-                        "write `mysql: {}` for one with defaults, or remove the line",
+                        msg("is empty, which means no MySQL"),
+                        msg("write `mysql: {{}}` for one with defaults, or remove the line"),
                         at_key=True,
                         warning=True,
                     )
@@ -197,13 +200,13 @@ class _Loading:
     def variables(self, filled: Interpolated, data: dict[str, Any]) -> None:
         """Report what interpolation lacked; a provider that lacks a variable is taken out."""
         for path in filled.malformed:
-            self.problem(path, "a `${` that names no variable", MALFORMED_HINT)
+            self.problem(path, msg("a `${{` that names no variable"), MALFORMED_HINT)
         for path, name in filled.unset.items():
             provider = path[1] if path[0] == "providers" and len(path) > 2 else None
             entry = data["providers"].get(provider) if isinstance(data.get("providers"), dict) else None
             if not isinstance(entry, dict):
-                hint = f"set it in the environment or in .env, or write ${{{name}:-default}}"
-                self.problem(path, f"the variable {name} is not set", hint)
+                hint = msg("set it in the environment or in .env, or write ${{{name}:-default}}", name=name)
+                self.problem(path, msg("the variable {name} is not set", name=name), hint)
                 continue
             self.hollow.add(path)
             if provider in self.disabled:
@@ -211,15 +214,19 @@ class _Loading:
             self.disabled[str(provider)] = f"{name} is not set"
             if entry.get("enabled") is False:
                 continue
-            message = f"the variable {name} is not set"
+            message = msg("the variable {name} is not set", name=name)
             if self.environment == PRODUCTION:
-                hint = f"environment {PRODUCTION} needs it; `{provider}: null` in the overlay leaves it out"
+                hint = msg(
+                    "environment {production} needs it; `{provider}: null` in the overlay leaves it out",
+                    production=PRODUCTION,
+                    provider=provider,
+                )
                 self.at(self.locator.value(path), self.locator.source(path), message, hint)
             else:
                 self.problem(
                     path,
-                    f"{message}, so provider {provider} is disabled",
-                    "set it in the environment or in .env",
+                    msg("{message}, so provider {provider} is disabled", message=message, provider=provider),
+                    msg("set it in the environment or in .env"),
                     warning=True,
                 )
 
@@ -235,8 +242,8 @@ class _Loading:
                 if section.get(key) is not None:
                     self.problem(
                         (*path, f"{key}_file"),
-                        f"{key} is given too",
-                        f"keep one of {key} and {key}_file",
+                        msg("{key} is given too", key=key),
+                        msg("keep one of {key} and {key}_file", key=key),
                         at_key=True,
                     )
                 elif path[:1] == ("providers",) and outer.get("enabled") is False:
@@ -248,23 +255,29 @@ class _Loading:
 
     def read(self, section: dict[str, Any], key: str, file: str, path: Path) -> None:
         where = (*path, f"{key}_file")
-        hint = "make the file, readable by you alone (chmod 600)"
+        hint = msg("make the file, readable by you alone (chmod 600)")
         try:
             content = self.read_secret(file)
         except OpsError as error:
             self.problem(where, error.message, error.hint or hint)
         except OSError as error:
-            self.problem(where, f"cannot read {shown(file)}: {error.strerror}", hint)
+            self.problem(
+                where, msg("cannot read {file}: {strerror}", file=shown(file), strerror=error.strerror), hint
+            )
         except ValueError:
             self.problem(
-                where, f"{shown(file)} is not a text file in UTF-8", "write the secret alone into it"
+                where,
+                msg("{file} is not a text file in UTF-8", file=shown(file)),
+                msg("write the secret alone into it"),
             )
         else:
             value = content.rstrip("\r\n")
             if value:
                 section[key] = Secret(value, file=file)
             else:
-                self.problem(where, f"{shown(file)} is empty", "write the secret alone into it")
+                self.problem(
+                    where, msg("{file} is empty", file=shown(file)), msg("write the secret alone into it")
+                )
 
     def touches(self, path: Path) -> bool:
         """Whether a value at, above or below `path` is known to be wrong."""

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.fields import secret_places, sections
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
@@ -39,41 +40,48 @@ def urls(spec: Spec, _: Context) -> Iterator[Finding]:
     if runbooks is not None and _LOGIN.search(runbooks):
         where: Path = ("monitoring", "runbook_url")
         yield _warned(
-            where, "the login in it goes out with every alert", "leave it out: a browser asks for it"
+            where,
+            msg("the login in it goes out with every alert"),
+            msg("leave it out: a browser asks for it"),
         )
     for name, certificate in spec.certificates.items():
         if _LOGIN.search(certificate.directory):
             yield _warned(
-                ("certificates", name, "directory"), "a login in a URL can be read in the ledger",
-                "leave it out: an ACME account is known by its key (eab_key_id, eab_hmac_key_file)",
+                ("certificates", name, "directory"), msg("a login in a URL can be read in the ledger"),
+                msg("leave it out: an ACME account is known by its key (eab_key_id, eab_hmac_key_file)"),
             )  # fmt: skip
     for number, probe in enumerate(spec.monitoring.probes):
         if _QUERY.search(probe.url):
             yield _warned(
                 ("monitoring", "probes", number, "url"),
-                "the key in its query can be read in prometheus.yml and in the exporter's log",
-                "ask a page that wants none, or leave it out and take the refusal for well: `status: [401]`",
+                msg("the key in its query can be read in prometheus.yml and in the exporter's log"),
+                msg(
+                    "ask a page that wants none, or leave it out and take the refusal for well: `status: "
+                    "[401]`"
+                ),
             )
     offsite = spec.backup.offsite
     if offsite is not None and tells_password(offsite.restic):
         yield _warned(
-            ("backup", "offsite", "restic"), "the password in it stands in the spec",
-            "use rest_user and rest_password_file",
+            ("backup", "offsite", "restic"), msg("the password in it stands in the spec"),
+            msg("use rest_user and rest_password_file"),
         )  # fmt: skip
 
 
 def _base_url(path: Path, provider: Any, base_url: str) -> Iterator[Finding]:
     keyed = isinstance(provider, KeyedProvider) and provider.api_key is not None
     works = isinstance(provider, GoogleProvider) or (isinstance(provider, CompatibleProvider) and not keyed)
-    instead = "leave it out; let the proxy know you by api_key_file, or by this host's address"
+    instead = msg("leave it out; let the proxy know you by api_key_file, or by this host's address")
     if _LOGIN.search(base_url) and not works:
         yield Finding(
-            path, "holds a login, which can't be sent beside the API key: every call fails", instead
+            path, msg("holds a login, which can't be sent beside the API key: every call fails"), instead
         )
     elif _LOGIN.search(base_url):
-        yield _warned(path, "holds a login in the open", instead)
+        yield _warned(path, msg("holds a login in the open"), instead)
     if _QUERY.search(base_url):
-        yield _warned(path, "holds a key in its query, which servers and proxies log", "use api_key_file")
+        yield _warned(
+            path, msg("holds a key in its query, which servers and proxies log"), msg("use api_key_file")
+        )
 
 
 def _warned(path: Path, message: str, hint: str) -> Finding:

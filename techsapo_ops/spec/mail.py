@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from email.utils import getaddresses
 
+from techsapo_ops.messages import msg
+
 _ADDRESS = re.compile(r"""(?:[^\s@<>()\[\],;:"\\]+|"[^"\\]+")@([^\s@<>()\[\],;:"\\]+|\[[0-9A-Fa-f.:]+\])""")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NOTHING_BETWEEN = re.compile(r",(?:\s*,)+")
-LIKE = "write e.g. ops@example.com, or Ops <ops@example.com>, with commas between several"
+LIKE = msg("write e.g. ops@example.com, or Ops <ops@example.com>, with commas between several")
 
 
 def domains(text: str) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from urllib.parse import urlsplit
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
@@ -24,8 +25,8 @@ def receivers(spec: Spec, _: Context) -> Iterator[Finding]:
             if spec.notifications.smtp is None:
                 yield Finding(
                     path,
-                    "e-mail needs a mail server",
-                    "add `smtp: {smarthost: HOST:PORT, sender: ADDRESS}` to notifications",
+                    msg("e-mail needs a mail server"),
+                    msg("add `smtp: {{smarthost: HOST:PORT, sender: ADDRESS}}` to notifications"),
                     uses=(("notifications", "smtp"),),
                 )
         elif isinstance(receiver, RawReceiver):
@@ -33,13 +34,15 @@ def receivers(spec: Spec, _: Context) -> Iterator[Finding]:
         elif receiver.url is None:
             yield Finding(
                 path,
-                f"a {receiver.kind} receiver needs url or url_file",
-                "prefer url_file: it keeps the URL out of the spec",
+                msg("a {kind} receiver needs url or url_file", kind=receiver.kind),
+                msg("prefer url_file: it keeps the URL out of the spec"),
             )
         elif why := no_url(receiver.url.reveal()):
             # Alertmanager reads it at the first alert, and says what is wrong in its log alone.
             key = "url" if receiver.url.file is None else "url_file"
-            yield Finding((*path, key), f"is no URL: {why}", "write the URL alone, in one line")
+            yield Finding(
+                (*path, key), msg("is no URL: {why}", why=why), msg("write the URL alone, in one line")
+            )
 
 
 def no_url(text: str) -> str:
@@ -48,16 +51,16 @@ def no_url(text: str) -> str:
     """
     url = text.strip()
     if "\n" in url:
-        return "it has more than one line"
+        return msg("it has more than one line")
     if re.search(r"\s", url):
-        return "it has a blank in it"
+        return msg("it has a blank in it")
     if not re.match(r"https?://", url, re.IGNORECASE):
-        return "it does not start with https:// or http://"
+        return msg("it does not start with https:// or http://")
     try:
         address = urlsplit(url)
-        return "" if address.hostname and address.port != 0 else "it names no host"
+        return "" if address.hostname and address.port != 0 else msg("it names no host")
     except ValueError:
-        return "its host or port is none"
+        return msg("its host or port is none")
 
 
 def _listed(spec: Spec) -> Iterator[tuple[Path, Receiver]]:
@@ -76,8 +79,12 @@ def next_receivers(spec: Spec, _: Context) -> Iterator[Finding]:
         if seconds(step.after) <= seconds(before.after):
             yield Finding(
                 ("notifications", "next", n, "after"),
-                f"{step.after} is not later than that of the entry before, {before.after}",
-                "order them by time",
+                msg(
+                    "{after} is not later than that of the entry before, {before_after}",
+                    after=step.after,
+                    before_after=before.after,
+                ),
+                msg("order them by time"),
                 uses=(("notifications", "next", n - 1, "after"),),
             )
     interval: Path = ("monitoring", "prometheus", "evaluation_interval")
@@ -85,16 +92,22 @@ def next_receivers(spec: Spec, _: Context) -> Iterator[Finding]:
     for n, step in enumerate(steps):
         path: Path = ("notifications", "next", n, "after")
         if seconds(step.after) < 2 * seconds(evaluated):
-            told = f"{step.after} does not hold two evaluations of the rules, one every {evaluated}"
-            yield Finding(path, told, "lengthen it: somebody has to read the first message", (interval,))
+            told = msg(
+                "{after} does not hold two evaluations of the rules, one every {evaluated}",
+                after=step.after,
+                evaluated=evaluated,
+            )
+            yield Finding(path, told, msg("lengthen it: somebody has to read the first message"), (interval,))
         elif seconds(step.after) > _LATEST:
-            yield Finding(path, f"{step.after} is longer than 7d", "tell them while it is news")
+            yield Finding(
+                path, msg("{after} is longer than 7d", after=step.after), msg("tell them while it is news")
+            )
     for kind in ("prometheus", "alertmanager"):
         if steps and not getattr(spec.monitoring, kind).enabled:
             yield Finding(
                 ("notifications", "next"),
-                f"the stack runs no {kind.capitalize()}, so nobody is told",
-                f"set monitoring.{kind}.enabled, or remove it",
+                msg("the stack runs no {kind}, so nobody is told", kind=kind.capitalize()),
+                msg("set monitoring.{kind}.enabled, or remove it", kind=kind),
                 uses=(("monitoring", kind, "enabled"),),
             )
 
@@ -103,7 +116,7 @@ def smtp(spec: Spec, _: Context) -> Iterator[Finding]:
     """A mail password belongs to an account."""
     server = spec.notifications.smtp
     if server is not None and server.password is not None and server.username is None:
-        yield Finding(("notifications", "smtp"), "a password without username", "add `username`")
+        yield Finding(("notifications", "smtp"), msg("a password without username"), msg("add `username`"))
 
 
 def business_hours(spec: Spec, _: Context) -> Iterator[Finding]:
@@ -115,8 +128,8 @@ def business_hours(spec: Spec, _: Context) -> Iterator[Finding]:
     if hours.start >= hours.end:
         yield Finding(
             (*path, "end"),
-            f"{hours.end} is not after the start, {hours.start}",
-            "for hours over midnight write 00:00 to 24:00",
+            msg("{end} is not after the start, {start}", end=hours.end, start=hours.start),
+            msg("for hours over midnight write 00:00 to 24:00"),
             uses=((*path, "start"),),
         )
     from zoneinfo import available_timezones
@@ -124,7 +137,9 @@ def business_hours(spec: Spec, _: Context) -> Iterator[Finding]:
     zones = available_timezones()
     if zones and hours.timezone not in zones:
         hint = did_you_mean(hours.timezone, zones)
-        yield Finding((*path, "timezone"), f"there is no time zone {hours.timezone}", hint)
+        yield Finding(
+            (*path, "timezone"), msg("there is no time zone {timezone}", timezone=hours.timezone), hint
+        )
 
 
 def addresses(spec: Spec, _: Context) -> Iterator[Finding]:
@@ -137,7 +152,7 @@ def addresses(spec: Spec, _: Context) -> Iterator[Finding]:
 
     if server is not None and len(domains(server.sender)) != 1:
         path: Path = ("notifications", "smtp", "sender")
-        yield Finding(path, "is no e-mail address", "write e.g. techsapo@example.com")
+        yield Finding(path, msg("is no e-mail address"), msg("write e.g. techsapo@example.com"))
     for path, receiver in mailed:
         if not domains(receiver.to):
-            yield Finding((*path, "to"), "is no e-mail address, or not each of several is", LIKE)
+            yield Finding((*path, "to"), msg("is no e-mail address, or not each of several is"), LIKE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.edition import FIRST, LATEST, edition_of
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
@@ -47,54 +48,63 @@ def _may_be_probed(spec: Spec) -> bool:
 
 
 SAFER: tuple[SaferDefault, ...] = (
-    SaferDefault(("app", "refuse_other_hosts"), "any host name is answered"),
+    SaferDefault(("app", "refuse_other_hosts"), msg("any host name is answered")),
     SaferDefault(
-        ("app", "auth", "monitoring_networks"), "every private address reads metrics and status without a key"
+        ("app", "auth", "monitoring_networks"),
+        msg("every private address reads metrics and status without a key"),
     ),
-    SaferDefault(("monitoring", "prometheus", "login"), "Prometheus asks for no login"),
-    SaferDefault(("monitoring", "alertmanager", "login"), "Alertmanager asks for no login"),
+    SaferDefault(("monitoring", "prometheus", "login"), msg("Prometheus asks for no login")),
+    SaferDefault(("monitoring", "alertmanager", "login"), msg("Alertmanager asks for no login")),
     SaferDefault(
-        ("redis", "accounts"), "no login at Redis", lambda s: s.redis.enabled and s.redis.password is None
+        ("redis", "accounts"),
+        msg("no login at Redis"),
+        lambda s: s.redis.enabled and s.redis.password is None,
     ),
-    SaferDefault(("nginx", "hsts"), "browsers may come back by plain HTTP", _hsts),
+    SaferDefault(("nginx", "hsts"), msg("browsers may come back by plain HTTP"), _hsts),
     SaferDefault(
         ("nginx", "retry_keyed"),
-        "a question is lost with the instance that works on it",
+        msg("a question is lost with the instance that works on it"),
         lambda s: s.runs_nginx and s.redis.enabled,
     ),
-    SaferDefault(("app", "limits", "key_shares"), "one API key may take every place", lambda s: s.needs_keys),
-    SaferDefault(("audit", "durability"), "answers do not wait for their audit rows"),
-    SaferDefault(("wallbounce", "mask"), "secrets leave unmasked", lambda s: not s.wallbounce.mask_prompts),
+    SaferDefault(
+        ("app", "limits", "key_shares"), msg("one API key may take every place"), lambda s: s.needs_keys
+    ),
+    SaferDefault(("audit", "durability"), msg("answers do not wait for their audit rows")),
+    SaferDefault(
+        ("wallbounce", "mask"), msg("secrets leave unmasked"), lambda s: not s.wallbounce.mask_prompts
+    ),
     SaferDefault(
         ("providers", "NAME", "provider", "require_parameters"),
-        "an endpoint behind OpenRouter may ignore the answer's schema",
+        msg("an endpoint behind OpenRouter may ignore the answer's schema"),
         _routes_freely,
     ),
     SaferDefault(
         ("providers", "NAME", "max_output_tokens"),
-        "answers end after 4096 tokens, thinking included",
+        msg("answers end after 4096 tokens, thinking included"),
         _cut_off,
     ),
-    SaferDefault(("wallbounce", "language"), "answers are in the language of what was sent"),
+    SaferDefault(("wallbounce", "language"), msg("answers are in the language of what was sent")),
     SaferDefault(
         ("monitoring", "exporters", "blackbox", "enabled"),
-        "nobody asks the front as users do",
+        msg("nobody asks the front as users do"),
         _may_be_probed,
     ),
     SaferDefault(
         ("schedule", "verify_offsite"),
-        "nobody sees whether the off-site copies come back",
+        msg("nobody sees whether the off-site copies come back"),
         lambda s: s.backup.offsite is not None and s.schedule.by != "none",
     ),
     SaferDefault(
-        ("schedule", "drill_restore"), "no restore is drilled by itself", lambda s: s.schedule.by != "none"
+        ("schedule", "drill_restore"),
+        msg("no restore is drilled by itself"),
+        lambda s: s.schedule.by != "none",
     ),
     SaferDefault(
         ("schedule", "drill_alert"),
-        "no alert is drilled by itself",
+        msg("no alert is drilled by itself"),
         lambda s: s.schedule.by != "none" and s.monitoring.sends_alerts,
     ),
-    SaferDefault(("schedule", "report"), "no weekly report is sent", lambda s: s.schedule.by != "none"),
+    SaferDefault(("schedule", "report"), msg("no weekly report is sent"), lambda s: s.schedule.by != "none"),
 )
 """As in the table of docs/upgrade.md, which a test compares."""
 
@@ -106,20 +116,34 @@ def older_defaults(spec: Spec, context: Context) -> Iterator[Finding]:
         return
     mine = edition_of(spec.edition, where.environment, where.began_with)
     unsaid = [default for default in SAFER if default.concerns(spec) and not context.written(default.path)]
-    first = ", ".join(f"{default.first} ({dotted(default.path)})" for default in unsaid)
+    first = joined(
+        ", ", (msg("{first} ({path})", first=default.first, path=dotted(default.path)) for default in unsaid)
+    )
     if not unsaid:
         return
     if mine == FIRST:
         yield Finding(
             ("edition",),
-            f"this stack has older defaults: {first}",
-            f"`edition: {LATEST}` takes the safer ones; docs/upgrade.md says what they change",
+            msg("this stack has older defaults: {first}", first=first),
+            msg(
+                "`edition: {latest}` takes the safer ones; docs/upgrade.md says what they change",
+                latest=LATEST,
+            ),
             warning=True,
         )
     elif where.began_with == FIRST:
         yield Finding(
             ("edition",),
-            f"environment {where.environment} has safer defaults than this stack began with. Before: {first}",
-            f"docs/upgrade.md says what changes; `edition: {LATEST}` takes them, `edition: {FIRST}` does not",
+            msg(
+                "environment {environment} has safer defaults than this stack began with. Before: {first}",
+                environment=where.environment,
+                first=first,
+            ),
+            msg(
+                "docs/upgrade.md says what changes; `edition: {latest}` takes them, `edition: "
+                "{first}` does not",
+                latest=LATEST,
+                first=FIRST,
+            ),
             warning=True,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.edition import Edition
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.problems import Path
@@ -41,7 +42,7 @@ def taken_ports(spec: Spec, edition: Edition) -> Iterator[Taken]:
     app = spec.app
     for n, instance in enumerate(app.resolved_instances):
         path: Path = ("app", "instances", n, "port") if app.instances else ("app", "port")
-        name = f"the app's instance {n + 1}" if app.instances else "the app"
+        name = msg("the app's instance {n}", n=n + 1) if app.instances else msg("the app")
         yield Taken(path, name, app.host, instance.port, (("app", "host"),))
     if spec.redis.enabled:
         yield Taken(("redis", "port"), "Redis", spec.redis.host, spec.redis.port, (("redis",),))
@@ -52,7 +53,7 @@ def taken_ports(spec: Spec, edition: Edition) -> Iterator[Taken]:
         yield Taken(("nginx", "listen"), "nginx", spec.nginx.host, spec.nginx.listen, uses)
         if spec.served_certificate is not None:
             yield Taken(
-                ("nginx", "tls_listen"), "nginx (HTTPS)", spec.nginx.host, spec.nginx.tls_listen, uses
+                ("nginx", "tls_listen"), msg("nginx (HTTPS)"), spec.nginx.host, spec.nginx.tls_listen, uses
             )
     yield from _monitoring(spec, edition)
 
@@ -71,10 +72,10 @@ def _monitoring(spec: Spec, edition: Edition) -> Iterator[Taken]:
             )
     exporters = monitoring.exporters
     for key, name, exporter, watched, runs in (
-        ("node", "node exporter", exporters.node, "monitoring", True),
-        ("redis", "the Redis exporter", exporters.redis, "redis", spec.redis.enabled),
-        ("mysqld", "the mysqld exporter", exporters.mysqld, "mysql", spec.mysql is not None),
-        ("nginx", "the nginx exporter", exporters.nginx, "nginx", spec.runs_nginx),
+        ("node", msg("node exporter"), exporters.node, "monitoring", True),
+        ("redis", msg("the Redis exporter"), exporters.redis, "redis", spec.redis.enabled),
+        ("mysqld", msg("the mysqld exporter"), exporters.mysqld, "mysql", spec.mysql is not None),
+        ("nginx", msg("the nginx exporter"), exporters.nginx, "nginx", spec.runs_nginx),
     ):
         if exporter.enabled and runs:
             place: Path = ("monitoring", "exporters", key)
@@ -85,7 +86,7 @@ def _monitoring(spec: Spec, edition: Edition) -> Iterator[Taken]:
     if (since := monitoring.probed_since) is not None and since <= edition:
         place = ("monitoring", "exporters", "blackbox")
         uses = ((*place, "enabled"), ("edition",), ("monitoring", "probes"))
-        yield Taken((*place, "port"), "the blackbox exporter", _LOOPBACK, exporters.blackbox.port, uses)
+        yield Taken((*place, "port"), msg("the blackbox exporter"), _LOOPBACK, exporters.blackbox.port, uses)
 
 
 def port_conflicts(spec: Spec, edition: Edition, written: Callable[[Path], bool]) -> Iterator[Conflict]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import Message, joined, msg
 
 Path = tuple[str | int, ...]
 """Where a value is in the document: ("app", "instances", 0, "port")."""
@@ -42,8 +43,10 @@ class Problem:
     def __str__(self) -> str:
         """The problem on one line: FILE:LINE:COL path: what is wrong; hint."""
         where = f"{self.filename}:{self.line}:{self.column}"
-        what = f"{self.path}: {self.message}" if self.path else self.message
-        return f"{where} {what}; {self.hint}" if self.hint else f"{where} {what}"
+        what = msg("{path}: {message}", path=self.path, message=self.message) if self.path else self.message
+        if not self.hint:
+            return msg("{where} {what}", where=where, what=what)
+        return msg("{where} {what}; {hint}", where=where, what=what, hint=self.hint)
 
 
 def problem_at(mark: Mark, path: Path, message: str, hint: str = "") -> Problem:
@@ -59,7 +62,7 @@ class SpecError(OpsError):
         self, problems: Iterable[Problem], filename: str = "techsapo.yaml", *, exit_code: int = 1
     ) -> None:
         self.problems = in_order(problems, filename)
-        super().__init__("\n".join(str(problem) for problem in self.problems), exit_code=exit_code)
+        super().__init__(joined("\n", (str(problem) for problem in self.problems)), exit_code=exit_code)
 
 
 def in_order(problems: Iterable[Problem], filename: str) -> tuple[Problem, ...]:
@@ -76,11 +79,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
         by_lower = {name.lower(): name for name in names}
         near = [by_lower[n] for n in difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)]
     if near:
-        return f"did you mean {near[0]}?"
+        return msg("did you mean {near}?", near=near[0])
     if not names:
         return ""
     shown = ", ".join(names[:24])
-    return f"known: {shown}, …" if len(names) > 24 else f"known: {shown}"
+    return msg("known: {shown}, …", shown=shown) if len(names) > 24 else msg("known: {shown}", shown=shown)
 
 
 def unknown(what: str, name: str, known: Iterable[str] = (), *, hint: str = "") -> OpsError:
@@ -88,10 +91,14 @@ def unknown(what: str, name: str, known: Iterable[str] = (), *, hint: str = "") 
 
     It hints at the nearest of the `known` ones, or at all; where there are none, `hint` says how to see them.
     """
-    return OpsError(f"there is no {what} {name}", did_you_mean(name, known) or hint, exit_code=2)
+    return OpsError(
+        msg("there is no {what} {name}", what=what, name=name), did_you_mean(name, known) or hint, exit_code=2
+    )
 
 
 def shown(text: str, limit: int = 60) -> str:
     """`text` on one line, cut to `limit` characters, for a message."""
+    if isinstance(text, Message):
+        return text.changed(lambda said: shown(said, limit))
     flat = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"

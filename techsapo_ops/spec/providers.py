@@ -7,6 +7,7 @@ from typing import get_args
 from urllib.parse import urlsplit
 
 from techsapo_ops.catalogue.models import ModelFacts, Source, Thinking, model_of
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.edition import PRODUCTION
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
@@ -47,8 +48,8 @@ def keys(spec: Spec, context: Context) -> Iterator[Finding]:
         if provider.needs_key and _keyed(provider) is None:
             yield Finding(
                 ("providers", name),
-                f"kind {provider.kind} needs api_key or api_key_file",
-                'add e.g. `api_key: "${API_KEY}"`',
+                msg("kind {kind} needs api_key or api_key_file", kind=provider.kind),
+                msg('add e.g. `api_key: "${{API_KEY}}"`'),
             )
 
 
@@ -63,43 +64,54 @@ def providers(spec: Spec, context: Context) -> Iterator[Finding]:
     if context.strict and simulated and not context.written(path):
         yield Finding(
             path,
-            f"simulated unless you configure others, which environment {PRODUCTION} refuses",
-            f"configure at least {tiers.basic.providers} real ones",
+            msg(
+                "simulated unless you configure others, which environment {production} refuses",
+                production=PRODUCTION,
+            ),
+            msg("configure at least {providers} real ones", providers=tiers.basic.providers),
         )
         return
     if context.strict:
         for name in simulated:
             yield Finding(
                 (*path, name),
-                f"is simulated, which environment {PRODUCTION} refuses",
-                f"remove it in the overlay by `{name}: null`",
+                msg("is simulated, which environment {production} refuses", production=PRODUCTION),
+                msg("remove it in the overlay by `{name}: null`", name=name),
             )
     usable = real if real or context.strict else simulated
-    compared = f"an analysis compares {tiers.basic.providers} ({dotted(basic_path)})"
+    compared = msg(
+        "an analysis compares {providers} ({basic_path})",
+        providers=tiers.basic.providers,
+        basic_path=dotted(basic_path),
+    )
     if not enabled:
-        why = "all are disabled" if spec.providers or context.disabled else "there is none"
+        why = msg("all are disabled") if spec.providers or context.disabled else msg("there is none")
         if context.disabled:
             why += f" ({', '.join(f'{name}: {reason}' for name, reason in context.disabled.items())})"
         yield Finding(
             path,
-            f"no provider to ask: {why}",
-            "enable two or more, or leave out `providers` for simulated ones",
+            msg("no provider to ask: {why}", why=why),
+            msg("enable two or more, or leave out `providers` for simulated ones"),
         )
         return
     if len(usable) < tiers.basic.providers:
         if len(enabled) < tiers.basic.providers or context.strict:
             yield Finding(
                 path,
-                f"{_count(len(usable), 'provider')}, but {compared}",
-                "enable more providers",
+                msg("{count}, but {compared}", count=_count(len(usable), "provider"), compared=compared),
+                msg("enable more providers"),
                 uses=(basic_path,),
             )
         else:
             yield Finding(
                 path,
-                f"only {_count(len(real), 'real provider')} ({', '.join(real)}): simulated ones never answer "
-                f"beside it, but {compared}",
-                "configure another, or disable it to try the stack with simulated ones",
+                msg(
+                    "only {count} ({real}): simulated ones never answer beside it, but {compared}",
+                    count=_count(len(real), "real provider"),
+                    real=", ".join(real),
+                    compared=compared,
+                ),
+                msg("configure another, or disable it to try the stack with simulated ones"),
                 uses=(basic_path,),
                 warning=True,
             )
@@ -110,8 +122,8 @@ def providers(spec: Spec, context: Context) -> Iterator[Finding]:
         if wanted > len(usable) and context.written(tier_path):
             yield Finding(
                 tier_path,
-                f"wants {wanted} providers and there are {len(usable)}",
-                f"{tier} uses those; enable more, or lower the number",
+                msg("wants {wanted} providers and there are {count}", wanted=wanted, count=len(usable)),
+                msg("{tier} uses those; enable more, or lower the number", tier=tier),
                 uses=(path,),
                 warning=True,
             )
@@ -131,11 +143,23 @@ def retiring(spec: Spec, _: Context) -> Iterator[Finding]:
             continue
         end = facts.end
         path: Path = ("providers", name)
-        successor = f"the vendor names {end.replacement}" if end.replacement else "choose a current one"
+        successor = (
+            msg("the vendor names {replacement}", replacement=end.replacement)
+            if end.replacement
+            else msg("choose a current one")
+        )
         yield Finding(
             (*path, "model"),
-            f"{model} has an end that its vendor announced: {end.retires} ({end.source.read})",
-            f"{successor}; a newer model may take other options and cost something else",
+            msg(
+                "{model} has an end that its vendor announced: {retires} ({read})",
+                model=model,
+                retires=end.retires,
+                read=end.source.read,
+            ),
+            msg(
+                "{successor}; a newer model may take other options and cost something else",
+                successor=successor,
+            ),
             uses=((*path, "kind"), (*path, "base_url")),
             warning=True,
         )
@@ -151,7 +175,9 @@ def exposed_key(spec: Spec, _: Context) -> Iterator[Finding]:
             address = urlsplit(base_url)
         except ValueError as error:
             yield Finding(
-                ("providers", name, "base_url"), f"is no address: {error}", "e.g. https://example.com/v1"
+                ("providers", name, "base_url"),
+                msg("is no address: {error}", error=error),
+                msg("e.g. https://example.com/v1"),
             )
             continue
         keyed = _keyed(provider)
@@ -159,8 +185,11 @@ def exposed_key(spec: Spec, _: Context) -> Iterator[Finding]:
             continue
         yield Finding(
             ("providers", name, "base_url"),
-            f"the API key goes to {address.hostname} by plain http, and can be read on the way",
-            "use https, or leave the key out where the server asks for none",
+            msg(
+                "the API key goes to {hostname} by plain http, and can be read on the way",
+                hostname=address.hostname,
+            ),
+            msg("use https, or leave the key out where the server asks for none"),
             uses=(("providers", name, keyed),),
             warning=True,
         )
@@ -174,8 +203,8 @@ def thinking(spec: Spec, _: Context) -> Iterator[Finding]:
             if provider.thinking_budget is not None and provider.thinking_level is not None:
                 yield Finding(
                     (*path, "thinking_level"),
-                    "thinking_budget is given too, and Gemini refuses both",
-                    "keep thinking_level for Gemini 3 and later, thinking_budget for 2.5",
+                    msg("thinking_budget is given too, and Gemini refuses both"),
+                    msg("keep thinking_level for Gemini 3 and later, thinking_budget for 2.5"),
                     uses=((*path, "thinking_budget"),),
                 )
         elif isinstance(provider, AnthropicProvider):
@@ -183,8 +212,8 @@ def thinking(spec: Spec, _: Context) -> Iterator[Finding]:
                 given = "thinking" if provider.thinking_budget is None else "thinking_budget"
                 yield Finding(
                     (*path, given),
-                    "`thinking: enabled` and thinking_budget go together",
-                    "give both, or neither: current models think as `effort` says",
+                    msg("`thinking: enabled` and thinking_budget go together"),
+                    msg("give both, or neither: current models think as `effort` says"),
                     uses=((*path, "thinking"), (*path, "thinking_budget")),
                 )
             yield from _too_long(path, "thinking_budget", provider.thinking_budget, provider)
@@ -192,8 +221,8 @@ def thinking(spec: Spec, _: Context) -> Iterator[Finding]:
             if provider.reasoning.effort is not None and provider.reasoning.max_tokens is not None:
                 yield Finding(
                     (*path, "reasoning", "max_tokens"),
-                    "effort is given too, and OpenRouter takes one of them",
-                    "keep effort, which more models take",
+                    msg("effort is given too, and OpenRouter takes one of them"),
+                    msg("keep effort, which more models take"),
                     uses=((*path, "reasoning", "effort"),),
                 )
             yield from _too_long((*path, "reasoning"), "max_tokens", provider.reasoning.max_tokens, provider)
@@ -204,8 +233,8 @@ def _too_long(path: Path, key: str, tokens: int | None, provider: KeyedProvider)
     if tokens is not None and longest is not None and tokens >= longest:
         yield Finding(
             (*path, key),
-            f"leaves nothing of max_output_tokens ({longest}) for the answer",
-            "raise max_output_tokens, or lower this",
+            msg("leaves nothing of max_output_tokens ({longest}) for the answer", longest=longest),
+            msg("raise max_output_tokens, or lower this"),
             uses=((*path[:2], "max_output_tokens"),),
         )
 
@@ -226,8 +255,8 @@ def bodies(spec: Spec, _: Context) -> Iterator[Finding]:
         for place in places:
             yield Finding(
                 ("providers", name, "extra_body", *place),
-                f"{dotted(place)} is the call's own",
-                "leave it out; model, max_output_tokens and stream are fields of the provider",
+                msg("{place} is the call's own", place=dotted(place)),
+                msg("leave it out; model, max_output_tokens and stream are fields of the provider"),
             )
 
 
@@ -245,11 +274,11 @@ def options(spec: Spec, _: Context) -> Iterator[Finding]:
             if given in taken:
                 continue
             what = given if taken else key
-            values = f"it takes {', '.join(taken)}; " if taken else ""
+            values = msg("it takes {taken}; ", taken=", ".join(taken)) if taken else ""
             yield Finding(
                 ("providers", name, key),
-                f"{model} is not known to take {what} ({source.read})",
-                f"{values}without {key} it does as its vendor thinks best",
+                msg("{model} is not known to take {what} ({read})", model=model, what=what, read=source.read),
+                msg("{values}without {key} it does as its vendor thinks best", values=values, key=key),
                 uses=(("providers", name, "kind"), ("providers", name, "model")),
                 warning=True,
             )
@@ -262,8 +291,13 @@ def _beyond(path: Path, provider: ProviderSpec, facts: ModelFacts) -> Iterator[F
         return
     yield Finding(
         path,
-        f"{facts.model} gives at most {limits.max_output} tokens ({limits.source.read})",
-        "lower it, or leave it out",
+        msg(
+            "{model} gives at most {max_output} tokens ({read})",
+            model=facts.model,
+            max_output=limits.max_output,
+            read=limits.source.read,
+        ),
+        msg("lower it, or leave it out"),
         uses=((*path[:2], "kind"), (*path[:2], "model")),
         warning=True,
     )
@@ -312,4 +346,8 @@ def _keyed(provider: ProviderSpec) -> str | None:
 
 
 def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return (
+        msg("{number} {noun}", number=number, noun=noun)
+        if number == 1
+        else msg("{number} {noun}s", number=number, noun=noun)
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.exposure import auth, exposed, prometheus_backup, scheduler, sign_in
 from techsapo_ops.spec.findings import Context, Finding, Rule
 from techsapo_ops.spec.logins import urls
@@ -30,8 +31,13 @@ def ports(spec: Spec, context: Context) -> Iterator[Finding]:
     for conflict in port_conflicts(spec, context.edition(spec), context.written):
         yield Finding(
             conflict.path,
-            f"port {conflict.port} is taken by {conflict.taken_by} ({dotted(conflict.taken_path)})",
-            "give one of them another port",
+            msg(
+                "port {port} is taken by {taken_by} ({taken_path})",
+                port=conflict.port,
+                taken_by=conflict.taken_by,
+                taken_path=dotted(conflict.taken_path),
+            ),
+            msg("give one of them another port"),
             uses=(conflict.taken_path, *conflict.uses),
         )
 
@@ -40,7 +46,7 @@ def instances(spec: Spec, _: Context) -> Iterator[Finding]:
     """At least one instance gets requests while all is well."""
     if spec.app.instances and all(i.backup for i in spec.app.instances):
         yield Finding(
-            ("app", "instances"), "every instance is a backup", "leave `backup` out of at least one"
+            ("app", "instances"), msg("every instance is a backup"), msg("leave `backup` out of at least one")
         )
 
 
@@ -51,12 +57,15 @@ def nginx(spec: Spec, _: Context) -> Iterator[Finding]:
     if name is None:
         return
     if name not in spec.certificates:
-        hint = did_you_mean(name, spec.certificates) or "describe it under `certificates`"
-        yield Finding(path, f"there is no certificate {name}", hint, uses=(("certificates",),))
+        hint = did_you_mean(name, spec.certificates) or msg("describe it under `certificates`")
+        yield Finding(path, msg("there is no certificate {name}", name=name), hint, uses=(("certificates",),))
     elif spec.certificates[name].source == "external":
         uses: tuple[Path, ...] = (("certificates", name, "source"),)
         yield Finding(
-            path, f"{name} is served elsewhere (source: external)", "name one of another source", uses
+            path,
+            msg("{name} is served elsewhere (source: external)", name=name),
+            msg("name one of another source"),
+            uses,
         )
 
 
@@ -69,26 +78,38 @@ def certificates(spec: Spec, _: Context) -> Iterator[Finding]:
         if certificate.source == "files":
             for key in ("certificate_file", "private_key_file"):
                 if getattr(certificate, key) is None:
-                    yield Finding(path, f"source files needs {key}", f"add `{key}: PATH`", uses)
+                    yield Finding(
+                        path,
+                        msg("source files needs {key}", key=key),
+                        msg("add `{key}: PATH`", key=key),
+                        uses,
+                    )
         external = certificate.source == "external"
         if external and certificate.address is None and certificate.certificate_file is None:
             yield Finding(
                 path,
-                "source external needs address or certificate_file",
-                "add e.g. `address: example.com:443`",
+                msg("source external needs address or certificate_file"),
+                msg("add e.g. `address: example.com:443`"),
                 uses,
             )
         yield from _binding(path, certificate)
         if certificate.source != "acme":
             continue
         if not certificate.names:
-            yield Finding(path, "source acme needs names", "add e.g. `names: [techsapo.example.com]`", uses)
+            yield Finding(
+                path, msg("source acme needs names"), msg("add e.g. `names: [techsapo.example.com]`"), uses
+            )
         if wildcard and certificate.challenge != "dns-01":
             yield Finding(
-                path, "a wildcard name needs dns-01", "add `challenge: dns-01` and a `dns_hook`", uses
+                path,
+                msg("a wildcard name needs dns-01"),
+                msg("add `challenge: dns-01` and a `dns_hook`"),
+                uses,
             )
         elif certificate.challenge == "dns-01" and certificate.dns_hook is None:
-            yield Finding(path, "dns-01 needs dns_hook", "name the program that sets the TXT records", uses)
+            yield Finding(
+                path, msg("dns-01 needs dns_hook"), msg("name the program that sets the TXT records"), uses
+            )
 
 
 def _binding(path: Path, certificate: Certificate) -> Iterator[Finding]:
@@ -98,37 +119,37 @@ def _binding(path: Path, certificate: Certificate) -> Iterator[Finding]:
     if key_id is not None and key is None:
         yield Finding(
             (*path, "eab_key_id"),
-            "needs eab_hmac_key or eab_hmac_key_file",
-            "the CA's site shows both; prefer eab_hmac_key_file: it keeps the key out of the spec",
+            msg("needs eab_hmac_key or eab_hmac_key_file"),
+            msg("the CA's site shows both; prefer eab_hmac_key_file: it keeps the key out of the spec"),
             uses,
         )
     elif key is not None and key_id is None:
-        yield Finding(key_path, "needs eab_key_id", "the CA's site shows both", uses)
+        yield Finding(key_path, msg("needs eab_key_id"), msg("the CA's site shows both"), uses)
     elif key is not None and certificate.staging:
         yield Finding(
             (*path, "staging"),
-            "is Let's Encrypt's, which knows no account binding",
-            "remove it, and set `directory` to your CA's staging directory where it has one",
+            msg("is Let's Encrypt's, which knows no account binding"),
+            msg("remove it, and set `directory` to your CA's staging directory where it has one"),
             uses,
         )
     if key is not None and _BASE64.fullmatch(key.reveal()) is None:
-        yield Finding(key_path, "is not base64url", "copy the key as the CA's site shows it", uses)
+        yield Finding(key_path, msg("is not base64url"), msg("copy the key as the CA's site shows it"), uses)
 
 
 def redis(spec: Spec, _: Context) -> Iterator[Finding]:
     """An account of Redis has a password, and is not the one that is turned off for it."""
     path: Path = ("redis", "user")
     if spec.redis.user is not None and spec.redis.password is None:
-        hint = "prefer password_file: it keeps the password out of the spec"
+        hint = msg("prefer password_file: it keeps the password out of the spec")
         uses: tuple[Path, ...] = (("redis", "password"), ("redis", "password_file"))
-        yield Finding(path, "needs password or password_file", hint, uses)
+        yield Finding(path, msg("needs password or password_file"), hint, uses)
     if spec.redis.user == "default":
-        yield Finding(path, "is Redis's account of clients without a name", "choose another name")
+        yield Finding(path, msg("is Redis's account of clients without a name"), msg("choose another name"))
     if spec.redis.accounts and spec.redis.password is not None:
         yield Finding(
             ("redis", "accounts"),
-            "a password is given as well, and every client would use that one",
-            "remove `password` or `password_file`: a password is made for each account",
+            msg("a password is given as well, and every client would use that one"),
+            msg("remove `password` or `password_file`: a password is made for each account"),
             uses=(("redis", "password"), ("redis", "password_file")),
         )
 
@@ -140,16 +161,24 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
     if daily is not None and daily > spec.budget.monthly_usd:
         yield Finding(
             ("budget", "daily_usd"),
-            f"{daily:g} a day is more than {spec.budget.monthly_usd:g} a month",
-            "lower it, or raise monthly_usd",
+            msg(
+                "{daily:g} a day is more than {monthly_usd:g} a month",
+                daily=daily,
+                monthly_usd=spec.budget.monthly_usd,
+            ),
+            msg("lower it, or raise monthly_usd"),
             uses=(monthly,),
         )
     request = spec.budget.per_request_usd
     if request is not None and request > spec.budget.resolved_daily_usd and daily != 0:
         yield Finding(
             ("budget", "per_request_usd"),
-            f"{request:g} a request is more than the day's {spec.budget.resolved_daily_usd:.2f}",
-            "lower it, or raise the day's budget",
+            msg(
+                "{request:g} a request is more than the day's {resolved_daily_usd:.2f}",
+                request=request,
+                resolved_daily_usd=spec.budget.resolved_daily_usd,
+            ),
+            msg("lower it, or raise the day's budget"),
             uses=(monthly, ("budget", "daily_usd")),
         )
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from techsapo_ops.messages import msg
+
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _SWITCHES = {
@@ -59,20 +61,24 @@ def plain(text: str) -> object:
     if text in _SWITCHES:
         meaning = _SWITCHES[text]
         return Trap(
-            f"some YAML readers take {text} for {meaning}, others for text",
-            f'write {meaning}, or "{text}" for the text',
+            msg("some YAML readers take {text} for {meaning}, others for text", text=text, meaning=meaning),
+            msg('write {meaning}, or "{text}" for the text', meaning=meaning, text=text),
         )
     if text in _SPECIAL:
         return _SPECIAL[text]
     if text[0] not in "-+.0123456789":
-        return Trap("`=` alone has a meaning of its own in YAML 1.1", 'write "="') if text == "=" else text
+        return (
+            Trap(msg("`=` alone has a meaning of its own in YAML 1.1"), msg('write "="'))
+            if text == "="
+            else text
+        )
     return _number(text)
 
 
 def _number(text: str) -> object:
     if len(text) > MAX_DIGITS:
         return (
-            Trap(f"a number of {len(text)} digits", "put it in quotes if it is text")
+            Trap(msg("a number of {count} digits", count=len(text)), msg("put it in quotes if it is text"))
             if _digits(text)
             else text
         )
@@ -82,33 +88,55 @@ def _number(text: str) -> object:
         return int(text, 16)
     if _LEADING_ZERO.fullmatch(text):
         readings = _leading_zero(text)
-        return Trap(readings, f'write "{text}" for the text, or {_without_zeros(text)} for the number')
+        return Trap(
+            readings,
+            msg(
+                'write "{text}" for the text, or {without_zeros} for the number',
+                text=text,
+                without_zeros=_without_zeros(text),
+            ),
+        )
     if _SIGNED_POINT.fullmatch(text):
         return Trap(
-            f"some YAML readers take {text} for a number, others for text",
-            f'write {text[0]}0{text[1:]} for the number, or "{text}" for the text',
+            msg("some YAML readers take {text} for a number, others for text", text=text),
+            msg(
+                'write {text}0{text2} for the number, or "{text3}" for the text',
+                text=text[0],
+                text2=text[1:],
+                text3=text,
+            ),
         )
     if _FLOAT.fullmatch(text):
         return float(text)
     if _DATE.fullmatch(text):
-        return Trap(f"YAML 1.1 reads {text} as a date", f'write "{text}"')
+        return Trap(msg("YAML 1.1 reads {text} as a date", text=text), msg('write "{text}"', text=text))
     if _SEXAGESIMAL.fullmatch(text):
-        return Trap(f"YAML 1.1 reads {text} as a number in base 60", f'write "{text}"')
+        return Trap(
+            msg("YAML 1.1 reads {text} as a number in base 60", text=text), msg('write "{text}"', text=text)
+        )
     for pattern in (_OCTAL_OR_BINARY, _SIGNED_HEXADECIMAL):
         if pattern.fullmatch(text):
             return Trap(
-                f"some YAML readers take {text} for a number, others for text",
-                f'write the number in decimal digits, or "{text}" for the text',
+                msg("some YAML readers take {text} for a number, others for text", text=text),
+                msg('write the number in decimal digits, or "{text}" for the text', text=text),
             )
     if _EXPONENT.fullmatch(text):
         return Trap(
-            f"some YAML readers take {text} for a number, others for text",
-            f'write {_spelled_out(text)} for the number, or "{text}" for the text',
+            msg("some YAML readers take {text} for a number, others for text", text=text),
+            msg(
+                'write {spelled_out} for the number, or "{text}" for the text',
+                spelled_out=_spelled_out(text),
+                text=text,
+            ),
         )
     if "_" in text and _UNDERSCORES.fullmatch(text):
         return Trap(
-            f"some YAML readers take {text} for a number, others for text",
-            f'write {text.replace("_", "")} for the number, or "{text}" for the text',
+            msg("some YAML readers take {text} for a number, others for text", text=text),
+            msg(
+                'write {text} for the number, or "{text2}" for the text',
+                text=text.replace("_", ""),
+                text2=text,
+            ),
         )
     return text
 
@@ -125,10 +153,17 @@ def _without_zeros(text: str) -> str:
 def _leading_zero(text: str) -> str:
     digits = text.lstrip("+-")
     if set(digits) <= set("01234567"):
-        return (
-            f"some YAML readers take {text} for {int(digits, 8)} (octal), others for {_without_zeros(text)}"
+        return msg(
+            "some YAML readers take {text} for {digits} (octal), others for {without_zeros}",
+            text=text,
+            digits=int(digits, 8),
+            without_zeros=_without_zeros(text),
         )
-    return f"some YAML readers take {text} for text, others for {_without_zeros(text)}"
+    return msg(
+        "some YAML readers take {text} for text, others for {without_zeros}",
+        text=text,
+        without_zeros=_without_zeros(text),
+    )
 
 
 def _spelled_out(text: str) -> str:

@@ -25,6 +25,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.problems import START, Mark, Path, Problem, SpecError, problem_at, shown
 from techsapo_ops.spec.scalars import Trap, plain
 from techsapo_ops.spec.syntax import explain_syntax
@@ -36,7 +37,7 @@ MAX_NODES = 50_000
 _UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 """All but c-printable of YAML 1.2.2, chapter 5.1, and the byte order mark, which stands at the start alone.
 What is refused is named, not what is allowed: up to U+10FFFF that takes `re` 3 ms to compile."""
-FIRST_LINE_HINT = "write at least `project: NAME`, or run `techsapo init`"
+FIRST_LINE_HINT = msg("write at least `project: NAME`, or run `techsapo init`")
 
 
 @dataclass(slots=True)
@@ -72,10 +73,13 @@ def parse(text: str | bytes, filename: str = "techsapo.yaml") -> Document:
     root = _tree(_decoded(text, filename), filename)
     if root.kind != "mapping":
         if root.kind == "scalar" and not root.text and not root.quoted:
-            raise _error(filename, START, "the file is empty", FIRST_LINE_HINT)
-        what = "a list" if root.kind == "sequence" else "a single value"
+            raise _error(filename, START, msg("the file is empty"), FIRST_LINE_HINT)
+        what = msg("a list") if root.kind == "sequence" else msg("a single value")
         raise _error(
-            filename, root.mark, f"the top level must be `key: value` pairs, not {what}", FIRST_LINE_HINT
+            filename,
+            root.mark,
+            msg("the top level must be `key: value` pairs, not {what}", what=what),
+            FIRST_LINE_HINT,
         )
     builder = _Builder(filename)
     builder.document.data = builder.build(root, ())
@@ -88,7 +92,9 @@ def _error(filename: str, mark: Mark, message: str, hint: str = "") -> SpecError
 
 def _decoded(text: str | bytes, filename: str) -> str:
     if len(text) > MAX_BYTES:
-        raise _error(filename, START, "the file is larger than 1 MB", "a spec is a few hundred lines")
+        raise _error(
+            filename, START, msg("the file is larger than 1 MB"), msg("a spec is a few hundred lines")
+        )
     raw = text if isinstance(text, str) else ""
     if isinstance(text, bytes):
         try:
@@ -97,7 +103,10 @@ def _decoded(text: str | bytes, filename: str) -> str:
             before = text[: error.start].decode("utf-8", errors="replace")
             mark = Mark(before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1)
             raise _error(
-                filename, mark, f"byte 0x{text[error.start]:02x} is not UTF-8", "save the file as UTF-8"
+                filename,
+                mark,
+                msg("byte 0x{text:02x} is not UTF-8", text=text[error.start]),
+                msg("save the file as UTF-8"),
             ) from None
     raw = raw.removeprefix("\ufeff")
     found = _UNREADABLE.search(raw)
@@ -107,8 +116,8 @@ def _decoded(text: str | bytes, filename: str) -> str:
         raise _error(
             filename,
             mark,
-            f"the character U+{ord(found[0]):04X} can't stand in YAML",
-            'remove it, or write it as an escape in double quotes, e.g. "\\u001b"',
+            msg("the character U+{ord:04X} can't stand in YAML", ord=ord(found[0])),
+            msg('remove it, or write it as an escape in double quotes, e.g. "\\u001b"'),
         )
     return raw
 
@@ -140,8 +149,8 @@ def _grow(events: Iterator[Event], filename: str) -> _Node:
                 raise _error(
                     filename,
                     _mark(event),
-                    "a second document starts here",
-                    "a spec is one document: remove `---`",
+                    msg("a second document starts here"),
+                    msg("a spec is one document: remove `---`"),
                 )
             continue
         if isinstance(event, StreamEndEvent):
@@ -159,7 +168,9 @@ def _grow(events: Iterator[Event], filename: str) -> _Node:
             root = node
         if isinstance(event, MappingStartEvent | SequenceStartEvent):
             if len(open_nodes) >= MAX_DEPTH:
-                raise _error(filename, node.mark, f"nested more than {MAX_DEPTH} levels deep")
+                raise _error(
+                    filename, node.mark, msg("nested more than {max_depth} levels deep", max_depth=MAX_DEPTH)
+                )
             open_nodes.append(node)
             waiting.append(None)
     return root or _Node(START, "scalar")
@@ -184,11 +195,11 @@ def _node(event: Event, anchors: dict[str, _Node], open_nodes: list[_Node], file
             raise _error(
                 filename,
                 _mark(event),
-                f"*{name} names no anchor above it",
-                f"quote it if it is text, or mark the value it stands for with &{name}",
+                msg("*{name} names no anchor above it", name=name),
+                msg("quote it if it is text, or mark the value it stands for with &{name}", name=name),
             )
         if any(target is node for node in open_nodes):
-            raise _error(filename, _mark(event), f"*{name} stands inside the value it names")
+            raise _error(filename, _mark(event), msg("*{name} stands inside the value it names", name=name))
         return target
     if isinstance(event, ScalarEvent):
         node = _Node(_mark(event), "scalar", event.value, quoted=not event.implicit[0])
@@ -202,8 +213,8 @@ def _node(event: Event, anchors: dict[str, _Node], open_nodes: list[_Node], file
         raise _error(
             filename,
             node.mark,
-            f"the tag {shown(str(event.tag))} is not known here",
-            "put the value in quotes if it starts with `!`",
+            msg("the tag {tag} is not known here", tag=shown(str(event.tag))),
+            msg("put the value in quotes if it starts with `!`"),
         )
     if event.anchor is not None:
         anchors[event.anchor] = node
@@ -221,12 +232,16 @@ class _Builder:
         self.document.values.setdefault(path, node.mark)
         self.nodes += 1
         if self.nodes > MAX_NODES or len(path) > MAX_DEPTH:
-            what = f"{MAX_NODES} values" if self.nodes > MAX_NODES else f"{MAX_DEPTH} levels"
+            what = (
+                msg("{max_nodes} values", max_nodes=MAX_NODES)
+                if self.nodes > MAX_NODES
+                else msg("{max_depth} levels", max_depth=MAX_DEPTH)
+            )
             raise _error(
                 self.filename,
                 node.mark,
-                f"the aliases unfold to more than {what}",
-                "write out what they stand for",
+                msg("the aliases unfold to more than {what}", what=what),
+                msg("write out what they stand for"),
             )
         if node.kind == "scalar":
             return self.scalar(node, path)
@@ -252,7 +267,10 @@ class _Builder:
             if name in built:
                 first = self.document.keys[here]
                 self.note(
-                    key.mark, here, f"is given twice, first on line {first.line}", "remove one of the two"
+                    key.mark,
+                    here,
+                    msg("is given twice, first on line {line}", line=first.line),
+                    msg("remove one of the two"),
                 )
                 continue
             self.document.keys[here] = key.mark
@@ -268,7 +286,12 @@ class _Builder:
                 continue
             for source in [s for s, _ in value.items] if value.kind == "sequence" else [value]:
                 if source.kind != "mapping":
-                    self.note(key.mark, path, "`<<` takes the keys of another mapping", "write `<<: *anchor`")
+                    self.note(
+                        key.mark,
+                        path,
+                        msg("`<<` takes the keys of another mapping"),
+                        msg("write `<<: *anchor`"),
+                    )
                     continue
                 for merged in source.items:
                     if (
@@ -286,18 +309,26 @@ class _Builder:
             self.note(
                 node.mark,
                 path,
-                "a key must be a word, not a list or a mapping",
-                "quote it if it is text, e.g. with {{ }} in it",
+                msg("a key must be a word, not a list or a mapping"),
+                msg("quote it if it is text, e.g. with {{{{ }}}} in it"),
             )
             return None
         value = node.text if node.quoted else plain(node.text)
         if isinstance(value, Trap):
-            self.note(node.mark, path, f"as a key: {value.message}", f'write "{node.text}" for the text')
+            self.note(
+                node.mark,
+                path,
+                msg("as a key: {message}", message=value.message),
+                msg('write "{text}" for the text', text=node.text),
+            )
         elif value is None:
-            self.note(node.mark, path, "an empty key", "write the key before the `:`")
+            self.note(node.mark, path, msg("an empty key"), msg("write the key before the `:`"))
         elif not isinstance(value, str):
             self.note(
-                node.mark, path, f"the key {shown(node.text)} is not text", f'write "{shown(node.text)}"'
+                node.mark,
+                path,
+                msg("the key {text} is not text", text=shown(node.text)),
+                msg('write "{text}"', text=shown(node.text)),
             )
         else:
             return value

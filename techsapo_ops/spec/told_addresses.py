@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.models import Spec
 
 
@@ -39,5 +40,5 @@ def seen_from_here(spec: Spec, addresses: Mapping[str, str]) -> Spec:
 def _address(text: str) -> dict[str, object]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal():
-        raise OpsError(f"{text!r} is not HOST:PORT", exit_code=2)
+        raise OpsError(msg("{text} is not HOST:PORT", text=repr(text)), exit_code=2)
     return {"host": host, "port": int(port)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import ATTACHED, is_loopback
@@ -30,25 +31,27 @@ def tracing(spec: Spec, _: Context) -> Iterator[Finding]:
         address = urlsplit(settings.endpoint)
         host, port = address.hostname or "", address.port
     except ValueError as error:
-        yield Finding(_ENDPOINT, f"is no address: {error}", "e.g. http://127.0.0.1:4318")
+        yield Finding(
+            _ENDPOINT, msg("is no address: {error}", error=error), msg("e.g. http://127.0.0.1:4318")
+        )
         return
     if address.query or address.fragment or address.username is not None or not host or port == 0:
         yield Finding(
             _ENDPOINT,
-            "must be an address without a login, with a path at most",
-            "keys belong into app.tracing.headers",
+            msg("must be an address without a login, with a path at most"),
+            msg("keys belong into app.tracing.headers"),
         )
     if settings.headers and address.scheme == "http" and not is_loopback(host):
         yield Finding(
             _ENDPOINT,
-            f"the headers go to {host} by plain http, and can be read on the way",
-            "use https, or a collector on this host that sends them on",
+            msg("the headers go to {host} by plain http, and can be read on the way", host=host),
+            msg("use https, or a collector on this host that sends them on"),
             uses=((*TRACING, "headers"),),
             warning=True,
         )
     if ATTACHED in settings.trusted_networks:
         yield Finding(
             (*TRACING, "trusted_networks"),
-            f"`{ATTACHED}` is no network whose traces can be continued",
-            "write the network itself, e.g. 10.1.2.0/24",
+            msg("`{attached}` is no network whose traces can be continued", attached=ATTACHED),
+            msg("write the network itself, e.g. 10.1.2.0/24"),
         )

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import get_args
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import ServiceKind, Spec
 from techsapo_ops.spec.models.base import seconds
@@ -25,13 +26,15 @@ def scrape(spec: Spec, _: Context) -> Iterator[Finding]:
     for n, job in enumerate(spec.monitoring.scrape):
         path: Path = ("monitoring", "scrape", n, "name")
         if job.name in BUILT_IN_JOBS:
-            yield Finding(path, f"the stack has a job {job.name} itself", "choose another name")
+            yield Finding(
+                path, msg("the stack has a job {job} itself", job=job.name), msg("choose another name")
+            )
         elif job.name in first:
             other: Path = ("monitoring", "scrape", first[job.name], "name")
             yield Finding(
                 path,
-                f"{job.name} is already the name of {dotted(other[:-1])}",
-                "choose another name",
+                msg("{job} is already the name of {other}", job=job.name, other=dotted(other[:-1])),
+                msg("choose another name"),
                 uses=(other,),
             )
         first.setdefault(job.name, n)
@@ -41,8 +44,11 @@ def scrape_interval(spec: Spec, _: Context) -> Iterator[Finding]:
     """The rules' windows hold two scrapes."""
     prometheus = spec.monitoring.prometheus
     if prometheus.enabled and seconds(prometheus.scrape_interval) > _LONGEST_SCRAPE_INTERVAL:
-        told = f"{prometheus.scrape_interval} is too long for rules that look back 5 minutes"
-        yield Finding(("monitoring", "prometheus", "scrape_interval"), told, "write 2m or less")
+        told = msg(
+            "{scrape_interval} is too long for rules that look back 5 minutes",
+            scrape_interval=prometheus.scrape_interval,
+        )
+        yield Finding(("monitoring", "prometheus", "scrape_interval"), told, msg("write 2m or less"))
 
 
 def probes(spec: Spec, _: Context) -> Iterator[Finding]:
@@ -51,18 +57,24 @@ def probes(spec: Spec, _: Context) -> Iterator[Finding]:
     for n, probe in enumerate(spec.monitoring.probes):
         path: Path = ("monitoring", "probes", n)
         if _FRONTS.fullmatch(probe.name):
-            told = f"the stack's own front is asked as {probe.name} itself, or may come to be"
-            yield Finding((*path, "name"), told, "choose another name")
+            told = msg(
+                "the stack's own front is asked as {probe} itself, or may come to be", probe=probe.name
+            )
+            yield Finding((*path, "name"), told, msg("choose another name"))
         elif probe.name in first:
             other: Path = ("monitoring", "probes", first[probe.name], "name")
-            told = f"{probe.name} is already the name of {dotted(other[:-1])}"
-            yield Finding((*path, "name"), told, "choose another name", uses=(other,))
+            told = msg("{probe} is already the name of {other}", probe=probe.name, other=dotted(other[:-1]))
+            yield Finding((*path, "name"), told, msg("choose another name"), uses=(other,))
         first.setdefault(probe.name, n)
         scheme, uses = probe.url.partition(":")[0], ((*path, "url"),)
         if probe.status and scheme in {"tcp", "tls"}:
-            yield Finding((*path, "status"), "a connection has no status", "ask by https:// or http://", uses)
+            yield Finding(
+                (*path, "status"), msg("a connection has no status"), msg("ask by https:// or http://"), uses
+            )
         if probe.ca_file is not None and scheme in {"tcp", "http"}:
-            yield Finding((*path, "ca_file"), "shows no certificate", "ask by https:// or tls://", uses)
+            yield Finding(
+                (*path, "ca_file"), msg("shows no certificate"), msg("ask by https:// or tls://"), uses
+            )
 
 
 def external_labels(spec: Spec, _: Context) -> Iterator[Finding]:
@@ -70,7 +82,7 @@ def external_labels(spec: Spec, _: Context) -> Iterator[Finding]:
     for name, value in spec.monitoring.prometheus.external_labels.items():
         if "$" in value:
             path: Path = ("monitoring", "prometheus", "external_labels", name)
-            yield Finding(path, "Prometheus 3 would expand the $", "write the value without $")
+            yield Finding(path, msg("Prometheus 3 would expand the $"), msg("write the value without $"))
 
 
 def alerts(spec: Spec, _: Context) -> Iterator[Finding]:
@@ -85,7 +97,7 @@ def alerts(spec: Spec, _: Context) -> Iterator[Finding]:
     for name, settings in spec.monitoring.alerts.items():
         path: Path = ("monitoring", "alerts", name)
         if name not in known:
-            yield Finding(path, f"there is no alert {name}", did_you_mean(name, known))
+            yield Finding(path, msg("there is no alert {name}", name=name), did_you_mean(name, known))
             continue
         alert = known[name]
         own = {
@@ -95,7 +107,11 @@ def alerts(spec: Spec, _: Context) -> Iterator[Finding]:
         }
         for field, there in own.items():
             if getattr(settings, field) is not None and not there:
-                yield Finding((*path, field), f"{name} has no {field}", "remove it; `enabled` and `for` work")
+                yield Finding(
+                    (*path, field),
+                    msg("{name} has no {field}", name=name, field=field),
+                    msg("remove it; `enabled` and `for` work"),
+                )
         if settings.window is not None and known[name].window is not None:
             yield from _window(spec, (*path, "window"), settings.window)
 
@@ -104,5 +120,10 @@ def _window(spec: Spec, path: Path, window: str) -> Iterator[Finding]:
     interval: Path = ("monitoring", "prometheus", "scrape_interval")
     scrape = spec.monitoring.prometheus.scrape_interval
     if seconds(window) < 2 * seconds(scrape):
-        hint = "lengthen it, or scrape more often"
-        yield Finding(path, f"{window} does not hold two scrapes, one every {scrape}", hint, (interval,))
+        hint = msg("lengthen it, or scrape more often")
+        yield Finding(
+            path,
+            msg("{window} does not hold two scrapes, one every {scrape}", window=window, scrape=scrape),
+            hint,
+            (interval,),
+        )

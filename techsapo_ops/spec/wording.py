@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.fields import Shape, bound, child, fields_of, literals, shape_at, value_at
 from techsapo_ops.spec.models.base import PATTERN_WORDS
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted, shown
@@ -78,22 +79,31 @@ def _translate(
     if kind == "extra_forbidden":
         return _unknown_key(path, data)
     if kind == "missing":
-        return FieldError(path, "is missing", _missing_hint(path), at_key=True)
+        return FieldError(path, msg("is missing"), _missing_hint(path), at_key=True)
     if kind == "union_tag_not_found":
         choices = ", ".join(_kinds(found))
-        return FieldError((*path, "kind"), "is missing", f"known: {choices}", at_key=True)
+        return FieldError(
+            (*path, "kind"), msg("is missing"), msg("known: {choices}", choices=choices), at_key=True
+        )
     if kind == "union_tag_invalid":
         given_kind = str(item["input"].get("kind"))
         return FieldError(
             (*path, "kind"),
-            "unknown kind" if (*path, "kind") in variables else f"unknown kind {shown(given_kind)}",
+            msg("unknown kind")
+            if (*path, "kind") in variables
+            else msg("unknown kind {given_kind}", given_kind=shown(given_kind)),
             did_you_mean(given_kind, _kinds(found)),
         )
     if is_key:
         word = str(path[-1])
         if kind == "literal_error":
-            return FieldError(path, "unknown key", did_you_mean(word, _choices(context)), at_key=True)
-        return FieldError(path, f"as a name: {_pattern(context)}", "choose another name", at_key=True)
+            return FieldError(path, msg("unknown key"), did_you_mean(word, _choices(context)), at_key=True)
+        return FieldError(
+            path,
+            msg("as a name: {pattern}", pattern=_pattern(context)),
+            msg("choose another name"),
+            at_key=True,
+        )
     message, hint = _value(kind, context, item, found, path, variables)
     return FieldError(path, message, hint)
 
@@ -108,38 +118,48 @@ def _value(
 ) -> tuple[str, str]:
     given = item["input"]
     if given is None and kind != "value_error":
-        return "is empty", "give it a value or remove the key"
+        return msg("is empty"), msg("give it a value or remove the key")
     if kind == "literal_error":
         choices = _choices(context)
-        return _not(f"must be {_either(choices)}", path, given, variables), _near(
+        return _not(msg("must be {either}", either=_either(choices)), path, given, variables), _near(
             given, choices, path, variables
         )
     if kind in _NUMBER_TYPES:
-        words = "a whole number" if kind.startswith("int") else "a number"
-        return _not(f"must be {words}", path, given, variables), ""
+        words = msg("a whole number") if kind.startswith("int") else msg("a number")
+        return _not(msg("must be {words}", words=words), path, given, variables), ""
     if kind in _BOUND_TYPES:
-        return _not(f"must be {_range(found)}", path, given, variables), ""
+        return _not(msg("must be {range}", range=_range(found)), path, given, variables), ""
     if kind.startswith("bool"):
-        return _not("must be true or false", path, given, variables), ""
+        return _not(msg("must be true or false"), path, given, variables), ""
     if kind == "string_type":
-        hint = "put it in quotes" if isinstance(given, int | float) else ""
-        return _not("must be text", path, given, variables), hint
+        hint = msg("put it in quotes") if isinstance(given, int | float) else ""
+        return _not(msg("must be text"), path, given, variables), hint
     if kind == "string_pattern_mismatch":
         return _not(_pattern(context), path, given, variables), ""
     if kind == "string_too_short":
-        return "must not be empty", ""
+        return msg("must not be empty"), ""
     if kind == "string_too_long":
-        return f"must be at most {context['max_length']} characters, not {len(given)}", ""
+        return msg(
+            "must be at most {context} characters, not {count}",
+            context=context["max_length"],
+            count=len(given),
+        ), ""
     if kind == "finite_number":
-        return "must be a finite number", ""
+        return msg("must be a finite number"), ""
     if kind in _MAPPING_TYPES:
-        return _not("must be `key: value` pairs", path, given, variables), ""
+        return _not(msg("must be `key: value` pairs"), path, given, variables), ""
     if kind in {"tuple_type", "list_type"}:
-        return _not("must be a list", path, given, variables), "write each entry on its own line after `- `"
+        return _not(msg("must be a list"), path, given, variables), msg(
+            "write each entry on its own line after `- `"
+        )
     if kind == "too_short":
-        return "must have at least one entry", ""
+        return msg("must have at least one entry"), ""
     if kind == "too_long":
-        return f"must have at most {context['max_length']} entries, not {context['actual_length']}", ""
+        return msg(
+            "must have at most {context} entries, not {context2}",
+            context=context["max_length"],
+            context2=context["actual_length"],
+        ), ""
     if kind == "value_error":
         return _own(str(context["error"]), given, path, variables)
     return str(item["msg"]), ""
@@ -156,19 +176,23 @@ def _own(
         return text, hint
     source = source_words(variables[path])
     text = text.replace(repr(given), source).partition(": ")[0]  # a reason after `: ` may quote a part of it
-    return (text, hint) if source in text or str(given) not in text else (f"{source} is not valid", hint)
+    return (
+        (text, hint)
+        if source in text or str(given) not in text
+        else (msg("{source} is not valid", source=source), hint)
+    )
 
 
 def _not(wanted: str, path: Path, given: object, variables: Mapping[Path, tuple[str, ...]]) -> str:
     """`wanted`, and what stands there instead, unless that may be secret."""
     if path in variables:
-        return f"{wanted}, not {source_words(variables[path])}"
-    return f"{wanted}, not {_named(given)}"
+        return msg("{wanted}, not {source_words}", wanted=wanted, source_words=source_words(variables[path]))
+    return msg("{wanted}, not {named}", wanted=wanted, named=_named(given))
 
 
 def source_words(names: tuple[str, ...]) -> str:
     """What is said in place of a value that came from variables."""
-    return "the value of " + " and ".join(f"${{{name}}}" for name in names)
+    return msg("the value of ") + " and ".join(f"${{{name}}}" for name in names)
 
 
 def _named(given: object) -> str:
@@ -177,11 +201,11 @@ def _named(given: object) -> str:
     if given is None:
         return "nothing"
     if isinstance(given, Mapping):
-        return "`key: value` pairs"
+        return msg("`key: value` pairs")
     if isinstance(given, list | tuple):
-        return "a list"
+        return msg("a list")
     if isinstance(given, Secret):
-        return "a secret"
+        return msg("a secret")
     return shown(_USER_INFO.sub("//", str(given))) if given != "" else '""'
 
 
@@ -203,21 +227,25 @@ def _kinds(found: Shape | None) -> list[str]:
 
 
 def _either(choices: list[str]) -> str:
-    return choices[0] if len(choices) == 1 else f"{', '.join(choices[:-1])} or {choices[-1]}"
+    return (
+        choices[0]
+        if len(choices) == 1
+        else msg("{choices} or {choices2}", choices=", ".join(choices[:-1]), choices2=choices[-1])
+    )
 
 
 def _range(found: Shape | None) -> str:
     low = bound(found, "ge")
     high = bound(found, "le")
     if low is not None and high is not None:
-        return f"between {low:g} and {high:g}"
+        return msg("between {low:g} and {high:g}", low=low, high=high)
     if low is not None:
-        return f"at least {low:g}"
-    return f"at most {high:g}" if high is not None else "in range"
+        return msg("at least {low:g}", low=low)
+    return msg("at most {high:g}", high=high) if high is not None else msg("in range")
 
 
 def _pattern(context: dict[str, Any]) -> str:
-    return PATTERN_WORDS.get(str(context.get("pattern")), "has a form that is not allowed here")
+    return PATTERN_WORDS.get(str(context.get("pattern")), msg("has a form that is not allowed here"))
 
 
 def _unknown_key(path: Path, data: Mapping[str, Any]) -> FieldError:
@@ -229,12 +257,18 @@ def _unknown_key(path: Path, data: Mapping[str, Any]) -> FieldError:
     if model is not None and "." in key and head in fields_of(model):
         return FieldError(
             path,
-            "unknown key",
-            f"write `{shown(key.partition('.')[2])}` on a line of its own below `{head}:`",
+            msg("unknown key"),
+            msg(
+                "write `{partition}` on a line of its own below `{head}:`",
+                partition=shown(key.partition(".")[2]),
+                head=head,
+            ),
             at_key=True,
         )
-    return FieldError(path, "unknown key", did_you_mean(key, fields_of(model) if model else ()), at_key=True)
+    return FieldError(
+        path, msg("unknown key"), did_you_mean(key, fields_of(model) if model else ()), at_key=True
+    )
 
 
 def _missing_hint(path: Path) -> str:
-    return {"project": "write e.g. `project: techsapo`"}.get(dotted(path), "")
+    return {"project": msg("write e.g. `project: techsapo`")}.get(dotted(path), "")

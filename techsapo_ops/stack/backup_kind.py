@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.tool import Tool
 
@@ -163,7 +164,7 @@ class BackupKind(ABC):
         """
         found = self.copies(folder)
         if len(found) != 1:
-            raise OpsError(f"no copy of {self.title} went off-site with that backup")
+            raise OpsError(msg("no copy of {title} went off-site with that backup", title=self.title))
         return self.part_of(found[0])
 
     def part_of(self, copy: Path) -> Part:
@@ -181,7 +182,7 @@ class BackupKind(ABC):
         service = self.service(kind)
         if not service or stack.topology.find(service) is not None:
             return ""
-        return f"this stack has no {service} any more"
+        return msg("this stack has no {service} any more", service=service)
 
     @abstractmethod
     def present(self, stack: Stack, part: Part) -> tuple[str, str]:

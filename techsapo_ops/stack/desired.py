@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.topology import Topology
 
 
@@ -137,11 +138,17 @@ class Program:
         come = [f"+{word}" for word in self.argv if word not in earlier.argv]
         words = [*gone, *come]
         if earlier.argv != self.argv and not words:
-            words = ["its arguments in another order"]
+            words = [msg("its arguments in another order")]
         if earlier.user != self.user:
-            words.append(f"user {earlier.user or 'of the tool'} → {self.user or 'of the tool'}")
+            words.append(
+                msg(
+                    "user {user} → {user2}",
+                    user=earlier.user or msg("of the tool"),
+                    user2=self.user or msg("of the tool"),
+                )
+            )
         if earlier.environment != self.environment:
-            words.append("its environment")
+            words.append(msg("its environment"))
         return " ".join(words)
 
     def to_json(self) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import yaml
 
+from techsapo_ops.messages import Message
+
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*|([0-9]+(ms|[smhdwy]))+")
 # Words that one YAML reader or another (1.1 in Go and PyYAML, 1.2 elsewhere) takes for something but text.
 _WORDS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"}
@@ -40,6 +42,7 @@ def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 _Dumper.add_representer(str, _represent_text)
+_Dumper.add_representer(Message, _represent_text)
 _Dumper.add_representer(tuple, yaml.SafeDumper.represent_list)
 
 

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.edition import FIRST, Edition
 
 if TYPE_CHECKING:  # `techsapo ps` asks a kind's name and user, and needs nothing of a spec
@@ -149,7 +150,9 @@ class Kind:
 
     def program(self, topology: Topology, service: Service) -> Program:  # noqa: ARG002 - likewise
         """How `service` runs as a process of this host. Raises OpsError without its executable."""
-        raise OpsError(f"{service.name} runs in a container alone", "`techsapo up --engine compose`")
+        raise OpsError(
+            msg("{service} runs in a container alone", service=service.name), "`techsapo up --engine compose`"
+        )
 
     def container(self, topology: Topology, service: Service) -> Container:
         """How `service` runs in a container of its image."""
@@ -200,6 +203,7 @@ def executable(service: Service) -> str:
     """Path of the executable of `service`. Raises OpsError where the host has none."""
     if service.binary is None:
         raise OpsError(
-            f"no executable is known for {service.name}", "`techsapo doctor` shows what is missing"
+            msg("no executable is known for {service}", service=service.name),
+            msg("`techsapo doctor` shows what is missing"),
         )
     return service.binary

@@ -17,6 +17,7 @@ from pathlib import Path
 from techsapo_ops.adapters.build import PACKAGED_TEMPLATES, TEMPLATES
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.findings import Finding
 from techsapo_ops.stack.layout import OLD_OVERRIDES, OVERRIDES
 
@@ -33,7 +34,7 @@ def template_root() -> Path:
     for root in (package / PACKAGED_TEMPLATES, package.parent / TEMPLATES):
         if root.is_dir():
             return root
-    raise OpsError("the built-in templates are missing", "install techsapo-ops again")
+    raise OpsError(msg("the built-in templates are missing"), msg("install techsapo-ops again"))
 
 
 @cache
@@ -46,7 +47,9 @@ def builtin_names() -> tuple[str, ...]:
 def nearest(name: str) -> str:
     """A hint for a name that no built-in template has."""
     near = difflib.get_close_matches(name, builtin_names(), n=1, cutoff=0.4)
-    return f"did you mean {near[0]}?" if near else "`techsapo templates list` shows them all"
+    return (
+        msg("did you mean {near}?", near=near[0]) if near else msg("`techsapo templates list` shows them all")
+    )
 
 
 def overrides_folder(directory: Path, named: str | None) -> Path:
@@ -107,13 +110,17 @@ class Overrides:
         try:
             _below(folder)
         except FileNotFoundError:
-            hint = "bring it back (`techsapo restore --only config`), make it, or name another one"
-            return Finding(FIELD, f"there is no folder {folder}", hint)
+            hint = msg("bring it back (`techsapo restore --only config`), make it, or name another one")
+            return Finding(FIELD, msg("there is no folder {folder}", folder=folder), hint)
         except NotADirectoryError:
-            return Finding(FIELD, f"{folder} is not a folder", "remove it, or name another one")
+            return Finding(
+                FIELD, msg("{folder} is not a folder", folder=folder), msg("remove it, or name another one")
+            )
         except OSError as error:
-            message = f"cannot read {error.filename}: {error.strerror}"
-            return Finding(FIELD, message, "run it as a user who may")
+            message = msg(
+                "cannot read {filename}: {strerror}", filename=error.filename, strerror=error.strerror
+            )
+            return Finding(FIELD, message, msg("run it as a user who may"))
         return None
 
     def warnings(self) -> Iterator[Finding]:
@@ -126,28 +133,42 @@ class Overrides:
         try:
             old = self._old_templates()
         except OSError as error:
-            message = f"cannot read {error.filename}, so what is in it is not used: {error.strerror}"
-            yield _warning(message, "run it as a user who may")
+            message = msg(
+                "cannot read {filename}, so what is in it is not used: {strerror}",
+                filename=error.filename,
+                strerror=error.strerror,
+            )
+            yield _warning(message, msg("run it as a user who may"))
         if used := [name for name in old if name not in own]:
             yield self._still_used(used)
         for name in old:
             if name in own:
-                message = f"{old[name]} is not used: {self.folder} has a template of that name too"
-                yield _warning(message, f"compare the two, then remove {old[name]}")
+                message = msg(
+                    "{old} is not used: {folder} has a template of that name too",
+                    old=old[name],
+                    folder=self.folder,
+                )
+                yield _warning(message, msg("compare the two, then remove {old}", old=old[name]))
         for name, path in own.items():
             if name in FIXED:
-                yield _warning(f"{path} is not used: {name} can't be overridden", "remove it")
+                yield _warning(
+                    msg("{path} is not used: {name} can't be overridden", path=path, name=name),
+                    msg("remove it"),
+                )
             elif name not in builtin_names() and not _is_mentioned(name, own):
-                yield _warning(f"{path} is not used: there is no built-in template {name}", nearest(name))
+                yield _warning(
+                    msg("{path} is not used: there is no built-in template {name}", path=path, name=name),
+                    nearest(name),
+                )
 
     def _misplaced(self) -> Finding | None:
         """Why no folder at this place can be one of overrides."""
         real, spec = Path(os.path.realpath(self.folder)), Path(os.path.realpath(self.directory))
-        hint = f"name another one, such as {OVERRIDES}"
+        hint = msg("name another one, such as {overrides}", overrides=OVERRIDES)
         if real == template_root().resolve():
-            return Finding(FIELD, f"{self.folder} holds the built-in templates", hint)
+            return Finding(FIELD, msg("{folder} holds the built-in templates", folder=self.folder), hint)
         if spec.is_relative_to(real) or real.is_relative_to(spec / STATE_DIRECTORY):
-            return Finding(FIELD, f"{self.folder} does not hold templates alone", hint)
+            return Finding(FIELD, msg("{folder} does not hold templates alone", folder=self.folder), hint)
         return None
 
     def _old_templates(self) -> dict[str, Path]:
@@ -160,18 +181,34 @@ class Overrides:
         return changing or there
 
     def _still_used(self, names: list[str]) -> Finding:
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        more = msg(" and {count} more", count=len(names) - _NAMED) if len(names) > _NAMED else ""
         which = f"{', '.join(names[:_NAMED])}{more}"
         if (self.directory / "techsapo_ops" / "__init__.py").is_file():
             return _warning(
-                f"{self.old} is of a checkout of techsapo-ops, but not of the one that runs: what differs "
-                f"there is used in place of the built-in templates ({which})",
-                f"move what you changed to {self.folder}, and run the checkout's own techsapo",
+                msg(
+                    "{old} is of a checkout of techsapo-ops, but not of the one that runs: what differs "
+                    "there is used in place of the built-in templates ({which})",
+                    old=self.old,
+                    which=which,
+                ),
+                msg(
+                    "move what you changed to {folder}, and run the checkout's own techsapo",
+                    folder=self.folder,
+                ),
             )
-        move = f"`mv {shlex.quote(str(self.old))} {shlex.quote(str(self.folder))}`"
+        move = msg(
+            "`mv {quote} {quote2}`", quote=shlex.quote(str(self.old)), quote2=shlex.quote(str(self.folder))
+        )
         return _warning(
-            f"your own templates in {self.old} are still used ({which}), but they belong in {self.folder}",
-            f"move them: {move}" if not os.path.lexists(self.folder) else f"move them to {self.folder}",
+            msg(
+                "your own templates in {old} are still used ({which}), but they belong in {folder}",
+                old=self.old,
+                which=which,
+                folder=self.folder,
+            ),
+            msg("move them: {move}", move=move)
+            if not os.path.lexists(self.folder)
+            else msg("move them to {folder}", folder=self.folder),
         )
 
 
@@ -186,7 +223,8 @@ def find_overrides(directory: Path, named: str | None) -> Overrides:
         is_theirs = old.is_dir() and not _is_same(old, folder) and not _is_ours(old)
     except OSError as error:
         raise OpsError(
-            f"cannot read {error.filename}: {error.strerror}", "run it as a user who may"
+            msg("cannot read {filename}: {strerror}", filename=error.filename, strerror=error.strerror),
+            msg("run it as a user who may"),
         ) from None
     return Overrides(directory, folder, named is not None, old if is_theirs else None)
 
@@ -235,7 +273,8 @@ def _is_mentioned(name: str, templates: Mapping[str, Path]) -> bool:
         return any(name in path.read_text(encoding="utf-8", errors="replace") for path in others)
     except OSError as error:
         raise OpsError(
-            f"cannot read {error.filename}: {error.strerror}", "run it as a user who may"
+            msg("cannot read {filename}: {strerror}", filename=error.filename, strerror=error.strerror),
+            msg("run it as a user who may"),
         ) from None
 
 

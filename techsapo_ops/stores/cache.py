@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from techsapo_ops.adapters.cancellable import cancellable
 from techsapo_ops.adapters.redis import RedisServer, pause_after
 from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks, uncounted
+from techsapo_ops.messages import msg
 from techsapo_ops.stores.seal import Forged, Seal
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ class AnswerCache:
         cache is in use.
         """
         if self._redis is None:
-            return CacheStatus("memory", True, "in-process: this stack runs no Redis", 0)
+            return CacheStatus("memory", True, msg("in-process: this stack runs no Redis"), 0)
         from redis import RedisError, ResponseError
 
         try:
@@ -173,13 +174,17 @@ class AnswerCache:
                 await self._redis.ping()
         except (RedisError, OSError) as error:
             self._failed("ping", error)
-            detail = f"redis at {self._where}: {self._last_error}"
+            detail = msg("redis at {where}: {last_error}", where=self._where, last_error=self._last_error)
             return CacheStatus("memory", False, detail, self.consecutive_errors)
         self._worked("ping")
         await self.try_again()
-        failing, detail = self._streaks.failing, f"redis at {self._where}"
+        failing, detail = self._streaks.failing, msg("redis at {where}", where=self._where)
         if failing:
-            detail += f" fails to {' and '.join(sorted(failing))}: {self._last_error}"
+            detail += msg(
+                " fails to {failing}: {last_error}",
+                failing=" and ".join(sorted(failing)),
+                last_error=self._last_error,
+            )
         if "read" in failing:
             return CacheStatus("memory", False, detail, self.consecutive_errors)
         return CacheStatus("redis", not failing, detail, self.consecutive_errors)

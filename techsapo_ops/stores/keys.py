@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from techsapo_ops.adapters.files import read_text, write_atomic
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 Plan = Literal["basic", "standard", "premium"]
 Scope = Literal["ask", "monitor", "operate"]
@@ -116,14 +117,14 @@ class KeyFile:
         if not self.path.exists():
             return ()
         try:
-            value = json.loads(read_text(self.path, what="API keys"))
+            value = json.loads(read_text(self.path, what=msg("API keys")))
             replaced = value.get("replaced", {})
             keys = (ApiKey.from_json(entry) for entry in value["keys"])
             return tuple(replace(key, replaced_by=replaced.get(key.id)) for key in keys)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise OpsError(
-                f"{self.path} is not a file of API keys",
-                "restore it from a backup, or move it away and make new keys",
+                msg("{path} is not a file of API keys", path=self.path),
+                msg("restore it from a backup, or move it away and make new keys"),
             ) from None
 
     def write(self, keys: tuple[ApiKey, ...], owner: tuple[int, int] | None = None) -> None:
@@ -254,18 +255,27 @@ def _current(keys: tuple[ApiKey, ...], which: str, now: datetime) -> ApiKey:
         raise _no_key(which, active.values())
     if not current:
         by = hit[0].replaced_by
-        raise OpsError(f"key {hit[0].id} was replaced by {by} already", f"rotate that one: {by}")
+        raise OpsError(
+            msg("key {id} was replaced by {by} already", id=hit[0].id, by=by),
+            msg("rotate that one: {by}", by=by),
+        )
     if len(current) > 1:
         ids = ", ".join(k.id for k in current)
         raise OpsError(
-            f"{len(current)} active keys are named {which!r}", f"name one by its id: {ids}", exit_code=2
+            msg("{count} active keys are named {which}", count=len(current), which=repr(which)),
+            msg("name one by its id: {ids}", ids=ids),
+            exit_code=2,
         )
     return current[0]
 
 
 def _no_key(which: str, active: Iterable[ApiKey]) -> OpsError:
     known = ", ".join(f"{k.id} ({k.name})" for k in active) or "none"
-    return OpsError(f"there is no active key {which!r}", f"active keys: {known}", exit_code=2)
+    return OpsError(
+        msg("there is no active key {which}", which=repr(which)),
+        msg("active keys: {known}", known=known),
+        exit_code=2,
+    )
 
 
 def _leads_to(keys: tuple[ApiKey, ...], key: ApiKey, last: ApiKey) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.validators.checks import Check, checks
 from techsapo_ops.validators.images import ToolImage
@@ -172,10 +173,16 @@ def require(report: ValidationReport) -> None:
     """Raise OpsError with what the tools said when one of them refused a file."""
     if report.ok:
         return
-    said = "\n".join(f"{p.tool} refuses {p.path}:\n{_indented(p.output)}" for p in report.problems)
+    said = joined(
+        "\n",
+        (
+            msg("{tool} refuses {path}:\n{indented}", tool=p.tool, path=p.path, indented=_indented(p.output))
+            for p in report.problems
+        ),
+    )
     raise OpsError(
-        f"nothing was written: {said}",
-        "fix the value in the spec, or your own template for that file",
+        msg("nothing was written: {said}", said=said),
+        msg("fix the value in the spec, or your own template for that file"),
     )
 
 

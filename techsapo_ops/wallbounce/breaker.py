@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Literal
 
+from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.causes import LASTING, Cause, advice
 from techsapo_ops.wallbounce.events import BreakerClosed, BreakerOpened
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
@@ -88,14 +89,22 @@ class Breaker:
         return Permit(self, self._turn, self._probing)
 
     def _refusal(self, wait: float) -> CircuitOpen:
-        then = f"next try in {wait:.0f} s"
+        then = msg("next try in {wait:.0f} s", wait=wait)
         if self._cause is None:
             last = advice(self._last or Cause.SERVER)
-            told = f"left alone after {self._failed} failures in a row: {last.what}; {then}. To do: {last.do}"
+            told = msg(
+                "left alone after {failed} failures in a row: {what}; {then}. To do: {do}",
+                failed=self._failed,
+                what=last.what,
+                then=then,
+                do=last.do,
+            )
             return CircuitOpen(FailureKind.UNAVAILABLE, told, cause=self._last, retry_after=wait)
         said = advice(self._cause)
         passes = None if said.kind is FailureKind.REFUSED else wait
-        return CircuitOpen(said.kind, f"{said.what}; {then}", cause=self._cause, retry_after=passes)
+        return CircuitOpen(
+            said.kind, msg("{what}; {then}", what=said.what, then=then), cause=self._cause, retry_after=passes
+        )
 
     def _ended(self, turn: int, probe: bool, sick: bool | None, cause: Cause | None = None) -> None:
         """Take in how a call ended; `sick` is None where nothing was learnt."""

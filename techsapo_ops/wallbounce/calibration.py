@@ -9,11 +9,12 @@ from math import isfinite
 from typing import Any
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.tiers import TIERS, TaskType
 from techsapo_ops.wallbounce.verdict import PROVISIONAL, Ceilings, Weights
 
 FORMAT = 2
-HINT = "`techsapo wallbounce calibrate LABELS.jsonl --output FILE` writes it anew"
+HINT = msg("`techsapo wallbounce calibrate LABELS.jsonl --output FILE` writes it anew")
 
 
 def model_set(models: Sequence[str]) -> tuple[str, ...]:
@@ -81,36 +82,49 @@ def loads(text: str, source: str) -> Calibration:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise OpsError(f"{source} is not JSON: {error}", HINT) from None
+        raise OpsError(msg("{source} is not JSON: {error}", source=source, error=error), HINT) from None
     if not isinstance(document, dict) or document.get("format") != FORMAT:
-        raise OpsError(f"{source} is not a calibration file of format {FORMAT}", HINT)
+        raise OpsError(
+            msg("{source} is not a calibration file of format {format}", source=source, format=FORMAT), HINT
+        )
     fits = document.get("fits")
     if not isinstance(fits, list):
-        raise OpsError(f"{source}: fits should be a list", HINT)
-    return Calibration(tuple(_fit(raw, f"{source}: fits[{place}]") for place, raw in enumerate(fits)))
+        raise OpsError(msg("{source}: fits should be a list", source=source), HINT)
+    return Calibration(
+        tuple(
+            _fit(raw, msg("{source}: fits[{place}]", source=source, place=place))
+            for place, raw in enumerate(fits)
+        )
+    )
 
 
 def _fit(raw: Any, where: str) -> Fit:
     if not isinstance(raw, dict):
-        raise OpsError(f"{where} should be an object", HINT)
+        raise OpsError(msg("{where} should be an object", where=where), HINT)
     tier, models, weights, labels = (raw.get(k) for k in ("tier", "models", "weights", "labels"))
     if tier not in TIERS:
-        raise OpsError(f"{where}.tier should be one of {', '.join(TIERS)}", HINT)
+        raise OpsError(
+            msg("{where}.tier should be one of {tiers}", where=where, tiers=", ".join(TIERS)), HINT
+        )
     if not isinstance(models, list) or not models or not all(isinstance(m, str) for m in models):
-        raise OpsError(f"{where}.models should be a list of model names", HINT)
+        raise OpsError(msg("{where}.models should be a list of model names", where=where), HINT)
     if not isinstance(weights, dict):
-        raise OpsError(f"{where}.weights should be an object", HINT)
+        raise OpsError(msg("{where}.weights should be an object", where=where), HINT)
     numbers = [weights.get(name) for name in ("intercept", "agreement", "grade")]
     if not all(isinstance(n, int | float) and not isinstance(n, bool) and isfinite(n) for n in numbers):
-        raise OpsError(f"{where}.weights needs the numbers intercept, agreement and grade", HINT)
+        raise OpsError(
+            msg("{where}.weights needs the numbers intercept, agreement and grade", where=where), HINT
+        )
     if not isinstance(labels, int) or isinstance(labels, bool):
-        raise OpsError(f"{where}.labels should be a whole number", HINT)
+        raise OpsError(msg("{where}.labels should be a whole number", where=where), HINT)
     raised = raw.get("ceilings", {})
     if not isinstance(raised, dict):
-        raise OpsError(f"{where}.ceilings should be an object", HINT)
+        raise OpsError(msg("{where}.ceilings should be an object", where=where), HINT)
     highest = [raised.get(name, 0.0) for name in ("count", "contradicted")]
     if not all(isinstance(n, int | float) and not isinstance(n, bool) and 0 <= n <= 1 for n in highest):
-        raise OpsError(f"{where}.ceilings: count and contradicted should be numbers from 0 to 1", HINT)
+        raise OpsError(
+            msg("{where}.ceilings: count and contradicted should be numbers from 0 to 1", where=where), HINT
+        )
     held = raw.get("held_out")
     figures = {str(k): float(v) for k, v in held.items()} if isinstance(held, dict) else {}
     intercept, agreement, grade = (float(n) for n in numbers if n is not None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from techsapo_ops.messages import msg
+
 
 class FailureKind(StrEnum):
     """Why a provider gave no answer."""
@@ -63,95 +65,106 @@ _REFUSED, _DOWN, _BAD = FailureKind.REFUSED, FailureKind.UNAVAILABLE, FailureKin
 _ADVICE = {
     Cause.KEY: Advice(
         _REFUSED,
-        "the API key is refused",
-        "put a valid key where `api_key` is taken from, then `techsapo up`",
+        msg("the API key is refused"),
+        msg("put a valid key where `api_key` is taken from, then `techsapo up`"),
     ),
     Cause.MONEY: Advice(
         _REFUSED,
-        "no credit is left at the vendor, or a spend limit is reached",
-        "add credit or raise the limit (organization, project, key) in the vendor's console",
+        msg("no credit is left at the vendor, or a spend limit is reached"),
+        msg("add credit or raise the limit (organization, project, key) in the vendor's console"),
     ),
     Cause.PLAN: Advice(
         _REFUSED,
-        "the vendor's plan of this account does not include the model",
-        "enable billing for the project at the vendor, or name another `model`",
+        msg("the vendor's plan of this account does not include the model"),
+        msg("enable billing for the project at the vendor, or name another `model`"),
     ),
     Cause.MODEL: Advice(
         _REFUSED,
-        "the vendor does not serve this model to this account",
-        "check the spelling of `model`, or name one that is not retired; for a local server, load it first",
+        msg("the vendor does not serve this model to this account"),
+        msg(
+            "check the spelling of `model`, or name one that is not retired; for a local server, "
+            "load it first"
+        ),
     ),
     Cause.PERMISSION: Advice(
         _REFUSED,
-        "the key may not use this model or API",
-        "give the key the right in the vendor's console, or take the key of another project",
+        msg("the key may not use this model or API"),
+        msg("give the key the right in the vendor's console, or take the key of another project"),
     ),
     Cause.REGION: Advice(
         _REFUSED,
-        "the vendor does not serve this country or region",
-        "send from a region that it serves, or name another provider",
+        msg("the vendor does not serve this country or region"),
+        msg("send from a region that it serves, or name another provider"),
     ),
     Cause.ADDRESS: Advice(
         _REFUSED,
-        "the address is not that of the API",
-        "check `base_url`, and whether a proxy or a login page stands in between",
+        msg("the address is not that of the API"),
+        msg("check `base_url`, and whether a proxy or a login page stands in between"),
     ),
     Cause.QUOTA: Advice(
         FailureKind.RATE_LIMITED,
-        "a quota of the day is used up",
-        "wait until the vendor's day ends, or raise the quota in its console",
+        msg("a quota of the day is used up"),
+        msg("wait until the vendor's day ends, or raise the quota in its console"),
     ),
     Cause.RATE: Advice(
         FailureKind.RATE_LIMITED,
-        "too many requests or tokens a minute",
-        "nothing where it passes; else raise the limit at the vendor, or ask this provider less",
+        msg("too many requests or tokens a minute"),
+        msg("nothing where it passes; else raise the limit at the vendor, or ask this provider less"),
     ),
     Cause.TOO_LONG: Advice(
         _REFUSED,
-        "the question is too long for the model",
-        "shorten it, or name a model with a larger context",
+        msg("the question is too long for the model"),
+        msg("shorten it, or name a model with a larger context"),
     ),
     Cause.CONTENT: Advice(
-        _REFUSED, "the vendor refuses the question's content", "word the question differently"
+        _REFUSED, msg("the vendor refuses the question's content"), msg("word the question differently")
     ),
     Cause.SCHEMA: Advice(
         _REFUSED,
-        "the model does not take the schema of the answer",
-        "nothing: it is asked in words from then on; else name a model with structured output",
+        msg("the model does not take the schema of the answer"),
+        msg("nothing: it is asked in words from then on; else name a model with structured output"),
     ),
     Cause.PARAMETER: Advice(
         _REFUSED,
-        "the model does not take one of the options",
-        "remove or change the option that the message names in this provider's section",
+        msg("the model does not take one of the options"),
+        msg("remove or change the option that the message names in this provider's section"),
     ),
     Cause.REJECTED: Advice(
-        _REFUSED, "the call was rejected", "read the vendor's words; `techsapo providers test` asks it anew"
+        _REFUSED,
+        msg("the call was rejected"),
+        msg("read the vendor's words; `techsapo providers test` asks it anew"),
     ),
     Cause.BUDGET: Advice(
         _REFUSED,
-        "the budget has no room for the call",
-        "raise `budget` in the spec, or wait for the next day",
+        msg("the budget has no room for the call"),
+        msg("raise `budget` in the spec, or wait for the next day"),
     ),
     Cause.OVERLOADED: Advice(
         _DOWN,
-        "the vendor has no capacity for this model now",
-        "nothing: it is tried again; at OpenRouter, see the routing options of this provider",
+        msg("the vendor has no capacity for this model now"),
+        msg("nothing: it is tried again; at OpenRouter, see the routing options of this provider"),
     ),
     Cause.SERVER: Advice(
-        _DOWN, "the vendor failed on its side", "nothing: it is tried again; see the vendor's status page"
+        _DOWN,
+        msg("the vendor failed on its side"),
+        msg("nothing: it is tried again; see the vendor's status page"),
     ),
     Cause.UNREACHABLE: Advice(
-        _DOWN, "it can't be reached", "check `base_url`, the network, DNS and the firewall of this host"
+        _DOWN,
+        msg("it can't be reached"),
+        msg("check `base_url`, the network, DNS and the firewall of this host"),
     ),
     Cause.TIMEOUT: Advice(
         FailureKind.TIMEOUT,
-        "no answer in time",
-        "raise the provider's `timeout`, or lower its effort; see the vendor's status page",
+        msg("no answer in time"),
+        msg("raise the provider's `timeout`, or lower its effort; see the vendor's status page"),
     ),
     Cause.UNREADABLE: Advice(
-        _BAD, "the reply can't be used", "check that `base_url` and `kind` belong together; try another model"
+        _BAD,
+        msg("the reply can't be used"),
+        msg("check that `base_url` and `kind` belong together; try another model"),
     ),
-    Cause.CUT_OFF: Advice(_BAD, "the answer was cut off", "raise `max_output_tokens`"),
+    Cause.CUT_OFF: Advice(_BAD, msg("the answer was cut off"), msg("raise `max_output_tokens`")),
 }
 LASTING = frozenset(
     {

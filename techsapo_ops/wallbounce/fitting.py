@@ -11,6 +11,7 @@ from dataclasses import replace
 from math import exp, log1p, sqrt
 from typing import NamedTuple
 
+from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.scoring import Judged
 from techsapo_ops.wallbounce.verdict import CONTRADICTED_CAP, Ceilings, Weights, cap_of, sigmoid
 
@@ -38,7 +39,7 @@ def fit(rows: Sequence[Row]) -> Weights:
     ValueError where all outcomes are the same: nothing can be learnt from them.
     """
     if len({row.correct for row in rows}) < 2:
-        raise ValueError("all labels have the same outcome")
+        raise ValueError(msg("all labels have the same outcome"))
     counts: dict[_Cell, int] = {}
     for row in rows:
         cell = (row.agreement, row.grade, row.correct)

@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.wallbounce.calibration import model_set
 from techsapo_ops.wallbounce.tiers import TIERS, TaskType
 
@@ -50,17 +51,20 @@ def read_labels(lines: Iterable[str], source: str) -> tuple[Label, ...]:
         except ValueError as error:
             problems.append(f"{source}:{number} {error}")
             if len(problems) >= MOST_PROBLEMS:
-                problems.append("(the rest was not read)")
+                problems.append(msg("(the rest was not read)"))
                 break
     if problems:
         raise OpsError(
-            "\n".join(problems),
-            'a line is e.g. {"tier": "basic", "models": ["gpt", "claude"], "agreement": 1, "grade": 0.92, '
-            '"correct": true}; the first four are the `evidence` of an answer',
+            joined("\n", problems),
+            msg(
+                'a line is e.g. {{"tier": "basic", "models": ["gpt", "claude"], "agreement": 1, '
+                '"grade": 0.92, "correct": true}}; the first four are the `evidence` of an answer'
+            ),
         )
     if not found:
         raise OpsError(
-            f"{source} holds no labels of whole gradings", "docs/wall-bounce.md says how to collect them"
+            msg("{source} holds no labels of whole gradings", source=source),
+            msg("docs/wall-bounce.md says how to collect them"),
         )
     return tuple(found)
 
@@ -76,26 +80,26 @@ def by_set(labels: Iterable[Label]) -> Mapping[Set, tuple[Label, ...]]:
 
 def _label(line: str) -> Label:
     if len(line) > LONGEST_LINE:
-        raise ValueError("the line is longer than a label can be")
+        raise ValueError(msg("the line is longer than a label can be"))
     try:
         raw = json.loads(line)
     except RecursionError:
-        raise ValueError("not JSON: nested too deep") from None
+        raise ValueError(msg("not JSON: nested too deep")) from None
     except ValueError as error:
-        raise ValueError(f"not JSON: {error}") from None
+        raise ValueError(msg("not JSON: {error}", error=error)) from None
     if not isinstance(raw, dict):
-        raise ValueError("should be an object")
+        raise ValueError(msg("should be an object"))
     missing = [k for k in ("tier", "models", "agreement", "grade", "correct") if k not in raw]
     if missing:
-        raise ValueError(f"lacks {', '.join(missing)}")
+        raise ValueError(msg("lacks {missing}", missing=", ".join(missing)))
     if raw["tier"] not in TIERS:
-        raise ValueError(f"tier should be one of {', '.join(TIERS)}")
+        raise ValueError(msg("tier should be one of {tiers}", tiers=", ".join(TIERS)))
     models = raw["models"]
     if not isinstance(models, list) or len(models) < 2 or not all(isinstance(m, str) for m in models):
-        raise ValueError("models should be a list of at least two model names")
+        raise ValueError(msg("models should be a list of at least two model names"))
     for name in ("correct", "contradicted", "complete"):
         if not isinstance(raw.get(name, False), bool):
-            raise ValueError(f"{name} should be true or false")
+            raise ValueError(msg("{name} should be true or false", name=name))
     return Label(
         raw["tier"],
         model_set(models),
@@ -115,5 +119,5 @@ def _share(raw: Mapping[str, Any], name: str) -> float:
         or not isfinite(value)
         or not 0 <= value <= 1
     ):
-        raise ValueError(f"{name} should be a number from 0 to 1")
+        raise ValueError(msg("{name} should be a number from 0 to 1", name=name))
     return float(value)

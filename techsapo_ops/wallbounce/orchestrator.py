@@ -6,6 +6,7 @@ import random
 import secrets
 from collections.abc import Callable, Sequence
 
+from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
 from techsapo_ops.wallbounce.calibration import Calibration
 from techsapo_ops.wallbounce.calls import Afford, Calls
@@ -106,7 +107,7 @@ class WallBounce:
         memory = context.memory
         providers = self._in_order(context.task_type, () if memory is None else memory.answered)
         if not providers:
-            raise AnalysisError("no_provider", "no provider is available; see /api/v1/health")
+            raise AnalysisError("no_provider", msg("no provider is available; see /api/v1/health"))
         self._check_budget(providers[: self.rule(context.task_type).providers], question)
         calls = Calls(question, context)
         draw = self._draw() if memory is None else random.Random(memory.seed)  # noqa: S311 - drawn as above
@@ -142,7 +143,12 @@ class WallBounce:
         if worst > limit:
             raise AnalysisError(
                 "over_request_budget",
-                f"this question may cost up to ${worst:.4f}, more than budget.per_request_usd (${limit:.4f})",
+                msg(
+                    "this question may cost up to ${worst:.4f}, more than budget.per_request_usd "
+                    "(${limit:.4f})",
+                    worst=worst,
+                    limit=limit,
+                ),
             )
 
 
@@ -153,5 +159,8 @@ def _all_failed(failures: tuple[Failure, ...]) -> AnalysisError:
         waits = [f.retry_after for f in failures if f.retry_after is not None]
         retry_after = min(waits) if waits else RETRY_LATER
     return AnalysisError(
-        "providers_failed", f"every provider failed ({told})", failures=failures, retry_after=retry_after
+        "providers_failed",
+        msg("every provider failed ({told})", told=told),
+        failures=failures,
+        retry_after=retry_after,
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.edition import FIRST
 from techsapo_ops.spec.model_facts import answer_length
 from techsapo_ops.spec.models import Spec
@@ -87,8 +88,8 @@ def build_registry(spec: Spec, disabled: Mapping[str, str]) -> Registry:
     if not registry.usable:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in registry.unavailable.items())
         raise OpsError(
-            f"no provider can be used ({reasons or 'the spec lists none'})",
-            "enable one under `providers`, or remove the section to try simulated providers",
+            msg("no provider can be used ({reasons})", reasons=reasons or msg("the spec lists none")),
+            msg("enable one under `providers`, or remove the section to try simulated providers"),
         )
     return registry
 

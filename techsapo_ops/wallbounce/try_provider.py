@@ -13,6 +13,7 @@ from datetime import date
 from typing import Any
 
 from techsapo_ops.catalogue.models import WARNED_DAYS
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.secret import MASK
 from techsapo_ops.wallbounce.answers import Answer, Tokens
@@ -73,7 +74,7 @@ class _Trying:
         """Whether the vendor's list leaves hope for an answer."""
         section, known = self.candidate.recipe.section, self.candidate.end
         self.end = known.retires if known is not None else None
-        listed, unread = NO_LIST, "no list of models is asked for"
+        listed, unread = NO_LIST, msg("no list of models is asked for")
         try:
             async with asyncio.timeout(self._limit):
                 listed = await listed_model(self.candidate.name, section)
@@ -82,23 +83,35 @@ class _Trying:
             if failure.cause in _HOPELESS:
                 self._failed("list", failure)
                 return False
-            unread = f"its list of models can't be read: {failure.message}"
+            unread = msg("its list of models can't be read: {message}", message=failure.message)
         if listed.retires is not None or listed.tells_ends:
             self.end = listed.retires
         if listed.exists is False:
-            others = f", which has {', '.join(listed.others)}" if listed.others else ""
-            told = f"{section.model} is not in the vendor's list{others}"
+            others = msg(", which has {others}", others=", ".join(listed.others)) if listed.others else ""
+            told = msg("{model} is not in the vendor's list{others}", model=section.model, others=others)
             self._say("list", Outcome.WARNING, told, advice(Cause.MODEL).do)
         elif self.end is not None and (self.end - today).days <= WARNED_DAYS:
             successor = known.replacement if known is not None else None
-            told = f"{section.model} {'was' if self.end <= today else 'is'} retired on {self.end}"
-            remedy = f"the vendor names {successor}" if successor else "choose a current model"
+            told = (
+                msg("{model} was retired on {end}", model=section.model, end=self.end)
+                if self.end <= today
+                else msg("{model} is retired on {end}", model=section.model, end=self.end)
+            )
+            remedy = (
+                msg("the vendor names {successor}", successor=successor)
+                if successor
+                else msg("choose a current model")
+            )
             self._say("list", Outcome.WARNING, told, remedy)
         elif listed.exists is None:
             self._say("list", Outcome.SKIPPED, unread)
         else:
-            until = f"; it answers until {self.end}" if self.end is not None else ""
-            self._say("list", Outcome.OK, f"{section.model} is in the vendor's list{until}")
+            until = msg("; it answers until {end}", end=self.end) if self.end is not None else ""
+            self._say(
+                "list",
+                Outcome.OK,
+                msg("{model} is in the vendor's list{until}", model=section.model, until=until),
+            )
         return True
 
     async def _answered(self) -> bool:
@@ -110,16 +123,16 @@ class _Trying:
             return False
         self.read = reply.tokens.input
         self.seconds = reply.seconds
-        self._say("answer", Outcome.OK, f"answered in {reply.seconds:.1f} s")
+        self._say("answer", Outcome.OK, msg("answered in {seconds:.1f} s", seconds=reply.seconds))
         if reply.structured:
-            turned = "it turns the schema away; asked in words, it keeps to it"
-            kept = "it keeps to the schema of an answer"
+            turned = msg("it turns the schema away; asked in words, it keeps to it")
+            kept = msg("it keeps to the schema of an answer")
             self._say("schema", Outcome.OK, turned if self.in_words else kept)
         else:
-            told = "it answers in plain words, so that claims, commands and risk are not known"
+            told = msg("it answers in plain words, so that claims, commands and risk are not known")
             self._say("schema", Outcome.WARNING, told, advice(Cause.SCHEMA).do)
         if streamed:
-            self._say("stream", Outcome.OK, "in pieces, as the spec asks")
+            self._say("stream", Outcome.OK, msg("in pieces, as the spec asks"))
         return True
 
     async def _streamed(self) -> None:
@@ -128,14 +141,14 @@ class _Trying:
             return
         reply = await self._call("stream", AskAnswer(QUESTION), True, fault=Outcome.WARNING)
         if isinstance(reply, Answer):
-            self._say("stream", Outcome.OK, "in pieces too")
+            self._say("stream", Outcome.OK, msg("in pieces too"))
 
     async def _graded(self) -> None:
         reply = await self._call(
             "grades", GRADING, bool(getattr(self.candidate.recipe.section, "stream", False))
         )
         if reply is not None:
-            self._say("grades", Outcome.OK, "it grades another's answer")
+            self._say("grades", Outcome.OK, msg("it grades another's answer"))
 
     async def _call(
         self, name: CheckName, ask: Ask, streamed: bool, *, fault: Outcome = Outcome.FAILED
@@ -144,7 +157,9 @@ class _Trying:
         recipe = self.candidate.recipe
         room = self.candidate.room(self.candidate.at_most - self.spent, self._input(ask))
         if room < LEAST:
-            told = f"not asked: it could cost more than the {usd(self.candidate.at_most)} of this test"
+            told = msg(
+                "not asked: it could cost more than the {usd} of this test", usd=usd(self.candidate.at_most)
+            )
             self._say(name, Outcome.SKIPPED, told, self._pays)
             return None
         longest = min(self.candidate.longest, room)
@@ -164,7 +179,10 @@ class _Trying:
                 error.cost_usd = min(error.cost_usd, most)
             if error.cause is Cause.CUT_OFF and longest < self.candidate.longest:
                 self.spent += error.cost_usd
-                told = f"the {longest} tokens of this test were used up before the answer was whole"
+                told = msg(
+                    "the {longest} tokens of this test were used up before the answer was whole",
+                    longest=longest,
+                )
                 outcome = Outcome.FAILED if name == "answer" else Outcome.WARNING
                 self._say(name, outcome, told, self._more(longest), error.cause)
             else:
@@ -200,21 +218,23 @@ class _Trying:
     def _more(self, longest: int) -> str:
         """What to do where `longest` tokens were too few: the money, or the model, has set that bound."""
         if longest < self.candidate.wanted:
-            return f"{self._pays}; or let it think less, by a lower effort"
-        return "let it think less, by a lower effort, or name a model that comes to an end"
+            return msg("{pays}; or let it think less, by a lower effort", pays=self._pays)
+        return msg("let it think less, by a lower effort, or name a model that comes to an end")
 
     @property
     def _pays(self) -> str:
         enough = f"techsapo providers test {self.candidate.name} --at-most {rounded_up(self.candidate.whole)}"
-        return f"`{enough}` pays for all"
+        return msg("`{enough}` pays for all", enough=enough)
 
     def _late(self, cost_usd: float = 0.0) -> ProviderError:
-        return ProviderError(FailureKind.TIMEOUT, f"no answer within {self._limit:g} s", cost_usd=cost_usd)
+        return ProviderError(
+            FailureKind.TIMEOUT, msg("no answer within {limit:g} s", limit=self._limit), cost_usd=cost_usd
+        )
 
     def _failed(self, name: CheckName, error: ProviderError, outcome: Outcome = Outcome.FAILED) -> None:
         self.spent += error.cost_usd
         # A vendor's own words may say nothing to whoever does not know its API.
-        what = f"{advice(error.cause).what}: " if error.message.startswith("HTTP ") else ""
+        what = msg("{what}: ", what=advice(error.cause).what) if error.message.startswith("HTTP ") else ""
         self._say(name, outcome, f"{what}{error.message}", what_to_do(error), error.cause)
 
     def _say(

@@ -23,7 +23,7 @@ _SPLIT = frozenset({"operations", "cli"})
 """Rooms whose messages are in a file for each folder."""
 
 
-_SAYS = re.compile(r"\bmsg\(|\.table\(|make_table\(|_tell\(")
+_SAYS = re.compile(r"\b(?:msg|template)\(|\.table\(|make_table\(|_tell\(")
 
 
 @dataclass(frozen=True, order=True)
@@ -72,7 +72,7 @@ def _in_code() -> Iterator[Said]:
 
 def _texts(call: ast.Call, file: str) -> Iterator[str]:
     match call.func:
-        case ast.Name("msg"):
+        case ast.Name("msg" | "template"):
             yield _literal(call, file)
         case ast.Attribute(attr="table") | ast.Name("make_table"):
             if call.args and isinstance(call.args[0], ast.Tuple):

@@ -17,6 +17,7 @@ from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.watch.alerts import alertmanager_of, known, listed, prometheus_of
 from techsapo_ops.operations.watch.delivery import try_out
@@ -70,7 +71,7 @@ def list_alerts(
         )
         return
     if trouble:
-        out.warn(f"states are not known: {trouble}")
+        out.warn(msg("states are not known: {trouble}", trouble=trouble))
     if listing.untold:
         out.warn(listing.untold)
     if shown:
@@ -79,12 +80,12 @@ def list_alerts(
             [_row(f) for f in shown],
         )
     elif firing and not trouble:
-        out.say(f"No alert fires; {sum(f.state != 'off' for f in found)} are watched.")
+        out.say(msg("No alert fires; {found} are watched.", found=sum(f.state != "off" for f in found)))
     for line in unreached_lines(stack.spec):
         out.say(line)
     noisy = next((f for f in found if f.state == "firing" and f.alert.name != WATCHDOG), None)
     if noisy is not None:
-        out.next(f"`techsapo runbook {noisy.alert.name}` says what to do")
+        out.next(msg("`techsapo runbook {alert}` says what to do", alert=noisy.alert.name))
 
 
 @app.command()
@@ -116,14 +117,16 @@ def silence(
     """
     if (name is not None or bool(matcher)) + show + (expire is not None) != 1:
         raise OpsError(
-            "say what to silence, or --list, or --expire ID",
-            '`techsapo alerts silence MemoryHigh --for 2h --comment "why"`',
+            msg("say what to silence, or --list, or --expire ID"),
+            msg('`techsapo alerts silence MemoryHigh --for 2h --comment "why"`'),
             exit_code=2,
         )
     wanted = matchers(name, matcher or [])
     ends = until(duration)
     if wanted and not comment.strip():
-        raise OpsError("a silence needs a reason", "add --comment TEXT: others will see it", exit_code=2)
+        raise OpsError(
+            msg("a silence needs a reason"), msg("add --comment TEXT: others will see it"), exit_code=2
+        )
     stack = open_stack(place.open())
     if wanted:
         refuse_watchdog(wanted, stack.spec)
@@ -138,7 +141,7 @@ def silence(
             "until": ends.isoformat(timespec="seconds"),
             "comment": comment.strip(),
         }
-        with recorded(stack.layout, "alerts silence", what, out.warn) as known:
+        with recorded(stack.layout, msg("alerts silence"), what, out.warn) as known:
             made = server.silence(wanted, datetime.now(UTC), ends, acting_user(), comment.strip())
             known["silence"] = made
         _silenced(made, wanted, ends, out)
@@ -169,7 +172,13 @@ def try_alert(
     alert = known(name)
     stack = open_stack(place.open())
     server = alertmanager_in(stack)
-    out.say(f"sending {name} ({alert.severity}) and waiting for Alertmanager to pass it on …")
+    out.say(
+        msg(
+            "sending {name} ({severity}) and waiting for Alertmanager to pass it on …",
+            name=name,
+            severity=alert.severity,
+        )
+    )
     arrived = try_out(stack, alert, server, within=within)
     if out.as_json:
         out.json(
@@ -182,7 +191,15 @@ def try_alert(
         )
         return
     told = ", ".join(arrived.integrations)
-    out.data(f"{name} reached {arrived.receiver} ({told}) in {arrived.seconds:.1f} s")
+    out.data(
+        msg(
+            "{name} reached {receiver} ({told}) in {seconds:.1f} s",
+            name=name,
+            receiver=arrived.receiver,
+            told=told,
+            seconds=arrived.seconds,
+        )
+    )
 
 
 def _silenced(made: str, wanted: list[Matcher], ends: datetime, out: Output) -> None:
@@ -191,8 +208,10 @@ def _silenced(made: str, wanted: list[Matcher], ends: datetime, out: Output) -> 
         return
     out.data(made)
     told = " and ".join(str(m) for m in wanted)
-    out.say(f"Nobody is notified of {told} until {moment_text(ends)}.")
-    out.next(f"`techsapo alerts silence --expire {made[:8]}` ends it earlier")
+    out.say(
+        msg("Nobody is notified of {told} until {moment_text}.", told=told, moment_text=moment_text(ends))
+    )
+    out.next(msg("`techsapo alerts silence --expire {made}` ends it earlier", made=made[:8]))
 
 
 def _list_silences(server: Alertmanager, out: Output) -> None:
@@ -200,7 +219,7 @@ def _list_silences(server: Alertmanager, out: Output) -> None:
     if out.as_json:
         out.json({"silences": [_silence_json(s) for s in standing]})
     elif not standing:
-        out.say("There are no silences.")
+        out.say(msg("There are no silences."))
     else:
         held = {each.id: each for each in acknowledgements_of(standing)}
         rows = [
@@ -221,14 +240,24 @@ def _expire(stack: Stack, server: Alertmanager, wanted: str, out: Output) -> Non
     found = [s for s in standing if s.id.startswith(wanted)]
     if len(found) != 1:
         known = ", ".join(s.id[:8] for s in standing) or "none"
-        what = "there is no silence" if not found else "several silences begin with"
-        raise OpsError(f"{what} {wanted}", f"standing silences: {known}", exit_code=2)
+        what = msg("there is no silence") if not found else msg("several silences begin with")
+        raise OpsError(
+            msg("{what} {wanted}", what=what, wanted=wanted),
+            msg("standing silences: {known}", known=known),
+            exit_code=2,
+        )
     ending = {"silence": found[0].id, "matchers": [str(m) for m in found[0].matchers]}
-    with recorded(stack.layout, "alerts silence --expire", ending, out.warn):
+    with recorded(stack.layout, msg("alerts silence --expire"), ending, out.warn):
         server.expire(found[0].id)
     if out.as_json:
         out.json({"expired": found[0].id})
-    out.say(f"ended {found[0].id[:8]} ({', '.join(str(m) for m in found[0].matchers)})")
+    out.say(
+        msg(
+            "ended {id} ({matchers})",
+            id=found[0].id[:8],
+            matchers=", ".join(str(m) for m in found[0].matchers),
+        )
+    )
 
 
 def _row(listed: Listed) -> tuple[object, ...]:

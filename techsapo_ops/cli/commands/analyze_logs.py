@@ -22,6 +22,7 @@ from techsapo_ops.cli.output import console, harmless_values
 from techsapo_ops.cli.peer import TlsOptions
 from techsapo_ops.cli.views.answer import show_examination
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 
 def analyze_logs(
@@ -44,7 +45,9 @@ def analyze_logs(
     """
     text = _read(log)
     if not text.strip():
-        raise OpsError("the log is empty", "e.g. journalctl -n 100 | techsapo analyze-logs", exit_code=2)
+        raise OpsError(
+            msg("the log is empty"), msg("e.g. journalctl -n 100 | techsapo analyze-logs"), exit_code=2
+        )
     asked = orchestrator(url, place, tls)
     room = max(200, asked.max_prompt - len(command) - len(context) - _FRAME)
     cut = len(text) > room
@@ -58,7 +61,7 @@ def analyze_logs(
     told = post(asked, "/api/v1/analyze-logs", body)
 
     if cut:
-        out.say(f"only the last {room} of {len(text)} characters were sent")
+        out.say(msg("only the last {room} of {count} characters were sent", room=room, count=len(text)))
     if out.as_json:
         out.json(told)
     else:
@@ -76,7 +79,9 @@ def _read(log: Path | None) -> str:
         return log.read_bytes().decode("utf-8", errors="replace")
     except OSError as error:
         raise OpsError(
-            f"cannot read {log}: {error.strerror}", "name a file, or pipe the log in", exit_code=2
+            msg("cannot read {log}: {strerror}", log=log, strerror=error.strerror),
+            msg("name a file, or pipe the log in"),
+            exit_code=2,
         ) from None
 
 

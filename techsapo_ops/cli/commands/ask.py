@@ -24,6 +24,7 @@ from techsapo_ops.cli.output import harmless_values, write, write_json
 from techsapo_ops.cli.peer import TlsOptions
 from techsapo_ops.cli.views.answer import score, show_answer
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 _GENERATE = "/api/v1/generate"
 
@@ -62,7 +63,9 @@ def ask(
     """
     prompt = piped() if question == "-" else question
     if not prompt.strip():
-        raise OpsError("the question is empty", 'e.g. techsapo ask "Dockerコンテナが起動しない"', exit_code=2)
+        raise OpsError(
+            msg("the question is empty"), msg('e.g. techsapo ask "Dockerコンテナが起動しない"'), exit_code=2
+        )
     asked = orchestrator(url, place, tls)
     body = {"prompt": prompt, "task_type": tier.value, **asked_for(language)}
     told = _followed(asked, body, as_json=out.as_json) if stream else post(asked, _GENERATE, body)
@@ -94,25 +97,57 @@ def _line(name: str, told: Mapping[str, Any]) -> str:
         case "asked" | "grading" | "bouncing":
             return f"{name:<10} {', '.join(told['providers'])}"
         case "waiting":
-            return f"{name:<10} another instance is at the same question"
+            return msg("{name:<10} another instance is at the same question", name=name)
         case "settled":
-            scores = f"confidence {told['confidence']:.2f}, consensus {score(told['consensus'])}"
-            return f"{name:<10} {told['outcome']} at {told['tier']}: {scores}"
+            scores = msg(
+                "confidence {told:.2f}, consensus {score}",
+                told=told["confidence"],
+                score=score(told["consensus"]),
+            )
+            return msg(
+                "{name:<10} {told} at {told2}: {scores}",
+                name=name,
+                told=told["outcome"],
+                told2=told["tier"],
+                scores=scores,
+            )
         case "answered" | "revised":
-            return f"{name:<10} {who}  {told['seconds']:.2f} s  ${told['cost_usd']:.6f}"
+            return msg(
+                "{name:<10} {who}  {told:.2f} s  ${told2:.6f}",
+                name=name,
+                who=who,
+                told=told["seconds"],
+                told2=told["cost_usd"],
+            )
         case "graded":
             given = ", ".join(f"{g['subject']} {score(g['grade'])}" for g in told["grades"])
             return f"{name:<10} {who}  {given}"
         case "bounced":
-            after = "no revision" if told["after"] is None else score(told["after"])
-            kept = "kept" if told["kept"] else "not kept"
-            return f"{name:<10} {who}  round {told['round']}: {score(told['before'])} to {after}, {kept}"
+            after = msg("no revision") if told["after"] is None else score(told["after"])
+            kept = "kept" if told["kept"] else msg("not kept")
+            return msg(
+                "{name:<10} {who}  round {told}: {score} to {after}, {kept}",
+                name=name,
+                who=who,
+                told=told["round"],
+                score=score(told["before"]),
+                after=after,
+                kept=kept,
+            )
         case "escalated":
-            return f"{name:<10} to {told['tier']} ({told['reason']}): {', '.join(told['providers'])}"
+            return msg(
+                "{name:<10} to {told} ({told2}): {told3}",
+                name=name,
+                told=told["tier"],
+                told2=told["reason"],
+                told3=", ".join(told["providers"]),
+            )
         case "asked_again":
-            return f"{name:<10} {who}  for grades of {', '.join(told['subjects'])}"
+            return msg(
+                "{name:<10} {who}  for grades of {told}", name=name, who=who, told=", ".join(told["subjects"])
+            )
         case "sat_in":
-            return f"{name:<10} {who}  in place of {told['instead_of']}"
+            return msg("{name:<10} {who}  in place of {told}", name=name, who=who, told=told["instead_of"])
         case "failed":
             return f"{name:<10} {who}  {told['phase']}: {told['kind']}: {told['message']}"
         case _:

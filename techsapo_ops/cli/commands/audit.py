@@ -16,6 +16,7 @@ from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecFile, SpecPlace
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import actions, chain_of, verify
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ app = CommandGroup(
     no_args_is_help=True,
     help="See what was done to the stack, and whether the record of it holds, e.g. `techsapo audit show`.",
 )
-_TORN = "what it was about was not begun, or the end of what was begun before is not recorded"
+_TORN = msg("what it was about was not begun, or the end of what was begun before is not recorded")
 _HEAD = re.compile(r"(\d{1,18})[: ]([0-9a-f]{64})")
 
 
@@ -87,25 +88,47 @@ def _of_backups(repository: Repository) -> tuple[list[tuple[str, Head]], list[st
 
 def _show(found: Verified, path: str, out: Output) -> None:
     for each in found.breaks:
-        out.data(f"{path}:{each.line}: {each.why}")
+        out.data(msg("{path}:{line}: {why}", path=path, line=each.line, why=each.why))
     for sentence in found.elsewhere:
         out.data(sentence)
     for line, size in found.closed:
-        out.say(f"{path}:{line}: here a power cut or a kill cut a record short, at {size} bytes; {_TORN}")
+        out.say(
+            msg(
+                "{path}:{line}: here a power cut or a kill cut a record short, at {size} bytes; {torn}",
+                path=path,
+                line=line,
+                size=size,
+                torn=_TORN,
+            )
+        )
     if found.torn:
         out.say(
-            f"the last {found.torn} bytes are of a record that a power cut or a kill cut short; {_TORN}. "
-            "The next record takes their place"
+            msg(
+                "the last {torn} bytes are of a record that a power cut or a kill cut short; "
+                "{torn2}. The next record takes their place",
+                torn=found.torn,
+                torn2=_TORN,
+            )
         )
     if found.head is None:
-        out.say(f"nothing is recorded in {path} yet")
+        out.say(msg("nothing is recorded in {path} yet", path=path))
     elif found.ok:
-        compared = f"{len(found.compared)} backups" if found.compared else "no backup knows it yet"
-        out.say(f"all {found.records} records hold; compared with: {compared}")
+        compared = (
+            msg("{count} backups", count=len(found.compared))
+            if found.compared
+            else msg("no backup knows it yet")
+        )
+        out.say(
+            msg(
+                "all {records} records hold; compared with: {compared}",
+                records=found.records,
+                compared=compared,
+            )
+        )
     if found.head is not None:
         out.data(f"{found.head.sequence}:{found.head.hash}")
     if not found.ok:
-        out.next('docs/administration.md, "How it is checked", says what this can mean')
+        out.next(msg('docs/administration.md, "How it is checked", says what this can mean'))
 
 
 def _verified(found: Verified) -> dict[str, Any]:
@@ -142,7 +165,7 @@ def show(
     if out.as_json:
         out.json([_action(action) for action in done])
     elif not done:
-        out.say(f"nothing is recorded in {chain.path} yet")
+        out.say(msg("nothing is recorded in {path} yet", path=chain.path))
     else:
         rows = [
             (
@@ -159,7 +182,14 @@ def show(
         out.table(("", "when", "who", "from", "did", "ended", "what"), rows)
     if reading.breaks:
         first = reading.breaks[0]
-        out.warn(f"{chain.path}:{first.line}: {first.why}; `techsapo audit verify` says more")
+        out.warn(
+            msg(
+                "{path}:{line}: {why}; `techsapo audit verify` says more",
+                path=chain.path,
+                line=first.line,
+                why=first.why,
+            )
+        )
 
 
 def _who(who: Mapping[str, Any]) -> str:
@@ -205,8 +235,8 @@ def _head(text: str) -> Head:
     found = _HEAD.fullmatch(text)
     if found is None:
         raise OpsError(
-            f"--head: {text!r} names no record",
-            "write its number, a colon and its hash of 64 digits",
+            msg("--head: {text} names no record", text=repr(text)),
+            msg("write its number, a colon and its hash of 64 digits"),
             exit_code=2,
         )
     return Head(int(found[1]), found[2])

@@ -24,6 +24,7 @@ from techsapo_ops.cli.options import (
 )
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.views.backups import Bars, backup_json, brief, origin_of, state
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.backup.create import create_backup, select
 from techsapo_ops.operations.backup.proof import LEVEL
@@ -105,9 +106,9 @@ def create(
         out.json(backup_json(repository, made.backup))
         return
     out.data(made.backup.id)
-    out.say(f"kept in {made.backup.folder}")
+    out.say(msg("kept in {folder}", folder=made.backup.folder))
     if made.away:
-        out.say(f"copied off-site as restic's snapshot {made.away}")
+        out.say(msg("copied off-site as restic's snapshot {away}", away=made.away))
     out.next("techsapo backup verify --deep")
 
 
@@ -125,7 +126,7 @@ def list_backups(*, place: SpecPlace, out: JsonOutput) -> None:
         out.json([brief(backup_json(repository, backup)) for backup in known])
         return
     if not known:
-        out.say(f"There is no backup in {repository.path}.")
+        out.say(msg("There is no backup in {path}.", path=repository.path))
         out.next("techsapo backup")
         return
     rows = []
@@ -170,7 +171,11 @@ def show(
     manifest = backup.read()
     took = (manifest.ended - manifest.started).total_seconds()
     begun = f"{manifest.started.astimezone():%Y-%m-%d %H:%M:%S}"
-    out.data(f"{manifest.id}  {begun}, {took:.1f} s  {manifest.tag}".rstrip())
+    out.data(
+        msg(
+            "{id}  {begun}, {took:.1f} s  {tag}", id=manifest.id, begun=begun, took=took, tag=manifest.tag
+        ).rstrip()
+    )
     out.data(f"{backup.folder}\n")
     rows = [
         (p.kind, registry.describe(p), human(p.raw_bytes), human(p.bytes), p.server, p.file)
@@ -180,8 +185,8 @@ def show(
     for kind, why in manifest.left_out.items():
         out.data(f"{kind}: {why}")
     origin = origin_of(repository, backup)
-    out.data(f"\norigin: {', '.join(filter(None, origin.values()))}")
-    out.data(f"checked: {state(repository.checks(backup))}")
+    out.data(msg("\norigin: {filter}", filter=", ".join(filter(None, origin.values()))))
+    out.data(msg("checked: {state}", state=state(repository.checks(backup))))
     for check in repository.checks(backup).values():
         for part in check.get("parts", ()):
             for problem in part["problems"]:
@@ -232,9 +237,9 @@ def verify(
 
 
 _GOOD = {
-    "quick": "is whole",
-    "deep": "restores to what was backed up",
-    LEVEL: "came back from off-site, and restores to what was backed up",
+    "quick": msg("is whole"),
+    "deep": msg("restores to what was backed up"),
+    LEVEL: msg("came back from off-site, and restores to what was backed up"),
 }
 
 
@@ -244,19 +249,23 @@ def _show(found: Verification, out: Output) -> None:
         took = "took" if found.level == "quick" else "came back in"
         out.table(("source", "state", took, ""), rows, right=(took,))
     for sentence in found.sentences:
-        out.data(f"{found.id}: {sentence}")
+        out.data(msg("{id}: {sentence}", id=found.id, sentence=sentence))
     if found.note:
-        out.say(f"{found.id} is {found.note}")
+        out.say(msg("{id} is {note}", id=found.id, note=found.note))
     if found.ok:
-        out.say(f"{found.id} {_GOOD[found.level]} ({found.seconds:.1f} s)")
+        out.say(
+            msg("{id} {good} ({seconds:.1f} s)", id=found.id, good=_GOOD[found.level], seconds=found.seconds)
+        )
     elif found.level == LEVEL:
-        out.next("`techsapo backup` copies another there; `techsapo runbook BackupOffsiteVerificationFailed`")
+        out.next(
+            msg("`techsapo backup` copies another there; `techsapo runbook BackupOffsiteVerificationFailed`")
+        )
     else:
-        out.next("`techsapo backup` makes another; `techsapo backup list` shows which one is good")
+        out.next(msg("`techsapo backup` makes another; `techsapo backup list` shows which one is good"))
     for sentence in found.passed_over:
-        out.warn(f"a newer backup was passed over: {sentence}")
+        out.warn(msg("a newer backup was passed over: {sentence}", sentence=sentence))
     if found.ok and found.passed_over:
-        out.next("`techsapo backup` makes another")
+        out.next(msg("`techsapo backup` makes another"))
 
 
 @app.command()
@@ -281,13 +290,13 @@ def accept(
     with repository.lock(wait):
         backup = repository.find(which)
         what = {"backup": backup.id, "manifest": backup.digest}
-        with recorded(stack.layout, "backup accept", what, out.warn) as known:
+        with recorded(stack.layout, msg("backup accept"), what, out.warn) as known:
             found = repository.accept(backup)
             known["origin"] = str(found.state)
     if out.as_json:
         out.json({"id": backup.id, "authentication": str(found.state), "authentication_why": found.why})
-    why = f": {found.why}" if found.why else ""
-    out.say(f"{backup.id} is {found.state}{why}")
+    why = msg(": {why}", why=found.why) if found.why else ""
+    out.say(msg("{id} is {state}{why}", id=backup.id, state=found.state, why=why))
     out.next(f"techsapo backup verify {backup.id} --deep")
 
 
@@ -317,7 +326,15 @@ def prune(
     if rows and not out.quiet:
         out.table(("id", "", "why"), rows)
     count = sum(not v.keep for v in done.verdicts)
-    out.say(f"{'would remove' if dry_run else 'removed'} {count} of {len(rows)} backups, {human(done.bytes)}")
+    out.say(
+        msg(
+            "{which} {count} of {count2} backups, {bytes}",
+            which=msg("would remove") if dry_run else msg("removed"),
+            count=count,
+            count2=len(rows),
+            bytes=human(done.bytes),
+        )
+    )
     if dry_run and count:
         out.next("techsapo backup prune")
 

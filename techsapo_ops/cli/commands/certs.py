@@ -31,6 +31,7 @@ from techsapo_ops.cli.views.certificates import (
     status_value,
 )
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.certificates.metrics import write_metrics
 from techsapo_ops.operations.certificates.needs import Certificates, certificates_of
@@ -89,8 +90,8 @@ def status(
     if out.as_json:
         out.json([status_value(s) for s in found])
     elif not found:
-        out.say("There are no certificates in the spec.")
-        out.next("`techsapo explain certificates` shows what to write")
+        out.say(msg("There are no certificates in the spec."))
+        out.next(msg("`techsapo explain certificates` shows what to write"))
     else:
         show(found, out)
     if any(s.attention for s in found):
@@ -142,7 +143,7 @@ def renew(
       techsapo certs renew --dry-run
     """
     if everything and names:
-        raise OpsError("--all and a name exclude each other", "leave one of them out", exit_code=2)
+        raise OpsError(msg("--all and a name exclude each other"), msg("leave one of them out"), exit_code=2)
     _renew(place, names, out, wait, force=force, dry_run=dry_run)
 
 
@@ -188,12 +189,19 @@ def revoke(
     out = Output()
     certificates = certificates_of(open_stack(place.open()), out.say)
     version = revocable(certificates, name, reason)
-    if not confirm(f"Revoke certificate {name} (version {version.number})? Clients will refuse it.", yes=yes):
-        raise OpsError("nothing was revoked", "pass --yes where nobody can be asked")
+    if not confirm(
+        msg(
+            "Revoke certificate {name} (version {number})? Clients will refuse it.",
+            name=name,
+            number=version.number,
+        ),
+        yes=yes,
+    ):
+        raise OpsError(msg("nothing was revoked"), msg("pass --yes where nobody can be asked"))
     what = {"certificate": name, "version": version.number, "reason": reason}
-    with recorded(certificates.topology.layout, "certs revoke", what, out.warn):
+    with recorded(certificates.topology.layout, msg("certs revoke"), what, out.warn):
         version = revoke_at_ca(certificates, name, reason, wait=wait)
-    out.say(f"certificate {name} (version {version.number}) is revoked")
+    out.say(msg("certificate {name} (version {number}) is revoked", name=name, number=version.number))
     out.next(f"techsapo certs renew {name}")
 
 
@@ -211,13 +219,23 @@ def trust(*, place: SpecPlace) -> None:
     path = certificates.topology.layout.certs / CA_FOLDER / "ca.pem"
     out.data(str(path))
     for line in (
-        "Whoever trusts this CA trusts every certificate that this stack makes. For development only.",
+        msg("Whoever trusts this CA trusts every certificate that this stack makes. For development only."),
         f"  curl               curl --cacert {path} https://…",
-        f"  techsapo           techsapo ask --ca-file {path} --url https://… (beside the spec it is trusted)",
-        f"  Debian, Ubuntu     cp {path} /usr/local/share/ca-certificates/ && update-ca-certificates",
-        f"  Fedora             trust anchor {path}",
-        f"  macOS              security add-trusted-cert -k ~/Library/Keychains/login.keychain-db {path}",
-        "  Firefox            Settings, Certificates, Authorities, Import",
+        msg(
+            "  techsapo           techsapo ask --ca-file {path} --url https://… (beside the spec "
+            "it is trusted)",
+            path=path,
+        ),
+        msg(
+            "  Debian, Ubuntu     cp {path} /usr/local/share/ca-certificates/ && update-ca-certificates",
+            path=path,
+        ),
+        msg("  Fedora             trust anchor {path}", path=path),
+        msg(
+            "  macOS              security add-trusted-cert -k ~/Library/Keychains/login.keychain-db {path}",
+            path=path,
+        ),
+        msg("  Firefox            Settings, Certificates, Authorities, Import"),
     ):
         out.say(line)
 
@@ -236,17 +254,20 @@ def install_cron(*, place: SpecPlace, out: QuietOutput) -> None:
     project = place.open()
     schedule = project.spec.schedule
     if schedule.certs is None:
-        raise OpsError("`schedule.certs` is turned off in the spec", "remove it for twice a day")
+        raise OpsError(msg("`schedule.certs` is turned off in the spec"), msg("remove it for twice a day"))
     table = cron_table(project)
     # First, for it needs the right to write here, as the job will.
     announce(schedule, run_context(project.layout, out.say, out.detail))
     changed = table.install(frozenset({"certs"}))
     shown = table.show()
-    out.say(f"{shown.where}: certs, at {schedule.certs}" + ("" if changed else " (as before)"))
+    out.say(
+        msg("{where}: certs, at {certs}", where=shown.where, certs=schedule.certs)
+        + ("" if changed else msg(" (as before)"))
+    )
     if schedule.by == "service":
-        out.say("the stack's own scheduler starts it too; whoever comes second finds a run done")
+        out.say(msg("the stack's own scheduler starts it too; whoever comes second finds a run done"))
     if shown.state == "partial":
-        out.next("`techsapo cron install` adds the other jobs of the schedule")
+        out.next(msg("`techsapo cron install` adds the other jobs of the schedule"))
 
 
 def _renew(
@@ -281,7 +302,7 @@ def _report(
         else:
             out.say(renewal_words(renewal, dry_run))
     if not found:
-        out.say("There are no certificates to renew in the spec.")
+        out.say(msg("There are no certificates to renew in the spec."))
     if any(r.error is not None for r in found):
         raise typer.Exit(1)
     if dry_run and any(r.due.need != "nothing" for r in found):

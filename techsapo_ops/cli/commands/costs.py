@@ -14,6 +14,7 @@ from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.cli.told_stores import ToldStores
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.watch.costs import costs as operation
 from techsapo_ops.operations.watch.costs import drill_rows_here, rows_here
 from techsapo_ops.stores.audit.costs import ENOUGH
@@ -99,23 +100,51 @@ def costs(
     out.table(columns, lines, right=columns[1:])
     budget = project.spec.budget
     out.data(
-        f"\ntotal    ${found.total_usd:.6f} for {found.requests} requests since {since:%Y-%m-%d}, "
-        f"{found.cached} of them from the cache"
+        msg(
+            "\ntotal    ${total_usd:.6f} for {requests} requests since {since:%Y-%m-%d}, {cached} "
+            "of them from the cache",
+            total_usd=found.total_usd,
+            requests=found.requests,
+            since=since,
+            cached=found.cached,
+        )
     )
     if found.simulated_usd:
-        whether = "counts" if budget.count_simulated else "does not count"
+        whether = "counts" if budget.count_simulated else msg("does not count")
         out.data(
-            f"         ${found.simulated_usd:.6f} of it is simulated: nobody paid it, and it {whether} below"
+            msg(
+                "         ${simulated_usd:.6f} of it is simulated: nobody paid it, and it {whether} below",
+                simulated_usd=found.simulated_usd,
+                whether=whether,
+            )
         )
-    out.data(f"budget   ${budget.monthly_usd:.2f} a month, ${budget.resolved_daily_usd:.2f} a day")
+    out.data(
+        msg(
+            "budget   ${monthly_usd:.2f} a month, ${resolved_daily_usd:.2f} a day",
+            monthly_usd=budget.monthly_usd,
+            resolved_daily_usd=budget.resolved_daily_usd,
+        )
+    )
     best = found.recommended
     if best is None:
         out.data(
-            f"advice   none yet: no pair of providers met its tier's confidence in {ENOUGH} requests or more"
+            msg(
+                "advice   none yet: no pair of providers met its tier's confidence in {enough} "
+                "requests or more",
+                enough=ENOUGH,
+            )
         )
         return
     out.data(
-        f"advice   {' + '.join(best.providers)}: the cheapest pair that met its tier's confidence: "
-        f"{best.confidence:.2f} on average, needs {best.threshold:.2f}; {best.accepted:.0%} accepted; "
-        f"${best.cost_usd:.6f} a request; {best.requests} requests"
+        msg(
+            "advice   {providers}: the cheapest pair that met its tier's confidence: "
+            "{confidence:.2f} on average, needs {threshold:.2f}; {accepted:.0%} accepted; "
+            "${cost_usd:.6f} a request; {requests} requests",
+            providers=" + ".join(best.providers),
+            confidence=best.confidence,
+            threshold=best.threshold,
+            accepted=best.accepted,
+            cost_usd=best.cost_usd,
+            requests=best.requests,
+        )
     )

@@ -13,6 +13,7 @@ from techsapo_ops.cli.job_runs import run_context
 from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace
 from techsapo_ops.cli.output import Output
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.jobs.timetable import announce, scheduled
 from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
 
@@ -43,17 +44,24 @@ def install(*, place: SpecPlace, where: HostTable, out: QuietOutput) -> None:
     # First, for it needs the right to write here, as each of the jobs will.
     announce(schedule, run_context(project.layout, out.say, out.detail))
     changed = table.install()
-    names = ", ".join(job.name for job in scheduled(schedule)) or "no job"
+    names = ", ".join(job.name for job in scheduled(schedule)) or msg("no job")
     shown = table.show()
-    out.say(f"{shown.where}: {names}" + ("" if changed else " (as before)"))
+    out.say(
+        msg("{where}: {names}", where=shown.where, names=names) + ("" if changed else msg(" (as before)"))
+    )
     by = where.daemon
     if nobody_starts_jobs(topology_for(project)):
-        out.next(f"set `schedule.by: {by}` and run `techsapo up`, so that a job that does not come alerts")
+        out.next(
+            msg(
+                "set `schedule.by: {by}` and run `techsapo up`, so that a job that does not come alerts",
+                by=by,
+            )
+        )
     elif schedule.by == "service":
-        out.say("the stack's own scheduler starts them too; whoever comes second finds a run done")
-        out.next(f"set `schedule.by: {by}` and run `techsapo up` to leave it out")
+        out.say(msg("the stack's own scheduler starts them too; whoever comes second finds a run done"))
+        out.next(msg("set `schedule.by: {by}` and run `techsapo up` to leave it out", by=by))
     elif schedule.by != by:
-        out.next(f"set `schedule.by: {by}` in the spec")
+        out.next(msg("set `schedule.by: {by}` in the spec", by=by))
     else:
         out.next("techsapo jobs")
 
@@ -68,7 +76,9 @@ def remove(*, place: SpecPlace, where: HostTable, out: QuietOutput) -> None:
     """
     table = where.open(place.open())
     shown = table.show()
-    out.say(f"{shown.where}: " + ("removed" if table.remove() else "there was nothing of this stack"))
+    out.say(
+        f"{shown.where}: " + (msg("removed") if table.remove() else msg("there was nothing of this stack"))
+    )
 
 
 @app.command("list")
@@ -84,7 +94,7 @@ def list_entries(*, place: SpecPlace, where: HostTable) -> None:
     if shown.text:
         out.data(shown.text.rstrip("\n"))
     else:
-        out.say(f"{shown.where}: nothing of this stack")
+        out.say(msg("{where}: nothing of this stack", where=shown.where))
         out.next("techsapo cron install")
 
 
@@ -111,9 +121,9 @@ def status(*, place: SpecPlace, where: HostTable, out: JsonOutput) -> None:
             ("WHERE", "STATE"), [(shown.where, shown.state), (daemon, "running" if runs else "stopped")]
         )
         if shown.state != "installed":
-            out.next("techsapo cron install" + (" --systemd" if where.systemd else ""))
+            out.next("techsapo cron install" + (msg(" --systemd") if where.systemd else ""))
         elif not runs:
-            out.next(f"start {daemon}, or set `schedule.by: service`")
+            out.next(msg("start {daemon}, or set `schedule.by: service`", daemon=daemon))
     if shown.state != "installed":
         raise typer.Exit(CHANGES)
     if not runs:

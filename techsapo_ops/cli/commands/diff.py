@@ -9,6 +9,7 @@ import typer
 from techsapo_ops.cli.open_stack import history_beside
 from techsapo_ops.cli.options import JsonQuietOutput, SpecFile
 from techsapo_ops.cli.views.summary import difference_line, difference_summary
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.difference import difference
 
 
@@ -46,15 +47,17 @@ def diff(
         )
         return
     if not found.files and not found.services:
-        out.data(f"nothing differs from @{found.since.id}")
+        out.data(msg("nothing differs from @{id}", id=found.since.id))
         return
     for change in sorted(found.files, key=lambda change: change.kind != "removed"):
         out.data(f"{change.kind:8} {change.path}")
         out.data(change.diff.rstrip("\n"))
     if found.services:
-        out.data("services:")
+        out.data(msg("services:"))
         width = max(len(s.service) for s in found.services)
         for service in found.services:
-            out.data(f"  {service.service:{width}}  {service.what}")
+            out.data(
+                msg("  {service:{width}}  {what}", width=width, service=service.service, what=service.what)
+            )
     out.data(difference_line(found))
     out.next(f"techsapo rollback @{found.since.id}")

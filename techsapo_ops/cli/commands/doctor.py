@@ -22,6 +22,7 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.place import DEFAULT_SPEC
 from techsapo_ops.cli.project import Project, open_project
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.doctor import distrusted, examine, repair
 from techsapo_ops.operations.doctor_backups import look_at_backups
 from techsapo_ops.operations.doctor_card import look_at_card
@@ -86,7 +87,8 @@ def doctor(
             if not out.as_json:
                 _print(diagnosis, out)
             raise OpsError(
-                "--fix installs packages, which needs root", f"run: {_as_root(place.file, place.environment)}"
+                msg("--fix installs packages, which needs root"),
+                msg("run: {as_root}", as_root=_as_root(place.file, place.environment)),
             )
         done = _repair(diagnosis, stack.topology, out)
         diagnosis = _examined(project, open_stack(project), waiting)
@@ -103,7 +105,9 @@ def _project(file: Path, environment: str | None) -> Project:
     if file != DEFAULT_SPEC or file.is_file():
         return open_project(file, environment)
 
-    return Project(file.absolute(), load("project: techsapo\n", {}, lambda path: path, filename=str(file)))
+    return Project(
+        file.absolute(), load(msg("project: techsapo\n"), {}, lambda path: path, filename=str(file))
+    )
 
 
 def _examined(project: Project, stack: Stack, waiting: Found) -> Diagnosis:
@@ -131,19 +135,29 @@ def _repair(diagnosis: Diagnosis, topology: Topology, out: Output) -> Repair:
     run = runner()
     done = repair(diagnosis, Apt(run, Units(run, topology.host.binaries.get("systemctl"))), run, out.say)
     if done.user_added:
-        out.say("added system user techsapo")
+        out.say(msg("added system user techsapo"))
     if done.installed.packages:
-        out.say(f"installed {', '.join(done.installed.packages)}")
+        out.say(msg("installed {packages}", packages=", ".join(done.installed.packages)))
     if done.installed.disabled:
-        out.say(f"not started at boot: {', '.join(done.installed.disabled)} (the stack runs its own)")
+        out.say(
+            msg(
+                "not started at boot: {disabled} (the stack runs its own)",
+                disabled=", ".join(done.installed.disabled),
+            )
+        )
     if done.installed.left_running:
-        out.detail(f"left running: {', '.join(done.installed.left_running)}")
+        out.detail(msg("left running: {left_running}", left_running=", ".join(done.installed.left_running)))
     return done
 
 
 def _say_next(diagnosis: Diagnosis, out: Output, fix: str, then: str) -> None:
     if diagnosis.packages and not diagnosis.apt:
-        out.next(f"install by your system's means (Debian's names): {' '.join(diagnosis.packages)}")
+        out.next(
+            msg(
+                "install by your system's means (Debian's names): {packages}",
+                packages=" ".join(diagnosis.packages),
+            )
+        )
     elif diagnosis.packages or diagnosis.wants_user:
         out.next(fix)
     elif diagnosis.complete and then:
@@ -180,7 +194,11 @@ def _print(diagnosis: Diagnosis, out: Output) -> None:
         out.table(("what", "state", "detail", "what to do"), rows)
     missing = sum(f.level == "missing" for f in diagnosis.findings)
     warnings = sum(f.level == "warning" for f in diagnosis.findings)
-    words = f"{missing} missing or in the way" if missing else "nothing needed is missing"
+    words = (
+        msg("{missing} missing or in the way", missing=missing)
+        if missing
+        else msg("nothing needed is missing")
+    )
     out.data(f"{words}{f', {warnings} to look at' if warnings else ''}")
 
 

@@ -14,6 +14,7 @@ from techsapo_ops.cli.options import (
 )
 from techsapo_ops.cli.output import confirm
 from techsapo_ops.cli.recorded_stack import recorded_stack
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.stop import down as stop
 
 
@@ -38,16 +39,16 @@ def down(
       techsapo down --volumes --yes
     """
     stack = recorded_stack(place.stack_file())
-    if volumes and not confirm(f"delete all data {stack.data_place}?", yes=yes):
-        out.say("nothing was changed; --yes confirms the deletion")
+    if volumes and not confirm(msg("delete all data {data_place}?", data_place=stack.data_place), yes=yes):
+        out.say(msg("nothing was changed; --yes confirms the deletion"))
         raise typer.Exit(1)
     stopped = stop(stack, wait=wait, remove_data=volumes, warn=out.warn)
     if out.as_json:
         out.json({"stopped": list(stopped), "data_removed": volumes})
         return
     if stopped:
-        out.say(f"stopped {', '.join(stopped)}")
+        out.say(msg("stopped {stopped}", stopped=", ".join(stopped)))
     else:
-        out.say("nothing to stop")
+        out.say(msg("nothing to stop"))
     if volumes:
-        out.say("data deleted")
+        out.say(msg("data deleted"))

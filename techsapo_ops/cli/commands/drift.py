@@ -6,6 +6,7 @@ import typer
 
 from techsapo_ops.cli.open_stack import history_beside
 from techsapo_ops.cli.options import JsonQuietOutput, SpecFile
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply import drift as operation
 from techsapo_ops.operations.apply.drift import EDITED
 
@@ -33,11 +34,11 @@ def drift(*, place: SpecFile, out: JsonQuietOutput) -> None:
             }
         )
     elif not report.findings:
-        out.data(f"as applied by @{report.against.id}")
+        out.data(msg("as applied by @{id}", id=report.against.id))
     else:
         out.table(("KIND", "NAME", "WHAT"), [(f.kind, f.name or "-", f.what) for f in report.findings])
         if any(f.what == EDITED for f in report.findings):
-            out.say("`techsapo diff` shows edits; `techsapo up --force` overwrites them")
+            out.say(msg("`techsapo diff` shows edits; `techsapo up --force` overwrites them"))
         out.next("techsapo plan")
     if report.findings:
         raise typer.Exit(DRIFTED)

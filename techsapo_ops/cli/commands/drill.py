@@ -20,6 +20,7 @@ from techsapo_ops.cli.options import (
 )
 from techsapo_ops.cli.output import Output, confirm
 from techsapo_ops.cli.views.drills import list_reports, show_report
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.drills.kept import find, reports
 from techsapo_ops.operations.drills.report import Drill
 from techsapo_ops.operations.drills.run import Work, perform
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.stack import Stack
 
 _ENDED: Mapping[Drill, str] = {
-    "restore": "the throwaway servers are gone, nothing of the stack was touched",
-    "alert": "the alert ends by itself",
-    "failover-app": "an instance that was killed is started again; `techsapo ps` shows it",
-    "recover": "the scratch copy is gone, the live stack was not touched",
+    "restore": msg("the throwaway servers are gone, nothing of the stack was touched"),
+    "alert": msg("the alert ends by itself"),
+    "failover-app": msg("an instance that was killed is started again; `techsapo ps` shows it"),
+    "recover": msg("the scratch copy is gone, the live stack was not touched"),
 }
 """What is left of a drill that was interrupted."""
 
@@ -133,11 +134,20 @@ def failover_app(
     stack = open_stack(place.open())
     victim = chosen(stack)
     out.say(
-        f"{victim.name} (weight {victim.weight}, pid {victim.pid}) will be killed, while it runs for users"
+        msg(
+            "{victim} (weight {weight}, pid {pid}) will be killed, while it runs for users",
+            victim=victim.name,
+            weight=victim.weight,
+            pid=victim.pid,
+        )
     )
-    out.say(f"meanwhile {', '.join(victim.others)} answer{'s' if len(victim.others) == 1 else ''}")
-    if not confirm("kill it?", yes=yes):
-        out.say("nothing was done; --yes begins without asking")
+    out.say(
+        msg("meanwhile {other} answers", other=victim.others[0])
+        if len(victim.others) == 1
+        else msg("meanwhile {others} answer", others=", ".join(victim.others))
+    )
+    if not confirm(msg("kill it?"), yes=yes):
+        out.say(msg("nothing was done; --yes begins without asking"))
         raise typer.Exit(1)
     load = load_of(stack, rate=rate, seconds=SECONDS)
     _drill(
@@ -212,12 +222,12 @@ def _drill(stack: Stack, drill: Drill, what: Mapping[str, object], work: Work, o
     try:
         report, file = perform(stack, drill, what, work, warn=out.warn)
     except KeyboardInterrupt:
-        out.warn(f"interrupted: there is no report; {_ENDED[drill]}")
+        out.warn(msg("interrupted: there is no report; {ended}", ended=_ENDED[drill]))
         raise
     if out.as_json:
         out.json({**report.to_json(), "file": str(file)})
     else:
         show_report(report, out)
-        out.say(f"report: {file}")
+        out.say(msg("report: {file}", file=file))
     if not report.ok:
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.cli.options import JsonOutput
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.describe import explain as look_up
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ def explain(
         out.data(f"{explained.path}: {explained.type}")
         out.data(f"  {explained.help}")
         if explained.required:
-            out.data("  required")
+            out.data(msg("  required"))
         elif not explained.children and "default:" not in explained.help.lower():
-            out.data(f"  default: {_shown(explained.default) or 'none'}")
+            out.data(msg("  default: {shown}", shown=_shown(explained.default) or "none"))
     if explained.children:
         if explained.path:
             out.data("")

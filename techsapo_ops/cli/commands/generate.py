@@ -13,6 +13,7 @@ from techsapo_ops.cli.open_stack import stack_on, topology_for
 from techsapo_ops.cli.options import FullOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.state_directory import require_trust
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.generate import examine, write_files
 
 if TYPE_CHECKING:
@@ -61,10 +62,21 @@ def generate(
         out.warn(str(warning))
     for tool in found.validation.missing:
         out.warn(
-            f"{tool.tool} is not here, so nobody checked {_some(tool.unchecked)}: {tool.remedy} brings it"
+            msg(
+                "{tool} is not here, so nobody checked {some}: {remedy} brings it",
+                tool=tool.tool,
+                some=_some(tool.unchecked),
+                remedy=tool.remedy,
+            )
         )
     report = found.validation
-    out.detail(f"{report.checked} checks ran, {report.skipped} had passed before with the same content")
+    out.detail(
+        msg(
+            "{checked} checks ran, {skipped} had passed before with the same content",
+            checked=report.checked,
+            skipped=report.skipped,
+        )
+    )
     if not check:
         if output is None:
             keep_out_of_git(project.state)
@@ -87,7 +99,7 @@ def _topology(project: Project, output: Path | None) -> Topology:
 
 def _some(paths: tuple[str, ...]) -> str:
     more = len(paths) - _LISTED
-    return ", ".join(paths[:_LISTED]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(paths[:_LISTED]) + (msg(" and {more} more", more=more) if more > 0 else "")
 
 
 def _show(out: Output, changes: tuple[FileChange, ...], *, diff: bool) -> None:
@@ -100,21 +112,25 @@ def _show(out: Output, changes: tuple[FileChange, ...], *, diff: bool) -> None:
 def _close(out: Output, found: Generated, topology: Topology, *, check: bool) -> None:
     directory = topology.layout.config
     count = len(found.changes)
-    files = f"{len(found.files)} files"
+    files = msg("{count} files", count=len(found.files))
     if not count:
-        out.say(f"{files} in {directory} are up to date")
+        out.say(msg("{files} in {directory} are up to date", files=files, directory=directory))
         return
     if not check:
-        out.say(f"{count} of {files} written to {directory}")
-        out.next("`techsapo up` applies them")
+        out.say(
+            msg("{count} of {files} written to {directory}", count=count, files=files, directory=directory)
+        )
+        out.next(msg("`techsapo up` applies them"))
         return
-    out.say(f"{count} of {files} in {directory} would change")
+    out.say(
+        msg("{count} of {files} in {directory} would change", count=count, files=files, directory=directory)
+    )
     if found.edited:
         out.next(
-            "move your edits into the spec or a template, or overwrite them: `techsapo generate --force`"
+            msg("move your edits into the spec or a template, or overwrite them: `techsapo generate --force`")
         )
     else:
-        out.next("`techsapo generate` writes them")
+        out.next(msg("`techsapo generate` writes them"))
 
 
 def _document(found: Generated, topology: Topology, *, written: bool, diff: bool) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from techsapo_ops.cli.options import FullOutput, SpecPlace
 from techsapo_ops.cli.output import Output, console, make_table, state_style, write_json
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import check
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.jobs.starters import nobody_starts
 
 if TYPE_CHECKING:
@@ -115,11 +116,16 @@ def _rows(report: HealthReport, *, failing_only: bool = False) -> list[tuple[str
 
 def _summary(report: HealthReport) -> str:
     asked = [p for p in report.probes if p.status not in {"absent", "untested"}]
-    line = f"{report.status.value}: {len(asked) - len(report.failing)} of {len(asked)} parts well"
+    line = msg(
+        "{status}: {count} of {count2} parts well",
+        status=report.status.value,
+        count=len(asked) - len(report.failing),
+        count2=len(asked),
+    )
     for status in ("absent", "untested"):
         count = sum(p.status == status for p in report.probes)
         line += f", {count} {status}" if count else ""
-    return f"{line}, {report.seconds * 1000:.0f} ms"
+    return msg("{line}, {seconds:.0f} ms", line=line, seconds=report.seconds * 1000)
 
 
 def _print(report: HealthReport, out: Output, missing: Sequence[str]) -> None:

@@ -8,6 +8,7 @@ import typer
 
 from techsapo_ops.cli.options import JsonQuietOutput, SpecFile
 from techsapo_ops.cli.state_directory import layout_beside
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.ledger import Ledger, describe_files
 
 if TYPE_CHECKING:
@@ -34,12 +35,12 @@ def history(
     entries = ledger.entries()[-lines:]
     current = ledger.current()
     for path in ledger.damaged():
-        out.warn(f"{path} is damaged and was passed over")
+        out.warn(msg("{path} is damaged and was passed over", path=path))
     if out.as_json:
         out.json({"current": current.id if current else None, "applies": [_json(e) for e in entries]})
         return
     if not entries:
-        out.say("nothing was applied yet")
+        out.say(msg("nothing was applied yet"))
         out.next("techsapo up")
         return
     out.table(

@@ -18,6 +18,7 @@ from techsapo_ops.cli.output import interactive
 from techsapo_ops.cli.place import DEFAULT_SPEC
 from techsapo_ops.cli.state_directory import require_trust
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.edition import LATEST, Deployment
 from techsapo_ops.spec.load import load
@@ -73,7 +74,9 @@ def init(
     spec = path if path.suffix in {".yaml", ".yml"} and not path.is_dir() else path / DEFAULT_SPEC
     require_trust(spec, others=[spec.parent / _SECRETS])
     if spec.exists() and not force:
-        raise OpsError(f"{spec} is there already", "edit it, or overwrite it with --force")
+        raise OpsError(
+            msg("{spec} is there already", spec=spec), msg("edit it, or overwrite it with --force")
+        )
     given = FirstReceivers(
         kind or "none",
         url=secret_from(url_file, "--alerts-url-file"),
@@ -101,19 +104,30 @@ def init(
     made = _grafana_password(spec.parent / _GRAFANA)
     for name, secret in told.secrets():
         write_atomic(spec.parent / _SECRETS / name, f"{secret}\n".encode(), mode=0o600)
-        out.say(f"wrote {spec.parent / _SECRETS / name}; keep it out of version control")
+        out.say(msg("wrote {parent}; keep it out of version control", parent=spec.parent / _SECRETS / name))
     write_atomic(spec, text.encode())
     keep_out_of_git(spec.parent / STATE_DIRECTORY)
-    out.say(f"wrote {spec}")
+    out.say(msg("wrote {spec}", spec=spec))
     password = spec.parent / _GRAFANA
-    whose = "the password of Grafana's user admin; keep it out of version control"
-    out.say(f"made {password}: {whose}" if made else f"kept {password}")
+    whose = msg("the password of Grafana's user admin; keep it out of version control")
+    out.say(
+        msg("made {password}: {whose}", password=password, whose=whose)
+        if made
+        else msg("kept {password}", password=password)
+    )
     if told.kind == "none":
-        out.say("alerts and the weekly report reach no one yet: fill in `notifications` (docs/alerts.md)")
+        out.say(
+            msg("alerts and the weekly report reach no one yet: fill in `notifications` (docs/alerts.md)")
+        )
     elif nobody := loaded.spec.report_to_nobody:
         out.say(nobody)
-    named = "" if spec == DEFAULT_SPEC else f" --file {shlex.quote(str(spec))}"
-    out.next(f"`techsapo up{named}` starts the stack; `techsapo validate{named}` checks your changes")
+    named = "" if spec == DEFAULT_SPEC else msg(" --file {quote}", quote=shlex.quote(str(spec)))
+    out.next(
+        msg(
+            "`techsapo up{named}` starts the stack; `techsapo validate{named}` checks your changes",
+            named=named,
+        )
+    )
 
 
 def _grafana_password(file: Path) -> bool:
@@ -124,7 +138,9 @@ def _grafana_password(file: Path) -> bool:
         file.parent.parent.mkdir(parents=True, exist_ok=True)
         file.parent.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise OpsError(f"cannot make {file.parent}: {error.strerror}") from None
+        raise OpsError(
+            msg("cannot make {parent}: {strerror}", parent=file.parent, strerror=error.strerror)
+        ) from None
     ignore = file.parent / ".gitignore"
     if not ignore.exists():
         write_atomic(ignore, b"*\n")

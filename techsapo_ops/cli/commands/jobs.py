@@ -32,6 +32,7 @@ from techsapo_ops.cli.output import Output, write
 from techsapo_ops.cli.signals import interruptible
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.jobs.starters import nobody_starts
 from techsapo_ops.operations.root_trust import UntrustedError
 from techsapo_ops.schedule.runs import Runs
@@ -104,7 +105,7 @@ def list_jobs(context: typer.Context, *, place: SpecPlace, out: JsonOutput) -> N
     if nobody := nobody_starts(topology_for(project), runner()):
         out.warn(nobody)
     if schedule.by == "none":
-        out.say("schedule.by is none: nobody starts these")
+        out.say(msg("schedule.by is none: nobody starts these"))
     out.next("techsapo jobs history NAME")
 
 
@@ -135,7 +136,7 @@ def run(
     job = find_job(schedule, name)
     if isinstance(refusal, UntrustedError):
         record_refusal(name, place.file, refusal, by.value)
-        raise OpsError(f"job {name}: failed: {refusal.message}", refusal.hint)
+        raise OpsError(msg("job {name}: failed: {message}", name=name, message=refusal.message), refusal.hint)
     context = run_context(layout_beside(place.file), _complain, out.say)
     with interruptible():
         try:
@@ -153,12 +154,14 @@ def run(
             for line in done.tail:
                 _complain(line)
         raise OpsError(
-            f"job {name}: {done.run.result}: {done.run.error}",
-            f"`techsapo jobs log {name}` shows all it said",
+            msg("job {name}: {result}: {error}", name=name, result=done.run.result, error=done.run.error),
+            msg("`techsapo jobs log {name}` shows all it said", name=name),
             exit_code=INTERRUPTED if done.run.result == "interrupted" else 1,
         )
     if not done.recorded:
-        raise OpsError(f"job {name} did well, but its run could not be recorded", "see above")
+        raise OpsError(
+            msg("job {name} did well, but its run could not be recorded", name=name), msg("see above")
+        )
 
 
 @app.command()
@@ -183,7 +186,7 @@ def history(
         out.json({"job": name, "runs": [_run_json(r, str(runs.log(r))) for r in shown]})
         return
     if not shown:
-        out.say(f"{name} did not run yet")
+        out.say(msg("{name} did not run yet", name=name))
         out.next(f"techsapo jobs run {name}")
         return
     out.table(
@@ -227,10 +230,14 @@ def log(
     runs, found = _runs(place.stack_file(), name)
     wanted = [r for r in found if number is None or r.id == number]
     if not wanted:
-        which = f"run {number} of {name}" if number is not None else f"run of {name}"
+        which = (
+            msg("run {number} of {name}", number=number, name=name)
+            if number is not None
+            else msg("run of {name}", name=name)
+        )
         raise OpsError(
-            f"there is no {which}",
-            f"`techsapo jobs history {name}` lists them",
+            msg("there is no {which}", which=which),
+            msg("`techsapo jobs history {name}` lists them", name=name),
             exit_code=1 if number is None else 2,
         )
     Output().data(read_text(runs.log(wanted[-1]), what="log").rstrip("\n"))

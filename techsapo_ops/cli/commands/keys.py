@@ -18,6 +18,7 @@ from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import Message, joined, msg, template
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.services.app.api_keys import keys_owner
 from techsapo_ops.spec.auth import resolved_auth
@@ -90,16 +91,18 @@ def create(
     """
     if not name.strip() or len(name) > 64 or not name.isprintable():
         raise OpsError(
-            f"{name[:70]!r} is not a name for a key", "use at most 64 printable characters", exit_code=2
+            msg("{name} is not a name for a key", name=repr(name[:70])),
+            msg("use at most 64 printable characters"),
+            exit_code=2,
         )
     now = _now()
-    until = now + _span("--expires", expires, "12h or 90d") if expires is not None else None
+    until = now + _span("--expires", expires, msg("12h or 90d")) if expires is not None else None
     if until == now:
-        raise OpsError("--expires: must be longer than 0", "write e.g. 12h or 90d", exit_code=2)
+        raise OpsError(msg("--expires: must be longer than 0"), msg("write e.g. 12h or 90d"), exit_code=2)
     project = place.open()
     store, owner, layout = _store(project)
     what = {"name": name, "plan": plan.value, "expires": until.isoformat() if until is not None else None}
-    with _alone(store), recorded(layout, "keys create", what, out.warn) as known:
+    with _alone(store), recorded(layout, msg("keys create"), what, out.warn) as known:
         keys = store.read()
         kept, shown = new_key(
             name,
@@ -115,10 +118,12 @@ def create(
         out.json({**_public(kept), "key": shown})
         return
     out.data(shown)
-    out.say(f"This is the only time that the key of {name} is shown; its id is {kept.id}.")
+    out.say(
+        msg("This is the only time that the key of {name} is shown; its id is {id}.", name=name, id=kept.id)
+    )
     if not resolved_auth(project.spec, project.loaded.environment).required:
-        out.say("This stack asks for no keys: it opens nothing before `app.auth.required: true`.")
-    out.next("send it as `Authorization: Bearer KEY`, or set TECHSAPO_API_KEY for `techsapo ask`")
+        out.say(msg("This stack asks for no keys: it opens nothing before `app.auth.required: true`."))
+    out.next(msg("send it as `Authorization: Bearer KEY`, or set TECHSAPO_API_KEY for `techsapo ask`"))
 
 
 @app.command(name="list")
@@ -130,8 +135,8 @@ def list_keys(*, place: SpecPlace, out: JsonOutput) -> None:
         out.json([_public(k) for k in keys])
         return
     if not keys:
-        out.say("There are no API keys.")
-        out.next("`techsapo keys create NAME` makes one")
+        out.say(msg("There are no API keys."))
+        out.next(msg("`techsapo keys create NAME` makes one"))
         return
     now = datetime.now(UTC)
     rows = [
@@ -163,10 +168,14 @@ def _span(option: str, text: str, example: str) -> timedelta:
         _ = _now() + span
     except OverflowError:
         raise OpsError(
-            f"{option}: {text} ends after the year 9999", f"write e.g. {example}", exit_code=2
+            msg("{option}: {text} ends after the year 9999", option=option, text=text),
+            msg("write e.g. {example}", example=example),
+            exit_code=2,
         ) from None
     except ValueError as error:
-        raise OpsError(f"{option}: {error}", f"write e.g. {example}", exit_code=2) from None
+        raise OpsError(
+            f"{option}: {error}", msg("write e.g. {example}", example=example), exit_code=2
+        ) from None
     return span
 
 
@@ -181,18 +190,20 @@ def _minute(moment: datetime) -> str:
 def _end(key: ApiKey) -> str:
     """When a key that was replaced ends, in words."""
     if key.revoked is not None or key.expires is None:
-        return "is revoked"
-    return f"works until {_minute(key.expires)}"
+        return msg("is revoked")
+    return msg("works until {minute}", minute=_minute(key.expires))
 
 
 def _limits(key: ApiKey) -> str:
     """The limits that a key has in place of its plan's and the spec's."""
     own = (
-        (key.daily_usd, "${:g} a day"),
-        (key.monthly_usd, "${:g} a month"),
-        (key.per_minute, "{} a minute"),
+        (key.daily_usd, template("${value:g} a day")),
+        (key.monthly_usd, template("${value:g} a month")),
+        (key.per_minute, template("{value} a minute")),
     )
-    return ", ".join(words.format(value) for value, words in own if value is not None) or "-"
+    return (
+        joined(", ", (Message(words, {"value": value}) for value, words in own if value is not None)) or "-"
+    )
 
 
 @app.command()
@@ -218,10 +229,10 @@ def rotate(
       techsapo keys rotate ci --overlap 0
     """
     now = _now()
-    span = _span("--overlap", overlap, "30m or 24h; 0 ends the old key at once")
+    span = _span("--overlap", overlap, msg("30m or 24h; 0 ends the old key at once"))
     store, owner, layout = _store(place.open())
     what = {"which": which, "overlap": overlap}
-    with _alone(store), recorded(layout, "keys rotate", what, out.warn) as known:
+    with _alone(store), recorded(layout, msg("keys rotate"), what, out.warn) as known:
         rotation = store.rotate(which, now, span, owner)
         known.update(name=rotation.key.name, key=rotation.key.id, ending=[k.id for k in rotation.ending])
     if out.as_json:
@@ -230,10 +241,16 @@ def rotate(
         return
     out.data(rotation.shown)
     key = rotation.key
-    out.say(f"This is the only time that the new key of {key.name} is shown; its id is {key.id}.")
+    out.say(
+        msg(
+            "This is the only time that the new key of {key} is shown; its id is {id}.",
+            key=key.name,
+            id=key.id,
+        )
+    )
     for old in rotation.ending:
-        out.say(f"{old.id}, made {_day(old.created)}, {_end(old)}.")
-    out.next("send it as `Authorization: Bearer KEY` in place of the old one")
+        out.say(msg("{id}, made {day}, {end}.", id=old.id, day=_day(old.created), end=_end(old)))
+    out.next(msg("send it as `Authorization: Bearer KEY` in place of the old one"))
 
 
 @app.command()
@@ -245,13 +262,13 @@ def revoke(
 ) -> None:
     """Revoke a key. It opens nothing any more within a second, without a restart."""
     store, owner, layout = _store(place.open())
-    with _alone(store), recorded(layout, "keys revoke", {"which": which}, out.warn) as known:
+    with _alone(store), recorded(layout, msg("keys revoke"), {"which": which}, out.warn) as known:
         gone = store.revoke(which, _now(), owner)
         known.update(keys=[k.id for k in gone])
     if out.as_json:
         out.json([_public(k) for k in gone])
     for key in gone:
-        out.say(f"revoked {key.id} ({key.name})")
+        out.say(msg("revoked {id} ({key})", id=key.id, key=key.name))
 
 
 def _public(key: ApiKey) -> dict[str, Any]:

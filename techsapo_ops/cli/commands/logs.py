@@ -14,6 +14,7 @@ from techsapo_ops.cli.output import Output, console, write, write_json
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.cli.views.log_lines import LogView, line_document
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.watch.log_filter import LogFilter
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def logs(
     wanted = tuple(services or ())
     names = stack.log_names(wanted)
     if not names:
-        Output().say("there are no logs yet")
+        Output().say(msg("there are no logs yet"))
         return
     # Lines are picked before the last N are counted, so that N matching ones are shown.
     limit = None if lines == 0 or since is not None or chosen else lines
@@ -100,7 +101,11 @@ def _compiled(grep: str | None) -> re.Pattern[str] | None:
     try:
         return re.compile(grep) if grep is not None else None
     except re.error as error:
-        raise OpsError(f"--grep {grep}: {error}", "it is a Python regular expression", exit_code=2) from None
+        raise OpsError(
+            msg("--grep {grep}: {error}", grep=grep, error=error),
+            msg("it is a Python regular expression"),
+            exit_code=2,
+        ) from None
 
 
 def _printer(names: list[str], as_json: bool) -> Callable[[Iterable[LogLine]], None]:

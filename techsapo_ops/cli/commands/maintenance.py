@@ -14,6 +14,7 @@ from techsapo_ops.cli.options import JsonOutput, SpecFile, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.maintenance import turn_off, turn_on
 from techsapo_ops.spec.models.base import seconds
@@ -54,8 +55,8 @@ def on(
     _show(out, made)
     if not out.as_json:
         if before is not None and (before.message, before.until) != (made.message, made.until):
-            out.say(f"in place of: {before}")
-        out.next("`techsapo maintenance off` lets users in again")
+            out.say(msg("in place of: {before}", before=before))
+        out.next(msg("`techsapo maintenance off` lets users in again"))
 
 
 @app.command()
@@ -72,7 +73,7 @@ def off(*, place: SpecPlace, out: JsonOutput) -> None:
     if out.as_json:
         out.json({"on": False, "ended": None if ended is None else ended.to_json()})
     else:
-        out.say("users are let in again" if ended is not None else "no maintenance goes on")
+        out.say(msg("users are let in again") if ended is not None else msg("no maintenance goes on"))
 
 
 @app.command()
@@ -91,7 +92,7 @@ def _show(out: Output, found: Maintenance | None) -> None:
         told = {} if found is None else {**found.to_json(), "forgotten": found.forgotten()}
         out.json({"on": found is not None, **told})
     else:
-        out.data(str(found) if found is not None else "no maintenance goes on")
+        out.data(str(found) if found is not None else msg("no maintenance goes on"))
 
 
 def _until(given: str | None) -> datetime | None:
@@ -105,8 +106,10 @@ def _until(given: str | None) -> datetime | None:
             ends = datetime.now(UTC) + timedelta(seconds=seconds(given))
         except (ValueError, OverflowError):
             raise OpsError(
-                f"--until: {given!r} is no time", "write e.g. 2h, or 2026-12-01T06:00", exit_code=2
+                msg("--until: {given} is no time", given=repr(given)),
+                msg("write e.g. 2h, or 2026-12-01T06:00"),
+                exit_code=2,
             ) from None
     if ends <= datetime.now(UTC):
-        raise OpsError(f"--until: {given} is over", "name a time to come", exit_code=2)
+        raise OpsError(msg("--until: {given} is over", given=given), msg("name a time to come"), exit_code=2)
     return ends

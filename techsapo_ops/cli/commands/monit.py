@@ -13,6 +13,7 @@ from techsapo_ops.cli.peer import TlsOptions, peer
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.cli.views.services import age, size
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.watch.usage import Monitor
 
 if TYPE_CHECKING:
@@ -59,15 +60,15 @@ def monit(
         return
     if tls.ca_file is not None or tls.insecure:
         raise OpsError(
-            "--ca-file and --insecure-skip-tls-verify are for --remote",
-            "without it nobody is asked",
+            msg("--ca-file and --insecure-skip-tls-verify are for --remote"),
+            msg("without it nobody is asked"),
             exit_code=2,
         )
 
     monitor = Monitor(recorded_stack(place.stack_file()))
     readings = monitor.read()
     if not readings and not out.as_json:
-        out.say("no service of this stack runs")
+        out.say(msg("no service of this stack runs"))
         out.next("techsapo up")
         return
     if once or out.as_json or not console().is_terminal:

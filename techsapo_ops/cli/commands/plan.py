@@ -9,6 +9,7 @@ import typer
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import EngineOption, FullOutput, ServicesArgument, SpecPlace
 from techsapo_ops.cli.views.plan import plan_json, show_plan
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.jobs.starters import nobody_starts
 
@@ -46,7 +47,7 @@ def plan(
         show_plan(found, out, diff=diff)
         out.next("techsapo up")
     else:
-        out.data("up to date")
+        out.data(msg("up to date"))
     if not out.as_json and (nobody := nobody_starts(stack.topology, stack.runner)):
         out.say(nobody)
     if found.changes:

@@ -22,6 +22,7 @@ from techsapo_ops.cli.views.providers import (
     told_row,
 )
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.providers import ask_lists, list_providers
 from techsapo_ops.spec.edition import edition_of
 
@@ -60,7 +61,12 @@ def list_all(
     listed = list_providers(loaded, edition)
     if ask and not out.as_json:
         asked = ", ".join(row.name for row in listed if row.can_be_asked)
-        out.say(f"reading the vendors' lists of models: {asked or 'no provider can be asked'}")
+        out.say(
+            msg(
+                "reading the vendors' lists of models: {asked}",
+                asked=asked or msg("no provider can be asked"),
+            )
+        )
     told = asyncio.run(ask_lists(listed)) if ask else {}
     if out.as_json:
         out.json({"providers": [provider_json(row, told.get(row.name)) for row in listed]})
@@ -78,7 +84,9 @@ def list_all(
     for note in notes(listed, today):
         out.say(note)
     if any(row.lacks is None and row.model is not None for row in listed):
-        out.next("techsapo providers test asks each a few small questions, for at most a cent a provider")
+        out.next(
+            msg("techsapo providers test asks each a few small questions, for at most a cent a provider")
+        )
 
 
 def _completed(context: typer.Context, incomplete: str) -> list[str]:

@@ -8,6 +8,7 @@ from techsapo_ops.adapters.build import build, is_other
 from techsapo_ops.cli.options import JsonQuietOutput, SpecFile
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.cli.views.services import age, service_json
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.stack.maintenance import maintenance_of
 
 
@@ -37,7 +38,7 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
         )
         return
     if not observed.services:
-        out.say("no service of this stack runs")
+        out.say(msg("no service of this stack runs"))
         out.next("techsapo up")
         return
     out.table(
@@ -58,14 +59,14 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
         right=("PID", "PORT", "UPTIME", "RESTARTS"),
     )
     if closed is not None:
-        out.say(f"{closed}; `techsapo maintenance off` ends it")
+        out.say(msg("{closed}; `techsapo maintenance off` ends it", closed=closed))
     if not observed.running:
         out.say(stack.gone)
         out.next("techsapo up")
         return
     for service in observed.services.values():
         if service.replaced:
-            out.say(f"{service.name}: {service.replaced}")
+            out.say(msg("{service}: {replaced}", service=service.name, replaced=service.replaced))
     crashed = [s.name for s in observed.services.values() if s.state in {"crashed", "backoff"}]
     if crashed:
         out.next(f"techsapo logs {crashed[0]}")
@@ -73,7 +74,7 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
     old = [s.name for s in observed.services.values() if s.build and is_other(s.build)]
     old += observed.behind
     if old:
-        out.say(f"{', '.join(old)}: not the installed build, {build()}")
+        out.say(msg("{old}: not the installed build, {build}", old=joined(", ", old), build=build()))
         out.next("techsapo up")
         return
     replaced = [s for s in observed.services.values() if s.replaced]

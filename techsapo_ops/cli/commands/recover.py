@@ -28,6 +28,7 @@ from techsapo_ops.cli.recover_doors import RecoverDoors
 from techsapo_ops.cli.state_directory import require_trust
 from techsapo_ops.cli.views.recovery import TITLES, look_json, recovered_json, show_look, show_recovered
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.stop import down
 from techsapo_ops.operations.recover.abandoned import abandon as remove_what_was_made
 from techsapo_ops.operations.recover.draft import values_of
@@ -115,14 +116,16 @@ def recover(
         return
     if repository is None:
         raise OpsError(
-            "--from is missing: the repository, as restic names it",
-            "e.g. --from s3:https://s3.example.com/backups",
+            msg("--from is missing: the repository, as restic names it"),
+            msg("e.g. --from s3:https://s3.example.com/backups"),
             exit_code=2,
         )
     if tells_password(repository):
         out.warn(
-            "everybody on this host can read the password in --from, by `ps`: name the user alone there, and "
-            "set RESTIC_REST_PASSWORD or be asked"
+            msg(
+                "everybody on this host can read the password in --from, by `ps`: name the user "
+                "alone there, and set RESTIC_REST_PASSWORD or be asked"
+            )
         )
     values_of(settings or ())  # what is no PATH=VALUE is said before anything is fetched
     asked = Asked(
@@ -143,8 +146,10 @@ def recover(
         show_recovered(done, out)
     if done.remaining:
         raise typer.Exit(1)
-    where = "" if Path(done.spec).parent == Path.cwd() else f"cd {Path(done.spec).parent} && "
-    out.next(f"{where}techsapo health")
+    where = (
+        "" if Path(done.spec).parent == Path.cwd() else msg("cd {parent} && ", parent=Path(done.spec).parent)
+    )
+    out.next(msg("{where}techsapo health", where=where))
 
 
 def _recover(recovery: Recovery, asked: Asked, out: Output, dry_run: bool, yes: bool) -> Recovered:
@@ -165,20 +170,35 @@ def _recover(recovery: Recovery, asked: Asked, out: Output, dry_run: bool, yes: 
                 recovery.desk.clear()
             if out.as_json:
                 out.json(look_json(look))
-            out.next("the same without --dry-run recovers it")
+            out.next(msg("the same without --dry-run recovers it"))
             raise typer.Exit(1 if look.blockers else 0)
         if look.blockers:
             first, remedy = look.blockers[0]
             raise OpsError(
-                f"it can't be recovered as it is: {first}",
-                f"{remedy or 'see to it'}; then the same again, or `techsapo recover --abandon`",
+                msg("it can't be recovered as it is: {first}", first=first),
+                msg(
+                    "{remedy}; then the same again, or `techsapo recover --abandon`",
+                    remedy=remedy or msg("see to it"),
+                ),
             )
-        if not recovery.agreed and not confirm("recover it?", yes=yes):
-            placed, there = ("nothing more", "is there") if recovery.placing else ("nothing", "was fetched")
-            out.say(f"{placed} was placed; what {there} stays until the same command or --abandon")
+        if not recovery.agreed and not confirm(msg("recover it?"), yes=yes):
+            placed, there = (
+                (msg("nothing more"), msg("is there"))
+                if recovery.placing
+                else ("nothing", msg("was fetched"))
+            )
+            out.say(
+                msg(
+                    "{placed} was placed; what {there} stays until the same command or --abandon",
+                    placed=placed,
+                    there=there,
+                )
+            )
             raise typer.Exit(1)
     elif dry_run:
-        raise OpsError("this recovery is past its look: the files are placed", "go on without --dry-run")
+        raise OpsError(
+            msg("this recovery is past its look: the files are placed"), msg("go on without --dry-run")
+        )
     return recovery.run(look)
 
 
@@ -190,24 +210,29 @@ def _interrupted_in_words(desk: Desk, out: Output) -> Iterator[None]:
     except KeyboardInterrupt:
         journal = desk.read()
         if journal is None and others(desk.state):
-            out.warn("interrupted at its very end: the stack is back; `techsapo health` looks at it")
+            out.warn(msg("interrupted at its very end: the stack is back; `techsapo health` looks at it"))
         elif journal is None:
-            out.warn("interrupted: nothing was placed, and what was fetched is gone again")
+            out.warn(msg("interrupted: nothing was placed, and what was fetched is gone again"))
         else:
             step = next((each for each in STEPS if not journal.has(each)), STEPS[-1])
             out.warn(
-                f"interrupted at: {TITLES[step]}; the same command goes on there, "
-                "`techsapo recover --abandon` removes what it has made"
+                msg(
+                    "interrupted at: {titles}; the same command goes on there, `techsapo recover "
+                    "--abandon` removes what it has made",
+                    titles=TITLES[step],
+                )
             )
         raise
 
 
 def _abandon(desk: Desk, doors: RecoverDoors, out: Output, yes: bool, wait: float) -> None:
     if desk.read() is None:
-        raise OpsError(f"no recovery is under way in {desk.state.parent}", "see --into")
-    if not confirm(f"Remove all that this recovery made in {desk.state.parent}?", yes=yes):
-        raise OpsError("nothing was removed", "pass --yes where nobody can be asked")
+        raise OpsError(
+            msg("no recovery is under way in {parent}", parent=desk.state.parent), msg("see --into")
+        )
+    if not confirm(msg("Remove all that this recovery made in {parent}?", parent=desk.state.parent), yes=yes):
+        raise OpsError(msg("nothing was removed"), msg("pass --yes where nobody can be asked"))
     for gone in remove_what_was_made(
         desk, doors, lambda file: down(recorded_stack(file), remove_data=True, warn=out.warn), wait=wait
     ):
-        out.say(f"removed {gone}")
+        out.say(msg("removed {gone}", gone=gone))

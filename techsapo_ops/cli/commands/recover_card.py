@@ -13,6 +13,7 @@ from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.card import page
 from techsapo_ops.operations.card.facts import card_of, note_printed
 from techsapo_ops.operations.card.typed import commands
@@ -54,7 +55,7 @@ def card(
                 write_atomic(file, content.encode(), 0o644)
             except OSError as error:
                 raise cannot_write(file, error) from None
-            out.say(f"written to {file}")
+            out.say(msg("written to {file}", file=file))
     note_printed(stack, made)
     if out.as_json:
         told = asdict(made) | {

@@ -8,6 +8,7 @@ import typer
 
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import QuietOutput, SpecPlace, WaitOption
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.stop import reload as perform
 
 
@@ -41,4 +42,4 @@ def reload(
         "restarted": [name for name in names if name not in can],
     }
     done = [f"{word} {', '.join(which)}" for word, which in told.items() if which]
-    out.say("; ".join(done) or "no service here can reload")
+    out.say("; ".join(done) or msg("no service here can reload"))

@@ -12,6 +12,7 @@ from techsapo_ops.cli.arguments import moment
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.report.report import MOST_DAYS, WEEK, report_of
 from techsapo_ops.operations.report.sending import NOBODY, send_report, targets
@@ -47,7 +48,9 @@ def report(
       techsapo report --send
     """
     if again and not send:
-        raise OpsError("--again is for --send", "write `techsapo report --send --again`", exit_code=2)
+        raise OpsError(
+            msg("--again is for --send"), msg("write `techsapo report --send --again`"), exit_code=2
+        )
     now = datetime.now().astimezone()
     days = WEEK if since is None else _days(moment(since, now), now)
     stack = open_stack(place.open())
@@ -62,7 +65,7 @@ def report(
     if not to:
         raise OpsError(NOBODY.partition(": ")[0], NOBODY.partition(": ")[2])
     what = {"week": made.week, "receivers": [target.path for target in to], "again": again or None}
-    with recorded(stack.layout, "report --send", what, out.warn) as known:
+    with recorded(stack.layout, msg("report --send"), what, out.warn) as known:
         done = send_report(stack.layout, made, to, again=again)
         known["outcomes"] = [f"{each.target.path} {each.outcome}" for each in done]
     if out.as_json:
@@ -72,13 +75,22 @@ def report(
         out.say(str(each))
     failed = [each for each in done if not each.ok]
     if failed:
-        raise OpsError(f"the report did not reach {len(failed)} of {len(done)}", "see above")
+        raise OpsError(
+            msg("the report did not reach {count} of {count2}", count=len(failed), count2=len(done)),
+            msg("see above"),
+        )
 
 
 def _days(begin: datetime, now: datetime) -> int:
     days = math.ceil((now - begin).total_seconds() / 86_400)
     if not 1 <= days <= MOST_DAYS:
         raise OpsError(
-            f"--since: the report is of 1 to {MOST_DAYS} days, not of {days}", "write e.g. 14d", exit_code=2
+            msg(
+                "--since: the report is of 1 to {most_days} days, not of {days}",
+                most_days=MOST_DAYS,
+                days=days,
+            ),
+            msg("write e.g. 14d"),
+            exit_code=2,
         )
     return days

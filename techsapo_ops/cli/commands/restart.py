@@ -9,6 +9,7 @@ import typer
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace, WaitOption
 from techsapo_ops.cli.output import Output
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.stop import restart as perform
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ def restart(
     names = tuple(services or ())
     if not probe:
         done = perform(stack.engine, names, wait=wait, say=out.say, pause=stack.pause)
-        out.json({"restarted": list(done)}) if out.as_json else out.say(f"restarted {', '.join(done)}")
+        out.json({"restarted": list(done)}) if out.as_json else out.say(
+            msg("restarted {done}", done=", ".join(done))
+        )
         return
 
     from techsapo_ops.operations.drills.probed import restart_probed  # httpx and asyncio: for this alone
@@ -98,15 +101,29 @@ def _show(out: Output, probed: Probed) -> None:
     out.table(
         ("SERVICE", "REQUESTS", "FAILED", "LONGEST GAP", "STREAM'S GAP"),
         [
-            (turn.service, turn.requests, turn.failed, f"{turn.gap:.2f} s", f"{turn.stream_gap:.2f} s")
+            (
+                turn.service,
+                turn.requests,
+                turn.failed,
+                msg("{gap:.2f} s", gap=turn.gap),
+                msg("{stream_gap:.2f} s", stream_gap=turn.stream_gap),
+            )
             for turn in probed.turns
         ],
         right=("REQUESTS", "FAILED", "LONGEST GAP", "STREAM'S GAP"),
     )
-    out.data(f"requests  {outcome.sent}, {outcome.failed_count} failed")
+    out.data(
+        msg("requests  {sent}, {failed_count} failed", sent=outcome.sent, failed_count=outcome.failed_count)
+    )
     for reason, count in outcome.failed.items():
-        out.data(f"failed    {count}: {reason}")
+        out.data(msg("failed    {count}: {reason}", count=count, reason=reason))
     ended = sum(held.ended for held in outcome.streams)
-    out.data(f"stream    ended by the app {ended} times, broke off {outcome.broken} times")
+    out.data(
+        msg(
+            "stream    ended by the app {ended} times, broke off {broken} times",
+            ended=ended,
+            broken=outcome.broken,
+        )
+    )
     if not probed.well and probed.error is None:
-        out.next("`techsapo logs app nginx --since 5m` shows what happened")
+        out.next(msg("`techsapo logs app nginx --since 5m` shows what happened"))

@@ -24,6 +24,7 @@ from techsapo_ops.cli.options import (
 )
 from techsapo_ops.cli.output import Output, confirm, interactive
 from techsapo_ops.cli.views.backups import Bars
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.backup import restore as operation
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.restore_scratch import into_scratch
@@ -102,8 +103,8 @@ def restore(
         return
     if not yes:
         _show(intent)
-        if not confirm("replace it?", yes=False):
-            out.say("nothing was changed; --yes restores without asking")
+        if not confirm(msg("replace it?"), yes=False):
+            out.say(msg("nothing was changed; --yes restores without asking"))
             raise typer.Exit(1)
     with Bars(out, repository_of(stack)) as bars:
         done = operation.perform(stack, intent, wait=wait, say=bars.say, told=bars.told)
@@ -119,17 +120,31 @@ def restore(
                 "targets": _targets(intent),
             }
         )
-    took = ", ".join(f"{kind} {seconds:.1f} s" for kind, seconds in done.seconds.items())
-    out.say(f"restored {done.backup} in {done.total_seconds:.1f} s ({took})")
-    named = f" --only {only}" if only is not None else ""
-    back = f"; `techsapo restore {done.safety}{named}` goes back" if done.safety else ""
+    took = joined(
+        ", ",
+        (msg("{kind} {seconds:.1f} s", kind=kind, seconds=seconds) for kind, seconds in done.seconds.items()),
+    )
+    out.say(
+        msg(
+            "restored {backup} in {seconds:.1f} s ({took})",
+            backup=done.backup,
+            seconds=done.total_seconds,
+            took=took,
+        )
+    )
+    named = msg(" --only {only}", only=only) if only is not None else ""
+    back = (
+        msg("; `techsapo restore {safety}{named}` goes back", safety=done.safety, named=named)
+        if done.safety
+        else ""
+    )
     changed = any(registry.of(part).is_configuration for part in intent.parts)
     out.next(f"techsapo {'plan' if changed else 'health'}{back}")
 
 
 def _unknown_origin(intent: Intent, out: Output) -> None:
     if intent.origin.state is not State.AUTHENTICATED:
-        out.warn(f"{intent.backup.id} is unauthenticated: {intent.origin.why}")
+        out.warn(msg("{id} is unauthenticated: {why}", id=intent.backup.id, why=intent.origin.why))
 
 
 def _targets(intent: Intent) -> dict[str, list[dict[str, str]]]:
@@ -155,7 +170,7 @@ def _dry_run(intent: Intent, out: Output) -> None:
         )
         return
     _told_of(intent, out)
-    out.next("the same without --dry-run restores it")
+    out.next(msg("the same without --dry-run restores it"))
 
 
 def _show(intent: Intent) -> None:
@@ -166,9 +181,11 @@ def _show(intent: Intent) -> None:
 def _told_of(intent: Intent, out: Output) -> None:
     """What a restore replaces; every file of it, where it is files."""
     started = intent.backup.read().started.astimezone()
-    out.say(f"backup {intent.backup.id}, begun {started:%Y-%m-%d %H:%M:%S}")
+    out.say(msg("backup {id}, begun {started:%Y-%m-%d %H:%M:%S}", id=intent.backup.id, started=started))
     if intent.until is not None:
-        out.say(f"then {intent.log} to {intent.until.astimezone():%Y-%m-%d %H:%M:%S}")
+        out.say(
+            msg("then {log} to {until:%Y-%m-%d %H:%M:%S}", log=intent.log, until=intent.until.astimezone())
+        )
     out.table(
         ("what", "now", "", "will be"),
         [(p.kind, intent.now[p.kind] or "nothing", "→", intent.then[p.kind]) for p in intent.parts],
@@ -180,9 +197,9 @@ def _told_of(intent: Intent, out: Output) -> None:
             [(t.path if t.path.isprintable() else ascii(t.path), t.what, t.why) for t in targets],
         )
     for kind, why in intent.left.items():
-        out.say(f"not restored: {kind} {why}")
-    out.say(f"stopped meanwhile: {', '.join(intent.stopped) or 'nothing'}")
-    out.say("what is there now is backed up first, and brought back if anything fails")
+        out.say(msg("not restored: {kind} {why}", kind=kind, why=why))
+    out.say(msg("stopped meanwhile: {stopped}", stopped=", ".join(intent.stopped) or "nothing"))
+    out.say(msg("what is there now is backed up first, and brought back if anything fails"))
 
 
 def _scratch(stack: Stack, intent: Intent, out: Output) -> None:

@@ -19,6 +19,7 @@ from techsapo_ops.cli.output import confirm
 from techsapo_ops.cli.views.apply import Progress, back_json, show_failures, steps_json
 from techsapo_ops.cli.views.plan import show_plan
 from techsapo_ops.cli.views.summary import plan_summary
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply import rollback as operation
 
 if TYPE_CHECKING:
@@ -59,7 +60,10 @@ def rollback(
         if yes:
             return True
         show_plan(plan, out)
-        return confirm(f"go back to @{target.id} of {target.time.astimezone():%Y-%m-%d %H:%M:%S}?", yes=False)
+        return confirm(
+            msg("go back to @{id} of {time:%Y-%m-%d %H:%M:%S}?", id=target.id, time=target.time.astimezone()),
+            yes=False,
+        )
 
     report = operation.rollback(
         history_beside(place.stack_file(), seconds=timeout),
@@ -70,7 +74,7 @@ def rollback(
         force=force,
     )
     if report is None:
-        out.say("nothing was changed; --yes goes back without asking")
+        out.say(msg("nothing was changed; --yes goes back without asking"))
         raise typer.Exit(1)
     applied = report.applied
     failed = any(o.error is not None for o in applied.outcomes)
@@ -89,7 +93,7 @@ def rollback(
     if failed:
         raise typer.Exit(1)
     if not report.plan.changes:
-        out.say(f"everything is as in @{report.target.id} already")
+        out.say(msg("everything is as in @{id} already", id=report.target.id))
         return
-    out.say(f"back to @{report.target.id}")
+    out.say(msg("back to @{id}", id=report.target.id))
     out.next("techsapo plan")

@@ -14,6 +14,7 @@ from techsapo_ops.catalogue.runbooks import Runbook, runbooks
 from techsapo_ops.cli.options import JsonOutput, SpecChoice, SpecPlace
 from techsapo_ops.cli.output import Output, console
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.problems import unknown
 
 if TYPE_CHECKING:
@@ -73,8 +74,14 @@ def _project(place: SpecChoice, out: Output, language: str | None) -> Project | 
     try:
         return place.open()
     except OpsError as error:
-        chosen = "" if language else "; --lang ja and --lang en choose a language"
-        out.say(f"The spec can't be read, so ports are the usual ones ({error.message}){chosen}.")
+        chosen = "" if language else msg("; --lang ja and --lang en choose a language")
+        out.say(
+            msg(
+                "The spec can't be read, so ports are the usual ones ({message}){chosen}.",
+                message=error.message,
+                chosen=chosen,
+            )
+        )
         return None
 
 
@@ -99,7 +106,7 @@ def _list(locale: str, out: Output) -> None:
         out.json([dict(zip(("name", "severity", "meaning"), row, strict=True)) for row in rows])
         return
     out.table(("alert", "severity", "meaning"), rows)
-    out.next("`techsapo runbook NAME` shows one")
+    out.next(msg("`techsapo runbook NAME` shows one"))
 
 
 def _show(page: Runbook, locale: str, out: Output) -> None:

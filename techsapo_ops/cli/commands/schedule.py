@@ -11,6 +11,7 @@ import typer
 from techsapo_ops.cli.options import SpecPlace
 from techsapo_ops.cli.output import write
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,7 +72,14 @@ def schedule(
         return (*job_argv(sys.executable, "run", name, place.file, place.environment), "--by", "service")
 
     def ended(name: str, code: int) -> None:
-        _say(f"{context.now():%Y-%m-%d %H:%M:%S} job {name} ended with code {code}")
+        _say(
+            msg(
+                "{now:%Y-%m-%d %H:%M:%S} job {name} ended with code {code}",
+                now=context.now(),
+                name=name,
+                code=code,
+            )
+        )
         if code < 0 and trust.given():
             record_killed(jobs[name], context)
         wake()
@@ -113,7 +121,7 @@ def schedule(
                 try:
                     found = _schedule(place.file, place.environment, rendered)
                 except OpsError as error:  # half saved, or wrong: it goes on as it was
-                    _say(f"the changed schedule is not taken over: {error}")
+                    _say(msg("the changed schedule is not taken over: {error}", error=error))
                     continue
                 jobs = {job.name: job for job in scheduled(found)}
                 scheduler.change(jobs)
@@ -130,7 +138,7 @@ def _note_build(path: Path) -> None:
     try:
         note(path)
     except OpsError as error:
-        _say(f"what this scheduler runs can't be noted: {error}")
+        _say(msg("what this scheduler runs can't be noted: {error}", error=error))
 
 
 class _Trust:
@@ -170,7 +178,7 @@ def _schedule(file: Path, environment: str | None, rendered: Path | None) -> Sch
 
 def _say_due(next_runs: Mapping[str, datetime | None], context: RunContext) -> None:
     for name, time in next_runs.items():
-        _say(f"{context.now():%Y-%m-%d %H:%M:%S} job {name} is due {time}")
+        _say(msg("{now:%Y-%m-%d %H:%M:%S} job {name} is due {time}", now=context.now(), name=name, time=time))
 
 
 def _say(text: str) -> None:

@@ -11,6 +11,7 @@ from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import JsonOutput, SpecChoice, SpecPlace
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.secrets import find_secret, kept_secrets, reveal
 from techsapo_ops.stack.kept_secret import KeptSecret
@@ -45,7 +46,7 @@ def list_secrets(*, place: SpecPlace, out: JsonOutput) -> None:
         out.json([_told(secret) for secret in secrets])
         return
     if not secrets:
-        out.say("No service of this stack has a secret.")
+        out.say(msg("No service of this stack has a secret."))
         return
     rows = [(s.name, s.opens, ", ".join(s.used_by), s.made_by, s.place) for s in secrets]
     out.table(("name", "opens", "used by", "made by", "place"), rows)
@@ -68,16 +69,27 @@ def show(
     """
     project = place.open()
     secret = find_secret(topology_for(project), name)
-    with recorded(project.layout, "secrets show", {"name": secret.name}, out.warn):
+    with recorded(project.layout, msg("secrets show"), {"name": secret.name}, out.warn):
         value = reveal(secret).reveal()
     if out.as_json:
         out.json({**_told(secret), "secret": value})
         return
     if harmless(value) != value:
-        raise OpsError(f"{secret.name} has a character that no terminal shows", "--json prints it, escaped")
+        raise OpsError(
+            msg("{secret} has a character that no terminal shows", secret=secret.name),
+            msg("--json prints it, escaped"),
+        )
     out.data(value)
-    account = f", account {secret.account}" if secret.account else ""
-    out.say(f"{secret.name}: {secret.opens}{account}; from {secret.place}")
+    account = msg(", account {account}", account=secret.account) if secret.account else ""
+    out.say(
+        msg(
+            "{secret}: {opens}{account}; from {place}",
+            secret=secret.name,
+            opens=secret.opens,
+            account=account,
+            place=secret.place,
+        )
+    )
 
 
 def _told(secret: KeptSecret) -> dict[str, Any]:

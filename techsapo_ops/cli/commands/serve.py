@@ -14,6 +14,7 @@ import typer
 from techsapo_ops.cli.options import SpecPlace
 from techsapo_ops.cli.told_stores import ToldStores
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.basic_login import BasicLogin
@@ -98,7 +99,11 @@ def serve(
     from techsapo_ops.cli.project import open_project
 
     if not re.fullmatch(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?", instance):
-        raise OpsError(f"{instance!r} is not a name for an instance", "write e.g. app-1", exit_code=2)
+        raise OpsError(
+            msg("{instance} is not a name for an instance", instance=repr(instance)),
+            msg("write e.g. app-1"),
+            exit_code=2,
+        )
     # The stack's supervisor runs what `up` rendered, after `up` had looked: an instance that it starts anew,
     # perhaps of a newer version, must not stay down because nobody ran sudo for it.
     supervised = rendered and _started_for(place.file)
@@ -184,8 +189,11 @@ def _auth(spec: Spec, project: Project, host: str | None, *, published: bool) ->
         return auth
     if spec.app.auth.required is False:
         raise OpsError(
-            f"app.auth.required: false with --host {host}: others could spend the providers' budget",
-            "leave app.auth.required out, and make a key with `techsapo keys create NAME`",
+            msg(
+                "app.auth.required: false with --host {host}: others could spend the providers' budget",
+                host=host,
+            ),
+            msg("leave app.auth.required out, and make a key with `techsapo keys create NAME`"),
         )
     return auth.model_copy(update={"required": True})
 

@@ -13,6 +13,7 @@ from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecChoice, SpecPl
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.state_directory import require_trust
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.template_folders import FIXED, builtin_names, find_overrides, nearest
@@ -44,8 +45,10 @@ def list_templates(*, place: SpecPlace, out: JsonOutput) -> None:
     if out.as_json:
         out.json([{"name": name, "overridden": own} for name, own in found])
         return
-    out.table(["template", "used"], [(name, "yours" if own else "built in") for name, own in found])
-    out.next(f"`techsapo templates eject NAME` copies one into {overrides.folder} to change it")
+    out.table(["template", "used"], [(name, msg("yours") if own else msg("built in")) for name, own in found])
+    out.next(
+        msg("`techsapo templates eject NAME` copies one into {folder} to change it", folder=overrides.folder)
+    )
 
 
 @app.command()
@@ -62,19 +65,24 @@ def eject(name: NameArgument, *, place: SpecPlace, out: QuietOutput) -> None:
     overrides = _overrides(place, out)
     _require_known(name)
     if name in FIXED:
-        raise OpsError(f"{name} can't be overridden", "`techsapo templates list` shows the others")
+        raise OpsError(
+            msg("{name} can't be overridden", name=name), msg("`techsapo templates list` shows the others")
+        )
     if (obstacle := overrides.obstacle) is not None and not overrides.receives:
-        raise OpsError(f"template_overrides: {obstacle.message}", obstacle.hint)
+        raise OpsError(msg("template_overrides: {message}", message=obstacle.message), obstacle.hint)
     target = overrides.folder / name
     if target.exists():
-        raise OpsError(f"{target} is there already", "change that one, or remove it first")
+        raise OpsError(
+            msg("{target} is there already", target=target), msg("change that one, or remove it first")
+        )
     if (present := overrides.template(name)) is not None:
         raise OpsError(
-            f"you have that template already: {present}", f"move it to {target}, and change it there"
+            msg("you have that template already: {present}", present=present),
+            msg("move it to {target}, and change it there", target=target),
         )
     write_atomic(target, Templates().source(name).encode())
     out.data(str(target))
-    out.next("change it, then `techsapo generate --check --diff` shows the effect")
+    out.next(msg("change it, then `techsapo generate --check --diff` shows the effect"))
 
 
 @app.command()
@@ -88,8 +96,12 @@ def diff(name: NameArgument, *, place: SpecPlace) -> None:
     out = Output()
     own = _overrides(place, out).template(name)
     if own is None:
-        hint = f"`techsapo templates eject {name}` makes one" if name in builtin_names() else nearest(name)
-        raise OpsError(f"you have no template {name}", hint, exit_code=2)
+        hint = (
+            msg("`techsapo templates eject {name}` makes one", name=name)
+            if name in builtin_names()
+            else nearest(name)
+        )
+        raise OpsError(msg("you have no template {name}", name=name), hint, exit_code=2)
     _require_known(name)
     ours, theirs = Templates().source(name), read_text(own, what="template")
     compared = list(
@@ -100,7 +112,7 @@ def diff(name: NameArgument, *, place: SpecPlace) -> None:
     if compared:
         out.data("\n".join(compared))
     else:
-        out.say(f"{own} is the built-in template, unchanged")
+        out.say(msg("{own} is the built-in template, unchanged", own=own))
 
 
 def _overrides(place: SpecChoice, out: Output) -> Overrides:

@@ -18,6 +18,7 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.place import DEFAULT_SPEC
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.administration import begin_anyway, ending
 from techsapo_ops.operations.root_trust import allow
 
@@ -46,11 +47,18 @@ def add(folder: FolderArgument) -> None:
     out = Output()
     made = allow(folder)
     if made is None:
-        out.say(f"root alone may change {folder.resolve()}: nothing to allow")
+        out.say(msg("root alone may change {folder}: nothing to allow", folder=folder.resolve()))
         return
     what = {"folder": str(made.folder), "users": sorted(made.users), "groups": sorted(made.groups)}
-    with _noted(made.folder, "trust add", what, out):
-        out.say(f"root trusts {_whom(made)} in {made.folder}, by {TRUSTED_FOLDERS}")
+    with _noted(made.folder, msg("trust add"), what, out):
+        out.say(
+            msg(
+                "root trusts {whom} in {folder}, by {trusted_folders}",
+                whom=_whom(made),
+                folder=made.folder,
+                trusted_folders=TRUSTED_FOLDERS,
+            )
+        )
 
 
 @app.command()
@@ -67,12 +75,14 @@ def remove(folder: FolderArgument) -> None:
     left = [allowed for allowed in known if allowed.folder not in named]
     if len(left) == len(known):
         raise OpsError(
-            f"{folder.resolve()} was not allowed", "`techsapo trust list` shows what is", exit_code=2
+            msg("{folder} was not allowed", folder=folder.resolve()),
+            msg("`techsapo trust list` shows what is"),
+            exit_code=2,
         )
     out, real = Output(), folder.resolve()
-    with _noted(real, "trust remove", {"folder": str(real)}, out):
+    with _noted(real, msg("trust remove"), {"folder": str(real)}, out):
         write_allowed(left)
-    out.say(f"root no longer trusts others in {folder.resolve()}")
+    out.say(msg("root no longer trusts others in {folder}", folder=folder.resolve()))
 
 
 @app.command(name="list")
@@ -88,7 +98,7 @@ def list_folders(*, out: JsonOutput) -> None:
         out.json([_value(allowed) for allowed in known])
         return
     if not known:
-        out.say("no folder is allowed; under sudo, root also trusts what belongs to the user who ran it")
+        out.say(msg("no folder is allowed; under sudo, root also trusts what belongs to the user who ran it"))
         return
     rows = [
         (
@@ -111,7 +121,13 @@ def _value(allowed: Allowed) -> dict[str, Any]:
 
 def _whom(allowed: Allowed) -> str:
     users = [user_name(uid) for uid in sorted(allowed.users)]
-    return ", ".join([*users, *(f"the group {group_name(gid)}" for gid in sorted(allowed.groups))])
+    return joined(
+        ", ",
+        [
+            *users,
+            *(msg("the group {group_name}", group_name=group_name(gid)) for gid in sorted(allowed.groups)),
+        ],
+    )
 
 
 @contextmanager
@@ -127,4 +143,4 @@ def _noted(folder: Path, action: str, what: dict[str, Any], out: Output) -> Iter
 
 def _root_only() -> None:
     if os.geteuid() != 0:
-        raise OpsError("only root says whom root trusts", "run it with sudo")
+        raise OpsError(msg("only root says whom root trusts"), msg("run it with sudo"))

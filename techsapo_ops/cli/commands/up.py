@@ -23,6 +23,7 @@ from techsapo_ops.cli.views.plan import show_plan
 from techsapo_ops.cli.views.summary import plan_summary
 from techsapo_ops.health.provider_tests import COMMAND as PROVIDER_TESTS
 from techsapo_ops.health.provider_tests import untested
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.up import up as perform
 from techsapo_ops.operations.root_trust import without_sudo
 from techsapo_ops.services.registry import facts
@@ -60,13 +61,21 @@ def up(
     project = place.open()
     topology, choice = choose_engine(project, engine)
     if choice.decided:
-        out.say(f"engine: {choice.engine} ({choice.reason}); --engine changes it")
+        out.say(
+            msg(
+                "engine: {engine} ({reason}); --engine changes it", engine=choice.engine, reason=choice.reason
+            )
+        )
     stack = stack_on(project, topology, seconds=timeout, tell=out.say)
     leaves = stack.leaves(topology)
     if leaves is not None:
         out.say(
-            f"the stack moves from the {leaves.name} engine to {topology.engine}: it is stopped there first, "
-            "and its data stays there"
+            msg(
+                "the stack moves from the {leaves} engine to {engine}: it is stopped there first, "
+                "and its data stays there",
+                leaves=leaves.name,
+                engine=topology.engine,
+            )
         )
 
     progress = Progress(out)
@@ -76,11 +85,11 @@ def up(
         if yes or not plan.running or not interactive():
             return True
         show_plan(plan, out)
-        return confirm("go ahead?", yes=False)
+        return confirm(msg("go ahead?"), yes=False)
 
     report = perform(stack, progress, only=tuple(services or ()), force=force, wait=wait, approve=approve)
     if report is None:
-        out.say("nothing was changed")
+        out.say(msg("nothing was changed"))
         raise typer.Exit(1)
     if out.as_json:
         out.json({**_json(report), "unreached": list(project.spec.unreached)})
@@ -91,7 +100,12 @@ def up(
     for warning in project.warnings:
         out.warn(str(warning))
     if needed := without_sudo(project.path, project.overrides.folder):
-        out.warn(f"root trusts this folder because of sudo alone; for cron and after a reboot {needed}")
+        out.warn(
+            msg(
+                "root trusts this folder because of sudo alone; for cron and after a reboot {needed}",
+                needed=needed,
+            )
+        )
     show_failures(report.outcomes, report.back, out)
     if report.failures:
         raise typer.Exit(1)
@@ -100,17 +114,32 @@ def up(
 
 def _show(report: UpReport, out: Output) -> None:
     if not report.changed and not report.failures:
-        out.say("up to date")
+        out.say(msg("up to date"))
     if not out.quiet:
         out.table(("SERVICE", "STATE", "URL", ""), [(r.service, r.state, r.url, r.note) for r in report.rows])
     for tool in report.missing_tools:
         unchecked = ", ".join(tool.unchecked)
-        out.say(f"not checked, because {tool.tool} is not installed: {unchecked} ({tool.remedy})")
+        out.say(
+            msg(
+                "not checked, because {tool} is not installed: {unchecked} ({remedy})",
+                tool=tool.tool,
+                unchecked=unchecked,
+                remedy=tool.remedy,
+            )
+        )
     if report.absent:
-        out.say("not running:")
+        out.say(msg("not running:"))
         width = max(len(a.kind) for a in report.absent)
         for absent in report.absent:
-            out.say(f"  {absent.kind:{width}}  {absent.reason}: {absent.remedy}")
+            out.say(
+                msg(
+                    "  {kind:{width}}  {reason}: {remedy}",
+                    width=width,
+                    kind=absent.kind,
+                    reason=absent.reason,
+                    remedy=absent.remedy,
+                )
+            )
     for note in report.notes:
         out.say(note)
 
@@ -119,7 +148,7 @@ def _next(report: UpReport, untested_providers: bool) -> str:
     if untested_providers:
         return PROVIDER_TESTS
     if any(facts()[row.kind].runs_package and row.state == "running" for row in report.rows):
-        return 'techsapo ask "Dockerコンテナが起動しない"'
+        return msg('techsapo ask "Dockerコンテナが起動しない"')
     return "techsapo health"
 
 

@@ -8,6 +8,7 @@ import typer
 
 from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace
 from techsapo_ops.cli.output import write
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.load import SpecError
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
             for problem in error.problems:
                 write(str(problem), stderr=True)
             found = len(error.problems)
-            out.say(f"{found} {'problem' if found == 1 else 'problems'}")
+            out.say(
+                msg("{found} {which}", found=found, which=msg("problem") if found == 1 else msg("problems"))
+            )
         raise typer.Exit(error.exit_code) from None
     warnings = project.warnings
     counts = _counts(project.spec)
@@ -66,7 +69,13 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     for warning in warnings:
         out.warn(str(warning))
     if not out.quiet:
-        out.data(f"{place.file} is valid: {', '.join(_phrase(n, what) for what, n in counts.items() if n)}")
+        out.data(
+            msg(
+                "{file} is valid: {items}",
+                file=place.file,
+                items=", ".join((_phrase(n, what) for what, n in counts.items() if n)),
+            )
+        )
     spec = project.spec
     for line in filter(None, (spec.told_nobody, spec.report_to_nobody, _nobody_starts(project))):
         out.say(line)

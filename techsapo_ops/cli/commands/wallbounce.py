@@ -14,6 +14,7 @@ from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.options import JsonOutput
 from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.calibration import Calibration, Fit, dumps
 from techsapo_ops.wallbounce.fitting import Row, fit_capped, held_out, reported
 from techsapo_ops.wallbounce.labels import by_set, read_labels
@@ -66,32 +67,57 @@ def calibrate(
     read = read_labels(read_text(labels, what="labels").splitlines(), str(labels))
     fits, told = [], []
     for (tier, models), group_ in by_set(read).items():
-        name = f"{tier} with {', '.join(models)}"
+        name = msg("{tier} with {models}", tier=tier, models=", ".join(models))
         rows = [Row(x.agreement, x.grade, x.correct, x.contradicted) for x in group_]
         draw = random.Random(seed)  # noqa: S311 - folds
         judged = held_out(rows, len(models), draw) if len(rows) >= _FEWEST else None
         if judged is None:
-            out.warn(f"{name}: {_too_few(len(rows), {x.correct for x in group_})}")
+            out.warn(
+                msg("{name}: {too_few}", name=name, too_few=_too_few(len(rows), {x.correct for x in group_}))
+            )
             continue
         figures = _figures(judged, rows, len(models), seed)
         weights = fit_capped(rows, len(models))
         fits.append(Fit(tier, models, weights, len(rows), {k: v["fitted"].value for k, v in figures.items()}))
         told.append(_Told(name, len(models), len(rows), weights, figures))
         if min(weights.agreement, weights.grade) < _NEGATIVE:
-            out.warn(f"{name}: a weight is negative; agreement or grades misled here, or the labels are few")
+            out.warn(
+                msg(
+                    "{name}: a weight is negative; agreement or grades misled here, or the labels are few",
+                    name=name,
+                )
+            )
         if len(rows) < _ENOUGH:
-            out.warn(f"{name}: {len(rows)} labels; take the ECE for a rough one below {_ENOUGH}")
+            out.warn(
+                msg(
+                    "{name}: {count} labels; take the ECE for a rough one below {enough}",
+                    name=name,
+                    count=len(rows),
+                    enough=_ENOUGH,
+                )
+            )
     if not fits:
-        raise OpsError("no set of models has labels enough to fit", f"collect at least {_FEWEST} of each set")
+        raise OpsError(
+            msg("no set of models has labels enough to fit"),
+            msg("collect at least {fewest} of each set", fewest=_FEWEST),
+        )
     write_atomic(output, dumps(Calibration(tuple(fits))).encode())
     _show(out, told)
-    out.next(f"set wallbounce.calibration: {output} in techsapo.yaml, then `techsapo up`")
+    out.next(msg("set wallbounce.calibration: {output} in techsapo.yaml, then `techsapo up`", output=output))
 
 
 def _too_few(count: int, outcomes: set[bool]) -> str:
     if len(outcomes) == 1:
-        return f"all {count} labels are {'right' if True in outcomes else 'wrong'}; nothing to learn"
-    return f"{count} labels; at least {_FEWEST} with enough of each outcome are needed"
+        return msg(
+            "all {count} labels are {which}; nothing to learn",
+            count=count,
+            which=msg("right") if True in outcomes else msg("wrong"),
+        )
+    return msg(
+        "{count} labels; at least {fewest} with enough of each outcome are needed",
+        count=count,
+        fewest=_FEWEST,
+    )
 
 
 def _figures(judged: list[Judged], rows: list[Row], count: int, seed: int) -> dict[str, dict[str, Interval]]:
@@ -128,8 +154,15 @@ def _show(out: Output, told: list[_Told]) -> None:
     for place, each in enumerate(told):
         w = each.weights
         a, g = (round(weight, 2) + 0.0 for weight in (w.agreement, w.grade))  # no -0.00
-        out.data(("\n" if place else "") + f"{each.name}: {each.labels} labels")
-        out.data(f"confidence   sigmoid({w.intercept:+.2f} {a:+.2f} A {g:+.2f} G)")
+        out.data(("\n" if place else "") + msg("{name}: {labels} labels", name=each.name, labels=each.labels))
+        out.data(
+            msg(
+                "confidence   sigmoid({intercept:+.2f} {a:+.2f} A {g:+.2f} G)",
+                intercept=w.intercept,
+                a=a,
+                g=g,
+            )
+        )
         for title, line in zip(("at most", ""), _ceilings(each), strict=True):
             out.data(f"{title:<12} {line}")
         rows = [

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.cli.output import Output, print_error
 from techsapo_ops.cli.views.plan import in_brackets
+from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.apply.origin import Origins
@@ -33,11 +34,19 @@ class Progress:
         """A step has ended: its line, with how long it took and why."""
         name = outcome.step.service
         if outcome.error is not None:
-            self._out.say(f"  {name:17} failed after {outcome.seconds:.1f} s")
+            self._out.say(msg("  {name:17} failed after {seconds:.1f} s", name=name, seconds=outcome.seconds))
         elif (action := outcome.step.action) != "nothing":
-            why = "" if action == "create" else f"   {outcome.step.reason}"
+            why = "" if action == "create" else msg("   {reason}", reason=outcome.step.reason)
             why += in_brackets(self.origins.get(name, ())) if why else ""
-            self._out.say(f"  {name:17} {action.done} in {outcome.seconds:.1f} s{why}")
+            self._out.say(
+                msg(
+                    "  {name:17} {done} in {seconds:.1f} s{why}",
+                    name=name,
+                    done=action.done,
+                    seconds=outcome.seconds,
+                    why=why,
+                )
+            )
 
 
 def show_failures(outcomes: Sequence[Outcome], back: GoneBack | None, out: Output) -> None:
@@ -50,9 +59,9 @@ def show_failures(outcomes: Sequence[Outcome], back: GoneBack | None, out: Outpu
     for error in back.failures:
         print_error(error)
     if back.failures:
-        out.warn(f"went back to @{back.to}, but not entirely: see above")
+        out.warn(msg("went back to @{to}, but not entirely: see above", to=back.to))
     else:
-        out.say(f"went back to @{back.to}: files and services are as they were")
+        out.say(msg("went back to @{to}: files and services are as they were", to=back.to))
 
 
 def back_json(back: GoneBack | None) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from techsapo_ops.backup import registry
 from techsapo_ops.backup.create import Watch
 from techsapo_ops.cli.output import console
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.backup.proof import LEVEL
 
 if TYPE_CHECKING:
@@ -90,10 +91,17 @@ class Bars(Watch):
 
 def _line(part: Part) -> str:
     """One source that is done: what it holds, its size, time and rate."""
-    rate = f", {human(part.raw_bytes / part.seconds)}/s" if part.seconds > 0.5 else ""
-    return (
-        f"{part.kind:<13} {registry.describe(part)}, {human(part.raw_bytes)} packed to {human(part.bytes)} "
-        f"in {part.seconds:.1f} s{rate}"
+    rate = (
+        msg(", {raw_bytes}/s", raw_bytes=human(part.raw_bytes / part.seconds)) if part.seconds > 0.5 else ""
+    )
+    return msg(
+        "{kind:<13} {describe}, {raw_bytes} packed to {bytes} in {seconds:.1f} s{rate}",
+        kind=part.kind,
+        describe=registry.describe(part),
+        raw_bytes=human(part.raw_bytes),
+        bytes=human(part.bytes),
+        seconds=part.seconds,
+        rate=rate,
     )
 
 
@@ -116,8 +124,8 @@ def state(checks: dict[str, Any]) -> str:
     if checks.get("offsite", {}).get("ok"):
         told.append("off-site")
     if LEVEL in checks:
-        told.append("came back" if checks[LEVEL]["ok"] else "did not come back")
-    return ", ".join(told) or "not yet"
+        told.append(msg("came back") if checks[LEVEL]["ok"] else msg("did not come back"))
+    return joined(", ", told) or msg("not yet")
 
 
 def brief(value: dict[str, Any]) -> dict[str, Any]:

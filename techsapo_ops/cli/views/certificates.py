@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output
@@ -15,21 +16,28 @@ if TYPE_CHECKING:
 def renewal_words(renewal: Renewal, dry_run: bool) -> str:
     """What was done for one certificate, or with `dry_run` would be, in a line."""
     due, name = renewal.due, renewal.name
-    then = f"; next renewal {_moment(renewal.next)}" if renewal.next is not None else ""
+    then = msg("; next renewal {moment}", moment=_moment(renewal.next)) if renewal.next is not None else ""
     if due.need == "nothing":
-        return f"certificate {name}: nothing is due{then}"
+        return msg("certificate {name}: nothing is due{then}", name=name, then=then)
     if dry_run:
-        return f"certificate {name}: would {due.need} ({due.reason})"
-    seen = " and nginx serves it" if renewal.served else ""
-    return f"certificate {name}: {due.need} done ({due.reason}), it is in use{seen}{then}"
+        return msg("certificate {name}: would {need} ({reason})", name=name, need=due.need, reason=due.reason)
+    seen = msg(" and nginx serves it") if renewal.served else ""
+    return msg(
+        "certificate {name}: {need} done ({reason}), it is in use{seen}{then}",
+        name=name,
+        need=due.need,
+        reason=due.reason,
+        seen=seen,
+        then=then,
+    )
 
 
 def renewal_error(renewal: Renewal, error: OpsError) -> OpsError:
     """What is printed of `error`: it names the certificate, as several may be renewed."""
-    named = f"certificate {renewal.name}"
+    named = msg("certificate {renewal}", renewal=renewal.name)
     if error.message.startswith(named):
         return error
-    return OpsError(f"{named}: {error.message}", error.hint)
+    return OpsError(msg("{named}: {message}", named=named, message=error.message), error.hint)
 
 
 def show(found: tuple[Status, ...], out: Output) -> None:
@@ -57,7 +65,7 @@ def show(found: tuple[Status, ...], out: Output) -> None:
 
 
 def _moment(time: Any) -> str:
-    return f"{time:%Y-%m-%d %H:%M} UTC" if time is not None else ""
+    return msg("{time:%Y-%m-%d %H:%M} UTC", time=time) if time is not None else ""
 
 
 def status_value(status: Status) -> dict[str, Any]:

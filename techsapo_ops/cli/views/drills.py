@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from techsapo_ops.catalogue.drills import DrillWords
 from techsapo_ops.cli.output import Output
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.drills.chart import chart
 from techsapo_ops.operations.drills.page import counted, measured, number
 from techsapo_ops.operations.drills.report import Phase, Report
@@ -16,7 +17,7 @@ _WORDS = DrillWords("en")
 def list_reports(found: Sequence[Report], out: Output) -> None:
     """A line for each."""
     if not found:
-        out.say("no drill has been made yet")
+        out.say(msg("no drill has been made yet"))
         out.next("techsapo drill restore")
         return
     rows = [
@@ -35,14 +36,17 @@ def show_report(report: Report, out: Output) -> None:
     """One drill: times beside their objectives, counts, its course, and what was wrong."""
     if not (out.quiet and report.ok):
         _figures(report, out)
-    for line in (*([f"stopped: {report.stopped}"] if report.stopped else []), *report.problems):
-        out.data(f"{report.drill}: {line}")
+    for line in (
+        *([msg("stopped: {stopped}", stopped=report.stopped)] if report.stopped else []),
+        *report.problems,
+    ):
+        out.data(msg("{drill}: {line}", drill=report.drill, line=line))
     for note in report.notes:
         out.say(note)
     if report.ok:
-        out.say(f"{report.id}: the objectives are met")
+        out.say(msg("{id}: the objectives are met", id=report.id))
     else:
-        out.say(f"{report.id} missed: {'; '.join(map(_WORDS, report.missed))}")
+        out.say(msg("{id} missed: {map}", id=report.id, map="; ".join(map(_WORDS, report.missed))))
 
 
 def _took(phase: Phase) -> str:
@@ -71,8 +75,15 @@ def _figures(report: Report, out: Output) -> None:
     if drawn := chart(report.columns, report.marks, ("answered", "failed")):
         out.data(f"\n{drawn}")
     for reason, count in report.reasons.items():
-        out.data(f"failed: {reason}, {count}")
+        out.data(msg("failed: {reason}, {count}", reason=reason, count=count))
     for seen in report.alerts:
-        out.data(f"alert: {seen.alert} ({seen.state}) after {measured(seen.after)} s")
+        out.data(
+            msg(
+                "alert: {alert} ({state}) after {measured} s",
+                alert=seen.alert,
+                state=seen.state,
+                measured=measured(seen.after),
+            )
+        )
     for name, fact in report.facts.items():
         out.data(f"{name}: {fact}")

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.cli.output import Output, console, make_table, write_json
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.watch.metrics_stream import follow
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def show(asked: Peer, *, once: bool, as_json: bool) -> None:
     out, url = Output(as_json=as_json), asked.url
 
     def lost(reason: str, pause: float) -> None:
-        out.say(f"lost {url}: {reason}; trying again in {pause:g} s")
+        out.say(msg("lost {url}: {reason}; trying again in {pause:g} s", url=url, reason=reason, pause=pause))
 
     # The first reading is the newest that there was; a rate needs a second one.
     readings = islice(follow(url, asked.headers, lost, trust=asked.trust), 1, None)
@@ -31,7 +32,7 @@ def show(asked: Peer, *, once: bool, as_json: bool) -> None:
         return
     if once or not console().is_terminal:
         reading = next(readings)
-        out.data(f"{reading.instance} at {url}\n")
+        out.data(msg("{instance} at {url}\n", instance=reading.instance, url=url))
         out.table(COLUMNS, _rows(reading))
         return
     _live(url, readings)

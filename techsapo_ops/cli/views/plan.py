@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.cli.views.summary import plan_line, plan_summary
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.changes import ChangeKind
 from techsapo_ops.stack.engine import Action
 
@@ -26,24 +27,24 @@ def show_plan(plan: StackPlan, out: Output, *, diff: bool = False) -> None:
     Of both, what is removed comes first; the last line counts.
     """
     if plan.files:
-        out.data(f"files below {plan.desired.topology.layout.config}:")
+        out.data(msg("files below {config}:", config=plan.desired.topology.layout.config))
         few = len(plan.files) <= _FEW_FILES or diff or out.verbose
         if few:
             for change in sorted(plan.files, key=lambda change: change.kind is not ChangeKind.REMOVED):
                 origin = in_brackets(plan.origins.files.get(change.path, ()))
-                out.data(f"  {change.kind:8} {change.path}{origin}")
+                out.data(msg("  {kind:8} {path}{origin}", kind=change.kind, path=change.path, origin=origin))
                 if diff:
                     out.data(change.diff.rstrip("\n"))
         else:
             counted = Counter(change.kind for change in plan.files)
             for kind, count in sorted(counted.items(), key=lambda each: each[0] is not ChangeKind.REMOVED):
-                out.data(f"  {kind:8} {count} files (--verbose names them)")
+                out.data(msg("  {kind:8} {count} files (--verbose names them)", kind=kind, count=count))
     if steps := plan.steps.changes:
-        out.data("services:")
+        out.data(msg("services:"))
         width = max(len(step.service) for step in steps)
         for step in _removals_first(steps):
             origin = in_brackets(plan.origins.services.get(step.service, ()))
-            out.data(f"  {step.describe(width)}{origin}")
+            out.data(msg("  {describe}{origin}", describe=step.describe(width), origin=origin))
     if plan.changes:
         out.data(plan_line(plan))
 
@@ -55,7 +56,7 @@ def _removals_first(steps: Iterable[Step]) -> list[Step]:
 
 def in_brackets(origins: Sequence[Origin]) -> str:
     """Where a change comes from, as an end of its line: `  (a new version, your spec)`."""
-    return f"  ({', '.join(origin.words for origin in origins)})" if origins else ""
+    return msg("  ({origins})", origins=joined(", ", (origin.words for origin in origins))) if origins else ""
 
 
 def plan_json(plan: StackPlan) -> dict[str, Any]:

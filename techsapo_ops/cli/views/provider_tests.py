@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.tried import Outcome
 from techsapo_ops.wallbounce.try_cost import usd
 
@@ -19,22 +20,32 @@ def said_before(tests: ProviderTests) -> str:
     """What is about to be asked, and what it costs at most."""
     asked = [candidate for candidate in tests.candidates if candidate.asked]
     if not asked:
-        return "no provider is asked a question, for each could cost more than the bound"
-    whom = f"{len(asked)} provider{'s' if len(asked) > 1 else ''}"
+        return msg("no provider is asked a question, for each could cost more than the bound")
+    whom = msg("{count} providers", count=len(asked)) if len(asked) > 1 else msg("{count} provider", count=1)
     dearest = max(candidate.worst for candidate in asked)
-    each = f"{usd(dearest)} each, " if len(asked) > 1 else ""
-    cost = f"at most {each}{usd(tests.worst)} in all" if tests.worst else "which costs nothing"
-    return f"asking {whom} up to 3 small questions each, {cost}; the budgets of the app do not count it"
+    each = msg("{usd} each, ", usd=usd(dearest)) if len(asked) > 1 else ""
+    cost = (
+        msg("at most {each}{usd} in all", each=each, usd=usd(tests.worst))
+        if tests.worst
+        else msg("which costs nothing")
+    )
+    return msg(
+        "asking {whom} up to 3 small questions each, {cost}; the budgets of the app do not count it",
+        whom=whom,
+        cost=cost,
+    )
 
 
 def told_now(tried: Tried, out: Output) -> None:
     """A line for a provider that was tested."""
     worst = tried.worst
     if tried.outcome is Outcome.OK or worst is None:
-        took = f" in {tried.seconds:.1f} s" if tried.seconds is not None else ""
-        out.say(f"{tried.name}: answered{took}")
+        took = msg(" in {seconds:.1f} s", seconds=tried.seconds) if tried.seconds is not None else ""
+        out.say(msg("{tried}: answered{took}", tried=tried.name, took=took))
     else:
-        out.say(f"{tried.name}: {tried.outcome}: {worst.detail}")
+        out.say(
+            msg("{tried}: {outcome}: {detail}", tried=tried.name, outcome=tried.outcome, detail=worst.detail)
+        )
 
 
 def show(tests: ProviderTests, found: list[Tried], out: Output) -> None:
@@ -58,9 +69,25 @@ def show(tests: ProviderTests, found: list[Tried], out: Output) -> None:
         for check in tried.checks:
             unasked = check.name == "answer" and check.outcome is Outcome.SKIPPED
             if unasked or check.outcome in {Outcome.FAILED, Outcome.WARNING}:
-                _tell(out, f"{tried.name}: {_WHAT[check.name]}: {check.detail}", check.remedy)
+                _tell(
+                    out,
+                    msg(
+                        "{tried}: {what}: {detail}",
+                        tried=tried.name,
+                        what=_WHAT[check.name],
+                        detail=check.detail,
+                    ),
+                    check.remedy,
+                )
             elif check.outcome is Outcome.SKIPPED:
-                out.detail(f"{tried.name}: {_WHAT[check.name]}: {check.detail}")
+                out.detail(
+                    msg(
+                        "{tried}: {what}: {detail}",
+                        tried=tried.name,
+                        what=_WHAT[check.name],
+                        detail=check.detail,
+                    )
+                )
     for name, reason in tests.unusable.items():
         _tell(out, f"{name}: {reason}", "")
     for name, reason in tests.left_out.items():
@@ -86,7 +113,7 @@ _WHAT: dict[CheckName, str] = {
 def _tell(out: Output, told: str, remedy: str) -> None:
     out.data(told)
     if remedy:
-        out.data(f"  try: {remedy}")
+        out.data(msg("  try: {remedy}", remedy=remedy))
 
 
 def _word(tried: Tried, name: CheckName) -> str:
@@ -104,7 +131,9 @@ def _summary(tests: ProviderTests, found: list[Tried]) -> str:
     asked = len(found) + len(tests.unusable)
     answered = sum(tried.answered for tried in found)
     cost = sum(tried.cost_usd for tried in found)
-    return f"{answered} of {asked} answered; it cost ${cost:.6f}"
+    return msg(
+        "{answered} of {asked} answered; it cost ${cost:.6f}", answered=answered, asked=asked, cost=cost
+    )
 
 
 def tests_json(tests: ProviderTests, found: list[Tried]) -> dict[str, Any]:

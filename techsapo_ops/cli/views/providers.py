@@ -7,6 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.catalogue.models import WARNED_DAYS
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.model_facts import SPEC
 from techsapo_ops.wallbounce.causes import Cause, advice
 from techsapo_ops.wallbounce.failures import ProviderError
@@ -49,22 +50,36 @@ def notes(providers: Sequence[ListedProvider], today: date) -> Iterator[str]:
     """What the table has no room for: why a provider is unavailable, ends, and where numbers come from."""
     for listed in providers:
         if listed.lacks is not None:
-            yield f"{listed.name}: {listed.lacks}"
+            yield msg("{listed}: {lacks}", listed=listed.name, lacks=listed.lacks)
         if (end := listed.end) is not None:
-            verb = "was retired by its vendor" if end.retires <= today else "is retired by its vendor"
-            successor = f"; it names {end.replacement} in its place" if end.replacement else ""
-            yield f"{listed.name}: {listed.model} {verb} on {end.retires} ({end.source.read}){successor}"
+            verb = (
+                msg("was retired by its vendor") if end.retires <= today else msg("is retired by its vendor")
+            )
+            successor = (
+                msg("; it names {replacement} in its place", replacement=end.replacement)
+                if end.replacement
+                else ""
+            )
+            yield msg(
+                "{listed}: {model} {verb} on {retires} ({read}){successor}",
+                listed=listed.name,
+                model=listed.model,
+                verb=verb,
+                retires=end.retires,
+                read=end.source.read,
+                successor=successor,
+            )
     prices = {p.name: p.price.source for p in providers if p.price is not None}
     for source, names in _grouped(prices):
-        yield f"price of {names} by {source}"
+        yield msg("price of {names} by {source}", names=names, source=source)
     efforts = {p.name: SPEC if p.effort.by_spec else "the vendor" for p in providers if p.effort is not None}
     for source, names in _grouped(efforts):
-        yield f"effort of {names} by {source}"
+        yield msg("effort of {names} by {source}", names=names, source=source)
     longest = {p.name: p.longest.source for p in providers if p.longest is not None}
     for source, names in _grouped(longest):
-        yield f"longest answer of {names} by {source}"
+        yield msg("longest answer of {names} by {source}", names=names, source=source)
     if set(longest.values()) - {SPEC}:
-        yield "`max_output_tokens` of a provider changes its longest answer"
+        yield msg("`max_output_tokens` of a provider changes its longest answer")
 
 
 def _grouped(sources: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -90,13 +105,28 @@ def told_row(told: Listed | ProviderError | None) -> str:
 def told_notes(name: str, told: Listed | ProviderError, today: date) -> Iterator[str]:
     """What is wrong with what the vendor's list says on `today`, and what to do."""
     if isinstance(told, ProviderError):
-        yield f"{name}: the vendor's list was not read: {told.message}. To do: {advice(told.cause).do}"
+        yield msg(
+            "{name}: the vendor's list was not read: {message}. To do: {do}",
+            name=name,
+            message=told.message,
+            do=advice(told.cause).do,
+        )
     elif told.exists is False:
-        others = f"; it lists {', '.join(told.others)}" if told.others else ""
-        yield f"{name}: the vendor does not list this model{others}. To do: {advice(Cause.MODEL).do}"
+        others = msg("; it lists {others}", others=", ".join(told.others)) if told.others else ""
+        yield msg(
+            "{name}: the vendor does not list this model{others}. To do: {do}",
+            name=name,
+            others=others,
+            do=advice(Cause.MODEL).do,
+        )
     elif told.retires is not None and (told.retires - today).days <= WARNED_DAYS:
         verb = "retired" if told.retires <= today else "retires"
-        yield f"{name}: by its own list, the vendor {verb} this model on {told.retires}. To do: name another"
+        yield msg(
+            "{name}: by its own list, the vendor {verb} this model on {retires}. To do: name another",
+            name=name,
+            verb=verb,
+            retires=told.retires,
+        )
 
 
 def _told_json(told: Listed | ProviderError | None) -> dict[str, Any] | None:

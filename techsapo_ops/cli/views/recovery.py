@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.backup.description import NOT_TAKEN
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.recover.look import age
 from techsapo_ops.operations.recover.recovered import DATA_MINUTES, DATA_STEPS, WHOLE_MINUTES
 
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
     from techsapo_ops.operations.recover.recovered import Recovered
 
 TITLES = {
-    "fetch": "fetch the copy",
-    "place": "check it, place spec, secrets, keys",
-    "up": "start the stack",
-    "restore": "restore and compare the data",
+    "fetch": msg("fetch the copy"),
+    "place": msg("check it, place spec, secrets, keys"),
+    "up": msg("start the stack"),
+    "restore": msg("restore and compare the data"),
     "certificates": "certificates",
     "schedule": "schedule",
     "health": "health",
@@ -32,29 +33,43 @@ def span(seconds: float) -> str:
     hours, minutes = divmod(minutes, 60)
     days, hours = divmod(hours, 24)
     if days:
-        return f"{days} d {hours} h"
+        return msg("{days} d {hours} h", days=days, hours=hours)
     if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+        return msg("{hours} h {minutes} min", hours=hours, minutes=minutes)
+    return (
+        msg("{minutes} min {rest} s", minutes=minutes, rest=rest) if minutes else msg("{rest} s", rest=rest)
+    )
 
 
 def show_look(look: Look, out: Output) -> None:
     """The screen: what comes back, from when, what does not and why, what is different here."""
     then = look.copied.description
     moment = look.copied.backup.read().started.astimezone()
-    origin = f" on {then.host}" if then.host else ""
-    out.say(f"{then.project}, backup {then.backup}{origin}, into {look.draft.file.parent}")
+    origin = msg(" on {host}", host=then.host) if then.host else ""
     out.say(
-        f"data of {moment:%Y-%m-%d %H:%M:%S}: what came in the {span(age(look.copied))} since then is lost"
+        msg(
+            "{project}, backup {backup}{origin}, into {parent}",
+            project=then.project,
+            backup=then.backup,
+            origin=origin,
+            parent=look.draft.file.parent,
+        )
+    )
+    out.say(
+        msg(
+            "data of {moment:%Y-%m-%d %H:%M:%S}: what came in the {span} since then is lost",
+            moment=moment,
+            span=span(age(look.copied)),
+        )
     )
     out.table(
         ("what", "comes back", "from"),
-        [(row.kind, row.holds if not row.why else "no", row.server) for row in look.rows],
+        [(row.kind, row.holds if not row.why else msg("no"), row.server) for row in look.rows],
     )
     files: dict[str, int] = {}
     for each in look.places.placements:
         files[each.kept.what] = files.get(each.kept.what, 0) + 1
-    out.say("with it: spec, " + ", ".join(what for what in files if what != "backup"))
+    out.say(msg("with it: spec, ") + ", ".join(what for what in files if what != "backup"))
     if outside := look.places.outside(look.draft.file.parent):
         out.table(("written outside of the folder", "what"), [(str(p.target), p.kept.what) for p in outside])
     if look.differs:
@@ -63,9 +78,9 @@ def show_look(look: Look, out: Output) -> None:
     if cannot:
         out.table(("does not come back", "why"), cannot)
     if len(cannot) < len(look.cannot):
-        out.say("never in a copy: " + "; ".join(what for what, _ in look.cannot if what in NOT_TAKEN))
+        out.say(msg("never in a copy: ") + "; ".join(what for what, _ in look.cannot if what in NOT_TAKEN))
     for note in look.notes:
-        out.say(f"note: {note}")
+        out.say(msg("note: {note}", note=note))
     for what, remedy in look.blockers:
         out.warn(f"{what} ({remedy})" if remedy else what)
 
@@ -104,7 +119,7 @@ def show_recovered(done: Recovered, out: Output) -> None:
     rows.append(("whole service back", f"{done.whole_seconds:.1f} s", f"{WHOLE_MINUTES} min"))
     rows.append(("since the first command", f"{done.since_began:.1f} s", ""))
     out.table(("step", "took", "the guide's"), rows, right=("took", "the guide's"))
-    out.say("without operating system, DNS and package downloads, and without waiting for answers")
+    out.say(msg("without operating system, DNS and package downloads, and without waiting for answers"))
     for what, remedy in done.remaining:
         out.warn(f"{what} ({remedy})" if remedy else what)
 

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from techsapo_ops.messages import Message, joined, msg, template
+
 if TYPE_CHECKING:
     from techsapo_ops.operations.apply.difference import Difference
     from techsapo_ops.operations.apply.plan import StackPlan
@@ -15,20 +17,24 @@ Summary = Mapping[str, Mapping[str, int]]
 
 _REMOVALS = ("removed", "remove")
 _FILES = {
-    "removed": "{count} to remove",
-    "added": "{count} to add",
-    "changed": "{count} to change",
-    "edited": "{count} edited by hand",
+    "removed": template("{count} to remove"),
+    "added": template("{count} to add"),
+    "changed": template("{count} to change"),
+    "edited": template("{count} edited by hand"),
 }
 _SERVICES = {
-    "remove": "{count} to remove",
-    "create": "{count} to start",
-    "recreate": "{count} to start anew",
-    "restart": "{count} to restart",
-    "reload": "{count} to reload",
-    "nothing": "{count} unchanged",
+    "remove": template("{count} to remove"),
+    "create": template("{count} to start"),
+    "recreate": template("{count} to start anew"),
+    "restart": template("{count} to restart"),
+    "reload": template("{count} to reload"),
+    "nothing": template("{count} unchanged"),
 }
-_DIFFERENCES = {"removed": "{count} removed", "added": "{count} added", "changed": "{count} changed"}
+_DIFFERENCES = {
+    "removed": template("{count} removed"),
+    "added": template("{count} added"),
+    "changed": template("{count} changed"),
+}
 """Each in the order in which they are told: what goes away first."""
 
 
@@ -66,10 +72,12 @@ def _counts(kinds: Iterable[str], found: Iterable[str]) -> dict[str, int]:
 
 def _line(summary: Summary, files: Mapping[str, str], services: Mapping[str, str]) -> str:
     parts = []
-    for what, words in (("files", files), ("services", services)):
-        told = [words[kind].format(count=count) for kind, count in summary[what].items() if count]
+    for what, heading, words in (
+        ("files", msg("files"), files), ("services", msg("services"), services),
+    ):  # fmt: skip
+        told = [Message(words[kind], {"count": count}) for kind, count in summary[what].items() if count]
         if told:
-            parts.append(f"{what}: {', '.join(told)}")
+            parts.append(msg("{what}: {told}", what=heading, told=joined(", ", told)))
     if not any(counts.get(kind) for counts in summary.values() for kind in _REMOVALS):
-        parts.append("nothing removed")
-    return "; ".join(parts)
+        parts.append(msg("nothing removed"))
+    return joined("; ", parts)

@@ -13,6 +13,7 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines.compose.recorded import ComposeStack
 from techsapo_ops.engines.compose.scratch import scratch
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.engine import Access, Scratch
 from techsapo_ops.stack.service import Service
@@ -58,12 +59,14 @@ class ComposeAccess(ComposeStack, Access):
         look = self.beside(service, Command(("test", "-e", file)), image_of=image_of)
         done = self.docker.attempt(*look.argv[1:])
         if done.code not in {0, 1}:
-            raise OpsError(f"cannot look into the data of {service}: {done.output}")
+            raise OpsError(
+                msg("cannot look into the data of {service}: {output}", service=service, output=done.output)
+            )
         return done.code == 0
 
     @override
     def removal(self, service: str) -> str:
-        return f"`techsapo down` and `docker volume rm {self._volume(service)}`"
+        return msg("`techsapo down` and `docker volume rm {volume}`", volume=self._volume(service))
 
     @override
     def left(self, kind: str) -> tuple[str, ...]:

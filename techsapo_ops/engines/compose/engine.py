@@ -20,6 +20,7 @@ from techsapo_ops.engines.compose.probing import Prober, questions
 from techsapo_ops.engines.compose.recorded import STOP_MARGIN
 from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.spec.problems import unknown
@@ -155,7 +156,7 @@ class ComposeEngine(ComposeAccess, Engine):
         else:
             self.state.put(replace(record, pending=True))
             self._start(step.action, unit, service, before)
-        say(f"waiting for {service.name}")
+        say(msg("waiting for {service}", service=service.name))
         self._gate(service)
         if step.action is not Action.RELOAD:
             logins.started(desired, service, self._door)
@@ -193,7 +194,13 @@ class ComposeEngine(ComposeAccess, Engine):
                 # That is half a minute old, and "unhealthy" after a pause; the gate asked it a moment ago.
                 done = self.docker.attempt("start", made.id, timeout=_UP_SECONDS)
         if done.code != 0:
-            raise OpsError(f"Docker can't start {service.name}: {without_progress(done.output)}")
+            raise OpsError(
+                msg(
+                    "Docker can't start {service}: {without_progress}",
+                    service=service.name,
+                    without_progress=without_progress(done.output),
+                )
+            )
 
     def _restart(self, container: ContainerFacts, service: Service, stop_seconds: float) -> None:
         options = _sooner(service)
@@ -206,7 +213,9 @@ class ComposeEngine(ComposeAccess, Engine):
         if (settling := runtime_of(service.kind).settling(self.topology)) is not None:
             done = self.docker.execute(facts.id, settling.command, user="0")
             if done.code != 0:
-                raise OpsError(f"{settling.trouble}: {done.output}", settling.hint)
+                raise OpsError(
+                    msg("{trouble}: {output}", trouble=settling.trouble, output=done.output), settling.hint
+                )
         # A new container may have a new address.
         for other in self.topology.services:
             front = containers.get(other.name)
@@ -232,10 +241,16 @@ class ComposeEngine(ComposeAccess, Engine):
             if neighbour is None or neighbour.service == service.name:
                 other = self.docker.publisher(port)
                 raise OpsError(
-                    f"{service.name} can't have port {port}: "
-                    f"{f'the container {other}' if other else port_holder(port)} listens on it",
-                    f"stop that {'container' if other else 'process'}, or give the service another port in "
-                    "the spec",
+                    msg(
+                        "{service} can't have port {port}: {port_holder} listens on it",
+                        service=service.name,
+                        port=port,
+                        port_holder=msg("the container {other}", other=other) if other else port_holder(port),
+                    ),
+                    msg(
+                        "stop that {which}, or give the service another port in the spec",
+                        which=msg("container") if other else msg("process"),
+                    ),
                 )
             # Two services changed ports: the one that still holds this one is started anew later in the plan.
             self.docker.call("stop", neighbour.id, timeout=120)
@@ -302,7 +317,9 @@ class ComposeEngine(ComposeAccess, Engine):
         if service not in containers:
             raise unknown("service", service, list(containers))
         if wanted is None:
-            raise OpsError(f"{service} is no longer in the spec", "`techsapo up` removes it")
+            raise OpsError(
+                msg("{service} is no longer in the spec", service=service), msg("`techsapo up` removes it")
+            )
         return wanted, containers[service]
 
     @override

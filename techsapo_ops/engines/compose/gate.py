@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from techsapo_ops.adapters.docker import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.engine import GateError
 
 SHOWN_LINES = 20
@@ -38,7 +39,7 @@ def wait_ready(
         over = facts is None or facts.state in {"exited", "dead"}
         if facts is not None and facts.restarts - before_restarts >= GIVE_UP_AFTER_RESTARTS:
             over = True
-        result = ProbeResult(False, "it does not run", 0.0)
+        result = ProbeResult(False, msg("it does not run"), 0.0)
         if facts is not None and facts.running:
             result = ask(facts, max(min(left, 5.0), 0.5))
             if result.ok:
@@ -56,20 +57,24 @@ def _failure(
     name: str, facts: ContainerFacts | None, result: ProbeResult, waited: float, lines: tuple[str, ...]
 ) -> GateError:
     if facts is None:
-        why = "it has no container"
+        why = msg("it has no container")
     elif not facts.running:
-        why = f"its container is {facts.state}, exit code {facts.exit_code}"
+        why = msg(
+            "its container is {state}, exit code {exit_code}", state=facts.state, exit_code=facts.exit_code
+        )
         if facts.restarts:
-            why += f", after {facts.restarts} restarts"
+            why += msg(", after {restarts} restarts", restarts=facts.restarts)
     elif facts.restarts >= GIVE_UP_AFTER_RESTARTS:
-        why = f"it ended by itself, {facts.restarts} × in {waited:.0f} s"
+        why = msg(
+            "it ended by itself, {restarts} × in {waited:.0f} s", restarts=facts.restarts, waited=waited
+        )
     else:
-        why = f"not within {waited:.0f} s"
+        why = msg("not within {waited:.0f} s", waited=waited)
     said = result.detail
     if facts is not None and facts.health == "unhealthy" and facts.said and facts.said not in said:
-        said = f"{said}; its health check: {facts.said[-500:]}"
-    message = f"{name} did not become ready, {why}; probe: {said}"
+        said = msg("{said}; its health check: {said2}", said=said, said2=facts.said[-500:])
+    message = msg("{name} did not become ready, {why}; probe: {said}", name=name, why=why, said=said)
     if lines:
         quoted = "\n".join(f"  | {line}" for line in lines)
-        message += f"\nlast lines of its log:\n{quoted}"
-    return GateError(name, said, lines, message, f"`techsapo logs {name}` shows more")
+        message += msg("\nlast lines of its log:\n{quoted}", quoted=quoted)
+    return GateError(name, said, lines, message, msg("`techsapo logs {name}` shows more", name=name))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.engines.auto import OLDEST_DAEMON, Image, names_of, present_or_base, too_old
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.diagnosis import HostFinding, HostReport, Level
 from techsapo_ops.stack.topology import Topology
 
@@ -54,16 +55,19 @@ def host_report(topology: Topology, docker: DockerFacts) -> HostReport:
 def _findings(topology: Topology, docker: DockerFacts) -> Iterator[HostFinding]:
     found = topology.host.binaries.get("docker")
     if found is None:
-        detail = "not on PATH; engine: compose needs it"
+        detail = msg("not on PATH; engine: compose needs it")
         yield HostFinding("service", "docker", Level.MISSING, detail, package="docker.io")
         return
     if docker.version is None:
-        remedy = "start it (`systemctl start docker`), and join the group docker or be root"
-        yield HostFinding("service", "docker", Level.MISSING, "no daemon answers this user", remedy)
+        remedy = msg("start it (`systemctl start docker`), and join the group docker or be root")
+        yield HostFinding("service", "docker", Level.MISSING, msg("no daemon answers this user"), remedy)
         return
-    daemon = f"daemon {docker.version}, {found}"
+    daemon = msg("daemon {version}, {found}", version=docker.version, found=found)
     if too_old(docker.version):
-        remedy = f"Docker Engine {OLDEST_DAEMON} or newer, from https://docs.docker.com/engine/install/"
+        remedy = msg(
+            "Docker Engine {oldest_daemon} or newer, from https://docs.docker.com/engine/install/",
+            oldest_daemon=OLDEST_DAEMON,
+        )
         yield HostFinding("service", "docker", Level.MISSING, daemon, remedy)
     else:
         yield HostFinding("service", "docker", Level.OK, daemon)
@@ -76,7 +80,7 @@ def _findings(topology: Topology, docker: DockerFacts) -> Iterator[HostFinding]:
         yield HostFinding("service", "project", Level.MISSING, docker.trouble)
     for image, here in docker.images.items():
         if here:
-            yield HostFinding("image", image, Level.OK, "here, or built from what is here")
+            yield HostFinding("image", image, Level.OK, msg("here, or built from what is here"))
         else:
-            remedy = "`techsapo up` pulls it, or name one that is here under `images:`"
-            yield HostFinding("image", image, Level.NOTE, "not here yet", remedy)
+            remedy = msg("`techsapo up` pulls it, or name one that is here under `images:`")
+            yield HostFinding("image", image, Level.NOTE, msg("not here yet"), remedy)

@@ -9,6 +9,7 @@ from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.folders import keep_out_of_git, opened
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import facts as facts_of_kinds
 from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.desired import ContainerUnit, Desired
@@ -70,7 +71,13 @@ def images(
     missing = {unit.image: unit for unit in units if unit.image not in present}
     for image, unit in missing.items():
         file = config / unit.file
-        say(f"{'building' if unit.builds else 'pulling'} the image {image}")
+        say(
+            msg(
+                "{which} the image {image}",
+                which=msg("building") if unit.builds else msg("pulling"),
+                image=image,
+            )
+        )
         if unit.builds:
             done = docker.compose(project, file, ("build", unit.service), timeout=_BUILD_SECONDS)
             what = "build"
@@ -81,8 +88,8 @@ def images(
             said = _end(done.output)
             gap = "\n" if "\n" in said else " "
             raise OpsError(
-                f"cannot {what} {image}:{gap}{said}",
-                "check the network, or name an image that is here under `images:` in the spec",
+                msg("cannot {what} {image}:{gap}{said}", what=what, image=image, gap=gap, said=said),
+                msg("check the network, or name an image that is here under `images:` in the spec"),
             )
 
 

@@ -15,6 +15,7 @@ from techsapo_ops.adapters.docker import ContainerFacts, Docker
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.probing import ask
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.services.runtimes import runtime_of
@@ -74,9 +75,11 @@ class Prober:
             return ProbeResult(False, str(error), time.monotonic() - started)
         container = containers.get(service.name)
         if container is None:
-            return ProbeResult(False, "it has no container", time.monotonic() - started)
+            return ProbeResult(False, msg("it has no container"), time.monotonic() - started)
         if not container.running:
-            return ProbeResult(False, f"its container is {container.state}", time.monotonic() - started)
+            return ProbeResult(
+                False, msg("its container is {state}", state=container.state), time.monotonic() - started
+            )
         if self.topology.published(service):
             return ask(self.topology, service, timeout)
         return self._inside(service, container, containers, timeout)
@@ -98,7 +101,7 @@ class Prober:
             None,
         )
         if asker is None:
-            return ProbeResult(True, "its process runs (no app is there to ask it)", 0.0)
+            return ProbeResult(True, msg("its process runs (no app is there to ask it)"), 0.0)
         address = self.topology.address(service, Viewpoint.SERVICE)
         url = address.url(service.facts.probe.path)
         return self._execute(asker.id, Command(("python", "-c", _FETCH, url, str(timeout))), timeout)
@@ -108,7 +111,11 @@ class Prober:
         try:
             done = self.docker.execute(container, command, timeout=timeout)
         except OpsError as error:
-            detail = f"did not answer within {timeout:g} s" if "did not end" in str(error) else str(error)
+            detail = (
+                msg("did not answer within {timeout:g} s", timeout=timeout)
+                if "did not end" in str(error)
+                else str(error)
+            )
             return ProbeResult(False, detail, time.monotonic() - started)
         said = done.output.splitlines()
         silent = "its health check passes" if done.code == 0 else f"exit code {done.code}"

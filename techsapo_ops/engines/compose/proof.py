@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from techsapo_ops.adapters.docker import ContainerFacts
 from techsapo_ops.engines.compose.containers import containers_of
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import ContainerUnit, Desired
 from techsapo_ops.stack.engine import Mismatch
 
@@ -42,7 +43,7 @@ def mismatches(stack: ComposeStack, desired: Desired, services: Sequence[str]) -
     ]
     version = stack.docker.compose_version() if other else None
     found += [
-        Mismatch(name, "its container was made with other settings than the file has", restart=True)
+        Mismatch(name, msg("its container was made with other settings than the file has"), restart=True)
         for name in other
         if _number(containers[name].compose) == _number(version)
     ]
@@ -60,7 +61,13 @@ def _hashes(stack: ComposeStack, file: str) -> dict[str, str]:
         stack.project, stack.layout.config / file, ("config", "--hash", "*"), timeout=_TIMEOUT
     )
     if done.code != 0:
-        raise OpsError(f"Docker Compose can't read {stack.layout.config / file}: {done.output}")
+        raise OpsError(
+            msg(
+                "Docker Compose can't read {config}: {output}",
+                config=stack.layout.config / file,
+                output=done.output,
+            )
+        )
     lines = (line.split() for line in done.stdout.decode().splitlines())
     return {words[0]: words[1] for words in lines if len(words) == 2}
 
@@ -72,15 +79,21 @@ def _mismatch(
 ) -> Mismatch | None:
     name = unit.service
     if container is None:
-        return Mismatch(name, "it has no container", restart=True)
+        return Mismatch(name, msg("it has no container"), restart=True)
     if not container.running:
-        return Mismatch(name, f"its container is {container.state}", restart=True)
+        return Mismatch(name, msg("its container is {state}", state=container.state), restart=True)
     if container.reference != unit.image:
         return Mismatch(
-            name, f"it runs the image {container.reference} instead of {unit.image}", restart=True
+            name,
+            msg(
+                "it runs the image {reference} instead of {image}",
+                reference=container.reference,
+                image=unit.image,
+            ),
+            restart=True,
         )
     if present.get(unit.image, container.image) != container.image:
-        return Mismatch(name, f"its image {unit.image} is another one now", restart=True)
+        return Mismatch(name, msg("its image {image} is another one now", image=unit.image), restart=True)
     return None
 
 
@@ -88,8 +101,11 @@ def strangers(stack: ComposeStack) -> tuple[str, ...]:
     """Containers of the project that are no service of it."""
     known = stack.state.load()
     return tuple(
-        f"container {container.name} of this stack's project was not started by `techsapo up`: "
-        f"{container.reference}"
+        msg(
+            "container {container} of this stack's project was not started by `techsapo up`: {reference}",
+            container=container.name,
+            reference=container.reference,
+        )
         for container in stack.docker.containers(stack.project)
         # One that never ran is what an `up` that was interrupted had made ready.
         if container.service not in known and container.state != "created"

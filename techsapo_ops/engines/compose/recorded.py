@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from techsapo_ops.engines.measured import with_usage
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.observed import LogLine, Observed, ObservedService, State, Usage
 
@@ -64,8 +65,12 @@ class ComposeStack:
         for container in found:
             if not self._ours(container):
                 raise OpsError(
-                    f"Docker has another project {self.project} already, from {container.folder}",
-                    "give this stack another name: `project:` in the spec",
+                    msg(
+                        "Docker has another project {project} already, from {folder}",
+                        project=self.project,
+                        folder=container.folder,
+                    ),
+                    msg("give this stack another name: `project:` in the spec"),
                 )
         return {container.service: container for container in found}
 
@@ -91,7 +96,7 @@ class ComposeStack:
     @property
     def gone(self) -> str:
         """The containers."""
-        return "no container of this stack runs"
+        return msg("no container of this stack runs")
 
     @property
     def data_place(self) -> str:
@@ -113,7 +118,7 @@ class ComposeStack:
         for name, container in containers.items():
             if name not in records:
                 unknown = observed(_unknown(name, container), container, present)
-                services[name] = replace(unknown, drift="it was not started by `techsapo up`")
+                services[name] = replace(unknown, drift=msg("it was not started by `techsapo up`"))
         return Observed(any(c.state in {"running", "restarting"} for c in containers.values()), services)
 
     def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:
@@ -247,7 +252,7 @@ def _drift(record: Record, container: ContainerFacts, present: Mapping[str, str]
     if record.pending or not record.container:
         return ""
     if container.id != record.container and container.definition != record.definition:
-        return "its container was made anew, with other settings, by someone else"
+        return msg("its container was made anew, with other settings, by someone else")
     return _replaced(record, container, present)
 
 
@@ -255,4 +260,4 @@ def _replaced(record: Record, container: ContainerFacts, present: Mapping[str, s
     newest = present.get(container.reference)
     if record.pending or not record.container or newest is None or newest == container.image:
         return ""
-    return f"its image {container.reference} is another one now"
+    return msg("its image {reference} is another one now", reference=container.reference)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from techsapo_ops.adapters.docker import ContainerFacts, Docker
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
@@ -30,6 +31,12 @@ def reload(docker: Docker, container: ContainerFacts, service: Service, topology
     def tell() -> None:
         done = docker.execute(container.id, command, timeout=_TIMEOUT)
         if done.code != 0:
-            raise OpsError(f"{service.name} refuses its configuration: {done.output[:1000]}")
+            raise OpsError(
+                msg(
+                    "{service} refuses its configuration: {output}",
+                    service=service.name,
+                    output=done.output[:1000],
+                )
+            )
 
     reload_told(topology, service, tell)

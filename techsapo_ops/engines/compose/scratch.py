@@ -17,6 +17,7 @@ from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.runtime import SCRATCH, ThrowawayContainer
 from techsapo_ops.services.runtimes import runtime_of, throwaway_kinds
 from techsapo_ops.stack.engine import GateError, Scratch
@@ -46,7 +47,10 @@ def scratch(
     """
     build = runtime_of(service.kind).throwaway_container
     if build is None:
-        raise OpsError(f"there is no throwaway {service.kind}", f"there are: {', '.join(throwaway_kinds())}")
+        raise OpsError(
+            msg("there is no throwaway {kind}", kind=service.kind),
+            msg("there are: {throwaway_kinds}", throwaway_kinds=", ".join(throwaway_kinds())),
+        )
     parent = topology.layout.state / "scratch"
     with opened(parent, make=0o755):
         pass
@@ -129,6 +133,12 @@ def _wait(kind: str, name: str, docker: Docker, server: ThrowawayContainer) -> N
             said = docker.attempt("logs", "--tail", str(_SHOWN_LINES), name).output
             lines = tuple(said.splitlines()[-_SHOWN_LINES:])
             quoted = "".join(f"\n  | {line}" for line in lines)
-            why = f"not ready: {done.output}" if running else "its container ended"
-            raise GateError(kind, done.output, lines, f"throwaway {kind}: {why}{quoted}", "")
+            why = msg("not ready: {output}", output=done.output) if running else msg("its container ended")
+            raise GateError(
+                kind,
+                done.output,
+                lines,
+                msg("throwaway {kind}: {why}{quoted}", kind=kind, why=why, quoted=quoted),
+                "",
+            )
         time.sleep(0.1)

@@ -18,6 +18,7 @@ from techsapo_ops.engines.native.recorded import STOP_MARGIN, NativeStack
 from techsapo_ops.engines.native.scratch import scratch
 from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.engine import Access, Scratch
 from techsapo_ops.stack.service import Service
@@ -70,7 +71,7 @@ class NativeAccess(NativeStack, Access):
 
     @override
     def removal(self, service: str) -> str:
-        return f"move .techsapo/data/{service} away"
+        return msg("move .techsapo/data/{service} away", service=service)
 
     @override
     def left(self, kind: str) -> tuple[str, ...]:
@@ -100,5 +101,5 @@ class NativeAccess(NativeStack, Access):
         if service not in records:
             raise unknown("service", service, list(records))
         if not self.supervisor.answers():
-            raise OpsError("the stack is not running", "`techsapo up` starts it")
+            raise OpsError(msg("the stack is not running"), msg("`techsapo up` starts it"))
         return records[service]

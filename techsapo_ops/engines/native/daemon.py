@@ -17,6 +17,7 @@ from techsapo_ops.engines.native.launch import STATE_VARIABLE
 from techsapo_ops.engines.native.supervisor import PID_FILE, Supervisor, is_somebody_elses
 from techsapo_ops.engines.native.supervisor import session as supervisor_session
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import Layout
 
 START_SECONDS = 20.0
@@ -72,9 +73,16 @@ def start(layout: Layout, configuration: Path, environment: Mapping[str, str]) -
             if code is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-            ended = f"ended with code {code}" if code is not None else f"is silent after {START_SECONDS:g} s"
+            ended = (
+                msg("ended with code {code}", code=code)
+                if code is not None
+                else msg("is silent after {start_seconds:g} s", start_seconds=START_SECONDS)
+            )
             words = said.read_text(encoding="utf-8", errors="replace").strip()
-            raise OpsError(f"the supervisor {ended}: {words or 'it said nothing'}", f"see {layout.logs}")
+            raise OpsError(
+                msg("the supervisor {ended}: {words}", ended=ended, words=words or msg("it said nothing")),
+                msg("see {logs}", logs=layout.logs),
+            )
         time.sleep(0.02)
 
 

@@ -21,6 +21,7 @@ from techsapo_ops.engines.native.programs import programs_of
 from techsapo_ops.engines.native.recorded import STOP_MARGIN, scheduler_is_behind
 from techsapo_ops.engines.state import OTHER_CODE, Record
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.probing import ask
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.address import listen_host
@@ -124,7 +125,7 @@ class NativeEngine(NativeAccess, Engine):
             self.supervisor.signal(service.name, program.reload_signal)
         else:
             self._start_anew(service, program.stop_seconds)
-        say(f"waiting for {service.name}")
+        say(msg("waiting for {service}", service=service.name))
         self._gate(service, size)
         if step.action is not Action.RELOAD:
             logins.started(desired, service, self._door)
@@ -158,8 +159,13 @@ class NativeEngine(NativeAccess, Engine):
         neighbour = self._service_of(holder)
         if neighbour is None:
             raise OpsError(
-                f"{service.name} can't have port {service.port}: {holder} listens on it",
-                "stop that process, or give the service another port in the spec",
+                msg(
+                    "{service} can't have port {port}: {holder} listens on it",
+                    service=service.name,
+                    port=service.port,
+                    holder=holder,
+                ),
+                msg("stop that process, or give the service another port in the spec"),
             )
         # Two services changed ports: the one that still holds this one is started anew later in the plan.
         self.supervisor.stop(neighbour, within=self.state.load()[neighbour].stop_seconds + STOP_MARGIN)
@@ -217,7 +223,9 @@ class NativeEngine(NativeAccess, Engine):
         record = self._record(service)
         wanted = next((s for s in self.topology.services if s.name == service), None)
         if wanted is None:
-            raise OpsError(f"{service} is no longer in the spec", "`techsapo up` removes it")
+            raise OpsError(
+                msg("{service} is no longer in the spec", service=service), msg("`techsapo up` removes it")
+            )
         log = self._log(service)
         size = log.stat().st_size if log.exists() else 0
         try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines.native.supervisor import Process
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.engine import GateError
 from techsapo_ops.stack.observed import State
 
@@ -74,11 +75,18 @@ def wait_ready(
 
 def _why(process: Process | None, exits: Callable[[], int], waited: float) -> str:
     if process is None:
-        return "the supervisor does not know it"
+        return msg("the supervisor does not know it")
     if process.pid is not None:
-        return f"not within {waited:.0f} s"
-    code = "" if process.exit_code is None else f" with exit code {process.exit_code}"
-    why = f"it ended by itself{code}, {max(exits(), 1)} × in {waited:.0f} s"
+        return msg("not within {waited:.0f} s", waited=waited)
+    code = (
+        "" if process.exit_code is None else msg(" with exit code {exit_code}", exit_code=process.exit_code)
+    )
+    why = msg(
+        "it ended by itself{code}, {exits} × in {waited:.0f} s",
+        code=code,
+        exits=max(exits(), 1),
+        waited=waited,
+    )
     if process.error and "too quickly" not in process.error:
         why += f" ({process.error})"
     return why
@@ -87,9 +95,13 @@ def _why(process: Process | None, exits: Callable[[], int], waited: float) -> st
 def _failure(name: str, why: str, result: ProbeResult, log: LogFrom) -> GateError:
     lines = log.tail(SHOWN_LINES)
     body = result.body.decode(errors="replace").strip()
-    said = result.detail if not body or body[:40] in result.detail else f"{result.detail}: {body[:500]}"
-    message = f"{name} did not become ready, {why}; probe: {said}"
+    said = (
+        result.detail
+        if not body or body[:40] in result.detail
+        else msg("{detail}: {body}", detail=result.detail, body=body[:500])
+    )
+    message = msg("{name} did not become ready, {why}; probe: {said}", name=name, why=why, said=said)
     if lines:
         quoted = "\n".join(f"  | {line}" for line in lines)
-        message += f"\nlast lines of {log.path}:\n{quoted}"
-    return GateError(name, said, lines, message, f"`techsapo logs {name}` shows more")
+        message += msg("\nlast lines of {path}:\n{quoted}", path=log.path, quoted=quoted)
+    return GateError(name, said, lines, message, msg("`techsapo logs {name}` shows more", name=name))

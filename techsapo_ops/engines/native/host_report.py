@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import facts as services
 from techsapo_ops.stack.diagnosis import HostFinding, HostReport, Level
 from techsapo_ops.stack.topology import Topology
@@ -25,7 +26,7 @@ def _services(topology: Topology) -> Iterator[HostFinding]:
         package = catalogue[absent.kind].package
         lacks_binary = catalogue[absent.kind].binary not in topology.host.binaries
         if package is not None and lacks_binary:
-            remedy = f"Debian package {package}"
+            remedy = msg("Debian package {package}", package=package)
             yield HostFinding("service", absent.kind, Level.MISSING, absent.reason, remedy, package)
         else:
             yield HostFinding("service", absent.kind, Level.NOTE, absent.reason, absent.remedy)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from techsapo_ops.engines.native.launch import MEMBERS, STATE_VARIABLE
 from techsapo_ops.engines.native.supervisor import session
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import service_users
 
 if TYPE_CHECKING:
@@ -114,7 +115,9 @@ def end(processes: Iterable[psutil.Process], *, grace: float) -> None:
     left = wait_ended(left, 5)
     if left:
         pids = ", ".join(str(p.pid) for p in left)
-        raise OpsError(f"processes {pids} of this stack can't be ended", "end them as root")
+        raise OpsError(
+            msg("processes {pids} of this stack can't be ended", pids=pids), msg("end them as root")
+        )
 
 
 def wait_ended(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
@@ -139,7 +142,8 @@ def _signal(process: psutil.Process, *, kill: bool) -> None:
         return
     except psutil.AccessDenied:
         raise OpsError(
-            f"process {process.pid} belongs to this stack but to another user", "run the command as that user"
+            msg("process {pid} belongs to this stack but to another user", pid=process.pid),
+            msg("run the command as that user"),
         ) from None
 
 

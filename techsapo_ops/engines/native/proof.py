@@ -8,6 +8,7 @@ from pathlib import Path
 from techsapo_ops.engines.native import members
 from techsapo_ops.engines.native.programs import programs_of
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.desired import Desired, Program
 from techsapo_ops.stack.engine import Mismatch
@@ -33,16 +34,18 @@ def _mismatch(program: Program, kind: str, processes: Mapping[str, Process]) -> 
     name = program.service
     process = processes.get(name)
     if process is None or process.pid is None:
-        return Mismatch(name, "its process does not run", restart=True)
+        return Mismatch(name, msg("its process does not run"), restart=True)
     try:
         shown = Path(f"/proc/{process.pid}/cmdline").read_bytes()
         owner = Path(f"/proc/{process.pid}").stat().st_uid
         title = kind_of(kind).retitled
         executable = Path(f"/proc/{process.pid}/exe").readlink() if title is not None else None
     except FileNotFoundError:
-        return Mismatch(name, "its process ended while it was looked at", restart=True)
+        return Mismatch(name, msg("its process ended while it was looked at"), restart=True)
     except PermissionError as error:
-        return Mismatch(name, f"its process can't be looked at: {error.strerror}", answered=False)
+        return Mismatch(
+            name, msg("its process can't be looked at: {strerror}", strerror=error.strerror), answered=False
+        )
     what = _arguments(program, title or "", shown, executable) or _user(program, owner)
     return Mismatch(name, what, restart=True) if what else None
 
@@ -53,12 +56,16 @@ def _arguments(program: Program, before: str, shown: bytes, executable: Path | N
         # After an upgrade of the package the kernel marks the old file, which still runs.
         runs = Path(str(executable).removesuffix(" (deleted)"))
         if runs != wanted:
-            return f"it runs {runs} instead of {wanted}"
+            return msg("it runs {runs} instead of {wanted}", runs=runs, wanted=wanted)
         title = shown.rstrip(b"\0").decode(errors="replace").strip()
         if not before or not title.startswith(before):
             return ""
         line = " ".join(program.argv)
-        return "" if title == before + line else f"it was started as `{title.removeprefix(before)}`"
+        return (
+            ""
+            if title == before + line
+            else msg("it was started as `{title}`", title=title.removeprefix(before))
+        )
     words = tuple(shown.decode(errors="surrogateescape").split("\0")[:-1])
     if words == program.argv or (_is_script(program.argv[0]) and _tail(words, program.argv)):
         return ""
@@ -82,9 +89,12 @@ def _tail(words: tuple[str, ...], argv: tuple[str, ...]) -> bool:
 def _difference(wanted: tuple[str, ...], runs: tuple[str, ...]) -> str:
     lacks = [word for word in wanted if word not in runs]
     extra = [word for word in runs if word not in wanted]
-    parts = [f"without {' '.join(lacks)}" if lacks else "", f"with {' '.join(extra)}" if extra else ""]
-    said = " and ".join(part for part in parts if part)
-    return f"its process was started {said or 'with its arguments in another order'}"
+    parts = [
+        msg("without {lacks}", lacks=" ".join(lacks)) if lacks else "",
+        msg("with {extra}", extra=" ".join(extra)) if extra else "",
+    ]
+    said = joined(" and ", (part for part in parts if part))
+    return msg("its process was started {said}", said=said or msg("with its arguments in another order"))
 
 
 def _user(program: Program, owner: int) -> str:
@@ -93,7 +103,11 @@ def _user(program: Program, owner: int) -> str:
     import pwd
 
     wanted = pwd.getpwnam(program.user).pw_uid
-    return "" if owner == wanted else f"its process runs as uid {owner} instead of {program.user}"
+    return (
+        ""
+        if owner == wanted
+        else msg("its process runs as uid {owner} instead of {user}", owner=owner, user=program.user)
+    )
 
 
 def strangers(layout: Layout, supervisor: Supervisor) -> tuple[str, ...]:
@@ -111,7 +125,13 @@ def strangers(layout: Layout, supervisor: Supervisor) -> tuple[str, ...]:
             family = {process.pid, *(parent.pid for parent in process.parents())}
             if known.isdisjoint(family):
                 command = " ".join(process.cmdline())[:120]
-                found.append(f"process {process.pid} of this stack runs outside its supervisor: {command}")
+                found.append(
+                    msg(
+                        "process {pid} of this stack runs outside its supervisor: {command}",
+                        pid=process.pid,
+                        command=command,
+                    )
+                )
         except psutil.NoSuchProcess:
             continue
     return tuple(found)

@@ -16,6 +16,7 @@ from techsapo_ops.engines.measured import with_usage
 from techsapo_ops.engines.native import history, logs
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError, session
 from techsapo_ops.engines.state import OTHER_CODE, Record, StateFile
+from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.stack.layout import BUILD_NOTE, SCHEDULER, Layout
 from techsapo_ops.stack.observed import LogLine, Observed, ObservedService, State, Usage
@@ -49,7 +50,7 @@ class NativeStack:
     @property
     def gone(self) -> str:
         """The supervisor."""
-        return "the supervisor is gone, and its services with it"
+        return msg("the supervisor is gone, and its services with it")
 
     @property
     def data_place(self) -> str:
@@ -245,8 +246,8 @@ def _with_replaced(seen: ObservedService) -> ObservedService:
 def _replaced(pid: int) -> str:
     """What the process runs that an update has replaced, in words."""
     files = replaced_files(pid)
-    more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-    return f"still runs {files[0]}{more} from before an update" if files else ""
+    more = msg(" and {count} more", count=len(files) - 1) if len(files) > 1 else ""
+    return msg("still runs {files}{more} from before an update", files=files[0], more=more) if files else ""
 
 
 def _observed(

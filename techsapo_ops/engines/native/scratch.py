@@ -23,6 +23,7 @@ from techsapo_ops.adapters.process import Runner
 from techsapo_ops.engines.native import launch
 from techsapo_ops.engines.native.gate import SHOWN_LINES, LogFrom
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.runtime import Place, ThrowawayProgram
 from techsapo_ops.services.runtimes import runtime_of, throwaway_kinds
 from techsapo_ops.stack.engine import GateError, Scratch
@@ -51,7 +52,10 @@ def scratch(
     """
     build = runtime_of(service.kind).throwaway_program
     if build is None:
-        raise OpsError(f"there is no throwaway {service.kind}", f"there are: {', '.join(throwaway_kinds())}")
+        raise OpsError(
+            msg("there is no throwaway {kind}", kind=service.kind),
+            msg("there are: {throwaway_kinds}", throwaway_kinds=", ".join(throwaway_kinds())),
+        )
     parent = topology.layout.state / "scratch"
     owners.folder(parent, 0o755)
     for stale in parent.glob("*.*"):
@@ -108,9 +112,19 @@ def _wait(
             return
         if code is not None or time.monotonic() > deadline:
             lines = LogFrom(log).tail(SHOWN_LINES)
-            ended = f"ended with code {code}" if code is not None else f"not ready: {result.detail}"
+            ended = (
+                msg("ended with code {code}", code=code)
+                if code is not None
+                else msg("not ready: {detail}", detail=result.detail)
+            )
             quoted = "".join(f"\n  | {line}" for line in lines)
-            raise GateError(kind, result.detail, lines, f"throwaway {kind} {ended}{quoted}", "")
+            raise GateError(
+                kind,
+                result.detail,
+                lines,
+                msg("throwaway {kind} {ended}{quoted}", kind=kind, ended=ended, quoted=quoted),
+                "",
+            )
         time.sleep(0.03)
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from techsapo_ops.adapters.folders import open_file
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.observed import State
 
 PID_FILE = "supervisord.pid"
@@ -124,11 +125,13 @@ class Supervisor:
                 return getattr(proxy, method)(*arguments)
         except TimeoutError:
             raise SupervisorGoneError(
-                f"the supervisor does not answer within {self._timeout:g} s", "run `techsapo up` again"
+                msg("the supervisor does not answer within {timeout:g} s", timeout=self._timeout),
+                msg("run `techsapo up` again"),
             ) from None
         except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
             raise SupervisorGoneError(
-                f"the supervisor does not answer: {error}", "`techsapo up` starts it again"
+                msg("the supervisor does not answer: {error}", error=error),
+                msg("`techsapo up` starts it again"),
             ) from None
 
     def answers(self) -> bool:
@@ -169,7 +172,9 @@ class Supervisor:
         try:
             [[added, changed, removed]] = self._call("supervisor.reloadConfig")
         except xmlrpc.client.Fault as fault:
-            raise OpsError(f"the supervisor refuses its configuration: {fault.faultString}") from None
+            raise OpsError(
+                msg("the supervisor refuses its configuration: {faultstring}", faultstring=fault.faultString)
+            ) from None
         return frozenset((*added, *changed)), frozenset(removed)
 
     def add(self, name: str) -> None:
@@ -181,7 +186,9 @@ class Supervisor:
         try:
             self._call_unless((ALREADY_STARTED,), "supervisor.startProcess", name, False)
         except xmlrpc.client.Fault as fault:
-            raise OpsError(f"{name} cannot be started: {fault.faultString}") from None
+            raise OpsError(
+                msg("{name} cannot be started: {faultstring}", name=name, faultstring=fault.faultString)
+            ) from None
 
     def begin_stop(self, name: str) -> None:
         """Tell a program to stop, without waiting for it."""
@@ -200,7 +207,7 @@ class Supervisor:
         while (process := self.process(name)) is not None and process.pid is not None:
             waited = time.monotonic() - started
             if waited > within:
-                raise OpsError(f"{name} (pid {process.pid}) does not stop")
+                raise OpsError(msg("{name} (pid {pid}) does not stop", name=name, pid=process.pid))
             if term_after is not None and waited >= term_after:
                 self._call_unless((NOT_RUNNING, BAD_NAME), "supervisor.signalProcess", name, "TERM")
                 term_after = None
@@ -216,7 +223,9 @@ class Supervisor:
         try:
             self._call("supervisor.signalProcess", name, signal_name)
         except xmlrpc.client.Fault as fault:
-            raise OpsError(f"cannot signal {name}: {fault.faultString}") from None
+            raise OpsError(
+                msg("cannot signal {name}: {faultstring}", name=name, faultstring=fault.faultString)
+            ) from None
 
     def shutdown(self) -> bool:
         """Tell supervisord to stop everything and end; returns whether there was one to hear it."""

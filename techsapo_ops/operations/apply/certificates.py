@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.registry import served
 from techsapo_ops.stack.topology import Topology
 
@@ -29,7 +30,7 @@ def ensure_certificates(topology: Topology) -> str:
 
     certificates = Certificates(topology, SubprocessRunner())
     reasons = [_ensure(certificates, name) for name, _ in certificates.kept()]
-    return "; ".join(reason for reason in reasons if reason)
+    return joined("; ", (reason for reason in reasons if reason))
 
 
 def certificates_due(topology: Topology) -> str:
@@ -44,7 +45,9 @@ def certificates_due(topology: Topology) -> str:
 
     certificates = Certificates(topology, SubprocessRunner())
     reasons = ((name, _why(certificates, name)) for name, _ in certificates.kept())
-    return "; ".join(f"certificate {name}: {why}" for name, why in reasons if why)
+    return joined(
+        "; ", (msg("certificate {name}: {why}", name=name, why=why) for name, why in reasons if why)
+    )
 
 
 def _why(certificates: Certificates, name: str) -> str:
@@ -93,7 +96,7 @@ def _ensure(certificates: Certificates, name: str) -> str:
     store.activate(version)
     store.remember(replace(in_use(store.state, version, certificate, now), renewed_at=now))
     store.prune()
-    return f"certificate {name}: {due.reason}"
+    return msg("certificate {name}: {reason}", name=name, reason=due.reason)
 
 
 def _linked(store: Store, newest: Version | None) -> str:
@@ -101,4 +104,4 @@ def _linked(store: Store, newest: Version | None) -> str:
     if newest is None or store.live() is not None:
         return ""
     store.activate(store.find(store.state.deployed) or newest)
-    return f"certificate {store.name}: its link was missing"
+    return msg("certificate {store}: its link was missing", store=store.name)

@@ -12,6 +12,7 @@ from pathlib import Path
 from techsapo_ops.adapters.access_list import own_mode
 from techsapo_ops.adapters.written import Manifest, digest, read_manifest
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import RenderedFile
 
 
@@ -64,7 +65,7 @@ def _compare(file: RenderedFile, directory: Path, manifest: Manifest) -> FileCha
         mode = own_mode(path)
         if mode == file.mode:
             return None
-        note = f"mode {mode:04o} → {file.mode:04o}\n"
+        note = msg("mode {mode:04o} → {file_mode:04o}\n", mode=mode, file_mode=file.mode)
         return FileChange(file.path, ChangeKind.CHANGED, note)
     known = manifest.files.get(file.path)
     secret = file.secret or (known is not None and known.secret)
@@ -79,12 +80,12 @@ def read_content(path: Path) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise OpsError(f"cannot read {path}: {error.strerror}") from None
+        raise OpsError(msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror)) from None
 
 
 def _diff(path: str, old: bytes, new: bytes, secret: bool) -> str:
     if secret:
-        return "holds a secret: content not shown\n"
+        return msg("holds a secret: content not shown\n")
     lines = difflib.unified_diff(_lines(old), _lines(new), f"{path} (on disk)", f"{path} (generated)")
     return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
 
@@ -97,7 +98,10 @@ def edited_error(edited: Sequence[FileChange], directory: Path) -> OpsError:
     """The error that names hand-edited files."""
     names = "\n".join(f"  {os.fspath(directory / change.path)}" for change in edited)
     return OpsError(
-        f"edited by hand, so nothing was written:\n{names}",
-        "`techsapo generate --check --diff` shows the edits; move them into the spec or a template "
-        "(`techsapo templates eject`), or overwrite them with `techsapo generate --force`",
+        msg("edited by hand, so nothing was written:\n{names}", names=names),
+        msg(
+            "`techsapo generate --check --diff` shows the edits; move them into the spec or a "
+            "template (`techsapo templates eject`), or overwrite them with `techsapo generate "
+            "--force`"
+        ),
     )

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from techsapo_ops.adapters.written import read_manifest
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.changes import read_content
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.ledger import LedgerEntry
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.layout import Layout
 
-HIDDEN = "holds a secret: content not shown\n"
+HIDDEN = msg("holds a secret: content not shown\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def _services(old: Desired, new: Desired) -> Iterator[ServiceDifference]:
     after = {s.name for s in new.topology.services}
     moved = tuple(dict.fromkeys(topology.engine for topology in (old.topology, new.topology)))
     if len(moved) > 1:
-        yield ServiceDifference("stack", f"engine {' → '.join(moved)}")
+        yield ServiceDifference("stack", msg("engine {moved}", moved=" → ".join(moved)))
     for name in sorted(before - after):
         yield ServiceDifference(name, "removed")
     for name in sorted(after - before):

@@ -10,6 +10,7 @@ from techsapo_ops.adapters.access_list import own_mode
 from techsapo_ops.adapters.ports import listeners
 from techsapo_ops.adapters.written import digest, read_manifest
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.changes import read_content
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.ledger import LedgerEntry
@@ -19,7 +20,7 @@ from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Action
 from techsapo_ops.stack.observed import Observed
 
-EDITED = "was edited by hand"
+EDITED = msg("was edited by hand")
 Kind = Literal["apply", "file", "maintenance", "service", "stranger", "update"]
 
 
@@ -57,7 +58,7 @@ def drift(history: History) -> DriftReport:
     current = history.ledger.current()
     if current is None:
         raise OpsError(
-            "nothing was applied yet", "`techsapo up` does; `techsapo plan` shows what it would do"
+            msg("nothing was applied yet"), msg("`techsapo up` does; `techsapo plan` shows what it would do")
         )
     snapshot = history.snapshot(current)
     running = history.engine(snapshot)
@@ -83,9 +84,11 @@ def _applies(history: History) -> Iterator[DriftFinding]:
     ledger = history.ledger
     last = ledger.entries()[-1]
     if history.journal.path.exists():
-        yield DriftFinding("apply", f"@{ledger.next_id()}", "is under way, or was interrupted")
+        yield DriftFinding("apply", f"@{ledger.next_id()}", msg("is under way, or was interrupted"))
     elif last.result == "failed":
-        yield DriftFinding("apply", f"@{last.id}", f"failed and was not gone back from: {last.reason}")
+        yield DriftFinding(
+            "apply", f"@{last.id}", msg("failed and was not gone back from: {reason}", reason=last.reason)
+        )
 
 
 def _files(desired: Desired) -> Iterator[DriftFinding]:
@@ -94,22 +97,28 @@ def _files(desired: Desired) -> Iterator[DriftFinding]:
     for file in desired.files:
         content = read_content(folder / file.path)
         if content is None:
-            yield DriftFinding("file", file.path, "is missing")
+            yield DriftFinding("file", file.path, msg("is missing"))
         elif digest(content) != file.digest:
             ours = manifest.owns(file.path, content)
-            yield DriftFinding("file", file.path, "was generated anew but not applied" if ours else EDITED)
+            yield DriftFinding(
+                "file", file.path, msg("was generated anew but not applied") if ours else EDITED
+            )
         elif (mode := own_mode(folder / file.path)) != file.mode:
-            yield DriftFinding("file", file.path, f"has mode {mode:04o} instead of {file.mode:04o}")
+            yield DriftFinding(
+                "file",
+                file.path,
+                msg("has mode {mode:04o} instead of {file_mode:04o}", mode=mode, file_mode=file.mode),
+            )
     wanted = {file.path for file in desired.files}
     for path in sorted(manifest.files):
         if path not in wanted and (folder / path).exists():
-            yield DriftFinding("file", path, "was generated but is no part of what was applied")
+            yield DriftFinding("file", path, msg("was generated but is no part of what was applied"))
 
 
 def _services(found: StackPlan) -> Iterator[DriftFinding]:
     desired, observed = found.desired, found.observed
     if not observed.running and desired.topology.services:
-        yield DriftFinding("service", "stack", "does not run")
+        yield DriftFinding("service", "stack", msg("does not run"))
         yield from _ports(desired, observed)
         return
     for step in found.steps.changes:
@@ -117,11 +126,11 @@ def _services(found: StackPlan) -> Iterator[DriftFinding]:
         if seen is not None and seen.replaced == step.reason:
             continue
         if step.action is Action.REMOVE:
-            what = "runs but is no part of what was applied"
+            what = msg("runs but is no part of what was applied")
         elif step.reason == "not there yet":
-            what = "is gone"
+            what = msg("is gone")
         elif step.action in {Action.RELOAD, Action.RESTART} and step.reason.endswith(" changed"):
-            what = f"runs with an older configuration: {step.reason}"
+            what = msg("runs with an older configuration: {reason}", reason=step.reason)
         else:
             what = step.reason
         yield DriftFinding("service", step.service, what)
@@ -133,11 +142,17 @@ def _updates(found: StackPlan) -> Iterator[DriftFinding]:
     steps = {step.service: step for step in found.steps.changes}
     for name, seen in found.observed.services.items():
         if seen.replaced:
-            command = "up" if name in steps else f"restart {name}"
-            yield DriftFinding("update", name, f"{seen.replaced}: `techsapo {command}` starts it anew")
+            command = "up" if name in steps else msg("restart {name}", name=name)
+            yield DriftFinding(
+                "update",
+                name,
+                msg(
+                    "{replaced}: `techsapo {command}` starts it anew", replaced=seen.replaced, command=command
+                ),
+            )
     for name, why in found.observed.beside.items():
-        again = "`techsapo down`, then `techsapo up` start it anew, with all services"
-        yield DriftFinding("update", name, f"{why}: {again}")
+        again = msg("`techsapo down`, then `techsapo up` start it anew, with all services")
+        yield DriftFinding("update", name, msg("{why}: {again}", why=why, again=again))
 
 
 def _ports(desired: Desired, observed: Observed) -> Iterator[DriftFinding]:
@@ -154,4 +169,8 @@ def _ports(desired: Desired, observed: Observed) -> Iterator[DriftFinding]:
     holders = listeners()
     for service in idle:
         if (holder := holders.get(service.port)) is not None:
-            yield DriftFinding("stranger", service.name, f"its port {service.port} is held by {holder}")
+            yield DriftFinding(
+                "stranger",
+                service.name,
+                msg("its port {port} is held by {holder}", port=service.port, holder=holder),
+            )

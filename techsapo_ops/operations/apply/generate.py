@@ -21,6 +21,7 @@ from techsapo_ops.adapters.written import (
     write_manifest,
 )
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.changes import ChangeKind, FileChange, changes, edited_error, read_content
 from techsapo_ops.render.stack import DOCKER, render_stack
 from techsapo_ops.services.registry import facts as services
@@ -35,11 +36,11 @@ CACHE = "validated.json"
 """In the state directory: which content which tool has passed before."""
 
 _HINTS = {
-    errno.ENOSPC: "the disk is full; nothing was changed",
-    errno.EDQUOT: "the disk quota is used up; nothing was changed",
-    errno.EROFS: "the file system is read-only",
-    errno.EACCES: "check who owns the folder",
-    errno.EPERM: "check who owns the folder",
+    errno.ENOSPC: msg("the disk is full; nothing was changed"),
+    errno.EDQUOT: msg("the disk quota is used up; nothing was changed"),
+    errno.EROFS: msg("the file system is read-only"),
+    errno.EACCES: msg("check who owns the folder"),
+    errno.EPERM: msg("check who owns the folder"),
 }
 _PARTIAL = ".techsapo-partial-"
 Owner = tuple[int, int]
@@ -139,7 +140,8 @@ def write_files(
             sync_directory(folder)
     except OSError as error:
         raise OpsError(
-            f"cannot write below {directory}: {error.strerror}", _HINTS.get(error.errno or 0, "")
+            msg("cannot write below {directory}: {strerror}", directory=directory, strerror=error.strerror),
+            _HINTS.get(error.errno or 0, ""),
         ) from None
     finally:
         for temporary, _ in partial:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.journal import Journal
 from techsapo_ops.operations.apply.ledger import Ledger, LedgerEntry
 from techsapo_ops.operations.apply.snapshot import Snapshot
@@ -56,19 +57,25 @@ class History:
         if reference is not None:
             entry = ledger.find(reference)
             if not entry.good:
-                hint = f"@{entry.back_to} is what it went back to" if entry.back_to is not None else ""
-                raise OpsError(f"@{entry.id} failed: there is no such state to go back to", hint)
+                hint = (
+                    msg("@{back_to} is what it went back to", back_to=entry.back_to)
+                    if entry.back_to is not None
+                    else ""
+                )
+                raise OpsError(msg("@{id} failed: there is no such state to go back to", id=entry.id), hint)
             return entry
         current = ledger.current()
         if current is None:
-            raise OpsError("there is no good state to go back to", "`techsapo history` lists every apply")
+            raise OpsError(
+                msg("there is no good state to go back to"), msg("`techsapo history` lists every apply")
+            )
         if ledger.entries()[-1].result == "failed":
             return current
         before = ledger.before(current)
         if before is None:
             raise OpsError(
-                f"there is no good state before the present one, @{current.id}",
-                "`techsapo history` lists every apply; `techsapo rollback @N` goes to any good one",
+                msg("there is no good state before the present one, @{id}", id=current.id),
+                msg("`techsapo history` lists every apply; `techsapo rollback @N` goes to any good one"),
             )
         return before
 
@@ -78,8 +85,12 @@ class History:
         recorded = snapshot.desired.topology.layout
         if recorded.state != self.layout.state:
             raise OpsError(
-                f"@{entry.id} was applied when the project stood in {recorded.state.parent}",
-                "move it back there, or run `techsapo up`",
+                msg(
+                    "@{id} was applied when the project stood in {parent}",
+                    id=entry.id,
+                    parent=recorded.state.parent,
+                ),
+                msg("move it back there, or run `techsapo up`"),
             )
         return snapshot
 

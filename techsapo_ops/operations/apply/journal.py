@@ -8,18 +8,19 @@ from datetime import datetime
 from typing import Any
 
 from techsapo_ops.adapters.files import remove_file, write_atomic
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.ledger import Ledger, LedgerEntry
 
 BEGUN, FILES, PREPARED, SERVICES, READ_BACK, BACK = (
     "begun", "files", "prepared", "services", "read-back", "going-back",
 )  # fmt: skip
 _WORDS = {
-    BEGUN: "before any file was written",
-    FILES: "after the files were written",
-    PREPARED: "before the first service",
-    SERVICES: "while services were changed",
-    READ_BACK: "while reading back what runs",
-    BACK: "while going back",
+    BEGUN: msg("before any file was written"),
+    FILES: msg("after the files were written"),
+    PREPARED: msg("before the first service"),
+    SERVICES: msg("while services were changed"),
+    READ_BACK: msg("while reading back what runs"),
+    BACK: msg("while going back"),
 }
 
 
@@ -70,9 +71,12 @@ class Journal:
         entry = None
         if all(recorded.id != note.entry.id for recorded in self._ledger.entries()):
             where = _WORDS.get(note.phase, note.phase)
-            done = f" (done: {', '.join(note.done)})" if note.done else ""
+            done = msg(" (done: {done})", done=", ".join(note.done)) if note.done else ""
             entry = replace(
-                note.entry, result="failed", reason=f"interrupted {where}{done}", seconds=self._seconds(note)
+                note.entry,
+                result="failed",
+                reason=msg("interrupted {where}{done}", where=where, done=done),
+                seconds=self._seconds(note),
             )
             self._ledger.record(entry)
         remove_file(self.path)

@@ -23,6 +23,7 @@ from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.backup.secret_files import made_secrets
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.forgetting import Alive, forgotten_digests, lost, without_stale
 from techsapo_ops.operations.apply.snapshot import Snapshot, file_entries, freeze, thaw
 
@@ -103,7 +104,10 @@ class Ledger:
             return [(path, _entry(data)) for path, data in found if data is not None]
         except OSError as error:
             raise OpsError(
-                f"cannot read the ledger {self.folder}: {error.strerror}", "run as the user who ran `up`"
+                msg(
+                    "cannot read the ledger {folder}: {strerror}", folder=self.folder, strerror=error.strerror
+                ),
+                msg("run as the user who ran `up`"),
             ) from None
 
     def next_id(self) -> int:
@@ -136,15 +140,19 @@ class Ledger:
         match = _REFERENCE.fullmatch(reference)
         if match is None:
             raise OpsError(
-                f"{reference!r} names no apply", "write e.g. @7, as `techsapo history` shows it", exit_code=2
+                msg("{reference} names no apply", reference=repr(reference)),
+                msg("write e.g. @7, as `techsapo history` shows it"),
+                exit_code=2,
             )
         entries = self.entries()
         found = next((e for e in entries if e.id == int(match[1])), None)
         if found is None:
             there = (
-                f"there are @{entries[0].id} to @{entries[-1].id}" if entries else "nothing was applied yet"
+                msg("there are @{id} to @{entries_id}", id=entries[0].id, entries_id=entries[-1].id)
+                if entries
+                else msg("nothing was applied yet")
             )
-            raise OpsError(f"there is no apply @{match[1]}", there, exit_code=2)
+            raise OpsError(msg("there is no apply @{match}", match=match[1]), there, exit_code=2)
         return found
 
     def keep(self, content: bytes) -> str:
@@ -162,10 +170,14 @@ class Ledger:
             found = (self._objects / digest).read_bytes()
         except OSError as error:
             raise OpsError(
-                f"the ledger lacks {digest[:12]}: {error.strerror}", "this apply can't be gone back to"
+                msg("the ledger lacks {digest}: {strerror}", digest=digest[:12], strerror=error.strerror),
+                msg("this apply can't be gone back to"),
             ) from None
         if hashlib.sha256(found).hexdigest() != digest:
-            raise OpsError(f"{digest[:12]} in the ledger is damaged", "this apply can't be gone back to")
+            raise OpsError(
+                msg("{digest} in the ledger is damaged", digest=digest[:12]),
+                msg("this apply can't be gone back to"),
+            )
         return found
 
     def save_state(self, snapshot: Snapshot) -> str:
@@ -179,12 +191,21 @@ class Ledger:
         """
         snapshot, _ = self.look_at(entry)
         if gone := lost(self.content(entry.state)):
-            more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
+            more = msg(" and {count} more", count=len(gone) - 3) if len(gone) > 3 else ""
             raise OpsError(
-                f"@{entry.id} had other secrets than now ({', '.join(gone[:3])}{more}), and such are kept "
-                f"for the last {SECRETS_KEPT} states alone",
-                f"`techsapo diff @{entry.id}` shows what else differs: write that into the spec, then "
-                "`techsapo up`",
+                msg(
+                    "@{id} had other secrets than now ({gone}{more}), and such are kept for the last "
+                    "{secrets_kept} states alone",
+                    id=entry.id,
+                    gone=", ".join(gone[:3]),
+                    more=more,
+                    secrets_kept=SECRETS_KEPT,
+                ),
+                msg(
+                    "`techsapo diff @{id}` shows what else differs: write that into the spec, then "
+                    "`techsapo up`",
+                    id=entry.id,
+                ),
             )
         return snapshot
 
@@ -200,7 +221,11 @@ class Ledger:
             return thaw(document, lambda digest: b"" if digest in empty else self.content(digest)), gone
         except (ValueError, KeyError, TypeError) as error:
             raise OpsError(
-                f"@{entry.id} was recorded in a way that this version can't read ({error})",
+                msg(
+                    "@{id} was recorded in a way that this version can't read ({error})",
+                    id=entry.id,
+                    error=error,
+                ),
                 f"techsapo {entry.version} wrote it",
             ) from None
 
@@ -221,7 +246,11 @@ class Ledger:
                 with opened(folder, make=0o700):
                     pass
         except OSError as error:
-            raise OpsError(f"cannot make the ledger {self.folder}: {error.strerror}") from None
+            raise OpsError(
+                msg(
+                    "cannot make the ledger {folder}: {strerror}", folder=self.folder, strerror=error.strerror
+                )
+            ) from None
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{number:06d}.json"

@@ -15,6 +15,7 @@ from itertools import pairwise
 from techsapo_ops.adapters.build import build
 from techsapo_ops.engines.planning import file_digests
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.changes import ChangeKind, FileChange
 from techsapo_ops.operations.apply.ledger import Ledger, LedgerEntry
 from techsapo_ops.operations.apply.snapshot import Snapshot, spec_now
@@ -50,16 +51,16 @@ class Origin(StrEnum):
 
 
 _WORDS = {
-    Origin.SPEC: "your spec",
-    Origin.VERSION: "a new version",
-    Origin.HOST: "this host",
-    Origin.OUTSIDE: "outside techsapo",
-    Origin.ENDED: "it ended by itself",
-    Origin.UNFINISHED: "an earlier apply did not finish",
-    Origin.CERTIFICATE: "a certificate",
-    Origin.FIRST: "first start",
-    Origin.START: "it was not running",
-    Origin.UNKNOWN: "not known, since the last apply can't be compared",
+    Origin.SPEC: msg("your spec"),
+    Origin.VERSION: msg("a new version"),
+    Origin.HOST: msg("this host"),
+    Origin.OUTSIDE: msg("outside techsapo"),
+    Origin.ENDED: msg("it ended by itself"),
+    Origin.UNFINISHED: msg("an earlier apply did not finish"),
+    Origin.CERTIFICATE: msg("a certificate"),
+    Origin.FIRST: msg("first start"),
+    Origin.START: msg("it was not running"),
+    Origin.UNKNOWN: msg("not known, since the last apply can't be compared"),
 }
 
 Origins = tuple[Origin, ...]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from techsapo_ops.adapters.process import Runner
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.jobs.starters import nobody_starts
 from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.stack.observed import ObservedService, State
@@ -30,7 +31,7 @@ def row(topology: Topology, service: Service, seen: ObservedService | None, fail
     state = seen.state if seen is not None else State.STOPPED
     if state is State.STARTING:
         state = State.RUNNING  # it passed its gate a moment ago; the supervisor calls it so a second later
-    share = _share(topology, service) if topology.published(service) else "private to the stack"
+    share = _share(topology, service) if topology.published(service) else msg("private to the stack")
     return Row(
         service.name,
         service.kind,
@@ -45,7 +46,11 @@ def _share(topology: Topology, service: Service) -> str:
     balanced = {kind.balances for kind in kinds()}
     if service.kind not in balanced or len(topology.of_kind(service.kind)) < 2:
         return ""
-    return f"weight {service.weight}, backup" if service.backup else f"weight {service.weight}"
+    return (
+        msg("weight {weight}, backup", weight=service.weight)
+        if service.backup
+        else msg("weight {weight}", weight=service.weight)
+    )
 
 
 def service_url(topology: Topology, service: Service) -> str:
@@ -64,7 +69,12 @@ def notes(topology: Topology, runner: Runner) -> tuple[str, ...]:
         names = ", ".join(dict.fromkeys(s.kind for s in as_root))
         users = ", ".join(dict.fromkeys(s.facts.user for s in as_root))
         found.append(
-            f"running as root: {names}; no user {users} that reaches {topology.layout.state.parent} "
-            "and this Python (`techsapo doctor` says more)"
+            msg(
+                "running as root: {names}; no user {users} that reaches {parent} and this Python "
+                "(`techsapo doctor` says more)",
+                names=names,
+                users=users,
+                parent=topology.layout.state.parent,
+            )
         )
     return tuple(found)

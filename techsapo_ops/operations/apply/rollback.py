@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.changes import ChangeKind, edited_error
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.ledger import LedgerEntry
@@ -41,11 +42,11 @@ def rollback(
     service's.
     """
     if not history.ledger.folder.is_dir():
-        raise OpsError("nothing was applied yet", "`techsapo up` does")
+        raise OpsError(msg("nothing was applied yet"), msg("`techsapo up` does"))
     with locked(history.layout, wait):
         interrupted = history.journal.recover()
         if interrupted is not None:
-            listener.say(f"@{interrupted.id} was {interrupted.reason}")
+            listener.say(msg("@{id} was {reason}", id=interrupted.id, reason=interrupted.reason))
         target = history.choose(reference)
         snapshot = history.snapshot(target)
         running = history.engine(snapshot)

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from techsapo_ops.adapters.host_facts import HostFacts, Owner
 from techsapo_ops.catalogue.models import CHAT_ANSWER
 from techsapo_ops.engines.places import places_of
+from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import facts as facts_of_kinds
 from techsapo_ops.spec.edition import FIRST
 from techsapo_ops.spec.fields import sections
@@ -157,7 +158,7 @@ def thaw(document: bytes, content: Callable[[str], bytes]) -> Snapshot:
     """
     value = json.loads(document)
     if value["version"] != _VERSION:
-        raise ValueError(f"version {value['version']}")
+        raise ValueError(msg("version {value}", value=value["version"]))
     files = tuple(
         RenderedFile(
             f["path"], content(f["digest"]).decode(), mode=f["mode"], secret=f["secret"], owner=f["owner"]

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from techsapo_ops.adapters.build import build
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.rolling import DISTURBING
 from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.desired import Desired
@@ -56,10 +57,14 @@ def with_new_build(plan: Plan, observed: Observed) -> Plan:
         seen = observed.services.get(one.service)
         if seen is None or not seen.outdated or one.action is Action.REMOVE:
             return one
-        why = f"runs {seen.build or 'a build that it does not tell'}, installed is {build()}"
+        why = msg(
+            "runs {build}, installed is {build2}",
+            build=seen.build or msg("a build that it does not tell"),
+            build2=build(),
+        )
         if one.action is Action.NOTHING:
             return Step(Action.RESTART, one.service, why)
-        return replace(one, reason=f"{one.reason}; {why}") if seen.build else one
+        return replace(one, reason=msg("{reason}; {why}", reason=one.reason, why=why)) if seen.build else one
 
     return Plan(tuple(step(one) for one in plan.steps))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, begin_anyway, ending
 from techsapo_ops.operations.apply.rolling import Rolling
 from techsapo_ops.spec.problems import unknown
@@ -62,7 +63,7 @@ def restart(
         observed = running.observe()
         rolling = Rolling(observed, say, pause)
         for name in names:
-            step = Step(Action.RESTART, name, "asked for")
+            step = Step(Action.RESTART, name, msg("asked for"))
             rolling.before(step, observed.services[name].kind)
             turn(name)
             step.perform(running)
@@ -77,7 +78,7 @@ def reload(running: Running, services: Sequence[str], *, wait: float = 0.0) -> t
     with locked(running.layout, wait):
         names = running_names(running, services)
         for name in names:
-            Step(Action.RELOAD, name, "asked for").perform(running)
+            Step(Action.RELOAD, name, msg("asked for")).perform(running)
         return names
 
 
@@ -85,7 +86,7 @@ def running_names(running: Running, words: Sequence[str]) -> tuple[str, ...]:
     """Names of the services meant by `words` (all when empty), in the order in which they were started."""
     observed = running.observe()
     if not observed.running or not observed.services:
-        raise OpsError("the stack is not running", "`techsapo up` starts it")
+        raise OpsError(msg("the stack is not running"), msg("`techsapo up` starts it"))
     for word in words:
         if not any(word in {s.name, s.kind} for s in observed.services.values()):
             raise unknown("service", word, observed.services)

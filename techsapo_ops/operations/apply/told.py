@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.ledger import LedgerEntry
 from techsapo_ops.stack.layout import Layout
 
@@ -25,4 +26,4 @@ def tell_prometheus(entry: LedgerEntry, layout: Layout, warn: Callable[[str], No
     try:
         write_textfile(layout.textfiles, NAME, [Sample("techsapo_apply_timestamp_seconds", ended, labels)])
     except OpsError as error:
-        warn(f"the dashboards will not mark this apply: {error.message}")
+        warn(msg("the dashboards will not mark this apply: {message}", message=error.message))

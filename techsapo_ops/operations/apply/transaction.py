@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from techsapo_ops.adapters.build import build
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Begun, begin, why
 from techsapo_ops.operations.apply.certificates import ensure_certificates
 from techsapo_ops.operations.apply.edition_note import note_edition
@@ -27,7 +28,7 @@ from techsapo_ops.stack.engine import Access, Engine, Running
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.topology import Topology
 
-INTERRUPTED = "interrupted: `techsapo up` completes the apply, `techsapo rollback` undoes it"
+INTERRUPTED = msg("interrupted: `techsapo up` completes the apply, `techsapo rollback` undoes it")
 
 
 class Transaction:
@@ -184,7 +185,7 @@ class Transaction:
     def _go_back(self) -> GoneBack:
         """Bring files and services to the last good apply, as far as that is possible."""
         assert self._base is not None, "checked by _can_go_back"  # noqa: S101 - a mistake of ours, no input
-        self._listener.say(f"failed; going back to @{self._base.id}")
+        self._listener.say(msg("failed; going back to @{id}", id=self._base.id))
         snapshot: Snapshot | None = None
         work: Work | None = None
         try:
@@ -265,10 +266,10 @@ class Transaction:
         try:
             forgotten = self._journal.commit(entry)
         except OpsError as error:
-            what = "all was done as asked for" if result == "ok" else reason
+            what = msg("all was done as asked for") if result == "ok" else reason
             raise OpsError(
-                f"{what}, but this can't be recorded: {error.message}",
-                "make room, then run `techsapo up`: it completes the record",
+                msg("{what}, but this can't be recorded: {message}", what=what, message=error.message),
+                msg("make room, then run `techsapo up`: it completes the record"),
             ) from None
         tell_prometheus(entry, self._plan.desired.topology.layout, self._listener.warn)
         if forgotten:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.changes import ChangeKind, edited_error
 from techsapo_ops.operations.apply.generate import validate
 from techsapo_ops.operations.apply.history import History
@@ -79,13 +80,15 @@ def up(
             edited = [c for c in found.files if c.kind is ChangeKind.EDITED]
             if edited and not force:
                 raise edited_error(edited, stack.layout.config)
-            listener.say(f"checking and writing {len(found.files)} files")
+            listener.say(msg("checking and writing {count} files", count=len(found.files)))
             report = validate(stack, found.desired.files)
             require(report)
             missing = report.missing
         interrupted = history.journal.recover()
         if interrupted is not None:
-            listener.say(f"@{interrupted.id} was {interrupted.reason}; completing it")
+            listener.say(
+                msg("@{id} was {reason}; completing it", id=interrupted.id, reason=interrupted.reason)
+            )
         applied = Transaction(
             found, stack.engine, history, listener, force=force, interrupted=interrupted is not None
         ).run()
@@ -112,8 +115,10 @@ def require_applied(applied: Applied) -> None:
     back = applied.back
     after = ""
     if back is not None:
-        after = f"\nwent back to @{back.to}"
-        after += "".join(f"\nbut not entirely: {error.message}" for error in back.failures)
+        after = msg("\nwent back to @{to}", to=back.to)
+        after += joined(
+            "", (msg("\nbut not entirely: {message}", message=error.message) for error in back.failures)
+        )
     raise OpsError(applied.error.message + after, applied.error.hint, exit_code=applied.error.exit_code)
 
 

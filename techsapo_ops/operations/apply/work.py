@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.outcome import Listener, Outcome
 from techsapo_ops.operations.apply.rolling import Rolling
 from techsapo_ops.operations.apply.steps import failed_sibling
@@ -93,15 +94,21 @@ class Work:
         failed = {o.step.service for o in self.outcomes if o.error is not None}
         sibling = failed_sibling(step, self._desired, self._before, failed)
         if sibling is not None:
-            why = f"goes on as it was, since {sibling} did not come up"
-            self._listener.warn(f"{step.service} {why}")
+            why = msg("goes on as it was, since {sibling} did not come up", sibling=sibling)
+            self._listener.warn(msg("{service} {why}", service=step.service, why=why))
             return Outcome(Step(Action.NOTHING, step.service, why), 0.0)
         needs = next((s.needs for s in self._desired.topology.services if s.name == step.service), ())
         # One that runs is looked at all the same, and left as it is.
         broken = [name for name in needs if name in failed and step.action is not Action.NOTHING]
         error: OpsError | None = None
         if broken:
-            error = OpsError(f"{step.service} was not started: it needs {', '.join(broken)}")
+            error = OpsError(
+                msg(
+                    "{service} was not started: it needs {broken}",
+                    service=step.service,
+                    broken=", ".join(broken),
+                )
+            )
         else:
             try:
                 step.perform(self._running, self._desired, self._listener.say, part)
@@ -127,5 +134,8 @@ class Work:
         name = mismatch.service
         lines = [line.text for line in self._running.logs([name], lines=_LOG_LINES)]
         quoted = "".join(f"\n  | {line}" for line in lines)
-        said = f"\nlast lines of its log:{quoted}" if lines else ""
-        return OpsError(f"{name}: {mismatch.what}{said}", f"`techsapo logs {name}` shows more")
+        said = msg("\nlast lines of its log:{quoted}", quoted=quoted) if lines else ""
+        return OpsError(
+            msg("{name}: {what}{said}", name=name, what=mismatch.what, said=said),
+            msg("`techsapo logs {name}` shows more", name=name),
+        )

@@ -13,6 +13,7 @@ from techsapo_ops.backup.offsite import restic_of
 from techsapo_ops.backup.origin import MAC
 from techsapo_ops.backup.repository import SAFETY_TAG, Backup, Repository, repository_of
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import head_of
 from techsapo_ops.operations.backup.metrics import write_metrics
 from techsapo_ops.operations.backup.offsite import NOT_ASKED_FOR, copy_away
@@ -51,12 +52,19 @@ def select(stack: Stack, only: Sequence[str] = ()) -> Selection:
             continue
         found = kind.sources(stack)
         if kind.too_secret and not isinstance(found, str):
-            wanting = ": set backup.offsite" if stack.spec.backup.offsite is None else ""
-            found = f"{kind.too_secret}, so it goes off-site alone, encrypted{wanting}"
+            wanting = msg(": set backup.offsite") if stack.spec.backup.offsite is None else ""
+            found = msg(
+                "{too_secret}, so it goes off-site alone, encrypted{wanting}",
+                too_secret=kind.too_secret,
+                wanting=wanting,
+            )
         if not isinstance(found, str):
             sources += found
         elif kind.name in only:
-            raise OpsError(f"{kind.name} can't be backed up: {found}", "leave it out of --only")
+            raise OpsError(
+                msg("{kind} can't be backed up: {found}", kind=kind.name, found=found),
+                msg("leave it out of --only"),
+            )
         else:
             left_out[kind.name] = found
     return Selection(tuple(sources), left_out)
@@ -89,8 +97,8 @@ def create_backup(
     require_none(stack.layout)
     if stack.layout.recovery_journal.exists():
         raise OpsError(
-            "this stack is being recovered: a backup of now would hold half of it",
-            "complete that first: the same `techsapo recover` again, or `techsapo recover --abandon`",
+            msg("this stack is being recovered: a backup of now would hold half of it"),
+            msg("complete that first: the same `techsapo recover` again, or `techsapo recover --abandon`"),
         )
     selection, away = select(stack, only), restic_of(stack)
     repository = repository_of(stack)
@@ -147,8 +155,11 @@ def _prepare(stack: Stack, repository: Repository, now: datetime) -> list[str]:
     before = [b.read().started for b in repository.ours()]
     if before and max(before) > now:
         warnings.append(
-            f"the newest backup is from {max(before):%Y-%m-%d %H:%M:%S} UTC, which is yet to come: "
-            "was the clock set back? Backups stay in the order in which they were made"
+            msg(
+                "the newest backup is from {before:%Y-%m-%d %H:%M:%S} UTC, which is yet to come: was "
+                "the clock set back? Backups stay in the order in which they were made",
+                before=max(before),
+            )
         )
     return warnings
 
@@ -158,8 +169,10 @@ def lost_key(repository: Repository) -> str:
     others = [backup.id for backup in repository.backups() if (backup.folder / MAC).exists()]
     if not others:
         return ""
-    return (
-        f"{len(others)} backups carry the MAC of a key that is not here, the newest {others[-1]}; "
-        "new ones get a new key. Get the old one back from off-site: docs/backup.md, "
-        '"Whose backup it is"'
+    return msg(
+        "{count} backups carry the MAC of a key that is not here, the newest {others}; new "
+        'ones get a new key. Get the old one back from off-site: docs/backup.md, "Whose '
+        'backup it is"',
+        count=len(others),
+        others=others[-1],
     )

@@ -23,6 +23,7 @@ from techsapo_ops.adapters.build import code
 from techsapo_ops.adapters.files import read_by_all, read_text
 from techsapo_ops.backup.description import NOT_TAKEN, Description, Kept, What
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.ledger import Ledger
 from techsapo_ops.spec.dotenv import parse_dotenv
 from techsapo_ops.spec.fields import key_of
@@ -143,7 +144,9 @@ def kept_at(path: Path, what: What, field: str = "", named: str = "") -> Kept | 
     except FileNotFoundError:
         return None
     except (OSError, RuntimeError) as error:
-        raise OpsError(f"cannot read {path}: {error}", "run it as a user who may") from None
+        raise OpsError(
+            msg("cannot read {path}: {error}", path=path, error=error), msg("run it as a user who may")
+        ) from None
     folder = stat.S_ISDIR(facts.st_mode)
     if not folder and not stat.S_ISREG(facts.st_mode):
         return None

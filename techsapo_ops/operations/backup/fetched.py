@@ -19,6 +19,7 @@ from techsapo_ops.backup.repository import reader_of
 from techsapo_ops.backup.secret_files import secret_paths
 from techsapo_ops.backup.verify import PartResult, few
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.backup.offsite import AWAY
 from techsapo_ops.operations.backup.tree import Tree
 from techsapo_ops.stack.backup_kind import BackupKind
@@ -60,7 +61,7 @@ def copies(fetched: Fetched) -> Iterator[PartResult]:
             wrong = _wrong_in(fetched.stack, kind, folder)
             yield PartResult(kind.name, tuple(few(wrong)), round(monotonic() - began, 3))
         elif not isinstance(kind.sources(fetched.stack), str):
-            note = "the stack has it now, and it did not go along"
+            note = msg("the stack has it now, and it did not go along")
             yield PartResult(kind.name, (), round(monotonic() - began, 3), note)
 
 
@@ -90,7 +91,7 @@ def files(fetched: Fetched) -> PartResult:
     for here, there in dict.fromkeys(pairs):
         if not os.path.lexists(there):
             if not _since(here, taken):
-                wrong.append(f"{here} did not come back")
+                wrong.append(msg("{here} did not come back", here=here))
             continue
         for file, copy in _pairs(here, there):
             state = _compared(file, copy, taken)
@@ -98,7 +99,7 @@ def files(fetched: Fetched) -> PartResult:
                 changed += 1
             elif state:
                 wrong.append(state)
-    note = f"{changed} files are others here since then" if changed else ""
+    note = msg("{changed} files are others here since then", changed=changed) if changed else ""
     return PartResult("files", tuple(few(wrong)), round(monotonic() - began, 3), note)
 
 
@@ -116,14 +117,14 @@ def _compared(here: Path, copy: Path, taken: datetime) -> str:
     """Empty where both are the same, `changed` where the one here is newer, else what is wrong."""
     try:
         if copy.is_symlink() or not copy.is_file():
-            return "changed" if _since(here, taken) else f"{here} did not come back"
+            return "changed" if _since(here, taken) else msg("{here} did not come back", here=here)
         if not here.exists():
             return "changed"
         if file_sha256(here) == file_sha256(copy):
             return ""
     except OSError as error:
-        return f"{here} can't be compared: {error.strerror}"
-    return "changed" if _since(here, taken) else f"{here} is another than its copy"
+        return msg("{here} can't be compared: {strerror}", here=here, strerror=error.strerror)
+    return "changed" if _since(here, taken) else msg("{here} is another than its copy", here=here)
 
 
 def _since(path: Path, taken: datetime) -> bool:
@@ -144,12 +145,12 @@ def kit(fetched: Fetched) -> Iterator[PartResult]:
     wrong: list[str] = []
     wheels = sorted(folder.glob("techsapo_ops-*.whl")) if folder is not None else []
     if folder is None or len(wheels) != 1:
-        wrong.append("the wheel of this version did not come back")
+        wrong.append(msg("the wheel of this version did not come back"))
     else:
         wrong += _wheel(wheels[0])
         locks = sorted(folder.glob("requirements*.lock"))
         if not any(lock.stat().st_size for lock in locks):
-            wrong.append("the lock of what the wheel needs did not come back")
+            wrong.append(msg("the lock of what the wheel needs did not come back"))
     yield PartResult("wheel", tuple(wrong), round(monotonic() - began, 3))
 
 
@@ -158,5 +159,5 @@ def _wheel(path: Path) -> list[str]:
         with zipfile.ZipFile(path) as wheel:
             damaged = wheel.testzip()
     except (OSError, EOFError, NotImplementedError, RuntimeError, zlib.error, zipfile.BadZipFile) as error:
-        return [f"{path.name} can't be unpacked: {error}"]
-    return [f"{path.name} is damaged: {damaged}"] if damaged else []
+        return [msg("{path} can't be unpacked: {error}", path=path.name, error=error)]
+    return [msg("{path} is damaged: {damaged}", path=path.name, damaged=damaged)] if damaged else []

@@ -13,6 +13,7 @@ from techsapo_ops.backup.origin import MAC, Origin, State
 from techsapo_ops.backup.repository import Backup, Repository, repository_of
 from techsapo_ops.backup.verify import check_part, check_sums
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.backup.offsite import secret_copy
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.backup import Part
@@ -89,7 +90,9 @@ def intend(
         service = registry.of(part).service(part.kind)
         there = service and stack.topology.find(service) is not None
         if there and service not in observed.services:
-            raise OpsError(f"{service} does not run", "`techsapo up` starts it; then restore")
+            raise OpsError(
+                msg("{service} does not run", service=service), msg("`techsapo up` starts it; then restore")
+            )
     now, then, targets = {}, {}, {}
     for part in parts:
         kind_of_part = registry.of(part)
@@ -110,12 +113,12 @@ def _any_moment(only: Sequence[str]) -> tuple[str, ...]:
     """The one kind that `--to` is for. Raises OpsError where `only` names another."""
     able = tuple(registry.histories())
     if not able:
-        raise OpsError("--to: nothing that is backed up keeps a history", exit_code=2)
+        raise OpsError(msg("--to: nothing that is backed up keeps a history"), exit_code=2)
     wanted = tuple(only) or able[:1]
     if len(wanted) != 1 or wanted[0] not in able:
         raise OpsError(
-            f"--to is for {' or '.join(able)} alone: nothing else keeps a history",
-            f"add --only {able[0]}",
+            msg("--to is for {able} alone: nothing else keeps a history", able=" or ".join(able)),
+            msg("add --only {able}", able=able[0]),
             exit_code=2,
         )
     return wanted
@@ -135,8 +138,8 @@ def _before(repository: Repository, name: str, until: datetime) -> Backup:
     if not fit:
         when = f"{until.astimezone():%Y-%m-%d %H:%M:%S}"
         raise OpsError(
-            f"no backup from before {when} knows its place in {history.title}",
-            "`techsapo backup list` shows what there is",
+            msg("no backup from before {when} knows its place in {title}", when=when, title=history.title),
+            msg("`techsapo backup list` shows what there is"),
         )
     return fit[-1]
 
@@ -155,14 +158,22 @@ def _choose(
     missing = [kind for kind in only if kind not in {part.source for part in wanted}]
     if missing or not wanted:
         raise OpsError(
-            f"{backup.id} holds no {missing[0] if missing else 'data to restore'}",
-            "`techsapo backup show` lists it",
+            msg(
+                "{id} holds no {missing}",
+                id=backup.id,
+                missing=missing[0] if missing else msg("data to restore"),
+            ),
+            msg("`techsapo backup show` lists it"),
         )
     parts = tuple(part for part in wanted if not registry.of(part).homeless(stack, part.kind))
     if not parts:
         raise OpsError(
-            f"{wanted[0].kind} can't come back: {registry.of(wanted[0]).homeless(stack, wanted[0].kind)}",
-            f"docs/backup.md shows how to unpack what {backup.folder} holds by hand",
+            msg(
+                "{kind} can't come back: {homeless}",
+                kind=wanted[0].kind,
+                homeless=registry.of(wanted[0]).homeless(stack, wanted[0].kind),
+            ),
+            msg("docs/backup.md shows how to unpack what {folder} holds by hand", folder=backup.folder),
         )
     return parts, {part.kind: why for part in manifest.parts if (why := _left(stack, part, only))}
 
@@ -183,19 +194,33 @@ def _require_origin(repository: Repository, backup: Backup, unauthenticated: boo
     """Raise OpsError for a backup that somebody has changed, or that anybody may have made."""
     origin = repository.origin(backup)
     if origin.state is State.TAMPERED:
-        accept = f"or, where you know that it is yours, `techsapo backup accept {backup.id}`; "
+        accept = msg("or, where you know that it is yours, `techsapo backup accept {id}`; ", id=backup.id)
         raise OpsError(
-            f"{backup.id} was tampered with, or is damaged: {origin.why}\nnothing was touched",
-            f"choose another one: `techsapo backup list`; {accept if origin.acceptable else ''}"
-            'docs/backup.md, "Whose backup it is", tells how to get a lost key back',
+            msg(
+                "{id} was tampered with, or is damaged: {why}\nnothing was touched",
+                id=backup.id,
+                why=origin.why,
+            ),
+            msg(
+                'choose another one: `techsapo backup list`; {accept}docs/backup.md, "Whose backup '
+                'it is", tells how to get a lost key back',
+                accept=accept if origin.acceptable else "",
+            ),
         )
     if origin.state is State.UNAUTHENTICATED and not unauthenticated:
-        lost = 'get the lost key back (docs/backup.md, "Whose backup it is"), '
+        lost = msg('get the lost key back (docs/backup.md, "Whose backup it is"), ')
         raise OpsError(
-            f"{backup.id} is unauthenticated: {origin.why}. Nothing tells who wrote it\nnothing was touched",
-            f"{lost if (backup.folder / MAC).exists() else ''}choose a newer one, or restore it with "
-            "--allow-unauthenticated where nobody else can write "
-            f"{repository.path}",
+            msg(
+                "{id} is unauthenticated: {why}. Nothing tells who wrote it\nnothing was touched",
+                id=backup.id,
+                why=origin.why,
+            ),
+            msg(
+                "{lost}choose a newer one, or restore it with --allow-unauthenticated where nobody "
+                "else can write {path}",
+                lost=lost if (backup.folder / MAC).exists() else "",
+                path=repository.path,
+            ),
         )
     return origin
 
@@ -205,11 +230,14 @@ def _require_whole(stack: Stack, backup: Backup, parts: Sequence[Part]) -> None:
     for part in parts if not wrong else ():
         if registry.of(part).too_secret:
             continue  # it was opened when it was fetched
-        wrong += [f"{part.kind}: {problem}" for problem in check_part(stack, backup, part)]
+        wrong += [
+            msg("{kind}: {problem}", kind=part.kind, problem=problem)
+            for problem in check_part(stack, backup, part)
+        ]
     if wrong:
         raise OpsError(
-            f"{backup.id} is not whole: {'; '.join(wrong)}\nnothing was touched",
-            "choose another one: `techsapo backup list`",
+            msg("{id} is not whole: {wrong}\nnothing was touched", id=backup.id, wrong=joined("; ", wrong)),
+            msg("choose another one: `techsapo backup list`"),
         )
 
 
@@ -218,9 +246,13 @@ def _require_able(part: Part, running: str) -> None:
     made, present = _version(part.server), _version(running)
     if made > present:
         raise OpsError(
-            f"{part.kind} was backed up from {part.server}, and {running} that runs is older\n"
-            "nothing was touched",
-            "update the server first",
+            msg(
+                "{kind} was backed up from {server}, and {running} that runs is older\nnothing was touched",
+                kind=part.kind,
+                server=part.server,
+                running=running,
+            ),
+            msg("update the server first"),
         )
 
 

@@ -10,6 +10,7 @@ from techsapo_ops.adapters.build import LOCK, OTEL_LOCK, content
 from techsapo_ops.adapters.files import private_folder, write_atomic
 from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.adapters.wheel import NAME, write_wheel
+from techsapo_ops.messages import msg
 from techsapo_ops.render.package import package
 from techsapo_ops.stack.layout import Layout
 
@@ -45,6 +46,6 @@ def install_commands(folder: str, *, tracing: bool) -> tuple[str, ...]:
     """What installs the version in the kit at `folder` into the virtual environment that is active."""
     lock = OTEL_LOCK if tracing else LOCK
     return (
-        f"pip install --no-deps --require-hashes -r {folder}/{lock}",
-        f"pip install --no-deps {folder}/techsapo_ops-*.whl",
+        msg("pip install --no-deps --require-hashes -r {folder}/{lock}", folder=folder, lock=lock),
+        msg("pip install --no-deps {folder}/techsapo_ops-*.whl", folder=folder),
     )

@@ -16,6 +16,7 @@ from techsapo_ops.backup.offsite import PART_TAG, Restic, project_tag, restic_of
 from techsapo_ops.backup.repository import SAFETY_TAG, Backup, reader_of, repository_of
 from techsapo_ops.backup.secret_files import secret_paths
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.backup.describing import describe, kept_at, kept_paths
 from techsapo_ops.operations.backup.kit import kit
 from techsapo_ops.stack.backup import Part
@@ -48,7 +49,12 @@ def copy_away(stack: Stack, away: Restic, backup: Backup) -> str:
     except OpsError as error:
         repository.note(backup, "offsite", {"ok": False, "at": at, "problem": error.message})
         raise OpsError(
-            f"the backup {backup.id} is whole here, but not off-site: {error.message}", error.hint
+            msg(
+                "the backup {id} is whole here, but not off-site: {message}",
+                id=backup.id,
+                message=error.message,
+            ),
+            error.hint,
         ) from None
     repository.note(backup, "offsite", {"ok": True, "at": at, "snapshot": snapshot})
     return snapshot
@@ -109,14 +115,14 @@ def secret_copy(
     title = f"{kind.title[0].upper()}{kind.title[1:]}"
     if away is None:
         raise OpsError(
-            f"{title} is off-site alone, and the spec has no backup.offsite",
-            "set backup.offsite as it was when that backup was made",
+            msg("{title} is off-site alone, and the spec has no backup.offsite", title=title),
+            msg("set backup.offsite as it was when that backup was made"),
         )
     with for_now(stack, "offsite-back") as folder:
         if not away.fetch(backup.id, AWAY, folder):
             raise OpsError(
-                f"no copy of {kind.title} went off-site with {backup.id}",
-                f"`restic snapshots --tag {backup.id}` shows what did",
+                msg("no copy of {title} went off-site with {id}", title=kind.title, id=backup.id),
+                msg("`restic snapshots --tag {id}` shows what did", id=backup.id),
             )
         part = kind.fetched(folder)
         yield part, reader_of(part, folder)

@@ -10,6 +10,7 @@ from techsapo_ops.backup import registry
 from techsapo_ops.backup.manifest import Manifest
 from techsapo_ops.backup.repository import SAFETY_TAG, Backup, repository_of
 from techsapo_ops.backup.retention import Known, Verdict, judge
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, begin_anyway, ending
 from techsapo_ops.operations.backup.metrics import write_metrics
 from techsapo_ops.stack.stack import Stack
@@ -41,7 +42,7 @@ def prune_backups(
         freed = sum(_size(b) for b in backups if b.id in going)
         if not dry_run:
             if going:
-                begun = begin_anyway(stack.layout, "backup prune", {"backups": sorted(going)}, warn)
+                begun = begin_anyway(stack.layout, msg("backup prune"), {"backups": sorted(going)}, warn)
                 with ending(begun, warn):
                     for backup in backups:
                         if backup.id in going:

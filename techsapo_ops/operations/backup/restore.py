@@ -14,6 +14,7 @@ from techsapo_ops.backup import registry
 from techsapo_ops.backup.origin import State
 from techsapo_ops.backup.repository import Backup, Repository, repository_of
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.backup.create import put_aside
@@ -69,18 +70,24 @@ def perform(
         replaced = tuple(part.kind for part in intent.parts)
         try:
             for name in intent.apps:
-                say(f"stopping {name}")
+                say(msg("stopping {name}", name=name))
                 stack.engine.halt(name)
             if present and aside:
-                say("backing up what is there")
+                say(msg("backing up what is there"))
                 safety = put_aside(stack, present, wait)
             journal(layout, safety.id if safety is not None else "", replaced, intent.apps)
             for part in intent.parts:
-                say(f"restoring {part.kind}")
+                say(msg("restoring {kind}", kind=part.kind))
                 start = monotonic()
                 _bring_back(stack, intent.backup, part, told, intent.copies)
                 if replay is not None:
-                    say(f"replaying {intent.log} to {intent.until:%Y-%m-%d %H:%M:%S} UTC")
+                    say(
+                        msg(
+                            "replaying {log} to {until:%Y-%m-%d %H:%M:%S} UTC",
+                            log=intent.log,
+                            until=intent.until,
+                        )
+                    )
                     replay(None)
                 else:
                     _require_same(stack, part)
@@ -91,11 +98,15 @@ def perform(
             if interrupted(layout) is None:  # nothing was replaced yet
                 _start(stack, intent.apps, say)
                 raise
-            say("that failed; going back")
+            say(msg("that failed; going back"))
             _go_back(stack, safety, replaced, intent.apps, say, told)
             if isinstance(error, OpsError):
                 raise OpsError(
-                    f"{error.message}\nwent back: everything is as it was before the restore", error.hint
+                    msg(
+                        "{message}\nwent back: everything is as it was before the restore",
+                        message=error.message,
+                    ),
+                    error.hint,
                 ) from None
             raise
         finished(layout)
@@ -115,17 +126,23 @@ def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda
         return None
     with locked(layout, wait):
         _require_known(left.kinds)
-        say("a restore was interrupted; going back to what was there before")
+        say(msg("a restore was interrupted; going back to what was there before"))
         repository = repository_of(stack)
         safety = _put_aside(repository, left.safety) if left.safety else None
         if safety is not None and (found := repository.origin(safety)).state is State.TAMPERED:
-            accept = f"`techsapo backup accept {safety.id}` where you know that it is yours, or "
+            accept = msg("`techsapo backup accept {id}` where you know that it is yours, or ", id=safety.id)
             raise OpsError(
-                f"going back is not possible: {safety.id} was tampered with, or is damaged: {found.why}",
-                f'{accept if found.acceptable else ""}docs/backup.md, "Whose backup it is"',
+                msg(
+                    "going back is not possible: {id} was tampered with, or is damaged: {why}",
+                    id=safety.id,
+                    why=found.why,
+                ),
+                msg(
+                    '{accept}docs/backup.md, "Whose backup it is"', accept=accept if found.acceptable else ""
+                ),
             )
         what = {"safety": left.safety, "parts": list(left.kinds)}
-        with recorded(layout, "restore undone", what, say):
+        with recorded(layout, msg("restore undone"), what, say):
             _go_back(stack, safety, left.kinds, left.apps, say, lambda _kind, _bytes: None)
     return left.safety
 
@@ -146,9 +163,10 @@ def _go_back(
         _follow(stack, kinds)
         _start(stack, apps, say)
     except OpsError as error:
-        kept = f"what was there is whole in the backup {safety.id}; " if safety is not None else ""
+        kept = msg("what was there is whole in the backup {id}; ", id=safety.id) if safety is not None else ""
         raise OpsError(
-            f"going back failed: {error.message}", f"{kept}`techsapo restore` tries again"
+            msg("going back failed: {message}", message=error.message),
+            msg("{kept}`techsapo restore` tries again", kept=kept),
         ) from None
     finished(stack.layout)
 
@@ -167,8 +185,11 @@ def _require_known(part_kinds: Sequence[str]) -> None:
     unknown = [each for each in part_kinds if registry.find(each.partition(":")[0]) is None]
     if unknown:
         raise OpsError(
-            f"a restore was interrupted, and this techsapo does not know how to go back from {unknown[0]}",
-            "use the version that began it: `techsapo restore` of that one goes back",
+            msg(
+                "a restore was interrupted, and this techsapo does not know how to go back from {unknown}",
+                unknown=unknown[0],
+            ),
+            msg("use the version that began it: `techsapo restore` of that one goes back"),
         )
 
 
@@ -202,7 +223,9 @@ def _content(stack: Stack, backup: Backup, part: Part, copies: Path | None) -> I
         return
     with secret_copy(stack, backup, kind, copies) as (found, reader):
         if found.sha256 != part.sha256:
-            raise OpsError(f"another copy of {kind.title} came than a moment ago", "try again")
+            raise OpsError(
+                msg("another copy of {title} came than a moment ago", title=kind.title), msg("try again")
+            )
         yield reader
 
 
@@ -216,8 +239,8 @@ def _follow(stack: Stack, part_kinds: Sequence[str]) -> None:
 
 def _start(stack: Stack, apps: Sequence[str], say: Say) -> None:
     for name in apps:
-        say(f"starting {name}")
-        Step(Action.RESTART, name, "it was restored").perform(stack.engine)
+        say(msg("starting {name}", name=name))
+        Step(Action.RESTART, name, msg("it was restored")).perform(stack.engine)
 
 
 def _require_same(stack: Stack, part: Part) -> None:
@@ -225,6 +248,6 @@ def _require_same(stack: Stack, part: Part) -> None:
     wrong = registry.of(part).differences(stack, part)
     if wrong:
         raise OpsError(
-            f"{part.kind} came back wrong: {'; '.join(wrong)}",
-            "`techsapo backup verify --deep` may tell more",
+            msg("{kind} came back wrong: {wrong}", kind=part.kind, wrong="; ".join(wrong)),
+            msg("`techsapo backup verify --deep` may tell more"),
         )

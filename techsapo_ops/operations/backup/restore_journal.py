@@ -9,6 +9,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.files import read_text, remove_file, write_atomic
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import Layout
 
 
@@ -40,7 +41,7 @@ def interrupted(layout: Layout) -> Interrupted | None:
     path = _path(layout)
     if not path.exists():
         return None
-    found = json.loads(read_text(path, what="note of a restore"))
+    found = json.loads(read_text(path, what=msg("note of a restore")))
     return Interrupted(found["safety"], tuple(found["kinds"]), tuple(found["apps"]))
 
 
@@ -48,8 +49,8 @@ def require_none(layout: Layout) -> None:
     """Raise OpsError when a restore was interrupted: the data is not what anyone wants to keep."""
     if interrupted(layout) is not None:
         raise OpsError(
-            "a restore was interrupted half way: the data is neither the old nor the new",
-            "`techsapo restore` goes back to what was there before",
+            msg("a restore was interrupted half way: the data is neither the old nor the new"),
+            msg("`techsapo restore` goes back to what was there before"),
         )
 
 

@@ -9,6 +9,7 @@ from functools import partial
 from techsapo_ops.backup import registry
 from techsapo_ops.backup.trial_room import require_room
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.backup.intent import Intent
 from techsapo_ops.stack.engine import Scratch
 from techsapo_ops.stack.stack import Stack
@@ -25,8 +26,8 @@ def into_scratch(
         part, kind = parts[0]
         look = kind.by_hand(intent.backup.folder / part.file)
         if kind.too_secret:
-            look = f"`restic restore latest --tag {intent.backup.id} --target FOLDER` fetches it"
-        raise OpsError(f"{kind.name} needs no server to be looked at", look)
+            look = msg("`restic restore latest --tag {id} --target FOLDER` fetches it", id=intent.backup.id)
+        raise OpsError(msg("{kind} needs no server to be looked at", kind=kind.name), look)
     require_room(stack, [part for part, _ in held], at_once=True)
     with ExitStack() as servers:
         made: dict[str, Scratch] = {}

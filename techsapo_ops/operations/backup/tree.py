@@ -12,6 +12,7 @@ from techsapo_ops.backup import description
 from techsapo_ops.backup.description import FILE, FOLDER, LONGEST, Description
 from techsapo_ops.backup.offsite import AwaySnapshot
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Tree:
                 data = file.read(LONGEST + 1)
         except OSError as error:
             raise OpsError(
-                f"the copy's description can't be read: {error.strerror}", "choose another one with --at"
+                msg("the copy's description can't be read: {strerror}", strerror=error.strerror),
+                msg("choose another one with --at"),
             ) from None
-        return description.read(data, f"{FILE} of the copy")
+        return description.read(data, msg("{file} of the copy", file=FILE))

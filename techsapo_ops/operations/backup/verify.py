@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from techsapo_ops.backup.origin import State
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.backup.verify import Verification, refused, verify_deep, verify_quick, with_origin
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.backup.create import lost_key
 from techsapo_ops.operations.backup.metrics import write_metrics
 from techsapo_ops.stack.stack import Stack
@@ -43,6 +44,11 @@ def verify_backup(
         repository.note(backup, found.level, {**asdict(found), "ok": found.ok})
         if word == "latest":
             unread = repository.unreadable_after(backup)
-            found = replace(found, passed_over=tuple(f"{b.id} can't be read: {b.damage}" for b in unread))
+            found = replace(
+                found,
+                passed_over=tuple(
+                    msg("{id} can't be read: {damage}", id=b.id, damage=b.damage) for b in unread
+                ),
+            )
         write_metrics(repository, stack.layout)
     return found

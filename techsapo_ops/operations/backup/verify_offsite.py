@@ -19,6 +19,7 @@ from techsapo_ops.backup.origin import Keyring, State
 from techsapo_ops.backup.repository import Backup, Repository, repository_of
 from techsapo_ops.backup.verify import PartResult, Verification, refused, verify_deep, with_origin
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.backup.fetched import Fetched, copies, files, kit
 from techsapo_ops.operations.backup.metrics import write_metrics
 from techsapo_ops.operations.backup.offsite import for_now, is_whole
@@ -52,20 +53,26 @@ def verify_offsite(
     away = restic_of(stack)
     if away is None:
         raise OpsError(
-            "the spec has no backup.offsite, so nothing is off-site",
-            'docs/backup.md, "A second place", shows how to have one',
+            msg("the spec has no backup.offsite, so nothing is off-site"),
+            msg('docs/backup.md, "A second place", shows how to have one'),
             exit_code=2,
         )
     at = datetime.now(UTC).isoformat(timespec="microseconds")
-    with exclusive(stack.layout.state / f"{PROOF_FOLDER}.lock", wait=wait, what="the off-site copies"):
+    with exclusive(stack.layout.state / f"{PROOF_FOLDER}.lock", wait=wait, what=msg("the off-site copies")):
         began = monotonic()
-        say(f"asking {_place(away)}")
+        say(msg("asking {place}", place=_place(away)))
         away.reach()
         ours = _ours(stack, away)
         snapshot = _chosen(ours, word)
         with for_now(stack, PROOF_FOLDER) as folder:
             _require_room(away, snapshot, folder)
-            say(f"fetching {snapshot.backup} of {snapshot.time:%Y-%m-%d %H:%M} UTC")
+            say(
+                msg(
+                    "fetching {backup} of {time:%Y-%m-%d %H:%M} UTC",
+                    backup=snapshot.backup,
+                    time=snapshot.time,
+                )
+            )
             failed = _fetch(away, snapshot, folder)
             fetching = monotonic() - began
             if failed:
@@ -91,7 +98,11 @@ def verify_offsite(
 def _place(away: Restic) -> str:
     """The kind of the repository: its address may hold a login."""
     kind, colon, _ = away.repository.partition(":")
-    return f"the {kind} repository" if colon else f"the repository {away.repository}"
+    return (
+        msg("the {kind} repository", kind=kind)
+        if colon
+        else msg("the repository {repository}", repository=away.repository)
+    )
 
 
 def _ours(stack: Stack, away: Restic) -> list[AwaySnapshot]:
@@ -100,8 +111,12 @@ def _ours(stack: Stack, away: Restic) -> list[AwaySnapshot]:
     known = [found for found in away.snapshots(damaged=lost.extend) if found.backup]
     if lost:  # the newest may be among them, and an older one would be proven in its place
         raise OpsError(
-            f"{len(lost)} of the repository's copies can't be read: {', '.join(lost[:4])}",
-            "`restic check` tells more, and restic's manual how to repair it",
+            msg(
+                "{count} of the repository's copies can't be read: {lost}",
+                count=len(lost),
+                lost=", ".join(lost[:4]),
+            ),
+            msg("`restic check` tells more, and restic's manual how to repair it"),
         )
     tag, place = project_tag(stack.spec.project), str(repository_of(stack).path.resolve())
     # Two stacks may share a repository; a copy of before 0.2 is told by its path.
@@ -112,8 +127,11 @@ def _ours(stack: Stack, away: Restic) -> list[AwaySnapshot]:
     ]
     if not ours:
         raise OpsError(
-            f"no backup of this stack is off-site: the repository has {len(known)} copies of others",
-            "`techsapo backup` copies one there",
+            msg(
+                "no backup of this stack is off-site: the repository has {count} copies of others",
+                count=len(known),
+            ),
+            msg("`techsapo backup` copies one there"),
         )
     return ours
 
@@ -124,7 +142,10 @@ def _chosen(ours: Sequence[AwaySnapshot], word: str) -> AwaySnapshot:
         return next((found for found in reversed(ours) if found.whole), ours[-1])
     found = [each for each in ours if each.backup.startswith(word)]
     if not found:
-        raise OpsError(f"no backup {word} of this stack is off-site", "`techsapo backup` copies one there")
+        raise OpsError(
+            msg("no backup {word} of this stack is off-site", word=word),
+            msg("`techsapo backup` copies one there"),
+        )
     return found[-1]
 
 
@@ -144,9 +165,10 @@ def _gone(stack: Stack, ours: Sequence[AwaySnapshot]) -> str:
     newest = max(copied, default="")
     if not newest or newest in there or newest < max(there):
         return ""
-    return (
-        f"{newest}, which went off-site, is no longer there: somebody removed it, or the repository is an "
-        "older one"
+    return msg(
+        "{newest}, which went off-site, is no longer there: somebody removed it, or the "
+        "repository is an older one",
+        newest=newest,
     )
 
 
@@ -154,8 +176,14 @@ def _require_room(away: Restic, snapshot: AwaySnapshot, folder: Path) -> None:
     needed, free = away.size(snapshot.id), room(folder).free_bytes
     if needed + _SPARE > free:
         raise OpsError(
-            f"{snapshot.backup} takes {human(needed)} to look at, and {folder.parent} has {human(free)} free",
-            "make room there: it is unpacked in the state directory, and removed afterwards",
+            msg(
+                "{backup} takes {needed} to look at, and {parent} has {free} free",
+                backup=snapshot.backup,
+                needed=human(needed),
+                parent=folder.parent,
+                free=human(free),
+            ),
+            msg("make room there: it is unpacked in the state directory, and removed afterwards"),
         )
 
 
@@ -170,7 +198,7 @@ def _fetch(away: Restic, snapshot: AwaySnapshot, folder: Path) -> str:
         if "no space left" in error.message.lower():
             raise
         away.reach()  # else it is the way there that has failed
-        return f"it does not come back: {error.message}"
+        return msg("it does not come back: {message}", message=error.message)
     return ""
 
 
@@ -188,7 +216,7 @@ def _looked(stack: Stack, snapshot: AwaySnapshot, folder: Path, at: str, told: T
     here = next((b for b in repository_of(stack).backups() if b.id == backup.id), None)
     problems = list(found.problems)
     if here is not None and here.digest != backup.digest:
-        problems.append("its manifest is another than that of the same backup here")
+        problems.append(msg("its manifest is another than that of the same backup here"))
     parts = (*found.parts, *copies(fetched), files(fetched), *kit(fetched))
     notes = [found.note]
     if fetched.description is None:
@@ -207,10 +235,10 @@ def _described(folder: Path, snapshot: AwaySnapshot) -> Description | None:
     if found is None:
         return None
     if found.backup != snapshot.backup:
-        raise OpsError(f"its description is that of another backup, {found.backup}")
+        raise OpsError(msg("its description is that of another backup, {backup}", backup=found.backup))
     lacking = [what for what in _NEEDED if not found.of(what)]
     if lacking:
-        raise OpsError(f"its description names no {' and no '.join(lacking)}")
+        raise OpsError(msg("its description names no {lacking}", lacking=" and no ".join(lacking)))
     return found
 
 
@@ -219,13 +247,15 @@ def _backup_in(fetched: Fetched) -> tuple[Backup, Repository]:
     place = fetched.of(What.BACKUP, fetched.snapshot.backup)
     keys = fetched.of(What.BACKUP_KEYS, fetched.stack.layout.backup_keys.name)
     if place is None or keys is None:
-        raise OpsError("it has no backup in it" if place is None else "it has no key of the backups in it")
+        raise OpsError(
+            msg("it has no backup in it") if place is None else msg("it has no key of the backups in it")
+        )
     for path in (place, keys):
         # A link would lead to what is here, and prove nothing of what is there.
         if not Tree(fetched.folder).is_plain(path, folder=True):
-            raise OpsError(f"{path.name} did not come back")
+            raise OpsError(msg("{path} did not come back", path=path.name))
     repository = Repository(place.parent, Keyring(keys))
     found = next((backup for backup in repository.backups() if backup.id == fetched.snapshot.backup), None)
     if found is None:
-        raise OpsError(f"it holds no backup {fetched.snapshot.backup}")
+        raise OpsError(msg("it holds no backup {backup}", backup=fetched.snapshot.backup))
     return found, repository

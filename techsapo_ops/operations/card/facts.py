@@ -17,6 +17,7 @@ from techsapo_ops.adapters.packed import open_plain
 from techsapo_ops.backup import registry
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.backup.describing import variables
 from techsapo_ops.operations.backup.proof import proofs
 from techsapo_ops.operations.card.place import logins, over_ssh, shown
@@ -94,16 +95,19 @@ class Card:
         """What somebody would look for on it in vain, and which field says it."""
         found = []
         if not self.password_kept:
-            found.append("it does not say where the password is: set backup.offsite.password_kept")
+            found.append(msg("it does not say where the password is: set backup.offsite.password_kept"))
         if not self.contacts:
-            found.append("it does not say whom to call: set contacts")
+            found.append(msg("it does not say whom to call: set contacts"))
         if self.proved is None:
-            found.append("no copy was ever proved: `techsapo backup verify --offsite`")
+            found.append(msg("no copy was ever proved: `techsapo backup verify --offsite`"))
         if self.copied is None:
-            found.append("no copy is known to be off-site: `techsapo backup`")
+            found.append(msg("no copy is known to be off-site: `techsapo backup`"))
         if ":" not in self.repository:
             found.append(
-                f"{self.repository} is a folder: where it lies on this host's disks, it is lost with them"
+                msg(
+                    "{repository} is a folder: where it lies on this host's disks, it is lost with them",
+                    repository=self.repository,
+                )
             )
         return tuple(found)
 
@@ -113,8 +117,8 @@ def card_of(stack: Stack) -> Card:
     offsite = stack.spec.backup.offsite
     if offsite is None:
         raise OpsError(
-            "the spec has no backup.offsite: when this host is gone, nothing of it is left",
-            'docs/backup.md, "A second place", shows how to have one',
+            msg("the spec has no backup.offsite: when this host is gone, nothing of it is left"),
+            msg('docs/backup.md, "A second place", shows how to have one'),
             exit_code=2,
         )
     place = (

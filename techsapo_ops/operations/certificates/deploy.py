@@ -18,6 +18,7 @@ from techsapo_ops.certs.material import names_of
 from techsapo_ops.certs.state import CertificateState, Hooks
 from techsapo_ops.certs.store import Store, Version
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.edge import Certificate
 
 _HOOK_SECONDS = 300.0
@@ -82,7 +83,15 @@ def deploy(work: Deployment, version: Version) -> bool:
             _confirm(work.site, work, version)
     except OpsError as error:
         after = _go_back(work, before, version, told=told)
-        raise OpsError(f"certificate {store.name}: {error.message}\n{after}", error.hint) from None
+        raise OpsError(
+            msg(
+                "certificate {store}: {message}\n{after}",
+                store=store.name,
+                message=error.message,
+                after=after,
+            ),
+            error.hint,
+        ) from None
     if state.deployed != version.number:
         store.remember(in_use(state, version, work.certificate, work.now()))
     finish(work)
@@ -129,8 +138,8 @@ def install(work: Deployment) -> None:
     try:
         if link.exists() and not link.is_symlink():
             raise OpsError(
-                f"{link} is a file of someone else's and stays",
-                "move it away, or choose another folder for `install_to`",
+                msg("{link} is a file of someone else's and stays", link=link),
+                msg("move it away, or choose another folder for `install_to`"),
             )
         link.parent.mkdir(parents=True, exist_ok=True)
         temporary = link.with_name(f".{link.name}.techsapo")
@@ -140,8 +149,13 @@ def install(work: Deployment) -> None:
         sync_directory(link.parent)
     except OSError as error:
         raise OpsError(
-            f"cannot link {link} to certificate {work.store.name}: {error.strerror}",
-            "only root may write in the system's folders",
+            msg(
+                "cannot link {link} to certificate {store}: {strerror}",
+                link=link,
+                store=work.store.name,
+                strerror=error.strerror,
+            ),
+            msg("only root may write in the system's folders"),
         ) from None
 
 
@@ -165,13 +179,18 @@ def run_hooks(work: Deployment) -> None:
     }
     for hook in work.certificate.deploy_hooks:
         argv = split_command(hook, f"certificates.{work.store.name}.deploy_hooks")
-        work.say(f"running {hook}")
+        work.say(msg("running {hook}", hook=hook))
         done = work.runner.run(Command(argv, environment, cwd=work.folder), timeout=_HOOK_SECONDS)
         if done.code != 0:
             raise OpsError(
-                f"certificate {work.store.name} is in use, but its deploy hook `{hook}` "
-                f"ended with {done.code}: {done.output[-500:] or 'it said nothing'}",
-                "`techsapo certs renew` runs it again",
+                msg(
+                    "certificate {store} is in use, but its deploy hook `{hook}` ended with {code}: {output}",
+                    store=work.store.name,
+                    hook=hook,
+                    code=done.code,
+                    output=done.output[-500:] or msg("it said nothing"),
+                ),
+                msg("`techsapo certs renew` runs it again"),
             )
     work.store.remember(replace(state, hooks="done"))
 
@@ -179,7 +198,7 @@ def run_hooks(work: Deployment) -> None:
 def _runs(site: Site, work: Deployment) -> bool:
     if site.running():
         return True
-    work.say(f"nginx does not run: it takes certificate {work.store.name} when it starts")
+    work.say(msg("nginx does not run: it takes certificate {store} when it starts", store=work.store.name))
     return False
 
 
@@ -190,7 +209,7 @@ def _confirm(site: Site, work: Deployment, version: Version) -> None:
 def _go_back(work: Deployment, before: Version | None, failed: Version, *, told: bool) -> str:
     """Bring `before` back; says in words what became of it. nginx is only bothered where it was `told`."""
     if before is None or before.number == failed.number:
-        return "there is no earlier version to go back to"
+        return msg("there is no earlier version to go back to")
     try:
         work.store.activate(before)
         if work.site is not None:
@@ -198,8 +217,12 @@ def _go_back(work: Deployment, before: Version | None, failed: Version, *, told:
                 work.site.reload()
             _confirm(work.site, work, before)
     except OpsError as error:
-        return f"and going back to version {before.number} failed too: {error.message}"
-    return f"went back to version {before.number}"
+        return msg(
+            "and going back to version {number} failed too: {message}",
+            number=before.number,
+            message=error.message,
+        )
+    return msg("went back to version {number}", number=before.number)
 
 
 def _asked_name(names: Sequence[str], version: Version) -> str | None:

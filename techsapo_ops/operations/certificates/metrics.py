@@ -7,6 +7,7 @@ from datetime import datetime
 
 from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.certificates.needs import Certificates
 from techsapo_ops.operations.certificates.status import Status
 
@@ -26,7 +27,7 @@ def write_metrics(certificates: Certificates, found: Sequence[Status]) -> None:
     try:
         write_textfile(folder, TEXTFILE, samples(found))
     except OpsError as error:
-        certificates.say(f"the certificates' metrics were not written: {error.message}")
+        certificates.say(msg("the certificates' metrics were not written: {message}", message=error.message))
 
 
 def samples(found: Iterable[Status]) -> Iterator[Sample]:

@@ -16,6 +16,7 @@ from techsapo_ops.certs.self_signed import CA_FOLDER, Authority, local_authority
 from techsapo_ops.certs.state import CertificateState
 from techsapo_ops.certs.store import Store, Version, read_pair
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.certificates.deploy import Deployment, installed
 from techsapo_ops.services.nginx.certificate import NginxSite, nginx_site
 from techsapo_ops.spec.models import Spec
@@ -87,9 +88,9 @@ class Certificates:
         for name in names:
             if name not in certificates:
                 known = [n for n, c in certificates.items() if c.source != "external"]
-                raise unknown("certificate", name, known, hint="describe it under `certificates`")
+                raise unknown("certificate", name, known, hint=msg("describe it under `certificates`"))
             if certificates[name].source == "external":
-                raise OpsError(f"certificate {name} is served elsewhere", exit_code=2)
+                raise OpsError(msg("certificate {name} is served elsewhere", name=name), exit_code=2)
         for name, certificate in certificates.items():
             if certificate.source != "external" and (not names or name in names):
                 yield name, certificate
@@ -150,7 +151,9 @@ class Certificates:
             pair = self.files(name)
             have = newest.intact if newest is not None else None
             if have is None or (have.key, have.chain) != (pair.key, pair.chain):
-                return Due(Need.TAKE_OVER, "its files are new" if newest else "it was not taken over yet")
+                return Due(
+                    Need.TAKE_OVER, msg("its files are new") if newest else msg("it was not taken over yet")
+                )
         else:
             why = (
                 self._self_signed(name, newest)
@@ -163,51 +166,54 @@ class Certificates:
                 first = newest is None or newest.origin.source != source
                 return Due(Need.ISSUE if first else Need.RENEW, why)
         if newest is None:
-            raise OpsError(f"certificate {name} has no version")
+            raise OpsError(msg("certificate {name} has no version", name=name))
         at = renewal_time(newest.pair.leaf, window_of(state, newest)) if source != "files" else None
         live = store.live()
         if state.deployed != newest.number or live is None or live.number != newest.number:
-            return Due(Need.DEPLOY, f"version {newest.number} was not in use yet", at)
+            return Due(Need.DEPLOY, msg("version {number} was not in use yet", number=newest.number), at)
         if state.hooks == "pending":
-            return Due(Need.FINISH, "its deploy hooks had not all run", at)
+            return Due(Need.FINISH, msg("its deploy hooks had not all run"), at)
         if not installed(self.deployment(name)):
-            return Due(Need.FINISH, "its link in install_to was missing", at)
+            return Due(Need.FINISH, msg("its link in install_to was missing"), at)
         return Due(Need.NOTHING, "", at)
 
     def _self_signed(self, name: str, newest: Version | None) -> str:
         if newest is None:
-            return "there was none"
+            return msg("there was none")
         pair = newest.intact
         if pair is None:
-            return "its files could not be read"
+            return msg("its files could not be read")
         key_type = self.spec.certificates[name].key_type
         return why_new(pair, self.names(name), key_type, self.authority(), self.now())
 
     def _acme(self, name: str, newest: Version | None, state: CertificateState) -> str:
         certificate = self.spec.certificates[name]
         if newest is None or newest.origin.source != "acme":
-            return "there was none from the CA"
+            return msg("there was none from the CA")
         if newest.origin.directory != certificate.acme_directory:
-            return "the ACME directory changed"
+            return msg("the ACME directory changed")
         if state.revoked == newest.number:
-            return "it was revoked"
+            return msg("it was revoked")
         pair = newest.intact
         if pair is None:
-            return "its files could not be read"
+            return msg("its files could not be read")
         leaf = pair.leaf
         if pair.key_type != certificate.key_type:
-            return "the key type changed"
+            return msg("the key type changed")
         if set(names_of(leaf)) != {canonical(n) for n in certificate.names}:
-            return "the names changed"
+            return msg("the names changed")
         if leaf.not_valid_after_utc <= self.now():
             return validity(leaf, self.now())[0]
         window = window_of(state, newest)
         if renewal_time(leaf, window) > self.now():
             return ""
         if window is not None:
-            return "the CA asks for it"
+            return msg("the CA asks for it")
         left = leaf.not_valid_after_utc - self.now()
-        return f"{left / (leaf.not_valid_after_utc - leaf.not_valid_before_utc):.0%} of its life is left"
+        return msg(
+            "{left:.0%} of its life is left",
+            left=left / (leaf.not_valid_after_utc - leaf.not_valid_before_utc),
+        )
 
 
 def window_of(state: CertificateState, version: Version) -> Window | None:

@@ -20,6 +20,7 @@ from techsapo_ops.certs.policy import Window, renewal_time
 from techsapo_ops.certs.self_signed import sign
 from techsapo_ops.certs.store import Origin, Store, Version
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.certificates.deploy import deploy, finish
 from techsapo_ops.operations.certificates.needs import Certificates, Due, Need, window_of
@@ -88,10 +89,11 @@ def redeploy(
     with working(certificates, wait):
         for name, _ in certificates.kept(names):
             newest = certificates.store(name).newest()
-            due = Due(Need.DEPLOY, "asked for")
+            due = Due(Need.DEPLOY, msg("asked for"))
             if newest is None:
                 error = OpsError(
-                    f"certificate {name}: there is none to deploy", f"`techsapo certs issue {name}`"
+                    msg("certificate {name}: there is none to deploy", name=name),
+                    f"`techsapo certs issue {name}`",
                 )
                 found.append(Renewal(name, due, error))
             else:
@@ -107,7 +109,9 @@ def revocable(certificates: Certificates, name: str, reason: str) -> Version:
         raise unknown("reason", reason, REASONS)
     version = certificates.store(name).live()
     if version is None or version.origin.source != "acme":
-        raise OpsError(f"certificate {name} is not from an ACME CA", "there is nothing to revoke")
+        raise OpsError(
+            msg("certificate {name} is not from an ACME CA", name=name), msg("there is nothing to revoke")
+        )
     return version
 
 
@@ -218,9 +222,13 @@ def _ordered(certificates: Certificates, name: str, certificate: Certificate, or
     state = store.state
     if state.retry_at is not None and state.retry_at > certificates.now():
         raise AcmeError(
-            f"the CA wants to be asked again at {state.retry_at:%Y-%m-%d %H:%M:%S} UTC and not before: "
-            f"{state.failure or 'too many requests'}",
-            "`techsapo certs renew` waits until then by itself",
+            msg(
+                "the CA wants to be asked again at {retry_at:%Y-%m-%d %H:%M:%S} UTC and not before: "
+                "{failure}",
+                retry_at=state.retry_at,
+                failure=state.failure or msg("too many requests"),
+            ),
+            msg("`techsapo certs renew` waits until then by itself"),
             code="rateLimited",
             retry_at=state.retry_at,
         )
@@ -232,13 +240,17 @@ def _ordered(certificates: Certificates, name: str, certificate: Certificate, or
         replaces = renewal_id(pair.leaf)
     wanted = Wanted(name, certificate.names, certificate.key_type, replaces)
     account = _account(certificates, name, directory)
-    certificates.say(f"ordering certificate {name} from {account.server.host}")
+    certificates.say(msg("ordering certificate {name} from {host}", name=name, host=account.server.host))
     pair = obtain(wanted, account, orders, _responder(certificates, certificate), say=certificates.say)
     skew = account.server.skew
     try:
         require(pair, certificates.required(name), certificates.now())
     except OpsError as error:
-        hint = error.hint if abs(skew) < timedelta(minutes=5) else f"this host's clock is off by {abs(skew)}"
+        hint = (
+            error.hint
+            if abs(skew) < timedelta(minutes=5)
+            else msg("this host's clock is off by {skew}", skew=abs(skew))
+        )
         raise OpsError(error.message, hint) from None
     return pair
 
@@ -249,8 +261,8 @@ def _responder(certificates: Certificates, certificate: Certificate) -> Responde
     site = certificates.site
     if site is None or not site.running():
         raise OpsError(
-            "http-01 needs the stack's nginx, which does not run",
-            "`techsapo up` starts it; dns-01 works without",
+            msg("http-01 needs the stack's nginx, which does not run"),
+            msg("`techsapo up` starts it; dns-01 works without"),
         )
     return HttpResponder(site.run, site.challenges, site.url)
 
@@ -292,7 +304,9 @@ def _ask_window(certificates: Certificates, name: str, newest: Version) -> None:
     try:
         found = _account(certificates, name, newest.origin.directory).server.renewal_window(leaf)
     except AcmeError as error:
-        certificates.say(f"certificate {name}: no renewal information: {error.message}")
+        certificates.say(
+            msg("certificate {name}: no renewal information: {message}", name=name, message=error.message)
+        )
         return
     window, again = None, _ASK_AGAIN
     if found is not None:
@@ -326,4 +340,8 @@ def _failed(certificates: Certificates, name: str, error: OpsError) -> None:
             )
         )
     except OpsError as second:
-        certificates.say(f"certificate {name}: the failure can't be noted: {second.message}")
+        certificates.say(
+            msg(
+                "certificate {name}: the failure can't be noted: {message}", name=name, message=second.message
+            )
+        )

@@ -20,6 +20,7 @@ from techsapo_ops.certs.checks import chain_problems, missing, problems, validit
 from techsapo_ops.certs.material import days_left, issuer_of, life, names_of, read_chain
 from techsapo_ops.certs.policy import renewal_time, share_left
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.certificates.needs import Certificates, Need, utc_now, window_of
 from techsapo_ops.spec.models.base import HOST_PORT_PATTERN
 from techsapo_ops.spec.models.edge import Certificate
@@ -96,7 +97,7 @@ def _one(certificates: Certificates, target: str) -> Status:
 def _elsewhere(target: str, known: Iterable[str], now: datetime) -> Status:
     if not is_elsewhere(target):
         raise OpsError(
-            f"{target} is no certificate of the spec, no file and no HOST:PORT",
+            msg("{target} is no certificate of the spec, no file and no HOST:PORT", target=target),
             did_you_mean(target, known),
             exit_code=2,
         )

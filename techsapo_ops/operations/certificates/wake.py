@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.certificates.needs import Certificates, Need
 from techsapo_ops.schedule.runs import Runs
 
@@ -27,7 +28,9 @@ def wake_for(certificates: Certificates, failed: Iterable[str] = ()) -> None:
         times = list(_times(certificates, frozenset(failed)))
         Runs(certificates.topology.layout.jobs).set_wake(JOB, min(times, default=None))
     except OpsError as error:
-        certificates.say(f"the scheduler was not told when certificates are due: {error.message}")
+        certificates.say(
+            msg("the scheduler was not told when certificates are due: {message}", message=error.message)
+        )
 
 
 def _times(certificates: Certificates, failed: frozenset[str]) -> Iterator[datetime]:

@@ -17,6 +17,7 @@ from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.alerts import DRILL, WATCHDOG, Alert, Severity, alerts
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.drills.load import Load
 from techsapo_ops.operations.drills.report import Phase, Report, Seen
 from techsapo_ops.operations.drills.target import load_of
@@ -77,11 +78,13 @@ def drill_alert(
     spec = stack.spec
     prometheus, server = prometheus_of(stack), alertmanager_of(stack)
     if prometheus is None or server is None:
-        raise OpsError("this stack runs no Prometheus with an Alertmanager", "there is nothing to drill")
+        raise OpsError(
+            msg("this stack runs no Prometheus with an Alertmanager"), msg("there is nothing to drill")
+        )
     if also == "critical" and not at_work(spec, now):
         raise OpsError(
-            "a drill wakes nobody: critical alerts are drilled in business hours alone",
-            "notifications.business_hours says which; without it, weekdays from 9 to 17",
+            msg("a drill wakes nobody: critical alerts are drilled in business hours alone"),
+            msg("notifications.business_hours says which; without it, weekdays from 9 to 17"),
             exit_code=2,
         )
     _known(prometheus)
@@ -94,12 +97,16 @@ def drill_alert(
     else:
         held = False
     notes = [
-        *(["receivers of info: they wait for business hours, as alerts of priority P2 do"] if held else ()),
-        *(["receivers of info: there are none"] if not wanted and not held else ()),
+        *(
+            [msg("receivers of info: they wait for business hours, as alerts of priority P2 do")]
+            if held
+            else ()
+        ),
+        *([msg("receivers of info: there are none")] if not wanted and not held else ()),
     ]
     before = server.sent(alerts()[DRILL].severity)
     _fire(load, most + 60)
-    say(f"{DRILL} fires; at most {most:g} s until it has arrived …")
+    say(msg("{drill} fires; at most {most:g} s until it has arrived …", drill=DRILL, most=most))
     way = Way(prometheus, server, wanted, before)
     times, problems = way.times, list[str]()
     try:
@@ -116,15 +123,19 @@ def drill_alert(
     elif also is None and integrations_of(server.status().config, "warning") and not held:
         also = "warning"
     if also is not None:
-        say(f"a synthetic {also} alert goes through Alertmanager alone …")
+        say(msg("a synthetic {also} alert goes through Alertmanager alone …", also=also))
         try:
             arrived = try_out(stack, _of(also), server, within=most, drill=True)
             notes.append(
-                f"receivers of {also} ({', '.join(arrived.integrations)}): after {arrived.seconds:.1f} s "
-                "from Alertmanager on"
+                msg(
+                    "receivers of {also} ({integrations}): after {seconds:.1f} s from Alertmanager on",
+                    also=also,
+                    integrations=", ".join(arrived.integrations),
+                    seconds=arrived.seconds,
+                )
             )
         except OpsError as error:
-            problems.append(f"receivers of {also}: {error.message}")
+            problems.append(msg("receivers of {also}: {message}", also=also, message=error.message))
     watchdog, silent = _watchdog(prometheus, server)
     seen = [Seen(DRILL, "firing", times["detection"])] if "detection" in times else []
     return replace(
@@ -160,8 +171,8 @@ class Way:
                 return wrong
             if passed >= most:
                 where = "Prometheus" if "detection" not in self.times else "Alertmanager"
-                where = "its receivers" if "held" in self.times else where
-                return [f"the alert did not come to {where} within {most:g} s"]
+                where = msg("its receivers") if "held" in self.times else where
+                return [msg("the alert did not come to {where} within {most:g} s", where=where, most=most)]
             pause(POLL)
 
     def _look(self, passed: float, since: Callable[[], float], most: float) -> list[str] | None:
@@ -176,7 +187,7 @@ class Way:
             if held:
                 times["held"] = since()
                 if held[0].silenced:
-                    return ["a silence matches the alert: `techsapo alerts silence --list`"]
+                    return [msg("a silence matches the alert: `techsapo alerts silence --list`")]
         elif self.wanted:
             now = self.server.sent(severity)
             told = {name: sent_since(self.before, now, name) for name in self.wanted}
@@ -184,7 +195,7 @@ class Way:
                 times["delivery"] = since()
                 return []
             if why := undelivered(told, self.wanted, severity, most if passed >= most else None):
-                return [f"not delivered: {why}"]
+                return [msg("not delivered: {why}", why=why)]
         return [] if "held" in times and not self.wanted else None
 
 
@@ -192,8 +203,8 @@ def _known(prometheus: Prometheus) -> None:
     rules = {rule.name for group in prometheus.rules().values() for rule in group}
     if DRILL not in rules:
         raise OpsError(
-            f"Prometheus has no rule {DRILL}",
-            "`techsapo up` gives it one; or it is off in monitoring.alerts",
+            msg("Prometheus has no rule {drill}", drill=DRILL),
+            msg("`techsapo up` gives it one; or it is off in monitoring.alerts"),
         )
 
 
@@ -215,10 +226,13 @@ def _post(load: Load, name: str, lasting: float) -> str:
             trust=load.trust,
         )
     except Unreachable as error:
-        raise OpsError(f"the app can't be told to fire the alert: {error.message}", error.hint) from None
+        raise OpsError(
+            msg("the app can't be told to fire the alert: {message}", message=error.message), error.hint
+        ) from None
     if not answer.ok:
         raise OpsError(
-            f"the app does not fire the alert: HTTP {answer.status}", "`techsapo up` brings it up to date"
+            msg("the app does not fire the alert: HTTP {status}", status=answer.status),
+            msg("`techsapo up` brings it up to date"),
         )
     return str(json.loads(answer.body)["instance"])
 
@@ -247,15 +261,21 @@ def _watchdog(prometheus: Prometheus, server: Alertmanager) -> tuple[str, list[s
     """How the dead man's switch does, and what is wrong with it."""
     try:
         if not any(a.labels.get("alertname") == WATCHDOG for a in prometheus.alerts()):
-            return "does not fire", [f"{WATCHDOG} does not fire: a watcher elsewhere would raise an alarm"]
+            return "does not fire", [
+                msg("{watchdog} does not fire: a watcher elsewhere would raise an alarm", watchdog=WATCHDOG)
+            ]
         if not integrations_of(server.status().config, WATCHDOG_RECEIVER):
             return "fires, nobody is told (notifications.watchdog)", []
         sent = server.sent(WATCHDOG_RECEIVER).values()
     except (Unreachable, ApiError) as error:
-        return "not known", [f"{WATCHDOG}: {error.message}"]
+        return "not known", [msg("{watchdog}: {message}", watchdog=WATCHDOG, message=error.message)]
     delivered, failed = sum(s.delivered for s in sent), sum(s.failed for s in sent)
     if not delivered:
         return "fires, has not arrived", [
-            f"{WATCHDOG} has not arrived at its receiver ({failed} tries failed)"
+            msg(
+                "{watchdog} has not arrived at its receiver ({failed} tries failed)",
+                watchdog=WATCHDOG,
+                failed=failed,
+            )
         ]
     return f"arrives ({delivered} times since Alertmanager's start, {failed} tries failed)", []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from techsapo_ops.messages import joined, msg
+
 WIDTH = 72
 _BARS = " ▁▂▃▄▅▆▇█"
 
@@ -26,9 +28,17 @@ def chart(columns: Sequence[tuple[int, int]], marks: Mapping[str, float], titles
         f"{title:<{margin}}{''.join(_bar(value, top) for value in row)}".rstrip()
         for title, row in zip(titles, (good, bad), strict=True)
     ]
-    lines.append(f"{'':<{margin}}{'┬' + '─' * (len(parts) - 1)} {step} s")
+    lines.append(
+        msg(
+            "{value:<{margin}}{count} {step} s",
+            margin=margin,
+            value="",
+            count="┬" + "─" * (len(parts) - 1),
+            step=step,
+        )
+    )
     lines += [f"{'':<{margin}}{line}" for line in _marks(marks, step, len(parts))]
-    return "\n".join(lines)
+    return joined("\n", lines)
 
 
 def _bar(value: int, top: int) -> str:
@@ -38,4 +48,4 @@ def _bar(value: int, top: int) -> str:
 def _marks(marks: Mapping[str, float], step: int, width: int) -> Iterator[str]:
     for name, at in sorted(marks.items(), key=lambda mark: mark[1]):
         column = min(max(int(at / step), 0), width - 1)
-        yield f"{' ' * column}↑ {name} {at:.1f} s"
+        yield msg("{column}↑ {name} {at:.1f} s", column=" " * column, name=name, at=at)

@@ -12,6 +12,7 @@ import psutil
 
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.journal import Journal
 from techsapo_ops.operations.apply.ledger import Ledger
 from techsapo_ops.operations.apply.stop import locked
@@ -74,20 +75,36 @@ def failover_app(
     with _alone(stack):
         victim = chosen(stack)
         if victim.name != instance:
-            raise OpsError(f"{victim.name} is the busiest one by now, not {instance}", "begin again")
+            raise OpsError(
+                msg(
+                    "{victim} is the busiest one by now, not {instance}",
+                    victim=victim.name,
+                    instance=instance,
+                ),
+                msg("begin again"),
+            )
         ready = _readiness(stack)
         guards = Guards(prometheus_of(stack), victim.others, ready, lambda: hindrance(stack))
         reasons = guards.before()
         if not ready(victim.name):
-            reasons = (*reasons, f"{victim.name} itself is not ready")
+            reasons = (*reasons, msg("{victim} itself is not ready", victim=victim.name))
         if reasons:
             closed = maintenance_of(stack.layout) is not None
             look = "`techsapo maintenance off`" if closed else "`techsapo health`"
-            raise OpsError(f"the drill was not begun: {'; '.join(reasons)}", f"{look}, then again")
+            raise OpsError(
+                msg("the drill was not begun: {reasons}", reasons=joined("; ", reasons)),
+                msg("{look}, then again", look=look),
+            )
         fault = Fault()
         started = time.monotonic()
         with Traffic(load) as traffic:
-            say(f"traffic runs: {load.rate:g} requests a second, ids {load.prefix}…")
+            say(
+                msg(
+                    "traffic runs: {rate:g} requests a second, ids {prefix}…",
+                    rate=load.rate,
+                    prefix=load.prefix,
+                )
+            )
             try:
                 _course(stack, victim, traffic, guards, fault, say)
             finally:
@@ -153,7 +170,7 @@ def _course(
     guards.fault()
     fault.killed = traffic.now()
     kill(victim)
-    say(f"{victim.name} (pid {victim.pid}) was killed")
+    say(msg("{victim} (pid {pid}) was killed", victim=victim.name, pid=victim.pid))
     over = threading.Event()
     watching = threading.Thread(
         target=_watch, args=(victim, ready, traffic, fault, over), name="drill watch", daemon=True
@@ -165,7 +182,13 @@ def _course(
             return
         if fault.back is None:
             return
-        say(f"{victim.name} is ready again after {fault.back - fault.killed:.1f} s")
+        say(
+            msg(
+                "{victim} is ready again after {back:.1f} s",
+                victim=victim.name,
+                back=fault.back - fault.killed,
+            )
+        )
         killed, again = fault.killed, fault.back + ASKED_AGAIN
 
         def asked() -> bool:
@@ -219,9 +242,9 @@ def _bring_back(
     until = time.monotonic() + within
     while not ready(victim.name):
         if time.monotonic() >= until:
-            say(f"{victim.name} has not come back by itself; starting it")
+            say(msg("{victim} has not come back by itself; starting it", victim=victim.name))
             fault.notes.append(f"{victim.name} did not come back by itself: the drill started it")
-            Step(Action.RESTART, victim.name, "left by a drill").perform(stack.engine)
+            Step(Action.RESTART, victim.name, msg("left by a drill")).perform(stack.engine)
             return
         stack.pause(POLL)
 
@@ -254,9 +277,9 @@ def _filled(
         lost_writes = len(rows.lost)
         doubled |= set(rows.doubled)
         if rows.lost:
-            notes.append(f"without a row in the audit log: {_some(rows.lost)}")
+            notes.append(msg("without a row in the audit log: {some}", some=_some(rows.lost)))
         if doubled:
-            notes.append(f"carried out twice: {_some(sorted(doubled))}")
+            notes.append(msg("carried out twice: {some}", some=_some(sorted(doubled))))
     stream, latency = outcome.stream_gap, outcome.latency
     marks = {} if killed is None else {"killed": killed}
     if fault.back is not None:
@@ -291,5 +314,5 @@ def _filled(
 
 
 def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    more = msg(" and {count} more", count=len(names) - 5) if len(names) > 5 else ""
     return ", ".join(names[:5]) + more

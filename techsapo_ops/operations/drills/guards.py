@@ -11,6 +11,7 @@ from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Firing, Prometheus
 from techsapo_ops.catalogue.alerts import DRILL_LABEL, WATCHDOG
 from techsapo_ops.catalogue.rules import API_ROUTES
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.drills.report import Seen
 
 MOST_ERRORS = 0.05
@@ -58,7 +59,7 @@ class Guards:
             found += self._alerts(self.prometheus.alerts())
             found += self._errors(self.prometheus)
         except (Unreachable, ApiError) as error:
-            found.append(f"Prometheus does not say how the stack does: {error.message}")
+            found.append(msg("Prometheus does not say how the stack does: {message}", message=error.message))
         return tuple(found)
 
     def fault(self) -> None:
@@ -87,7 +88,7 @@ class Guards:
     def _instances(self) -> Iterator[str]:
         for name in self.others:
             if not self.ready(name):
-                yield f"{name} is not ready, and would have to answer alone"
+                yield msg("{name} is not ready, and would have to answer alone", name=name)
 
     def _alerts(self, alerts: Sequence[Firing]) -> Iterator[str]:
         known = frozenset(frozenset(a.labels.items()) | {("", a.state)} for a in alerts)
@@ -99,7 +100,7 @@ class Guards:
                 continue
             self._note(alert, name)
             if alert.state == "firing" and alert.labels.get("severity") == "critical":
-                yield f"the critical alert {name} fires"
+                yield msg("the critical alert {name} fires", name=name)
 
     def _note(self, alert: Firing, name: str) -> None:
         if self._fault is None or frozenset(alert.labels.items()) | {("", alert.state)} in self._before:
@@ -111,7 +112,12 @@ class Guards:
         failed = _value(prometheus, f"sum(increase({_FAILED}[{WINDOW}]))")
         asked = _value(prometheus, f"sum(increase({_ALL}[{WINDOW}]))")
         if failed >= FEWEST_ERRORS and asked > 0 and failed / asked > MOST_ERRORS:
-            yield f"{failed / asked:.0%} of users' requests fail (in {WINDOW}; more than {MOST_ERRORS:.0%})"
+            yield msg(
+                "{failed:.0%} of users' requests fail (in {window}; more than {most_errors:.0%})",
+                failed=failed / asked,
+                window=WINDOW,
+                most_errors=MOST_ERRORS,
+            )
 
 
 def _value(prometheus: Prometheus, expression: str) -> float:

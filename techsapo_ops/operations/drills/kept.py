@@ -9,6 +9,7 @@ from pathlib import Path
 from techsapo_ops.adapters.files import private_folder, write_atomic
 from techsapo_ops.adapters.packed import open_plain
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.drills.report import Drill, Report
 from techsapo_ops.stack.layout import Layout
 
@@ -52,17 +53,22 @@ def find(layout: Layout, word: str) -> Report:
     chosen = names[-1:] if word == "latest" else [name for name in names if name.startswith(word)]
     if not names:
         raise OpsError(
-            "no drill has a report yet",
-            "`techsapo drill restore` makes one",
+            msg("no drill has a report yet"),
+            msg("`techsapo drill restore` makes one"),
             exit_code=1 if word == "latest" else 2,
         )
     if len(chosen) != 1:
-        many = f"{len(chosen)} reports begin with" if chosen else "there is no report"
-        raise OpsError(f"{many} {word}", "`techsapo drill list` shows them all", exit_code=2)
+        many = msg("{count} reports begin with", count=len(chosen)) if chosen else msg("there is no report")
+        raise OpsError(
+            msg("{many} {word}", many=many, word=word),
+            msg("`techsapo drill list` shows them all"),
+            exit_code=2,
+        )
     read = _read(folder / f"{chosen[0]}.json")
     if isinstance(read, str):
         raise OpsError(
-            f"{folder / chosen[0]}.json can't be read: {read}", "choose another: `techsapo drill list`"
+            msg("{folder}.json can't be read: {read}", folder=folder / chosen[0], read=read),
+            msg("choose another: `techsapo drill list`"),
         )
     return read
 
@@ -78,7 +84,10 @@ def _names(folder: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise OpsError(f"cannot read {folder}: {error.strerror}", "check who owns it") from None
+        raise OpsError(
+            msg("cannot read {folder}: {strerror}", folder=folder, strerror=error.strerror),
+            msg("check who owns it"),
+        ) from None
     return sorted(name for name in found if _ID.fullmatch(name))
 
 
@@ -90,6 +99,6 @@ def _read(path: Path) -> Report | str:
     except OSError as error:
         return error.strerror or type(error).__name__
     except StopIteration:
-        return "it is of a drill that this version does not know"
+        return msg("it is of a drill that this version does not know")
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        return f"it is no report of a drill ({type(error).__name__})"
+        return msg("it is no report of a drill ({name})", name=type(error).__name__)

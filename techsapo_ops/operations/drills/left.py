@@ -13,6 +13,7 @@ from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.engines.opening import recorded
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import Layout
 
 SCRATCH = "drill-"
@@ -47,7 +48,7 @@ def clean(layout: Layout, runner: Runner) -> Iterator[str]:
         if folder.is_symlink() or not folder.is_dir():
             continue
         _remove(folder, runner)
-        yield f"a drill that was cut short had left {folder.name}: it is removed"
+        yield msg("a drill that was cut short had left {folder}: it is removed", folder=folder.name)
 
 
 def _remove(folder: Path, runner: Runner) -> None:
@@ -58,9 +59,17 @@ def _remove(folder: Path, runner: Runner) -> None:
             recorded(Layout(state, state / "generated", file), runner).stop(remove_data=True)
         except OpsError as error:  # without the folder nobody would find what runs
             raise OpsError(
-                f"what a drill has begun in {folder} can't be stopped: {error.message}",
-                f"the next drill tries again; by hand: `techsapo down --volumes --file {file}`",
+                msg(
+                    "what a drill has begun in {folder} can't be stopped: {message}",
+                    folder=folder,
+                    message=error.message,
+                ),
+                msg(
+                    "the next drill tries again; by hand: `techsapo down --volumes --file {file}`", file=file
+                ),
             ) from None
     shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():
-        raise OpsError(f"cannot remove {folder}, which a drill has made", "remove it by hand")
+        raise OpsError(
+            msg("cannot remove {folder}, which a drill has made", folder=folder), msg("remove it by hand")
+        )

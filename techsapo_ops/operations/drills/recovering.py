@@ -12,6 +12,7 @@ from typing import Any
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.backup.offsite import restic_of
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.drills.left import scratch
 from techsapo_ops.operations.drills.report import Phase, Report
 from techsapo_ops.operations.recover.doors import Doors
@@ -56,7 +57,7 @@ def drill_recover(
     restic = restic_of(stack)
     if restic is None:
         raise OpsError(
-            "there is no second place to recover from", "set backup.offsite, then `techsapo backup`"
+            msg("there is no second place to recover from"), msg("set backup.offsite, then `techsapo backup`")
         )
     objectives = stack.spec.objectives
     with scratch(stack.layout, stack.runner, name) as folder:
@@ -75,7 +76,7 @@ def drill_recover(
             refuse_outside(look, into)
             if look.blockers:
                 what, remedy = look.blockers[0]
-                raise OpsError(f"it can't be recovered here: {what}", remedy)
+                raise OpsError(msg("it can't be recovered here: {what}", what=what), remedy)
             done = recovery.run(look)
         return replace(
             begin(done.whole_seconds),
@@ -105,9 +106,11 @@ def refuse_outside(look: Look, into: Path) -> None:
     outside = [each.target for each in look.places.outside(into)]
     if outside:
         raise OpsError(
-            f"the drill would write outside of its folder: {', '.join(map(str, outside[:3]))} is not on this "
-            "host any more",
-            "put it back, or take it out of the spec; then `techsapo backup` and the drill again",
+            msg(
+                "the drill would write outside of its folder: {map} is not on this host any more",
+                map=", ".join(map(str, outside[:3])),
+            ),
+            msg("put it back, or take it out of the spec; then `techsapo backup` and the drill again"),
         )
 
 
@@ -138,6 +141,6 @@ def _free(count: int) -> list[int]:
 
 
 def _notes(look: Look) -> Iterator[str]:
-    yield "without operating system, DNS, package downloads, certificates and schedule"
+    yield msg("without operating system, DNS, package downloads, certificates and schedule")
     for what, why in look.cannot:
-        yield f"not back: {what}: {why}"
+        yield msg("not back: {what}: {why}", what=what, why=why)

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from techsapo_ops.messages import msg
+
 Drill = Literal["restore", "alert", "failover-app", "recover"]
 DRILLS: tuple[Drill, ...] = ("restore", "alert", "failover-app", "recover")
 PhaseName = Literal[
@@ -101,7 +103,7 @@ class Report:
         Raises LookupError, TypeError, AttributeError, ValueError or StopIteration for anything else.
         """
         if value["form"] != VERSION:
-            raise ValueError("it is of another version")
+            raise ValueError(msg("it is of another version"))
         return Report(
             id=str(value["id"]),
             drill=_drill(value["drill"]),

@@ -10,6 +10,7 @@ from typing import Any
 from techsapo_ops import __version__
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, recorded
 from techsapo_ops.operations.drills.kept import keep
 from techsapo_ops.operations.drills.left import clean
@@ -42,10 +43,10 @@ def perform(
     def begin(took: float) -> Report:
         return Report(name, drill, stack.spec.project, stack.engine.name, __version__, at, round(took, 3), ())
 
-    with exclusive(stack.layout.state / "drill.lock", what="a drill"):
+    with exclusive(stack.layout.state / "drill.lock", what=msg("a drill")):
         for line in clean(stack.layout, stack.runner):
             warn(line)
-        with recorded(stack.layout, f"drill {drill}", {"id": name, **what}, warn) as known:
+        with recorded(stack.layout, msg("drill {drill}", drill=drill), {"id": name, **what}, warn) as known:
             report = work(begin)
             known["ok"] = report.ok
             known["missed"] = list(report.missed)
@@ -53,5 +54,5 @@ def perform(
         try:
             write_metrics(stack.layout)
         except OpsError as error:
-            warn(f"Prometheus is not told of it: {error.message}")
+            warn(msg("Prometheus is not told of it: {message}", message=error.message))
     return report, file

@@ -11,6 +11,7 @@ from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.tls_trust import Trust
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.drills.load import Load
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.secret import Secret
@@ -33,8 +34,10 @@ def load_of(stack: Stack, **changed: Any) -> Load:
     """
     path = stack.layout.app_key
     if not path.exists():
-        raise OpsError(f"there is no {path}", "`techsapo up` makes it and starts the stack")
-    key = Secret(read_text(path, what="key of the app").strip())
+        raise OpsError(
+            msg("there is no {path}", path=path), msg("`techsapo up` makes it and starts the stack")
+        )
+    key = Secret(read_text(path, what=msg("key of the app")).strip())
     own = {each.address for found in psutil.net_if_addrs().values() for each in found}
     here = frozenset({reachable_host(host) for host in stack.spec.exposed} & own)
     trust = Trust(own=stack.layout.certs, here=here)

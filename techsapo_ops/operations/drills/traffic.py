@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from techsapo_ops.adapters.http import Unreachable, fetch, preload, way
 from techsapo_ops.adapters.reasons import causes, os_reason
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.drills.load import Attempt, Held, Load, Outcome, Request
 from techsapo_ops.stores.drill_seal import HEADER, DrillSeal
 
@@ -101,7 +102,9 @@ class Traffic:
     def outcome(self) -> Outcome:
         """What became of it: so far, or in the end. Raises OpsError where the traffic itself failed."""
         if self._error is not None:
-            raise OpsError(f"the simulated traffic failed: {self._error!r}", "please report it")
+            raise OpsError(
+                msg("the simulated traffic failed: {error}", error=repr(self._error)), msg("please report it")
+            )
         # The thread goes on: lists are copied in one go each.
         requests = tuple(replace(r, attempts=list(r.attempts)) for r in list(self._requests))
         streams = tuple(
@@ -181,16 +184,23 @@ class Traffic:
                     method, self._load.url + PATH, headers=headers, extensions=self._way, content=body or None
                 )
         except TimeoutError:
-            return Attempt(began, self.now(), 0, f"no answer within {self._load.timeout:g} s")
+            return Attempt(
+                began, self.now(), 0, msg("no answer within {timeout:g} s", timeout=self._load.timeout)
+            )
         except (httpx.HTTPError, OSError) as error:
             return Attempt(began, self.now(), 0, _reason(error, self._load.timeout))
         if answer.status_code != 200:
-            return Attempt(began, self.now(), answer.status_code, f"HTTP {answer.status_code}")
+            return Attempt(
+                began,
+                self.now(),
+                answer.status_code,
+                msg("HTTP {status_code}", status_code=answer.status_code),
+            )
         try:
             said = answer.json()
             instance, execution = str(said["instance"]), str(said.get("execution", ""))
         except (ValueError, LookupError, TypeError, AttributeError):
-            return Attempt(began, self.now(), 200, "an answer that is not the app's")
+            return Attempt(began, self.now(), 200, msg("an answer that is not the app's"))
         return Attempt(began, self.now(), 200, "", instance, execution)
 
     async def _hold(self, client: httpx.AsyncClient, held: Held) -> None:
@@ -235,21 +245,24 @@ def look(load: Load) -> None:
     try:
         answer = fetch(url, timeout=load.timeout, headers=_headers(seal, "GET", PATH, name), trust=load.trust)
     except Unreachable as error:
-        raise OpsError(f"no simulated traffic: {error.message}", error.hint) from None
+        raise OpsError(msg("no simulated traffic: {message}", message=error.message), error.hint) from None
     if answer.status == 200:
         with suppress(ValueError, TypeError, LookupError):
             if json.loads(answer.text)["request_id"] == name:
                 return
-        raise OpsError(f"{url} is answered by something else than the app", "check what nginx passes on")
+        raise OpsError(
+            msg("{url} is answered by something else than the app", url=url),
+            msg("check what nginx passes on"),
+        )
     hints = {
-        404: "the app that runs is of an older version: `techsapo up`",
-        401: "the app that runs has another key than `.techsapo/keys/app-key`: `techsapo restart app`",
-        503: "`techsapo maintenance status` and `techsapo health` say why",
-        429: "this host sends too much already: nginx.client_rate",
+        404: msg("the app that runs is of an older version: `techsapo up`"),
+        401: msg("the app that runs has another key than `.techsapo/keys/app-key`: `techsapo restart app`"),
+        503: msg("`techsapo maintenance status` and `techsapo health` say why"),
+        429: msg("this host sends too much already: nginx.client_rate"),
     }
     raise OpsError(
-        f"no simulated traffic: {url} answers HTTP {answer.status}",
-        hints.get(answer.status, "`techsapo health` says what is wrong"),
+        msg("no simulated traffic: {url} answers HTTP {status}", url=url, status=answer.status),
+        hints.get(answer.status, msg("`techsapo health` says what is wrong")),
     )
 
 
@@ -263,11 +276,11 @@ def _reason(error: Exception, timeout: float) -> str:
     import httpx
 
     if isinstance(error, httpx.ConnectTimeout):
-        return f"no connection within {timeout:g} s"
+        return msg("no connection within {timeout:g} s", timeout=timeout)
     if isinstance(error, httpx.TimeoutException):
-        return f"no answer within {timeout:g} s"
+        return msg("no answer within {timeout:g} s", timeout=timeout)
     if isinstance(error, httpx.RemoteProtocolError):
-        return "the connection broke off"
+        return msg("the connection broke off")
     for cause in causes(error):  # asyncio has words of its own, with the address in them
         if isinstance(cause, OSError) and cause.errno and not isinstance(cause, ssl.SSLError):
             return os.strerror(cause.errno).lower()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import psutil
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.services.nginx.kind import Nginx
 from techsapo_ops.stack.observed import ObservedService, State
@@ -37,25 +38,31 @@ def chosen(stack: Stack) -> Victim:
     topology = stack.topology
     if not topology.has(Nginx.facts.kind):
         raise OpsError(
-            "no nginx stands in front of the app: nobody would take over", "`nginx: {enabled: true}`"
+            msg("no nginx stands in front of the app: nobody would take over"),
+            msg("`nginx: {{enabled: true}}`"),
         )
     spec = {i.port: i for i in stack.spec.app.resolved_instances}
     observed = stack.engine.observe().services
     apps = [s for s in topology.of_kind(App.facts.kind) if _runs(observed.get(s.name))]
     if len(apps) < 2:
-        many = "1 instance of the app runs" if len(apps) == 1 else "no instance of the app runs"
+        many = msg("1 instance of the app runs") if len(apps) == 1 else msg("no instance of the app runs")
         raise OpsError(
-            f"{many}: users would be cut off",
-            "run two or more (app.instances); `techsapo ps` shows those that there are",
+            msg("{many}: users would be cut off", many=many),
+            msg("run two or more (app.instances); `techsapo ps` shows those that there are"),
         )
     ranked = sorted(apps, key=lambda s: (not spec[s.port].backup, spec[s.port].weight), reverse=True)
     first, pid = ranked[0], observed[ranked[0].name].pid
     if not pid:
-        raise OpsError(f"the engine does not say which process {first.name} is", "`techsapo ps`")
+        raise OpsError(
+            msg("the engine does not say which process {first} is", first=first.name), "`techsapo ps`"
+        )
     try:
         created = psutil.Process(pid).create_time()
     except psutil.Error as error:
-        raise OpsError(f"{first.name} (pid {pid}) can't be looked at: {error}", "`techsapo ps`") from None
+        raise OpsError(
+            msg("{first} (pid {pid}) can't be looked at: {error}", first=first.name, pid=pid, error=error),
+            "`techsapo ps`",
+        ) from None
     return Victim(first, pid, created, spec[first.port].weight, tuple(s.name for s in apps if s is not first))
 
 
@@ -64,14 +71,20 @@ def kill(victim: Victim) -> None:
     try:
         process = psutil.Process(victim.pid)
         if process.create_time() != victim.created:
-            raise OpsError(f"{victim.name} has started anew by itself: nothing was killed", "begin again")
+            raise OpsError(
+                msg("{victim} has started anew by itself: nothing was killed", victim=victim.name),
+                msg("begin again"),
+            )
         process.kill()
     except psutil.AccessDenied:
         raise OpsError(
-            f"{victim.name} (pid {victim.pid}) is another user's", "run the drill as root, or as that user"
+            msg("{victim} (pid {pid}) is another user's", victim=victim.name, pid=victim.pid),
+            msg("run the drill as root, or as that user"),
         ) from None
     except psutil.NoSuchProcess:
-        raise OpsError(f"{victim.name} ended by itself: nothing was killed", "`techsapo ps`") from None
+        raise OpsError(
+            msg("{victim} ended by itself: nothing was killed", victim=victim.name), "`techsapo ps`"
+        ) from None
 
 
 def _runs(seen: ObservedService | None) -> bool:

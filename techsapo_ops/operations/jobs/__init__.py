@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.schedule.job import JobResult
 from techsapo_ops.stack.layout import Layout
@@ -37,5 +38,7 @@ def load(operation: str) -> Operation:
     try:
         found: Operation = getattr(import_module(f"{__name__}.{module}"), name)
     except (ImportError, AttributeError) as error:
-        raise OpsError(f"the job's operation {operation} can't be loaded: {error}") from error
+        raise OpsError(
+            msg("the job's operation {operation} can't be loaded: {error}", operation=operation, error=error)
+        ) from error
     return found

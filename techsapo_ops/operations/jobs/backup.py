@@ -5,6 +5,7 @@ from __future__ import annotations
 from techsapo_ops.adapters.disk import human
 from techsapo_ops.backup import registry
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.backup import verify_offsite as operation
 from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.prune import prune_backups
@@ -26,7 +27,7 @@ def create(context: JobContext) -> JobResult:
         context.tell(f"warning: {warning}")
     if made.away:
         context.tell(f"copied off-site as restic's snapshot {made.away}")
-    return JobResult(f"{manifest.id}, {human(manifest.bytes)}")
+    return JobResult(msg("{id}, {bytes}", id=manifest.id, bytes=human(manifest.bytes)))
 
 
 def verify(context: JobContext) -> JobResult:
@@ -36,14 +37,19 @@ def verify(context: JobContext) -> JobResult:
         context.tell(sentence)
     if not found.ok:
         raise OpsError(
-            f"{found.id} is no good: {'; '.join(found.sentences)}", "`techsapo backup` makes another"
+            msg("{id} is no good: {sentences}", id=found.id, sentences=joined("; ", found.sentences)),
+            msg("`techsapo backup` makes another"),
         )
     if found.passed_over:
         raise OpsError(
-            f"{found.id} restores, but a newer backup is no good: {'; '.join(found.passed_over)}",
-            "`techsapo backup` makes another",
+            msg(
+                "{id} restores, but a newer backup is no good: {passed_over}",
+                id=found.id,
+                passed_over=joined("; ", found.passed_over),
+            ),
+            msg("`techsapo backup` makes another"),
         )
-    return JobResult(f"{found.id} restores, in {found.seconds:.1f} s")
+    return JobResult(msg("{id} restores, in {seconds:.1f} s", id=found.id, seconds=found.seconds))
 
 
 def verify_offsite(context: JobContext) -> JobResult:
@@ -53,10 +59,20 @@ def verify_offsite(context: JobContext) -> JobResult:
         context.tell(sentence)
     if not found.ok:
         raise OpsError(
-            f"the off-site copy of {found.id} is no good: {'; '.join(found.sentences)}",
-            "`techsapo backup` copies another there",
+            msg(
+                "the off-site copy of {id} is no good: {sentences}",
+                id=found.id,
+                sentences=joined("; ", found.sentences),
+            ),
+            msg("`techsapo backup` copies another there"),
         )
-    return JobResult(f"{found.id} came back from off-site and restores, in {found.seconds:.1f} s")
+    return JobResult(
+        msg(
+            "{id} came back from off-site and restores, in {seconds:.1f} s",
+            id=found.id,
+            seconds=found.seconds,
+        )
+    )
 
 
 def prune(context: JobContext) -> JobResult:
@@ -65,4 +81,11 @@ def prune(context: JobContext) -> JobResult:
     for verdict in done.verdicts:
         context.tell(f"{verdict.id} {'stays' if verdict.keep else 'removed'}: {', '.join(verdict.reasons)}")
     count = sum(not verdict.keep for verdict in done.verdicts)
-    return JobResult(f"removed {count} of {len(done.verdicts)}, {human(done.bytes)}")
+    return JobResult(
+        msg(
+            "removed {count} of {done_count}, {bytes}",
+            count=count,
+            done_count=len(done.verdicts),
+            bytes=human(done.bytes),
+        )
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.certificates.metrics import write_metrics
 from techsapo_ops.operations.certificates.needs import Need, certificates_of
 from techsapo_ops.operations.certificates.renew import Renewal, renew
@@ -21,10 +22,12 @@ def run(context: JobContext) -> JobResult:
         context.tell(_line(renewal))
     failed = [r for r in found if r.error is not None]
     done = [r for r in found if r.error is None and r.due.need is not Need.NOTHING]
-    parts = [f"{len(done)} renewed" if done else "nothing was due"]
+    parts = [msg("{count} renewed", count=len(done)) if done else msg("nothing was due")]
     if failed:
-        parts.append(f"{len(failed)} failed: {', '.join(r.name for r in failed)}")
-    return JobResult(", ".join(parts), exit_code=1 if failed else 0)
+        parts.append(
+            msg("{count} failed: {failed}", count=len(failed), failed=", ".join(r.name for r in failed))
+        )
+    return JobResult(joined(", ", parts), exit_code=1 if failed else 0)
 
 
 def _line(renewal: Renewal) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from techsapo_ops.adapters.textfile import Sample
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.jobs import JobContext
 from techsapo_ops.operations.watch.costs import costs
 from techsapo_ops.schedule.job import JobResult
@@ -22,4 +23,12 @@ def run(context: JobContext) -> JobResult:
     context.tell(f"budget ${stack.spec.budget.monthly_usd:.2f} a month")
     samples = [Sample("techsapo_costs_usd", row.cost_usd, {"provider": row.name}) for row in report.rows]
     samples.append(Sample("techsapo_costs_requests", report.requests))
-    return JobResult(f"${report.total_usd:.6f} for {report.requests} requests in {DAYS} days", tuple(samples))
+    return JobResult(
+        msg(
+            "${total_usd:.6f} for {requests} requests in {days} days",
+            total_usd=report.total_usd,
+            requests=report.requests,
+            days=DAYS,
+        ),
+        tuple(samples),
+    )

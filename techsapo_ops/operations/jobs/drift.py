@@ -10,6 +10,7 @@ from typing import get_args
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.textfile import Sample
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations import waiting
 from techsapo_ops.operations.apply import drift
 from techsapo_ops.operations.jobs import JobContext
@@ -40,8 +41,10 @@ def run(context: JobContext) -> JobResult:
         *_updates(context),
     )
     if not report.findings:
-        return JobResult(f"as applied by @{report.against.id}", samples)
-    return JobResult(f"{len(report.findings)} differ from @{report.against.id}", samples)
+        return JobResult(msg("as applied by @{id}", id=report.against.id), samples)
+    return JobResult(
+        msg("{count} differ from @{id}", count=len(report.findings), id=report.against.id), samples
+    )
 
 
 def _updates(context: JobContext) -> Iterator[Sample]:

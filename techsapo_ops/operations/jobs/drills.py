@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.drills.alerting import drill_alert
 from techsapo_ops.operations.drills.report import Drill, Report
 from techsapo_ops.operations.drills.restoring import drill_restore
@@ -35,8 +36,11 @@ def _done(context: JobContext, drill: Drill, work: Work) -> JobResult:
     for line in _lines(report):
         context.tell(line)
     if not report.ok:
-        raise OpsError(f"the drill missed: {'; '.join(report.missed)}", f"{file} says more")
-    return JobResult(f"{report.id}: met")
+        raise OpsError(
+            msg("the drill missed: {missed}", missed=joined("; ", report.missed)),
+            msg("{file} says more", file=file),
+        )
+    return JobResult(msg("{id}: met", id=report.id))
 
 
 def _lines(report: Report) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.jobs import JobContext
 from techsapo_ops.operations.report.report import report_of
 from techsapo_ops.operations.report.sending import NOBODY, send_report, targets
@@ -23,7 +24,7 @@ def run(context: JobContext) -> JobResult:
     if not to:
         # Nobody asked for it to arrive: that is no failure for somebody to be woken by.
         context.tell(NOBODY)
-        return JobResult("made, but it reaches no one")
+        return JobResult(msg("made, but it reaches no one"))
     done = send_report(context.layout, report, to)
     for wait in WAITS:
         again = tuple(sent.target for sent in done if sent.outcome == "failed")

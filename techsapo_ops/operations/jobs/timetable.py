@@ -13,6 +13,7 @@ from techsapo_ops.adapters.crontab import Crontab
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.systemd import Units
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.render.timers import TimedJob, timer_files, unit_prefix
 from techsapo_ops.schedule.crontab import Line, crontab_block, find_block, jobs_in, replace_block
@@ -23,9 +24,10 @@ from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.topology import Topology
 
-NOBODY = (
-    "nobody starts the jobs, so nothing is backed up: `techsapo cron install` with `schedule.by: cron`, "
-    "or give a scheduler in a container the Docker socket with `schedule.docker_socket` (docs/jobs.md)"
+NOBODY = msg(
+    "nobody starts the jobs, so nothing is backed up: `techsapo cron install` with "
+    "`schedule.by: cron`, or give a scheduler in a container the Docker socket with "
+    "`schedule.docker_socket` (docs/jobs.md)"
 )
 
 State = Literal["installed", "absent", "outdated", "partial"]
@@ -173,7 +175,10 @@ class TimerTable(Table):
             found = [p for p in self.folder.glob(f"{self.prefix}*") if p.suffix in {".service", ".timer"}]
             return {path.name: path.read_text(encoding="utf-8") for path in sorted(found)}
         except OSError as error:
-            raise OpsError(f"cannot read {self.folder}: {error.strerror}", "run as root") from None
+            raise OpsError(
+                msg("cannot read {folder}: {strerror}", folder=self.folder, strerror=error.strerror),
+                msg("run as root"),
+            ) from None
 
 
 def timer_table(topology: Topology, units: Units, folder: Path, argv: Argv, path: str) -> TimerTable:

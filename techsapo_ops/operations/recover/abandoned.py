@@ -9,6 +9,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.folders import remove_empty
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.recover.doors import Doors
 from techsapo_ops.operations.recover.journal import Desk
 
@@ -23,12 +24,15 @@ def abandon(
     and where it is at work for longer than `wait` seconds.
     """
     if desk.read() is None:
-        raise OpsError(f"no recovery is under way in {desk.state.parent}", "see --into")
+        raise OpsError(
+            msg("no recovery is under way in {parent}", parent=desk.state.parent), msg("see --into")
+        )
     with desk.lock(wait):
         journal = desk.read()
         if journal is None:  # it has ended meanwhile: what it made is a stack now
             raise OpsError(
-                f"the recovery into {desk.state.parent} has just ended", "`techsapo down` stops it"
+                msg("the recovery into {parent} has just ended", parent=desk.state.parent),
+                msg("`techsapo down` stops it"),
             )
         if journal.spec:
             stop(Path(journal.spec))

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from techsapo_ops.backup.offsite import AwaySnapshot, Restic
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,17 @@ def readable(restic: Restic, warn: Callable[[str], None]) -> tuple[AwaySnapshot,
     some = ", ".join(lost[:4])
     if lost and not known:
         raise OpsError(
-            f"the repository is half there: no copy in it can be read ({some})",
-            "restic's manual tells how to repair it; another place may have a whole one",
+            msg("the repository is half there: no copy in it can be read ({some})", some=some),
+            msg("restic's manual tells how to repair it; another place may have a whole one"),
         )
     if lost:
-        warn(f"{len(lost)} of the repository's copies can't be read ({some}): the newest may be among them")
+        warn(
+            msg(
+                "{count} of the repository's copies can't be read ({some}): the newest may be among them",
+                count=len(lost),
+                some=some,
+            )
+        )
     return known
 
 
@@ -43,28 +50,34 @@ def choose(snapshots: Sequence[AwaySnapshot], at: datetime | None, project: str)
     """
     if not snapshots:
         raise OpsError(
-            "the repository holds no copy of a stack", "check --from; `restic snapshots` lists what it holds"
+            msg("the repository holds no copy of a stack"),
+            msg("check --from; `restic snapshots` lists what it holds"),
         )
     projects = sorted({each.project for each in snapshots if each.project})
     if not project and len(projects) > 1:
         raise OpsError(
-            f"the repository holds several stacks: {', '.join(projects)}", f"add e.g. --project {projects[0]}"
+            msg("the repository holds several stacks: {projects}", projects=", ".join(projects)),
+            msg("add e.g. --project {projects}", projects=projects[0]),
         )
     # Those of before 0.2 name no project.
     mine = [each for each in snapshots if not project or each.project in {project, ""}]
     if not mine:
         raise OpsError(
-            f"the repository holds no copy of {project}", f"it has {', '.join(projects)}: see --project"
+            msg("the repository holds no copy of {project}", project=project),
+            msg("it has {projects}: see --project", projects=", ".join(projects)),
         )
     early = [each for each in mine if at is None or each.time <= at]
     if not early:
         first = f"{mine[0].time.astimezone():%Y-%m-%d %H:%M:%S}"
-        raise OpsError("there is no copy from then or before", f"the oldest is of {first}: pass a later --at")
+        raise OpsError(
+            msg("there is no copy from then or before"),
+            msg("the oldest is of {first}: pass a later --at", first=first),
+        )
     whole = [each for each in early if each.whole]
     if not whole:
         raise OpsError(
-            "every copy holds a part of the data alone: it is of `backup --only` or of a restore",
-            "`restic restore` gets what there is (docs/backup.md)",
+            msg("every copy holds a part of the data alone: it is of `backup --only` or of a restore"),
+            msg("`restic restore` gets what there is (docs/backup.md)"),
         )
     return whole[-1]
 
@@ -74,8 +87,8 @@ def chosen(snapshots: Sequence[AwaySnapshot], id_: str, at: datetime | None) -> 
     found = next((each for each in snapshots if each.id == id_), None)
     if found is None:
         raise OpsError(
-            f"the copy {id_[:8]} is no longer in the repository",
-            "`techsapo recover --abandon`, then begin anew",
+            msg("the copy {id} is no longer in the repository", id=id_[:8]),
+            msg("`techsapo recover --abandon`, then begin anew"),
         )
     later = [each for each in snapshots if each.time > found.time and (at is None or each.time <= at)]
     return Choice(found, tuple(e for e in later if not e.whole and e.project == found.project))

@@ -18,6 +18,7 @@ from techsapo_ops.backup.origin import Keyring, Origin, State
 from techsapo_ops.backup.repository import Backup, Repository
 from techsapo_ops.backup.verify import check_sums
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.backup.kit import install_commands
 from techsapo_ops.operations.backup.offsite import AWAY
 from techsapo_ops.operations.backup.tree import Tree
@@ -74,17 +75,26 @@ def read_copy(root: Path, snapshot: AwaySnapshot, elsewhere: Path | None = None)
         if elsewhere is not None and not folder.exists():
             folder = elsewhere
         elif not tree.is_plain(folder, folder=True):
-            raise OpsError(f"{folder.name} did not come back", "choose another one with --at")
+            raise OpsError(
+                msg("{folder} did not come back", folder=folder.name), msg("choose another one with --at")
+            )
         if described is not None:
             _require_plain(tree, described, moved=elsewhere is not None)
         backup = next((each for each in Repository(folder.parent).backups() if each.id == folder.name), None)
         if backup is None:
-            raise OpsError(f"the copy holds no backup {folder.name}", "choose another one with --at")
+            raise OpsError(
+                msg("the copy holds no backup {folder}", folder=folder.name),
+                msg("choose another one with --at"),
+            )
         tool = described.tool if described is not None else backup.read().tool
         if _version(tool) > _version(__version__):
             raise OpsError(
-                f"the copy was made by a newer techsapo ({tool}, this one is {__version__})",
-                "use that version",
+                msg(
+                    "the copy was made by a newer techsapo ({tool}, this one is {version})",
+                    tool=tool,
+                    version=__version__,
+                ),
+                msg("use that version"),
             )
         backup.read()
     except OpsError as error:
@@ -93,24 +103,38 @@ def read_copy(root: Path, snapshot: AwaySnapshot, elsewhere: Path | None = None)
                 shlex.quote(str(kits[-1].parent)), tracing=described is not None and described.tracing
             )
             raise OpsError(
-                f"{error.message}\nthe version of then came along: {kits[-1].name}",
-                f"in a virtual environment: {'; '.join(commands)}; then the same `techsapo recover` again",
+                msg(
+                    "{message}\nthe version of then came along: {name}",
+                    message=error.message,
+                    name=kits[-1].name,
+                ),
+                msg(
+                    "in a virtual environment: {commands}; then the same `techsapo recover` again",
+                    commands=joined("; ", commands),
+                ),
             ) from None
         raise
     description = described or _guessed(tree, snapshot, backup)
     if wrong := check_sums(backup):
-        raise OpsError(f"{backup.id} did not come whole: {'; '.join(wrong)}", "choose another one with --at")
+        raise OpsError(
+            msg("{id} did not come whole: {wrong}", id=backup.id, wrong=joined("; ", wrong)),
+            msg("choose another one with --at"),
+        )
     keys = next((tree.at(kept.content) for kept in description.of(What.BACKUP_KEYS)), None)
     ring = Keyring(keys) if keys is not None else None
     origin = (
         Repository(folder.parent, ring).origin(backup)
         if ring is not None
-        else Origin(State.UNAUTHENTICATED, "no key of backups came along")
+        else Origin(State.UNAUTHENTICATED, msg("no key of backups came along"))
     )
     if origin.state is State.TAMPERED:
         raise OpsError(
-            f"{backup.id} was tampered with before it went off-site, or is damaged: {origin.why}",
-            'choose another one with --at; docs/backup.md, "Whose backup it is"',
+            msg(
+                "{id} was tampered with before it went off-site, or is damaged: {why}",
+                id=backup.id,
+                why=origin.why,
+            ),
+            msg('choose another one with --at; docs/backup.md, "Whose backup it is"'),
         )
     return Copied(root, description, backup, origin, described is not None)
 
@@ -120,8 +144,12 @@ def _require_plain(tree: Tree, described: Description, *, moved: bool) -> None:
     for what in (What.SPEC, What.BACKUP):
         if len(described.of(what)) != 1:
             raise OpsError(
-                f"the copy's description names {len(described.of(what))} of {what}, not one",
-                "choose another one with --at",
+                msg(
+                    "the copy's description names {count} of {what}, not one",
+                    count=len(described.of(what)),
+                    what=what,
+                ),
+                msg("choose another one with --at"),
             )
     for kept in described.kept:
         if moved and kept.what == What.BACKUP:
@@ -129,8 +157,12 @@ def _require_plain(tree: Tree, described: Description, *, moved: bool) -> None:
         kind = "folder" if kept.folder else "file"
         if not tree.holds(kept.content, folder=kept.folder):
             raise OpsError(
-                f"the copy has no {kind} {kept.content}, or a link in its place",
-                "choose another one with --at, or bring the files back by hand (docs/backup.md)",
+                msg(
+                    "the copy has no {kind} {content}, or a link in its place",
+                    kind=kind,
+                    content=kept.content,
+                ),
+                msg("choose another one with --at, or bring the files back by hand (docs/backup.md)"),
             )
 
 
@@ -140,7 +172,7 @@ def _backup_folder(tree: Tree, described: Description | None, snapshot: AwaySnap
     else:
         found = [path for path in snapshot.paths if snapshot.backup and Path(path).name == snapshot.backup]
     if not found:
-        raise OpsError("the copy holds no backup", "choose another one with --at")
+        raise OpsError(msg("the copy holds no backup"), msg("choose another one with --at"))
     return tree.at(found[0])
 
 
@@ -163,8 +195,11 @@ def _guessed(tree: Tree, snapshot: AwaySnapshot, backup: Backup) -> Description:
     spec = next((p for p in specs if state is None or p.parent == state.parent), None)
     if spec is None:
         raise OpsError(
-            f"the copy {snapshot.id[:8]} is of before 0.2, and which of its files is the spec can't be told",
-            "fetch it with restic and bring it back by hand (docs/backup.md)",
+            msg(
+                "the copy {id} is of before 0.2, and which of its files is the spec can't be told",
+                id=snapshot.id[:8],
+            ),
+            msg("fetch it with restic and bring it back by hand (docs/backup.md)"),
         )
     state = state or spec.parent / STATE_DIRECTORY
     return Description(

@@ -11,6 +11,7 @@ import yaml
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.backup.description import What
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.recover.copied import Copied
 from techsapo_ops.operations.recover.journal import Asked
 from techsapo_ops.operations.recover.placing import Places
@@ -34,7 +35,7 @@ def draft_of(copied: Copied, places: Places, asked: Asked, into: Path) -> Draft:
     """The spec of the copy with what has to be another here. Raises OpsError for a wrong setting."""
     description = copied.description
     (kept,) = description.of(What.SPEC)
-    text = read_text(copied.at(kept.content), what="spec of the copy")
+    text = read_text(copied.at(kept.content), what=msg("spec of the copy"))
     environment = asked.environment or description.environment
     text = repointed(text, places.repointed)
     if asked.engine is not None:  # else the next `up` would move the stack back
@@ -58,11 +59,17 @@ def values_of(settings: Sequence[str]) -> list[tuple[str, object]]:
     for setting in settings:
         path, equals, value = setting.partition("=")
         if not equals or not path:
-            raise OpsError(f"--set {setting}: there is no `=`", "write e.g. --set app.port=4100", exit_code=2)
+            raise OpsError(
+                msg("--set {setting}: there is no `=`", setting=setting),
+                msg("write e.g. --set app.port=4100"),
+                exit_code=2,
+            )
         try:
             found.append((path, yaml.safe_load(value)))
         except yaml.YAMLError:
             raise OpsError(
-                f"--set {setting}: the value is no YAML", "put it in quotes", exit_code=2
+                msg("--set {setting}: the value is no YAML", setting=setting),
+                msg("put it in quotes"),
+                exit_code=2,
             ) from None
     return found

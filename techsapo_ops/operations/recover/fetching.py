@@ -8,6 +8,7 @@ from techsapo_ops.adapters.disk import human, room
 from techsapo_ops.adapters.files import private_folder
 from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.recover.journal import Desk, Journal
 
 _SLACK = 64 * 1024 * 1024
@@ -24,10 +25,15 @@ def fetch(restic: Restic, journal: Journal, desk: Desk, say: Callable[[str], Non
     free = room(desk.folder).free_bytes
     if size + _SLACK > free:
         raise OpsError(
-            f"the copy takes {human(size)}, and {into} has {human(free)} free",
-            "make room, or recover --into a folder on another disk; nothing was fetched",
+            msg(
+                "the copy takes {size}, and {into} has {free} free",
+                size=human(size),
+                into=into,
+                free=human(free),
+            ),
+            msg("make room, or recover --into a folder on another disk; nothing was fetched"),
         )
-    say(f"fetching {journal.backup or journal.snapshot[:8]}, {human(size)}")
+    say(msg("fetching {backup}, {size}", backup=journal.backup or journal.snapshot[:8], size=human(size)))
     private_folder(desk.fetched, desk.state)
     try:
         restic.restore(journal.snapshot, desk.fetched)
@@ -39,8 +45,8 @@ def _half(restic: Restic, desk: Desk, error: OpsError) -> OpsError:
     """What is said of a copy that did not come whole: what the repository lacks, if anything."""
     if "no space left" in error.message.lower():
         return OpsError(
-            f"the disk of {desk.state.parent} is full: the copy did not come whole",
-            "make room, then the same again; or --abandon, and recover --into a folder on another disk",
+            msg("the disk of {parent} is full: the copy did not come whole", parent=desk.state.parent),
+            msg("make room, then the same again; or --abandon, and recover --into a folder on another disk"),
         )
     try:
         restic.check()
@@ -50,7 +56,10 @@ def _half(restic: Restic, desk: Desk, error: OpsError) -> OpsError:
         if lacks or "damaged" in found.message:
             what = (lacks or said)[0].removeprefix("restic check failed with code 1: ").strip()
             return OpsError(
-                f"the repository is half there, so the copy did not come whole: {what[:300]}",
-                "another --at may be whole (--abandon first); restic's manual tells how to repair it",
+                msg("the repository is half there, so the copy did not come whole: {what}", what=what[:300]),
+                msg("another --at may be whole (--abandon first); restic's manual tells how to repair it"),
             )
-    return OpsError(f"the copy did not come whole: {error.message}", f"{error.hint}; then the same again")
+    return OpsError(
+        msg("the copy did not come whole: {message}", message=error.message),
+        msg("{hint}; then the same again", hint=error.hint),
+    )

@@ -16,6 +16,7 @@ from techsapo_ops.adapters.folders import missing, opened, remove_empty
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.logins import without_logins
 from techsapo_ops.stack import shapes
 from techsapo_ops.stack.layout import RECOVERY, Layout
@@ -105,13 +106,18 @@ class Desk:
         there = others(self.state)
         if there and not self._path.exists():
             raise OpsError(
-                f"{self.state.parent} has a stack already: {self.state} holds {', '.join(there[:4])}",
-                "recover --into another folder; nothing was touched",
+                msg(
+                    "{parent} has a stack already: {state} holds {there}",
+                    parent=self.state.parent,
+                    state=self.state,
+                    there=", ".join(there[:4]),
+                ),
+                msg("recover --into another folder; nothing was touched"),
             )
         self.folders = missing(self.state.parent)
         try:
             self._make()
-            with exclusive(self.folder / "lock", wait=wait, what="this recovery"):
+            with exclusive(self.folder / "lock", wait=wait, what=msg("this recovery")):
                 try:
                     yield
                 finally:
@@ -151,7 +157,7 @@ class Desk:
         if not self._path.exists():
             return None
         try:
-            found = json.loads(read_text(self._path, what="journal of a recovery"))
+            found = json.loads(read_text(self._path, what=msg("journal of a recovery")))
             if found.pop("version") != _VERSION or not _WHOLE(found):
                 raise ValueError
             asked = found.pop("asked")
@@ -164,9 +170,13 @@ class Desk:
             return Journal(**{**found, "asked": asked})
         except (ValueError, KeyError, TypeError, AttributeError):
             raise OpsError(
-                f"{self._path} is damaged, or another version's",
-                f"go on with the version that began it; or `techsapo down --volumes` in {self.state.parent}, "
-                f"and remove {self.state}: the repository has everything still",
+                msg("{path} is damaged, or another version's", path=self._path),
+                msg(
+                    "go on with the version that began it; or `techsapo down --volumes` in {parent}, and "
+                    "remove {state}: the repository has everything still",
+                    parent=self.state.parent,
+                    state=self.state,
+                ),
             ) from None
 
     def write(self, journal: Journal) -> Journal:

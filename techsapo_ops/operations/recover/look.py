@@ -11,6 +11,7 @@ from techsapo_ops import __version__
 from techsapo_ops.adapters.disk import human, room
 from techsapo_ops.backup import registry
 from techsapo_ops.backup.origin import State
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.recover.choice import Choice
 from techsapo_ops.operations.recover.copied import Copied
 from techsapo_ops.operations.recover.doors import Prospect
@@ -72,9 +73,9 @@ def _rows(copied: Copied, stack: Stack, asked: Asked) -> Iterator[tuple[Part, Ro
             continue
         holds = registry.describe(part) if kind is not None else ""
         if kind is None:
-            why = "this version does not know it: docs/backup.md shows how to unpack it by hand"
+            why = msg("this version does not know it: docs/backup.md shows how to unpack it by hand")
         elif part.source in asked.without or part.kind in asked.without:
-            why = "left out by --without"
+            why = msg("left out by --without")
         else:
             gone = _absent(stack, kind, part.kind)
             why = gone.reason if gone is not None else kind.homeless(stack, part.kind)
@@ -127,31 +128,46 @@ def _notes(copied: Copied, prospect: Prospect, choice: Choice) -> Iterable[str]:
     spec = prospect.stack.spec
     if not copied.described:
         yield (
-            "the copy is of before 0.2 and does not describe itself: templates, API keys and "
-            "backup.config.paths come out of the configuration's archive, certificates are issued again, the "
-            "overlay is the one that -e names, and secrets that were links then are missing"
+            msg(
+                "the copy is of before 0.2 and does not describe itself: templates, API keys and "
+                "backup.config.paths come out of the configuration's archive, certificates are "
+                "issued again, the overlay is the one that -e names, and secrets that were links "
+                "then are missing"
+            )
         )
     if copied.origin.state is not State.AUTHENTICATED:
-        yield f"the backup is unauthenticated ({copied.origin.why}); it came out of the encrypted repository"
+        yield msg(
+            "the backup is unauthenticated ({why}); it came out of the encrypted repository",
+            why=copied.origin.why,
+        )
     if choice.parts:
         newest = choice.parts[-1].time.astimezone()
         yield (
-            f"later copies that hold a part alone are passed over: {len(choice.parts)}, the newest of "
-            f"{newest:%Y-%m-%d %H:%M:%S}"
+            msg(
+                "later copies that hold a part alone are passed over: {count}, the newest of "
+                "{newest:%Y-%m-%d %H:%M:%S}",
+                count=len(choice.parts),
+                newest=newest,
+            )
         )
     named = {name for each in spec.certificates.values() for name in each.names}
     names = sorted(name for name in named if not is_loopback(name))
     if names:
         yield (
-            f"DNS is not moved: until {', '.join(names)} lead here, the old host is asked, and no public CA "
-            "renews a certificate"
+            msg(
+                "DNS is not moved: until {names} lead here, the old host is asked, and no public CA "
+                "renews a certificate",
+                names=", ".join(names),
+            )
         )
     if not prospect.stack.topology.places.from_images:
-        yield 'nothing starts it after a reboot of this host yet: docs/running.md, "After a reboot"'
+        yield msg('nothing starts it after a reboot of this host yet: docs/running.md, "After a reboot"')
     if spec.backup.offsite is not None:
         yield (
-            "if the old host lives again, two stacks write into the same repository: its jobs can't be "
-            "reached from here. Stop them there, or --set another backup.offsite.restic"
+            msg(
+                "if the old host lives again, two stacks write into the same repository: its jobs "
+                "can't be reached from here. Stop them there, or --set another backup.offsite.restic"
+            )
         )
     yield from prospect.warnings
 

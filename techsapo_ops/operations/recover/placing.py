@@ -16,6 +16,7 @@ from techsapo_ops.adapters.nofollow import NoFollowFile
 from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.backup.description import Description, Kept, What
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.recover.copied import Copied
 
 BESIDE = "recovered"
@@ -81,16 +82,24 @@ def places_in(copied: Copied, into: Path, made: frozenset[str] = frozenset()) ->
             named = Path(kept.named).expanduser()
             if kept.named and named.is_absolute() and named != target:
                 repointed[kept.named] = _named(kept, target, into)
-                why = f"it was {kept.path}, in the stack's folder of then"
+                why = msg("it was {path}, in the stack's folder of then", path=kept.path)
         elif str(target) not in made:
             if os.path.lexists(target):
                 there = _same(source, target)
-                why = "" if there else f"another {'folder' if kept.folder else 'file'} is at {target}"
+                why = (
+                    ""
+                    if there
+                    else msg(
+                        "another {which} is at {target}",
+                        which=msg("folder") if kept.folder else msg("file"),
+                        target=target,
+                    )
+                )
             elif not kept.named:
                 # Of what the spec does not name nothing says that it belongs there: /etc/cron.d is as good.
-                why = f"it was {kept.path}, which the spec does not name"
+                why = msg("it was {path}, which the spec does not name", path=kept.path)
             elif not os.access(existing(target.parent), os.W_OK | os.X_OK):
-                why = f"{existing(target.parent)} can't be written by this user"
+                why = msg("{existing} can't be written by this user", existing=existing(target.parent))
             if why:
                 target = _beside(kept, into, taken)
                 if kept.named:
@@ -248,6 +257,6 @@ def require_free(places: Places, made: frozenset[str]) -> None:
     for each in places.placements:
         if not each.there and str(each.target) not in made and os.path.lexists(each.target):
             raise OpsError(
-                f"{each.target} is there already, and nothing is overwritten",
-                "move it away, or recover --into another folder",
+                msg("{target} is there already, and nothing is overwritten", target=each.target),
+                msg("move it away, or recover --into another folder"),
             )

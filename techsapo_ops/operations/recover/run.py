@@ -15,6 +15,7 @@ from techsapo_ops.backup import registry
 from techsapo_ops.backup.description import What
 from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.restore import go_back_if_interrupted, perform
@@ -64,7 +65,7 @@ class Recovery:
             return
         self._require_same(found, asked)
         if self.progress is None:  # not begun by this very one
-            self.say(f"going on with the recovery of {found.backup or found.snapshot[:8]}")
+            self.say(msg("going on with the recovery of {backup}", backup=found.backup or found.snapshot[:8]))
         self.agreed = bool(found.made) and found.asked == asked
         # What is on disk beside `made` was agreed to; what is asked now gets there with the next note.
         self.progress = Progress(self.desk, found if found.has("place") else replace(found, asked=asked))
@@ -78,15 +79,22 @@ class Recovery:
         ):
             if not same:
                 raise OpsError(
-                    f"a recovery into {self.into} is under way with {what} {then or 'left out'}, not "
-                    f"{wanted or 'left out'}",
-                    "go on with the same command, or remove what it made: `techsapo recover --abandon`",
+                    msg(
+                        "a recovery into {into} is under way with {what} {then}, not {wanted}",
+                        into=self.into,
+                        what=what,
+                        then=then or msg("left out"),
+                        wanted=wanted or msg("left out"),
+                    ),
+                    msg("go on with the same command, or remove what it made: `techsapo recover --abandon`"),
                 )
         if journal.has("place") and before != now:
             raise OpsError(
-                "a recovery is under way, and its spec is placed already: --set, --engine, -e and --without "
-                "can't be others now",
-                "go on with the same command and change the spec then, or `techsapo recover --abandon`",
+                msg(
+                    "a recovery is under way, and its spec is placed already: --set, --engine, -e and "
+                    "--without can't be others now"
+                ),
+                msg("go on with the same command and change the spec then, or `techsapo recover --abandon`"),
             )
 
     def fetch(self) -> None:
@@ -108,13 +116,16 @@ class Recovery:
         draft = draft_of(copied, places, journal.asked, self.into)
         if os.path.lexists(draft.file) and str(draft.file) not in journal.made:
             raise OpsError(
-                f"{self.into} has a stack already: {draft.file} is there",
-                "recover --into another folder; nothing was touched",
+                msg("{into} has a stack already: {file} is there", into=self.into, file=draft.file),
+                msg("recover --into another folder; nothing was touched"),
             )
         require_free(places, frozenset(journal.made))
         if lacking := missing_variables(copied):
             self.doors.listener.warn(
-                f"set in the old host's environment alone, and not here: {', '.join(lacking)}"
+                msg(
+                    "set in the old host's environment alone, and not here: {lacking}",
+                    lacking=", ".join(lacking),
+                )
             )
         prospect = self.doors.prospect(draft, journal.asked.engine)
         found = look_at(choice, copied, places, draft, prospect, journal.asked)
@@ -166,7 +177,7 @@ class Recovery:
             if not each.there:
                 left += put(each, self.desk.prepared, self.into, progress.making)
         for name in left:
-            self.doors.listener.warn(f"{name} is a link that leads elsewhere; it was left out")
+            self.doors.listener.warn(msg("{name} is a link that leads elsewhere; it was left out", name=name))
         progress.making(draft.file)
         (spec,) = copied.description.of(What.SPEC)
         write_atomic(draft.file, draft.text.encode(), spec.mode & MODES)
@@ -207,7 +218,7 @@ class Recovery:
         except OpsError as error:
             option = " --systemd" if by == "systemd" else ""
             return [(f"the schedule: {error.message}", error.hint or f"techsapo cron install{option}")]
-        self.say(f"the schedule is in {where}")
+        self.say(msg("the schedule is in {where}", where=where))
         return []
 
     @property

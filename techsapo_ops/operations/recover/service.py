@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import check
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.outcome import Listener
 from techsapo_ops.operations.apply.up import up
 from techsapo_ops.operations.backup.intent import intend
@@ -33,21 +34,27 @@ def start(stack: Stack, listener: Listener, say: Say) -> None:
     keys = stack.layout.api_keys
     if owner is not None and keys.exists():
         os.chown(keys, *owner, follow_symlinks=False)
-    say("starting the stack")
+    say(msg("starting the stack"))
     report = up(stack, listener, wait=LOCK_SECONDS)
     if report is not None and report.failures:
-        said = "; ".join(
-            f"{o.step.service}: {o.error.message}" for o in report.failures if o.error is not None
+        said = joined(
+            "; ",
+            (
+                msg("{service}: {message}", service=o.step.service, message=o.error.message)
+                for o in report.failures
+                if o.error is not None
+            ),
         )
         raise OpsError(
-            f"not every service started: {said}", "`techsapo logs` tells more; then the same again"
+            msg("not every service started: {said}", said=said),
+            msg("`techsapo logs` tells more; then the same again"),
         )
 
 
 def fill(stack: Stack, copied: Copied, names: tuple[str, ...], say: Say) -> None:
     """Bring the kinds of data back that `names` names, and compare them. Raises OpsError."""
     if not names:
-        say("there is no data to restore")
+        say(msg("there is no data to restore"))
         return
     intent = intend(stack, copied.backup.id, names, unauthenticated=True, copies=copied.copies)
     perform(stack, intent, wait=LOCK_SECONDS, aside=False, say=say)

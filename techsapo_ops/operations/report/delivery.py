@@ -18,6 +18,7 @@ from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.http import Unreachable, send
 from techsapo_ops.adapters.mail import MailError, MailServer
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.report.report import Report
 from techsapo_ops.spec.models.notifications import EmailReceiver, SlackReceiver, Smtp, WebhookReceiver
 
@@ -88,8 +89,10 @@ def _post(target: Target, document: dict[str, object], timeout: float) -> None:
         return
     word = f" {found[0]}" if (found := _WORD.fullmatch(answer.text.strip())) else ""
     raise NotDelivered(
-        f"answered HTTP {answer.status}{word}",
-        f"look at url or url_file of notifications.{target.path}" if 400 <= answer.status < 500 else "",
+        msg("answered HTTP {status}{word}", status=answer.status, word=word),
+        msg("look at url or url_file of notifications.{path}", path=target.path)
+        if 400 <= answer.status < 500
+        else "",
         perhaps=answer.status in _GATEWAYS,
     )
 
@@ -97,7 +100,7 @@ def _post(target: Target, document: dict[str, object], timeout: float) -> None:
 def _mail(target: Target, mail: EmailReceiver, report: Report, timeout: float) -> None:
     smtp = target.smtp
     if smtp is None:
-        raise NotDelivered("e-mail needs a mail server", "add notifications.smtp")
+        raise NotDelivered(msg("e-mail needs a mail server"), msg("add notifications.smtp"))
     host, _, port = smtp.smarthost.rpartition(":")
     server = MailServer(
         Address(host.strip("[]"), int(port)),
@@ -117,7 +120,9 @@ def _message(sender: str, to: str, report: Report) -> EmailMessage:
         message["From"] = _addresses(sender)
         message["To"] = _addresses(to)
     except (ValueError, IndexError) as error:
-        raise NotDelivered(f"an address can't be used: {error}", "write e.g. Ops <ops@example.com>") from None
+        raise NotDelivered(
+            msg("an address can't be used: {error}", error=error), msg("write e.g. Ops <ops@example.com>")
+        ) from None
     message["Subject"] = report.title
     message["Date"] = format_datetime(report.made)
     # Of one week and one address always the same, so that a mailbox can tell it from another.
@@ -130,7 +135,7 @@ def _message(sender: str, to: str, report: Report) -> EmailMessage:
 def _addresses(text: str) -> tuple[MailAddress, ...]:
     found = [MailAddress(name, addr_spec=spec) for name, spec in getaddresses([text]) if spec]
     if not found:
-        raise ValueError(f"{text!r} names nobody")
+        raise ValueError(msg("{text} names nobody", text=repr(text)))
     return tuple(found)
 
 

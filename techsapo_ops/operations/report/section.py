@@ -12,6 +12,7 @@ from techsapo_ops.adapters.prometheus import Prometheus, Series
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.catalogue.report import Words
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.watch.costs import rows_of
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stores.audit.costs import Rows
@@ -64,7 +65,7 @@ class Sources:
     def prometheus(self) -> Prometheus:
         """The stack's Prometheus. Raises OpsError where it has none."""
         if self.server is None:
-            raise OpsError("this stack runs no Prometheus")
+            raise OpsError(msg("this stack runs no Prometheus"))
         return self.server
 
     def looks(self, expression: str) -> Sequence[Series]:

@@ -17,12 +17,13 @@ from typing import Literal
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.report.delivery import NotDelivered, Target, deliver
 from techsapo_ops.operations.report.report import Report
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.layout import Layout
 
-AGAIN = "`techsapo report --send --again` sends it once more"
+AGAIN = msg("`techsapo report --send --again` sends it once more")
 _EXAMPLE = "{report: [{kind: slack, url_file: secrets/slack}]}"
 NOBODY = f"the report reaches no one: write e.g. `notifications: {_EXAMPLE}`"
 _WAIT = 120.0
@@ -72,7 +73,7 @@ def send_report(
     Raises OpsError where the note of what was sent can't be read or written: then nothing is sent.
     """
     folder = layout.jobs / "report"
-    with exclusive(folder / "sent.lock", wait=_WAIT, what="the report"):
+    with exclusive(folder / "sent.lock", wait=_WAIT, what=msg("the report")):
         return tuple(_each(_Notes(folder / "sent.json"), report, to, again, hand_over))
 
 
@@ -83,10 +84,24 @@ def _each(
         state, at = notes.of(report.week, target)
         if state == "sending" and not again:
             notes.write(report, target, "unsure", at)
-            yield Sent(target, "open", f"sending it was cut off at {at}; it may have arrived: {AGAIN}")
+            yield Sent(
+                target,
+                "open",
+                msg("sending it was cut off at {at}; it may have arrived: {again}", at=at, again=AGAIN),
+            )
         elif state is not None and not again:
-            words = "was sent" if state == "sent" else "may have arrived"
-            yield Sent(target, "before", f"the report of {report.week} {words} at {at}: {AGAIN}")
+            words = msg("was sent") if state == "sent" else msg("may have arrived")
+            yield Sent(
+                target,
+                "before",
+                msg(
+                    "the report of {week} {words} at {at}: {again}",
+                    week=report.week,
+                    words=words,
+                    at=at,
+                    again=AGAIN,
+                ),
+            )
         else:
             yield _one(notes, report, target, hand_over)
 
@@ -96,10 +111,16 @@ def _one(notes: _Notes, report: Report, target: Target, hand_over: Deliver) -> S
     try:
         hand_over(target, report)
     except NotDelivered as error:
-        hint = f" ({error.hint})" if error.hint else ""
+        hint = msg(" ({hint})", hint=error.hint) if error.hint else ""
         if error.perhaps:
             notes.write(report, target, "unsure")
-            return Sent(target, "unsure", f"{error.message}; it may have arrived all the same: {AGAIN}")
+            return Sent(
+                target,
+                "unsure",
+                msg(
+                    "{message}; it may have arrived all the same: {again}", message=error.message, again=AGAIN
+                ),
+            )
         notes.write(report, target, None)
         return Sent(target, "failed", f"{error.message}{hint}")
     notes.write(report, target, "sent")
@@ -139,9 +160,12 @@ class _Notes:
         except FileNotFoundError:
             return {}
         except OSError as error:
-            raise OpsError(f"cannot read {self._path}: {error.strerror}", "run as its owner") from None
+            raise OpsError(
+                msg("cannot read {path}: {strerror}", path=self._path, strerror=error.strerror),
+                msg("run as its owner"),
+            ) from None
         except (ValueError, KeyError, TypeError, AttributeError):
             raise OpsError(
-                f"{self._path} is damaged, so nobody knows who got the report",
-                "remove it; this week's report may then come twice",
+                msg("{path} is damaged, so nobody knows who got the report", path=self._path),
+                msg("remove it; this week's report may then come twice"),
             ) from None

@@ -9,6 +9,7 @@ from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.alerts import WATCHDOG
 from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.watch.alerts import prometheus_of
 from techsapo_ops.services.alertmanager.acknowledging import (
     Acknowledgement,
@@ -27,20 +28,25 @@ def firing(stack: Stack, only: Sequence[Matcher]) -> tuple[Incident, ...]:
         return found
     what = " and ".join(str(m) for m in only)
     if Matcher("alertname", "=", WATCHDOG) in only:
-        raise OpsError(f"{WATCHDOG} always fires, and nobody has to do anything", exit_code=2)
+        raise OpsError(
+            msg("{watchdog} always fires, and nobody has to do anything", watchdog=WATCHDOG), exit_code=2
+        )
     states = {
         f.state for f in prometheus.alerts() if NEXT not in f.labels and all(m.holds(f.labels) for m in only)
     }
     if "firing" in states:
         raise OpsError(
-            f"{what} fires, but Prometheus does not count since when",
-            "try again in a few seconds; if that goes on, its rules are older ones: `techsapo up`",
+            msg("{what} fires, but Prometheus does not count since when", what=what),
+            msg("try again in a few seconds; if that goes on, its rules are older ones: `techsapo up`"),
         )
     if "pending" in states:
         raise OpsError(
-            f"{what} does not fire: its condition has not held for long enough", "nobody was told of it yet"
+            msg("{what} does not fire: its condition has not held for long enough", what=what),
+            msg("nobody was told of it yet"),
         )
-    raise OpsError(f"{what} does not fire", "`techsapo alerts list --firing` lists what does")
+    raise OpsError(
+        msg("{what} does not fire", what=what), msg("`techsapo alerts list --firing` lists what does")
+    )
 
 
 def held_now(stack: Stack, alertmanager: Alertmanager) -> tuple[Acknowledgement, ...]:
@@ -52,7 +58,7 @@ def _prometheus(stack: Stack) -> Prometheus:
     prometheus = prometheus_of(stack)
     if prometheus is None:
         raise OpsError(
-            "this stack runs no Prometheus, so no alert fires",
-            "set monitoring.prometheus.enabled, then `techsapo up`",
+            msg("this stack runs no Prometheus, so no alert fires"),
+            msg("set monitoring.prometheus.enabled, then `techsapo up`"),
         )
     return prometheus

@@ -14,6 +14,7 @@ from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.alerts import Alert, alerts
 from techsapo_ops.catalogue.rules import NEXT
+from techsapo_ops.messages import msg
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement, holders
 from techsapo_ops.services.alertmanager.beginnings import Labels, began_of, beginnings
 from techsapo_ops.services.alertmanager.kind import Alertmanager as AlertmanagerKind
@@ -81,7 +82,7 @@ def listed(stack: Stack, prometheus: Prometheus | None, alertmanager: Alertmanag
     held, untold = _held(alertmanager) if alertmanager is not None else ((), "")
     try:
         waiting = prometheus.alerts() if prometheus is not None else None
-        trouble = "" if waiting is not None else "this stack runs no Prometheus"
+        trouble = "" if waiting is not None else msg("this stack runs no Prometheus")
         if prometheus is not None and alertmanager is not None and not untold:
             had = holders(prometheus, alertmanager)
     except (Unreachable, ApiError) as error:
@@ -119,9 +120,11 @@ def _held(alertmanager: Alertmanager) -> tuple[Sequence[Held], str]:
     try:
         return alertmanager.alerts(), ""
     except Unreachable as error:
-        return (), f"Alertmanager does not answer: nobody is told ({error.message})"
+        return (), msg("Alertmanager does not answer: nobody is told ({message})", message=error.message)
     except ApiError as error:
-        return (), f"Alertmanager answers with an error: maybe nobody is told ({error.message})"
+        return (), msg(
+            "Alertmanager answers with an error: maybe nobody is told ({message})", message=error.message
+        )
 
 
 def known(name: str) -> Alert:

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import told_addresses, told_authorities
 from techsapo_ops.services.app.rendered_spec import APP_SPEC
 from techsapo_ops.services.mysql.kind import Mysql
@@ -97,7 +98,13 @@ def _databases(data: Path, kind: str) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise OpsError(f"cannot read the audit log in {error.filename}: {error.strerror}") from None
+        raise OpsError(
+            msg(
+                "cannot read the audit log in {filename}: {strerror}",
+                filename=error.filename,
+                strerror=error.strerror,
+            )
+        ) from None
 
 
 def rows_here(server: AuditServer | None, data: Path, days: int) -> Rows:
@@ -144,7 +151,8 @@ def _from_containers(stack: Stack, options: Sequence[str]) -> Iterator[tuple[Com
         running = [a for a in apps if a.name in observed and observed[a.name].state in up]
         if not running:
             raise OpsError(
-                "the audit database can't be reached: no instance of the app runs", "`techsapo up` starts it"
+                msg("the audit database can't be reached: no instance of the app runs"),
+                msg("`techsapo up` starts it"),
             )
         asked = stack.engine.enter(running[0].name, Command(argv))
         yield stack.runner.run(asked, timeout=_READ_SECONDS), running[0].name
@@ -167,15 +175,15 @@ def _parsed(done: Completed, app: str, parse: Callable[[Any], T]) -> T:
     if done.code != 0:
         said = done.output.splitlines() or [f"exit code {done.code}"]
         raise OpsError(
-            f"{app} can't read the audit log: {said[0].removeprefix('error: ')}",
-            "`techsapo health` says more",
+            msg("{app} can't read the audit log: {said}", app=app, said=said[0].removeprefix("error: ")),
+            msg("`techsapo health` says more"),
         )
     try:
         return parse(json.loads(done.stdout))
     except (ValueError, LookupError, TypeError, AttributeError):
         raise OpsError(
-            f"{app} answers in a way that this version does not understand",
-            "`techsapo up` brings its image up to date",
+            msg("{app} answers in a way that this version does not understand", app=app),
+            msg("`techsapo up` brings its image up to date"),
         ) from None
 
 
@@ -187,6 +195,6 @@ def _mysql(stack: Stack) -> AuditServer | None:
     made = stack.topology.layout.mysql_password
     if mysql.password is None and made.is_file():
         mysql = mysql.model_copy(
-            update={"password": Secret(read_text(made, what="database password").strip())}
+            update={"password": Secret(read_text(made, what=msg("database password")).strip())}
         )
     return audit_server(mysql, authorities(stack.spec, stack.layout).mysql)

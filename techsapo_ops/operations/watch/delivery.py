@@ -14,6 +14,7 @@ import yaml
 from techsapo_ops.adapters.alertmanager import Alertmanager, Sent
 from techsapo_ops.catalogue.alerts import DRILL_LABEL, WATCHDOG, Alert
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.alertmanager.configuration import TEST_LABEL, WATCHDOG_RECEIVER
 from techsapo_ops.services.prometheus.alert_rules import help_with
 from techsapo_ops.spec.models import Spec
@@ -23,7 +24,7 @@ POLL = 0.2
 """Seconds between looks at Alertmanager's counters."""
 TRIES = 5
 """So many requests that fail, and none that does not: the next ones will fail as well."""
-_HINT = "`techsapo logs alertmanager -n 20` says why"
+_HINT = msg("`techsapo logs alertmanager -n 20` says why")
 _DESCRIPTION = {
     "ja": "これは通知の試験です。対応は要りません。",
     "en": "This is a test of notifications. Nothing is wrong.",
@@ -69,8 +70,12 @@ def try_out(
     wanted = integrations_of(server.status().config, receiver)
     if not wanted:
         raise OpsError(
-            f"{alert.name} goes to the receiver {receiver}, which tells nobody",
-            f"add a receiver to notifications.{receiver}, then `techsapo up`",
+            msg(
+                "{alert} goes to the receiver {receiver}, which tells nobody",
+                alert=alert.name,
+                receiver=receiver,
+            ),
+            msg("add a receiver to notifications.{receiver}, then `techsapo up`", receiver=receiver),
         )
     number = uuid.uuid4().hex[:8]
     labels = {
@@ -97,9 +102,12 @@ def try_out(
             if all(told[name].delivered >= count for name, count in wanted.items()):
                 return Delivery(receiver, tuple(wanted), passed)
             if why := undelivered(told, wanted, receiver, within if passed >= within else None):
-                raise OpsError(f"not delivered: {why}", _HINT)
+                raise OpsError(msg("not delivered: {why}", why=why), _HINT)
             if passed >= within:
-                raise OpsError(f"no notification within {within:g} s", _why_late(spec, server, labels, alert))
+                raise OpsError(
+                    msg("no notification within {within:g} s", within=within),
+                    _why_late(spec, server, labels, alert),
+                )
     finally:
         server.post(labels, annotations, fires, datetime.now(UTC))
 
@@ -113,25 +121,35 @@ def undelivered(
     for name, sent in told.items():
         if sent.delivered >= wanted[name]:
             continue
-        which = f"{name} of receiver {receiver}"
+        which = msg("{name} of receiver {receiver}", name=name, receiver=receiver)
         if wanted[name] > 1:
-            which = f"{wanted[name] - sent.delivered} of {wanted[name]} {which}"
+            which = msg(
+                "{wanted} of {wanted2} {which}",
+                wanted=wanted[name] - sent.delivered,
+                wanted2=wanted[name],
+                which=which,
+            )
         if sent.given_up > 0 or sent.failed >= TRIES or (sent.failed > 0 and over is not None):
-            return f"{which} failed, {sent.failed} tr{'y' if sent.failed == 1 else 'ies'}"
+            return msg(
+                "{which} failed, {failed} tr{which2}",
+                which=which,
+                failed=sent.failed,
+                which2="y" if sent.failed == 1 else "ies",
+            )
         if sent.begun > 0 and over is not None:
-            return f"{which} has not answered within {over:g} s"
+            return msg("{which} has not answered within {over:g} s", which=which, over=over)
     return ""
 
 
 def _why_late(spec: Spec, server: Alertmanager, labels: Mapping[str, str], alert: Alert) -> str:
     held = next((a for a in server.alerts() if a.labels == labels), None)
     if held is None:
-        return "Alertmanager does not hold the alert: see `techsapo logs alertmanager -n 20`"
+        return msg("Alertmanager does not hold the alert: see `techsapo logs alertmanager -n 20`")
     if held.silenced:
-        return "a silence matches it: `techsapo alerts silence --list` shows which"
+        return msg("a silence matches it: `techsapo alerts silence --list` shows which")
     if spec.notifications.business_hours is not None and alert.priority == "P2":
-        return "it may wait for notifications.business_hours, as alerts of priority P2 do"
-    return "monitoring.alertmanager.group_wait may be longer than that: wait longer with --within"
+        return msg("it may wait for notifications.business_hours, as alerts of priority P2 do")
+    return msg("monitoring.alertmanager.group_wait may be longer than that: wait longer with --within")
 
 
 def integrations_of(config: str, receiver: str) -> dict[str, int]:

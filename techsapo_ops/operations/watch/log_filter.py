@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal, NoReturn
 
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.observed import LogLine
 
 Level = Literal["error", "warn", "info", "debug"]
@@ -100,7 +101,7 @@ def _finite(digits: str) -> float:
 
 
 def _refuse(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number in JSON")
+    raise ValueError(msg("{word} is no number in JSON", word=word))
 
 
 def _is_of(text: str, wanted: str, fields: tuple[str, ...]) -> bool:

@@ -12,6 +12,7 @@ from techsapo_ops.adapters.http import Unreachable, Untrusted
 from techsapo_ops.adapters.sse import Event, events
 from techsapo_ops.adapters.tls_trust import SYSTEM, Trust
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 STREAM = "/api/v1/metrics/stream"
 REQUESTS = "techsapo_http_requests_total"
@@ -64,7 +65,8 @@ def follow(
                 if isinstance(error, Untrusted):
                     raise
                 raise OpsError(
-                    f"no metrics stream at {url}: {error.reason}", "check the address; `techsapo ps` shows it"
+                    msg("no metrics stream at {url}: {reason}", url=url, reason=error.reason),
+                    msg("check the address; `techsapo ps` shows it"),
                 ) from None
             reason = error.reason
         lost(reason, pause)
@@ -79,12 +81,17 @@ def _reading(url: str, event: Event, before: RemoteReading | None) -> RemoteRead
         told = None
     if event.status in {401, 403}:
         raise OpsError(
-            f"{url} asks for an API key",
-            "set TECHSAPO_API_KEY; `techsapo keys create NAME --scope monitor` makes a key",
+            msg("{url} asks for an API key", url=url),
+            msg("set TECHSAPO_API_KEY; `techsapo keys create NAME --scope monitor` makes a key"),
         )
     if event.status != 200 or not isinstance(told, dict) or told.get("type") != "metrics":
         detail = told.get("detail", "") if isinstance(told, dict) else ""
-        raise OpsError(f"{url} answered HTTP {event.status} {detail}".rstrip(), "is it an orchestrator?")
+        raise OpsError(
+            msg(
+                "{url} answered HTTP {status} {detail}", url=url, status=event.status, detail=detail
+            ).rstrip(),
+            msg("is it an orchestrator?"),
+        )
     data = told["data"]
     metrics: dict[str, Value] = data["metrics"]
     count = metrics.get(REQUESTS, 0.0)

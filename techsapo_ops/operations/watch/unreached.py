@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.edition import PRODUCTION
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.diagnosis import HostFinding, Level
@@ -19,24 +20,27 @@ def unreached_lines(spec: Spec) -> Iterator[str]:
     if not unreached or not spec.monitoring.alertmanager.enabled:
         return
     if "warning" in unreached and "critical" not in unreached:
-        yield "warnings reach no one: add a receiver to notifications.warning"
+        yield msg("warnings reach no one: add a receiver to notifications.warning")
     if "watchdog" in unreached:
-        yield f"nobody notices when this stack can't tell any more: {_watcher(spec)}"
+        yield msg("nobody notices when this stack can't tell any more: {watcher}", watcher=_watcher(spec))
     if "critical" not in unreached and leads_here_alone(spec):
-        yield f"links in messages open on this host alone: write where the pages are opened, `{SETTING}`"
+        yield msg(
+            "links in messages open on this host alone: write where the pages are opened, `{setting}`",
+            setting=SETTING,
+        )
 
 
 def _watcher(spec: Spec) -> str:
     told = spec.notifications
     if told.is_example("watchdog"):
-        return "write a real watcher's address in place of the example's into notifications.watchdog"
+        return msg("write a real watcher's address in place of the example's into notifications.watchdog")
     if told.watchdog:
-        return (
+        return msg(
             "notifications.watchdog is on this host, which counts as none; let one elsewhere expect Watchdog"
         )
-    return (
-        "let a watcher elsewhere expect Watchdog, "
-        "`notifications: {watchdog: [{kind: webhook, url_file: secrets/watcher}]}`"
+    return msg(
+        "let a watcher elsewhere expect Watchdog, `notifications: {{watchdog: [{{kind: "
+        "webhook, url_file: secrets/watcher}}]}}`"
     )
 
 

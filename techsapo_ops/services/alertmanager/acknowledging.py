@@ -19,6 +19,7 @@ from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.rules import INCIDENT, NEXT, OF_THE_RULE, SINCE
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.alertmanager.beginnings import moment_text
 from techsapo_ops.services.alertmanager.silencing import LONGEST_COMMENT, is_comment
 
@@ -88,8 +89,13 @@ class HalfWay(OpsError):
     def __init__(self, made: Sequence[Incident], by: str, error: OpsError) -> None:
         self.made = tuple(made)
         super().__init__(
-            f"{by} has {', '.join(map(str, made))}, and no more is known: {error.message}",
-            "`techsapo alerts ack --list` shows what holds; the same command once more does no harm",
+            msg(
+                "{by} has {map}, and no more is known: {message}",
+                by=by,
+                map=", ".join(map(str, made)),
+                message=error.message,
+            ),
+            msg("`techsapo alerts ack --list` shows what holds; the same command once more does no harm"),
         )
 
 
@@ -98,7 +104,9 @@ class Unfit(OpsError):
 
     def __init__(self, field: Literal["by", "comment"], allowed: str) -> None:
         self.field = field
-        super().__init__(f"--{field}: write {allowed} printable characters", exit_code=2)
+        super().__init__(
+            msg("--{field}: write {allowed} printable characters", field=field, allowed=allowed), exit_code=2
+        )
 
 
 def incidents(prometheus: Prometheus) -> tuple[Incident, ...]:
@@ -157,9 +165,9 @@ class Claim:
 
     def __post_init__(self) -> None:
         if not 0 < len(self.by) <= LONGEST_NAME or not self.by.isprintable():
-            raise Unfit("by", f"a name of 1 to {LONGEST_NAME}")
+            raise Unfit("by", msg("a name of 1 to {longest_name}", longest_name=LONGEST_NAME))
         if not is_comment(self.comment):
-            raise Unfit("comment", f"at most {LONGEST_COMMENT}")
+            raise Unfit("comment", msg("at most {longest_comment}", longest_comment=LONGEST_COMMENT))
 
 
 def acknowledge(
@@ -205,8 +213,8 @@ def _settled(
     if not own:
         _refuse(first)
         raise NotKept(
-            "Alertmanager does not have the acknowledgement that it was given",
-            "somebody gave it back in the same moment, or this host's clock was set; try again",
+            msg("Alertmanager does not have the acknowledgement that it was given"),
+            msg("somebody gave it back in the same moment, or this host's clock was set; try again"),
         )
     same = [a.incident.labels for a in own]  # with those of incidents that are over
     withdraw(alertmanager, (old for old in replaced.values() if old.incident.labels in same))
@@ -248,6 +256,11 @@ def _refuse(taken: Sequence[Acknowledgement]) -> None:
     if taken:
         held = taken[0]
         raise Taken(
-            f"{held.by} has {held.incident}, since {moment_text(held.at)}",
-            "if you take it over, say so: --take-over",
+            msg(
+                "{by} has {incident}, since {moment_text}",
+                by=held.by,
+                incident=held.incident,
+                moment_text=moment_text(held.at),
+            ),
+            msg("if you take it over, say so: --take-over"),
         )

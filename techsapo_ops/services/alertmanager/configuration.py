@@ -6,6 +6,7 @@ from typing import Any
 
 from techsapo_ops.catalogue.alerts import SEVERITIES
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.alertmanager.routes import BUSINESS_HOURS, GROUP_BY, mutes, routes
 from techsapo_ops.services.alertmanager.signing import signatures_seen, signs
 from techsapo_ops.services.alertmanager.slack import slack_message
@@ -114,7 +115,10 @@ def _receiver(topology: Topology, listed: str, receivers: tuple[Receiver, ...], 
         path = f"notifications.{listed}.{number}"
         match receiver:
             case SlackReceiver() | WebhookReceiver() if receiver.url is None:
-                raise OpsError(f"{path}: {receiver.kind} has no url", "write url or url_file")
+                raise OpsError(
+                    msg("{path}: {kind} has no url", path=path, kind=receiver.kind),
+                    msg("write url or url_file"),
+                )
             case SlackReceiver():
                 slack = {
                     "api_url_file": _secret(topology, f"{path}.url"),
@@ -126,7 +130,9 @@ def _receiver(topology: Topology, listed: str, receivers: tuple[Receiver, ...], 
                 merged.setdefault("slack_configs", []).append(slack)
             case EmailReceiver():
                 if topology.spec.notifications.smtp is None:
-                    raise OpsError(f"{path}: e-mail needs a mail server", "add notifications.smtp")
+                    raise OpsError(
+                        msg("{path}: e-mail needs a mail server", path=path), msg("add notifications.smtp")
+                    )
                 merged.setdefault("email_configs", []).append(
                     {
                         "to": go_template_text(receiver.to),

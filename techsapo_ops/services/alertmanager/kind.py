@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.kind import HANG_UP, Kind, Wanted, executable
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 from techsapo_ops.stack.tool import Tool
@@ -47,7 +48,7 @@ class Alertmanager(Kind):
     reads = ("alertmanager/",)
     secrets = ("notifications",)
     port_setting = "monitoring.alertmanager.port"
-    validator = Tool("amtool", "prometheus-alertmanager", "checks the generated alertmanager.yml")
+    validator = Tool("amtool", "prometheus-alertmanager", msg("checks the generated alertmanager.yml"))
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, unless the spec turns it off."""

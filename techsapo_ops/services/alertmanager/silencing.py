@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from techsapo_ops.adapters.alertmanager import Matcher
 from techsapo_ops.catalogue.alerts import WATCHDOG, alerts
+from techsapo_ops.messages import msg
 
 SHORTEST = 60.0
 """Seconds that a silence or an acknowledgement lasts at least: Alertmanager refuses one that is over before
@@ -14,7 +15,9 @@ HOURS = (1, 2, 4, 8, 24)
 """What the app's forms offer."""
 LONGEST_COMMENT = 300
 """Characters of the comment of an acknowledgement, and of a silence that is made on the app's page."""
-WHY_NOT_WATCHDOG = "its silence is what calls you: whoever watches this stack would be told that it is down"
+WHY_NOT_WATCHDOG = msg(
+    "its silence is what calls you: whoever watches this stack would be told that it is down"
+)
 
 
 def is_comment(text: str) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from techsapo_ops.adapters.build import build, is_other
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.probing import ask, look_at_logs, part_of
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.service import Service
@@ -31,7 +32,7 @@ def health_parts(topology: Topology, service: Service, timeout: float) -> tuple[
     word = str(said.get("status", "")).lower()
     troubles = list(_troubles(said))
     if said.get("draining") is True:
-        troubles.append("draining: it is about to stop")
+        troubles.append(msg("draining: it is about to stop"))
     if word == "down":
         status = PartStatus.DOWN
     elif troubles or not found.ok or (word and word not in _GOOD):
@@ -39,13 +40,15 @@ def health_parts(topology: Topology, service: Service, timeout: float) -> tuple[
     else:
         status = PartStatus.HEALTHY
     if status is PartStatus.HEALTHY:
-        detail = ", ".join(_in_use(said)) or found.detail
+        detail = joined(", ", _in_use(said)) or found.detail
     else:
-        detail = "; ".join(troubles) or f"says it is {word}"
+        detail = joined("; ", troubles) or msg("says it is {word}", word=word)
     runs = _runs(said)
     outdated = runs is not None and is_other(runs, elsewhere=topology.places.from_images)
     if runs is not None:
-        detail += f"; build {runs}" + (f", installed is {build()}" if outdated else "")
+        detail += msg("; build {runs}", runs=runs) + (
+            msg(", installed is {build}", build=build()) if outdated else ""
+        )
     hint = look_at_logs(service, status) or ("`techsapo up`" if outdated else "")
     part = part_of(service, found, status)
     return (replace(part, detail=detail, hint=hint, build=runs, outdated=outdated),)
@@ -88,7 +91,7 @@ def _troubles(said: Mapping[str, Any]) -> Iterator[str]:
 def _in_use(said: Mapping[str, Any]) -> Iterator[str]:
     """What the app runs on: `cache redis`, `audit sqlite`."""
     if said.get("simulated") is True:
-        yield "simulated providers"
+        yield msg("simulated providers")
     prices: dict[str, list[str]] = {}
     for name, facts in _dependencies(said):
         if "in_use" in facts:
@@ -97,4 +100,8 @@ def _in_use(said: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(price, dict) and said.get("simulated") is not True:
             prices.setdefault(str(price.get("source", "unknown")), []).append(name)
     for source, names in prices.items():
-        yield f"prices of {' and '.join(names)}: {source}" if len(prices) > 1 else f"prices: {source}"
+        yield (
+            msg("prices of {names}: {source}", names=" and ".join(names), source=source)
+            if len(prices) > 1
+            else msg("prices: {source}", source=source)
+        )

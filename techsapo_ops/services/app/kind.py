@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from techsapo_ops import __version__
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.kind import Kind, Wanted
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 
@@ -100,7 +101,10 @@ class App(Kind):
         from techsapo_ops.stack.kept_secret import KeptSecret
 
         yield KeptSecret(
-            APP_KEY, "nothing: seals kept answers, digests prompts", ("app",), file=topology.layout.app_key
+            APP_KEY,
+            msg("nothing: seals kept answers, digests prompts"),
+            ("app",),
+            file=topology.layout.app_key,
         )
 
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:

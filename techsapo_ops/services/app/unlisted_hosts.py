@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.probing import ask
 from techsapo_ops.spec.hosts import SETTING
 from techsapo_ops.stack.diagnosis import HostFinding, Level
@@ -31,14 +32,28 @@ def look_at_hosts(topology: Topology) -> Iterator[HostFinding]:
     app = topology.spec.app
     refused = topology.chosen(app.refuse_other_hosts)
     names = [name for name, _ in sorted(asked.items(), key=lambda n: (-n[1], n[0]))]
-    shown = ", ".join(f"{name} ({asked[name]} requests, last on {last[name]})" for name in names)
-    line = f"allowed_hosts: [{', '.join((*app.allowed_hosts, *names))}]"
+    shown = joined(
+        ", ",
+        (
+            msg("{name} ({asked} requests, last on {last})", name=name, asked=asked[name], last=last[name])
+            for name in names
+        ),
+    )
+    line = msg("allowed_hosts: [{value}]", value=", ".join((*app.allowed_hosts, *names)))
     yield HostFinding(
         "hosts",
         "host names",
         Level.NOTE if refused else Level.WARNING,
-        f"{'refused' if refused else 'answered, and refused from edition 2 on'}: {shown}",
-        f"for those that are yours add below `app:` in the spec `{line}` ({SETTING})",
+        msg(
+            "{which}: {shown}",
+            which=msg("refused") if refused else msg("answered, and refused from edition 2 on"),
+            shown=shown,
+        ),
+        msg(
+            "for those that are yours add below `app:` in the spec `{line}` ({setting})",
+            line=line,
+            setting=SETTING,
+        ),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.messages import msg
 from techsapo_ops.services.blackbox.configuration import JOB
 from techsapo_ops.stack.health import HealthPart, PartStatus
 
@@ -24,9 +25,13 @@ def probe_parts(server: Prometheus, urls: Mapping[tuple[str, str], str]) -> Iter
         status, well = int(found.get("probe_http_status_code", 0)), found.get("probe_success") == 1
         # 0 is what it says where nobody answered, and of connections without HTTP.
         if well:
-            said = f"HTTP {status}" if status else "connected"
+            said = msg("HTTP {status}", status=status) if status else "connected"
         else:
-            said = f"HTTP {status}, not as expected" if status else _silent(urls.get((name, scope), ""))
+            said = (
+                msg("HTTP {status}, not as expected", status=status)
+                if status
+                else _silent(urls.get((name, scope), ""))
+            )
         yield HealthPart(
             name=f"probe {name}",
             kind="probe",
@@ -38,4 +43,4 @@ def probe_parts(server: Prometheus, urls: Mapping[tuple[str, str], str]) -> Iter
 
 
 def _silent(url: str) -> str:
-    return "no answer, or no valid certificate" if url.startswith("https:") else "no answer"
+    return msg("no answer, or no valid certificate") if url.startswith("https:") else msg("no answer")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted, executable
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 from techsapo_ops.stack.tool import Tool
@@ -24,7 +25,7 @@ class BlackboxExporter(Kind):
 
     facts = ServiceFacts(
         kind="blackbox-exporter",
-        title="blackbox exporter",
+        title=msg("blackbox exporter"),
         binary="prometheus-blackbox-exporter",
         package="prometheus-blackbox-exporter",
         image="prom/blackbox-exporter:v0.27.0",
@@ -44,7 +45,7 @@ class BlackboxExporter(Kind):
     validator = Tool(
         "prometheus-blackbox-exporter",
         "prometheus-blackbox-exporter",
-        "checks the generated blackbox.yml",
+        msg("checks the generated blackbox.yml"),
         in_image="blackbox_exporter",
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from techsapo_ops.adapters.packed import PackedReader
+from techsapo_ops.messages import msg
 from techsapo_ops.services import sqlite
 from techsapo_ops.stack.backup import Door, Part, Progress, Source
 from techsapo_ops.stack.engine import Action, Step
@@ -54,7 +55,7 @@ class GrafanaBackup(sqlite.SqliteBackup):
     def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
         stack.engine.halt("grafana")
         database(stack).put(reader, part, progress)
-        Step(Action.RESTART, "grafana", "it was restored").perform(stack.engine)
+        Step(Action.RESTART, "grafana", msg("it was restored")).perform(stack.engine)
 
     @override
     def differences(self, stack: Stack, part: Part) -> list[str]:
@@ -66,7 +67,7 @@ class GrafanaBackup(sqlite.SqliteBackup):
     def put_back(self, stack: Stack, kind: str) -> None:
         stack.engine.halt("grafana")
         database(stack).run("back")
-        Step(Action.RESTART, "grafana", "it was restored").perform(stack.engine)
+        Step(Action.RESTART, "grafana", msg("it was restored")).perform(stack.engine)
 
     @override
     def forget(self, stack: Stack, kind: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import Dashboard, Panel, Thresholds
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.prometheus.alert_rules import runbook_url, threshold_of
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.formats import to_json
@@ -253,7 +254,7 @@ def _number(spec: Spec, bound: float | str) -> float:
         return bound
     number = threshold_of(spec, alerts()[bound])
     if number is None:
-        raise OpsError(f"alert {bound} has no threshold that a panel could show")
+        raise OpsError(msg("alert {bound} has no threshold that a panel could show", bound=bound))
     return number
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.kind import Kind, Wanted, executable
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 
@@ -61,7 +62,7 @@ class Grafana(Kind):
 
         settings = topology.spec.monitoring.grafana
         yield KeptSecret(
-            "grafana-admin", "Grafana, with all rights", ("you",), settings.admin_user,
+            "grafana-admin", msg("Grafana, with all rights"), ("you",), settings.admin_user,
             given=settings.admin_password, setting=ADMIN_PASSWORD,
         )  # fmt: skip
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.grafana.dashboards import PROMETHEUS_UID, dashboard_json
 from techsapo_ops.services.web_login import basic_auth
 from techsapo_ops.stack.address import Viewpoint
@@ -62,8 +63,8 @@ def ini(text: str) -> str:
     """
     if _UNWRITABLE_INI.search(text):
         raise OpsError(
-            f"grafana.ini can't hold {text!r}",
-            "avoid control characters, backquotes, ${ and %( in monitoring.grafana and in folder names",
+            msg("grafana.ini can't hold {text}", text=repr(text)),
+            msg("avoid control characters, backquotes, ${{ and %( in monitoring.grafana and in folder names"),
         )
     return text if _BARE_INI.fullmatch(text) else f"`{text}`"
 
@@ -78,7 +79,10 @@ def _ini_file(topology: Topology, templates: Templates, service: Service) -> str
     password_file = str(topology.secret_path(secret_name(ADMIN_PASSWORD)))
     ini(password_file)
     if "}" in password_file:
-        raise OpsError(f"grafana.ini can't name the file {password_file!r}", "use a folder without }")
+        raise OpsError(
+            msg("grafana.ini can't name the file {password_file}", password_file=repr(password_file)),
+            msg("use a folder without }}"),
+        )
     reference = f"$__file{{{password_file}}}"
     bare = _BARE_INI.fullmatch(password_file)
     return templates.render(
@@ -139,7 +143,10 @@ def _login(topology: Topology, kind: str) -> dict[str, Any]:
         return {}
     file = login["password_file"]
     if "$$" in file or "}" in file:
-        raise OpsError(f"Grafana can't be told the file {file!r}", "use a folder without } and $$")
+        raise OpsError(
+            msg("Grafana can't be told the file {file}", file=repr(file)),
+            msg("use a folder without }} and $$"),
+        )
     return {
         "basicAuth": True,
         "basicAuthUser": login["username"],

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql.quoting import literal
 
 if TYPE_CHECKING:  # `techsapo backup --help` knows of MariaDB, and reads no spec
@@ -109,7 +110,7 @@ def identified(account: str, password: Secret) -> tuple[str, ...]:
     """What sees to it that `account` is there, and logs in by `password`. Raises as `accounts_sql`."""
     text = password.reveal()
     if any(c in text for c in "\r\n\0"):
-        raise OpsError("mysql.password holds a line break", "choose a password on one line")
+        raise OpsError(msg("mysql.password holds a line break"), msg("choose a password on one line"))
     by = f"{account} IDENTIFIED BY {literal(text)}"
     return f"CREATE USER IF NOT EXISTS {by}", f"ALTER USER {by}"
 

@@ -15,6 +15,7 @@ from typing_extensions import override
 from techsapo_ops.adapters.files import remove_file, write_atomic
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql import own_accounts
 from techsapo_ops.services.mysql.own_accounts import Account
 from techsapo_ops.services.mysql.session import administrator, scratch_door, session, version
@@ -144,14 +145,16 @@ class AccountsBackup(_OfAccounts):
             try:
                 own_accounts.run(door, [line for lines in _statements(reader).values() for line in lines])
             except OpsError as error:
-                return Trial((f"they can't be loaded: {error.message}",))
+                return Trial((msg("they can't be loaded: {message}", message=error.message),))
             seconds = time.monotonic() - began
             with session(door) as asking:
                 now = own_accounts.facts(own_accounts.collect(asking, stack.spec.mysql))
                 same = version(asking) == part.server
         if not same:
             wrong = list(own_accounts.differences(_names(part.facts["accounts"]), _names(now)))
-            return Trial(wrong, seconds, f"made by {part.server}: names were compared, rights not")
+            return Trial(
+                wrong, seconds, msg("made by {server}: names were compared, rights not", server=part.server)
+            )
         return Trial(list(own_accounts.differences(part.facts["accounts"], now)), seconds)
 
     @override
@@ -212,7 +215,9 @@ class LoginsBackup(_OfAccounts):
         try:
             names = sorted(_read(reader))
         except OpsError as error:
-            raise OpsError(f"{copy.name}: {error.message}", "take another backup") from None
+            raise OpsError(
+                msg("{copy}: {message}", copy=copy.name, message=error.message), msg("take another backup")
+            ) from None
         return Part(
             self.name, copy.name, copy.stat().st_size, reader.raw_bytes, reader.sha256, 0.0,
             facts={"logins": names},

@@ -14,6 +14,7 @@ from techsapo_ops.adapters.files import private_folder
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql import contents, dump
 from techsapo_ops.services.mysql.accounts_backup import BESIDE
 from techsapo_ops.services.mysql.binlog import Binlog
@@ -62,7 +63,7 @@ class MysqlBackup(BackupKind):
     title = "the audit database"
     stops = ("app",)
     throwaway = "mysql"
-    tools = (Tool("mariadb-dump", "mariadb-client", "dumps the audit database"),)
+    tools = (Tool("mariadb-dump", "mariadb-client", msg("dumps the audit database")),)
     history = Binlog()
     beside = BESIDE
 
@@ -100,12 +101,16 @@ class MysqlBackup(BackupKind):
             try:
                 dump.load(_scratch_loader(stack, scratch, part), database, reader, progress)
             except OpsError as error:
-                return Trial((f"it can't be loaded: {error.message}",))
+                return Trial((msg("it can't be loaded: {message}", message=error.message),))
             seconds = monotonic() - began
             with session(door) as asking:
                 same = version(asking) == part.server
                 wrong = contents.differences(part.facts, asking, database, checksums=same)
-        note = "" if same else f"made by {part.server}: rows were counted, checksums not compared"
+        note = (
+            ""
+            if same
+            else msg("made by {server}: rows were counted, checksums not compared", server=part.server)
+        )
         return Trial(wrong, seconds, note)
 
     @override
@@ -139,8 +144,12 @@ class MysqlBackup(BackupKind):
     def require(self, stack: Stack, part: Part, reader: PackedReader) -> None:
         if str(part.facts["database"]).lower() in _OF_THE_SERVER:
             raise OpsError(
-                f"{reader.path} would replace the server's own database {part.facts['database']}",
-                "choose another one",
+                msg(
+                    "{path} would replace the server's own database {facts}",
+                    path=reader.path,
+                    facts=part.facts["database"],
+                ),
+                msg("choose another one"),
             )
 
     @override

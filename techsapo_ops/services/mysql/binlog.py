@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.pipes import Running
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql.session import administrator, scratch_door, session, told
 from techsapo_ops.stack.backup import Door, Part
 from techsapo_ops.stack.backup_kind import Replay
@@ -68,19 +69,28 @@ class Binlog:
 def _span(door: Door, part: Part, until: datetime) -> _Span:
     if until > datetime.now(UTC):
         raise OpsError(
-            f"{until.astimezone():%Y-%m-%d %H:%M:%S} is yet to come", "--to takes a time that has passed"
+            msg("{until:%Y-%m-%d %H:%M:%S} is yet to come", until=until.astimezone()),
+            msg("--to takes a time that has passed"),
         )
     binlog = part.facts["binlog"]
     if not binlog:
         raise OpsError(
-            "this dump does not know its place in the binlog", "choose a backup from after the binlog was on"
+            msg("this dump does not know its place in the binlog"),
+            msg("choose a backup from after the binlog was on"),
         )
     with session(door) as asking:
         known = [row[0] for row in asking.ask("SHOW BINARY LOGS")]
         if binlog["file"] not in known:
             raise OpsError(
-                f"the server no longer has the binlog {binlog['file']}, where this backup ends",
-                f"it has {known[0]} to {known[-1]}; choose a newer backup, or restore without --to",
+                msg(
+                    "the server no longer has the binlog {binlog}, where this backup ends",
+                    binlog=binlog["file"],
+                ),
+                msg(
+                    "it has {known} to {known2}; choose a newer backup, or restore without --to",
+                    known=known[0],
+                    known2=known[-1],
+                ),
             )
         asking.ask("FLUSH BINARY LOGS")
     return _Span(

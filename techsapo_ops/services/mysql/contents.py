@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql.quoting import literal, name
 from techsapo_ops.services.mysql.session import Session
 
@@ -164,21 +165,33 @@ def differences(facts: Mapping[str, Any], session: Session, database: str, *, ch
     exact = bool(facts["exact"])
     for table in sorted({*was, *found["tables"]}):
         if table not in found["tables"]:
-            wrong.append(f"table {table} is missing")
+            wrong.append(msg("table {table} is missing", table=table))
             continue
         if table not in was:
-            wrong.append(f"table {table} was not there")
+            wrong.append(msg("table {table} was not there", table=table))
             continue
         before, after = was[table], found["tables"][table]
         if checksums and exact and before.get("made of", after["made of"]) != after["made of"]:
-            wrong.append(f"table {table} has other columns, indexes or options")
+            wrong.append(msg("table {table} has other columns, indexes or options", table=table))
         if not exact or before["engine"] not in _PLAIN:
             continue  # counted at another moment than it was dumped
         if before["rows"] != after["rows"]:
-            wrong.append(f"table {table} has {after['rows']} rows, not {before['rows']}")
+            wrong.append(
+                msg(
+                    "table {table} has {after} rows, not {before}",
+                    table=table,
+                    after=after["rows"],
+                    before=before["rows"],
+                )
+            )
         elif checksums and before["checksum"] != after["checksum"]:
             wrong.append(
-                f"table {table} has other content: checksum {after['checksum']}, not {before['checksum']}"
+                msg(
+                    "table {table} has other content: checksum {after}, not {before}",
+                    table=table,
+                    after=after["checksum"],
+                    before=before["checksum"],
+                )
             )
     if (sequences := facts.get("sequences")) is not None:
         before, after = (
@@ -190,7 +203,7 @@ def differences(facts: Mapping[str, Any], session: Session, database: str, *, ch
     if objects is not None:
         return [*wrong, *_other_objects(objects, found["objects"], definitions=checksums)]
     wrong += [  # a backup of before objects were told apart
-        f"there are {found[key]} {key}, not {facts[key]}"
+        msg("there are {found} {key}, not {facts}", found=found[key], key=key, facts=facts[key])
         for key in ("views", "triggers", "routines", "events")
         if found[key] != facts[key]
     ]
@@ -201,8 +214,8 @@ def _other_objects(was: Mapping[str, str], now: Mapping[str, str], *, definition
     """One sentence for each that is missing, new or another; another server may write one differently."""
     for each in sorted({*was, *now}):
         if each not in now:
-            yield f"{each} is missing"
+            yield msg("{each} is missing", each=each)
         elif each not in was:
-            yield f"{each} was not there"
+            yield msg("{each} was not there", each=each)
         elif definitions and was[each] != now[each]:
-            yield f"{each} is another"
+            yield msg("{each} is another", each=each)

@@ -13,6 +13,7 @@ from typing import Any
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.adapters.pipes import Running, Stalled, pour
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql import contents
 from techsapo_ops.services.mysql.quoting import name
 from techsapo_ops.services.mysql.session import Redefined, Session, session, told, version
@@ -120,8 +121,10 @@ class MysqlSource:
             raise told(dump)
         if TRAILER not in copied.tail:
             raise OpsError(
-                "mariadb-dump wrote nothing" if file.raw_bytes == 0 else "mariadb-dump's output breaks off",
-                "its last line must be `-- Dump completed`; is another program in front of it on PATH?",
+                msg("mariadb-dump wrote nothing")
+                if file.raw_bytes == 0
+                else msg("mariadb-dump's output breaks off"),
+                msg("its last line must be `-- Dump completed`; is another program in front of it on PATH?"),
             )
         return copied
 
@@ -171,10 +174,13 @@ def _stalled(asking: Session, stall: float) -> OpsError:
     )
     if waiting:
         return OpsError(
-            f"the dump has waited {stall:g} s for a lock: {waiting[0][0]}",
-            "end the session that holds it (`SHOW PROCESSLIST` names it) and try again",
+            msg("the dump has waited {stall:g} s for a lock: {waiting}", stall=stall, waiting=waiting[0][0]),
+            msg("end the session that holds it (`SHOW PROCESSLIST` names it) and try again"),
         )
-    return OpsError(f"MariaDB has sent nothing for {stall:g} s", "`techsapo logs mysql` may tell why")
+    return OpsError(
+        msg("MariaDB has sent nothing for {stall:g} s", stall=stall),
+        msg("`techsapo logs mysql` may tell why"),
+    )
 
 
 def check(part: Part, reader: PackedReader) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted, executable
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 
@@ -30,7 +31,7 @@ class MysqldExporter(Kind):
 
     facts = ServiceFacts(
         kind="mysqld-exporter",
-        title="mysqld exporter",
+        title=msg("mysqld exporter"),
         binary="prometheus-mysqld-exporter",
         package="prometheus-mysqld-exporter",
         image="prom/mysqld-exporter:v0.17.2",
@@ -120,8 +121,10 @@ def exporter_cnf(topology: Topology, password: str) -> str:
     """
     if re.search(r"[\r\n\0?]|%\((user|password)\)s", password):
         raise OpsError(
-            "mysql.password: mysqld exporter can't be given a password with ?, `%(user)s` or a line break",
-            "choose another password, or set monitoring.exporters.mysqld.enabled: false",
+            msg(
+                "mysql.password: mysqld exporter can't be given a password with ?, `%(user)s` or a line break"
+            ),
+            msg("choose another password, or set monitoring.exporters.mysqld.enabled: false"),
         )
     user = topology.spec.mysql.user if topology.spec.mysql is not None else ""
     literal = password.replace("$", f"${{{_DOLLAR}}}")

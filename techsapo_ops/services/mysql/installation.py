@@ -11,6 +11,7 @@ from techsapo_ops.adapters import owners
 from techsapo_ops.adapters.files import sync_directory, write_atomic
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.made_once import made_once
 from techsapo_ops.services.mysql.accounts import (
     Passwords,
@@ -84,11 +85,14 @@ def install(data: Path, topology: Topology, user: str | None, runner: Runner) ->
         return False
     if data.exists() and any(data.iterdir()):
         raise OpsError(
-            f"{data} is neither empty nor a MariaDB data directory", "move its content away and try again"
+            msg("{data} is neither empty nor a MariaDB data directory", data=data),
+            msg("move its content away and try again"),
         )
     installer = topology.host.binaries.get("mariadb-install-db")
     if installer is None:
-        raise OpsError("no mariadb-install-db on PATH", "`techsapo doctor --fix` installs mariadb-server")
+        raise OpsError(
+            msg("no mariadb-install-db on PATH"), msg("`techsapo doctor --fix` installs mariadb-server")
+        )
     partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=data.parent))
     owners.give(partial, user)
     runs_as = user or ("root" if topology.host.root else None)
@@ -104,7 +108,13 @@ def install(data: Path, topology: Topology, user: str | None, runner: Runner) ->
     done = runner.run(Command(argv, {"TMPDIR": str(partial)}, cwd=data.parent), timeout=_INSTALL_SECONDS)
     if done.code != 0:
         shutil.rmtree(partial)
-        raise OpsError(f"mariadb-install-db failed with code {done.code}:\n{done.output[-2000:]}")
+        raise OpsError(
+            msg(
+                "mariadb-install-db failed with code {code}:\n{output}",
+                code=done.code,
+                output=done.output[-2000:],
+            )
+        )
     partial.chmod(0o750)
     if data.exists():
         data.rmdir()

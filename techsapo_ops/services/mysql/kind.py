@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.kind import Kind, Wanted, executable
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 
@@ -97,15 +98,21 @@ class Mysql(Kind):
             made = layout.mysql_password if mysql.password is None else None
             used_by = ("app", "mysqld-exporter", "techsapo")
             yield KeptSecret(
-                "mysql-app", "the audit database", used_by, mysql.user, made, mysql.password, "mysql.password"
+                "mysql-app",
+                msg("the audit database"),
+                used_by,
+                mysql.user,
+                made,
+                mysql.password,
+                "mysql.password",
             )
             yield KeptSecret(
-                "mysql-migrations", "the audit database, with all rights", ("techsapo",),
+                "mysql-migrations", msg("the audit database, with all rights"), ("techsapo",),
                 migrations_user(mysql), layout.mysql_migrations_password,
             )  # fmt: skip
             if not topology.places.from_images:
                 yield KeptSecret(
-                    "mysql-root", "MariaDB, with all rights", ("techsapo", "you"), "root",
+                    "mysql-root", msg("MariaDB, with all rights"), ("techsapo", "you"), "root",
                     layout.mysql_root_password,
                 )  # fmt: skip
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql.accounts import migrations_user
 from techsapo_ops.services.mysql.quoting import literal, name
 from techsapo_ops.services.mysql.session import Session
@@ -22,7 +23,7 @@ if TYPE_CHECKING:  # `techsapo backup --help` knows of MariaDB, and reads no spe
     from techsapo_ops.spec.models.data import Mysql
     from techsapo_ops.stack.backup import Door
 
-TRAILER = "-- Accounts completed"
+TRAILER = msg("-- Accounts completed")
 _ACCOUNT = "-- account "
 _PRIV = "global_priv"
 _TABLES: Mapping[str, tuple[str, ...]] = {
@@ -120,8 +121,10 @@ def statements(rights: Rights) -> str:
     hidden = [secret for each in rights.values() for secret in _secrets(_priv(each))]
     if any(secret in text for secret in hidden):
         raise OpsError(
-            "the rights of an account hold a password's hash, so the accounts can't be backed up plainly",
-            "look at mysql.global_priv: an account's comment or name must not be its hash",
+            msg(
+                "the rights of an account hold a password's hash, so the accounts can't be backed up plainly"
+            ),
+            msg("look at mysql.global_priv: an account's comment or name must not be its hash"),
         )
     return text
 
@@ -137,14 +140,14 @@ def read(text: str) -> dict[Account, list[str]]:
     lines = text.splitlines()
     current: list[str] | None = None
     if TRAILER not in lines:
-        raise OpsError(f"it is cut short: its last line is not `{TRAILER}`")
+        raise OpsError(msg("it is cut short: its last line is not `{trailer}`", trailer=TRAILER))
     for line in lines[: lines.index(TRAILER)]:
         if line.startswith(_ACCOUNT):
             try:
                 user, host = json.loads(line.removeprefix(_ACCOUNT))
                 account = str(user), str(host)
             except (ValueError, TypeError, RecursionError):
-                raise OpsError("it is damaged: it names an account that can't be read") from None
+                raise OpsError(msg("it is damaged: it names an account that can't be read")) from None
             current = found.setdefault(account, [])
         elif current is not None:
             current.append(line)
@@ -159,7 +162,10 @@ def run(door: Door, lines: Iterable[str]) -> None:
     script = "".join(f"{line.removesuffix(';')};\n" for line in (*_HEAD, *lines, _FLUSH))
     done = door.run("mariadb", *_LOADING, stdin=script.encode(), timeout=_SECONDS)
     if done.code != 0:
-        raise OpsError(f"MariaDB refused the accounts: {done.output}", "`techsapo logs mysql` may tell why")
+        raise OpsError(
+            msg("MariaDB refused the accounts: {output}", output=done.output),
+            msg("`techsapo logs mysql` may tell why"),
+        )
 
 
 def there(session: Session) -> set[Account]:
@@ -172,16 +178,27 @@ def removing(accounts: Iterable[Account]) -> Iterator[str]:
     """Statements that remove accounts with all their rights."""
     for user, host in accounts:
         for table in reversed(tuple(_TABLES)):
-            yield f"DELETE FROM mysql.{table} WHERE User = {_text(user)} AND Host = {_text(host)}"
+            yield msg(
+                "DELETE FROM mysql.{table} WHERE User = {text} AND Host = {text2}",
+                table=table,
+                text=_text(user),
+                text2=_text(host),
+            )
 
 
 def shutting(accounts: Iterable[Account]) -> Iterator[str]:
     """Statements that take the passwords of accounts away again."""
     for user, host in accounts:
         yield (
-            "UPDATE mysql.global_priv SET Priv = JSON_SET(JSON_REMOVE(Priv, '$.auth_or'), "
-            f"'$.plugin', '{_NATIVE}', '$.authentication_string', '{_NO_PASSWORD}', "
-            f"'$.account_locked', true) WHERE User = {_text(user)} AND Host = {_text(host)}"
+            msg(
+                "UPDATE mysql.global_priv SET Priv = JSON_SET(JSON_REMOVE(Priv, '$.auth_or'), "
+                "'$.plugin', '{native}', '$.authentication_string', '{no_password}', "
+                "'$.account_locked', true) WHERE User = {text} AND Host = {text2}",
+                native=_NATIVE,
+                no_password=_NO_PASSWORD,
+                text=_text(user),
+                text2=_text(host),
+            )
         )
 
 
@@ -189,18 +206,22 @@ def differences(was: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[
     """What accounts lack, or may beyond what they could; one sentence each."""
     for account in sorted({*was, *now}):
         if account not in now:
-            yield f"account {account} is missing"
+            yield msg("account {account} is missing", account=account)
         elif account not in was:
-            yield f"account {account} was not there"
+            yield msg("account {account} was not there", account=account)
         else:
             before, after = was[account], now[account]
             for title in sorted({*before, *after}):
                 if title not in after:
-                    yield f"account {account} lacks its rights in {title}"
+                    yield msg("account {account} lacks its rights in {title}", account=account, title=title)
                 elif title not in before:
-                    yield f"account {account} has rights in {title} that it had not"
+                    yield msg(
+                        "account {account} has rights in {title} that it had not",
+                        account=account,
+                        title=title,
+                    )
                 elif before[title] != after[title]:
-                    yield f"account {account} has other rights in {title}"
+                    yield msg("account {account} has other rights in {title}", account=account, title=title)
 
 
 def _lines(rights: Rights, write: Callable[[Sequence[Right]], Iterator[str]]) -> Iterator[str]:
@@ -235,7 +256,7 @@ def _let_in(rights: Sequence[Right]) -> Iterator[str]:
 def _priv(rights: Sequence[Right]) -> dict[str, Any]:
     found = json.loads(rights[-1].values["Priv"] or "{}")
     if not isinstance(found, dict):
-        raise OpsError("mysql.global_priv holds what is no account", "`mariadb-upgrade` repairs it")
+        raise OpsError(msg("mysql.global_priv holds what is no account"), msg("`mariadb-upgrade` repairs it"))
     return found
 
 
@@ -286,4 +307,8 @@ def _text(value: str | None) -> str:
     if value is None:
         return "NULL"
     # One line for each statement, whatever a name holds.
-    return literal(value) if value.isprintable() else f"CONVERT(X'{value.encode().hex()}' USING utf8mb4)"
+    return (
+        literal(value)
+        if value.isprintable()
+        else msg("CONVERT(X'{hex}' USING utf8mb4)", hex=value.encode().hex())
+    )

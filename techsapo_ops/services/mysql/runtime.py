@@ -11,6 +11,7 @@ from typing_extensions import override
 from techsapo_ops.adapters import access_list, owners
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command, Runner
+from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql import container_login, installation
 from techsapo_ops.services.mysql.accounts import Passwords
 from techsapo_ops.services.mysql.client import tls_options
@@ -76,9 +77,11 @@ class MysqlRuntime(Runtime):
         )
         return Settling(
             container_login.settle(mysql, passwords),
-            "the logins of the database can't be set",
-            "its volume was made by something else than this stack; "
-            "`techsapo down --volumes` deletes it, data and all",
+            msg("the logins of the database can't be set"),
+            msg(
+                "its volume was made by something else than this stack; `techsapo down --volumes` "
+                "deletes it, data and all"
+            ),
         )
 
     @override

@@ -13,6 +13,7 @@ from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.pipes import Running, conversation
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql.accounts import hosts_of, migrating, migrations_user
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door
@@ -72,7 +73,7 @@ class Doors:
 
     def _by_password(self, user: str, file: Path) -> Door:
         service = self.topology.of_kind("mysql")[0]
-        password = read_text(file, what=f"the password of the database's {user}").strip()
+        password = read_text(file, what=msg("the password of the database's {user}", user=user)).strip()
         return Door(
             self.runner,
             lambda command: self.access.enter(service.name, command),
@@ -151,30 +152,33 @@ def told(client: Running) -> OpsError:
     said = "\n".join(line for line in client.said.splitlines() if not line.startswith(_CHATTER))
     if _BEYOND.search(said):
         return OpsError(
-            f"MariaDB lets the dump's loader do nothing outside the audit database: {said}",
-            "look at the dump: its own tables need no more than that",
+            msg("MariaDB lets the dump's loader do nothing outside the audit database: {said}", said=said),
+            msg("look at the dump: its own tables need no more than that"),
         )
     if "Access denied" in said or "ERROR 1045" in said:
         return OpsError(
-            f"MariaDB refused the login: {said}",
-            "the keys folder and the server differ; `techsapo up` fixes it",
+            msg("MariaDB refused the login: {said}", said=said),
+            msg("the keys folder and the server differ; `techsapo up` fixes it"),
         )
     if "Table definition has changed" in said:  # ER_TABLE_DEF_CHANGED, 1412
         return Redefined(
-            f"a table was altered while it was read: {said}", "try again when the migration has ended"
+            msg("a table was altered while it was read: {said}", said=said),
+            msg("try again when the migration has ended"),
         )
     if "Lock wait timeout" in said:
         return OpsError(
-            f"MariaDB is locked by another session: {said}",
-            "end that session (`SHOW PROCESSLIST` names it) and try again",
+            msg("MariaDB is locked by another session: {said}", said=said),
+            msg("end that session (`SHOW PROCESSLIST` names it) and try again"),
         )
     if "Can't connect" in said or "ERROR 2002" in said or "ERROR 2003" in said:
-        return OpsError(f"MariaDB can't be reached: {said}", "`techsapo health` shows whether it runs")
+        return OpsError(
+            msg("MariaDB can't be reached: {said}", said=said), msg("`techsapo health` shows whether it runs")
+        )
     if "Lost connection" in said or "server has gone away" in said:
-        return OpsError(f"MariaDB went away: {said}", "`techsapo logs mysql` tells why")
+        return OpsError(msg("MariaDB went away: {said}", said=said), msg("`techsapo logs mysql` tells why"))
     ended = client.failure()
     return OpsError(
-        ended.message.replace(client.said, said).rstrip(": "), "`techsapo logs mysql` may tell why"
+        ended.message.replace(client.said, said).rstrip(": "), msg("`techsapo logs mysql` may tell why")
     )
 
 

@@ -11,6 +11,7 @@ from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.tls import served_certificate
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.nginx.kind import Nginx
 from techsapo_ops.services.nginx.runtime import RUNTIME
 from techsapo_ops.services.nginx.site import NGINX_CONF
@@ -79,11 +80,11 @@ class NginxSite:
             command = Command((*program.argv, "-t"), cwd=program.directory)
             done = self.stack.runner.run(command, timeout=_CHECK_SECONDS)
         if done.code != 0:
-            raise OpsError(f"nginx -t refuses the certificate: {done.output[-800:]}")
+            raise OpsError(msg("nginx -t refuses the certificate: {output}", output=done.output[-800:]))
 
     def reload(self) -> None:
         """Make it read its files anew. Raises OpsError."""
-        Step(Action.RELOAD, self.service.name, "a new certificate").perform(self.stack.engine)
+        Step(Action.RELOAD, self.service.name, msg("a new certificate")).perform(self.stack.engine)
 
     def served(self, name: str | None) -> bytes:
         """The certificate (DER) that a client asking for `name` is shown. Raises OpsError."""
@@ -98,13 +99,15 @@ class NginxSite:
         deadline = time.monotonic() + _PATIENCE
         steady = 0
         while steady < _STEADY:
-            trouble = "nginx still serves another certificate"
+            trouble = msg("nginx still serves another certificate")
             try:
                 steady = steady + 1 if self.served(name) == wanted else 0
             except OpsError as error:
                 steady, trouble = 0, error.message
             if steady == 0 and time.monotonic() >= deadline:
-                raise OpsError(f"read back from {self.address}: {trouble}")
+                raise OpsError(
+                    msg("read back from {address}: {trouble}", address=self.address, trouble=trouble)
+                )
             time.sleep(_PAUSE)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted, executable
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 
@@ -22,7 +23,7 @@ class NginxExporter(Kind):
 
     facts = ServiceFacts(
         kind="nginx-exporter",
-        title="nginx exporter",
+        title=msg("nginx exporter"),
         binary="prometheus-nginx-exporter",
         package="prometheus-nginx-exporter",
         image="nginx/nginx-prometheus-exporter:1.4.2",

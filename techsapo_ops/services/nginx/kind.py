@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from techsapo_ops.messages import msg
 from techsapo_ops.services.nginx.limits import COMPOSE_TLS_PORT, RESTART_SECONDS, SHUTDOWN_SECONDS
 from techsapo_ops.stack.kind import Kind, Wanted, executable
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
@@ -50,7 +51,7 @@ class Nginx(Kind):
     restart_seconds = RESTART_SECONDS
     balances = "app"
     serves_certificates = True
-    validator = Tool("nginx", "nginx", "checks the generated nginx.conf")
+    validator = Tool("nginx", "nginx", msg("checks the generated nginx.conf"))
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, where there is something to balance or to encrypt."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.nginx.limits import (
     BODY_SECONDS,
     COMPOSE_TLS_PORT,
@@ -126,7 +127,9 @@ def config_digest(file: RenderedFile) -> str | None:
 def quote(text: str) -> str:
     """`text` as one word of nginx.conf. Raises OpsError for `$` and control characters."""
     if _UNWRITABLE.search(text):
-        raise OpsError(f"nginx can't be given the path {text!r}", "use a folder without $")
+        raise OpsError(
+            msg("nginx can't be given the path {text}", text=repr(text)), msg("use a folder without $")
+        )
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted, executable
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 
@@ -34,7 +35,7 @@ class NodeExporter(Kind):
 
     facts = ServiceFacts(
         kind="node-exporter",
-        title="node exporter",
+        title=msg("node exporter"),
         binary="prometheus-node-exporter",
         package="prometheus-node-exporter",
         image="prom/node-exporter:v1.9.1",

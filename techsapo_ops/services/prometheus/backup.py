@@ -16,6 +16,7 @@ from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.adapters.pipes import Running, pour
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.prometheus import snapshot
 from techsapo_ops.services.prometheus.client import api, scratch_api
 from techsapo_ops.stack.backup import Door, Part, Progress, Source
@@ -123,7 +124,7 @@ class PrometheusBackup(BackupKind):
                 asked = scratch_api(scratch)
                 wrong = snapshot.differences(part.facts, asked) + snapshot.read_through(part.facts, asked)
         except GateError as error:
-            return Trial((f"Prometheus does not start on it: {error.message}",))
+            return Trial((msg("Prometheus does not start on it: {message}", message=error.message),))
         return Trial(wrong, seconds)
 
     @override
@@ -143,8 +144,8 @@ class PrometheusBackup(BackupKind):
         except Unreachable as error:
             away = stack.engine.removal("prometheus")
             raise OpsError(
-                f"prometheus: {error.message}\nnothing was touched",
-                f"where its data is damaged, {away}, `techsapo up`, then restore",
+                msg("prometheus: {message}\nnothing was touched", message=error.message),
+                msg("where its data is damaged, {away}, `techsapo up`, then restore", away=away),
             ) from None
         blocks = asked.own("prometheus_tsdb_blocks_loaded") or 0
         series = asked.own(_RAN) or 0
@@ -154,8 +155,11 @@ class PrometheusBackup(BackupKind):
     def require(self, stack: Stack, part: Part, reader: PackedReader) -> None:
         if not stack.spec.backup.prometheus:
             raise OpsError(
-                "what Prometheus has can't be put aside first: backup.prometheus is off\nnothing was touched",
-                "turn it on, `techsapo up`, then restore",
+                msg(
+                    "what Prometheus has can't be put aside first: backup.prometheus is off\nnothing was "
+                    "touched"
+                ),
+                msg("turn it on, `techsapo up`, then restore"),
             )
 
     @override
@@ -165,7 +169,7 @@ class PrometheusBackup(BackupKind):
             pour(reader, shell, progress)
             shell.finish()
         _run(stack, _SWAP)
-        Step(Action.RESTART, "prometheus", "it was restored").perform(stack.engine)
+        Step(Action.RESTART, "prometheus", msg("it was restored")).perform(stack.engine)
 
     @override
     def differences(self, stack: Stack, part: Part) -> list[str]:
@@ -180,7 +184,7 @@ class PrometheusBackup(BackupKind):
     def put_back(self, stack: Stack, kind: str) -> None:
         stack.engine.halt("prometheus")
         _run(stack, _BACK)
-        Step(Action.RESTART, "prometheus", "it was restored").perform(stack.engine)
+        Step(Action.RESTART, "prometheus", msg("it was restored")).perform(stack.engine)
 
     @override
     def forget(self, stack: Stack, kind: str) -> None:

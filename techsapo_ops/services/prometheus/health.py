@@ -6,6 +6,7 @@ import time
 
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.blackbox.configuration import JOB as PROBES
 from techsapo_ops.services.blackbox.configuration import asked as asked_of
 from techsapo_ops.services.blackbox.found import probe_parts
@@ -46,7 +47,7 @@ def health_parts(topology: Topology, service: Service, timeout: float) -> tuple[
                 kind="target",
                 status=statuses.get(target.health, PartStatus.DOWN),
                 detail=without_logins(target.error)
-                or {"unknown": "not scraped yet"}.get(target.health, target.health),
+                or {"unknown": msg("not scraped yet")}.get(target.health, target.health),
                 seconds=target.scrape_seconds,
             )
             for target in targets

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.kind import HANG_UP, Kind, Wanted, executable
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 from techsapo_ops.stack.tool import Tool
@@ -48,7 +49,7 @@ class Prometheus(Kind):
     reads = ("prometheus/",)
     deadline = 90.0  # a write-ahead log to replay
     port_setting = "monitoring.prometheus.port"
-    validator = Tool("promtool", "prometheus", "checks the generated Prometheus files")
+    validator = Tool("promtool", "prometheus", msg("checks the generated Prometheus files"))
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
         """One, unless the spec turns it off."""

@@ -9,6 +9,7 @@ from typing import Any
 from techsapo_ops.catalogue.jobs import jobs as scheduled_jobs
 from techsapo_ops.catalogue.rules import CONFIG_INFO, JOB_EXPECTED, recording_rules
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import JOB
 from techsapo_ops.services.blackbox.configuration import JOB as PROBES
 from techsapo_ops.services.blackbox.configuration import scrape_targets
@@ -131,8 +132,10 @@ def _external_labels(spec: Spec) -> dict[str, str]:
         if "$" in value:
             # 3.x expands ${VAR} and $$ here, 2.53 does not: no spelling means the same to both.
             raise OpsError(
-                f"monitoring.prometheus.external_labels.{name}: Prometheus 3 would expand the $",
-                "write the value without $",
+                msg(
+                    "monitoring.prometheus.external_labels.{name}: Prometheus 3 would expand the $", name=name
+                ),
+                msg("write the value without $"),
             )
     return dict(labels)
 
@@ -180,8 +183,12 @@ def _extra_jobs(spec: Spec) -> Iterator[dict[str, Any]]:
     for number, job in enumerate(spec.monitoring.scrape):
         if job.name in taken:
             raise OpsError(
-                f"monitoring.scrape.{number}.name: there is a scrape job {job.name} already",
-                "choose another name",
+                msg(
+                    "monitoring.scrape.{number}.name: there is a scrape job {job} already",
+                    number=number,
+                    job=job.name,
+                ),
+                msg("choose another name"),
             )
         taken.add(job.name)
         yield {

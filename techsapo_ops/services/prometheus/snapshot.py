@@ -18,6 +18,7 @@ from techsapo_ops.adapters.pipes import Running
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.adapters.tarball import ArchiveError, entries
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.prometheus.client import Asked
 from techsapo_ops.stack.backup import Door, Part, Progress
 
@@ -92,7 +93,7 @@ class PrometheusSource:
         """Remove the snapshot that a backup has made, or a killed one has left; none that is not ours."""
         if not self.note.exists():
             return
-        noted = json.loads(read_text(self.note, what="note of a snapshot"))
+        noted = json.loads(read_text(self.note, what=msg("note of a snapshot")))
         for name in self._listed():
             ours = (
                 noted["name"] == name
@@ -126,7 +127,9 @@ class PrometheusSource:
     def _run(self, program: str, *arguments: str) -> bytes:
         done = self.door.run(program, *arguments, timeout=600.0)
         if done.code != 0:
-            raise OpsError(f"{program} failed in Prometheus's folder: {done.output}")
+            raise OpsError(
+                msg("{program} failed in Prometheus's folder: {output}", program=program, output=done.output)
+            )
         return done.stdout
 
 
@@ -142,21 +145,22 @@ def _soon(name: str, at: float) -> bool:
 def _refused(error: ApiError) -> OpsError:
     if "admin APIs disabled" in error.message:
         return OpsError(
-            "Prometheus runs without its admin API", "`techsapo up` starts it with it, for backup.prometheus"
+            msg("Prometheus runs without its admin API"),
+            msg("`techsapo up` starts it with it, for backup.prometheus"),
         )
     full = "no space left" in error.message
     hint = (
-        "its disk is full: a snapshot needs room for what is in memory"
+        msg("its disk is full: a snapshot needs room for what is in memory")
         if full
-        else "`techsapo logs prometheus` may tell why"
+        else msg("`techsapo logs prometheus` may tell why")
     )
-    return OpsError(f"Prometheus made no snapshot: {error.message}", hint)
+    return OpsError(msg("Prometheus made no snapshot: {message}", message=error.message), hint)
 
 
 def count(api: Asked, at: float) -> dict[str, float]:
     """Series at the time `at` (Unix seconds), and scrapes in the day before."""
     series = api.query(f'count({{__name__=~".+"}} @ {at:.3f})')
-    scrapes = api.query(f"sum(count_over_time(up[1d] @ {at:.3f}))")
+    scrapes = api.query(msg("sum(count_over_time(up[1d] @ {at:.3f}))", at=at))
     return {
         "time": at,
         "series": series[0].value if series else 0,
@@ -197,9 +201,14 @@ def unpack(reader: PackedReader, target: Path, progress: Progress) -> None:
                 path.chmod(entry.mode | 0o600)
             progress(reader.raw_bytes)
     except ArchiveError as error:
-        raise OpsError(f"cannot unpack {reader.path}: {error}", "take another backup") from None
+        raise OpsError(
+            msg("cannot unpack {path}: {error}", path=reader.path, error=error), msg("take another backup")
+        ) from None
     except OSError as error:
-        raise OpsError(f"cannot unpack {reader.path} into {target}: {error}", "is the disk full?") from None
+        raise OpsError(
+            msg("cannot unpack {path} into {target}: {error}", path=reader.path, target=target, error=error),
+            msg("is the disk full?"),
+        ) from None
 
 
 def differences(facts: Mapping[str, Any], api: Asked) -> list[str]:
@@ -208,11 +217,18 @@ def differences(facts: Mapping[str, Any], api: Asked) -> list[str]:
     try:
         found = count(api, float(was["time"]))
     except ApiError as error:
-        return [f"it can't be asked what it holds: {error.message}"]
+        return [msg("it can't be asked what it holds: {message}", message=error.message)]
     when = datetime.fromtimestamp(float(was["time"]), UTC)
     return [
-        f"{found[what]:,.0f} {what} {spans} {when:%Y-%m-%d %H:%M:%S} UTC, not {was[what]:,.0f}"
-        for what, spans in (("series", "at"), ("scrapes", "in the day before"))
+        msg(
+            "{found:,.0f} {what} {spans} {when:%Y-%m-%d %H:%M:%S} UTC, not {was:,.0f}",
+            found=found[what],
+            what=what,
+            spans=spans,
+            when=when,
+            was=was[what],
+        )
+        for what, spans in (("series", "at"), ("scrapes", msg("in the day before")))
         if found[what] != was[what]
     ]
 
@@ -223,7 +239,9 @@ def read_through(facts: Mapping[str, Any], api: Asked) -> list[str]:
     wrong = []
     loaded = api.own("prometheus_tsdb_blocks_loaded")
     if loaded != len(blocks):
-        wrong.append(f"{loaded or 0:.0f} blocks can be loaded, not {len(blocks)}")
+        wrong.append(
+            msg("{loaded:.0f} blocks can be loaded, not {count}", loaded=loaded or 0, count=len(blocks))
+        )
     for name, block in blocks.items():
         try:
             found = [
@@ -232,10 +250,16 @@ def read_through(facts: Mapping[str, Any], api: Asked) -> list[str]:
                 for sample in api.query(asked)
             ]
         except ApiError as error:
-            wrong.append(f"block {name} can't be read: {error.message.partition(': ')[2]}")
+            wrong.append(
+                msg(
+                    "block {name} can't be read: {partition}",
+                    name=name,
+                    partition=error.message.partition(": ")[2],
+                )
+            )
             continue
         if block["samples"] and not found:
-            wrong.append(f"block {name} is read as empty")
+            wrong.append(msg("block {name} is read as empty", name=name))
     return wrong
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.redis_login import GIVEN, MADE, redis_login
 from techsapo_ops.stack.kept_secret import KeptSecret
 
@@ -92,7 +93,7 @@ def kept_secrets(topology: Topology) -> Iterator[KeptSecret]:
         users = ("app", "redis-exporter", "techsapo", "you")
         yield KeptSecret(
             "redis",
-            "Redis, with all rights",
+            msg("Redis, with all rights"),
             users,
             redis.user,
             given=redis.password,
@@ -100,8 +101,14 @@ def kept_secrets(topology: Topology) -> Iterator[KeptSecret]:
         )
     elif login == MADE:
         for name, account, rights_, used_by in (
-            ("redis-operator", OPERATOR, "all rights", ("techsapo", "you")),
-            ("redis-app", APP, "the app's rights", ("app",)),
-            ("redis-exporter", EXPORTER, "its figures alone", ("redis-exporter",)),
+            ("redis-operator", OPERATOR, msg("all rights"), ("techsapo", "you")),
+            ("redis-app", APP, msg("the app's rights"), ("app",)),
+            ("redis-exporter", EXPORTER, msg("its figures alone"), ("redis-exporter",)),
         ):
-            yield KeptSecret(name, f"Redis, with {rights_}", used_by, account, password_file(layout, account))
+            yield KeptSecret(
+                name,
+                msg("Redis, with {rights}", rights=rights_),
+                used_by,
+                account,
+                password_file(layout, account),
+            )

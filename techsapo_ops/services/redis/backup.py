@@ -14,6 +14,7 @@ from typing_extensions import override
 from techsapo_ops.adapters.packed import PackedReader, cannot_write
 from techsapo_ops.adapters.pipes import Running, pour
 from techsapo_ops.adapters.process import Command
+from techsapo_ops.messages import msg
 from techsapo_ops.services.redis import contents, snapshot
 from techsapo_ops.services.redis.door import redis_door, scratch_client, scratch_door
 from techsapo_ops.stack.backup import Part, Progress, Source
@@ -67,7 +68,7 @@ class RedisBackup(BackupKind):
     stops = ("app",)
     restarts = True
     throwaway = "redis"
-    tools = (Tool("redis-cli", "redis-tools", "looks into Redis"),)
+    tools = (Tool("redis-cli", "redis-tools", msg("looks into Redis")),)
 
     @override
     def sources(self, stack: Stack) -> Sequence[Source] | str:
@@ -125,7 +126,7 @@ class RedisBackup(BackupKind):
         with Running(stack.engine.beside(service.name, put), feed=True) as shell:
             pour(reader, shell, progress)
             shell.finish()
-        Step(Action.RESTART, service.name, "it was restored").perform(stack.engine)
+        Step(Action.RESTART, service.name, msg("it was restored")).perform(stack.engine)
 
     @override
     def differences(self, stack: Stack, part: Part) -> list[str]:

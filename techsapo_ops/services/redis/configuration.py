@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.redis.accounts import ACCOUNTS_FOLDER, accounts_file, accounts_made
 from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import RenderedFile
@@ -45,8 +46,11 @@ def redis_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
     )
     if accounts_made(topology) and not re.search(r"^\s*aclfile\s", content, re.MULTILINE):
         raise OpsError(
-            "your template redis/redis.conf.j2 has no line `aclfile`, by which Redis knows its accounts",
-            "take it over from the built-in one (`techsapo templates diff`), or set `redis.accounts: false`",
+            msg("your template redis/redis.conf.j2 has no line `aclfile`, by which Redis knows its accounts"),
+            msg(
+                "take it over from the built-in one (`techsapo templates diff`), or set "
+                "`redis.accounts: false`"
+            ),
         )
     secret = password is not None
     return (

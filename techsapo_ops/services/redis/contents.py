@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.backup import Door
 
 SAMPLE = 64
@@ -150,10 +151,17 @@ def differences(facts: Mapping[str, Any], door: Door) -> list[str]:
         # first moment.
         lasting = was["keys"] - was["expires"]
         if abs(keys - expires - lasting) > changes or keys > was["keys"] + changes:
-            about = f" (±{changes} changed during the dump)" if changes else ""
+            about = msg(" (±{changes} changed during the dump)", changes=changes) if changes else ""
             wrong.append(
-                f"database {db} has {keys - expires} lasting of {keys} keys, not {lasting} of "
-                f"{was['keys']}{about}"
+                msg(
+                    "database {db} has {keys} lasting of {keys2} keys, not {lasting} of {was}{about}",
+                    db=db,
+                    keys=keys - expires,
+                    keys2=keys,
+                    lasting=lasting,
+                    was=was["keys"],
+                    about=about,
+                )
             )
     now = time.time() * 1000
     wanted = [e for e in facts["sample"] if int(e[3]) == -1 or int(e[3]) > now]
@@ -165,7 +173,14 @@ def differences(facts: Mapping[str, Any], door: Door) -> list[str]:
         restored = there.get((entry[0], entry[1]))
         if restored != tuple(entry):
             name = bytes.fromhex(entry[1]).decode(errors="backslashreplace")
-            wrong.append(f"key {name!r} of database {entry[0]} {'differs' if restored else 'is missing'}")
+            wrong.append(
+                msg(
+                    "key {name} of database {entry} {which}",
+                    name=repr(name),
+                    entry=entry[0],
+                    which=msg("differs") if restored else msg("is missing"),
+                )
+            )
     return wrong
 
 
@@ -175,14 +190,14 @@ def ask(door: Door, *words: str, stdin: bytes | None = None) -> str:
     text = done.stdout.decode(errors="replace").rstrip("\n")
     refused = text.startswith(("NOAUTH", "WRONGPASS", "NOPERM", "ERR ", "LOADING", "MISCONF", "BUSY"))
     if done.code != 0 or refused:
-        said = " ".join((text if refused else done.output).split()) or f"exit code {done.code}"
+        said = " ".join((text if refused else done.output).split()) or msg("exit code {code}", code=done.code)
         login = refused and text.startswith(("NOAUTH", "WRONGPASS", "NOPERM"))
         hint = (
-            "check redis.user and redis.password; a password that `up` made is for who ran it alone"
+            msg("check redis.user and redis.password; a password that `up` made is for who ran it alone")
             if login
-            else "`techsapo health` shows whether it runs"
+            else msg("`techsapo health` shows whether it runs")
         )
-        raise OpsError(f"Redis can't be asked: {said}", hint)
+        raise OpsError(msg("Redis can't be asked: {said}", said=said), hint)
     return text
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted, executable
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 
@@ -32,7 +33,7 @@ class RedisExporter(Kind):
 
     facts = ServiceFacts(
         kind="redis-exporter",
-        title="Redis exporter",
+        title=msg("Redis exporter"),
         binary="prometheus-redis-exporter",
         package="prometheus-redis-exporter",
         image="oliver006/redis_exporter:v1.74.0",

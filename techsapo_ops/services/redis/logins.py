@@ -18,6 +18,7 @@ from techsapo_ops.adapters import access_list, owners
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Completed
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.made_once import made_once
 from techsapo_ops.services.redis.accounts import (
     APP,
@@ -88,9 +89,15 @@ def _close(topology: Topology, door: Door, waits_for: Callable[[], Sequence[str]
     if not _lets_in(anybody):
         return ""
     if waiting := waits_for():
-        return (
-            f"Redis still lets in clients without a login, since {', '.join(waiting)} "
-            f"{'has' if len(waiting) == 1 else 'have'} none yet: `techsapo up` completes it"
+        names = ", ".join(waiting)
+        none_yet = (
+            msg("{name} has none yet", name=names)
+            if len(waiting) == 1
+            else msg("{names} have none yet", names=names)
+        )
+        return msg(
+            "Redis still lets in clients without a login, since {none_yet}: `techsapo up` completes it",
+            none_yet=none_yet,
         )
     operator = _operator(topology, door)
     assert operator is not None, "made by before_steps"  # noqa: S101 - a mistake of ours, no input
@@ -102,14 +109,18 @@ def _close(topology: Topology, door: Door, waits_for: Callable[[], Sequence[str]
         _set(operator, [f"CLIENT KILL USER {NAMELESS}"])
     if _lets_in(anybody):
         raise OpsError(
-            "Redis still lets in clients without a login", "`techsapo logs redis`, then `techsapo up`"
+            msg("Redis still lets in clients without a login"),
+            msg("`techsapo logs redis`, then `techsapo up`"),
         )
     if not left:
         return ""
-    return (
-        f"Redis wants a login now; {len(left)} connections without one were ended, from "
-        f"{', '.join(left[:3])}{' …' if len(left) > 3 else ''}: "
-        "`techsapo secrets show redis-operator` has a password for what is yours"
+    return msg(
+        "Redis wants a login now; {count} connections without one were ended, from "
+        "{left}{which}: `techsapo secrets show redis-operator` has a password for what is "
+        "yours",
+        count=len(left),
+        left=", ".join(left[:3]),
+        which=" …" if len(left) > 3 else "",
     )
 
 
@@ -188,8 +199,11 @@ def _set(door: Door, commands: Sequence[str]) -> None:
     refused = [line for line in said if line != "OK" and not line.isdigit()]
     if refused or len(said) != len(commands):
         raise OpsError(
-            f"Redis can't be given its accounts: {' '.join(refused) or 'it does not answer'}",
-            "`techsapo logs redis` tells why; it has to be Redis 7 or newer",
+            msg(
+                "Redis can't be given its accounts: {refused}",
+                refused=" ".join(refused) or msg("it does not answer"),
+            ),
+            msg("`techsapo logs redis` tells why; it has to be Redis 7 or newer"),
         )
 
 

@@ -12,6 +12,7 @@ from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.adapters.pipes import Running
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.redis import contents
 from techsapo_ops.stack.backup import Door, Part, Progress
 
@@ -93,8 +94,8 @@ def _copy(dump: Running, data: bytes, file: PackedWriter, stall: float) -> None:
 def _failed(dump: Running) -> OpsError:
     said = " ".join(dump.said.splitlines()[-1:])
     return OpsError(
-        f"Redis's snapshot broke off: {said or 'it sent nothing'}",
-        "`techsapo logs redis` tells why; memory for a fork may be short",
+        msg("Redis's snapshot broke off: {said}", said=said or msg("it sent nothing")),
+        msg("`techsapo logs redis` tells why; memory for a fork may be short"),
     )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.scheduler.timetable import job_folders, scheduler_environment
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.redact import secrets_of
@@ -36,12 +37,15 @@ def binds(topology: Topology) -> tuple[Bind, ...]:
     spec = topology.spec
     project = topology.layout.spec_file.parent
     found = []
-    for named, field in [(project, "the project's folder"), *job_folders(spec, project)]:
+    for named, field in [(project, msg("the project's folder")), *job_folders(spec, project)]:
         path = _plain(named)
         if path in _SYSTEM:
             raise OpsError(
-                f"{field}: the scheduler's container can't be given {path}",
-                "name a folder below it, or leave `schedule.docker_socket` out and let cron start the jobs",
+                msg("{field}: the scheduler's container can't be given {path}", field=field, path=path),
+                msg(
+                    "name a folder below it, or leave `schedule.docker_socket` out and let cron start "
+                    "the jobs"
+                ),
             )
         found.append(_same(path, writable=True, create=path != project))
     # A file's folder, so that a file that is replaced is seen; but not one that the container has itself.

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from techsapo_ops.messages import msg
+
 
 class Section(BaseModel):
     """A frozen section; unknown keys are errors.
@@ -34,7 +36,9 @@ def seconds(duration: str) -> float:
     """Length of a Prometheus-style duration (`1h30m`, `500ms`) in seconds."""
     match = _DURATION.fullmatch(duration)
     if not duration or match is None or len(duration) > _MAX_DIGITS:
-        raise ValueError(f"{duration!r} is not a duration; write e.g. 30s, 5m or 1h30m")
+        raise ValueError(
+            msg("{duration} is not a duration; write e.g. 30s, 5m or 1h30m", duration=repr(duration))
+        )
     units = ("y", "w", "d", "h", "m", "s", "ms")
     return sum(int(n) * _UNITS[unit] for n, unit in zip(match.groups(), units, strict=True) if n)
 
@@ -43,7 +47,7 @@ def size_bytes(size: str) -> int:
     """Bytes in a size such as `10M` or `1GB` (powers of 1024)."""
     match = _SIZE.fullmatch(size)
     if match is None or len(size) > _MAX_DIGITS:
-        raise ValueError(f"{size!r} is not a size; write e.g. 512K, 10M or 1G")
+        raise ValueError(msg("{size} is not a size; write e.g. 512K, 10M or 1G", size=repr(size)))
     return int(match[1]) * _SIZES[match[2].upper()]
 
 
@@ -54,7 +58,7 @@ def _duration(value: str) -> str:
 
 def _positive_duration(value: str) -> str:
     if seconds(value) <= 0:
-        raise ValueError("must be longer than 0")
+        raise ValueError(msg("must be longer than 0"))
     return value
 
 
@@ -69,7 +73,7 @@ def _number_as_text(value: object) -> object:
 
 def _not_a_switch(value: object) -> object:
     if isinstance(value, bool):
-        raise ValueError(f"must be a number, not {str(value).lower()}")
+        raise ValueError(msg("must be a number, not {value}", value=str(value).lower()))
     return value
 
 
@@ -81,7 +85,9 @@ def _host(value: str) -> str:
         ipaddress.ip_address(value)
     except ValueError:
         if value != "localhost":
-            raise ValueError(f"{value!r} is not an IP address; write e.g. 127.0.0.1 or 0.0.0.0") from None
+            raise ValueError(
+                msg("{value} is not an IP address; write e.g. 127.0.0.1 or 0.0.0.0", value=repr(value))
+            ) from None
     return value
 
 
@@ -98,8 +104,8 @@ def _network(value: str) -> str:
     try:
         return str(ipaddress.ip_network(value))
     except ValueError:
-        hint = f"write e.g. 10.1.2.0/24, a single address, or {ATTACHED}"
-        raise ValueError(f"{value!r} is not a network; {hint}") from None
+        hint = msg("write e.g. 10.1.2.0/24, a single address, or {attached}", attached=ATTACHED)
+        raise ValueError(msg("{value} is not a network; {hint}", value=repr(value), hint=hint)) from None
 
 
 def is_loopback(host: str) -> bool:
@@ -118,13 +124,13 @@ def _without_end(value: object) -> object:
 
 def _one_line(value: str) -> str:
     if CONTROL.search(value):
-        raise ValueError("holds a line break or another control character; write it on one line")
+        raise ValueError(msg("holds a line break or another control character; write it on one line"))
     return value
 
 
 def _no_control(value: str) -> str:
     if _CONTROL_BUT_LINES.search(value):
-        raise ValueError("holds a control character; write it without")
+        raise ValueError(msg("holds a control character; write it without"))
     return value
 
 
@@ -153,7 +159,7 @@ def _cron(value: str) -> str:
 def _site(value: str) -> str:
     host, _, port = value.rstrip("/").rpartition(":")
     if host.startswith("http") and not port.endswith("]") and port.isdigit() and not 1 <= int(port) <= 65535:
-        raise ValueError(f"the port of {value!r} must be between 1 and 65535")
+        raise ValueError(msg("the port of {value} must be between 1 and 65535", value=repr(value)))
     return value.rstrip("/")
 
 
@@ -164,19 +170,19 @@ def _probed(value: str) -> str:
         asked = urlsplit(value)
         port = asked.port
     except ValueError:
-        raise ValueError(f"{value!r} is no URL that can be asked") from None
+        raise ValueError(msg("{value} is no URL that can be asked", value=repr(value))) from None
     if asked.username is not None:  # not shown: a password would be
-        raise ValueError("must hold no login; a page that asks for one is well with `status: [401]`")
+        raise ValueError(msg("must hold no login; a page that asks for one is well with `status: [401]`"))
     if not asked.hostname or port == 0:
-        raise ValueError(f"{value!r} names no host and port")
+        raise ValueError(msg("{value} names no host and port", value=repr(value)))
     if asked.scheme in {"tcp", "tls"} and (port is None or asked.path or asked.query):
-        raise ValueError(f"{value!r} must be {asked.scheme}://HOST:PORT")
+        raise ValueError(msg("{value} must be {scheme}://HOST:PORT", value=repr(value), scheme=asked.scheme))
     return value
 
 
 def _host_port(value: str) -> str:
     if not 1 <= int(value.rpartition(":")[2]) <= 65535:
-        raise ValueError(f"the port of {value!r} must be between 1 and 65535")
+        raise ValueError(msg("the port of {value} must be between 1 and 65535", value=repr(value)))
     return value
 
 
@@ -205,21 +211,21 @@ _CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$"
 _ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
 
 PATTERN_WORDS = {
-    _NAME: "must be lower-case letters, digits, '.', '_' and '-', at most 63",
-    PROJECT_PATTERN: "must be lower-case letters, digits, '_' and '-', at most 63",
-    _HOST_NAME: "must be a host name such as ops.example.com",
-    _ALLOWED_HOST: "must be a host name without a port, such as ops.example.com or *.example.com",
-    HOST_PORT_PATTERN: "must be HOST:PORT, e.g. example.com:443",
-    _SITE: "must be a scheme and a host alone, such as https://ops.example.com or http://10.0.0.5:8080",
-    _PROBED: "must be https://…, http://…, tcp://HOST:PORT or tls://HOST:PORT",
-    _URL: "must start with http:// or https:// and hold no spaces",
-    PATH_PATTERN: "must start with / and hold no spaces",
-    IMAGE_PATTERN: "must be an image such as redis:8 or registry.example.com/team/app@sha256:…",
-    LABEL_NAME_PATTERN: "must be letters, digits and '_', not starting with a digit",
-    DATABASE_PATTERN: "must be letters, digits and '_', at most 64",
-    _CLOCK: "must be a time between 00:00 and 24:00, e.g. 09:00",
-    _ZONE: "must be a time zone such as Asia/Tokyo or UTC",
-    ACCOUNT_PATTERN: "must be letters, digits and '_', at most 32",
+    _NAME: msg("must be lower-case letters, digits, '.', '_' and '-', at most 63"),
+    PROJECT_PATTERN: msg("must be lower-case letters, digits, '_' and '-', at most 63"),
+    _HOST_NAME: msg("must be a host name such as ops.example.com"),
+    _ALLOWED_HOST: msg("must be a host name without a port, such as ops.example.com or *.example.com"),
+    HOST_PORT_PATTERN: msg("must be HOST:PORT, e.g. example.com:443"),
+    _SITE: msg("must be a scheme and a host alone, such as https://ops.example.com or http://10.0.0.5:8080"),
+    _PROBED: msg("must be https://…, http://…, tcp://HOST:PORT or tls://HOST:PORT"),
+    _URL: msg("must start with http:// or https:// and hold no spaces"),
+    PATH_PATTERN: msg("must start with / and hold no spaces"),
+    IMAGE_PATTERN: msg("must be an image such as redis:8 or registry.example.com/team/app@sha256:…"),
+    LABEL_NAME_PATTERN: msg("must be letters, digits and '_', not starting with a digit"),
+    DATABASE_PATTERN: msg("must be letters, digits and '_', at most 64"),
+    _CLOCK: msg("must be a time between 00:00 and 24:00, e.g. 09:00"),
+    _ZONE: msg("must be a time zone such as Asia/Tokyo or UTC"),
+    ACCOUNT_PATTERN: msg("must be letters, digits and '_', at most 32"),
 }
 """What each pattern asks for, in words, for error messages."""
 
@@ -247,20 +253,20 @@ Ratio = Annotated[float, Field(ge=0, le=1), NotASwitch]
 Usd = Annotated[float, Field(ge=0, allow_inf_nan=False), NotASwitch, Means("USD")]
 Number = Annotated[float, Field(allow_inf_nan=False), NotASwitch]
 Duration = Annotated[
-    str, AfterValidator(_duration), Means("duration, e.g. 30s, 5m or 1h30m", _DURATION_SCHEMA)
+    str, AfterValidator(_duration), Means(msg("duration, e.g. 30s, 5m or 1h30m"), _DURATION_SCHEMA)
 ]
 PositiveDuration = Annotated[
-    str, AfterValidator(_positive_duration), Means("duration, e.g. 30s, 5m or 1h30m", _DURATION_SCHEMA)
+    str, AfterValidator(_positive_duration), Means(msg("duration, e.g. 30s, 5m or 1h30m"), _DURATION_SCHEMA)
 ]
 Size = Annotated[
     str,
     BeforeValidator(_number_as_text),
     AfterValidator(_size),
-    Means("size, e.g. 512K, 10M or 1G", _SIZE_SCHEMA),
+    Means(msg("size, e.g. 512K, 10M or 1G"), _SIZE_SCHEMA),
 ]
-ListenHost = Annotated[str, AfterValidator(_host), Means("IP address")]
-Network = Annotated[str, AfterValidator(_network), Means("network, e.g. 10.1.2.0/24")]
-Cron = Annotated[str, AfterValidator(_cron), Means('cron expression, e.g. "0 2 * * *"')]
+ListenHost = Annotated[str, AfterValidator(_host), Means(msg("IP address"))]
+Network = Annotated[str, AfterValidator(_network), Means(msg("network, e.g. 10.1.2.0/24"))]
+Cron = Annotated[str, AfterValidator(_cron), Means(msg('cron expression, e.g. "0 2 * * *"'))]
 Name = Annotated[str, StringConstraints(pattern=_NAME), Means("name")]
 Text = Annotated[
     str,
@@ -279,8 +285,10 @@ FilePath = Annotated[
     Means("path"),
 ]
 ImageReference = Annotated[str, StringConstraints(pattern=IMAGE_PATTERN, max_length=512), Means("image")]
-HostName = Annotated[str, StringConstraints(pattern=_HOST_NAME, max_length=253), Means("host name")]
-AllowedHost = Annotated[str, StringConstraints(pattern=_ALLOWED_HOST, max_length=253), Means("host name")]
+HostName = Annotated[str, StringConstraints(pattern=_HOST_NAME, max_length=253), Means(msg("host name"))]
+AllowedHost = Annotated[
+    str, StringConstraints(pattern=_ALLOWED_HOST, max_length=253), Means(msg("host name"))
+]
 HostPort = Annotated[
     str, StringConstraints(pattern=HOST_PORT_PATTERN), AfterValidator(_host_port), Means("HOST:PORT")
 ]
@@ -288,14 +296,14 @@ Site = Annotated[
     str,
     StringConstraints(pattern=_SITE, max_length=300),
     AfterValidator(_site),
-    Means("URL of a site, e.g. https://ops.example.com"),
+    Means(msg("URL of a site, e.g. https://ops.example.com")),
 ]
-ClockTime = Annotated[str, StringConstraints(pattern=_CLOCK), Means("time of day, HH:MM")]
-TimeZone = Annotated[str, StringConstraints(pattern=_ZONE, max_length=64), Means("time zone")]
+ClockTime = Annotated[str, StringConstraints(pattern=_CLOCK), Means(msg("time of day, HH:MM"))]
+TimeZone = Annotated[str, StringConstraints(pattern=_ZONE, max_length=64), Means(msg("time zone"))]
 ProbedUrl = Annotated[
     str,
     StringConstraints(pattern=_PROBED, max_length=2048),
     AfterValidator(_probed),
-    Means("URL: https, http, tcp or tls"),
+    Means(msg("URL: https, http, tcp or tls")),
 ]
 Url = Annotated[str, StringConstraints(pattern=_URL, max_length=2048), Means("URL")]

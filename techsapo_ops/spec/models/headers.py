@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.secret import Secret
 
 _HEADER = re.compile(r"[A-Za-z0-9_-]{1,100}")
@@ -18,13 +19,15 @@ def _headers(given: dict[str, Secret]) -> dict[str, Secret]:
     names: dict[str, str] = {}
     for name, value in given.items():
         if (same := names.setdefault(name.lower(), name)) != name:
-            raise ValueError(f"{same} and {name} are one header; keep one of them")
+            raise ValueError(msg("{same} and {name} are one header; keep one of them", same=same, name=name))
         if not _HEADER.fullmatch(name):
-            raise ValueError(f"{name!r} is no name of a header; use letters, digits, '-' and '_'")
+            raise ValueError(
+                msg("{name} is no name of a header; use letters, digits, '-' and '_'", name=repr(name))
+            )
         if name.lower() in _OWN_HEADERS:
-            raise ValueError(f"{name} is the call's own; leave it out")
+            raise ValueError(msg("{name} is the call's own; leave it out", name=name))
         if not _HEADER_VALUE.fullmatch(value.reveal()):
-            raise ValueError(f"the value of {name} must be on one line, in ASCII")
+            raise ValueError(msg("the value of {name} must be on one line, in ASCII", name=name))
     return given
 
 

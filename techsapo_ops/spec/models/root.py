@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.edition import Edition
 from techsapo_ops.spec.models.app import App, Audit, Budget, WallBounce
 from techsapo_ops.spec.models.base import (
@@ -141,23 +142,28 @@ class Spec(Section):
         unreached, later = self.unreached, self.notifications.first_next
         if AT_ONCE in unreached and later is not None:
             whom = " and ".join(dict.fromkeys(receiver.kind for receiver in later.receivers))
-            what = "alerts" if {"warning", "info"} <= set(unreached) else "critical alerts"
-            return (
-                f"nobody is told of {what} at once, and {whom} of critical ones after {later.after} if "
-                "nobody has them by then: add a receiver to notifications.critical (docs/alerts.md)"
+            what = "alerts" if {"warning", "info"} <= set(unreached) else msg("critical alerts")
+            return msg(
+                "nobody is told of {what} at once, and {whom} of critical ones after {after} if "
+                "nobody has them by then: add a receiver to notifications.critical (docs/alerts.md)",
+                what=what,
+                whom=whom,
+                after=later.after,
             )
         if "critical" not in unreached:
             return ""
         if not self.monitoring.alertmanager.enabled:
-            return "alerts reach no one: monitoring.alertmanager is off"
+            return msg("alerts reach no one: monitoring.alertmanager is off")
         if any(self.notifications.is_example(name) for name in unreached if name != "watchdog"):
-            filled = "write real addresses in place of the example's into notifications (docs/alerts.md)"
+            filled = msg("write real addresses in place of the example's into notifications (docs/alerts.md)")
             some = "" if {"warning", "info"} <= set(unreached) else "critical "
-            return f"{some}alerts reach no one: {filled}"
+            return msg("{some}alerts reach no one: {filled}", some=some, filled=filled)
         if {"warning", "info"} <= set(unreached):
             example = "{critical: [{kind: slack, url_file: secrets/slack}]}"
-            return f"alerts reach no one: write e.g. `notifications: {example}` (docs/alerts.md)"
-        return "critical alerts reach no one: add a receiver to notifications.critical (docs/alerts.md)"
+            return msg(
+                "alerts reach no one: write e.g. `notifications: {example}` (docs/alerts.md)", example=example
+            )
+        return msg("critical alerts reach no one: add a receiver to notifications.critical (docs/alerts.md)")
 
     @property
     def report_to_nobody(self) -> str:
@@ -169,7 +175,10 @@ class Spec(Section):
         if not (made and self.monitoring.prometheus.enabled) or told.report is not None or told.reported_to:
             return ""
         example = "{report: [{kind: slack, url_file: secrets/slack}]}"
-        return f"the weekly report reaches no one: write e.g. `notifications: {example}` (docs/jobs.md)"
+        return msg(
+            "the weekly report reaches no one: write e.g. `notifications: {example}` (docs/jobs.md)",
+            example=example,
+        )
 
     @property
     def served_certificate(self) -> str | None:

@@ -12,6 +12,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stores.audit.migrate import upgrade
 from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.spool import DRILL
@@ -202,7 +203,8 @@ def _from_each(
         except database_errors() as error:
             cause = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
             raise OpsError(
-                f"the audit database can't be read: {cause}", "`techsapo health` says more"
+                msg("the audit database can't be read: {cause}", cause=cause),
+                msg("`techsapo health` says more"),
             ) from None
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stores.audit.condition import RETRY, Condition, Operation
 from techsapo_ops.stores.audit.costs import Report, report, spent_since
 from techsapo_ops.stores.audit.intake import Intake
@@ -77,7 +78,12 @@ class AuditLog:
             self._spool = Spool(directory / "audit-spool.jsonl", stays=durable)
         except OSError as error:
             raise OpsError(
-                f"cannot read {directory / 'audit-spool.jsonl'}: {error.strerror}", "check who owns it"
+                msg(
+                    "cannot read {directory}: {strerror}",
+                    directory=directory / "audit-spool.jsonl",
+                    strerror=error.strerror,
+                ),
+                msg("check who owns it"),
             ) from None
         self._written = written
         self._operated = operated
@@ -85,7 +91,11 @@ class AuditLog:
         self._queue: queue.SimpleQueue[AuditRow | Literal["look"] | None] = queue.SimpleQueue()
         self._intake = Intake(self._spool, self._look, self._refused) if durable else None
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
-        self._where = f"{mysql.database} on {mysql.host}:{mysql.port}" if mysql else "audit.sqlite"
+        self._where = (
+            msg("{database} on {host}:{port}", database=mysql.database, host=mysql.host, port=mysql.port)
+            if mysql
+            else "audit.sqlite"
+        )
         self._condition = Condition(self._where, operated)
         self._closing = threading.Event()
         self._spooled = self._spool.rows

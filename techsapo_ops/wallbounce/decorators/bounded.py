@@ -6,6 +6,7 @@ import asyncio
 
 from typing_extensions import override
 
+from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.asks import Ask, Reply
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
@@ -32,7 +33,7 @@ class Bounded(Decorator):
         except TimeoutError:
             if timer.expired() and ask.limit < self.timeout:
                 ask.context.wait.cut_off = True
-            told = f"no answer within {allowed:.3g} s"
+            told = msg("no answer within {allowed:.3g} s", allowed=allowed)
             cost = worst_of_ask(self.inner, ask)
             raise ProviderError(FailureKind.TIMEOUT, told, cost_usd=cost) from None
         if isinstance(reply, Answer):
@@ -42,10 +43,14 @@ class Bounded(Decorator):
 
 def _check(answer: Answer) -> None:
     if not answer.text.strip():
-        raise ProviderError(FailureKind.BAD_ANSWER, "the answer is empty", cost_usd=answer.cost_usd)
+        raise ProviderError(FailureKind.BAD_ANSWER, msg("the answer is empty"), cost_usd=answer.cost_usd)
     if len(answer.text) > MAX_ANSWER:
         raise ProviderError(
             FailureKind.BAD_ANSWER,
-            f"the answer has {len(answer.text)} characters, more than {MAX_ANSWER}",
+            msg(
+                "the answer has {count} characters, more than {max_answer}",
+                count=len(answer.text),
+                max_answer=MAX_ANSWER,
+            ),
             cost_usd=answer.cost_usd,
         )

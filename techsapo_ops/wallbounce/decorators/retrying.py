@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from typing_extensions import override
 
+from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.asks import Ask, Reply
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.provider import Decorator, Provider
@@ -60,7 +61,7 @@ class Retrying(Decorator):
             error.cost_usd = lost
             raise
         except TimeoutError:
-            told = f"no answer within {self.timeout:g} s"
+            told = msg("no answer within {timeout:g} s", timeout=self.timeout)
             cost = lost + worst_of_ask(self.inner, ask)
             raise ProviderError(FailureKind.TIMEOUT, told, cost_usd=cost) from None
         return replace(reply, cost_usd=reply.cost_usd + lost) if lost else reply

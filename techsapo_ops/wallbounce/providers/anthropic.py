@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from typing_extensions import override
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.providers import AnthropicProvider
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.prompts import Prompt
@@ -24,17 +25,19 @@ from techsapo_ops.wallbounce.providers.wire import REFUSED, Form, Reading, Wired
 _VERSION = "2023-06-01"
 _NOT_WHOLE = {
     "max_tokens": "",
-    "model_context_window_exceeded": "question and answer exceed the model's context; shorten the question",
-    "pause_turn": "the vendor paused in the middle of the answer (pause_turn)",
-    "tool_use": "the model asked for a tool, and it has none (tool_use)",
+    "model_context_window_exceeded": msg(
+        "question and answer exceed the model's context; shorten the question"
+    ),
+    "pause_turn": msg("the vendor paused in the middle of the answer (pause_turn)"),
+    "tool_use": msg("the model asked for a tool, and it has none (tool_use)"),
 }
 """Reasons to stop before the answer is whole, and what to say where tokens are not what it lacked."""
 _CATEGORIES = {
-    "cyber": "as a matter of computer crime",
-    "bio": "as a matter of biology",
-    "frontier_llm": "as a matter of building models",
-    "reasoning_extraction": "as an attempt to have it tell its reasoning",
-    "general_harms": "as harmful",
+    "cyber": msg("as a matter of computer crime"),
+    "bio": msg("as a matter of biology"),
+    "frontier_llm": msg("as a matter of building models"),
+    "reasoning_extraction": msg("as an attempt to have it tell its reasoning"),
+    "general_harms": msg("as harmful"),
 }
 
 
@@ -156,7 +159,11 @@ def read_message(message: Any, tally: Tally) -> Completion:
 def _reply(text: str, stop: str | None, details: Any, tally: Tally) -> Completion:
     if stop == "refusal":
         category = (details or {}).get("category")
-        raise refusal(f"{REFUSED} ({_CATEGORIES.get(category, category)})" if category else REFUSED)
+        raise refusal(
+            msg("{refused} ({categories})", refused=REFUSED, categories=_CATEGORIES.get(category, category))
+            if category
+            else REFUSED
+        )
     return Completion(text, tally.tokens, stop not in _NOT_WHOLE, _NOT_WHOLE.get(stop or "", ""))
 
 

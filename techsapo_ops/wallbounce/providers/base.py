@@ -11,6 +11,7 @@ from typing import Any
 
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.catalogue.models import CHAT_ANSWER
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.secret import MASK
 from techsapo_ops.wallbounce.answers import Answer, Tokens
@@ -26,7 +27,7 @@ from techsapo_ops.wallbounce.provider import WORST_CASE, Price
 from techsapo_ops.wallbounce.providers.kinds import KeyedSpec, ModelSpec
 from techsapo_ops.wallbounce.question import Question
 
-CUT_OFF = "the answer was cut off; raise max_output_tokens"
+CUT_OFF = msg("the answer was cut off; raise max_output_tokens")
 _LONGEST_MESSAGE = 200
 _MOST_TOKENS = 2**31 - 1
 _SHORTEST_SECRET = 6
@@ -101,7 +102,7 @@ class LanguageModel(ABC):
         reply, tokens, taken, cost = await self._ask(prompt, ask)
         grades = parse_grades(reply.text, peers)
         if peers and not grades:
-            unread = ProviderError(FailureKind.BAD_ANSWER, "the grades can't be read", cost_usd=cost)
+            unread = ProviderError(FailureKind.BAD_ANSWER, msg("the grades can't be read"), cost_usd=cost)
             unread.tokens = tokens
             raise unread
         return Grades(self.name, self.model, grades, tokens, taken, cost)

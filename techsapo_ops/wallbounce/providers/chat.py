@@ -11,6 +11,7 @@ from typing import Any
 
 from typing_extensions import override
 
+from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.base import Completion, Tally, tokens_of
@@ -115,12 +116,14 @@ def _reply(content: str, refused: Any, choice: Any, tally: Tally) -> Completion:
     if finish == "content_filter" or (refused and not text):
         raise refusal()
     if finish == "error":
-        told = f"the answer broke off in the middle ({native or finish})"
+        told = msg("the answer broke off in the middle ({native})", native=native or finish)
         raise ProviderError(FailureKind.UNAVAILABLE, told, began=True)
     if not content.strip() or text.strip():
         return Completion(text, tally.tokens, finish != "length")
     closed = content.rstrip().endswith(">") and finish != "length"
-    return Completion("", tally.tokens, False, "the reply holds thoughts and no answer" if closed else "")
+    return Completion(
+        "", tally.tokens, False, msg("the reply holds thoughts and no answer") if closed else ""
+    )
 
 
 def _counted(usage: Any) -> Tokens | None:

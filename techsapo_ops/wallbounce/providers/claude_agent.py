@@ -19,6 +19,7 @@ from typing import Any
 from typing_extensions import override
 
 from techsapo_ops.adapters.imports import first_use
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.providers import AgentProvider
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
@@ -32,7 +33,7 @@ from techsapo_ops.wallbounce.retry import MAX_RETRY_AFTER
 
 SUBSCRIPTION = Price(0.0, 0.0, source="subscription")
 MISSING = "the Claude Agent SDK is not installed; pip install 'techsapo-ops[claude-agent]'"
-_LOG_IN = "log in with `claude` as the user that runs the app"
+_LOG_IN = msg("log in with `claude` as the user that runs the app")
 _LAST_WORDS = 5
 
 
@@ -103,14 +104,14 @@ class Agent(LanguageModel):
                 if result is None:  # else it repeats as an exception what the result says
                     raise _failure(sdk, error, " ".join(stderr), began=said is not None) from None
         if result is None:
-            raise ProviderError(FailureKind.BAD_ANSWER, "ended without a result", began=said is not None)
+            raise ProviderError(FailureKind.BAD_ANSWER, msg("ended without a result"), began=said is not None)
         tally.tokens = _tokens(result.usage)
         if result.is_error:
             raise _told(result, said.error if said is not None else None, resets)
         if result.stop_reason == "refusal":
             raise ProviderError(
                 FailureKind.REFUSED,
-                "the provider refused the question's content",
+                msg("the provider refused the question's content"),
                 cause=Cause.CONTENT,
                 began=True,
             )
@@ -150,25 +151,27 @@ def _failure(sdk: Any, error: Exception, stderr: str, *, began: bool) -> Provide
     """What an exception of the SDK means that came before any result."""
     if isinstance(error, sdk.CLINotFoundError):
         return ProviderError(
-            FailureKind.UNAVAILABLE, "the program `claude` is not there; install the SDK anew"
+            FailureKind.UNAVAILABLE, msg("the program `claude` is not there; install the SDK anew")
         )
     if isinstance(error, sdk.CLIJSONDecodeError):
         return ProviderError(
-            FailureKind.BAD_ANSWER, f"what `claude` wrote can't be read: {error}", began=True
+            FailureKind.BAD_ANSWER, msg("what `claude` wrote can't be read: {error}", error=error), began=True
         )
     told = stderr or str(error) or type(error).__name__
-    return ProviderError(FailureKind.UNAVAILABLE, f"`claude` failed: {told}", began=began)
+    return ProviderError(FailureKind.UNAVAILABLE, msg("`claude` failed: {told}", told=told), began=began)
 
 
 def _told(result: Any, category: str | None, resets: int | None) -> ProviderError:
     """What a result with an error means. `category` is the last message's, `resets` a Unix time."""
     told = result.result or "; ".join(result.errors or ()) or result.subtype
     if result.subtype == "error_max_turns":
-        return ProviderError(FailureKind.BAD_ANSWER, "no answer within its one turn", began=True)
+        return ProviderError(FailureKind.BAD_ANSWER, msg("no answer within its one turn"), began=True)
     if category == "max_output_tokens":
         return ProviderError(FailureKind.BAD_ANSWER, told, cause=Cause.CUT_OFF, began=True)
     if category == "authentication_failed" or result.api_error_status == 401:
-        return ProviderError(FailureKind.REFUSED, f"{told}; {_LOG_IN}", cause=Cause.KEY)
+        return ProviderError(
+            FailureKind.REFUSED, msg("{told}; {log_in}", told=told, log_in=_LOG_IN), cause=Cause.KEY
+        )
     word = "" if category == "unknown" else category
     failure = told_failure(result.api_error_status or word or "", told)
     if failure.kind is FailureKind.RATE_LIMITED and resets is not None:
@@ -192,7 +195,10 @@ async def _load() -> Any:
     try:
         sdk = await asyncio.to_thread(first_use, partial(import_module, "claude_agent_sdk"))
     except ImportError as error:
-        told = f"the Claude Agent SDK can't be imported ({error}); pip install 'techsapo-ops[claude-agent]'"
+        told = msg(
+            "the Claude Agent SDK can't be imported ({error}); pip install 'techsapo-ops[claude-agent]'",
+            error=error,
+        )
         raise ProviderError(FailureKind.UNAVAILABLE, told) from None
     hush(sdk.__name__)
     return sdk

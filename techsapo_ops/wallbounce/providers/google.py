@@ -10,6 +10,7 @@ from typing import Any
 
 from typing_extensions import override
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.providers import GoogleProvider
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
@@ -134,12 +135,12 @@ def read_generation(generation: Any, tally: Tally) -> Completion:
     """
     finish = _look_at(generation, tally)
     if not generation.get("candidates"):
-        raise ProviderError(FailureKind.BAD_ANSWER, "the reply holds no candidate", began=True)
+        raise ProviderError(FailureKind.BAD_ANSWER, msg("the reply holds no candidate"), began=True)
     return _reply(_text_of(generation), finish, tally)
 
 
 def _reply(text: str, finish: str | None, tally: Tally) -> Completion:
-    why = f"the vendor ended the answer early ({finish})" if finish in _NOT_WHOLE else ""
+    why = msg("the vendor ended the answer early ({finish})", finish=finish) if finish in _NOT_WHOLE else ""
     return Completion(text, tally.tokens, finish not in _CUT_OFF | _NOT_WHOLE, why)
 
 
@@ -155,13 +156,15 @@ def _look_at(generation: Any, tally: Tally) -> str | None:
         raise failure_in_200(generation)
     blocked = (generation.get("promptFeedback") or {}).get("blockReason")
     if blocked is not None:
-        raise refusal(f"the provider refused the question's content ({blocked})", began=False)
+        raise refusal(
+            msg("the provider refused the question's content ({blocked})", blocked=blocked), began=False
+        )
     candidates = generation.get("candidates")
     if not candidates:
         return None
     finish: str | None = candidates[0].get("finishReason")
     if finish in _REFUSALS:
-        raise refusal(f"the provider withheld its answer ({finish})")
+        raise refusal(msg("the provider withheld its answer ({finish})", finish=finish))
     return finish
 
 

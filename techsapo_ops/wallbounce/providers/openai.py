@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from typing_extensions import override
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.providers import OpenAIProvider
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
@@ -127,11 +128,15 @@ def read_response(response: Any, tally: Tally) -> Completion:
     if reason == "content_filter" or (refused and not text):
         raise refusal()
     if status in _FAILED:
-        told = f"the vendor says no more than that the call was {status}"
+        told = msg("the vendor says no more than that the call was {status}", status=status)
         raise ProviderError(FailureKind.UNAVAILABLE, told, began=True)
     if status in {"completed", None}:
         return Completion(text, tally.tokens)
-    why = "" if reason == "max_output_tokens" else f"the vendor ended the answer early ({reason or status})"
+    why = (
+        ""
+        if reason == "max_output_tokens"
+        else msg("the vendor ended the answer early ({reason})", reason=reason or status)
+    )
     return Completion(text, tally.tokens, False, why)
 
 

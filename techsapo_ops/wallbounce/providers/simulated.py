@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from math import exp, log, sqrt
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.providers import SimulatedProvider
 from techsapo_ops.wallbounce.answers import Answer, Risk, Tokens
@@ -108,11 +109,11 @@ class Simulated:
         luck = own.random()
         if luck < self._spec.rate_limit_rate:
             raise ProviderError(
-                FailureKind.RATE_LIMITED, "simulated: too many requests", retry_after=RETRY_AFTER
+                FailureKind.RATE_LIMITED, msg("simulated: too many requests"), retry_after=RETRY_AFTER
             )
         await asyncio.sleep(latency)
         if luck < self._spec.rate_limit_rate + self._spec.error_rate:
-            raise ProviderError(FailureKind.UNAVAILABLE, "simulated: the provider is down")
+            raise ProviderError(FailureKind.UNAVAILABLE, msg("simulated: the provider is down"))
 
     def _answered(
         self, own: random.Random, question: Question, topic: int, sure: float, sent: int, started: float

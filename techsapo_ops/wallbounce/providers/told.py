@@ -15,6 +15,7 @@ from typing import Any
 
 from techsapo_ops.adapters.jsons import load
 from techsapo_ops.catalogue.vendor_errors import ErrorRow, error_rows
+from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.causes import Cause, FailureKind, advice
 from techsapo_ops.wallbounce.failures import ProviderError
 from techsapo_ops.wallbounce.retry import MAX_RETRY_AFTER, retry_after
@@ -114,7 +115,7 @@ def read(status: int, body: object, headers: Mapping[str, str] | None = None) ->
 
 def failure_of(status: int, body: object, headers: Mapping[str, str] | None = None) -> ProviderError:
     """What a reply with a status other than 200 means."""
-    return _failure(read(status, body, headers), f"HTTP {status}: ")
+    return _failure(read(status, body, headers), msg("HTTP {status}: ", status=status))
 
 
 def failure_in_200(body: object) -> ProviderError:
@@ -133,9 +134,9 @@ def failure_in_200(body: object) -> ProviderError:
 
 def _failure(told: Told, head: str) -> ProviderError:
     cause, label = told.cause, told.label
-    message = told.message or "no message"
+    message = told.message or msg("no message")
     if label and label not in message:
-        message = f"{message} ({label})"
+        message = msg("{message} ({label})", message=message, label=label)
     wait = MAX_RETRY_AFTER if cause is Cause.QUOTA else told.wait
     if advice(cause).kind is FailureKind.REFUSED:
         wait = None

@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from techsapo_ops.adapters.reasons import os_reason
+from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.causes import Cause
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.told import failure_in_200
@@ -112,18 +113,18 @@ def connection_failure(error: BaseException, timeout: float) -> ProviderError:
         if isinstance(cause, ProviderError):
             return cause
     if any(isinstance(cause, TimeoutError) for cause in causes):
-        return ProviderError(FailureKind.TIMEOUT, f"no answer within {timeout:g} s")
+        return ProviderError(FailureKind.TIMEOUT, msg("no answer within {timeout:g} s", timeout=timeout))
     if any(type(cause).__name__ == "ClientPayloadError" for cause in causes):  # aiohttp need not be imported
         return broken_off()
-    told = f"cannot be reached ({_reason(causes)})"
+    told = msg("cannot be reached ({reason})", reason=_reason(causes))
     return ProviderError(FailureKind.UNAVAILABLE, told, cause=Cause.UNREACHABLE)
 
 
 def broken_off(any_event: bool = True) -> ProviderError:
     """The connection ended in the middle of an answer. Without `any_event` the reply was no stream at all."""
     if not any_event:
-        return ProviderError(FailureKind.BAD_ANSWER, "the reply is not a stream of events", began=True)
-    return ProviderError(FailureKind.UNAVAILABLE, "the answer broke off in the middle", began=True)
+        return ProviderError(FailureKind.BAD_ANSWER, msg("the reply is not a stream of events"), began=True)
+    return ProviderError(FailureKind.UNAVAILABLE, msg("the answer broke off in the middle"), began=True)
 
 
 def told_failure(code: object, message: str) -> ProviderError:
@@ -143,7 +144,9 @@ def _reason(causes: list[BaseException]) -> str:
 
     for cause in reversed(causes):
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"its certificate is not to be trusted: {cause.verify_message}"
+            return msg(
+                "its certificate is not to be trusted: {verify_message}", verify_message=cause.verify_message
+            )
         if isinstance(cause, ssl.SSLError):
             return os_reason(cause)
         if isinstance(cause, OSError) and cause.errno is not None and cause.errno > 0:

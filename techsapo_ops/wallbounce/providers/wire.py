@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from techsapo_ops.adapters.imports import first_use
 from techsapo_ops.adapters.jsons import dump, load
+from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
@@ -31,7 +32,7 @@ from techsapo_ops.wallbounce.question import Question
 if TYPE_CHECKING:
     import aiohttp
 
-REFUSED = "the provider refused the question's content"
+REFUSED = msg("the provider refused the question's content")
 _HOLLOW = "\0the user's text\0"
 """Stands for it while the rest of a request is encoded."""
 VERTEX = re.compile(r"/publishers/[^/]+\Z")
@@ -179,7 +180,7 @@ class WiredModel(KeyedModel):
         except unreachable as error:
             failure = connection_failure(error, wait)
         except UNREADABLE as error:
-            told = f"the list of models is not the vendor's ({type(error).__name__})"
+            told = msg("the list of models is not the vendor's ({name})", name=type(error).__name__)
             failure = ProviderError(FailureKind.BAD_ANSWER, told)
         except ProviderError as error:
             failure = error
@@ -214,7 +215,7 @@ class WiredModel(KeyedModel):
         if len(tried) > 1:
             self._form = form
         if not reply.complete and not reply.text.strip() and not reply.why:
-            told = "all tokens went into thinking and none into an answer; raise max_output_tokens"
+            told = msg("all tokens went into thinking and none into an answer; raise max_output_tokens")
             raise ProviderError(FailureKind.BAD_ANSWER, told, cause=Cause.CUT_OFF, began=True)
         return reply
 
@@ -257,7 +258,9 @@ class WiredModel(KeyedModel):
         except self._errors as error:
             raise connection_failure(error, self.timeout) from None
         except UNREADABLE as error:
-            told = f"the reply is not {self.promised} ({type(error).__name__})"
+            told = msg(
+                "the reply is not {promised} ({name})", promised=self.promised, name=type(error).__name__
+            )
             raise ProviderError(FailureKind.BAD_ANSWER, told, began=True) from None
 
 
