@@ -171,7 +171,9 @@ def allow(folder: Path) -> Allowed | None:
     open_to_all = [doubt for doubt in judge.doubts if doubt.everyone]
     if open_to_all:
         cures = ", ".join(f"`{doubt.cure}`" for doubt in open_to_all[:_SHOWN])
-        raise OpsError(f"{'; '.join(map(str, open_to_all[:_SHOWN]))}", f"make it safe first: {cures}")
+        raise OpsError(
+            f"{'; '.join(map(str, open_to_all[:_SHOWN]))}", msg("make it safe first: {cures}", cures=cures)
+        )
     if not judge.doubts:
         return None
     made = Allowed(

@@ -10,6 +10,7 @@ import yaml
 
 from tests.house.imports import commands_imported, import_circles
 from tests.house.names import engine_tests, kind_names, redis_files
+from tests.house.said import bare_texts
 from tests.house.shape import long_files, named_alike, see_docstrings, unclear_names
 from tests.house.signatures import argument_bags, long_signatures
 from tests.house.source import Package, Place
@@ -29,6 +30,7 @@ COUNTERS: dict[str, Counter] = {
         commands_imported,
         see_docstrings,
         unclear_names,
+        bare_texts,
     )
 }
 LISTED: dict[str, Counter] = {"named_alike": named_alike}

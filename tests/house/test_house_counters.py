@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from techsapo_ops.services.registry import kinds
-from tests.house import imports, names, ratchets, shape, signatures
+from tests.house import imports, names, ratchets, said, shape, signatures
 from tests.house.ratchets import Counter
 from tests.house.source import Package
 
@@ -291,3 +291,18 @@ def test_a_ceiling_is_lowered_to_the_count_but_not_below_its_goal(
     monkeypatch.setattr(ratchets, "CEILINGS", file)
     assert ratchets.lower({"a": 2, "b": 4}) == ["a"]
     assert file.read_text() == "# kept\na:  # why\n  goal: 5\n  ceiling: 5\nb:\n  goal: 0\n  ceiling: 3\n"
+
+
+def test_texts_for_people_are_messages() -> None:
+    text = """\
+        class Gone(OpsError): ...
+        raise OpsError("the disk is full", f"free {room} bytes")
+        raise Gone(msg("the disk is full"), hint="free some room")
+        out.say("done with it" if done else msg("not done"))
+        out.next(f"techsapo logs {name} --since WHEN")
+        out.data(f"{name}  {size}")
+        raise OpsError(msg("the disk is full"), msg("free some room"))
+        confirm(f"remove {name}?", yes=yes)
+        run("the disk is full")
+        """
+    assert lines(said.bare_texts, text) == [2, 2, 3, 4, 8]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -65,22 +65,30 @@ def _in_code() -> Iterator[Said]:
         text = path.read_text(encoding="utf-8")
         if not _SAYS.search(text):
             continue
-        for call in (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)):
-            for each in _texts(call, file):
+        tree = ast.parse(text)
+        tuples = {
+            target.id: node.value
+            for node in tree.body
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+            for each in _texts(call, file, tuples):
                 yield Said(_room(path), file, each)
 
 
-def _texts(call: ast.Call, file: str) -> Iterator[str]:
+def _texts(call: ast.Call, file: str, tuples: Mapping[str, ast.Tuple]) -> Iterator[str]:
     match call.func:
         case ast.Name("msg" | "template"):
             yield _literal(call, file)
         case ast.Attribute(attr="table") | ast.Name("make_table"):
-            if call.args and isinstance(call.args[0], ast.Tuple):
-                yield from (
-                    column.value.upper()
-                    for column in call.args[0].elts
-                    if isinstance(column, ast.Constant) and isinstance(column.value, str)
-                )
+            columns = call.args[0] if call.args else None
+            if isinstance(columns, ast.Name):
+                columns = tuples.get(columns.id)
+            for column in columns.elts if isinstance(columns, ast.Tuple) else ():
+                if isinstance(column, ast.Constant) and isinstance(column.value, str):
+                    yield column.value.upper()
         case ast.Name("_tell") if isinstance(call.args[0], ast.Constant):
             yield str(call.args[0].value)
 

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql.accounts import statements, unlogged
 from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import RenderedFile
@@ -73,6 +74,6 @@ def temporary_folder(topology: Topology) -> Path | None:
 def my_cnf_quote(text: str) -> str:
     """`text` as a quoted value of a MariaDB option file. Raises OpsError for control characters."""
     if _CONTROL.search(text):
-        raise OpsError(f"{text!r} holds a control character", "rename the folder")
+        raise OpsError(msg("{text} holds a control character", text=repr(text)), msg("rename the folder"))
     # A pair of quotes around the value is stripped, quotes within stay; `\` starts an escape.
     return '"' + text.replace("\\", "\\\\") + '"'
