@@ -226,3 +226,11 @@ def test_an_interrupted_restore_of_a_kind_that_is_not_known_keeps_its_note(stack
     with pytest.raises(OpsError, match="does not know how to go back from letters"):
         go_back_if_interrupted(stack)
     assert interrupted(stack.layout) is not None
+
+
+def test_that_an_interrupted_restore_s_own_backup_is_gone_is_no_wrong_use(stack: Stack) -> None:
+    journal(stack.layout, "20260131T120000Z-0000", (), ())
+    with pytest.raises(OpsError, match="there is no backup") as gone:
+        go_back_if_interrupted(stack)
+    assert gone.value.exit_code == 1
+    assert interrupted(stack.layout) is not None
