@@ -35,7 +35,7 @@ LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanag
   zstd:zstd restic:restic restic-rest-server:restic-rest-server sshd:openssh-server
 
 .DEFAULT_GOAL := help
-.PHONY: help up down install uninstall link test fuzz mutations ci coverage lint lab slowest bench bench-peers real-model recovery-lab vm-lab picture sbom lock clean
+.PHONY: help docs reference up down install uninstall link test fuzz mutations ci coverage lint lab slowest bench bench-peers real-model recovery-lab vm-lab picture sbom lock clean
 
 help:
 	@echo "make up         install, bring missing system parts (as root), start the stack"
@@ -53,6 +53,8 @@ help:
 	@echo "make real-model   ask a small real model, built into .real-model, everything that a stack asks"
 	@echo "make vm-lab     a real machine whose power is cut (qemu, as root, most of an hour)"
 	@echo "make recovery-lab  lose a stack of 50 MB of Redis and a million rows, bring it back on an empty host, time it"
+	@echo "make docs       the pages of docs/ as a site, which the app serves under /help"
+	@echo "make reference  what of docs/ is made from the code: fields, commands, man pages, metrics, alerts"
 	@echo "make sbom       what is installed with us, as CycloneDX, into $(SBOM)"
 	@echo "make lock       resolve the dependencies anew into requirements*.lock"
 
@@ -72,6 +74,20 @@ $(VENV)/dev: requirements-dev.lock $(VENV)/runtime
 	@$(PIP) install --quiet --no-deps --require-hashes -r requirements-dev.lock
 	@$(PIP) check
 	@touch $@
+
+# What builds the pages of docs/. It is 90 MB, so only who builds them has it.
+$(VENV)/docs: requirements-docs.lock $(VENV)/runtime
+	@echo "installing the Python packages of requirements-docs.lock into $(VENV)"
+	@$(PIP) install --quiet --no-deps --require-hashes -r requirements-docs.lock
+	@touch $@
+
+# The pages of docs/ as a site, which the app serves under /help.
+docs: $(VENV)/docs
+	@$(BIN)/python -m docsite
+
+# What of docs/ is made from the code: configuration, commands and man pages, metrics, alerts.
+reference: $(VENV)/runtime
+	@$(BIN)/python -m docsite.reference
 
 install: $(VENV)/runtime link
 
@@ -116,7 +132,7 @@ lint: $(VENV)/dev
 	$(FORM)
 	$(TYPES)
 
-test: $(VENV)/dev lab
+test: $(VENV)/dev $(VENV)/docs lab
 	$(FORM)
 	@$(call beside,$(BIN)/python -m $(PYTEST))
 
@@ -129,12 +145,12 @@ mutations: $(VENV)/dev lab
 	MUTATIONS=all $(BIN)/python -m pytest -n $(WORKERS) --timeout 1800 tests/lab/test_alert_mutants_lab.py $(if $(ONLY),-k "$(ONLY)")
 
 # What .ci/run does: the same tests, with a second look at what failed (docs/decisions/0017-a-second-look.md).
-ci: $(VENV)/dev lab
+ci: $(VENV)/dev $(VENV)/docs lab
 	$(FORM)
 	@$(call beside,$(BIN)/python -m $(PYTEST) || $(BIN)/python -m tests.again $$?)
 
 # A tool for developers, a third slower; CI does not use it, for coverage's lock outlasts a Ctrl-C (decision 17).
-coverage: $(VENV)/dev lab
+coverage: $(VENV)/dev $(VENV)/docs lab
 	$(FORM)
 	$(BIN)/coverage erase
 	@$(call beside,$(BIN)/coverage run -m $(PYTEST))
@@ -189,6 +205,8 @@ lock: $(VENV)/dev
 	  --no-emit-trusted-host --extra build --extra otel -c requirements.lock -o requirements-otel.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-emit-trusted-host --extra build --extra otel --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-emit-trusted-host --extra docs -c requirements-dev.lock -o requirements-docs.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

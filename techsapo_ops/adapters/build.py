@@ -27,6 +27,8 @@ from techsapo_ops.messages import msg
 PACKAGED_LOCK = "_requirements.lock"
 PACKAGED_TEMPLATES = "_templates"
 """Names inside a wheel of what a checkout has beside the package."""
+PACKAGED_PAGES = "_help.zip"
+"""The built pages of docs/: they are no code, and a stack has no reason to restart for them."""
 LOCK = "requirements.lock"
 PACKAGED_OTEL_LOCK = "_requirements-otel.lock"
 OTEL_LOCK = "requirements-otel.lock"
@@ -116,7 +118,8 @@ def read_content(package: Path, kept: Path | None) -> Content:
 
 
 def _content_now(package: Path, kept: Path | None) -> Content:
-    looks = [(name, path, path.stat()) for name, path in files_of(package)]
+    pages = f"{package.name}/{PACKAGED_PAGES}"
+    looks = [(name, path, path.stat()) for name, path in files_of(package) if name != pages]
     key = hashlib.sha256(
         repr(
             [str(package), *((n, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for n, _, s in looks)]

@@ -35,6 +35,7 @@ from techsapo_ops.serve.description import described
 from techsapo_ops.serve.door import Door
 from techsapo_ops.serve.drill import DrillAlert, drill_routes
 from techsapo_ops.serve.health import Health
+from techsapo_ops.serve.help_pages import help_routes
 from techsapo_ops.serve.hosts import HostCheck, HostNames, SameOrigin
 from techsapo_ops.serve.idempotency import Idempotency
 from techsapo_ops.serve.instance import prepare_data, this_instance
@@ -211,6 +212,7 @@ class App:
             drill_routes(drills, idempotency, self.audit, instance.name, self.lifecycle, drill_alert),
             page_routes(spec.locale, keys=gate.needs_keys),
             runbook_routes(spec.locale),
+            help_routes(spec.locale),
             silence_routes(spec.locale, gate, origins, servers.alertmanager),
             probe_routes(gate, own_health, self.lifecycle, metrics.render),
             acknowledge_routes(

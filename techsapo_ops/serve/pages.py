@@ -37,7 +37,7 @@ def _assets() -> dict[str, tuple[bytes, str, str]]:
         suffix = "." + entry.name.rpartition(".")[2]
         if suffix in _TYPES:
             content = entry.read_bytes()
-            found[entry.name] = (content, _TYPES[suffix], _tag(content))
+            found[entry.name] = (content, _TYPES[suffix], tag_of(content))
     return found
 
 
@@ -55,7 +55,7 @@ def page_of(name: str, locale: str, **values: object) -> tuple[bytes, str, str]:
     """Content, type and ETag of the page NAME.html in the frame of all; `values` are its own."""
     known = {"locale": locale, "keys": "off", "here": "", **values}
     content = _templates().get_template(f"{name}.html").render(known, name=name, pages=_WORDS).encode()
-    return content, "text/html; charset=utf-8", _tag(content)
+    return content, "text/html; charset=utf-8", tag_of(content)
 
 
 @cache
@@ -63,7 +63,8 @@ def _page(path: str, locale: str, keys: str) -> tuple[bytes, str, str]:
     return page_of(_PAGES[path], locale, keys=keys, here=path)
 
 
-def _tag(content: bytes) -> str:
+def tag_of(content: bytes) -> str:
+    """The ETag of a file that holds `content`."""
     return f'"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 

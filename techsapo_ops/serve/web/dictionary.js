@@ -2,7 +2,7 @@
 
 export const WORDS = {
   ja: {
-    skip: "本文へ移動", askPage: "質問", dashboardsPage: "ダッシュボード", statusPage: "状態", api: "API", pages: "ページ", theme: "テーマ", other: "English",
+    skip: "本文へ移動", askPage: "質問", dashboardsPage: "ダッシュボード", statusPage: "状態", api: "API", help: "ヘルプ", pages: "ページ", theme: "テーマ", other: "English",
     question: "質問", placeholder: "例：Dockerコンテナが起動しない", tier: "段階",
     basic: "基本", premium: "プレミアム", critical: "重要",
     keys: "Ctrl+Enterで送信", send: "質問する", stop: "中止",
@@ -130,7 +130,7 @@ export const WORDS = {
     },
   },
   en: {
-    skip: "Skip to the content", askPage: "Ask", dashboardsPage: "Dashboards", statusPage: "Status", api: "API", pages: "Pages", theme: "Light/dark", other: "日本語",
+    skip: "Skip to the content", askPage: "Ask", dashboardsPage: "Dashboards", statusPage: "Status", api: "API", help: "Help", pages: "Pages", theme: "Light/dark", other: "日本語",
     question: "Question", placeholder: "e.g. My Docker container does not start", tier: "Tier",
     basic: "Basic", premium: "Premium", critical: "Critical",
     keys: "Ctrl+Enter sends", send: "Ask", stop: "Stop",

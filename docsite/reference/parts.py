@@ -1,0 +1,56 @@
+"""What the generated pages share: words in both languages, headings, tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+HERE = Path(__file__).parent
+LANGUAGES = ("en", "ja")
+
+
+@cache
+def facts(name: str) -> dict[str, Any]:
+    """A YAML file of this folder."""
+    found: dict[str, Any] = yaml.safe_load((HERE / name).read_text(encoding="utf-8"))
+    return found
+
+
+def words(page: str, key: str, language: str) -> Any:
+    """What stands around the generated part of `page`."""
+    return facts("words.yaml")[page][key][language]
+
+
+def head(page: str, language: str) -> list[str]:
+    """Title, the link to the other language, where it comes from, what it is."""
+    common = facts("words.yaml")
+    return [
+        f"# {words(page, 'title', language)}", "",
+        common["other"][language].format(page=page), "",
+        f"<!-- {common['made'][language]} -->", "",
+        words(page, "about", language), "",
+    ]  # fmt: skip
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A Markdown table; pipes and line ends in cells are made harmless."""
+    lines = (f"| {' | '.join(map(_cell, row))} |" for row in (columns, ["---"] * len(columns), *rows))
+    return [*lines, ""]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def code(text: str) -> str:
+    """`text` as code; nothing where it is empty."""
+    return f"`{text}`" if text else ""
+
+
+def page_text(lines: Iterable[str]) -> str:
+    """The page, with one line end at its end."""
+    return "\n".join(lines).rstrip() + "\n"

@@ -1,0 +1,211 @@
+"""The documentation under /help: the site that `make docs` built, or in a checkout docs/*.md itself.
+
+Both have the same addresses: /help/LANGUAGE/NAME.html. What can be asked for is a list of names that was made
+beforehand, so that no path of a request ever reaches the file system.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import stat
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from fastapi import APIRouter, Request
+from starlette.responses import RedirectResponse, Response
+
+import techsapo_ops
+from techsapo_ops.adapters.build import PACKAGED_PAGES
+from techsapo_ops.catalogue.runbooks import LOCALES
+from techsapo_ops.serve.pages import asked_language, page_of, page_reply, tag_of
+from techsapo_ops.serve.problems import Problem
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
+_PATH = "/help"
+_TYPES = {
+    "html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "json": "application/json", "svg": "image/svg+xml",
+    "png": "image/png", "xml": "text/xml; charset=utf-8",
+}  # fmt: skip
+_HASHED = re.compile(r"\.[0-9a-f]{8}\.min\.(?:css|js)$")
+_FOR_EVER = "public, max-age=31536000, immutable"
+"""For files whose name has a digest of what they hold."""
+_COMMENT = re.compile(r"^<!--.*?-->$", re.MULTILINE | re.DOTALL)
+_MISSING = "there is no such page; /help lists all"
+_NOT_BUILT = "this copy has no pages: they are in docs/ of the source, and `make docs` builds them in"
+
+File = tuple[bytes, str, str]
+"""Content, type and ETag."""
+
+
+class Pages(Protocol):
+    """Where the pages come from."""
+
+    def file(self, name: str) -> File | None:
+        """What is to be had as /help/NAME; None where there is no such thing."""
+
+
+class Site:
+    """The built site, an archive in the package."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises OSError or zipfile.BadZipFile where it can't be read."""
+        self._archive = zipfile.ZipFile(path)
+        self._entries = {entry.filename: entry for entry in self._archive.infolist()}
+
+    def file(self, name: str) -> File | None:
+        """As in `Pages`."""
+        entry = self._entries.get(name)
+        media_type = _TYPES.get(name.rpartition(".")[2])
+        if entry is None or media_type is None:
+            return None
+        return self._archive.read(entry), media_type, f'"{entry.CRC:08x}{entry.file_size:x}"'
+
+
+class Checkout:
+    """The pages of a checkout's docs/, each made into HTML when it is asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._sources: dict[str, Path] = {}
+        for path in sorted(folder.glob("**/*.md")):
+            name = path.relative_to(folder).as_posix()
+            japanese = name.endswith(".ja.md")
+            stem = name.removesuffix(".ja.md" if japanese else ".md").replace("/README", "/index")
+            self._sources[f"{'ja' if japanese else 'en'}/{stem}.html"] = path
+        self._images = {f"images/{path.name}": path for path in folder.glob("images/*")}
+
+    def file(self, name: str) -> File | None:
+        """As in `Pages`."""
+        if (image := self._images.get(name)) is not None:
+            content = _read(image)
+            return (
+                None
+                if content is None
+                else (content, _TYPES.get(image.suffix[1:], "image/png"), tag_of(content))
+            )
+        source = self._sources.get(name)
+        content = None if source is None else _read(source)
+        return None if content is None else self._page(name, content.decode(errors="replace"))
+
+    def _page(self, name: str, text: str) -> File:
+        from markupsafe import Markup  # comes with the templates, which only readers of pages load
+
+        language = name.partition("/")[0]
+        html = Markup(_html(text, lambda target: self._linked(name, target)))  # noqa: S704 - from our own pages
+        return page_of("help", language, text=html, here=_PATH)
+
+    def _linked(self, page: str, target: str) -> str:
+        """Where a link of `page` leads here."""
+        path, mark, part = target.partition("#")
+        if "://" in target or not path:
+            return target
+        folder, language = posixpath.dirname(page.partition("/")[2]), page.partition("/")[0]
+        there = posixpath.normpath(posixpath.join(folder, path))
+        if there.startswith("../techsapo_ops/catalogue/runbooks"):
+            name = Path(there).stem
+            return "/runbooks" if name == "runbooks" else f"/runbooks/{name}?lang={language}"
+        stem = there.removesuffix(".ja.md").removesuffix(".md").replace("/README", "/index")
+        name = f"{'ja' if there.endswith('.ja.md') else 'en'}/{stem}.html"
+        return f"{_PATH}/{name if name in self._sources else there}{mark}{part}"
+
+
+class Nothing:
+    """No pages at all: a wheel that was built without them."""
+
+    def file(self, name: str) -> File | None:  # noqa: ARG002 - as in `Pages`
+        """Raises Problem: says how to have them."""
+        raise Problem(404, "not_found", _NOT_BUILT)
+
+
+@cache
+def pages_of(package: Path) -> Pages:
+    """The pages of the package in the folder `package`."""
+    try:
+        return Site(package / PACKAGED_PAGES)
+    except (OSError, zipfile.BadZipFile):
+        docs = package.parent / "docs"
+        # A folder of that name beside an installed package is somebody else's.
+        return (
+            Checkout(docs) if (package.parent / "pyproject.toml").is_file() and docs.is_dir() else Nothing()
+        )
+
+
+def help_routes(locale: str, package: Path | None = None) -> APIRouter:
+    """Routes of the documentation, open as the frame of every page is; `locale` is the language of /help."""
+    router = APIRouter(include_in_schema=False)
+    package = package or Path(techsapo_ops.__file__).parent
+
+    # Not async: an archive is read and unpacked, or a page made, which other requests need not wait for.
+    def begin(request: Request) -> Response:
+        language = asked_language(request) or locale
+        pages_of(package).file("")
+        return RedirectResponse(f"{_PATH}/{language}/index.html", 307)
+
+    def page(request: Request, name: str) -> Response:
+        if name.rstrip("/") in LOCALES:
+            return RedirectResponse(f"{_PATH}/{name.rstrip('/')}/index.html", 307)
+        found = pages_of(package).file(name)
+        if found is None:
+            raise Problem(404, "not_found", _MISSING)
+        reply = page_reply(request, *found)
+        if _HASHED.search(name):
+            reply.headers["Cache-Control"] = _FOR_EVER
+        return reply
+
+    for path, answer in ((_PATH, begin), (f"{_PATH}/", begin), (f"{_PATH}/{{name:path}}", page)):
+        router.add_api_route(path, answer, methods=["GET", "HEAD"])
+    return router
+
+
+def _read(path: Path) -> bytes | None:
+    """The content of a plain file; a link, which may lead out of the folder, is none."""
+    try:
+        with open(
+            path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+        ) as file:
+            return file.read() if stat.S_ISREG(os.fstat(file.fileno()).st_mode) else None
+    except OSError:
+        return None
+
+
+@cache
+def _markdown() -> MarkdownIt:
+    from markdown_it import MarkdownIt  # for readers of these pages alone
+
+    return MarkdownIt("commonmark", {"html": False}).enable("table")
+
+
+def _html(text: str, linked: Callable[[str], str]) -> str:
+    """Markdown as HTML: none of its own comes through. Links lead as `linked` says, also to headings."""
+    parser = _markdown()
+    tokens = parser.parse(_COMMENT.sub("", text))
+    for before, token in pairwise(tokens):
+        if before.type == "heading_open":
+            before.attrs["id"] = _anchor(token.content)
+    for token in _all(tokens):
+        if style := str(token.attrs.pop("style", "")):  # of a column: the pages allow no style of an element
+            token.attrs["align"] = style.removeprefix("text-align:")
+        for key in {"href", "src"} & token.attrs.keys():
+            token.attrs[key] = linked(str(token.attrs[key]))
+    return str(parser.renderer.render(tokens, parser.options, {}))
+
+
+def _all(tokens: Sequence[Token]) -> Iterator[Token]:
+    for token in tokens:
+        yield token
+        yield from _all(token.children or ())
+
+
+def _anchor(heading: str) -> str:
+    """The name of a heading in links, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

@@ -1,0 +1,94 @@
+"""Every `techsapo …` in README, docs/ and runbooks is one that the command line takes."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer._click.exceptions import UsageError
+
+from techsapo_ops.cli.lazy import LazyCommand
+from techsapo_ops.cli.main import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    str(path.relative_to(ROOT))
+    for path in (
+        *ROOT.glob("README*.md"),
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "techsapo_ops/catalogue/runbooks").glob("*.md"),
+    )
+)  # fmt: skip
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_CODE = re.compile(r"(?<!`)`(techsapo [^`]+)`(?!`)")
+_FORM = re.compile(r"[\[\]…|]|\.\.\.")
+"""In inline code: how a command is written in general, such as `drift|costs` or [ID]."""
+_OLD = {"docs/from-the-guide.md", "docs/upgrade.md", "docs/upgrade.ja.md"}
+"""They also speak of what others, or other versions, have."""
+
+
+def commands_of(page: str) -> Iterator[str]:
+    """What of a page is to be typed, and what inline code names."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for language, block in _FENCE.findall(text):
+        if language in {"sh", "", "bash"}:
+            yield from (line for line in block.splitlines() if re.match(r"(?:sudo )?techsapo ", line))
+    rest = _FENCE.sub("", text)
+    yield from (line.strip() for line in rest.splitlines() if line.startswith("    techsapo "))
+    yield from (code for code in _CODE.findall(rest) if not _FORM.search(code))
+
+
+def wrong(line: str) -> str:
+    """Why the command line does not take `line`; empty where it does. Nothing is run."""
+    words = shlex.split(line.removeprefix("sudo "), comments=True)[1:]
+    for end, word in enumerate(words):
+        if re.fullmatch(r"[<>&;]|\|\|?|&&|2?>.*|<.*", word):
+            words = words[:end]
+            break
+    if not words or words[0].startswith("-"):
+        return ""
+    entry = COMMANDS.get(words[0])
+    if entry is None:
+        return f"there is no command {words[0]}"
+    command, rest, name = LazyCommand(words[0], entry).resolve(), words[1:], words[0]
+    try:
+        while rest and rest[0] in getattr(command, "commands", {}):
+            command, name, rest = command.commands[rest[0]], f"{name} {rest[0]}", rest[1:]
+        if getattr(command, "commands", None) and (not rest or not rest[0].startswith("-")):
+            return f"there is no command {name} {rest[0]}" if rest else ""
+        parser = command.make_parser(command.context_class(command, info_name=name))
+        _, left, _ = parser.parse_args([word for word in rest if word not in {"--help", "-h"}])
+    except UsageError as error:
+        why = error.format_message()
+        return "" if "requires an argument" in why else why  # an option that is only named
+    return f"too many words: {left}" if left else ""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_of_a_page_is_one(page: str) -> None:
+    bad = {line: why for line in commands_of(page) if (why := wrong(line))}
+    assert bad == {} or page in _OLD, bad
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.endswith(".ja.md")])
+def test_both_languages_show_the_same_commands_to_be_typed(page: str) -> None:
+    def typed(name: str) -> list[str]:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        blocks = "\n".join(block for language, block in _FENCE.findall(text) if language in {"sh", ""})
+        lines = (re.sub(r"\"[^\"]*\"|\s+#.*", "", line).strip() for line in blocks.splitlines())
+        return [line for line in lines if re.match(r"(?:sudo )?(?:techsapo|make) ", line)]
+
+    assert typed(page) == typed(page.replace(".ja.md", ".md"))
+
+
+def test_a_command_that_there_is_not_is_told() -> None:
+    assert wrong("techsapo backup verify --deep") == ""
+    assert wrong("techsapo backup") == ""
+    assert wrong('techsapo ask "a question" | tee answer') == ""
+    assert "drill load" in wrong("techsapo drill load")
+    assert "--never" in wrong("techsapo up --never")
+    assert "statuses" in wrong("techsapo statuses")
+    assert sum(1 for page in PAGES for _ in commands_of(page)) > 500
