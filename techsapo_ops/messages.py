@@ -7,6 +7,7 @@ logs, JSON, records and tests. Whoever shows it to a person says it by the words
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
 from typing import TYPE_CHECKING, Any, LiteralString
 
 if TYPE_CHECKING:
@@ -111,6 +112,16 @@ def template(text: LiteralString) -> str:
 def joined(between: str, parts: Iterable[str]) -> str:
     """`parts` with `between` in between, each said in the same language. A `Message`."""
     return _joined(between, parts)
+
+
+def all_of(parts: Iterable[str]) -> str:
+    """`parts`, one or more, as what is meant together: `a and b`. A `Message`."""
+    return reduce(lambda before, last: msg("{before} and {last}", before=before, last=last), parts)
+
+
+def any_of(parts: Iterable[str]) -> str:
+    """`parts`, one or more, as what may be chosen from: `a or b`. A `Message`."""
+    return reduce(lambda before, last: msg("{before} or {last}", before=before, last=last), parts)
 
 
 def _joined(between: str, parts: Iterable[str]) -> Message:

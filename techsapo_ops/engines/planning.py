@@ -66,7 +66,7 @@ def _meant(topology: Topology, word: str) -> list[str]:
                 msg("{word} is not part of this stack: {reason}", word=word, reason=absent.reason),
                 absent.remedy,
             )
-    raise unknown("service", word, [s.name for s in topology.services])
+    raise unknown(msg("service"), word, [s.name for s in topology.services])
 
 
 def named(words: Sequence[str], names: Sequence[str], kinds: Mapping[str, str]) -> list[str]:
@@ -78,7 +78,7 @@ def named(words: Sequence[str], names: Sequence[str], kinds: Mapping[str, str]) 
     for word in words:
         meant = [name for name in names if word in {name, kinds.get(name)}]
         if not meant:
-            raise unknown("service", word, names)
+            raise unknown(msg("service"), word, names)
         found.update(dict.fromkeys(meant))
     return list(found)
 

@@ -63,7 +63,7 @@ def plan_tests(
     known = [*spec.providers, *loaded.disabled]
     for name in wanted:
         if name not in known:
-            raise unknown("provider", name, known)
+            raise unknown(msg("provider"), name, known)
     candidates: list[Candidate] = []
     left_out: dict[str, str] = {}
     unusable: dict[str, str] = {}

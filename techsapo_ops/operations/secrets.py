@@ -22,7 +22,7 @@ def find_secret(topology: Topology, name: str) -> KeptSecret:
     """The one of that name. Raises OpsError with the nearest where there is none."""
     found = {secret.name: secret for secret in kept_secrets(topology)}
     if name not in found:
-        raise unknown("secret", name, found, hint=msg("no service of this stack has one"))
+        raise unknown(msg("secret"), name, found, hint=msg("no service of this stack has one"))
     return found[name]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from techsapo_ops.catalogue.jobs import jobs
+from techsapo_ops.messages import msg
 from techsapo_ops.schedule.cron import next_run
 from techsapo_ops.schedule.job import Job, configured
 from techsapo_ops.schedule.runs import Run, Runs
@@ -35,7 +36,7 @@ def find_job(schedule: Schedule, name: str) -> Job:
     """The job of that name. Raises OpsError (exit code 2) for one that is not offered."""
     offered = configured_jobs(schedule)
     if name not in offered:
-        raise unknown("job", name, offered)
+        raise unknown(msg("job"), name, offered)
     return offered[name]
 
 

@@ -90,7 +90,7 @@ def help_of(model: Section) -> Mapping[str, str]:
 def type_words(here: Shape) -> str:
     """A type for people: `port, 1 to 65535`, `ja or en`, `list of sections`."""
     if here.models:
-        return "section"
+        return msg("section")
     if here.entries is not None:
         return msg("mapping of names to {plural}", plural=_plural(type_words(shape(here.entries))))
     if here.items is not None:
@@ -100,23 +100,37 @@ def type_words(here: Shape) -> str:
         return msg("{first} or {last}", first=", ".join(first), last=last) if first else last
     base = {
         int: msg("whole number"),
-        float: "number",
+        float: msg("number"),
         bool: msg("true or false"),
-        str: "text",
-        Secret: "secret",
+        str: msg("text"),
+        Secret: msg("secret"),
     }
     means = [c.words for c in here.constraints if isinstance(c, Means)]
-    words = means[0] if means else base.get(here.type, "any")
+    words = means[0] if means else base.get(here.type, msg("any"))
     low, high = bound(here, "ge"), bound(here, "le")
     if low is not None and high is not None:
         return msg("{words}, {low:g} to {high:g}", words=words, low=low, high=high)
     return msg("{words}, at least {low:g}", words=words, low=low) if low is not None else words
 
 
+_PLURALS = {
+    "any": msg("anything"),
+    "host name": msg("host names"),
+    "image": msg("images"),
+    "IP address": msg("IP addresses"),
+    "name": msg("names"),
+    "path": msg("paths"),
+    "port": msg("ports"),
+    "secret": msg("secrets"),
+    "section": msg("sections"),
+    "text": msg("texts"),
+}
+
+
 def _plural(words: str) -> str:
-    head, comma, rest = words.partition(",")
-    plain = {"text": "texts", "section": "sections", "any": "anything", "IP address": msg("IP addresses")}
-    return plain.get(head, head if " to " in head or comma else f"{head}s") + comma + rest
+    if "," in words or " to " in words:
+        return words
+    return _PLURALS.get(words) or msg("{word}s", word=words)
 
 
 def plain_default(value: Any) -> Any:

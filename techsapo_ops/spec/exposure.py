@@ -149,7 +149,7 @@ def exposed(spec: Spec, context: Context) -> Iterator[Finding]:
         lenient = begun and exposure.rule not in _ALWAYS_REFUSED
         yield Finding(
             exposure.path,
-            f"{exposure.message}{_AN_ERROR_SOON if context.strict and lenient else ''}",
+            exposure.message + (_AN_ERROR_SOON if context.strict and lenient else ""),
             msg(
                 "{hint}; where it is meant: `accepted_exposures: {{{rule}: REASON}}`",
                 hint=exposure.hint,
@@ -233,8 +233,8 @@ def _monitoring(spec: Spec, deployment: Deployment) -> Iterator[Exposure]:
     """Who may read all metrics, or silence every alert."""
     monitoring = spec.monitoring
     servers: tuple[tuple[ExposureName, str, str, Prometheus | Alertmanager], ...] = (
-        ("prometheus-without-login", "prometheus", "read every metric", monitoring.prometheus),
-        ("alertmanager-without-login", "alertmanager", "silence every alert", monitoring.alertmanager),
+        ("prometheus-without-login", "prometheus", msg("read every metric"), monitoring.prometheus),
+        ("alertmanager-without-login", "alertmanager", msg("silence every alert"), monitoring.alertmanager),
     )
     for rule, key, power, server in servers:
         if not server.enabled or is_loopback(server.host):

@@ -211,7 +211,7 @@ class _Loading:
             self.hollow.add(path)
             if provider in self.disabled:
                 continue
-            self.disabled[str(provider)] = f"{name} is not set"
+            self.disabled[str(provider)] = msg("{name} is not set", name=name)
             if entry.get("enabled") is False:
                 continue
             message = msg("the variable {name} is not set", name=name)

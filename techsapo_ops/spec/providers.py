@@ -7,7 +7,7 @@ from typing import get_args
 from urllib.parse import urlsplit
 
 from techsapo_ops.catalogue.models import ModelFacts, Source, Thinking, model_of
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.edition import PRODUCTION
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
@@ -87,7 +87,8 @@ def providers(spec: Spec, context: Context) -> Iterator[Finding]:
     if not enabled:
         why = msg("all are disabled") if spec.providers or context.disabled else msg("there is none")
         if context.disabled:
-            why += f" ({', '.join(f'{name}: {reason}' for name, reason in context.disabled.items())})"
+            reasons = (msg("{name}: {reason}", name=n, reason=why) for n, why in context.disabled.items())
+            why = msg("{why} ({reasons})", why=why, reasons=joined(", ", reasons))
         yield Finding(
             path,
             msg("no provider to ask: {why}", why=why),
@@ -98,7 +99,7 @@ def providers(spec: Spec, context: Context) -> Iterator[Finding]:
         if len(enabled) < tiers.basic.providers or context.strict:
             yield Finding(
                 path,
-                msg("{count}, but {compared}", count=_count(len(usable), "provider"), compared=compared),
+                msg("{count}, but {compared}", count=_count(len(usable)), compared=compared),
                 msg("enable more providers"),
                 uses=(basic_path,),
             )
@@ -107,7 +108,7 @@ def providers(spec: Spec, context: Context) -> Iterator[Finding]:
                 path,
                 msg(
                     "only {count} ({real}): simulated ones never answer beside it, but {compared}",
-                    count=_count(len(real), "real provider"),
+                    count=_real(len(real)),
                     real=", ".join(real),
                     compared=compared,
                 ),
@@ -274,7 +275,7 @@ def options(spec: Spec, _: Context) -> Iterator[Finding]:
             if given in taken:
                 continue
             what = given if taken else key
-            values = msg("it takes {taken}; ", taken=", ".join(taken)) if taken else ""
+            values = msg("it takes {taken}; ", taken=joined(", ", taken)) if taken else ""
             yield Finding(
                 ("providers", name, key),
                 msg("{model} is not known to take {what} ({read})", model=model, what=what, read=source.read),
@@ -333,7 +334,7 @@ def _budget(told: Thinking) -> tuple[str, ...]:
     if told.budget is None:
         return ()
     others = [value for value, taken in (("0", told.budget.zero), ("-1", told.budget.any)) if taken]
-    return (f"{told.budget.least} to {told.budget.most}", *others)
+    return (msg("{least} to {most}", least=told.budget.least, most=told.budget.most), *others)
 
 
 def _fits(effort: str | None, highest: str | None) -> bool:
@@ -345,9 +346,9 @@ def _keyed(provider: ProviderSpec) -> str | None:
     return next((key for key in ("api_key", "api_key_file", "headers") if getattr(provider, key, None)), None)
 
 
-def _count(number: int, noun: str) -> str:
-    return (
-        msg("{number} {noun}", number=number, noun=noun)
-        if number == 1
-        else msg("{number} {noun}s", number=number, noun=noun)
-    )
+def _count(number: int) -> str:
+    return msg("1 provider") if number == 1 else msg("{number} providers", number=number)
+
+
+def _real(number: int) -> str:
+    return msg("1 real provider") if number == 1 else msg("{number} real providers", number=number)

@@ -124,7 +124,7 @@ def explain_syntax(error: yaml.YAMLError, text: str) -> tuple[int, int, str, str
     lines = text.split("\n")
     tab = _tab_near(lines, mark.line)
     if tab is not None:
-        return *tab, "a tab in the indentation", msg("YAML takes spaces only")
+        return *tab, msg("a tab in the indentation"), msg("YAML takes spaces only")
     start = error.context_mark
     if start is not None and any(part in problem for part in _FROM_THE_START):
         mark = start

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import Message, all_of, msg
 from techsapo_ops.spec.fields import Shape, bound, child, fields_of, literals, shape_at, value_at
 from techsapo_ops.spec.models.base import PATTERN_WORDS
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted, shown
@@ -175,12 +175,21 @@ def _own(
     if path not in variables:
         return text, hint
     source = source_words(variables[path])
-    text = text.replace(repr(given), source).partition(": ")[0]  # a reason after `: ` may quote a part of it
+    # a reason after `: ` may quote a part of it
+    text = _instead(text, repr(given), source).partition(": ")[0]
     return (
         (text, hint)
         if source in text or str(given) not in text
         else (msg("{source} is not valid", source=source), hint)
     )
+
+
+def _instead(text: str, given: str, source: str) -> str:
+    """`text` with `source` for `given`, in any language."""
+    if not isinstance(text, Message) or given not in text.values.values():
+        return text.replace(given, source)
+    values = {name: source if value == given else value for name, value in text.values.items()}
+    return Message(text.template, values, text.changes)
 
 
 def _not(wanted: str, path: Path, given: object, variables: Mapping[Path, tuple[str, ...]]) -> str:
@@ -192,7 +201,7 @@ def _not(wanted: str, path: Path, given: object, variables: Mapping[Path, tuple[
 
 def source_words(names: tuple[str, ...]) -> str:
     """What is said in place of a value that came from variables."""
-    return msg("the value of ") + " and ".join(f"${{{name}}}" for name in names)
+    return msg("the value of {names}", names=all_of(f"${{{name}}}" for name in names))
 
 
 def _named(given: object) -> str:

@@ -52,7 +52,7 @@ def runbook(
     """
     page = None
     if name is not None and (page := runbooks().get(name)) is None:
-        raise unknown("runbook", name, runbooks())
+        raise unknown(msg("runbook"), name, runbooks())
     project = _project(place, out, language)
     locale = language or (project.spec.locale if project is not None else _terminals_locale())
     if page is not None and project is not None:

@@ -128,4 +128,4 @@ def _overrides(place: SpecChoice, out: Output) -> Overrides:
 
 def _require_known(name: str) -> None:
     if name not in builtin_names():
-        raise unknown("template", name, hint=nearest(name))
+        raise unknown(msg("template"), name, hint=nearest(name))

@@ -94,7 +94,7 @@ class ComposeAccess(ComposeStack, Access):
     ) -> AbstractContextManager[Scratch]:
         found = self.topology.find(service)
         if found is None:
-            raise unknown("service", service, [s.name for s in self.topology.services])
+            raise unknown(msg("service"), service, [s.name for s in self.topology.services])
         image = self.topology.spec.images.get(found.kind, found.facts.image)  # type: ignore[call-overload] # a kind
         return scratch(found, image, self.topology, self.docker, seed)
 
@@ -102,5 +102,5 @@ class ComposeAccess(ComposeStack, Access):
         found = self.topology.find(service)
         containers = self.containers()
         if found is None or found.name not in containers:
-            raise unknown("service", service, list(containers))
+            raise unknown(msg("service"), service, list(containers))
         return found, containers[found.name]

@@ -315,7 +315,7 @@ class ComposeEngine(ComposeAccess, Engine):
         containers = self.containers()
         wanted = next((s for s in self.topology.services if s.name == service), None)
         if service not in containers:
-            raise unknown("service", service, list(containers))
+            raise unknown(msg("service"), service, list(containers))
         if wanted is None:
             raise OpsError(
                 msg("{service} is no longer in the spec", service=service), msg("`techsapo up` removes it")

@@ -93,13 +93,13 @@ class NativeAccess(NativeStack, Access):
     def _found(self, service: str) -> Service:
         found = self.topology.find(service)
         if found is None:
-            raise unknown("service", service, [s.name for s in self.topology.services])
+            raise unknown(msg("service"), service, [s.name for s in self.topology.services])
         return found
 
     def _record(self, service: str) -> Record:
         records = self.state.load()
         if service not in records:
-            raise unknown("service", service, list(records))
+            raise unknown(msg("service"), service, list(records))
         if not self.supervisor.answers():
             raise OpsError(msg("the stack is not running"), msg("`techsapo up` starts it"))
         return records[service]

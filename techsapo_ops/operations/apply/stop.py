@@ -89,7 +89,7 @@ def running_names(running: Running, words: Sequence[str]) -> tuple[str, ...]:
         raise OpsError(msg("the stack is not running"), msg("`techsapo up` starts it"))
     for word in words:
         if not any(word in {s.name, s.kind} for s in observed.services.values()):
-            raise unknown("service", word, observed.services)
+            raise unknown(msg("service"), word, observed.services)
     return tuple(
         s.name for s in observed.services.values() if not words or s.name in words or s.kind in words
     )

@@ -43,7 +43,7 @@ def select(stack: Stack, only: Sequence[str] = ()) -> Selection:
     known = registry.names()
     for name in only:
         if name not in known:
-            raise unknown("source", name, known)
+            raise unknown(msg("source"), name, known)
     sources: list[Source] = []
     left_out: dict[str, str] = {}
     for kind in registry.kinds():

@@ -75,7 +75,7 @@ def intend(
     """
     for kind in only:
         if registry.find(kind) is None:
-            raise unknown("source", kind, registry.names())
+            raise unknown(msg("source"), kind, registry.names())
     if until is not None:
         only = _any_moment(only)
     repository = repository_of(stack)

@@ -88,7 +88,7 @@ class Certificates:
         for name in names:
             if name not in certificates:
                 known = [n for n, c in certificates.items() if c.source != "external"]
-                raise unknown("certificate", name, known, hint=msg("describe it under `certificates`"))
+                raise unknown(msg("certificate"), name, known, hint=msg("describe it under `certificates`"))
             if certificates[name].source == "external":
                 raise OpsError(msg("certificate {name} is served elsewhere", name=name), exit_code=2)
         for name, certificate in certificates.items():

@@ -106,7 +106,7 @@ def revocable(certificates: Certificates, name: str, reason: str) -> Version:
     reason."""
     ((name, _),) = certificates.kept([name])
     if reason not in REASONS:
-        raise unknown("reason", reason, REASONS)
+        raise unknown(msg("reason"), reason, REASONS)
     version = certificates.store(name).live()
     if version is None or version.origin.source != "acme":
         raise OpsError(

@@ -133,7 +133,7 @@ def known(name: str) -> Alert:
     if alert is None:
         from techsapo_ops.spec.problems import unknown
 
-        raise unknown("alert", name, alerts())
+        raise unknown(msg("alert"), name, alerts())
     return alert
 
 

@@ -247,7 +247,7 @@ _DURATION_SCHEMA = {"type": "string", "pattern": r"^([0-9]+(ms|[smhdwy]))+$"}
 _SIZE_SCHEMA = {"type": ["string", "integer"], "pattern": r"^[0-9]+[KMGTkmgt]?[Bb]?$", "minimum": 0}
 
 NotASwitch = BeforeValidator(_not_a_switch)  # pydantic takes true for 1
-Port = Annotated[int, Field(ge=1, le=65535), NotASwitch, Means("port")]
+Port = Annotated[int, Field(ge=1, le=65535), NotASwitch, Means(msg("port"))]
 Count = Annotated[int, Field(ge=0), NotASwitch]
 Ratio = Annotated[float, Field(ge=0, le=1), NotASwitch]
 Usd = Annotated[float, Field(ge=0, allow_inf_nan=False), NotASwitch, Means("USD")]
@@ -267,7 +267,7 @@ Size = Annotated[
 ListenHost = Annotated[str, AfterValidator(_host), Means(msg("IP address"))]
 Network = Annotated[str, AfterValidator(_network), Means(msg("network, e.g. 10.1.2.0/24"))]
 Cron = Annotated[str, AfterValidator(_cron), Means(msg('cron expression, e.g. "0 2 * * *"'))]
-Name = Annotated[str, StringConstraints(pattern=_NAME), Means("name")]
+Name = Annotated[str, StringConstraints(pattern=_NAME), Means(msg("name"))]
 Text = Annotated[
     str,
     BeforeValidator(_without_end),
@@ -282,9 +282,9 @@ FilePath = Annotated[
     BeforeValidator(_without_end),
     StringConstraints(min_length=1, max_length=4096),
     AfterValidator(_one_line),
-    Means("path"),
+    Means(msg("path")),
 ]
-ImageReference = Annotated[str, StringConstraints(pattern=IMAGE_PATTERN, max_length=512), Means("image")]
+ImageReference = Annotated[str, StringConstraints(pattern=IMAGE_PATTERN, max_length=512), Means(msg("image"))]
 HostName = Annotated[str, StringConstraints(pattern=_HOST_NAME, max_length=253), Means(msg("host name"))]
 AllowedHost = Annotated[
     str, StringConstraints(pattern=_ALLOWED_HOST, max_length=253), Means(msg("host name"))

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import all_of, msg
 from techsapo_ops.spec.edition import Edition
 from techsapo_ops.spec.models.app import App, Audit, Budget, WallBounce
 from techsapo_ops.spec.models.base import (
@@ -141,8 +141,8 @@ class Spec(Section):
         """In one line that alerts, or critical ones, reach no one, and what to write; empty where they do."""
         unreached, later = self.unreached, self.notifications.first_next
         if AT_ONCE in unreached and later is not None:
-            whom = " and ".join(dict.fromkeys(receiver.kind for receiver in later.receivers))
-            what = "alerts" if {"warning", "info"} <= set(unreached) else msg("critical alerts")
+            whom = all_of(dict.fromkeys(receiver.kind for receiver in later.receivers))
+            what = msg("alerts") if {"warning", "info"} <= set(unreached) else msg("critical alerts")
             return msg(
                 "nobody is told of {what} at once, and {whom} of critical ones after {after} if "
                 "nobody has them by then: add a receiver to notifications.critical (docs/alerts.md)",
@@ -156,8 +156,9 @@ class Spec(Section):
             return msg("alerts reach no one: monitoring.alertmanager is off")
         if any(self.notifications.is_example(name) for name in unreached if name != "watchdog"):
             filled = msg("write real addresses in place of the example's into notifications (docs/alerts.md)")
-            some = "" if {"warning", "info"} <= set(unreached) else "critical "
-            return msg("{some}alerts reach no one: {filled}", some=some, filled=filled)
+            if {"warning", "info"} <= set(unreached):
+                return msg("alerts reach no one: {filled}", filled=filled)
+            return msg("critical alerts reach no one: {filled}", filled=filled)
         if {"warning", "info"} <= set(unreached):
             example = "{critical: [{kind: slack, url_file: secrets/slack}]}"
             return msg(
