@@ -207,7 +207,7 @@ def _silenced(made: str, wanted: list[Matcher], ends: datetime, out: Output) -> 
         out.json({"id": made, "until": ends.isoformat(), "matchers": [str(m) for m in wanted]})
         return
     out.data(made)
-    told = " and ".join(str(m) for m in wanted)
+    told = ", ".join(str(m) for m in wanted)
     out.say(
         msg("Nobody is notified of {told} until {moment_text}.", told=told, moment_text=moment_text(ends))
     )
@@ -225,7 +225,9 @@ def _list_silences(server: Alertmanager, out: Output) -> None:
         rows = [
             (
                 s.id[:8],
-                f"acknowledged: {held[s.id].incident}" if s.id in held else ", ".join(map(str, s.matchers)),
+                msg("acknowledged: {incident}", incident=held[s.id].incident)
+                if s.id in held
+                else ", ".join(map(str, s.matchers)),
                 moment_text(s.ends),
                 s.created_by,
                 held[s.id].own_comment if s.id in held else s.comment,
@@ -239,10 +241,11 @@ def _expire(stack: Stack, server: Alertmanager, wanted: str, out: Output) -> Non
     standing = [s for s in server.silences() if s.state != "expired"]
     found = [s for s in standing if s.id.startswith(wanted)]
     if len(found) != 1:
-        known = ", ".join(s.id[:8] for s in standing) or "none"
-        what = msg("there is no silence") if not found else msg("several silences begin with")
+        known = ", ".join(s.id[:8] for s in standing) or msg("none")
         raise OpsError(
-            msg("{what} {wanted}", what=what, wanted=wanted),
+            msg("several silences begin with {wanted}", wanted=wanted)
+            if found
+            else msg("there is no silence {wanted}", wanted=wanted),
             msg("standing silences: {known}", known=known),
             exit_code=2,
         )

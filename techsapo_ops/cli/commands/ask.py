@@ -124,7 +124,7 @@ def _line(name: str, told: Mapping[str, Any]) -> str:
             return f"{name:<10} {who}  {given}"
         case "bounced":
             after = msg("no revision") if told["after"] is None else score(told["after"])
-            kept = "kept" if told["kept"] else msg("not kept")
+            kept = msg("kept") if told["kept"] else msg("not kept")
             return msg(
                 "{name:<10} {who}  round {told}: {score} to {after}, {kept}",
                 name=name,

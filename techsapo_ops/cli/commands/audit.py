@@ -174,7 +174,7 @@ def show(
                 _who(action.who),
                 _from(action.who),
                 action.action,
-                action.outcome or "no end known",
+                action.outcome or msg("no end known"),
                 _what(action.what),
             )
             for action in done

@@ -24,7 +24,7 @@ from techsapo_ops.cli.options import (
 )
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.views.backups import Bars, backup_json, brief, origin_of, state
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import msg, template
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.backup.create import create_backup, select
 from techsapo_ops.operations.backup.proof import LEVEL
@@ -94,7 +94,7 @@ def create(
         kinds = [source.kind for source in selection.sources]
         if out.as_json:
             out.json({"path": str(repository.path), "sources": kinds, "left_out": selection.left_out})
-        rows = [(kind, "would be backed up") for kind in kinds]
+        rows = [(kind, msg("would be backed up")) for kind in kinds]
         out.table(("source", ""), [*rows, *selection.left_out.items()])
         out.next("techsapo backup")
         return
@@ -246,7 +246,7 @@ _GOOD = {
 def _show(found: Verification, out: Output) -> None:
     rows = [(p.kind, "ok" if p.ok else "failed", f"{p.seconds:.1f} s", p.note) for p in found.parts]
     if rows and not (out.quiet and found.ok):
-        took = "took" if found.level == "quick" else "came back in"
+        took = template("TOOK") if found.level == "quick" else template("CAME BACK IN")
         out.table(("source", "state", took, ""), rows, right=(took,))
     for sentence in found.sentences:
         out.data(msg("{id}: {sentence}", id=found.id, sentence=sentence))

@@ -14,7 +14,7 @@ from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.cli.told_stores import ToldStores
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import msg, template
 from techsapo_ops.operations.watch.costs import costs as operation
 from techsapo_ops.operations.watch.costs import drill_rows_here, rows_here
 from techsapo_ops.stores.audit.costs import ENOUGH
@@ -84,7 +84,15 @@ def costs(
         )
         return
     day = by is Grouping.DAY
-    columns = [by.value, *(["requests"] if day else []), "calls", "failed", "tokens in", "tokens out", "usd"]
+    columns = [
+        by.value,
+        *([template("REQUESTS")] if day else []),
+        template("CALLS"),
+        template("FAILED"),
+        template("TOKENS IN"),
+        template("TOKENS OUT"),
+        "usd",
+    ]
     lines: list[list[object]] = [
         [
             r.name,
@@ -110,7 +118,7 @@ def costs(
         )
     )
     if found.simulated_usd:
-        whether = "counts" if budget.count_simulated else msg("does not count")
+        whether = msg("counts") if budget.count_simulated else msg("does not count")
         out.data(
             msg(
                 "         ${simulated_usd:.6f} of it is simulated: nobody paid it, and it {whether} below",

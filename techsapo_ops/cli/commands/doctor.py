@@ -105,9 +105,7 @@ def _project(file: Path, environment: str | None) -> Project:
     if file != DEFAULT_SPEC or file.is_file():
         return open_project(file, environment)
 
-    return Project(
-        file.absolute(), load(msg("project: techsapo\n"), {}, lambda path: path, filename=str(file))
-    )
+    return Project(file.absolute(), load("project: techsapo\n", {}, lambda path: path, filename=str(file)))
 
 
 def _examined(project: Project, stack: Stack, waiting: Found) -> Diagnosis:

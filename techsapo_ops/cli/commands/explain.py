@@ -45,7 +45,7 @@ def explain(
         if explained.required:
             out.data(msg("  required"))
         elif not explained.children and "default:" not in explained.help.lower():
-            out.data(msg("  default: {shown}", shown=_shown(explained.default) or "none"))
+            out.data(msg("  default: {shown}", shown=_shown(explained.default) or msg("none")))
     if explained.children:
         if explained.path:
             out.data("")

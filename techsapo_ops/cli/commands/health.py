@@ -122,9 +122,10 @@ def _summary(report: HealthReport) -> str:
         count=len(asked) - len(report.failing),
         count2=len(asked),
     )
-    for status in ("absent", "untested"):
-        count = sum(p.status == status for p in report.probes)
-        line += f", {count} {status}" if count else ""
+    if absent := sum(p.status == "absent" for p in report.probes):
+        line = msg("{line}, {count} absent", line=line, count=absent)
+    if untested := sum(p.status == "untested" for p in report.probes):
+        line = msg("{line}, {count} untested", line=line, count=untested)
     return msg("{line}, {seconds:.0f} ms", line=line, seconds=report.seconds * 1000)
 
 

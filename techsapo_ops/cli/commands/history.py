@@ -8,7 +8,7 @@ import typer
 
 from techsapo_ops.cli.options import JsonQuietOutput, SpecFile
 from techsapo_ops.cli.state_directory import layout_beside
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.ledger import Ledger, describe_files
 
 if TYPE_CHECKING:
@@ -66,18 +66,20 @@ def history(
 
 def _what(entry: LedgerEntry) -> str:
     if entry.reason:
-        back = f" (went back to @{entry.back_to})" if entry.back_to is not None else ""
+        back = msg(" (went back to @{id})", id=entry.back_to) if entry.back_to is not None else ""
         return entry.reason + back
     by_action: dict[str, list[str]] = {}
     for step in entry.steps:
         by_action.setdefault(step.action, []).append(step.service)
-    parts = [f"back to @{entry.restores}"] if entry.restores is not None else []
+    parts = [msg("back to @{id}", id=entry.restores)] if entry.restores is not None else []
     parts += [describe_files(entry.files)] if entry.files else []
     parts += [
-        f"{action} {', '.join(names)}" if len(names) <= 3 else f"{action} {len(names)} services"
+        f"{action} {', '.join(names)}"
+        if len(names) <= 3
+        else msg("{action} {count} services", action=action, count=len(names))
         for action, names in by_action.items()
     ]
-    return "; ".join(parts) or "as it was"
+    return joined("; ", parts) or msg("as it was")
 
 
 def _json(entry: LedgerEntry) -> dict[str, Any]:

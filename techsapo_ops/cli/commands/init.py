@@ -121,7 +121,7 @@ def init(
         )
     elif nobody := loaded.spec.report_to_nobody:
         out.say(nobody)
-    named = "" if spec == DEFAULT_SPEC else msg(" --file {quote}", quote=shlex.quote(str(spec)))
+    named = "" if spec == DEFAULT_SPEC else f" --file {shlex.quote(str(spec))}"
     out.next(
         msg(
             "`techsapo up{named}` starts the stack; `techsapo validate{named}` checks your changes",

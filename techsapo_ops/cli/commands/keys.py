@@ -147,7 +147,7 @@ def list_keys(*, place: SpecPlace, out: JsonOutput) -> None:
             k.plan,
             ", ".join(k.scopes),
             _day(k.created),
-            _minute(k.expires) if k.expires else "never",
+            _minute(k.expires) if k.expires else msg("never"),
             k.replaced_by or "-",
             _limits(k),
         )

@@ -146,10 +146,8 @@ def recover(
         show_recovered(done, out)
     if done.remaining:
         raise typer.Exit(1)
-    where = (
-        "" if Path(done.spec).parent == Path.cwd() else msg("cd {parent} && ", parent=Path(done.spec).parent)
-    )
-    out.next(msg("{where}techsapo health", where=where))
+    where = "" if Path(done.spec).parent == Path.cwd() else f"cd {Path(done.spec).parent} && "
+    out.next(f"{where}techsapo health")
 
 
 def _recover(recovery: Recovery, asked: Asked, out: Output, dry_run: bool, yes: bool) -> Recovered:
@@ -182,17 +180,10 @@ def _recover(recovery: Recovery, asked: Asked, out: Output, dry_run: bool, yes: 
                 ),
             )
         if not recovery.agreed and not confirm(msg("recover it?"), yes=yes):
-            placed, there = (
-                (msg("nothing more"), msg("is there"))
-                if recovery.placing
-                else ("nothing", msg("was fetched"))
-            )
             out.say(
-                msg(
-                    "{placed} was placed; what {there} stays until the same command or --abandon",
-                    placed=placed,
-                    there=there,
-                )
+                msg("nothing more was placed; what is there stays until the same command or --abandon")
+                if recovery.placing
+                else msg("nothing was placed; what was fetched stays until the same command or --abandon")
             )
             raise typer.Exit(1)
     elif dry_run:

@@ -8,7 +8,7 @@ import typer
 
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import QuietOutput, SpecPlace, WaitOption
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.stop import reload as perform
 
 
@@ -37,9 +37,10 @@ def reload(
     words = tuple(services or ()) or tuple(s.name for s in topology.services if s.facts.reload)
     names = perform(stack.engine, words, wait=wait)
     can = {s.name for s in topology.services if s.facts.reload}
-    told = {
-        "reloaded": [name for name in names if name in can],
-        "restarted": [name for name in names if name not in can],
-    }
-    done = [f"{word} {', '.join(which)}" for word, which in told.items() if which]
-    out.say("; ".join(done) or msg("no service here can reload"))
+    reloaded = [name for name in names if name in can]
+    restarted = [name for name in names if name not in can]
+    done = [
+        *([msg("reloaded {services}", services=", ".join(reloaded))] if reloaded else []),
+        *([msg("restarted {services}", services=", ".join(restarted))] if restarted else []),
+    ]
+    out.say(joined("; ", done) or msg("no service here can reload"))

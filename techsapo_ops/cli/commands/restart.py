@@ -55,7 +55,7 @@ def restart(
     if not probe:
         done = perform(stack.engine, names, wait=wait, say=out.say, pause=stack.pause)
         out.json({"restarted": list(done)}) if out.as_json else out.say(
-            msg("restarted {done}", done=", ".join(done))
+            msg("restarted {services}", services=", ".join(done))
         )
         return
 

@@ -132,7 +132,7 @@ def restore(
             took=took,
         )
     )
-    named = msg(" --only {only}", only=only) if only is not None else ""
+    named = f" --only {only}" if only is not None else ""
     back = (
         msg("; `techsapo restore {safety}{named}` goes back", safety=done.safety, named=named)
         if done.safety
@@ -188,7 +188,7 @@ def _told_of(intent: Intent, out: Output) -> None:
         )
     out.table(
         ("what", "now", "", "will be"),
-        [(p.kind, intent.now[p.kind] or "nothing", "→", intent.then[p.kind]) for p in intent.parts],
+        [(p.kind, intent.now[p.kind] or msg("nothing"), "→", intent.then[p.kind]) for p in intent.parts],
     )
     for targets in intent.targets.values():
         # A name may be anything, and the list is what is agreed to.
@@ -198,7 +198,7 @@ def _told_of(intent: Intent, out: Output) -> None:
         )
     for kind, why in intent.left.items():
         out.say(msg("not restored: {kind} {why}", kind=kind, why=why))
-    out.say(msg("stopped meanwhile: {stopped}", stopped=", ".join(intent.stopped) or "nothing"))
+    out.say(msg("stopped meanwhile: {stopped}", stopped=", ".join(intent.stopped) or msg("nothing")))
     out.say(msg("what is there now is backed up first, and brought back if anything fails"))
 
 

@@ -45,7 +45,7 @@ def list_templates(*, place: SpecPlace, out: JsonOutput) -> None:
     if out.as_json:
         out.json([{"name": name, "overridden": own} for name, own in found])
         return
-    out.table(["template", "used"], [(name, msg("yours") if own else msg("built in")) for name, own in found])
+    out.table(("template", "used"), [(name, msg("yours") if own else msg("built in")) for name, own in found])
     out.next(
         msg("`techsapo templates eject NAME` copies one into {folder} to change it", folder=overrides.folder)
     )

@@ -8,7 +8,7 @@ import typer
 
 from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace
 from techsapo_ops.cli.output import write
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import Message, joined, msg, template
 from techsapo_ops.spec.load import SpecError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
             msg(
                 "{file} is valid: {items}",
                 file=place.file,
-                items=", ".join((_phrase(n, what) for what, n in counts.items() if n)),
+                items=joined(", ", (_phrase(n, what) for what, n in counts.items() if n)),
             )
         )
     spec = project.spec
@@ -105,6 +105,18 @@ def _plain(problems: Iterable[Problem]) -> list[dict[str, Any]]:
     ]
 
 
+_COUNTED = {
+    "app_instances": (template("{count} app instance"), template("{count} app instances")),
+    "providers": (template("{count} provider"), template("{count} providers")),
+    "simulated_providers": (
+        template("{count} simulated provider"),
+        template("{count} simulated providers"),
+    ),
+    "receivers": (template("{count} receiver"), template("{count} receivers")),
+    "certificates": (template("{count} certificate"), template("{count} certificates")),
+}
+
+
 def _counts(spec: Spec) -> dict[str, int]:
     enabled = [p.kind for p in spec.providers.values() if p.enabled]
     real = sum(kind != "simulated" for kind in enabled)
@@ -119,5 +131,5 @@ def _counts(spec: Spec) -> dict[str, int]:
 
 
 def _phrase(number: int, what: str) -> str:
-    words = what.replace("_", " ")
-    return f"{number} {words.removesuffix('s') if number == 1 else words}"
+    one, several = _COUNTED[what]
+    return Message(one if number == 1 else several, {"count": number})

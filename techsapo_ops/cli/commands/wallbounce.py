@@ -163,24 +163,24 @@ def _show(out: Output, told: list[_Told]) -> None:
                 g=g,
             )
         )
-        for title, line in zip(("at most", ""), _ceilings(each), strict=True):
-            out.data(f"{title:<12} {line}")
+        for title, line in zip((msg("at most"), ""), _ceilings(each), strict=True):
+            out.data(msg("{title:<12} {line}", title=title, line=line))
         rows = [
             [figure, *(f"{i.value:.3f} [{i.low:.3f}, {i.high:.3f}]" for i in columns.values())]
             for figure, columns in each.figures.items()
         ]
-        out.table(["held out", "fitted", "provisional", "mean score"], rows)
+        out.table(("held out", "fitted", "provisional", "mean score"), rows)
 
 
 def _ceilings(told: _Told) -> list[str]:
     """What holds the confidence down, and whether the labels raised it."""
     lines = []
     for what, cap, raised in (
-        (f"{told.voices} answers", cap_of(told.voices), told.weights.ceilings.count),
-        ("a contradicted critical claim", CONTRADICTED_CAP, told.weights.ceilings.contradicted),
+        (msg("{count} answers", count=told.voices), cap_of(told.voices), told.weights.ceilings.count),
+        (msg("a contradicted critical claim"), CONTRADICTED_CAP, told.weights.ceilings.contradicted),
     ):
-        how = f"raised by the labels from {cap:.2f}" if raised else "the cap"
-        lines.append(f"{raised or cap:.3f} for {what}: {how}")
+        how = msg("raised by the labels from {cap:.2f}", cap=cap) if raised else msg("the cap")
+        lines.append(msg("{held:.3f} for {what}: {how}", held=raised or cap, what=what, how=how))
     return lines
 
 
