@@ -66,7 +66,7 @@ def clock_hint(skew: timedelta) -> str:
     """What to do about a clock that is `skew` ahead of the CA's; "" while that does no harm."""
     if abs(skew) < _SKEW:
         return ""
-    which = msg("ahead of") if skew > timedelta(0) else "behind"
+    which = msg("ahead of") if skew > timedelta(0) else msg("behind")
     minutes = abs(skew) / timedelta(minutes=1)
     return msg(
         "this host's clock is {minutes:.0f} minutes {which} the CA's: set it, then try again",

@@ -113,12 +113,12 @@ class Chain:
         except FileNotFoundError:
             return b""
         except OSError as error:
-            raise self._cannot("read", error) from None
+            raise self._cannot(msg("read"), error) from None
         try:
             with _locked(descriptor, LOCK_SH, self.path):
                 return _all_of(descriptor)
         except OSError as error:
-            raise self._cannot("read", error) from None
+            raise self._cannot(msg("read"), error) from None
         finally:
             os.close(descriptor)
 
@@ -145,7 +145,7 @@ class Chain:
                 finally:
                     os.close(descriptor)
         except OSError as error:
-            raise self._cannot("write", error) from None
+            raise self._cannot(msg("write"), error) from None
         return head
 
     def _add(self, descriptor: int, content: Mapping[str, Any]) -> Head:
@@ -184,7 +184,10 @@ class Chain:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise self._cannot(msg("read the key of"), error) from None
+            raise OpsError(
+                msg("cannot read {path}: {strerror}", path=self._key, strerror=error.strerror),
+                write_hint(error),
+            ) from None
         try:
             value = bytes.fromhex(os.read(descriptor, 200).decode("ascii").strip())
         except ValueError:

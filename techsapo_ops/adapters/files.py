@@ -92,7 +92,7 @@ def remove_file(path: Path) -> None:
     sync_directory(path.parent)
 
 
-def read_text(path: Path, *, what: str = "file") -> str:
+def read_text(path: Path, *, what: str = msg("file")) -> str:
     """Text of a UTF-8 file. Raises OpsError that names `what` and the path."""
     try:
         return path.read_text(encoding="utf-8")

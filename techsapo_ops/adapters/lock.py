@@ -31,7 +31,7 @@ def _holder(descriptor: int) -> str:
 
 
 @contextmanager
-def exclusive(path: Path, *, wait: float = 0.0, what: str = "this stack") -> Iterator[int]:
+def exclusive(path: Path, *, wait: float = 0.0, what: str = msg("this stack")) -> Iterator[int]:
     """Hold the lock file `path` while the block runs, waiting up to `wait` seconds for it.
 
     The kernel's flock goes with the process, so Ctrl-C and kill -9 leave no stale lock; the file's

@@ -40,7 +40,7 @@ class NoFollowFile:
 
     def copy_to(self, target: IO[bytes]) -> os.stat_result:
         """Write what is there into `target`, and return what it was. Raises OpsError where that fails."""
-        with self._folder(make=False) as folder, self._said("read"):
+        with self._folder(make=False) as folder, self._said(msg("read")):
             if folder is None:
                 raise FileNotFoundError(errno.ENOENT, "No such file or directory")
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -58,7 +58,7 @@ class NoFollowFile:
         It has `mode`, without setuid, setgid and sticky, and `owner` (uid, gid) before it gets its name, and
         is on disk before this returns. Raises OpsError where it can't be written.
         """
-        with self._folder(make=True) as folder, self._said("write"):
+        with self._folder(make=True) as folder, self._said(msg("write")):
             assert folder is not None  # noqa: S101 - made where it was not there
             self._regular(folder)
             beside = f".restoring-{secrets.token_hex(8)}"
@@ -82,7 +82,7 @@ class NoFollowFile:
 
     def remove(self) -> None:
         """Remove the file where it is there. Raises OpsError."""
-        with self._folder(make=False) as folder, self._said("remove"):
+        with self._folder(make=False) as folder, self._said(msg("remove")):
             if folder is not None:
                 with suppress(FileNotFoundError):  # nothing to remove
                     os.unlink(self.path.name, dir_fd=folder)

@@ -47,7 +47,7 @@ class Doubt:
     cure: str = ""
 
     def __str__(self) -> str:
-        return f"{self.path} {self.why}"
+        return msg("{path} {why}", path=self.path, why=self.why)
 
 
 @dataclass(slots=True)

@@ -141,6 +141,6 @@ def _owned(told: str) -> Iterator[tuple[str, str]]:
 
 def _well(done: Completed) -> str:
     if done.code != 0:
-        first = (done.output.splitlines() or [f"exit code {done.code}"])[0]
+        first = (done.output.splitlines() or [msg("exit code {code}", code=done.code)])[0]
         raise OpsError(msg("`{argv}` failed: {first}", argv=done.command.argv[0], first=first))
     return done.stdout.decode(errors="replace")

@@ -86,7 +86,7 @@ def entries(stream: Stream, most: int) -> Iterator[tuple[Member, Iterator[bytes]
                 msg(
                     "{full} is {kinds}",
                     full=repr(full),
-                    kinds=_KINDS.get(kind, "neither a file nor a folder"),
+                    kinds=_KINDS.get(kind, msg("neither a file nor a folder")),
                 )
             )
         if folder:

@@ -73,7 +73,7 @@ def _password(file: Path | None) -> Secret:
         Path(os.environ["RESTIC_PASSWORD_FILE"]) if os.environ.get("RESTIC_PASSWORD_FILE") else None
     )
     if named is not None:
-        value = read_text(named, what="password").rstrip("\r\n")
+        value = read_text(named, what=msg("password")).rstrip("\r\n")
     elif not (value := os.environ.get("RESTIC_PASSWORD", "")) and interactive():
         value = typer.prompt("password of the repository", hide_input=True, err=True)
     if not value:

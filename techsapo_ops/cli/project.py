@@ -142,7 +142,7 @@ def open_project(
     variables = dict(environment_variables(path.parent))
     with without_plugins():
         loaded = load(
-            read_text(path, what="spec"),
+            read_text(path, what=msg("spec")),
             variables,
             read_secret_from(path.parent),
             filename=str(file),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters import owners
 from techsapo_ops.adapters.files import read_text, write_atomic
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.secret import Secret
 
 
@@ -15,4 +16,4 @@ def made_once(path: Path, user: str | None) -> Secret:
     if not path.exists():
         write_atomic(path, secrets.token_hex(24).encode(), 0o600, owners.ids(user))
     owners.give(path, user)
-    return Secret(read_text(path, what="key").strip(), file=str(path))
+    return Secret(read_text(path, what=msg("key")).strip(), file=str(path))

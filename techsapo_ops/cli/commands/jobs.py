@@ -240,7 +240,7 @@ def log(
             msg("`techsapo jobs history {name}` lists them", name=name),
             exit_code=1 if number is None else 2,
         )
-    Output().data(read_text(runs.log(wanted[-1]), what="log").rstrip("\n"))
+    Output().data(read_text(runs.log(wanted[-1]), what=msg("log")).rstrip("\n"))
 
 
 @app.command(hidden=True)

@@ -178,9 +178,9 @@ def _served_elsewhere(
         return _with(blank, attention=(error.message,))
     found = [*validity(leaf, now), *missing(leaf, names or (asked,))]
     if distrust:
-        found.append(f"clients don't trust it: {distrust}")
+        found.append(msg("clients don't trust it: {distrust}", distrust=distrust))
     if not validity(leaf, now) and _soon(leaf, now):
-        found.append("it ends soon")
+        found.append(msg("it ends soon"))
     return _with(_facts(blank, leaf, now), chain=distrust or "ok", attention=tuple(found))
 
 
@@ -195,7 +195,7 @@ def _file(name: str, source: str, path: Path, now: datetime, names: Sequence[str
     wrong = chain_problems(chain)
     found = [*wrong, *validity(chain[0], now), *missing(chain[0], names)]
     if not validity(chain[0], now) and _soon(chain[0], now):
-        found.append("it ends soon")
+        found.append(msg("it ends soon"))
     return _with(_facts(blank, chain[0], now), chain=wrong[0] if wrong else "ok", attention=tuple(found))
 
 
