@@ -115,6 +115,9 @@ def write_hint(error: OSError) -> str:
     """What to try where a file can't be written."""
     return {
         errno.ENOSPC: msg("the disk is full; nothing was changed"),
+        errno.EDQUOT: msg("the quota of this user is used up; nothing was changed"),
+        errno.EMFILE: msg("this process has too many files open: `ulimit -n` says how many it may"),
+        errno.ENFILE: msg("this host has too many files open"),
         errno.EROFS: msg("the file system is read-only"),
         errno.EACCES: msg("check who owns the folder"),
         errno.EPERM: msg("check who owns the folder"),

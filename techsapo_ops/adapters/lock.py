@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from techsapo_ops.adapters.folders import open_file, opened
+from techsapo_ops.adapters.folders import open_file, opened, write_hint
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -31,12 +31,15 @@ def _holder(descriptor: int) -> str:
 
 
 @contextmanager
-def exclusive(path: Path, *, wait: float = 0.0, what: str = msg("this stack")) -> Iterator[int]:
+def exclusive(
+    path: Path, *, wait: float = 0.0, what: str = msg("this stack"), waits: bool = True
+) -> Iterator[int]:
     """Hold the lock file `path` while the block runs, waiting up to `wait` seconds for it.
 
     The kernel's flock goes with the process, so Ctrl-C and kill -9 leave no stale lock; the file's
     content only says who holds it. Yields the file's descriptor: a child that is given it keeps the lock
     for as long as it lives. Raises OpsError naming the holder, at work on `what`, when the lock is taken.
+    `waits` says whether the user can have the command wait for longer, by --wait.
     """
     try:
         with opened(path.parent, make=0o777):
@@ -44,7 +47,7 @@ def exclusive(path: Path, *, wait: float = 0.0, what: str = msg("this stack")) -
     except OSError as error:
         raise OpsError(
             msg("cannot open the lock {path}: {strerror}", path=path, strerror=error.strerror),
-            msg("check the disk and the owner"),
+            write_hint(error),
         ) from None
     try:
         if os.fstat(descriptor).st_mode & 0o077:
@@ -59,7 +62,9 @@ def exclusive(path: Path, *, wait: float = 0.0, what: str = msg("this stack")) -
                 if time.monotonic() >= deadline:
                     raise OpsError(
                         msg("{holder} is at work on {what}", holder=_holder(descriptor), what=what),
-                        msg("wait for it to end, or pass --wait SECONDS"),
+                        msg("wait for it to end, or pass --wait SECONDS")
+                        if waits
+                        else msg("wait for it to end, then try again"),
                     ) from None
                 time.sleep(0.1)
         command = " ".join(["techsapo", *sys.argv[1:3]])

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from techsapo_ops.adapters.terminal import harmless, harmless_json
 from techsapo_ops.cli.language import spoken, spoken_words
@@ -109,6 +109,12 @@ class Output:
         console().print(make_table(columns, rows, right=right))
 
 
+def filled(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> tuple[list[str], list[list[object]]]:
+    """A table without the columns that no row has anything in, the first one apart."""
+    kept = [n for n in range(len(columns)) if n == 0 or any(row[n] not in {"", "-"} for row in rows)]
+    return [columns[n] for n in kept], [[row[n] for n in kept] for row in rows]
+
+
 def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> Any:
     """A rich table in the house's style.
 
@@ -157,12 +163,12 @@ def harmless_values(value: Any) -> Any:
 
 def write(text: str, *, stderr: bool = False) -> None:
     """Print a line at once, on stdout or on stderr."""
-    print(harmless(spoken(text)), file=sys.stderr if stderr else sys.stdout, flush=True)
+    _whole(harmless(spoken(text)), sys.stderr if stderr else sys.stdout)
 
 
 def write_json(value: Any) -> None:
     """Print `value` as one line of JSON on stdout, at once."""
-    print(harmless_json(json.dumps(value, ensure_ascii=False)), flush=True)
+    _whole(harmless_json(json.dumps(value, ensure_ascii=False)), sys.stdout)
 
 
 def _tell(word: str, text: str, *, weight: str = "", colour: str = "") -> None:
@@ -176,7 +182,13 @@ def _tell(word: str, text: str, *, weight: str = "", colour: str = "") -> None:
     codes = [weight, "" if os.environ.get("NO_COLOR") else colour]
     if _coloured() and any(codes):
         line = f"\x1b[{';'.join(filter(None, codes))}m{word}\x1b[0m{line[len(word) :]}"
-    print(line, file=sys.stderr, flush=True)
+    _whole(line, sys.stderr)
+
+
+def _whole(line: str, stream: TextIO) -> None:
+    """Print a line by one write: `print` takes two, between which another thread's line would come."""
+    stream.write(f"{line}\n")
+    stream.flush()
 
 
 def _coloured() -> bool:

@@ -186,7 +186,9 @@ def commands(typed: str, group: str, known: Iterable[str], *, itself: bool) -> l
     there = list(known)
     word = typed.lower()
     meant = [
-        name or f"techsapo {group}" for name in MEANT.get(word, ()) if name in there or (not name and itself)
+        name or f"techsapo {group}"
+        for name in MEANT.get(word, ())
+        if name in there or (not name and itself and group in LOOKS)
     ]
     if meant:
         return meant[:_MOST]

@@ -98,7 +98,7 @@ class StatusReport:
         (_, health), (watched, alerts, jobs, backups, updates) = await asyncio.gather(
             self._health.detailed(), self._watched()
         )
-        spent = await asyncio.to_thread(_costs, self._audit)
+        spent = await asyncio.to_thread(_costs, self._audit, self._spending.budget.count_simulated)
         own = await asyncio.to_thread(self._options.thresholds)
         exposed = await asyncio.to_thread(self._options.exposures)
         unreached = await asyncio.to_thread(self._options.unreached)
@@ -259,7 +259,7 @@ def _drills(prometheus: Prometheus) -> list[DrillBody]:
     ]
 
 
-def _costs(audit: AuditLog) -> MonthBody | None:
+def _costs(audit: AuditLog, simulated_counts: bool) -> MonthBody | None:
     """By provider since the first of the month, and the cheapest pair that is good enough; None if unread."""
     try:
         found = audit.costs_since(datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0))
@@ -269,6 +269,8 @@ def _costs(audit: AuditLog) -> MonthBody | None:
     best = found.recommended
     return MonthBody(
         total_usd=found.total_usd,
+        simulated_usd=found.simulated_usd,
+        simulated_counts=simulated_counts,
         requests=found.requests,
         cached=found.cached,
         providers=[

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import Message, joined, msg
+from techsapo_ops.spec.fullwidth import SPACE
 
 Path = tuple[str | int, ...]
 """Where a value is in the document: ("app", "instances", 0, "port")."""
@@ -100,5 +101,6 @@ def shown(text: str, limit: int = 60) -> str:
     """`text` on one line, cut to `limit` characters, for a message."""
     if isinstance(text, Message):
         return text.changed(lambda said: shown(said, limit))
-    flat = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    named = text.replace(SPACE, "[U+3000]")  # most editors show a gap
+    flat = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in named)
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"

@@ -26,6 +26,7 @@ from yaml.events import (
 )
 
 from techsapo_ops.messages import msg
+from techsapo_ops.spec.fullwidth import slip
 from techsapo_ops.spec.problems import START, Mark, Path, Problem, SpecError, problem_at, shown
 from techsapo_ops.spec.scalars import Trap, plain
 from techsapo_ops.spec.syntax import explain_syntax
@@ -72,6 +73,8 @@ def parse(text: str | bytes, filename: str = "techsapo.yaml") -> Document:
     """
     root = _tree(_decoded(text, filename), filename)
     if root.kind != "mapping":
+        if root.kind == "scalar" and not root.quoted:
+            _refuse_slips(root.text.splitlines(), filename, root.mark.line)
         if root.kind == "scalar" and not root.text and not root.quoted:
             raise _error(filename, START, msg("the file is empty"), FIRST_LINE_HINT)
         what = msg("a list") if root.kind == "sequence" else msg("a single value")
@@ -122,6 +125,17 @@ def _decoded(text: str | bytes, filename: str) -> str:
     return raw
 
 
+def _refuse_slips(lines: list[str], filename: str, first: int = 1) -> None:
+    """Raise SpecError where one of `lines`, from line `first` on, has a full-width `:` or space for YAML's.
+
+    For a text that is wrong already: in one that is right, such a line is a part of a longer value.
+    """
+    for number, line in enumerate(lines, first):
+        if (found := slip(line)) is not None:
+            column, message, hint = found
+            raise _error(filename, Mark(number, column), message, hint) from None
+
+
 def _mark(event: Event) -> Mark:
     if event.start_mark is None:
         return START
@@ -133,6 +147,7 @@ def _tree(text: str, filename: str) -> _Node:
         return _grow(iter(yaml.parse(text, Loader=_Loader)), filename)
     except yaml.YAMLError as error:
         line, column, message, hint = explain_syntax(error, text)
+        _refuse_slips(text.splitlines()[:line], filename)
         raise _error(filename, Mark(line, column), message, hint) from None
 
 

@@ -11,10 +11,12 @@ from pydantic import ValidationError
 
 from techsapo_ops.messages import Message, all_of, msg
 from techsapo_ops.spec.fields import Shape, bound, child, fields_of, literals, shape_at, value_at
-from techsapo_ops.spec.models.base import PATTERN_WORDS
+from techsapo_ops.spec.fullwidth import half_width, slip
+from techsapo_ops.spec.models.base import PATTERN_WORDS, Means
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted, shown
 from techsapo_ops.spec.secret import Secret
 
+_COLON = "："
 _USER_INFO = re.compile(r"//[^/@\s]*@")
 _NUMBER_TYPES = {
     "int_type",
@@ -126,14 +128,17 @@ def _value(
         )
     if kind in _NUMBER_TYPES:
         words = msg("a whole number") if kind.startswith("int") else msg("a number")
-        return _not(msg("must be {words}", words=words), path, given, variables), ""
+        wanted = msg("must be {words}", words=words)
+        return _not(wanted, path, given, variables), _half_width(given, path, variables)
     if kind in _BOUND_TYPES:
         return _not(msg("must be {range}", range=_range(found)), path, given, variables), ""
     if kind.startswith("bool"):
         return _not(msg("must be true or false"), path, given, variables), ""
     if kind == "string_type":
-        hint = msg("put it in quotes") if isinstance(given, int | float) else ""
-        return _not(msg("must be text"), path, given, variables), hint
+        meant = _meant(found)
+        is_duration = meant is not None and meant.words.startswith("duration")
+        wanted = msg("must be a duration") if is_duration else msg("must be text")
+        return _not(wanted, path, given, variables), _as_text(given, meant)
     if kind == "string_pattern_mismatch":
         return _not(_pattern(context), path, given, variables), ""
     if kind == "string_too_short":
@@ -147,6 +152,9 @@ def _value(
     if kind == "finite_number":
         return msg("must be a finite number"), ""
     if kind in _MAPPING_TYPES:
+        found_slip = slip(given) if isinstance(given, str) and path not in variables else None
+        if found_slip is not None:
+            return found_slip[1:]
         return _not(msg("must be `key: value` pairs"), path, given, variables), ""
     if kind in {"tuple_type", "list_type"}:
         return _not(msg("must be a list"), path, given, variables), msg(
@@ -163,6 +171,31 @@ def _value(
     if kind == "value_error":
         return _own(str(context["error"]), given, path, variables)
     return str(item["msg"]), ""
+
+
+def _meant(found: Shape | None) -> Means | None:
+    return next((c for c in (found.constraints if found is not None else ()) if isinstance(c, Means)), None)
+
+
+def _as_text(given: object, meant: Means | None) -> str:
+    """What to write where text is wanted and a number or a truth value stands."""
+    if not isinstance(given, int | float):
+        return ""
+    if meant is None:
+        return msg("put it in quotes")
+    if isinstance(given, int) and not isinstance(given, bool) and meant.words.startswith("duration"):
+        return msg("write its unit too, e.g. {number}s", number=given)
+    example = meant.words.partition("e.g. ")[2]
+    return msg("write e.g. {example}", example=example) if example else ""
+
+
+def _half_width(given: object, path: Path, variables: Mapping[Path, tuple[str, ...]]) -> str:
+    """That a number is wanted in half-width digits, where it stands in others."""
+    if path in variables or not isinstance(given, str) or not (folded := half_width(given)):
+        return ""
+    if re.fullmatch(r"[-+]?[0-9.]{1,20}", folded) is None:
+        return ""
+    return msg("write it half-width: {number}", number=folded)
 
 
 def _own(
@@ -262,6 +295,8 @@ def _unknown_key(path: Path, data: Mapping[str, Any]) -> FieldError:
     here = value_at(data, path[:-1])
     model = parent.model(here) if parent is not None else None
     key = str(path[-1])
+    if (found := slip(key if _COLON in key else f"{key}:")) is not None:
+        return FieldError(path, msg("unknown key: {why}", why=found[1]), found[2], at_key=True)
     head = key.split(".")[0]
     if model is not None and "." in key and head in fields_of(model):
         return FieldError(

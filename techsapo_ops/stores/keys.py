@@ -7,6 +7,7 @@ import hmac
 import json
 import re
 import secrets
+import shlex
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -137,12 +138,28 @@ class KeyFile:
         )
         write_atomic(self.path, content.encode() + b"\n", mode=0o600, owner=owner)
 
-    def revoke(self, which: str, now: datetime, owner: tuple[int, int] | None = None) -> tuple[ApiKey, ...]:
-        """Revoke the key of that id, or every active one of that name. Raises OpsError for none."""
+    def revoke(
+        self, which: str, now: datetime, owner: tuple[int, int] | None = None, *, every: bool = False
+    ) -> tuple[ApiKey, ...]:
+        """Revoke the key of that id or name, or with `every` all of that name.
+
+        Raises OpsError for none, and for several active ones of that name without `every`.
+        """
         keys = self.read()
         hit = [k for k in keys if which in (k.id, k.name) and k.revoked is None]
         if not hit:
             raise _no_key(which, [k for k in keys if k.revoked is None])
+        active = [k for k in hit if k.state(now) == "active"]
+        if len(active) > 1 and not every:
+            raise OpsError(
+                msg("{count} active keys are named {which}", count=len(active), which=repr(which)),
+                msg(
+                    "name one by its id: {ids}; or all of them: `techsapo keys revoke {name} --all`",
+                    ids=", ".join(f"{k.id} ({k.created:%Y-%m-%d})" for k in active),
+                    name=shlex.quote(which),
+                ),
+                exit_code=2,
+            )
         self.write(tuple(replace(k, revoked=now) if k in hit else k for k in keys), owner)
         return tuple(replace(k, revoked=now) for k in hit)
 

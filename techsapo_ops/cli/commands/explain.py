@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.cli.options import JsonOutput
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.describe import explain as look_up
 
 if TYPE_CHECKING:
@@ -46,17 +46,28 @@ def explain(
             out.data(msg("  required"))
         elif not explained.children and "default:" not in explained.help.lower():
             out.data(msg("  default: {shown}", shown=_shown(explained.default) or msg("none")))
-    if explained.children:
-        if explained.path:
+    of_kinds: dict[str, list[Child]] = {}
+    for child in sorted(explained.children, key=lambda c: c.key != "kind"):  # the others depend on it
+        of_kinds.setdefault(child.kind, []).append(child)
+    for kind in sorted(of_kinds, key=bool):  # what every kind has, then the rest as it stands in the models
+        if explained.path or kind:
             out.data("")
-        kinds = any(child.kind for child in explained.children)
-        columns = ["key", "type", "default", "meaning", *(["only for"] if kinds else [])]
-        out.table(columns, [_row(child, kinds) for child in explained.children])
+        if kind:
+            out.data(msg("only for {kinds}:", kinds=kind))
+        out.table(("key", "meaning"), [(child.key, _meaning(child)) for child in of_kinds[kind]])
 
 
-def _row(child: Child, kinds: bool) -> list[str]:
-    default = "(required)" if child.required else _shown(child.default)
-    return [child.key, child.type, default, child.help, *([child.kind] if kinds else [])]
+def _meaning(child: Child) -> str:
+    """The type and the default on a line of their own, above what the key is for.
+
+    In columns side by side, a terminal of 80 characters has a few letters a line for each.
+    """
+    default, first = _shown(child.default), child.type
+    if child.required:
+        first = msg("{type}; required", type=child.type)
+    elif default:
+        first = msg("{type}; default: {default}", type=child.type, default=default)
+    return joined("\n", (first, child.help)) if child.help else first
 
 
 def _shown(default: Any) -> str:

@@ -84,7 +84,8 @@ def generate(
     if out.as_json:
         out.json(_document(found, topology, written=not check, diff=diff))
     else:
-        _show(out, found.changes, diff=diff)
+        if diff or not out.quiet:
+            _show(out, found.changes, diff=diff)
         _close(out, found, topology, check=check)
     if check and found.changes:
         raise typer.Exit(CHANGES_PENDING)

@@ -133,7 +133,8 @@ def _print(report: HealthReport, out: Output, missing: Sequence[str]) -> None:
     rows = _rows(report, failing_only=out.quiet)
     if rows:
         out.table(_COLUMNS, rows, right=("ms",))
-    out.data(_summary(report))
+    if report.failing or not out.quiet:
+        out.data(_summary(report))
     for line in (*map(str, report.acknowledged), *filter(None, missing)):
         out.say(line)
     services = [p for p in report.probes if p.kind not in _NO_SERVICES]

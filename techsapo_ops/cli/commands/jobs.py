@@ -28,7 +28,7 @@ from techsapo_ops.cli.options import (
     SpecPlace,
     WaitOption,
 )
-from techsapo_ops.cli.output import Output, write
+from techsapo_ops.cli.output import Output, filled, write
 from techsapo_ops.cli.signals import interruptible
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.errors import OpsError
@@ -86,22 +86,20 @@ def list_jobs(context: typer.Context, *, place: SpecPlace, out: JsonOutput) -> N
     if out.as_json:
         out.json({"by": schedule.by, "jobs": [_status_json(s) for s in found]})
         return
-    out.table(
-        ("JOB", "SCHEDULE", "NEXT RUN", "LAST RUN", "RESULT", "TOOK", "WHAT"),
-        [
-            (
-                s.job.name,
-                s.job.at or "off",
-                _clock(s.next),
-                _clock(s.last.started if s.last else None),
-                s.last.result if s.last else "-",
-                _took(s.last),
-                ((s.last.error or s.last.summary) if s.last else "") or _title(s),
-            )
-            for s in found
-        ],
-        right=("TOOK",),
-    )
+    rows = [
+        (
+            s.job.name,
+            s.job.at or "off",
+            _clock(s.next),
+            _clock(s.last.started if s.last else None),
+            s.last.result if s.last else "-",
+            _took(s.last),
+            ((s.last.error or s.last.summary) if s.last else "") or _title(s),
+        )
+        for s in found
+    ]
+    columns = ("JOB", "SCHEDULE", "NEXT RUN", "LAST RUN", "RESULT", "TOOK", "WHAT")
+    out.table(*filled(columns, rows), right=("TOOK",))
     if nobody := nobody_starts(topology_for(project), runner()):
         out.warn(nobody)
     if schedule.by == "none":

@@ -255,15 +255,28 @@ def rotate(
 
 @app.command()
 def revoke(
-    which: Annotated[str, typer.Argument(help="Id of the key, or a name: then every key of that name.")],
+    which: Annotated[str, typer.Argument(help="Id of the key, or its name.")],
+    every: Annotated[
+        bool, typer.Option("--all", help="Every key of that name, where it has several.")
+    ] = False,
     *,
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Revoke a key. It opens nothing any more within a second, without a restart."""
+    """Revoke a key. It opens nothing any more within a second, without a restart.
+
+    A name that several active keys have is refused, and they are listed: after a rotation, that is the old
+    key until its end and the new one.
+
+    Examples:
+
+      techsapo keys revoke ci
+
+      techsapo keys revoke ci --all
+    """
     store, owner, layout = _store(place.open())
     with _alone(store), recorded(layout, msg("keys revoke"), {"which": which}, out.warn) as known:
-        gone = store.revoke(which, _now(), owner)
+        gone = store.revoke(which, _now(), owner, every=every)
         known.update(keys=[k.id for k in gone])
     if out.as_json:
         out.json([_public(k) for k in gone])
@@ -279,7 +292,7 @@ def _public(key: ApiKey) -> dict[str, Any]:
 
 def _alone(store: KeyFile) -> AbstractContextManager[int]:
     """Be the only techsapo at work on the keys."""
-    return exclusive(store.path.with_suffix(".lock"), wait=5)
+    return exclusive(store.path.with_suffix(".lock"), wait=5, waits=False)
 
 
 def _store(project: Project) -> tuple[KeyFile, tuple[int, int] | None, Layout]:

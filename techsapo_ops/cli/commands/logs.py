@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -15,7 +14,7 @@ from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.cli.views.log_lines import LogView, line_document
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.watch.log_filter import LogFilter
+from techsapo_ops.operations.watch.log_filter import ORDER, Level, LogFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,13 +25,16 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.observed import LogLine
 
 
-class LogLevel(StrEnum):
-    """The levels, from the gravest down."""
+_ALSO = {"warning": "warn", "err": "error", "critical": "error", "crit": "error", "fatal": "error"}
+"""As other programs call them."""
 
-    ERROR = "error"
-    WARN = "warn"
-    INFO = "info"
-    DEBUG = "debug"
+
+def _level(word: str) -> str:
+    level = _ALSO.get(word.lower(), word.lower())
+    if level not in ORDER:
+        choices = ", ".join(map(repr, ORDER))
+        raise typer.BadParameter(msg("{value} is not one of {choices}.", value=repr(word), choices=choices))
+    return level
 
 
 def logs(
@@ -47,7 +49,13 @@ def logs(
         str | None, typer.Option("--since", metavar="AGE|TIME", help="From then on, e.g. 1h or 2026-01-31.")
     ] = None,
     level: Annotated[
-        LogLevel | None, typer.Option("--level", help="Only lines that are at least as grave.")
+        str | None,
+        typer.Option(
+            "--level",
+            parser=_level,
+            metavar=f"[{'|'.join(ORDER)}]",
+            help="Only lines that are at least as grave.",
+        ),
     ] = None,
     request: Annotated[
         str | None, typer.Option("--request", metavar="ID", help="Only lines of the request with this id.")
@@ -78,7 +86,7 @@ def logs(
 
       techsapo logs prometheus -n 20
     """
-    chosen = LogFilter(level.value if level else None, request, _compiled(grep), trace)
+    chosen = LogFilter(cast("Level | None", level), request, _compiled(grep), trace)
     start = moment(since) if since is not None else None
     stack = recorded_stack(place.stack_file())
     wanted = tuple(services or ())

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.build import build, is_other, noted
+from techsapo_ops.adapters.ownership import user_name
 from techsapo_ops.adapters.replaced import replaced_files
 from techsapo_ops.engines.measured import with_usage
 from techsapo_ops.engines.native import history, logs
@@ -274,4 +277,15 @@ def _observed(
         pid=process.pid,
         started=process.started,
         exit_code=process.exit_code,
+        user=(_user_of(process.pid) if process.pid else None) or record.user,
     )
+
+
+def _user_of(pid: int) -> str | None:
+    """The user that a process runs as, by its real uid; None where it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    found = re.search(r"^Uid:\t(\d+)", status, re.MULTILINE)
+    return user_name(int(found[1]), short=True) if found is not None else None

@@ -43,7 +43,7 @@ def perform(
     def begin(took: float) -> Report:
         return Report(name, drill, stack.spec.project, stack.engine.name, __version__, at, round(took, 3), ())
 
-    with exclusive(stack.layout.state / "drill.lock", what=msg("a drill")):
+    with exclusive(stack.layout.state / "drill.lock", what=msg("a drill"), waits=False):
         for line in clean(stack.layout, stack.runner):
             warn(line)
         with recorded(stack.layout, msg("drill {drill}", drill=drill), {"id": name, **what}, warn) as known:

@@ -25,7 +25,9 @@ def cost(sources: Sources) -> tuple[list[str], dict[str, Any]]:
     for call in sources.rows.calls:
         if call.day in this or call.day in before:
             by[call.provider][call.day in before] += call.cost_usd
-    share = 100 * week / budget.monthly_usd if budget.monthly_usd else 0.0
+    simulated = sum(r.cost_usd for r in asked if r.simulated)
+    counted = week if budget.count_simulated else week - simulated
+    share = 100 * max(counted, 0.0) / budget.monthly_usd if budget.monthly_usd else 0.0
     lines = _spent(sources, len(asked), week, earlier)
     if asked or week >= _CENT:
         lines.append(words("budget", share=f"{share:.0f}", budget=_usd(budget.monthly_usd)))
@@ -36,7 +38,6 @@ def cost(sources: Sources) -> tuple[list[str], dict[str, Any]]:
     ]
     if shown:
         lines.append(some(words, shown, _MOST))
-    simulated = sum(r.cost_usd for r in asked if r.simulated)
     if simulated >= _CENT:
         lines.append(words("simulated", usd=_usd(simulated)))
     return lines, {

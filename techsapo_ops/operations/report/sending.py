@@ -73,7 +73,7 @@ def send_report(
     Raises OpsError where the note of what was sent can't be read or written: then nothing is sent.
     """
     folder = layout.jobs / "report"
-    with exclusive(folder / "sent.lock", wait=_WAIT, what=msg("the report")):
+    with exclusive(folder / "sent.lock", wait=_WAIT, what=msg("the report"), waits=False):
         return tuple(_each(_Notes(folder / "sent.json"), report, to, again, hand_over))
 
 

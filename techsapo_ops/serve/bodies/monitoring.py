@@ -156,6 +156,10 @@ class MonthBody(Body):
     """Costs since the first of the month."""
 
     total_usd: Number
+    simulated_usd: Annotated[
+        Number, Field(description="Of it what simulated providers pretended to charge; nobody paid it.")
+    ]
+    simulated_counts: Annotated[bool, Field(description="Whether the budget counts that, too.")]
     requests: int
     cached: int
     providers: list[ProviderCostBody]

@@ -36,6 +36,10 @@ def seconds(duration: str) -> float:
     """Length of a Prometheus-style duration (`1h30m`, `500ms`) in seconds."""
     match = _DURATION.fullmatch(duration)
     if not duration or match is None or len(duration) > _MAX_DIGITS:
+        if re.fullmatch(r"[0-9]{1,6}", duration):
+            raise ValueError(
+                msg("'{number}' is not a duration; write its unit too, e.g. {number}s", number=duration)
+            )
         raise ValueError(
             msg("{duration} is not a duration; write e.g. 30s, 5m or 1h30m", duration=repr(duration))
         )

@@ -51,7 +51,7 @@ def test_what_is_done_to_keys_is_recorded_with_who_and_from_where_and_without_th
     came = {"SSH_CONNECTION": "203.0.113.7 51234 192.0.2.1 22"}
     made = json.loads(techsapo(folder, "keys", "create", "ci", "--json", **came).stdout)
     turned = json.loads(techsapo(folder, "keys", "rotate", "ci", "--json", **came).stdout)
-    techsapo(folder, "keys", "revoke", "ci", **came)
+    techsapo(folder, "keys", "revoke", "ci", "--all", **came)
     assert techsapo(folder, "keys", "revoke", "nobody", **came).returncode == 2
     created, rotated, revoked, failed = shown(folder)
     assert [a["action"] for a in (created, rotated, revoked)] == ["keys create", "keys rotate", "keys revoke"]

@@ -23,6 +23,29 @@ def test_a_name_is_never_broken_over_two_lines(name: str) -> None:
     assert "".join(folded.split()) == "".join(build.split()), "the rest is folded, not cut"
 
 
+class Pieces(StringIO):
+    """A stream that notes each write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.pieces.append(text)
+        return super().write(text)
+
+
+def test_a_line_is_written_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sources of a backup tell of themselves from threads; without a terminal, their lines ran together."""
+    stream = Pieces()
+    monkeypatch.setattr("sys.stderr", stream)
+    out = Output()
+    out.say("redis 3 keys")
+    out.warn("careful")
+    out.next("techsapo up")
+    assert stream.pieces == ["redis 3 keys\n", "warning: careful\n", "next: techsapo up\n"]
+
+
 def test_a_name_that_fills_the_line_is_folded() -> None:
     shown = StringIO()
     Console(file=shown, width=40).print(make_table(("FILE", "STATE"), [("/x" * 60, "the same")]))

@@ -112,6 +112,39 @@ def test_logs_before_any_start_and_with_a_wrong_expression(tmp_path: Path) -> No
     assert "--grep (" in wrong.stderr
 
 
+@pytest.mark.parametrize("word", ["warn", "warning", "WARNING", "err", "Critical", "info"])
+def test_a_level_is_taken_as_other_programs_call_it(tmp_path: Path, word: str) -> None:
+    (tmp_path / "techsapo.yaml").write_text("project: techsapo\n")
+    told = techsapo(tmp_path, "logs", "--level", word)
+    assert (told.returncode, told.stderr) == (0, "there are no logs yet\n")
+
+
+def test_a_level_that_there_is_not_names_those_that_there_are(tmp_path: Path) -> None:
+    (tmp_path / "techsapo.yaml").write_text("project: techsapo\n")
+    told = techsapo(tmp_path, "logs", "--level", "loud")
+    assert told.returncode == 2
+    said = " ".join(told.stderr.replace("│", " ").split())
+    assert "'loud' is not one of 'error', 'warn', 'info', 'debug'" in said
+
+
+def test_jobs_that_have_not_run_have_no_columns_about_runs(tmp_path: Path) -> None:
+    (tmp_path / "techsapo.yaml").write_text("project: techsapo\nengine: native\n")
+    head = techsapo(tmp_path, "jobs").stdout.splitlines()[0]
+    assert head.split() == ["JOB", "SCHEDULE", "NEXT", "RUN", "WHAT"]
+
+
+def test_generate_is_quiet_where_nothing_failed(tmp_path: Path) -> None:
+    (tmp_path / "techsapo.yaml").write_text("project: techsapo\nengine: native\n")
+    told = techsapo(tmp_path, "generate", "--quiet")
+    said = [line for line in told.stderr.splitlines() if not line.startswith("warning:")]
+    assert (told.returncode, told.stdout, said) == (0, "", [])
+    assert (tmp_path / ".techsapo" / "generated" / "app").is_dir()
+    (tmp_path / "techsapo.yaml").write_text("project: techsapo\nengine: native\napp: {port: 4100}\n")
+    checked = techsapo(tmp_path, "generate", "--check", "--quiet")
+    assert (checked.returncode, checked.stdout) == (100, "")
+    assert "4100" in techsapo(tmp_path, "generate", "--check", "--diff", "--quiet").stdout, "it is asked for"
+
+
 def test_restart_of_a_stack_that_is_down_names_the_command(tmp_path: Path) -> None:
     (tmp_path / "techsapo.yaml").write_text("project: techsapo\n")
     for command in ("restart", "reload"):

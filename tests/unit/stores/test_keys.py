@@ -66,6 +66,26 @@ def test_revoking_needs_an_active_key_and_names_those_there_are(tmp_path: Path) 
         file.revoke("ci", NOW)
 
 
+def test_a_name_of_several_active_keys_revokes_none_of_them_unasked(tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / "keys.json")
+    old = replace(made("ci")[0], expires=NOW - timedelta(days=1))
+    first, second, other = made("ci")[0], made("ci")[0], made("else")[0]
+    file.write((old, first, second, other))
+    with pytest.raises(OpsError, match="2 active keys are named 'ci'") as refused:
+        file.revoke("ci", NOW)
+    assert refused.value.exit_code == 2
+    assert f"{first.id} (" in refused.value.hint
+    assert f"{second.id} (" in refused.value.hint
+    assert "techsapo keys revoke ci --all" in refused.value.hint
+    assert all(key.revoked is None for key in file.read())
+    assert [key.id for key in file.revoke(first.id, NOW)] == [first.id]
+    assert second.id in {key.id for key in file.revoke("ci", NOW)}, "one is left, so the name is enough"
+    third, fourth = made("ci")[0], made("ci")[0]
+    file.write((*file.read(), third, fourth))
+    assert {key.id for key in file.revoke("ci", NOW, every=True)} == {third.id, fourth.id}
+    assert [key.id for key in file.read() if key.revoked is None] == [other.id]
+
+
 def test_a_rotated_key_and_its_successor_both_open_until_the_overlap_ends(tmp_path: Path) -> None:
     file = KeyFile(tmp_path / "keys.json")
     now = datetime.now(UTC).replace(microsecond=0)
