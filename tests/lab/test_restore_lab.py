@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from backup_lab import ROWS, Root, copy_of, forged, keys, signed, stack_of
-from projects import Project
+from projects import Project, kill_all
 from servers import wait_for
 from terminal import typed
 
@@ -124,6 +124,47 @@ def test_a_restore_that_is_killed_is_taken_back_by_the_next_one(lab: Project, ba
     with Root(lab) as sql:
         sql.execute("SELECT COUNT(*) FROM notes")
         assert sql.fetchone() == before
+    lab.well()
+
+
+@pytest.mark.parametrize("phase", ["restoring redis", "restoring mysql"])
+def test_a_restore_that_a_power_cut_ended_is_taken_back_by_up_before_the_app_answers(
+    phase: str, lab: Project, backup: Backup
+) -> None:
+    spoil(lab)
+    before = state(lab)
+    process = lab.popen("restore", backup.id, "--yes")
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith(phase):
+            break
+    process.kill()
+    process.communicate()
+    kill_all(lab)
+    said = lab.run("up").stderr
+    assert "a restore was interrupted; going back to what was there before" in said
+    assert "waiting for app" not in said.partition("going back")[0], "it would have answered from half of it"
+    assert not (lab.state / "restore.json").exists()
+    assert state(lab) == before
+    lab.well()
+
+
+def test_a_redis_that_does_not_start_with_what_was_left_does_with_what_is_brought_back(
+    lab: Project, backup: Backup
+) -> None:
+    spoil(lab)
+    before = state(lab)
+    process = lab.popen("restore", backup.id, "--yes", "--only", "redis")
+    note = lab.state / "restore.json"
+    wait_for(note.exists, timeout=60, what="the data is being replaced")
+    process.kill()
+    process.communicate()
+    kill_all(lab)
+    folder = lab.layout.data / "redis" / "appendonlydir"
+    for file in folder.glob("*"):
+        file.write_bytes(b"not what Redis wrote")
+    lab.run("up")
+    assert state(lab) == before
     lab.well()
 
 

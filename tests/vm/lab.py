@@ -115,13 +115,10 @@ class Lab:
         watcher = f"(until {when}; do sleep .05; done; echo {NOW}) & watcher=$!;"
         return f"{IN}{{ {watcher} {command}; echo ENDED $?; sleep 3; kill $watcher 2>/dev/null; }}"
 
-    def cut_off(
-        self, name: str, command: str | None, when: str, after: float = 0.0, first: str | None = None
-    ) -> Outcome:
+    def cut_off(self, name: str, command: str | None, when: str, after: float = 0.0) -> Outcome:
         """Cut the power `after` seconds after `when` holds while `command` runs, under traffic; then look.
 
-        Without a command the traffic alone goes on for `after` seconds. `first` is what is to be done by hand
-        after the boot, before the stack is well again.
+        Without a command the traffic alone goes on for `after` seconds.
         """
         outcome = Outcome(name)
         said = self.reports / f"{name.replace(' ', '-')}.log"
@@ -142,18 +139,13 @@ class Lab:
             self.known.keys |= {
                 line.split()[1] for line in said.read_text().splitlines() if line.startswith("MADE ")
             }
-        self.after(outcome, first)
+        self.after(outcome)
         return outcome
 
-    def after(self, outcome: Outcome, first: str | None = None) -> None:
+    def after(self, outcome: Outcome) -> None:
         """Boot, wait, and compare what is there with what was told."""
         began = time.monotonic()
         outcome.figures["login after"] = round(self.machine.boot(), 1)
-        if first is not None:
-            self.machine.run(
-                f'while [ "$({_SUB_STATE} techsapo.service)" = start ]; do sleep 1; done', check=False
-            )
-            self.finish(outcome, first)
         try:
             outcome.figures["healthy after"] = round(self.healthy(began), 1)
         except RuntimeError as error:

@@ -197,21 +197,17 @@ def offsite(lab: Lab) -> Outcome:
 
 
 def restore(lab: Lab) -> Outcome:
-    """A restore has begun to replace the data."""
-    # `restore` goes back to what was there before: every row is there again.
+    """A restore has begun to replace the data: the boot's `up` goes back, and every row is there again."""
     noted = "test -e .techsapo/restore.json"
-    return lab.cut_off("restore", "techsapo restore --yes", noted, after=2, first="techsapo restore --yes")
+    return lab.cut_off("restore", "techsapo restore --yes", noted, after=2)
 
 
 def certificate(lab: Lab) -> Outcome:
-    """A certificate is put into use."""
-    lab.machine.run(IN + "rm -rf .techsapo/certs/techsapo/versions/.new-*", check=False)
-    before = (
-        lab.machine.run(IN + "stat -c %Y .techsapo/certs/techsapo/state.json", check=False).stdout.strip()
-        or "0"
-    )
-    when = f'test "$(stat -c %Y .techsapo/certs/techsapo/state.json 2>/dev/null || echo 0)" != {before}'
-    outcome = lab.cut_off("certificate deploy", "techsapo certs deploy", when)
+    """A new certificate has just been put where nginx reads it."""
+    live = ".techsapo/certs/techsapo/live"
+    before = lab.machine.run(IN + f"readlink {live}").stdout.strip()
+    swapped = f'test "$(readlink {live})" != {before}'
+    outcome = lab.cut_off("certificate deploy", "techsapo certs renew techsapo --force", swapped)
     lab.finish(outcome, "techsapo certs deploy")
     status = lab.machine.run(IN + "techsapo certs status", check=False)
     if status.returncode != 0:

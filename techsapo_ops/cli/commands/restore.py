@@ -23,11 +23,13 @@ from techsapo_ops.cli.options import (
     YesOption,
 )
 from techsapo_ops.cli.output import Output, confirm, interactive
+from techsapo_ops.cli.views.apply import Progress
 from techsapo_ops.cli.views.backups import Bars
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.backup import restore as operation
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.restore_scratch import into_scratch
+from techsapo_ops.operations.backup.undo import undo_interrupted
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.backup.intent import Intent
@@ -95,7 +97,7 @@ def restore(
             _scratch(stack, intent, out)
         return
     if not dry_run:
-        operation.go_back_if_interrupted(stack, wait=wait, say=out.say)
+        undo_interrupted(stack, Progress(out), out.say, wait=wait)
     intent = intend(stack, which, parse(only), until, unauthenticated=allow_unauthenticated)
     _unknown_origin(intent, out)
     if dry_run:

@@ -25,6 +25,7 @@ from techsapo_ops.health.provider_tests import COMMAND as PROVIDER_TESTS
 from techsapo_ops.health.provider_tests import untested
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.up import up as perform
+from techsapo_ops.operations.backup.undo import undo_interrupted
 from techsapo_ops.operations.root_trust import without_sudo
 from techsapo_ops.services.registry import facts
 
@@ -48,6 +49,7 @@ def up(
 
     Only what changed is touched. On a terminal, changes of a running stack are shown first and asked for.
     What runs is read back afterwards; when anything fails, the last good apply is brought back.
+    A restore that was cut short is undone first.
     Ends with 0 only when every service that it started is ready and runs what was asked for.
 
     Examples:
@@ -79,6 +81,8 @@ def up(
         )
 
     progress = Progress(out)
+    if leaves is None:  # else what the restore replaced is where the stack still is
+        undo_interrupted(stack, progress, out.say, wait=wait)
 
     def approve(plan: StackPlan) -> bool:
         progress.origins = plan.origins.services

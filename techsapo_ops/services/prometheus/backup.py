@@ -33,11 +33,13 @@ _LATEST = 4_102_444_800
 _LONGEST_BLOCK_MS = 50 * 366 * 24 * 3600 * 1000
 
 # Everything is unpacked before anything that is there moves, and by a command of its own: tar may take an
-# archive for whole whose end, and with it the digest, has not come.
+# archive for whole whose end, and with it the digest, has not come. Flushed, or a power cut would leave empty
+# blocks under their names; the `sync` of an image may take none.
 _UNPACK = """set -e
 rm -rf .restoring .before-restore .before-restore.whole
 mkdir .restoring .before-restore
 tar -xf - -C .restoring
+sync -f . 2>/dev/null || sync
 """
 # `.before-restore.whole` says that all of it has moved away, so that what lies in its place is the
 # backup's and may go.
@@ -46,6 +48,7 @@ for each in *; do [ ! -e "$each" ] || mv "$each" .before-restore/; done
 : > .before-restore.whole
 for each in .restoring/*; do [ ! -e "$each" ] || mv "$each" .; done
 rmdir .restoring
+sync . 2>/dev/null || sync
 """
 _BACK = """set -e
 rm -rf .restoring

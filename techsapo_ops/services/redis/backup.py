@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # The file is whole, by its size, before anything that is there goes. With an append-only file Redis does not
 # look at dump.rdb: it would come up with 0 keys; a snapshot is a valid base of an append-only file instead.
+# Flushed before it has its name: after a power cut Redis does not start with an empty file. The `sync` of an
+# image may take no names.
 _PUT = """set -e
 rm -rf .restoring; mkdir .restoring
 file=.restoring/dump.rdb
@@ -39,9 +41,11 @@ if [ "$1" = yes ]; then
 fi
 cat > "$file"
 [ "$(wc -c < "$file")" -eq "$2" ] || { echo "only a part of the snapshot came" >&2; exit 1; }
+sync -f . 2>/dev/null || sync
 rm -rf dump.rdb appendonlydir
 mv .restoring/* .
 rmdir .restoring
+sync . 2>/dev/null || sync
 """
 
 
