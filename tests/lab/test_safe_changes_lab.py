@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import urllib.parse
 from collections.abc import Iterator
 from itertools import pairwise
@@ -63,7 +64,7 @@ def test_what_the_plan_said_is_what_happens_and_only_prometheus_reloads(stack: P
     before = stack.pids()
     alerts = {"MemoryHigh": {"threshold": 77, "for": "90s"}}
     stack.write(monitoring={**stack.spec["monitoring"], "alerts": alerts})
-    plan = json.loads(stack.run("plan", "--json", code=100).stdout)
+    plan = json.loads(stack.run("plan", "--json", "--out", "change.plan", code=100).stdout)
     assert {s["service"]: s["action"] for s in plan["steps"]} == {
         "redis": "nothing",
         "app": "nothing",
@@ -73,7 +74,8 @@ def test_what_the_plan_said_is_what_happens_and_only_prometheus_reloads(stack: P
     }
     counts = {**dict.fromkeys(plan["summary"]["services"], 0), "reload": 1, "nothing": 4}
     assert plan["summary"]["services"] == counts
-    done = json.loads(stack.run("up", "--json").stdout)
+    stack.run("up", "--plan", "change.plan", "--dry-run", code=100)
+    done = json.loads(stack.run("up", "--plan", "change.plan", "--json").stdout)
     assert done["summary"] == plan["summary"]
     assert [(s["service"], s["action"], s["reason"]) for s in done["steps"]] == [
         (s["service"], s["action"], s["reason"]) for s in plan["steps"]
@@ -84,6 +86,34 @@ def test_what_the_plan_said_is_what_happens_and_only_prometheus_reloads(stack: P
     assert stack.pids() == before
     assert loaded_threshold(stack) == "77"
     stack.run("plan")
+    spent = stack.run("up", "--plan", "change.plan", code=1).stderr
+    assert f"history: last apply was @{last.id - 1}, and is @{last.id}" in spent
+    assert "nothing was done" in spent
+
+
+def test_a_kept_plan_is_done_once_and_only_as_it_was_looked_at(stack: Project) -> None:
+    alerts = {"MemoryHigh": {"threshold": 78, "for": "90s"}}
+    stack.write(monitoring={**stack.spec["monitoring"], "alerts": alerts})
+    stack.run("plan", "prometheus", "--out", "change.plan", code=100)
+    known = len(stack.applies())
+    stack.run("up", "app", "--plan", "change.plan", code=2)
+    stack.run("up", "-e", "production", "--plan", "change.plan", code=2)
+    stack.write(monitoring={**stack.spec["monitoring"], "alerts": {"MemoryHigh": {"threshold": 79}}})
+    changed = stack.run("up", "--plan", "change.plan", code=1).stderr
+    assert "spec: monitoring.alerts.MemoryHigh.threshold has another value" in changed
+    assert (len(stack.applies()), loaded_threshold(stack)) == (known, "77")
+    stack.write(monitoring={**stack.spec["monitoring"], "alerts": alerts})
+    both = [
+        subprocess.Popen(
+            stack.argv("up", "--plan", "change.plan", "--wait", "60"), cwd=stack.directory,
+            env={**os.environ, **stack.environment}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    said = [each.communicate(timeout=120)[1] for each in both]
+    assert sorted(each.returncode for each in both) == [0, 1], said
+    assert (len(stack.applies()), loaded_threshold(stack)) == (known + 1, "78")
 
 
 def test_a_reload_leaves_no_gap_in_what_prometheus_scrapes(stack: Project) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import EngineOption, FullOutput, ServicesArgument, SpecPlace
-from techsapo_ops.cli.views.plan import plan_json, show_plan
-from techsapo_ops.messages import msg
+from techsapo_ops.cli.views.plan import tell_plan
+from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.jobs.starters import nobody_starts
 
@@ -22,11 +24,19 @@ def plan(
     place: SpecPlace,
     engine: EngineOption = None,
     diff: Annotated[bool, typer.Option("--diff", help="Show what changes in each file.")] = False,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="Keep it in FILE, for `up --plan FILE`.", show_default=False
+        ),
+    ] = None,
     out: FullOutput,
 ) -> None:
     """Show what `up` would change, and why: files, and an action per service.
 
-    Ends with 0 when everything is up to date, 100 when something would change.
+    Ends with 0 when everything is up to date, 100 when something would change. With --out, `up --plan` does
+    exactly what was shown, or nothing where something is no longer so: the spec, a variable, a template, the
+    version, this host, or what runs.
 
     Examples:
 
@@ -35,19 +45,21 @@ def plan(
       techsapo plan --diff
 
       techsapo plan prometheus --json
+
+      techsapo plan --out change.plan
     """
     project = place.open()
     stack = open_stack(project, engine)
-    found = plan_of(stack, tuple(services or ()))
+    only = tuple(services or ())
+    found = plan_of(stack, only)
+    if keep is not None:
+        from techsapo_ops.operations.apply.plan_file import save_plan
+
+        save_plan(keep, found, History.of(stack), only, engine)
     for warning in project.own_templates.warnings():
         out.warn(str(warning))
-    if out.as_json:
-        out.json(plan_json(found))
-    elif found.changes:
-        show_plan(found, out, diff=diff)
-        out.next("techsapo up")
-    else:
-        out.data(msg("up to date"))
+    then = "techsapo up" if keep is None else f"techsapo up --plan {shlex.quote(str(keep))}"
+    tell_plan(found, out, diff=diff, then=then)
     if not out.as_json and (nobody := nobody_starts(stack.topology, stack.runner)):
         out.say(nobody)
     if found.changes:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from techsapo_ops.cli.open_stack import choose_engine, stack_on
 from techsapo_ops.cli.options import (
+    DryRunOption,
     EngineOption,
     FullOutput,
     GateOption,
@@ -18,12 +21,14 @@ from techsapo_ops.cli.options import (
     YesOption,
 )
 from techsapo_ops.cli.output import Output, confirm, interactive
+from techsapo_ops.cli.saved_plans import Wanted, by_plan
 from techsapo_ops.cli.views.apply import Progress, back_json, show_failures, steps_json
-from techsapo_ops.cli.views.plan import show_plan
+from techsapo_ops.cli.views.plan import show_plan, tell_plan
 from techsapo_ops.cli.views.summary import plan_summary
 from techsapo_ops.health.provider_tests import COMMAND as PROVIDER_TESTS
 from techsapo_ops.health.provider_tests import untested
 from techsapo_ops.messages import msg
+from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.apply.up import up as perform
 from techsapo_ops.operations.backup.undo import undo_interrupted
 from techsapo_ops.operations.root_trust import without_sudo
@@ -33,12 +38,25 @@ if TYPE_CHECKING:
     from techsapo_ops.operations.apply.plan import StackPlan
     from techsapo_ops.operations.apply.up import UpReport
 
+CHANGES_PENDING = 100
+"""With --dry-run, as of `plan`."""
+
 
 def up(
     services: ServicesArgument = None,
     *,
     place: SpecPlace,
     engine: EngineOption = None,
+    saved: Annotated[
+        Path | None,
+        typer.Option(
+            "--plan",
+            metavar="FILE",
+            help="Do what this plan of `plan --out` says, or nothing.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: DryRunOption = False,
     yes: YesOption = False,
     force: OverwriteOption = False,
     wait: WaitOption = 0.0,
@@ -50,7 +68,9 @@ def up(
     Only what changed is touched. On a terminal, changes of a running stack are shown first and asked for.
     What runs is read back afterwards; when anything fails, the last good apply is brought back.
     A restore that was cut short is undone first.
-    Ends with 0 only when every service that it started is ready and runs what was asked for.
+    Ends with 0 only when every service that it started is ready and runs what was asked for; with --dry-run
+    as `techsapo plan` does. With --plan nothing is asked, since the plan was looked at, and nothing is done
+    where anything that it rests on is no longer so: it says what.
 
     Examples:
 
@@ -59,9 +79,13 @@ def up(
       techsapo up prometheus alertmanager
 
       techsapo up -e production --yes
+
+      techsapo up --plan change.plan
     """
-    project = place.open()
-    topology, choice = choose_engine(project, engine)
+    only = tuple(services or ())
+    wanted = Wanted(place, engine, only) if saved is None else by_plan(saved, place, engine, only)
+    project = wanted.place.open()
+    topology, choice = choose_engine(project, wanted.engine)
     if choice.decided:
         out.say(
             msg(
@@ -80,18 +104,28 @@ def up(
             )
         )
 
+    if dry_run:
+        found = plan_of(stack, wanted.services)
+        wanted.require(found)
+        tell_plan(
+            found,
+            out,
+            then="techsapo up" if saved is None else f"techsapo up --plan {shlex.quote(str(saved))}",
+        )
+        raise typer.Exit(CHANGES_PENDING if found.changes else 0)
     progress = Progress(out)
     if leaves is None:  # else what the restore replaced is where the stack still is
         undo_interrupted(stack, progress, out.say, wait=wait)
 
     def approve(plan: StackPlan) -> bool:
+        wanted.require(plan)
         progress.origins = plan.origins.services
-        if yes or not plan.running or not interactive():
+        if yes or saved is not None or not (plan.changes and plan.running) or not interactive():
             return True
         show_plan(plan, out)
         return confirm(msg("go ahead?"), yes=False)
 
-    report = perform(stack, progress, only=tuple(services or ()), force=force, wait=wait, approve=approve)
+    report = perform(stack, progress, only=wanted.services, force=force, wait=wait, approve=approve)
     if report is None:
         out.say(msg("nothing was changed"))
         raise typer.Exit(1)

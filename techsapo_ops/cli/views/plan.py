@@ -49,6 +49,17 @@ def show_plan(plan: StackPlan, out: Output, *, diff: bool = False) -> None:
         out.data(plan_line(plan))
 
 
+def tell_plan(plan: StackPlan, out: Output, *, diff: bool = False, then: str) -> None:
+    """Tell what would change, as text or JSON; `then` is the command that does it."""
+    if out.as_json:
+        out.json(plan_json(plan))
+    elif plan.changes:
+        show_plan(plan, out, diff=diff)
+        out.next(then)
+    else:
+        out.data(msg("up to date"))
+
+
 def _removals_first(steps: Iterable[Step]) -> list[Step]:
     """For reading. They are performed in the order of the plan: see engines.planning."""
     return sorted(steps, key=lambda step: step.action is not Action.REMOVE)

@@ -62,6 +62,11 @@ class Journal:
         self._note = None
         return forgotten
 
+    def noted(self) -> LedgerEntry | None:
+        """The apply that is under way, or that was killed and not recorded yet; changes nothing."""
+        note = self._read()
+        return note.entry if note is not None else None
+
     def recover(self) -> LedgerEntry | None:
         """Record an apply that was killed as failed and return it; None when there was none."""
         note = self._read()

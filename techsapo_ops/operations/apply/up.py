@@ -62,6 +62,8 @@ def up(
 ) -> UpReport | None:
     """Bring the stack to what the spec says; None when `approve` refused the plan.
 
+    It is asked while no other techsapo can be at work, also where there is nothing to do.
+
     Files are checked by the real tools and written before anything is started; afterwards what runs is read
     back. When something fails, the last good apply is brought back (`UpReport.back`); without one, a service
     that fails does not keep others from starting, but for those that need it. `UpReport.failures` names
@@ -73,7 +75,7 @@ def up(
     topology, history = stack.topology, History.of(stack)
     with locked(stack.layout, wait):
         found = plan_of(stack, only)
-        if found.changes and not approve(found):
+        if not approve(found):
             return None
         missing: tuple[MissingTool, ...] = ()
         if found.files:

@@ -1,0 +1,416 @@
+"""A plan in a file: `up` does exactly that, or says which fact is another and does nothing."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.memory_engine import Killed
+from fakes.memory_project import MemoryProject
+
+from techsapo_ops.adapters import build
+from techsapo_ops.adapters import files as adapter
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply import plan_facts
+from techsapo_ops.operations.apply.plan import StackPlan, plan_of
+from techsapo_ops.operations.apply.plan_file import KEY, read_plan, require_holds, save_plan
+from techsapo_ops.operations.apply.up import UpReport, up
+from techsapo_ops.stack.observed import State
+from techsapo_ops.stack.stack import Stack
+
+BIGGER: dict[str, Any] = {"redis": {"maxmemory": "1G"}}
+SECRET = "abc"
+LOGIN: dict[str, Any] = {
+    "notifications": {
+        "smtp": {
+            "smarthost": "mail.example.com:587", "sender": "a@b.example", "username": "u", "password": SECRET,
+        },
+        "critical": [{"kind": "email", "to": "c@d.example"}],
+    }
+}  # fmt: skip
+
+
+class Project(MemoryProject):
+    """With plans in files."""
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "change.plan"
+
+    def keep(self, stack: Stack | None = None, **sections: Any) -> Path:
+        stack = stack or self.stack(**sections)
+        save_plan(self.file, plan_of(stack), self.history)
+        return self.file
+
+    def apply(self, stack: Stack | None = None, **sections: Any) -> UpReport:
+        require = require_holds(read_plan(self.file, self.ledger), self.history)
+
+        def approve(plan: StackPlan) -> bool:
+            require(plan)
+            return True
+
+        report = up(stack or self.stack(**sections), self.said, approve=approve)
+        assert report is not None
+        return report
+
+    def refused(self, stack: Stack | None = None, **sections: Any) -> list[str]:
+        """The facts that are named; nothing was done."""
+        told, applies = len(self.world.told), len(self.ledger.entries())
+        with pytest.raises(OpsError, match="no longer holds, so nothing was done") as caught:
+            self.apply(stack, **sections)
+        assert (len(self.world.told), len(self.ledger.entries())) == (told, applies)
+        assert caught.value.exit_code == 1
+        return [line.strip() for line in caught.value.message.splitlines()[1:]]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def test_a_kept_plan_is_done_and_then_spent(project: Project) -> None:
+    project.keep()
+    assert project.apply().entry is not None, "also the very first"
+    assert "history: last apply was none, and is @1" in project.refused()
+    project.keep(**BIGGER)
+    done = project.apply(**BIGGER)
+    assert {o.step.action for o in done.outcomes} == {"restart"}
+    assert project.refused(**BIGGER)[0] == "history: last apply was @1, and is @2"
+
+
+def test_time_alone_changes_nothing(project: Project) -> None:
+    project.up()
+    project.keep(**BIGGER)
+    saved = json.loads(project.file.read_text())
+    assert saved["time"], "for people: no fact is made of it"
+    assert not any("time" in section for section in saved["facts"])
+
+
+def changed_spec(project: Project) -> Stack:
+    return project.stack(redis={"maxmemory": "2G"})
+
+
+def another_environment(project: Project) -> Stack:
+    stack = project.stack(**BIGGER)
+    layout = replace(stack.layout, environment="staging")
+    return replace(stack, topology=replace(stack.topology, layout=layout))
+
+
+def another_host(project: Project) -> Stack:
+    stack = project.stack(**BIGGER)
+    host = replace(stack.topology.host, binaries={"nginx": "/opt/nginx"})
+    return replace(stack, topology=replace(stack.topology, host=host))
+
+
+def applied_meanwhile(project: Project) -> Stack:
+    project.up(sections={"redis": {"maxmemory": "3G"}})
+    return project.stack(**BIGGER)
+
+
+def ended_meanwhile(project: Project) -> Stack:
+    project.world.end("redis", State.STOPPED)
+    return project.stack(**BIGGER)
+
+
+def gone_meanwhile(project: Project) -> Stack:
+    project.world.lose(project.stack().layout, "redis")
+    return project.stack(**BIGGER)
+
+
+def edited_meanwhile(project: Project) -> Stack:
+    conf = project.config / "redis" / "redis.conf"
+    conf.write_text(f"{conf.read_text()}# mine\n")
+    return project.stack(**BIGGER)
+
+
+def edited_elsewhere(project: Project) -> Stack:
+    """A file that the plan leaves alone."""
+    planned = {change.path for change in plan_of(project.stack(**BIGGER)).files}
+    found = sorted(path for path in project.config.rglob("*") if path.is_file() and path.name[0] != ".")
+    path = next(path for path in found if str(path.relative_to(project.config)) not in planned)
+    path.write_text("mine")
+    return project.stack(**BIGGER)
+
+
+def replaced_meanwhile(project: Project) -> Stack:
+    project.world.processes["app"].replaced = "libssl was updated"
+    return project.stack(**BIGGER)
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "words"),
+    [
+        (changed_spec, "spec: redis.maxmemory has another value"),
+        (another_environment, "stack: environment was none, and is staging"),
+        (another_host, 'host: binaries.nginx was none, and is "/opt/nginx"'),
+        (applied_meanwhile, "history: last apply was @1, and is @2"),
+        (ended_meanwhile, "redis: running then, stopped now"),
+        (gone_meanwhile, "redis: running then, gone now"),
+        (edited_meanwhile, "files: redis/redis.conf has changed on disk"),
+        (edited_elsewhere, "has changed on disk"),
+        (replaced_meanwhile, "app: it was started or changed in another way since"),
+    ],
+)
+def test_what_is_no_longer_so_is_named_and_nothing_is_done(
+    project: Project, meanwhile: Callable[[Project], Stack], words: str
+) -> None:
+    project.up()
+    project.keep(**BIGGER)
+    stack = meanwhile(project)
+    assert any(words in line for line in project.refused(stack))
+
+
+def test_one_changed_fact_is_one_line(project: Project) -> None:
+    project.up()
+    project.keep(**BIGGER)
+    assert project.refused(changed_spec(project)) == ["spec: redis.maxmemory has another value"]
+    many = {"app": {"limits": {"max_body": "5MB"}}, "redis": {"maxmemory": "2G"}, "locale": "en"}
+    assert len(project.refused(**many)) == 3
+
+
+def test_another_version_refuses(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.keep()
+    monkeypatch.setattr(plan_facts, "build", lambda: "9.9.9")
+    assert project.refused() == [f"stack: version was {build.build()}, and is 9.9.9"]
+
+
+def test_a_changed_secret_is_named_by_its_field_and_never_shown(project: Project) -> None:
+    project.keep(**LOGIN)
+    text = project.file.read_text()
+    other = json.loads(json.dumps(LOGIN).replace(SECRET, "xyzzy"))
+    (line,) = project.refused(**other)
+    assert line == "spec: notifications.smtp.password has another value"
+    import hashlib
+
+    # A short password can be guessed from a plain digest of it.
+    assert hashlib.sha256(SECRET.encode()).hexdigest()[:32] not in text
+    assert f'"{SECRET}"' not in text
+
+
+def test_a_template_of_ones_own_is_a_fact(project: Project, tmp_path: Path) -> None:
+    stack = project.stack()
+    project.keep(stack)
+    saved = json.loads(project.file.read_text())
+    assert saved["facts"]["templates"] == {}
+    facts = saved["facts"]
+    told = plan_facts.differences(facts, {**facts, "templates": {"redis/redis.conf.j2": "1"}})
+    assert told == ("templates: redis/redis.conf.j2 has changed",)
+
+
+def test_what_only_follows_is_told_where_nothing_else_is(project: Project) -> None:
+    project.keep()
+    facts = json.loads(project.file.read_text())["facts"]
+    assert plan_facts.differences(facts, facts) == ()
+    other = {**facts, "steps": {**facts["steps"], "redis": "restart"}, "result": {"all": "another"}}
+    assert plan_facts.differences(facts, other) == ("redis: create then, restart now",)
+    more = {**other, "spec": {f"a.b{n}": "x" for n in range(50)}}
+    told = plan_facts.differences({**facts, "spec": {}}, more)
+    assert (len(told), told[-1]) == (13, "and 38 more")
+
+
+def test_the_file_is_its_owners_alone_and_holds_its_form(project: Project) -> None:
+    previous = os.umask(0)
+    try:
+        project.keep()
+    finally:
+        os.umask(previous)
+    assert project.file.stat().st_mode & 0o777 == 0o600
+    key = project.ledger.folder / KEY
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert json.loads(project.file.read_text())["techsapo_plan"] == 1
+
+
+def test_it_takes_the_place_of_a_plan_and_of_nothing_else(project: Project, tmp_path: Path) -> None:
+    project.keep()
+    project.keep(**BIGGER)
+    other = tmp_path / "techsapo.yaml"
+    other.write_text("project: mine\n")
+    link = tmp_path / "link"
+    link.symlink_to(other)
+    for path in (other, link, tmp_path):
+        with pytest.raises(OpsError, match="is no plan, so it is left alone"):
+            save_plan(path, plan_of(project.stack()), project.history)
+    assert other.read_text() == "project: mine\n"
+    assert link.is_symlink()
+
+
+def no_mode(project: Project) -> None:
+    project.file.chmod(0o620)
+
+
+def changed_mac(project: Project) -> None:
+    value = json.loads(project.file.read_text())
+    project.file.write_text(json.dumps({**value, "environment": "production"}))
+
+
+def no_mac(project: Project) -> None:
+    value = json.loads(project.file.read_text())
+    del value["mac"]
+    project.file.write_text(json.dumps(value))
+
+
+def other_key(project: Project) -> None:
+    (project.ledger.folder / KEY).write_text(f"{'00' * 32}\n")
+
+
+def no_key(project: Project) -> None:
+    (project.ledger.folder / KEY).unlink()
+
+
+def damaged_key(project: Project) -> None:
+    (project.ledger.folder / KEY).write_text("zz")
+
+
+def other_form(project: Project) -> None:
+    value = json.loads(project.file.read_text())
+    project.file.write_text(json.dumps({**value, "techsapo_plan": 2}))
+
+
+def cut_short(project: Project) -> None:
+    project.file.write_bytes(project.file.read_bytes()[:100])
+
+
+def nested(project: Project) -> None:
+    project.file.write_text("[" * 100_000)
+
+
+def no_text(project: Project) -> None:
+    project.file.write_bytes(b"\xff\xfe\x00")
+
+
+def a_link(project: Project) -> None:
+    real = project.file.rename(project.folder / "real.plan")
+    project.file.symlink_to(real)
+
+
+def a_pipe(project: Project) -> None:
+    project.file.unlink()
+    os.mkfifo(project.file, 0o600)
+
+
+def not_there(project: Project) -> None:
+    project.file.unlink()
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        (no_mode, "is another user's, or others may write it"),
+        (changed_mac, "is not as this stack wrote it"),
+        (no_mac, "is not as this stack wrote it"),
+        (other_key, "is not as this stack wrote it"),
+        (no_key, "is not as this stack wrote it"),
+        (damaged_key, "is damaged: it holds no key"),
+        (other_form, "was written by another version"),
+        (cut_short, "is no plan"),
+        (nested, "is no plan"),
+        (no_text, "is no plan"),
+        (a_link, "cannot read the plan"),
+        (a_pipe, "cannot read the plan"),
+        (not_there, "cannot read the plan .*: No such file"),
+    ],
+)
+def test_a_file_that_this_stack_did_not_write_is_refused(
+    project: Project, made: Callable[[Project], None], words: str
+) -> None:
+    project.keep()
+    made(project)
+    with pytest.raises(OpsError, match=words) as caught:
+        project.apply()
+    assert caught.value.hint
+    assert project.world.told == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_another_users_file_is_refused(project: Project) -> None:
+    project.keep()
+    os.chown(project.file, 65534, 65534)
+    with pytest.raises(OpsError, match="is another user's"):
+        project.apply()
+
+
+def test_a_full_disk_leaves_the_plan_that_was_there(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.keep()
+    before = project.file.read_bytes()
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(adapter, "replace_in", full)
+    with pytest.raises(OpsError, match=r"cannot write .*change\.plan: No space left"):
+        project.keep(**BIGGER)
+    assert project.file.read_bytes() == before
+
+
+def test_killed_half_way_it_is_refused_and_up_completes_it(project: Project) -> None:
+    project.up()
+    project.keep(**BIGGER)
+    project.world.kill = lambda words: words.startswith("before restart")
+    with pytest.raises(Killed):
+        project.apply(**BIGGER)
+    project.world.kill = lambda _: False
+    with pytest.raises(OpsError, match="interrupted apply was none, and is @2") as caught:
+        project.apply(**BIGGER)
+    assert "`techsapo up` completes the interrupted apply" in caught.value.hint
+    assert project.up(sections=BIGGER).entry is not None
+    assert project.findings() == []
+
+
+def test_a_plan_of_an_interrupted_apply_completes_it(project: Project) -> None:
+    project.up()
+    project.world.kill = lambda words: words.startswith("before restart")
+    with pytest.raises(Killed):
+        project.up(sections=BIGGER)
+    project.world.kill = lambda _: False
+    project.keep(**BIGGER)
+    report = project.apply(**BIGGER)
+    assert report.entry is not None
+    assert (report.entry.id, report.entry.result) == (3, "ok")
+
+
+def test_of_two_that_apply_it_at_once_one_does(project: Project) -> None:
+    project.up()
+    project.keep(**BIGGER)
+    ended: list[str] = []
+
+    def go() -> None:
+        try:
+            project.apply(**BIGGER)
+            ended.append("done")
+        except OpsError as error:
+            ended.append(error.message)
+
+    both = [threading.Thread(target=go) for _ in range(2)]
+    for each in both:
+        each.start()
+    for each in both:
+        each.join(60)
+    assert ended.count("done") == 1, ended
+    assert len(project.ledger.entries()) == 2
+
+
+def test_two_that_make_the_key_at_once_have_the_same(project: Project) -> None:
+    plans = [project.folder / f"{n}.plan" for n in range(4)]
+    stacks = [plan_of(project.stack()) for _ in plans]
+
+    def keep(n: int) -> None:
+        save_plan(plans[n], stacks[n], project.history)
+
+    threads = [threading.Thread(target=keep, args=(n,)) for n in range(len(plans))]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(60)
+    for path in plans:
+        read_plan(path, project.ledger)
+    left = [path.name for path in project.ledger.folder.iterdir() if path.name.startswith(".")]
+    assert left == []
