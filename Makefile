@@ -1,6 +1,10 @@
 # make up      the whole set-up, then the stack of techsapo.yaml (made from examples/techsapo.yaml)
 # make test    install what the tests need, run all of them
 # make help    the rest
+#
+# Debian 12 or 13 needs beforehand: git, make, python3 (3.11 or newer) and python3-venv, which has pip in it. As root,
+# clone into /opt and leave PYTHON as it is, Debian's own: an app that runs as the user techsapo has to reach both the
+# clone and Python, and from a folder such as /root, or with a Python in one, it would run as root.
 
 SHELL   := /bin/sh
 PYTHON  ?= python3
@@ -11,6 +15,7 @@ BINDIR  ?= $(if $(ROOT),/usr/local/bin,$(HOME)/.local/bin)
 LINK    := $(BINDIR)/techsapo
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
 SPEC    ?= techsapo.yaml
+NEEDED  := as root: apt-get install python3 python3-venv
 SBOM    ?= dist/techsapo-ops.cdx.json
 # One more than the processors of a small machine: lab tests mostly wait for servers (docs/decisions/0020-test-suite-time.md).
 WORKERS ?= 3
@@ -60,9 +65,12 @@ help:
 
 # A lock names all that is installed, so pip looks up no further package. Otherwise a pip before 23.3, as Python 3.11
 # brings it, takes the newest version of what is needed with an extra, and refuses that one: the lock has no hash of it.
+# An environment without pip is one that was not made to its end, as without Debian's python3-venv: it is made anew.
 # pip flushes nothing: without `sync` a power cut leaves empty files, and a stack that does not come back.
 $(VENV)/runtime: requirements.lock pyproject.toml techsapo_ops/__init__.py
-	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is missing: $(NEEDED)"; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || \
+	  { rm -rf $(VENV); echo "no Python environment could be made: $(NEEDED)"; exit 1; }
 	@echo "installing the Python packages of requirements.lock into $(VENV)"
 	@$(PIP) install --quiet --no-deps --require-hashes -r requirements.lock
 	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
@@ -105,7 +113,7 @@ uninstall:
 	else echo "nothing to remove at $(LINK)"; fi
 
 up: install
-	@if [ ! -e "$(SPEC)" ]; then cp examples/techsapo.yaml "$(SPEC)" && echo "wrote $(SPEC), a copy of examples/techsapo.yaml"; fi
+	@if [ ! -e "$(SPEC)" ]; then $(BIN)/techsapo init --example examples/techsapo.yaml "$(SPEC)"; fi
 	@if [ -n "$(ROOT)" ] && command -v apt-get >/dev/null 2>&1; then \
 	  $(BIN)/techsapo doctor --fix --quiet --file "$(SPEC)" || echo "some parts could not be installed; going on without them"; fi
 	@$(BIN)/techsapo up --yes --file "$(SPEC)"

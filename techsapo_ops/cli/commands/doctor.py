@@ -90,7 +90,8 @@ def doctor(
                 msg("--fix installs packages, which needs root"),
                 msg("run: {as_root}", as_root=_as_root(place.file, place.environment)),
             )
-        done = _repair(diagnosis, stack.topology, out)
+        # What was done to the host is said also where no more than what failed is asked for.
+        done = _repair(diagnosis, stack.topology, Output(quiet=out.as_json, verbose=out.verbose))
         diagnosis = _examined(project, open_stack(project), waiting)
     if out.as_json:
         out.json({**_value(diagnosis, done), "updates": _updates(waiting)})

@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
-from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.files import read_text, write_atomic
 from techsapo_ops.adapters.folders import STATE_DIRECTORY, keep_out_of_git
 from techsapo_ops.cli.first_receivers import FirstReceivers, ReceiverKind, ask, checked, secret_from
 from techsapo_ops.cli.options import QuietOutput
-from techsapo_ops.cli.output import interactive
+from techsapo_ops.cli.output import Output, interactive
 from techsapo_ops.cli.place import DEFAULT_SPEC
 from techsapo_ops.cli.state_directory import require_trust
 from techsapo_ops.errors import OpsError
@@ -26,6 +26,11 @@ from techsapo_ops.spec.load import load
 _TEMPLATE = "init/techsapo.yaml.j2"
 _SECRETS = "secrets"
 _GRAFANA = f"{_SECRETS}/grafana"
+_OWN_PASSWORD = f"""
+# The password of Grafana's user admin is in this file, made for this copy.
+monitoring:
+  grafana: {{admin_password_file: {_GRAFANA}}}
+"""
 
 
 def init(
@@ -54,6 +59,9 @@ def init(
     public_url: Annotated[
         str, typer.Option("--public-url", help="Where people open the pages, e.g. https://ops.example.com.")
     ] = "",
+    example: Annotated[
+        Path | None, typer.Option("--example", hidden=True, help="Spec to copy, as `make up` does.")
+    ] = None,
     *,
     out: QuietOutput,
 ) -> None:
@@ -77,6 +85,9 @@ def init(
         raise OpsError(
             msg("{spec} is there already", spec=spec), msg("edit it, or overwrite it with --force")
         )
+    if example is not None:
+        _copy(example, spec, out)
+        return
     given = FirstReceivers(
         kind or "none",
         url=secret_from(url_file, "--alerts-url-file"),
@@ -108,13 +119,7 @@ def init(
     write_atomic(spec, text.encode())
     keep_out_of_git(spec.parent / STATE_DIRECTORY)
     out.say(msg("wrote {spec}", spec=spec))
-    password = spec.parent / _GRAFANA
-    whose = msg("the password of Grafana's user admin; keep it out of version control")
-    out.say(
-        msg("made {password}: {whose}", password=password, whose=whose)
-        if made
-        else msg("kept {password}", password=password)
-    )
+    _say_password(spec.parent / _GRAFANA, made, out)
     if told.kind == "none":
         out.say(
             msg("alerts and the weekly report reach no one yet: fill in `notifications` (docs/alerts.md)")
@@ -127,6 +132,26 @@ def init(
             "`techsapo up{named}` starts the stack; `techsapo validate{named}` checks your changes",
             named=named,
         )
+    )
+
+
+def _copy(example: Path, spec: Path, out: Output) -> None:
+    """Write a copy of `example`, which names no password of Grafana's, with one that is made for it."""
+    text = read_text(example, what="example") + _OWN_PASSWORD
+    load(text, {}, lambda _: "x", filename=str(example), deployment=Deployment(None, LATEST))
+    made = _grafana_password(spec.parent / _GRAFANA)
+    write_atomic(spec, text.encode())
+    keep_out_of_git(spec.parent / STATE_DIRECTORY)
+    out.say(msg("wrote {spec}, a copy of {example}", spec=spec, example=example))
+    _say_password(spec.parent / _GRAFANA, made, out)
+
+
+def _say_password(password: Path, made: bool, out: Output) -> None:
+    whose = msg("the password of Grafana's user admin; keep it out of version control")
+    out.say(
+        msg("made {password}: {whose}", password=password, whose=whose)
+        if made
+        else msg("kept {password}", password=password)
     )
 
 

@@ -185,9 +185,12 @@ def _show(report: UpReport, out: Output) -> None:
 def _next(report: UpReport, untested_providers: bool) -> str:
     if untested_providers:
         return PROVIDER_TESTS
-    if any(facts()[row.kind].runs_package and row.state == "running" for row in report.rows):
-        return msg('techsapo ask "Dockerコンテナが起動しない"')
-    return "techsapo health"
+    ready = [row for row in report.rows if facts()[row.kind].runs_package and row.state == "running"]
+    if not ready:
+        return "techsapo health"
+    question = msg('techsapo ask "Dockerコンテナが起動しない"')
+    url = next((row.url for row in ready if row.url), "")
+    return msg("open {url}, or {command}", url=url, command=question) if url else question
 
 
 def _json(report: UpReport) -> dict[str, Any]:

@@ -240,3 +240,24 @@ def test_validate_says_what_to_install_for_traces(tmp_path: Path, monkeypatch: p
     (told,) = open_project(file).warnings
     assert str(told).startswith(f"{file}:3:12 app.tracing: processes of this host will trace nothing: ")
     assert "pip install 'techsapo-ops[otel]'" in str(told)
+
+
+def test_the_copy_of_the_example_has_a_grafana_password_of_its_own(tmp_path: Path) -> None:
+    """`make up` copied the example, and Grafana kept its default password."""
+    example = Path(__file__).parents[3] / "examples" / "techsapo.yaml"
+    done = techsapo("init", "--example", str(example), "techsapo.yaml", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"wrote techsapo.yaml, a copy of {example}\n" in done.stderr
+    password = tmp_path / "secrets" / "grafana"
+    assert stat.S_IMODE(password.stat().st_mode) == 0o600
+    assert (
+        (tmp_path / "techsapo.yaml")
+        .read_text(encoding="utf-8")
+        .startswith(example.read_text(encoding="utf-8"))
+    )
+    checked = techsapo("validate", cwd=tmp_path)
+    assert checked.returncode == 0
+    assert "grafana" not in checked.stderr.lower()
+    assert techsapo("init", "--example", str(example), "techsapo.yaml", cwd=tmp_path).returncode == 1, (
+        "it is kept"
+    )

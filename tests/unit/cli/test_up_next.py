@@ -8,15 +8,20 @@ from typing import Any, cast
 from techsapo_ops.cli.commands.up import _next
 
 
-def next_of(untested: bool, *rows: tuple[str, str]) -> str:
-    report: Any = SimpleNamespace(rows=[SimpleNamespace(kind=kind, state=state) for kind, state in rows])
+def next_of(untested: bool, *rows: tuple[str, str, str]) -> str:
+    report: Any = SimpleNamespace(rows=[SimpleNamespace(kind=k, state=s, url=url) for k, s, url in rows])
     return _next(cast(Any, report), untested)
 
 
 def test_providers_that_nobody_has_tested_are_tested_before_a_question_is_asked() -> None:
-    assert next_of(True, ("app", "running")) == "techsapo providers test"
+    assert next_of(True, ("app", "running", "")) == "techsapo providers test"
 
 
 def test_with_tested_or_simulated_providers_a_question_is_next() -> None:
-    assert next_of(False, ("app", "running")).startswith("techsapo ask ")
-    assert next_of(False, ("redis", "running")) == "techsapo health"
+    assert next_of(False, ("app", "running", "")).startswith("techsapo ask ")
+    assert next_of(False, ("redis", "running", "")) == "techsapo health"
+
+
+def test_the_page_of_the_first_instance_is_named() -> None:
+    rows = (("redis", "running", "redis://localhost:6379"), ("app", "running", "http://localhost:4000"))
+    assert next_of(False, *rows).startswith("open http://localhost:4000, or techsapo ask ")

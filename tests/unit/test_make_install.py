@@ -1,0 +1,81 @@
+"""`make install` on a fresh clone, with a Python that only pretends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+MAKES = """#!/bin/sh
+echo "$@" >>calls
+[ "$1 $2 $3" = "-m venv --clear" ] || exit 64
+mkdir -p "$4/bin"
+[ ! -e no-ensurepip ] || { cp half "$4/bin/python"; echo "ensurepip is not available"; exit 1; }
+cp whole "$4/bin/python"
+"""
+HALF = '#!/bin/sh\necho "No module named pip" >&2\nexit 1\n'
+WHOLE = '#!/bin/sh\n[ "$1 $2" = "-m pip" ] || exit 64\necho "pip: $*" >>calls\n'
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    (tmp_path / "Makefile").write_bytes((REPOSITORY / "Makefile").read_bytes())
+    (tmp_path / "techsapo_ops").mkdir()
+    for name in ("requirements.lock", "pyproject.toml", "techsapo_ops/__init__.py"):
+        (tmp_path / name).touch()
+    for name, text in (("python", MAKES), ("half", HALF), ("whole", WHOLE)):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    return tmp_path
+
+
+def make(clone: Path, python: str = "./python") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["make", ".venv/runtime", f"PYTHON={python}"],
+        cwd=clone, capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "MAKEFLAGS": ""},
+    )  # fmt: skip
+
+
+def put(clone: Path, kind: str) -> None:
+    (clone / ".venv" / "bin").mkdir(parents=True)
+    (clone / ".venv" / "bin" / "python").write_text((clone / kind).read_text())
+    (clone / ".venv" / "bin" / "python").chmod(0o755)
+
+
+@pytest.mark.parametrize("left", ["nothing", "half"])
+def test_an_environment_without_pip_is_made_anew(clone: Path, left: str) -> None:
+    """It blocked every retry: No module named pip."""
+    if left == "half":
+        put(clone, "half")
+    done = make(clone)
+    assert done.returncode == 0, done.stdout + done.stderr
+    calls = (clone / "calls").read_text().splitlines()
+    assert calls[0] == "-m venv --clear .venv"
+    assert [call for call in calls[1:] if "install" in call] == calls[-2:]
+    assert (clone / ".venv" / "runtime").exists()
+
+
+def test_one_that_is_whole_stays(clone: Path) -> None:
+    put(clone, "whole")
+    assert make(clone).returncode == 0
+    assert "venv" not in (clone / "calls").read_text().replace(".venv", "")
+
+
+def test_where_none_can_be_made_the_package_is_named_and_nothing_is_left_behind(clone: Path) -> None:
+    (clone / "no-ensurepip").touch()
+    done = make(clone)
+    assert done.returncode != 0
+    assert "no Python environment could be made: as root: apt-get install python3 python3-venv" in done.stdout
+    assert not (clone / ".venv").exists()
+    (clone / "no-ensurepip").unlink()
+    assert make(clone).returncode == 0
+
+
+def test_a_python_that_is_not_there_is_named(clone: Path) -> None:
+    done = make(clone, python="python-of-nobody")
+    assert done.returncode != 0
+    assert "python-of-nobody is missing: as root: apt-get install python3 python3-venv" in done.stdout
