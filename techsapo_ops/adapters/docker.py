@@ -152,7 +152,7 @@ class Docker:
 
     def entering(self, container: str, command: Command, *, user: str | None = None) -> Command:
         """The call that runs `command` inside a running container, to be read or fed while it runs."""
-        options = ["exec", "-i"]
+        options = ["exec", "-it" if command.terminal else "-i"]
         if user is not None:
             options += ["--user", user]
         if command.cwd is not None:
@@ -160,7 +160,7 @@ class Docker:
         for name in command.env:
             options += ["--env", name]
         argv = (self._binary, *options, container, *command.argv)
-        return Command(argv, command.env, command.stdin, launched=command.program)
+        return Command(argv, command.env, command.stdin, launched=command.program, terminal=command.terminal)
 
     def beside(self, volumes: Sequence[str], image: str, user: str, folder: str, command: Command) -> Command:
         """The call that runs `command` in a new container beside another, which need not run.

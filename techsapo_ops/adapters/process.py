@@ -30,6 +30,8 @@ class Command:
     cwd: Path | None = None
     launched: str = field(default="", compare=False)
     """The program that `argv` starts in a container or by a launcher, where it does."""
+    terminal: bool = field(default=False, compare=False)
+    """Whether it is to have the caller's terminal."""
 
     @property
     def program(self) -> str:
@@ -133,6 +135,33 @@ class SubprocessRunner:
                 raise TimedOut(command, timeout, (error.stderr or b"").decode(errors="replace")) from None
             raise
         return Completed(command, process.returncode, stdout, stderr)
+
+
+def attached(command: Command, environment: Mapping[str, str]) -> int:
+    """Run `command` with this process's own input, output and terminal; returns its exit code.
+
+    Of `environment` and its own `env` alone. Ctrl-C is for the program. One that a signal ended has 128 and
+    the signal's number, as a shell says it. Raises OpsError when it can't be started.
+    """
+    try:
+        process = subprocess.Popen(command.argv, env={**environment, **command.env}, cwd=command.cwd)
+    except FileNotFoundError:
+        raise OpsError(
+            msg("cannot run {argv}: no such program", argv=command.argv[0]),
+            msg("`techsapo doctor` shows what is missing"),
+        ) from None
+    except OSError as error:
+        raise OpsError(
+            msg("cannot run {argv}: {strerror}", argv=command.argv[0], strerror=error.strerror)
+        ) from None
+    # Not before: an ignored signal stays ignored over exec.
+    kept = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
+    try:
+        code = process.wait()
+    finally:
+        for number, handler in kept.items():
+            signal.signal(number, handler)
+    return code if code >= 0 else 128 - code
 
 
 def stream(command: Command) -> Iterator[str]:

@@ -32,7 +32,8 @@ class LazyEntry:
     """One line of the command table: where the command lives and what `--help` says of it.
 
     `target` is a function, or a `typer.Typer` for a group of commands. `usage_exit` is the exit code of
-    wrong usage (2 everywhere but in `health`, whose 2 means "down").
+    wrong usage (2 everywhere but in `health`, whose 2 means "down"). `passes_on` says that all after its
+    first argument is for another program.
     """
 
     module: str
@@ -40,6 +41,7 @@ class LazyEntry:
     help: str
     panel: str
     usage_exit: int = 2
+    passes_on: bool = False
 
     def load(self) -> Callable[..., Any] | typer.Typer:
         """Import the command's module and return its target."""
@@ -63,7 +65,8 @@ class LazyCommand(TyperCommand):
             app = target
         else:
             app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-            app.command(name=self.name)(expanded(target))
+            settings = {"allow_interspersed_args": False} if self.entry.passes_on else None
+            app.command(name=self.name, context_settings=settings)(expanded(target))
         return in_help(with_lang(typer.main.get_command(app)))
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:

@@ -34,15 +34,24 @@ COMMANDS: dict[str, LazyEntry] = {
     "diff": LazyEntry("diff", "diff", "Show what changed between an earlier apply and now.", _STACK),
     "rollback": LazyEntry("rollback", "rollback", "Go back to an earlier apply.", _STACK),
     "drift": LazyEntry("drift", "drift", "Say what changed outside techsapo.", _STACK),
+    "status": LazyEntry(
+        "status", "status", "One screen: health, alerts, backups, money, jobs.", _STACK, usage_exit=3
+    ),
     "ps": LazyEntry("ps", "ps", "List the services and their state.", _STACK),
     "logs": LazyEntry("logs", "logs", "Show or follow the services' logs.", _STACK),
     "restart": LazyEntry(
         "restart", "restart", "Restart services one at a time, each until it is ready.", _STACK
     ),
+    "stop": LazyEntry("stop", "stop", "Stop single services; they stay stopped over `up`.", _STACK),
+    "start": LazyEntry("start", "start", "Start what `stop` has stopped.", _STACK),
+    "exec": LazyEntry(
+        "exec", "run", "Run a service's client, logged in, or a shell.", _STACK, passes_on=True
+    ),
     "reload": LazyEntry("reload", "reload", "Make services take over changed configuration.", _STACK),
     "maintenance": LazyEntry("maintenance", "app", "Tell users to come back later, and let them in.", _STACK),
     "monit": LazyEntry("monit", "monit", "Live table: CPU, memory, restarts, requests.", _STACK),
     "health": LazyEntry("health", "health", "Probe every part at once.", _STACK, usage_exit=3),
+    "open": LazyEntry("open", "run", "Open a page of the stack in a browser, or print its address.", _STACK),
     "alerts": LazyEntry("alerts", "app", "List, silence and try out alerts.", _STACK),
     "runbook": LazyEntry("runbook", "runbook", "Show what an alert means and what to do.", _STACK),
     "jobs": LazyEntry("jobs", "app", "Show, run and look back on the scheduled jobs.", _STACK),
@@ -52,7 +61,9 @@ COMMANDS: dict[str, LazyEntry] = {
     ),
     "audit": LazyEntry("audit", "app", "Show who did what to the stack, and verify the record.", _STACK),
     "secrets": LazyEntry("secrets", "app", "List the servers' passwords, or show one.", _STACK),
+    "version": LazyEntry("version", "run", "Print the version; --verbose prints all versions.", _STACK),
     "trust": LazyEntry("trust", "app", "Say whose folders root may use.", _STACK),
+    "support": LazyEntry("support", "app", "Collect what somebody who helps needs; no secrets.", _STACK),
     "doctor": LazyEntry("doctor", "doctor", "Say what this host lacks; --fix installs it.", _STACK),
     "backup": LazyEntry("backup", "app", "Back up data and configuration; list, verify, prune.", _DATA),
     "restore": LazyEntry("restore", "restore", "Bring a backup back, or the state of a moment.", _DATA),

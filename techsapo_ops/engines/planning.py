@@ -19,12 +19,14 @@ _NAMED = 3
 def plan(desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan:
     """Steps from `observed` to `desired`, in the order of performing them.
 
-    With `only`, just those services and what they need; nothing is removed then. A service that is no
+    With `only`, just those services and what they need; nothing is removed then. What somebody has stopped is
+    left as it is. A service that is no
     longer wanted is stopped first where another one takes its port, else last: until then nginx, reloaded
     before, still sends requests there. Raises OpsError for a name in `only` that the stack does not have.
     """
     topology = desired.topology
-    wanted = in_order(topology, select(topology, only))
+    chosen = [name for name in select(topology, only) if name not in observed.stopped]
+    wanted = in_order(topology, chosen)
     units = {u.service: u for u in desired.units}
     steps = [_step(units[name], desired, observed) for name in wanted]
     why = msg("does not run what is installed, build {build}", build=build())

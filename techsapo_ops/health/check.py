@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
+from techsapo_ops.adapters.at_once import at_once
 from techsapo_ops.adapters.http import preload
 from techsapo_ops.adapters.textfile import read_textfile
 from techsapo_ops.errors import OpsError
@@ -26,6 +26,7 @@ from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.maintenance import maintenance_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.stopped import Stopped, stopped_of
 from techsapo_ops.stack.topology import Topology
 
 # Python's own work after a probe was cut at its deadline.
@@ -69,16 +70,32 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
 
 def _services(stack: Stack, timeout: float) -> Iterator[_Job]:
     """The services: those that this host does not reach are asked by their engine."""
-    topology = stack.topology
+    topology, stopped = stack.topology, _stopped(stack)
     inside = None
     for service in topology.services:
         vital = kind_of(service).vital
-        if topology.published(service):
+        if service.name in stopped:
+            ask = partial(_left_stopped, service, str(stopped[service.name]))
+        elif topology.published(service):
             ask = partial(health_of, topology, service, timeout)
         else:
             inside = inside or stack.engine.prober_inside()
             ask = partial(_inside, inside, service, timeout)
         yield _Job(service.name, service.kind, ask, vital)
+
+
+def _stopped(stack: Stack) -> Mapping[str, Stopped]:
+    """What somebody has stopped; none for a user who may not read it, whom the probes tell."""
+    try:
+        return stopped_of(stack.layout)
+    except OpsError:
+        return {}
+
+
+def _left_stopped(service: Service, words: str) -> tuple[HealthPart, ...]:
+    hint = f"`techsapo start {service.name}`"
+    vital = kind_of(service).vital
+    return (HealthPart(service.name, service.kind, PartStatus.DOWN, words, hint=hint, vital=vital),)
 
 
 def _inside(prober: Prober, service: Service, timeout: float) -> tuple[HealthPart, ...]:
@@ -136,30 +153,18 @@ def _alone(look: Callable[[], HealthPart]) -> tuple[HealthPart, ...]:
 
 
 def _at_once(jobs: Sequence[_Job], timeout: float) -> list[HealthPart]:
-    """Run all jobs in threads of their own and give each until `timeout`.
-
-    Daemon threads, not an executor: a job stuck in the kernel (statvfs on a dead network share) must
-    neither hold the report nor the end of the process.
-    """
-    found: dict[int, tuple[HealthPart, ...]] = {}
-
-    def work(number: int, job: _Job) -> None:
-        found[number] = job.run()
-
-    threads = [
-        threading.Thread(target=work, args=(number, job), name=f"probe {job.name}", daemon=True)
-        for number, job in enumerate(jobs)
-    ]
-    deadline = time.monotonic() + timeout + _GRACE
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(deadline - time.monotonic(), 0.0))
-    late = msg("did not answer within {timeout:g} s", timeout=timeout)
-    return [
-        part
-        for number, job in enumerate(jobs)
-        for part in found.get(
-            number, (HealthPart(job.name, job.kind, PartStatus.DOWN, late, timeout, vital=job.vital),)
-        )
-    ]
+    """Run all jobs at the same time and give each until `timeout`."""
+    found = at_once({str(number): job.run for number, job in enumerate(jobs)}, timeout + _GRACE)
+    parts: list[HealthPart] = []
+    for job, told in zip(jobs, found.values(), strict=True):
+        if isinstance(told, Exception):
+            late = isinstance(told, TimeoutError)
+            why = (
+                msg("did not answer within {timeout:g} s", timeout=timeout)
+                if late
+                else msg("{kind}: {told}", kind=type(told).__name__, told=told)
+            )
+            parts.append(HealthPart(job.name, job.kind, PartStatus.DOWN, why, timeout, vital=job.vital))
+        else:
+            parts += told
+    return parts

@@ -17,6 +17,7 @@ from techsapo_ops.services.mysql.session import Doors, Session, session
 from techsapo_ops.spec.edition import FIRST
 from techsapo_ops.stack.engine import Access
 from techsapo_ops.stack.follow import Following
+from techsapo_ops.stack.stopped import stopped_of
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.stores.audit.migrate import LOCK, sql_from
 
@@ -57,7 +58,8 @@ class AuditDatabase(Following):
         could not give them to its app again.
         """
         mysql = topology.spec.mysql
-        if mysql is None or not topology.has(MysqlKind.facts.kind):
+        stopped = stopped_of(topology.layout)
+        if mysql is None or not any(s.name not in stopped for s in topology.of_kind(MysqlKind.facts.kind)):
             return
         hosts = hosts_of(from_images=topology.places.from_images)
         keeps = older or topology.edition == FIRST or topology.unasked

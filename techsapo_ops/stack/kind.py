@@ -95,6 +95,10 @@ class Kind:
     """Whether it turns users away while the folder of maintenance beside its configuration says so."""
     serves_certificates = False
     """Whether it serves the certificates of the spec."""
+    has_pages = False
+    """Whether people open it in a browser."""
+    version_option = "--version"
+    """What makes its program say its version."""
     programs: tuple[str, ...] = ()
     """Executables that the tool runs of its package, besides the server's own."""
     validator: Tool | None = None

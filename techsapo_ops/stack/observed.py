@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from techsapo_ops.stack.stopped import Stopped
+
 
 class State(StrEnum):
     """State of one service as its engine sees it."""
@@ -91,6 +93,8 @@ class Observed:
     files that an update has replaced: `up` starts them anew."""
     beside: Mapping[str, str] = field(default_factory=dict)
     """By name the programs without which no service runs, and what they run that an update has replaced."""
+    stopped: Mapping[str, Stopped] = field(default_factory=dict)
+    """By name the services that somebody has stopped and that stay so, whether they exist or not."""
 
     @property
     def images(self) -> Mapping[str, str]:

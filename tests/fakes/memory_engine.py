@@ -33,6 +33,7 @@ from techsapo_ops.stack.engine import Action, Engine, GateError, Mismatch, Plan,
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.observed import LogLine, Observed, ObservedService, State, Usage
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.stopped import stopped_of
 from techsapo_ops.stack.topology import Topology
 
 BEGINNING = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -137,7 +138,8 @@ class MemoryEngine(Engine):
                 kind = name.rpartition("-")[0] or name
                 why = "it was not started by `techsapo up`"
                 services[name] = ObservedService(name, kind, process.state, drift=why)
-        return Observed(self.world.running, services, tuple(sorted(self.world.behind)))
+        behind, stopped = tuple(sorted(self.world.behind)), stopped_of(self.layout)
+        return Observed(self.world.running, services, behind, stopped=stopped)
 
     def _observed(self, record: Record, measure: bool) -> ObservedService:
         seen = ObservedService(

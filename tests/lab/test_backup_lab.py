@@ -45,6 +45,22 @@ def test_a_backup_holds_every_source_under_the_guides_names_with_facts(lab: Proj
     assert "rows in" in lab.run("backup", "show", backup.id[:12]).stdout
 
 
+def test_exec_opens_mariadb_as_its_root_by_the_keys_folder(lab: Project) -> None:
+    shown = lab.run(
+        "exec",
+        "mysql",
+        "mariadb",
+        "-N",
+        "-e",
+        "SELECT CURRENT_USER(); SELECT COUNT(*) FROM techsapo_audit.notes",
+    )
+    assert shown.stdout.split()[0].startswith("root@")
+    assert shown.stdout.split()[1] == str(ROWS)
+    assert shown.stderr == ""
+    assert "CREATE TABLE `notes`" in lab.run("exec", "mysql", "mariadb-dump", "-d", "techsapo_audit").stdout
+    assert "syntax" in lab.run("exec", "mysql", "mariadb", "-e", "SELEC", code=1).stderr
+
+
 def test_no_secret_and_no_private_key_is_in_any_plain_backup(
     lab: Project, backup: Backup, stack: Stack, tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ import psutil
 import pytest
 from projects import Project, only_redis, project, small_spec
 from servers import free_port, http_ok, tcp_open, wait_for
+from terminal import typed
 
 pytestmark = pytest.mark.lab
 
@@ -141,6 +142,74 @@ def test_the_environment_of_services_holds_no_key_of_the_shell(stack: Project) -
     app = psutil.Process(stack.pids()["app"])
     assert "OPENAI_API_KEY" not in app.environ()
     assert "PATH" in app.environ()
+
+
+def test_status_reads_every_part_and_ends_as_health_does(stack: Project) -> None:
+    stack.run("backup")
+    stack.well()
+    told = json.loads(stack.run("status", "--json").stdout)
+    assert told["unread"] == {}
+    assert told["status"] == "healthy"
+    assert {s["service"]: s["state"] for s in told["services"]} == dict.fromkeys(stack.services(), "running")
+    assert told["backups"]["count"] == 1
+    assert told["drift"] == {"against": told["versions"]["apply"], "findings": []}
+    assert told["alerts"]["untold"] is None
+    assert {job["name"] for job in told["jobs"]} >= {"backup", "drift", "costs"}
+    code, screen = typed(stack, "status")
+    assert code == 0
+    assert "services       4 of 4 run" in screen
+    assert "none was proved to come back yet" in screen
+
+
+def test_a_stopped_service_stays_so_over_up_and_a_dead_supervisor_until_start(stack: Project) -> None:
+    before = stack.pids()
+    said = stack.run("stop", "redis").stderr
+    assert "running without it: app" in said
+    assert not tcp_open(stack.spec["redis"]["port"])
+    again = stack.run("up").stderr
+    assert "redis: stopped by " in again
+    assert "`techsapo start redis` starts it" in again
+    assert stack.run("plan").stdout == "up to date\n"
+    assert stack.findings(code=0) == {}
+    assert "redis: stopped by " in stack.run("ps").stderr
+    listed = {s["service"]: s for s in json.loads(stack.run("ps", "--json").stdout)["services"]}
+    assert (listed["redis"]["state"], listed["app"]["stopped"]) == ("stopped", None)
+    assert listed["redis"]["stopped"]["by"]
+    stack.supervisor().kill()
+    wait_for(lambda: not stack.members(), what="services ended with their supervisor")
+    stack.run("up")
+    assert stack.services()["redis"].state == "stopped"
+    assert "redis was stopped by " in stack.run("restart", "redis", code=1).stderr
+    assert {p["name"]: p["hint"] for p in stack.health()["probes"]}["redis"] == "`techsapo start redis`"
+    stack.run("start")
+    assert stack.pids().keys() == before.keys()
+    assert tcp_open(stack.spec["redis"]["port"])
+    assert "nothing was stopped" in stack.run("start").stderr
+    stack.well()
+
+
+def test_exec_runs_a_program_as_the_service_without_what_the_caller_has_in_its_environment(
+    stack: Project,
+) -> None:
+    stack.environment["OPENAI_API_KEY"] = "sk-of-the-shell"
+    try:
+        shown = stack.run("exec", "redis", "sh", "-c", "id -un; pwd; env", code=0).stdout
+    finally:
+        del stack.environment["OPENAI_API_KEY"]
+    own = psutil.Process().username()
+    user, folder = shown.splitlines()[:2]
+    assert user == ("redis" if os.geteuid() == 0 else own)
+    assert folder == str(stack.state / "data" / "redis")
+    assert "sk-of-the-shell" not in shown
+    stack.run("exec", "app", "sh", "-c", "exit 7", code=7)
+    rows = stack.run("exec", "app", "sqlite", "SELECT COUNT(*) AS n FROM audit_requests").stdout.split()
+    assert rows[0] == "n"
+    assert "readonly" in stack.run("exec", "app", "sqlite", "DELETE FROM audit_requests", code=1).stderr
+    assert "cannot run nonsense" in stack.run("exec", "app", "nonsense", code=1).stderr
+    assert stack.run("exec", "postgres", code=2).stderr.startswith("error: there is no service postgres")
+    done = json.loads(stack.run("audit", "show", "--json").stdout)
+    assert "exec" in json.dumps(done)
+    assert "SELECT COUNT" not in json.dumps(done), "arguments may hold a secret"
 
 
 @contextlib.contextmanager

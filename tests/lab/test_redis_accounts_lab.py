@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import servers
 from guarded_redis import fetched
 from projects import Project, another_user, only_redis, project
 from servers import free_port
+from terminal import typed
 
 from techsapo_ops.services.redis.accounts import (
     APP,
@@ -176,6 +178,43 @@ def test_a_secret_is_shown_to_who_may_read_it_and_that_is_recorded(lab: Project)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user")
+def test_exec_logs_in_as_the_operator_and_shows_the_password_to_nobody_else(lab: Project) -> None:
+    whoami = lab.run("exec", "redis", "redis-cli", "ACL", "WHOAMI")
+    assert (whoami.stdout, whoami.stderr) == (f"{OPERATOR}\n", "")
+    waiting = lab.popen("exec", "redis", "redis-cli", "BLPOP", "lab:nothing", "60")
+    try:
+
+        def clients() -> list[psutil.Process]:
+            children = psutil.Process(waiting.pid).children(recursive=True)
+            return [child for child in children if child.name() == "redis-cli"]
+
+        servers.wait_for(clients, what="redis-cli")
+        (process,) = clients()
+        password = password_file(lab.layout, OPERATOR).read_text().strip()
+        assert password not in " ".join(process.cmdline())
+        assert process.environ()["REDISCLI_AUTH"] == password
+        assert process.uids().real == os.geteuid(), "who else may read it reads the file too"
+        process.terminate()
+        assert waiting.wait(60) == 128 + signal.SIGTERM
+    finally:
+        waiting.kill()
+        waiting.communicate()
+    # Its line editor throws away what was typed ahead, so one word has to do.
+    code, screen = typed(lab, "exec", "redis", ask="> ", answer="quit\n")
+    assert (code, "failed" in screen) == (0, False), screen
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_another_user_may_not_enter_and_is_told_whose_the_stack_is(lab: Project) -> None:
+    lab.launcher = another_user(65534)
+    try:
+        refused = lab.run("exec", "redis", code=1)
+    finally:
+        lab.launcher = ()
+    assert "only its owner may enter the services of this stack" in refused.stderr
+    assert "run it as root: `sudo " in refused.stderr
+
+
 def test_another_user_is_told_whose_a_secret_is_and_health_still_works(lab: Project) -> None:
     lab.launcher = another_user(65534)
     try:

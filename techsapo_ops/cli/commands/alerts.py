@@ -11,6 +11,7 @@ from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
 from techsapo_ops.catalogue.alerts import WATCHDOG
 from techsapo_ops.cli.alert_arguments import alertmanager_in, matchers, refuse_watchdog, until
 from techsapo_ops.cli.alerts_ack import ack, acknowledgement_json
+from techsapo_ops.cli.alerts_show import show
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.environment import acting_user
 from techsapo_ops.cli.open_stack import open_stack
@@ -86,6 +87,9 @@ def list_alerts(
     noisy = next((f for f in found if f.state == "firing" and f.alert.name != WATCHDOG), None)
     if noisy is not None:
         out.next(msg("`techsapo runbook {alert}` says what to do", alert=noisy.alert.name))
+
+
+app.command(name="show")(show)
 
 
 @app.command()

@@ -13,9 +13,9 @@ from techsapo_ops.adapters.build import build
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import FullOutput, SpecPlace
 from techsapo_ops.cli.output import Output, console, make_table, state_style, write_json
+from techsapo_ops.cli.views.health import next_step, summary
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import check
-from techsapo_ops.messages import msg
 from techsapo_ops.operations.jobs.starters import nobody_starts
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 EXIT_CODES = {"healthy": 0, "degraded": 1, "down": 2}
 WRONG = 3
 _REDRAW = 2.0
-_NO_SERVICES = frozenset({"disk", "target", "certificate", "providers", "updates", "maintenance"})
-"""Kinds of parts that are no service."""
 
 
 def health(
@@ -114,40 +112,16 @@ def _rows(report: HealthReport, *, failing_only: bool = False) -> list[tuple[str
     ]
 
 
-def _summary(report: HealthReport) -> str:
-    asked = [p for p in report.probes if p.status not in {"absent", "untested"}]
-    line = msg(
-        "{status}: {count} of {count2} parts well",
-        status=report.status.value,
-        count=len(asked) - len(report.failing),
-        count2=len(asked),
-    )
-    if absent := sum(p.status == "absent" for p in report.probes):
-        line = msg("{line}, {count} absent", line=line, count=absent)
-    if untested := sum(p.status == "untested" for p in report.probes):
-        line = msg("{line}, {count} untested", line=line, count=untested)
-    return msg("{line}, {seconds:.0f} ms", line=line, seconds=report.seconds * 1000)
-
-
 def _print(report: HealthReport, out: Output, missing: Sequence[str]) -> None:
     rows = _rows(report, failing_only=out.quiet)
     if rows:
         out.table(_COLUMNS, rows, right=("ms",))
     if report.failing or not out.quiet:
-        out.data(_summary(report))
+        out.data(summary(report))
     for line in (*map(str, report.acknowledged), *filter(None, missing)):
         out.say(line)
-    services = [p for p in report.probes if p.kind not in _NO_SERVICES]
-    if all(p.status in {"down", "absent"} for p in services):
-        out.next("techsapo up")
-    elif hints := [p.hint for p in report.failing if p.hint]:
-        out.next(hints[0])
-    elif old := [p.hint for p in report.probes if p.outdated]:
-        out.next(old[0])
-    elif updates := [p.hint for p in report.probes if p.kind == "updates" and p.hint]:
-        out.next(updates[0])
-    elif untested := [p.hint for p in report.probes if p.status == "untested" and p.hint]:
-        out.next(untested[0])
+    if step := next_step(report):
+        out.next(step)
 
 
 def _watch(look: Any, *, as_json: bool) -> None:
@@ -167,8 +141,6 @@ def _watch(look: Any, *, as_json: bool) -> None:
             began = time.monotonic()
             report = look()
             table = make_table(_COLUMNS, _rows(report), right=("ms",))
-            summary = Text(_summary(report), style=state_style(report.status.value))
-            live.update(
-                Group(table, summary, *(Text(str(each)) for each in report.acknowledged)), refresh=True
-            )
+            line = Text(summary(report), style=state_style(report.status.value))
+            live.update(Group(table, line, *(Text(str(each)) for each in report.acknowledged)), refresh=True)
             time.sleep(max(_REDRAW - (time.monotonic() - began), 0.1))

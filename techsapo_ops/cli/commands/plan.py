@@ -11,6 +11,7 @@ import typer
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import EngineOption, FullOutput, ServicesArgument, SpecPlace
 from techsapo_ops.cli.views.plan import tell_plan
+from techsapo_ops.cli.views.services import stopped_lines
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.jobs.starters import nobody_starts
@@ -60,6 +61,9 @@ def plan(
         out.warn(str(warning))
     then = "techsapo up" if keep is None else f"techsapo up --plan {shlex.quote(str(keep))}"
     tell_plan(found, out, diff=diff, then=then)
+    if not out.as_json:
+        for line in stopped_lines(found.observed):
+            out.say(line)
     if not out.as_json and (nobody := nobody_starts(stack.topology, stack.runner)):
         out.say(nobody)
     if found.changes:

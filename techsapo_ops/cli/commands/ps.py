@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from techsapo_ops.adapters.build import build, is_other
 from techsapo_ops.cli.options import JsonQuietOutput, SpecFile
 from techsapo_ops.cli.recorded_stack import recorded_stack
-from techsapo_ops.cli.views.services import age, service_json
+from techsapo_ops.cli.views.services import age, service_json, stopped_lines
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.stack.maintenance import maintenance_of
 
@@ -33,7 +33,7 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
                 "running": observed.running,
                 "build": build(),
                 "maintenance": None if closed is None else closed.to_json(),
-                "services": [service_json(s, now) for s in observed.services.values()],
+                "services": [service_json(s, now, observed.stopped) for s in observed.services.values()],
             }
         )
         return
@@ -64,6 +64,8 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
         out.say(stack.gone)
         out.next("techsapo up")
         return
+    for line in stopped_lines(observed):
+        out.say(line)
     for service in observed.services.values():
         if service.replaced:
             out.say(msg("{service}: {replaced}", service=service.name, replaced=service.replaced))

@@ -24,6 +24,7 @@ from techsapo_ops.cli.output import Output, confirm, interactive
 from techsapo_ops.cli.saved_plans import Wanted, by_plan
 from techsapo_ops.cli.views.apply import Progress, back_json, show_failures, steps_json
 from techsapo_ops.cli.views.plan import show_plan, tell_plan
+from techsapo_ops.cli.views.services import stopped_lines
 from techsapo_ops.cli.views.summary import plan_summary
 from techsapo_ops.health.provider_tests import COMMAND as PROVIDER_TESTS
 from techsapo_ops.health.provider_tests import untested
@@ -155,6 +156,8 @@ def _show(report: UpReport, out: Output) -> None:
         out.say(msg("up to date"))
     if not out.quiet:
         out.table(("SERVICE", "STATE", "URL", ""), [(r.service, r.state, r.url, r.note) for r in report.rows])
+    for line in stopped_lines(report.plan.observed):
+        out.say(line)
     for tool in report.missing_tools:
         unchecked = ", ".join(tool.unchecked)
         out.say(

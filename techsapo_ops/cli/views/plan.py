@@ -75,6 +75,7 @@ def plan_json(plan: StackPlan) -> dict[str, Any]:
     return {
         "changes": plan.changes,
         "summary": plan_summary(plan),
+        "stopped": {name: each.to_json() for name, each in plan.observed.stopped.items()},
         "files": [
             {
                 "path": c.path,

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from techsapo_ops.messages import msg
+
 if TYPE_CHECKING:
-    from techsapo_ops.stack.observed import ObservedService
+    from techsapo_ops.stack.observed import Observed, ObservedService
+    from techsapo_ops.stack.stopped import Stopped
 
 
 def age(started: datetime | None, now: datetime | None = None) -> str:
@@ -38,8 +42,26 @@ def size(count: int | None) -> str:
     return f"{value:.1f} TB"
 
 
-def service_json(service: ObservedService, now: datetime) -> dict[str, Any]:
-    """One service with stable keys."""
+def stopped_lines(observed: Observed) -> Iterator[str]:
+    """What somebody has stopped, a line each, with what starts it again."""
+    for name, stopped in observed.stopped.items():
+        seen = observed.services.get(name)
+        runs = seen is not None and seen.state in {"running", "starting", "backoff"}
+        if runs:
+            yield msg(
+                "{name}: runs, although it was {stopped}; `techsapo start {name}` keeps it so",
+                name=name,
+                stopped=stopped,
+            )
+        else:
+            yield msg("{name}: {stopped}; `techsapo start {name}` starts it", name=name, stopped=stopped)
+
+
+def service_json(
+    service: ObservedService, now: datetime, stopped: Mapping[str, Stopped] | None = None
+) -> dict[str, Any]:
+    """One service with stable keys; `stopped` are those that somebody has stopped."""
+    held = (stopped or {}).get(service.name)
     return {
         "service": service.name,
         "kind": service.kind,
@@ -53,4 +75,5 @@ def service_json(service: ObservedService, now: datetime) -> dict[str, Any]:
         "exit_code": service.exit_code,
         "build": service.build or None,
         "replaced": service.replaced or None,
+        "stopped": held.to_json() if held is not None else None,
     }

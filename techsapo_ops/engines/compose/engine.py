@@ -12,6 +12,7 @@ from typing_extensions import override
 from techsapo_ops.adapters.docker import ContainerFacts, Docker, without_progress
 from techsapo_ops.adapters.ports import is_free, port_holder
 from techsapo_ops.adapters.probe import ProbeResult
+from techsapo_ops.adapters.process import Completed
 from techsapo_ops.engines import logins, planning
 from techsapo_ops.engines.compose import gate, logs, prepare, proof, reloading
 from techsapo_ops.engines.compose.access import ComposeAccess
@@ -30,6 +31,7 @@ from techsapo_ops.stack.desired import ContainerUnit, Desired
 from techsapo_ops.stack.engine import Action, Engine, Mismatch, Plan, Step
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.stopped import stopped_of
 from techsapo_ops.stack.topology import Topology
 
 _UP_SECONDS = 300.0
@@ -173,7 +175,9 @@ class ComposeEngine(ComposeAccess, Engine):
             self._restart(before, service, unit.stop_seconds)
             return
         self._free_ports(service, before)
-        if before is not None and service.name in self._made:
+        if self._needs_stopped(service):
+            done = self._start_alone(action, unit, service)
+        elif before is not None and service.name in self._made:
             self._made.remove(service.name)
             done = self.docker.attempt("start", before.id, timeout=_UP_SECONDS)
         else:
@@ -205,6 +209,21 @@ class ComposeEngine(ComposeAccess, Engine):
     def _restart(self, container: ContainerFacts, service: Service, stop_seconds: float) -> None:
         options = _sooner(service)
         self.docker.call("restart", *options, container.id, timeout=stop_seconds + STOP_MARGIN)
+
+    def _needs_stopped(self, service: Service) -> bool:
+        """Whether it needs what somebody has stopped, which `docker compose up` would start along with it."""
+        return bool(stopped_of(self.layout).keys() & set(planning.select(self.topology, [service.name])))
+
+    def _start_alone(self, action: Action, unit: ContainerUnit, service: Service) -> Completed:
+        """Make a container without starting what it needs, then start it."""
+        options = ["create", "--no-build", "--pull", "never"]
+        if action is Action.RECREATE:
+            options.append("--force-recreate")
+        path = self.layout.config / unit.file
+        done = self.docker.compose(self.project, path, (*options, service.name), timeout=_UP_SECONDS)
+        if done.code != 0:
+            return done
+        return self.docker.attempt("start", self.containers()[service.name].id, timeout=_UP_SECONDS)
 
     def _settle(self, service: Service, name: str) -> None:
         """What has to follow a start: the kind's own, who looks its address up, a note of the container."""

@@ -17,6 +17,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.observed import LogLine, Observed, ObservedService, State, Usage
+from techsapo_ops.stack.stopped import stopped_of
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.docker import ContainerFacts, Docker
@@ -105,7 +106,7 @@ class ComposeStack:
 
     def observe(self, *, measure: bool = False) -> Observed:
         """What exists now; what an earlier `up` started is listed also when it is gone."""
-        seen = self._observe()
+        seen = replace(self._observe(), stopped=stopped_of(self.layout))
         return with_usage(seen, self._usage()) if measure else seen
 
     def _observe(self) -> Observed:

@@ -23,6 +23,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.stack.layout import BUILD_NOTE, SCHEDULER, Layout
 from techsapo_ops.stack.observed import LogLine, Observed, ObservedService, State, Usage
+from techsapo_ops.stack.stopped import stopped_of
 
 if TYPE_CHECKING:
     import psutil
@@ -62,7 +63,7 @@ class NativeStack:
 
     def observe(self, *, measure: bool = False) -> Observed:
         """What exists now; what an earlier `up` started is listed also when it is gone."""
-        seen = self._observe()
+        seen = replace(self._observe(), stopped=stopped_of(self.layout))
         return with_usage(seen, self._usage(seen)) if measure else seen
 
     def _observe(self) -> Observed:

@@ -18,7 +18,7 @@ from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
 from techsapo_ops.operations.maintenance import at_odds
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Action
-from techsapo_ops.stack.observed import Observed
+from techsapo_ops.stack.observed import Observed, State
 
 EDITED = msg("was edited by hand")
 Kind = Literal["apply", "file", "maintenance", "service", "stranger", "update"]
@@ -134,6 +134,10 @@ def _services(found: StackPlan) -> Iterator[DriftFinding]:
         else:
             what = step.reason
         yield DriftFinding("service", step.service, what)
+    for name, stopped in observed.stopped.items():
+        seen = observed.services.get(name)
+        if seen is not None and seen.state is State.RUNNING:
+            yield DriftFinding("service", name, msg("runs, although it was {stopped}", stopped=stopped))
     yield from _ports(desired, observed)
 
 

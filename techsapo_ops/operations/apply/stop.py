@@ -83,13 +83,22 @@ def reload(running: Running, services: Sequence[str], *, wait: float = 0.0) -> t
 
 
 def running_names(running: Running, words: Sequence[str]) -> tuple[str, ...]:
-    """Names of the services meant by `words` (all when empty), in the order in which they were started."""
+    """Names of the services meant by `words` (all when empty), in the order in which they were started.
+
+    Those that somebody has stopped are passed over. Raises OpsError where none is left.
+    """
     observed = running.observe()
     if not observed.running or not observed.services:
         raise OpsError(msg("the stack is not running"), msg("`techsapo up` starts it"))
     for word in words:
         if not any(word in {s.name, s.kind} for s in observed.services.values()):
             raise unknown(msg("service"), word, observed.services)
-    return tuple(
-        s.name for s in observed.services.values() if not words or s.name in words or s.kind in words
-    )
+    meant = [s.name for s in observed.services.values() if not words or s.name in words or s.kind in words]
+    names = tuple(name for name in meant if name not in observed.stopped)
+    if not names:
+        name = meant[0]
+        raise OpsError(
+            msg("{name} was {stopped}", name=name, stopped=observed.stopped[name]),
+            msg("`techsapo start {name}` starts it", name=name),
+        )
+    return names

@@ -16,6 +16,7 @@ from techsapo_ops.operations.apply.plan import StackPlan, plan_of
 from techsapo_ops.operations.apply.report import Row, notes, row
 from techsapo_ops.operations.apply.snapshot import Snapshot
 from techsapo_ops.operations.apply.stop import locked
+from techsapo_ops.operations.apply.stopping import forget_others
 from techsapo_ops.operations.apply.transaction import Transaction
 from techsapo_ops.operations.maintenance import follow
 from techsapo_ops.stack.engine import Action, Running
@@ -94,6 +95,7 @@ def up(
         applied = Transaction(
             found, stack.engine, history, listener, force=force, interrupted=interrupted is not None
         ).run()
+        forget_others(stack)
         follow(stack.layout)  # maintenance goes on in folders that are new
         require_applied(applied)
         current = applied.back.snapshot if applied.back is not None else None

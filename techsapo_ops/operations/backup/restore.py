@@ -17,6 +17,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.apply.stop import locked
+from techsapo_ops.operations.apply.stopping import require_runs
 from techsapo_ops.operations.backup.create import put_aside
 from techsapo_ops.operations.backup.intent import Intent
 from techsapo_ops.operations.backup.offsite import secret_copy
@@ -25,6 +26,7 @@ from techsapo_ops.stack.backup import Part
 from techsapo_ops.stack.backup_kind import BackupKind, Replay
 from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.stopped import stopped_of
 
 Say = Callable[[str], None]
 Told = Callable[[str, int], None]
@@ -64,6 +66,9 @@ def perform(
         "parts": [part.kind for part in intent.parts],
         "to": intent.until.isoformat() if intent.until is not None else None,
     }
+    for part in intent.parts:
+        if name := registry.of(part).service(part.kind):
+            require_runs(stack, name, msg("a restore"))
     with locked(layout, wait), recorded(layout, "restore", what, say) as known:
         replay = _prepared(stack, intent)
         safety: Backup | None = None
@@ -238,7 +243,11 @@ def _follow(stack: Stack, part_kinds: Sequence[str]) -> None:
 
 
 def _start(stack: Stack, apps: Sequence[str], say: Say) -> None:
+    stopped = stopped_of(stack.layout)
     for name in apps:
+        if name in stopped:
+            say(msg("{name} stays as it was: {stopped}", name=name, stopped=stopped[name]))
+            continue
         say(msg("starting {name}", name=name))
         Step(Action.RESTART, name, msg("it was restored")).perform(stack.engine)
 

@@ -46,6 +46,7 @@ class Nginx(Kind):
     )  # fmt: skip
     looks_up = ("app",)
     port_setting = "nginx.listen"
+    version_option = "-v"
     vital = True
     turns_away = True
     restart_seconds = RESTART_SECONDS

@@ -42,7 +42,7 @@ LOW = SAID | {"operations", "services", "adapters", "stack", "spec"}
     ("command", "packages", "rooms", "most"),
     [
         ("--help", set(), SAID, 14),
-        ("ps", set(), LOW | {"engines"}, 52),
+        ("ps", set(), LOW | {"engines"}, 53),
         ("validate", {"yaml", "cython_runtime"}, LOW | {"render"}, 72),
     ],
 )

@@ -1,0 +1,132 @@
+"""`techsapo status`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from techsapo_ops.cli.job_runs import local_zone
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.cli.output import console, state_style, write, write_json
+from techsapo_ops.cli.views.status import Line, lines, next_of
+from techsapo_ops.cli.views.status_json import value
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.status.status import StackStatus, status_of
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+    from techsapo_ops.stack.stack import Stack
+
+EXIT_CODES = {"healthy": 0, "degraded": 1, "down": 2}
+WRONG = 3
+
+
+def status(
+    *,
+    place: SpecPlace,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again and again, until Ctrl-C.")] = False,
+    interval: Annotated[
+        float, typer.Option("--interval", metavar="SECONDS", min=1, max=3600, help="With --watch: how often.")
+    ] = 5.0,
+    timeout: Annotated[
+        float,
+        typer.Option("--timeout", metavar="SECONDS", min=0.05, max=300, help="Longest wait for a part."),
+    ] = 10.0,
+    out: JsonOutput,
+) -> None:
+    """Show the whole stack on one screen: health, alerts and who has them, backups, money, jobs.
+
+    All parts are asked at once. One that can't be read says why in its line, and no other waits for it.
+    With --watch --json each look is one line.
+
+    Ends as `health` does: with 0 healthy, 1 degraded, 2 down, 3 for a wrong spec or wrong usage.
+
+    Examples:
+
+      techsapo status
+
+      techsapo status --watch --interval 10
+
+      techsapo status --json
+    """
+    try:
+        zone = local_zone()
+        stack = open_stack(place.open())
+    except OpsError as error:
+        error.exit_code = WRONG
+        raise
+
+    def look() -> StackStatus:
+        return status_of(stack, timeout=timeout, now=datetime.now(UTC), zone=zone)
+
+    if watch:
+        _watch(look, stack, interval, as_json=out.as_json)
+        return
+    found = look()
+    if out.as_json:
+        out.json(value(found, stack))
+    else:
+        _print(lines(found, stack))
+        if step := next_of(found):
+            out.next(step)
+    raise typer.Exit(EXIT_CODES[found.status])
+
+
+def _print(shown: Iterable[Line]) -> None:
+    """On a terminal in colours; a line is never broken on a pipe."""
+    screen = console()
+    if not screen.is_terminal:
+        for line in shown:
+            write(str(line))
+        return
+    for line in shown:
+        screen.print(_coloured(line))
+
+
+def _coloured(line: Line) -> Text:
+    from rich.text import Text
+
+    label = f"{line.label:14} "
+    text = Text(f"{label}{line.text}", overflow="fold")
+    text.stylize("bold", 0, len(label))
+    text.stylize(state_style(line.state), len(label))
+    return text
+
+
+def _watch(look: Callable[[], StackStatus], stack: Stack, interval: float, *, as_json: bool) -> None:
+    """Look every `interval` seconds until Ctrl-C, which is the way to end it and no failure."""
+    screen = console()
+    try:
+        if as_json or not screen.is_terminal:
+            while True:
+                began = time.monotonic()
+                found = look()
+                if as_json:
+                    write_json(value(found, stack))
+                else:
+                    _print([*lines(found, stack), Line("", "")])
+                _rest(began, interval)
+        _redraw(look, stack, interval)
+    except KeyboardInterrupt:
+        return
+
+
+def _redraw(look: Callable[[], StackStatus], stack: Stack, interval: float) -> None:
+    from rich.console import Group
+    from rich.live import Live
+
+    with Live(console=console(), auto_refresh=False) as live:
+        while True:
+            began = time.monotonic()
+            live.update(Group(*(_coloured(line) for line in lines(look(), stack))), refresh=True)
+            _rest(began, interval)
+
+
+def _rest(began: float, interval: float) -> None:
+    time.sleep(max(interval - (time.monotonic() - began), 0.1))

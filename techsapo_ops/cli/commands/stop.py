@@ -1,0 +1,40 @@
+"""`techsapo stop`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace, WaitOption
+from techsapo_ops.messages import msg
+from techsapo_ops.operations.apply.stopping import stop_services
+
+
+def stop(
+    services: Annotated[list[str], typer.Argument(metavar="SERVICE…", help="Names or kinds.")],
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    out: JsonQuietOutput,
+) -> None:
+    """Stop single services. They stay stopped, over `up` and a reboot too, until `techsapo start`.
+
+    `ps`, `plan`, `up`, `health` and `status` say who stopped them. Their alerts fire: `techsapo alerts
+    silence` keeps them quiet. `techsapo down` stops everything.
+
+    Examples:
+
+      techsapo stop grafana
+
+      techsapo stop app-3
+    """
+    done = stop_services(open_stack(place.open()), services, wait=wait, say=out.say)
+    if out.as_json:
+        out.json({"stopped": list(done.services), "needed_by": list(done.needing)})
+        return
+    out.say(msg("stopped {services}", services=", ".join(done.services)))
+    if done.needing:
+        out.say(msg("running without it: {needing}", needing=", ".join(done.needing)))
+    out.next(msg("`techsapo start {services}` starts it again", services=" ".join(done.services)))

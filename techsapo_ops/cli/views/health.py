@@ -1,0 +1,43 @@
+"""A health check in a line, and what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from techsapo_ops.messages import msg
+
+if TYPE_CHECKING:
+    from techsapo_ops.health.report import HealthReport
+
+_NO_SERVICES = frozenset({"disk", "target", "certificate", "providers", "updates", "maintenance"})
+"""Kinds of parts that are no service."""
+
+
+def summary(report: HealthReport) -> str:
+    """`healthy: 9 of 9 parts well, 2 absent, 31 ms`."""
+    asked = [p for p in report.probes if p.status not in {"absent", "untested"}]
+    line = msg(
+        "{status}: {count} of {count2} parts well",
+        status=report.status.value,
+        count=len(asked) - len(report.failing),
+        count2=len(asked),
+    )
+    if absent := sum(p.status == "absent" for p in report.probes):
+        line = msg("{line}, {count} absent", line=line, count=absent)
+    if untested := sum(p.status == "untested" for p in report.probes):
+        line = msg("{line}, {count} untested", line=line, count=untested)
+    return msg("{line}, {seconds:.0f} ms", line=line, seconds=report.seconds * 1000)
+
+
+def next_step(report: HealthReport) -> str:
+    """What to do about the first thing that needs somebody; empty where nothing does."""
+    services = [p for p in report.probes if p.kind not in _NO_SERVICES]
+    if all(p.status in {"down", "absent"} for p in services):
+        return "techsapo up"
+    told = (
+        [p.hint for p in report.failing],
+        [p.hint for p in report.probes if p.outdated],
+        [p.hint for p in report.probes if p.kind == "updates"],
+        [p.hint for p in report.probes if p.status == "untested"],
+    )
+    return next((hint for hints in told for hint in hints if hint), "")

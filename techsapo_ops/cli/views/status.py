@@ -1,0 +1,334 @@
+"""How `techsapo status` looks: a line a part and below it what needs somebody, or the same as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from techsapo_ops.catalogue.alerts import WATCHDOG
+from techsapo_ops.cli.views.health import next_step, summary
+from techsapo_ops.cli.views.services import age
+from techsapo_ops.messages import joined, msg
+from techsapo_ops.schedule.runs import Run
+
+if TYPE_CHECKING:
+    from techsapo_ops.health.report import HealthReport
+    from techsapo_ops.operations.apply.drift import DriftReport
+    from techsapo_ops.operations.certificates.status import Status as CertificateStatus
+    from techsapo_ops.operations.status.kept import Backups
+    from techsapo_ops.operations.status.spent import Spent
+    from techsapo_ops.operations.status.status import Look, StackStatus
+    from techsapo_ops.operations.status.versions import Versions
+    from techsapo_ops.operations.waiting import Found
+    from techsapo_ops.operations.watch.alerts import Listed, Listing
+    from techsapo_ops.schedule.status import JobStatus
+    from techsapo_ops.stack.observed import Observed
+    from techsapo_ops.stack.stack import Stack
+
+_MOST = 6
+"""Lines below a part; the rest is counted."""
+_LABEL = 14
+_RUNS = frozenset({"running", "starting"})
+_NOW = ("firing", "pending")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: `label` begins a part. `state` is a word that has a colour, see cli.output."""
+
+    label: str
+    text: str
+    state: str = ""
+
+    def __str__(self) -> str:
+        return msg("{label:{width}} {text}", label=self.label, width=_LABEL, text=self.text).rstrip()
+
+
+def lines(found: StackStatus, stack: Stack) -> Iterator[Line]:
+    """The screen."""
+    at = f"{found.at.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+    yield Line(
+        stack.spec.project,
+        msg(
+            "{status} on {engine}, {at}, {seconds:.1f} s",
+            status=found.status.value,
+            engine=stack.topology.engine,
+            at=at,
+            seconds=found.seconds,
+        ),
+        found.status.value,
+    )
+    if found.maintenance is not None:
+        yield Line(msg("maintenance"), str(found.maintenance), "warning")
+    yield from _part(msg("health"), found.health, _health)
+    yield from _part(msg("services"), found.services, lambda observed: _services(observed, found.at))
+    yield from _part(msg("alerts"), found.alerts, lambda listing: _alerts(listing, found.at))
+    yield from _part(msg("backups"), found.backups, lambda backups: _backups(backups, found.at))
+    yield from _part(msg("certificates"), found.certificates, _certificates)
+    yield from _part(msg("budget"), found.budget, _budget)
+    yield from _part(msg("jobs"), found.jobs, lambda jobs: _jobs(jobs, found.at))
+    yield from _part(msg("drift"), found.drift, _drift)
+    yield from _part(msg("versions"), found.versions, _versions)
+    yield from _part(msg("updates"), found.updates, _updates)
+
+
+def next_of(found: StackStatus) -> str:
+    """What to do next; empty where nothing asks for somebody."""
+    if (health := found.health.told) is not None and health.failing:
+        return next_step(health)
+    if (listing := found.alerts.told) is not None:
+        for each in _holding(listing):
+            if each.state == "firing" and each.acknowledged is None:
+                return f"`techsapo alerts show {each.alert.name}`"
+    if (drift := found.drift.told) is not None and drift.findings:
+        return "techsapo drift"
+    return next_step(health) if health is not None else ""
+
+
+def _part(label: str, look: Look[Any], show: Callable[[Any], Iterator[Line]]) -> Iterator[Line]:
+    if look.told is None:
+        yield Line(label, msg("not known: {why}", why=look.why), "warning")
+        return
+    for number, line in enumerate(show(look.told)):
+        yield Line(label if number == 0 else "", line.text, line.state)
+
+
+def _some(first: Line, below: Sequence[Line]) -> Iterator[Line]:
+    yield first
+    yield from below[:_MOST]
+    if len(below) > _MOST:
+        yield Line("", msg("  and {count} more", count=len(below) - _MOST))
+
+
+def _health(report: HealthReport) -> Iterator[Line]:
+    failing = [
+        Line("", msg("  {name}: {detail}", name=p.name, detail=p.detail), p.status.value)
+        for p in report.failing
+    ]
+    yield from _some(Line("", summary(report), report.status.value), failing)
+
+
+def _services(observed: Observed, now: datetime) -> Iterator[Line]:
+    every = list(observed.services.values())
+    up = [s for s in every if s.state in _RUNS]
+    if not every:
+        yield Line("", msg("none was started yet"), "warning")
+        return
+    since = min((s.started for s in up if s.started is not None), default=None)
+    first = msg("{count} of {count2} run", count=len(up), count2=len(every)) + (
+        msg(", up to {age}", age=age(since, now)) if since is not None else ""
+    )
+    below = [
+        Line(
+            "",
+            msg("  {name}: {state}", name=s.name, state=observed.stopped.get(s.name, s.state)),
+            str(s.state),
+        )
+        for s in every
+        if s.state not in _RUNS
+    ]
+    yield from _some(Line("", first, "ok" if len(up) == len(every) else "warning"), below)
+
+
+def _holding(listing: Listing) -> list[Listed]:
+    """What fires or is about to, but for the one that always does."""
+    return [f for f in listing.alerts if f.state in _NOW and f.alert.name != WATCHDOG]
+
+
+def _alerts(listing: Listing, now: datetime) -> Iterator[Line]:
+    if listing.trouble:
+        yield Line("", msg("not known: {trouble}", trouble=listing.trouble), "warning")
+        return
+    held = _holding(listing)
+    hushed = sum(f.state in {"silenced", "inhibited"} for f in listing.alerts)
+    counts = [(sum(f.state == state for f in held), state) for state in _NOW]
+    words = joined(", ", [_counted(state, count) for count, state in counts if count]) or msg("none fires")
+    if hushed:
+        words += msg(", {hushed} silenced or inhibited", hushed=hushed)
+    first = Line("", words, "failed" if counts[0][0] else "ok")
+    below = [Line("", msg("  {alert}", alert=_alert(each, now)), _alert_state(each)) for each in held]
+    if listing.untold:
+        below.insert(0, Line("", msg("  {untold}", untold=listing.untold), "warning"))
+    yield from _some(first, below)
+
+
+def _counted(state: str, count: int) -> str:
+    if state == "firing":
+        return msg("{count} firing", count=count)
+    return msg("{count} pending", count=count)
+
+
+def _alert(each: Listed, now: datetime) -> str:
+    since = msg(" for {age}", age=age(each.since, now)) if each.since is not None else ""
+    held = each.acknowledged
+    who = msg("nobody has it") if held is None else msg("{by} has it", by=held.by)
+    if held is not None and held.own_comment:
+        who += msg(" ({comment})", comment=held.own_comment)
+    if each.state == "pending":
+        return msg(
+            "{name} ({severity}) is about to fire{since}",
+            name=each.alert.name,
+            severity=each.alert.severity,
+            since=since,
+        )
+    return msg(
+        "{name} ({severity}) fires{since}; {who}: {summary}",
+        name=each.alert.name,
+        severity=each.alert.severity,
+        since=since,
+        who=who,
+        summary=each.summary,
+    )
+
+
+def _alert_state(each: Listed) -> str:
+    if each.state != "firing" or each.acknowledged is not None:
+        return "warning"
+    return "failed" if each.alert.severity == "critical" else "warning"
+
+
+def _backups(backups: Backups, now: datetime) -> Iterator[Line]:
+    if backups.newest is None:
+        yield Line("", msg("there is none"), "warning")
+        return
+    proved = backups.proved
+    if proved is None:
+        first = Line("", msg("none was proved to come back yet"), "warning")
+    else:
+        how = msg("restored on trial") if proved.where == "here" else msg("came back from off-site")
+        first = Line(
+            "",
+            msg(
+                "proved: {backup} {how} {age} ago",
+                backup=proved.id or msg("one"),
+                how=how,
+                age=age(proved.at, now),
+            ),
+            "ok",
+        )
+    yield first
+    yield Line(
+        "",
+        msg(
+            "newest: {newest}, {age} old, of {count}",
+            newest=backups.newest,
+            age=age(backups.newest_begun, now),
+            count=backups.count,
+        ),
+    )
+    if backups.failed:
+        yield Line(
+            "", msg("failed its last check: {failed}", failed=", ".join(backups.failed[-3:])), "failed"
+        )
+
+
+def _certificates(certificates: tuple[CertificateStatus, ...]) -> Iterator[Line]:
+    if not certificates:
+        yield Line("", msg("none in the spec"))
+    for each in certificates[:_MOST]:
+        left = "" if each.days_left is None else msg("{days_left:.0f} days left", days_left=each.days_left)
+        renews = (
+            msg("renews {renews_at:%Y-%m-%d}", renews_at=each.renews_at) if each.renews_at is not None else ""
+        )
+        told = joined(", ", list(filter(None, (left, renews, *each.attention)))) or msg(
+            "nothing is known of it"
+        )
+        yield Line(
+            "", msg("{name}: {told}", name=each.name, told=told), "warning" if each.attention else "ok"
+        )
+    if len(certificates) > _MOST:
+        yield Line("", msg("and {count} more", count=len(certificates) - _MOST))
+
+
+def _budget(spent: Spent) -> Iterator[Line]:
+    parts = (
+        msg(
+            "today {day_percent:.0f} % of ${daily_usd:.2f}",
+            day_percent=spent.day_percent,
+            daily_usd=spent.daily_usd,
+        ),
+        msg(
+            "this month {month_percent:.0f} % of ${monthly_usd:.2f}",
+            month_percent=spent.month_percent,
+            monthly_usd=spent.monthly_usd,
+        ),
+    )
+    over = max(spent.day_percent, spent.month_percent)
+    yield Line("", joined(", ", parts), "failed" if over >= 100 else "ok")
+
+
+def _jobs(jobs: tuple[JobStatus, ...], now: datetime) -> Iterator[Line]:
+    due = sorted((j for j in jobs if j.next is not None), key=lambda j: (j.next, j.job.name))
+    soon = [f"{j.job.name} {_due(j.next, now)}" for j in due[:3] if j.next is not None]
+    failed = [j for j in jobs if j.last is not None and not j.last.ok and j.last.result != "running"]
+    words = msg("next: {soon}", soon=", ".join(soon)) if soon else msg("nobody starts any")
+    below = [
+        Line("", msg("  {name}: {failure}", name=j.job.name, failure=_failure(j.last, now)), "failed")
+        for j in failed
+        if j.last is not None
+    ]
+    yield from _some(Line("", words, "ok" if soon and not failed else "warning"), below)
+
+
+def _due(when: datetime, now: datetime) -> str:
+    here, today = when.astimezone(), now.astimezone().date()
+    return f"{here:%H:%M}" if here.date() == today else f"{here:%m-%d %H:%M}"
+
+
+def _failure(run: Run, now: datetime) -> str:
+    return msg("{result} {age} ago", result=run.result, age=age(run.started, now)) + (
+        msg(": {error}", error=run.error) if run.error else ""
+    )
+
+
+def _drift(report: DriftReport) -> Iterator[Line]:
+    if not report.findings:
+        yield Line("", msg("none: as applied by @{id}", id=report.against.id), "ok")
+        return
+    below = [Line("", msg("  {name}: {what}", name=f.name or f.kind, what=f.what)) for f in report.findings]
+    count = msg("1 thing differs") if len(below) == 1 else msg("{count} things differ", count=len(below))
+    yield from _some(Line("", msg("{count} from @{id}", count=count, id=report.against.id), "warning"), below)
+
+
+def _versions(versions: Versions) -> Iterator[Line]:
+    yield Line(
+        "",
+        msg(
+            "techsapo {build}, Python {python}, edition {edition}",
+            build=versions.build,
+            python=versions.python,
+            edition=versions.edition,
+        ),
+    )
+    if versions.apply is not None and versions.applied is not None:
+        when = f"{versions.applied.astimezone():%Y-%m-%d %H:%M}"
+        yield Line(
+            "",
+            msg(
+                "@{apply} applied {when} by {applied_by}",
+                apply=versions.apply,
+                when=when,
+                applied_by=versions.applied_by,
+            ),
+        )
+    if versions.others:
+        yield Line("", msg("another build: {others}", others=", ".join(versions.others)), "warning")
+
+
+def _updates(found: Found) -> Iterator[Line]:
+    below = [
+        Line("", msg("  {name}: {detail}", name=each.name, detail=each.detail)) for each in found.waiting
+    ]
+    words = msg("none waits")
+    if below:
+        words = msg("1 waits") if len(below) == 1 else msg("{count} wait", count=len(below))
+    if found.no_lists:
+        words += msg("; package lists were never fetched")
+    elif found.stale_days is not None:
+        words += msg("; package lists are {stale_days} days old", stale_days=found.stale_days)
+    state = "warning" if below or found.unknown else "ok"
+    yield from _some(
+        Line("", words, state), [*below, *(Line("", msg("  {why}", why=why)) for why in found.unknown)]
+    )

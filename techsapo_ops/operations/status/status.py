@@ -1,0 +1,112 @@
+"""What `techsapo status` shows, asked at the same time: each part by whoever tells of it elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from typing import Any, Generic, TypeVar, cast
+
+from techsapo_ops.adapters.at_once import at_once
+from techsapo_ops.adapters.http import preload
+from techsapo_ops.errors import OpsError
+from techsapo_ops.health.check import check
+from techsapo_ops.health.report import HealthReport, Status
+from techsapo_ops.messages import msg
+from techsapo_ops.operations.apply.drift import DriftReport, drift
+from techsapo_ops.operations.apply.history import History
+from techsapo_ops.operations.certificates.needs import certificates_of
+from techsapo_ops.operations.certificates.status import Status as CertificateStatus
+from techsapo_ops.operations.certificates.status import status as certificate_statuses
+from techsapo_ops.operations.status.kept import Backups, backups_of
+from techsapo_ops.operations.status.spent import Spent, spent_of
+from techsapo_ops.operations.status.versions import Versions, versions_of
+from techsapo_ops.operations.waiting import Found, look
+from techsapo_ops.operations.watch.alerts import Listing, alertmanager_of, listed, prometheus_of
+from techsapo_ops.schedule.runs import Runs
+from techsapo_ops.schedule.status import JobStatus, job_statuses
+from techsapo_ops.stack.maintenance import Maintenance, maintenance_of
+from techsapo_ops.stack.observed import Observed
+from techsapo_ops.stack.stack import Stack
+
+T = TypeVar("T")
+_MARGIN = 1.0
+"""Seconds beyond the bound of the probes, which say themselves what did not answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look(Generic[T]):
+    """What one part told, or `why` it could not be read."""
+
+    told: T | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StackStatus:
+    """How the stack was at `at`; the look took so many `seconds`."""
+
+    at: datetime
+    seconds: float
+    maintenance: Maintenance | None
+    health: Look[HealthReport]
+    services: Look[Observed]
+    alerts: Look[Listing]
+    backups: Look[Backups]
+    certificates: Look[tuple[CertificateStatus, ...]]
+    budget: Look[Spent]
+    jobs: Look[tuple[JobStatus, ...]]
+    drift: Look[DriftReport]
+    versions: Look[Versions]
+    updates: Look[Found]
+
+    @property
+    def status(self) -> Status:
+        """As `techsapo health` says; down where that can't be told."""
+        return Status.DOWN if self.health.told is None else self.health.told.status
+
+
+def status_of(stack: Stack, *, timeout: float, now: datetime, zone: tzinfo) -> StackStatus:
+    """Ask every part at once, and wait for none longer than `timeout` seconds (and a moment).
+
+    What can't be read is said in its part, not raised. `zone` is the one in which jobs are due. Raises
+    OpsError for a `timeout` of 0 or less.
+    """
+    if not timeout > 0:
+        raise OpsError(
+            msg("a time-out of {timeout:g} s leaves no time to ask", timeout=timeout),
+            msg("pass e.g. --timeout 10"),
+        )
+    preload()
+    began = time.monotonic()
+    spec, layout = stack.spec, stack.layout
+    asked: dict[str, Callable[[], Any]] = {
+        "health": lambda: check(stack, timeout=timeout, now=now),
+        "services": lambda: stack.engine.observe(),
+        "alerts": lambda: listed(stack, prometheus_of(stack), alertmanager_of(stack)),
+        "backups": lambda: backups_of(stack),
+        "certificates": lambda: certificate_statuses(certificates_of(stack, lambda _: None)),
+        "budget": lambda: spent_of(stack, now),
+        "jobs": lambda: job_statuses(spec.schedule, Runs(layout.jobs), now.astimezone(zone), zone),
+        "drift": lambda: drift(History.of(stack)),
+        "versions": lambda: versions_of(stack),
+        "updates": lambda: look(stack, now.timestamp()),
+    }
+    found = {name: _look(told) for name, told in at_once(asked, timeout + _MARGIN).items()}
+    return StackStatus(
+        at=now,
+        seconds=time.monotonic() - began,
+        maintenance=maintenance_of(layout),
+        **cast(dict[str, Any], found),
+    )
+
+
+def _look(told: Any) -> Look[Any]:
+    if isinstance(told, OpsError):
+        return Look(why=told.message.partition("\n")[0])
+    if isinstance(told, TimeoutError | OSError):
+        return Look(why=str(told))
+    if isinstance(told, Exception):
+        return Look(why=f"{type(told).__name__}: {told}")
+    return Look(told)

@@ -1,0 +1,117 @@
+"""Takes the secrets of a stack out of text: those that it knows by their value, then what looks like one."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+from techsapo_ops.backup.secret_files import made_secrets, secret_values
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.stack import Stack
+from techsapo_ops.wallbounce.masking import Masker
+
+KNOWN = "[SECRET]"
+_SHORTEST = 4
+"""Bytes of a known secret: a shorter one is a word of many lines, and no secret."""
+_SPOKEN = re.compile(
+    r"""(?P<name>[\w-]*(?:pass|secret|token|key|url|dsn|auth|credential)[\w-]*)["']?[ \t]*[:：=][ \t]*"""
+    r"""(?P<value>"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^,}\n#]+)""",
+    re.IGNORECASE,
+)
+_VARIABLE = re.compile(r"\$\{(\w+)(?::?[-?][^}]*)?\}")
+
+
+class Scrubber:
+    """Masks the texts of one bundle: `values` wherever they stand, and what the rules of decision 32 find."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        forms = {form for value in values if len(value) >= _SHORTEST for form in _forms(value)}
+        self._known = sorted(forms, key=len, reverse=True)
+        self._masker = Masker("secrets")
+        self._count = 0
+
+    @property
+    def found(self) -> Mapping[str, int]:
+        """How many were masked so far, by kind."""
+        return {"known": self._count, **self._masker.found}
+
+    def scrub(self, text: str) -> str:
+        """`text` without them."""
+        for form in self._known:
+            self._count += text.count(form)
+            text = text.replace(form, KNOWN)
+        return self._masker.mask(text)
+
+
+def scrubber_of(layout: Layout, stack: Stack | None) -> Scrubber:
+    """For the stack of `layout`; `stack` is None where its spec is wrong: then all that may be one counts.
+
+    Raises OpsError where they can't be read: what is not known can't be taken out.
+    """
+    try:
+        values = list(secret_values(stack)) if stack is not None else list(_written(layout.spec_file))
+        values += made_secrets(layout.keys)
+        if layout.app_key.is_file():
+            values.append(layout.app_key.read_bytes().strip())
+        values += _variables(layout)
+    except OSError as error:
+        raise OpsError(
+            msg(
+                "cannot read the stack's secrets, which are to be taken out: {strerror}: {filename}",
+                strerror=error.strerror,
+                filename=error.filename,
+            ),
+            msg("run as the user who ran `up`"),
+        ) from None
+    return Scrubber(value.decode("utf-8", "replace") for value in values)
+
+
+def _written(spec_file: Path) -> Iterator[bytes]:
+    """What may be a secret in a spec that is wrong: whatever stands behind a name that sounds like one."""
+    if not spec_file.is_file():
+        return
+    text = spec_file.read_text("utf-8", "replace")
+    for found in _SPOKEN.finditer(text):
+        value = found["value"].strip().rstrip(",}] ").strip()
+        if value[:1] in {'"', "'"}:
+            value = value[1:].partition(value[0])[0] if "\\" not in value else value.strip(value[0])
+        if (variable := _VARIABLE.fullmatch(value)) is not None:
+            value = os.environ.get(variable[1], "")
+        yield value.encode()
+        yield value.replace('\\"', '"').encode()
+        if found["name"].endswith("_file"):
+            named = spec_file.parent / Path(value).expanduser()
+            if named.is_file():
+                yield named.read_bytes().strip()
+
+
+def _variables(layout: Layout) -> list[bytes]:
+    """What `.env` beside the spec holds."""
+    from techsapo_ops.spec.dotenv import parse_dotenv
+
+    file = layout.spec_file.parent / ".env"
+    if not file.is_file():
+        return []
+    try:
+        return [
+            value.encode() for value in parse_dotenv(file.read_text("utf-8"), filename=str(file)).values()
+        ]
+    except (OpsError, UnicodeDecodeError):  # whoever reads the spec says what is wrong with it
+        return []
+
+
+def _forms(value: str) -> Iterable[str]:
+    """How a value stands in text, JSON and URLs; of one with several lines each of them."""
+    lines = [line for line in value.splitlines() if len(line) >= _SHORTEST]
+    for each in {value, *lines}:
+        yield each
+        yield json.dumps(each)[1:-1]
+        yield json.dumps(each, ensure_ascii=False)[1:-1]
+        yield quote(each, safe="")
+        yield quote_plus(each)

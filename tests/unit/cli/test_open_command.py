@@ -1,0 +1,189 @@
+"""`techsapo open`, `version` and `alerts show`, as a user calls them."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import warm
+from fakes.open_stacks import open_stack
+from monitoring_stack import spec_of, topology_of
+from servers import wait_for
+
+from techsapo_ops import __version__
+from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Silence
+from techsapo_ops.adapters.build import build
+from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.adapters.prometheus import Firing, Prometheus
+from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.cli.commands import open as command
+from techsapo_ops.operations.addresses import pages
+from techsapo_ops.operations.status.programs import program_versions
+from techsapo_ops.operations.watch.one_alert import one_alert
+
+ROOT = os.geteuid() == 0
+
+
+def techsapo(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": "/usr/bin:/bin", "NO_COLOR": "1", "LANG": "C.UTF-8", **variables}
+    return warm.run([sys.executable, "-m", "techsapo_ops", *words], environment, cwd=folder, text=True)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "techsapo.yaml").write_text(
+        "project: t\nengine: native\nredis: {enabled: false}\n"
+        "monitoring:\n  prometheus: {enabled: false}\n  alertmanager: {enabled: false}\n"
+    )
+    return tmp_path
+
+
+def test_an_address_is_printed_and_how_to_reach_a_page_of_a_server_that_has_no_display(folder: Path) -> None:
+    done = techsapo(folder, "open", SSH_CONNECTION="203.0.113.9 50000 198.51.100.7 22", SUDO_USER="hanako")
+    assert (done.returncode, done.stdout) == (0, "http://localhost:4000/\n")
+    assert "`ssh -L 4000:127.0.0.1:4000 hanako@198.51.100.7`" in done.stderr
+    assert json.loads(techsapo(folder, "open", "status", "--json").stdout) == {
+        "page": "status",
+        "url": "http://localhost:4000/status",
+    }
+
+
+def test_a_page_that_there_is_not_ends_with_2_and_the_nearest(folder: Path) -> None:
+    done = techsapo(folder, "open", "statsu")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "did you mean status?" in done.stderr
+
+
+def test_a_page_with_an_address_of_its_own_needs_no_tunnel(folder: Path) -> None:
+    spec = (folder / "techsapo.yaml").read_text() + "app: {public_url: https://ops.example.com}\n"
+    (folder / "techsapo.yaml").write_text(spec)
+    done = techsapo(folder, "open", "dashboards")
+    assert (done.stdout, done.stderr) == ("https://ops.example.com/dashboards\n", "")
+
+
+def test_a_browser_is_opened_where_there_is_a_display_and_never_as_root(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opener, seen = tmp_path / "bin" / "xdg-open", tmp_path / "seen"
+    opener.parent.mkdir()
+    opener.write_text(f'#!/bin/sh\necho "$1" > {seen}\n')
+    opener.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{opener.parent}:/usr/bin:/bin")
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr(command.os, "geteuid", lambda: 0)
+    assert command._opener() is None
+    monkeypatch.setattr(command.os, "geteuid", lambda: 1000)
+    assert command._opener() == str(opener)
+    monkeypatch.delenv("DISPLAY")
+    assert command._opener() is None
+    if not ROOT:
+        done = techsapo(folder, "open", PATH=f"{opener.parent}:/usr/bin:/bin", DISPLAY=":0")
+        assert done.stderr == ""
+        wait_for(seen.exists, what="the browser")
+        assert seen.read_text() == "http://localhost:4000/\n"
+    assert stat.S_IMODE(opener.stat().st_mode) == 0o755
+
+
+def test_the_servers_with_pages_are_among_them(tmp_path: Path) -> None:
+    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path))
+    found = pages(stack)
+    assert {"ask", "status", "dashboards", "docs", "prometheus", "alertmanager"} <= set(found)
+    assert found["prometheus"].url == f"http://localhost:{found['prometheus'].port}"
+
+
+def test_version_alone_is_a_line_and_verbose_has_what_a_report_needs(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    assert techsapo(folder, "version").stdout == f"techsapo {__version__}\n"
+    shown = techsapo(folder, "version", "--verbose").stdout
+    assert shown.startswith(f"techsapo       {build()}\n")
+    assert "\nengine         native\n" in shown
+    told = json.loads(techsapo(folder, "version", "-v", "--json").stdout)
+    assert told["stack"]["engine"] == "native"
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    assert json.loads(techsapo(elsewhere, "version", "-v", "--json").stdout)["stack"] is None
+
+
+def test_a_broken_spec_does_not_keep_the_versions_back(folder: Path) -> None:
+    (folder / "techsapo.yaml").write_text("project: [\n")
+    done = techsapo(folder, "version", "--verbose")
+    assert done.returncode == 0
+    assert build() in done.stdout
+    assert "what the stack runs is not known" in done.stderr
+
+
+SAID = {
+    "redis-server": b"Redis server v=8.0.2 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=b843",
+    "nginx": b"nginx version: nginx/1.26.3\n",
+    "mariadbd": b"mariadbd  Ver 11.8.9-MariaDB-0+deb13u1 from Debian for debian-linux-gnu on x86_64",
+    "prometheus": b"prometheus, version 2.53.3+ds1 (branch: debian/sid, revision: 2.53.3+ds1-2)",
+    "prometheus-redis-exporter": b'time="2026-11-27T07:40:54Z" msg="Redis Metrics Exporter 1.69.0-1  date"',
+    "prometheus-alertmanager": b"no version here",
+}
+
+
+class Says:
+    """Programs that say what the real ones say."""
+
+    def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
+        name = Path(command.argv[0]).name
+        assert command.argv[1] == ("-v" if name == "nginx" else "--version")
+        return Completed(command, 0, b"", SAID.get(name, b""))
+
+
+def test_what_servers_say_of_their_version_is_understood(tmp_path: Path) -> None:
+    spec = spec_of({"project": "t", "mysql": {}, "nginx": {"enabled": True}})
+    found = program_versions(open_stack(topology_of(spec, tmp_path), runner=Says()))
+    wanted = {
+        "redis": "8.0.2", "nginx": "1.26.3", "mysql": "11.8.9-MariaDB-0+deb13u1", "prometheus": "2.53.3+ds1",
+        "redis-exporter": "1.69.0-1", "alertmanager": "unknown",
+    }  # fmt: skip
+    assert {name: found.get(name) for name in wanted} == wanted
+    assert "app" not in found
+
+
+def test_an_alert_is_shown_with_its_silences_receivers_and_first_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = datetime.now(UTC)
+    labels = {"alertname": "AppDown", "severity": "critical", "instance": "app-2"}
+    ends = now + timedelta(hours=1)
+    mine, named = Matcher("instance", "=", "app-2"), Matcher("alertname", "=", "RedisDown")
+    of_it = Silence("5f1f1e0c-1", (mine,), now, ends, "hanako", "a new disk", "active")
+    other = Silence("9a", (named,), now, ends, "taro", "", "active")
+    monkeypatch.setattr(Prometheus, "alerts", lambda _: (Firing(labels, {"summary": "down"}, "firing", now),))
+    monkeypatch.setattr(Alertmanager, "alerts", lambda _: ())
+    monkeypatch.setattr(Alertmanager, "silences", lambda _: (of_it, other))
+    monkeypatch.setattr("techsapo_ops.operations.watch.alerts.holders", lambda *_: {})
+    spec = spec_of(
+        {
+            "project": "t",
+            "notifications": {"critical": [{"kind": "slack", "url": "https://hooks.example.com/x"}]},
+        }
+    )
+    stack = open_stack(topology_of(spec, tmp_path))
+    prometheus, alertmanager = Prometheus("http://127.0.0.1:1"), Alertmanager("http://127.0.0.1:1")
+    found = one_alert(stack, alerts()["AppDown"], prometheus, alertmanager)
+    assert [(each.state, each.summary) for each in found.now] == [("firing", "down")]
+    assert found.silences == (of_it,)
+    assert found.receivers == ("slack",)
+    assert found.runbook.steps("en")
+    quiet = one_alert(stack, alerts()["RedisDown"], prometheus, alertmanager)
+    assert [each.state for each in quiet.now] == ["quiet"]
+    assert quiet.silences == (other,)
+
+
+def test_an_alert_is_shown_also_where_no_server_answers(folder: Path) -> None:
+    done = techsapo(folder, "alerts", "show", "AppDown")
+    assert done.returncode == 0
+    assert "its state is not known: this stack runs no Prometheus" in done.stderr
+    assert "do first   1. " in done.stdout
+    assert techsapo(folder, "alerts", "show", "AppDwn").returncode == 2
+    told = json.loads(techsapo(folder, "alerts", "show", "AppDown", "--json").stdout)
+    assert (told["states"][0]["state"], told["receivers"]) == ("unknown", [])

@@ -1,0 +1,263 @@
+"""`techsapo status` as a user calls it, and the words of its lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import peers
+import pytest
+import warm
+from fakes.open_stacks import Seen, open_stack
+from monitoring_stack import spec_of, topology_of
+from servers import free_port
+
+from techsapo_ops.adapters.at_once import at_once
+from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.cli.views.status import lines, next_of
+from techsapo_ops.cli.views.status_json import value
+from techsapo_ops.errors import OpsError
+from techsapo_ops.health.report import HealthReport
+from techsapo_ops.operations.apply.drift import DriftFinding, DriftReport
+from techsapo_ops.operations.apply.ledger import LedgerEntry
+from techsapo_ops.operations.status import status as module
+from techsapo_ops.operations.status.kept import Backups, Proved
+from techsapo_ops.operations.status.spent import Spent
+from techsapo_ops.operations.status.status import Look, StackStatus, status_of
+from techsapo_ops.operations.status.versions import Versions
+from techsapo_ops.operations.waiting import Found
+from techsapo_ops.operations.watch.alerts import Listed, Listing
+from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement, Incident
+from techsapo_ops.stack.health import HealthPart, PartStatus
+from techsapo_ops.stack.observed import Observed, ObservedService, State
+from techsapo_ops.stack.stack import Stack
+
+NOW = datetime(2026, 11, 27, 7, 30, tzinfo=UTC)
+PARTS = [each.name for each in fields(StackStatus)][3:]
+ENTRY = LedgerEntry(12, NOW, "root", "up", "0.2.0", "native", None, "", "", "", "ok")
+
+
+def techsapo(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": "", "NO_COLOR": "1", "LANG": "C.UTF-8"}
+    return warm.run([sys.executable, "-m", "techsapo_ops", *words], environment, cwd=cwd, text=True)
+
+
+def spec(folder: Path, port: int) -> None:
+    (folder / "techsapo.yaml").write_text(f"project: techsapo\nengine: native\napp: {{port: {port}}}\n")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "word"),
+    [
+        ("200 OK", {"status": "healthy"}, 0, "healthy"),
+        ("200 OK", {"status": "degraded"}, 1, "degraded"),
+        ("503 No", {"status": "down"}, 2, "down"),
+    ],
+)
+def test_it_ends_as_health_does_and_has_every_part(
+    tmp_path: Path, status: str, body: object, code: int, word: str
+) -> None:
+    with peers.peer(peers.http(status, json.dumps(body).encode())) as port:
+        spec(tmp_path, port)
+        screen = techsapo("status", cwd=tmp_path)
+        asked = techsapo("status", "--json", cwd=tmp_path)
+    assert (screen.returncode, asked.returncode) == (code, code), screen.stderr
+    shown = screen.stdout.splitlines()
+    assert shown[0].startswith(f"techsapo       {word} on native, ")
+    labels = [line.split()[0] for line in shown if line[0] != " "]
+    assert labels == ["techsapo", *PARTS]
+    told = json.loads(asked.stdout)
+    assert told["status"] == word
+    assert {*told} == {"project", "engine", "status", "at", "seconds", "maintenance", *PARTS, "unread"}
+    assert told["unread"]["drift"] == "nothing was applied yet"
+    assert told["drift"] is None
+
+
+@pytest.mark.parametrize("words", [("--nonsense",), ("--timeout", "soon"), ("-e", "nowhere")])
+def test_a_wrong_spec_or_usage_ends_with_3(tmp_path: Path, words: tuple[str, ...]) -> None:
+    spec(tmp_path, free_port())
+    done = techsapo("status", *words, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr
+
+
+def test_watch_with_json_prints_one_value_a_line_and_ctrl_c_ends_it_well(tmp_path: Path) -> None:
+    with peers.peer(peers.http("200 OK", b'{"status": "healthy"}')) as port:
+        spec(tmp_path, port)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "techsapo_ops", "status", "--json", "--watch", "--interval", "1"],
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={"PATH": ""},
+        )  # fmt: skip
+        assert process.stdout is not None
+        told = [process.stdout.readline() for _ in range(2)]
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    assert [json.loads(line)["status"] for line in told] == ["healthy", "healthy"]
+    assert (process.returncode, errors) == (0, b"")
+
+
+def test_on_a_terminal_it_redraws_in_place_and_leaves_the_cursor_as_it_was(tmp_path: Path) -> None:
+    with peers.peer(peers.http("200 OK", b'{"status": "healthy"}')) as port:
+        spec(tmp_path, port)
+        parent, child = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "techsapo_ops", "status", "--watch", "--interval", "1"],
+            cwd=tmp_path, stdin=child, stdout=child, stderr=child,
+            env={"PATH": "", "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "60"},
+        )  # fmt: skip
+        os.close(child)
+        shown = read_until(parent, lambda data: data.count(b"updates") >= 2)
+        process.send_signal(signal.SIGINT)
+        shown += read_until(parent, lambda data: False)
+        assert process.wait(60) == 0
+        os.close(parent)
+    assert b"\x1b[2J" not in shown, "a cleared screen flickers, and what stood there is gone"
+    assert b"\x1b[1A" in shown, "it moves up and writes over what it wrote"
+    assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
+    assert b"Traceback" not in shown
+
+
+def read_until(parent: int, enough: Callable[[bytes], bool]) -> bytes:
+    data, deadline = b"", time.monotonic() + 60
+    while not enough(data) and time.monotonic() < deadline:
+        try:
+            more = os.read(parent, 65536)
+        except OSError:  # the last writer closed the terminal
+            break
+        data += more
+    return data
+
+
+def test_a_part_that_does_not_answer_or_fails_says_so_and_holds_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OpsError("cannot read the audit log: permission denied\nsecond line", "run as root")
+
+    def stumble(*_: object) -> None:
+        raise ValueError("of ours")
+
+    hang = peers.peer(lambda _, over: over.wait(60) and None)
+    with hang as slow:
+        monkeypatch.setattr(module, "spent_of", refuse)
+        monkeypatch.setattr(module, "drift", stumble)
+        monkeypatch.setattr(module, "listed", lambda *_: time.sleep(60))
+        stack = open_stack(topology_of(spec_of({"project": "t", "app": {"port": slow}}), tmp_path), Seen())
+        found = status_of(stack, timeout=0.5, now=NOW, zone=UTC)
+    assert found.health.told is not None
+    assert found.budget.why == "cannot read the audit log: permission denied"
+    assert found.drift.why == "ValueError: of ours"
+    assert found.alerts.why == "did not answer within 1.5 s"
+    assert found.jobs.told is not None
+    shown = [str(line) for line in lines(found, stack)]
+    assert "budget         not known: cannot read the audit log: permission denied" in shown
+    assert set(value(found, stack)["unread"]) >= {"budget", "drift", "alerts"}
+
+
+def test_questions_are_asked_at_the_same_time_and_each_has_its_answer() -> None:
+    both = threading.Barrier(2, timeout=60)
+
+    def meet() -> int:
+        return both.wait()
+
+    found = at_once({"a": meet, "b": meet}, 60)
+    assert {found["a"], found["b"]} == {0, 1}
+
+
+def whole(stack: Stack) -> StackStatus:
+    """How a stack with something in every part is."""
+    of = alerts()
+    began = NOW - timedelta(minutes=12)
+    held = Acknowledgement(
+        "id", Incident({"alertname": "ProviderDown"}, "1795737600"), "hanako", began, NOW, "asking the vendor"
+    )
+    return StackStatus(
+        at=NOW,
+        seconds=0.4,
+        maintenance=None,
+        health=Look(
+            HealthReport(
+                (
+                    HealthPart("app", "app", PartStatus.HEALTHY, "healthy", 0.01, vital=True),
+                    HealthPart("redis", "redis", PartStatus.DOWN, "connection refused", hint="`see`"),
+                ),
+                0.031,
+            )
+        ),
+        services=Look(
+            Observed(
+                True,
+                {
+                    "app": ObservedService("app", "app", State.RUNNING, started=NOW - timedelta(days=3)),
+                    "redis": ObservedService("redis", "redis", State.CRASHED),
+                },
+            )
+        ),
+        alerts=Look(
+            Listing(
+                (
+                    Listed(of["RedisDown"], "firing", {}, {}, "Redis is down", began),
+                    Listed(of["ProviderDown"], "firing", {}, {}, "claude is down", began, held),
+                    Listed(of["MemoryHigh"], "pending", {}, {}, "memory", began),
+                    Listed(of["Watchdog"], "firing", {}, {}, "always", began),
+                    Listed(of["AppDown"], "quiet", {}, {}, ""),
+                )
+            )
+        ),
+        backups=Look(
+            Backups(
+                4, "20261127T030000Z", NOW - timedelta(hours=4),
+                Proved("20261126T030000Z", None, NOW - timedelta(days=1), "off-site"), (),
+            )
+        ),
+        certificates=Look(()),
+        budget=Look(Spent(1.0, 10.0, 4.0, 100.0)),
+        jobs=Look(()),
+        drift=Look(DriftReport(ENTRY, (DriftFinding("file", "app/techsapo.yaml", "was edited by hand"),))),
+        versions=Look(Versions("0.2.0+a.b", "3.11.2", "native", 2, ("app",), 12, NOW, "root")),
+        updates=Look(Found()),
+    )  # fmt: skip
+
+
+def test_the_screen_says_who_has_what_and_what_is_proved(tmp_path: Path) -> None:
+    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
+    found = whole(stack)
+    shown = "\n".join(str(line) for line in lines(found, stack))
+    for words in (
+        "health         degraded: 1 of 2 parts well, 31 ms\n                 redis: connection refused",
+        "services       1 of 2 run, up to 3d 0h\n                 redis: crashed",
+        "alerts         2 firing, 1 pending",
+        "RedisDown (warning) fires for 12m; nobody has it: Redis is down",
+        "fires for 12m; hanako has it (asking the vendor): claude is down",
+        "MemoryHigh (critical) is about to fire for 12m",
+        "backups        proved: 20261126T030000Z came back from off-site 1d 0h ago",
+        "newest: 20261127T030000Z, 4h 0m old, of 4",
+        "budget         today 25 % of $4.00, this month 10 % of $100.00",
+        "drift          1 thing differs from @12",
+        "another build: app",
+        "updates        none waits",
+    ):
+        assert words in shown, shown
+    assert "Watchdog" not in shown
+    assert next_of(found) == "`see`"
+    told = value(found, stack)
+    assert [each["name"] for each in told["alerts"]["alerts"]] == ["RedisDown", "ProviderDown", "MemoryHigh"]
+    assert json.dumps(told)
+
+
+def test_the_next_step_is_an_alert_that_nobody_has_where_all_else_is_well(tmp_path: Path) -> None:
+    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
+    found = whole(stack)
+    assert found.health.told is not None
+    well = HealthReport((replace(found.health.told.probes[0]),), 0.03)
+    assert next_of(replace(found, health=Look(well))) == "`techsapo alerts show RedisDown`"

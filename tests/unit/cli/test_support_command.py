@@ -1,0 +1,172 @@
+"""`techsapo support bundle`: what is in it, and what must not be."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+import warm
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.support.bundle import MOST_BYTES, MOST_IN_ALL, Item, _bounded, write
+from techsapo_ops.operations.support.scrub import Scrubber
+
+SECRETS = {
+    "spec": 'of-the-"spec"-9f3',
+    "file": "of-a-file-77aa",
+    "environment": "of-dotenv-4c1d",
+    "made": "made-by-up-8e2b",
+    "line": "hunter2hunter2",
+}
+
+
+def techsapo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": "/usr/bin:/bin", "NO_COLOR": "1", "LANG": "C.UTF-8"}
+    return warm.run([sys.executable, "-m", "techsapo_ops", *words], environment, cwd=folder, text=True)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A project whose every corner holds a secret, also where none belongs."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    spoken = f"told {SECRETS['spec']} and {json.dumps(SECRETS['spec'])}, {SECRETS['file']}"
+    files = {
+        "techsapo.yaml": "project: lab\nengine: native\n"
+        f"mysql: {{password: {json.dumps(SECRETS['spec'])}}}\n"
+        "redis: {password_file: secrets/redis}\n"
+        "providers:\n  gpt: {kind: openai, model: gpt-6.1-sol, api_key: '${OPENAI_API_KEY}'}\n"
+        "  sim: {kind: simulated}\n",
+        "secrets/redis": SECRETS["file"],
+        ".env": f"OPENAI_API_KEY={SECRETS['environment']}\n",
+        ".techsapo/keys/redis-operator-password": SECRETS["made"],
+        ".techsapo/logs/app.log": f"{spoken}\n{SECRETS['environment']}\nmysql -p{SECRETS['line']} techsapo\n",
+        ".techsapo/logs/supervisord.log": f"spawned with {SECRETS['made']}\n",
+        ".techsapo/generated/prometheus/prometheus.yml": f"# {SECRETS['made']}\nglobal: {{}}\n",
+        ".techsapo/generated/secrets/redis": SECRETS["file"],
+        ".techsapo/generated/.manifest.json": '{"version": 1, "files": {}}',
+        ".techsapo/ledger/journal.json": json.dumps({"note": SECRETS["spec"]}),
+    }
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o600)
+    return folder
+
+
+def contents(file: Path) -> dict[str, str]:
+    found = {}
+    with tarfile.open(file) as archive:
+        for entry in archive:
+            content = archive.extractfile(entry)
+            assert content is not None
+            found[entry.name.partition("/")[2]] = content.read().decode()
+    return found
+
+
+def test_it_holds_what_is_needed_and_no_secret_of_the_stack(folder: Path) -> None:
+    done = techsapo(folder, "support", "bundle", "--yes", "--output", "b.tar.gz")
+    assert done.returncode == 0, done.stderr
+    assert stat.S_IMODE((folder / "b.tar.gz").stat().st_mode) == 0o600
+    found = contents(folder / "b.tar.gz")
+    assert {
+        "contents.txt", "version.json", "validate.json", "ps.json", "status.json", "health.json",
+        "doctor.json", "plan.txt", "spec.yaml", "generated/prometheus/prometheus.yml",
+        "notes/ledger/journal.json", "logs/app.log", "logs/supervisord.log",
+    } <= set(found)  # fmt: skip
+    everything = "\n".join(found.values())
+    assert {name: secret in everything for name, secret in SECRETS.items()} == dict.fromkeys(SECRETS, False)
+    assert json.dumps(SECRETS["spec"])[1:-1] not in everything
+    assert "generated/secrets/redis" not in found
+    assert found["logs/app.log"].startswith("told [SECRET] and ")
+    assert "mysql -p[PASSWORD_1] techsapo" in found["logs/app.log"]
+    assert found["contents.txt"].startswith("Masked: ")
+    assert json.loads(found["ps.json"])["services"] == []
+    assert done.stdout.splitlines()[0].split() == ["FILE", "SIZE", "WHAT"], (
+        "it is listed before it is written"
+    )
+    assert done.stdout.splitlines()[-1] == "b.tar.gz"
+
+
+def test_nothing_is_written_unless_it_was_seen_and_agreed_to(folder: Path) -> None:
+    before = sorted(folder.iterdir())
+    assert techsapo(folder, "support", "bundle", "--dry-run").returncode == 0
+    unasked = techsapo(folder, "support", "bundle")
+    assert unasked.returncode == 1
+    assert "techsapo support bundle --yes" in unasked.stderr
+    assert "logs/app.log" in unasked.stdout
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("ending", ["mysqll: {}\n", "nginx: [\n"], ids=["a field of no name", "no YAML"])
+def test_a_broken_spec_is_what_it_may_be_about_and_its_secrets_stay_out_too(
+    folder: Path, ending: str
+) -> None:
+    with (folder / "techsapo.yaml").open("a") as spec:
+        spec.write(f"grafana_pasword: {SECRETS['line']}\n{ending}")
+    done = techsapo(folder, "support", "bundle", "--yes", "--output", "b.tar.gz", "--json")
+    assert done.returncode == 0, done.stderr
+    found = contents(folder / "b.tar.gz")
+    assert "techsapo.yaml" in found["validate.json"]
+    everything = "\n".join(found.values())
+    assert {name: secret in everything for name, secret in SECRETS.items()} == dict.fromkeys(SECRETS, False)
+    told = json.loads(done.stdout)
+    assert {each["name"] for each in told["files"]} == set(found)
+
+
+def test_neither_a_file_nor_anothers_link_is_written_over(folder: Path, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    (folder / "link.tar.gz").symlink_to(precious)
+    (folder / "there.tar.gz").write_text("mine")
+    for name, words in (("link", "is a symbolic link"), ("there", "is there already")):
+        done = techsapo(folder, "support", "bundle", "--yes", "--output", f"{name}.tar.gz")
+        assert done.returncode == 1
+        assert words in done.stderr
+    assert (precious.read_text(), (folder / "there.tar.gz").read_text()) == ("mine", "mine")
+
+
+def test_a_link_among_generated_files_or_notes_is_not_followed(folder: Path, tmp_path: Path) -> None:
+    shadow = tmp_path / "shadow"
+    shadow.write_text("root:$6$of-another-user")
+    (folder / ".techsapo/generated/prometheus/planted.yml").symlink_to(shadow)
+    os.mkfifo(folder / ".techsapo/generated/prometheus/pipe.yml")
+    assert techsapo(folder, "support", "bundle", "--yes", "--output", "b.tar.gz").returncode == 0
+    assert "of-another-user" not in "\n".join(contents(folder / "b.tar.gz").values())
+
+
+def test_its_size_is_bounded_and_of_a_long_part_the_end_is_kept() -> None:
+    long = "".join(f"line {number}\n" for number in range(200_000))
+    kept = _bounded(long)
+    assert len(kept) <= MOST_BYTES + 100
+    assert kept.endswith("line 199999\n")
+    assert kept.splitlines()[1].startswith("line "), "no half of a line, which could be half of a secret"
+    assert MOST_IN_ALL >= 10 * MOST_BYTES
+
+
+def test_a_full_disk_leaves_no_half_of_it(tmp_path: Path) -> None:
+    target = tmp_path / "no" / "such" / "folder"
+    target.parent.parent.mkdir()
+    target.parent.write_text("a file where a folder should be")
+    with pytest.raises(OpsError):
+        write(target, [Item("a", "text", "a")])
+    assert not target.exists()
+
+
+def test_a_secret_is_known_in_every_form_in_which_it_is_written() -> None:
+    scrubber = Scrubber(['a"b\\c%鍵\nsecond-line', "ab"])
+    value = 'a"b\\c%鍵'
+    shown = scrubber.scrub(
+        f"{value} | {json.dumps(value)} | {json.dumps(value, ensure_ascii=False)} | second-line | cab"
+    )
+    assert value not in shown
+    assert "second-line" not in shown
+    assert shown.endswith("| cab"), "what is too short to be a secret stays"
+    assert scrubber.found["known"] == 4

@@ -1,0 +1,123 @@
+"""Services that somebody has stopped: they stay so over `up`, and everything says who did it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from fakes.memory_project import MemoryProject
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.health.check import check
+from techsapo_ops.operations.administration import actions, chain_of
+from techsapo_ops.operations.apply.drift import drift
+from techsapo_ops.operations.apply.stop import restart
+from techsapo_ops.operations.apply.stopping import start_services, stop_services
+from techsapo_ops.stack.observed import State
+from techsapo_ops.stack.stopped import NOTE, stopped_of
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> MemoryProject:
+    project = MemoryProject(tmp_path)
+    project.up()
+    return project
+
+
+def states(made: MemoryProject) -> dict[str, str]:
+    return {name: str(seen.state) for name, seen in made.stack().engine.observe().services.items()}
+
+
+def test_what_is_stopped_stays_so_over_up_and_starts_again_by_start_alone(made: MemoryProject) -> None:
+    stack = made.stack()
+    halted = stop_services(stack, ["redis"])
+    assert (halted.services, halted.needing) == (("redis",), ("app",))
+    assert states(made) == {"redis": "stopped", "app": "running"}
+    report = made.up()
+    assert not report.changed
+    assert made.up(sections={"app": {"port": 4100}}).changed, "the app alone"
+    assert states(made) == {"redis": "stopped", "app": "running"}
+    assert start_services(made.stack(), []).services == ("redis",)
+    assert states(made)["redis"] == "running"
+    assert stopped_of(stack.layout) == {}
+    assert not (stack.layout.state / NOTE).exists()
+
+
+def test_it_stays_stopped_over_down_and_up_and_start_then_leaves_it_to_up(made: MemoryProject) -> None:
+    stop_services(made.stack(), ["redis"])
+    made.stack().engine.stop()
+    made.up()
+    assert states(made) == {"app": "running"}
+    done = start_services(made.stack(), ["redis"])
+    assert (done.services, done.later) == ((), ("redis",))
+    made.up()
+    assert states(made)["redis"] == "running"
+
+
+def test_drift_does_not_miss_it_and_tells_where_somebody_started_it_past_techsapo(
+    made: MemoryProject,
+) -> None:
+    stop_services(made.stack(), ["redis"])
+    assert drift(made.history).findings == ()
+    made.world.processes["redis"].state = State.RUNNING
+    (finding,) = drift(made.history).findings
+    assert finding.name == "redis"
+    assert finding.what.startswith("runs, although it was stopped by ")
+
+
+def test_restart_of_all_passes_it_over_and_by_its_name_says_who_stopped_it(made: MemoryProject) -> None:
+    stack = made.stack()
+    stop_services(stack, ["redis"])
+    assert restart(stack.engine, ()) == ("app",)
+    with pytest.raises(OpsError, match="redis was stopped by ") as caught:
+        restart(stack.engine, ("redis",))
+    assert caught.value.hint == "`techsapo start redis` starts it"
+
+
+def test_health_says_that_it_was_meant(made: MemoryProject) -> None:
+    stop_services(made.stack(), ["redis"])
+    found = {p.name: p for p in check(made.stack(), timeout=0.5, now=datetime.now(UTC)).probes}
+    assert found["redis"].status == "down"
+    assert found["redis"].detail.startswith("stopped by ")
+    assert found["redis"].hint == "`techsapo start redis`"
+
+
+def test_an_unknown_name_stops_nothing(made: MemoryProject) -> None:
+    with pytest.raises(OpsError, match="there is no service postgres") as caught:
+        stop_services(made.stack(), ["app", "postgres"])
+    assert caught.value.exit_code == 2
+    assert set(states(made).values()) == {"running"}
+
+
+def test_who_stopped_and_started_is_in_the_record_of_administration(made: MemoryProject) -> None:
+    stop_services(made.stack(), ["redis"])
+    start_services(made.stack(), ["redis"])
+    done = actions(chain_of(made.stack().layout).read())
+    told = [(each.action, each.outcome, each.what["services"]) for each in done if each.action != "up"]
+    assert told == [("stop", "done", ["redis"]), ("start", "done", ["redis"])]
+
+
+def test_a_kill_between_the_note_and_the_stop_is_finished_by_the_same_call(made: MemoryProject) -> None:
+    stack = made.stack()
+
+    def die(_: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stop_services(stack, ["redis"], say=die)
+    assert states(made)["redis"] == "running"
+    stop_services(stack, ["redis"])
+    assert states(made)["redis"] == "stopped"
+
+
+def test_one_that_is_no_service_any_more_is_forgotten(made: MemoryProject) -> None:
+    stop_services(made.stack(), ["redis"])
+    made.up(sections={"redis": {"enabled": False}})
+    assert stopped_of(made.stack().layout) == {}
+
+
+def test_a_damaged_note_says_what_to_do(made: MemoryProject) -> None:
+    (made.stack().layout.state / NOTE).write_text("[1]")
+    with pytest.raises(OpsError, match="is damaged: it says which services stay stopped"):
+        made.up()
