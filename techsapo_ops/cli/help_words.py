@@ -62,7 +62,7 @@ SENTENCES = (
 """What Typer, and pydantic below it, say of wrong usage, with names for what they put in. Longer first."""
 TEXTS = ("help", "short_help", "epilog", "rich_help_panel", "show_default")
 """What of ours a command or a parameter of it may hold."""
-_COMMAND = re.compile(r"^\s*(?:\$ )?(?:techsapo|curl|sudo|crontab|docker|[A-Z_]+=\S+ techsapo)\b[^。]*$")
+_COMMAND = re.compile(r"^\s*(?:(?:techsapo|curl|sudo|crontab|docker|journalctl)\b|[A-Z_]+=)[^。]*$")
 
 
 def in_help(command: Any) -> Any:

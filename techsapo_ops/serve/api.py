@@ -16,6 +16,7 @@ from techsapo_ops.serve.bodies.problem import problem_responses
 from techsapo_ops.serve.bodies.questions import AnalyzeLogsBody, GenerateBody
 from techsapo_ops.serve.body_route import body_route
 from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.reader_language import reader_language
 from techsapo_ops.serve.responses import json_response, while_connected
 from techsapo_ops.serve.streams import MEDIA_TYPE, EventStream, sse
 from techsapo_ops.serve.triage import prompt_of, triage
@@ -36,10 +37,11 @@ def api_routes(gate: Gate, asking: Asking) -> APIRouter:
 
     async def reply(request: Request, body: BaseModel, asked: Asked) -> Response:
         """Whole, or as a stream where the client wants one."""
+        language = reader_language(request.scope)
         if _wants_stream(request):
             return EventStream(
                 lambda: _events(asking, request, body, asked),
-                lambda problem, number: sse(problem.document(number), "problem"),
+                lambda problem, number: sse(problem.document(number, language), "problem"),
                 gate.watch(request.state.caller),
             )
         document = await while_connected(request, asking.reply(request, body, asked))

@@ -31,6 +31,7 @@ from techsapo_ops.serve.chat_notes import with_notes
 from techsapo_ops.serve.chat_request import check_chat
 from techsapo_ops.serve.idempotency import Document
 from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.reader_language import reader_language
 from techsapo_ops.serve.responses import json_response, while_connected
 from techsapo_ops.serve.streams import EventStream, comment, sse
 from techsapo_ops.wallbounce.question import Composed, Passage
@@ -207,7 +208,7 @@ def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
         if body.stream:
             return EventStream(
                 lambda: _stream(body, asking.steps(request, body, asked)),
-                lambda problem, number: sse(problem.openai(number)),
+                lambda problem, number: sse(problem.openai(number, reader_language(request.scope))),
                 gate.watch(request.state.caller),
             )
         document = await while_connected(request, asking.reply(request, body, asked))

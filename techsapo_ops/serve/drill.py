@@ -31,6 +31,7 @@ from techsapo_ops.serve.lifecycle import Lifecycle
 from techsapo_ops.serve.metric_registry import Sample
 from techsapo_ops.serve.middleware import DRILL as STATE
 from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.reader_language import reader_language
 from techsapo_ops.serve.responses import json_response, while_connected
 from techsapo_ops.serve.streams import EventStream, sse
 from techsapo_ops.stores.audit.log import AuditLog
@@ -122,7 +123,7 @@ def drill_routes(
         to_stream(request.scope)
         return EventStream(
             lambda: events(instance, lifecycle),
-            lambda problem, number: sse(problem.document(number), "problem"),
+            lambda problem, number: sse(problem.document(number, reader_language(request.scope)), "problem"),
         )
 
     return router

@@ -15,8 +15,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
-from techsapo_ops.messages import joined, msg
+from techsapo_ops.catalogue.translations import Language, in_language, words_of
+from techsapo_ops.messages import joined, msg, template
 from techsapo_ops.serve.bodies.problem import OpenAIError, OpenAIErrorBody, ProblemBody
+from techsapo_ops.serve.reader_language import reader_language
 
 log = structlog.get_logger()
 
@@ -64,6 +66,29 @@ _WORDS = {
     "model_type": msg("must be a JSON object"),
 }
 """By pydantic's type of an error: what it says in words of Python."""
+TITLES = (
+    template("Bad Request"),
+    template("Unauthorized"),
+    template("Payment Required"),
+    template("Forbidden"),
+    template("Not Found"),
+    template("Method Not Allowed"),
+    template("Request Timeout"),
+    template("Conflict"),
+    template("Request Entity Too Large"),
+    template("Content Too Large"),
+    template("Unsupported Media Type"),
+    template("Misdirected Request"),
+    template("Unprocessable Entity"),
+    template("Unprocessable Content"),
+    template("Too Many Requests"),
+    template("Request Header Fields Too Large"),
+    template("Internal Server Error"),
+    template("Bad Gateway"),
+    template("Service Unavailable"),
+    template("Gateway Timeout"),
+)
+"""Python's phrases of the statuses that problems have; two are others from Python 3.13 on."""
 MEDIA_TYPE = "application/problem+json"
 OPENAI_PATHS = "/v1/"
 """Below this path errors have OpenAI's shape, which its clients read."""
@@ -99,41 +124,47 @@ class Problem(Exception):
         self.retry_after = retry_after
         self.members = members
 
-    def document(self, request_id: str = "") -> dict[str, Any]:
-        """The problem document."""
+    def document(self, request_id: str = "", language: Language = "en") -> dict[str, Any]:
+        """The problem document, its words in `language`."""
+        phrase = HTTPStatus(self.status).phrase
         return ProblemBody(
             type=f"urn:techsapo:problem:{self.code}",
-            title=HTTPStatus(self.status).phrase,
+            title=words_of(language)(phrase),
             status=self.status,
             code=self.code,
-            detail=self.detail,
+            detail=in_language(self.detail, language),
             **({"request_id": request_id} if request_id else {}),
             **({} if self.retry_after is None else {"retry_after": self._wait}),
-            **self.members,
+            **{name: _said(value, language) for name, value in self.members.items()},
         ).document()
 
     def answer(self, scope: Scope) -> Response:
         """The HTTP answer to the request of `scope`, in the shape that its client reads."""
         self.note(scope)
-        request_id = _request_id(scope)
+        request_id, language = _request_id(scope), reader_language(scope)
         if str(scope.get("path", "")).startswith(OPENAI_PATHS):
             # OpenAI answers 400 to every body that it does not take.
             status = 400 if self.status == 422 else self.status
-            return self._response(self.openai(request_id), "application/json", status)
-        return self._response(self.document(request_id), MEDIA_TYPE, self.status)
+            return self._response(self.openai(request_id, language), "application/json", status, language)
+        return self._response(self.document(request_id, language), MEDIA_TYPE, self.status, language)
 
     def note(self, scope: Scope) -> None:
         """Let whoever counts the request of `scope` know its problem."""
         state = scope.setdefault("state", {})
         state["problem"], state["problem_status"] = self.code, self.status
 
-    def openai(self, request_id: str = "") -> dict[str, Any]:
-        """The error as OpenAI's API writes it, with the code of the problem and `request_id` beside it."""
+    def openai(self, request_id: str = "", language: Language = "en") -> dict[str, Any]:
+        """The error as OpenAI's API writes it, with the code of the problem and `request_id` beside it.
+
+        Its words are in `language`.
+        """
         kind = _OPENAI_TYPES.get(
             self.status, "invalid_request_error" if self.status < 500 else "server_error"
         )
         code = _OPENAI_CODES.get(self.code, self.code)
-        error = OpenAIError(message=self.detail, type=kind, param=self.members.get("param"), code=code)
+        error = OpenAIError(
+            message=in_language(self.detail, language), type=kind, param=self.members.get("param"), code=code
+        )
         context = {"request_id": request_id} if request_id else {}
         return OpenAIErrorBody(error=error, problem=self.code, **context).document()
 
@@ -142,10 +173,23 @@ class Problem(Exception):
         """Whole seconds until it may be tried again."""
         return max(1, math.ceil(self.retry_after or 0))
 
-    def _response(self, body: dict[str, Any], media_type: str, status: int) -> Response:
-        headers = {} if self.retry_after is None else {"Retry-After": str(self._wait)}
+    def _response(self, body: dict[str, Any], media_type: str, status: int, language: Language) -> Response:
+        headers = {"Content-Language": language, "Vary": "Accept-Language"}
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(self._wait)
         content = json.dumps(body, ensure_ascii=False).encode(errors="replace")
         return Response(content, status, headers, media_type)
+
+
+def _said(value: Any, language: Language) -> Any:
+    """A member of a problem, with the messages in it in `language`."""
+    if isinstance(value, str):
+        return in_language(value, language)
+    if isinstance(value, list):
+        return [_said(each, language) for each in value]
+    if isinstance(value, dict):
+        return {name: _said(each, language) for name, each in value.items()}
+    return value
 
 
 def _request_id(scope: Scope) -> str:

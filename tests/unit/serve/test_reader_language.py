@@ -1,0 +1,72 @@
+"""Problems in the language of who asks: title and detail, and never what a program goes by."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from techsapo_ops.messages import msg
+from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.reader_language import reader_language
+
+
+def scope(*accepted: str, path: str = "/api/v1/generate") -> dict[str, Any]:
+    return {"path": path, "headers": [(b"accept-language", told.encode("latin-1")) for told in accepted]}
+
+
+@pytest.mark.parametrize(
+    ("accepted", "language"),
+    [
+        ([], "en"),
+        ([""], "en"),
+        (["ja"], "ja"),
+        (["ja-JP,ja;q=0.9,en;q=0.8"], "ja"),
+        (["en-US,en;q=0.9,ja;q=0.8"], "en"),
+        (["en;q=0.5, ja;q=0.8"], "ja"),
+        (["ja;q=0"], "en"),
+        (["fr, de;q=0.9"], "en"),
+        (["fr, ja;q=0.1"], "ja"),
+        (["*"], "en"),
+        (["fr", "JA"], "ja"),
+        (["ja;q=much"], "en"),
+        (["ja;q=nan, en;q=0.1"], "en"),
+        (["jax, enx"], "en"),
+        ([",".join(["x"] * 9000) + ",ja"], "en"),
+        (["\xff\xfe;;==,,ja"], "ja"),
+    ],
+)
+def test_the_language_that_a_request_wants(accepted: list[str], language: str) -> None:
+    assert reader_language(scope(*accepted)) == language
+
+
+def test_a_problem_in_japanese() -> None:
+    problem = Problem(
+        422,
+        "invalid_request",
+        msg("unknown field; /openapi.json lists those that there are"),
+        errors=[{"field": "prompt", "message": msg("is missing")}],
+    )
+    english, japanese = (json.loads(problem.answer(scope(told)).body) for told in ("en", "ja"))
+    assert (english["title"], english["errors"][0]["message"]) == ("Unprocessable Entity", "is missing")
+    assert japanese["title"] == "内容を処理できません"
+    assert "/openapi.json" in japanese["detail"]
+    assert japanese["detail"] != english["detail"]
+    assert japanese["errors"][0]["message"] == "ありません"
+    for stable in ("type", "status", "code"):
+        assert japanese[stable] == english[stable]
+    assert japanese["errors"][0]["field"] == "prompt"
+
+
+def test_an_answer_says_its_language() -> None:
+    for told in ("en", "ja"):
+        answer = Problem(404, "not_found", "x").answer(scope(told))
+        assert (answer.headers["content-language"], answer.headers["vary"]) == (told, "Accept-Language")
+
+
+def test_openais_shape_is_in_japanese_too() -> None:
+    problem = Problem(400, "malformed_json", msg("the body is not JSON"))
+    told = json.loads(problem.answer(scope("ja", path="/v1/chat/completions")).body)
+    assert told["error"]["message"] == "ボディが JSON ではありません"
+    assert (told["error"]["code"], told["problem"]) == ("malformed_json", "malformed_json")
