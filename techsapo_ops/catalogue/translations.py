@@ -19,8 +19,10 @@ LANGUAGES: tuple[Language, ...] = get_args(Language)
 """English, which everything is written in, first."""
 LOCALE = Path(__file__).parent / "locale"
 
-_STRING = r'((?:"[^\n]*"\n)+)'
-_ENTRY = re.compile(rf"((?:^#[^\n]*\n)*)^msgid {_STRING}msgstr {_STRING}", re.MULTILINE)
+_STRING = r'((?:".*"\n)+)'
+_ENTRY = re.compile(rf"^msgid {_STRING}msgstr {_STRING}", re.MULTILINE)
+_FUZZY = re.compile(r"^#,.*\bfuzzy\b.*\n(?:#.*\n)*msgid ", re.MULTILINE)
+"""Said of a translation of a former text."""
 _ESCAPED = re.compile(r"\\(.)")
 _MEANT = {"n": "\n", "t": "\t", "r": "\r"}
 
@@ -53,9 +55,9 @@ def _worded(translated: Mapping[str, str], template: str) -> str:
 
 
 def _entries(catalogue: str) -> Iterator[tuple[str, str]]:
-    for comments, english, translated in _ENTRY.findall(catalogue + "\n"):
+    for english, translated in _ENTRY.findall(_FUZZY.sub("#", catalogue + "\n")):
         found = _text(translated)
-        if found and english != '""\n' and "#, fuzzy" not in comments:
+        if found and english != '""\n':
             yield _text(english), found
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -57,6 +57,12 @@ SENTENCES = (
     "{kind} {path} is a directory.",
     "{kind} {path} is not readable.",
     "{kind} {path} is not writable.",
+    "Input should be a valid integer, unable to parse string as an integer",
+    "Input should be a valid number, unable to parse string as a number",
+    "Input should be greater than or equal to {bound}",
+    "Input should be greater than {bound}",
+    "Input should be less than or equal to {bound}",
+    "Input should be less than {bound}",
     "Input should be {choices}",
 )
 """What Typer, and pydantic below it, say of wrong usage, with names for what they put in. Longer first."""
@@ -86,6 +92,20 @@ def title_words() -> None:
     words = words_of(spoken_language())
     for name, title in TITLES.items():
         setattr(rich_utils, name, words(title))
+    if spoken_language() != LANGUAGES[0] and not isinstance(rich_utils._make_rich_text, _Folded):
+        rich_utils._make_rich_text = _Folded(rich_utils._make_rich_text)
+
+
+class _Folded:
+    """Makes Typer's texts so that a full line is broken anywhere: one without spaces would be cut off."""
+
+    def __init__(self, make: Callable[..., Any]) -> None:
+        self._make = make
+
+    def __call__(self, **given: Any) -> Any:
+        text = self._make(**given)
+        text.overflow = "fold"
+        return text
 
 
 def paragraphs(text: str) -> Iterator[tuple[str, bool]]:

@@ -23,6 +23,7 @@ from starlette.responses import RedirectResponse, Response
 import techsapo_ops
 from techsapo_ops.adapters.build import PACKAGED_PAGES
 from techsapo_ops.catalogue.runbooks import LOCALES
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.pages import asked_language, page_of, page_reply, tag_of
 from techsapo_ops.serve.problems import Problem
 
@@ -41,8 +42,8 @@ _HASHED = re.compile(r"\.[0-9a-f]{8}\.min\.(?:css|js)$")
 _FOR_EVER = "public, max-age=31536000, immutable"
 """For files whose name has a digest of what they hold."""
 _COMMENT = re.compile(r"^<!--.*?-->$", re.MULTILINE | re.DOTALL)
-_MISSING = "there is no such page; /help lists all"
-_NOT_BUILT = "this copy has no pages: they are in docs/ of the source, and `make docs` builds them in"
+_MISSING = msg("there is no such page; /help lists all")
+_NOT_BUILT = msg("this copy has no pages: they are in docs/ of the source, and `make docs` builds them in")
 
 File = tuple[bytes, str, str]
 """Content, type and ETag."""

@@ -17,7 +17,17 @@ from techsapo_ops.spec.models.app import Budget
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.budget import BudgetStore
-from techsapo_ops.stores.budget_ledger import EVERYBODY, NANO, Balance, Ledger, Lost, OverBudget, Period, nano
+from techsapo_ops.stores.budget_ledger import (
+    EVERYBODY,
+    NANO,
+    PERIODS,
+    Balance,
+    Ledger,
+    Lost,
+    OverBudget,
+    Period,
+    nano,
+)
 from techsapo_ops.stores.keys import ApiKey
 from techsapo_ops.stores.shared import Shared
 
@@ -111,7 +121,7 @@ class Spending:
                 msg(
                     "what is left of {whose} for the {period} is reserved by requests under way",
                     whose=whose,
-                    period=ledger.period,
+                    period=PERIODS[ledger.period],
                 ),
                 retry_after=2.0,
                 **members,
@@ -121,7 +131,7 @@ class Spending:
         detail = msg(
             "{whose} for the {period} has no room for this question until {reset}",
             whose=whose,
-            period=ledger.period,
+            period=PERIODS[ledger.period],
             reset=reset.isoformat(),
         )
         if error.wanted > ledger.limit:  # nor will it have any after
@@ -130,7 +140,7 @@ class Spending:
                 "(${limit:g}); raise it, or lower the providers' max_output_tokens",
                 wanted=error.wanted / NANO,
                 whose=whose,
-                period=ledger.period,
+                period=PERIODS[ledger.period],
                 limit=ledger.limit / NANO,
             )
         return Problem(

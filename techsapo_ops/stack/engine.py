@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.observed import LogLine, Observed
 
 if TYPE_CHECKING:  # `techsapo ps` needs these words, but nothing of the spec
@@ -50,12 +51,12 @@ class Action(StrEnum):
 
 
 _DONE = {
-    Action.CREATE: "started",
-    Action.RECREATE: "started anew",
-    Action.RESTART: "restarted",
-    Action.RELOAD: "reloaded",
-    Action.REMOVE: "removed",
-    Action.NOTHING: "left as it was",
+    Action.CREATE: msg("started"),
+    Action.RECREATE: msg("started anew"),
+    Action.RESTART: msg("restarted"),
+    Action.RELOAD: msg("reloaded"),
+    Action.REMOVE: msg("removed"),
+    Action.NOTHING: msg("left as it was"),
 }
 
 

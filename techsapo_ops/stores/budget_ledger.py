@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
+
+from techsapo_ops.messages import msg
 
 NANO = 1_000_000_000
 """Nano-dollars in a dollar: amounts are whole numbers, so that sums are exact."""
 EVERYBODY = ""
 """Scope of the budgets that all requests share; any other scope is an API key's id."""
 Period = Literal["day", "month"]
+PERIODS: Mapping[Period, str] = {"day": msg("day"), "month": msg("month")}
+"""As they are said."""
 
 
 def nano(usd: float) -> int:

@@ -121,7 +121,7 @@ def status(*, place: SpecPlace, where: HostTable, out: JsonOutput) -> None:
             ("WHERE", "STATE"), [(shown.where, shown.state), (daemon, "running" if runs else "stopped")]
         )
         if shown.state != "installed":
-            out.next("techsapo cron install" + (" --systemd" if where.systemd else ""))
+            out.next("techsapo cron install" + (msg(" --systemd") if where.systemd else ""))
         elif not runs:
             out.next(msg("start {daemon}, or set `schedule.by: service`", daemon=daemon))
     if shown.state != "installed":

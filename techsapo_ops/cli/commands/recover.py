@@ -146,8 +146,10 @@ def recover(
         show_recovered(done, out)
     if done.remaining:
         raise typer.Exit(1)
-    where = "" if Path(done.spec).parent == Path.cwd() else f"cd {Path(done.spec).parent} && "
-    out.next(f"{where}techsapo health")
+    where = (
+        "" if Path(done.spec).parent == Path.cwd() else msg("cd {parent} && ", parent=Path(done.spec).parent)
+    )
+    out.next(msg("{where}techsapo health", where=where))
 
 
 def _recover(recovery: Recovery, asked: Asked, out: Output, dry_run: bool, yes: bool) -> Recovered:
