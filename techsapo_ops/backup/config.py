@@ -104,16 +104,16 @@ class ConfigBackup(BackupKind):
         found = [
             Target(
                 str(place.path),
-                ("replaced" if place.look() else "new") if name in differing else msg("the same"),
+                (msg("replaced") if place.look() else msg("new")) if name in differing else msg("the same"),
             )
             for name, place in there.items()
         ]
         found += [
-            Target(f"/{name.removeprefix(NAMED)}", "left", msg("it is not below backup.config.paths"))
+            Target(f"/{name.removeprefix(NAMED)}", msg("left"), msg("it is not below backup.config.paths"))
             for name in part.facts["files"]
             if name.startswith(NAMED) and name not in there
         ]
-        found += [Target(name, "left", why) for name, why in left_templates(stack, part).items()]
+        found += [Target(name, msg("left"), why) for name, why in left_templates(stack, part).items()]
         return tuple(sorted(found, key=lambda target: target.path))
 
     @override

@@ -284,7 +284,8 @@ class Restic:
         try:
             return self.runner.run(Command(argv, env), timeout=seconds)
         except TimedOut as error:
-            last = (error.said.strip() or "it said nothing").splitlines()[-1]
+            said = error.said.strip()
+            last = said.splitlines()[-1] if said else msg("it said nothing")
             raise OpsError(
                 msg(
                     "restic {words} had no answer of the repository within {seconds:g} s: {last}",

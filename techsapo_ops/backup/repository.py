@@ -128,9 +128,10 @@ class Repository:
             return next((b for b in reversed(whole) if b.read().tag != SAFETY_TAG), whole[-1])
         found = [b for b in known if b.id == word] or [b for b in known if b.id.startswith(word)]
         if len(found) != 1:
-            many = msg("{count} backups begin with", count=len(found)) if found else msg("there is no backup")
             raise OpsError(
-                msg("{many} {word}", many=many, word=word),
+                msg("{count} backups begin with {word}", count=len(found), word=word)
+                if found
+                else msg("there is no backup {word}", word=word),
                 msg("`techsapo backup list` shows them all"),
                 exit_code=2,
             )

@@ -206,5 +206,7 @@ def refused(backup: Backup, level: str, origin: Origin, at: str) -> Verification
 def with_origin(found: Verification, origin: Origin) -> Verification:
     """The verdict with what is known of the backup's origin."""
     why = msg(" ({why})", why=origin.why) if origin.why else ""
-    note = "" if origin.state is State.AUTHENTICATED else f"{origin.state}{why}"
+    note = (
+        "" if origin.state is State.AUTHENTICATED else msg("{state}{why}", state=origin.state.value, why=why)
+    )
     return replace(found, authentication=origin.state, note=note)

@@ -98,7 +98,7 @@ def find_out(images: Sequence[Image], binaries: Mapping[str, str], runner: Runne
         )
         return Choice("native", reason, decided=True)
     if docker.attempt("compose", "version").code != 0:
-        return Choice("native", "docker has no compose plugin", decided=True)
+        return Choice("native", msg("docker has no compose plugin"), decided=True)
     present = docker.image_ids(names_of(images))
     lacking = [image for image in images if not present_or_base(image, present)]
     wanted = dict.fromkeys(n for image in lacking for n in image.bases or (image.reference,))

@@ -35,7 +35,11 @@ def disk_part(directory: Path) -> HealthPart:
     status = PartStatus.HEALTHY
     if left < _DISK_WARN:
         status = PartStatus.DOWN if left < _DISK_DOWN else PartStatus.DEGRADED
-    hint = "" if status is PartStatus.HEALTHY else f"make room on the file system of {found.directory}"
+    hint = (
+        ""
+        if status is PartStatus.HEALTHY
+        else msg("make room on the file system of {directory}", directory=found.directory)
+    )
     return HealthPart("disk", "disk", status, detail, time.monotonic() - started, hint, vital=True)
 
 

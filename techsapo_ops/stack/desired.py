@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
 
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.stack.topology import Topology
 
 
@@ -124,7 +124,7 @@ class Program:
     @property
     def defined_by(self) -> str:
         """The words for a changed command."""
-        return "its command, user or environment"
+        return msg("its command, user or environment")
 
     def config_digest(self, files: tuple[RenderedFile, ...]) -> str:
         """Digest of the rendered files that this program reads."""
@@ -149,7 +149,7 @@ class Program:
             )
         if earlier.environment != self.environment:
             words.append(msg("its environment"))
-        return " ".join(words)
+        return joined(" ", words)
 
     def to_json(self) -> dict[str, Any]:
         """Its fields, with the folder as text."""
@@ -191,7 +191,7 @@ class ContainerUnit:
     @property
     def defined_by(self) -> str:
         """The words for a changed definition."""
-        return f"its entry in {self.file}"
+        return msg("its entry in {file}", file=self.file)
 
     def config_digest(self, files: tuple[RenderedFile, ...]) -> str:
         """Digest of the rendered files that this container reads."""

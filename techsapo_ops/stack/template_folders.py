@@ -182,7 +182,7 @@ class Overrides:
 
     def _still_used(self, names: list[str]) -> Finding:
         more = msg(" and {count} more", count=len(names) - _NAMED) if len(names) > _NAMED else ""
-        which = f"{', '.join(names[:_NAMED])}{more}"
+        which = msg("{names}{more}", names=", ".join(names[:_NAMED]), more=more)
         if (self.directory / "techsapo_ops" / "__init__.py").is_file():
             return _warning(
                 msg(

@@ -72,7 +72,7 @@ def _findings(topology: Topology, docker: DockerFacts) -> Iterator[HostFinding]:
     else:
         yield HostFinding("service", "docker", Level.OK, daemon)
     if docker.compose is None:
-        detail = "docker has no compose plugin"
+        detail = msg("docker has no compose plugin")
         yield HostFinding("service", "docker compose", Level.MISSING, detail, package="docker-compose")
         return
     yield HostFinding("service", "docker compose", Level.OK, docker.compose)

@@ -80,10 +80,10 @@ def images(
         )
         if unit.builds:
             done = docker.compose(project, file, ("build", unit.service), timeout=_BUILD_SECONDS)
-            what = "build"
+            what = msg("build")
         else:
             done = docker.attempt("pull", "--quiet", image, timeout=_PULL_SECONDS)
-            what = "pull"
+            what = msg("pull")
         if done.code != 0:
             said = _end(done.output)
             gap = "\n" if "\n" in said else " "

@@ -118,6 +118,7 @@ class Prober:
             )
             return ProbeResult(False, detail, time.monotonic() - started)
         said = done.output.splitlines()
-        silent = "its health check passes" if done.code == 0 else f"exit code {done.code}"
-        shown = (said[-1] if said else silent)[:_SHOWN]
-        return ProbeResult(done.code == 0, shown, time.monotonic() - started)
+        passes = done.code == 0
+        silent = msg("its health check passes") if passes else msg("exit code {code}", code=done.code)
+        shown = said[-1][:_SHOWN] if said else silent
+        return ProbeResult(passes, shown, time.monotonic() - started)

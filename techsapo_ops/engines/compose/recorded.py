@@ -102,7 +102,7 @@ class ComposeStack:
     @property
     def data_place(self) -> str:
         """The volumes."""
-        return "in the stack's Docker volumes"
+        return msg("in the stack's Docker volumes")
 
     def observe(self, *, measure: bool = False) -> Observed:
         """What exists now; what an earlier `up` started is listed also when it is gone."""

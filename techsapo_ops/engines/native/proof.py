@@ -8,7 +8,7 @@ from pathlib import Path
 from techsapo_ops.engines.native import members
 from techsapo_ops.engines.native.programs import programs_of
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError
-from techsapo_ops.messages import joined, msg
+from techsapo_ops.messages import all_of, msg
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.desired import Desired, Program
 from techsapo_ops.stack.engine import Mismatch
@@ -93,8 +93,8 @@ def _difference(wanted: tuple[str, ...], runs: tuple[str, ...]) -> str:
         msg("without {lacks}", lacks=" ".join(lacks)) if lacks else "",
         msg("with {extra}", extra=" ".join(extra)) if extra else "",
     ]
-    said = joined(" and ", (part for part in parts if part))
-    return msg("its process was started {said}", said=said or msg("with its arguments in another order"))
+    told = [part for part in parts if part] or [msg("with its arguments in another order")]
+    return msg("its process was started {said}", said=all_of(told))
 
 
 def _user(program: Program, owner: int) -> str:

@@ -59,7 +59,7 @@ class NativeStack:
     @property
     def data_place(self) -> str:
         """The folder."""
-        return f"below {self.layout.data}"
+        return msg("below {folder}", folder=self.layout.data)
 
     def observe(self, *, measure: bool = False) -> Observed:
         """What exists now; what an earlier `up` started is listed also when it is gone."""
