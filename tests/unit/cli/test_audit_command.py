@@ -62,8 +62,8 @@ def test_what_is_done_to_keys_is_recorded_with_who_and_from_where_and_without_th
     assert created["who"]["ssh"] == "203.0.113.7 51234"
     assert created["who"]["uid"] == os.getuid()
     text = record(folder).read_text()
-    assert made["key"].rpartition("_")[2] not in text
-    assert turned["key"].rpartition("_")[2] not in text
+    assert made["key"].split("_", 2)[2] not in text
+    assert turned["key"].split("_", 2)[2] not in text
     told = techsapo(folder, "audit", "show", "-n", "2").stdout
     assert "203.0.113.7" in told
     assert "keys create" not in told
