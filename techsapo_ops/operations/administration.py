@@ -86,10 +86,8 @@ def chain_of(layout: Layout) -> Chain:
 
 def begin(layout: Layout, action: str, what: Mapping[str, Any]) -> Begun:
     """Record that `action` is about to be done; `what` holds no secret. Raises OpsError where it can't be."""
-    chain = chain_of(layout)
-    told = {"action": action, "outcome": "begun", "who": actor().to_json(), "what": dict(what)}
     try:
-        return Begun(chain, action, chain.append(told))
+        return _begun(layout, action, what)
     except OpsError as error:
         raise OpsError(
             msg(
@@ -97,17 +95,23 @@ def begin(layout: Layout, action: str, what: Mapping[str, Any]) -> Begun:
                 action=action,
                 message=error.message,
             ),
-            error.hint or msg("see that {path} can be written", path=chain.path),
+            error.hint or msg("see that {path} can be written", path=chain_of(layout).path),
         ) from None
 
 
 def begin_anyway(layout: Layout, action: str, what: Mapping[str, Any], warn: Warn) -> Begun:
     """As `begin`, for what must not depend on it: `warn` is told where it can't be recorded."""
     try:
-        return begin(layout, action, what)
+        return _begun(layout, action, what)
     except OpsError as error:
-        warn(error.message.replace("was not done, because it can't", "can't", 1))
+        warn(msg("{action} can't be recorded: {message}", action=action, message=error.message))
         return Begun(chain_of(layout), action, None)
+
+
+def _begun(layout: Layout, action: str, what: Mapping[str, Any]) -> Begun:
+    chain = chain_of(layout)
+    told = {"action": action, "outcome": "begun", "who": actor().to_json(), "what": dict(what)}
+    return Begun(chain, action, chain.append(told))
 
 
 def why(error: BaseException) -> str:

@@ -311,11 +311,15 @@ def _state_directory(state: Path) -> Iterator[HostFinding]:
         )
     elif min(found.free, found.free_inodes) < _ROOM_LEAST:
         yield HostFinding(
-            "state", "state directory", Level.MISSING, msg("{where}: full", where=where), "make room"
+            "state", "state directory", Level.MISSING, msg("{where}: full", where=where), msg("make room")
         )
     elif min(found.free, found.free_inodes) < _ROOM_WARN:
         yield HostFinding(
-            "state", "state directory", Level.WARNING, msg("{where}: nearly full", where=where), "make room"
+            "state",
+            "state directory",
+            Level.WARNING,
+            msg("{where}: nearly full", where=where),
+            msg("make room"),
         )
     elif kind in NETWORK:
         remedy = msg("databases and sockets want a local disk; move the spec to one")

@@ -140,6 +140,6 @@ def _kept(found: Tried, digest: str, now: datetime) -> KeptTest:
     bad = [] if found.outcome is Outcome.OK else [c for c in found.checks if c.outcome is found.outcome]
     return KeptTest(
         now, str(found.outcome), joined("; ", (check.detail for check in bad)),
-        "; ".join(dict.fromkeys(check.remedy for check in bad if check.remedy)),
+        joined("; ", dict.fromkeys(check.remedy for check in bad if check.remedy)),
         any(check.cause in LASTING for check in bad), digest, found.end,
     )  # fmt: skip

@@ -102,7 +102,9 @@ def without_sudo(spec: Path, *folders: Path) -> str:
 def refusal(doubts: Sequence[Doubt]) -> UntrustedError:
     """The error for `doubts`: what is wrong where, and how to make it right or allow it."""
     more = len(doubts) - _SHOWN
-    reasons = "; ".join(map(str, doubts[:_SHOWN])) + (msg("; and {more} more", more=more) if more > 0 else "")
+    reasons = joined("; ", map(str, doubts[:_SHOWN])) + (
+        msg("; and {more} more", more=more) if more > 0 else ""
+    )
     owners = {uid for doubt in doubts for uid in doubt.users}
     ways = (
         [msg("run it as {user_name}", user_name=user_name(next(iter(owners)), short=True))]
@@ -112,7 +114,7 @@ def refusal(doubts: Sequence[Doubt]) -> UntrustedError:
     cures = [doubt.cure for doubt in doubts]
     needed = [doubt.cure for doubt in doubts if doubt.everyone and doubt.cure]
     remedy = (
-        ", ".join(f"`{cure}`" for cure in needed) + msg(" is needed first")
+        msg("{cures} is needed first", cures=", ".join(f"`{cure}`" for cure in needed))
         if needed
         else msg("root needs another place")
     )
@@ -127,7 +129,7 @@ def refusal(doubts: Sequence[Doubt]) -> UntrustedError:
     if more > 0 or not all(cures):
         ways.append(msg("move it where root alone may write, such as /srv"))
     else:
-        ways.append("make it safe: " + ", ".join(f"`{cure}`" for cure in cures))
+        ways.append(msg("make it safe: {cures}", cures=", ".join(f"`{cure}`" for cure in cures)))
     message = msg("root does not use what others may change: {reasons}", reasons=reasons)
     return UntrustedError(message, joined("; or ", ways), remedy, doubts)
 
@@ -172,7 +174,7 @@ def allow(folder: Path) -> Allowed | None:
     if open_to_all:
         cures = ", ".join(f"`{doubt.cure}`" for doubt in open_to_all[:_SHOWN])
         raise OpsError(
-            f"{'; '.join(map(str, open_to_all[:_SHOWN]))}", msg("make it safe first: {cures}", cures=cures)
+            joined("; ", map(str, open_to_all[:_SHOWN])), msg("make it safe first: {cures}", cures=cures)
         )
     if not judge.doubts:
         return None

@@ -90,7 +90,9 @@ def _running(observed: Observed) -> Iterator[Waiting]:
     for seen in observed.services.values():
         if seen.outdated:
             runs = msg(
-                "runs build {build}, and {build2} is installed", build=seen.build or "unknown", build2=build()
+                "runs build {build}, and {build2} is installed",
+                build=seen.build or msg("unknown"),
+                build2=build(),
             )
             yield Waiting("build", seen.name, runs, ("techsapo up",), (seen.name,))
         elif seen.replaced:

@@ -24,7 +24,7 @@ from techsapo_ops.cli.options import (
 )
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.views.backups import Bars, backup_json, brief, origin_of, state
-from techsapo_ops.messages import msg, template
+from techsapo_ops.messages import joined, msg, template
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.backup.create import create_backup, select
 from techsapo_ops.operations.backup.proof import LEVEL
@@ -185,7 +185,7 @@ def show(
     for kind, why in manifest.left_out.items():
         out.data(f"{kind}: {why}")
     origin = origin_of(repository, backup)
-    out.data(msg("\norigin: {filter}", filter=", ".join(filter(None, origin.values()))))
+    out.data(msg("\norigin: {filter}", filter=joined(", ", filter(None, origin.values()))))
     out.data(msg("checked: {state}", state=state(repository.checks(backup))))
     for check in repository.checks(backup).values():
         for part in check.get("parts", ()):
@@ -321,8 +321,8 @@ def prune(
     if out.as_json:
         out.json(asdict(done))
         return
-    going = "goes" if dry_run else "removed"
-    rows = [(v.id, "stays" if v.keep else going, ", ".join(v.reasons)) for v in done.verdicts]
+    going = msg("goes") if dry_run else msg("removed")
+    rows = [(v.id, msg("stays") if v.keep else going, joined(", ", v.reasons)) for v in done.verdicts]
     if rows and not out.quiet:
         out.table(("id", "", "why"), rows)
     count = sum(not v.keep for v in done.verdicts)

@@ -14,7 +14,7 @@ from techsapo_ops.backup import registry
 from techsapo_ops.backup.origin import State
 from techsapo_ops.backup.repository import Backup, Repository, repository_of
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.apply.stopping import require_runs
@@ -257,6 +257,6 @@ def _require_same(stack: Stack, part: Part) -> None:
     wrong = registry.of(part).differences(stack, part)
     if wrong:
         raise OpsError(
-            msg("{kind} came back wrong: {wrong}", kind=part.kind, wrong="; ".join(wrong)),
+            msg("{kind} came back wrong: {wrong}", kind=part.kind, wrong=joined("; ", wrong)),
             msg("`techsapo backup verify --deep` may tell more"),
         )

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from techsapo_ops.backup.origin import State
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.backup.verify import Verification, refused, verify_deep, verify_quick, with_origin
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.backup.create import lost_key
 from techsapo_ops.operations.backup.metrics import write_metrics
 from techsapo_ops.stack.stack import Stack
@@ -40,7 +40,7 @@ def verify_backup(
         else:
             looked = verify_deep(stack, backup, at, told) if deep else verify_quick(stack, backup, at)
             found = with_origin(looked, origin)
-        found = replace(found, note="; ".join(filter(None, (found.note, lost))))
+        found = replace(found, note=joined("; ", filter(None, (found.note, lost))))
         repository.note(backup, found.level, {**asdict(found), "ok": found.ok})
         if word == "latest":
             unread = repository.unreadable_after(backup)

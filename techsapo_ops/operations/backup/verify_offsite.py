@@ -19,7 +19,7 @@ from techsapo_ops.backup.origin import Keyring, State
 from techsapo_ops.backup.repository import Backup, Repository, repository_of
 from techsapo_ops.backup.verify import PartResult, Verification, refused, verify_deep, with_origin
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.backup.fetched import Fetched, copies, files, kit
 from techsapo_ops.operations.backup.metrics import write_metrics
 from techsapo_ops.operations.backup.offsite import for_now, is_whole
@@ -222,7 +222,7 @@ def _looked(stack: Stack, snapshot: AwaySnapshot, folder: Path, at: str, told: T
     if fetched.description is None:
         notes.append("it was copied by a version before 0.2, and does not describe itself")
     return replace(
-        found, parts=parts, problems=tuple(problems), note="; ".join(filter(None, notes))
+        found, parts=parts, problems=tuple(problems), note=joined("; ", filter(None, notes))
     )  # fmt: skip
 
 
@@ -238,7 +238,7 @@ def _described(folder: Path, snapshot: AwaySnapshot) -> Description | None:
         raise OpsError(msg("its description is that of another backup, {backup}", backup=found.backup))
     lacking = [what for what in _NEEDED if not found.of(what)]
     if lacking:
-        raise OpsError(msg("its description names no {lacking}", lacking=" and no ".join(lacking)))
+        raise OpsError(msg("its description names no {lacking}", lacking=", ".join(lacking)))
     return found
 
 
