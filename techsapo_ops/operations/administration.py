@@ -180,10 +180,20 @@ def verify(reading: Reading, noted: Sequence[tuple[str, Head]], mute: Sequence[s
     for where, head in noted:
         if head.sequence not in known:
             elsewhere.append(
-                f"{where} knows record {head.sequence}, which is not here: the file was cut or begun anew"
+                msg(
+                    "{where} knows record {number}, which is not here: the file was cut or begun anew",
+                    where=where,
+                    number=head.sequence,
+                )
             )
         elif known[head.sequence] != head.hash:
-            elsewhere.append(f"{where} knows another record {head.sequence}: the file was written anew")
+            elsewhere.append(
+                msg(
+                    "{where} knows another record {number}: the file was written anew",
+                    where=where,
+                    number=head.sequence,
+                )
+            )
     return Verified(
         len(reading.records), reading.head, reading.breaks, len(reading.torn), _closed(reading),
         tuple(where for where, _ in noted), tuple(elsewhere),

@@ -120,9 +120,14 @@ def at_odds(layout: Layout) -> Iterator[tuple[str, str]]:
             continue
         reader = folder.parent.name
         if noted:
-            yield reader, f"does not know of the maintenance that {note(layout)} tells of: `techsapo up`"
+            yield (
+                reader,
+                msg(
+                    "does not know of the maintenance that {note} tells of: `techsapo up`", note=note(layout)
+                ),
+            )
         else:
-            yield reader, "turns users away, though no maintenance is noted: `techsapo maintenance off`"
+            yield reader, msg("turns users away, though no maintenance is noted: `techsapo maintenance off`")
 
 
 def _folders(layout: Layout) -> Iterator[tuple[Path, bool]]:

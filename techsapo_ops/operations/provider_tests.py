@@ -72,9 +72,9 @@ def plan_tests(
         if section is None:
             (unusable if wanted else left_out)[name] = loaded.disabled[name]
         elif section.simulated:
-            left_out[name] = "simulated: nothing to test"
+            left_out[name] = msg("simulated: nothing to test")
         elif not section.enabled and not wanted:
-            left_out[name] = "disabled in the spec"
+            left_out[name] = msg("disabled in the spec")
         else:
             found = recipe(name, section, spec)
             if isinstance(found, str):

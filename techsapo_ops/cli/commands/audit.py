@@ -78,11 +78,23 @@ def _of_backups(repository: Repository) -> tuple[list[tuple[str, Head]], list[st
     for backup in repository.backups():
         origin = repository.origin(backup)
         if backup.manifest is None:
-            mute.append(f"backup {backup.id} is damaged, so what it knows can't be compared: {backup.damage}")
+            mute.append(
+                msg(
+                    "backup {id} is damaged, so what it knows can't be compared: {why}",
+                    id=backup.id,
+                    why=backup.damage,
+                )
+            )
         elif origin.state is State.TAMPERED:
-            mute.append(f"backup {backup.id} is tampered, so what it knows can't be compared: {origin.why}")
+            mute.append(
+                msg(
+                    "backup {id} is tampered, so what it knows can't be compared: {why}",
+                    id=backup.id,
+                    why=origin.why,
+                )
+            )
         elif backup.manifest.administration is not None:
-            noted.append((f"backup {backup.id}", backup.manifest.administration))
+            noted.append((msg("backup {id}", id=backup.id), backup.manifest.administration))
     return noted, mute
 
 

@@ -198,7 +198,7 @@ def _print(diagnosis: Diagnosis, out: Output) -> None:
         if missing
         else msg("nothing needed is missing")
     )
-    out.data(f"{words}{f', {warnings} to look at' if warnings else ''}")
+    out.data(words + (msg(", {warnings} to look at", warnings=warnings) if warnings else ""))
 
 
 def _value(diagnosis: Diagnosis, done: Repair | None) -> dict[str, Any]:

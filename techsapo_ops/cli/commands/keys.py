@@ -153,8 +153,9 @@ def list_keys(*, place: SpecPlace, out: JsonOutput) -> None:
         )
         for k in keys
     ]
-    heads = ("id", "name", "state", "plan", "scopes", "created", "expires", "replaced by", "own limits")
-    out.table(heads, rows)
+    out.table(
+        ("id", "name", "state", "plan", "scopes", "created", "expires", "replaced by", "own limits"), rows
+    )
 
 
 def _now() -> datetime:

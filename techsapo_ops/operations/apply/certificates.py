@@ -57,11 +57,11 @@ def _why(certificates: Certificates, name: str) -> str:
     source, store = certificates.spec.certificates[name].source, certificates.store(name)
     if store.newest() is None:
         # Plain files of an earlier release are taken over as they are.
-        return "" if store.chain.is_file() else "there was none"
-    linked = "" if store.live() is not None else "its link was missing"
+        return "" if store.chain.is_file() else msg("there was none")
+    linked = "" if store.live() is not None else msg("its link was missing")
     folder = certificates.topology.layout.certs / CA_FOLDER
     if source == "self-signed" and known_authority(folder, certificates.now()) is None:
-        return "its CA is new"
+        return msg("its CA is new")
     if source == "acme":
         return linked
     due = certificates.due(name)

@@ -226,7 +226,7 @@ class Ledger:
                     id=entry.id,
                     error=error,
                 ),
-                f"techsapo {entry.version} wrote it",
+                msg("techsapo {version} wrote it", version=entry.version),
             ) from None
 
     def files(self, entry: LedgerEntry) -> list[dict[str, Any]]:
@@ -321,7 +321,9 @@ def now() -> datetime:
 
 def describe_files(files: Sequence[tuple[str, str]]) -> str:
     """`3 files`, `1 file`, or nothing."""
-    return "" if not files else "1 file" if len(files) == 1 else f"{len(files)} files"
+    if not files:
+        return ""
+    return msg("1 file") if len(files) == 1 else msg("{count} files", count=len(files))
 
 
 def _data(entry: LedgerEntry) -> bytes:

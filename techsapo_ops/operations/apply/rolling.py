@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.observed import Observed, State
@@ -56,7 +57,9 @@ class Rolling:
         if kind not in self._balanced:
             return
         if step.action in DISTURBING and self._young - {step.service}:
-            self._say(f"waiting {RETURN_SECONDS:g} s until nginx asks the last instance again")
+            self._say(
+                msg("waiting {seconds:g} s until nginx asks the last instance again", seconds=RETURN_SECONDS)
+            )
             self._pause(RETURN_SECONDS)
             self._young.clear()
         if step.action in {Action.CREATE, *DISTURBING}:

@@ -177,7 +177,7 @@ def _beyond(stack: Stack) -> Mapping[str, str]:
     """What of this stack lies where no copy reaches, and why."""
     found = {}
     if (offsite := stack.spec.backup.offsite) is not None and offsite.options:
-        found["files that backup.offsite.options names"] = (
+        found[msg("files that backup.offsite.options names")] = msg(
             "they open the repository itself: keep them elsewhere"
         )
     return found

@@ -184,9 +184,9 @@ def _left(stack: Stack, part: Part, only: Sequence[str]) -> str:
         return ""
     kind = registry.find(part.source)
     if kind is None:
-        return "is unpacked by hand: see docs/backup.md"
+        return msg("is unpacked by hand: see docs/backup.md")
     if not only and kind.by_name_only:
-        return f"comes back where --only names it: --only {part.source}"
+        return msg("comes back where --only names it: --only {source}", source=part.source)
     return kind.homeless(stack, part.kind)
 
 

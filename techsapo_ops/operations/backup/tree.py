@@ -51,7 +51,7 @@ class Tree:
             return None
         try:
             if not self.holds(place, folder=True):
-                raise OSError(errno.ENOTDIR, "it is no folder")
+                raise OSError(errno.ENOTDIR, msg("it is no folder"))
             with open_plain(self.at(place) / FILE) as file:
                 data = file.read(LONGEST + 1)
         except OSError as error:

@@ -220,7 +220,7 @@ def _looked(stack: Stack, snapshot: AwaySnapshot, folder: Path, at: str, told: T
     parts = (*found.parts, *copies(fetched), files(fetched), *kit(fetched))
     notes = [found.note]
     if fetched.description is None:
-        notes.append("it was copied by a version before 0.2, and does not describe itself")
+        notes.append(msg("it was copied by a version before 0.2, and does not describe itself"))
     return replace(
         found, parts=parts, problems=tuple(problems), note=joined("; ", filter(None, notes))
     )  # fmt: skip

@@ -224,7 +224,7 @@ def _guessed(tree: Tree, snapshot: AwaySnapshot, backup: Backup) -> Description:
         left={
             **NOT_TAKEN,
             **manifest.left_out,
-            "record of administration": "a version before 0.2 left it out",
+            "record of administration": msg("a version before 0.2 left it out"),
         },
     )
 

@@ -11,7 +11,7 @@ from techsapo_ops import __version__
 from techsapo_ops.adapters.disk import human, room
 from techsapo_ops.backup import registry
 from techsapo_ops.backup.origin import State
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.recover.choice import Choice
 from techsapo_ops.operations.recover.copied import Copied
 from techsapo_ops.operations.recover.doors import Prospect
@@ -98,7 +98,7 @@ def _copies(copied: Copied) -> Iterator[Part]:
 def _cannot(copied: Copied, rows: Sequence[Row], stack: Stack) -> Iterable[tuple[str, str]]:
     yield from ((row.kind, row.why) for row in rows if row.why)
     for each in stack.topology.absent:
-        yield f"{each.kind} does not run here", f"{each.reason}: {each.remedy}"
+        yield msg("{kind} does not run here", kind=each.kind), joined(": ", (each.reason, each.remedy))
     names = {row.kind.partition(":")[0] for row in rows}
     for what, why in copied.description.left.items():
         kind = registry.find(what)
@@ -106,7 +106,10 @@ def _cannot(copied: Copied, rows: Sequence[Row], stack: Stack) -> Iterable[tuple
             yield what, why
     for name, history in registry.histories().items():
         if name in names:
-            yield f"what {history.title} has after the copy", "it was on the old host alone"
+            yield (
+                msg("what {title} has after the copy", title=history.title),
+                msg("it was on the old host alone"),
+            )
 
 
 def _differs(
@@ -178,28 +181,40 @@ def _blockers(
     stack = prospect.stack
     if prospect.there:
         yield (
-            f"a stack named {stack.spec.project} is on this host already: {', '.join(prospect.there)}",
-            "recover on an empty host, or `techsapo down --volumes` where that one lies",
+            msg(
+                "a stack named {project} is on this host already: {there}",
+                project=stack.spec.project,
+                there=", ".join(prospect.there),
+            ),
+            msg("recover on an empty host, or `techsapo down --volumes` where that one lies"),
         )
     absent = {each.kind for each in stack.topology.absent}
     for found in prospect.diagnosis.findings:
         if found.level is Level.MISSING and found.name not in absent:
             install = f"apt-get install {found.package}" if found.package else ""
-            yield f"{found.name}: {found.detail}", found.remedy or install
+            yield msg("{name}: {detail}", name=found.name, detail=found.detail), found.remedy or install
     for row in rows:
         kind = registry.find(row.kind.partition(":")[0])
         gone = _absent(stack, kind, row.kind) if kind is not None else None
         if kind is not None and gone is not None and row.why == gone.reason:
             packages = [f.package for f in prospect.diagnosis.findings if f.name == gone.kind and f.package]
             remedy = f"apt-get install {packages[0]}" if packages else gone.remedy
-            yield f"{row.kind} can't come back: {gone.reason}", f"{remedy}; or --without {kind.name}"
+            yield (
+                msg("{kind} can't come back: {homeless}", kind=row.kind, homeless=gone.reason),
+                msg("{remedy}; or --without {kind}", remedy=remedy, kind=kind.name),
+            )
     yield from too_old(((row.kind, row.server) for row in rows if not row.why), stack)
     raw = sum(part.raw_bytes for part in copied.backup.read().parts)
     free = room(draft.file.parent).free_bytes
     if raw > free:
         yield (
-            f"the data takes {human(raw)}, and {draft.file.parent} has {human(free)} free",
-            "make room, or recover --into a folder on another disk",
+            msg(
+                "the data takes {size}, and {into} has {free} free",
+                size=human(raw),
+                into=draft.file.parent,
+                free=human(free),
+            ),
+            msg("make room, or recover --into a folder on another disk"),
         )
 
 

@@ -156,7 +156,7 @@ class Recovery:
             journal = progress.journal
             remaining = journal.remaining
             if status[-1] != "healthy":
-                remaining += ((f"health says {status[-1]}", "techsapo health"),)
+                remaining += ((msg("health says {status}", status=status[-1]), "techsapo health"),)
             known["seconds"] = round(sum(journal.done.values()), 1)
         self.desk.clear()
         return Recovered(
@@ -217,7 +217,12 @@ class Recovery:
             where = self.doors.install_schedule(Path(journal.spec), journal.environment, by)
         except OpsError as error:
             option = " --systemd" if by == "systemd" else ""
-            return [(f"the schedule: {error.message}", error.hint or f"techsapo cron install{option}")]
+            return [
+                (
+                    msg("the schedule: {message}", message=error.message),
+                    error.hint or f"techsapo cron install{option}",
+                )
+            ]
         self.say(msg("the schedule is in {where}", where=where))
         return []
 

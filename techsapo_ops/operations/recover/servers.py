@@ -9,6 +9,7 @@ from techsapo_ops.adapters.docker import full_reference
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.backup import registry
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
@@ -34,11 +35,15 @@ def too_old(data: Iterable[tuple[str, str]], stack: Stack) -> Iterator[tuple[str
         here = version_here(stack, service) if service is not None else ""
         part, server = held[0]
         if service is not None and here and _older(here, version_in(server)):
-            ours = f"{server.partition(' ')[0]} {here} of {_where(stack, name)}"
+            ours = f"{server.partition(' ')[0]} {here}"
             without = " ".join(f"--without {each}" for each, _ in held)
             yield (
-                f"{part} was backed up from {server}, and {ours} is older",
-                f"{_remedy(stack, service, version_in(server))}; or {without}",
+                _older_here(stack, name, part, server, ours),
+                msg(
+                    "{remedy}; or {without}",
+                    remedy=_remedy(stack, service, version_in(server)),
+                    without=without,
+                ),
             )
 
 
@@ -82,12 +87,32 @@ def _older(here: str, made: str) -> bool:
     return ours < theirs[: len(ours)]
 
 
-def _where(stack: Stack, name: str) -> str:
-    return f"images.{name}" if stack.topology.places.from_images else "this host"
+def _older_here(stack: Stack, name: str, part: str, server: str, ours: str) -> str:
+    if stack.topology.places.from_images:
+        return msg(
+            "{part} was backed up from {server}, and {ours} of images.{name} is older",
+            part=part,
+            server=server,
+            ours=ours,
+            name=name,
+        )
+    return msg(
+        "{part} was backed up from {server}, and {ours} of this host is older",
+        part=part,
+        server=server,
+        ours=ours,
+    )
 
 
 def _remedy(stack: Stack, service: Service, made: str) -> str:
     if stack.topology.places.from_images:
         image = full_reference(service.facts.image).rpartition(":")[0]
-        return f"name a newer image, e.g. --set images.{service.kind}={image}:{'.'.join(made.split('.')[:2])}"
-    return f"update {service.facts.package or service.kind} ({service.binary})"
+        return msg(
+            "name a newer image, e.g. --set images.{kind}={image}:{tag}",
+            kind=service.kind,
+            image=image,
+            tag=".".join(made.split(".")[:2]),
+        )
+    return msg(
+        "update {package} ({binary})", package=service.facts.package or service.kind, binary=service.binary
+    )
