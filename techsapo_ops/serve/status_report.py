@@ -16,7 +16,7 @@ from techsapo_ops.adapters.packages import too_old
 from techsapo_ops.adapters.prometheus import Firing, Prometheus
 from techsapo_ops.catalogue.alerts import WATCHDOG
 from techsapo_ops.catalogue.rules import NEXT
-from techsapo_ops.catalogue.runbooks import runbooks
+from techsapo_ops.catalogue.runbooks import LOCALES, runbooks
 from techsapo_ops.errors import OpsError
 from techsapo_ops.serve.acknowledgements import Acknowledgements, Glance
 from techsapo_ops.serve.bodies.monitoring import (
@@ -149,16 +149,16 @@ class StatusReport:
             )
         except (Unreachable, ApiError):
             return "unreachable", None, None, None, None
-        return "ready", _alerts(firing, seen), jobs, backups, updates
+        return "ready", _alerts(firing, seen, self._options.spec.locale), jobs, backups, updates
 
     def _limit(self, period: str) -> float:
         budget = self._spending.budget
         return budget.resolved_daily_usd if period == "day" else budget.monthly_usd
 
 
-def _alerts(firing: Iterable[Firing], seen: Glance) -> list[AlertBody]:
+def _alerts(firing: Iterable[Firing], seen: Glance, locale: str) -> list[AlertBody]:
     """The alerts that fire, worst first, then those about to and those that nobody is told of, and who has
-    them. Watchdog is no news.
+    them. Watchdog is no news. `locale` is the language of the stack's messages.
     """
     order = {"critical": 0, "warning": 1, "info": 2}
     states = ("firing", "pending", "silenced", "inhibited")
@@ -176,6 +176,7 @@ def _alerts(firing: Iterable[Firing], seen: Glance) -> list[AlertBody]:
             until=muted.until.isoformat() if muted and muted.until else None,
             summary=alert.annotations.get("summary", ""),
             description=alert.annotations.get("description", ""),
+            summaries=_summaries(alert.annotations, locale),
             runbook=_runbook(alert.annotations.get("runbook_url", "")),
             acknowledged=_acknowledged(seen.held.get(frozenset(alert.labels.items()))),
         )
@@ -183,6 +184,12 @@ def _alerts(firing: Iterable[Firing], seen: Glance) -> list[AlertBody]:
         if alert.labels.get("alertname") != WATCHDOG and NEXT not in alert.labels
     ]
     return sorted(found, key=lambda a: (states.index(a.state), order.get(a.severity, 3)))
+
+
+def _summaries(annotations: Mapping[str, str], locale: str) -> dict[str, str]:
+    """By language what the alert says; nothing where it says it in one alone."""
+    others = {each: annotations[f"summary_{each}"] for each in LOCALES if f"summary_{each}" in annotations}
+    return {locale: annotations.get("summary", ""), **others} if others else {}
 
 
 def _acknowledged(held: Acknowledgement | None) -> AcknowledgedBody | None:

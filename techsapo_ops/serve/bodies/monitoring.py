@@ -113,8 +113,11 @@ class AlertBody(Body):
     ]
     since: str
     until: Annotated[str | None, Field(description="When the silence ends, of a silenced one.")]
-    summary: str
+    summary: Annotated[str, Field(description="In the stack's language, as messages have it.")]
     description: str
+    summaries: Annotated[
+        dict[str, str], Field(description="The summary by language; one's own alerts have none here.")
+    ]
     runbook: str
     acknowledged: Annotated[
         AcknowledgedBody | None, Field(description="Null where nobody has it, or nobody knows.")

@@ -11,6 +11,9 @@ const status = document.getElementById("status");
 const problem = document.getElementById("problem");
 const result = document.getElementById("result");
 const each = document.getElementById("each");
+const cards = document.getElementById("providers");
+/** What each card says, to see whether it says something new. */
+const said = new WeakMap();
 const examination = document.getElementById("examination");
 
 let shown = null;
@@ -38,8 +41,9 @@ function why({ cause, kind }) {
   return word("causes")[cause] ?? word("kinds")[kind] ?? kind;
 }
 
-function providerCard(provider) {
-  const card = element("article", "card");
+/** What stands in the card of a provider that answered or failed. */
+function providerParts(provider) {
+  const card = document.createDocumentFragment();
   const title = element("h3", "", provider.name);
   title.append(element("small", "dim", provider.model));
   card.append(title);
@@ -58,9 +62,9 @@ function providerCard(provider) {
   return card;
 }
 
-/** A card while the analysis is under way: what is known of one provider by now. */
-function liveCard(name, known) {
-  const card = element("article", "card");
+/** The same while the analysis is under way: what is known of one provider by now. */
+function liveParts(name, known) {
+  const card = document.createDocumentFragment();
   const title = element("h3", "", name);
   title.append(element("small", "dim", known.model));
   card.append(title);
@@ -114,9 +118,29 @@ function logLine([name, event, seconds]) {
   return item;
 }
 
+/** A card for each provider: [name, what is known of it, the parts that tell it]. A card whose provider said nothing
+ * new stays as it is, and none that is there comes anew: else all of them would blink at every event.
+ */
+function drawCards(told) {
+  const there = new Map([...cards.children].map((card) => [card.dataset.provider, card]));
+  told.forEach(([name, known, parts], place) => {
+    const card = there.get(name) ?? element("article", "card");
+    const says = JSON.stringify([document.documentElement.lang, known]);
+    there.delete(name);
+    if (card.dataset.provider !== name || said.get(card) !== says) card.replaceChildren(parts());
+    card.dataset.provider = name;
+    said.set(card, says);
+    if (cards.children[place] !== card) cards.insertBefore(card, cards.children[place] ?? null);
+  });
+  for (const card of there.values()) card.remove();
+}
+
 function drawLive(live) {
-  document.getElementById("providers").replaceChildren(...Object.entries(live.providers).map(([name, known]) => liveCard(name, known)));
-  document.getElementById("timeline").replaceChildren(...live.log.map(logLine));
+  const list = document.getElementById("timeline");
+  const of = `${live.started} ${document.documentElement.lang}`;
+  if (list.dataset.of !== of) list.replaceChildren();
+  list.dataset.of = of;
+  list.append(...live.log.slice(list.children.length).map(logLine));
 }
 
 function list(title, lines) {
@@ -211,7 +235,7 @@ function drawAnswer(body) {
   const masked = Object.entries(body.masked ?? {}).map(([kind, count]) => `${kind.replaceAll("_", " ")} (${count})`);
   if (masked.length) notes.push(element("li", "", `${word("masked")}: ${masked.join(", ")}`));
   document.getElementById("notes").replaceChildren(...notes);
-  document.getElementById("providers").replaceChildren(...body.providers.map(providerCard));
+  drawCards(body.providers.map((provider) => [provider.name, provider, () => providerParts(provider)]));
   drawExamination(body);
 }
 
@@ -237,6 +261,7 @@ function draw() {
   document.getElementById("timeline-title").hidden = !happened;
   problem.hidden = shown?.problem === undefined;
   if (shown?.live) drawLive(shown.live);
+  if (shown?.live && !shown.answer) drawCards(Object.entries(shown.live.providers).map(([name, known]) => [name, known, () => liveParts(name, known)]));
   if (shown?.answer) drawAnswer(shown.answer);
   if (shown?.problem) drawProblem(shown.problem);
   status.textContent = shown?.status ? word(shown.status) : "";
@@ -336,8 +361,12 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   if (prompt.value.trim()) ask();
 });
-prompt.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) form.requestSubmit();
+// Wherever the reader is, for a tier may have been chosen since, or an answer read; a form of its own sends itself.
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.repeat) return;
+  if ((event.target.form ?? form) !== form) return;
+  event.preventDefault();
+  if (!underWay) form.requestSubmit();
 });
 stop.addEventListener("click", () => underWay?.abort());
 document.addEventListener("keydown", (event) => {

@@ -1,7 +1,7 @@
 // The Status page: health, updates, alerts, jobs, backups and costs, asked for again every ten seconds.
 
 import { hinted } from "/web/hints.js";
-import { element, get, moment, number, setUp, stamp, word } from "/web/words.js";
+import { element, get, local, moment, number, setUp, stamp, word } from "/web/words.js";
 
 const REFRESH = 10_000;
 const AGAIN = 3000;
@@ -100,7 +100,7 @@ function drawAlerts() {
     const head = element("p", "headline");
     head.append(element("strong", "", alert.name), " ", element("span", "badge", alert.severity), " ", element("span", "badge dim", word(alert.state)));
     if (alert.until) head.append(" ", element("small", "dim", `${word("silencedUntil")} ${stamp(new Date(alert.until))}`));
-    item.append(head, element("p", "", alert.summary));
+    item.append(head, element("p", "", local(alert.summaries) ?? alert.summary));
     const facts = element("small", "dim", `${word("since")} ${stamp(new Date(alert.since))}${alert.instance ? ` · ${alert.instance}` : ""} `);
     if (/^(https?:|\/runbooks\/)/.test(alert.runbook)) {
       const link = element("a", "", word("runbook"));
@@ -190,13 +190,16 @@ function draw() {
     drawBackups();
     drawCosts();
   }
-  if (trouble) {
-    status.className = "bad";
-    status.textContent = trouble.status === 0 ? `${word("lost")}: ${AGAIN / 1000} ${word("again")}` : trouble.detail;
-  } else {
-    status.className = shown ? "good" : "";
-    status.textContent = shown ? `${word("updated")} ${moment(shown.at, { hour: "2-digit", minute: "2-digit", second: "2-digit" })}` : word("connecting");
-  }
+  drawState();
+}
+
+/** Whether the page is up to date, which is announced where it changes, and of when it is, which never is. */
+function drawState() {
+  let [style, text] = shown ? ["good", word("upToDate")] : ["", word("connecting")];
+  if (trouble) [style, text] = ["bad", trouble.status === 0 ? `${word("lost")}: ${AGAIN / 1000} ${word("again")}` : trouble.detail];
+  status.className = style;
+  if (status.textContent !== text) status.textContent = text;
+  document.getElementById("when").textContent = shown ? `${word("updated")} ${moment(shown.at, { hour: "2-digit", minute: "2-digit", second: "2-digit" })}` : "";
 }
 
 async function refresh() {

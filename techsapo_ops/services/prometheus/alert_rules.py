@@ -127,20 +127,24 @@ def alert_rule(
     if keep is not None and seconds(keep) > 0:
         rule["keep_firing_for"] = keep
 
-    def text(by_locale: str) -> str:
-        words = by_locale.replace("{threshold}", "" if threshold is None else promql_number(threshold))
+    def text(by_locale: Mapping[str, str], locale: str) -> str:
+        words = by_locale[locale].replace("{threshold}", "" if threshold is None else promql_number(threshold))
         words = words.replace("{minimum}", "" if minimum is None else promql_number(minimum))
-        words = words.replace("{window}", spoken(seconds(window or "0s"), spec.locale))
-        return words.replace("{for}", spoken(seconds(for_), spec.locale))
+        words = words.replace("{window}", spoken(seconds(window or "0s"), locale))
+        return words.replace("{for}", spoken(seconds(for_), locale))
 
     rule["labels"] = {"severity": alert.severity, "priority": alert.priority, "service": alert.service}
     if alert.name == DRILL:
         rule["labels"][DRILL_LABEL] = "true"
     rule["annotations"] = {
-        "summary": text(alert.summary[spec.locale]),
-        "description": text(alert.description[spec.locale]),
+        "summary": text(alert.summary, spec.locale),
+        "description": text(alert.description, spec.locale),
         **{name: go_template_text(words) for name, words in help_with(spec, alert, commands).items()},
     }
+    # Messages are in the stack's language; who reads the Status page in another one has its words, too.
+    for locale in sorted(alert.summary.keys() - {spec.locale}):
+        rule["annotations"][f"summary_{locale}"] = text(alert.summary, locale)
+        rule["annotations"][f"description_{locale}"] = text(alert.description, locale)
     if alert.name != WATCHDOG:
         rule["annotations"]["acknowledged_by"] = holder_text(alert.name)
     return rule

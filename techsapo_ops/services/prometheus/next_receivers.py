@@ -36,8 +36,12 @@ def _rule(rule: Mapping[str, Any], number: int, after: float, locale: str) -> di
     mine = f'{{alertname="{rule["alert"]}"}}'
     added = ", ".join(("alertname", *rule["labels"], SINCE))
     old = f"{INCIDENT_SINCE}{mine} <= time() - {after:g}"
-    # Nobody's name: the app's metric has for a while that of who gave it back.
-    told = {name: text for name, text in rule["annotations"].items() if name != "acknowledged_by"}
+    # Nobody's name: the app's metric has for a while that of who gave it back. And messages alone are made of it.
+    told = {
+        name: text
+        for name, text in rule["annotations"].items()
+        if name != "acknowledged_by" and not name.startswith(("summary_", "description_"))
+    }
     return {name: value for name, value in rule.items() if name != "for"} | {
         "expr": (
             f"(\n  {INCIDENT}{mine}\nand ignoring ({SINCE})\n  ({old})\n)\n"

@@ -169,6 +169,14 @@ def test_texts_follow_the_locale() -> None:
     assert {n: r["expr"] for n, r in ja.items()} == {n: r["expr"] for n, r in en.items()}
 
 
+def test_an_alert_has_its_words_in_the_other_language_as_well() -> None:
+    ja, en = alert_rules(locale="ja")["MemoryHigh"], alert_rules(locale="en")["MemoryHigh"]
+    assert ja["annotations"]["summary_en"] == en["annotations"]["summary"]
+    assert en["annotations"]["description_ja"] == ja["annotations"]["description"]
+    assert "summary_ja" not in ja["annotations"]
+    assert "for 5 min." in ja["annotations"]["description_en"]
+
+
 def test_a_server_is_told_down_where_the_stack_has_it_and_its_exporter() -> None:
     def told(**sections: Any) -> set[str]:
         return {"NginxDown", "RedisDown", "MysqlDown"} & set(alert_rules(**sections))
@@ -254,7 +262,8 @@ def test_the_next_receivers_are_named_nobody_who_has_it_and_told_the_rest() -> N
     told = {r["alert"]: r["annotations"] for g in groups for r in g["rules"] if "next" not in r["labels"]}
     assert repeated
     for rule in repeated:
-        assert set(told[rule["alert"]]) - set(rule["annotations"]) == {"acknowledged_by"}
+        left_out = {"acknowledged_by", "summary_en", "description_en"}
+        assert set(told[rule["alert"]]) - set(rule["annotations"]) == left_out
 
 
 def test_thresholds_that_another_part_of_the_spec_names_are_taken_from_there() -> None:
