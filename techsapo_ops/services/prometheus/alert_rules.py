@@ -128,7 +128,9 @@ def alert_rule(
         rule["keep_firing_for"] = keep
 
     def text(by_locale: Mapping[str, str], locale: str) -> str:
-        words = by_locale[locale].replace("{threshold}", "" if threshold is None else promql_number(threshold))
+        words = by_locale[locale].replace(
+            "{threshold}", "" if threshold is None else promql_number(threshold)
+        )
         words = words.replace("{minimum}", "" if minimum is None else promql_number(minimum))
         words = words.replace("{window}", spoken(seconds(window or "0s"), locale))
         return words.replace("{for}", spoken(seconds(for_), locale))
