@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
@@ -15,6 +15,7 @@ from techsapo_ops.serve.bodies.answer import AnswerBody, TriageBody
 from techsapo_ops.serve.bodies.problem import problem_responses
 from techsapo_ops.serve.bodies.questions import AnalyzeLogsBody, GenerateBody
 from techsapo_ops.serve.body_route import body_route
+from techsapo_ops.serve.markup import with_html
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.reader_language import reader_language
 from techsapo_ops.serve.responses import json_response, while_connected
@@ -24,6 +25,10 @@ from techsapo_ops.serve.triage import prompt_of, triage
 _PROBLEMS = problem_responses(400, 401, 402, 403, 408, 413, 415, 422, 429, 500, 502, 503, 504)
 _USER = Header(default=None, description="Who asks, for the audit log: a note beside the name of the key.")
 _IDEMPOTENCY = Header(default=None, description="The same key sent again gets the same answer, for a day.")
+_HTML = Query(
+    default=False,
+    description="Whether each text is there as sanitised HTML as well, as `answer_html`: it may be Markdown.",
+)
 _STREAM = (
     "With `Accept: text/event-stream` the answer is a stream of events: waiting, asked, answered, failed, "
     "sat_in, grading, graded, asked_again, bouncing, revised, bounced, escalated and settled as they happen, "
@@ -35,17 +40,19 @@ def api_routes(gate: Gate, asking: Asking) -> APIRouter:
     """The routes below /api/v1."""
     router = APIRouter(prefix="/api/v1", tags=["orchestrator"], route_class=body_route(gate.admit))
 
-    async def reply(request: Request, body: BaseModel, asked: Asked) -> Response:
+    async def reply(request: Request, body: BaseModel, asked: Asked, *, html: bool = False) -> Response:
         """Whole, or as a stream where the client wants one."""
         language = reader_language(request.scope)
         if _wants_stream(request):
             return EventStream(
-                lambda: _events(asking, request, body, asked),
+                lambda: _events(asking, request, body, asked, html=html),
                 lambda problem, number: sse(problem.document(number, language), "problem"),
                 gate.watch(request.state.caller),
             )
         document = await while_connected(request, asking.reply(request, body, asked))
-        return Response(status_code=499) if document is None else json_response(document)
+        if document is None:
+            return Response(status_code=499)
+        return json_response(await with_html(document) if html else document)
 
     @router.post(
         "/generate",
@@ -57,11 +64,13 @@ def api_routes(gate: Gate, asking: Asking) -> APIRouter:
     async def generate(
         body: GenerateBody,
         request: Request,
+        html: bool = _HTML,  # noqa: ARG001 - read by _wants_html
         x_user_id: str | None = _USER,  # noqa: ARG001 - read by the gate; here for /openapi.json
         idempotency_key: str | None = _IDEMPOTENCY,  # noqa: ARG001 - read by Idempotency
     ) -> Response:
         language = asking.language.of(body.language, body.prompt, body.prompt)
-        return await reply(request, body, Asked(body.prompt, body.task_type, language, AnswerBody.document))
+        asked = Asked(body.prompt, body.task_type, language, AnswerBody.document)
+        return await reply(request, body, asked, html=_wants_html(request))
 
     @router.post(
         "/analyze-logs",
@@ -90,11 +99,20 @@ def api_routes(gate: Gate, asking: Asking) -> APIRouter:
     return router
 
 
+def _wants_html(request: Request) -> bool:
+    asked = request.query_params.get("html", "false")
+    if asked not in {"true", "false"}:
+        raise Problem(422, "invalid_request", "html must be true or false")
+    return asked == "true"
+
+
 def _wants_stream(request: Request) -> bool:
     accepted = [part.partition(";")[0].strip() for part in request.headers.get("accept", "").split(",")]
     return MEDIA_TYPE in accepted
 
 
-async def _events(asking: Asking, request: Request, body: BaseModel, asked: Asked) -> AsyncIterator[bytes]:
+async def _events(
+    asking: Asking, request: Request, body: BaseModel, asked: Asked, *, html: bool
+) -> AsyncIterator[bytes]:
     async for name, document in asking.steps(request, body, asked):
-        yield sse(document, name)
+        yield sse(await with_html(document) if html else document, name)

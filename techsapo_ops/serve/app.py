@@ -48,6 +48,7 @@ from techsapo_ops.serve.model_ends import ModelEnds
 from techsapo_ops.serve.monitoring import monitoring_routes
 from techsapo_ops.serve.monitoring_servers import MonitoringServers
 from techsapo_ops.serve.odd_bills import OddBills
+from techsapo_ops.serve.offers import Offers
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.own_state import read_state
 from techsapo_ops.serve.pages import page_routes
@@ -55,6 +56,7 @@ from techsapo_ops.serve.probes import probe_routes
 from techsapo_ops.serve.problems import Code, add_problem_handlers
 from techsapo_ops.serve.provider_report import ProviderReport
 from techsapo_ops.serve.proxies import Proxies
+from techsapo_ops.serve.reading import reading_routes
 from techsapo_ops.serve.responses import json_response
 from techsapo_ops.serve.runbook_pages import runbook_routes
 from techsapo_ops.serve.shares import Shares
@@ -64,6 +66,7 @@ from techsapo_ops.serve.spending import open_spending
 from techsapo_ops.serve.status_report import StatusReport
 from techsapo_ops.serve.telemetry import Telemetry, read_values
 from techsapo_ops.serve.unlisted_names import UNLISTED, UnlistedNames
+from techsapo_ops.serve.uptime import Uptime
 from techsapo_ops.spec.hosts import host_names
 from techsapo_ops.spec.models.base import seconds, size_bytes
 from techsapo_ops.stores.audit.log import AuditLog
@@ -202,7 +205,12 @@ class App:
         read_state(metrics, spec, options.data, self.audit, spending)
 
         # Questions first: routes are tried in this order.
-        questions = (api_routes(gate, asking), chat_routes(gate, asking))
+        offers = Offers(wallbounce, self.audit, spec.app.limits.max_prompt, simulated=registry.simulated)
+        questions = (
+            api_routes(gate, asking),
+            chat_routes(gate, asking),
+            reading_routes(gate, offers, idempotency),
+        )
         for path in ANSWERING:
             metrics.start_route("POST", path)
         drill_alert = DrillAlert()
@@ -220,7 +228,13 @@ class App:
                 AckDoor(spec.project, key_in(options.acknowledge_key), origins, SignIn(auth.sign_in)),
                 acknowledgements,
             ),
-            monitoring_routes(gate, Charts(servers.prometheus, options.thresholds), telemetry, report),
+            monitoring_routes(
+                gate,
+                Charts(servers.prometheus, options.thresholds),
+                telemetry,
+                report,
+                Uptime(servers.prometheus),
+            ),
         )
         routers = (*questions, *others)
         self.asgi = api = _fastapi(instance.version, self._lifespan, routers, keys=gate.needs_keys)

@@ -91,16 +91,10 @@ class Gate:
 
     async def admit(self, request: Request) -> Caller:
         """The caller of a question: with a key and within its rate, or anybody while the API is open."""
-        address = await self._proxies.client(request.scope)
-        given = request.headers.get("x-user-id")
-        claimed = given if given and _SANE_USER.fullmatch(given) else None
-        if self._keys is None or self._limiter is None:
-            signed_in = self._sign_in.user(request)
-            if signed_in == "" and header_of(request.scope, b"x-forwarded-for") is not None:
-                # nginx would tell who it is; one with a template of before does not ask.
-                raise Problem(401, "sign_in", msg("nobody signed in, or nginx does not tell who it was"))
-            return Caller(claimed, None, address, signed_in)
-        key = self._check(request, "ask", address)
+        caller = await self.known(request)
+        key = caller.key
+        if key is None or self._limiter is None:
+            return caller
         limit = key.per_minute or int(getattr(self._plans, key.plan))
         allowance = await self._limiter.hit(key.id, limit)
         request.state.headers = allowance.headers()
@@ -113,6 +107,20 @@ class Gate:
                 retry_after=allowance.wait,
                 limit=limit,
             )
+        return caller
+
+    async def known(self, request: Request) -> Caller:
+        """The caller of what costs nothing: as of a question, and whatever the rate of its key."""
+        address = await self._proxies.client(request.scope)
+        given = request.headers.get("x-user-id")
+        claimed = given if given and _SANE_USER.fullmatch(given) else None
+        if self._keys is None:
+            signed_in = self._sign_in.user(request)
+            if signed_in == "" and header_of(request.scope, b"x-forwarded-for") is not None:
+                # nginx would tell who it is; one with a template of before does not ask.
+                raise Problem(401, "sign_in", msg("nobody signed in, or nginx does not tell who it was"))
+            return Caller(claimed, None, address, signed_in)
+        key = self._check(request, "ask", address)
         return Caller(claimed, key, address, self._sign_in.user(request))
 
     async def admit_monitor(self, request: Request) -> ApiKey | None:

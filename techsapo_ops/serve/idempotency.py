@@ -92,12 +92,12 @@ class Idempotency:
         async def first(held: Held | None) -> Document:
             if held is None:
                 self._not_kept(request)
-                return (await self._keep(caller, name, sent, await work(None)))[0]
+                return (await self._keep(caller, request.url.path, name, sent, await work(None)))[0]
             journal = await self._journals.opened(name, held, sent)
             if journal.left.head is not None and journal.left.head.get("sent") != sent:
                 raise _reused()
             document = await work(RequestMemory(journal, self._count))
-            reply, shared = await self._keep(caller, name, sent, document)
+            reply, shared = await self._keep(caller, request.url.path, name, sent, document)
             if shared:
                 await journal.forget()
             else:  # what it has of the replies is all that another instance will know
@@ -127,22 +127,38 @@ class Idempotency:
             _tell(request, "Idempotency-Replayed", "true")
         return document
 
+    async def answered(self, caller: Caller, path: str, request_id: str) -> Document | None:
+        """The answer that `caller` was given on `path` with that id, while it is kept; nobody else's."""
+        noted = await self._kept.get(_place(caller, path, request_id))
+        reply = None if noted is None else await self._found(str(load(noted)))
+        document: Document | None = None if reply is None else reply["document"]
+        return document if document is not None and document["request_id"] == request_id else None
+
     def _not_kept(self, request: Request) -> None:
         """Say that another instance will not know of this request. Raises SendOnce where nginx must know."""
         if self._lock.shared and request.headers.get(RETRIED):
             raise SendOnce
         _tell(request, "Idempotency-Kept", "no" if self._lock.shared else "instance")
 
-    async def _keep(self, caller: Caller, name: str, sent: str, document: Document) -> tuple[Document, bool]:
-        """What is kept, and whether other instances have it."""
+    async def _keep(
+        self, caller: Caller, path: str, name: str, sent: str, document: Document
+    ) -> tuple[Document, bool]:
+        """What is kept, and whether other instances have it; its id leads there, by a note of its name."""
         reply = {"sent": sent, "document": document}
         value = dump(reply)
-        fits = await self._share.takes(caller.id, len(value))
-        return reply, fits and await self._kept.set(name, value, KEEP)
+        note = dump(name)
+        if not await self._share.takes(caller.id, len(value) + len(note)):
+            return reply, False
+        await self._kept.set(_place(caller, path, document["request_id"]), note, KEEP)
+        return reply, await self._kept.set(name, value, KEEP)
 
     async def _found(self, name: str) -> Document | None:
         raw = await self._kept.get(name)
         return None if raw is None else dict(load(raw))
+
+
+def _place(caller: Caller, path: str, request_id: str) -> str:
+    return hashlib.sha256(f"{caller.id}\n{path}\nanswer {request_id}".encode()).hexdigest()
 
 
 def _reused() -> Problem:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import structlog
@@ -24,7 +25,9 @@ from techsapo_ops.serve.bodies.monitoring import (
     AlertBody,
     BackupsBody,
     BudgetBody,
+    CertificateBody,
     CostsBody,
+    DiskBody,
     DrillBody,
     ExposureBody,
     JobBody,
@@ -32,6 +35,7 @@ from techsapo_ops.serve.bodies.monitoring import (
     MonthBody,
     ProviderCostBody,
     RecommendedBody,
+    ServiceBody,
     StatusBody,
     UpdateBody,
     UpdatesBody,
@@ -39,6 +43,7 @@ from techsapo_ops.serve.bodies.monitoring import (
 from techsapo_ops.serve.health import Health
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.spending import Spending
+from techsapo_ops.serve.stack_report import certificates_of, disks_of, services_of
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement
 from techsapo_ops.services.alertmanager.beginnings import began_of
 from techsapo_ops.services.alertmanager.muted import Muted
@@ -72,6 +77,18 @@ _WAITING, _UPDATE = "techsapo_updates_waiting", "techsapo_update_info"
 _LISTS = "techsapo_package_lists_timestamp_seconds"
 
 
+class _Told(NamedTuple):
+    """What Prometheus told; nothing where it did not."""
+
+    alerts: list[AlertBody] | None = None
+    services: list[ServiceBody] | None = None
+    disks: list[DiskBody] | None = None
+    certificates: list[CertificateBody] | None = None
+    jobs: list[JobBody] | None = None
+    backups: BackupsBody | None = None
+    updates: UpdatesBody | None = None
+
+
 class StatusReport:
     """Health, exposures, alerts, jobs and costs in one document. `options` tell the alerts' thresholds and
     the exposures as they are now. `prometheus` is None where the stack has none.
@@ -95,11 +112,9 @@ class StatusReport:
 
     async def body(self) -> StatusBody:
         """Alerts and jobs are null where no Prometheus tells of them, and `watched` says why."""
-        (_, health), (watched, alerts, jobs, backups, updates) = await asyncio.gather(
-            self._health.detailed(), self._watched()
-        )
-        spent = await asyncio.to_thread(_costs, self._audit, self._spending.budget.count_simulated)
         own = await asyncio.to_thread(self._options.thresholds)
+        (_, health), (watched, told) = await asyncio.gather(self._health.detailed(), self._watched(own))
+        spent = await asyncio.to_thread(_costs, self._audit, self._spending.budget.count_simulated)
         exposed = await asyncio.to_thread(self._options.exposures)
         unreached = await asyncio.to_thread(self._options.unreached)
         folder = self._options.maintenance
@@ -124,36 +139,45 @@ class StatusReport:
             ),
             exposures=[ExposureBody.model_validate(each) for each in exposed],
             watched=watched,
-            alerts=alerts,
+            alerts=told.alerts,
             unreached=list(unreached),
-            jobs=jobs,
-            backups=backups,
-            updates=updates,
+            services=told.services,
+            disks=told.disks,
+            certificates=told.certificates,
+            jobs=told.jobs,
+            backups=told.backups,
+            updates=told.updates,
             costs=CostsBody(budget=budget, month=spent),
         )
 
-    async def _watched(
-        self,
-    ) -> tuple[str, list[AlertBody] | None, list[JobBody] | None, BackupsBody | None, UpdatesBody | None]:
+    async def _watched(self, thresholds: Mapping[str, float]) -> tuple[str, _Told]:
         """What Prometheus tells, and who has which alert, which none of it waits for long."""
         if self._prometheus is None:
-            return "absent", None, None, None, None
+            return "absent", _Told()
         kept = self._acknowledgements
         try:
-            firing, jobs, backups, updates, seen = await asyncio.gather(
+            firing, stack, jobs, backups, updates, seen = await asyncio.gather(
                 asyncio.to_thread(self._prometheus.alerts),
+                asyncio.to_thread(_stack, self._prometheus, thresholds),
                 asyncio.to_thread(_jobs, self._prometheus),
                 asyncio.to_thread(_backups, self._prometheus),
                 asyncio.to_thread(_updates, self._prometheus),
                 asyncio.to_thread(kept.glance if kept is not None else Glance),
             )
         except (Unreachable, ApiError):
-            return "unreachable", None, None, None, None
-        return "ready", _alerts(firing, seen, self._options.spec.locale), jobs, backups, updates
+            return "unreachable", _Told()
+        alerts = _alerts(firing, seen, self._options.spec.locale)
+        return "ready", _Told(alerts, *stack, jobs, backups, updates)
 
     def _limit(self, period: str) -> float:
         budget = self._spending.budget
         return budget.resolved_daily_usd if period == "day" else budget.monthly_usd
+
+
+def _stack(
+    prometheus: Prometheus, thresholds: Mapping[str, float]
+) -> tuple[list[ServiceBody], list[DiskBody], list[CertificateBody]]:
+    return services_of(prometheus), disks_of(prometheus, thresholds), certificates_of(prometheus)
 
 
 def _alerts(firing: Iterable[Firing], seen: Glance, locale: str) -> list[AlertBody]:

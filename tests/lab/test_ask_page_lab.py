@@ -9,6 +9,9 @@ import pytest
 from browsers import Window, browser
 from orchestrator import serving
 from pool import Pool
+from servers import wait_for
+from test_keys_lab import NEEDED, keys_of, make_key, with_key
+from vendor_thread import counting_vendor
 
 pytestmark = pytest.mark.lab
 
@@ -88,3 +91,150 @@ def test_ctrl_enter_asks_from_a_tier_from_the_button_and_from_nowhere(
     assert len(sent) == len(places) + 1, "the button and the keys are one question"
     assert '"critical"' in sent[1]
     window.assert_clean()
+
+
+def test_hostile_markdown_is_read_and_does_nothing(
+    tmp_path: Path, open_window: Callable[..., Window]
+) -> None:
+    from playwright.sync_api import expect
+
+    with counting_vendor() as vendor:
+        each = {
+            "kind": "openai-compatible", "model": "markdown", "base_url": vendor.url, "attempts": 1,
+            "api_key": "sk-lab-0123456789", "price": {"input": 1, "output": 2},
+        }  # fmt: skip
+        with serving(tmp_path, providers={"one": each, "two": each}) as app:
+            window = open_window(320, 800, permissions=["clipboard-read", "clipboard-write"])
+            page = window.page
+            page.goto(app.url)
+            page.get_by_label("質問", exact=True).fill("ディスクが一杯です")
+            page.get_by_label("質問", exact=True).press("Control+Enter")
+            expect(page.locator("#stop")).to_be_hidden(timeout=60_000)
+            answer = page.locator(
+                "#providers article"
+            ).first  # what the graders hold against it is held back above
+            expect(answer.locator("strong")).to_have_text("太字")
+            expect(answer.get_by_role("heading", name="見出し", level=4)).to_be_visible()
+            expect(answer).to_contain_text("<script>window.hit=1</script>")
+            expect(answer).to_contain_text("bank.example (evil.example)")
+            expect(answer.locator("img, script, [onclick], [onerror], [style]")).to_have_count(0)
+            expect(answer.locator("a")).to_have_count(2)
+            assert page.evaluate("window.hit") is None
+            assert page.evaluate("document.documentElement.scrollWidth") <= 320
+            copy = answer.get_by_role("button", name="コピー")
+            copy.click()
+            expect(page.locator("#status")).to_have_text("コピーしました")
+            assert page.evaluate("navigator.clipboard.readText()") == "df -h"
+            page.evaluate("navigator.clipboard.writeText('')")
+            page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error())")
+            answer.locator(".copy").press("Enter")
+            wait_for(
+                lambda: page.evaluate("navigator.clipboard.readText()") == "df -h",
+                what="copied by plain http",
+            )
+            assert window.hosts == {f"127.0.0.1:{app.port}"}
+            window.assert_clean()
+
+
+def test_an_answer_is_read_again_by_its_address_and_by_the_history_of_this_browser(
+    shared: Pool, open_window: Callable[..., Window]
+) -> None:
+    from playwright.sync_api import Request, expect
+
+    window = open_window(1200, 900)
+    page = window.page
+    sent: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.method == "POST":
+            sent.append(request.url)
+
+    page.on("request", note)
+    page.goto(shared.app().url)
+    expect(page.locator("#history")).to_be_hidden()
+    told = []
+    for question in ("ログが増えました", "ポートが閉じています"):
+        page.get_by_label("質問", exact=True).fill(question)
+        page.get_by_label("質問", exact=True).press("Control+Enter")
+        expect(page.locator("#of")).to_have_text(question, timeout=60_000)
+        expect(page.locator("#stop")).to_be_hidden(timeout=60_000)
+        told.append(page.locator("#answer").inner_text())
+    address = page.url
+    assert "?answer=req_" in address
+    page.reload()
+    expect(page.locator("#answer")).to_have_text(told[1])
+    page.go_back()
+    expect(page.locator("#of")).to_have_text("ログが増えました")
+    expect(page.locator("#answer")).to_have_text(told[0])
+    page.locator("#history summary").click()
+    expect(page.locator("#asked li")).to_have_count(2)
+    page.get_by_role("link", name="ポートが閉じています").press("Enter")
+    expect(page.locator("#answer")).to_have_text(told[1])
+    assert page.url == address
+    assert len(sent) == 2, "nothing is asked again"
+    stored = page.evaluate("JSON.stringify(localStorage)")
+    assert "ポートが閉じています" in stored
+    assert told[1][:20] not in stored, "the answer stays with the server"
+    page.get_by_role("button", name="履歴を消す").click()
+    expect(page.locator("#history")).to_be_hidden()
+    assert "ポート" not in page.evaluate("JSON.stringify(localStorage)")
+    page.goto(f"{shared.app().url}/?answer=req_nobodys")
+    expect(page.get_by_role("alert")).to_contain_text("もう残っていないか、ほかの利用者のものです")
+    window.assert_clean(allowed="404")
+
+
+def test_where_keys_are_on_the_history_goes_with_the_tab_and_answers_with_the_key(
+    tmp_path: Path, open_window: Callable[..., Window]
+) -> None:
+    from playwright.sync_api import expect
+
+    with serving(tmp_path, **NEEDED) as app:
+        keys = keys_of(app)
+        mine, other = make_key(keys, "mine"), make_key(keys, "other")
+        wait_for(lambda: with_key(app, other).status_code == 200, what="keys known")
+        window = open_window(1200, 900)
+        page = window.page
+        page.goto(app.url)
+        expect(page.locator("#offer")).to_be_hidden()
+        page.get_by_label("APIキー").fill(mine)
+        page.get_by_label("APIキー").press("Enter")
+        expect(page.locator("#offer")).to_contain_text("sim-a")
+        page.get_by_label("質問", exact=True).fill("disk full on db-2")
+        page.get_by_label("質問", exact=True).press("Control+Enter")
+        expect(page.locator("#of")).to_have_text("disk full on db-2", timeout=60_000)
+        assert "db-2" not in page.evaluate("JSON.stringify(localStorage)")
+        stranger = page.context.new_page()
+        stranger.goto(page.url)
+        expect(stranger.get_by_role("alert")).to_contain_text("APIキーが必要です")
+        stranger.get_by_label("APIキー").fill(other)
+        stranger.get_by_label("APIキー").press("Enter")
+        expect(stranger.get_by_role("alert")).to_contain_text("ほかの利用者のもの")
+        expect(stranger.locator("#history")).to_be_hidden()
+        stranger.get_by_label("APIキー").fill(mine)
+        stranger.get_by_label("APIキー").press("Enter")
+        expect(stranger.locator("#answer")).to_contain_text("(simulated)")
+        window.assert_clean(allowed="401")
+
+
+def test_what_a_tier_asks_and_costs_is_said_before_anything_is_sent(
+    tmp_path: Path, open_window: Callable[..., Window]
+) -> None:
+    from playwright.sync_api import expect
+
+    with serving(tmp_path) as app:
+        window = open_window(1200, 900)
+        page = window.page
+        page.goto(app.url)
+        offer = page.locator("#offer")
+        expect(offer).to_contain_text("sim-a, sim-b · ")
+        expect(offer).to_contain_text("支払いはありません")
+        expect(offer).not_to_contain_text("今月の平均")
+        page.get_by_label("重要").check()
+        expect(offer).to_contain_text("sim-a, sim-b, sim-c")
+        expect(offer).to_contain_text("この段階の数： 4")
+        short = offer.inner_text()
+        page.get_by_label("質問", exact=True).fill("x" * 15_000)
+        expect(offer).not_to_have_text(short)
+        page.locator("#language").click()
+        expect(offer).to_contain_text("costs at most $")
+        window.assert_clean()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -24,9 +26,13 @@ ANNOUNCED = """
 """
 ALERT = {
     "name": "AppDown", "severity": "critical", "instance": "", "state": "firing",
-    "since": "2026-11-27T01:00:00+00:00", "until": None, "description": "", "runbook": "", "acknowledged": None,
+    "since": "2026-11-27T01:00:00+00:00", "until": None, "description": "", "runbook": "",
+    "acknowledged": None,
     "summary": "app-1 が停止しています", "summaries": {"ja": "app-1 が停止しています", "en": "app-1 is down"},
 }  # fmt: skip
+
+
+ROWS = (("answers", ""), ("instance", "app-1"), ("server", "redis"))
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +45,17 @@ def told_by(url: str, **more: Any) -> dict[str, Any]:
     """What the API tells, with `more` in its place."""
     document: dict[str, Any] = httpx.get(f"{url}/api/v1/status", trust_env=False).json()
     return {**document, **more}
+
+
+def told_of_days() -> dict[str, Any]:
+    """Ninety days: the first thirty unknown, one half known, one half down, the rest up."""
+    first = datetime(2026, 8, 30, tzinfo=UTC)
+    days = [(first + timedelta(days=n)).date().isoformat() for n in range(90)]
+    up: list[float | None] = [None] * 30 + [1.0] * 60
+    known = [0.0] * 30 + [1.0] * 60
+    up[40], known[50] = 0.5, 0.5
+    rows = [{"kind": kind, "name": name, "up": up, "known": known} for kind, name in ROWS]
+    return {"watched": "ready", "days": days, "rows": rows}
 
 
 def test_a_refresh_is_not_announced_and_a_lost_connection_is(
@@ -77,6 +94,31 @@ def test_a_refresh_is_not_announced_and_a_lost_connection_is(
     window.assert_clean()
 
 
+def test_a_refresh_leaves_the_focus_where_the_reader_has_it(
+    shared: Pool, open_window: Callable[..., Window]
+) -> None:
+    from playwright.sync_api import expect
+
+    app = shared.app()
+    window = open_window(1200, 900)
+    page = window.page
+    page.clock.install()
+    alert = {**ALERT, "runbook": "/runbooks/AppDown"}
+    told = told_by(app.url, alerts=[alert], watched="ready", jobs=[])
+    page.route("**/api/v1/status", lambda route: route.fulfill(json=told))
+    page.goto(f"{app.url}/status")
+    link = page.locator("#alerts a")
+    link.focus()
+    before = link.element_handle()
+    shown = page.locator("#when").inner_text()
+    page.clock.run_for(11_000)
+    expect(page.locator("#when")).not_to_have_text(shown)
+    assert before is not None
+    assert not before.evaluate("each => each.isConnected"), "it was drawn anew"
+    expect(link).to_be_focused()
+    window.assert_clean()
+
+
 def test_alerts_are_told_in_the_language_of_the_reader(
     shared: Pool, open_window: Callable[..., Window]
 ) -> None:
@@ -95,4 +137,80 @@ def test_alerts_are_told_in_the_language_of_the_reader(
     expect(alerts.nth(1)).to_contain_text("自分のルール")
     page.locator("#language").click()
     expect(alerts.first).to_contain_text("app-1 が停止しています")
+    window.assert_clean()
+
+
+def test_what_nobody_saw_is_grey_and_said(shared: Pool, open_window: Callable[..., Window]) -> None:
+    from playwright.sync_api import expect
+
+    app = shared.app()
+    window = open_window(1200, 900)
+    page = window.page
+    page.route("**/api/v1/uptime", lambda route: route.fulfill(json=told_of_days()))
+    page.goto(f"{app.url}/status?lang=en")
+    rows = page.locator(".uptime")
+    expect(rows).to_have_count(3)
+    first = rows.first
+    expect(first).to_contain_text("59.5 / 90")
+    expect(first.locator("rect.good, rect.warn, rect.bad")).to_have_count(60)
+    expect(first.locator("rect.bad")).to_have_count(1)
+    heights = first.locator("rect.good").evaluate_all("all => all.map((each) => each.getAttribute('height'))")
+    assert (heights.count("36"), heights.count("18")) == (58, 1), "half a day is half a bar"
+    first.locator("summary").press("Enter")
+    expect(first.locator("li")).to_have_text(
+        ["2026-10-09: 50.00 %", "2026-10-19: 100 % (known share of the day 50.00 %)", "no data: 30 days"]
+    )
+    expect(first.locator("svg")).to_have_attribute("aria-label", re.compile("Answers.*99.16 %"))
+    window.assert_clean()
+
+
+def test_without_prometheus_no_bar_is_drawn_and_the_page_says_why(
+    shared: Pool, open_window: Callable[..., Window]
+) -> None:
+    from playwright.sync_api import expect
+
+    app = shared.app(monitoring={"prometheus": {"enabled": False}})
+    window = open_window(1200, 900)
+    page = window.page
+    page.goto(f"{app.url}/status")
+    for place in ("#uptime", "#services", "#disks", "#certificates"):
+        expect(page.locator(place)).to_contain_text("監視していません")
+    expect(page.locator("#uptime svg")).to_have_count(0)
+    window.assert_clean()
+
+
+def test_every_instance_has_its_state_and_what_it_is_cut_off_from(
+    shared: Pool, open_window: Callable[..., Window]
+) -> None:
+    from playwright.sync_api import expect
+
+    app = shared.app()
+    service = {"name": "app-1", "kind": "app", "up": True, "version": "0.2.0", "lacks": ["redis"]}
+    other = {**service, "lacks": []}
+    told = told_by(
+        app.url,
+        watched="ready",
+        alerts=[],
+        jobs=[],
+        services=[service, {**other, "name": "app-2", "up": False}, {**other, "name": "mysql", "up": None}],
+        disks=[
+            {"mountpoint": "/srv", "instance": "h", "used_percent": 93, "free_bytes": 1e9, "full_percent": 90}
+        ],
+        certificates=[
+            {"name": "web", "source": "acme", "ends": 4e9, "left_percent": 60, "served": False, "failures": 0}
+        ],
+    )
+    window = open_window(1200, 900)
+    page = window.page
+    page.route("**/api/v1/status", lambda route: route.fulfill(json=told))
+    page.goto(f"{app.url}/status?lang=en")
+    services = page.locator("#services li")
+    expect(services).to_have_count(3)
+    expect(services.nth(0)).to_contain_text("cut off from redis")
+    expect(services.nth(0).locator(".warn")).to_have_text("degraded")
+    expect(services.nth(1).locator(".bad")).to_have_text("down")
+    expect(services.nth(2).locator(".dim.badge")).to_have_text("unknown")
+    expect(page.locator("#disks .bad")).to_have_text("93 %")
+    expect(page.locator("#certificates .warn")).to_contain_text("ends")
+    expect(page.locator("#certificates")).to_contain_text("nginx serves another certificate")
     window.assert_clean()

@@ -9,6 +9,11 @@ from pydantic import Field
 from techsapo_ops.catalogue.commands import Effect
 from techsapo_ops.serve.bodies.base import Body
 
+Html = Annotated[
+    str | None,
+    Field(description="`answer`, which may be Markdown, as sanitised HTML; only with `html=true`."),
+]
+
 
 class TokensBody(Body):
     """Tokens as the vendors counted them."""
@@ -33,6 +38,7 @@ class ProviderBody(Body):
     model: str
     status: Literal["answered", "failed"]
     answer: str | None = None
+    answer_html: Html = None
     grade: Annotated[float | None, Field(description="Mean grade by the other providers, 0 to 1.")] = None
     agrees: Annotated[
         bool | None,
@@ -240,6 +246,7 @@ class AnswerBody(Body):
             "kind, such as password, token, api_key or private_key. They are not put back."
         ),
     ] = {}
+    answer_html: Html = None
 
 
 class TriageBody(Body):

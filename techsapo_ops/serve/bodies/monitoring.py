@@ -223,6 +223,41 @@ class BackupsBody(Body):
     drills: list[DrillBody]
 
 
+class ServiceBody(Body):
+    """A service of the stack as Prometheus sees it; `up` is null where what would tell is away."""
+
+    name: str
+    kind: str
+    up: bool | None
+    version: Annotated[str, Field(description="Of the app; empty for others.")]
+    lacks: Annotated[
+        list[str], Field(description="What an instance of the app can't use now: `redis`, `audit`.")
+    ]
+
+
+class DiskBody(Body):
+    """A file system that can fill up. From `full_percent` on an alert fires."""
+
+    mountpoint: str
+    instance: str
+    used_percent: Number
+    free_bytes: Number
+    full_percent: Number
+
+
+class CertificateBody(Body):
+    """A certificate: when it ends (Unix seconds), how much of its life is left, whether nginx serves it, and
+    how often its renewal failed since the last success. Null is what nobody knows.
+    """
+
+    name: str
+    source: str
+    ends: Number
+    left_percent: Number | None
+    served: bool | None
+    failures: int
+
+
 class MaintenanceBody(Body):
     """Users are told to come back later. `forgotten`: the time when that was to end is over."""
 
@@ -232,8 +267,8 @@ class MaintenanceBody(Body):
 
 
 class StatusBody(Body):
-    """Health, exposures, alerts, jobs, backups, updates and costs; alerts, jobs, backups and updates are null
-    where no Prometheus tells them.
+    """Health of the instance that answers, the services of the stack, exposures, alerts, disks, certificates,
+    jobs, backups, updates and costs; what Prometheus tells is null where there is none.
     """
 
     health: HealthBody
@@ -248,6 +283,9 @@ class StatusBody(Body):
             "critical-at-once: only the next receivers are, later."
         ),
     ]
+    services: list[ServiceBody] | None
+    disks: list[DiskBody] | None
+    certificates: list[CertificateBody] | None
     jobs: list[JobBody] | None
     backups: BackupsBody | None
     updates: Annotated[UpdatesBody | None, Field(description="Also null while the job `drift` never looked.")]

@@ -1,6 +1,9 @@
 // The Ask page: one question; what each provider says as it says it, the verdict, and how it came about.
 
 import { events } from "/web/live.js";
+import { drawHistory, linkTo, named, note, questionOf, recall } from "/web/history.js";
+import { copyButton, written } from "/web/markup.js";
+import { followOffer, offer } from "/web/offer.js";
 import { chosenLanguage, element, headers, number, setUp, word } from "/web/words.js";
 
 const form = document.getElementById("form");
@@ -15,6 +18,8 @@ const cards = document.getElementById("providers");
 /** What each card says, to see whether it says something new. */
 const said = new WeakMap();
 const examination = document.getElementById("examination");
+
+const link = document.getElementById("link");
 
 let shown = null;
 let underWay = null;
@@ -51,7 +56,7 @@ function providerParts(provider) {
     title.append(badge(word("failed"), "bad"));
     card.append(element("p", "text", `${why(provider.error)}: ${provider.error.message}`));
   } else {
-    card.append(element("p", "text", provider.answer));
+    card.append(written(provider));
   }
   if (provider.agrees === false) title.append(badge(word("dissents"), "warn"));
   const facts = [`${number(provider.seconds, 2)} ${word("seconds")}`, cost(provider.cost_usd)];
@@ -72,7 +77,7 @@ function liveParts(name, known) {
     title.append(badge(word("failed"), "bad"));
     card.append(element("p", "text", `${why(known.error)}: ${known.error.message}`));
   } else {
-    card.append(known.answer ? element("p", "text", known.answer) : element("p", "text dim", word("awaited")));
+    card.append(known.answer ? written(known) : element("p", "text dim", word("awaited")));
   }
   if (known.revised) title.append(badge(word("bounces"), "warn"));
   const facts = known.grades.map(([grader, grade]) => `${grader} ${number(grade, 2)}`);
@@ -87,7 +92,7 @@ function learn(live, name, event) {
   if (name === "sat_in") known(event.provider);
   if (name in word("phases")) live.phase = name;
   if (name === "answered" || name === "revised") {
-    Object.assign(known(event.provider), { model: event.model, answer: event.answer, revised: name === "revised" });
+    Object.assign(known(event.provider), { model: event.model, answer: event.answer, answer_html: event.answer_html, revised: name === "revised" });
   } else if (name === "graded") {
     for (const { subject, grade } of event.grades) known(subject).grades.push([event.provider, grade]);
   } else if (name === "failed" && event.phase === "answer") {
@@ -218,13 +223,16 @@ function drawExamination(body) {
 }
 
 function drawAnswer(body) {
-  document.getElementById("answer").textContent = body.answer;
+  document.getElementById("answer").replaceChildren(written(body));
   const badges = [badge(word(body.accepted ? "accepted" : body.outcome === "refused" ? "refusedAnswer" : "notAccepted"), body.accepted ? "good" : body.outcome === "refused" ? "bad" : "warn")];
   if (body.tier !== body.task_type) badges.push(badge(`→ ${word(body.tier)}`, "dim"));
   if (body.simulated) badges.unshift(badge(word("simulated"), "warn"));
   if (!body.calibrated) badges.push(badge(word("provisional"), "dim"));
   if (body.cache === "hit") badges.push(badge(word("cached"), "dim"));
   document.getElementById("badges").replaceChildren(...badges);
+  document.getElementById("of").textContent = questionOf(body.request_id);
+  if (link.dataset.of !== body.request_id + document.documentElement.lang) link.replaceChildren(copyButton(() => location.origin + linkTo(body.request_id), "copyLink"));
+  link.dataset.of = body.request_id + document.documentElement.lang;
   document.getElementById("scores").replaceChildren(
     score("confidence", number(body.confidence, 2), number(body.thresholds.confidence, 2)),
     score("consensus", number(body.consensus, 2), number(body.thresholds.consensus, 2)),
@@ -253,7 +261,13 @@ function drawProblem(body) {
   problem.append(element("small", "dim", facts.join(" · ")));
 }
 
+function tier() {
+  return new FormData(form).get("tier");
+}
+
 function draw() {
+  document.getElementById("offer").textContent = offer(tier());
+  drawHistory(open, shown?.answer?.request_id);
   result.hidden = shown?.answer === undefined;
   examination.hidden = result.hidden;
   const happened = (shown?.live?.log.length ?? 0) > 0; // nothing where the answer came from the cache
@@ -288,8 +302,7 @@ function freshKey() {
 
 /** The question as it is sent: the same again where it was not answered, so that it is paid once. */
 function question() {
-  const tier = new FormData(form).get("tier");
-  const body = JSON.stringify({ prompt: prompt.value, task_type: tier, ...asIn(chosenLanguage()) });
+  const body = JSON.stringify({ prompt: prompt.value, task_type: tier(), ...asIn(chosenLanguage()) });
   return { body, headers: headers({ "Content-Type": "application/json", Accept: "text/event-stream", "Idempotency-Key": freshKey() }) };
 }
 
@@ -318,7 +331,7 @@ async function request(signal, live) {
 }
 
 async function attempt(sent, signal, live) {
-  const response = await fetch("/api/v1/generate", { method: "POST", ...sent, signal });
+  const response = await fetch("/api/v1/generate?html=true", { method: "POST", ...sent, signal });
   if (!response.ok) {
     const body = await response.json().catch(() => ({ title: `HTTP ${response.status}`, detail: word("badReply") }));
     if (response.status === 401 && !headers().Authorization) body.detail = word("keyNeeded");
@@ -337,16 +350,17 @@ async function attempt(sent, signal, live) {
   return { ...(end ?? { problem: { title: word("failed"), detail: word("streamEnded") } }), live };
 }
 
-async function ask() {
+/** Does `work`, which a signal ends, in place of what is under way, and shows what comes of it. */
+async function during(work, doing) {
   underWay?.abort();
   const mine = new AbortController();
   underWay = mine;
   send.disabled = true;
   stop.hidden = false;
-  show({ status: "asking" });
+  show({ status: doing });
   let next;
   try {
-    next = await request(mine.signal, { started: performance.now(), providers: {}, log: [] });
+    next = await work(mine.signal);
   } catch {
     next = mine.signal.aborted ? { status: "stopped" } : { problem: { title: word("failed"), detail: word("unreachable") } };
   }
@@ -355,6 +369,33 @@ async function ask() {
   send.disabled = false;
   stop.hidden = true;
   show(next);
+}
+
+async function ask() {
+  const [asked, asTier] = [prompt.value, tier()];
+  await during(async (signal) => {
+    const next = await request(signal, { started: performance.now(), providers: {}, log: [] });
+    if (next.answer && underWay?.signal === signal) {
+      note(next.answer.request_id, asked, asTier);
+      history.pushState(null, "", linkTo(next.answer.request_id));
+    }
+    return next;
+  }, "asking");
+}
+
+/** Shows the answer `id` again; nothing is asked. */
+function open(id) {
+  if (named() !== id) history.pushState(null, "", linkTo(id));
+  return during((signal) => recall(id, signal), "recalling");
+}
+
+/** Shows what the address names. */
+function follow() {
+  if (named()) open(named());
+  else {
+    underWay?.abort();
+    show(null);
+  }
 }
 
 form.addEventListener("submit", (event) => {
@@ -372,5 +413,14 @@ stop.addEventListener("click", () => underWay?.abort());
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") underWay?.abort();
 });
-setUp(draw);
+for (const choice of form.elements.tier) choice.addEventListener("change", draw);
+window.addEventListener("popstate", follow);
+const askOffer = followOffer(prompt, draw);
+setUp(draw, () => {
+  askOffer();
+  if (named()) open(named());
+});
+draw();
+askOffer();
 prompt.focus();
+if (named()) open(named());

@@ -159,7 +159,7 @@ function drawFrame() {
     const boxes = names.map((panel) => panelBox(panel, panel.kind === "timeseries" ? 8 : 5));
     grid.append(...boxes);
     boxes.forEach((box, n) => box.querySelector("h3").append(" ", element("code", "dim", names[n].name)));
-    rows.replaceChildren(grid);
+    rows.replaceChildren(element("h2", "", word("live")), grid);
   } else {
     const dashboard = catalogue.dashboards.find((d) => d.name === current);
     about.textContent = local(dashboard.description);

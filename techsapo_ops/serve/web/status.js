@@ -1,7 +1,9 @@
-// The Status page: health, updates, alerts, jobs, backups and costs, asked for again every ten seconds.
+// The Status page: health, services, alerts, jobs, backups, costs and more, asked for again every ten seconds.
 
 import { hinted } from "/web/hints.js";
-import { element, get, local, moment, number, setUp, stamp, word } from "/web/words.js";
+import { drawCertificates, drawDisks, drawServices } from "/web/stack.js";
+import { drawUptime, followUptime } from "/web/uptime.js";
+import { element, get, inPlace, local, moment, number, setUp, stamp, word } from "/web/words.js";
 
 const REFRESH = 10_000;
 const AGAIN = 3000;
@@ -165,7 +167,9 @@ function drawCosts() {
     meter.setAttribute("aria-label", word(period));
     if (percent >= 100) meter.className = "bad";
     else if (percent >= warn) meter.className = "warn";
-    group.append(element("dt", "", word(period)), element("dd", "", `${money((percent / 100) * limit)} / ${money(limit)}`), meter, element("small", "dim", `${number(percent, 1)} %`));
+    const told = element("dd", "", `${money((percent / 100) * limit)} / ${money(limit)}`);
+    told.append(meter, element("small", "dim", `${number(percent, 1)} %`));
+    group.append(element("dt", "", word(period)), told);
     list.append(group);
   }
   const parts = [list];
@@ -186,10 +190,14 @@ function draw() {
     drawExposures();
     drawUpdates();
     drawAlerts();
+    drawServices(shown.services, unknown);
+    drawDisks(shown.disks, unknown);
+    drawCertificates(shown.certificates, unknown);
     drawJobs();
     drawBackups();
     drawCosts();
   }
+  drawUptime();
   drawState();
 }
 
@@ -210,9 +218,13 @@ async function refresh() {
   } catch (error) {
     trouble = error;
   }
-  draw();
+  inPlace(document.getElementById("main"), draw);
   timer = setTimeout(refresh, trouble ? AGAIN : document.hidden ? 6 * REFRESH : REFRESH);
 }
 
-setUp(draw, refresh);
+setUp(draw, () => {
+  refresh();
+  followUptime();
+});
 refresh();
+followUptime();

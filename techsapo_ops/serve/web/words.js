@@ -58,6 +58,17 @@ export function element(tag, className, text) {
   return made;
 }
 
+/** Draws, and leaves the focus where the reader has it: on what takes the place of the one that had it. */
+export function inPlace(root, draw) {
+  const path = [];
+  const held = document.activeElement;
+  for (let node = root.contains(held) ? held : root; node !== root; node = node.parentElement) path.unshift([...node.parentElement.children].indexOf(node));
+  draw();
+  if (path.length === 0 || held.isConnected) return;
+  const next = path.reduce((node, place) => node?.children[place], root);
+  if (next?.tagName === held.tagName) next.focus({ preventScroll: true });
+}
+
 /** Headers with the reader's API key, where there is one. */
 export function headers(more = {}) {
   return apiKey ? { ...more, Authorization: `Bearer ${apiKey}` } : more;

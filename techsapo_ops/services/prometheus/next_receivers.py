@@ -36,7 +36,7 @@ def _rule(rule: Mapping[str, Any], number: int, after: float, locale: str) -> di
     mine = f'{{alertname="{rule["alert"]}"}}'
     added = ", ".join(("alertname", *rule["labels"], SINCE))
     old = f"{INCIDENT_SINCE}{mine} <= time() - {after:g}"
-    # Nobody's name: the app's metric has for a while that of who gave it back. And messages alone are made of it.
+    # Nobody's name: the app's metric has for a while that of who gave it back. It is for messages alone.
     told = {
         name: text
         for name, text in rule["annotations"].items()

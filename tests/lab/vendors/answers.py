@@ -25,6 +25,17 @@ COST_USD = (INPUT_TOKENS * 2 + OUTPUT_TOKENS * 8) / 1e6
 THOUGHTS = 'まず {"answer": "考え中"} と考えた。'
 """What a model thought: it looks like an answer, and is none."""
 HUGE = 10_000_000
+MARKED = json.dumps(
+    {
+        **ANSWER,
+        "answer": '# 見出し\n**太字**です。\n\n```sh\ndf -h\n```\n\n- <img src=x onerror="window.hit=1"> '
+        "![x](https://elsewhere.example/pixel.png) [ここ](javascript:window.hit=1) "
+        "[bank.example](https://evil.example/) <script>window.hit=1</script>\n\n"
+        f"{'長' * 400} {'x' * 4000}\n\n|列|列|\n|-|-|\n|{'y' * 900}|<b onclick=x>2</b>|\n",
+    },
+    ensure_ascii=False,
+)
+"""An answer in Markdown, with what must not act in it."""
 
 
 def graded(user: str, *, agrees: bool = False) -> str:
@@ -98,7 +109,7 @@ TEXTS: Mapping[str, str] = {
 ENDS_WITH = "ends-with-"
 """A model whose name begins so gives this, and then the vendor's own word for why an answer ended."""
 PLAYS = {
-    *ERRORS, *TEXTS, "good", "m", "flaky", "mends", "proxy-page", "all-thought", "no-schema",
+    *ERRORS, *TEXTS, "good", "markdown", "m", "flaky", "mends", "proxy-page", "all-thought", "no-schema",
     "slow", "huge", "huge-chunked", "bomb", "trickle", "hangs-up", "half", "other-shape", "list", "html",
     "cut-off", "cut-off-in-claims", "filtered", "uncounted", "never-streams", "error-midway", "busy-midway",
     "cut-midway", "ends-midway", "endless", "held", "held-grades", "thinks",

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from aiohttp import web
 
-from vendors.answers import DOCUMENTED, ENDS_WITH, ERRORS, HUGE, TEXTS, WHOLE, graded
+from vendors.answers import DOCUMENTED, ENDS_WITH, ERRORS, HUGE, MARKED, TEXTS, WHOLE, graded
 from vendors.core import Asked, Vendor, Wire
 
 _REPLIES: Mapping[str, Any] = yaml.safe_load(
@@ -93,6 +93,8 @@ def _made(wire: Wire, asked: Asked) -> dict[str, Any]:
         text, finish = "", "filter"
     elif model.startswith(ENDS_WITH):
         finish = model.removeprefix(ENDS_WITH)
+    elif model == "markdown" and "answers" not in asked.user:
+        text = MARKED
     elif model in TEXTS:
         text, finish = TEXTS[model], "length" if model == "think-only" else "stop"
     return wire.reply(model, text, finish, model != "uncounted", asked.body)

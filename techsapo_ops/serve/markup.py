@@ -1,0 +1,115 @@
+"""Answers as HTML for the pages: the Markdown that models write, and nothing in it that acts or fetches.
+
+Two fences, neither of which trusts the other: the parser lets no HTML of the text through and makes links of
+http and https alone, and what it made is cleaned by a list of what may be there. The pages' content security
+policy is the third.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import re
+from collections.abc import Sequence
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
+
+LONGEST = 20_000
+"""Characters that are read as Markdown: its parser takes time with the square of what is made for that."""
+_AT_ONCE = 2000
+"""Characters for which no thread is worth its while."""
+_ADDRESS = re.compile(r"https?://[^/\s]", re.IGNORECASE)
+_TURNING = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C))
+"""Signs that turn the direction of writing: what is read would not be what is copied."""
+_TAGS = {
+    *("p", "br", "hr", "strong", "em", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a"),
+    *("h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
+}
+_ATTRIBUTES: dict[str, set[str]] = {"*": set(), "a": {"href"}, "ol": {"start"}}
+_DEEPEST = 100
+"""How far blocks are nested. The parser leaves out what is deeper, so such a text is not read as Markdown."""
+
+
+def html_of(text: str, top: int = 3) -> str:
+    """`text`, Markdown as models write it, as HTML; its greatest headings are of the level `top`, 3 to 6.
+
+    No image is loaded, and after a link that does not say so stands the host where it leads. A text that is
+    too long, or too deep, to be read as Markdown is one paragraph.
+    """
+    import nh3  # for readers of pages alone
+
+    text = text.translate(_TURNING)
+    parser = _markdown()
+    tokens = parser.parse(text) if len(text) <= LONGEST else []
+    if not tokens or max(token.level for token in tokens) >= _DEEPEST - 1:
+        made = f"<p>{html.escape(text)}</p>"
+    else:
+        for token in tokens:
+            if token.tag.startswith("h") and token.tag[1:].isdigit():
+                token.tag = f"h{min(6, int(token.tag[1:]) + top - 1)}"
+            if token.children:
+                token.children = _with_hosts(token.children)
+        made = str(parser.renderer.render(tokens, parser.options, {}))
+    return nh3.clean(
+        made, tags=_TAGS, attributes=_ATTRIBUTES, url_schemes={"http", "https"}, url_relative="deny",
+        link_rel="noopener noreferrer nofollow", clean_content_tags=set(),
+        set_tag_attribute_values={"a": {"target": "_blank"}},
+    )  # fmt: skip
+
+
+async def with_html(document: dict[str, Any]) -> dict[str, Any]:
+    """A copy of an answer's document, or of an event with one, whose texts are there as HTML as well."""
+    made = dict(document)
+    if isinstance(made.get("answer"), str):
+        made["answer_html"] = await _html(made["answer"], 3 if "providers" in made else 4)
+    if (
+        isinstance(made.get("providers"), list)
+        and made["providers"]
+        and isinstance(made["providers"][0], dict)
+    ):
+        made["providers"] = [await with_html(provider) for provider in made["providers"]]
+    return made
+
+
+async def _html(text: str, top: int) -> str:
+    if len(text) <= _AT_ONCE:
+        return html_of(text, top)
+    return await asyncio.to_thread(html_of, text, top)
+
+
+@cache
+def _markdown() -> MarkdownIt:
+    from markdown_it import MarkdownIt  # for readers of pages alone
+
+    parser = MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": _DEEPEST})
+    parser.enable(["table", "strikethrough"]).disable("image")
+    parser.validateLink = lambda url: _ADDRESS.match(url) is not None  # type: ignore[method-assign]
+    return parser
+
+
+def _with_hosts(children: Sequence[Token]) -> list[Token]:
+    """The tokens of a line, with the host after each link whose text does not name it."""
+    from markdown_it.token import Token
+
+    made: list[Token] = []
+    host, words = "", ""
+    for token in children:
+        if token.type == "link_open":
+            host, words = _host(str(token.attrs.get("href", ""))), ""
+        made.append(token)
+        words += token.content
+        if token.type == "link_close" and host not in words.lower():
+            made.append(Token("text", "", 0, content=f" ({host})"))
+    return made
+
+
+def _host(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or url
+    except ValueError:
+        return url

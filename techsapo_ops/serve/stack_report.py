@@ -1,0 +1,107 @@
+"""What Prometheus tells of the stack's services, disks and certificates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.catalogue.alerts import DISKS, server_up
+from techsapo_ops.serve.bodies.monitoring import CertificateBody, DiskBody, ServiceBody
+from techsapo_ops.services.app.kind import JOB
+
+_SEES = {
+    "redis": "techsapo_redis_consecutive_errors",
+    "audit": "techsapo_audit_consecutive_errors",
+}
+"""What an instance of the app counts while it can't use something."""
+
+
+def services_of(prometheus: Prometheus) -> list[ServiceBody]:
+    """The services: instances of the app with what each of them can't reach, then the others.
+
+    Raises Unreachable or ApiError, as all of these do.
+    """
+    builds = {
+        sample.labels.get("instance", ""): sample.labels.get("version", "")
+        for sample in prometheus.query("techsapo_build_info")
+    }
+    lacks: dict[str, list[str]] = {}
+    for name, metric in _SEES.items():
+        for sample in prometheus.query(f"{metric} > 0"):
+            lacks.setdefault(sample.labels.get("instance", ""), []).append(name)
+    servers, found = server_up(), []
+    for sample in prometheus.query("up"):
+        job, instance = sample.labels.get("job", ""), sample.labels.get("instance", "")
+        if job in servers:
+            continue
+        ours = job == JOB
+        found.append(
+            ServiceBody(
+                name=instance if ours or job == instance else f"{job} {instance}",
+                kind="app" if ours else job,
+                up=sample.value == 1,
+                version=builds.get(instance, "") if ours else "",
+                lacks=lacks.get(instance, []) if ours else [],
+            )
+        )
+    scraped = {sample.labels.get("job", ""): sample.value == 1 for sample in prometheus.query("up")}
+    for job, series in servers.items():
+        if job not in scraped:
+            continue
+        told = [sample.value == 1 for sample in prometheus.query(series)]
+        # An exporter that is away tells nothing of its server.
+        up = all(told) if told and scraped[job] else None
+        name = series.removesuffix("_up")
+        found.append(ServiceBody(name=name, kind=name, up=up, version="", lacks=[]))
+    return sorted(found, key=lambda each: (each.kind != "app", each.kind, each.name))
+
+
+def disks_of(prometheus: Prometheus, thresholds: Mapping[str, float]) -> list[DiskBody]:
+    """The file systems that can fill up, the fullest first; one that is mounted twice is told once."""
+    sizes = {_place(s.labels): s.value for s in prometheus.query(f"node_filesystem_size_bytes{{{DISKS}}}")}
+    found: dict[tuple[str, str], DiskBody] = {}
+    for sample in prometheus.query(f"node_filesystem_avail_bytes{{{DISKS}}}"):
+        place = _place(sample.labels)
+        size = sizes.get(place, 0.0)
+        if size <= 0:
+            continue
+        instance, device, mountpoint = place
+        known = found.get((instance, device))
+        if known is None or len(mountpoint) < len(known.mountpoint):
+            found[instance, device] = DiskBody(
+                mountpoint=mountpoint,
+                instance=instance,
+                used_percent=round(100 - 100 * sample.value / size, 2),
+                free_bytes=sample.value,
+                full_percent=thresholds.get("DiskAlmostFull", 90.0),
+            )
+    return sorted(found.values(), key=lambda disk: -disk.used_percent)
+
+
+def certificates_of(prometheus: Prometheus) -> list[CertificateBody]:
+    """The certificates, the first to end first."""
+    begins = {
+        s.labels.get("name"): s.value for s in prometheus.query("techsapo_cert_not_before_timestamp_seconds")
+    }
+    served = {s.labels.get("name"): s.value for s in prometheus.query("techsapo_cert_served_matches")}
+    failed = {s.labels.get("name"): s.value for s in prometheus.query("techsapo_cert_renewal_failures")}
+    found = []
+    for sample in prometheus.query("techsapo_cert_not_after_timestamp_seconds"):
+        name, ends = sample.labels.get("name", ""), sample.value
+        length = ends - begins.get(name, ends)
+        found.append(
+            CertificateBody(
+                name=name,
+                source=sample.labels.get("source", ""),
+                ends=ends,
+                left_percent=None if length <= 0 else round(max(0.0, 100 * (ends - time.time()) / length), 1),
+                served=None if name not in served else served[name] == 1,
+                failures=int(failed.get(name, 0)),
+            )
+        )
+    return sorted(found, key=lambda each: each.ends)
+
+
+def _place(labels: Mapping[str, str]) -> tuple[str, str, str]:
+    return labels.get("instance", ""), labels.get("device", ""), labels.get("mountpoint", "")

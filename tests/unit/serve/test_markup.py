@@ -1,0 +1,146 @@
+"""What hostile Markdown may make of an answer's HTML, as a browser's parser would read it."""
+
+from __future__ import annotations
+
+import asyncio
+from html.parser import HTMLParser
+from pathlib import Path
+
+import httpx
+import pytest
+from orchestrator import client_of, make_app
+from typing_extensions import override
+
+from techsapo_ops.serve.markup import LONGEST, html_of
+
+PLAIN = "p br hr strong em s code pre blockquote ul li h3 h4 h5 h6 table thead tbody tr th td"
+ALLOWED: dict[str, set[str]] = {tag: set() for tag in PLAIN.split()}
+ALLOWED |= {"a": {"href", "rel", "target"}, "ol": {"start"}}
+
+
+class Reader(HTMLParser):
+    """The tags, links and text of some HTML."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.words = ""
+        self.feed(text)
+
+    @override
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag in ALLOWED
+        assert {name for name, _ in attrs} <= ALLOWED[tag], attrs
+        self.links += [str(value) for name, value in attrs if name == "href"]
+
+    @override
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "![x](https://elsewhere.example/pixel.png)",
+    "![x][y]\n\n[y]: https://elsewhere.example/pixel.png",
+    "[x](javascript:alert(1))",
+    "[x](JaVaScRiPt:alert(1))",
+    "[x](java&#115;cript:alert(1))",
+    "[x](&#x6A;avascript&colon;alert(1))",
+    "[x](\u0001javascript:alert(1))",
+    "[x](data:text/html;base64,PHNjcmlwdD4=)",
+    "![x](data:image/svg+xml;base64,PHN2Zz4=)",
+    "[x](vbscript:msgbox)",
+    "[x](file:///etc/passwd)",
+    "[x](/alerts/AppDown/silence)",
+    "[x](//elsewhere.example)",
+    "[x](\\\\elsewhere.example)",
+    "<javascript:alert(1)>",
+    "<data:text/html,x>",
+    '[x](https://a.example "\\" onmouseover=\\"alert(1)")',
+    "[x](https://a.example/%22onmouseover=alert(1))",
+    "`<script>`\n\n```<script>alert(1)\n</pre><script>\n```",
+    '```"><script>alert(1)</script>\nx\n```',
+    "<svg/onload=alert(1)>\n<math><mi//xlink:href='data:x,<script>'>",
+    "| <img src=x> | [x](javascript:1) |\n|:-:|-|\n| <b onclick=1>x</b> | ![](x) |",
+    "<a href='javascript:alert(1)'>x</a>\n<style>*{display:none}</style>\n<form action=//e><input>",
+    "</div></main><iframe src=//elsewhere.example></iframe>",
+    "<!-- --><meta http-equiv=refresh content=0;url=//elsewhere.example>",
+    "[a]: javascript:alert(1)\n\n[a]",
+    "# <script>\n## [x](javascript:1)\n###### six\n",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_nothing_acts_or_fetches(text: str) -> None:
+    read = Reader(html_of(text))
+    assert [link for link in read.links if not link.startswith("https://a.example")] == [
+        link for link in read.links if link == "https://elsewhere.example/pixel.png"
+    ]
+    assert "<img" not in html_of(text)
+
+
+def test_what_it_says_stays_readable() -> None:
+    assert "alert(1)" in Reader(html_of("<script>alert(1)</script>")).words
+    assert Reader(html_of("a < b && c > d")).words.strip() == "a < b && c > d"
+    assert "javascript:alert(1)" in Reader(html_of("[x](javascript:alert(1))")).words
+    deep = html_of("- " * 60 + "the end")
+    assert "the end" in deep
+
+
+def test_a_link_says_where_it_leads_and_is_told_nothing() -> None:
+    made = html_of("[https://bank.example](https://evil.example/login) and <https://docs.example/x>")
+    assert Reader(made).words.strip() == "https://bank.example (evil.example) and https://docs.example/x"
+    assert made.count('rel="noopener noreferrer nofollow"') == 2
+
+
+def test_signs_that_turn_the_direction_of_writing_are_left_out() -> None:
+    assert "\u202e" not in html_of("`rm \u202e/pmt/ fr-`")
+
+
+@pytest.mark.parametrize("text", ["x" * 200_000, "[" * 200_000, "> " * LONGEST, ("a " * 99 + "\n") * 5000])
+def test_a_text_too_long_to_be_read_is_one_paragraph(text: str) -> None:
+    made = html_of(text)
+    assert made.startswith("<p>")
+    assert Reader(made).words.strip() == text.strip()
+
+
+def test_markdown_is_what_models_write() -> None:
+    made = html_of(
+        "# Top\n\nfirst\nsecond\n\n1. `df -h`\n\n```sh\nsudo x\n```\n\n|a|b|\n|-|-|\n|1|~~2~~|\n", 4
+    )
+    for part in (
+        "<h4>Top</h4>",
+        "first<br>",
+        "<ol>",
+        "<pre><code>sudo x\n</code></pre>",
+        "<td><s>2</s></td>",
+    ):
+        assert part in made
+
+
+def test_html_is_asked_for_by_true_or_not_at_all(tmp_path: Path) -> None:
+    async def main() -> httpx.Response:
+        async with client_of(make_app(tmp_path)) as client:
+            return await client.post("/api/v1/generate?html=1", json={"prompt": "disk full"})
+
+    answer = asyncio.run(main())
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+
+
+def test_the_api_gives_html_where_it_is_asked_for_and_only_there(tmp_path: Path) -> None:
+    app = make_app(tmp_path)
+
+    async def main() -> list[httpx.Response]:
+        async with client_of(app) as client:
+            body = {"prompt": "disk full"}
+            return [
+                await client.post(f"/api/v1/generate{query}", json=body) for query in ("", "?html=true", "")
+            ]
+
+    plain, marked, after = (response.json() for response in asyncio.run(main()))
+    assert marked["answer_html"].startswith("<p>")
+    assert all(p["answer_html"].startswith("<p>") for p in marked["providers"])
+    for each in (plain, after):
+        assert "answer_html" not in each
+        assert all("answer_html" not in p for p in each["providers"])

@@ -1,0 +1,65 @@
+"""What the API tells before, and after, a question: tiers, and answers again."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from orchestrator import client_of, make_app
+from servers import wait_for
+
+from techsapo_ops.serve.app import App
+
+
+def run(app: App, *requests: tuple[str, str, dict[str, Any]]) -> list[httpx.Response]:
+    async def main() -> list[httpx.Response]:
+        async with client_of(app) as client:
+            return [await client.request(method, path, **more) for method, path, more in requests]
+
+    return asyncio.run(main())
+
+
+def test_each_tier_says_whom_it_asks_and_what_that_costs_at_most_and_on_average(tmp_path: Path) -> None:
+    app = make_app(tmp_path)
+    question = {"json": {"prompt": "disk full"}}
+    asked, short = run(app, ("POST", "/api/v1/generate", question), ("GET", "/api/v1/tiers", {}))
+    wait_for(lambda: app.audit.status().waiting == 0, what="rows")
+    again = make_app(tmp_path)
+    told, long = run(again, ("GET", "/api/v1/tiers", {}), ("GET", "/api/v1/tiers?characters=4000", {}))
+    basic, premium, critical = told.json()["tiers"]
+    assert told.json()["simulated"] is True
+    assert [p["name"] for p in basic["providers"]] == ["sim-a", "sim-b"]
+    assert (len(premium["providers"]), critical["wanted"], len(critical["providers"])) == (3, 4, 3)
+    assert (basic["confidence"], basic["consensus"]) == (0.7, 0.6)
+    assert basic["mean_usd"] == pytest.approx(asked.json()["cost_usd"])
+    assert (basic["asked"], premium["asked"], premium["mean_usd"]) == (1, 0, None)
+    assert 0 < basic["most_usd"] < long.json()["tiers"][0]["most_usd"]
+    assert basic["most_usd"] >= asked.json()["cost_usd"]
+    assert short.status_code == 200
+
+
+def test_an_answer_is_given_again_by_its_id_where_its_question_had_a_key_to_be_repeated(
+    tmp_path: Path,
+) -> None:
+    question = {
+        "json": {"prompt": "disk full"},
+        "headers": {"Idempotency-Key": "k", "X-Request-ID": "mine-1"},
+    }
+    other = {"json": {"prompt": "disk full"}, "headers": {"X-Request-ID": "mine-2"}}
+    asked, found, marked, unkept, unknown, bad = run(
+        make_app(tmp_path),
+        ("POST", "/api/v1/generate", question),
+        ("GET", "/api/v1/answers/mine-1", {}),
+        ("GET", "/api/v1/answers/mine-1?html=true", {}),
+        ("POST", "/api/v1/generate", other),
+        ("GET", "/api/v1/answers/mine-2", {}),
+        ("GET", "/api/v1/answers/%20x", {}),
+    )
+    assert found.json() == asked.json()
+    assert marked.json()["answer_html"].startswith("<p>")
+    assert unkept.status_code == 200
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
+    assert bad.status_code == 422
