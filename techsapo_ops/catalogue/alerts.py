@@ -136,6 +136,13 @@ def server_up() -> Mapping[str, str]:
     return MappingProxyType(yaml.safe_load(text))
 
 
+@cache
+def cut_off() -> Mapping[str, str]:
+    """By what an instance of the app uses, the series that is above 0 while it can't."""
+    text = (files("techsapo_ops.catalogue") / "cut_off.yaml").read_text(encoding="utf-8")
+    return MappingProxyType(yaml.safe_load(text))
+
+
 def promql_number(value: float) -> str:
     """`value` as a PromQL number, exact: 85.0 is `85`, infinity is `+Inf`."""
     if value != value or value in (float("inf"), float("-inf")):

@@ -6,15 +6,9 @@ import time
 from collections.abc import Mapping
 
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.catalogue.alerts import DISKS, server_up
+from techsapo_ops.catalogue.alerts import DISKS, cut_off, server_up
 from techsapo_ops.serve.bodies.monitoring import CertificateBody, DiskBody, ServiceBody
 from techsapo_ops.services.app.kind import JOB
-
-_SEES = {
-    "redis": "techsapo_redis_consecutive_errors",
-    "audit": "techsapo_audit_consecutive_errors",
-}
-"""What an instance of the app counts while it can't use something."""
 
 
 def services_of(prometheus: Prometheus) -> list[ServiceBody]:
@@ -27,7 +21,7 @@ def services_of(prometheus: Prometheus) -> list[ServiceBody]:
         for sample in prometheus.query("techsapo_build_info")
     }
     lacks: dict[str, list[str]] = {}
-    for name, metric in _SEES.items():
+    for name, metric in cut_off().items():
         for sample in prometheus.query(f"{metric} > 0"):
             lacks.setdefault(sample.labels.get("instance", ""), []).append(name)
     servers, found = server_up(), []
@@ -39,7 +33,7 @@ def services_of(prometheus: Prometheus) -> list[ServiceBody]:
         found.append(
             ServiceBody(
                 name=instance if ours or job == instance else f"{job} {instance}",
-                kind="app" if ours else job,
+                kind=job,
                 up=sample.value == 1,
                 version=builds.get(instance, "") if ours else "",
                 lacks=lacks.get(instance, []) if ours else [],
@@ -54,7 +48,7 @@ def services_of(prometheus: Prometheus) -> list[ServiceBody]:
         up = all(told) if told and scraped[job] else None
         name = series.removesuffix("_up")
         found.append(ServiceBody(name=name, kind=name, up=up, version="", lacks=[]))
-    return sorted(found, key=lambda each: (each.kind != "app", each.kind, each.name))
+    return sorted(found, key=lambda each: (each.kind != JOB, each.kind, each.name))
 
 
 def disks_of(prometheus: Prometheus, thresholds: Mapping[str, float]) -> list[DiskBody]:

@@ -126,7 +126,7 @@ def test_hostile_markdown_is_read_and_does_nothing(
             expect(page.locator("#status")).to_have_text("コピーしました")
             assert page.evaluate("navigator.clipboard.readText()") == "df -h"
             page.evaluate("navigator.clipboard.writeText('')")
-            page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error())")
+            page.evaluate("void (navigator.clipboard.writeText = () => Promise.reject(new Error()))")
             answer.locator(".copy").press("Enter")
             wait_for(
                 lambda: page.evaluate("navigator.clipboard.readText()") == "df -h",
@@ -212,7 +212,7 @@ def test_where_keys_are_on_the_history_goes_with_the_tab_and_answers_with_the_ke
         expect(stranger.locator("#history")).to_be_hidden()
         stranger.get_by_label("APIキー").fill(mine)
         stranger.get_by_label("APIキー").press("Enter")
-        expect(stranger.locator("#answer")).to_contain_text("(simulated)")
+        expect(stranger.locator("#answer")).to_contain_text("（シミュレーション）")
         window.assert_clean(allowed="401")
 
 

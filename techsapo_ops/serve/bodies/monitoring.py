@@ -227,11 +227,11 @@ class ServiceBody(Body):
     """A service of the stack as Prometheus sees it; `up` is null where what would tell is away."""
 
     name: str
-    kind: str
+    kind: Annotated[str, Field(description="Its scrape job, or the kind of server.")]
     up: bool | None
     version: Annotated[str, Field(description="Of the app; empty for others.")]
     lacks: Annotated[
-        list[str], Field(description="What an instance of the app can't use now: `redis`, `audit`.")
+        list[str], Field(description="What an instance of the app can't use now, such as `audit`.")
     ]
 
 
