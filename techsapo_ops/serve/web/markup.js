@@ -34,7 +34,7 @@ export function copyButton(text, name = "copy") {
 export function written(told) {
   if (typeof told.answer_html !== "string") return element("p", "text", told.answer);
   const made = element("div", "written");
-  made.innerHTML = told.answer_html;
+  made.append(...new DOMParser().parseFromString(told.answer_html, "text/html").body.childNodes);
   for (const block of made.querySelectorAll("pre")) {
     const box = element("div", "block");
     block.replaceWith(box);

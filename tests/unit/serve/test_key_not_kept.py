@@ -88,7 +88,7 @@ class Full:
         return caller != "@greedy"
 
 
-@pytest.mark.parametrize(("who", "kept", "told"), [("greedy", [], "no"), ("other", ["kept"], None)])
+@pytest.mark.parametrize(("who", "kept", "told"), [("greedy", [], "no"), ("other", ["kept", "kept"], None)])
 def test_whose_share_is_used_up_is_answered_and_told_that_nothing_is_kept(
     who: str, kept: list[str], told: str | None
 ) -> None:
@@ -96,7 +96,7 @@ def test_whose_share_is_used_up_is_answered_and_told_that_nothing_is_kept(
 
     class Keeping:
         async def set(self, name: str, value: bytes, life: float) -> bool:
-            done.append("kept")
+            done.append("kept")  # the answer, and by which name it is found by its id
             return True
 
     idempotency = Idempotency(
