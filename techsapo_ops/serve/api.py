@@ -102,7 +102,7 @@ def api_routes(gate: Gate, asking: Asking) -> APIRouter:
 def _wants_html(request: Request) -> bool:
     asked = request.query_params.get("html", "false")
     if asked not in {"true", "false"}:
-        raise Problem(422, "invalid_request", "html must be true or false")
+        raise Problem(422, "invalid_request", msg("html must be true or false"))
     return asked == "true"
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.auth import Gate
 from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.bodies.problem import problem_responses
@@ -54,7 +55,8 @@ def reading_routes(gate: Gate, offers: Offers, idempotency: Idempotency) -> APIR
         caller = await gate.known(request)
         found = await idempotency.answered(caller, ANSWERED, request_id)
         if found is None:
-            raise Problem(404, "not_found", "there is no such answer any more, or it is another caller's")
+            gone = msg("there is no such answer any more, or it is another caller's")
+            raise Problem(404, "not_found", gone)
         return json_response(await with_html(found) if html else found)
 
     return router
