@@ -2,6 +2,7 @@
 
 With `extract`: write what the code says into the catalogue, keeping what is translated. With `left [ROOM]`:
 the texts that are not translated. With `lower`: note how few are left, which may never be more again.
+With `merge`, while git waits for conflicts to be resolved: put the translations of both sides into each file.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ def main(words: list[str]) -> int:
             return 0
         case ["lower"]:
             catalogue.lower({r: len(catalogue.untranslated(c)) for r, c in catalogue.rooms().items()})
+        case ["merge"]:
+            print(*(f"merged {path}; `git add` it" for path in catalogue.merge()), sep="\n")
+            return 0
         case []:
             pass
         case _:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 from collections.abc import Iterable, Mapping
 from itertools import groupby
 from operator import attrgetter
@@ -14,7 +15,7 @@ from babel.messages.pofile import read_po, write_po
 
 from techsapo_ops.catalogue.translations import LOCALE
 from techsapo_ops.messages import placeholders
-from tests.messages.said import Said
+from tests.messages.said import ROOT, Said
 
 JAPANESE = LOCALE / "ja"
 CEILINGS = Path(__file__).with_name("untranslated.yaml")
@@ -101,6 +102,29 @@ def _same_values(text: str, translation: str) -> bool:
         return {name for name, _ in placeholders(text)} == {name for name, _ in placeholders(translation)}
     except ValueError:
         return False
+
+
+def merge() -> list[Path]:
+    """Write the files of the catalogue that git has in conflict with the translations of both sides.
+
+    Where both translated a text, that of the side which is rebased or merged onto stays.
+    """
+    listed = ["git", "diff", "--name-only", "--diff-filter=U", "--relative", "--", str(JAPANESE)]
+    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    for name in names:
+        ours, theirs = (_staged(stage, name) for stage in (2, 3))
+        for message in messages(theirs):
+            if message.id not in ours:
+                ours[message.id] = message
+            elif not ours[message.id].string:
+                ours[message.id].string = message.string
+        (ROOT / name).write_text(_text(ours), encoding="utf-8")
+    return [Path(name) for name in names]
+
+
+def _staged(stage: int, name: str) -> Catalog:
+    shown = subprocess.run(["git", "show", f":{stage}:{name}"], cwd=ROOT, capture_output=True, check=False)
+    return read_po(io.BytesIO(shown.stdout), locale="ja")
 
 
 def ceilings() -> dict[str, int]:
