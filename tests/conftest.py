@@ -17,6 +17,8 @@ from slowest import Stopwatch, expected, lanes
 sys.path.insert(0, str(Path(__file__).parent / "lab"))
 # A worker of pytest-xdist sets it; what is written to a pipe is not to be wrapped for it.
 os.environ.pop("COLUMNS", None)
+# What is said is read here, whatever the language of who runs the tests.
+os.environ["TECHSAPO_LANG"] = "en"
 # A run of the tests that a shell put into the background ignores Ctrl-C, and so would what it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -17,6 +17,7 @@ from techsapo_ops.spec.problems import Path, did_you_mean, dotted, shown
 from techsapo_ops.spec.secret import Secret
 
 _COLON = "："
+_REASON = re.compile(": |：")
 _USER_INFO = re.compile(r"//[^/@\s]*@")
 _NUMBER_TYPES = {
     "int_type",
@@ -208,13 +209,19 @@ def _own(
     if path not in variables:
         return text, hint
     source = source_words(variables[path])
-    # a reason after `: ` may quote a part of it
-    text = _instead(text, repr(given), source).partition(": ")[0]
+    text = _without_reason(_instead(text, repr(given), source))
     return (
         (text, hint)
         if source in text or str(given) not in text
         else (msg("{source} is not valid", source=source), hint)
     )
+
+
+def _without_reason(text: str) -> str:
+    """`text` up to its first colon, in any language: a reason behind it may quote a part of a secret."""
+    if isinstance(text, Message):
+        return text.changed(_without_reason)
+    return _REASON.split(text, maxsplit=1)[0]
 
 
 def _instead(text: str, given: str, source: str) -> str:

@@ -76,7 +76,14 @@ def bundle(
     commands |= {
         "spec.yaml": ("config", "show"), "plan.txt": ("plan", "--verbose"), "audit.txt": ("audit", "verify"),
     }  # fmt: skip
-    techsapo = (sys.executable, "-P", "-m", "techsapo_ops")
+    techsapo = (
+        sys.executable,
+        "-P",
+        "-m",
+        "techsapo_ops",
+        "--lang",
+        "en",
+    )  # whoever reads it may know no other
     chosen = {
         name: (*words, *environment) if words[0] not in _WITHOUT_ENVIRONMENT else words
         for name, words in commands.items()

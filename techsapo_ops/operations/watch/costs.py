@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,8 @@ from techsapo_ops.stores.audit.server import AuditServer, audit_server
 AUDIT = "audit.sqlite"
 _DATABASE = Mysql.facts.kind
 _READ_SECONDS = 300.0
+_ERROR = re.compile("^(error|エラー): ")
+"""How techsapo begins an error, in either language."""
 T = TypeVar("T")
 
 
@@ -175,7 +178,11 @@ def _parsed(done: Completed, app: str, parse: Callable[[Any], T]) -> T:
     if done.code != 0:
         said = done.output.splitlines() or [f"exit code {done.code}"]
         raise OpsError(
-            msg("{app} can't read the audit log: {said}", app=app, said=said[0].removeprefix("error: ")),
+            msg(
+                "{app} can't read the audit log: {said}",
+                app=app,
+                said=said[0].removeprefix("error: ").removeprefix("エラー: "),
+            ),
             msg("`techsapo health` says more"),
         )
     try:

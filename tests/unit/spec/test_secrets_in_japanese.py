@@ -1,0 +1,27 @@
+"""What a variable held is not told in another language either."""
+
+from __future__ import annotations
+
+from techsapo_ops.messages import Message, msg
+from techsapo_ops.spec.wording import _own
+
+WORDS = {
+    "{given} is no address: {why}; write a name": "{given} は宛先ではありません：{why}; 名前を",
+    "{source} is not valid": "{source} は正しくありません",
+}
+
+
+def told(text: str) -> str:
+    return text.said(lambda template: WORDS.get(template, template)) if isinstance(text, Message) else text
+
+
+def test_a_reason_that_may_quote_a_secret_is_left_out() -> None:
+    given = "hunter2:x"
+    message = msg("{given} is no address: {why}; write a name", given=repr(given), why="there is no hunter2")
+    text, hint = _own(message, given, ("a",), {("a",): ("SECRET",)})
+    assert (text, hint) == ("the value of ${SECRET} is no address", "write a name")
+    assert "hunter2" not in told(text)
+    assert told(text).endswith("は宛先ではありません")
+    assert told(hint).strip() == "名前を"
+    text, _ = _own(message, given, ("a",), {})
+    assert told(text).endswith("：there is no hunter2")
