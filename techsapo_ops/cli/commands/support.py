@@ -76,14 +76,8 @@ def bundle(
     commands |= {
         "spec.yaml": ("config", "show"), "plan.txt": ("plan", "--verbose"), "audit.txt": ("audit", "verify"),
     }  # fmt: skip
-    techsapo = (
-        sys.executable,
-        "-P",
-        "-m",
-        "techsapo_ops",
-        "--lang",
-        "en",
-    )  # whoever reads it may know no other
+    # In English: whoever is sent it may read no other language.
+    techsapo = (sys.executable, "-P", "-m", "techsapo_ops", "--lang", "en")
     chosen = {
         name: (*words, *environment) if words[0] not in _WITHOUT_ENVIRONMENT else words
         for name, words in commands.items()

@@ -181,7 +181,7 @@ def _parsed(done: Completed, app: str, parse: Callable[[Any], T]) -> T:
             msg(
                 "{app} can't read the audit log: {said}",
                 app=app,
-                said=said[0].removeprefix("error: ").removeprefix("エラー: "),
+                said=_ERROR.sub("", said[0]),
             ),
             msg("`techsapo health` says more"),
         )
