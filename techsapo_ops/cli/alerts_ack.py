@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.cli.alert_arguments import alertmanager_in, matchers, until
+from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.environment import acting_user
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
 
 def ack(
-    name: Annotated[str | None, typer.Argument(help="The alert.", show_default=False)] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="The alert.", show_default=False, autocompletion=completes("alerts"))
+    ] = None,
     matcher: Annotated[
         list[str] | None,
         typer.Option("--matcher", "-m", help="Only where a label matches: name=value, !=, =~ or !~."),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.cli.alerts_ack import acknowledgement_json
+from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import Output
@@ -22,7 +23,7 @@ _LABEL = 10
 
 
 def show(
-    name: Annotated[str, typer.Argument(help="The alert.")],
+    name: Annotated[str, typer.Argument(help="The alert.", autocompletion=completes("alerts"))],
     *,
     place: SpecPlace,
     out: JsonOutput,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -116,6 +116,8 @@ def root(
 def main() -> None:
     """Entry point of `techsapo`; an OpsError becomes two lines on stderr and its exit code."""
     try:
+        if "_TECHSAPO_COMPLETE" in os.environ and _completed():
+            return
         try:
             app(prog_name="techsapo")
         finally:
@@ -144,6 +146,18 @@ def main() -> None:
                 msg("`df -h` shows what is full"),
             )
         )
+
+
+def _completed() -> bool:
+    """Answer a shell that completes; False where Typer is to."""
+    from techsapo_ops.cli.completing import complete
+
+    def make() -> dict[str, Any]:
+        from techsapo_ops.cli.completion_tree import index_of_commands
+
+        return index_of_commands(app)
+
+    return complete(make)
 
 
 def _crash(error: Exception) -> NoReturn:

@@ -10,6 +10,7 @@ import typer
 
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.cli.bundles import Bundle
+from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.place import (
     ENVIRONMENT_VARIABLE,
@@ -26,9 +27,17 @@ EngineOption = Annotated[
     Literal["native", "compose"] | None, typer.Option("--engine", help="Overrides the spec's engine.")
 ]
 ServicesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[SERVICE]…", help="Only these and what they need.")
+    list[str] | None,
+    typer.Argument(
+        metavar="[SERVICE]…", help="Only these and what they need.", autocompletion=completes("services")
+    ),
 ]
-BackupArgument = Annotated[str, typer.Argument(metavar="[ID]", help="An id, its beginning, or latest.")]
+BackupArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="[ID]", help="An id, its beginning, or latest.", autocompletion=completes("backups")
+    ),
+]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done; do nothing.")]
 WaitOption = Annotated[
@@ -117,7 +126,10 @@ _short = (Annotated[Path | None, typer.Option("-f", hidden=True)], None)
 EnvironmentOption = Annotated[
     str | None,
     typer.Option(
-        "--environment", "-e", help="Overlay to apply, from `environments`; else TECHSAPO_ENVIRONMENT."
+        "--environment",
+        "-e",
+        help="Overlay to apply, from `environments`; else TECHSAPO_ENVIRONMENT.",
+        autocompletion=completes("environments"),
     ),
 ]
 _environment = (EnvironmentOption, None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.report import service_url
-from techsapo_ops.services.registry import kind_of
+from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.page_url import page_url
 from techsapo_ops.stack.stack import Stack
@@ -23,6 +23,11 @@ class Page:
     name: str
     url: str
     port: int
+
+
+def page_names() -> tuple[str, ...]:
+    """Every name that a page may have."""
+    return (*_OWN, *(kind.name for kind in kinds() if kind.has_pages))
 
 
 def pages(stack: Stack) -> dict[str, Page]:

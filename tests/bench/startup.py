@@ -25,12 +25,27 @@ def bye() -> None:
     "Say goodbye."
 app()
 """
+NAMES = """
+import typer
+app = typer.Typer()
+def names(incomplete: str) -> list[str]:
+    return [name for name in ("redis", "app", "nginx") if name.startswith(incomplete)]
+@app.command()
+def hello(name: str = typer.Argument("world", autocompletion=names)) -> None:
+    "Say hello."
+@app.command()
+def bye() -> None:
+    "Say goodbye."
+app(prog_name="hello")
+"""
+COMPLETION = 1.3
 BOUNDS = {"--help": 1.15, "ps": 1.7, "validate": 1.7}
 
 
-def _milliseconds(argv: list[str], cwd: Path) -> float:
+def _milliseconds(argv: list[str], cwd: Path, **variables: str) -> float:
     # As on a host where it is installed: its modules are compiled once, not at every start.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment |= variables
     start = time.perf_counter()
     done = subprocess.run(
         argv, cwd=cwd, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
@@ -54,5 +69,21 @@ def run() -> Iterator[Row]:
         for _ in range(RUNS):
             for name, argv in commands.items():
                 times[name].append(_milliseconds(argv, project))
+        completed = _completions(techsapo, project)
     for name, bound in BOUNDS.items():
         yield Row(f"techsapo {name}", min(times[name]), min(times["hello"]), bound)
+    yield Row("Tab after techsapo restart", *completed, COMPLETION)
+
+
+def _completions(techsapo: str, project: Path) -> tuple[float, float]:
+    """Ours with its index, and a hello world's names by Typer's own means, in turn."""
+    (project / "names.py").write_text(NAMES)
+    cache = {"XDG_CACHE_HOME": str(project / "cache"), "COMP_CWORD": "2"}
+    ours = {"_TECHSAPO_COMPLETE": "complete_bash", "COMP_WORDS": "techsapo restart ", **cache}
+    theirs = {"_HELLO_COMPLETE": "complete_bash", "COMP_WORDS": "hello hello ", **cache}
+    _milliseconds([techsapo], project, **ours)  # the first one makes the index
+    mine, own = [], []
+    for _ in range(RUNS):
+        mine.append(_milliseconds([techsapo], project, **ours))
+        own.append(_milliseconds([sys.executable, "names.py"], project, **theirs))
+    return min(mine), min(own)

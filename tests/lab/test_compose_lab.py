@@ -416,6 +416,50 @@ def test_commands_run_inside_a_service_and_say_how_they_ended(stack: Project) ->
     assert echoed.stdout.decode() == "日本語"
 
 
+def test_exec_logs_in_inside_the_containers_as_root_and_shows_no_password(stack: Project) -> None:
+    assert stack.run("exec", "redis", "redis-cli", "PING").stdout == "PONG\n"
+    users = stack.run("exec", "mysql", "mariadb", "-N", "-e", "SELECT CURRENT_USER()").stdout
+    assert users.startswith("root@")
+    stack.run("exec", "app-2", "sh", "-c", "exit 7", code=7)
+    waiting = stack.popen("exec", "redis", "redis-cli", "BLPOP", "lab:nothing", "60")
+    try:
+
+        def clients() -> list[psutil.Process]:
+            return [p for p in psutil.process_iter(["name"]) if p.info["name"] == "redis-cli"]
+
+        wait_for(clients, what="redis-cli")
+        for process in (*clients(), *psutil.Process(waiting.pid).children(recursive=True)):
+            assert SECRETS[0] not in " ".join(process.cmdline())
+        assert clients()[0].uids().real == 0, "the user of Redis itself can't look into it"
+    finally:
+        waiting.kill()
+        waiting.communicate()
+        for process in clients():
+            process.kill()
+
+
+def test_a_stopped_container_stays_so_also_where_up_makes_what_needs_it_anew(stack: Project) -> None:
+    said = stack.run("stop", "redis").stderr
+    assert "running without it: " in said
+    before = container_ids(PROJECT)
+    docker("rm", "--force", before["app-3"])
+    stack.run("up", "--yes", timeout=400)
+    after = container_ids(PROJECT)
+    assert after["app-3"] != before["app-3"]
+    assert after["redis"] == before["redis"]
+    found = {s["service"]: s for s in json.loads(stack.run("ps", "--json").stdout)["services"]}
+    assert found["redis"]["state"] == "stopped"
+    assert found["redis"]["stopped"]["by"]
+    assert found["app-3"]["state"] in {"running", "starting"}
+    assert "redis: stopped by " in stack.run("ps").stderr
+    stack.run("start", "redis")
+    wait_for(all_well, what="all well")
+    assert "up to date" in stack.run("up", "--yes").stderr
+    told = json.loads(stack.run("status", "--json", "--timeout", "60").stdout)
+    assert told["unread"] == {}
+    assert told["drift"]["findings"] == []
+
+
 @pytest.mark.parametrize("kind", ["redis", "mysql"])
 def test_a_throwaway_server_has_no_network_and_is_gone_afterwards(stack: Project, kind: str) -> None:
     engine, mine = engine_of(stack), f"label=techsapo.scratch={stack.state / 'scratch'}"

@@ -13,6 +13,7 @@ from techsapo_ops.cli.alert_arguments import alertmanager_in, matchers, refuse_w
 from techsapo_ops.cli.alerts_ack import ack, acknowledgement_json
 from techsapo_ops.cli.alerts_show import show
 from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.environment import acting_user
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
@@ -94,7 +95,9 @@ app.command(name="show")(show)
 
 @app.command()
 def silence(
-    name: Annotated[str | None, typer.Argument(help="The alert.", show_default="any")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="The alert.", show_default="any", autocompletion=completes("alerts"))
+    ] = None,
     matcher: Annotated[
         list[str] | None,
         typer.Option("--matcher", "-m", help="Only where a label matches: name=value, !=, =~ or !~."),
@@ -156,7 +159,7 @@ app.command(name="ack")(ack)
 
 @app.command(name="test")
 def try_alert(
-    name: Annotated[str, typer.Argument(help="The alert.")],
+    name: Annotated[str, typer.Argument(help="The alert.", autocompletion=completes("alerts"))],
     within: Annotated[
         float, typer.Option("--within", metavar="SECONDS", min=1, max=900, help="Wait so long.")
     ] = 60.0,

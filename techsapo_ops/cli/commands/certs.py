@@ -8,6 +8,7 @@ import typer
 
 from techsapo_ops.certs.self_signed import CA_FOLDER
 from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.host_tables import cron_table
 from techsapo_ops.cli.job_runs import run_context
 from techsapo_ops.cli.open_stack import open_stack
@@ -53,7 +54,12 @@ app = CommandGroup(
 )
 
 NamesArgument = Annotated[
-    list[str] | None, typer.Argument(metavar="[NAME]…", help="Names under `certificates`; default: all.")
+    list[str] | None,
+    typer.Argument(
+        metavar="[NAME]…",
+        help="Names under `certificates`; default: all.",
+        autocompletion=completes("certificates"),
+    ),
 ]
 
 
@@ -61,7 +67,11 @@ NamesArgument = Annotated[
 def status(
     targets: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME|FILE|HOST:PORT]…", help="Default: every certificate of the spec."),
+        typer.Argument(
+            metavar="[NAME|FILE|HOST:PORT]…",
+            help="Default: every certificate of the spec.",
+            autocompletion=completes("certificates"),
+        ),
     ] = None,
     *,
     place: SpecPlace,
@@ -167,7 +177,9 @@ def deploy(
 
 @app.command()
 def revoke(
-    name: Annotated[str, typer.Argument(help="Name under `certificates`.")],
+    name: Annotated[
+        str, typer.Argument(help="Name under `certificates`.", autocompletion=completes("certificates"))
+    ],
     reason: Annotated[
         str,
         typer.Option(

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import SpecPlace
 from techsapo_ops.cli.output import Output
@@ -14,7 +15,9 @@ from techsapo_ops.operations.executing import execute
 
 
 def run(
-    service: Annotated[str, typer.Argument(metavar="SERVICE", help="A name or a kind.")],
+    service: Annotated[
+        str, typer.Argument(metavar="SERVICE", help="A name or a kind.", autocompletion=completes("services"))
+    ],
     command: Annotated[
         list[str] | None,
         typer.Argument(metavar="[CMD]…", help="A program and its arguments; default: the service's client."),

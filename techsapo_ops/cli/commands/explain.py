@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.options import JsonOutput
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.describe import explain as look_up
@@ -20,7 +21,11 @@ _WIDEST_DEFAULT = 40
 
 def explain(
     path: Annotated[
-        str, typer.Argument(help="Dotted path, e.g. app.instances; nothing for the top level.")
+        str,
+        typer.Argument(
+            help="Dotted path, e.g. app.instances; nothing for the top level.",
+            autocompletion=completes("fields"),
+        ),
     ] = "",
     *,
     out: JsonOutput,

@@ -11,6 +11,7 @@ import typer
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.catalogue.jobs import jobs
 from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.job_runs import (
     here_and_now,
@@ -52,7 +53,9 @@ app = CommandGroup(
     invoke_without_command=True,
     help="Show the jobs or run one, e.g. `techsapo jobs run drift`.",
 )
-NameArgument = Annotated[str, typer.Argument(help="The job, as `techsapo jobs` lists it.")]
+NameArgument = Annotated[
+    str, typer.Argument(help="The job, as `techsapo jobs` lists it.", autocompletion=completes("jobs"))
+]
 
 
 class By(StrEnum):

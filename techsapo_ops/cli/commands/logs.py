@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from techsapo_ops.cli.arguments import moment
+from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.options import FileOnly, JsonOutput
 from techsapo_ops.cli.output import Output, console, write, write_json
 from techsapo_ops.cli.recorded_stack import recorded_stack
@@ -39,7 +40,10 @@ def _level(word: str) -> str:
 
 def logs(
     services: Annotated[
-        list[str] | None, typer.Argument(metavar="[SERVICE]…", help="Names or kinds; default: all.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[SERVICE]…", help="Names or kinds; default: all.", autocompletion=completes("services")
+        ),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are written.")] = False,
     lines: Annotated[

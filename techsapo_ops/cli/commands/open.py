@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.messages import msg
@@ -24,7 +25,10 @@ _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
 def run(
     page: Annotated[
         str,
-        typer.Argument(help="ask, status, dashboards, docs, grafana, prometheus or alertmanager."),
+        typer.Argument(
+            help="ask, status, dashboards, docs, grafana, prometheus or alertmanager.",
+            autocompletion=completes("pages"),
+        ),
     ] = FIRST,
     *,
     place: SpecPlace,

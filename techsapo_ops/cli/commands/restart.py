@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace, WaitOption
 from techsapo_ops.cli.output import Output
@@ -23,7 +24,10 @@ SECONDS, WORK, TIMEOUT = 900.0, 0.2, 30.0
 
 def restart(
     services: Annotated[
-        list[str] | None, typer.Argument(metavar="[SERVICE]…", help="Names or kinds; default: all.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[SERVICE]…", help="Names or kinds; default: all.", autocompletion=completes("services")
+        ),
     ] = None,
     probe: Annotated[
         bool,

@@ -11,6 +11,7 @@ import typer
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.runbooks import Runbook, runbooks
+from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.options import JsonOutput, SpecChoice, SpecPlace
 from techsapo_ops.cli.output import Output, console
 from techsapo_ops.errors import OpsError
@@ -23,13 +24,10 @@ if TYPE_CHECKING:
 _LINK = re.compile(r"\[([^\]]+)\]\(\w+\.md\)")
 
 
-def _completed(incomplete: str) -> list[str]:
-    return [name for name in runbooks() if name.lower().startswith(incomplete.lower())]
-
-
 def runbook(
     name: Annotated[
-        str | None, typer.Argument(help="The alert; without it all are listed.", autocompletion=_completed)
+        str | None,
+        typer.Argument(help="The alert; without it all are listed.", autocompletion=completes("alerts")),
     ] = None,
     language: Annotated[
         Literal["ja", "en"] | None,

@@ -8,8 +8,9 @@ import typer
 
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.open_stack import topology_for
-from techsapo_ops.cli.options import JsonOutput, SpecChoice, SpecPlace
+from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
@@ -20,17 +21,6 @@ app = CommandGroup(
     no_args_is_help=True,
     help="List the passwords of the servers, or show one: `techsapo secrets show NAME`.",
 )
-
-
-def _completed(context: typer.Context, incomplete: str) -> list[str]:
-    place = SpecChoice(
-        context.params.get("file") or context.params.get("short"), context.params.get("environment")
-    )
-    try:
-        secrets = kept_secrets(topology_for(place.open()))
-    except OpsError:
-        return []  # the shell asks on each press of Tab; the command itself says what is wrong
-    return [secret.name for secret in secrets if secret.name.startswith(incomplete)]
 
 
 @app.command(name="list")
@@ -54,7 +44,9 @@ def list_secrets(*, place: SpecPlace, out: JsonOutput) -> None:
 
 @app.command()
 def show(
-    name: Annotated[str, typer.Argument(help="One of `techsapo secrets list`.", autocompletion=_completed)],
+    name: Annotated[
+        str, typer.Argument(help="One of `techsapo secrets list`.", autocompletion=completes("secrets"))
+    ],
     *,
     place: SpecPlace,
     out: JsonOutput,

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import GateOption, JsonQuietOutput, SpecPlace, WaitOption
 from techsapo_ops.messages import msg
@@ -15,7 +16,11 @@ from techsapo_ops.operations.apply.stopping import start_services
 def start(
     services: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SERVICE]…", help="Names or kinds; default: all that were stopped."),
+        typer.Argument(
+            metavar="[SERVICE]…",
+            help="Names or kinds; default: all that were stopped.",
+            autocompletion=completes("services"),
+        ),
     ] = None,
     *,
     place: SpecPlace,

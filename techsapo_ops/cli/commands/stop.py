@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace, WaitOption
 from techsapo_ops.messages import msg
@@ -13,7 +14,10 @@ from techsapo_ops.operations.apply.stopping import stop_services
 
 
 def stop(
-    services: Annotated[list[str], typer.Argument(metavar="SERVICE…", help="Names or kinds.")],
+    services: Annotated[
+        list[str],
+        typer.Argument(metavar="SERVICE…", help="Names or kinds.", autocompletion=completes("services")),
+    ],
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
