@@ -16,7 +16,7 @@ from techsapo_ops.spec.fields import fields_of, secret_places, sections, value_a
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.interpolate import MALFORMED_HINT, Interpolated, interpolate
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.providers import Provider
+from techsapo_ops.spec.models.providers import Provider, default_providers
 from techsapo_ops.spec.overlay import Locator, merge
 from techsapo_ops.spec.problems import (
     START,
@@ -311,6 +311,8 @@ class _Loading:
             update["schedule"] = spec.schedule.of_edition(
                 edition, offsite=spec.backup.offsite is not None, alerts=spec.monitoring.sends_alerts
             )
+            if "providers" not in spec.model_fields_set:
+                update["providers"] = default_providers(edition)
         if self.disabled and self.environment != PRODUCTION:
             update["providers"] = {n: p for n, p in spec.providers.items() if n not in self.disabled}
             self.left_out = {n: p for n, p in spec.providers.items() if n in self.disabled}

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from techsapo_ops.spec.edition import FIRST, Edition
 from techsapo_ops.spec.models.base import (
     Duration,
     FilePath,
@@ -292,11 +293,16 @@ Provider = Annotated[
 Providers = dict[Name, Provider]
 
 
-def default_providers() -> Providers:
-    """The simulated providers that answer while no real one is configured."""
+def default_providers(edition: Edition = FIRST) -> Providers:
+    """The simulated providers that answer while no real one is configured.
+
+    The second edition has as many as the tier `critical` asks; the first had one too few.
+    """
     make = SimulatedProvider.model_construct
+    fourth = {"sim-d": make(kind="simulated", seed=4, latency=Latency.model_construct(mean="350ms"))}
     return {
         "sim-a": make(kind="simulated", seed=1),
         "sim-b": make(kind="simulated", seed=2, latency=Latency.model_construct(mean="450ms")),
         "sim-c": make(kind="simulated", seed=3, latency=Latency.model_construct(mean="200ms"), accuracy=0.75),
+        **(fourth if edition > FIRST else {}),
     }

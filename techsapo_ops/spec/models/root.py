@@ -63,7 +63,7 @@ class Spec(Section):
     app: App = Field(default_factory=App.model_construct)
     """The orchestrator API."""
     providers: Providers = Field(default_factory=default_providers)
-    """The models that are asked, by a name of your choice; default: three simulated ones."""
+    """The models that are asked, by a name of your choice; default: simulated ones, see `edition`."""
     wallbounce: WallBounce = Field(default_factory=WallBounce.model_construct)
     """How answers are compared."""
     budget: Budget = Field(default_factory=Budget.model_construct)

@@ -107,7 +107,7 @@ def test_the_table_has_a_line_for_each_and_tells_ends_below(folder: Path) -> Non
 def test_simulated_providers_are_listed_without_a_next_step(tmp_path: Path) -> None:
     (tmp_path / "techsapo.yaml").write_text("project: x\n")
     done = listed(tmp_path)
-    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == ["sim-a", "sim-b", "sim-c"]
+    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == ["sim-a", "sim-b", "sim-c", "sim-d"]
     assert "next:" not in done.stderr
 
 

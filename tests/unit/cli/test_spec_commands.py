@@ -39,7 +39,7 @@ def test_validate_says_that_a_spec_is_valid_and_what_it_holds(folder: Path) -> N
     done = techsapo("validate", cwd=folder)
     assert done.returncode == 0
     assert done.stderr.startswith("alerts reach no one: write e.g.")
-    assert done.stdout == "techsapo.yaml is valid: 1 app instance, 3 simulated providers\n"
+    assert done.stdout == "techsapo.yaml is valid: 1 app instance, 4 simulated providers\n"
     quiet = techsapo("validate", "-q", cwd=folder)
     assert (quiet.stdout, quiet.stderr) == ("", "")
 

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.cron import trigger
+from techsapo_ops.spec.edition import LATEST
 from techsapo_ops.spec.load import LoadedSpec, SpecError, load
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.data import DRILL_ALERT, DRILL_RESTORE, REPORT, Schedule
+from techsapo_ops.spec.models.providers import default_providers
 from techsapo_ops.spec.secret import Secret
 
 Loader = Callable[..., LoadedSpec]
@@ -30,8 +32,8 @@ LATER = Schedule(report=REPORT, drill_restore=DRILL_RESTORE, drill_alert=DRILL_A
 
 def test_a_project_alone_is_valid_and_gets_every_default(loaded: Loader) -> None:
     result = loaded("project: techsapo\n")
-    assert result.spec == Spec(project="techsapo", schedule=LATER)
-    assert list(result.spec.providers) == ["sim-a", "sim-b", "sim-c"]
+    assert result.spec == Spec(project="techsapo", schedule=LATER, providers=default_providers(LATEST))
+    assert len(result.spec.providers) == result.spec.wallbounce.tiers.critical.providers
     assert result.spec.app.port == 4000
     assert (result.warnings, dict(result.disabled), result.environment) == ((), {}, None)
 
@@ -150,10 +152,16 @@ def test_one_real_provider_beside_simulated_ones_warns(loaded: Loader) -> None:
 
 
 def test_a_tier_that_asks_for_more_providers_than_there_are_warns(loaded: Loader) -> None:
-    tiers = "wallbounce: {tiers: {critical: {providers: 4, confidence: 0.9}}}\n"
+    tiers = "wallbounce: {tiers: {critical: {providers: 5, confidence: 0.9}}}\n"
     assert [w.message for w in loaded(f"project: x\n{tiers}").warnings] == [
-        "wants 4 providers and there are 3"
+        "wants 5 providers and there are 4"
     ]
+
+
+def test_a_stack_of_the_first_edition_keeps_its_three_simulated_providers(loaded: Loader) -> None:
+    assert list(loaded("project: x\nedition: 1\n").spec.providers) == ["sim-a", "sim-b", "sim-c"]
+    own = "providers: {a: {kind: simulated}, b: {kind: simulated}}\n"
+    assert list(loaded(f"project: x\n{own}").spec.providers) == ["a", "b"]
 
 
 @pytest.mark.parametrize(
