@@ -49,7 +49,7 @@ def read_labels(lines: Iterable[str], source: str) -> tuple[Label, ...]:
             label = _label(line)
             found += [label] if label.complete else []
         except ValueError as error:
-            problems.append(f"{source}:{number} {error}")
+            problems.append(msg("{source}:{number} {error}", source=source, number=number, error=error))
             if len(problems) >= MOST_PROBLEMS:
                 problems.append(msg("(the rest was not read)"))
                 break

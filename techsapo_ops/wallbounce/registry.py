@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.edition import FIRST
 from techsapo_ops.spec.model_facts import answer_length
 from techsapo_ops.spec.models import Spec
@@ -86,7 +86,10 @@ def build_registry(spec: Spec, disabled: Mapping[str, str]) -> Registry:
     """The same as `look_up`. Raises OpsError when no provider is left."""
     registry = look_up(spec, disabled)
     if not registry.usable:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in registry.unavailable.items())
+        reasons = joined(
+            "; ",
+            (msg("{name}: {reason}", name=n, reason=reason) for n, reason in registry.unavailable.items()),
+        )
         raise OpsError(
             msg("no provider can be used ({reasons})", reasons=reasons or msg("the spec lists none")),
             msg("enable one under `providers`, or remove the section to try simulated providers"),

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from techsapo_ops.adapters.build import build, is_other
-from techsapo_ops.messages import joined, msg
+from techsapo_ops.messages import all_of, joined, msg
 from techsapo_ops.services.probing import ask, look_at_logs, part_of
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.service import Service
@@ -101,7 +101,7 @@ def _in_use(said: Mapping[str, Any]) -> Iterator[str]:
             prices.setdefault(str(price.get("source", "unknown")), []).append(name)
     for source, names in prices.items():
         yield (
-            msg("prices of {names}: {source}", names=" and ".join(names), source=source)
+            msg("prices of {names}: {source}", names=all_of(names), source=source)
             if len(prices) > 1
             else msg("prices: {source}", source=source)
         )

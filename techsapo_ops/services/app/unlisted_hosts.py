@@ -39,7 +39,7 @@ def look_at_hosts(topology: Topology) -> Iterator[HostFinding]:
             for name in names
         ),
     )
-    line = msg("allowed_hosts: [{value}]", value=", ".join((*app.allowed_hosts, *names)))
+    line = f"allowed_hosts: [{', '.join((*app.allowed_hosts, *names))}]"
     yield HostFinding(
         "hosts",
         "host names",

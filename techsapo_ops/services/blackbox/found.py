@@ -25,7 +25,7 @@ def probe_parts(server: Prometheus, urls: Mapping[tuple[str, str], str]) -> Iter
         status, well = int(found.get("probe_http_status_code", 0)), found.get("probe_success") == 1
         # 0 is what it says where nobody answered, and of connections without HTTP.
         if well:
-            said = msg("HTTP {status}", status=status) if status else "connected"
+            said = msg("HTTP {status}", status=status) if status else msg("connected")
         else:
             said = (
                 msg("HTTP {status}, not as expected", status=status)

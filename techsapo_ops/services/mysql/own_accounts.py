@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # `techsapo backup --help` knows of MariaDB, and reads no spe
     from techsapo_ops.spec.models.data import Mysql
     from techsapo_ops.stack.backup import Door
 
-TRAILER = msg("-- Accounts completed")
+TRAILER = "-- Accounts completed"
 _ACCOUNT = "-- account "
 _PRIV = "global_priv"
 _TABLES: Mapping[str, tuple[str, ...]] = {
@@ -178,27 +178,16 @@ def removing(accounts: Iterable[Account]) -> Iterator[str]:
     """Statements that remove accounts with all their rights."""
     for user, host in accounts:
         for table in reversed(tuple(_TABLES)):
-            yield msg(
-                "DELETE FROM mysql.{table} WHERE User = {text} AND Host = {text2}",
-                table=table,
-                text=_text(user),
-                text2=_text(host),
-            )
+            yield f"DELETE FROM mysql.{table} WHERE User = {_text(user)} AND Host = {_text(host)}"
 
 
 def shutting(accounts: Iterable[Account]) -> Iterator[str]:
     """Statements that take the passwords of accounts away again."""
     for user, host in accounts:
         yield (
-            msg(
-                "UPDATE mysql.global_priv SET Priv = JSON_SET(JSON_REMOVE(Priv, '$.auth_or'), "
-                "'$.plugin', '{native}', '$.authentication_string', '{no_password}', "
-                "'$.account_locked', true) WHERE User = {text} AND Host = {text2}",
-                native=_NATIVE,
-                no_password=_NO_PASSWORD,
-                text=_text(user),
-                text2=_text(host),
-            )
+            "UPDATE mysql.global_priv SET Priv = JSON_SET(JSON_REMOVE(Priv, '$.auth_or'), "
+            f"'$.plugin', '{_NATIVE}', '$.authentication_string', '{_NO_PASSWORD}', "
+            f"'$.account_locked', true) WHERE User = {_text(user)} AND Host = {_text(host)}"
         )
 
 
@@ -307,8 +296,4 @@ def _text(value: str | None) -> str:
     if value is None:
         return "NULL"
     # One line for each statement, whatever a name holds.
-    return (
-        literal(value)
-        if value.isprintable()
-        else msg("CONVERT(X'{hex}' USING utf8mb4)", hex=value.encode().hex())
-    )
+    return literal(value) if value.isprintable() else f"CONVERT(X'{value.encode().hex()}' USING utf8mb4)"

@@ -160,7 +160,7 @@ def _refused(error: ApiError) -> OpsError:
 def count(api: Asked, at: float) -> dict[str, float]:
     """Series at the time `at` (Unix seconds), and scrapes in the day before."""
     series = api.query(f'count({{__name__=~".+"}} @ {at:.3f})')
-    scrapes = api.query(msg("sum(count_over_time(up[1d] @ {at:.3f}))", at=at))
+    scrapes = api.query(f"sum(count_over_time(up[1d] @ {at:.3f}))")
     return {
         "time": at,
         "series": series[0].value if series else 0,
@@ -219,18 +219,26 @@ def differences(facts: Mapping[str, Any], api: Asked) -> list[str]:
     except ApiError as error:
         return [msg("it can't be asked what it holds: {message}", message=error.message)]
     when = datetime.fromtimestamp(float(was["time"]), UTC)
-    return [
-        msg(
-            "{found:,.0f} {what} {spans} {when:%Y-%m-%d %H:%M:%S} UTC, not {was:,.0f}",
-            found=found[what],
-            what=what,
-            spans=spans,
-            when=when,
-            was=was[what],
+    wrong = []
+    if (series := found["series"]) != was["series"]:
+        wrong.append(
+            msg(
+                "{found:,.0f} series at {when:%Y-%m-%d %H:%M:%S} UTC, not {was:,.0f}",
+                found=series,
+                when=when,
+                was=was["series"],
+            )
         )
-        for what, spans in (("series", "at"), ("scrapes", msg("in the day before")))
-        if found[what] != was[what]
-    ]
+    if (scrapes := found["scrapes"]) != was["scrapes"]:
+        wrong.append(
+            msg(
+                "{found:,.0f} scrapes in the day before {when:%Y-%m-%d %H:%M:%S} UTC, not {was:,.0f}",
+                found=scrapes,
+                when=when,
+                was=was["scrapes"],
+            )
+        )
+    return wrong
 
 
 def read_through(facts: Mapping[str, Any], api: Asked) -> list[str]:

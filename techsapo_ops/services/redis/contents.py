@@ -174,12 +174,9 @@ def differences(facts: Mapping[str, Any], door: Door) -> list[str]:
         if restored != tuple(entry):
             name = bytes.fromhex(entry[1]).decode(errors="backslashreplace")
             wrong.append(
-                msg(
-                    "key {name} of database {entry} {which}",
-                    name=repr(name),
-                    entry=entry[0],
-                    which=msg("differs") if restored else msg("is missing"),
-                )
+                msg("key {name} of database {entry} differs", name=repr(name), entry=entry[0])
+                if restored
+                else msg("key {name} of database {entry} is missing", name=repr(name), entry=entry[0])
             )
     return wrong
 

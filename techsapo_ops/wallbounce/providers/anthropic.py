@@ -45,7 +45,7 @@ class Anthropic(WiredModel):
     """One Claude model."""
 
     default_url = AnthropicProvider.address
-    promised = "a message"
+    promised = msg("a message")
     told_alone = True
 
     def __init__(self, name: str, spec: AnthropicProvider, price: Price) -> None:

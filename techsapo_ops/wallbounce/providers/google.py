@@ -43,7 +43,7 @@ class Google(WiredModel):
     """One Gemini model."""
 
     default_url = GoogleProvider.address
-    promised = "a generation"
+    promised = msg("a generation")
     told_alone = True
 
     def __init__(self, name: str, spec: GoogleProvider, price: Price) -> None:

@@ -31,7 +31,7 @@ class OpenAI(WiredModel):
     """One model by OpenAI's Responses API. Nothing is stored at the vendor."""
 
     default_url = OpenAIProvider.address
-    promised = "a response"
+    promised = msg("a response")
     told_alone = True
 
     def __init__(self, name: str, spec: OpenAIProvider, price: Price) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from typing_extensions import override
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.providers import CompatibleProvider
 from techsapo_ops.wallbounce.prompts import Prompt
 from techsapo_ops.wallbounce.provider import Price
@@ -36,7 +37,7 @@ _NOT_TAKEN = re.compile(
 class ChatModel(WiredModel):
     """A model that is asked by chat completions."""
 
-    promised = "a chat completion"
+    promised = msg("a chat completion")
 
     @override
     def url(self) -> str:
