@@ -199,8 +199,8 @@ def test_exec_logs_in_as_the_operator_and_shows_the_password_to_nobody_else(lab:
     finally:
         waiting.kill()
         waiting.communicate()
-    # Its line editor throws away what was typed ahead, so one word has to do.
-    code, screen = typed(lab, "exec", "redis", ask="> ", answer="quit\n")
+    # Its line editor throws away what was typed ahead, so one word has to do, and Enter is a carriage return.
+    code, screen = typed(lab, "exec", "redis", ask="> ", answer="quit\r")
     assert (code, "failed" in screen) == (0, False), screen
 
 
