@@ -331,10 +331,10 @@ def keyboard(window: Window, url: str, width: int) -> None:
         if path == "/":  # the question has the focus from the start
             continue
         seen = []
-        for _ in range(8):
+        for _ in range(9):
             page.keyboard.press("Tab")
             seen.append(
                 page.evaluate("document.activeElement.getAttribute('href') ?? document.activeElement.id")
             )
             assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none", seen
-        assert seen == ["#main", "/", "/", "/dashboards", "/status", "/docs", "language", "theme"]
+        assert seen == ["#main", "/", "/", "/dashboards", "/status", "/docs", "/help", "language", "theme"]
