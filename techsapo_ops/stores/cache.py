@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from techsapo_ops.adapters.cancellable import cancellable
 from techsapo_ops.adapters.redis import RedisServer, pause_after
 from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks, uncounted
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import all_of, msg
 from techsapo_ops.stores.seal import Forged, Seal
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ class AnswerCache:
         if failing:
             detail += msg(
                 " fails to {failing}: {last_error}",
-                failing=" and ".join(sorted(failing)),
+                failing=all_of(sorted(failing)),
                 last_error=self._last_error,
             )
         if "read" in failing:

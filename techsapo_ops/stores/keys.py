@@ -287,10 +287,10 @@ def _current(keys: tuple[ApiKey, ...], which: str, now: datetime) -> ApiKey:
 
 
 def _no_key(which: str, active: Iterable[ApiKey]) -> OpsError:
-    known = ", ".join(f"{k.id} ({k.name})" for k in active) or "none"
+    known = ", ".join(f"{k.id} ({k.name})" for k in active)
     return OpsError(
         msg("there is no active key {which}", which=repr(which)),
-        msg("active keys: {known}", known=known),
+        msg("active keys: {known}", known=known or msg("none")),
         exit_code=2,
     )
 

@@ -261,21 +261,26 @@ def _watchdog(prometheus: Prometheus, server: Alertmanager) -> tuple[str, list[s
     """How the dead man's switch does, and what is wrong with it."""
     try:
         if not any(a.labels.get("alertname") == WATCHDOG for a in prometheus.alerts()):
-            return "does not fire", [
+            return msg("does not fire"), [
                 msg("{watchdog} does not fire: a watcher elsewhere would raise an alarm", watchdog=WATCHDOG)
             ]
         if not integrations_of(server.status().config, WATCHDOG_RECEIVER):
-            return "fires, nobody is told (notifications.watchdog)", []
+            return msg("fires, nobody is told (notifications.watchdog)"), []
         sent = server.sent(WATCHDOG_RECEIVER).values()
     except (Unreachable, ApiError) as error:
-        return "not known", [msg("{watchdog}: {message}", watchdog=WATCHDOG, message=error.message)]
+        return msg("not known"), [msg("{watchdog}: {message}", watchdog=WATCHDOG, message=error.message)]
     delivered, failed = sum(s.delivered for s in sent), sum(s.failed for s in sent)
     if not delivered:
-        return "fires, has not arrived", [
+        return msg("fires, has not arrived"), [
             msg(
                 "{watchdog} has not arrived at its receiver ({failed} tries failed)",
                 watchdog=WATCHDOG,
                 failed=failed,
             )
         ]
-    return f"arrives ({delivered} times since Alertmanager's start, {failed} tries failed)", []
+    arrives = msg(
+        "arrives ({delivered} times since Alertmanager's start, {failed} tries failed)",
+        delivered=delivered,
+        failed=failed,
+    )
+    return arrives, []

@@ -243,7 +243,9 @@ def _bring_back(
     while not ready(victim.name):
         if time.monotonic() >= until:
             say(msg("{victim} has not come back by itself; starting it", victim=victim.name))
-            fault.notes.append(f"{victim.name} did not come back by itself: the drill started it")
+            fault.notes.append(
+                msg("{victim} did not come back by itself: the drill started it", victim=victim.name)
+            )
             Step(Action.RESTART, victim.name, msg("left by a drill")).perform(stack.engine)
             return
         stack.pause(POLL)

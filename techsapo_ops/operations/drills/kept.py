@@ -58,9 +58,10 @@ def find(layout: Layout, word: str) -> Report:
             exit_code=1 if word == "latest" else 2,
         )
     if len(chosen) != 1:
-        many = msg("{count} reports begin with", count=len(chosen)) if chosen else msg("there is no report")
         raise OpsError(
-            msg("{many} {word}", many=many, word=word),
+            msg("{count} reports begin with {word}", count=len(chosen), word=word)
+            if chosen
+            else msg("there is no report {word}", word=word),
             msg("`techsapo drill list` shows them all"),
             exit_code=2,
         )

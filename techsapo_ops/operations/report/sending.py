@@ -25,7 +25,7 @@ from techsapo_ops.stack.layout import Layout
 
 AGAIN = msg("`techsapo report --send --again` sends it once more")
 _EXAMPLE = "{report: [{kind: slack, url_file: secrets/slack}]}"
-NOBODY = f"the report reaches no one: write e.g. `notifications: {_EXAMPLE}`"
+NOBODY = msg("the report reaches no one: write e.g. `notifications: {example}`", example=_EXAMPLE)
 _WAIT = 120.0
 _KEPT = 8
 """Weeks that are remembered."""
@@ -122,7 +122,7 @@ def _one(notes: _Notes, report: Report, target: Target, hand_over: Deliver) -> S
                 ),
             )
         notes.write(report, target, None)
-        return Sent(target, "failed", f"{error.message}{hint}")
+        return Sent(target, "failed", error.message + hint)
     notes.write(report, target, "sent")
     return Sent(target, "sent")
 

@@ -9,7 +9,7 @@ from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.alerts import WATCHDOG
 from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import all_of, msg
 from techsapo_ops.operations.watch.alerts import prometheus_of
 from techsapo_ops.services.alertmanager.acknowledging import (
     Acknowledgement,
@@ -26,7 +26,7 @@ def firing(stack: Stack, only: Sequence[Matcher]) -> tuple[Incident, ...]:
     found = tuple(i for i in incidents(prometheus) if all(m.holds(i.labels) for m in only))
     if found:
         return found
-    what = " and ".join(str(m) for m in only)
+    what = all_of(str(m) for m in only)
     if Matcher("alertname", "=", WATCHDOG) in only:
         raise OpsError(
             msg("{watchdog} always fires, and nobody has to do anything", watchdog=WATCHDOG), exit_code=2

@@ -176,7 +176,7 @@ def _apps(topology: Topology) -> tuple[Service, ...]:
 
 def _parsed(done: Completed, app: str, parse: Callable[[Any], T]) -> T:
     if done.code != 0:
-        said = done.output.splitlines() or [f"exit code {done.code}"]
+        said = done.output.splitlines() or [msg("exit code {code}", code=done.code)]
         raise OpsError(
             msg(
                 "{app} can't read the audit log: {said}",

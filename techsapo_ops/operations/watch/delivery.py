@@ -130,12 +130,9 @@ def undelivered(
                 which=which,
             )
         if sent.given_up > 0 or sent.failed >= TRIES or (sent.failed > 0 and over is not None):
-            return msg(
-                "{which} failed, {failed} tr{which2}",
-                which=which,
-                failed=sent.failed,
-                which2="y" if sent.failed == 1 else "ies",
-            )
+            if sent.failed == 1:
+                return msg("{which} failed, 1 try", which=which)
+            return msg("{which} failed, {failed} tries", which=which, failed=sent.failed)
         if sent.begun > 0 and over is not None:
             return msg("{which} has not answered within {over:g} s", which=which, over=over)
     return ""

@@ -59,7 +59,7 @@ def follow(
                 if before is None or reading.time > before.time or reading.instance != before.instance:
                     yield reading
                 before, last_id, pause = reading, event.id, 1.0
-            reason = "the instance ended the stream"
+            reason = msg("the instance ended the stream")
         except Unreachable as error:
             if before is None:
                 if isinstance(error, Untrusted):
