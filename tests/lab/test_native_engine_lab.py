@@ -16,7 +16,7 @@ import psutil
 import pytest
 from projects import Project, only_redis, project, small_spec
 from servers import free_port, http_ok, tcp_open, wait_for
-from terminal import typed
+from terminal import Screen, typed
 
 pytestmark = pytest.mark.lab
 
@@ -109,6 +109,26 @@ def test_logs_of_all_services_are_merged_filtered_and_followed(stack: Project) -
 def test_restart_and_reload_name_an_unknown_service(stack: Project) -> None:
     failed = stack.run("restart", "postgres", code=2)
     assert "there is no service postgres" in failed.stderr
+
+
+def test_monit_chooses_a_service_shows_its_log_and_restarts_it(stack: Project) -> None:
+    before = stack.pids()
+    first = next(iter(before))
+    argv = stack.argv("monit", "--interval", "0.5")
+    with Screen(argv, cwd=stack.directory, environment=stack.environment, size=(30, 120)) as screen:
+        screen.shows(f"> {first}", "? help")
+        screen.type("l")
+        screen.shows(f"log of {first}")
+        screen.type("r")
+        screen.shows(f"restart {first}? y")
+        screen.type("y")
+        screen.shows(f"{first} was restarted in")
+        screen.type("q")
+        assert screen.ends() == 0
+        assert screen.restored
+    after = stack.pids()
+    assert after[first] not in {None, before[first]}
+    assert {n: p for n, p in after.items() if n != first} == {n: p for n, p in before.items() if n != first}
 
 
 def test_monit_reads_cpu_memory_and_the_apps_request_rate(stack: Project) -> None:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from techsapo_ops.cli.options import JsonOutput, SpecFile
-from techsapo_ops.cli.output import console, make_table
+from techsapo_ops.cli.output import console
 from techsapo_ops.cli.peer import TlsOptions, peer
 from techsapo_ops.cli.recorded_stack import recorded_stack
-from techsapo_ops.cli.views.services import age, size
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.watch.usage import Monitor
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.watch.usage import Reading
-
-COLUMNS = ("SERVICE", "STATE", "PID", "CPU", "MEMORY", "RESTARTS", "UPTIME", "REQ/S")
-_RIGHT = ("PID", "CPU", "MEMORY", "RESTARTS", "UPTIME", "REQ/S")
+    from techsapo_ops.stack.engine import Recorded
+    from techsapo_ops.stack.observed import LogLine
 
 
 def monit(
@@ -39,7 +40,8 @@ def monit(
 ) -> None:
     """Live table: state, CPU, memory, restarts and requests per second of each service.
 
-    Without a terminal it prints one reading. CPU is in percent of one core, children included. With --remote
+    On a terminal, keys choose a service, show its log below and restart it; ? names them. Without a terminal
+    it prints one reading. CPU is in percent of one core, children included. With --remote
     it shows what the instance at URL tells of itself; --json then prints one object a reading, until Ctrl-C
     or, with --once, one. An API key is read from TECHSAPO_API_KEY.
 
@@ -65,45 +67,53 @@ def monit(
             exit_code=2,
         )
 
-    monitor = Monitor(recorded_stack(place.stack_file()))
+    stack = recorded_stack(place.stack_file())
+    monitor = Monitor(stack)
     readings = monitor.read()
     if not readings and not out.as_json:
         out.say(msg("no service of this stack runs"))
         out.next("techsapo up")
         return
-    if once or out.as_json or not console().is_terminal:
+    screen = console()
+    if once or out.as_json or not screen.is_terminal or screen.is_dumb_terminal:
         if readings:
             time.sleep(1.0)  # a rate is what happened between two readings
             readings = monitor.read()
         if out.as_json:
             out.json({"services": [_json(r) for r in readings]})
         else:
-            out.table(COLUMNS, [_cells(r) for r in readings], right=_RIGHT)
+            from techsapo_ops.cli.views.monitor import COLUMNS, RIGHT, cells
+
+            out.table(COLUMNS, [cells(r) for r in readings], right=RIGHT)
         return
-    from rich.live import Live
+    from techsapo_ops.cli.live_monitor import LiveMonitor
 
-    with Live(_table(readings), console=console(), auto_refresh=False, screen=False) as live:
-        while True:
-            time.sleep(interval)
-            live.update(_table(monitor.read()), refresh=True)
+    LiveMonitor(_Live(monitor, stack, place.stack_file()), screen, interval, readings).run()
 
 
-def _table(readings: tuple[Reading, ...]) -> Any:
-    return make_table(COLUMNS, [_cells(r) for r in readings], right=_RIGHT)
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """The stack as it was brought up last, beside the spec `file`, which is not read."""
 
+    monitor: Monitor
+    stack: Recorded
+    file: Path
 
-def _cells(reading: Reading) -> tuple[object, ...]:
-    cpu, rate = reading.cpu_percent, reading.requests_per_second
-    return (
-        reading.service,
-        reading.state,
-        reading.pid or "-",
-        "-" if cpu is None else f"{cpu:.1f} %",
-        size(reading.memory_bytes),
-        reading.restarts,
-        age(reading.started),
-        "-" if rate is None else f"{rate:.1f}",
-    )
+    def read(self) -> tuple[Reading, ...]:
+        return self.monitor.read()
+
+    def log(self, service: str, lines: int) -> Sequence[LogLine]:
+        return tuple(self.stack.logs([service], lines=lines))
+
+    def restart(self, service: str) -> None:
+        from techsapo_ops.cli.open_stack import history_beside
+        from techsapo_ops.operations.apply.stop import restart
+
+        history = history_beside(self.file)
+        applied = history.ledger.current()
+        if applied is None:
+            raise OpsError(msg("there is no good apply to restart {service} by", service=service))
+        restart(history.engine(history.snapshot(applied)), [service], pause=history.pause)
 
 
 def _json(reading: Reading) -> dict[str, Any]:
