@@ -23,7 +23,7 @@ _SPLIT = frozenset({"operations", "cli"})
 """Rooms whose messages are in a file for each folder."""
 
 
-_SAYS = re.compile(r"\b(?:msg|template)\(|\.table\(|make_table\(|_tell\(")
+_SAYS = re.compile(r"\b(?:msg|template)\(|\.table\(|make_table\(|filled\(|_tell\(")
 
 
 @dataclass(frozen=True, order=True)
@@ -66,27 +66,27 @@ def _in_code() -> Iterator[Said]:
         if not _SAYS.search(text):
             continue
         tree = ast.parse(text)
-        tuples = {
+        columns = {
             target.id: node.value
-            for node in tree.body
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple | ast.List)
             for target in node.targets
             if isinstance(target, ast.Name)
         }
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-            for each in _texts(call, file, tuples):
+            for each in _texts(call, file, columns):
                 yield Said(_room(path), file, each)
 
 
-def _texts(call: ast.Call, file: str, tuples: Mapping[str, ast.Tuple]) -> Iterator[str]:
+def _texts(call: ast.Call, file: str, known: Mapping[str, ast.Tuple | ast.List]) -> Iterator[str]:
     match call.func:
         case ast.Name("msg" | "template"):
             yield _literal(call, file)
-        case ast.Attribute(attr="table") | ast.Name("make_table"):
+        case ast.Attribute(attr="table") | ast.Name("make_table" | "filled"):
             columns = call.args[0] if call.args else None
             if isinstance(columns, ast.Name):
-                columns = tuples.get(columns.id)
-            for column in columns.elts if isinstance(columns, ast.Tuple) else ():
+                columns = known.get(columns.id)
+            for column in columns.elts if isinstance(columns, ast.Tuple | ast.List) else ():
                 if isinstance(column, ast.Constant) and isinstance(column.value, str):
                     yield column.value.upper()
         case ast.Name("_tell") if isinstance(call.args[0], ast.Constant):
