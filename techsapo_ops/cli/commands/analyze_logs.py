@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.orchestrator import (
     LanguageOption,
@@ -92,9 +93,9 @@ def _show(told: dict[str, Any]) -> None:
     out = console()
     styles = {"critical": "bold red", "high": "red", "medium": "yellow"}
     facts = Table.grid(padding=(0, 3, 0, 0))
-    facts.add_row("category", told["problem_category"])
-    facts.add_row("severity", Text(told["severity"], style=styles.get(told["severity"], "")))
-    facts.add_row("root cause", Text(told["root_cause"]))
+    facts.add_row(spoken(msg("category")), told["problem_category"])
+    facts.add_row(spoken(msg("severity")), Text(told["severity"], style=styles.get(told["severity"], "")))
+    facts.add_row(spoken(msg("root cause")), Text(told["root_cause"]))
     out.print(facts)
     out.print()
     for number, step in enumerate(told["solution_steps"], 1):
