@@ -19,7 +19,7 @@ WORDS: dict[str, list[dict[str, str]]] = yaml.safe_load(
     (Path(__file__).with_name("words.yaml")).read_text("utf-8")
 )
 COLUMNS = ("English", "日本語", "what it is", "意味", "where", "not")
-_READ = {".md", ".py", ".yaml", ".js", ".html", ".css", ".j2", ".tmpl", ".svg"}
+_READ = {".md", ".py", ".po", ".yaml", ".js", ".html", ".css", ".j2", ".tmpl", ".svg"}
 
 
 @cache
