@@ -88,13 +88,13 @@ class Apt:
         return Installed(wanted, tuple(sorted(added)), running)
 
     def _update(self, progress: Callable[[str], None]) -> None:
-        progress("fetching the package lists")
+        progress(msg("fetching the package lists"))
         self._apt(Command(("apt-get", *_options(), "update"), _ENVIRONMENT), _UPDATE_SECONDS)
 
     def _fix(self, progress: Callable[[str], None]) -> None:
         """Finish what an interrupted dpkg left half done; apt refuses to work before that."""
         if self.runner.run(Command(("dpkg", "--audit"))).stdout.strip():
-            progress("finishing an interrupted installation (dpkg --configure -a)")
+            progress(msg("finishing an interrupted installation (dpkg --configure -a)"))
             self._apt(Command(("dpkg", "--configure", "-a"), _ENVIRONMENT), _INSTALL_SECONDS)
 
     def _apt(self, command: Command, timeout: float) -> None:

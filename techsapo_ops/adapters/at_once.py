@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+from techsapo_ops.messages import msg
+
 T = TypeVar("T")
 
 
@@ -33,4 +35,5 @@ def at_once(asked: Mapping[str, Callable[[], T]], seconds: float) -> dict[str, T
         thread.start()
     for thread in threads:
         thread.join(max(deadline - time.monotonic(), 0.0))
-    return {name: found.get(name, TimeoutError(f"did not answer within {seconds:g} s")) for name in asked}
+    late = TimeoutError(msg("did not answer within {timeout:g} s", timeout=seconds))
+    return {name: found.get(name, late) for name in asked}

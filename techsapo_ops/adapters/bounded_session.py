@@ -16,6 +16,7 @@ from urllib3.exceptions import HTTPError
 
 from techsapo_ops.adapters.deadline import Deadline
 from techsapo_ops.adapters.http import BODY_LIMIT
+from techsapo_ops.messages import msg
 
 _deadline: ContextVar[Deadline] = ContextVar("deadline")
 """Of the request under way."""
@@ -44,16 +45,22 @@ class BoundedSession(requests.Session):
                     body = response.raw.read(BODY_LIMIT + 1, decode_content=False)
             except (requests.RequestException, HTTPError, OSError) as error:
                 if deadline.expired:
-                    raise requests.Timeout(f"no answer within {deadline.seconds:.1f} s") from None
+                    raise requests.Timeout(
+                        msg("no answer within {seconds:.1f} s", seconds=deadline.seconds)
+                    ) from None
                 if isinstance(error, requests.RequestException):
                     raise
                 raise requests.ConnectionError(str(error)) from None
             finally:
                 _deadline.reset(token)
             if deadline.expired:
-                raise requests.Timeout(f"no whole answer within {deadline.seconds:.1f} s")
+                raise requests.Timeout(
+                    msg("no whole answer within {seconds:.1f} s", seconds=deadline.seconds)
+                )
         if len(body) > BODY_LIMIT:
-            raise requests.RequestException(f"its answer is longer than {BODY_LIMIT // 1024} KB")
+            raise requests.RequestException(
+                msg("its answer is longer than {limit} KB", limit=BODY_LIMIT // 1024)
+            )
         self.answered(response, body)
         return response
 

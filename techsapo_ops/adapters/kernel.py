@@ -8,6 +8,8 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from techsapo_ops.messages import msg
+
 _FLAVOUR = re.compile(r"(?:-[a-z][a-z0-9]*)+$")
 """Of `6.12.43+deb13-cloud-amd64`, `-cloud-amd64`: kernels of another flavour do not take this one's place."""
 _HEADER, _MAGIC, _MAGIC_AT, _TEXT_AT = 0x200, b"HdrS", 0x202, 0x20E
@@ -29,13 +31,14 @@ def reboot_reason(
     release, version = running or (uname.release, uname.version)
     newest = max(_installed(boot, release), key=_order, default=release)
     if _order(newest) > _order(release):
-        return f"runs kernel {release}, and {newest} is installed"
+        return msg("runs kernel {release}, and {newest} is installed", release=release, newest=newest)
     own = _version(boot / f"vmlinuz-{release}")
     if own and version not in own:
-        return f"runs kernel {release} from before it was updated"
+        return msg("runs kernel {release} from before it was updated", release=release)
     if asked_for.exists():
         names = _lines(asked_for.with_name(f"{asked_for.name}.pkgs"))
-        return f"{', '.join(names) or 'a package'} asks for a reboot ({asked_for})"
+        who = ", ".join(names) or msg("a package")
+        return msg("{who} asks for a reboot ({file})", who=who, file=asked_for)
     return ""
 
 

@@ -11,6 +11,7 @@ from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.deadline import Deadline
 from techsapo_ops.adapters.own_ca import NoTls, no_tls, trusting
 from techsapo_ops.adapters.reasons import os_reason
+from techsapo_ops.messages import msg
 
 _SHOWN = 200
 
@@ -65,7 +66,7 @@ def _select(
             raise no_tls(cause) from None
         code = error.args[0] if error.args else 0
         if code == 1045 and user is None:
-            return True, "answers (not logged in)"
+            return True, msg("answers (not logged in)")
         return False, _reason(error, code, user)
     finally:
         if link.open:
@@ -76,10 +77,10 @@ def _select(
 
 def _reason(error: Exception, code: object, user: str | None) -> str:
     if code == 1045:
-        return f"refused user {user}: wrong password (mysql.password)"
+        return msg("refused user {user}: wrong password (mysql.password)", user=user)
     if code == 1040:
-        return "has too many connections"
+        return msg("has too many connections")
     text = str(error.args[1]) if len(error.args) > 1 else str(error)
     if "timed out" in text:
-        return "timed out"
-    return os_reason(error) or " ".join(text.split())[:_SHOWN] or "closed the connection"
+        return msg("timed out")
+    return os_reason(error) or " ".join(text.split())[:_SHOWN] or msg("closed the connection")

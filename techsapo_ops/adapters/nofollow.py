@@ -47,7 +47,7 @@ class NoFollowFile:
             with os.fdopen(os.open(self.path.name, flags, dir_fd=folder), "rb") as file:
                 facts = os.fstat(file.fileno())
                 if not stat.S_ISREG(facts.st_mode):
-                    raise OSError(errno.EINVAL, "it is no regular file")
+                    raise OSError(errno.EINVAL, msg("it is no regular file"))
                 while data := file.read(_PIECE):
                     target.write(data)
         return facts

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from typing_extensions import override
 
 from techsapo_ops.adapters.bounded_session import BoundedSession
+from techsapo_ops.messages import msg
 
 PATH = "/v1/traces"
 TIMEOUT = 5.0
@@ -50,9 +51,9 @@ class SpanSender:
         """Send `spans`. Never raises: what the collector does is nobody's fault who is traced."""
         self._words.last, self._session.refused, self._session.told = "", 0, ""
         if self._exporter.export(spans) is not SpanExportResult.SUCCESS:
-            return Sent(0, self._words.last or "no reason was given")
+            return Sent(0, self._words.last or msg("no reason was given"))
         refused = min(self._session.refused, len(spans))
-        return Sent(len(spans) - refused, self._session.told or "it refused some" if refused else "")
+        return Sent(len(spans) - refused, self._session.told or msg("it refused some") if refused else "")
 
     def close(self) -> None:
         """End what is under way, and its wait for a further attempt."""
@@ -75,7 +76,11 @@ class _Session(BoundedSession):
         if 300 <= response.status_code < 400:
             where = response.headers.get("location", "nowhere")
             raise requests.RequestException(
-                f"it answers {response.status_code} and leads to {where}: name that address"
+                msg(
+                    "it answers {status} and leads to {where}: name that address",
+                    status=response.status_code,
+                    where=where,
+                )
             )
         kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if response.status_code == requests.codes.ok and kind == "application/x-protobuf":

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.reasons import os_reason
+from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
     import ssl
@@ -22,7 +23,9 @@ def trusting(ca: Path) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca)
     except OSError as error:
-        raise NoTls(f"the CA certificate {ca} can't be read: {os_reason(error) or error}") from None
+        raise NoTls(
+            msg("the CA certificate {ca} can't be read: {reason}", ca=ca, reason=os_reason(error) or error)
+        ) from None
 
 
 def no_tls(error: ssl.SSLError) -> NoTls:
@@ -30,5 +33,7 @@ def no_tls(error: ssl.SSLError) -> NoTls:
     import ssl
 
     if isinstance(error, ssl.SSLCertVerificationError):
-        return NoTls(f"shows a certificate that is not to be trusted: {error.verify_message}")
-    return NoTls(f"speaks no TLS: {error.reason or error}")
+        return NoTls(
+            msg("shows a certificate that is not to be trusted: {reason}", reason=error.verify_message)
+        )
+    return NoTls(msg("speaks no TLS: {reason}", reason=error.reason or error))

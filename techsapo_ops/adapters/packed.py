@@ -260,7 +260,7 @@ def open_plain(path: Path) -> io.BufferedReader:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        raise OSError(errno.EINVAL, msg("it is no regular file"), str(path))
     return io.BufferedReader(io.FileIO(descriptor), _CHUNK)
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from techsapo_ops.messages import msg
+
 if TYPE_CHECKING:
     import psutil
 
@@ -23,11 +25,12 @@ class Holder:
     def __str__(self) -> str:
         if self.pid is None:
             return self.command
-        owner = f", user {self.user}" if self.user else ""
-        return f"{self.command} (pid {self.pid}{owner})"
+        if not self.user:
+            return msg("{command} (pid {pid})", command=self.command, pid=self.pid)
+        return msg("{command} (pid {pid}, user {user})", command=self.command, pid=self.pid, user=self.user)
 
 
-_UNKNOWN = Holder(None, "unknown process", None)
+_UNKNOWN = Holder(None, msg("unknown process"), None)
 
 
 def port_holder(port: int) -> Holder | None:
@@ -64,7 +67,7 @@ def _holder(pid: int | None) -> Holder | None:
     except psutil.NoSuchProcess:
         return None
     except psutil.AccessDenied:
-        return Holder(pid, "a process of another user", None)
+        return Holder(pid, msg("a process of another user"), None)
 
 
 def _command(process: psutil.Process) -> str:

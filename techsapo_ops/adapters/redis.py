@@ -15,6 +15,7 @@ from techsapo_ops.adapters.cancellable import cancellable
 from techsapo_ops.adapters.deadline import Deadline
 from techsapo_ops.adapters.own_ca import NoTls, no_tls, trusting
 from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks, uncounted
+from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -210,17 +211,19 @@ def _ping(
         if password is not None:
             refused = _said(link, answers, "AUTH", *([user] if user else []), password)
             if refused.startswith("-LOADING"):
-                return False, "is loading its data set into memory"
+                return False, msg("is loading its data set into memory")
             if refused.startswith("-"):
                 return False, _login_problem(refused[1:], user, password)
         answer = _said(link, answers, "PING")
     if answer.startswith("-LOADING"):
-        return False, "is loading its data set into memory"
+        return False, msg("is loading its data set into memory")
     if answer.startswith(("-NOAUTH", "-WRONGPASS")):
         return False, _login_problem(answer[1:], user, password)
     if answer.startswith("-"):
         return False, answer[1:].removeprefix("ERR ")
-    return answer == "+PONG", "PONG" if answer == "+PONG" else f"answered {answer[1:_SHOWN]!r} to PING"
+    if answer == "+PONG":
+        return True, "PONG"
+    return False, msg("answered {answer} to PING", answer=repr(answer[1:_SHOWN]))
 
 
 def _opened(address: Address, deadline: Deadline, ca: Path | None) -> socket.socket:
@@ -247,17 +250,17 @@ def _said(link: socket.socket, answers: BinaryIO, *words: str) -> str:
     link.sendall(b"*%d\r\n" % len(encoded) + b"".join(parts))
     line = answers.readline(_LONGEST_LINE)
     if not line:
-        raise ConnectionResetError("closed the connection")
+        raise ConnectionResetError(msg("closed the connection"))
     if line[:1] not in b"+-:$*" or len(line) == _LONGEST_LINE:
-        raise OSError("answered with something that is not Redis's protocol")
+        raise OSError(msg("answered with something that is not Redis's protocol"))
     return line.decode(errors="replace").rstrip("\r\n")
 
 
 def _login_problem(text: str, user: str | None, password: str | None) -> str:
     if password is None:
-        return "wants a password (NOAUTH); set redis.password or redis.password_file"
+        return msg("wants a password (NOAUTH); set redis.password or redis.password_file")
     if "without any password" in text:
-        return "has no password set, but the spec has one: restart Redis so that it takes it"
+        return msg("has no password set, but the spec has one: restart Redis so that it takes it")
     if user is not None:
-        return f"refused user {user}: unknown, or wrong password (redis.user, redis.password)"
-    return "refused the password (redis.password)"
+        return msg("refused user {user}: unknown, or wrong password (redis.user, redis.password)", user=user)
+    return msg("refused the password (redis.password)")

@@ -59,7 +59,7 @@ class ConfigBackup(BackupKind):
     """The spec with what belongs to it. Files that the backup does not hold stay as they are."""
 
     name = config_archive.KIND
-    title = "the configuration"
+    title = msg("the configuration")
     by_name_only = True
     keeps_replaced = True
     is_configuration = True
@@ -74,13 +74,17 @@ class ConfigBackup(BackupKind):
 
     @override
     def describe(self, part: Part) -> str:
-        return f"{len(part.facts['files'])} files"
+        return msg("{count} files", count=len(part.facts["files"]))
 
     @override
     def warnings(self, part: Part) -> Sequence[str]:
         # Those that were meant to be in the archive: the user named them.
         left: Mapping[str, str] = part.facts.get("left_out", {})
-        return [f"{name} was left out: {why}" for name, why in left.items() if name.startswith(NAMED)]
+        return [
+            msg("{name} was left out: {why}", name=name, why=config_archive.LEFT_OUT.get(why, why))
+            for name, why in left.items()
+            if name.startswith(NAMED)
+        ]
 
     @override
     def check(self, stack: Stack, part: Part, reader: PackedReader) -> list[str]:
@@ -94,7 +98,9 @@ class ConfigBackup(BackupKind):
     def present(self, stack: Stack, part: Part) -> tuple[str, str]:
         differing = len(self.differences(stack, part))
         every = len(places(stack, part))
-        return f"techsapo-ops {__version__}", f"{differing} of {every} files differ" if every else ""
+        return f"techsapo-ops {__version__}", (
+            msg("{differing} of {every} files differ", differing=differing, every=every) if every else ""
+        )
 
     @override
     def targets(self, stack: Stack, part: Part) -> Sequence[Target]:
@@ -144,7 +150,7 @@ class ConfigBackup(BackupKind):
 
     @override
     def differences(self, stack: Stack, part: Part) -> list[str]:
-        return [f"{name} is not what was backed up" for name in changed(stack, part)]
+        return [msg("{name} is not what was backed up", name=name) for name in changed(stack, part)]
 
     @override
     def put_back(self, stack: Stack, kind: str) -> None:

@@ -29,6 +29,11 @@ KIND = "config"
 MOST_FILES = 200_000
 """Files that a backup of the configuration may hold."""
 _PRIVATE_KEY = b"PRIVATE KEY-----"
+_SECRET = msg("it is secret")
+_HOLDS_KEY = msg("it holds a private key")
+_HOLDS_SECRET = msg("it holds a secret of the spec")
+LEFT_OUT = {why: why for why in (_SECRET, _HOLDS_KEY, _HOLDS_SECRET)}
+"""Why a file is left out, by the words that a manifest has for it."""
 _SHORTEST = 4
 """A shorter secret stands in every file by chance."""
 
@@ -93,7 +98,7 @@ class ConfigSource:
         """A file as it is backed up, or None and why it is not. Raises OpsError where it can't be read."""
         found = path.resolve()  # `..` in backup.config.paths leads to them as well
         if any(secret in {each, *each.parents} for each in (path, found) for secret in self.secret_paths):
-            return None, "it is secret"
+            return None, _SECRET
         try:
             content = path.read_bytes()
         except OSError as error:
@@ -104,9 +109,9 @@ class ConfigSource:
         if path in self.masked:
             content = self._without(content)
         if _PRIVATE_KEY in content:
-            return None, "it holds a private key"
+            return None, _HOLDS_KEY
         if self._holds_secret(path, content):
-            return None, "it holds a secret of the spec"
+            return None, _HOLDS_SECRET
         return content, ""
 
     def _without(self, content: bytes) -> bytes:
@@ -168,13 +173,13 @@ def check(part: Part, reader: PackedReader) -> list[str]:
     try:
         for entry, content in entries(Stream(reader), most=len(wanted)):
             if entry.folder or entry.name not in wanted:
-                return [f"{entry.name!r} was not there: the manifest does not have it"]
+                return [msg("{name} was not there: the manifest does not have it", name=repr(entry.name))]
             missing.discard(entry.name)
             if digest_of(content) != wanted[entry.name]:
-                wrong.append(f"{entry.name} has other content")
+                wrong.append(msg("{name} has other content", name=entry.name))
     except ArchiveError as error:
-        return [f"its archive can't be used: {error}"]
-    return wrong + [f"{name} is missing" for name in sorted(missing)]
+        return [msg("its archive can't be used: {error}", error=error)]
+    return wrong + [msg("{name} is missing", name=name) for name in sorted(missing)]
 
 
 def digest_of(content: Iterable[bytes]) -> str:

@@ -103,11 +103,11 @@ def left_templates(stack: Stack, part: Part) -> Mapping[str, str]:
         theirs = (name for name in files if name.startswith((f"{OVERRIDES}/", prefix)))
         return dict.fromkeys(theirs, obstacle.message)
     if is_copy_of_ours(names):
-        return dict.fromkeys(names.values(), "it is a built-in template of that version")
+        return dict.fromkeys(names.values(), msg("it is a built-in template of that version"))
     if overrides.old is not None:
         return {}
     return {
-        name: f"{OVERRIDES}/{below} comes before it"
+        name: msg("{path} comes before it", path=f"{OVERRIDES}/{below}")
         for below, name in names.items()
         if f"{OVERRIDES}/{below}" in files
     }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.data import Keep
 
 
@@ -60,17 +61,19 @@ def judge(
     """
     reasons: dict[str, list[str]] = {b.id: [] for b in backups}
     for backup in [b for b in backups if b.tampered]:
-        reasons[backup.id].append("tampered with: look at it, then remove it by hand")
+        reasons[backup.id].append(msg("tampered with: look at it, then remove it by hand"))
     good = [b for b in backups if b.good and not b.tampered]
     counts: Mapping[str, int] = keep.model_dump()
     for kinds in dict.fromkeys(b.kinds for b in good):
         _count([b for b in good if b.kinds == kinds and not b.safety], counts, zone, reasons)
     for backup in [b for b in good if b.safety][-SAFETY_KEPT:]:
-        reasons[backup.id].append("what a restore replaced")
+        reasons[backup.id].append(msg("what a restore replaced"))
     chain = [b for b in good if b.logs and (logs is None or not b.logs.isdisjoint(logs))]
     if chain:
-        since = "the point-in-time chain begins here"
-        reasons[chain[0].id].append(since if logs is not None else f"{since}, as far as is known")
+        since = msg("the point-in-time chain begins here")
+        reasons[chain[0].id].append(
+            since if logs is not None else msg("{since}, as far as is known", since=since)
+        )
     return tuple(Verdict(b.id, bool(reasons[b.id]), tuple(reasons[b.id]) or (_removed(b),)) for b in backups)
 
 
@@ -83,13 +86,15 @@ def _count(
             when = of(backup.started.astimezone(zone))
             if when not in seen and len(seen) < counts[period]:
                 seen.add(when)
-                reasons[backup.id].append(f"{period} {len(seen)} of {counts[period]}")
+                reasons[backup.id].append(
+                    msg("{period} {number} of {count}", period=period, number=len(seen), count=counts[period])
+                )
     if good:
-        reasons[good[-1].id].append("the newest good one")
+        reasons[good[-1].id].append(msg("the newest good one"))
     deep = [b for b in good if b.deep]
     if deep:
-        reasons[deep[-1].id].append("the newest that was restored on trial")
+        reasons[deep[-1].id].append(msg("the newest that was restored on trial"))
 
 
 def _removed(backup: Known) -> str:
-    return "past every count of backup.keep" if backup.good else "found damaged"
+    return msg("past every count of backup.keep") if backup.good else msg("found damaged")

@@ -81,10 +81,12 @@ class Account:
             return question(self.server)
         except AcmeError as error:
             if error.code == "accountDoesNotExist":
-                self._say(f"{self.server.host} does not know the account any more: making it anew")
+                self._say(
+                    msg("{host} does not know the account any more: making it anew", host=self.server.host)
+                )
                 self._register()
             elif error.code == "unauthorized" and self._closed():
-                self._say(f"the account at {self.server.host} was closed: making another")
+                self._say(msg("the account at {host} was closed: making another", host=self.server.host))
                 self._retire()
                 self._register()
             else:
@@ -107,7 +109,13 @@ class Account:
             self.server.update_contact(url, self._contact)
         except AcmeError as error:
             if error.code not in {"accountDoesNotExist", "unauthorized"}:  # `ask` finds out and fixes these
-                self._say(f"{self.server.host} was not told the new contact: {error.message}")
+                self._say(
+                    msg(
+                        "{host} was not told the new contact: {message}",
+                        host=self.server.host,
+                        message=error.message,
+                    )
+                )
             return
         self._save(url)
 

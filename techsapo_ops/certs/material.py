@@ -33,7 +33,7 @@ class Pair:
 
     key: bytes
     chain: bytes
-    where: str = "the certificate"
+    where: str = msg("the certificate")
 
     @cached_property
     def certificates(self) -> tuple[x509.Certificate, ...]:

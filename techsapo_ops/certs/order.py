@@ -173,7 +173,7 @@ class _Run:
             if error.code not in _TRANSIENT:
                 self._orders.drop(self._wanted.name)
             raise
-        where = f"the certificate from {self._account.server.host}"
+        where = msg("the certificate from {host}", host=self._account.server.host)
         return Pair(key_pem(key), chain, where)
 
     def _order(self) -> tuple[PrivateKey, Order]:
@@ -183,7 +183,7 @@ class _Run:
             self._pending, key = found
             order = self._resume()
             if order is not None:
-                self._say(f"going on with the order {order.url}")
+                self._say(msg("going on with the order {url}", url=order.url))
                 return key, order
         else:
             key = self._orders.begin(self._wanted.name, self._pending)
@@ -227,7 +227,7 @@ class _Run:
                 raise
             refusal = error.message
         order = server.new_order(names)
-        self._say(f"ordered as a new certificate, not as a renewal: {refusal}")
+        self._say(msg("ordered as a new certificate, not as a renewal: {refusal}", refusal=refusal))
         return order
 
     def _follow(self, server: AcmeServer, order: Order, key: PrivateKey) -> bytes:
@@ -339,7 +339,9 @@ class _Run:
             try:
                 self._responder.clear(proof)
             except OpsError as error:
-                self._say(f"could not clear up after {proof.name}: {error.message}")
+                self._say(
+                    msg("could not clear up after {name}: {message}", name=proof.name, message=error.message)
+                )
                 left.append(proof)
         self._reached(self._pending.phase, proofs=tuple(left))
 

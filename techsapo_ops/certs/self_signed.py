@@ -102,7 +102,7 @@ def due(directory: Path, names: Sequence[str], *, key_type: KeyType = "ecdsa", n
     """Why `ensure` would write a new certificate, "" where it would not; nothing is written."""
     authority = known_authority(directory.parent / CA_FOLDER, now)
     if authority is None:
-        return "there was no local CA, or it was about to end"
+        return msg("there was no local CA, or it was about to end")
     return _found(directory, names, key_type, authority, now)[1]
 
 
@@ -219,7 +219,9 @@ def sign(
         )
         .sign(authority.key, hashes.SHA256())
     )
-    return Pair(key_pem(key), certificate_pem(leaf) + certificate_pem(issuer), "the self-signed certificate")
+    return Pair(
+        key_pem(key), certificate_pem(leaf) + certificate_pem(issuer), msg("the self-signed certificate")
+    )
 
 
 def _builder(

@@ -16,7 +16,7 @@ from techsapo_ops.health.acknowledged import AskedMeanwhile
 from techsapo_ops.health.host_parts import certificate_part, disk_part
 from techsapo_ops.health.provider_tests import provider_parts
 from techsapo_ops.health.report import HealthReport
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.health import health_of
 from techsapo_ops.services.nginx.certificate import tls_address
 from techsapo_ops.services.probing import part_of
@@ -108,11 +108,15 @@ def _updates(stack: Stack) -> tuple[HealthPart, ...]:
         services = stack.engine.observe().services.values()
     except OpsError as error:
         return (HealthPart("updates", "updates", PartStatus.UNTESTED, error.message),)
-    found = [(f"{s.name} {s.replaced}", s.begins_again) for s in services if s.replaced]
+    found = [
+        (msg("{name} {replaced}", name=s.name, replaced=s.replaced), s.begins_again)
+        for s in services
+        if s.replaced
+    ]
     found += _seen_waiting(stack)
     if not found:
         return ()
-    detail = "; ".join(what for what, _ in found)
+    detail = joined("; ", (what for what, _ in found))
     return (HealthPart("updates", "updates", PartStatus.HEALTHY, detail, hint=f"`{found[0][1]}`"),)
 
 
@@ -128,12 +132,16 @@ def _maintenance(stack: Stack, now: datetime) -> tuple[HealthPart, ...]:
 
 def _seen_waiting(stack: Stack) -> list[tuple[str, str]]:
     """Images, packages and the kernel, and the commands that they need, as the job drift saw them last."""
-    words = {"image": "has another image", "package": "has a security update", "kernel": "needs a reboot"}
+    words = {
+        "image": lambda item: msg("{item} has another image", item=item),
+        "package": lambda item: msg("{item} has a security update", item=item),
+        "kernel": lambda item: msg("{item} needs a reboot", item=item),
+    }
     try:
         told = [s.labels for s in read_textfile(stack.layout.textfiles, "drift") if s.metric == _UPDATE]
     except OpsError:  # node exporter can't read it either, and JobAbsent tells
         return []
-    return [(f"{t['item']} {words[t['kind']]}", t["command"]) for t in told if t.get("kind") in words]
+    return [(words[t["kind"]](t["item"]), t["command"]) for t in told if t.get("kind") in words]
 
 
 def _certificates(topology: Topology, now: datetime, timeout: float) -> Iterator[_Job]:

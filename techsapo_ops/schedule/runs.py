@@ -182,7 +182,10 @@ class Runs:
 
 def _killed(run: Run) -> Run:
     return replace(
-        run, result="killed", exit_code=KILLED, error="was killed, or the machine went down, before it ended"
+        run,
+        result="killed",
+        exit_code=KILLED,
+        error=msg("was killed, or the machine went down, before it ended"),
     )
 
 

@@ -206,12 +206,12 @@ def _try(job: Job, command: Command, log: RunLog, lock: int) -> _Try:
         log.line(msg("ended {name}, which the job had left running", name=name))
     result, error = _decode(ended.result)
     if ended.interrupted:
-        error = "interrupted"
+        error = msg("interrupted")
     elif ended.timed_out:
-        error = f"did not end within {job.timeout:g} s and was ended"
+        error = msg("did not end within {timeout:g} s and was ended", timeout=job.timeout)
     elif ended.code != OK and not error:
         last = log.tail[-1] if log.tail else ""
-        error = f"ended with code {ended.code}" + (f": {last}" if last else "")
+        error = msg("ended with code {code}", code=ended.code) + (f": {last}" if last else "")
     return _Try(ended, result, error)
 
 
@@ -224,7 +224,7 @@ def _decode(data: bytes) -> tuple[JobResult, str]:
         samples = tuple(Sample(**sample) for sample in value["samples"])
         return JobResult(value["summary"], samples, value["exit_code"]), value["error"]
     except (ValueError, KeyError, TypeError) as error:
-        return JobResult(), f"the job's result can't be read: {error}"
+        return JobResult(), msg("the job's result can't be read: {error}", error=error)
 
 
 def export(job: Job, run: Run | None, result: JobResult, context: RunContext) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from techsapo_ops.catalogue.models import CHAT_ANSWER, THINKING_ANSWER, End, ModelFacts, model_of
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.edition import FIRST, Edition
 from techsapo_ops.spec.models.providers import GoogleProvider, ModelProvider, OpenRouterProvider
 
@@ -45,19 +46,25 @@ def answer_length(provider: ModelProvider, edition: Edition) -> AnswerLength:
         return usual
     most = facts.limits.max_output if facts is not None and facts.limits is not None else None
     wanted = thought + CHAT_ANSWER
-    return AnswerLength(wanted if most is None else min(wanted, most), "the default beside what it may think")
+    return AnswerLength(
+        wanted if most is None else min(wanted, most), msg("the default beside what it may think")
+    )
 
 
 def _usual(provider: ModelProvider, edition: Edition) -> AnswerLength:
     if edition == FIRST:
-        return AnswerLength(CHAT_ANSWER, f"edition {FIRST} of the defaults")
+        return AnswerLength(CHAT_ANSWER, msg("edition {edition} of the defaults", edition=FIRST))
     if provider.vendor is None:
-        return AnswerLength(CHAT_ANSWER, "the default of its kind")
+        return AnswerLength(CHAT_ANSWER, msg("the default of its kind"))
     facts = facts_of(provider)
     if facts is None:
-        return AnswerLength(THINKING_ANSWER, "the default for a model that is not known")
-    which = "a model that can think" if facts.thinks else "a model that does not think"
-    return AnswerLength(facts.max_output_tokens, f"the default for {which}")
+        return AnswerLength(THINKING_ANSWER, msg("the default for a model that is not known"))
+    which = (
+        msg("the default for a model that can think")
+        if facts.thinks
+        else msg("the default for a model that does not think")
+    )
+    return AnswerLength(facts.max_output_tokens, which)
 
 
 def _thought(provider: ModelProvider) -> int:

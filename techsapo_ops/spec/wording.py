@@ -150,6 +150,10 @@ def _value(
             context=context["max_length"],
             count=len(given),
         ), ""
+    if kind == "secret_type":
+        return msg("must be text; put it in quotes"), ""
+    if kind == "secret_empty":
+        return msg("must not be empty"), ""
     if kind == "finite_number":
         return msg("must be a finite number"), ""
     if kind in _MAPPING_TYPES:

@@ -70,7 +70,8 @@ class Step:
 
     def describe(self, width: int = 0) -> str:
         """For people: `restart  redis  redis/redis.conf changed`; the name takes `width` columns."""
-        return f"{self.action:8} {self.service:{width}}  {self.reason}"
+        service = self.service.ljust(width)
+        return msg("{action:8} {service}  {reason}", action=self.action, service=service, reason=self.reason)
 
     def perform(
         self,

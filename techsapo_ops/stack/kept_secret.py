@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from techsapo_ops.messages import msg
+
 if TYPE_CHECKING:
     from techsapo_ops.spec.secret import Secret
 
@@ -30,11 +32,11 @@ class KeptSecret:
     @property
     def made_by(self) -> str:
         """Who thought it up."""
-        return "your spec" if self.given is not None else "techsapo"
+        return msg("your spec") if self.given is not None else "techsapo"
 
     @property
     def place(self) -> str:
         """Where it is."""
         if self.given is not None:
-            return self.given.file or f"{self.setting} in the spec"
+            return self.given.file or msg("{setting} in the spec", setting=self.setting)
         return str(self.file)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import Layout
 
 NOTE = "maintenance.json"
@@ -64,10 +65,14 @@ class Maintenance:
         return self.until is not None and (now or datetime.now(UTC)) > self.until
 
     def __str__(self) -> str:
-        told = f"maintenance since {self.since:%Y-%m-%d %H:%M} UTC by {self.by}"
+        told = msg("maintenance since {since:%Y-%m-%d %H:%M} UTC by {by}", since=self.since, by=self.by)
         if self.until is not None:
-            told += f", {'was to end' if self.forgotten() else 'until'} {self.until:%Y-%m-%d %H:%M} UTC"
-        return f"{told}: {self.message}" if self.message else told
+            told += (
+                msg(", was to end {until:%Y-%m-%d %H:%M} UTC", until=self.until)
+                if self.forgotten()
+                else msg(", until {until:%Y-%m-%d %H:%M} UTC", until=self.until)
+            )
+        return msg("{told}: {message}", told=told, message=self.message) if self.message else told
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,9 @@ def check(
                 passed.append(keys[one])
             else:
                 said = done.output.replace(f"{staging.root}/host", "")
-                problems.append(ValidationProblem(one.name, one.path, said or f"exit code {done.code}"))
+                problems.append(
+                    ValidationProblem(one.name, one.path, said or msg("exit code {code}", code=done.code))
+                )
     if passed and cache is not None:
         _write_cache(cache, [*passed_before, *passed])
     return ValidationReport(

@@ -89,7 +89,9 @@ class _Connection(http.client.HTTPConnection):
 
     def connect(self) -> None:
         if is_somebody_elses(self._path.parent):
-            raise ConnectionRefusedError(errno.ECONNREFUSED, f"{self._path.parent} is somebody else's")
+            raise ConnectionRefusedError(
+                errno.ECONNREFUSED, msg("{folder} is somebody else's", folder=self._path.parent)
+            )
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         try:
