@@ -13,6 +13,8 @@ BIN     := $(VENV)/bin
 ROOT    := $(shell [ "$$(id -u)" = 0 ] && echo yes)
 BINDIR  ?= $(if $(ROOT),/usr/local/bin,$(HOME)/.local/bin)
 LINK    := $(BINDIR)/techsapo
+# Where man looks for the pages of what is in BINDIR.
+MANDIR  := $(BINDIR)/../share/man/man1
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
 SPEC    ?= techsapo.yaml
 NEEDED  := as root: apt-get install python3 python3-venv
@@ -105,12 +107,15 @@ link:
 	elif [ -e "$(LINK)" ] || [ -L "$(LINK)" ]; then echo "$(LINK) is something else and stays; run $$target"; \
 	elif mkdir -p "$(BINDIR)" 2>/dev/null && ln -s "$$target" "$(LINK)" 2>/dev/null; then echo "linked $(LINK) to $$target"; \
 	else echo "$(BINDIR) is not writable; run $$target"; fi
+	@mkdir -p "$(MANDIR)" 2>/dev/null && ln -sf "$(CURDIR)"/docs/man/*.1 "$(MANDIR)" 2>/dev/null || true
 
 uninstall:
 	@if [ "$$(readlink "$(LINK)" 2>/dev/null)" = "$(CURDIR)/$(BIN)/techsapo" ]; then \
 	  rm "$(LINK)" && echo "removed $(LINK)"; \
 	elif [ -e "$(LINK)" ]; then echo "$(LINK) is not ours and stays"; \
 	else echo "nothing to remove at $(LINK)"; fi
+	@for page in "$(MANDIR)"/techsapo*.1; do \
+	  case "$$(readlink "$$page" 2>/dev/null)" in "$(CURDIR)"/docs/man/*) rm "$$page";; esac; done
 
 up: install
 	@if [ ! -e "$(SPEC)" ]; then $(BIN)/techsapo init --example examples/techsapo.yaml "$(SPEC)"; fi

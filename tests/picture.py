@@ -1,4 +1,4 @@
-"""`make picture`: runs `make up` on a terminal and draws what it showed, for the README."""
+"""`make picture`: runs `make up` on a terminal and draws what it showed, and that stack's pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from rich.text import Text
 
 COLUMNS = 110
 ROOT = Path(__file__).parent.parent
-TARGET = ROOT / "docs/images/up.svg"
+IMAGES = ROOT / "docs/images"
+TARGET = IMAGES / "up.svg"
+PAGE = "http://localhost:4000"
+QUESTION = "nginx answers 502 for some requests. What do I check first?"
+MOST = 200_000
+"""Bytes of a picture: everybody who clones has them."""
 
 
 def record(argv: list[str]) -> str:
@@ -50,6 +55,35 @@ def main() -> None:
     TARGET.parent.mkdir(parents=True, exist_ok=True)
     TARGET.write_text(svg, encoding="utf-8")
     print(f"wrote {TARGET.relative_to(ROOT)}")
+    pages()
+
+
+def pages() -> None:
+    """Draw the Ask page with an answer, and the Status page, in English."""
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=flags)
+        page = chromium.new_context(viewport={"width": 1100, "height": 860}, color_scheme="light").new_page()
+        page.goto(f"{PAGE}/?lang=en")
+        page.locator("textarea").first.fill(QUESTION)
+        page.locator("textarea").first.press("Control+Enter")
+        page.locator("#result").wait_for(state="visible", timeout=60_000)
+        picture(page.screenshot(), "ask.png")
+        page.goto(f"{PAGE}/status?lang=en")
+        page.locator("table").first.wait_for(state="visible", timeout=60_000)
+        page.wait_for_timeout(2000)  # each of its parts comes by itself
+        picture(page.screenshot(), "status.png")
+        chromium.close()
+
+
+def picture(content: bytes, name: str) -> None:
+    """Write a picture; ends the program where it is too large."""
+    if len(content) > MOST:
+        sys.exit(f"{name} has {len(content)} bytes, at most {MOST} are wanted")
+    (IMAGES / name).write_bytes(content)
+    print(f"wrote docs/images/{name}, {len(content) // 1000} kB")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def commands_page(language: str) -> str:
         lines += table(
             words(PAGE, columns, language), ([code(name), text[language]] for name, text in rows.items())
         )
-    for told in commands():
+    for told in commands(language):
         lines += [
             f"{'##' if told.name.count(' ') == 1 else '###'} {told.name}",
             "",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from docsite.reference.parts import code, head, page_text, table, words
+from docsite.reference.parts import code, head, page_text, said, table, words
 from techsapo_ops.spec.describe import Child, explain
 
 PAGE = "configuration"
@@ -39,7 +39,7 @@ def _sections(path: str, shown: str) -> Iterator[tuple[str, tuple[Child, ...]]]:
 def _row(child: Child, language: str) -> list[str]:
     default = words(PAGE, "required", language) if child.required else _shown(child.default)
     only = f" ({words(PAGE, 'only', language).format(kind=child.kind)})" if child.kind else ""
-    return [code(child.key), child.type, default, child.help + only]
+    return [code(child.key), said(child.type, language), default, said(child.help, language) + only]
 
 
 def _shown(default: Any) -> str:

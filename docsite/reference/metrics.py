@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from docsite.reference.parts import code, head, page_text, table, words
+from docsite.reference.parts import code, head, page_text, said, table, words
 from techsapo_ops.catalogue.alerts import Alert, alerts, promql_number
 from techsapo_ops.catalogue.metrics import Metric, job_metrics, metrics
 
@@ -15,12 +15,14 @@ def metrics_page(language: str) -> str:
     lines = head(page, language)
     for part, found in (("app", metrics()), ("jobs", job_metrics())):
         lines += [f"## {words(page, part, language)}", ""]
-        lines += table(words(page, "columns", language), _metric_rows(found))
+        lines += table(words(page, "columns", language), _metric_rows(found, language))
     return page_text(lines)
 
 
-def _metric_rows(found: Mapping[str, Metric]) -> list[list[str]]:
-    return [[code(m.name), m.kind, ", ".join(map(code, m.labels)), m.help] for m in found.values()]
+def _metric_rows(found: Mapping[str, Metric], language: str) -> list[list[str]]:
+    return [
+        [code(m.name), m.kind, ", ".join(map(code, m.labels)), said(m.help, language)] for m in found.values()
+    ]
 
 
 def alerts_page(language: str) -> str:

@@ -9,6 +9,9 @@ from typing import Any
 
 import yaml
 
+from techsapo_ops.catalogue.translations import Language, in_language, words_of
+from techsapo_ops.messages import Message
+
 HERE = Path(__file__).parent
 LANGUAGES = ("en", "ja")
 
@@ -23,6 +26,14 @@ def facts(name: str) -> dict[str, Any]:
 def words(page: str, key: str, language: str) -> Any:
     """What stands around the generated part of `page`."""
     return facts("words.yaml")[page][key][language]
+
+
+def said(text: str, language: str) -> str:
+    """A text of the package in `language`, as the command line says it; English where there are no others."""
+    chosen: Language = "ja" if language == "ja" else "en"
+    if isinstance(text, Message):
+        return in_language(text, chosen)
+    return words_of(chosen)(" ".join(text.split())) if text else text
 
 
 def head(page: str, language: str) -> list[str]:

@@ -47,12 +47,12 @@ def open_folder(path: Path, *, make: int | None = None) -> int:
 def _open(path: Path, make: int | None) -> int:
     base, below = _split(path)
     if make is not None:
-        _make_base(base, 0o777 if below else make)
+        _make_base(base, 0o755 if below else make)
     if below or base.name == STATE_DIRECTORY:
         _own_link(base)
     descriptor = os.open(base, FOLDER)
     for length in range(1, len(below) + 1):
-        mode = None if make is None else make if length == len(below) else 0o777
+        mode = None if make is None else make if length == len(below) else 0o755
         try:
             child = _enter(descriptor, below[:length], base, mode)
         finally:
@@ -176,6 +176,8 @@ def _make_base(base: Path, mode: int) -> None:
     if not made:
         return
     base.mkdir(mode=mode, parents=True, exist_ok=True)
+    if os.geteuid() == 0:
+        base.chmod(mode)  # root's umask must not keep out those as whom the services run
     for folder in made:
         descriptor = os.open(folder.parent, FOLDER)
         try:
@@ -199,15 +201,19 @@ def _split(path: Path) -> tuple[Path, tuple[str, ...]]:
 
 
 def _enter(folder: int, names: tuple[str, ...], base: Path, mode: int | None) -> int:
-    name = names[-1]
+    name, made = names[-1], False
     for attempt in (1, 2):
         try:
-            return os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+            descriptor = os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=folder)
+            if made and mode is not None:
+                os.fchmod(descriptor, mode)  # whatever root's umask left of it
+            return descriptor
         except FileNotFoundError:
             if mode is None or attempt == 2:
                 raise
             try:
                 os.mkdir(name, mode, dir_fd=folder)
+                made = True
             except FileExistsError:
                 continue
             os.fsync(folder)  # a file that is on disk in a folder that is not would be lost with it

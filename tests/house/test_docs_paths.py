@@ -130,6 +130,22 @@ def test_the_architecture_names_every_room() -> None:
     assert rooms == set(re.findall(r"^\| `(\w+/)` \|", table, re.MULTILINE))
 
 
+def test_the_pages_index_leads_to_every_page_in_its_language_once() -> None:
+    docs = {page for page in pages() if page.startswith("docs/") and "decisions/0" not in page} - {
+        "docs/index.md",
+        "docs/index.ja.md",
+    }
+    own = {page for page in docs if page.endswith(".ja.md")}
+    english = docs - own
+    for index, wanted in (
+        ("docs/index.md", english),
+        ("docs/index.ja.md", own | {page for page in english if page.replace(".md", ".ja.md") not in own}),
+    ):
+        listed = re.findall(r"^- \[.+?\]\(([^)]+)\)", text_of(index), re.MULTILINE)
+        assert len(listed) == len(set(listed))
+        assert {f"docs/{target}" for target in listed if not target.startswith("../")} == wanted
+
+
 def test_the_index_has_every_decision_once_and_in_order() -> None:
     index = re.findall(
         r"^\| \d+ \| \[.+?\]\((\d{4}-[\w-]+\.md)\)", text_of("docs/decisions/README.md"), re.MULTILINE
@@ -149,3 +165,10 @@ def test_a_decision_is_about_a_page() -> None:
         page.name: len(page.read_text(encoding="utf-8").splitlines()) for page in DECISIONS.glob("*.md")
     }
     assert {name: length for name, length in lengths.items() if length > 80} == {}
+
+
+def test_a_picture_is_small_and_has_nothing_of_elsewhere() -> None:
+    for picture in (REPOSITORY / "docs" / "images").iterdir():
+        content = picture.read_bytes()
+        assert len(content) <= 200_000, picture.name
+        assert b"url(http" not in content, picture.name

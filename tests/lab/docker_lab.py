@@ -289,7 +289,7 @@ def _bootstrap(root: Path, image: str) -> None:
 
 def _wheels() -> None:
     """The app's wheels for the image's Python, fetched with the host's pip and its configuration."""
-    folder = _wheel_folder()
+    folder = wheel_folder()
     if (folder / "complete").exists():
         return
     shutil.rmtree(folder, ignore_errors=True)
@@ -311,10 +311,10 @@ def _wheels() -> None:
     (folder / "complete").touch()
 
 
-def _wheel_folder() -> Path:
+def wheel_folder() -> Path:
     return cache() / f"wheels-{PYTHON}-{hashlib.sha256(b''.join(_locks())).hexdigest()[:12]}"
 
 
 def _build(tag: str) -> None:
-    environment = {**os.environ, "LAB_TAG": tag, "LAB_WHEELS": str(_wheel_folder())}
+    environment = {**os.environ, "LAB_TAG": tag, "LAB_WHEELS": str(wheel_folder())}
     docker("compose", "-f", str(IMAGES / "compose.yaml"), "build", "--quiet", env=environment)
