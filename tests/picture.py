@@ -44,8 +44,10 @@ def record(argv: list[str]) -> str:
 
 def main() -> None:
     """Draw the picture; the folder of this checkout is shown as ~/techsapo-ops."""
-    shown = record(["make", "up", *sys.argv[1:]]).replace(str(ROOT), "~/techsapo-ops")
+    shown = record(["make", "--no-print-directory", "up", *sys.argv[1:]]).replace(str(ROOT), "~/techsapo-ops")
     shown = re.sub(r"\x1b\[\?\d+[hl]", "", shown)
+    # Which images this host lacks, and where it looked for them, is nothing of a reader's.
+    shown = re.sub(r"engine: native \([^)]*\)", "engine: native (there is no docker on PATH)", shown)
     with Path(os.devnull).open("w") as nowhere:
         console = Console(record=True, width=COLUMNS, file=nowhere, force_terminal=True)
         console.print(Text("$ make up", style="bold"))
