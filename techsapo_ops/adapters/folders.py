@@ -25,6 +25,9 @@ _LINK_ERRORS = {errno.ELOOP, errno.ENOTDIR}
 """What open(2) says of a link: ENOTDIR where O_DIRECTORY is asked for too."""
 _ELSEWHERE = msg("remove it; a folder on another disk is mounted there (`mount --bind`)")
 
+_OTHERS_WRITE = 0o022
+"""What root gives to nobody else, however it is asked to make a folder."""
+
 
 def open_folder(path: Path, *, make: int | None = None) -> int:
     """A descriptor of the folder `path`, for the caller to close.
@@ -177,7 +180,7 @@ def _make_base(base: Path, mode: int) -> None:
         return
     base.mkdir(mode=mode, parents=True, exist_ok=True)
     if os.geteuid() == 0:
-        base.chmod(mode)  # root's umask must not keep out those as whom the services run
+        base.chmod(mode & ~_OTHERS_WRITE)  # root's umask must not keep out those as whom the services run
     for folder in made:
         descriptor = os.open(folder.parent, FOLDER)
         try:
@@ -206,7 +209,7 @@ def _enter(folder: int, names: tuple[str, ...], base: Path, mode: int | None) ->
         try:
             descriptor = os.open(name, FOLDER | os.O_NOFOLLOW, dir_fd=folder)
             if made and mode is not None:
-                os.fchmod(descriptor, mode)  # whatever root's umask left of it
+                os.fchmod(descriptor, mode & ~_OTHERS_WRITE)  # whatever root's umask left of it
             return descriptor
         except FileNotFoundError:
             if mode is None or attempt == 2:

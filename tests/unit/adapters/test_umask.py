@@ -29,6 +29,15 @@ def test_a_folder_has_the_mode_that_it_is_made_with(tmp_path: Path, below: tuple
         path = path.parent
 
 
+def test_nobody_else_may_write_one_that_may_have_any_mode(tmp_path: Path) -> None:
+    os.umask(0)
+    with opened(tmp_path / ".techsapo" / "jobs" / "certs", make=0o777):
+        pass
+    if os.geteuid() == 0:
+        for path in (tmp_path / ".techsapo", tmp_path / ".techsapo/jobs", tmp_path / ".techsapo/jobs/certs"):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o755, path
+
+
 def test_one_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
     folder = tmp_path / ".techsapo"
     folder.mkdir(mode=0o700)
