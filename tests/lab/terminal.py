@@ -29,6 +29,8 @@ _SECONDS = 90
 def typed(made: Project, *arguments: str, ask: str = "", answer: str = "") -> tuple[int, str]:
     """Exit code and screen of `techsapo …`; when `ask` is shown, `answer` is typed."""
     parent, child = pty.openpty()
+    # Of a terminal without a size redis-cli asks the cursor's place, and waits for it.
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 160, 0, 0))
     plain = {"COLUMNS": "160", "TERM": "xterm-256color", "NO_COLOR": "1"}
     process = subprocess.Popen(
         made.argv(*arguments), cwd=made.directory, stdin=child, stdout=child, stderr=child,
