@@ -114,6 +114,9 @@ def test_a_kept_plan_is_done_once_and_only_as_it_was_looked_at(stack: Project) -
     said = [each.communicate(timeout=120)[1] for each in both]
     assert sorted(each.returncode for each in both) == [0, 1], said
     assert (len(stack.applies()), loaded_threshold(stack)) == (known + 1, "78")
+    alerts = {"MemoryHigh": {"threshold": 77, "for": "90s"}}
+    stack.write(monitoring={**stack.spec["monitoring"], "alerts": alerts})
+    stack.run("up")  # as the tests below find it
 
 
 def test_a_reload_leaves_no_gap_in_what_prometheus_scrapes(stack: Project) -> None:
