@@ -42,7 +42,7 @@ LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanag
   zstd:zstd restic:restic restic-rest-server:restic-rest-server sshd:openssh-server
 
 .DEFAULT_GOAL := help
-.PHONY: help docs reference up down install uninstall link test fuzz mutations ci coverage lint lab slowest bench bench-peers real-model recovery-lab vm-lab picture sbom lock clean
+.PHONY: help docs reference up down install uninstall link test fuzz mutations ci coverage lint lab slowest bench bench-peers real-model recovery-lab vm-lab picture sbom release figures lock clean
 
 help:
 	@echo "make up         install, bring missing system parts (as root), start the stack"
@@ -63,6 +63,8 @@ help:
 	@echo "make docs       the pages of docs/ as a site, which the app serves under /help"
 	@echo "make reference  what of docs/ is made from the code: fields, commands, man pages, metrics, alerts"
 	@echo "make sbom       what is installed with us, as CycloneDX, into $(SBOM)"
+	@echo "make release    wheel, source archive and checksums into dist/, tried in clean environments of two Pythons"
+	@echo "make figures    size and time of an installation, into docs/measurements.md"
 	@echo "make lock       resolve the dependencies anew into requirements*.lock"
 
 # A lock names all that is installed, so pip looks up no further package. Otherwise a pip before 23.3, as Python 3.11
@@ -89,6 +91,12 @@ $(VENV)/dev: requirements-dev.lock $(VENV)/runtime
 $(VENV)/docs: requirements-docs.lock $(VENV)/runtime
 	@echo "installing the Python packages of requirements-docs.lock into $(VENV)"
 	@$(PIP) install --quiet --no-deps --require-hashes -r requirements-docs.lock
+	@touch $@
+
+# What looks at metadata, and the installers that docs/install.md shows.
+$(VENV)/release: requirements-release.lock $(VENV)/runtime
+	@echo "installing the Python packages of requirements-release.lock into $(VENV)"
+	@$(PIP) install --quiet --no-deps --require-hashes -r requirements-release.lock
 	@touch $@
 
 # The pages of docs/ as a site, which the app serves under /help.
@@ -145,7 +153,7 @@ lint: $(VENV)/dev
 	$(FORM)
 	$(TYPES)
 
-test: $(VENV)/dev $(VENV)/docs lab
+test: $(VENV)/dev $(VENV)/docs $(VENV)/release lab
 	$(FORM)
 	@$(call beside,$(BIN)/python -m $(PYTEST))
 
@@ -158,12 +166,12 @@ mutations: $(VENV)/dev lab
 	MUTATIONS=all $(BIN)/python -m pytest -n $(WORKERS) --timeout 1800 tests/lab/test_alert_mutants_lab.py $(if $(ONLY),-k "$(ONLY)")
 
 # What .ci/run does: the same tests, with a second look at what failed (docs/decisions/0017-a-second-look.md).
-ci: $(VENV)/dev $(VENV)/docs lab
+ci: $(VENV)/dev $(VENV)/docs $(VENV)/release lab
 	$(FORM)
 	@$(call beside,$(BIN)/python -m $(PYTEST) || $(BIN)/python -m tests.again $$?)
 
 # A tool for developers, a third slower; CI does not use it, for coverage's lock outlasts a Ctrl-C (decision 17).
-coverage: $(VENV)/dev $(VENV)/docs lab
+coverage: $(VENV)/dev $(VENV)/docs $(VENV)/release lab
 	$(FORM)
 	$(BIN)/coverage erase
 	@$(call beside,$(BIN)/coverage run -m $(PYTEST))
@@ -210,6 +218,16 @@ sbom: $(VENV)/dev
 	  --output-reproducible --of JSON --sv 1.6 --validate -o $(SBOM) 2>$(VENV)/sbom.log || { cat $(VENV)/sbom.log; exit 1; }
 	@echo "wrote $(SBOM)"
 
+# Wheel, source archive, list of parts and checksums into dist/, once they worked in clean environments of the oldest
+# and the newest Python (some ten minutes). PYTHONS=3.13 tries that one alone.
+release: $(VENV)/dev $(VENV)/docs $(VENV)/release
+	@$(BIN)/python -m docsite
+	@$(BIN)/python -m release $(PYTHONS)
+
+# What an installation takes here, into docs/measurements.md.
+figures: $(VENV)/dev
+	@$(BIN)/python -m release.figures
+
 # Hashes only: no index address may enter the repository.
 lock: $(VENV)/dev
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links \
@@ -220,6 +238,8 @@ lock: $(VENV)/dev
 	  --no-emit-trusted-host --extra build --extra otel --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
 	$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links \
 	  --no-emit-trusted-host --extra docs -c requirements-dev.lock -o requirements-docs.lock pyproject.toml
+	$(BIN)/pip-compile --quiet --upgrade --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-emit-trusted-host --extra build --extra release -c requirements-dev.lock -o requirements-release.lock pyproject.toml
 
 clean:
 	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
