@@ -20,7 +20,7 @@ class ReleaseError(Exception):
 def run(
     argv: list[str], where: Path, environment: Mapping[str, str] | None = None, timeout: int = 900
 ) -> str:
-    """What `argv` printed on stdout. Raises ReleaseError, with all that it said, where it does not end with 0."""
+    """What `argv` printed on stdout. Raises ReleaseError, with what it said, where it does not end with 0."""
     try:
         done = subprocess.run(
             argv, cwd=where, capture_output=True, text=True, timeout=timeout, check=False,
@@ -40,7 +40,7 @@ def uncommitted(root: Path = ROOT) -> list[str]:
 
 
 def date_of(root: Path = ROOT) -> str:
-    """Seconds since 1970 of the commit, or SOURCE_DATE_EPOCH where that is set: the time of every file in what is built."""
+    """Seconds since 1970 that every file in what is built gets: SOURCE_DATE_EPOCH, else the commit's."""
     return os.environ.get("SOURCE_DATE_EPOCH") or run(["git", "log", "-1", "--format=%ct"], root).strip()
 
 

@@ -1,4 +1,4 @@
-"""What was built, installed into a clean environment outside the repository, and used there as a newcomer would."""
+"""What was built, installed into a clean environment outside the repository, and used there."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ def environment(python: Path, where: Path, *packages: str) -> Path:
 
 
 def floor(program: Path, stack: Path, pages: bool = True) -> list[str]:
-    """Run `init`, `validate`, `generate`, `up`, `health`, `ask` and `down` in the empty folder `stack`, with no program
-    but Python to be found, and return what was run.
+    """Use `program` in the empty folder `stack`, from `init` to `down`, where only Python is to be found.
 
-    `pages` also asks for a page of the help that only `make docs` makes. Raises ReleaseError; the stack is down in any case.
+    `pages` also asks for a part of the help that only `make docs` makes. What was run is returned. Raises
+    ReleaseError; the stack is down in any case.
     """
     port, done = free_port(), []
     home = stack.parent / f"{stack.name}-home"
