@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -21,11 +20,13 @@ def main() -> None:
     """Measure, and put the table in place of the last one."""
     with tempfile.TemporaryDirectory(prefix="techsapo-figures-") as made:
         rows = _rows(Path(made))
+    day, load = f"{datetime.now(UTC):%Y-%m-%d}", os.getloadavg()[2]
     text = (
-        f"{HEADING}\n\nFor [decision 70](decisions/0070-releases.md): `make figures`, {datetime.now(UTC):%Y-%m-%d}, Python "
-        f"{platform.python_version()}, {os.cpu_count()} processors with a load of {os.getloadavg()[2]:.0f} beside over the last quarter of an hour: sizes "
-        "hold anywhere, seconds do not. Answers are simulated, there are no parts of the system, and packages come from an index without pip's cache.\n\n"
-        "| What | Figure |\n|---|---|\n" + "".join(f"| {what} | {figure} |\n" for what, figure in rows)
+        f"{HEADING}\n\nFor [decision 70](decisions/0070-releases.md): `make figures`, {day}, "
+        f"Python {platform.python_version()}, {os.cpu_count()} processors with a load of {load:.0f} over the last "
+        "quarter of an hour: sizes\nhold anywhere, seconds do not. Answers are simulated, parts of the system are "
+        "not there, and packages come from an index, without\npip's cache.\n\n| What | Figure |\n|---|---|\n"
+        + "".join(f"| {what} | {figure} |\n" for what, figure in rows)
     )
     page = put(PAGE.read_text(encoding="utf-8"), text)
     PAGE.write_text(page, encoding="utf-8")
@@ -89,4 +90,4 @@ def _megabytes(folder: Path) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -14,6 +14,7 @@ from hatch_build import addresses, long_description
 from release import __main__ as release
 from release import trial
 from release.build import ReleaseError, again, build, checksums, digest, run
+from release.figures import HEADING, put
 
 ROOT = Path(__file__).parents[2]
 HOME = "https://git.example.com/ops/techsapo"
@@ -135,3 +136,10 @@ def test_the_stack_of_a_trial_is_ended_whatever_happened(tmp_path: Path, why: st
         trial.floor(program, tmp_path / "stack")
     called = (tmp_path / "stack" / "calls").read_text().split()
     assert called == ["init", "validate", "generate", "up", "health", "down"]
+
+
+def test_figures_take_the_place_of_the_last_ones_and_of_nothing_else() -> None:
+    first = put("# M\n\n## A\n\na\n", f"{HEADING}\n\none\n")
+    assert first == f"# M\n\n## A\n\na\n\n{HEADING}\n\none\n"
+    between = f"{first}\n## B\n\nb\n"
+    assert put(between, f"{HEADING}\n\ntwo\n") == between.replace("one", "two")
