@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -23,9 +24,9 @@ def main() -> None:
     day, load = f"{datetime.now(UTC):%Y-%m-%d}", os.getloadavg()[2]
     text = (
         f"{HEADING}\n\nFor [decision 70](decisions/0070-releases.md): `make figures`, {day}, "
-        f"Python {platform.python_version()}, {os.cpu_count()} processors with a load of {load:.0f} over the last "
-        "quarter of an hour: sizes\nhold anywhere, seconds do not. Answers are simulated, parts of the system are "
-        "not there, and packages come from an index, without\npip's cache.\n\n| What | Figure |\n|---|---|\n"
+        f"Python {platform.python_version()}, {os.cpu_count()} processors, load {load:.0f} over the last "
+        "quarter of an hour: sizes\nhold anywhere, seconds do not. Answers are simulated, parts of the system "
+        "are not there, and packages come from an index, without\npip's cache.\n\n| What | Figure |\n|---|---|\n"
         + "".join(f"| {what} | {figure} |\n" for what, figure in rows)
     )
     page = put(PAGE.read_text(encoding="utf-8"), text)
@@ -62,8 +63,8 @@ def _rows(work: Path) -> list[tuple[str, str]]:
     start = began
     run(["git", "clone", "--quiet", str(ROOT), str(clone)], work)
     lap("`git clone`, from this disk")
-    bindir = f"BINDIR={work / 'bin'}"
-    run(["make", "--silent", "install", bindir], clone, {**os.environ, "PIP_NO_CACHE_DIR": "1"})
+    ours = [f"PYTHON={sys.base_prefix}/bin/python3", f"BINDIR={work / 'bin'}"]
+    run(["make", "--silent", "install", *ours], clone, {**os.environ, "PIP_NO_CACHE_DIR": "1"})
     lap("`make install`")
     program = clone / ".venv" / "bin" / "techsapo"
     (home / "techsapo.yaml").write_text(f"project: figures\napp: {{port: {trial.free_port()}}}\n")
