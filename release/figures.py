@@ -25,9 +25,9 @@ def main() -> None:
     text = (
         f"{HEADING}\n\nFor [decision 70](decisions/0070-releases.md): `make figures`, {day}, "
         f"Python {platform.python_version()}, {os.cpu_count()} processors, load {load:.0f} over the last "
-        "quarter of an hour: sizes\nhold anywhere, seconds do not. Answers are simulated, parts of the system "
-        "are not there, and packages come from an index, without\npip's cache.\n\n| What | Figure |\n|---|---|\n"
-        + "".join(f"| {what} | {figure} |\n" for what, figure in rows)
+        "quarter of an hour: sizes\nhold anywhere, seconds do not. Answers are simulated, no part of the "
+        "system is there, and packages come from an index,\nwithout pip's cache.\n\n"
+        "| What | Figure |\n|---|---|\n" + "".join(f"| {what} | {figure} |\n" for what, figure in rows)
     )
     page = put(PAGE.read_text(encoding="utf-8"), text)
     PAGE.write_text(page, encoding="utf-8")
