@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -21,18 +22,29 @@ HOME = "https://git.example.com/ops/techsapo"
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of the repository where no other test writes beside them."""
+    folder = tmp_path_factory.mktemp("tree")
+    for name in run(["git", "ls-files", "-co", "--exclude-standard", "-z"], ROOT).split("\0")[:-1]:
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Wheel and source archive."""
     folder = tmp_path_factory.mktemp("release")
-    source, wheel = sorted(build(folder), key=lambda path: path.suffix)
+    source, wheel = sorted(build(folder, root=tree), key=lambda path: path.suffix)
     return wheel, source
 
 
 def test_a_build_is_the_same_each_time_and_so_is_the_wheel_of_the_source_archive(
-    built: tuple[Path, Path], tmp_path: Path
+    tree: Path, built: tuple[Path, Path], tmp_path: Path
 ) -> None:
     wheel, source = built
-    assert [digest(path) for path in sorted(build(tmp_path / "second"), reverse=True)] == [
+    assert [digest(path) for path in sorted(build(tmp_path / "second", root=tree), reverse=True)] == [
         digest(path) for path in sorted(built, reverse=True)
     ]
     (tmp_path / "work").mkdir()
