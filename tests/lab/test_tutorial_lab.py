@@ -165,7 +165,7 @@ def test_its_commands_lead_from_an_empty_machine_to_production(lab_images: Docke
         assert inside("cat secrets/restic").strip() not in card
         assert "techsapo" in inside("crontab -l")
         assert "enable techsapo.service" in inside("cat /root/systemctl.log")
-        url = shlex.quote(f"https://{outside.VALUES['SITE']}/help?lang=en")
+        url = f"https://{outside.VALUES['SITE']}/help?lang=en"
         read = f"import urllib.request as u; print(u.urlopen({url!r}).read().decode())"
         assert "TechSapo" in inside(f"python3 -c {shlex.quote(read)}")
     told = json.loads((tmp_path / "told.json").read_text())
