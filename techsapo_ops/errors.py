@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from techsapo_ops.messages import Message
+from techsapo_ops.messages import msg
 
 
 class OpsError(Exception):
@@ -22,4 +22,4 @@ class OpsError(Exception):
     def __str__(self) -> str:
         if not self.hint:
             return self.message
-        return Message("{message}; {hint}", {"message": self.message, "hint": self.hint})
+        return msg("{message}; {hint}", message=self.message, hint=self.hint)

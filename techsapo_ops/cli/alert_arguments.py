@@ -34,7 +34,8 @@ def until(duration: str) -> datetime:
         length = seconds(duration)
         end = datetime.now(UTC) + timedelta(seconds=length)
     except (ValueError, OverflowError) as error:
-        raise OpsError(msg("--for: {error}", error=error), msg("write e.g. 30m or 2h"), exit_code=2) from None
+        what, _, _ = str(error).partition("; ")  # it hints at lengths of other things
+        raise OpsError(msg("--for: {error}", error=what), msg("write e.g. 30m or 2h"), exit_code=2) from None
     if length < SHORTEST:
         raise OpsError(
             msg("--for must be at least {shortest:g} s", shortest=SHORTEST),

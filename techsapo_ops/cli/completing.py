@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -34,6 +33,8 @@ def complete(make: Callable[[], Index]) -> bool:
         from typer._click.shell_completion import CompletionItem, get_completion_class
         from typer._completion_classes import completion_init
 
+        from techsapo_ops.cli.output import write
+
         completion_init()
         made = get_completion_class(shell)
         if made is None:
@@ -44,7 +45,7 @@ def complete(make: Callable[[], Index]) -> bool:
             return [CompletionItem(value, help=told) for value, told in offers(index, args, incomplete)]
 
         answer.get_completions = offered  # type: ignore[method-assign]
-        sys.stdout.write(f"{answer.complete()}\n")
+        write(answer.complete())
     except Exception:  # noqa: BLE001 - a shell that completes shows no error
         return False
     return True

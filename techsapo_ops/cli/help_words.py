@@ -30,6 +30,19 @@ TITLES = {
 }
 """Typer's own words by their names in typer.rich_utils."""
 USAGE = "Usage: {usage}"
+OURS = (
+    "must be a whole number",
+    "must be a number",
+    "must be at least {bound}",
+    "must be more than {bound}",
+    "must be at most {bound}",
+    "must be less than {bound}",
+    "must be {choices}",
+    "Got unexpected extra argument(s) ({arguments}); name a spec with --file",
+    "Got unexpected extra argument(s) ({arguments}); put the question in quotes",
+    "No such option: {name}; it belongs behind a command, e.g. {example}",
+)
+"""What we say in the place of Typer's words, or add to them. Longer first."""
 SENTENCES = (
     "Invalid value for {parameter}: {problem}",
     "Invalid value: {problem}",
@@ -57,15 +70,18 @@ SENTENCES = (
     "{kind} {path} is a directory.",
     "{kind} {path} is not readable.",
     "{kind} {path} is not writable.",
-    "Input should be a valid integer, unable to parse string as an integer",
-    "Input should be a valid number, unable to parse string as a number",
-    "Input should be greater than or equal to {bound}",
-    "Input should be greater than {bound}",
-    "Input should be less than or equal to {bound}",
-    "Input should be less than {bound}",
-    "Input should be {choices}",
 )
-"""What Typer, and pydantic below it, say of wrong usage, with names for what they put in. Longer first."""
+"""What Typer says of wrong usage, with names for what it puts in. Longer first."""
+_PYDANTIC = (
+    ("Input should be a valid integer, unable to parse string as an integer", "must be a whole number"),
+    ("Input should be a valid number, unable to parse string as a number", "must be a number"),
+    ("Input should be greater than or equal to ", "must be at least "),
+    ("Input should be greater than ", "must be more than "),
+    ("Input should be less than or equal to ", "must be at most "),
+    ("Input should be less than ", "must be less than "),
+    ("Input should be ", "must be "),
+)
+"""What pydantic says below Typer, and how a spec's errors say the same."""
 TEXTS = ("help", "short_help", "epilog", "rich_help_panel", "show_default")
 """What of ours a command or a parameter of it may hold."""
 _COMMAND = re.compile(r"^\s*(?:(?:techsapo|curl|sudo|crontab|docker|journalctl)\b|[A-Z_]+=)[^。]*$")
@@ -79,7 +95,9 @@ def in_help(command: Any) -> Any:
 
 
 def usage_words(told: str) -> str:
-    """What Typer says of wrong usage, in the language that is spoken."""
+    """What Typer says of wrong usage, in our words and the language that is spoken."""
+    for theirs, ours in _PYDANTIC:
+        told = told.replace(theirs, ours)
     if spoken_language() == LANGUAGES[0]:
         return told
     return spoken(_recognised(told))
@@ -169,5 +187,5 @@ def _recognised(told: str) -> str:
 def _shapes() -> tuple[tuple[str, re.Pattern[str]], ...]:
     return tuple(
         (sentence, re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+?)", re.escape(sentence)), re.DOTALL))
-        for sentence in SENTENCES
+        for sentence in (*OURS, *SENTENCES)
     )

@@ -104,10 +104,14 @@ def _suggest(error: UsageError) -> None:
     if isinstance(error, NoSuchOption):
         alike = error.possibilities or ()
         error.possibilities = suggest.options(error.option_name, command.get_params(error.ctx), alike)
+        if error.ctx.parent is None and (told := suggest.behind_a_command(error.message, error.option_name)):
+            error.message, error.possibilities = told, None
     elif isinstance(command, TyperGroup):
         group = error.ctx.command_path.partition(" ")[2]
         itself = command.invoke_without_command
         error.message = suggest.suggested(error.message, group, command.commands, itself=itself)
+    else:
+        error.message = suggest.unexpected(error.message, command.get_params(error.ctx))
 
 
 class LazyGroup(TyperGroup):

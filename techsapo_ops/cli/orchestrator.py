@@ -17,6 +17,7 @@ from techsapo_ops.adapters.http import Unreachable, Untrusted, fetch, send
 from techsapo_ops.adapters.sse import events
 from techsapo_ops.adapters.tls_trust import Trust
 from techsapo_ops.cli.asking_again import Twice
+from techsapo_ops.cli.language import spoken_language
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.cli.peer import Peer, TlsChoice, peer
 from techsapo_ops.errors import OpsError
@@ -137,6 +138,12 @@ def _running(candidates: list[str], trust: Trust) -> str:
     )
 
 
+def _headers(asked: Orchestrator, twice: Twice) -> dict[str, str]:
+    """Those of a question; what it is refused with comes in the language that is spoken here."""
+    said = {"Content-Type": "application/json", "Accept-Language": spoken_language()}
+    return {**said, **asked.peer.headers, **twice.headers}
+
+
 def post(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON that the orchestrator answers. Raises OpsError with what it said instead.
 
@@ -148,7 +155,7 @@ def post(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> dict[str, A
             answer = send(
                 url,
                 _content(body),
-                headers={"Content-Type": "application/json", **asked.peer.headers, **twice.headers},
+                headers=_headers(asked, twice),
                 timeout=asked.timeout,
                 trust=asked.peer.trust,
             )
@@ -252,7 +259,7 @@ def follow(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> Iterator[
         try:
             for event in events(
                 url,
-                headers={"Content-Type": "application/json", **asked.peer.headers, **twice.headers},
+                headers=_headers(asked, twice),
                 content=_content(body),
                 timeout=asked.timeout,
                 trust=asked.peer.trust,

@@ -12,6 +12,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 DEFAULT_SPEC = Path("techsapo.yaml")
+_OTHER_SPEC = DEFAULT_SPEC.with_suffix(".yml")
 FILE_VARIABLE = "TECHSAPO_FILE"
 ENVIRONMENT_VARIABLE = "TECHSAPO_ENVIRONMENT"
 
@@ -52,6 +53,16 @@ def find(given: Path | None) -> Found:
 
 def lacking(found: Found) -> OpsError:
     """The error where the spec that was looked for is not there."""
+    if found.path.is_dir():
+        return OpsError(
+            msg("{path} is a folder, not a spec", path=found.path),
+            msg("name the file in it: --file {file}", file=found.path / DEFAULT_SPEC),
+        )
+    if found.path == DEFAULT_SPEC and _OTHER_SPEC.is_file():
+        return OpsError(
+            msg("there is no spec at {path}", path=found.path),
+            msg("rename {other}, or name it with --file", other=_OTHER_SPEC),
+        )
     missing = msg("there is no spec at {path}", path=found.path)
     return OpsError(
         msg("{missing}; {why}", missing=missing, why=found.why) if found.why else missing,

@@ -163,6 +163,17 @@ OPTIONS: Mapping[str, tuple[str, ...]] = {
 }
 """The same of options."""
 
+OF_COMMANDS: Mapping[str, str] = {
+    **dict.fromkeys(("-f", "-F", "--file"), "techsapo validate --file FILE"),
+    **dict.fromkeys(("-e", "--environment"), "techsapo validate --environment NAME"),
+    **dict.fromkeys(("-q", "--quiet"), "techsapo validate --quiet"),
+    **dict.fromkeys(("-v", "--verbose"), "techsapo version --verbose"),
+    "--json": "techsapo ps --json",
+    "--engine": "techsapo plan --engine NAME",
+}
+"""Options that many commands have, which people write before the command's name, and how one has them."""
+
+_UNEXPECTED = re.compile(r"Got unexpected extra argument\(s\) \((?P<words>.*)\)", re.DOTALL)
 _UNKNOWN = re.compile(r"No such command (?P<shown>(?P<quote>['\"]).*(?P=quote))\.", re.DOTALL)
 _MOST = 3
 
@@ -176,7 +187,10 @@ def suggested(told: str, group: str, known: Iterable[str], *, itself: bool) -> s
     if found is None:
         return told
     typed = literal_eval(found["shown"])
-    names = ", ".join(repr(name) for name in commands(typed, group, known, itself=itself))
+    meant = commands(typed, group, known, itself=itself)
+    if typed.lower() == "help":
+        meant = [" ".join(filter(None, ("techsapo", group, "--help")))]
+    names = ", ".join(repr(name) for name in meant)
     least = f"No such command {found['shown']}"
     return f"{least}. Did you mean {names}?" if names else f"{least}."
 
@@ -209,6 +223,27 @@ def options(typed: str, parameters: Iterable[Any], alike: Iterable[str]) -> list
         (name for name in alike if name in there),
         lambda name: name in HARMLESS or not getattr(there[name], "is_flag", False),
     )
+
+
+def behind_a_command(told: str, typed: str) -> str:
+    """`told` by Typer, of an option `typed` before any command, with where it belongs; else empty."""
+    example = OF_COMMANDS.get(typed)
+    return f"{told}; it belongs behind a command, e.g. `{example}`" if example else ""
+
+
+def unexpected(told: str, parameters: Iterable[Any]) -> str:
+    """`told` by Typer, of a command with `parameters` that was given more words, with how they are given."""
+    found = _UNEXPECTED.fullmatch(told)
+    if found is None:
+        return told
+    taken = list(parameters)
+    names = {parameter.name for parameter in taken}
+    if "question" in names:
+        return f"{told}; put the question in quotes"
+    options = {option for parameter in taken for option in parameter.opts}
+    if "--file" in options and found["words"].endswith((".yaml", ".yml")):
+        return f"{told}; name a spec with --file"
+    return told
 
 
 def _harmless(alike: Iterable[str], is_harmless: Callable[[str], bool]) -> list[str]:

@@ -46,6 +46,8 @@ def require_owner(stack: Stack) -> None:
     """Raise OpsError where the stack is another user's, whose services this one may not enter."""
     try:
         owner = stack.layout.state.stat().st_uid
+    except FileNotFoundError:
+        raise OpsError(msg("the stack is not running"), msg("`techsapo up` starts it")) from None
     except OSError as error:
         raise OpsError(
             msg("cannot look at {state}: {strerror}", state=stack.layout.state, strerror=error.strerror),

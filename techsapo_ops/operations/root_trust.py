@@ -152,7 +152,8 @@ def allow(folder: Path) -> Allowed | None:
         real = folder.resolve(strict=True)
     except OSError as error:
         raise OpsError(
-            msg("there is no folder {folder}: {strerror}", folder=folder, strerror=error.strerror)
+            msg("there is no folder {folder}: {strerror}", folder=folder, strerror=error.strerror),
+            msg("name the folder that holds the spec"),
         ) from None
     if not real.is_dir():
         raise OpsError(msg("{real} is not a folder", real=real), msg("name the folder that holds the spec"))

@@ -130,7 +130,7 @@ def _value(
     if kind in _NUMBER_TYPES:
         words = msg("a whole number") if kind.startswith("int") else msg("a number")
         wanted = msg("must be {words}", words=words)
-        return _not(wanted, path, given, variables), _half_width(given, path, variables)
+        return _not(wanted, path, given, variables), _number_alone(given, path, variables)
     if kind in _BOUND_TYPES:
         return _not(msg("must be {range}", range=_range(found)), path, given, variables), ""
     if kind.startswith("bool"):
@@ -190,8 +190,26 @@ def _as_text(given: object, meant: Means | None) -> str:
         return msg("put it in quotes")
     if isinstance(given, int) and not isinstance(given, bool) and meant.words.startswith("duration"):
         return msg("write its unit too, e.g. {number}s", number=given)
-    example = meant.words.partition("e.g. ")[2]
-    return msg("write e.g. {example}", example=example) if example else ""
+    words = meant.words
+    if not isinstance(words, Message) or "e.g. " not in words:
+        return ""
+    return msg("write e.g. {example}", example=words.changed(_example))
+
+
+def _example(words: str) -> str:
+    """The example at the end of what a type is, in either language."""
+    return re.split(r"e\.g\. |例：", words)[-1].rstrip("）")
+
+
+def _number_alone(given: object, path: Path, variables: Mapping[Path, tuple[str, ...]]) -> str:
+    """How to write a number that stands in full-width digits, or with a sign of money or per cent."""
+    if path in variables or not isinstance(given, str):
+        return ""
+    if found := re.fullmatch(r"\$ ?([0-9]{1,12}(?:\.[0-9]{1,4})?)", given):
+        return msg("write the number alone: {number}", number=found[1])
+    if found := re.fullmatch(r"([0-9]{1,3}) ?%", given):
+        return msg("write the number alone: {number}", number=f"{int(found[1]) / 100:g}")
+    return _half_width(given, path, variables)
 
 
 def _half_width(given: object, path: Path, variables: Mapping[Path, tuple[str, ...]]) -> str:

@@ -51,11 +51,14 @@ def all_said() -> tuple[Said, ...]:
 
 
 def has_words(text: str) -> bool:
-    """Whether there is anything to translate in a text: in `{path}: {problem}` there is not."""
+    """Whether there is anything to translate in a text: in `{path}: {problem}` there is not.
+
+    A semicolon between two sentences is: Japanese has none.
+    """
     depth, letters = 0, False
     for character in text.replace("{{", "").replace("}}", ""):
         depth += (character == "{") - (character == "}")
-        letters = letters or (depth == 0 and character.isalpha())
+        letters = letters or (depth == 0 and (character.isalpha() or character == ";"))
     return letters
 
 
@@ -110,7 +113,7 @@ def _in_help() -> Iterator[Said]:
     file = "techsapo_ops/cli/help_words.py"
     for title in help_words.TITLES.values():
         yield Said(HELP, file, title, template=False)
-    for sentence in (help_words.USAGE, *help_words.SENTENCES):
+    for sentence in (help_words.USAGE, *help_words.OURS, *help_words.SENTENCES):
         yield Said(HELP, file, sentence)
     for text, where in _help_of(typer.main.get_command(app), "techsapo"):
         for paragraph, to_say in help_words.paragraphs(text):

@@ -13,6 +13,7 @@ from techsapo_ops.cli.open_stack import stack_on, topology_for
 from techsapo_ops.cli.options import FullOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.state_directory import require_trust
+from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.generate import examine, write_files
 
@@ -54,6 +55,10 @@ def generate(
       techsapo generate -e production -o /srv/techsapo/config
     """
     if output is not None:
+        if output.exists() and not output.is_dir():
+            raise OpsError(
+                msg("--output: {output} is a file", output=output), msg("name a folder"), exit_code=2
+            )
         require_trust(place.file, others=[output])
     project = place.open()
     topology = _topology(project, output)

@@ -174,8 +174,11 @@ def _span(option: str, text: str, example: str) -> timedelta:
             exit_code=2,
         ) from None
     except ValueError as error:
+        what, _, _ = str(error).partition("; ")  # it hints at lengths of other things
         raise OpsError(
-            f"{option}: {error}", msg("write e.g. {example}", example=example), exit_code=2
+            msg("{option}: {what}", option=option, what=what),
+            msg("write e.g. {example}", example=example),
+            exit_code=2,
         ) from None
     return span
 

@@ -179,7 +179,7 @@ class ComposeStack:
         records = self.state.load()
         every = list(dict.fromkeys([*records, *self.containers()]))
         kinds = {name: record.kind for name, record in records.items()}
-        return named(services, every, kinds) if services else every
+        return named(services, every, kinds) if services and every else every
 
     def _usage(self) -> Mapping[str, Usage]:
         """CPU and memory per running container, as `docker stats` measures them over a second."""

@@ -171,6 +171,8 @@ class NativeStack:
         every = list(dict.fromkeys([*records, *(n for n in there if n != "supervisord")]))
         if not services:
             return [n for n in every if n in records] or every
+        if not every:  # nothing was brought up: whatever is asked for has no log yet
+            return []
         kinds = {name: record.kind for name, record in records.items()}
         return named(services, [*every, "supervisord"], kinds)
 

@@ -65,6 +65,8 @@ class History:
                 raise OpsError(msg("@{id} failed: there is no such state to go back to", id=entry.id), hint)
             return entry
         current = ledger.current()
+        if not ledger.entries():
+            raise OpsError(msg("nothing was applied yet"), msg("`techsapo up` does"))
         if current is None:
             raise OpsError(
                 msg("there is no good state to go back to"), msg("`techsapo history` lists every apply")

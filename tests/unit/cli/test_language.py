@@ -20,7 +20,7 @@ from techsapo_ops.cli.output import Output, confirm, print_error
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
-PYDANTICS = ("Input should be", "{value} is not in the range")
+PYDANTICS = "{value} is not in the range"
 """What Typer passes on."""
 KANA = re.compile("[\u3040-\u30ff]")
 
@@ -186,7 +186,7 @@ def test_a_help_page(techsapo: Run, words: tuple[str, ...]) -> None:
         (("explain", "a", "b"), "Got unexpected extra argument"),
         (("ps", "--file"), "requires an argument"),
         (("ps", "--lang", "fr"), "'fr' is not one of"),
-        (("logs", "--lines", "many"), "valid integer"),
+        (("logs", "--lines", "many"), "must be a whole number"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_names_what_was_typed(

@@ -109,7 +109,7 @@ def test_logs_before_any_start_and_with_a_wrong_expression(tmp_path: Path) -> No
     assert "there are no logs yet" in techsapo(tmp_path, "logs").stderr
     wrong = techsapo(tmp_path, "logs", "--grep", "(")
     assert wrong.returncode == 2
-    assert "--grep (" in wrong.stderr
+    assert "--grep: '('" in wrong.stderr
 
 
 @pytest.mark.parametrize("word", ["warn", "warning", "WARNING", "err", "Critical", "info"])
