@@ -198,6 +198,9 @@ def offsite(lab: Lab) -> Outcome:
 
 def restore(lab: Lab) -> Outcome:
     """A restore has begun to replace the data: the boot's `up` goes back, and every row is there again."""
+    if not lab.known.backups:
+        lab.machine.run(IN + "techsapo backup", timeout=1800)
+        _know_backups(lab)
     noted = "test -e .techsapo/restore.json"
     return lab.cut_off("restore", "techsapo restore --yes", noted, after=2)
 
