@@ -97,7 +97,7 @@ def test_a_week_is_counted_by_whole_days_beside_the_one_before(
     told = made.to_json()["sections"]
     assert (told["cost"]["usd"], told["cost"]["usd_before"], told["cost"]["questions"]) == (7.0, 5.0, 2)
     assert "$7.00 for 2 questions up to 2026-11-29 (UTC); $5.00 in the time before (+40%)" in made.text
-    assert "10% of the month's budget of $70.00" in made.text
+    assert "9% of the month's budget of $70.00" in made.text, "what is simulated is not counted"
     assert "$1.00 of it is simulated" in made.text
     assert "Declined answers: 1 of 2 up to 2026-11-29 (UTC)" in made.text
     assert "1 of 2 runs failed (backup 1×)" in made.text

@@ -214,11 +214,13 @@ def test_up_says_it_once(
     (tmp_path / "techsapo.yaml").write_text("project: x\n")
     done = SimpleNamespace(
         changed=False, failures=(), rows=(), missing_tools=(), absent=(), notes=(), outcomes=(), back=None,
-        entry=None, plan=SimpleNamespace(origins=SimpleNamespace(services={})),
+        entry=None,
+        plan=SimpleNamespace(origins=SimpleNamespace(services={}), files=(), steps=SimpleNamespace(steps=())),
     )  # fmt: skip
     where = topology(spec(), tmp_path)
     monkeypatch.setattr(up, "choose_engine", lambda *_: (where, SimpleNamespace(decided=False)))
     monkeypatch.setattr(up, "stack_on", lambda *_, **__: SimpleNamespace(leaves=lambda _: None))
+    monkeypatch.setattr(up, "undo_interrupted", lambda *_, **__: None)
     monkeypatch.setattr(up, "perform", lambda *_, **__: done)
     up.up(place=SpecChoice(tmp_path / "techsapo.yaml"), out=Output(**options))
     shown = capsys.readouterr()
