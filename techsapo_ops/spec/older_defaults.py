@@ -73,7 +73,6 @@ SAFER: tuple[SaferDefault, ...] = (
     SaferDefault(
         ("wallbounce", "mask"), msg("secrets leave unmasked"), lambda s: not s.wallbounce.mask_prompts
     ),
-    SaferDefault(("providers",), msg("the tier critical asks one simulated provider more than there are")),
     SaferDefault(
         ("providers", "NAME", "provider", "require_parameters"),
         msg("an endpoint behind OpenRouter may ignore the answer's schema"),

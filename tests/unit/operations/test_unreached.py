@@ -215,7 +215,10 @@ def test_up_says_it_once(
     done = SimpleNamespace(
         changed=False, failures=(), rows=(), missing_tools=(), absent=(), notes=(), outcomes=(), back=None,
         entry=None,
-        plan=SimpleNamespace(origins=SimpleNamespace(services={}), files=(), steps=SimpleNamespace(steps=())),
+        plan=SimpleNamespace(
+            origins=SimpleNamespace(services={}), files=(), steps=SimpleNamespace(steps=()),
+            observed=SimpleNamespace(services={}, stopped={}),
+        ),
     )  # fmt: skip
     where = topology(spec(), tmp_path)
     monkeypatch.setattr(up, "choose_engine", lambda *_: (where, SimpleNamespace(decided=False)))
