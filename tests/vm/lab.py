@@ -21,6 +21,8 @@ HEALTHY = 1200.0
 """Seconds after which a stack that is not healthy counts as not come back."""
 _SUB_STATE = "systemctl show --value -p SubState"
 """`start` while its command is at work; `auto-restart` between two tries; both are `activating`."""
+_PYTHON = '"$(dirname "$(readlink -f "$(command -v techsapo)")")"/python'
+"""Of the environment that the tool is installed in: the clone's, or after a recovery one of its own."""
 NOW = "THE-MOMENT-HAS-COME"
 
 
@@ -157,7 +159,7 @@ class Lab:
         """What is on disk there. Rows that wait in a file get into the database first."""
         for _ in range(20):
             found: dict[str, Any] = json.loads(
-                self.machine.run(IN + ".venv/bin/python -", feed=(HERE / "look.py").read_bytes()).stdout
+                self.machine.run(IN + _PYTHON + " -", feed=(HERE / "look.py").read_bytes()).stdout
             )
             if not found["waiting"]:
                 return found

@@ -1,4 +1,4 @@
-"""Run there, by the stack's own Python, in the project's folder: what is on disk, as JSON."""
+"""Run there, by the tool's own Python, in the project's folder: what is on disk, as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 STATE = Path(".techsapo")
-TOOL = ".venv/bin/techsapo"
+TOOL = "techsapo"
 
 
 def said(*argv: str, **variables: str) -> tuple[int, str]:
