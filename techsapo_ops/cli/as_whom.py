@@ -70,8 +70,10 @@ def _owners(path: Path) -> list[int]:
 
 def _command(*prefix: str) -> str:
     words = sys.argv[1:]
-    program = "techsapo"
-    if shutil.which(program, path=_SUDO_PATH) is None and Path(sys.argv[0]).is_file():
-        program = str(Path(sys.argv[0]).absolute())
-    command = shlex.join([*prefix, program, *words])
-    return command if len(command) <= _LONGEST else f"{shlex.join([*prefix, program, *words[:2]])} …"
+    program = ["techsapo"]
+    if shutil.which("techsapo", path=_SUDO_PATH) is None and (file := Path(sys.argv[0])).is_file():
+        # `python -m techsapo_ops` names a file that nobody can run.
+        module = file.name == "__main__.py"
+        program = [sys.executable, "-m", file.parent.name] if module else [str(file.absolute())]
+    command = shlex.join([*prefix, *program, *words])
+    return command if len(command) <= _LONGEST else f"{shlex.join([*prefix, *program, *words[:2]])} …"

@@ -197,7 +197,7 @@ def test_a_user_who_may_not_write_the_repository_is_told_and_changes_nothing(tmp
         for words in (("backup",), ("backup", "--only", "config"), ("backup", "verify"), ("backup", "prune")):
             said = made.run(*words, code=1).stderr
             assert f"cannot write {place}: Permission denied" in said
-            assert "run it as the folder's owner, or set backup.path" in said
+            assert "try: run it as root: `sudo " in said
         assert "Permission denied" in made.run("jobs", "run", "backup", code=1).stderr
         assert 'last_exit_code{name="backup"} 1' in (made.layout.textfiles / "backup.prom").read_text()
         assert len(json.loads(made.run("backup", "list", "--json").stdout)) == 1
