@@ -118,15 +118,8 @@ class SubprocessRunner:
                 cwd=command.cwd,
                 start_new_session=True,
             )
-        except FileNotFoundError:
-            raise OpsError(
-                msg("cannot run {argv}: no such program", argv=command.argv[0]),
-                msg("`techsapo doctor` shows what is missing"),
-            ) from None
         except OSError as error:
-            raise OpsError(
-                msg("cannot run {argv}: {strerror}", argv=command.argv[0], strerror=error.strerror)
-            ) from None
+            raise _not_started(command, error) from None
         try:
             stdout, stderr = process.communicate(command.stdin, timeout=timeout)
         except BaseException as error:
@@ -137,6 +130,15 @@ class SubprocessRunner:
         return Completed(command, process.returncode, stdout, stderr)
 
 
+def _not_started(command: Command, error: OSError) -> OpsError:
+    if isinstance(error, FileNotFoundError):
+        return OpsError(
+            msg("cannot run {argv}: no such program", argv=command.argv[0]),
+            msg("`techsapo doctor` shows what is missing"),
+        )
+    return OpsError(msg("cannot run {argv}: {strerror}", argv=command.argv[0], strerror=error.strerror))
+
+
 def attached(command: Command, environment: Mapping[str, str]) -> int:
     """Run `command` with this process's own input, output and terminal; returns its exit code.
 
@@ -145,15 +147,8 @@ def attached(command: Command, environment: Mapping[str, str]) -> int:
     """
     try:
         process = subprocess.Popen(command.argv, env={**environment, **command.env}, cwd=command.cwd)
-    except FileNotFoundError:
-        raise OpsError(
-            msg("cannot run {argv}: no such program", argv=command.argv[0]),
-            msg("`techsapo doctor` shows what is missing"),
-        ) from None
     except OSError as error:
-        raise OpsError(
-            msg("cannot run {argv}: {strerror}", argv=command.argv[0], strerror=error.strerror)
-        ) from None
+        raise _not_started(command, error) from None
     # Not before: an ignored signal stays ignored over exec.
     kept = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
     try:
