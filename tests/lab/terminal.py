@@ -127,7 +127,10 @@ class Screen:
         while not all(any(word in line for line in self.lines) for word in words):
             ended = self.process.poll() is not None
             if (not self._read(0.0 if ended else 1.0) and ended) or time.monotonic() > deadline:
-                raise AssertionError(f"{words} never came:\n" + "\n".join(self.lines))
+                state = f"ended with {self.process.returncode}" if ended else "goes on"
+                raise AssertionError(
+                    f"{words} never came; it {state}:\n" + "\n".join(self.lines) + f"\n{self.whole[-2000:]!r}"
+                )
         return "\n".join(self.lines)
 
     def ends(self) -> int:

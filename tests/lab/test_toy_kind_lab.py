@@ -26,8 +26,12 @@ from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.registry import including
 from techsapo_ops.stack.stack import Stack
+from tests.messages.said import all_said
 
 pytestmark = pytest.mark.lab
+
+all_said()
+"""Every command is loaded by now, without the toy: its help names the kinds that there are then, for good."""
 
 
 def small(**sections: Any) -> dict[str, Any]:
