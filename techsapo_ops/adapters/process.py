@@ -119,7 +119,7 @@ class SubprocessRunner:
                 start_new_session=True,
             )
         except OSError as error:
-            raise _not_started(command, error) from None
+            raise not_started(command, error) from None
         try:
             stdout, stderr = process.communicate(command.stdin, timeout=timeout)
         except BaseException as error:
@@ -130,7 +130,8 @@ class SubprocessRunner:
         return Completed(command, process.returncode, stdout, stderr)
 
 
-def _not_started(command: Command, error: OSError) -> OpsError:
+def not_started(command: Command, error: OSError) -> OpsError:
+    """What to say where `command` could not be started."""
     if isinstance(error, FileNotFoundError):
         return OpsError(
             msg("cannot run {argv}: no such program", argv=command.argv[0]),
@@ -148,7 +149,7 @@ def attached(command: Command, environment: Mapping[str, str]) -> int:
     try:
         process = subprocess.Popen(command.argv, env={**environment, **command.env}, cwd=command.cwd)
     except OSError as error:
-        raise _not_started(command, error) from None
+        raise not_started(command, error) from None
     # Not before: an ignored signal stays ignored over exec.
     kept = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
     try:

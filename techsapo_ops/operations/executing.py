@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Sequence
 
+from techsapo_ops.adapters.own_terminal import attached_apart
 from techsapo_ops.adapters.process import attached
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -30,14 +31,25 @@ def execute(stack: Stack, word: str, words: Sequence[str], *, terminal: bool, wa
     be recorded.
     """
     require_owner(stack)
+    given = tuple(
+        words[1:] if tuple(words[:1]) == ("--",) else words
+    )  # as others have it: `exec redis -- sh`
+    if given[:1] == ("",):
+        raise OpsError(
+            msg("the program to run has no name"),
+            msg("leave it out for the service's own client"),
+            exit_code=2,
+        )
     service = running_service(stack, word)
     console = console_of(service)
-    argv = tuple(words) or console.default
+    argv = given or console.default
     call = console.call(stack, service, argv, terminal=terminal)
     what = {"service": service.name, "program": argv[0], "arguments": len(argv) - 1}
     with recorded(stack.layout, "exec", what, warn) as known:
         handed_over = _environment() if call.by_service else dict(os.environ)
-        code = attached(call.command, handed_over)
+        # A service's user must not reach root's own terminal, where what it puts in is root's command.
+        run = attached_apart if call.by_service and os.geteuid() == 0 else attached
+        code = run(call.command, handed_over)
         known["exit_code"] = code
     return code
 

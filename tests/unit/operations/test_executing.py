@@ -1,0 +1,78 @@
+"""`techsapo exec`: which program it starts, and at whose terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from techsapo_ops.adapters.process import Command
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations import executing
+from techsapo_ops.services.console import Call
+
+Ran = list[tuple[str, tuple[str, ...]]]
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> Ran:
+    """What was run, and how; `client` is the service's own, anything else runs with its rights."""
+    found: Ran = []
+
+    def call(_: object, __: object, words: Sequence[str], *, terminal: bool) -> Call:
+        return Call(Command(tuple(words), terminal=terminal), by_service=words[0] != "client")
+
+    @contextmanager
+    def recorded(*_: object) -> Iterator[dict[str, Any]]:
+        yield {}
+
+    def noted(how: str) -> Any:
+        def run(command: Command, _: Mapping[str, str]) -> int:
+            found.append((how, command.argv))
+            return 0
+
+        return run
+
+    monkeypatch.setattr(executing, "require_owner", lambda _: None)
+    monkeypatch.setattr(executing, "running_service", lambda _, word: SimpleNamespace(name=word))
+    monkeypatch.setattr(executing, "console_of", lambda _: SimpleNamespace(default=("client",), call=call))
+    monkeypatch.setattr(executing, "recorded", recorded)
+    monkeypatch.setattr(executing, "attached", noted("attached"))
+    monkeypatch.setattr(executing, "attached_apart", noted("apart"))
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    return found
+
+
+def execute(*words: str) -> int:
+    stack: Any = SimpleNamespace(layout=None)
+    return executing.execute(stack, "redis", words, terminal=True, warn=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [((), ("client",)), (("--",), ("client",)), (("--", "sh", "--", "-x"), ("sh", "--", "-x"))],
+)
+def test_two_dashes_before_the_program_are_no_program(
+    ran: Ran, words: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    assert execute(*words) == 0
+    assert ran[0][1] == expected
+
+
+def test_a_program_without_a_name_is_refused(ran: Ran) -> None:
+    with pytest.raises(OpsError, match="no name"):
+        execute("")
+    assert ran == []
+
+
+def test_what_has_the_rights_of_a_service_does_not_get_roots_terminal(
+    ran: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    execute("sh")
+    execute("client")
+    monkeypatch.setattr("os.geteuid", lambda: 1000)  # it runs as whoever called: the same user
+    execute("sh")
+    assert [how for how, _ in ran] == ["apart", "attached", "attached"]
