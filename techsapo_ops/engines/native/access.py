@@ -14,6 +14,7 @@ from typing_extensions import override
 from techsapo_ops.adapters import owners
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.engines.native import launch
+from techsapo_ops.engines.native.daemon import without_locale
 from techsapo_ops.engines.native.recorded import STOP_MARGIN, NativeStack
 from techsapo_ops.engines.native.scratch import scratch
 from techsapo_ops.engines.state import Record
@@ -86,7 +87,7 @@ class NativeAccess(NativeStack, Access):
     def scratch(
         self, service: str, *, seed: Callable[[Path], None] | None = None
     ) -> AbstractContextManager[Scratch]:
-        environment = {"PATH": os.defpath, **self._environment}
+        environment = {"PATH": os.defpath, **without_locale(self._environment)}
         environment.pop(launch.STATE_VARIABLE, None)
         return scratch(self._found(service), self.topology, self._runner, environment, seed)
 

@@ -24,12 +24,13 @@ START_SECONDS = 20.0
 STOP_SECONDS = 20.0
 _PASSED_ON = frozenset(
     {
-        "HOME", "LANG", "LANGUAGE", "LOGNAME", "PATH", "PYTHONPATH", "SSL_CERT_DIR", "SSL_CERT_FILE",
+        "HOME", "LOGNAME", "PATH", "PYTHONPATH", "SSL_CERT_DIR", "SSL_CERT_FILE",
         "TMPDIR", "TZ", "USER", "all_proxy", "http_proxy", "https_proxy", "no_proxy", "ALL_PROXY",
         "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY",
     }
 )  # fmt: skip
-_PASSED_ON_PREFIXES = ("LC_", "COVERAGE_")
+_MESSAGES = "LC_MESSAGES"
+_PASSED_ON_PREFIXES = ("COVERAGE_",)
 
 
 def service_environment(environment: Mapping[str, str], state: Path) -> dict[str, str]:
@@ -37,11 +38,29 @@ def service_environment(environment: Mapping[str, str], state: Path) -> dict[str
 
     API keys and whatever else stands in the shell stay out: services read their secrets from files.
     """
-    kept = {k: v for k, v in environment.items() if k in _PASSED_ON or k.startswith(_PASSED_ON_PREFIXES)}
+    plain = without_locale(environment)
+    kept = {
+        k: v
+        for k, v in plain.items()
+        if k in _PASSED_ON or k == _MESSAGES or k.startswith(_PASSED_ON_PREFIXES)
+    }
     if os.geteuid() == 0 and (sudo := environment.get("SUDO_UID")):
         # What root starts for a user who became root by sudo trusts that user as well: see adapters/trust.py.
         kept["SUDO_UID"] = sudo
     return {"PATH": os.defpath, **kept, STATE_VARIABLE: str(state), "PYTHONUTF8": "1"}
+
+
+def without_locale(environment: Mapping[str, str]) -> dict[str, str]:
+    """`environment` with no more of a locale than the language of messages.
+
+    sshd hands on the locale of the machine that somebody sits at, and Redis does not start with one that is
+    not installed on this host. It would also sort by it.
+    """
+    plain = {
+        k: v for k, v in environment.items() if k not in ("LANG", "LANGUAGE") and not k.startswith("LC_")
+    }
+    told = next((v for name in ("LC_ALL", _MESSAGES, "LANG") if (v := environment.get(name))), "")
+    return {**plain, _MESSAGES: told} if told else plain
 
 
 def start(layout: Layout, configuration: Path, environment: Mapping[str, str]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from techsapo_ops.adapters import owners
-from techsapo_ops.engines.native.daemon import service_environment
+from techsapo_ops.engines.native.daemon import service_environment, without_locale
 from techsapo_ops.engines.native.recorded import NativeStack
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError
 from techsapo_ops.engines.state import Record, StateFile
@@ -54,13 +54,31 @@ def test_a_damaged_state_file_is_named(tmp_path: Path, text: str) -> None:
 def test_services_get_no_variable_that_may_hold_a_key() -> None:
     shell = {
         "OPENAI_API_KEY": "sk", "AWS_SECRET_ACCESS_KEY": "x", "PATH": "/bin", "LANG": "ja_JP.UTF-8",
-        "LC_TIME": "C", "https_proxy": "http://proxy:3128", "SSH_AUTH_SOCK": "/run/x",
+        "https_proxy": "http://proxy:3128", "SSH_AUTH_SOCK": "/run/x",
         "TECHSAPO_STATE": "/other",
     }  # fmt: skip
     assert service_environment(shell, Path("/srv/.techsapo")) == {
-        "PATH": "/bin", "LANG": "ja_JP.UTF-8", "LC_TIME": "C", "https_proxy": "http://proxy:3128",
+        "PATH": "/bin", "LC_MESSAGES": "ja_JP.UTF-8", "https_proxy": "http://proxy:3128",
         "TECHSAPO_STATE": "/srv/.techsapo", "PYTHONUTF8": "1",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("terminal", "told"),
+    [
+        (
+            {"LANG": "ja_JP.UTF-8", "LC_TIME": "C", "LC_COLLATE": "de_DE.UTF-8"},
+            {"LC_MESSAGES": "ja_JP.UTF-8"},
+        ),
+        ({"LANG": "ja_JP.UTF-8", "LC_ALL": "C.UTF-8", "LANGUAGE": "ja"}, {"LC_MESSAGES": "C.UTF-8"}),
+        ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "ja_JP.UTF-8"}, {"LC_MESSAGES": "ja_JP.UTF-8"}),
+        ({"LC_ALL": ""}, {}),
+    ],
+)
+def test_servers_get_the_language_of_a_terminal_and_not_a_locale_that_may_not_be_installed(
+    terminal: dict[str, str], told: dict[str, str]
+) -> None:
+    assert without_locale(terminal) == told
 
 
 def test_the_sql_of_each_start_is_one_statement_a_line_and_quotes_the_password() -> None:
