@@ -46,8 +46,6 @@ _STATE_STYLES = {
     "note": "dim",
 }
 _PIPE_WIDTH = 10_000
-_LONGEST_NAME = 32
-"""Cells of a table's first column that are never broken over two lines: with 80 of them, 45 are left."""
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -116,33 +114,16 @@ def filled(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> tuple[li
 
 
 def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> Any:
-    """A rich table in the house's style.
+    """A table in the house's style, as rich prints it."""
+    from techsapo_ops.cli.tables import Cell, Sheet
 
-    The first column holds what one copies into the next command, so the others are folded in its place.
-    """
-    from rich.cells import cell_len
-    from rich.table import Table
-    from rich.text import Text
-
-    plain = [[str(cell) for cell in row] for row in rows]
-    shown = [[harmless(spoken(cell)) for cell in row] for row in plain]
-    names = max((cell_len(line) for row in shown for line in row[0].splitlines()), default=0)
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
-    aligned = set(right)
-    words = spoken_words()
-    for number, column in enumerate(columns):
-        kept = number == 0 and names <= _LONGEST_NAME
-        table.add_column(
-            words(column.upper()),
-            justify="right" if column in aligned else "left",
-            overflow="fold",
-            no_wrap=kept,
-            min_width=names if kept else None,
-        )
-    for row, texts in zip(plain, shown, strict=True):
-        cells = zip(row, texts, strict=True)
-        table.add_row(*(Text(text, style=state_style(cell)) for cell, text in cells))
-    return table
+    plain = [[(cell if isinstance(cell, str) else str(cell)) for cell in row] for row in rows]
+    words, aligned = spoken_words(), set(right)
+    return Sheet(
+        [words(column.upper()) for column in columns],
+        [[Cell(harmless(spoken(cell)), state_style(cell)) for cell in row] for row in plain],
+        frozenset(number for number, column in enumerate(columns) if column in aligned),
+    )
 
 
 def state_style(word: str) -> str:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.cli.job_runs import local_zone
+from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import console, state_style, write, write_json
-from techsapo_ops.cli.views.status import Line, lines, next_of
+from techsapo_ops.cli.views.status import LABEL, Line, lines, next_of
 from techsapo_ops.cli.views.status_json import value
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.status.status import StackStatus, status_of
@@ -86,16 +88,26 @@ def _print(shown: Iterable[Line]) -> None:
             write(str(line))
         return
     for line in shown:
-        screen.print(_coloured(line))
+        screen.print(_coloured(line, screen.width))
 
 
-def _coloured(line: Line) -> Text:
+def _coloured(line: Line, width: int) -> Text:
+    from rich.cells import cell_len
     from rich.text import Text
 
-    label = f"{line.label:14} "
-    text = Text(f"{label}{line.text}", overflow="fold")
-    text.stylize("bold", 0, len(label))
-    text.stylize(state_style(line.state), len(label))
+    from techsapo_ops.cli.tables import wrapped
+
+    label = spoken(line.label)
+    # No line begins below the labels: the rest of a long one would look like a part of its own.
+    told = harmless(spoken(line.text))
+    indent = LABEL + 1 + len(told) - len(told.lstrip())
+    text = Text(no_wrap=True, overflow="ignore")
+    for number, part in enumerate(wrapped(told.lstrip(), max(width - indent, LABEL))):
+        head = label if number == 0 else ""
+        text.append("\n" if number else "")
+        text.append(head + " " * (indent - cell_len(head)), "bold")
+        text.append(part, state_style(line.state))
+    text.rstrip()
     return text
 
 
@@ -121,10 +133,12 @@ def _redraw(look: Callable[[], StackStatus], stack: Stack, interval: float) -> N
     from rich.console import Group
     from rich.live import Live
 
-    with Live(console=console(), auto_refresh=False) as live:
+    screen = console()
+    with Live(console=screen, auto_refresh=False) as live:
         while True:
             began = time.monotonic()
-            live.update(Group(*(_coloured(line) for line in lines(look(), stack))), refresh=True)
+            shown = [_coloured(line, screen.width) for line in lines(look(), stack)]
+            live.update(Group(*shown), refresh=True)
             _rest(began, interval)
 
 

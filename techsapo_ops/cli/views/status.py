@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 _MOST = 6
 """Lines below a part; the rest is counted."""
-_LABEL = 14
+LABEL = 14
+"""Cells of a label."""
 _RUNS = frozenset({"running", "starting"})
 _NOW = ("firing", "pending")
 
@@ -43,7 +44,7 @@ class Line:
     state: str = ""
 
     def __str__(self) -> str:
-        return msg("{label:{width}} {text}", label=self.label, width=_LABEL, text=self.text).rstrip()
+        return msg("{label:{width}} {text}", label=self.label, width=LABEL, text=self.text).rstrip()
 
 
 def lines(found: StackStatus, stack: Stack) -> Iterator[Line]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import warm
 from fakes.open_stacks import Seen, open_stack
 from monitoring_stack import spec_of, topology_of
 from servers import free_port
+from terminal import Screen
 
 from techsapo_ops.adapters.at_once import at_once
 from techsapo_ops.catalogue.alerts import alerts
@@ -125,6 +127,25 @@ def test_on_a_terminal_it_redraws_in_place_and_leaves_the_cursor_as_it_was(tmp_p
     assert b"\x1b[1A" in shown, "it moves up and writes over what it wrote"
     assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
     assert b"Traceback" not in shown
+
+
+@pytest.mark.parametrize("watch", [(), ("--watch",)])
+def test_on_a_terminal_it_speaks_japanese_and_no_line_begins_below_the_labels(
+    tmp_path: Path, watch: tuple[str, ...]
+) -> None:
+    with peers.peer(peers.http("200 OK", b'{"status": "healthy"}')) as port:
+        spec(tmp_path, port)
+        argv = [sys.executable, "-m", "techsapo_ops", "status", *watch]
+        environment = {"TECHSAPO_LANG": "ja"}
+        with Screen(argv, cwd=tmp_path, environment=environment, size=(40, 56)) as screen:
+            screen.shows("稼働状況", "まだ何も適用していません")
+            if watch:
+                screen.type("\x03")
+            screen.ends()
+            shown = [line for line in screen.lines if line]
+    part = [line for line in shown if not line.startswith(("techsapo ", "次:", "^C"))]
+    assert any(line.startswith(" " * 15) for line in part), shown
+    assert not [line for line in part if re.match(r"(?! {15}| *\S+ +\S)", line)], shown
 
 
 def read_until(parent: int, enough: Callable[[bytes], bool]) -> bytes:
