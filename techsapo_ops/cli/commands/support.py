@@ -58,7 +58,8 @@ def bundle(
 
     What is in it is listed first, and on a terminal it asks before it writes; a script says --yes. Known
     secrets of the stack are taken out wherever they stand, then whatever looks like one; read it before you
-    send it on all the same. The file is readable by you alone. It works with a broken spec too.
+    send it on all the same: names of hosts and people and addresses of clients stay in it. The file is
+    readable by you alone. It works with a broken spec too.
 
     Examples:
 

@@ -16,6 +16,7 @@ from typing import IO
 from techsapo_ops.adapters.at_once import at_once
 from techsapo_ops.adapters.nofollow import NoFollowFile
 from techsapo_ops.adapters.process import Command, Runner
+from techsapo_ops.adapters.terminal import REPLACED, harmless
 from techsapo_ops.adapters.written import read_manifest
 from techsapo_ops.backup.secret_files import secret_paths
 from techsapo_ops.errors import OpsError
@@ -45,9 +46,14 @@ class Item:
     what: str
 
     @property
+    def content(self) -> bytes:
+        """As it is written."""
+        return self.text.encode(errors="backslashreplace")
+
+    @property
     def size(self) -> int:
         """Bytes."""
-        return len(self.text.encode())
+        return len(self.content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,7 @@ def write(path: Path, items: Sequence[Item]) -> int:
 def _archive(file: IO[bytes], folder: str, items: Sequence[Item]) -> None:
     with tarfile.open(fileobj=file, mode="w:gz") as archive:
         for item in items:
-            content = item.text.encode()
+            content = item.content
             entry = tarfile.TarInfo(f"{folder}/{item.name}")
             entry.size, entry.mode, entry.mtime = len(content), 0o600, int(time.time())
             archive.addfile(entry, io.BytesIO(content))
@@ -107,9 +113,10 @@ def _texts(sources: Sources) -> Iterator[tuple[str, str, str]]:
     yield from _said(sources)
     layout = sources.layout
     for path in _files(layout.config, _secrets(sources)):
-        yield f"generated/{path.relative_to(layout.config)}", "a generated file", _read(path)
+        yield f"generated/{_plain(path.relative_to(layout.config))}", "a generated file", _read(path)
     for path in _notes(layout):
-        yield f"notes/{path.relative_to(layout.state)}", "a note or journal of techsapo", _read(path)
+        name = f"notes/{_plain(path.relative_to(layout.state))}"
+        yield name, "a note or journal of techsapo", _read(path)
     yield from _logs(sources.recorded)
     supervisor = layout.logs / "supervisord.log"
     if supervisor.is_file():
@@ -184,6 +191,11 @@ def _logs(recorded: Recorded) -> Iterator[tuple[str, str, str]]:
         except OpsError as error:
             text = f"not known: {error.message}\n"
         yield f"logs/{name}.log", f"its last {_LINES} lines", text
+
+
+def _plain(path: Path) -> str:
+    """A path for a list with one line each: it may hold a line break, or be no text at all."""
+    return harmless(os.fsencode(path).decode("utf-8", "backslashreplace")).replace("\n", REPLACED)
 
 
 def _read(path: Path) -> str:

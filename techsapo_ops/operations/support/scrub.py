@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import product
 from pathlib import Path
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 from techsapo_ops.backup.secret_files import made_secrets, secret_values
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.spec.logins import written_secrets
+from techsapo_ops.spec.source import parse
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.wallbounce.masking import Masker
@@ -25,15 +30,25 @@ _SPOKEN = re.compile(
     re.IGNORECASE,
 )
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?[-?][^}]*)?\}")
+_URL = re.compile(
+    r"://(?:[^/@\s:]*:(?P<password>[^/@\s]+)@|[^/@\s]*@)?[^/?#\s]*(?P<path>[^?#\s]*)(?P<query>\??[^#\s]*)"
+)
+_TELLING = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w.~-]{8,}|[\w~-]{20,}")
+"""What may be the secret of a webhook in a URL's path or query: no word, which stands in many places."""
 
 
 class Scrubber:
-    """Masks the texts of one bundle: `values` wherever they stand, and what the rules of decision 32 find."""
+    """Masks the texts of one bundle: `values` wherever they stand, and what the rules of decision 32 find.
 
-    def __init__(self, values: Iterable[str]) -> None:
-        forms = {form for value in values if len(value) >= _SHORTEST for form in _forms(value)}
+    What those find in `spec`, as in a command of a hook, is known in the other texts as well.
+    """
+
+    def __init__(self, values: Iterable[str], spec: str = "") -> None:
+        parts = {part for value in values for part in (value, *_parts(value)) if len(part) >= _SHORTEST}
+        forms = {form for part in parts for form in _forms(part)}
         self._known = sorted(forms, key=len, reverse=True)
         self._masker = Masker("secrets")
+        self._masker.mask(spec)
         self._count = 0
 
     @property
@@ -44,8 +59,9 @@ class Scrubber:
     def scrub(self, text: str) -> str:
         """`text` without them."""
         for form in self._known:
-            self._count += text.count(form)
-            text = text.replace(form, KNOWN)
+            if count := text.count(form):
+                self._count += count
+                text = text.replace(form, KNOWN)
         return self._masker.mask(text)
 
 
@@ -55,7 +71,8 @@ def scrubber_of(layout: Layout, stack: Stack | None) -> Scrubber:
     Raises OpsError where they can't be read: what is not known can't be taken out.
     """
     try:
-        values = list(secret_values(stack)) if stack is not None else list(_written(layout.spec_file))
+        spec = layout.spec_file.read_text("utf-8", "replace") if layout.spec_file.is_file() else ""
+        values = list(secret_values(stack)) if stack is not None else list(_written(layout.spec_file, spec))
         values += made_secrets(layout.keys)
         if layout.app_key.is_file():
             values.append(layout.app_key.read_bytes().strip())
@@ -69,14 +86,16 @@ def scrubber_of(layout: Layout, stack: Stack | None) -> Scrubber:
             ),
             msg("run as the user who ran `up`"),
         ) from None
-    return Scrubber(value.decode("utf-8", "replace") for value in values)
+    return Scrubber((value.decode("utf-8", "replace") for value in values), spec)
 
 
-def _written(spec_file: Path) -> Iterator[bytes]:
-    """What may be a secret in a spec that is wrong: whatever stands behind a name that sounds like one."""
-    if not spec_file.is_file():
-        return
-    text = spec_file.read_text("utf-8", "replace")
+def _written(spec_file: Path, text: str) -> Iterator[bytes]:
+    """What may be a secret in a spec that is wrong: whatever stands where one belongs, as far as it can be
+    read, or behind a name that sounds like one.
+    """
+    with suppress(OpsError):
+        for known in written_secrets(parse(text, spec_file.name).data):
+            yield known.encode(errors="replace")
     for found in _SPOKEN.finditer(text):
         value = found["value"].strip().rstrip(",}] ").strip()
         if value[:1] in {'"', "'"}:
@@ -106,12 +125,35 @@ def _variables(layout: Layout) -> list[bytes]:
         return []
 
 
+def _parts(value: str) -> Iterator[str]:
+    """What is secret in a URL and is told without it: a password, or what a webhook is known by."""
+    for found in _URL.finditer(value):
+        password = found["password"]
+        if password is not None:
+            yield password
+            yield unquote(password)
+        for each in re.split(r"[/?&=;:]", found["path"] + found["query"]):
+            if _TELLING.fullmatch(each):
+                yield each
+
+
 def _forms(value: str) -> Iterable[str]:
-    """How a value stands in text, JSON and URLs; of one with several lines each of them."""
+    """How a value stands in text, JSON, YAML, a shell's quotes, URLs, HTML, and where a sign is written twice
+    (Compose, supervisord); of one with several lines each of them.
+    """
     lines = [line for line in value.splitlines() if len(line) >= _SHORTEST]
-    for each in {value, *lines}:
-        yield each
-        yield json.dumps(each)[1:-1]
-        yield json.dumps(each, ensure_ascii=False)[1:-1]
-        yield quote(each, safe="")
-        yield quote_plus(each)
+    for line in {value, *lines}:
+        for each in {line, line.replace("$", "$$"), line.replace("%", "%%")}:
+            yield each
+            yield json.dumps(each)[1:-1]
+            yield json.dumps(each, ensure_ascii=False)[1:-1]
+            yield each.replace("'", "''")
+        yield re.sub(r"([\"$\\`])", r"\\\1", line)
+        for quoted in ("'\"'\"'", "'\\''"):
+            yield line.replace("'", quoted)
+        yield repr(line)[1:-1]
+        for apostrophe, quotation in product(("&#x27;", "&#39;"), ("&quot;", "&#34;")):
+            yield html.escape(line, quote=False).replace("'", apostrophe).replace('"', quotation)
+        for safe in ("", "/"):
+            yield quote(line, safe=safe)
+        yield quote_plus(line)

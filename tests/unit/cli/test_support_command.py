@@ -25,6 +25,8 @@ SECRETS = {
     "line": "hunter2hunter2",
 }
 
+HARD = "gr'afa\"na <$p%w\\1"
+
 
 def techsapo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {"PATH": "/usr/bin:/bin", "NO_COLOR": "1", "LANG": "C.UTF-8"}
@@ -170,3 +172,65 @@ def test_a_secret_is_known_in_every_form_in_which_it_is_written() -> None:
     assert "second-line" not in shown
     assert shown.endswith("| cab"), "what is too short to be a secret stays"
     assert scrubber.found["known"] == 4
+
+
+@pytest.mark.parametrize(
+    ("secret", "told"),
+    [
+        ("rest:http://rest:pass%2Fword1@10.0.0.5/", "user rest, password pass%2Fword1"),
+        ("rest:http://rest:pass%2Fword1@10.0.0.5/", "user rest, password pass/word1"),
+        ("https://hooks.example.com/services/T0/pathtoken12345", "POST /services/T0/pathtoken12345 404"),
+        ("https://p.example.com/9b0e4d71-aaaa-bbbb-cccc-11112222/start", "9b0e4d71-aaaa-bbbb-cccc-11112222"),
+        ("https://example.com/x?apikey=abc123def456", "the key abc123def456 is unknown"),
+        (HARD, "YAML: 'gr''afa\"na <$p%w\\1'"),
+        (HARD, "sh: 'gr'\"'\"'afa\"na <$p%w\\1'"),
+        (HARD, "sh: 'gr'\\''afa\"na <$p%w\\1'"),
+        (HARD, 'sh: "gr\'afa\\"na <\\$p%w\\\\1"'),
+        (HARD, "supervisord: gr'afa\"na <$p%%w\\1"),
+        (HARD, 'compose: "gr\'afa\\"na <$$p%w\\\\1"'),
+        (HARD, "HTML: gr&#x27;afa&quot;na &lt;$p%w\\1, gr&#39;afa&#34;na &lt;$p%w\\1"),
+    ],
+)  # fmt: skip
+def test_a_secret_is_known_in_its_parts_and_however_it_is_written(secret: str, told: str) -> None:
+    said = Scrubber([secret]).scrub(told)
+    assert "[SECRET" in said
+    for part in ("word1", "pathtoken", "9b0e4d71", "abc123", "afa", "w\\1"):
+        assert part not in said
+
+
+def test_the_common_words_of_an_address_stay() -> None:
+    scrubber = Scrubber(
+        ["http://127.0.0.1:5001/api/v1/alerts", "https://user:longpassword@example.com/api/v1beta1"]
+    )
+    told = "GET /api/v1/alerts from 127.0.0.1:5001, example.com/api/v1beta1"
+    assert scrubber.scrub(told) == told
+
+
+def test_what_stands_in_a_command_of_the_spec_is_known_in_the_logs_too() -> None:
+    scrubber = Scrubber([], "deploy_hooks: ['curl -u deploy:kQ7vx2pw33 https://example.com/d']")
+    assert "kQ7vx2pw33" not in scrubber.scrub("user deploy with kQ7vx2pw33 was refused")
+
+
+def test_headers_of_a_broken_spec_are_known(folder: Path) -> None:
+    with (folder / "techsapo.yaml").open("a") as spec:
+        spec.write(
+            "app: {tracing: {endpoint: 'http://127.0.0.1:4318', headers: {X-Team: plainvalue77}}}\nnope: 1\n"
+        )
+    with (folder / ".techsapo/logs/app.log").open("a") as log:
+        log.write("sent plainvalue77\n")
+    done = techsapo(folder, "support", "bundle", "--yes", "--output", "b.tar.gz")
+    assert done.returncode == 0, done.stderr
+    assert "plainvalue77" not in "\n".join(contents(folder / "b.tar.gz").values())
+
+
+def test_a_name_that_is_no_text_or_has_a_line_break_is_one_line_of_the_list(folder: Path) -> None:
+    generated = folder / ".techsapo/generated/prometheus"
+    for name in (b"\xff.yml", b"a\n   99  forged.txt  (x)", b"\x1b[31mred"):
+        (generated / os.fsdecode(name)).write_bytes(b"held\n")
+    done = techsapo(folder, "support", "bundle", "--yes", "--output", "b.tar.gz")
+    assert done.returncode == 0, done.stderr
+    found = contents(folder / "b.tar.gz")
+    assert found["generated/prometheus/\\xff.yml"] == "held\n"
+    listed = found["contents.txt"].splitlines()
+    assert not [line for line in listed if line.split()[1:2] == ["forged.txt"]]
+    assert "\x1b" not in found["contents.txt"]
