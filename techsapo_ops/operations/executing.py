@@ -13,13 +13,11 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, recorded
 from techsapo_ops.services.console import console_of
 from techsapo_ops.spec.problems import unknown
-from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 
 _HANDED_OVER = ("COLUMNS", "COLORTERM", "LANG", "LANGUAGE", "LINES", "PATH", "TERM", "TZ")
 """What of the caller's environment a process with a service's rights gets: nothing that could be a secret."""
-_RUNS = frozenset({State.RUNNING, State.STARTING, State.BACKOFF})
 
 
 def execute(stack: Stack, word: str, words: Sequence[str], *, terminal: bool, warn: Warn) -> int:
@@ -79,7 +77,7 @@ def running_service(stack: Stack, word: str) -> Service:
     observed = stack.engine.observe()
     for service in meant:
         seen = observed.services.get(service.name)
-        if seen is not None and seen.state in _RUNS:
+        if seen is not None and seen.state.kept_running:
             return service
     name = meant[0].name
     if name in observed.stopped:

@@ -21,6 +21,16 @@ class State(StrEnum):
     CRASHED = "crashed"
     """It kept exiting; the engine gave up."""
 
+    @property
+    def runs(self) -> bool:
+        """Whether its process is there."""
+        return self in {State.RUNNING, State.STARTING}
+
+    @property
+    def kept_running(self) -> bool:
+        """Whether its process is there, or is started again."""
+        return self.runs or self is State.BACKOFF
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:

@@ -46,8 +46,7 @@ def stopped_lines(observed: Observed) -> Iterator[str]:
     """What somebody has stopped, a line each, with what starts it again."""
     for name, stopped in observed.stopped.items():
         seen = observed.services.get(name)
-        runs = seen is not None and seen.state in {"running", "starting", "backoff"}
-        if runs:
+        if seen is not None and seen.state.kept_running:
             yield msg(
                 "{name}: runs, although it was {stopped}; `techsapo start {name}` keeps it so",
                 name=name,

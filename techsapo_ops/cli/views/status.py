@@ -31,7 +31,6 @@ _MOST = 6
 """Lines below a part; the rest is counted."""
 LABEL = 14
 """Cells of a label."""
-_RUNS = frozenset({"running", "starting"})
 _NOW = ("firing", "pending")
 
 
@@ -113,7 +112,7 @@ def _health(report: HealthReport) -> Iterator[Line]:
 
 def _services(observed: Observed, now: datetime) -> Iterator[Line]:
     every = list(observed.services.values())
-    up = [s for s in every if s.state in _RUNS]
+    up = [s for s in every if s.state.runs]
     if not every:
         yield Line("", msg("none was started yet"), "warning")
         return
@@ -128,7 +127,7 @@ def _services(observed: Observed, now: datetime) -> Iterator[Line]:
             str(s.state),
         )
         for s in every
-        if s.state not in _RUNS
+        if not s.state.runs
     ]
     yield from _some(Line("", first, "ok" if len(up) == len(every) else "warning"), below)
 

@@ -101,8 +101,7 @@ class NativeStack:
         if seen.kind != App.facts.kind or seen.pid is None:
             return seen
         found = noted(self.layout.data / seen.name / BUILD_NOTE, seen.pid)
-        runs = seen.state in {State.RUNNING, State.STARTING}
-        return replace(seen, build=found, outdated=runs and is_other(found))
+        return replace(seen, build=found, outdated=seen.state.runs and is_other(found))
 
     def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:
         """Stop every service after those that need it, then the supervisor.
@@ -273,7 +272,7 @@ def _observed(
     )
     if process is None:
         return seen
-    looping = process.state in {State.STARTING, State.RUNNING} and history.loops(ended, now)
+    looping = process.state.runs and history.loops(ended, now)
     return replace(
         seen,
         state=State.BACKOFF if looping else process.state,

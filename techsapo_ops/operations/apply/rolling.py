@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.engine import Action, Step
-from techsapo_ops.stack.observed import Observed, State
+from techsapo_ops.stack.observed import Observed
 
 DISTURBING = (Action.RESTART, Action.RECREATE)
 """What a running service notices."""
@@ -20,7 +20,6 @@ The next instance is restarted after that, or for a moment there would be none t
 """
 YOUNG_SECONDS = 30.0
 """An instance that was started less than that ago may have been ready for less than RETURN_SECONDS."""
-_RUNS = frozenset({State.RUNNING, State.STARTING})
 
 
 class Rolling:
@@ -38,7 +37,7 @@ class Rolling:
         pause: Callable[[float], None] = time.sleep,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        running = [s for s in before.services.values() if s.state in _RUNS]
+        running = [s for s in before.services.values() if s.state.runs]
         at = now()
         ran = {s.kind for s in running}
         self._balanced = frozenset(k.balances for k in kinds() if k.balances and k.name in ran)

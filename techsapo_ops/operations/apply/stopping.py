@@ -12,11 +12,9 @@ from techsapo_ops.operations.administration import Warn, recorded
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.engine import Action, Step
-from techsapo_ops.stack.observed import Observed, State
+from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.stopped import Stopped, note_stopped, stopped_of
-
-_RUNS = frozenset({State.RUNNING, State.STARTING, State.BACKOFF})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +50,10 @@ def stop_services(
             note_stopped(stack.layout, {**known, **{name: known.get(name, made) for name in names}})
             for name in names:
                 seen = observed.services.get(name)
-                if seen is not None and seen.state in _RUNS:
+                if seen is not None and seen.state.kept_running:
                     say(msg("stopping {name}", name=name))
                     stack.engine.halt(name)
-        still = {n for n, seen in observed.services.items() if seen.state in _RUNS} - set(names)
+        still = {n for n, seen in observed.services.items() if seen.state.kept_running} - set(names)
         needing = (s.name for s in stack.topology.services if s.name in still and set(s.needs) & set(names))
         return Halted(names, tuple(needing))
 
@@ -81,7 +79,7 @@ def start_services(
             note_stopped(stack.layout, {name: each for name, each in known.items() if name not in names})
             there = [name for name in names if name in observed.services and not observed.services[name].gone]
             for name in there:
-                if observed.services[name].state in _RUNS:
+                if observed.services[name].state.kept_running:
                     continue
                 say(msg("starting {name}", name=name))
                 Step(Action.RESTART, name, "asked for").perform(stack.engine)

@@ -10,11 +10,9 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.services.nginx.kind import Nginx
-from techsapo_ops.stack.observed import ObservedService, State
+from techsapo_ops.stack.observed import ObservedService
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
-
-_RUNS = frozenset({State.RUNNING, State.STARTING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,4 +86,4 @@ def kill(victim: Victim) -> None:
 
 
 def _runs(seen: ObservedService | None) -> bool:
-    return seen is not None and seen.state in _RUNS
+    return seen is not None and seen.state.runs

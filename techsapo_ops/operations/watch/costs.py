@@ -19,7 +19,6 @@ from techsapo_ops.services.app.kind import told_addresses, told_authorities
 from techsapo_ops.services.app.rendered_spec import APP_SPEC
 from techsapo_ops.services.mysql.kind import Mysql
 from techsapo_ops.spec.secret import Secret
-from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.own_tls import authorities
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
@@ -150,8 +149,7 @@ def _from_containers(stack: Stack, options: Sequence[str]) -> Iterator[tuple[Com
     )  # fmt: skip
     observed = stack.engine.observe().services
     if topology.has(_DATABASE):
-        up = {State.RUNNING, State.STARTING}
-        running = [a for a in apps if a.name in observed and observed[a.name].state in up]
+        running = [a for a in apps if a.name in observed and observed[a.name].state.runs]
         if not running:
             raise OpsError(
                 msg("the audit database can't be reached: no instance of the app runs"),

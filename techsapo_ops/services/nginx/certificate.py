@@ -19,7 +19,6 @@ from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.layout import ACME_ROOT
-from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
@@ -58,7 +57,7 @@ class NginxSite:
         """Whether it runs now."""
         observed = self.stack.engine.observe()
         found = observed.services.get(self.service.name)
-        return observed.running and found is not None and found.state in {State.RUNNING, State.STARTING}
+        return observed.running and found is not None and found.state.runs
 
     def run(self, command: Command) -> Completed:
         """Run a command as nginx, where nginx is. Raises OpsError when it does not run."""

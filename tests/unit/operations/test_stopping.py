@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from fakes.memory_engine import MemoryEngine
 from fakes.memory_project import MemoryProject
 
 from techsapo_ops.errors import OpsError
@@ -14,8 +16,11 @@ from techsapo_ops.operations.administration import actions, chain_of
 from techsapo_ops.operations.apply.drift import drift
 from techsapo_ops.operations.apply.stop import restart
 from techsapo_ops.operations.apply.stopping import start_services, stop_services
-from techsapo_ops.stack.observed import State
+from techsapo_ops.stack.engine import Access
+from techsapo_ops.stack.follow import Following
+from techsapo_ops.stack.observed import Observed, State
 from techsapo_ops.stack.stopped import NOTE, stopped_of
+from techsapo_ops.stack.topology import Topology
 
 
 @pytest.fixture
@@ -53,6 +58,70 @@ def test_it_stays_stopped_over_down_and_up_and_start_then_leaves_it_to_up(made: 
     assert (done.services, done.later) == ((), ("redis",))
     made.up()
     assert states(made)["redis"] == "running"
+
+
+def test_each_stops_before_what_it_needs_and_starts_after_it(made: MemoryProject) -> None:
+    told = made.world.told
+    told.clear()
+    halted = stop_services(made.stack(), ["redis", "app"])
+    assert (halted.services, halted.needing) == (("app", "redis"), ())
+    assert told == ["halt app", "halt redis"]
+    told.clear()
+    stack = replace(made.stack(), following=Follows(told))
+    assert start_services(stack, []).services == ("redis", "app")
+    assert told == ["restart redis", "follow redis", "restart app", "follow app"]
+
+
+class Follows(Following):
+    """Keeps what it was told beside what the engine was."""
+
+    def __init__(self, told: list[str]) -> None:
+        self.told = told
+
+    def ready(self, access: Access, topology: Topology, service: str) -> None:
+        self.told.append(f"follow {service}")
+
+
+def test_who_stopped_it_first_is_remembered_and_nothing_is_done_twice(made: MemoryProject) -> None:
+    stop_services(made.stack(), ["redis"])
+    before = stopped_of(made.stack().layout)
+    made.world.told.clear()
+    said: list[str] = []
+    stop_services(replace(made.stack(), user="bob"), ["redis"], say=said.append)
+    start_services(made.stack(), ["app"], say=said.append)
+    assert (made.world.told, said) == ([], [])
+    assert stopped_of(made.stack().layout) == before
+    assert before["redis"].by == "alice"
+
+
+def test_one_that_keeps_ending_is_stopped_as_well(made: MemoryProject) -> None:
+    made.world.processes["redis"].state = State.BACKOFF
+    stop_services(made.stack(), ["redis"])
+    assert states(made)["redis"] == "stopped"
+
+
+def test_one_whose_container_was_removed_is_left_to_up(
+    made: MemoryProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_services(made.stack(), ["redis"])
+    observe = MemoryEngine.observe
+
+    def removed(self: MemoryEngine, *, measure: bool = False) -> Observed:
+        seen = observe(self, measure=measure)
+        services = {name: replace(each, gone=name == "redis") for name, each in seen.services.items()}
+        return replace(seen, services=services)
+
+    monkeypatch.setattr(MemoryEngine, "observe", removed)
+    done = start_services(made.stack(), ["redis"])
+    assert (done.services, done.later) == ((), ("redis",))
+
+
+def test_the_note_is_its_owners_alone_and_there_is_none_where_there_is_no_stack(made: MemoryProject) -> None:
+    stack = made.stack()
+    stop_services(stack, ["redis"])
+    note = stack.layout.state / NOTE
+    assert note.stat().st_mode & 0o777 == 0o600
+    assert stopped_of(replace(stack.layout, state=note)) == {}
 
 
 def test_drift_does_not_miss_it_and_tells_where_somebody_started_it_past_techsapo(
