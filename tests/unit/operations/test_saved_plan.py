@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from techsapo_ops.adapters import files as adapter
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply import plan_facts
 from techsapo_ops.operations.apply.plan import StackPlan, plan_of
+from techsapo_ops.operations.apply.plan_facts import facts_of
 from techsapo_ops.operations.apply.plan_file import KEY, read_plan, require_holds, save_plan
 from techsapo_ops.operations.apply.up import UpReport, up
 from techsapo_ops.stack.observed import State
@@ -103,6 +105,12 @@ def another_environment(project: Project) -> Stack:
     return replace(stack, topology=replace(stack.topology, layout=layout))
 
 
+def another_edition(project: Project) -> Stack:
+    stack = project.stack(**BIGGER)
+    layout = replace(stack.layout, began_with=7)
+    return replace(stack, topology=replace(stack.topology, layout=layout))
+
+
 def another_host(project: Project) -> Stack:
     stack = project.stack(**BIGGER)
     host = replace(stack.topology.host, binaries={"nginx": "/opt/nginx"})
@@ -116,6 +124,11 @@ def applied_meanwhile(project: Project) -> Stack:
 
 def ended_meanwhile(project: Project) -> Stack:
     project.world.end("redis", State.STOPPED)
+    return project.stack(**BIGGER)
+
+
+def behind_meanwhile(project: Project) -> Stack:
+    project.world.behind.add("supervisor")
     return project.stack(**BIGGER)
 
 
@@ -149,10 +162,12 @@ def replaced_meanwhile(project: Project) -> Stack:
     [
         (changed_spec, "spec: redis.maxmemory has another value"),
         (another_environment, "stack: environment was none, and is staging"),
+        (another_edition, ", and is 7"),
         (another_host, 'host: binaries.nginx was none, and is "/opt/nginx"'),
         (applied_meanwhile, "history: last apply was @1, and is @2"),
         (ended_meanwhile, "redis: running then, stopped now"),
         (gone_meanwhile, "redis: running then, gone now"),
+        (behind_meanwhile, "supervisor: gone then, behind now"),
         (edited_meanwhile, "files: redis/redis.conf has changed on disk"),
         (edited_elsewhere, "has changed on disk"),
         (replaced_meanwhile, "app: it was started or changed in another way since"),
@@ -165,6 +180,14 @@ def test_what_is_no_longer_so_is_named_and_nothing_is_done(
     project.keep(**BIGGER)
     stack = meanwhile(project)
     assert any(words in line for line in project.refused(stack))
+
+
+def test_a_service_that_its_supervisor_calls_starting_for_a_second_is_no_other(project: Project) -> None:
+    project.up()
+    project.world.processes["redis"].state = State.STARTING
+    project.keep(**BIGGER)
+    project.world.processes["redis"].state = State.RUNNING
+    assert project.apply(**BIGGER).changed
 
 
 def test_one_changed_fact_is_one_line(project: Project) -> None:
@@ -200,8 +223,19 @@ def test_a_template_of_ones_own_is_a_fact(project: Project, tmp_path: Path) -> N
     saved = json.loads(project.file.read_text())
     assert saved["facts"]["templates"] == {}
     facts = saved["facts"]
-    told = plan_facts.differences(facts, {**facts, "templates": {"redis/redis.conf.j2": "1"}})
+    plan = plan_of(stack)
+    own = replace(plan, wanted=replace(plan.wanted, overrides={"redis/redis.conf.j2": "port 0"}))
+    found = facts_of(own, project.history, (), lambda value: value.decode(errors="replace"))
+    assert found["templates"] == {"redis/redis.conf.j2": "port 0"}
+    told = plan_facts.differences(facts, {**facts, "templates": found["templates"]})
     assert told == ("templates: redis/redis.conf.j2 has changed",)
+
+
+def test_the_engine_that_the_stack_moves_from_is_a_fact(project: Project) -> None:
+    plan = plan_of(project.stack())
+    moves = replace(plan, leaves=SimpleNamespace(name="compose"))
+    stays, goes = (facts_of(each, project.history, (), lambda _: "") for each in (plan, moves))
+    assert plan_facts.differences(stays, goes) == ("stack: engine before was none, and is compose",)
 
 
 def test_what_only_follows_is_told_where_nothing_else_is(project: Project) -> None:
@@ -234,11 +268,14 @@ def test_it_takes_the_place_of_a_plan_and_of_nothing_else(project: Project, tmp_
     other.write_text("project: mine\n")
     link = tmp_path / "link"
     link.symlink_to(other)
-    for path in (other, link, tmp_path):
+    dangling = tmp_path / "dangling"
+    dangling.symlink_to(tmp_path / "nothing")
+    for path in (other, link, dangling, tmp_path):
         with pytest.raises(OpsError, match="is no plan, so it is left alone"):
             save_plan(path, plan_of(project.stack()), project.history)
     assert other.read_text() == "project: mine\n"
     assert link.is_symlink()
+    assert dangling.is_symlink()
 
 
 def no_mode(project: Project) -> None:
@@ -266,6 +303,10 @@ def no_key(project: Project) -> None:
 
 def damaged_key(project: Project) -> None:
     (project.ledger.folder / KEY).write_text("zz")
+
+
+def half_a_key(project: Project) -> None:
+    (project.ledger.folder / KEY).write_text(f"{'00' * 16}\n")
 
 
 def other_form(project: Project) -> None:
@@ -308,6 +349,7 @@ def not_there(project: Project) -> None:
         (other_key, "is not as this stack wrote it"),
         (no_key, "is not as this stack wrote it"),
         (damaged_key, "is damaged: it holds no key"),
+        (half_a_key, "is damaged: it holds no key"),
         (other_form, "was written by another version"),
         (cut_short, "is no plan"),
         (nested, "is no plan"),
