@@ -11,7 +11,7 @@ import asyncio
 import html
 import re
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -24,8 +24,16 @@ LONGEST = 20_000
 _AT_ONCE = 2000
 """Characters for which no thread is worth its while."""
 _ADDRESS = re.compile(r"https?://[^/\s]", re.IGNORECASE)
-_TURNING = dict.fromkeys((*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C))
-"""Signs that turn the direction of writing: what is read would not be what is copied."""
+_UNSEEN = dict.fromkeys(
+    (
+        *(*range(0x202A, 0x202F), *range(0x2066, 0x2070), 0x200E, 0x200F, 0x061C),
+        *(0x200B, *range(0x2060, 0x2066), 0xFEFF, 0x180E, *range(0xE0000, 0xE0080)),
+    )
+)
+"""Signs that turn the direction of writing, or are not seen: what is read would not be what is copied."""
+_MOST_CELLS = 5000
+"""Of the tables of one text: a row of one cell gets the others too, so that a text of 20 kB would be 2 MB."""
+_DELIMITERS = re.compile(r"[>\s]*[-:|][-:|\s]*")
 _TAGS = {
     *("p", "br", "hr", "strong", "em", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a"),
     *("h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
@@ -39,27 +47,40 @@ def html_of(text: str, top: int = 3) -> str:
     """`text`, Markdown as models write it, as HTML; its greatest headings are of the level `top`, 3 to 6.
 
     No image is loaded, and after a link that does not say so stands the host where it leads. A text that is
-    too long, or too deep, to be read as Markdown is one paragraph.
+    too long, too deep, or has too many cells, to be read as Markdown is one paragraph.
     """
+    return _cleaned(_paragraph(text)) if len(text) > LONGEST else _written(text, top)
+
+
+@lru_cache(
+    maxsize=32
+)  # the same answer is shown as soon as it is there, with the verdict, and by its address
+def _written(text: str, top: int) -> str:
+    parser = _markdown()
+    tokens = parser.parse(text) if _cells(text) <= _MOST_CELLS else []
+    if not tokens or max(token.level for token in tokens) >= _DEEPEST - 1:
+        return _cleaned(_paragraph(text))
+    for token in tokens:
+        if token.tag.startswith("h") and token.tag[1:].isdigit():
+            token.tag = f"h{min(6, int(token.tag[1:]) + top - 1)}"
+        if token.children:
+            token.children = _with_hosts(token.children)
+    return _cleaned(str(parser.renderer.render(tokens, parser.options, {})))
+
+
+def _paragraph(text: str) -> str:
+    return f"<p>{html.escape(text)}</p>"
+
+
+def _cleaned(made: str) -> str:
     import nh3  # for readers of pages alone
 
-    text = text.translate(_TURNING)
-    parser = _markdown()
-    tokens = parser.parse(text) if len(text) <= LONGEST else []
-    if not tokens or max(token.level for token in tokens) >= _DEEPEST - 1:
-        made = f"<p>{html.escape(text)}</p>"
-    else:
-        for token in tokens:
-            if token.tag.startswith("h") and token.tag[1:].isdigit():
-                token.tag = f"h{min(6, int(token.tag[1:]) + top - 1)}"
-            if token.children:
-                token.children = _with_hosts(token.children)
-        made = str(parser.renderer.render(tokens, parser.options, {}))
-    return nh3.clean(
+    cleaned = nh3.clean(
         made, tags=_TAGS, attributes=_ATTRIBUTES, url_schemes={"http", "https"}, url_relative="deny",
         link_rel="noopener noreferrer nofollow", clean_content_tags=set(),
         set_tag_attribute_values={"a": {"target": "_blank"}},
     )  # fmt: skip
+    return cleaned.translate(_UNSEEN)  # last: until here they may be written as `&#8238;`
 
 
 async def with_html(document: dict[str, Any]) -> dict[str, Any]:
@@ -103,9 +124,26 @@ def _with_hosts(children: Sequence[Token]) -> list[Token]:
             host, words = _host(str(token.attrs.get("href", ""))), ""
         made.append(token)
         words += token.content
-        if token.type == "link_close" and host not in words.lower():
+        if token.type == "link_close" and not _names(words, host):
             made.append(Token("text", "", 0, content=f" ({host})"))
     return made
+
+
+def _names(words: str, host: str) -> bool:
+    """Whether the words of a link are an address at `host`; it is not enough that it stands in them."""
+    return re.match(rf"(?:https?://)?{re.escape(host)}(?![\w.@-])", words.lower()) is not None
+
+
+def _cells(text: str) -> int:
+    """How many cells the tables of `text` have at most: each goes on to the next empty line."""
+    cells = columns = 0
+    for line in text.splitlines():
+        if _DELIMITERS.fullmatch(line):
+            columns = max(columns, line.count("|") and line.count("|") + 1)
+        elif not line.strip():
+            columns = 0
+        cells += columns
+    return cells
 
 
 def _host(url: str) -> str:

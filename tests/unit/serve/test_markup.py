@@ -94,8 +94,50 @@ def test_a_link_says_where_it_leads_and_is_told_nothing() -> None:
     assert made.count('rel="noopener noreferrer nofollow"') == 2
 
 
-def test_signs_that_turn_the_direction_of_writing_are_left_out() -> None:
-    assert "\u202e" not in html_of("`rm \u202e/pmt/ fr-`")
+@pytest.mark.parametrize(
+    ("words", "host"),
+    [
+        ("paypal.example", "pal.example"), ("bank.example/evil.example", "evil.example"),
+        ("evil.example.bank.example", "evil.example"), ("evil.example@bank.example", "evil.example"),
+        ("see evil.example", "evil.example"), ("a", "a.example"),
+    ],
+)  # fmt: skip
+def test_a_host_that_stands_somewhere_in_the_words_is_named_all_the_same(words: str, host: str) -> None:
+    assert Reader(html_of(f"[{words}](http://{host}/x)")).words.strip() == f"{words} ({host})"
+
+
+@pytest.mark.parametrize("words", ["a.example", "http://a.example/x", "A.example:80/x", "a.example and more"])
+def test_words_that_are_the_address_are_not_followed_by_it(words: str) -> None:
+    assert Reader(html_of(f"[{words}](http://a.example/x)")).words.strip() == words
+
+
+@pytest.mark.parametrize("sign", "\u202e\u2066\u200f\u200b\ufeff\U000e0041")
+@pytest.mark.parametrize("written", ["{}", "&#{number};", "&#x{number:x};"])
+def test_signs_that_are_not_what_is_read_are_left_out(sign: str, written: str) -> None:
+    made = html_of(f"rm {written.format(sign, number=ord(sign))}/pmt/ fr-\n\n    rm {sign}/pmt/ fr-\n")
+    assert sign not in made
+    assert made.count("rm /pmt/") == 2
+
+
+MANY_CELLS = [
+    "|x" * 3000 + "|\n" + "|-" * 3000 + "|\n" + "|a|\n" * 1500,
+    ("|a" * 60 + "|\n" + "|-" * 60 + "|\n" + "a\n" * 100 + "\n") * 40,
+    "".join(f"> {line}\n" for line in ("|a" * 500, "|-" * 500, *["b"] * 800)),
+    "- |a" + "|a" * 500 + "\n  |-" + "|-" * 500 + "\n" + "  b\n" * 2000,
+]
+
+
+@pytest.mark.parametrize("text", MANY_CELLS)
+def test_tables_do_not_grow_a_text_a_hundredfold(text: str) -> None:
+    text = text[:LONGEST]
+    made = html_of(text)
+    assert len(made) < 2 * LONGEST
+    assert "|-|-|" in made
+
+
+def test_a_table_as_models_write_it_is_one() -> None:
+    long = "|command|what it does|\n|---|:-:|\n" + "|`ls`|lists|\n" * 300
+    assert html_of(f"first\n\n{long}\nlast\n").count("<tr>") == 301
 
 
 @pytest.mark.parametrize("text", ["x" * 200_000, "[" * 200_000, "> " * LONGEST, ("a " * 99 + "\n") * 5000])
