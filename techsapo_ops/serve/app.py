@@ -218,7 +218,7 @@ class App:
         drills = DrillSeal(options.app_key) if options.app_key is not None else None
         others = (
             drill_routes(drills, idempotency, self.audit, instance.name, self.lifecycle, drill_alert),
-            page_routes(spec.locale, keys=gate.needs_keys),
+            page_routes(spec.locale, keys=gate.needs_keys, people=gate.has_operators),
             runbook_routes(spec.locale),
             help_routes(spec.locale),
             silence_routes(spec.locale, gate, origins, servers.alertmanager),

@@ -131,7 +131,7 @@ class Gate:
 
     @property
     def has_operators(self) -> bool:
-        """Whether anybody can be known well enough to change what the stack does."""
+        """Whether people are told apart, so that somebody may be known who changes what the stack does."""
         return self._keys is not None or self._sign_in.expected
 
     async def admit_operator(self, request: Request) -> str:

@@ -53,14 +53,14 @@ def _templates() -> Environment:
 
 def page_of(name: str, locale: str, **values: object) -> tuple[bytes, str, str]:
     """Content, type and ETag of the page NAME.html in the frame of all; `values` are its own."""
-    known = {"locale": locale, "keys": "off", "here": "", **values}
+    known = {"locale": locale, "keys": "off", "people": "one", "here": "", **values}
     content = _templates().get_template(f"{name}.html").render(known, name=name, pages=_WORDS).encode()
     return content, "text/html; charset=utf-8", tag_of(content)
 
 
 @cache
-def _page(path: str, locale: str, keys: str) -> tuple[bytes, str, str]:
-    return page_of(_PAGES[path], locale, keys=keys, here=path)
+def _page(path: str, locale: str, keys: str, people: str) -> tuple[bytes, str, str]:
+    return page_of(_PAGES[path], locale, keys=keys, people=people, here=path)
 
 
 def tag_of(content: bytes) -> str:
@@ -82,15 +82,16 @@ def page_reply(request: Request, content: bytes, media_type: str, tag: str) -> R
     return Response(content, media_type=media_type, headers=headers)
 
 
-def page_routes(locale: str, *, keys: bool) -> APIRouter:
+def page_routes(locale: str, *, keys: bool, people: bool) -> APIRouter:
     """Routes of the pages; `locale` is the language shown until the user chooses another. Where questions
-    need `keys`, the pages have a field for one.
+    need `keys`, the pages have a field for one. Where `people` are told apart, they keep nothing in a browser
+    that the next one at it would read.
     """
     router = APIRouter(include_in_schema=False)
-    field = "on" if keys else "off"
+    field, many = "on" if keys else "off", "many" if people else "one"
 
     async def page(request: Request) -> Response:
-        return page_reply(request, *_page(request.scope["route"].path, locale, field))
+        return page_reply(request, *_page(request.scope["route"].path, locale, field, many))
 
     for path in _PAGES:
         router.add_api_route(path, page, methods=["GET", "HEAD"])

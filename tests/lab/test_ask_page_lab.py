@@ -213,7 +213,13 @@ def test_where_keys_are_on_the_history_goes_with_the_tab_and_answers_with_the_ke
         stranger.get_by_label("APIキー").fill(mine)
         stranger.get_by_label("APIキー").press("Enter")
         expect(stranger.locator("#answer")).to_contain_text("（シミュレーション）")
-        window.assert_clean(allowed="401")
+        expect(page.locator("#history")).to_be_visible()
+        page.get_by_label("APIキー").fill(other)  # somebody else at the same tab
+        page.get_by_label("APIキー").press("Enter")
+        expect(page.get_by_role("alert")).to_contain_text("ほかの利用者のもの")
+        expect(page.locator("#history")).to_be_hidden()
+        assert "db-2" not in page.evaluate("JSON.stringify(sessionStorage)")
+        window.assert_clean(allowed="status of 40")
 
 
 def test_what_a_tier_asks_and_costs_is_said_before_anything_is_sent(

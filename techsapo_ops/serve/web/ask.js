@@ -417,6 +417,7 @@ for (const choice of form.elements.tier) choice.addEventListener("change", draw)
 window.addEventListener("popstate", follow);
 const askOffer = followOffer(prompt, draw);
 setUp(draw, () => {
+  draw();
   askOffer();
   if (named()) open(named());
 });

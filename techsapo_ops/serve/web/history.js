@@ -1,13 +1,12 @@
 // What was asked in this browser: the beginning of each question and the answer's id. The server keeps no questions,
 // and this page no answers: they are read again from there, by whom they were given to.
 
-import { element, headers, moment, word } from "/web/words.js";
+import { element, headers, HISTORY as NAME, moment, word } from "/web/words.js";
 
-const NAME = "techsapo-history";
 const MOST = 30;
 const BEGINNING = 300;
-// Where keys are asked for, several people may share the browser: what one asked goes with the tab, as the key does.
-const storage = document.documentElement.dataset.keys === "on" ? "sessionStorage" : "localStorage";
+// Where people are told apart, by keys or by signing in, several may share the browser: what one asked goes with the tab.
+const storage = document.documentElement.dataset.people === "many" ? "sessionStorage" : "localStorage";
 
 function entries() {
   try {

@@ -3,6 +3,8 @@
 import { WORDS } from "/web/dictionary.js";
 
 const KEY = "techsapo-api-key";
+/** Where history.js keeps what was asked. */
+export const HISTORY = "techsapo-history";
 
 function stored(key, storage = "localStorage") {
   try { return window[storage].getItem(key); } catch { return null; }
@@ -108,6 +110,11 @@ function labelled(tag, text, className) {
   return made;
 }
 
+/** With another key there is somebody else. */
+function forgetWhatWasAsked() {
+  try { sessionStorage.removeItem(HISTORY); } catch { /* nothing is kept */ }
+}
+
 /** The bar where the API key is entered; `use` is called when there is a new one. */
 function keyBar(use) {
   const bar = element("form", "keybar");
@@ -117,7 +124,9 @@ function keyBar(use) {
   bar.append(label, field, labelled("button", "keySave", "quiet"), labelled("small", "keyHint", "dim"));
   bar.addEventListener("submit", (event) => {
     event.preventDefault();
-    apiKey = field.value.trim();
+    const given = field.value.trim();
+    if (given !== apiKey) forgetWhatWasAsked();
+    apiKey = given;
     store(KEY, apiKey, "sessionStorage");
     use();
   });

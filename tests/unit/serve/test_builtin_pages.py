@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -36,8 +37,29 @@ def get(directory: Path, *paths: str, locale: str = "ja", **headers: str) -> lis
 def test_pages_start_in_the_specs_language(tmp_path: Path, locale: str) -> None:
     for page in get(tmp_path, *PAGES, locale=locale):
         assert page.headers["content-type"] == "text/html; charset=utf-8"
-        assert f'<html lang="{locale}" data-locale="{locale}" data-keys="off">' in page.text
+        assert f'<html lang="{locale}" data-locale="{locale}" data-keys="off" data-people="one">' in page.text
         assert "__" not in page.text
+
+
+SIGN_IN = {"sign_in": {"address": "http://127.0.0.1:4180", "secret": "s" * 32}}
+
+
+@pytest.mark.parametrize(
+    ("auth", "people"), [({}, "one"), (SIGN_IN, "many"), ({"required": True, "keys_file": "keys"}, "many")]
+)
+def test_pages_know_whether_the_next_one_at_the_browser_may_be_somebody_else(
+    tmp_path: Path, auth: dict[str, Any], people: str
+) -> None:
+    (tmp_path / "keys").write_text('{"version": 1, "keys": []}')
+    if "keys_file" in auth:
+        auth = {**auth, "keys_file": str(tmp_path / "keys")}
+    app = make_app(tmp_path, app={"auth": auth})
+
+    async def main() -> str:
+        async with client_of(app) as client:
+            return (await client.get("/")).text
+
+    assert f'data-people="{people}"' in asyncio.run(main())
 
 
 def test_everything_that_a_page_names_is_served_from_here(tmp_path: Path) -> None:
