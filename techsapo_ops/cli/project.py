@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -116,7 +118,10 @@ def read_secret_from(directory: Path) -> Callable[[str], str]:
     """A reader of secret files whose relative paths start at `directory`."""
 
     def read(path: str) -> str:
-        return (directory / Path(path).expanduser()).read_text(encoding="utf-8")
+        file = directory / Path(path).expanduser()
+        if not stat.S_ISREG(file.stat().st_mode):  # a pipe that nobody writes to has no end, nor has a device
+            raise OSError(errno.EINVAL, msg("it is no regular file"), str(file))
+        return file.read_text(encoding="utf-8")
 
     return read
 

@@ -94,7 +94,7 @@ def read_plan(path: Path, ledger: Ledger) -> SavedPlan:
         )
     told = {name: each for name, each in value.items() if name not in (_MARK, "about", "mac")}
     key = _key(ledger)
-    if key is None or not hmac.compare_digest(str(value.get("mac")).encode(), _mac(key, told).encode()):
+    if key is None or not _same(value.get("mac"), _mac(key, told)):
         raise OpsError(
             msg("{path} is not as this stack wrote it: it is of another one, or was changed", path=path),
             _AGAIN,
@@ -159,6 +159,10 @@ def _digest(key: bytes) -> Digest:
 def _mac(key: bytes, told: dict[str, Any]) -> str:
     text = json.dumps(told, ensure_ascii=False, sort_keys=True)
     return hmac.new(key, _PURPOSE + text.encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
+
+
+def _same(given: object, mac: str) -> bool:
+    return isinstance(given, str) and given.isascii() and hmac.compare_digest(given, mac)
 
 
 def _made_key(ledger: Ledger) -> bytes:

@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -261,3 +262,20 @@ def test_the_copy_of_the_example_has_a_grafana_password_of_its_own(tmp_path: Pat
     assert techsapo("init", "--example", str(example), "techsapo.yaml", cwd=tmp_path).returncode == 1, (
         "it is kept"
     )
+
+
+def test_a_secret_that_is_a_pipe_or_a_device_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "techsapo.yaml").write_text("project: x\nredis: {password_file: pipe}\n", encoding="utf-8")
+    waiting = threading.Thread(target=lambda: (tmp_path / "pipe").write_text("hunter2"), daemon=True)
+    waiting.start()  # who read it got this once, and would wait for ever the second time
+    done = techsapo("validate", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "redis.password_file: cannot read pipe: it is no regular file" in done.stdout + done.stderr
+    (tmp_path / "pipe").read_text()
+    waiting.join(60)
+    (tmp_path / "techsapo.yaml").write_text(
+        "project: x\nredis: {password_file: /dev/null}\n", encoding="utf-8"
+    )
+    done = techsapo("validate", cwd=tmp_path)
+    assert "cannot read /dev/null: it is no regular file" in done.stdout + done.stderr

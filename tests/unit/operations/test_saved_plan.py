@@ -293,6 +293,13 @@ def no_mac(project: Project) -> None:
     project.file.write_text(json.dumps(value))
 
 
+def a_mac_of(value: object) -> Callable[[Project], None]:
+    def made(project: Project) -> None:
+        project.file.write_text(json.dumps({**json.loads(project.file.read_text()), "mac": value}))
+
+    return made
+
+
 def other_key(project: Project) -> None:
     (project.ledger.folder / KEY).write_text(f"{'00' * 32}\n")
 
@@ -346,6 +353,9 @@ def not_there(project: Project) -> None:
         (no_mode, "is another user's, or others may write it"),
         (changed_mac, "is not as this stack wrote it"),
         (no_mac, "is not as this stack wrote it"),
+        (a_mac_of("\ud800"), "is not as this stack wrote it"),
+        (a_mac_of("é" * 64), "is not as this stack wrote it"),
+        (a_mac_of([1]), "is not as this stack wrote it"),
         (other_key, "is not as this stack wrote it"),
         (no_key, "is not as this stack wrote it"),
         (damaged_key, "is damaged: it holds no key"),
