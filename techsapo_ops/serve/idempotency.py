@@ -149,7 +149,10 @@ class Idempotency:
         note = dump(name)
         if not await self._share.takes(caller.id, len(value) + len(note)):
             return reply, False
-        await self._kept.set(_place(caller, path, document["request_id"]), note, KEEP)
+        place = _place(caller, path, document["request_id"])
+        # Whoever sends a request may name its id: an address of an answer leads to the first one that had it.
+        if await self._kept.get(place) is None:
+            await self._kept.set(place, note, KEEP)
         return reply, await self._kept.set(name, value, KEEP)
 
     async def _found(self, name: str) -> Document | None:

@@ -63,3 +63,19 @@ def test_an_answer_is_given_again_by_its_id_where_its_question_had_a_key_to_be_r
     assert unkept.status_code == 200
     assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
     assert bad.status_code == 422
+
+
+def test_the_id_of_an_answer_leads_to_the_first_one_that_had_it(tmp_path: Path) -> None:
+    def question(key: str, prompt: str) -> dict[str, Any]:
+        return {"json": {"prompt": prompt}, "headers": {"Idempotency-Key": key, "X-Request-ID": "same"}}
+
+    first, second, again, found = run(
+        make_app(tmp_path),
+        ("POST", "/api/v1/generate", question("a", "disk full")),
+        ("POST", "/api/v1/generate", question("b", "port closed")),
+        ("POST", "/api/v1/generate", question("b", "port closed")),
+        ("GET", "/api/v1/answers/same", {}),
+    )
+    assert second.json()["answer"] != first.json()["answer"]
+    assert found.json() == first.json()
+    assert again.json() == second.json(), "it is repeated by its own key all the same"
