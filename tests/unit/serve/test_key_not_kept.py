@@ -33,8 +33,11 @@ class Lock:
 
 
 class Kept:
-    async def set(self, name: str, value: bytes, life: float) -> None:
+    async def get(self, name: str) -> None:
         return None
+
+    async def set(self, name: str, value: bytes, life: float) -> bool:
+        return False
 
 
 def request(**headers: str) -> Request:
@@ -94,7 +97,7 @@ def test_whose_share_is_used_up_is_answered_and_told_that_nothing_is_kept(
 ) -> None:
     done = list[str]()
 
-    class Keeping:
+    class Keeping(Kept):
         async def set(self, name: str, value: bytes, life: float) -> bool:
             done.append("kept")  # the answer, and by which name it is found by its id
             return True
