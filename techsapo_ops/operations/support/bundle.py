@@ -31,6 +31,8 @@ MOST_BYTES = 512 * 1024
 MOST_IN_ALL = 20 * 1024 * 1024
 _MOST_FILES = 500
 _LINES = 400
+_LONGEST = MOST_BYTES // 8
+"""Characters of a log's line."""
 _CUT = "[the beginning was left out]\n"
 _SECONDS = 60.0
 _PLAIN = frozenset({"state.json", "stopped.json", "maintenance.json", "restore.json", "edition"})
@@ -187,7 +189,7 @@ def _logs(recorded: Recorded) -> Iterator[tuple[str, str, str]]:
         return
     for name in names:
         try:
-            text = "".join(f"{line.text}\n" for line in recorded.logs((name,), lines=_LINES))
+            text = "".join(_line(line.text) for line in recorded.logs((name,), lines=_LINES))
         except OpsError as error:
             text = f"not known: {error.message}\n"
         yield f"logs/{name}.log", f"its last {_LINES} lines", text
@@ -196,6 +198,13 @@ def _logs(recorded: Recorded) -> Iterator[tuple[str, str, str]]:
 def _plain(path: Path) -> str:
     """A path for a list with one line each: it may hold a line break, or be no text at all."""
     return harmless(os.fsencode(path).decode("utf-8", "backslashreplace")).replace("\n", REPLACED)
+
+
+def _line(text: str) -> str:
+    """A line of a log. A very long one would take the place of all others, and half of it could be half of a
+    secret.
+    """
+    return f"{text}\n" if len(text) <= _LONGEST else f"[a line of {len(text)} characters was left out]\n"
 
 
 def _read(path: Path) -> str:

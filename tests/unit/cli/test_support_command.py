@@ -144,6 +144,14 @@ def test_a_link_among_generated_files_or_notes_is_not_followed(folder: Path, tmp
     assert "of-another-user" not in "\n".join(contents(folder / "b.tar.gz").values())
 
 
+def test_one_endless_line_of_a_log_does_not_push_the_others_out(folder: Path) -> None:
+    with (folder / ".techsapo/logs/app.log").open("a") as log:
+        log.write("before\n" + "x" * (MOST_BYTES + 1) + "\nafter\n")
+    assert techsapo(folder, "support", "bundle", "--yes", "--output", "b.tar.gz").returncode == 0
+    told = contents(folder / "b.tar.gz")["logs/app.log"].splitlines()
+    assert told[-3:] == ["before", f"[a line of {MOST_BYTES + 1} characters was left out]", "after"]
+
+
 def test_its_size_is_bounded_and_of_a_long_part_the_end_is_kept() -> None:
     long = "".join(f"line {number}\n" for number in range(200_000))
     kept = _bounded(long)
