@@ -261,6 +261,8 @@ class _Loading:
         except OpsError as error:
             self.problem(where, error.message, error.hint or hint)
         except OSError as error:
+            if isinstance(error, PermissionError):
+                hint = msg("its owner may: run this as that user, or as root")
             self.problem(
                 where, msg("cannot read {file}: {strerror}", file=shown(file), strerror=error.strerror), hint
             )

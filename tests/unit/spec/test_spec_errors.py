@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,27 @@ def test_a_secret_file_that_the_reader_refuses_is_told_in_its_words() -> None:
         raise OpsError(f"{path} is open to everybody", "chmod 600 it")
 
     with pytest.raises(SpecError, match=r"redis.password_file: f is open to everybody; chmod 600 it"):
+        load("project: x\nredis: {password_file: f}\n", {}, refuse)
+
+
+@pytest.mark.parametrize(
+    ("error", "hint"),
+    [
+        (
+            PermissionError(errno.EACCES, "Permission denied"),
+            "its owner may: run this as that user, or as root",
+        ),
+        (
+            FileNotFoundError(errno.ENOENT, "No such file"),
+            r"make the file, readable by you alone \(chmod 600\)",
+        ),
+    ],
+)
+def test_nobody_is_told_to_make_a_secret_that_is_there(error: OSError, hint: str) -> None:
+    def refuse(path: str) -> str:
+        raise error
+
+    with pytest.raises(SpecError, match=rf"cannot read f: {error.strerror}; {hint}"):
         load("project: x\nredis: {password_file: f}\n", {}, refuse)
 
 
