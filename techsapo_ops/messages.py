@@ -17,6 +17,9 @@ Words = Callable[[str], str]
 """The template of a message in another language, or the same where there is none."""
 
 
+_WIDE_MARKS = {": ": "：", "; ": "；"}
+
+
 class Message(str):
     """A text for people; its value is the English one.
 
@@ -71,23 +74,25 @@ class Message(str):
         return self.changed(lambda text: text.replace(old, new, count))
 
     def partition(self, sep: str, /) -> tuple[str, str, str]:
-        """Its parts in any language; where another has no `sep`, all of it is the first."""
+        """Its parts in any language; where another has no `sep`, or its wide form, all of it is the first."""
         if sep not in self:
             return self, "", ""
         return (
-            self.changed(lambda text: text.partition(sep)[0]),
+            self.changed(lambda text: text.partition(_as_in(text, sep))[0]),
             sep,
-            self.changed(lambda text: text.partition(sep)[2]),
+            self.changed(lambda text: text.partition(_as_in(text, sep))[2]),
         )
 
     def rpartition(self, sep: str, /) -> tuple[str, str, str]:
-        """Its parts in any language; where another has no `sep`, all of it is the first."""
+        """Its parts in any language; where another has no `sep`, or its wide form, all of it is the first."""
         if sep not in self:
             return "", "", self
         return (
-            self.changed(lambda text: text.rpartition(sep)[0] or text),
+            self.changed(lambda text: text.rpartition(_as_in(text, sep))[0] or text),
             sep,
-            self.changed(lambda text: text.rpartition(sep)[2] if sep in text else ""),
+            self.changed(
+                lambda text: text.rpartition(wide)[2] if (wide := _as_in(text, sep)) in text else ""
+            ),
         )
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -109,6 +114,10 @@ def template(text: LiteralString) -> str:
     return text
 
 
+_SAID_MARKS = frozenset({template(", "), template("; ")})
+"""What stands between parts and is another mark in Japanese."""
+
+
 def joined(between: str, parts: Iterable[str]) -> str:
     """`parts` with `between` in between, each said in the same language. A `Message`."""
     return _joined(between, parts)
@@ -124,9 +133,19 @@ def any_of(parts: Iterable[str]) -> str:
     return reduce(lambda before, last: msg("{before} or {last}", before=before, last=last), parts)
 
 
+def _as_in(text: str, sep: str) -> str:
+    """How `text` has `sep`: Japanese writes a colon as wide as its characters."""
+    wide = _WIDE_MARKS.get(sep)
+    return sep if wide is None or sep in text else wide
+
+
 def _joined(between: str, parts: Iterable[str]) -> Message:
-    values = {f"part{number}": part for number, part in enumerate(parts)}
+    values: dict[str, object] = {f"part{number}": part for number, part in enumerate(parts)}
     glue = between.replace("{", "{{").replace("}", "}}")
+    if between in _SAID_MARKS and len(values) > 1:
+        return Message(
+            "{between}".join(f"{{{name}}}" for name in values), {**values, "between": Message(between)}
+        )
     return Message(glue.join(f"{{{name}}}" for name in values), values)
 
 

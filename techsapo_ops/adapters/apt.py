@@ -16,7 +16,7 @@ from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.adapters.systemd import Units
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 LISTS = Path("/var/lib/apt/lists")
@@ -75,7 +75,7 @@ class Apt:
         enabled = self.units.enabled()
         if not any(self.lists.glob("*_Packages*")):
             self._update(progress)
-        progress(f"installing {', '.join(wanted)}")
+        progress(msg("installing {packages}", packages=joined(", ", wanted)))
         with _no_service_starts(self.policy):
             self._fix(progress)
             try:

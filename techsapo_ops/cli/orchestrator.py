@@ -133,7 +133,7 @@ def _running(candidates: list[str], trust: Trust) -> str:
             msg("{url}: HTTP {status}", url=url, status=answer.status) + (f" {said}" if plain else "")
         )
     raise OpsError(
-        msg("the orchestrator is not running ({tried})", tried=joined("; ", tried)),
+        msg("the orchestrator is not running ({tried})", tried=joined(", ", tried)),
         msg("`techsapo up` starts it"),
     )
 

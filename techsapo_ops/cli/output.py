@@ -115,13 +115,21 @@ def filled(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> tuple[li
 
 def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> Any:
     """A table in the house's style, as rich prints it."""
+    from techsapo_ops.cli.state_words import STATE_COLUMNS, state_word
     from techsapo_ops.cli.tables import Cell, Sheet
 
-    plain = [[(cell if isinstance(cell, str) else str(cell)) for cell in row] for row in rows]
+    plain = [[cell if isinstance(cell, str) else str(cell) for cell in row] for row in rows]
+    states = {number for number, column in enumerate(columns) if column.lower() in STATE_COLUMNS}
     words, aligned = spoken_words(), set(right)
     return Sheet(
         [words(column.upper()) for column in columns],
-        [[Cell(harmless(spoken(cell)), state_style(cell)) for cell in row] for row in plain],
+        [
+            [
+                Cell(harmless(spoken(state_word(cell) if number in states else cell)), state_style(cell))
+                for number, cell in enumerate(row)
+            ]
+            for row in plain
+        ],
         frozenset(number for number, column in enumerate(columns) if column in aligned),
     )
 

@@ -133,7 +133,7 @@ def repair(diagnosis: Diagnosis, apt: Apt, runner: Runner, progress: Callable[[s
         )
     user_added = False
     if diagnosis.wants_user:
-        progress(f"adding system user {APP_USER}")
+        progress(msg("adding system user {user}", user=APP_USER))
         accounts.add(APP_USER, runner)
         user_added = True
     installed = apt.install(packages, progress) if packages else Installed((), (), ())

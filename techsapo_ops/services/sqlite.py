@@ -160,7 +160,11 @@ class SqliteBackup(BackupKind):
 def described(facts: Mapping[str, Any]) -> str:
     """What a database of these facts holds, in a few words."""
     tables = facts["tables"]
-    return f"{sum(table['rows'] for table in tables.values()):,} rows in {len(tables)} tables"
+    return msg(
+        "{rows:,} rows in {tables} tables",
+        rows=sum(table["rows"] for table in tables.values()),
+        tables=len(tables),
+    )
 
 
 def check(part: Part, reader: PackedReader) -> list[str]:

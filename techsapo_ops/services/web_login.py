@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.formats import to_yaml
 from techsapo_ops.stack.kept_secret import KeptSecret
@@ -112,7 +113,12 @@ def told_passwords(topology: Topology, reader: str) -> tuple[str, ...]:
 def note(topology: Topology, kind: str, title: str) -> Iterator[str]:
     """Where the password of a server that asks for one is."""
     if asks_login(topology, kind):
-        yield f"{title} asks for a login: {USER}, its password is in {password_file(topology.layout, kind)}"
+        yield msg(
+            "{title} asks for a login: {user}, its password is in {file}",
+            title=title,
+            user=USER,
+            file=password_file(topology.layout, kind),
+        )
 
 
 def kept_secrets(topology: Topology, kind: str, title: str) -> Iterator[KeptSecret]:

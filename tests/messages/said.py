@@ -53,8 +53,10 @@ def all_said() -> tuple[Said, ...]:
 def has_words(text: str) -> bool:
     """Whether there is anything to translate in a text: in `{path}: {problem}` there is not.
 
-    A semicolon between two sentences is: Japanese has none.
+    A semicolon between two sentences is, and so is a comma that joins parts: Japanese has others.
     """
+    if text == ", ":
+        return True
     depth, letters = 0, False
     for character in text.replace("{{", "").replace("}}", ""):
         depth += (character == "{") - (character == "}")

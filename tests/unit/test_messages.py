@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import Message, joined, msg, placeholders
+from techsapo_ops.messages import Message, joined, msg, placeholders, said
 
 WORDS = {
     "no copy in {place} can be read": "{place}には読める複製がありません",
@@ -86,6 +86,24 @@ def test_what_is_made_of_a_message_stays_one() -> None:
         (failed.replace("a", "A"), "fAiled", "失敗しました"),
     ):
         assert (made, in_japanese(made)) == (english, japanese)
+
+
+def test_parts_are_joined_and_cut_by_the_marks_of_the_language() -> None:
+    def words(template: str) -> str:
+        known = {", ": "、", "; ": "。", "what: remedy": "困ったこと：直し方", "a: b: c": "一：二：三"}
+        return known.get(template, template)
+
+    told = joined("; ", [joined(", ", ["redis", "app-1"]), msg("what: remedy")])
+    assert (told, said(told, words)) == ("redis, app-1; what: remedy", "redis、app-1。困ったこと：直し方")
+    what, _, remedy = msg("what: remedy").partition(": ")
+    assert (what, remedy, said(what, words), said(remedy, words)) == (
+        "what",
+        "remedy",
+        "困ったこと",
+        "直し方",
+    )
+    before, _, last = msg("a: b: c").rpartition(": ")
+    assert (before, last, said(before, words), said(last, words)) == ("a: b", "c", "一：二", "三")
 
 
 def test_an_error_is_said_with_its_hint() -> None:

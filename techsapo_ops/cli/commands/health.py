@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.adapters.build import build
+from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import FullOutput, SpecPlace
 from techsapo_ops.cli.output import Output, console, make_table, state_style, write_json
@@ -141,6 +142,8 @@ def _watch(look: Any, *, as_json: bool) -> None:
             began = time.monotonic()
             report = look()
             table = make_table(_COLUMNS, _rows(report), right=("ms",))
-            line = Text(summary(report), style=state_style(report.status.value))
-            live.update(Group(table, line, *(Text(str(each)) for each in report.acknowledged)), refresh=True)
+            line = Text(spoken(summary(report)), style=state_style(report.status.value))
+            live.update(
+                Group(table, line, *(Text(spoken(str(each))) for each in report.acknowledged)), refresh=True
+            )
             time.sleep(max(_REDRAW - (time.monotonic() - began), 0.1))

@@ -8,6 +8,7 @@ import typer
 
 from techsapo_ops.cli.options import JsonQuietOutput, SpecFile
 from techsapo_ops.cli.state_directory import layout_beside
+from techsapo_ops.cli.state_words import action_word
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.ledger import Ledger, describe_files
 
@@ -74,9 +75,9 @@ def _what(entry: LedgerEntry) -> str:
     parts = [msg("back to @{id}", id=entry.restores)] if entry.restores is not None else []
     parts += [describe_files(entry.files)] if entry.files else []
     parts += [
-        f"{action} {', '.join(names)}"
+        msg("{action} {services}", action=action_word(action), services=joined(", ", names))
         if len(names) <= 3
-        else msg("{action} {count} services", action=action, count=len(names))
+        else msg("{action} {count} services", action=action_word(action), count=len(names))
         for action, names in by_action.items()
     ]
     return joined("; ", parts) or msg("as it was")

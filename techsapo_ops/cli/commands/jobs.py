@@ -21,6 +21,7 @@ from techsapo_ops.cli.job_runs import (
     run_context,
     schedule_or_why,
 )
+from techsapo_ops.cli.language import spoken_language
 from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import (
     JsonOutput,
@@ -97,7 +98,8 @@ def list_jobs(context: typer.Context, *, place: SpecPlace, out: JsonOutput) -> N
             _clock(s.last.started if s.last else None),
             s.last.result if s.last else "-",
             _took(s.last),
-            ((s.last.error or s.last.summary) if s.last else "") or _title(s),
+            ((s.last.error or s.last.summary) if s.last else "")
+            or jobs()[s.job.name].title[spoken_language()],
         )
         for s in found
     ]

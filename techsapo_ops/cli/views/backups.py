@@ -11,6 +11,7 @@ from typing_extensions import override
 from techsapo_ops.adapters.disk import human
 from techsapo_ops.backup import registry
 from techsapo_ops.backup.create import Watch
+from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.output import console
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
@@ -79,7 +80,7 @@ class Bars(Watch):
         if self._progress is None:
             self._out.say(text)
         elif not self._out.quiet:
-            self._progress.console.print(text, markup=False)
+            self._progress.console.print(spoken(text), markup=False)
 
     @override
     def ended(self, part: Part) -> None:
@@ -117,12 +118,12 @@ def origin_of(repository: Repository, backup: Backup) -> dict[str, str]:
 def state(checks: dict[str, Any]) -> str:
     """What was found out about a backup, in a few words."""
     told = []
-    for key, good in (("deep", "restores"), ("quick", "whole")):
+    for key, good in (("deep", msg("restores")), ("quick", msg("whole"))):
         if key in checks:
-            told.append(good if checks[key]["ok"] else "failed")
+            told.append(good if checks[key]["ok"] else msg("failed"))
             break
     if checks.get("offsite", {}).get("ok"):
-        told.append("off-site")
+        told.append(msg("off-site"))
     if LEVEL in checks:
         told.append(msg("came back") if checks[LEVEL]["ok"] else msg("did not come back"))
     return joined(", ", told) or msg("not yet")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from techsapo_ops.cli.state_words import state_word
 from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def summary(report: HealthReport) -> str:
     asked = [p for p in report.probes if p.status not in {"absent", "untested"}]
     line = msg(
         "{status}: {count} of {count2} parts well",
-        status=report.status.value,
+        status=state_word(report.status.value),
         count=len(asked) - len(report.failing),
         count2=len(asked),
     )

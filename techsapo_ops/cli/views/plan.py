@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from techsapo_ops.cli.state_words import action_word
 from techsapo_ops.cli.views.summary import plan_line, plan_summary
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.changes import ChangeKind
@@ -32,19 +33,30 @@ def show_plan(plan: StackPlan, out: Output, *, diff: bool = False) -> None:
         if few:
             for change in sorted(plan.files, key=lambda change: change.kind is not ChangeKind.REMOVED):
                 origin = in_brackets(plan.origins.files.get(change.path, ()))
-                out.data(msg("  {kind:8} {path}{origin}", kind=change.kind, path=change.path, origin=origin))
+                out.data(
+                    msg(
+                        "  {kind:8} {path}{origin}",
+                        kind=action_word(change.kind),
+                        path=change.path,
+                        origin=origin,
+                    )
+                )
                 if diff:
                     out.data(change.diff.rstrip("\n"))
         else:
             counted = Counter(change.kind for change in plan.files)
             for kind, count in sorted(counted.items(), key=lambda each: each[0] is not ChangeKind.REMOVED):
-                out.data(msg("  {kind:8} {count} files (--verbose names them)", kind=kind, count=count))
+                out.data(
+                    msg(
+                        "  {kind:8} {count} files (--verbose names them)", kind=action_word(kind), count=count
+                    )
+                )
     if steps := plan.steps.changes:
         out.data(msg("services:"))
         width = max(len(step.service) for step in steps)
         for step in _removals_first(steps):
             origin = in_brackets(plan.origins.services.get(step.service, ()))
-            out.data(msg("  {describe}{origin}", describe=step.describe(width), origin=origin))
+            out.data(msg("  {describe}{origin}", describe=described(step, width), origin=origin))
     if plan.changes:
         out.data(plan_line(plan))
 
@@ -63,6 +75,16 @@ def tell_plan(plan: StackPlan, out: Output, *, diff: bool = False, then: str) ->
 def _removals_first(steps: Iterable[Step]) -> list[Step]:
     """For reading. They are performed in the order of the plan: see engines.planning."""
     return sorted(steps, key=lambda step: step.action is not Action.REMOVE)
+
+
+def described(step: Step, width: int) -> str:
+    """`restart  redis  redis/redis.conf changed`; the name takes `width` columns."""
+    return msg(
+        "{action:8} {service}  {reason}",
+        action=action_word(step.action),
+        service=step.service.ljust(width),
+        reason=step.reason,
+    )
 
 
 def in_brackets(origins: Sequence[Origin]) -> str:

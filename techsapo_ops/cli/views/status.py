@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.catalogue.alerts import WATCHDOG
+from techsapo_ops.cli.state_words import state_word
 from techsapo_ops.cli.views.health import next_step, summary
 from techsapo_ops.cli.views.services import age
 from techsapo_ops.messages import joined, msg
@@ -53,7 +54,7 @@ def lines(found: StackStatus, stack: Stack) -> Iterator[Line]:
         stack.spec.project,
         msg(
             "{status} on {engine}, {at}, {seconds:.1f} s",
-            status=found.status.value,
+            status=state_word(found.status.value),
             engine=stack.topology.engine,
             at=at,
             seconds=found.seconds,
@@ -123,7 +124,7 @@ def _services(observed: Observed, now: datetime) -> Iterator[Line]:
     below = [
         Line(
             "",
-            msg("  {name}: {state}", name=s.name, state=observed.stopped.get(s.name, s.state)),
+            msg("  {name}: {state}", name=s.name, state=observed.stopped.get(s.name) or state_word(s.state)),
             str(s.state),
         )
         for s in every
@@ -278,7 +279,7 @@ def _due(when: datetime, now: datetime) -> str:
 
 
 def _failure(run: Run, now: datetime) -> str:
-    return msg("{result} {age} ago", result=run.result, age=age(run.started, now)) + (
+    return msg("{result} {age} ago", result=state_word(run.result), age=age(run.started, now)) + (
         msg(": {error}", error=run.error) if run.error else ""
     )
 

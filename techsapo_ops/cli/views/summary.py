@@ -71,13 +71,13 @@ def _counts(kinds: Iterable[str], found: Iterable[str]) -> dict[str, int]:
 
 
 def _line(summary: Summary, files: Mapping[str, str], services: Mapping[str, str]) -> str:
-    parts = []
+    parts: list[str] = []
     for what, heading, words in (
-        ("files", msg("files"), files), ("services", msg("services"), services),
+        ("files", template("files: {told}"), files), ("services", template("services: {told}"), services),
     ):  # fmt: skip
         told = [Message(words[kind], {"count": count}) for kind, count in summary[what].items() if count]
         if told:
-            parts.append(msg("{what}: {told}", what=heading, told=joined(", ", told)))
+            parts.append(Message(heading, {"told": joined(", ", told)}))
     if not any(counts.get(kind) for counts in summary.values() for kind in _REMOVALS):
         parts.append(msg("nothing removed"))
     return joined("; ", parts)

@@ -110,7 +110,7 @@ def read_copy(root: Path, snapshot: AwaySnapshot, elsewhere: Path | None = None)
                 ),
                 msg(
                     "in a virtual environment: {commands}; then the same `techsapo recover` again",
-                    commands=joined("; ", commands),
+                    commands="; ".join(commands),
                 ),
             ) from None
         raise

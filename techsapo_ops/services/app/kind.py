@@ -84,14 +84,15 @@ class App(Kind):
         """Whether its answers mean anything."""
         providers = [p for p in topology.spec.providers.values() if p.enabled]
         if providers and all(p.kind == "simulated" for p in providers):
-            yield (
-                f"answers are simulated ({len(providers)} providers): `providers:` in the spec adds real ones"
+            yield msg(
+                "answers are simulated ({count} providers): `providers:` in the spec adds real ones",
+                count=len(providers),
             )
 
         from techsapo_ops.spec.tracing import is_of_this_host
 
         if topology.places.isolated and is_of_this_host(topology.spec):
-            yield (
+            yield msg(
                 "traces reach nobody: 127.0.0.1 in app.tracing.endpoint is the app's container itself; "
                 "name an address of the host that containers reach"
             )

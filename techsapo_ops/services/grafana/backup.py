@@ -34,7 +34,7 @@ class GrafanaBackup(sqlite.SqliteBackup):
     @override
     def sources(self, stack: Stack) -> Sequence[Source] | str:
         if not stack.topology.has("grafana"):
-            return "this stack has no Grafana"
+            return msg("this stack has no Grafana")
         if not (stack.engine.reaches("grafana") and stack.engine.reaches(_app(stack))):
             return "Grafana's container is not there"
         if not stack.engine.has_data("grafana", _FILE, image_of=_app(stack)):

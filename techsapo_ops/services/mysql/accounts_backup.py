@@ -67,7 +67,7 @@ class _OfAccounts(BackupKind):
     @override
     def sources(self, stack: Stack) -> Sequence[Source] | str:
         if stack.spec.mysql is None or not stack.topology.has("mysql"):
-            return "this stack has no MariaDB"
+            return msg("this stack has no MariaDB")
         door = administrator(stack)
         try:
             with session(door, timeout=60) as asking:
@@ -203,7 +203,7 @@ class LoginsBackup(_OfAccounts):
 
     @override
     def describe(self, part: Part) -> str:
-        return f"the passwords of {_counted(len(part.facts['logins']))}"
+        return msg("the passwords of {accounts}", accounts=_counted(len(part.facts["logins"])))
 
     @override
     def wanted(self, part: Part) -> set[str]:
@@ -252,7 +252,7 @@ class LoginsBackup(_OfAccounts):
 
 
 def _counted(count: int) -> str:
-    return f"{count} account{'' if count == 1 else 's'}"
+    return msg("1 account") if count == 1 else msg("{count} accounts", count=count)
 
 
 def _names(rights: Mapping[str, Mapping[str, str]]) -> Mapping[str, Mapping[str, str]]:

@@ -70,7 +70,7 @@ class MysqlBackup(BackupKind):
     @override
     def sources(self, stack: Stack) -> Sequence[Source] | str:
         if stack.spec.mysql is None or not stack.topology.has("mysql"):
-            return "this stack has no MariaDB"
+            return msg("this stack has no MariaDB")
         return [dump.MysqlSource(administrator(stack), stack.spec.mysql.database)]
 
     @override
@@ -80,7 +80,11 @@ class MysqlBackup(BackupKind):
     @override
     def describe(self, part: Part) -> str:
         tables = part.facts["tables"]
-        return f"{sum(table['rows'] for table in tables.values()):,} rows in {len(tables)} tables"
+        return msg(
+            "{rows:,} rows in {tables} tables",
+            rows=sum(table["rows"] for table in tables.values()),
+            tables=len(tables),
+        )
 
     @override
     def warnings(self, part: Part) -> Sequence[str]:

@@ -64,10 +64,10 @@ class Mysql(Kind):
     def notes(self, topology: Topology) -> Iterable[str]:
         """Where the audit log is without it."""
         if not topology.has(self.name):
-            wanted = topology.spec.mysql is not None
-            why = ", as MariaDB is not here" if wanted else ""
-            how = "" if wanted else "; a `mysql:` section in the spec makes it MariaDB"
-            yield f"audit log: SQLite{why}{how}"
+            if topology.spec.mysql is not None:
+                yield msg("audit log: SQLite, as MariaDB is not here")
+            else:
+                yield msg("audit log: SQLite; a `mysql:` section in the spec makes it MariaDB")
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """my.cnf and what the image runs on a new database."""

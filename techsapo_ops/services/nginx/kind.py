@@ -80,7 +80,7 @@ class Nginx(Kind):
         """Who signed its certificate."""
         spec, name = topology.spec, topology.spec.served_certificate
         if topology.has(self.name) and name is not None and spec.certificates[name].source != "files":
-            yield f"certificate {name}: signed by the stack's own CA, which no browser trusts"
+            yield msg("certificate {name}: signed by the stack's own CA, which no browser trusts", name=name)
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """nginx.conf."""

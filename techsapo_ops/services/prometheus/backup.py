@@ -92,9 +92,9 @@ class PrometheusBackup(BackupKind):
     @override
     def sources(self, stack: Stack) -> Sequence[Source] | str:
         if not stack.topology.has("prometheus"):
-            return "this stack has no Prometheus"
+            return msg("this stack has no Prometheus")
         if not stack.spec.backup.prometheus:
-            return "backup.prometheus is off"
+            return msg("backup.prometheus is off")
         return [self._source(stack)]
 
     @override
@@ -112,7 +112,11 @@ class PrometheusBackup(BackupKind):
     @override
     def describe(self, part: Part) -> str:
         blocks = part.facts["blocks"]
-        return f"{sum(block['samples'] for block in blocks.values()):,} samples in {len(blocks)} blocks"
+        return msg(
+            "{samples:,} samples in {blocks} blocks",
+            samples=sum(block["samples"] for block in blocks.values()),
+            blocks=len(blocks),
+        )
 
     @override
     def check(self, stack: Stack, part: Part, reader: PackedReader) -> list[str]:

@@ -77,7 +77,7 @@ class RedisBackup(BackupKind):
     @override
     def sources(self, stack: Stack) -> Sequence[Source] | str:
         if not stack.topology.has("redis"):
-            return "this stack has no Redis"
+            return msg("this stack has no Redis")
         return [snapshot.RedisSource(redis_door(stack))]
 
     @override
@@ -86,7 +86,7 @@ class RedisBackup(BackupKind):
 
     @override
     def describe(self, part: Part) -> str:
-        return f"{sum(db['keys'] for db in part.facts['databases'].values()):,} keys"
+        return msg("{count:,} keys", count=sum(db["keys"] for db in part.facts["databases"].values()))
 
     @override
     def check(self, stack: Stack, part: Part, reader: PackedReader) -> list[str]:

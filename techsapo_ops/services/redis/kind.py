@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.kind import Kind, Wanted, executable
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 
@@ -75,8 +76,8 @@ class Redis(Kind):
     def notes(self, topology: Topology) -> Iterable[str]:
         """What is used in its place."""
         if not topology.has(self.name):
-            why = "" if topology.spec.redis.enabled else " (redis.enabled: false)"
-            yield f"cache: in each app's own memory, as there is no Redis{why}"
+            why = "" if topology.spec.redis.enabled else msg(" (redis.enabled: false)")
+            yield msg("cache: in each app's own memory, as there is no Redis{why}", why=why)
 
     def program(self, topology: Topology, service: Service) -> Program:
         """redis-server on its redis.conf."""

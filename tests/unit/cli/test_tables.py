@@ -8,6 +8,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from techsapo_ops.cli import language
 from techsapo_ops.cli.output import make_table
 from techsapo_ops.cli.tables import wrapped
 
@@ -61,6 +62,12 @@ def test_a_list_of_long_sentences_is_folded_in_its_place() -> None:
     shown = drawn(("KEY", "MEANING"), rows, 60)
     assert shown[1] == "restic   string, required"
     assert all(line.startswith(" " * 9) for line in shown[2:])
+
+
+def test_states_are_words_for_people_and_names_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(language, "_spoken", "ja")
+    shown = drawn(("SERVICE", "STATE", "USER"), [("app-1", "running", "running"), ("x", "odd", "-")], 80)
+    assert [line.split() for line in shown[1:]] == [["app-1", "稼働中", "running"], ["x", "odd", "-"]]
 
 
 @pytest.mark.parametrize(
