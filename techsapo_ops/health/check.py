@@ -24,6 +24,7 @@ from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.engine import Prober
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.maintenance import maintenance_of
+from techsapo_ops.stack.restore_journal import GOES_BACK, HALF, half_restored
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.stopped import Stopped, stopped_of
@@ -61,7 +62,7 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     disk = _Job("disk", "disk", lambda: (disk_part(stack.layout.state),), vital=True)
     updates = _Job("updates", "updates", partial(_updates, stack))
     jobs = [*_services(stack, timeout), disk, *_certificates(topology, now, timeout), updates]
-    closed = _maintenance(stack, now)
+    closed = (*_half_restored(stack), *_maintenance(stack, now))
     absent = [HealthPart(a.kind, a.kind, PartStatus.ABSENT, a.reason, hint=a.remedy) for a in topology.absent]
     tests = provider_parts(topology.spec, stack.layout.provider_tests)
     parts = (*_at_once(jobs, timeout), *closed, *tests, *absent)
@@ -128,6 +129,13 @@ def _maintenance(stack: Stack, now: datetime) -> tuple[HealthPart, ...]:
     status = PartStatus.DEGRADED if found.forgotten(now) else PartStatus.HEALTHY
     hint = msg("`techsapo maintenance off` lets users in again")
     return (HealthPart("maintenance", "maintenance", status, str(found), hint=hint),)
+
+
+def _half_restored(stack: Stack) -> tuple[HealthPart, ...]:
+    """That a restore was cut short: its apps are off, and nothing in their logs says why."""
+    if half_restored(stack.layout) is None:
+        return ()
+    return (HealthPart("restore", "restore", PartStatus.DOWN, HALF, hint=GOES_BACK),)
 
 
 def _seen_waiting(stack: Stack) -> list[tuple[str, str]]:

@@ -12,9 +12,11 @@ from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import EngineOption, FullOutput, ServicesArgument, SpecPlace
 from techsapo_ops.cli.views.plan import tell_plan
 from techsapo_ops.cli.views.services import stopped_lines
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.jobs.starters import nobody_starts
+from techsapo_ops.stack.restore_journal import GOES_BACK, HALF, half_restored
 
 CHANGES_PENDING = 100
 
@@ -59,6 +61,8 @@ def plan(
         save_plan(keep, found, History.of(stack), only, engine)
     for warning in project.own_templates.warnings():
         out.warn(str(warning))
+    if half_restored(stack.layout) is not None:
+        out.warn(msg("{half}; {back}", half=HALF, back=GOES_BACK))
     then = "techsapo up" if keep is None else f"techsapo up --plan {shlex.quote(str(keep))}"
     tell_plan(found, out, diff=diff, then=then)
     if not out.as_json:

@@ -25,11 +25,13 @@ from techsapo_ops.cli.options import (
 from techsapo_ops.cli.output import Output, confirm, interactive
 from techsapo_ops.cli.views.apply import Progress
 from techsapo_ops.cli.views.backups import Bars
+from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.backup import restore as operation
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.restore_scratch import into_scratch
-from techsapo_ops.operations.backup.undo import undo_interrupted
+from techsapo_ops.operations.backup.undo import start_servers, undo_interrupted
+from techsapo_ops.stack.restore_journal import Interrupted, interrupted
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.backup.intent import Intent
@@ -65,6 +67,13 @@ def restore(
             help="Also a backup from before 0.2, of which nothing tells who wrote it.",
         ),
     ] = False,
+    instead: Annotated[
+        bool,
+        typer.Option(
+            "--instead",
+            help="Where there is no way back from an interrupted restore: bring this one back in place.",
+        ),
+    ] = False,
     dry_run: DryRunOption = False,
     wait: WaitOption = 0.0,
     out: JsonQuietOutput,
@@ -96,7 +105,10 @@ def restore(
         else:
             _scratch(stack, intent, out)
         return
-    if not dry_run:
+    half = _half(stack, which) if instead else None
+    if half is not None and not dry_run:
+        start_servers(stack, half, Progress(out), wait=wait)
+    elif not dry_run:
         undo_interrupted(stack, Progress(out), out.say, wait=wait)
     intent = intend(stack, which, parse(only), until, unauthenticated=allow_unauthenticated)
     _unknown_origin(intent, out)
@@ -109,7 +121,10 @@ def restore(
             out.say(msg("nothing was changed; --yes restores without asking"))
             raise typer.Exit(1)
     with Bars(out, repository_of(stack)) as bars:
-        done = operation.perform(stack, intent, wait=wait, say=bars.say, told=bars.told)
+        if half is not None:
+            done = operation.perform_instead(stack, intent, half, wait=wait, say=bars.say, told=bars.told)
+        else:
+            done = operation.perform(stack, intent, wait=wait, say=bars.say, told=bars.told)
     if out.as_json:
         out.json(
             {
@@ -134,14 +149,28 @@ def restore(
             took=took,
         )
     )
-    named = f" --only {only}" if only is not None else ""
-    back = (
-        msg("; `techsapo restore {safety}{named}` goes back", safety=done.safety, named=named)
-        if done.safety
-        else ""
-    )
+    if until is None:
+        out.say(msg("what is there now was compared with what was backed up: it is the same"))
     changed = any(registry.of(part).is_configuration for part in intent.parts)
-    out.next(f"techsapo {'plan' if changed else 'health'}{back}")
+    then = f"techsapo {'plan' if changed else 'health'}"
+    if done.safety:
+        named = f" --only {only}" if only is not None else ""
+        then = msg(
+            "{then}; `techsapo restore {safety}{named}` goes back", then=then, safety=done.safety, named=named
+        )
+    out.next(then)
+
+
+def _half(stack: Stack, which: str) -> Interrupted | None:
+    """What an interrupted restore left, for `--instead`. Raises OpsError (2) where no backup is named."""
+    if which == "latest":
+        raise OpsError(
+            msg("--instead wants the id of a backup: which one is to take the place is yours to say"),
+            msg("`techsapo backup list` shows them all"),
+            exit_code=2,
+        )
+    left = interrupted(stack.layout)
+    return left if left is not None and not left.whole else None
 
 
 def _unknown_origin(intent: Intent, out: Output) -> None:

@@ -34,6 +34,7 @@ from techsapo_ops.operations.apply.up import up as perform
 from techsapo_ops.operations.backup.undo import undo_interrupted
 from techsapo_ops.operations.root_trust import without_sudo
 from techsapo_ops.services.registry import facts
+from techsapo_ops.stack.restore_journal import require_none
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.apply.plan import StackPlan
@@ -115,7 +116,10 @@ def up(
         )
         raise typer.Exit(CHANGES_PENDING if found.changes else 0)
     progress = Progress(out)
-    if leaves is None:  # else what the restore replaced is where the stack still is
+    if saved is not None or leaves is not None:
+        # That is in no plan, and what the restore replaced is where the stack still is.
+        require_none(stack.layout)
+    if leaves is None:
         undo_interrupted(stack, progress, out.say, wait=wait)
 
     def approve(plan: StackPlan) -> bool:

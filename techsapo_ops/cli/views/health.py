@@ -10,7 +10,7 @@ from techsapo_ops.messages import msg
 if TYPE_CHECKING:
     from techsapo_ops.health.report import HealthReport
 
-_NO_SERVICES = frozenset({"disk", "target", "certificate", "providers", "updates", "maintenance"})
+_NO_SERVICES = frozenset({"disk", "target", "certificate", "providers", "updates", "maintenance", "restore"})
 """Kinds of parts that are no service."""
 
 
@@ -36,6 +36,7 @@ def next_step(report: HealthReport) -> str:
     if all(p.status in {"down", "absent"} for p in services):
         return "techsapo up"
     told = (
+        [p.hint for p in report.failing if p.kind == "restore"],  # why others are off
         [p.hint for p in report.failing],
         [p.hint for p in report.probes if p.outdated],
         [p.hint for p in report.probes if p.kind == "updates"],

@@ -19,9 +19,10 @@ from techsapo_ops.operations.maintenance import at_odds
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Action
 from techsapo_ops.stack.observed import Observed, State
+from techsapo_ops.stack.restore_journal import half_restored
 
 EDITED = msg("was edited by hand")
-Kind = Literal["apply", "file", "maintenance", "service", "stranger", "update"]
+Kind = Literal["apply", "file", "maintenance", "restore", "service", "stranger", "update"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,8 @@ def drift(history: History) -> DriftReport:
 def _applies(history: History) -> Iterator[DriftFinding]:
     ledger = history.ledger
     last = ledger.entries()[-1]
+    if half_restored(history.layout) is not None:
+        yield DriftFinding("restore", "restore", msg("was interrupted half way: `techsapo up` goes back"))
     if history.journal.path.exists():
         yield DriftFinding("apply", f"@{ledger.next_id()}", msg("is under way, or was interrupted"))
     elif last.result == "failed":

@@ -15,6 +15,7 @@ from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.apply.transaction import Transaction
 from techsapo_ops.operations.apply.up import require_applied
+from techsapo_ops.stack.restore_journal import require_none
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +39,13 @@ def rollback(
     """Bring the stack back to an earlier apply as one transaction; None when `approve` refused the plan.
 
     `reference` is for `History.choose`. Data is left as it is. Raises OpsError when there is nothing to go
-    back to, the lock is taken, a file was edited by hand (unless `force`), or for a failure that is no
-    service's.
+    back to, the lock is taken, a file was edited by hand (unless `force`), a restore was interrupted, which
+    is undone first, or for a failure that is no service's.
     """
     if not history.ledger.folder.is_dir():
         raise OpsError(msg("nothing was applied yet"), msg("`techsapo up` does"))
     with locked(history.layout, wait):
+        require_none(history.layout)
         interrupted = history.journal.recover()
         if interrupted is not None:
             listener.say(msg("@{id} was {reason}", id=interrupted.id, reason=interrupted.reason))

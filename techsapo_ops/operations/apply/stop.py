@@ -15,6 +15,7 @@ from techsapo_ops.operations.apply.rolling import Rolling
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.restore_journal import interrupted, require_none
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.engine import Recorded, Running
@@ -60,6 +61,7 @@ def restart(
     """
     with locked(running.layout, wait):
         names = running_names(running, services)
+        require_not_half(running.layout, names)
         observed = running.observe()
         rolling = Rolling(observed, say, pause)
         for name in names:
@@ -68,6 +70,12 @@ def restart(
             turn(name)
             step.perform(running)
         return names
+
+
+def require_not_half(layout: Layout, names: Sequence[str]) -> None:
+    """Raise OpsError where one of `names` would answer from what an interrupted restore left."""
+    if (left := interrupted(layout)) is not None and set(left.apps) & set(names):
+        require_none(layout)
 
 
 def reload(running: Running, services: Sequence[str], *, wait: float = 0.0) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, recorded
-from techsapo_ops.operations.apply.stop import locked
+from techsapo_ops.operations.apply.stop import locked, require_not_half
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.observed import Observed
@@ -75,6 +75,7 @@ def start_services(
         known = stopped_of(stack.layout)
         meant = _meant(stack, observed, words) if words else tuple(known)
         names = _in_order(stack, meant)
+        require_not_half(stack.layout, names)
         with recorded(stack.layout, "start", {"services": list(names)}, say):
             note_stopped(stack.layout, {name: each for name, each in known.items() if name not in names})
             there = [name for name in names if name in observed.services and not observed.services[name].gone]

@@ -17,9 +17,9 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import head_of
 from techsapo_ops.operations.backup.metrics import write_metrics
 from techsapo_ops.operations.backup.offsite import NOT_ASKED_FOR, copy_away
-from techsapo_ops.operations.backup.restore_journal import require_none
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.backup import Source
+from techsapo_ops.stack.restore_journal import require_none
 from techsapo_ops.stack.stack import Stack
 
 

@@ -9,15 +9,18 @@ from datetime import datetime
 from pathlib import Path
 
 from techsapo_ops.backup import registry
-from techsapo_ops.backup.origin import MAC, Origin, State
+from techsapo_ops.backup.origin import MAC, Origin
+from techsapo_ops.backup.origin import State as OriginState
 from techsapo_ops.backup.repository import Backup, Repository, repository_of
 from techsapo_ops.backup.verify import check_part, check_sums
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
+from techsapo_ops.operations.apply.stopping import require_runs
 from techsapo_ops.operations.backup.offsite import secret_copy
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.backup import Part
 from techsapo_ops.stack.backup_kind import Target
+from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.stack import Stack
 
 
@@ -38,7 +41,7 @@ class Intent:
     """Kinds that stay in the backup, though nobody said so, and why."""
     targets: Mapping[str, tuple[Target, ...]] = field(default_factory=dict)
     """By kind, every file that is written, for the kinds of which files are."""
-    origin: Origin = field(default_factory=lambda: Origin(State.AUTHENTICATED))
+    origin: Origin = field(default_factory=lambda: Origin(OriginState.AUTHENTICATED))
     copies: Path | None = None
     """Where what goes off-site alone is already, so that the repository need not be asked again."""
 
@@ -89,7 +92,10 @@ def intend(
     for part in parts:
         service = registry.of(part).service(part.kind)
         there = service and stack.topology.find(service) is not None
-        if there and service not in observed.services:
+        seen = observed.services.get(service) if there else None
+        if seen is not None and seen.state is State.STOPPED:
+            require_runs(stack, service, msg("a restore"))
+        if there and (seen is None or seen.state is State.STOPPED):
             raise OpsError(
                 msg("{service} does not run", service=service), msg("`techsapo up` starts it; then restore")
             )
@@ -193,7 +199,7 @@ def _left(stack: Stack, part: Part, only: Sequence[str]) -> str:
 def _require_origin(repository: Repository, backup: Backup, unauthenticated: bool) -> Origin:
     """Raise OpsError for a backup that somebody has changed, or that anybody may have made."""
     origin = repository.origin(backup)
-    if origin.state is State.TAMPERED:
+    if origin.state is OriginState.TAMPERED:
         accept = msg("or, where you know that it is yours, `techsapo backup accept {id}`; ", id=backup.id)
         raise OpsError(
             msg(
@@ -207,7 +213,7 @@ def _require_origin(repository: Repository, backup: Backup, unauthenticated: boo
                 accept=accept if origin.acceptable else "",
             ),
         )
-    if origin.state is State.UNAUTHENTICATED and not unauthenticated:
+    if origin.state is OriginState.UNAUTHENTICATED and not unauthenticated:
         lost = msg('get the lost key back (docs/backup.md, "Whose backup it is"), ')
         raise OpsError(
             msg(

@@ -21,15 +21,19 @@ from techsapo_ops.operations.apply.stopping import require_runs
 from techsapo_ops.operations.backup.create import put_aside
 from techsapo_ops.operations.backup.intent import Intent
 from techsapo_ops.operations.backup.offsite import secret_copy
-from techsapo_ops.operations.backup.restore_journal import finished, interrupted, journal
 from techsapo_ops.stack.backup import Part
 from techsapo_ops.stack.backup_kind import BackupKind, Replay
 from techsapo_ops.stack.engine import Action, Step
+from techsapo_ops.stack.restore_journal import Interrupted, finished, interrupted, journal
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.stopped import stopped_of
 
 Say = Callable[[str], None]
 Told = Callable[[str, int], None]
+
+_INSTEAD = msg(
+    "`techsapo restore ID --instead` brings another backup back in its place (`techsapo backup list`)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,31 +84,23 @@ def perform(
             if present and aside:
                 say(msg("backing up what is there"))
                 safety = put_aside(stack, present, wait)
-            journal(layout, safety.id if safety is not None else "", replaced, intent.apps)
-            for part in intent.parts:
-                say(msg("restoring {kind}", kind=part.kind))
-                start = monotonic()
-                _bring_back(stack, intent.backup, part, told, intent.copies)
-                if replay is not None:
-                    say(
-                        msg(
-                            "replaying {log} to {until:%Y-%m-%d %H:%M:%S} UTC",
-                            log=intent.log,
-                            until=intent.until,
-                        )
-                    )
-                    replay(None)
-                else:
-                    _require_same(stack, part)
-                seconds[part.kind] = round(monotonic() - start, 3)
-            _follow(stack, replaced)
+            left = Interrupted(safety.id if safety is not None else "", replaced, intent.apps)
+            journal(layout, left)
+            _replace(stack, intent, replay, seconds, say, told)
+            journal(layout, left.now_whole())
             _start(stack, intent.apps, say)
         except BaseException as error:
-            if interrupted(layout) is None:  # nothing was replaced yet
-                _start(stack, intent.apps, say)
+            if (begun := interrupted(layout)) is None:
+                _start_unchanged(stack, intent.apps, say, error)
                 raise
             say(msg("that failed; going back"))
-            _go_back(stack, safety, replaced, intent.apps, say, told)
+            journal(layout, begun.now_half())
+            try:
+                _go_back(stack, safety, begun, say, told)
+            except OpsError as failed:
+                if isinstance(error, OpsError):
+                    raise OpsError(joined("\n", (error.message, failed.message)), failed.hint) from None
+                raise
             if isinstance(error, OpsError):
                 raise OpsError(
                     msg(
@@ -114,23 +110,72 @@ def perform(
                     error.hint,
                 ) from None
             raise
-        finished(layout)
-        for part_kind, kind in _kept_beside(replaced):
-            kind.forget(stack, part_kind)
+        _end(stack, replaced)
         known["safety"] = safety.id if safety is not None else None
     return Restored(
         intent.backup.id, safety.id if safety is not None else "", seconds, round(monotonic() - began, 3)
     )
 
 
+def perform_instead(
+    stack: Stack,
+    intent: Intent,
+    left: Interrupted,
+    *,
+    wait: float = 0.0,
+    say: Say = lambda _: None,
+    told: Told = lambda _kind, _bytes: None,
+) -> Restored:
+    """Bring a backup back over what an interrupted restore left, where going back from that is not possible.
+
+    Nothing is backed up first: what is there is neither old nor new. Where it fails, the note of the
+    interrupted restore stays, and the apps stay off. Raises OpsError, also for a backup that lacks what was
+    being replaced.
+    """
+    began = monotonic()
+    seconds: dict[str, float] = {}
+    there = tuple(part.kind for part in intent.parts)
+    if lacking := [kind for kind in left.kinds if kind not in there]:
+        raise OpsError(
+            msg("{kinds} would stay half restored", kinds=", ".join(lacking)),
+            msg("bring a backup back that holds it, without --only: `techsapo backup list`"),
+        )
+    apps = tuple(dict.fromkeys((*left.apps, *intent.apps)))
+    what = {"backup": intent.backup.id, "origin": str(intent.origin.state), "parts": list(there)}
+    with (
+        locked(stack.layout, wait),
+        recorded(stack.layout, "restore", {**what, "instead_of": left.safety}, say),
+    ):
+        replay = _prepared(stack, intent)
+        for name in apps:
+            say(msg("stopping {name}", name=name))
+            stack.engine.halt(name)
+        for part_kind, kind in _kept_beside(left.kinds):
+            kind.put_back(stack, part_kind)
+        _replace(stack, intent, replay, seconds, say, told)
+        journal(stack.layout, Interrupted("", there, apps, whole=True))
+        _start(stack, apps, say)
+        _end(stack, there)
+    return Restored(intent.backup.id, "", seconds, round(monotonic() - began, 3))
+
+
 def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda _: None) -> str | None:
-    """Go back from a restore that was killed; returns the id of the backup that was brought back, if any."""
+    """Go back from a restore that was killed; returns the id of the backup that was brought back, if any.
+
+    One whose data is whole is only ended: an app may have written to it since.
+    """
     layout = stack.layout
-    left = interrupted(layout)
-    if left is None:
+    if interrupted(layout) is None:
         return None
     with locked(layout, wait):
+        left = interrupted(layout)
+        if left is None:
+            return None
         _require_known(left.kinds)
+        if left.whole:
+            say(msg("a restore was interrupted when its data was whole; it stays"))
+            _end(stack, left.kinds)
+            return None
         say(msg("a restore was interrupted; going back to what was there before"))
         repository = repository_of(stack)
         safety = _put_aside(repository, left.safety) if left.safety else None
@@ -143,46 +188,62 @@ def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda
                     why=found.why,
                 ),
                 msg(
-                    '{accept}docs/backup.md, "Whose backup it is"', accept=accept if found.acceptable else ""
+                    '{accept}docs/backup.md, "Whose backup it is"; {instead}',
+                    accept=accept if found.acceptable else "",
+                    instead=_INSTEAD,
                 ),
             )
         what = {"safety": left.safety, "parts": list(left.kinds)}
         with recorded(layout, msg("restore undone"), what, say):
-            _go_back(stack, safety, left.kinds, left.apps, say, lambda _kind, _bytes: None)
+            _go_back(stack, safety, left, say, lambda _kind, _bytes: None)
     return left.safety
 
 
-def _go_back(
-    stack: Stack, safety: Backup | None, kinds: Sequence[str], apps: Sequence[str], say: Say, told: Told
-) -> None:
+def _go_back(stack: Stack, safety: Backup | None, left: Interrupted, say: Say, told: Told) -> None:
     try:
-        for name in apps:
+        for name in left.apps:
             stack.engine.halt(name)
-        for part_kind, kind in _kept_beside(kinds):
+        for part_kind, kind in _kept_beside(left.kinds):
             kind.put_back(stack, part_kind)
         if safety is not None:
-            for part in [p for p in safety.read().parts if p.kind in kinds]:
+            for part in [p for p in safety.read().parts if p.kind in left.kinds]:
                 if not registry.of(part).keeps_replaced:
                     _bring_back(stack, safety, part, told)
                 _require_same(stack, part)
-        _follow(stack, kinds)
-        _start(stack, apps, say)
+        _follow(stack, left.kinds)
     except OpsError as error:
-        kept = msg("what was there is whole in the backup {id}; ", id=safety.id) if safety is not None else ""
+        kept = msg("what was there is in the backup {id}; ", id=safety.id) if safety is not None else ""
         raise OpsError(
             msg("going back failed: {message}", message=error.message),
-            msg("{kept}`techsapo restore` tries again", kept=kept),
+            msg("{kept}`techsapo restore` tries again, and {instead}", kept=kept, instead=_INSTEAD),
         ) from None
+    journal(stack.layout, left.now_whole())
+    try:
+        _start(stack, left.apps, say)
+    except OpsError as error:
+        raise OpsError(
+            msg("the data is as it was, but {message}", message=error.message),
+            msg("`techsapo up` tries again"),
+        ) from None
+    _end(stack, left.kinds)
+
+
+def _end(stack: Stack, part_kinds: Sequence[str]) -> None:
+    """The note goes first: what lies beside is of no use to anybody once the data is whole."""
     finished(stack.layout)
+    for part_kind, kind in _kept_beside(part_kinds):
+        kind.forget(stack, part_kind)
 
 
 def _put_aside(repository: Repository, name: str) -> Backup:
     """The backup that the restore made first. Raises OpsError where it is gone, which nobody mistyped."""
     try:
         return repository.find(name)
-    except OpsError as error:
-        error.exit_code = 1
-        raise
+    except OpsError:
+        raise OpsError(
+            msg("going back is not possible: there is no backup {id} with what was there before", id=name),
+            _INSTEAD,
+        ) from None
 
 
 def _require_known(part_kinds: Sequence[str]) -> None:
@@ -211,6 +272,23 @@ def _prepared(stack: Stack, intent: Intent) -> Replay | None:
     history = registry.of(part).history
     assert history is not None  # noqa: S101 - intend has seen to that
     return history.prepare(stack, part, intent.until)
+
+
+def _replace(
+    stack: Stack, intent: Intent, replay: Replay | None, seconds: dict[str, float], say: Say, told: Told
+) -> None:
+    """Bring every part back and compare it. Raises OpsError."""
+    for part in intent.parts:
+        say(msg("restoring {kind}", kind=part.kind))
+        start = monotonic()
+        _bring_back(stack, intent.backup, part, told, intent.copies)
+        if replay is not None:
+            say(msg("replaying {log} to {until:%Y-%m-%d %H:%M:%S} UTC", log=intent.log, until=intent.until))
+            replay(None)
+        else:
+            _require_same(stack, part)
+        seconds[part.kind] = round(monotonic() - start, 3)
+    _follow(stack, tuple(part.kind for part in intent.parts))
 
 
 def _bring_back(stack: Stack, backup: Backup, part: Part, told: Told, copies: Path | None = None) -> None:
@@ -250,6 +328,23 @@ def _start(stack: Stack, apps: Sequence[str], say: Say) -> None:
             continue
         say(msg("starting {name}", name=name))
         Step(Action.RESTART, name, msg("it was restored")).perform(stack.engine)
+
+
+def _start_unchanged(stack: Stack, apps: Sequence[str], say: Say, error: BaseException) -> None:
+    """Start what was stopped for nothing; where that fails too, say both: the first may be why."""
+    try:
+        _start(stack, apps, say)
+    except OpsError as failed:
+        if not isinstance(error, OpsError):
+            raise
+        raise OpsError(
+            msg(
+                "{message}\nnothing was replaced, but what was stopped does not start: {failed}",
+                message=error.message,
+                failed=failed.message,
+            ),
+            msg("`techsapo up` starts it, and makes folders that are gone"),
+        ) from None
 
 
 def _require_same(stack: Stack, part: Part) -> None:

@@ -6,8 +6,8 @@ from techsapo_ops.backup import registry
 from techsapo_ops.operations.apply.outcome import Listener
 from techsapo_ops.operations.apply.up import up
 from techsapo_ops.operations.backup.restore import Say, go_back_if_interrupted
-from techsapo_ops.operations.backup.restore_journal import Interrupted, interrupted
 from techsapo_ops.stack.observed import State
+from techsapo_ops.stack.restore_journal import Interrupted, interrupted
 from techsapo_ops.stack.stack import Stack
 
 
@@ -21,11 +21,17 @@ def undo_interrupted(stack: Stack, listener: Listener, say: Say, *, wait: float 
     left = interrupted(stack.layout)
     if left is None:
         return
+    if not left.whole:
+        start_servers(stack, left, listener, wait=wait)
+    go_back_if_interrupted(stack, wait=wait, say=say)
+
+
+def start_servers(stack: Stack, left: Interrupted, listener: Listener, *, wait: float = 0.0) -> None:
+    """Start what has to run to bring anything back over what a restore left half way. Raises OpsError."""
     running = {name for name, seen in stack.engine.observe().services.items() if seen.state is State.RUNNING}
     servers = _servers(stack, left)
     if not running.issuperset(servers):
         up(stack, listener, only=servers, wait=wait)
-    go_back_if_interrupted(stack, wait=wait, say=say)
 
 
 def _servers(stack: Stack, left: Interrupted) -> list[str]:

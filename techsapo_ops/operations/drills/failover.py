@@ -16,7 +16,6 @@ from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.journal import Journal
 from techsapo_ops.operations.apply.ledger import Ledger
 from techsapo_ops.operations.apply.stop import locked
-from techsapo_ops.operations.backup.restore_journal import interrupted
 from techsapo_ops.operations.drills.guards import Guards
 from techsapo_ops.operations.drills.load import Load, Outcome
 from techsapo_ops.operations.drills.report import Phase, Report
@@ -29,6 +28,7 @@ from techsapo_ops.services.probing import ask
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.maintenance import maintenance_of
+from techsapo_ops.stack.restore_journal import interrupted
 from techsapo_ops.stack.stack import Stack
 
 QUIET = 3.0

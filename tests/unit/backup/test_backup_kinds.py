@@ -27,7 +27,6 @@ from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.restore import go_back_if_interrupted
-from techsapo_ops.operations.backup.restore_journal import interrupted, journal
 from techsapo_ops.operations.backup.verify import verify_backup
 from techsapo_ops.operations.doctor import examine
 from techsapo_ops.services import registry as services
@@ -37,6 +36,7 @@ from techsapo_ops.stack.backup_kind import BackupKind, Trial
 from techsapo_ops.stack.diagnosis import HostReport
 from techsapo_ops.stack.kind import Kind, Wanted
 from techsapo_ops.stack.places import Places
+from techsapo_ops.stack.restore_journal import Interrupted, interrupted, journal
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.tool import Tool
@@ -222,14 +222,14 @@ def test_the_command_line_knows_it(stack: Stack, monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_interrupted_restore_of_a_kind_that_is_not_known_keeps_its_note(stack: Stack) -> None:
-    journal(stack.layout, "", ("letters",), ())
+    journal(stack.layout, Interrupted("", ("letters",), ()))
     with pytest.raises(OpsError, match="does not know how to go back from letters"):
         go_back_if_interrupted(stack)
     assert interrupted(stack.layout) is not None
 
 
 def test_that_an_interrupted_restore_s_own_backup_is_gone_is_no_wrong_use(stack: Stack) -> None:
-    journal(stack.layout, "20260131T120000Z-0000", (), ())
+    journal(stack.layout, Interrupted("20260131T120000Z-0000", (), ()))
     with pytest.raises(OpsError, match="there is no backup") as gone:
         go_back_if_interrupted(stack)
     assert gone.value.exit_code == 1

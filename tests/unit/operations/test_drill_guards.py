@@ -16,10 +16,10 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.prometheus import Firing, Sample
 from techsapo_ops.operations.apply.journal import Journal as ApplyJournal
 from techsapo_ops.operations.apply.ledger import Ledger
-from techsapo_ops.operations.backup.restore_journal import finished, journal
 from techsapo_ops.operations.drills.failover import hindrance
 from techsapo_ops.operations.drills.guards import Guards
 from techsapo_ops.stack.maintenance import Maintenance, note
+from techsapo_ops.stack.restore_journal import Interrupted, finished, journal
 
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 
@@ -128,7 +128,7 @@ def test_what_was_cut_short_and_maintenance_are_under_way(tmp_path: Path) -> Non
         path.write_text(json.dumps(begun.to_json()))
         assert hindrance(stack).startswith(words)
         path.unlink()
-    journal(layout, "", ["redis"], [])
+    journal(layout, Interrupted("", ("redis",), ()))
     assert hindrance(stack).startswith("a restore was cut short")
     finished(layout)
     assert hindrance(stack) == ""

@@ -1,0 +1,335 @@
+"""What a killed restore leaves: nothing answers from it, everything tells, and there is a way out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from fakes.memory_project import MemoryProject
+
+from techsapo_ops.adapters.packed import PackedReader, PackedWriter
+from techsapo_ops.backup import registry
+from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.cli.commands import plan as plan_command
+from techsapo_ops.cli.commands import restore as restore_command
+from techsapo_ops.cli.commands import up as up_command
+from techsapo_ops.cli.options import SpecChoice
+from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.saved_plans import Wanted
+from techsapo_ops.cli.views.health import next_step
+from techsapo_ops.errors import OpsError
+from techsapo_ops.health.check import check
+from techsapo_ops.operations.apply.stop import locked, restart
+from techsapo_ops.operations.apply.stopping import start_services, stop_services
+from techsapo_ops.operations.backup import restore
+from techsapo_ops.operations.backup.create import create_backup
+from techsapo_ops.operations.backup.intent import intend
+from techsapo_ops.operations.backup.undo import undo_interrupted
+from techsapo_ops.stack.backup import Part, Progress, Source
+from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.restore_journal import Interrupted, interrupted, journal, require_none
+from techsapo_ops.stack.stack import Stack
+
+
+class _Source:
+    kind = "letters"
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def take(self, folder: Path, stamp: str, progress: Progress) -> Part:
+        path = folder / f"letters-{stamp}.zst"
+        with PackedWriter(path, progress) as packed:
+            packed.write(self.file.read_bytes())
+        return Part(
+            self.kind, path.name, packed.bytes, packed.raw_bytes, packed.sha256, 0.1, "Letters 1.0",
+            {"text": self.file.read_text()},
+        )  # fmt: skip
+
+
+class Killed(BaseException):
+    """In place of kill -9 in the restore: nothing of the package goes back after it, since it is not seen."""
+
+
+class Letters(BackupKind):
+    """A file that the app reads."""
+
+    name = "letters"
+    title = "the letters"
+    stops = ("app",)
+    broken = False
+
+    def sources(self, stack: Stack) -> Sequence[Source] | str:
+        return [_Source(_file(stack))]
+
+    def fits(self, facts: Mapping[str, Any]) -> bool:
+        return isinstance(facts.get("text"), str)
+
+    def describe(self, part: Part) -> str:
+        return str(part.facts["text"])
+
+    def warnings(self, part: Part) -> Sequence[str]:
+        return ()
+
+    def check(self, stack: Stack, part: Part, reader: PackedReader) -> list[str]:
+        return [] if b"".join(reader).decode() == part.facts["text"] else ["another text"]
+
+    def trial(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> Trial:
+        return Trial(self.check(stack, part, reader), 0.1)
+
+    def service(self, kind: str) -> str:
+        return ""
+
+    def present(self, stack: Stack, part: Part) -> tuple[str, str]:
+        return "Letters 1.0", _file(stack).read_text()
+
+    def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
+        _file(stack).write_text("half")
+        if self.broken:
+            raise OpsError("the file is read-only", "look at the disk")
+        _file(stack).write_bytes(b"".join(reader))
+
+    def differences(self, stack: Stack, part: Part) -> list[str]:
+        return [] if _file(stack).read_text() == part.facts["text"] else ["it differs"]
+
+
+def _file(stack: Stack) -> Path:
+    return stack.directory / "letters.txt"
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[MemoryProject]:
+    """A stack that runs, with letters `old`; what is there now is `new`."""
+    project = MemoryProject(tmp_path)
+    project.up()
+    with registry.including(Letters()):
+        yield project
+
+
+def write(made: MemoryProject, text: str) -> None:
+    _file(made.stack()).write_text(text)
+
+
+def read(made: MemoryProject) -> str:
+    return _file(made.stack()).read_text()
+
+
+def backup(made: MemoryProject, text: str) -> str:
+    write(made, text)
+    return create_backup(made.stack(), only=("letters",)).backup.id
+
+
+def states(made: MemoryProject) -> dict[str, str]:
+    return {name: str(seen.state) for name, seen in made.engine.observe().services.items()}
+
+
+def half(made: MemoryProject, safety: str) -> Stack:
+    """The stack as a kill -9 leaves it while data is replaced."""
+    stack = made.stack()
+    stack.engine.halt("app")
+    write(made, "half")
+    journal(stack.layout, Interrupted(safety, ("letters",), ("app",)))
+    return stack
+
+
+def undo(made: MemoryProject) -> None:
+    undo_interrupted(made.stack(), made.said, made.said.say)
+
+
+def test_nothing_starts_an_app_on_what_it_left(made: MemoryProject) -> None:
+    stack = half(made, backup(made, "new"))
+    for attempt in (
+        lambda: restart(stack.engine, ()),
+        lambda: restart(stack.engine, ("app",)),
+        lambda: start_services(stack, ["app"]),
+        lambda: made.rollback("@1"),
+    ):
+        with pytest.raises(OpsError, match="neither the old nor the new") as refused:
+            attempt()
+        assert "`techsapo up` goes back" in (refused.value.hint or "")
+    assert states(made) == {"redis": "running", "app": "stopped"}
+    assert restart(stack.engine, ("redis",)) == ("redis",), "a server has to run to go back"
+    stop_services(stack, ["redis"])
+    assert start_services(stack, ["redis"]).services == ("redis",)
+    undo(made)
+    assert (read(made), states(made)["app"]) == ("new", "running")
+    assert restart(stack.engine, ("app",)) == ("app",)
+
+
+def test_health_and_drift_say_so_and_what_to_do_and_not_while_a_restore_is_at_work(
+    made: MemoryProject,
+) -> None:
+    stack = half(made, backup(made, "new"))
+
+    def told() -> list[str]:
+        return [p.name for p in check(stack, timeout=0.5, now=datetime.now(UTC)).failing]
+
+    assert "restore" in told()
+    report = check(stack, timeout=0.5, now=datetime.now(UTC))
+    assert next_step(report) in {"techsapo up", next(p.hint for p in report.failing if p.name == "restore")}
+    assert ("restore", "restore", "was interrupted half way: `techsapo up` goes back") in made.findings()
+    with locked(stack.layout, 0.0):
+        assert "restore" not in told()
+        assert "restore" not in [kind for kind, _, _ in made.findings()]
+    undo(made)
+    assert "restore" not in told()
+    assert made.findings() == []
+
+
+def test_plan_says_that_up_goes_back_first(
+    made: MemoryProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    half(made, backup(made, "new"))
+    (made.folder / "techsapo.yaml").write_text("project: demo\n")
+    monkeypatch.setattr(plan_command, "open_stack", lambda *_: made.stack())
+    with pytest.raises(typer.Exit):
+        plan_command.plan(place=SpecChoice(made.folder / "techsapo.yaml"), out=Output())
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "warning: a restore was interrupted half way" in shown
+    assert "`techsapo up` goes back to what was there before" in shown
+
+
+def test_a_plan_that_does_not_say_so_is_refused_before_anything_is_done(
+    made: MemoryProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half(made, backup(made, "new"))
+    place = SpecChoice(made.folder / "techsapo.yaml")
+    (made.folder / "techsapo.yaml").write_text("project: demo\n")
+    monkeypatch.setattr(up_command, "by_plan", lambda *_: Wanted(place, None, ()))
+    monkeypatch.setattr(up_command, "stack_on", lambda *_, **__: made.stack())
+    with pytest.raises(OpsError, match="a restore was interrupted half way"):
+        up_command.up(place=place, saved=made.folder / "change.plan", yes=True, out=Output())
+    assert (read(made), states(made)["app"]) == ("half", "stopped")
+
+
+def test_what_an_app_wrote_once_the_data_was_whole_is_not_thrown_away(
+    made: MemoryProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = backup(made, "old")
+    write(made, "new")
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as later:
+        later.setattr(restore, "_start", killed)
+        later.setattr(restore, "_go_back", killed)  # a kill lets nothing of it happen
+        later.setattr(restore.Interrupted, "now_half", lambda left: left)
+        with pytest.raises(Killed):
+            restore.perform(made.stack(), intend(made.stack(), old))
+    left = interrupted(made.stack().layout)
+    assert left is not None
+    assert left.whole
+    require_none(made.stack().layout)  # it may be backed up
+    restart(made.stack().engine, ("app",))  # and asked
+    write(made, "old, and a day's answers")
+    undo(made)
+    made.up()
+    assert read(made) == "old, and a day's answers"
+    assert interrupted(made.stack().layout) is None
+    assert states(made)["app"] == "running"
+
+
+def test_going_back_that_is_killed_at_its_last_step_does_not_go_back_again(
+    made: MemoryProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half(made, backup(made, "new"))
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as later:
+        later.setattr(restore, "_start", killed)
+        with pytest.raises(Killed):
+            undo(made)
+    assert read(made) == "new"
+    write(made, "new, and more")
+    undo(made)
+    assert read(made) == "new, and more"
+
+
+@pytest.mark.parametrize("loss", ["gone", "damaged"])
+def test_where_what_was_there_is_lost_another_backup_takes_its_place(
+    made: MemoryProject, loss: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, safety = backup(made, "old"), backup(made, "new")
+    half(made, safety)
+    folder = repository_of(made.stack()).find(safety).folder
+    if loss == "gone":
+        folder.rename(made.folder / "elsewhere")
+    else:
+        (part,) = folder.glob("letters-*.zst")
+        part.write_bytes(part.read_bytes()[:-9])
+    with pytest.raises(OpsError, match="going back") as refused:
+        undo(made)
+    assert "`techsapo restore ID --instead`" in (refused.value.hint or "")
+    assert "is whole in" not in (refused.value.hint or "")
+    assert refused.value.exit_code == 1
+
+    monkeypatch.setattr(restore_command, "open_stack", lambda _: made.stack())
+    (made.folder / "techsapo.yaml").write_text("project: demo\n")
+
+    def bring(which: str) -> None:
+        place = SpecChoice(made.folder / "techsapo.yaml")
+        restore_command.restore(which, instead=True, yes=True, place=place, out=Output())
+
+    with pytest.raises(OpsError, match="wants the id of a backup"):
+        bring("latest")
+    with monkeypatch.context() as broken:
+        broken.setattr(Letters, "broken", True)
+        with pytest.raises(OpsError, match="the file is read-only"):
+            bring(old)
+    assert interrupted(made.stack().layout) == Interrupted(safety, ("letters",), ("app",))
+    assert states(made)["app"] == "stopped"
+    bring(old)
+    assert (read(made), states(made)["app"]) == ("old", "running")
+    assert interrupted(made.stack().layout) is None
+
+
+def test_another_backup_that_lacks_what_was_replaced_is_refused(made: MemoryProject) -> None:
+    old = backup(made, "old")
+    stack = made.stack()
+    left = Interrupted("", ("letters", "redis"), ("app",))
+    with pytest.raises(OpsError, match="redis would stay half restored"):
+        restore.perform_instead(stack, intend(stack, old), left)
+    assert states(made)["app"] == "running"
+
+
+def test_of_two_failures_the_first_is_told_too(made: MemoryProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = backup(made, "old")
+
+    def refused(*_: object, **__: object) -> None:
+        raise OpsError("the database can't write its files", "look at its log")
+
+    def no_folder(*_: object) -> None:
+        raise OpsError("app did not become ready: no folder", "`techsapo logs app`")
+
+    monkeypatch.setattr(restore, "_start", no_folder)
+    with monkeypatch.context() as early:
+        early.setattr(restore, "put_aside", refused)
+        with pytest.raises(OpsError) as nothing_yet:
+            restore.perform(made.stack(), intend(made.stack(), old))
+    assert nothing_yet.value.message.splitlines() == [
+        "the database can't write its files",
+        "nothing was replaced, but what was stopped does not start: app did not become ready: no folder",
+    ]
+    assert "`techsapo up`" in (nothing_yet.value.hint or "")
+    with pytest.raises(OpsError) as in_the_end:
+        restore.perform(made.stack(), intend(made.stack(), old))
+    assert in_the_end.value.message.splitlines() == [
+        "app did not become ready: no folder",
+        "the data is as it was, but app did not become ready: no folder",
+    ]
+
+
+def test_a_note_that_is_cut_short_is_named(made: MemoryProject) -> None:
+    path = made.stack().layout.state / "restore.json"
+    for text in ("{", "[]", json.dumps({"safety": ""})):
+        path.write_text(text)
+        with pytest.raises(OpsError, match=r"restore\.json is damaged"):
+            undo(made)
