@@ -18,6 +18,8 @@ from fakes.memory_project import MemoryProject
 
 from techsapo_ops.adapters import build
 from techsapo_ops.adapters import files as adapter
+from techsapo_ops.cli.options import SpecChoice
+from techsapo_ops.cli.saved_plans import Wanted, by_plan
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply import plan_facts
 from techsapo_ops.operations.apply.plan import StackPlan, plan_of
@@ -25,6 +27,7 @@ from techsapo_ops.operations.apply.plan_facts import facts_of
 from techsapo_ops.operations.apply.plan_file import KEY, read_plan, require_holds, save_plan
 from techsapo_ops.operations.apply.up import UpReport, up
 from techsapo_ops.stack.observed import State
+from techsapo_ops.stack.places import EngineName
 from techsapo_ops.stack.stack import Stack
 
 BIGGER: dict[str, Any] = {"redis": {"maxmemory": "1G"}}
@@ -135,6 +138,13 @@ def behind_meanwhile(project: Project) -> Stack:
 def gone_meanwhile(project: Project) -> Stack:
     project.world.lose(project.stack().layout, "redis")
     return project.stack(**BIGGER)
+
+
+def test_how_mounts_are_shared_which_is_asked_for_where_it_counts_alone_is_no_fact(project: Project) -> None:
+    project.keep()
+    stack = project.stack()
+    host = replace(stack.topology.host, shares_mounts=not stack.topology.host.shares_mounts)
+    assert project.apply(replace(stack, topology=replace(stack.topology, host=host))).entry is not None
 
 
 def edited_meanwhile(project: Project) -> Stack:
@@ -378,6 +388,32 @@ def test_a_file_that_this_stack_did_not_write_is_refused(
         project.apply()
     assert caught.value.hint
     assert project.world.told == []
+
+
+def test_what_is_left_out_beside_a_plan_is_the_plans_and_what_says_otherwise_a_wrong_use(
+    project: Project,
+) -> None:
+    stack = project.stack()
+    layout = replace(stack.layout, environment="staging")
+    stack = replace(stack, topology=replace(stack.topology, layout=layout))
+    save_plan(project.file, plan_of(stack, ("redis",)), project.history, ("redis",), "native")
+    spec = stack.layout.spec_file
+    spec.touch()
+
+    def wanted(environment: str | None, engine: EngineName | None, *services: str) -> Wanted:
+        return by_plan(project.file, SpecChoice(spec, environment), engine, services)
+
+    for same in (wanted(None, None), wanted("staging", "native", "redis")):
+        assert (same.place.environment, same.engine, same.services) == ("staging", "native", ("redis",))
+        assert same.place.file == spec
+    others: list[tuple[str | None, EngineName | None, tuple[str, ...]]] = [
+        ("production", None, ()), (None, "compose", ()),
+        (None, None, ("app",)), (None, None, ("redis", "app")),
+    ]  # fmt: skip
+    for environment, engine, services in others:
+        with pytest.raises(OpsError, match="is about something else") as caught:
+            wanted(environment, engine, *services)
+        assert caught.value.exit_code == 2
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
