@@ -47,10 +47,10 @@ class What(StrEnum):
 
 
 NOT_TAKEN: Mapping[str, str] = {
-    "generated files": "`up` makes them out of the spec",
-    "the ledger of applies": "it tells of the old host; the record of administration goes along",
-    "logs of services and records of jobs": "they tell of the old host",
-    "state of alerts, silences and tests of providers": "it is of the moment",
+    msg("generated files"): msg("`up` makes them out of the spec"),
+    msg("the ledger of applies"): msg("it tells of the old host; the record of administration goes along"),
+    msg("logs of services and records of jobs"): msg("they tell of the old host"),
+    msg("state of alerts, silences and tests of providers"): msg("it is of the moment"),
 }
 """What of a stack never goes off-site, and why."""
 

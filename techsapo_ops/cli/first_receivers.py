@@ -12,6 +12,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 
 from techsapo_ops.adapters.files import read_text
+from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.output import write
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -76,17 +77,17 @@ def ask(given: FirstReceivers) -> FirstReceivers:
     kind = typer.prompt(f"  {', '.join(_KINDS)}", default="none", err=True, value_proc=_kind)
     found = replace(given, kind=kind)
     if kind in {"slack", "webhook"}:
-        what = "its incoming webhook's URL" if kind == "slack" else "its URL"
-        found = replace(found, url=_hidden(f"  {what}", _required))
+        what = msg("its incoming webhook's URL") if kind == "slack" else msg("its URL")
+        found = replace(found, url=_hidden(what, _required))
     elif kind == "email":
         found = replace(
             found,
-            to=typer.prompt("  to", err=True, value_proc=_people),
-            smarthost=typer.prompt("  mail server, HOST:PORT", err=True, value_proc=_server),
-            username=typer.prompt("  account on it", default="", show_default=False, err=True),
+            to=typer.prompt(_asked(msg("to")), err=True, value_proc=_people),
+            smarthost=typer.prompt(_asked(msg("mail server, HOST:PORT")), err=True, value_proc=_server),
+            username=typer.prompt(_asked(msg("account on it")), default="", show_default=False, err=True),
         )
         if found.username:
-            found = replace(found, password=_hidden("  its password", _password))
+            found = replace(found, password=_hidden(msg("its password"), _password))
     write(
         msg(
             "Who notices that this host can't tell any more? A watcher elsewhere, which expects "
@@ -94,11 +95,11 @@ def ask(given: FirstReceivers) -> FirstReceivers:
         ),
         stderr=True,
     )
-    watcher = _hidden("  its URL, or Enter for none", _url)
+    watcher = _hidden(msg("its URL, or Enter for none"), _url)
     write(msg("Where do people open the pages, to which links in messages lead?"), stderr=True)
     public = typer.prompt(
-        "  e.g. https://ops.example.com, or Enter for this host alone", default="", show_default=False,
-        err=True, value_proc=_url,
+        _asked(msg("e.g. https://ops.example.com, or Enter for this host alone")),
+        default="", show_default=False, err=True, value_proc=_url,
     )  # fmt: skip
     return replace(found, watcher=watcher, public_url=public)
 
@@ -155,7 +156,13 @@ def _hidden(text: str, value: Callable[[str], str]) -> str:
             write(msg("  {message}", message=error.message), stderr=True)
             raise
 
-    return str(typer.prompt(text, default="", show_default=False, hide_input=True, err=True, value_proc=told))
+    return str(
+        typer.prompt(_asked(text), default="", show_default=False, hide_input=True, err=True, value_proc=told)
+    )
+
+
+def _asked(text: str) -> str:
+    return f"  {spoken(text)}"
 
 
 def _kind(text: str) -> str:

@@ -32,7 +32,7 @@ from techsapo_ops.wallbounce.vendor_wait import VendorWait
 NOTHING = TokensBody(input=0, output=0)
 AT_ONCE = 1000
 """Characters of a prompt that are masked without a thread."""
-BROKE = "this is our fault; the log has the details"
+BROKE = msg("this is our fault; the log has the details")
 
 
 class PendingAnswer:

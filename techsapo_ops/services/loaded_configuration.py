@@ -16,6 +16,7 @@ import yaml
 
 from techsapo_ops.adapters.basic_login import BasicLogin
 from techsapo_ops.adapters.monitoring_server import LastReload
+from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.address import Viewpoint
@@ -76,7 +77,11 @@ def lacking(ours: Any, theirs: Any, path: str = "") -> str:
         return _mapping(ours, theirs, path)
     if isinstance(ours, Sequence) and not isinstance(ours, str):
         return _sequence(ours, theirs, path)
-    return "" if _same(ours, theirs) else f"{path} is {_shown(theirs)} instead of {_shown(ours)}"
+    return (
+        ""
+        if _same(ours, theirs)
+        else msg("{path} is {theirs} instead of {ours}", path=path, theirs=_shown(theirs), ours=_shown(ours))
+    )
 
 
 def _mapping(ours: Mapping[str, Any], theirs: Any, path: str) -> str:
@@ -84,14 +89,14 @@ def _mapping(ours: Mapping[str, Any], theirs: Any, path: str) -> str:
     if path.rpartition(".")[2] in _FREE_MAPS:
         for key in there:
             if key not in ours:
-                return f"{path}.{key} is still there"
+                return msg("{path}.{key} is still there", path=path, key=key)
     for key, value in ours.items():
         place = f"{path}.{key}" if path else str(key)
         if key not in there:
             # What equals a default of Go's is left out: empty text, 0, false.
             if value in (None, "", 0, [], {}):
                 continue
-            return f"{place} is missing"
+            return msg("{place} is missing", place=place)
         found = lacking(value, there[key], place)
         if found:
             return found
@@ -101,7 +106,9 @@ def _mapping(ours: Mapping[str, Any], theirs: Any, path: str) -> str:
 def _sequence(ours: Sequence[Any], theirs: Any, path: str) -> str:
     there = theirs if isinstance(theirs, Sequence) and not isinstance(theirs, str) else []
     if len(ours) != len(there):
-        return f"{path} has {len(there)} entries instead of {len(ours)}"
+        return msg(
+            "{path} has {there} entries instead of {ours}", path=path, there=len(there), ours=len(ours)
+        )
     # The order of plain values means nothing to either server, and Alertmanager sorts matchers.
     plain = not any(isinstance(value, Mapping | list) for value in ours)
     if plain and Counter(map(_plain, ours)) == Counter(map(_plain, there)):

@@ -31,7 +31,7 @@ log = logging.getLogger("techsapo.providers")
 
 CLOSE_TIMEOUT = 5.0
 """Seconds that providers get to give their connections back."""
-UNUSED_SIMULATION = "not used: real providers are configured, and the two never mix"
+UNUSED_SIMULATION = msg("not used: real providers are configured, and the two never mix")
 
 
 @dataclass(frozen=True, slots=True)

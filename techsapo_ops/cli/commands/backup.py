@@ -183,14 +183,14 @@ def show(
     ]
     out.table(("source", "holds", "plain", "packed", "made by", "file"), rows, right=("plain", "packed"))
     for kind, why in manifest.left_out.items():
-        out.data(f"{kind}: {why}")
+        out.data(msg("{kind}: {why}", kind=kind, why=why))
     origin = origin_of(repository, backup)
     out.data(msg("\norigin: {filter}", filter=joined(", ", filter(None, origin.values()))))
     out.data(msg("checked: {state}", state=state(repository.checks(backup))))
     for check in repository.checks(backup).values():
         for part in check.get("parts", ()):
             for problem in part["problems"]:
-                out.data(f"  {part['kind']}: {problem}")
+                out.data(msg("  {kind}: {problem}", kind=part["kind"], problem=problem))
 
 
 @app.command()

@@ -45,8 +45,8 @@ def explain(
         out.json(_value(explained))
         return
     if explained.path:
-        out.data(f"{explained.path}: {explained.type}")
-        out.data(f"  {explained.help}")
+        out.data(msg("{path}: {type}", path=explained.path, type=explained.type))
+        out.data(msg("  {help}", help=explained.help))
         if explained.required:
             out.data(msg("  required"))
         elif not explained.children and "default:" not in explained.help.lower():

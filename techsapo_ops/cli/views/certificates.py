@@ -61,7 +61,7 @@ def show(found: tuple[Status, ...], out: Output) -> None:
     out.table(columns, rows, right=("days left",))
     for s in found:
         for line in s.attention:
-            out.data(f"{s.name}: {line}")
+            out.data(msg("{name}: {line}", name=s.name, line=line))
 
 
 def _moment(time: Any) -> str:

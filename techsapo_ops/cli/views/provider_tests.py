@@ -89,9 +89,9 @@ def show(tests: ProviderTests, found: list[Tried], out: Output) -> None:
                     )
                 )
     for name, reason in tests.unusable.items():
-        _tell(out, f"{name}: {reason}", "")
+        _tell(out, msg("{name}: {reason}", name=name, reason=reason), "")
     for name, reason in tests.left_out.items():
-        out.say(f"{name}: {reason}")
+        out.say(msg("{name}: {reason}", name=name, reason=reason))
     if found:
         out.data(_summary(tests, found))
     if found and all_well(tests, found):

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.backup.description import NOT_TAKEN
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.recover.look import age
 from techsapo_ops.operations.recover.recovered import DATA_MINUTES, DATA_STEPS, WHOLE_MINUTES
 
@@ -69,7 +69,7 @@ def show_look(look: Look, out: Output) -> None:
     files: dict[str, int] = {}
     for each in look.places.placements:
         files[each.kept.what] = files.get(each.kept.what, 0) + 1
-    out.say(msg("with it: spec, ") + ", ".join(what for what in files if what != "backup"))
+    out.say(msg("with it: spec, {files}", files=joined(", ", [what for what in files if what != "backup"])))
     if outside := look.places.outside(look.draft.file.parent):
         out.table(("written outside of the folder", "what"), [(str(p.target), p.kept.what) for p in outside])
     if look.differs:
@@ -78,11 +78,12 @@ def show_look(look: Look, out: Output) -> None:
     if cannot:
         out.table(("does not come back", "why"), cannot)
     if len(cannot) < len(look.cannot):
-        out.say(msg("never in a copy: ") + "; ".join(what for what, _ in look.cannot if what in NOT_TAKEN))
+        never = joined("; ", [what for what, _ in look.cannot if what in NOT_TAKEN])
+        out.say(msg("never in a copy: {what}", what=never))
     for note in look.notes:
         out.say(msg("note: {note}", note=note))
     for what, remedy in look.blockers:
-        out.warn(f"{what} ({remedy})" if remedy else what)
+        out.warn(msg("{what} ({remedy})", what=what, remedy=remedy) if remedy else what)
 
 
 def look_json(look: Look) -> dict[str, Any]:
@@ -121,7 +122,7 @@ def show_recovered(done: Recovered, out: Output) -> None:
     out.table(("step", "took", "the guide's"), rows, right=("took", "the guide's"))
     out.say(msg("without operating system, DNS and package downloads, and without waiting for answers"))
     for what, remedy in done.remaining:
-        out.warn(f"{what} ({remedy})" if remedy else what)
+        out.warn(msg("{what} ({remedy})", what=what, remedy=remedy) if remedy else what)
 
 
 def recovered_json(done: Recovered) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters import owners
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.engine import Action, Plan, Step
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.own_tls import OwnTls, own_tls, trusted
@@ -91,14 +92,16 @@ def _reasons(topology: Topology, server: Service, tls: OwnTls, observed: Observe
         name = service.name
         if service == server:
             if why:
-                found[name] = f"a new certificate, for {why}"
+                found[name] = msg("a new certificate, for {why}", why=why)
             elif _later(tls.certificate / "fullchain.pem", observed, name):
-                found[name] = "its certificate was renewed after it was started"
+                found[name] = msg("its certificate was renewed after it was started")
         elif server.kind in trusted(topology, service):
             if new_ca:
-                found[name] = f"a new CA for the certificate of {tls.title}"
+                found[name] = msg("a new CA for the certificate of {title}", title=tls.title)
             elif _later(tls.ca, observed, name):
-                found[name] = f"the CA of {tls.title}'s certificate was replaced after it was started"
+                found[name] = msg(
+                    "the CA of {title}'s certificate was replaced after it was started", title=tls.title
+                )
     return found
 
 

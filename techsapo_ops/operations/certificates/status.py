@@ -115,11 +115,11 @@ def _kept(certificates: Certificates, name: str, certificate: Certificate) -> St
         return _with(blank, attention=(error.message,))
     needs = list(_needs(certificates, name))
     if state.failures:
-        needs.append(f"the last attempt failed: {state.failure.splitlines()[0]}")
+        needs.append(msg("the last attempt failed: {why}", why=state.failure.splitlines()[0]))
     blank = _with(blank, renewed_at=state.renewed_at, failures=state.failures)
     pair = live.intact if live is not None else None
     if live is None or pair is None:
-        gone = "there is none yet" if live is None else "its files are damaged"
+        gone = msg("there is none yet") if live is None else msg("its files are damaged")
         return _with(blank, attention=tuple(needs) or (gone,))  # what is needed says as much
     leaf, now = pair.leaf, certificates.now()
     found = list(problems(pair, certificates.required(name), now))
@@ -128,7 +128,7 @@ def _kept(certificates: Certificates, name: str, certificate: Certificate) -> St
     if unserved:
         found.append(unserved)
     if certificate.source == "files" and not needs and not found and _soon(leaf, now):
-        found.append("it ends soon: put new files in place")
+        found.append(msg("it ends soon: put new files in place"))
     return _with(
         _facts(blank, leaf, now),
         renews_at=renewal_time(leaf, window_of(state, live)) if certificate.source != "files" else None,
@@ -147,7 +147,7 @@ def _needs(certificates: Certificates, name: str) -> Iterator[str]:
         yield error.message
         return
     if due.need is not Need.NOTHING:
-        yield f"{due.need} is due: {due.reason}"
+        yield msg("{need} is due: {reason}", need=due.need, reason=due.reason)
 
 
 def _served(certificates: Certificates, name: str, leaf: x509.Certificate) -> tuple[bool | None, str]:

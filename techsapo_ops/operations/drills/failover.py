@@ -122,11 +122,11 @@ def hindrance(stack: Stack) -> str:
     if (closed := maintenance_of(stack.layout)) is not None:
         return str(closed)
     if Journal(Ledger(stack.layout.state)).path.exists():
-        return "an apply was cut short: `techsapo up` completes it"
+        return msg("an apply was cut short: `techsapo up` completes it")
     if stack.layout.recovery_journal.exists():
-        return "a recovery was cut short: `techsapo recover` completes it"
+        return msg("a recovery was cut short: `techsapo recover` completes it")
     if interrupted(stack.layout) is not None:
-        return "a restore was cut short: `techsapo restore` completes it"
+        return msg("a restore was cut short: `techsapo restore` completes it")
     return ""
 
 
@@ -209,7 +209,7 @@ def _guarded(stack: Stack, traffic: Traffic, guards: Guards, fault: Fault, done:
     while not done():
         why = guards.during()
         if not why and not traffic.running:
-            why = "the simulated traffic ended"
+            why = msg("the simulated traffic ended")
         if why:
             fault.stopped = why
             return True

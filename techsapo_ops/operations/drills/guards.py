@@ -53,7 +53,7 @@ class Guards:
         if hindrance := self.hindered():
             found.append(hindrance)
         if self.prometheus is None:
-            self.unwatched = "users' errors and alerts were not watched: this stack runs no Prometheus"
+            self.unwatched = msg("users' errors and alerts were not watched: this stack runs no Prometheus")
             return tuple(found)
         try:
             found += self._alerts(self.prometheus.alerts())
@@ -82,7 +82,7 @@ class Guards:
             for why in (*self._alerts(self.prometheus.alerts()), *self._errors(self.prometheus)):
                 return why
         except (Unreachable, ApiError) as error:
-            return f"Prometheus no longer says how the stack does: {error.message}"
+            return msg("Prometheus no longer says how the stack does: {message}", message=error.message)
         return ""
 
     def _instances(self) -> Iterator[str]:

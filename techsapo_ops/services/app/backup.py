@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import override
 
 from techsapo_ops.adapters.packed import PackedReader
+from techsapo_ops.messages import msg
 from techsapo_ops.services import sqlite
 from techsapo_ops.stack.backup import Door, Part, Progress, Source
 
@@ -29,7 +30,7 @@ class AuditLogBackup(sqlite.SqliteBackup):
     @override
     def sources(self, stack: Stack) -> Sequence[Source] | str:
         if stack.topology.has("mysql"):
-            return "the audit log is in MariaDB"
+            return msg("the audit log is in MariaDB")
         found = []
         # The rows of instances that were scaled away are as precious as the others'.
         for name in (*(service.name for service in stack.topology.of_kind("app")), *stack.engine.left("app")):

@@ -195,7 +195,7 @@ class LoginsBackup(_OfAccounts):
 
     name = "logins"
     title = "the passwords of the database's accounts"
-    too_secret = "they are hashes of passwords"  # noqa: S105 - a reason
+    too_secret = msg("they are hashes of passwords")
 
     @override
     def fits(self, facts: Mapping[str, Any]) -> bool:

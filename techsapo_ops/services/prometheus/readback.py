@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from techsapo_ops.adapters.prometheus import Prometheus, Rule
+from techsapo_ops.messages import msg
 from techsapo_ops.services.loaded_configuration import TIMEOUT, Loaded, Server, lacking, load_yaml
 from techsapo_ops.services.prometheus.scrape import PROMETHEUS_YML
 from techsapo_ops.spec.models.base import seconds as duration
@@ -35,10 +36,15 @@ def _rules(server: Prometheus, groups: Mapping[str, Any]) -> str:
     loaded = server.rules()
     if sorted(groups) != sorted(loaded):
         odd = sorted(set(groups) ^ set(loaded))
-        return f"its rule groups differ: {', '.join(odd)}"
+        return msg("its rule groups differ: {groups}", groups=", ".join(odd))
     for name, group in groups.items():
         if len(group["rules"]) != len(loaded[name]):
-            return f"group {name} has {len(loaded[name])} rules instead of {len(group['rules'])}"
+            return msg(
+                "group {name} has {there} rules instead of {ours}",
+                name=name,
+                there=len(loaded[name]),
+                ours=len(group["rules"]),
+            )
         for ours, theirs in zip(group["rules"], loaded[name], strict=True):
             if what := _rule(server, ours, theirs):
                 return what
@@ -48,15 +54,20 @@ def _rules(server: Prometheus, groups: Mapping[str, Any]) -> str:
 def _rule(server: Prometheus, ours: Mapping[str, Any], theirs: Rule) -> str:
     name = ours.get("alert") or ours["record"]
     if name != theirs.name:
-        return f"there is {theirs.name} in place of {name}"
+        return msg("there is {theirs} in place of {ours}", theirs=theirs.name, ours=name)
     if duration(str(ours.get("for", "0s"))) != theirs.seconds:
-        return f"{name} waits {theirs.seconds:g} s instead of {ours.get('for', '0s')}"
+        return msg(
+            "{name} waits {seconds:g} s instead of {ours}",
+            name=name,
+            seconds=theirs.seconds,
+            ours=ours.get("for", "0s"),
+        )
     for key, there in (("labels", theirs.labels), ("annotations", theirs.annotations)):
         if what := lacking(ours.get(key) or {}, there, key):
-            return f"{name}: {what}"
+            return msg("{name}: {what}", name=name, what=what)
     wanted, runs = _BLANK.sub("", str(ours["expr"])), _BLANK.sub("", theirs.query)
     if wanted != runs and server.formatted(str(ours["expr"])) != server.formatted(theirs.query):
-        return f"{name} asks {' '.join(theirs.query.split())}"
+        return msg("{name} asks {query}", name=name, query=" ".join(theirs.query.split()))
     return ""
 
 

@@ -32,7 +32,7 @@ from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.retry import MAX_RETRY_AFTER
 
 SUBSCRIPTION = Price(0.0, 0.0, source="subscription")
-MISSING = "the Claude Agent SDK is not installed; pip install 'techsapo-ops[claude-agent]'"
+MISSING = msg("the Claude Agent SDK is not installed; pip install 'techsapo-ops[claude-agent]'")
 _LOG_IN = msg("log in with `claude` as the user that runs the app")
 _LAST_WORDS = 5
 

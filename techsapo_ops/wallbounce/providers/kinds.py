@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.edition import Edition
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.wallbounce.prices import list_price
@@ -45,7 +46,9 @@ class KeyedSpec(ModelSpec, Protocol):
 def key(name: str, spec: KeyedSpec) -> str | None:
     """It wants a key, wherever it is."""
     lacks = spec.api_key is None and not spec.headers
-    return f"no key; set providers.{name}.api_key or api_key_file" if lacks else sendable(name, spec)
+    if lacks:
+        return msg("no key; set providers.{name}.api_key or api_key_file", name=name)
+    return sendable(name, spec)
 
 
 def key_or_address(name: str, spec: KeyedSpec) -> str | None:
@@ -63,7 +66,9 @@ def sendable(name: str, spec: KeyedSpec) -> str | None:
     """
     if spec.api_key is None or spec.api_key.reveal().strip().isprintable():
         return None
-    return f"its key holds a control character; write providers.{name}.api_key anew, on one line"
+    return msg(
+        "its key holds a control character; write providers.{name}.api_key anew, on one line", name=name
+    )
 
 
 def unchanged(spec: Any, _edition: Edition) -> Any:
