@@ -47,6 +47,7 @@ class TestNativeEngine(Promises):
         assert stack.lost() == {}
         assert stack.outdated() == []
         assert stack.statuses(stack.key) == {200}
+        assert "alertmanager: runs, although it was stopped by" in forward
 
     def test_a_backup_that_the_earlier_version_made_meanwhile_counts_once_somebody_vouches_for_it(
         self, stack: Stack, forward: str

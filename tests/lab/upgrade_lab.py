@@ -282,6 +282,7 @@ class Stack(ABC):
         self.before = self.contents()
         self.back_up_by_this_version()
         self.project.run("up", "--yes", timeout=200)  # whatever was gone back to meanwhile
+        self.project.run("stop", "alertmanager")
         mark = self.kill_an_up()
         self.install(earlier_tool())
         return self.up(mark)

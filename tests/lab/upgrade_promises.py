@@ -130,6 +130,21 @@ class Promises:
     def test_nothing_is_pending(self, stack: Stack, upgraded: str) -> None:
         stack.project.run("plan")
 
+    def test_scripts_of_before_name_the_spec_by_f(self, stack: Stack, upgraded: str) -> None:
+        told = stack.project.run("validate", "-f", str(stack.project.directory / "techsapo.yaml"))
+        assert "spec: " not in told.stderr, "it was named"
+
+    def test_a_name_that_there_is_not_is_a_wrong_use_and_of_several_keys_of_a_name_none_is_revoked(
+        self, stack: Stack, upgraded: str
+    ) -> None:
+        assert "there is no service postgres" in stack.project.run("restart", "postgres", code=2).stderr
+        for _ in range(2):
+            stack.json("keys", "create", "twice")
+        stack.project.run("keys", "revoke", "twice", code=2)
+        active = [k for k in stack.json("keys", "list") if k["name"] == "twice" and not k["revoked"]]
+        assert len(active) == 2
+        stack.project.run("keys", "revoke", "twice", "--all")
+
     def test_prometheus_and_alertmanager_ask_for_no_login_as_before_and_say_so(
         self, stack: Stack, upgraded: str
     ) -> None:
@@ -253,6 +268,12 @@ class Promises:
         assert stack.outdated() == []
         assert set(stack.versions().values()) == {stack.version()}
         stack.project.run("plan")
+
+    def test_the_earlier_version_starts_what_this_one_has_stopped(self, stack: Stack, back: str) -> None:
+        assert {s["state"] for s in stack.json("ps")["services"] if s["service"] == "alertmanager"} == {
+            "running"
+        }
+        assert (stack.project.layout.state / "stopped.json").exists(), "it passes over the note"
 
     def test_the_earlier_version_reloads_prometheus_in_its_own_way(self, stack: Stack, back: str) -> None:
         assert status(stack.project, "prometheus", "-/reload", b"") == 200

@@ -1,0 +1,139 @@
+"""What the parts of `techsapo status` are made of: backups and their proofs, what was spent, versions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes.open_stacks import Seen, open_stack
+from monitoring_stack import spec_of, topology_of
+
+from techsapo_ops.adapters.build import build
+from techsapo_ops.backup.manifest import Manifest
+from techsapo_ops.backup.repository import SAFETY_TAG, Backup
+from techsapo_ops.operations.backup.proof import note_proof
+from techsapo_ops.operations.status import kept, spent
+from techsapo_ops.operations.status.kept import backups_of
+from techsapo_ops.operations.status.spent import Spent, spent_of
+from techsapo_ops.operations.status.status import Look, StackStatus
+from techsapo_ops.operations.status.versions import versions_of
+from techsapo_ops.stack.observed import Observed, ObservedService, State
+from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stores.audit.costs import Request, Rows
+
+NOW = datetime(2026, 11, 27, 7, 30, tzinfo=UTC)
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Stack:
+    return open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
+
+
+class Kept:
+    """A repository with a backup a day, the last of today; `checks` by day."""
+
+    def __init__(self, tags: tuple[str, ...], checks: dict[int, dict[str, Any]]) -> None:
+        begun = [NOW - timedelta(days=len(tags) - 1 - number) for number in range(len(tags))]
+        self.backups = tuple(
+            Backup(
+                f"b{number}",
+                Path(),
+                replace(Manifest.draft("t", "native", tag), id=f"b{number}", started=began),
+            )
+            for number, (tag, began) in enumerate(zip(tags, begun, strict=True))
+        )
+        self.known = checks
+
+    def ours(self) -> tuple[Backup, ...]:
+        return self.backups
+
+    def checks(self, backup: Backup) -> dict[str, Any]:
+        return self.known.get(int(backup.id[1:]), {})
+
+
+def look(ok: bool, ago: int) -> dict[str, Any]:
+    return {"ok": ok, "at": (NOW - timedelta(hours=ago)).isoformat()}
+
+
+def test_the_newest_backup_is_the_last_that_no_restore_put_aside_and_the_newest_proof_counts(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = Kept(
+        ("", "", "", SAFETY_TAG),
+        {
+            0: {"deep": look(True, 30), "quick": look(True, 1)},
+            1: {"deep": look(True, 5), "quick": look(False, 1)},
+            2: {"deep": look(False, 2)},
+            3: {"deep": look(True, 1)},
+        },
+    )
+    monkeypatch.setattr(kept, "repository_of", lambda _: repository)
+    found = backups_of(stack)
+    assert (found.count, found.newest, found.newest_begun) == (3, "b2", NOW - timedelta(days=1))
+    assert found.proved == kept.Proved("b1", NOW - timedelta(days=2), NOW - timedelta(hours=5), "here")
+    assert found.failed == ("b1", "b2")
+
+
+def test_a_copy_that_came_back_from_off_site_is_a_proof_also_of_a_backup_that_is_gone_here(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "repository_of", lambda _: Kept(("",), {0: {"deep": look(True, 30)}}))
+    note_proof(stack.layout, {"id": "long-ago", **look(True, 3), "parts": []})
+    assert backups_of(stack).proved == kept.Proved("long-ago", None, NOW - timedelta(hours=3), "off-site")
+
+
+def test_without_backups_nothing_is_proved(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "repository_of", lambda _: Kept((), {}))
+    assert backups_of(stack) == kept.Backups(0, None, None, None, ())
+
+
+@pytest.mark.parametrize(("simulated_too", "day", "month"), [(False, 1.0, 3.0), (True, 9.0, 11.0)])
+def test_what_was_spent_is_of_this_utc_day_and_month_and_simulated_money_counts_where_the_spec_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulated_too: bool, day: float, month: float
+) -> None:
+    asked: list[int] = []
+
+    def rows(_: Stack, days: int) -> Rows:
+        asked.append(days)
+        requests = [
+            ("2026-10-31", 100.0, False), ("2026-11-01", 2.0, False), ("2026-11-27", 1.0, False),
+            ("2026-11-27", 8.0, True),
+        ]  # fmt: skip
+        return Rows(tuple(Request(d, usd, "", (), None, None, True, sim) for d, usd, sim in requests))
+
+    monkeypatch.setattr(spent, "rows_of", rows)
+    budget = {"monthly_usd": 100, "daily_usd": 4, "count_simulated": simulated_too}
+    stack = open_stack(topology_of(spec_of({"project": "t", "budget": budget}), tmp_path), Seen())
+    found = spent_of(stack, NOW)
+    assert asked == [27], "back to the first of the month"
+    assert (found.day_usd, found.month_usd) == (day, month)
+    assert (found.day_percent, found.month_percent) == (day / 4 * 100, month)
+    assert (Spent(1, 1, 0, 0).day_percent, Spent(1, 1, 0, 0).month_percent) == (0, 0)
+
+
+def test_another_build_is_one_that_is_known_and_is_not_this_or_that_the_engine_is_behind_with(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def service(name: str, told: str | None) -> ObservedService:
+        return ObservedService(name, "app", State.RUNNING, build=told)
+
+    seen = [
+        service("app-1", build()),
+        service("app-2", "0.1.0+a.b"),
+        service("app-3", ""),
+        service("r", None),
+    ]
+    observed = Observed(True, {each.name: each for each in seen}, ("supervisor",))
+    monkeypatch.setattr(stack.engine, "observe", lambda: observed)
+    found = versions_of(stack)
+    assert found.others == ("app-2", "supervisor")
+    assert (found.build, found.apply, found.applied_by) == (build(), None, "")
+
+
+def test_a_stack_whose_health_cannot_be_told_is_down(stack: Stack) -> None:
+    nothing: Look[Any] = Look(why="it hangs")
+    parts = (nothing,) * 10
+    assert StackStatus(NOW, 0.1, None, *parts).status == "down"
