@@ -39,10 +39,13 @@ from techsapo_ops.operations.status.status import Look, StackStatus, status_of
 from techsapo_ops.operations.status.versions import Versions
 from techsapo_ops.operations.waiting import Found
 from techsapo_ops.operations.watch.alerts import Listed, Listing
+from techsapo_ops.schedule.runs import Result, Run
+from techsapo_ops.schedule.status import JobStatus, find_job
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement, Incident
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.observed import Observed, ObservedService, State
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.stopped import Stopped
 
 NOW = datetime(2026, 11, 27, 7, 30, tzinfo=UTC)
 PARTS = [each.name for each in fields(StackStatus)][3:]
@@ -282,3 +285,66 @@ def test_the_next_step_is_an_alert_that_nobody_has_where_all_else_is_well(tmp_pa
     assert found.health.told is not None
     well = HealthReport((replace(found.health.told.probes[0]),), 0.03)
     assert next_of(replace(found, health=Look(well))) == "`techsapo alerts show RedisDown`"
+
+
+def test_the_next_step_is_the_drift_where_somebody_has_each_alert(tmp_path: Path) -> None:
+    found = whole(open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen()))
+    assert found.health.told is not None
+    assert found.alerts.told is not None
+    well = HealthReport((replace(found.health.told.probes[0]),), 0.03)
+    held = Listing(tuple(each for each in found.alerts.told.alerts if each.alert.name != "RedisDown"))
+    assert next_of(replace(found, health=Look(well), alerts=Look(held))) == "techsapo drift"
+
+
+def ran(job: str, result: Result, **told: str) -> JobStatus:
+    """A job that is due in ten minutes, and how its last run ended."""
+    run = Run(1, job, NOW - timedelta(hours=2), "hand", "root", 1, "0.2.0", result, **told)  # type: ignore[arg-type]
+    return JobStatus(
+        find_job(spec_of({"project": "t"}).schedule, job), NOW + timedelta(minutes=10), run, None
+    )
+
+
+def test_what_needs_somebody_has_its_colour_and_its_line(tmp_path: Path) -> None:
+    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
+    found = whole(stack)
+    assert found.services.told is not None
+    assert found.alerts.told is not None
+    assert found.backups.told is not None
+    stopped = replace(found.services.told, stopped={"redis": Stopped("bob", NOW - timedelta(hours=1))})
+    findings = tuple(DriftFinding("file", f"file-{number}", "was edited") for number in range(9))
+    tomorrow = replace(ran("backup", "ok"), next=NOW + timedelta(days=1))
+    found = replace(
+        found,
+        services=Look(stopped),
+        alerts=Look(replace(found.alerts.told, untold="Alertmanager does not answer")),
+        backups=Look(replace(found.backups.told, failed=("b1", "b2", "b3", "b4"))),
+        budget=Look(Spent(4.0, 10.0, 4.0, 100.0)),
+        jobs=Look((ran("costs", "failed", error="no rows"), ran("certs", "running"), tomorrow)),
+        drift=Look(DriftReport(ENTRY, findings)),
+        updates=Look(Found(no_lists=True)),
+    )
+    shown = list(lines(found, stack))
+    states = {line.label: line.state for line in shown if line.label}
+    assert (states["budget"], states["alerts"], states["jobs"]) == ("failed", "failed", "warning")
+    text = [str(line).strip() for line in shown]
+    assert "redis: stopped by bob at 2026-11-27 06:30 UTC" in text
+    assert "Alertmanager does not answer" in text
+    assert "failed its last check: b2, b3, b4" in text
+    assert "costs: failed 2h 0m ago: no rows" in text
+    assert not [line for line in text if line.startswith("certs:")], "one that runs has not failed"
+    assert text[-1].endswith("none waits; package lists were never fetched")
+    assert [line for line in text if line.startswith("file-")] == [f"file-{n}: was edited" for n in range(6)]
+    assert "and 3 more" in text
+    here = NOW.astimezone()
+    (due,) = (line for line in text if line.startswith("jobs"))
+    soon, later = here + timedelta(minutes=10), here + timedelta(days=1)
+    assert due.endswith(f"certs {soon:%H:%M}, costs {soon:%H:%M}, backup {later:%m-%d %H:%M}")
+    under = Look(Spent(3.99, 99.9, 4.0, 100.0))
+    assert {x.state for x in lines(replace(found, budget=under), stack) if x.label == "budget"} == {"ok"}
+
+
+@pytest.mark.parametrize("timeout", [0.0, -1.0])
+def test_no_time_to_ask_is_refused(tmp_path: Path, timeout: float) -> None:
+    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
+    with pytest.raises(OpsError, match="leaves no time to ask"):
+        status_of(stack, timeout=timeout, now=NOW, zone=UTC)
