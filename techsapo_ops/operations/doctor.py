@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -14,17 +14,16 @@ from techsapo_ops.adapters.apt import Apt, Installed
 from techsapo_ops.adapters.disk import NETWORK, file_system, human, room
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.ownership import Doubt, user_name
-from techsapo_ops.adapters.ports import Holder, belongs_to, is_free, listeners
+from techsapo_ops.adapters.ports import listeners
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.trust import read_allowed, trusted_users
 from techsapo_ops.backup.registry import kinds as backup_kinds
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.operations.doctor_ports import foreign, ports
 from techsapo_ops.operations.root_trust import refusal
-from techsapo_ops.services.registry import kind_of, kinds
-from techsapo_ops.stack.address import listen_host
+from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.diagnosis import HostFinding, HostReport, Level
-from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.tool import Tool
 from techsapo_ops.stack.topology import Topology
@@ -107,8 +106,8 @@ def examine(stack: Stack, host_report: HostReport, also: Iterable[HostFinding] =
         _python(),
         *host_report.findings,
         *_tools(topology, {finding.name for finding in host_report.findings}),
-        *_ports(topology, held, host_report.ports),
-        *_foreign(topology, held, host_report.ports),
+        *ports(topology, held, host_report.ports),
+        *foreign(topology, held, host_report.ports),
         *_state_directory(topology.layout.state),
         *also,
         *_user(topology),
@@ -208,78 +207,6 @@ def _validators(topology: Topology) -> Iterator[Tool]:
         tool = kind.validator
         if tool is not None and tool.name != kind.facts.binary and topology.has(kind.name):
             yield tool
-
-
-def _wanted_ports(topology: Topology) -> Iterator[tuple[int, Service]]:
-    for service in topology.services:
-        if topology.published(service):
-            yield from ((port, service) for _, port in kind_of(service).ports(topology, service))
-
-
-def _ports(topology: Topology, held: Mapping[int, Holder], own: Collection[int]) -> Iterator[HostFinding]:
-    for port, service in _wanted_ports(topology):
-        name = f"port {port}"
-        holder = held.get(port)
-        if is_free(listen_host(service.host), port):
-            yield HostFinding("port", name, Level.OK, msg("free, for {service}", service=service.name))
-        elif holder is None:
-            yield HostFinding(
-                "port",
-                name,
-                Level.MISSING,
-                msg(
-                    "{service} can't listen on {host}:{port}",
-                    service=service.name,
-                    host=service.host,
-                    port=port,
-                ),
-                msg("ports below 1024 need root; is the address one of this host?"),
-            )
-        elif _ours(topology, port, holder, own):
-            yield HostFinding(
-                "port",
-                name,
-                Level.OK,
-                msg("{service} of this stack: {holder}", service=service.name, holder=holder),
-            )
-        else:
-            yield HostFinding(
-                "port",
-                name,
-                Level.MISSING,
-                msg("wanted by {service}, taken by {holder}", service=service.name, holder=holder),
-                _how_to_free(service, holder),
-            )
-
-
-def _how_to_free(service: Service, holder: Holder) -> str:
-    setting = kind_of(service).setting_of(service)
-    if holder.pid is None:
-        return msg("run as root to see which process it is, or set another {setting}", setting=setting)
-    return msg("stop that process, or set another {setting}", setting=setting)
-
-
-def _foreign(topology: Topology, held: Mapping[int, Holder], own: Collection[int]) -> Iterator[HostFinding]:
-    """Services on their well-known ports that are not this stack's, such as those of Debian's packages."""
-    wanted = {port for port, _ in _wanted_ports(topology)}
-    for kind in kinds():
-        facts = kind.facts
-        holder = held.get(facts.port)
-        if facts.binary is None or holder is None or facts.port in wanted:
-            continue
-        if _ours(topology, facts.port, holder, own):
-            continue
-        detail = msg(
-            "{title}'s port {port} is used by {holder}; it is left alone",
-            title=facts.title,
-            port=facts.port,
-            holder=holder,
-        )
-        yield HostFinding("running", facts.kind, Level.NOTE, detail)
-
-
-def _ours(topology: Topology, port: int, holder: Holder, own: Collection[int]) -> bool:
-    return port in own or (holder.pid is not None and belongs_to(holder.pid, topology.layout.state))
 
 
 def _state_directory(state: Path) -> Iterator[HostFinding]:

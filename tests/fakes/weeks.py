@@ -6,7 +6,7 @@ from datetime import datetime
 
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.prometheus import Prometheus, Sample, Series
-from techsapo_ops.stores.audit.costs import Call, Request, Rows
+from techsapo_ops.stores.audit.rows import Call, Request, Rows
 
 
 class Away(Prometheus):

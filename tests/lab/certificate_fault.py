@@ -11,7 +11,8 @@ from typing import Any
 
 from fault_point import die
 
-from techsapo_ops.certs import order, store
+from techsapo_ops.certs import pending as orders
+from techsapo_ops.certs import store
 from techsapo_ops.services.nginx.certificate import NginxSite
 
 PHASES = ("keyed", "ordered", "answering", "finalized")
@@ -26,14 +27,14 @@ DEPLOYED = {
 def arm(point: str) -> None:
     """Make this process die at `point`."""
     if point in PHASES:
-        save = order.Orders.save
+        save = orders.Orders.save
 
-        def saved(self: order.Orders, name: str, pending: order.Pending) -> None:
+        def saved(self: orders.Orders, name: str, pending: orders.Pending) -> None:
             save(self, name, pending)
             if pending.phase == point:
                 die()
 
-        order.Orders.save = saved  # type: ignore[method-assign] # the fault that is wanted
+        orders.Orders.save = saved  # type: ignore[method-assign] # the fault that is wanted
         return
     owner, name = DEPLOYED[point]
     act = getattr(owner, name)

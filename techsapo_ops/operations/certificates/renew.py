@@ -15,7 +15,8 @@ from techsapo_ops.certs.account import Account, AcmeCa
 from techsapo_ops.certs.challenges import DnsResponder, HttpResponder, Responder
 from techsapo_ops.certs.checks import require
 from techsapo_ops.certs.material import Pair
-from techsapo_ops.certs.order import Orders, Wanted, obtain
+from techsapo_ops.certs.order import Wanted, obtain
+from techsapo_ops.certs.pending import Orders
 from techsapo_ops.certs.policy import Window, renewal_time
 from techsapo_ops.certs.self_signed import sign
 from techsapo_ops.certs.store import Origin, Store, Version

@@ -8,7 +8,7 @@ from typing import Any
 
 from techsapo_ops.catalogue.report import Words
 from techsapo_ops.operations.report.section import Sources, named, some
-from techsapo_ops.stores.audit.costs import Request
+from techsapo_ops.stores.audit.rows import Request
 
 _CENT = 0.005
 _MOST = 4

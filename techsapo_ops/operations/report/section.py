@@ -15,7 +15,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.watch.costs import rows_of
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stores.audit.costs import Rows
+from techsapo_ops.stores.audit.rows import Rows
 
 MOST = 3
 """Entries of a list that are named; the others are counted."""

@@ -22,7 +22,7 @@ from techsapo_ops.stack.desired import Program
 from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.stack import Stack as Open
 from techsapo_ops.stack.topology import Topology
-from techsapo_ops.stores.audit.costs import Call, Request, Rows
+from techsapo_ops.stores.audit.rows import Call, Request, Rows
 
 ROWS = Rows(
     (Request("2026-01-31", 0.5, "miss", ("a", "b"), 0.9, None, True, False),),

@@ -23,7 +23,7 @@ from techsapo_ops.operations.report.sending import Sent, send_report, targets
 from techsapo_ops.schedule.runs import Run, Runs
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stores.audit.costs import Rows
+from techsapo_ops.stores.audit.rows import Rows
 
 NOW = datetime(2026, 11, 30, 8, 0, tzinfo=UTC)
 HOSTILE = "<!channel> \x1b[2J & *x*\n" + "y" * 500

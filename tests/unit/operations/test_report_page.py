@@ -25,7 +25,7 @@ from techsapo_ops.operations.report.report import Report, report_of
 from techsapo_ops.schedule.runs import Run, Runs
 from techsapo_ops.stack.observed import ObservedService, State
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stores.audit.costs import Call, Request, Rows
+from techsapo_ops.stores.audit.rows import Call, Request, Rows
 
 NOW = datetime(2026, 11, 30, 8, 0, tzinfo=UTC)
 MODEL = {"kind": "openai", "model": "gpt-4-0613", "api_key": "sk-x"}

@@ -22,7 +22,7 @@ from techsapo_ops.operations.status.status import Look, StackStatus
 from techsapo_ops.operations.status.versions import versions_of
 from techsapo_ops.stack.observed import Observed, ObservedService, State
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stores.audit.costs import Request, Rows
+from techsapo_ops.stores.audit.rows import Request, Rows
 
 NOW = datetime(2026, 11, 27, 7, 30, tzinfo=UTC)
 

@@ -21,7 +21,7 @@ from techsapo_ops.serve.app import App
 from techsapo_ops.serve.drill import events
 from techsapo_ops.serve.lifecycle import Lifecycle
 from techsapo_ops.serve.options import Options
-from techsapo_ops.stores.audit.costs import read_rows
+from techsapo_ops.stores.audit.rows import read_rows
 from techsapo_ops.stores.drill_seal import HEADER, DrillSeal
 
 KEY = b"the app's"
