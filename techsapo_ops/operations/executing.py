@@ -13,6 +13,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, recorded
 from techsapo_ops.services.console import console_of
 from techsapo_ops.spec.problems import unknown
+from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 
@@ -25,23 +26,31 @@ def execute(stack: Stack, word: str, words: Sequence[str], *, terminal: bool, wa
 
     `word` is a service or a kind, of which the first that runs is taken. `terminal` says whether a person
     sits there. Recorded are the service and the program, not its arguments, which may hold a secret. Raises
-    OpsError for another user's stack, a service that there is not or that does not run, and where it can't
-    be recorded.
+    OpsError for another user's stack, a service that there is not or that does not run, a login to one that
+    keeps ending, and where it can't be recorded.
     """
     require_owner(stack)
-    given = tuple(
-        words[1:] if tuple(words[:1]) == ("--",) else words
-    )  # as others have it: `exec redis -- sh`
+    given = tuple(words)
+    if given[:1] == ("--",):  # as kubectl has it: `exec redis -- sh`
+        given = given[1:]
     if given[:1] == ("",):
         raise OpsError(
             msg("the program to run has no name"),
             msg("leave it out for the service's own client"),
             exit_code=2,
         )
-    service = running_service(stack, word)
+    service, state = running_service(stack, word)
     console = console_of(service)
     argv = given or console.default
     call = console.call(stack, service, argv, terminal=terminal)
+    if call.command.env and not state.runs:  # only a login is in it
+        raise OpsError(
+            msg(
+                "{name} keeps ending, so its password would go to whoever answers at its port",
+                name=service.name,
+            ),
+            msg("`techsapo logs {name}` tells why", name=service.name),
+        )
     what = {"service": service.name, "program": argv[0], "arguments": len(argv) - 1}
     with recorded(stack.layout, "exec", what, warn) as known:
         handed_over = _environment() if call.by_service else dict(os.environ)
@@ -69,8 +78,8 @@ def require_owner(stack: Stack) -> None:
         raise OpsError(msg("only its owner may enter the services of this stack")) from refusal
 
 
-def running_service(stack: Stack, word: str) -> Service:
-    """The service that `word` means. Raises OpsError where there is none, or none that runs."""
+def running_service(stack: Stack, word: str) -> tuple[Service, State]:
+    """The service that `word` means, and how it is. Raises OpsError where none is meant, or none runs."""
     meant = [s for s in stack.topology.services if word in {s.name, s.kind}]
     if not meant:
         raise unknown(msg("service"), word, [s.name for s in stack.topology.services])
@@ -78,7 +87,7 @@ def running_service(stack: Stack, word: str) -> Service:
     for service in meant:
         seen = observed.services.get(service.name)
         if seen is not None and seen.state.kept_running:
-            return service
+            return service, seen.state
     name = meant[0].name
     if name in observed.stopped:
         raise OpsError(

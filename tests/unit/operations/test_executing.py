@@ -13,7 +13,9 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations import executing
 from techsapo_ops.services.console import Call
+from techsapo_ops.stack.observed import State
 
+STATE = {"redis": State.RUNNING}
 Ran = list[tuple[str, tuple[str, ...]]]
 
 
@@ -23,7 +25,9 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> Ran:
     found: Ran = []
 
     def call(_: object, __: object, words: Sequence[str], *, terminal: bool) -> Call:
-        return Call(Command(tuple(words), terminal=terminal), by_service=words[0] != "client")
+        if words[0] == "client":
+            return Call(Command(tuple(words), {"PASSWORD": "of-the-service"}, terminal=terminal))
+        return Call(Command(tuple(words), terminal=terminal), by_service=True)
 
     @contextmanager
     def recorded(*_: object) -> Iterator[dict[str, Any]]:
@@ -37,7 +41,9 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> Ran:
         return run
 
     monkeypatch.setattr(executing, "require_owner", lambda _: None)
-    monkeypatch.setattr(executing, "running_service", lambda _, word: SimpleNamespace(name=word))
+    monkeypatch.setattr(
+        executing, "running_service", lambda _, word: (SimpleNamespace(name=word), STATE[word])
+    )
     monkeypatch.setattr(executing, "console_of", lambda _: SimpleNamespace(default=("client",), call=call))
     monkeypatch.setattr(executing, "recorded", recorded)
     monkeypatch.setattr(executing, "attached", noted("attached"))
@@ -66,6 +72,16 @@ def test_a_program_without_a_name_is_refused(ran: Ran) -> None:
     with pytest.raises(OpsError, match="no name"):
         execute("")
     assert ran == []
+
+
+def test_a_password_is_not_given_to_whoever_has_the_port_of_a_service_that_keeps_ending(
+    ran: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(STATE, "redis", State.BACKOFF)
+    with pytest.raises(OpsError, match="keeps ending"):
+        execute()
+    execute("sh")
+    assert [argv for _, argv in ran] == [("sh",)]
 
 
 def test_what_has_the_rights_of_a_service_does_not_get_roots_terminal(
