@@ -12,7 +12,7 @@ import re
 import stat
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -74,7 +74,9 @@ class Site:
 
 
 class Checkout:
-    """The pages of a checkout's docs/, each made into HTML when it is asked for."""
+    """The pages of a checkout's docs/, each made into HTML when it is asked for, and kept while it is read:
+    nobody needs a key to ask, and making a long one takes a tenth of a second.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._sources: dict[str, Path] = {}
@@ -83,6 +85,7 @@ class Checkout:
             japanese = name.endswith(".ja.md")
             stem = name.removesuffix(".ja.md" if japanese else ".md").replace("/README", "/index")
             self._sources[f"{'ja' if japanese else 'en'}/{stem}.html"] = path
+        self._made = lru_cache(maxsize=32)(self._page)
         self._images = {f"images/{path.name}": path for path in folder.glob("images/*")}
 
     def file(self, name: str) -> File | None:
@@ -96,7 +99,7 @@ class Checkout:
             )
         source = self._sources.get(name)
         content = None if source is None else _read(source)
-        return None if content is None else self._page(name, content.decode(errors="replace"))
+        return None if content is None else self._made(name, content.decode(errors="replace"))
 
     def _page(self, name: str, text: str) -> File:
         from markupsafe import Markup  # comes with the templates, which only readers of pages load

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -156,3 +157,24 @@ def test_every_page_of_docs_opens_without_a_key_and_its_links_too(
         linked = set(re.findall(r'href="/help/([^"#]*)', answer.text.partition("<main")[2]))
         pages_missing = {each for each in linked if each.endswith(".html") and each not in pages._sources}
         assert not pages_missing, name
+
+
+def test_a_page_is_made_once_and_anew_when_its_file_is_another(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    real = help_pages._html
+
+    def noted(text: str, linked: Callable[[str], str]) -> str:
+        made.append(text)
+        return real(text, linked)
+
+    monkeypatch.setattr(help_pages, "_html", noted)
+    pages = Checkout(checkout.parent / "docs")
+    first = pages.file("en/index.html")
+    assert pages.file("en/index.html") == first
+    assert len(made) == 1
+    (checkout.parent / "docs" / "index.md").write_text("# Another\n")
+    found = pages.file("en/index.html")
+    assert found is not None
+    assert b"Another" in found[0]
