@@ -25,9 +25,11 @@ def services_of(prometheus: Prometheus) -> list[ServiceBody]:
         for sample in prometheus.query(f"{metric} > 0"):
             lacks.setdefault(sample.labels.get("instance", ""), []).append(name)
     servers, found = server_up(), []
+    scraped: dict[str, bool] = {}
     for sample in prometheus.query("up"):
         job, instance = sample.labels.get("job", ""), sample.labels.get("instance", "")
         if job in servers:
+            scraped[job] = sample.value == 1
             continue
         ours = job == JOB
         found.append(
@@ -39,7 +41,6 @@ def services_of(prometheus: Prometheus) -> list[ServiceBody]:
                 lacks=lacks.get(instance, []) if ours else [],
             )
         )
-    scraped = {sample.labels.get("job", ""): sample.value == 1 for sample in prometheus.query("up")}
     for job, series in servers.items():
         if job not in scraped:
             continue

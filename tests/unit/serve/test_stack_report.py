@@ -1,0 +1,88 @@
+"""What the Status page has of services, disks and certificates, out of what Prometheus answers."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from techsapo_ops.adapters.prometheus import Prometheus, Sample
+from techsapo_ops.catalogue.alerts import DISKS
+from techsapo_ops.serve.stack_report import certificates_of, disks_of, services_of
+from techsapo_ops.services.app.kind import JOB
+
+
+class Told(Prometheus):
+    """Answers each expression once, and one that it was not told of not at all."""
+
+    def __init__(self, **told: list[tuple[float, dict[str, str]]]) -> None:
+        self.told = told
+        self.asked: list[str] = []
+
+    def query(self, expr: str, **_: Any) -> list[Sample]:
+        assert expr not in self.asked, "asked again what was just told"
+        self.asked.append(expr)
+        return [Sample(labels, value, 0.0) for value, labels in self.told.pop(expr, [])]
+
+
+def test_instances_come_first_with_what_they_cannot_reach_and_a_server_is_what_its_exporter_says() -> None:
+    prometheus = Told(
+        techsapo_build_info=[(1, {"instance": "app-1", "version": "0.2.0"})],
+        up=[
+            (1, {"job": JOB, "instance": "app-1"}),
+            (0, {"job": JOB, "instance": "app-2"}),
+            (1, {"job": "prometheus", "instance": "prometheus"}),
+            (1, {"job": "probe", "instance": "https://example.com"}),
+            (1, {"job": "redis-exporter", "instance": "redis"}),
+            (0, {"job": "mysqld-exporter", "instance": "mysql"}),
+        ],
+        redis_up=[(0, {})],
+        mysql_up=[(1, {})],
+        **{"techsapo_redis_consecutive_errors > 0": [(3, {"instance": "app-1"})]},
+    )
+    found = [(s.name, s.kind, s.up, s.version, list(s.lacks)) for s in services_of(prometheus)]
+    assert found == [
+        ("app-1", JOB, True, "0.2.0", ["redis"]),
+        ("app-2", JOB, False, "", []),
+        ("mysql", "mysql", None, "", []),
+        ("probe https://example.com", "probe", True, "", []),
+        ("prometheus", "prometheus", True, "", []),
+        ("redis", "redis", False, "", []),
+    ]
+    assert "nginx_up" not in prometheus.asked, "nobody scrapes it"
+
+
+def test_a_disk_that_is_mounted_twice_is_told_once_by_its_shortest_path_and_the_fullest_is_first() -> None:
+    def at(mountpoint: str, device: str) -> dict[str, str]:
+        return {"instance": "host", "device": device, "mountpoint": mountpoint}
+
+    places = [at("/var/lib/docker", "sda"), at("/", "sda"), at("/data", "sdb"), at("/empty", "sdc")]
+    prometheus = Told(
+        **{
+            f"node_filesystem_size_bytes{{{DISKS}}}": [
+                (size, where) for size, where in zip((100, 100, 200, 0), places, strict=True)
+            ],
+            f"node_filesystem_avail_bytes{{{DISKS}}}": [
+                (free, where) for free, where in zip((60, 60, 20, 0), places, strict=True)
+            ],
+        }
+    )
+    found = [(d.mountpoint, d.used_percent, d.free_bytes, d.full_percent) for d in disks_of(prometheus, {})]
+    assert found == [("/data", 90.0, 20.0, 90.0), ("/", 40.0, 60.0, 90.0)]
+
+
+@pytest.mark.parametrize(("begins", "left"), [(-1000.0, 50.0), (None, None), (1000.0, None)])
+def test_a_certificate_is_told_with_what_is_left_of_it(begins: float | None, left: float | None) -> None:
+    now = time.time()
+    label = {"name": "web", "source": "acme"}
+    prometheus = Told(
+        techsapo_cert_not_before_timestamp_seconds=[] if begins is None else [(now + begins, label)],
+        techsapo_cert_served_matches=[(0, label)],
+        techsapo_cert_renewal_failures=[(2, label)],
+        techsapo_cert_not_after_timestamp_seconds=[(now + 9999, {"name": "later"}), (now + 1000, label)],
+    )
+    first, later = certificates_of(prometheus)
+    assert (first.name, first.source, first.served, first.failures) == ("web", "acme", False, 2)
+    assert first.left_percent == (None if left is None else pytest.approx(left, abs=5))
+    assert (later.name, later.served, later.failures, later.left_percent) == ("later", None, 0, None)
