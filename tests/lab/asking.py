@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import pytest
 from vendors import CACHED_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS, Asked, Vendor, Wire, vendor
 from vendors.answers import THOUGHT, WRITTEN
 from vendors.wires import WIRES
@@ -94,12 +95,40 @@ def sent_bytes(asked: Asked) -> int:
     return len(asked.system.encode()) + len(asked.user.encode()) + len(schema)
 
 
+def cancel(kind: str, *, stream: bool) -> None:
+    """Cancel a call that is under way: its socket is closed, and no further token is generated."""
+
+    async def main() -> None:
+        async with vendor(WIRES[kind]) as seen:
+            provider = make(kind, seen.url, "slow", stream=stream)
+            call = asyncio.create_task(provider.call(AskAnswer(QUESTION)))
+            await asyncio.wait_for(seen.under_way.wait(), 60)
+            if stream:
+                await _until(lambda: seen.tokens > 0)  # some of the answer has come
+            call.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await call
+            await dropped(seen)
+            generated = seen.tokens
+            await asyncio.sleep(0.05)
+            assert seen.tokens == generated
+            assert len(asyncio.all_tasks()) - server_tasks() == 1
+            await provider.close()
+
+    asyncio.run(main())
+
+
 async def dropped(seen: Vendor) -> None:
-    for _ in range(200):
-        if seen.dropped:
+    await _until(lambda: seen.dropped > 0)
+    assert seen.dropped == 1
+
+
+async def _until(so: Callable[[], bool]) -> None:
+    for _ in range(6000):
+        if so():
             break
         await asyncio.sleep(0.01)
-    assert seen.dropped == 1
+    assert so()
 
 
 def server_tasks() -> int:

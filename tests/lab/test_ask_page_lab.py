@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from browsers import Window, browser
@@ -12,6 +13,9 @@ from pool import Pool
 from servers import wait_for
 from test_keys_lab import NEEDED, keys_of, make_key, with_key
 from vendor_thread import counting_vendor
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page, Request
 
 pytestmark = pytest.mark.lab
 
@@ -29,6 +33,18 @@ APPEARED = """
 def open_window() -> Iterator[Callable[..., Window]]:
     with browser() as window:
         yield window
+
+
+def sent_by(page: Page) -> list[str]:
+    """The bodies of what `page` posts from now on."""
+    sent: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.method == "POST":
+            sent.append(str(request.post_data))
+
+    page.on("request", note)
+    return sent
 
 
 def test_a_card_appears_once_and_stays_while_others_answer(
@@ -62,17 +78,11 @@ def test_a_card_appears_once_and_stays_while_others_answer(
 def test_ctrl_enter_asks_from_a_tier_from_the_button_and_from_nowhere(
     shared: Pool, open_window: Callable[..., Window]
 ) -> None:
-    from playwright.sync_api import Request, expect
+    from playwright.sync_api import expect
 
     window = open_window(1200, 900)
     page = window.page
-    sent: list[str] = []
-
-    def note(request: Request) -> None:
-        if "/generate" in request.url:
-            sent.append(str(request.post_data))
-
-    page.on("request", note)
+    sent = sent_by(page)
     page.goto(shared.app().url)
     places = ("プレミアム", "重要", None)
     for number, place in enumerate(places):
@@ -139,17 +149,11 @@ def test_hostile_markdown_is_read_and_does_nothing(
 def test_an_answer_is_read_again_by_its_address_and_by_the_history_of_this_browser(
     shared: Pool, open_window: Callable[..., Window]
 ) -> None:
-    from playwright.sync_api import Request, expect
+    from playwright.sync_api import expect
 
     window = open_window(1200, 900)
     page = window.page
-    sent: list[str] = []
-
-    def note(request: Request) -> None:
-        if request.method == "POST":
-            sent.append(request.url)
-
-    page.on("request", note)
+    sent = sent_by(page)
     page.goto(shared.app().url)
     expect(page.locator("#history")).to_be_hidden()
     told = []

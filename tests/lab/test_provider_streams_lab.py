@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from asking import KEY, KINDS, PRICE, QUESTION, ask, counted, dropped, make, sent_bytes, server_tasks
+from asking import KEY, KINDS, PRICE, QUESTION, ask, cancel, counted, make, sent_bytes
 from vendors import ANSWER, INPUT_TOKENS, WHOLE, vendor
 from vendors.wires import WIRES
 
@@ -95,24 +95,7 @@ def test_what_goes_wrong_in_a_stream_is_told_apart(kind: str, model: str, expect
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_client_that_goes_closes_the_stream_and_no_further_token_is_generated(kind: str) -> None:
-    async def main() -> None:
-        async with vendor(WIRES[kind]) as seen:
-            provider = make(kind, seen.url, "slow", stream=True)
-            call = asyncio.create_task(provider.call(AskAnswer(QUESTION)))
-            await asyncio.wait_for(seen.under_way.wait(), 20)
-            await asyncio.sleep(0.1)  # some of the answer has come
-            assert seen.tokens
-            call.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await call
-            await dropped(seen)
-            counted = seen.tokens
-            await asyncio.sleep(0.05)
-            assert seen.tokens == counted
-            assert len(asyncio.all_tasks()) - server_tasks() == 1
-            await provider.close()
-
-    asyncio.run(main())
+    cancel(kind, stream=True)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -16,12 +16,12 @@ from asking import (
     KINDS,
     QUESTION,
     ask,
+    cancel,
     counted,
     dropped,
     make,
     registry,
     sent_bytes,
-    server_tasks,
 )
 from servers import free_port
 from vendors import (
@@ -223,22 +223,7 @@ def test_a_slow_vendor_is_cut_off_at_the_deadline_and_hears_of_it(kind: str, mod
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_cancelled_call_closes_its_socket_and_no_further_token_is_generated(kind: str) -> None:
-    async def main() -> None:
-        async with vendor(WIRES[kind]) as seen:
-            provider = make(kind, seen.url, "slow")
-            call = asyncio.create_task(provider.call(AskAnswer(QUESTION)))
-            await asyncio.wait_for(seen.under_way.wait(), 20)
-            call.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await call
-            await dropped(seen)
-            counted = seen.tokens
-            await asyncio.sleep(0.05)
-            assert seen.tokens == counted
-            assert len(asyncio.all_tasks()) - server_tasks() == 1
-            await provider.close()
-
-    asyncio.run(main())
+    cancel(kind, stream=False)
 
 
 @pytest.mark.parametrize("kind", KINDS)

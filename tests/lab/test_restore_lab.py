@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -133,11 +134,7 @@ def test_a_restore_that_a_power_cut_ended_is_taken_back_by_up_before_the_app_ans
 ) -> None:
     spoil(lab)
     before = state(lab)
-    process = lab.popen("restore", backup.id, "--yes")
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith(phase):
-            break
+    process, _ = begun(lab, backup, phase)
     process.kill()
     process.communicate()
     kill_all(lab)
@@ -177,6 +174,18 @@ def state(lab: Project) -> tuple[object, ...]:
     return (checksum, keys(lab).dbsize(), values)
 
 
+def begun(lab: Project, backup: Backup, phase: str) -> tuple[subprocess.Popen[str], str]:
+    """A restore that has come as far as `phase`, and what it has said."""
+    process = lab.popen("restore", backup.id, "--yes")
+    assert process.stderr is not None
+    said = ""
+    for line in process.stderr:
+        said += line
+        if line.startswith(phase):
+            break
+    return process, said
+
+
 def spoil(lab: Project) -> None:
     """Data of its own, which the backup has not."""
     keys(lab).set("mine", "kept")
@@ -194,14 +203,8 @@ def test_ctrl_c_in_any_phase_leaves_or_puts_back_what_was_there(
 ) -> None:
     spoil(lab)
     before = state(lab)
-    process = lab.popen("restore", backup.id, "--yes")
-    assert process.stderr is not None
-    said = ""
-    for line in process.stderr:
-        said += line
-        if line.startswith(phase):
-            process.send_signal(signal.SIGINT)
-            break
+    process, said = begun(lab, backup, phase)
+    process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=90)
     assert process.returncode == 130, said + rest
     assert ("going back" in rest) == (phase.split()[0] in {"restoring", "starting"}), rest
