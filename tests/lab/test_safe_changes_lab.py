@@ -99,7 +99,9 @@ def test_a_kept_plan_is_done_once_and_only_as_it_was_looked_at(stack: Project) -
     stack.run("up", "app", "--plan", "change.plan", code=2)
     stack.run("up", "-e", "production", "--plan", "change.plan", code=2)
     stack.write(monitoring={**stack.spec["monitoring"], "alerts": {"MemoryHigh": {"threshold": 79}}})
+    looked = stack.run("up", "--plan", "change.plan", "--dry-run", code=1).stderr
     changed = stack.run("up", "--plan", "change.plan", code=1).stderr
+    assert looked == changed
     assert "spec: monitoring.alerts.MemoryHigh.threshold has another value" in changed
     assert (len(stack.applies()), loaded_threshold(stack)) == (known, "77")
     stack.write(monitoring={**stack.spec["monitoring"], "alerts": alerts})

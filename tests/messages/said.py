@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from techsapo_ops.catalogue.metrics import job_metrics, metrics
 from techsapo_ops.cli import help_words
 from techsapo_ops.cli.lazy import LazyCommand
 from techsapo_ops.cli.main import app
@@ -45,7 +46,7 @@ class NoLiteral(Exception):
 def all_said() -> tuple[Said, ...]:
     """Every text once, in the order of rooms and files. Raises NoLiteral."""
     found: dict[str, Said] = {}
-    for said in sorted([*_in_code(), *_in_help()]):
+    for said in sorted([*_in_code(), *_in_help(), *_of_metrics()]):
         found.setdefault(said.text, said)
     return tuple(sorted(said for said in found.values() if has_words(said.text)))
 
@@ -121,6 +122,14 @@ def _in_help() -> Iterator[Said]:
         for paragraph, to_say in help_words.paragraphs(text):
             if to_say and paragraph:
                 yield Said(HELP, where, help_words.flat(paragraph), template=False)
+
+
+def _of_metrics() -> Iterator[Said]:
+    """What the reference says of each metric; Prometheus reads it in English."""
+    for metric in (*metrics().values(), *job_metrics().values()):
+        yield Said(
+            "metrics", "techsapo_ops/catalogue/metrics.py", " ".join(metric.help.split()), template=False
+        )
 
 
 def _help_of(command: Any, name: str) -> Iterator[tuple[str, str]]:
