@@ -140,7 +140,17 @@ def test_a_table_as_models_write_it_is_one() -> None:
     assert html_of(f"first\n\n{long}\nlast\n").count("<tr>") == 301
 
 
-@pytest.mark.parametrize("text", ["x" * 200_000, "[" * 200_000, "> " * LONGEST, ("a " * 99 + "\n") * 5000])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x" * 200_000,
+        "[" * 200_000,
+        "[" * LONGEST,
+        "<![CDATA[" * 2200,
+        "> " * LONGEST,
+        ("a " * 99 + "\n") * 5000,
+    ],
+)
 def test_a_text_too_long_to_be_read_is_one_paragraph(text: str) -> None:
     made = html_of(text)
     assert made.startswith("<p>")
