@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -87,14 +87,15 @@ def perform(
             left = Interrupted(safety.id if safety is not None else "", replaced, intent.apps)
             journal(layout, left)
             _replace(stack, intent, replay, seconds, say, told)
-            journal(layout, left.now_whole())
+            _note_whole(stack, left)
             _start(stack, intent.apps, say)
         except BaseException as error:
             if (begun := interrupted(layout)) is None:
                 _start_unchanged(stack, intent.apps, say, error)
                 raise
             say(msg("that failed; going back"))
-            journal(layout, begun.now_half())
+            if begun.whole:
+                journal(layout, begun.now_half())
             try:
                 _go_back(stack, safety, begun, say, told)
             except OpsError as failed:
@@ -153,7 +154,7 @@ def perform_instead(
         for part_kind, kind in _kept_beside(left.kinds):
             kind.put_back(stack, part_kind)
         _replace(stack, intent, replay, seconds, say, told)
-        journal(stack.layout, Interrupted("", there, apps, whole=True))
+        _note_whole(stack, Interrupted("", there, apps))
         _start(stack, apps, say)
         _end(stack, there)
     return Restored(intent.backup.id, "", seconds, round(monotonic() - began, 3))
@@ -217,7 +218,7 @@ def _go_back(stack: Stack, safety: Backup | None, left: Interrupted, say: Say, t
             msg("going back failed: {message}", message=error.message),
             msg("{kept}`techsapo restore` tries again, and {instead}", kept=kept, instead=_INSTEAD),
         ) from None
-    journal(stack.layout, left.now_whole())
+    _note_whole(stack, left)
     try:
         _start(stack, left.apps, say)
     except OpsError as error:
@@ -226,6 +227,12 @@ def _go_back(stack: Stack, safety: Backup | None, left: Interrupted, say: Say, t
             msg("`techsapo up` tries again"),
         ) from None
     _end(stack, left.kinds)
+
+
+def _note_whole(stack: Stack, left: Interrupted) -> None:
+    """From here on nobody goes back. On a full disk, where that can't be noted, the app starts all the same."""
+    with suppress(OpsError):
+        journal(stack.layout, left.now_whole())
 
 
 def _end(stack: Stack, part_kinds: Sequence[str]) -> None:

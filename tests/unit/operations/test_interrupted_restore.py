@@ -327,6 +327,20 @@ def test_of_two_failures_the_first_is_told_too(made: MemoryProject, monkeypatch:
     ]
 
 
+def test_on_a_full_disk_the_app_starts_again_once_the_data_is_as_it_was(
+    made: MemoryProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    half(made, backup(made, "new"))
+
+    def full(*_: object) -> None:
+        raise OpsError("cannot write restore.json: No space left on device", "the disk is full")
+
+    monkeypatch.setattr(restore, "journal", full)
+    undo(made)
+    assert (read(made), states(made)["app"]) == ("new", "running")
+    assert interrupted(made.stack().layout) is None
+
+
 def test_a_note_that_is_cut_short_is_named(made: MemoryProject) -> None:
     path = made.stack().layout.state / "restore.json"
     for text in ("{", "[]", json.dumps({"safety": ""})):
