@@ -230,7 +230,7 @@ def _go_back(stack: Stack, safety: Backup | None, left: Interrupted, say: Say, t
 
 
 def _note_whole(stack: Stack, left: Interrupted) -> None:
-    """From here on nobody goes back. On a full disk, where that can't be noted, the app starts all the same."""
+    """From here on nobody goes back. Where a full disk takes no note, the app starts all the same."""
     with suppress(OpsError):
         journal(stack.layout, left.now_whole())
 
