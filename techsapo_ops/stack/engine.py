@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from techsapo_ops.adapters.ports import is_free, port_holder
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.observed import LogLine, Observed
@@ -233,6 +234,11 @@ class Running(Recorded, Protocol):
         mismatch too. `strangers` adds what runs of the stack without being one of its services.
         """
         ...
+
+    def taken_by(self, host: str, port: int) -> str:
+        """Who listens on a port that none of the stack's services has; empty where nobody does."""
+        holder = None if is_free(host, port) else port_holder(port)
+        return "" if holder is None else str(holder)
 
     def discard(self, images: Collection[str]) -> None:
         """Remove those of `images`, by id, that were built here and that nothing needs any more."""

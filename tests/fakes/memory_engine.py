@@ -74,6 +74,8 @@ class World:
     strangers: list[str] = field(default_factory=list)
     behind: set[str] = field(default_factory=set)
     at_once: int = 1
+    taken: dict[int, str] = field(default_factory=dict)
+    """By port, who else listens there."""
     running: bool = False
     processes: dict[str, Process] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)
@@ -259,6 +261,10 @@ class MemoryEngine(Engine):
             lines = tuple(line.text for line in self.world.log if line.service == name)
             why = lines[-1] if lines else "it does not run"
             raise GateError(name, why, lines, f"{name} did not become ready: {why}", "")
+
+    @override
+    def taken_by(self, host: str, port: int) -> str:
+        return self.world.taken.get(port, "")
 
     @override
     def conclude(self, desired: Desired) -> tuple[str, ...]:

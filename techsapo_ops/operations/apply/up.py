@@ -17,6 +17,7 @@ from techsapo_ops.operations.apply.report import Row, notes, row
 from techsapo_ops.operations.apply.snapshot import Snapshot
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.apply.stopping import forget_others
+from techsapo_ops.operations.apply.taken_ports import require_free
 from techsapo_ops.operations.apply.transaction import Transaction
 from techsapo_ops.operations.maintenance import follow
 from techsapo_ops.stack.engine import Action, Running
@@ -70,12 +71,14 @@ def up(
     that fails does not keep others from starting, but for those that need it. `UpReport.failures` names
     both. Every apply is recorded in the ledger, and one that was killed is completed.
 
-    Raises OpsError when the lock is taken for longer than `wait` seconds, a file was edited by hand (unless
-    `force`) or refused by its tool, and for a failure that is no service's.
+    Raises OpsError when the lock is taken for longer than `wait` seconds, somebody else has a port that a
+    service of a running stack is to have, a file was edited by hand (unless `force`) or refused by its tool,
+    and for a failure that is no service's.
     """
-    topology, history = stack.topology, History.of(stack)
+    history = History.of(stack)
     with locked(stack.layout, wait):
         found = plan_of(stack, only)
+        require_free(found, history, stack.engine)
         if not approve(found):
             return None
         missing: tuple[MissingTool, ...] = ()
@@ -99,13 +102,14 @@ def up(
         follow(stack.layout)  # maintenance goes on in folders that are new
         require_applied(applied)
         current = applied.back.snapshot if applied.back is not None else None
-        rows = stack_rows(current or found.wanted, stack.engine, applied)
+        left = current or found.wanted
+        rows = stack_rows(left, stack.engine, applied)
         return UpReport(
             found,
             rows,
             applied.outcomes,
-            topology.absent,
-            notes(topology, stack.runner),
+            left.desired.topology.absent,
+            notes(left.desired.topology, stack.runner),
             missing,
             applied.entry,
             applied.back,

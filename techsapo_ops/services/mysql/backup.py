@@ -142,7 +142,8 @@ class MysqlBackup(BackupKind):
         assert stack.spec.mysql is not None  # noqa: S101 - the topology has a MariaDB
         with session(administrator(stack)) as asking:
             tables = contents.rows(asking, stack.spec.mysql.database)
-            return version(asking), f"{sum(tables.values()):,} rows in {len(tables)} tables"
+            rows = sum(tables.values())
+            return version(asking), msg("{rows:,} rows in {tables} tables", rows=rows, tables=len(tables))
 
     @override
     def require(self, stack: Stack, part: Part, reader: PackedReader) -> None:

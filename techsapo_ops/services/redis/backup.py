@@ -119,7 +119,7 @@ class RedisBackup(BackupKind):
     @override
     def present(self, stack: Stack, part: Part) -> tuple[str, str]:
         found = contents.counts(redis_door(stack))
-        return f"Redis {found.version}", f"{sum(found.keys.values()):,} keys"
+        return f"Redis {found.version}", msg("{count:,} keys", count=sum(found.keys.values()))
 
     @override
     def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:

@@ -15,6 +15,7 @@ from fakes.memory_project import MemoryProject, refuses
 from techsapo_ops.adapters.textfile import read_textfile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply import transaction
+from techsapo_ops.operations.apply import up as up_module
 from techsapo_ops.operations.apply.difference import difference
 from techsapo_ops.operations.apply.drift import drift
 from techsapo_ops.operations.apply.journal import Journal
@@ -411,3 +412,40 @@ def test_a_diff_shows_files_and_services_but_no_secret(project: Project) -> None
         "app-2": "added",
         "nginx": "added",
     }
+
+
+def test_a_port_that_somebody_else_has_is_seen_before_anything_is_touched(project: Project) -> None:
+    project.up()
+    project.world.taken = {4100: "nginx (pid 7, user www)", 6379: "itself"}
+    before = dict(project.world.processes)
+    with pytest.raises(OpsError) as refused:
+        project.up(sections={"app": {"port": 4100}})
+    assert refused.value.message == "app can't have port 4100: nginx (pid 7, user www) listens on it"
+    assert (refused.value.hint or "").startswith("nothing was changed: ")
+    assert project.world.processes == before
+    assert len(project.ledger.entries()) == 1, "no apply, and no way back"
+    project.up("512M")  # Redis keeps the port that it has
+    project.world.taken = {}
+    assert project.up(sections={"app": {"port": 4100}}).changed
+
+
+def test_ports_are_not_looked_at_where_nobody_knows_what_runs(project: Project) -> None:
+    project.world.taken = {4000: "nginx (pid 7)", 6379: "redis (pid 8)"}
+    assert project.up().changed, "a first one starts what it can"
+    project.world.kill = lambda words: words == "after recreate app"
+    with pytest.raises(Killed):
+        project.up(sections={"app": {"port": 4100}})
+    project.world.kill = lambda _: False
+    project.world.taken = {4100: "itself, from a killed apply"}
+    project.up(sections={"app": {"port": 4100}})
+
+
+def test_what_is_told_after_going_back_is_told_of_what_runs_then(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(up_module, "notes", lambda where, _: [f"Redis: {where.spec.redis.maxmemory}"])
+    project.up()
+    project.world.refused = refuses("redis", *GIGABYTE)
+    back = project.up("1G")
+    assert back.back is not None
+    assert "256" in back.notes[0]
