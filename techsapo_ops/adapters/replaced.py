@@ -30,6 +30,14 @@ def replaced_files(pid: int, proc: Path = Path("/proc")) -> tuple[str, ...]:
     return tuple(path for path in paths if _is_package_file(path))
 
 
+def works_in_removed(pid: int, proc: Path = Path("/proc")) -> bool:
+    """Whether the folder that process `pid` works in was removed; False where that is not known."""
+    try:
+        return str((proc / str(pid) / "cwd").readlink()).endswith(_GONE)
+    except OSError:
+        return False
+
+
 def _is_package_file(path: str) -> bool:
     """Whether `path` is one that an update replaces: no shared memory, no file that was only temporary."""
     if not path.startswith("/") or path.startswith(("/dev/", "/memfd:", "/SYSV")):

@@ -24,6 +24,7 @@ from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.engine import Prober
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.maintenance import maintenance_of
+from techsapo_ops.stack.observed import FOLDER_GONE
 from techsapo_ops.stack.restore_journal import GOES_BACK, HALF, half_restored
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
@@ -104,11 +105,21 @@ def _inside(prober: Prober, service: Service, timeout: float) -> tuple[HealthPar
 
 
 def _updates(stack: Stack) -> tuple[HealthPart, ...]:
-    """What still runs from before an update, and what the job drift saw waiting. It is no fault: it works."""
+    """What still runs from before an update, and what the job drift saw waiting. It is no fault: it works.
+
+    Where data folders are gone, that alone.
+    """
     try:
         services = stack.engine.observe().services.values()
     except OpsError as error:
         return (HealthPart("updates", "updates", PartStatus.UNTESTED, error.message),)
+    if gone := [s.name for s in services if s.drift == FOLDER_GONE]:
+        detail = msg(
+            "of {names} the data folder was removed; what they hold is lost when they end",
+            names=", ".join(gone),
+        )
+        hint = msg("`techsapo backup` what still runs, then `techsapo up` and `techsapo restore`")
+        return (HealthPart("data", "data", PartStatus.DEGRADED, detail, hint=hint),)
     found = [
         (msg("{name} {replaced}", name=s.name, replaced=s.replaced), s.begins_again)
         for s in services

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.stopped import Stopped
+
+FOLDER_GONE = msg("its data folder was removed while it ran: what it holds is lost when it ends")
+"""What is said of a service as its `drift`."""
 
 
 class State(StrEnum):

@@ -10,7 +10,9 @@ from techsapo_ops.messages import msg
 if TYPE_CHECKING:
     from techsapo_ops.health.report import HealthReport
 
-_NO_SERVICES = frozenset({"disk", "target", "certificate", "providers", "updates", "maintenance", "restore"})
+_NO_SERVICES = frozenset(
+    {"disk", "target", "certificate", "providers", "updates", "maintenance", "restore", "data"}
+)
 """Kinds of parts that are no service."""
 
 

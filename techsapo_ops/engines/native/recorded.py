@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.build import build, is_other, noted
 from techsapo_ops.adapters.ownership import user_name
-from techsapo_ops.adapters.replaced import replaced_files
+from techsapo_ops.adapters.replaced import replaced_files, works_in_removed
 from techsapo_ops.engines.measured import with_usage
 from techsapo_ops.engines.native import history, logs
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError, session
@@ -22,7 +22,7 @@ from techsapo_ops.engines.state import OTHER_CODE, Record, StateFile
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.stack.layout import BUILD_NOTE, SCHEDULER, Layout
-from techsapo_ops.stack.observed import LogLine, Observed, ObservedService, State, Usage
+from techsapo_ops.stack.observed import FOLDER_GONE, LogLine, Observed, ObservedService, State, Usage
 from techsapo_ops.stack.stopped import stopped_of
 
 if TYPE_CHECKING:
@@ -79,11 +79,9 @@ class NativeStack:
         return Observed(
             True,
             {
-                name: _with_replaced(
-                    self._with_build(
-                        _observed(
-                            record, processes.get(name), history.after(ended.get(name, []), record.since), now
-                        )
+                name: self._with_facts(
+                    _observed(
+                        record, processes.get(name), history.after(ended.get(name, []), record.since), now
                     )
                 )
                 for name, record in records.items()
@@ -96,6 +94,14 @@ class NativeStack:
         pid = session(self.layout.run)
         words = _replaced(pid) if pid is not None else ""
         return {SUPERVISOR: words} if words else {}
+
+    def _with_facts(self, seen: ObservedService) -> ObservedService:
+        """With what the kernel and the process itself tell."""
+        if seen.pid is None:
+            return seen
+        if works_in_removed(seen.pid):  # the note of its build is gone as well
+            return replace(seen, drift=FOLDER_GONE, replaced=_replaced(seen.pid))
+        return replace(self._with_build(seen), replaced=_replaced(seen.pid))
 
     def _with_build(self, seen: ObservedService) -> ObservedService:
         if seen.kind != App.facts.kind or seen.pid is None:
@@ -242,10 +248,6 @@ def scheduler_is_behind(layout: Layout, process: Process | None) -> bool:
     if not found and process.started is not None:
         return time.time() - process.started.timestamp() > _NOTE_SECONDS
     return found != build()
-
-
-def _with_replaced(seen: ObservedService) -> ObservedService:
-    return replace(seen, replaced=_replaced(seen.pid)) if seen.pid is not None else seen
 
 
 def _replaced(pid: int) -> str:

@@ -20,7 +20,7 @@ from techsapo_ops.operations.backup.offsite import secret_copy
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.backup import Part
 from techsapo_ops.stack.backup_kind import Target
-from techsapo_ops.stack.observed import State
+from techsapo_ops.stack.observed import FOLDER_GONE, Observed, State
 from techsapo_ops.stack.stack import Stack
 
 
@@ -89,6 +89,7 @@ def intend(
     parts, left = _choose(stack, chosen, only, copies)
     _require_whole(stack, chosen, parts)
     observed = stack.engine.observe()
+    _require_folders(observed, parts)
     for part in parts:
         service = registry.of(part).service(part.kind)
         there = service and stack.topology.find(service) is not None
@@ -113,6 +114,18 @@ def intend(
     apps = tuple(service.name for service in services if service.name in observed.services)
     absent = tuple(kind for kind, there in now.items() if not there)
     return Intent(chosen, parts, now, then, apps, until, absent, left, targets, origin, copies)
+
+
+def _require_folders(observed: Observed, parts: Sequence[Part]) -> None:
+    """Raise OpsError where a service that would be stopped, or be given data, has lost its folder."""
+    kinds = {kind for part in parts for kind in registry.of(part).stops}
+    servers = {registry.of(part).service(part.kind) for part in parts}
+    for name, seen in observed.services.items():
+        if seen.drift == FOLDER_GONE and (name in servers or seen.kind in kinds):
+            raise OpsError(
+                msg("{name}: {gone}", name=name, gone=FOLDER_GONE),
+                msg("`techsapo up` starts it on a new one; then restore"),
+            )
 
 
 def _any_moment(only: Sequence[str]) -> tuple[str, ...]:

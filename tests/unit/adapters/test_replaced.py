@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from techsapo_ops.adapters.replaced import replaced_files
+from techsapo_ops.adapters.replaced import replaced_files, works_in_removed
 
 LIBRARY = "libm.so.6"
 HOLD = "import ctypes, sys; ctypes.CDLL(sys.argv[1]); print('loaded', flush=True); sys.stdin.read()"
@@ -100,3 +100,18 @@ def test_a_library_with_its_version_in_its_name_counts_and_memory_without_a_file
     assert replaced_files(7, tmp_path) == (
         "/usr/lib/x86_64-linux-gnu/libz.so.1.2.13", "/usr/lib/a folder/lib b.so",
     )  # fmt: skip
+
+
+def test_a_process_whose_folder_was_removed_is_seen_and_one_that_has_ended_is_not(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    with subprocess.Popen(["cat"], cwd=folder, stdin=subprocess.PIPE) as running:
+        assert not works_in_removed(running.pid)
+        folder.rename(tmp_path / "moved")
+        assert not works_in_removed(running.pid), "it is somewhere"
+        (tmp_path / "moved").rmdir()
+        folder.mkdir()
+        assert works_in_removed(running.pid), "another folder of that name is not its own"
+        assert running.stdin is not None
+        running.stdin.close()
+    assert not works_in_removed(running.pid)

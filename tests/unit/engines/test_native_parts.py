@@ -23,7 +23,7 @@ from techsapo_ops.services.mysql.installation import init_sql
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.layout import LONGEST_SOCKET_PATH, Layout
-from techsapo_ops.stack.observed import State
+from techsapo_ops.stack.observed import FOLDER_GONE, ObservedService, State
 
 RECORD = Record("app", "app", "127.0.0.1", 4000, None, ("redis",), 10, "f", "c", {"app/x": "d"}, True, 5.5)
 
@@ -200,3 +200,18 @@ def test_a_supervisor_that_accepts_but_never_answers_is_given_up(tmp_path: Path)
         silent.listen()
         with pytest.raises(SupervisorGoneError, match="does not answer within"):
             Supervisor(path, timeout=0.05).processes()
+
+
+def test_a_service_whose_data_folder_was_removed_is_not_as_it_was_started(tmp_path: Path) -> None:
+    stack = NativeStack(Layout(state=tmp_path, config=tmp_path / "generated"))
+    folder = stack.layout.data / "app"
+    folder.mkdir(parents=True)
+    with subprocess.Popen(["cat"], cwd=folder, stdin=subprocess.PIPE) as running:
+        seen = ObservedService("app", "app", State.RUNNING, running.pid)
+        assert stack._with_facts(seen).drift == ""
+        folder.rmdir()
+        found = stack._with_facts(seen)
+        assert (found.drift, found.outdated) == (FOLDER_GONE, False)
+        assert found.begins_again == "techsapo up"
+        assert running.stdin is not None
+        running.stdin.close()

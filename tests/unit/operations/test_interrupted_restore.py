@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -32,6 +33,7 @@ from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.undo import undo_interrupted
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.observed import FOLDER_GONE
 from techsapo_ops.stack.restore_journal import Interrupted, interrupted, journal, require_none
 from techsapo_ops.stack.stack import Stack
 
@@ -347,3 +349,20 @@ def test_a_note_that_is_cut_short_is_named(made: MemoryProject) -> None:
         path.write_text(text)
         with pytest.raises(OpsError, match=r"restore\.json is damaged"):
             undo(made)
+
+
+def test_a_restore_waits_for_up_where_a_data_folder_was_removed_under_a_service(
+    made: MemoryProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = backup(made, "old")
+    stack = made.stack()
+    seen = stack.engine.observe()
+    services = {**seen.services, "app": dataclasses.replace(seen.services["app"], drift=FOLDER_GONE)}
+    gone = dataclasses.replace(seen, services=services)
+    monkeypatch.setattr(stack.engine, "observe", lambda **_: gone)
+    with pytest.raises(OpsError, match="app: its data folder was removed while it ran") as refused:
+        intend(stack, old)
+    assert "`techsapo up` starts it on a new one" in (refused.value.hint or "")
+    assert states(made)["app"] == "running", "nothing was stopped for it"
+    (found,) = [p for p in check(stack, timeout=0.5, now=datetime.now(UTC)).failing if p.kind == "data"]
+    assert found.detail == "of app the data folder was removed; what they hold is lost when they end"
