@@ -71,6 +71,7 @@ def test_a_message_is_padded_by_the_cells_that_it_takes() -> None:
     assert msg("{name:12}|", name=msg("failed")) == "failed      |"
     assert in_japanese(msg("{name:12}|", name=msg("failed"))) == "失敗しました|"
     assert in_japanese(msg("{name:>16}|", name=msg("failed"))) == "    失敗しました|"
+    assert in_japanese(msg("{name:6}|", name=msg("ＡＢ"))) == "ＡＢ  |"
 
 
 def test_what_is_made_of_a_message_stays_one() -> None:
@@ -84,6 +85,7 @@ def test_what_is_made_of_a_message_stays_one() -> None:
         (joined("{}", [failed, failed]), "failed{}failed", "失敗しました{}失敗しました"),
         (failed.changed(lambda text: text[:2]), "fa", "失敗"),
         (failed.replace("a", "A"), "fAiled", "失敗しました"),
+        (failed.replace("f", "F").strip("F"), "ailed", "失敗しました"),
     ):
         assert (made, in_japanese(made)) == (english, japanese)
 

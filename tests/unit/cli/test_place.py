@@ -162,3 +162,12 @@ def test_a_folder_that_was_removed_under_the_command_is_said(top: Path) -> None:
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert told.returncode == 1
     assert told.stderr == "error: the folder that this runs in was removed\ntry: go to another: `cd`\n"
+
+
+def test_a_script_of_before_names_the_spec_by_f_which_help_does_not_tell_of(top: Path) -> None:
+    (top / "other.yaml").write_text(SPEC)
+    assert techsapo(top, "validate", "-f", "other.yaml").returncode == 0
+    assert "-f " not in techsapo(top, "validate", "--help").stdout
+    assert techsapo(top, "validate", "-f", "missing.yaml").stderr.startswith(
+        "error: there is no spec at missing.yaml"
+    )

@@ -13,6 +13,7 @@ import typer
 import warm
 import yaml
 
+from techsapo_ops.cli import suggest
 from techsapo_ops.cli.main import COMMANDS
 from techsapo_ops.cli.suggest import HARMLESS, LOOKS, MEANT, OPTIONS
 
@@ -77,3 +78,14 @@ def test_the_tables_name_what_there_is() -> None:
 
 def test_the_options_in_the_tables_begin_as_options_do() -> None:
     assert all(name.startswith("--") for name in (*HARMLESS, *OPTIONS, *sum(OPTIONS.values(), ())))
+
+
+def test_an_option_that_help_does_not_tell_of_is_not_suggested_and_no_more_than_three_commands_are() -> None:
+    class Option:
+        def __init__(self, *opts: str, hidden: bool) -> None:
+            self.opts, self.hidden = opts, hidden
+
+    assert suggest.options("--config", [Option("--file", hidden=False)], []) == ["--file"]
+    assert suggest.options("--config", [Option("--file", hidden=True)], []) == []
+    every = ["show", "list", "status", "config", "ps"]
+    assert suggest.commands("show", "", every, itself=False) == ["show", "list", "status"]

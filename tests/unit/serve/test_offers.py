@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -11,7 +14,11 @@ import pytest
 from orchestrator import client_of, make_app
 from servers import wait_for
 
+from techsapo_ops.errors import OpsError
 from techsapo_ops.serve.app import App
+from techsapo_ops.serve.bodies.tiers import TiersBody
+from techsapo_ops.serve.offers import Offers
+from techsapo_ops.wallbounce.question import Question
 
 
 def run(app: App, *requests: tuple[str, str, dict[str, Any]]) -> list[httpx.Response]:
@@ -79,3 +86,49 @@ def test_the_id_of_an_answer_leads_to_the_first_one_that_had_it(tmp_path: Path) 
     assert second.json()["answer"] != first.json()["answer"]
     assert found.json() == first.json()
     assert again.json() == second.json(), "it is repeated by its own key all the same"
+
+
+def offers(found: Callable[[datetime], dict[str, tuple[float, int]]], longest: int = 100) -> Offers:
+    """Of a wall-bounce without providers, whose audit log has `found`."""
+
+    class Costs:
+        def mean_costs(self, since: datetime, *, simulated: bool) -> dict[str, tuple[float, int]]:
+            assert simulated is False
+            return found(since)
+
+    class Bounce:
+        def rule(self, _: str) -> object:
+            return SimpleNamespace(providers=2, confidence=0.5, consensus=0.5)
+
+        def chosen(self, _: str) -> tuple[()]:
+            return ()
+
+        def worst_case(self, question: Question, _: str) -> float:
+            return float(len(question.text))
+
+    return Offers(Bounce(), Costs(), longest, simulated=False)  # type: ignore[arg-type]
+
+
+def test_means_are_of_this_month_and_asked_for_once_a_minute_and_a_question_is_as_long_as_it_may_be() -> None:
+    asked: list[datetime] = []
+
+    def found(since: datetime) -> dict[str, tuple[float, int]]:
+        asked.append(since)
+        return {"basic": (0.25, 4)}
+
+    made = offers(found)
+
+    async def main() -> list[TiersBody]:
+        return [await made.body(characters) for characters in (10, 5000)]
+
+    short, long = (body.tiers[0] for body in asyncio.run(main()))
+    assert [(since.day, since.hour, since.minute) for since in asked] == [(1, 0, 0)]
+    assert (short.mean_usd, short.asked, short.most_usd, long.most_usd) == (0.25, 4, 10.0, 100.0)
+
+
+def test_costs_that_can_not_be_read_keep_no_tier_from_being_told() -> None:
+    def refuse(_: datetime) -> dict[str, tuple[float, int]]:
+        raise OpsError("the audit database can't be read")
+
+    (basic, *_) = asyncio.run(offers(refuse).body(10)).tiers
+    assert (basic.mean_usd, basic.asked) == (None, 0)
