@@ -71,11 +71,21 @@ def read_manifest(directory: Path) -> Manifest:
     return Manifest(files)
 
 
+def is_private(directory: Path) -> bool:
+    """Whether nobody but its owner may read the manifest of `directory`; up to 0.1 everybody might."""
+    try:
+        return not (directory / MANIFEST).stat().st_mode & 0o077
+    except OSError:  # whoever reads it next says why
+        return True
+
+
 def write_manifest(directory: Path, manifest: Manifest) -> None:
-    """Replace the manifest of `directory`. Raises OpsError when it can't be written."""
+    """Replace the manifest of `directory`, which is its owner's alone: by the digest of a file that is one
+    weak password, it could be guessed. Raises OpsError when it can't be written.
+    """
     files = {
         path: {"digests": list(written.digests), "secret": written.secret}
         for path, written in sorted(manifest.files.items())
     }
     text = json.dumps({"version": _VERSION, "files": files}, ensure_ascii=False, indent=1) + "\n"
-    write_atomic(directory / MANIFEST, text.encode())
+    write_atomic(directory / MANIFEST, text.encode(), 0o600)

@@ -168,7 +168,8 @@ def _read_cache(cache: Path | None) -> list[str]:
 
 
 def _write_cache(cache: Path, keys: list[str]) -> None:
-    write_atomic(cache, json.dumps(list(dict.fromkeys(keys))[-_KEPT_RESULTS:]).encode())
+    # Digests of what holds secrets: by them a weak one could be guessed.
+    write_atomic(cache, json.dumps(list(dict.fromkeys(keys))[-_KEPT_RESULTS:]).encode(), 0o600)
 
 
 def require(report: ValidationReport) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -130,6 +131,7 @@ def test_content_that_a_tool_has_passed_is_not_checked_again(
     report = judge(again, cache=cache)
     assert again.calls == []
     assert (report.checked, report.skipped) == (0, 8)
+    assert stat.S_IMODE(cache.stat().st_mode) == 0o600, "it holds digests of secrets"
 
 
 def test_changed_content_is_checked_again_and_only_that(
