@@ -252,7 +252,7 @@ class Answers:
         made, complete = await self._analyst.analyse(question, request, hear)
         # One that began while another provider was worth asking is not what is answered now.
         if complete and self._kept.key(question, request.task_type) == key:
-            await self._kept.keep(key, made)
+            await self._kept.keep(key, made, request.caller.id)
         return made
 
 

@@ -169,6 +169,7 @@ class App:
                 seconds(spec.wallbounce.cache_ttl),
                 lambda: setting([p.name for p in registry.usable if registry.worth_asking(p)]),
                 metrics.cache,
+                shared.reuse_share,
             ),
             trail,
         )

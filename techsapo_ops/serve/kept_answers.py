@@ -11,6 +11,7 @@ from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.flights import SharedLock
+from techsapo_ops.stores.kept_share import KeptShare
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.tiers import TaskType
 
@@ -22,7 +23,8 @@ class KeptAnswers:
     """Answers by question, each kept for `ttl` seconds; none at all where that is 0.
 
     `setting` tells what answers depend on now beside the question. `count` is told of each look-up: hit, miss
-    or error.
+    or error. Of a caller whose `share` is used up no more are kept: they would take the room of what others
+    have kept.
     """
 
     def __init__(
@@ -32,7 +34,9 @@ class KeptAnswers:
         ttl: float,
         setting: Callable[[], str],
         count: Callable[[str], None],
+        share: KeptShare | None = None,
     ) -> None:
+        self._share = share
         self._cache = cache
         self._lock = lock
         self._ttl = ttl
@@ -52,10 +56,13 @@ class KeptAnswers:
         """The answer of `key`, where there is one; the look-up counts."""
         return await self._look(key, self._count)
 
-    async def keep(self, key: str, answer: AnswerBody) -> None:
-        """Keep `answer`."""
-        if self._ttl > 0:
-            await self._cache.set(key, dump(answer.document()), self._ttl)
+    async def keep(self, key: str, answer: AnswerBody, caller: str = "") -> None:
+        """Keep `answer`, which `caller` asked for; "" is nobody told apart."""
+        if self._ttl <= 0:
+            return
+        value = dump(answer.document())
+        if self._share is None or await self._share.takes(caller, len(value)):
+            await self._cache.set(key, value, self._ttl)
 
     async def once(
         self, key: str, work: Callable[[], Awaitable[AnswerBody]], waiting: Callable[[], None]

@@ -19,14 +19,24 @@ _TAKE = (
 class KeptShare:
     """`most` bytes of each caller in a day of UTC, whichever instance keeps them; 0 bounds nothing.
 
-    What lasts a day is of two days at most, and so of twice as many bytes.
+    What lasts a day is of two days at most, and so of twice as many bytes; likewise with another `life`, in
+    seconds.
     """
 
-    def __init__(self, link: RedisLink, prefix: str, most: int, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        link: RedisLink,
+        prefix: str,
+        most: int,
+        now: Callable[[], float] = time.time,
+        *,
+        life: float = _DAY,
+    ) -> None:
         self._link = link
         self._prefix = prefix
         self._most = most
         self._now = now
+        self._life = max(1, int(life))
 
     async def takes(self, caller: str, size: int) -> bool:
         """Whether `size` bytes more of `caller` may be kept; they count then. "" is nobody told apart.
@@ -35,10 +45,10 @@ class KeptShare:
         """
         if not caller or not self._most:
             return True
-        name = f"{self._prefix}{caller}:{int(self._now() // _DAY)}"
+        name = f"{self._prefix}{caller}:{int(self._now() // self._life)}"
         try:
             taken = await self._link.call(
-                lambda redis: redis.eval(_TAKE, 1, name, str(size), str(self._most), str(_DAY))
+                lambda redis: redis.eval(_TAKE, 1, name, str(size), str(self._most), str(self._life))
             )
         except Away:
             return True

@@ -8,7 +8,7 @@ from pathlib import Path
 from techsapo_ops.adapters.redis import RedisLink, RedisServer
 from techsapo_ops.adapters.streaks import OnOperation
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.base import size_bytes
+from techsapo_ops.spec.models.base import seconds, size_bytes
 from techsapo_ops.spec.models.data import Redis
 from techsapo_ops.stores.budget import BudgetStore
 from techsapo_ops.stores.budget_ledger import Lost, SpentBefore
@@ -58,6 +58,9 @@ class Shared:
         self.journals = RequestJournals(self._begun, f"{project}:{BEGUN}:", seal, forged("journals"))
         most = size_bytes(spec.redis.maxmemory) // PART
         self.kept_share = KeptShare(self._begun, f"{project}:kept:", most)
+        # Redis makes room for an answer by what was not used for longest, whoever had it kept.
+        life = seconds(spec.wallbounce.cache_ttl)
+        self.reuse_share = KeptShare(self._begun, f"{project}:reused:", most // 2, life=life)
 
     def lock(self, name: str) -> SharedLock:
         """Locks by key, of their own under `name`."""

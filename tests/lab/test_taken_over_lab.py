@@ -214,12 +214,15 @@ def test_a_caller_has_its_share_of_a_day_and_no_more(store: Server) -> None:
         ]  # fmt: skip
         tomorrow = KeptShare(link, "share:", 100, lambda: now + 86_400.0)
         took.append(await tomorrow.takes("a", 100))
+        hour = KeptShare(link, "hour:", 100, lambda: now, life=3600.0)
+        next_hour = KeptShare(link, "hour:", 100, lambda: now + 3600.0, life=3600.0)
+        took += [await hour.takes("a", 100), await hour.takes("a", 1), await next_hour.takes("a", 100)]
         await link.close()
         return took
 
     with client.Redis(port=store.port) as link:
         link.flushall()
-        assert asyncio.run(main()) == [True, False, True, False, True, True, True]
+        assert asyncio.run(main()) == [True, False, True, False, True, True, True, True, False, True]
         assert all(0 < int(link.ttl(key)) <= 86_400 for key in link.keys("share:*"))
         assert len(list(link.keys("share:*"))) == 3
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import httpx
 import pytest
@@ -17,6 +17,7 @@ from pydantic import BaseModel
 
 from techsapo_ops.serve import kept_answers
 from techsapo_ops.serve.answer_setting import IMMATERIAL, answer_setting
+from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.chat import ChatBody
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.options import Options
@@ -26,6 +27,9 @@ from techsapo_ops.spec.models.app import Budget, Limits, WallBounce
 from techsapo_ops.spec.models.providers import Provider
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stores.budget_ledger import Balance, Ledger, OverBudget
+from techsapo_ops.stores.cache import AnswerCache
+from techsapo_ops.stores.flights import SharedLock
+from techsapo_ops.stores.kept_share import KeptShare
 from techsapo_ops.wallbounce.calibration import Calibration, Fit
 from techsapo_ops.wallbounce.question import Composed, Question
 from techsapo_ops.wallbounce.verdict import Weights
@@ -254,3 +258,37 @@ def test_an_answer_that_a_budget_cut_short_is_not_kept(
     short = {again for notes, again in told if "refused_for_budget" in notes}
     whole = {again for notes, again in told if notes == []}
     assert (short, whole) == ({"miss"}, {"hit"})
+
+
+def test_answers_of_a_caller_whose_share_is_used_up_are_kept_no_more() -> None:
+    class Share:
+        left = 1000
+
+        async def takes(self, caller: str, size: int) -> bool:
+            if caller == "greedy":
+                self.left -= size
+                return self.left >= 0
+            return True
+
+    class Body:
+        def document(self) -> dict[str, str]:
+            return {"answer": "x" * 600}
+
+    class Cache:
+        kept: list[str] = []
+
+        async def set(self, key: str, value: bytes, ttl: float) -> bool:
+            self.kept.append(key)
+            return True
+
+    answers = kept_answers.KeptAnswers(
+        cast(AnswerCache, Cache()), cast(SharedLock, None), 60, lambda: "", lambda _: None,
+        cast(KeptShare, Share()),
+    )  # fmt: skip
+
+    async def main() -> None:
+        for key, caller in (("1", "greedy"), ("2", "greedy"), ("3", "modest")):
+            await answers.keep(key, cast(AnswerBody, Body()), caller)
+
+    asyncio.run(main())
+    assert Cache.kept == ["1", "3"]
