@@ -10,11 +10,13 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import cast
 
 import pytest
 import warm
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.support import bundle
 from techsapo_ops.operations.support.bundle import MOST_BYTES, MOST_IN_ALL, Item, _bounded, write
 from techsapo_ops.operations.support.scrub import Scrubber
 
@@ -160,6 +162,18 @@ def test_its_size_is_bounded_and_of_a_long_part_the_end_is_kept() -> None:
     assert kept.endswith("line 199999\n")
     assert kept.splitlines()[1].startswith("line "), "no half of a line, which could be half of a secret"
     assert MOST_IN_ALL >= 10 * MOST_BYTES
+
+
+def test_all_parts_together_are_bounded_and_what_there_is_no_room_for_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bundle, "MOST_IN_ALL", 1000)
+    texts = [(f"logs/{number}.log", "a log", "x" * 400) for number in range(4)]
+    monkeypatch.setattr(bundle, "_texts", lambda _: iter(texts))
+    listed, *parts = bundle.Sources.collect(cast(bundle.Sources, None), Scrubber([]))
+    left_out = b"left out: the bundle has reached its size\n"
+    assert [part.content for part in parts] == [b"x" * 400, b"x" * 400, left_out, left_out]
+    assert listed.content.decode().count("(a log)") == 4
 
 
 def test_a_full_disk_leaves_no_half_of_it(tmp_path: Path) -> None:
