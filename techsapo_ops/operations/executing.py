@@ -70,8 +70,8 @@ def require_owner(stack: Stack) -> None:
     except OSError as error:
         raise OpsError(
             msg("cannot look at {state}: {strerror}", state=stack.layout.state, strerror=error.strerror),
-            "`techsapo up`",
-        ) from None
+            msg("run as the user who ran `up`"),
+        ) from error
     if os.geteuid() not in {0, owner}:
         # Whoever is told of it sees from the refusal as whom to run this.
         refusal = PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(stack.layout.state))

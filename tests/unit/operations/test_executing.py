@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -92,3 +96,31 @@ def test_what_has_the_rights_of_a_service_does_not_get_roots_terminal(
     monkeypatch.setattr("os.geteuid", lambda: 1000)  # it runs as whoever called: the same user
     execute("sh")
     assert [how for how, _ in ran] == ["apart", "attached", "attached"]
+
+
+def stack_at(state: Path) -> Any:
+    return SimpleNamespace(layout=SimpleNamespace(state=state))
+
+
+def test_a_stack_that_cannot_be_looked_at_is_no_reason_to_bring_it_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(OpsError, match="the stack is not running"):
+        executing.require_owner(stack_at(tmp_path / "nothing"))
+    with monkeypatch.context() as patch:
+        refusal = PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(tmp_path))
+        patch.setattr(Path, "stat", Mock(side_effect=refusal))
+        with pytest.raises(OpsError, match=": Permission denied") as caught:
+            executing.require_owner(stack_at(tmp_path))
+    assert caught.value.hint == "run as the user who ran `up`"
+    assert caught.value.__cause__ is refusal, "so that whoever is told of it hears as whom to run it"
+
+
+def test_only_its_owner_and_root_may_enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    executing.require_owner(stack_at(tmp_path))
+    monkeypatch.setattr("os.geteuid", lambda: tmp_path.stat().st_uid + 1)
+    with pytest.raises(OpsError, match="only its owner may enter") as caught:
+        executing.require_owner(stack_at(tmp_path))
+    assert isinstance(caught.value.__cause__, PermissionError)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    executing.require_owner(stack_at(tmp_path))
