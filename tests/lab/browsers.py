@@ -34,12 +34,15 @@ class Window:
 
 
 @contextmanager
-def browser() -> Iterator[Callable[..., Window]]:
-    """Opens windows of a given width and height; further words are those of Playwright's new_context."""
+def browser(*flags: str) -> Iterator[Callable[..., Window]]:
+    """Opens windows of a given width and height; further words are those of Playwright's new_context.
+
+    `flags` are further ones of Chromium.
+    """
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        chromium = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[*FLAGS, *flags])
 
         def window(width: int, height: int, **context: object) -> Window:
             size = {"width": width, "height": height}

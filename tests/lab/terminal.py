@@ -121,9 +121,9 @@ class Screen:
             and termios.tcgetattr(self.child) == self.before
         )
 
-    def shows(self, *words: str) -> str:
+    def shows(self, *words: str, seconds: float = _SECONDS) -> str:
         """Wait until all `words` are to be seen; returns the screen."""
-        deadline = time.monotonic() + _SECONDS
+        deadline = time.monotonic() + seconds
         while not all(any(word in line for line in self.lines) for word in words):
             ended = self.process.poll() is not None
             if (not self._read(0.0 if ended else 1.0) and ended) or time.monotonic() > deadline:
@@ -133,9 +133,9 @@ class Screen:
                 )
         return "\n".join(self.lines)
 
-    def ends(self) -> int:
+    def ends(self, seconds: float = _SECONDS) -> int:
         """Wait for the command's end; returns its exit code."""
-        deadline = time.monotonic() + _SECONDS
+        deadline = time.monotonic() + seconds
         while self.process.poll() is None:
             self._read(0.2)
             assert time.monotonic() < deadline, "it goes on:\n" + "\n".join(self.lines)

@@ -1,4 +1,7 @@
-"""docs/tutorial.md, typed from first to last on a fresh Debian, with stand-ins for what is outside."""
+"""docs/tutorial.md, typed from first to last on a fresh Debian, with stand-ins for what is outside.
+
+It is typed on a terminal, in Japanese; then its screens are looked at, and its pages in a real browser.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +19,10 @@ from pathlib import Path
 
 import outside
 import pytest
+from browsers import browser
 from docker_lab import DockerLab, docker, wheel_folder
 from servers import binary, wait_for
+from terminal import Screen
 
 pytestmark = pytest.mark.lab
 
@@ -136,24 +141,75 @@ def trusted(name: str) -> None:
     docker("exec", name, "sh", "-euc", script)
 
 
+def screen(name: str, *argv: str, rows: int = 24) -> Screen:
+    """A command on the machine, on a terminal of 80 columns whose language the machine does not have."""
+    options = ["--workdir", "/srv/techsapo", "--env", "LANG=ja_JP.UTF-8", "--env", "TERM=xterm-256color"]
+    trust = ["--env", "REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt"]
+    options = options if argv[0] == "techsapo" else options[2:]
+    return Screen([binary("docker"), "exec", "-it", *options, *trust, name, *argv], size=(rows, 80))
+
+
+def walked(name: str, folder: Path) -> None:
+    """Type all of the page on a terminal, and answer what is asked there."""
+    text = "".join(
+        f"echo '@@ {n}'\n{with_values(block)}" for n, block in enumerate(blocks("tutorial.ja.md"), 1)
+    )
+    (folder / "typed.sh").write_text(
+        OURS + text.replace("techsapo up --yes", "techsapo up"), encoding="utf-8"
+    )
+    with screen(name, "bash", "/outside/typed.sh", rows=40) as shown:
+        try:
+            shown.shows("進めますか", seconds=700)
+            shown.type("y\n")
+            code = shown.ends(700)
+        finally:
+            (folder / "typed.log").write_bytes(shown.whole)
+    said = shown.whole.decode(errors="replace")
+    assert code == 0, said[-6000:]
+    for word in ("シミュレーション", "稼働中", "発生中", "オフサイトから戻り", "変更はありません"):
+        assert word in said, word
+
+
+def looked_at(name: str) -> None:
+    """The screens that a reader keeps open."""
+    with screen(name, "techsapo", "status") as status:
+        status.shows("稼働状況", "バックアップ", "次回")
+        assert status.ends() == 0, "\n".join(status.lines)
+    with screen(name, "techsapo", "monit") as monit:
+        monit.shows("app-2", "稼働中", "ヘルプ")
+        monit.type("q")
+        assert monit.ends() == 0
+        assert monit.restored
+
+
+def read_in_a_browser(name: str, key: str) -> None:
+    """The pages of the site, over its certificate: ask with the key, look at the stack, read the help."""
+    from playwright.sync_api import expect
+
+    site = outside.VALUES["SITE"]
+    rule = f"--host-resolver-rules=MAP {site} {look(name, '{{.NetworkSettings.IPAddress}}')}"
+    with browser(rule) as open_window:
+        window = open_window(1200, 900, ignore_https_errors=True, locale="ja")
+        page = window.page
+        page.goto(f"https://{site}/")
+        page.get_by_label("APIキー").fill(key)
+        page.get_by_label("質問", exact=True).fill("/var のディスクが一杯です")
+        page.get_by_label("質問", exact=True).press("Control+Enter")
+        expect(page.locator("#answer")).not_to_be_empty(timeout=60_000)
+        expect(page.locator("#stop")).to_be_hidden(timeout=60_000)
+        page.get_by_role("link", name="状態").click()
+        expect(page.locator("#services li")).not_to_have_count(0, timeout=60_000)
+        page.goto(f"https://{site}/help?lang=ja")
+        page.get_by_role("link", name="空のマシンから本番まで").first.click()
+        expect(page.get_by_role("heading", name="空のマシンから本番まで")).to_be_visible()
+        window.assert_clean()
+
+
 @pytest.mark.timeout(1500)
 def test_its_commands_lead_from_an_empty_machine_to_production(lab_images: DockerLab, tmp_path: Path) -> None:
     with machine(tmp_path) as name:
         trusted(name)
-        script = [
-            OURS,
-            *(f"echo '@@ {n}'\n{with_values(text)}" for n, text in enumerate(blocks("tutorial.md"), 1)),
-        ]
-        (tmp_path / "typed.sh").write_text("\n".join(script), encoding="utf-8")
-        done = subprocess.run(
-            [
-                binary("docker"), "exec", "--env", "REQUESTS_CA_BUNDLE=/etc/ssl/certs/ca-certificates.crt",
-                name, "bash", "/outside/typed.sh",
-            ],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=1400, check=False,
-        )  # fmt: skip
-        (tmp_path / "typed.log").write_text(f"{done.stdout}\n---\n{done.stderr}")
-        assert done.returncode == 0, f"{done.stdout[-4000:]}\n---\n{done.stderr[-4000:]}"
+        walked(name, tmp_path)
 
         def inside(command: str) -> str:
             return docker("exec", "--workdir", "/srv/techsapo", name, "bash", "-c", command).stdout
@@ -165,6 +221,8 @@ def test_its_commands_lead_from_an_empty_machine_to_production(lab_images: Docke
         assert inside("cat secrets/restic").strip() not in card
         assert "techsapo" in inside("crontab -l")
         assert "enable techsapo.service" in inside("cat /root/systemctl.log")
+        looked_at(name)
+        read_in_a_browser(name, inside("cat /root/hanako.key").strip())
         url = f"https://{outside.VALUES['SITE']}/help?lang=en"
         read = f"import urllib.request as u; print(u.urlopen({url!r}).read().decode())"
         assert "TechSapo" in inside(f"python3 -c {shlex.quote(read)}")

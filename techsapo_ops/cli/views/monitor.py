@@ -12,14 +12,16 @@ from rich.text import Text
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.cli.language import spoken, spoken_words
 from techsapo_ops.cli.output import state_style
+from techsapo_ops.cli.state_words import state_word
 from techsapo_ops.cli.views.log_lines import LogView
 from techsapo_ops.cli.views.services import age, size
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import msg, template
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.watch.usage import Reading
     from techsapo_ops.stack.observed import LogLine
 
+_HEADINGS = (template("MEMORY"), template("REQ/S"))
 COLUMNS = ("SERVICE", "STATE", "PID", "CPU", "MEMORY", "RESTARTS", "UPTIME", "REQ/S")
 RIGHT = ("PID", "CPU", "MEMORY", "RESTARTS", "UPTIME", "REQ/S")
 _DROPPED = ("PID", "RESTARTS", "REQ/S", "UPTIME", "MEMORY", "CPU", "STATE")
@@ -119,9 +121,14 @@ def _window(table: list[Text], place: int, most: int) -> list[Text]:
 
 def _rows(board: Board, width: int) -> list[Text]:
     words = spoken_words()
+    plain = [tuple(map(str, cells(r))) for r in board.readings]
+    state = COLUMNS.index("STATE")
     table = [
         tuple(map(words, COLUMNS)),
-        *(tuple(harmless(str(cell)) for cell in cells(r)) for r in board.readings),
+        *(
+            tuple(harmless(spoken(state_word(cell)) if n == state else cell) for n, cell in enumerate(each))
+            for each in plain
+        ),
     ]
     widths = [max(cell_len(row[column]) for row in table) for column in range(len(COLUMNS))]
     kept = _kept(widths, width - 2)
@@ -132,7 +139,7 @@ def _rows(board: Board, width: int) -> list[Text]:
         for column in kept:
             text = row[column]
             space = " " * (widths[column] - cell_len(text))
-            style = state_style(text) if number else ""
+            style = state_style(plain[number - 1][column]) if number else ""
             line.append(space + text if COLUMNS[column] in RIGHT else text + space, style)
             line.append(" " * _GAP)
         lines.append(line)
