@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from techsapo_ops.messages import Message
+
 REPLACED = "\N{REPLACEMENT CHARACTER}"
 _ODD = re.compile(
     "["
@@ -17,7 +19,12 @@ _ODD = re.compile(
 
 
 def harmless(text: str) -> str:
-    """`text` from elsewhere as a terminal may show it: on its lines, with tabs, and nothing that acts."""
+    """`text` from elsewhere as a terminal may show it: on its lines, with tabs, and nothing that acts.
+
+    A message stays one, and is harmless in each language.
+    """
+    if isinstance(text, Message):
+        return text.changed(harmless)
     return _ODD.sub(REPLACED, text.replace("\r\n", "\n"))
 
 

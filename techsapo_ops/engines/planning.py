@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from techsapo_ops.adapters.build import build
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.desired import Desired, RenderedFile, Unit
 from techsapo_ops.stack.engine import Action, Plan, Step
@@ -145,5 +145,7 @@ def changed_paths(seen: ObservedService, now: Mapping[str, str]) -> list[str]:
 
 
 def _in_words(paths: Sequence[str]) -> str:
-    more = msg(" and {count} more", count=len(paths) - _NAMED) if len(paths) > _NAMED else ""
-    return msg("{paths}{more} changed", paths=", ".join(paths[:_NAMED]), more=more)
+    named = joined(", ", paths[:_NAMED])
+    if len(paths) > _NAMED:
+        return msg("{paths} and {count} more changed", paths=named, count=len(paths) - _NAMED)
+    return msg("{paths} changed", paths=named)

@@ -20,6 +20,7 @@ from browsers import browser
 from monitoring_stack import monitoring_files, spec_of, topology_of, write
 from next_lab import AFTER, Scraped, monitoring
 from orchestrator import serving
+from test_pages_for_all_lab import violations
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.prometheus import Prometheus
@@ -66,7 +67,7 @@ def silenced_next(port: int) -> list[list[str]]:
     return [alert["status"]["silencedBy"] for alert in found]
 
 
-def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_path: Path) -> None:
+def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_path: Path, axe: str) -> None:
     port = {name: servers.free_port() for name in ("app", "prometheus", "alertmanager", "slack")}
     failing = Scraped(metrics='techsapo_provider_consecutive_failures{provider="claude"} 0\n')
     with ExitStack() as stack:
@@ -117,7 +118,9 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
             lambda: len([s for s in prometheus.query('up{job="techsapo-app"}') if s.value]) == 2,
             timeout=60, what="both instances scraped",
         )  # fmt: skip
-        opened = stack.enter_context(browser())(390, 800)  # first, for the next receivers do not wait for it
+        open_window = stack.enter_context(browser())
+        # First, for the next receivers do not wait for it.
+        opened = open_window(360, 800, java_script_enabled=False)
         failing.metrics = 'techsapo_provider_consecutive_failures{provider="claude"} 3\n'
         servers.wait_for(
             lambda: any("Say that you have it" in t for t in texts), what="a message with a link"
@@ -136,9 +139,9 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
         page.goto(link)
         form = page.locator("article:visible form")
         assert "provider=claude" in form.inner_text()
-        form.locator("[name=by]").fill("hanako")
-        form.locator("[name=comment]").fill("asking the vendor")
-        form.locator("button").click()
+        form.locator("[name=by]").focus()
+        for key in ("hanako", "\t", "asking the vendor", "\n"):  # by the keyboard, and without a script
+            page.keyboard.type(key)
         page.get_by_text("hanako has ProviderDown (provider=claude)").wait_for()
         opened.assert_clean()
         acknowledged = time.monotonic()
@@ -160,6 +163,18 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
             lambda: silenced_next(port["alertmanager"]) == [[held.id]], what="the next receivers' turn"
         )
         assert [n for n in told.notes if n.at > acknowledged] == []
+
+        found = []
+        for language in ("ja", "en"):
+            for scheme in ("light", "dark"):
+                look = open_window(360, 740, color_scheme=scheme)
+                look.page.goto(f"{link}&lang={language}")
+                look.page.wait_for_selector("nav a:not(:empty)")
+                assert look.page.locator("article:visible form").count() == 1
+                found += violations(look.page, axe)
+                assert look.page.evaluate("document.documentElement.scrollWidth") <= 360
+                look.assert_clean()
+        assert found == []
 
         key_file(state).unlink()
         assert httpx.get(link, trust_env=False).status_code == 403

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from browsers import Window, browser
 from pool import Pool
-from servers import binary
 from test_status_page_lab import ALERT, told_by, told_of_days
 
 if TYPE_CHECKING:
@@ -30,18 +27,6 @@ LOOKS = [(language, scheme) for language in ("ja", "en") for scheme in ("light",
 def open_window() -> Iterator[Callable[..., Window]]:
     with browser() as window:
         yield window
-
-
-@pytest.fixture(scope="session")
-def axe(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The source of axe-core, installed by npm into a folder of its own."""
-    folder = tmp_path_factory.mktemp("axe-core")
-    argv = [binary("npm"), "install", "--prefix", str(folder), "--no-audit", "--no-fund", "--ignore-scripts"]
-    done = subprocess.run(
-        [*argv, "--prefer-offline", "axe-core@4"], capture_output=True, text=True, timeout=180, check=False
-    )
-    assert done.returncode == 0, f"npm could not install axe-core:\n{done.stderr}"
-    return Path(folder, "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
 
 
 def violations(page: Page, axe: str) -> list[str]:

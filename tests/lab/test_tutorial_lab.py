@@ -172,8 +172,8 @@ def walked(name: str, folder: Path) -> None:
 
 def looked_at(name: str) -> None:
     """The screens that a reader keeps open."""
-    with screen(name, "techsapo", "status") as status:
-        status.shows("稼働状況", "バックアップ", "次回")
+    with screen(name, "techsapo", "status", rows=60) as status:
+        status.shows("稼働状況", "バックアップ", "予算", "適用後の差分")
         assert status.ends() == 0, "\n".join(status.lines)
     with screen(name, "techsapo", "monit") as monit:
         monit.shows("app-2", "稼働中", "ヘルプ")

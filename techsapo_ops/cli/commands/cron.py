@@ -13,7 +13,7 @@ from techsapo_ops.cli.job_runs import run_context
 from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace
 from techsapo_ops.cli.output import Output
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.jobs.timetable import announce, scheduled
 from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
 
@@ -44,7 +44,7 @@ def install(*, place: SpecPlace, where: HostTable, out: QuietOutput) -> None:
     # First, for it needs the right to write here, as each of the jobs will.
     announce(schedule, run_context(project.layout, out.say, out.detail))
     changed = table.install()
-    names = ", ".join(job.name for job in scheduled(schedule)) or msg("no job")
+    names = joined(", ", (job.name for job in scheduled(schedule))) or msg("no job")
     shown = table.show()
     out.say(
         msg("{where}: {names}", where=shown.where, names=names) + ("" if changed else msg(" (as before)"))
@@ -76,9 +76,8 @@ def remove(*, place: SpecPlace, where: HostTable, out: QuietOutput) -> None:
     """
     table = where.open(place.open())
     shown = table.show()
-    out.say(
-        f"{shown.where}: " + (msg("removed") if table.remove() else msg("there was nothing of this stack"))
-    )
+    what = msg("removed") if table.remove() else msg("there was nothing of this stack")
+    out.say(msg("{where}: {what}", where=shown.where, what=what))
 
 
 @app.command("list")

@@ -80,9 +80,9 @@ def show_examination(body: Mapping[str, Any]) -> None:
         line = joined(" : ", (command, effect))
         out.print(_titled(msg("command"), line, "green" if reads else "yellow"), soft_wrap=True)
     for note in body["notes"]:
-        out.print(_titled(msg("note"), _NOTES.get(note, note), "yellow"))
+        out.print(_titled(msg("note"), _NOTES.get(note, note), "yellow"), soft_wrap=True)
     for title, line in _history(body):
-        out.print(_titled(title, line, "dim"))
+        out.print(_titled(title, line, "dim"), soft_wrap=True)
     out.print()
     table = Table.grid(padding=(0, 3, 0, 0))
     for provider in body["providers"]:

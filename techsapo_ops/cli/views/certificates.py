@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from techsapo_ops.operations.certificates.renew import Renewal
     from techsapo_ops.operations.certificates.status import Status
 
+_NEEDS = {
+    str(word): word
+    for word in (msg("issue"), msg("renew"), msg("take over"), msg("deploy"), msg("finish"), msg("nothing"))
+}
+
 
 def renewal_words(renewal: Renewal, dry_run: bool) -> str:
     """What was done for one certificate, or with `dry_run` would be, in a line."""
@@ -20,12 +25,14 @@ def renewal_words(renewal: Renewal, dry_run: bool) -> str:
     if due.need == "nothing":
         return msg("certificate {name}: nothing is due{then}", name=name, then=then)
     if dry_run:
-        return msg("certificate {name}: would {need} ({reason})", name=name, need=due.need, reason=due.reason)
+        return msg(
+            "certificate {name}: would {need} ({reason})", name=name, need=_NEEDS[due.need], reason=due.reason
+        )
     seen = msg(" and nginx serves it") if renewal.served else ""
     return msg(
         "certificate {name}: {need} done ({reason}), it is in use{seen}{then}",
         name=name,
-        need=due.need,
+        need=_NEEDS[due.need],
         reason=due.reason,
         seen=seen,
         then=then,

@@ -169,7 +169,7 @@ def _alert(each: Listed, now: datetime) -> str:
         who += msg(" ({comment})", comment=held.own_comment)
     if each.state == "pending":
         return msg(
-            "{name} ({severity}) is about to fire{since}",
+            "{name} ({severity}) holds{since}, and fires if that lasts",
             name=each.alert.name,
             severity=each.alert.severity,
             since=since,

@@ -119,8 +119,9 @@ class CronTable(Table):
             b"": "absent",
         }
         state = states.get(block, "outdated")
-        whose = f" of {self.crontab.user}" if self.crontab.user is not None else ""
-        return Installed(f"the crontab{whose}", state, block.decode(errors="replace"))
+        user = self.crontab.user
+        where = msg("the crontab") if user is None else msg("the crontab of {user}", user=user)
+        return Installed(where, state, block.decode(errors="replace"))
 
     def _block(self, only: frozenset[str] | None = None) -> bytes:
         chosen = [job for job in self.jobs if only is None or job.name in only]

@@ -263,7 +263,7 @@ def test_the_screen_says_who_has_what_and_what_is_proved(tmp_path: Path) -> None
         "alerts         2 firing, 1 pending",
         "RedisDown (warning) fires for 12m; nobody has it: Redis is down",
         "fires for 12m; hanako has it (asking the vendor): claude is down",
-        "MemoryHigh (critical) is about to fire for 12m",
+        "MemoryHigh (critical) holds for 12m, and fires if that lasts",
         "backups        proved: 20261126T030000Z came back from off-site 1d 0h ago",
         "newest: 20261127T030000Z, 4h 0m old, of 4",
         "budget         today 25 % of $4.00, this month 10 % of $100.00",
