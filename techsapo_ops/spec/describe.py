@@ -19,13 +19,13 @@ from typing import Any
 from pydantic import BaseModel
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import Message, msg
 from techsapo_ops.spec.fields import ROOT, Section, Shape, bound, fields_of, key_of, literals, shape
 from techsapo_ops.spec.models.base import Means
 from techsapo_ops.spec.problems import did_you_mean
 from techsapo_ops.spec.secret import Secret
 
-_KIND_HELP = "Which of these it is; the other keys depend on it."
+_KIND_HELP = msg("Which of these it is; the other keys depend on it.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +53,14 @@ class Explained:
 
 
 @cache
-def _documented(module: str) -> Mapping[str, Mapping[str, str]]:
-    """Attribute docstrings of a module's classes: class → attribute → text."""
+def documented(module: str) -> Mapping[str, Mapping[str, str]]:
+    """Attribute docstrings of a module's classes: class → attribute → text, a `Message` for each."""
     source = FilePath(inspect.getfile(sys.modules[module])).read_text(encoding="utf-8")
     classes = {}
     for node in ast.parse(source).body:
         if isinstance(node, ast.ClassDef):
             classes[node.name] = {
-                name.target.id: inspect.cleandoc(text.value.value).replace("\n", " ")
+                name.target.id: _told(inspect.cleandoc(text.value.value).replace("\n", " "))
                 for name, text in zip(node.body, node.body[1:], strict=False)
                 if isinstance(name, ast.AnnAssign)
                 and isinstance(name.target, ast.Name)
@@ -71,6 +71,10 @@ def _documented(module: str) -> Mapping[str, Mapping[str, str]]:
     return classes
 
 
+def _told(text: str) -> str:
+    return Message(text.replace("{", "{{").replace("}", "}}"))
+
+
 @cache
 def help_of(model: Section) -> Mapping[str, str]:
     """Help text of each field of a section, by the key it is written with."""
@@ -78,7 +82,7 @@ def help_of(model: Section) -> Mapping[str, str]:
     for name, info in model.model_fields.items():
         for owner in model.__mro__:
             text = (
-                _documented(owner.__module__).get(owner.__name__, {}).get(name)
+                documented(owner.__module__).get(owner.__name__, {}).get(name)
                 if owner is not object
                 else None
             )
@@ -153,7 +157,7 @@ def explain(path: str = "") -> Explained:
     Raises OpsError for a path that the spec does not have.
     """
     here = ROOT
-    explained = Explained("", "section", True, None, "The whole spec.")
+    explained = Explained("", "section", True, None, msg("The whole spec."))
     steps = [part for part in path.replace("[", ".").replace("]", "").split(".") if part]
     walked: list[str] = []
     for part in steps:

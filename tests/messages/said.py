@@ -7,19 +7,23 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import typer
+from pydantic import BaseModel
 
 from techsapo_ops.catalogue.metrics import job_metrics, metrics
 from techsapo_ops.cli import help_words
 from techsapo_ops.cli.lazy import LazyCommand
 from techsapo_ops.cli.main import app
+from techsapo_ops.spec.describe import documented
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "techsapo_ops"
 HELP = "help"
+FIELDS = "spec_fields"
 _SPLIT = frozenset({"operations", "cli"})
 """Rooms whose messages are in a file for each folder."""
 
@@ -46,7 +50,7 @@ class NoLiteral(Exception):
 def all_said() -> tuple[Said, ...]:
     """Every text once, in the order of rooms and files. Raises NoLiteral."""
     found: dict[str, Said] = {}
-    for said in sorted([*_in_code(), *_in_help(), *_of_metrics()]):
+    for said in sorted([*_in_code(), *_in_help(), *_in_fields(), *_of_metrics()]):
         found.setdefault(said.text, said)
     return tuple(sorted(said for said in found.values() if has_words(said.text)))
 
@@ -130,6 +134,16 @@ def _of_metrics() -> Iterator[Said]:
         yield Said(
             "metrics", "techsapo_ops/catalogue/metrics.py", " ".join(metric.help.split()), template=False
         )
+
+
+def _in_fields() -> Iterator[Said]:
+    """What each field of the spec is for: the docstrings of the models."""
+    for path in sorted((PACKAGE / "spec" / "models").glob("*.py")):
+        module = import_module(f"techsapo_ops.spec.models.{path.stem}")
+        for name, texts in documented(module.__name__).items():
+            if isinstance(section := getattr(module, name), type) and issubclass(section, BaseModel):
+                for text in texts.values():
+                    yield Said(FIELDS, path.relative_to(ROOT).as_posix(), getattr(text, "template", text))
 
 
 def _help_of(command: Any, name: str) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from techsapo_ops.catalogue.translations import in_language
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.describe import explain, help_of
 from techsapo_ops.spec.fields import ROOT, Section, fields_of, sections_of
@@ -21,6 +22,12 @@ SCHEMA = json_schema()
 def test_every_field_has_help_and_every_section_a_docstring(model: Section) -> None:
     assert model.__doc__
     assert set(help_of(model)) == set(fields_of(model))
+
+
+def test_the_help_of_a_field_is_a_message_whose_braces_are_its_own() -> None:
+    told = explain("providers.gpt.api_key").help
+    assert told.startswith('API key, best as "${VARIABLE}"; ')
+    assert in_language(told, "ja").startswith('API キー。"${VARIABLE}" と書く')
 
 
 @pytest.mark.parametrize(
