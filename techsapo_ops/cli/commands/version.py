@@ -65,16 +65,21 @@ def run(
 
 
 def _print(told: dict[str, Any], out: Output) -> None:
-    rows = [("techsapo", told["build"]), *((name, told[name]) for name in ("python", "package", "system"))]
+    rows = [
+        ("techsapo", told["build"]), ("python", told["python"]),
+        (msg("package"), told["package"]), (msg("system"), told["system"]),
+    ]  # fmt: skip
     stack = told["stack"]
     if stack is not None:
-        rows += [("engine", stack["engine"]), ("edition", stack["edition"])]
+        rows += [(msg("engine"), stack["engine"]), (msg("edition"), stack["edition"])]
         if stack["apply"] is not None:
-            rows.append(("apply", f"@{stack['apply']}"))
+            rows.append((msg("apply"), f"@{stack['apply']}"))
         rows += list(stack["servers"].items())
-        rows += [(name, f"runs {seen}") for name, seen in stack["builds"].items() if seen != told["build"]]
+        others = {name: seen for name, seen in stack["builds"].items() if seen != told["build"]}
+        rows += [(name, msg("runs {build}", build=seen)) for name, seen in others.items()]
+    width = max(_LABEL, *(len(name) for name, _ in rows))
     for name, text in rows:
-        out.data(f"{name:{_LABEL}} {text}")
+        out.data(msg("{name:{width}} {text}", name=name, width=width, text=text))
 
 
 def _system() -> str:
