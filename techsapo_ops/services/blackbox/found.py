@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.messages import msg
@@ -13,9 +13,14 @@ _ASKED = f'{{job="{JOB}",__name__=~"probe_(success|http_status_code|duration_sec
 _LOOK = "`techsapo logs blackbox-exporter`"
 
 
-def probe_parts(server: Prometheus, urls: Mapping[tuple[str, str], str]) -> Iterator[HealthPart]:
+def probe_parts(
+    server: Prometheus, urls: Mapping[tuple[str, str], str], waiting: Container[str] = ()
+) -> Iterator[HealthPart]:
     """A row for each probe that was made; `urls` are what is asked, by name and scope. Raises Unreachable and
     ApiError.
+
+    `waiting` are names of those that this Prometheus has not made yet: for five minutes it still has what
+    they found before it was started anew, such as a front that was down with it.
     """
     values: dict[tuple[str, str], dict[str, float]] = {}
     for sample in server.query(_ASKED):
@@ -23,6 +28,9 @@ def probe_parts(server: Prometheus, urls: Mapping[tuple[str, str], str]) -> Iter
         values.setdefault((labels["name"], labels.get("scope", "")), {})[labels["__name__"]] = sample.value
     for (name, scope), found in sorted(values.items()):
         status, well = int(found.get("probe_http_status_code", 0)), found.get("probe_success") == 1
+        if name in waiting:
+            yield HealthPart(f"probe {name}", "probe", PartStatus.STARTING, msg("not probed yet"))
+            continue
         # 0 is what it says where nobody answered, and of connections without HTTP.
         if well:
             said = msg("HTTP {status}", status=status) if status else msg("connected")

@@ -34,7 +34,8 @@ def health_parts(topology: Topology, service: Service, timeout: float) -> tuple[
         asked = Prometheus(server.url, timeout=left, login=server.login)
         targets = asked.targets()
         urls = {(each.name, each.scope): each.url for each in asked_of(topology)}
-        probes = tuple(probe_parts(asked, urls)) if topology.has("blackbox-exporter") else ()
+        waiting = {each.instance for each in targets if each.job == PROBES and each.health == "unknown"}
+        probes = tuple(probe_parts(asked, urls, waiting)) if topology.has("blackbox-exporter") else ()
     except OpsError as error:
         took = time.monotonic() - started
         return (itself, HealthPart("targets", "target", PartStatus.DEGRADED, error.message, took, error.hint))

@@ -26,6 +26,20 @@ def test_probes_of_one_name_and_two_scopes_are_a_row_each(monkeypatch: pytest.Mo
     ]
 
 
+def test_what_a_probe_found_before_prometheus_was_started_anew_is_no_news(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """`status` right after `down` and `up` called the stack degraded, by a sample of while it was down."""
+    labels = {"__name__": "probe_success", "scope": "front", "job": "techsapo-probes"}
+    found = tuple(Sample({**labels, "name": name}, 0, 0.0) for name in ("nginx", "other"))
+    monkeypatch.setattr(Prometheus, "query", lambda *_: found)
+    parts = list(probe_parts(Prometheus("http://127.0.0.1:1"), {}, {"nginx"}))
+    assert [(p.name, p.status, p.detail) for p in parts] == [
+        ("probe nginx", PartStatus.STARTING, "not probed yet"),
+        ("probe other", PartStatus.DOWN, "no answer"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("url", "said"),
     [("http://db.example:8080", "no answer"), ("https://db.example", "no answer, or no valid certificate")],
