@@ -122,14 +122,22 @@ function keyBar(use) {
   label.htmlFor = "key";
   const field = Object.assign(element("input"), { type: "password", id: "key", autocomplete: "off", value: apiKey });
   bar.append(label, field, labelled("button", "keySave", "quiet"), labelled("small", "keyHint", "dim"));
-  bar.addEventListener("submit", (event) => {
-    event.preventDefault();
+  const take = () => {
     const given = field.value.trim();
     if (given !== apiKey) forgetWhatWasAsked();
     apiKey = given;
     store(KEY, apiKey, "sessionStorage");
     use();
+  };
+  bar.addEventListener("submit", (event) => {
+    event.preventDefault();
+    take();
   });
+  // Whoever goes on to the question has entered a key as well: without this it was asked for again.
+  // Later, as Enter changes the field before it sends the form.
+  field.addEventListener("change", () => setTimeout(() => {
+    if (field.value.trim() !== apiKey) take();
+  }));
   document.querySelector("header").after(bar);
 }
 
