@@ -14,7 +14,7 @@ from techsapo_ops.serve.audit_trail import AuditedRequest, AuditTrail
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.bodies.answer import AnswerBody, TokensBody
 from techsapo_ops.serve.kept_answers import KeptAnswers
-from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.problems import BROKE, Problem
 from techsapo_ops.serve.progress import Elsewhere, ProgressEvent, Step, as_document
 from techsapo_ops.serve.request_memory import RequestMemory
 from techsapo_ops.serve.shares import RETRY_AFTER, Shares
@@ -32,7 +32,6 @@ from techsapo_ops.wallbounce.vendor_wait import VendorWait
 NOTHING = TokensBody(input=0, output=0)
 AT_ONCE = 1000
 """Characters of a prompt that are masked without a thread."""
-BROKE = msg("this is our fault; the log has the details")
 
 
 class PendingAnswer:

@@ -17,7 +17,7 @@ from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.lifecycle import Lifecycle
 from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.own_time import OwnTime
-from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.problems import BROKE, Problem
 from techsapo_ops.serve.tracing import Tracing
 
 log = structlog.get_logger()
@@ -115,7 +115,7 @@ class Envelope:
             if status:
                 scope["state"]["problem_status"] = 500
                 raise
-            problem = Problem(500, "internal_error", msg("this is our fault; the log has the details"))
+            problem = Problem(500, "internal_error", BROKE)
             await problem.answer(scope)(scope, receive, send_with_headers)
         finally:
             taken = time.perf_counter() - started
