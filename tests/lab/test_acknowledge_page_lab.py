@@ -140,8 +140,11 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
         form = page.locator("article:visible form")
         assert "provider=claude" in form.inner_text()
         form.locator("[name=by]").focus()
-        for key in ("hanako", "\t", "asking the vendor", "\n"):  # by the keyboard, and without a script
-            page.keyboard.type(key)
+        page.keyboard.type("hanako")  # by the keyboard, and without a script
+        for _ in ("hours", "comment"):
+            page.keyboard.press("Tab")
+        page.keyboard.type("asking the vendor")
+        page.keyboard.press("Enter")
         page.get_by_text("hanako has ProviderDown (provider=claude)").wait_for()
         opened.assert_clean()
         acknowledged = time.monotonic()
