@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 
@@ -66,7 +66,8 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     closed = (*_half_restored(stack), *_maintenance(stack, now))
     absent = [HealthPart(a.kind, a.kind, PartStatus.ABSENT, a.reason, hint=a.remedy) for a in topology.absent]
     tests = provider_parts(topology.spec, stack.layout.provider_tests)
-    parts = (*_at_once(jobs, timeout), *closed, *tests, *absent)
+    asked = _not_applied(stack, _at_once(jobs, timeout))
+    parts = (*asked, *closed, *tests, *absent)
     return HealthReport(parts, time.monotonic() - started, held.found())
 
 
@@ -84,6 +85,26 @@ def _services(stack: Stack, timeout: float) -> Iterator[_Job]:
             inside = inside or stack.engine.prober_inside()
             ask = partial(_inside, inside, service, timeout)
         yield _Job(service.name, service.kind, ask, vital)
+
+
+def _not_applied(stack: Stack, parts: Sequence[HealthPart]) -> list[HealthPart]:
+    """`parts`, where a service that does not answer was never applied, or was rolled back."""
+    names = {service.name for service in stack.topology.services}
+    if not any(p.name in names and p.status is PartStatus.DOWN for p in parts):
+        return list(parts)
+    try:
+        seen = stack.engine.observe()
+    except OpsError:
+        return list(parts)
+    if not (seen.running and seen.services):
+        return list(parts)
+    missing = names - {*seen.services, *seen.stopped}
+    why = msg("the spec has it, what was applied last has not")
+    hint = msg("`techsapo plan` shows what differs, `techsapo up` starts it")
+    return [
+        replace(p, detail=why, hint=hint) if p.name in missing and p.status is PartStatus.DOWN else p
+        for p in parts
+    ]
 
 
 def _stopped(stack: Stack) -> Mapping[str, Stopped]:

@@ -59,8 +59,8 @@ def ports(topology: Topology, held: Mapping[int, Holder], own: Collection[int]) 
 def _how_to_free(service: Service, holder: Holder) -> str:
     setting = kind_of(service).setting_of(service)
     if holder.pid is None:
-        return msg("run as root to see which process it is, or set another {setting}", setting=setting)
-    return msg("stop that process, or set another {setting}", setting=setting)
+        return msg("run as root to see which process it is, or set another port: {setting}", setting=setting)
+    return msg("stop that process, or set another port: {setting}", setting=setting)
 
 
 def foreign(topology: Topology, held: Mapping[int, Holder], own: Collection[int]) -> Iterator[HostFinding]:

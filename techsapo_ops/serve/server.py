@@ -184,7 +184,7 @@ def _refused(host: str, port: int, error: OSError) -> OpsError:
             msg(
                 "{where}: the port is taken by {holder}", where=where, holder=holder or msg("another process")
             ),
-            msg("stop it, or choose another with --port or `app.port`"),
+            msg("stop it, or choose another: --port, and in the spec `app.port` or that of `app.instances`"),
         )
     if error.errno == errno.EACCES:
         return OpsError(

@@ -44,5 +44,7 @@ def run(
     """
     stack = open_stack(place.open())
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    code = execute(stack, service, tuple(command or ()), terminal=terminal, warn=Output().warn)
+    words = tuple(command or ())
+    words = words[1:] if words[:1] == ("--",) else words  # as kubectl wants it
+    code = execute(stack, service, words, terminal=terminal, warn=Output().warn)
     raise typer.Exit(code)

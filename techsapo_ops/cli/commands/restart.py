@@ -44,7 +44,8 @@ def restart(
     --probe, GETs, keyed POSTs and a stream go through nginx all the while: they ask no provider, cost
     nothing, and count in no objective. It exits 1 where one of them failed.
 
-    nginx itself takes no connection from its stop until open requests and streams have ended, 20 s at most.
+    nginx itself takes no connection until it is back: open requests and streams have 2 s to end, then they
+    are cut off. Where only its configuration or certificate changed, `techsapo reload nginx` refuses nobody.
 
     Examples:
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -149,7 +150,11 @@ def _alerts(listing: Listing, now: datetime) -> Iterator[Line]:
     if hushed:
         words += msg(", {hushed} silenced or inhibited", hushed=hushed)
     first = Line("", words, "failed" if counts[0][0] else "ok")
-    below = [Line("", msg("  {alert}", alert=_alert(each, now)), _alert_state(each)) for each in held]
+    told = Counter(Line("", msg("  {alert}", alert=_alert(each, now)), _alert_state(each)) for each in held)
+    below = [
+        line if count == 1 else replace(line, text=msg("{text} ({count} times)", text=line.text, count=count))
+        for line, count in told.items()
+    ]
     if listing.untold:
         below.insert(0, Line("", msg("  {untold}", untold=listing.untold), "warning"))
     yield from _some(first, below)
@@ -168,12 +173,13 @@ def _alert(each: Listed, now: datetime) -> str:
     if held is not None and held.own_comment:
         who += msg(" ({comment})", comment=held.own_comment)
     if each.state == "pending":
-        return msg(
+        words = msg(
             "{name} ({severity}) holds{since}, and fires if that lasts",
             name=each.alert.name,
             severity=each.alert.severity,
             since=since,
         )
+        return msg("{words}: {summary}", words=words, summary=each.summary) if each.summary else words
     return msg(
         "{name} ({severity}) fires{since}; {who}: {summary}",
         name=each.alert.name,

@@ -10,9 +10,14 @@ from pathlib import Path
 
 import pytest
 import warm
+from typer.testing import CliRunner
 
 from techsapo_ops.certs.self_signed import local_authority, sign
 from techsapo_ops.cli.arguments import moment, time_of
+from techsapo_ops.cli.commands import exec as exec_command
+from techsapo_ops.cli.commands import version as version_command
+from techsapo_ops.cli.main import app
+from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.views.services import age, size
 from techsapo_ops.errors import OpsError
 
@@ -172,3 +177,28 @@ def test_a_certificate_of_no_stack_is_looked_at_without_a_spec(tmp_path: Path) -
     assert of_file["names"] == ["example.com"]
     assert of_server["attention"] == ["127.0.0.1:1: connection refused"]
     assert "there is no spec" in techsapo(tmp_path, "certs", "status", "site").stderr
+
+
+def test_two_dashes_before_a_program_are_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "techsapo.yaml").write_text("project: demo\n")
+    ran: list[tuple[str, ...]] = []
+    monkeypatch.setattr(exec_command, "open_stack", lambda _: None)
+    monkeypatch.setattr(exec_command, "execute", lambda _, service, words, **__: ran.append(words) or 0)
+    for words in (("nginx", "--", "sh", "-c", "exit 7"), ("nginx", "sh", "--", "x"), ("nginx",)):
+        told = ["exec", "--file", str(tmp_path / "techsapo.yaml"), *words]
+        assert CliRunner().invoke(app, told).exit_code == 0
+    assert ran == [("sh", "-c", "exit 7"), ("sh", "--", "x"), ()]
+
+
+def test_versions_of_services_with_long_names_stand_in_one_column(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    servers = {"redis": "8.0.2", "blackbox-exporter": "0.26.0"}
+    told = {
+        "build": "0.2.0+x", "python": "3.11.7", "package": "/opt", "system": "Linux",
+        "stack": {"engine": "native", "edition": 2, "apply": 1, "servers": servers, "builds": {}},
+    }  # fmt: skip
+    version_command._print(told, Output())
+    lines = capsys.readouterr().out.splitlines()
+    assert "blackbox-exporter 0.26.0" in lines
+    assert "redis             8.0.2" in lines

@@ -348,3 +348,16 @@ def test_no_time_to_ask_is_refused(tmp_path: Path, timeout: float) -> None:
     stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
     with pytest.raises(OpsError, match="leaves no time to ask"):
         status_of(stack, timeout=timeout, now=NOW, zone=UTC)
+
+
+def test_an_alert_that_is_about_to_fire_says_what_of_and_the_same_twice_is_one_line(tmp_path: Path) -> None:
+    told = [
+        Listed(alerts()["TargetAbsent"], "pending", {}, {}, words) for words in ("", "", "", "No target app")
+    ]
+    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
+    found = replace(whole(stack), alerts=Look(Listing(tuple(told))))
+    shown = [line.text for line in lines(found, stack) if "TargetAbsent" in line.text]
+    assert shown == [
+        "  TargetAbsent (warning) holds, and fires if that lasts (3 times)",
+        "  TargetAbsent (warning) holds, and fires if that lasts: No target app",
+    ]

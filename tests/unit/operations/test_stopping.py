@@ -190,3 +190,12 @@ def test_a_damaged_note_says_what_to_do(made: MemoryProject) -> None:
     (made.stack().layout.state / NOTE).write_text("[1]")
     with pytest.raises(OpsError, match="is damaged: it says which services stay stopped"):
         made.up()
+
+
+def test_health_says_of_what_was_rolled_back_that_it_is_not_applied(made: MemoryProject) -> None:
+    del made.world.processes["app"]
+    made.engine.state.drop("app")
+    (found,) = [p for p in check(made.stack(), timeout=0.5, now=datetime.now(UTC)).probes if p.name == "app"]
+    assert found.detail == "the spec has it, what was applied last has not"
+    assert "`techsapo up`" in found.hint
+    assert "logs" not in found.hint
