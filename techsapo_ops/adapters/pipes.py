@@ -27,6 +27,7 @@ _PIPE_BYTES = 1024 * 1024
 _GATHER_SECONDS = 0.001
 _SHOWN = 2000
 _END_SECONDS = 5.0
+_AFTER_STATEMENT = "\n--------------\n"
 
 
 class Stalled(OpsError):
@@ -159,6 +160,8 @@ class Running:
             else msg("failed with code {code}", code=code)
         )
         said = self.said
+        # mariadb repeats the statement between two such lines, and then says what was wrong with it.
+        said = said.rpartition(_AFTER_STATEMENT)[2].strip() or said
         return OpsError(
             msg(
                 "{name} {how}{which}",

@@ -7,6 +7,7 @@ import pytest
 
 from techsapo_ops.adapters.pipes import CHUNK, Running, Stalled
 from techsapo_ops.adapters.process import Command
+from techsapo_ops.errors import OpsError
 
 
 def python(code: str) -> Command:
@@ -30,3 +31,20 @@ def test_a_program_that_says_nothing_has_stalled_and_is_ended_with_the_block() -
         pid = program._process.pid
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+@pytest.mark.parametrize(
+    ("wrote", "told"),
+    [
+        (r"--------------\nSELECT 1\n--------------\n\nERROR 1021: Disk full", "ERROR 1021: Disk full"),
+        (r"LECT 1\n--------------\n\nERROR 1021: Disk full", "ERROR 1021: Disk full"),
+        (r"ERROR 1045: Access denied", "ERROR 1045: Access denied"),
+        (r"--------------\nSELECT 1\n--------------\n", "--------------\nSELECT 1\n--------------"),
+    ],
+    ids=["whole", "cut", "no statement", "nothing else"],
+)
+def test_a_statement_that_a_client_repeats_does_not_hide_what_was_wrong(wrote: str, told: str) -> None:
+    code = f"import sys; sys.stderr.write('{wrote}'); sys.exit(1)"
+    with Running(python(code)) as program, pytest.raises(OpsError) as failed:
+        program.finish()
+    assert failed.value.message.partition("code 1: ")[2] == told
