@@ -105,11 +105,12 @@ def _some(first: Line, below: Sequence[Line]) -> Iterator[Line]:
 
 
 def _health(report: HealthReport) -> Iterator[Line]:
-    failing = [
+    absent = [p for p in report.probes if p.status == "absent"]
+    named = [
         Line("", msg("  {name}: {detail}", name=p.name, detail=p.detail), p.status.value)
-        for p in report.failing
+        for p in (*report.failing, *absent)
     ]
-    yield from _some(Line("", summary(report), report.status.value), failing)
+    yield from _some(Line("", summary(report), report.status.value), named)
 
 
 def _services(observed: Observed, now: datetime) -> Iterator[Line]:

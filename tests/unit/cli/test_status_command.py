@@ -214,6 +214,7 @@ def whole(stack: Stack) -> StackStatus:
                 (
                     HealthPart("app", "app", PartStatus.HEALTHY, "healthy", 0.01, vital=True),
                     HealthPart("redis", "redis", PartStatus.DOWN, "connection refused", hint="`see`"),
+                    HealthPart("grafana", "grafana", PartStatus.ABSENT, "no grafana-server on PATH"),
                 ),
                 0.031,
             )
@@ -258,7 +259,9 @@ def test_the_screen_says_who_has_what_and_what_is_proved(tmp_path: Path) -> None
     found = whole(stack)
     shown = "\n".join(str(line) for line in lines(found, stack))
     for words in (
-        "health         degraded: 1 of 2 parts well, 31 ms\n                 redis: connection refused",
+        "health         degraded: 1 of 2 parts well, 1 absent, 31 ms\n",
+        "\n                 redis: connection refused\n",
+        "\n                 grafana: no grafana-server on PATH\n",
         "services       1 of 2 run, up to 3d 0h\n                 redis: crashed",
         "alerts         2 firing, 1 pending",
         "RedisDown (warning) fires for 12m; nobody has it: Redis is down",
