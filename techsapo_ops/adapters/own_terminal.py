@@ -86,12 +86,16 @@ def _code(process: subprocess.Popen[bytes], ours: int = -1, shown: Sequence[int]
 
 def _pass_on(process: subprocess.Popen[bytes], ours: int, shown: Sequence[int]) -> None:
     """Between the two terminals until the program has ended; nobody who still holds its one is waited for."""
-    watched = [ours, *([0] if 0 in shown else [])]
+    os.set_blocking(ours, False)  # a program that says much before it reads is not waited for either
+    listens, typed = 0 in shown, b""
     to = next(number for number in (1, 2, 0) if number in shown)
     while True:
         over = process.poll() is not None
+        sources = [ours, *([0] if listens and not typed and not over else [])]
         # What it said last comes a little after its end; nothing more does once nobody has it open.
-        ready, _, _ = select.select([ours] if over else watched, [], [], 0.5 if over else 0.2)
+        ready, room, _ = select.select(
+            sources, [ours] if typed and not over else [], [], 0.5 if over else 0.2
+        )
         if ours in ready:
             try:
                 said = os.read(ours, _ONCE)
@@ -99,16 +103,27 @@ def _pass_on(process: subprocess.Popen[bytes], ours: int, shown: Sequence[int]) 
                 if error.errno != errno.EIO:  # nobody has it open any more
                     raise
                 return
-            _write(to, said)
+            with suppress(OSError):  # our terminal is gone: the program is told below
+                _write(to, said)
         elif over:
             return
+        if room:
+            with suppress(BlockingIOError):
+                typed = typed[os.write(ours, typed) :]
         if 0 in ready:
-            typed = os.read(0, _ONCE)
-            if typed:
-                _write(ours, typed)
-            else:  # our terminal is gone
-                os.killpg(process.pid, signal.SIGHUP)
-                watched.remove(0)
+            typed = _typed()
+            if not typed:
+                listens = False
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGHUP)
+
+
+def _typed() -> bytes:
+    """What was typed; nothing where our terminal is gone."""
+    try:
+        return os.read(0, _ONCE)
+    except OSError:
+        return b""
 
 
 def _write(descriptor: int, content: bytes) -> None:
@@ -142,7 +157,8 @@ def _raw(shown: Sequence[int]) -> Iterator[None]:
     try:
         yield
     finally:
-        termios.tcsetattr(0, termios.TCSADRAIN, before)
+        with suppress(termios.error):  # it is gone
+            termios.tcsetattr(0, termios.TCSADRAIN, before)
 
 
 @contextmanager

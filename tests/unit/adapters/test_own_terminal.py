@@ -11,7 +11,9 @@ import signal
 import struct
 import sys
 import termios
+import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -49,12 +51,18 @@ class Screen:
         end = time.monotonic() + 60
         while (found := re.search(pattern, self.shown)) is None:
             assert time.monotonic() < end, self.shown
-            if select.select([self._fd], [], [], 1)[0]:
-                try:
-                    self.shown += os.read(self._fd, 4096).decode()
-                except OSError:  # it has ended
-                    assert re.search(pattern, self.shown), self.shown
+            if not self.read():
+                assert re.search(pattern, self.shown), self.shown
         return found
+
+    def read(self) -> bool:
+        """Take what was shown meanwhile; False once nothing more will be."""
+        if select.select([self._fd], [], [], 1)[0]:
+            try:
+                self.shown += os.read(self._fd, 65536).decode()
+            except OSError:
+                return False
+        return True
 
     def type(self, keys: str) -> None:
         os.write(self._fd, keys.encode())
@@ -70,8 +78,8 @@ class Screen:
 
 def test_it_has_another_terminal_of_the_same_size_and_nothing_of_the_callers() -> None:
     screen = Screen("/bin/sh", "-c", f"sleep 0.2; exec {sys.executable} -c '{_INNER}'")
-    outer = screen.until(r"outer (\S+)")[1]
-    found = screen.until(r"inner (\S+) (\S+) (.*)")
+    outer = screen.until(r"outer (\S+)\s")[1]
+    found = screen.until(r"inner (\S+) (\S+) (os.terminal_size\(.*\))")
     screen.until("code 0")
     assert found[1] == found[2] != outer
     assert "columns=101, lines=33" in found[3]
@@ -90,6 +98,19 @@ def test_keys_go_to_the_program_also_ctrl_c_and_the_callers_terminal_is_as_befor
     screen.close()
 
 
+def test_much_that_is_typed_while_much_is_said_arrives_whole() -> None:
+    said = "print('ready', flush=True); print('x' * 300_000)"
+    screen = Screen(sys.executable, "-c", f"import sys; {said}; print('lines', sum(1 for _ in sys.stdin))")
+    screen.until("ready")
+    typist = threading.Thread(target=lambda: [screen.type(f"{'y' * 99}\r") for _ in range(800)], daemon=True)
+    typist.start()
+    while typist.is_alive():
+        screen.read()
+    screen.type("\x04")
+    screen.until("lines 800")
+    screen.close()
+
+
 def test_who_still_holds_the_terminal_is_not_waited_for() -> None:
     screen = Screen("/bin/sh", "-c", "trap '' HUP; sleep 600 & echo left $! .; exit 3")
     left = int(screen.until(r"left (\d+) \.")[1])
@@ -98,10 +119,20 @@ def test_who_still_holds_the_terminal_is_not_waited_for() -> None:
     screen.close()
 
 
+def test_the_program_ends_with_the_terminal_of_who_called(tmp_path: Path) -> None:
+    ended = tmp_path / "ended"
+    screen = Screen(
+        "/bin/sh", "-c", f"trap 'echo x > {ended}; exit 4' HUP; echo ready; while :; do sleep 0.1; done"
+    )
+    screen.until("ready")
+    screen.close()  # as ssh does when the line is cut
+    assert ended.exists()
+
+
 def test_a_stream_that_is_no_terminal_stays_what_it_is() -> None:
     screen = Screen(sys.executable, "-c", _INNER, stdin="/dev/null")
-    outer = screen.until(r"outer (\S+)")[1]
-    found = screen.until(r"inner (\S+) (\S+)")
+    outer = screen.until(r"outer (\S+)\s")[1]
+    found = screen.until(r"inner (\S+) (\S+) os")
     assert (found[1], found[2] != outer) == ("none", True)
     screen.until("code 0")
     assert "\r\r\n" not in screen.shown
