@@ -122,5 +122,8 @@ def test_only_its_owner_and_root_may_enter(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(OpsError, match="only its owner may enter") as caught:
         executing.require_owner(stack_at(tmp_path))
     assert isinstance(caught.value.__cause__, PermissionError)
-    monkeypatch.setattr("os.geteuid", lambda: 0)
-    executing.require_owner(stack_at(tmp_path))
+    others = Mock(return_value=SimpleNamespace(st_uid=4242))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", others)
+        patch.setattr("os.geteuid", lambda: 0)
+        executing.require_owner(stack_at(tmp_path))

@@ -94,6 +94,13 @@ def test_who_stopped_it_first_is_remembered_and_nothing_is_done_twice(made: Memo
     assert before["redis"].by == "alice"
 
 
+def test_which_states_are_of_a_process_and_which_of_one_that_is_wanted() -> None:
+    assert [state for state in State if state.runs] == [State.RUNNING, State.STARTING]
+    assert [state for state in State if state.kept_running] == [
+        State.RUNNING, State.STARTING, State.BACKOFF,
+    ]  # fmt: skip
+
+
 def test_one_that_keeps_ending_is_stopped_as_well(made: MemoryProject) -> None:
     made.world.processes["redis"].state = State.BACKOFF
     stop_services(made.stack(), ["redis"])

@@ -83,6 +83,11 @@ def test_a_certificate_is_told_with_what_is_left_of_it(begins: float | None, lef
         techsapo_cert_not_after_timestamp_seconds=[(now + 9999, {"name": "later"}), (now + 1000, label)],
     )
     first, later = certificates_of(prometheus)
+    ended = Told(
+        techsapo_cert_not_before_timestamp_seconds=[(now - 100, label)],
+        techsapo_cert_not_after_timestamp_seconds=[(now - 50, label)],
+    )
+    assert [each.left_percent for each in certificates_of(ended)] == [0.0]
     assert (first.name, first.source, first.served, first.failures) == ("web", "acme", False, 2)
     assert first.left_percent == (None if left is None else pytest.approx(left, abs=5))
     assert (later.name, later.served, later.failures, later.left_percent) == ("later", None, 0, None)
