@@ -182,8 +182,11 @@ def looked_at(name: str) -> None:
         assert monit.restored
 
 
-def read_in_a_browser(name: str, key: str) -> None:
-    """The pages of the site, over its certificate: ask with the key, look at the stack, read the help."""
+def read_in_a_browser(name: str, key: str, watcher: str) -> None:
+    """The pages of the site, over its certificate: ask with `key`, look at the stack, read the help.
+
+    A key of a user does not open the Status page from elsewhere, and is told so; that of a `watcher` does.
+    """
     from playwright.sync_api import expect
 
     site = outside.VALUES["SITE"]
@@ -198,6 +201,9 @@ def read_in_a_browser(name: str, key: str) -> None:
         expect(page.locator("#answer")).not_to_be_empty(timeout=60_000)
         expect(page.locator("#stop")).to_be_hidden(timeout=60_000)
         page.get_by_role("link", name="状態").click()
+        expect(page.get_by_text("scope monitor のキーが必要です")).to_be_visible(timeout=60_000)
+        page.get_by_label("APIキー").fill(watcher)
+        page.get_by_label("APIキー").press("Enter")
         expect(page.locator("#services li")).not_to_have_count(0, timeout=60_000)
         page.goto(f"https://{site}/help?lang=ja")
         page.get_by_role("link", name="空のマシンから本番まで").first.click()
@@ -222,7 +228,8 @@ def test_its_commands_lead_from_an_empty_machine_to_production(lab_images: Docke
         assert "techsapo" in inside("crontab -l")
         assert "enable techsapo.service" in inside("cat /root/systemctl.log")
         looked_at(name)
-        read_in_a_browser(name, inside("cat /root/hanako.key").strip())
+        watcher = inside("techsapo keys create watcher --scope monitor").strip()
+        read_in_a_browser(name, inside("cat /root/hanako.key").strip(), watcher)
         url = f"https://{outside.VALUES['SITE']}/help?lang=en"
         read = f"import urllib.request as u; print(u.urlopen({url!r}).read().decode())"
         assert "TechSapo" in inside(f"python3 -c {shlex.quote(read)}")

@@ -5,7 +5,7 @@ import { draw } from "/web/chart.js";
 import { hinted } from "/web/hints.js";
 import { follow } from "/web/live.js";
 import { exactly } from "/web/units.js";
-import { element, get, local, moment, setUp, word } from "/web/words.js";
+import { element, get, local, moment, refusal, setUp, word } from "/web/words.js";
 
 const REFRESH = 10_000;
 const ROW = 30;
@@ -52,7 +52,7 @@ function drawState() {
   if (kind === "connecting") tell("", word("connecting"));
   else if (kind === "live") tell("good", `${word("live")}${live?.instance ? ` · ${live.instance}` : ""}`);
   else if (kind === "updated") tell("good", `${word("updated")} ${moment(detail, { hour: "2-digit", minute: "2-digit", second: "2-digit" })}`);
-  else if (code === 401 || code === 403) tell("bad", word("keyNeeded"));
+  else if (refusal(code)) tell("bad", refusal(code));
   else if (kind === "lost") tell("bad", `${word("lost")}: ${detail} ${word("again")}`);
   else tell("bad", detail);
 }

@@ -76,6 +76,12 @@ export function headers(more = {}) {
   return apiKey ? { ...more, Authorization: `Bearer ${apiKey}` } : more;
 }
 
+/** What a page says where it is refused with `status`: without a key, or with one that opens other things. */
+export function refusal(status) {
+  if (status === 401 || (status === 403 && !apiKey)) return word("keyNeeded");
+  return status === 403 ? word("keyMayNot") : undefined;
+}
+
 /** GET as JSON; an error has `status` (0 when nobody answered) and a `detail`. */
 export async function get(path) {
   let response;
@@ -86,7 +92,7 @@ export async function get(path) {
   }
   const body = await response.json().catch(() => ({ detail: word("badReply") }));
   if (response.ok) return body;
-  const detail = response.status === 401 || response.status === 403 ? word("keyNeeded") : (body.detail ?? "");
+  const detail = refusal(response.status) ?? body.detail ?? "";
   throw Object.assign(new Error(), { status: response.status, detail });
 }
 
