@@ -15,8 +15,10 @@ import pytest
 from slowest import Stopwatch, expected, lanes
 
 sys.path.insert(0, str(Path(__file__).parent / "lab"))
-# A worker of pytest-xdist sets it; what is written to a pipe is not to be wrapped for it.
-os.environ.pop("COLUMNS", None)
+# A worker of pytest-xdist sets them; what is written to a pipe is not to be wrapped for them, and a terminal
+# of a test has a size of its own.
+for name in ("COLUMNS", "LINES"):
+    os.environ.pop(name, None)
 # What is said is read here, whatever the language of who runs the tests.
 os.environ["TECHSAPO_LANG"] = "en"
 # A run of the tests that a shell put into the background ignores Ctrl-C, and so would what it starts.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
-import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +102,21 @@ class Notes(BackupKind):
 
 
 @pytest.fixture
+def listing() -> Iterator[Callable[[], None]]:
+    """Lists the kinds anew in the command line, which does when it is imported; and once more at the end.
+
+    Named before `stack`, it ends after it, when the notes are no kind any more.
+    """
+
+    def again() -> None:
+        for name in ("backup_kinds", "commands.backup", "commands.restore"):
+            importlib.reload(importlib.import_module(f"techsapo_ops.cli.{name}"))
+
+    yield again
+    again()
+
+
+@pytest.fixture
 def stack(tmp_path: Path) -> Iterator[Stack]:
     """A stack with notes, and a techsapo that knows of them."""
     (tmp_path / "techsapo.yaml").write_text(yaml.safe_dump(only_redis(engine="native")))
@@ -195,20 +209,16 @@ def test_facts_that_do_not_fit_are_damage(stack: Stack) -> None:
     assert "damaged" in found.damage
 
 
-def test_the_command_line_knows_it(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line_knows_it(
+    listing: Callable[[], None], stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def run(*words: str, code: int = 0) -> str:
         done = CliRunner().invoke(app, list(words))
         assert done.exit_code == code, done.output
         return done.output
 
     monkeypatch.chdir(stack.directory)
-    for name in (
-        "backup_kinds",
-        "commands.backup",
-        "commands.restore",
-    ):  # they list the kinds when they are imported
-        module = f"techsapo_ops.cli.{name}"
-        monkeypatch.setitem(sys.modules, module, importlib.reload(importlib.import_module(module)))
+    listing()
     assert "config, notes." in " ".join(run("backup", "--help").replace("│", " ").split())
     assert "config, notes." in " ".join(run("restore", "--help").replace("│", " ").split())
     assert json.loads(run("backup", "--dry-run", "--only", "notes", "--json"))["sources"] == ["notes"]
