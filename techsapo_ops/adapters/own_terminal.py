@@ -58,6 +58,8 @@ def _started(
     def enter() -> None:  # in the child, before it becomes the program
         if streams:
             fcntl.ioctl(next(iter(streams)), termios.TIOCSCTTY, 0)
+            # Below nohup it is ignored, and the program would outlast its terminal.
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
     try:
         return subprocess.Popen(
