@@ -22,7 +22,7 @@ import yaml
 from backup_lab import PASSWORD as REDIS_PASSWORD
 from projects import Project, another_user, kill_all, only_redis, project
 from redis import Redis
-from servers import free_port, running, tcp_open
+from servers import free_port, running, tcp_open, wait_for
 
 from techsapo_ops.cli.views.recovery import TITLES
 from techsapo_ops.operations.recover.journal import STEPS, Desk
@@ -51,13 +51,18 @@ class Gone:
     facts: dict[str, Any]
 
 
+def asked(made: Project) -> list[Any]:
+    """Its questions in the audit log."""
+    with closing(sqlite3.connect(next((made.state / "data").rglob("audit.sqlite")))) as audit:
+        return audit.execute("SELECT id, prompt_hash FROM audit_requests ORDER BY id").fetchall()
+
+
 def facts(made: Project) -> dict[str, Any]:
     """What has to be the same before and after."""
     with Redis(port=made.spec["redis"]["port"], password=REDIS_PASSWORD, decode_responses=True) as redis:
         kept = redis.get("kept")
     state = made.state
-    with closing(sqlite3.connect(next((state / "data").rglob("audit.sqlite")))) as audit:
-        questions = audit.execute("SELECT id, prompt_hash FROM audit_requests ORDER BY id").fetchall()
+    questions = asked(made)
     assert questions
     return {
         "redis": kept,
@@ -96,6 +101,7 @@ def gone(tmp_path_factory: pytest.TempPathFactory) -> Gone:
         made.run("up", "-e", "lab")
         made.run("keys", "create", "me", "-e", "lab")
         made.run("ask", "なぜ?", "-e", "lab")
+        wait_for(lambda: bool(asked(made)), what="the question in the audit log")
         with Redis(port=spec["redis"]["port"], password=REDIS_PASSWORD) as redis:
             redis.set("kept", "価値")
         found = json.loads(made.run("backup", "-e", "lab", "--json").stdout)

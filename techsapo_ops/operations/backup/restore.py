@@ -176,6 +176,7 @@ def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda
         if left.whole:
             say(msg("a restore was interrupted when its data was whole; it stays"))
             _end(stack, left.kinds)
+            _start_left_off(stack, left.apps, say)
             return None
         say(msg("a restore was interrupted; going back to what was there before"))
         repository = repository_of(stack)
@@ -335,6 +336,20 @@ def _start(stack: Stack, apps: Sequence[str], say: Say) -> None:
             continue
         say(msg("starting {name}", name=name))
         Step(Action.RESTART, name, msg("it was restored")).perform(stack.engine)
+
+
+def _start_left_off(stack: Stack, apps: Sequence[str], say: Say) -> None:
+    """Start those of `apps` that the restore did not come to, unless all of the stack is off.
+
+    Of one that does not start the reason is told, and no more: `up` may have what it lacks.
+    """
+    seen = stack.engine.observe()
+    if not seen.running:
+        return
+    try:
+        _start(stack, [n for n in apps if (s := seen.services.get(n)) is None or not s.state.runs], say)
+    except OpsError as error:
+        say(error.message)
 
 
 def _start_unchanged(stack: Stack, apps: Sequence[str], say: Say, error: BaseException) -> None:
