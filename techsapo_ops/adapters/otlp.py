@@ -57,7 +57,7 @@ class SpanSender:
 
     def close(self) -> None:
         """End what is under way, and its wait for a further attempt."""
-        self._exporter.shutdown()  # type: ignore[no-untyped-call]
+        self._exporter.shutdown()  # type: ignore[no-untyped-call] # the library leaves it without types
         self._words.close()
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -178,7 +179,7 @@ class LiveMonitor:
             )
         except OpsError as error:
             told, grave = error.message, True
-        self._tell(lambda board: replace(board, told=told, grave=grave))
+        self._tell(partial(replace, told=told, grave=grave))
 
     def _wait_for_restart(self) -> None:
         if self._restart is not None and self._restart.is_alive():
@@ -196,12 +197,12 @@ class LiveMonitor:
             except OpsError as error:
                 # Shown with what was known: it may be away for a moment, as Docker while it is updated.
                 told, failed = error.message, True
-                self._tell(lambda board, told=told: replace(board, told=told, grave=True))  # type: ignore[misc]
+                self._tell(partial(replace, told=told, grave=True))
                 continue
-            self._tell(lambda board, readings=readings: board.with_readings(readings))  # type: ignore[misc]
+            self._tell(partial(Board.with_readings, readings=readings))
             if failed:
                 failed = False
-                self._tell(lambda board: replace(board, told="", grave=False))
+                self._tell(partial(replace, told="", grave=False))
 
     def _follow(self) -> None:
         while not self._ended.is_set():
@@ -218,11 +219,7 @@ class LiveMonitor:
             with self._lock:
                 same = self._board.chosen != service or self._board.lines == lines
             if not same:
-                self._tell(
-                    lambda board, service=service, lines=lines: (  # type: ignore[misc]
-                        replace(board, lines=lines) if board.chosen == service else board
-                    )
-                )
+                self._tell(partial(_with_log, service=service, lines=lines))
 
     def _tell(self, change: Callable[[Board], Board]) -> None:
         with self._lock:
@@ -236,3 +233,8 @@ class LiveMonitor:
         except BaseException as error:  # noqa: BLE001 - raised again by `run`
             self._fault = error
             self._wake()
+
+
+def _with_log(board: Board, service: str, lines: tuple[LogLine, ...]) -> Board:
+    """With these lines, unless another service was chosen meanwhile."""
+    return replace(board, lines=lines) if board.chosen == service else board
