@@ -174,13 +174,13 @@ def _alert(each: Listed, now: datetime) -> str:
     if held is not None and held.own_comment:
         who += msg(" ({comment})", comment=held.own_comment)
     if each.state == "pending":
-        words = msg(
-            "{name} ({severity}) holds{since}, and fires if that lasts",
-            name=each.alert.name,
-            severity=each.alert.severity,
-            since=since,
-        )
-        return msg("{words}: {summary}", words=words, summary=each.summary) if each.summary else words
+        about = {"name": each.alert.name, "severity": each.alert.severity, "since": since}
+        if not each.summary:
+            return msg("{name} ({severity}) holds{since}, and fires if that lasts", **about)
+        return msg(
+            "{name} ({severity}) holds{since}, and fires if that lasts: {summary}",
+            summary=each.summary, **about,
+        )  # fmt: skip
     return msg(
         "{name} ({severity}) fires{since}; {who}: {summary}",
         name=each.alert.name,
