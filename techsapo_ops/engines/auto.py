@@ -45,6 +45,8 @@ def told(spec: Spec, layout: Layout, asked: EngineName | None) -> Choice | None:
     """
     if asked is not None:
         return Choice(asked, "--engine")
+    if spec.engine == "swarm":
+        return Choice("swarm", msg("engine: swarm"))  # whoever writes it names the machines as well
     recorded = recorded_engine(layout.state)
     if recorded is not None:
         return Choice("compose" if recorded.engine == "compose" else "native", msg("it was brought up so"))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from techsapo_ops.stack.places import COMPOSE, NATIVE, Places
+from techsapo_ops.stack.places import EVERY, Places
 
 
 def places_of(engine: str) -> Places:
     """The places of the engine of that name. Raises KeyError for a name that there is not."""
-    known: dict[str, Places] = {places.name: places for places in (NATIVE, COMPOSE)}
+    known: dict[str, Places] = {places.name: places for places in EVERY}
     return known[engine]

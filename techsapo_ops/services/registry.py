@@ -25,8 +25,9 @@ from techsapo_ops.services.scheduler.kind import Scheduler
 from techsapo_ops.spec.edition import edition_of
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import Program
-from techsapo_ops.stack.kind import Kind
+from techsapo_ops.stack.kind import Kind, Wanted
 from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.places import Places
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import ServiceFacts
@@ -135,12 +136,15 @@ def resolve(spec: Spec, places: Places, layout: Layout, host: HostFacts) -> Topo
                 kind.name, msg("nothing to watch without {watches}", watches=kind.watches), remedy
             )
     present = [(kind, each) for kind, each in wanted if kind.name not in absent]
-    names: dict[str, list[str]] = {}
-    for kind, each in present:
-        names.setdefault(kind.name, []).append(each.name)
+    machines = places.machines(spec)
+    placed: list[tuple[Kind, Wanted, Machine | None]] = [
+        (kind, each, machine)
+        for kind, each in present
+        for machine in (kind.machines(machines) if machines else (None,))
+    ]
     running = [
         Service(
-            name=each.name,
+            name=_named(each, machine),
             kind=kind.name,
             host=each.host,
             port=each.port,
@@ -149,11 +153,21 @@ def resolve(spec: Spec, places: Places, layout: Layout, host: HostFacts) -> Topo
             user=places.user(kind.facts, host),
             weight=each.weight,
             backup=each.backup,
-            needs=tuple(name for needed in kind.facts.needs for name in names.get(needed, ())),
+            needs=tuple(
+                _named(other, where)
+                for needed in kind.facts.needs
+                for other_kind, other, where in placed
+                if other_kind.name == needed and where == machine
+            ),
+            machine=machine,
         )
-        for kind, each in present
+        for kind, each, machine in placed
     ]
     return Topology(spec, places, layout, host, tuple(running), tuple(absent.values()))
+
+
+def _named(wanted: Wanted, machine: Machine | None) -> str:
+    return wanted.name if machine is None else f"{wanted.name}-{machine.name}"
 
 
 def _absence(facts: ServiceFacts, host: HostFacts) -> Absent:

@@ -13,6 +13,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.spec.exposure import auth, exposed, prometheus_backup, scheduler, sign_in
 from techsapo_ops.spec.findings import Context, Finding, Rule
 from techsapo_ops.spec.logins import urls
+from techsapo_ops.spec.machines import machines
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.edge import Certificate
 from techsapo_ops.spec.notified import addresses, business_hours, next_receivers, receivers, smtp
@@ -187,5 +188,5 @@ RULES: tuple[Rule, ...] = (
     ports, instances, redis, nginx, certificates, receivers, next_receivers, smtp, addresses, keys, providers,
     scrape, scrape_interval, probes, external_labels, alerts, business_hours, budget, exposed, auth,
     scheduler, prometheus_backup, retiring, thinking, bodies, options, exposed_key, older_defaults, urls,
-    sign_in, tracing,
+    sign_in, tracing, machines,
 )  # fmt: skip

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # `techsapo ps` asks a kind's name and user, and needs nothin
     from techsapo_ops.stack.container import Build, Container, Package
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.kept_secret import KeptSecret
+    from techsapo_ops.stack.machine import Machine
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Login, Service
     from techsapo_ops.stack.service_facts import ServiceFacts
@@ -131,6 +132,10 @@ class Kind:
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:
         """The services of this kind that a spec asks for; none where it is not in this stack."""
         raise NotImplementedError
+
+    def machines(self, every: Sequence[Machine]) -> Sequence[Machine]:
+        """Those of several machines on which it stands; before one is lost, all that take its place do."""
+        return every
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:  # noqa: ARG002 - none
         """Its rendered configuration. Raises OpsError for a value that can't be written into it."""

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.stack.address import Viewpoint, is_local, listen_host
 from techsapo_ops.stack.layout import SCHEDULER
+from techsapo_ops.stack.machine import Machine, machines_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import ServiceFacts
 
+if TYPE_CHECKING:
+    from techsapo_ops.spec.models import Spec
+
 T = TypeVar("T")
-EngineName = Literal["native", "compose"]
+EngineName = Literal["native", "compose", "swarm"]
 CONTAINER_CONFIG = "/etc/techsapo"
+SWARM = "swarm/"
+"""Prefix of the rendered files of a stack on several machines."""
 CONTAINER_SECRETS = "/run/secrets"
 HOST_GATEWAY = "host-gateway.techsapo"
 """By this name a container finds the address of this host that containers reach: a bridge of Docker's."""
@@ -70,6 +76,10 @@ class Places(Protocol):
     @property
     def from_images(self) -> bool:
         """Whether services come from images, whose entry points set a new one up."""
+        ...
+
+    def machines(self, spec: Spec) -> tuple[Machine, ...]:
+        """The machines that a stack runs on; none where it is this host alone."""
         ...
 
     @property
@@ -130,6 +140,10 @@ class NativePlaces:
     from_images = False
     neighbours: tuple[str, ...] = ()
 
+    def machines(self, spec: Spec) -> tuple[Machine, ...]:  # noqa: ARG002 - this host
+        """None."""
+        return ()
+
     def seen(self, here: Path, inside: str | Path) -> Path:  # noqa: ARG002 - nothing is mounted
         """`here` itself."""
         return here
@@ -186,11 +200,18 @@ class ContainerPlaces:
     name: EngineName = "compose"
     rendered = "docker/config/"
     own_files = "docker/"
-    definitions = ("docker/docker-compose.monitoring.yml", "docker/production/docker-compose.prod.yml")
+    definitions: tuple[str, ...] = (
+        "docker/docker-compose.monitoring.yml",
+        "docker/production/docker-compose.prod.yml",
+    )
     companions: frozenset[str] = frozenset()
     isolated = True
     from_images = True
     neighbours = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+
+    def machines(self, spec: Spec) -> tuple[Machine, ...]:  # noqa: ARG002 - this host
+        """None."""
+        return ()
 
     def seen(self, here: Path, inside: str | Path) -> Path:  # noqa: ARG002 - it is mounted
         """`inside`, where it is mounted."""
@@ -251,6 +272,43 @@ class ContainerPlaces:
         return containers()
 
 
+class SwarmPlaces(ContainerPlaces):
+    """Containers on several machines: most on a network that spans them, some on that of their machine."""
+
+    name: EngineName = "swarm"
+    rendered = f"{SWARM}config/"
+    own_files = SWARM
+    definitions = (f"{SWARM}stack.yml",)
+
+    def machines(self, spec: Spec) -> tuple[Machine, ...]:
+        """Those of the spec."""
+        return machines_of(spec)
+
+    def listens(self, service: Service) -> Address:
+        """Every address of the container, on the image's own port; on its machine's network its address."""
+        if service.machine is not None and _on_machine(service.facts):
+            return Address(service.machine.address, service.port)
+        return Address(ANY, service.facts.port)
+
+    def publishes(self, service: Service) -> bool:
+        """Where users come in. The others are asked from inside: who types need not reach the machines."""
+        return service.facts.front
+
+    def address(self, service: Service, viewpoint: Viewpoint) -> Address:
+        """Its machine's address where that is its network, or where it is published; else its name."""
+        if viewpoint is Viewpoint.WITHIN and not _on_machine(service.facts):
+            return Address("127.0.0.1", service.facts.port)
+        if service.machine is not None and (
+            _on_machine(service.facts) or (viewpoint is not Viewpoint.SERVICE and service.facts.front)
+        ):
+            return Address(service.machine.address, service.port)
+        return Address(service.name, service.facts.port)
+
+
+def _on_machine(facts: ServiceFacts) -> bool:
+    return facts.on_host or facts.on_machine
+
+
 def _outside(service: Service, viewpoint: Viewpoint) -> Address | None:
     if viewpoint is not Viewpoint.OUTSIDE:
         return None
@@ -259,8 +317,11 @@ def _outside(service: Service, viewpoint: Viewpoint) -> Address | None:
 
 NATIVE: Places = NativePlaces()
 COMPOSE: Places = ContainerPlaces()
+MACHINES: Places = SwarmPlaces()
+EVERY = (NATIVE, COMPOSE, MACHINES)
+"""Those of each engine."""
 
 
 def named_places(engine: str) -> Places | None:
     """The places of the engine that a spec names; None where the host decides which one it is."""
-    return next((places for places in (NATIVE, COMPOSE) if places.name == engine), None)
+    return next((places for places in EVERY if places.name == engine), None)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.service_facts import ServiceFacts
 
 if TYPE_CHECKING:
@@ -43,3 +44,5 @@ class Service:
     backup: bool = False
     needs: tuple[str, ...] = ()
     """Names of the services that must be ready first."""
+    machine: Machine | None = None
+    """Where it runs, of several machines; None for a stack of one host."""

@@ -48,5 +48,9 @@ class ServiceFacts:
     on_host: bool = False
     """Whether a container of it is on the host's network, to see it; it listens on the address by which
     containers reach the host, on the port of the spec."""
+    on_machine: bool = False
+    """Whether, on several machines, it is on the network of its own one, under that one's address."""
+    front: bool = False
+    """Whether it is what users reach a stack of several machines by, on a port of each of them."""
     runs_package: bool = False
     """Whether natively it runs this package, with the Python that runs the tool."""

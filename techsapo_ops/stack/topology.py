@@ -14,6 +14,7 @@ from techsapo_ops.spec.edition import FIRST, Deployment, Edition, chosen, editio
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.places import CONTAINER_CONFIG, CONTAINER_SECRETS, EngineName, Places
 from techsapo_ops.stack.service import Service
 
@@ -42,6 +43,15 @@ class Topology:
     def engine(self) -> EngineName:
         """Name of the engine that runs it."""
         return self.places.name
+
+    @property
+    def machines(self) -> tuple[Machine, ...]:
+        """The machines that it runs on, in the spec's order; none for a stack of one host."""
+        return self.places.machines(self.spec)
+
+    def on(self, machine: str) -> tuple[Service, ...]:
+        """The services of the machine of that name."""
+        return tuple(s for s in self.services if s.machine is not None and s.machine.name == machine)
 
     @property
     def deployment(self) -> Deployment:

@@ -30,12 +30,13 @@ from techsapo_ops.spec.models.monitoring import Exporters
 from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
 from techsapo_ops.stack.desired import FORMS, Desired, RenderedFile, tuples
 from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 from techsapo_ops.stack.topology import Absent, Topology
 
 _VERSION = 1
-_FACTS_SINCE = ("published", "runs_package", "on_host")
+_FACTS_SINCE = ("published", "runs_package", "on_host", "on_machine", "front")
 """Facts of a service that version 0.1 does not know and refuses: they follow from its kind."""
 _LATER = ("systemd", "shares_mounts")
 """Facts of the host that version 0.1 refuses; only units and files come from them, which are recorded."""
@@ -45,7 +46,7 @@ _FIELDS_SINCE: Mapping[type[BaseModel], tuple[str, ...]] = {
     Limits: ("client_connections", "client_streams", "connections", "key_shares"),
     Exporters: ("blackbox",),
     Nginx: ("client_rate", "hsts_max_age", "hsts_subdomains"),
-    Spec: ("objectives",),
+    Spec: ("objectives", "floating_address", "swarm"),
 }
 """Fields of the spec with a default that version 0.1 refuses: at that default they are left out."""
 
@@ -276,6 +277,8 @@ def _service_data(service: Service) -> dict[str, Any]:
     value = asdict(service)
     for name in _FACTS_SINCE:
         del value["facts"][name]
+    if service.machine is None:
+        del value["machine"]  # nor does 0.1 know this one
     return value
 
 
@@ -284,4 +287,5 @@ def _service(entry: Mapping[str, Any]) -> Service:
     known = facts_of_kinds().get(entry["kind"])
     since = {name: getattr(known, name) for name in _FACTS_SINCE} if known is not None else {}
     made = ServiceFacts(**{**tuples(facts), **since, "probe": Probe(**facts["probe"])})
-    return Service(**{**tuples(entry), "facts": made})
+    machine = Machine(**entry["machine"]) if "machine" in entry else None
+    return Service(**{**tuples(entry), "facts": made, "machine": machine})

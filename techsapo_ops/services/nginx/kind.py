@@ -37,6 +37,7 @@ class Nginx(Kind):
         reload="HUP",
         needs=("app",),
         published=True,
+        front=True,
     )
     networks = ("edge", "metrics")
     reads = ("nginx/",)

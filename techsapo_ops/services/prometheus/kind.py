@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.messages import msg
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.container import Container
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.kept_secret import KeptSecret
+    from techsapo_ops.stack.machine import Machine
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Login, Service
     from techsapo_ops.stack.templates import Templates
@@ -57,6 +58,10 @@ class Prometheus(Kind):
         settings = spec.monitoring.prometheus
         if settings.enabled:
             yield Wanted(self.name, settings.host, settings.port)
+
+    def machines(self, every: Sequence[Machine]) -> Sequence[Machine]:
+        """Two, each of which scrapes everything: the samples of one are lost with its machine."""
+        return every[:2]
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """prometheus.yml and its rules."""

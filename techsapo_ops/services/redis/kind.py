@@ -36,6 +36,7 @@ class Redis(Kind):
         uid=999,
         data=True,
         probe=Probe("redis"),
+        on_machine=True,
     )
     networks = ("data",)
     reads = ("redis/",)

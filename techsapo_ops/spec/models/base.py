@@ -211,6 +211,10 @@ IMAGE_PATTERN = (
 LABEL_NAME_PATTERN = r"^[a-zA-Z_][a-zA-Z0-9_]*$"
 DATABASE_PATTERN = r"^[A-Za-z0-9_]{1,64}$"
 ACCOUNT_PATTERN = r"^[A-Za-z0-9_]{1,32}$"
+HOST_KEY_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
+"""A part of a service's name, which is a DNS label of 63 letters at most."""
+DOCKER_PATTERN = r"^(ssh://([a-zA-Z0-9._-]+@)?([a-zA-Z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?|unix://(/[a-zA-Z0-9._-]+)+)$"
+INTERFACE_PATTERN = r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,14}$"
 _CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$"
 _ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"
 
@@ -230,6 +234,9 @@ PATTERN_WORDS = {
     _CLOCK: msg("must be a time between 00:00 and 24:00, e.g. 09:00"),
     _ZONE: msg("must be a time zone such as Asia/Tokyo or UTC"),
     ACCOUNT_PATTERN: msg("must be letters, digits and '_', at most 32"),
+    HOST_KEY_PATTERN: msg("must be lower-case letters, digits and '-', at most 32, as the host calls itself"),
+    DOCKER_PATTERN: msg("must be ssh://USER@HOST, or unix:///var/run/docker.sock for the machine itself"),
+    INTERFACE_PATTERN: msg("must be the name of a network interface, such as eth0"),
 }
 """What each pattern asks for, in words, for error messages."""
 

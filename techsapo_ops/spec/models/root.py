@@ -20,6 +20,7 @@ from techsapo_ops.spec.models.base import (
 )
 from techsapo_ops.spec.models.data import Backup, Logs, Mysql, Objectives, Redis, Schedule
 from techsapo_ops.spec.models.edge import Certificate, Nginx
+from techsapo_ops.spec.models.machines import FloatingAddress, Host, HostKey, Swarm
 from techsapo_ops.spec.models.monitoring import Monitoring
 from techsapo_ops.spec.models.notifications import Notifications
 from techsapo_ops.spec.models.providers import Providers, default_providers
@@ -41,6 +42,7 @@ ExposureName = Literal[
     "redis-without-login",
 ]  # fmt: skip
 """The rules of docs/exposure.md on what others may reach; the names are stable."""
+ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - told, not bound
 AT_ONCE = "critical-at-once"
 """In place of `critical` among the lists without a receiver where the next receivers are told, later."""
 ImageName = Literal[ServiceKind, "base", "docker-cli", "restic"]
@@ -55,8 +57,15 @@ class Spec(Section):
     """Name of the stack: lower-case letters, digits, - and _."""
     locale: Literal["ja", "en"] = "ja"
     """Language of answers, alert texts, pages and dashboards."""
-    engine: Literal["auto", "native", "compose"] = "auto"
-    """What runs the services: processes of this host (native) or Docker Compose (compose)."""
+    engine: Literal["auto", "native", "compose", "swarm"] = "auto"
+    """What runs the services: processes of this host (native), Docker Compose (compose), or Docker Swarm on
+    the machines of `hosts` (swarm; experimental). auto is one of the first two."""
+    hosts: dict[HostKey, Host] = {}
+    """The machines of `engine: swarm`, three or five, by their host names (docs/three-machines.md)."""
+    floating_address: FloatingAddress | None = None
+    """Address of the front, which moves to another of `hosts` when the one that has it is lost."""
+    swarm: Swarm = Field(default_factory=Swarm.model_construct)
+    """Settings of `engine: swarm`."""
     edition: Edition | None = None
     """Which edition of the defaults holds where the spec says nothing: 1 those of version 0.1, 2 safer ones;
     default: 2 for a new stack and in environment production, otherwise the one that the stack began with."""
@@ -108,11 +117,14 @@ class Spec(Section):
     def runs_nginx(self) -> bool:
         """Whether nginx stands in front: asked for, or several instances, or a certificate to serve."""
         served = any(c.source != "external" for c in self.certificates.values())
-        return self.nginx.enabled if self.nginx.enabled is not None else len(self.app.instances) > 1 or served
+        needed = len(self.app.instances) > 1 or served or bool(self.hosts)
+        return self.nginx.enabled if self.nginx.enabled is not None else needed
 
     @property
     def exposed(self) -> tuple[str, ...]:
         """The addresses beyond loopback on which app and nginx listen."""
+        if self.hosts:
+            return (ANY_ADDRESS,)  # nginx is published on each machine, by Docker on all its addresses
         hosts = [self.app.host, *([self.nginx.host] if self.runs_nginx else [])]
         return tuple(h for h in hosts if not is_loopback(h))
 

@@ -1,0 +1,109 @@
+"""What a stack on several machines needs of its spec."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Iterator
+
+from techsapo_ops.messages import msg
+from techsapo_ops.spec.findings import Context, Finding
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.problems import Path
+
+NUMBERS = (3, 5)
+"""How many machines a stack may have: of an even number no half may go on alone (Docker's docs on Raft)."""
+_MACHINES: Path = ("hosts",)
+_ENGINE: Path = ("engine",)
+
+
+def machines(spec: Spec, _: Context) -> Iterator[Finding]:
+    """The machines are enough, and different ones; the databases that are kept on all of them are there."""
+    if spec.engine != "swarm":
+        yield from _unused(spec)
+        return
+    count = len(spec.hosts)
+    if count not in NUMBERS:
+        yield Finding(
+            _MACHINES,
+            msg("engine: swarm needs three or five machines, and there are {count}", count=count),
+            msg('name them: `hosts: {{a: {{address: 10.0.0.1, docker: "ssh://ops@a"}}, …}}`'),
+            uses=(_ENGINE,),
+        )
+    yield from _twice(spec)
+    yield from _floating(spec)
+    for section, there in (("redis", spec.redis.enabled), ("mysql", spec.mysql is not None)):
+        if not there:
+            yield Finding(
+                (section,),
+                msg("engine: swarm keeps what it must not lose in Redis and MariaDB, on each machine"),
+                msg("add `mysql: {{}}`") if section == "mysql" else msg("remove `enabled: false`"),
+                uses=(_ENGINE,),
+            )
+    if spec.nginx.enabled is False:
+        yield Finding(
+            ("nginx", "enabled"),
+            msg("users reach a stack on several machines by nginx"),
+            msg("remove it"),
+            uses=(_ENGINE,),
+        )
+
+
+def _unused(spec: Spec) -> Iterator[Finding]:
+    for key, given in (("hosts", bool(spec.hosts)), ("floating_address", spec.floating_address is not None)):
+        if given:
+            yield Finding(
+                (key,),
+                msg("only engine: swarm has several machines"),
+                msg("write `engine: swarm`, or remove it"),
+                uses=(_ENGINE,),
+            )
+
+
+def _twice(spec: Spec) -> Iterator[Finding]:
+    for field in ("address", "docker"):
+        times = Counter(getattr(host, field) for host in spec.hosts.values())
+        for name, host in spec.hosts.items():
+            value = getattr(host, field)
+            first = next(key for key, other in spec.hosts.items() if getattr(other, field) == value)
+            if times[value] > 1 and name != first:
+                yield Finding(
+                    ("hosts", name, field),
+                    msg("{value} is that of {first}", value=value, first=first),
+                    msg("each machine has its own"),
+                    uses=(("hosts", first, field),),
+                )
+    families = {ipaddress.ip_address(host.address).version for host in spec.hosts.values()}
+    if len(families) > 1:
+        yield Finding(
+            _MACHINES, msg("some addresses are IPv4 and some IPv6"), msg("give all of them of one kind")
+        )
+
+
+def _floating(spec: Spec) -> Iterator[Finding]:
+    path: Path = ("floating_address",)
+    if spec.floating_address is None:
+        return
+    floating = ipaddress.ip_interface(spec.floating_address)
+    for name, host in spec.hosts.items():
+        own = ipaddress.ip_address(host.address)
+        if own == floating.ip:
+            yield Finding(
+                path,
+                msg("{address} is the address of {name}", address=own, name=name),
+                msg("take one that no machine has"),
+                uses=(("hosts", name, "address"),),
+            )
+        elif own.version == floating.version and own not in floating.network:
+            yield Finding(
+                path,
+                msg(
+                    "{name} ({address}) is not in its network {network}",
+                    name=name,
+                    address=own,
+                    network=floating.network,
+                ),
+                msg("the machines and the address that moves between them share one network segment"),
+                uses=(("hosts", name, "address"),),
+                warning=True,
+            )

@@ -1,0 +1,99 @@
+"""Several machines, the ways to their Docker daemons, and the address that moves between them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from techsapo_ops.messages import msg
+from techsapo_ops.spec.models.base import (
+    DOCKER_PATTERN,
+    HOST_KEY_PATTERN,
+    INTERFACE_PATTERN,
+    ImageReference,
+    Means,
+    NotASwitch,
+    Section,
+)
+
+
+def _address(value: str) -> str:
+    """The address of one machine, as others reach it."""
+    import ipaddress
+
+    try:
+        found = ipaddress.ip_address(value)
+    except ValueError:
+        raise ValueError(
+            msg("{value} is not an IP address; write e.g. 10.0.0.1", value=repr(value))
+        ) from None
+    if found.is_unspecified or found.is_loopback or found.is_multicast:
+        raise ValueError(msg("no other machine reaches this one by {value}", value=value))
+    return str(found)
+
+
+def _floating(value: str) -> str:
+    """An address that is given to an interface, with the length of its network's prefix."""
+    import ipaddress
+
+    try:
+        found = ipaddress.ip_interface(value)
+    except ValueError:
+        raise ValueError(
+            msg("{value} is not an address; write e.g. 10.0.0.100/24", value=repr(value))
+        ) from None
+    if found.ip.is_unspecified or found.ip.is_loopback or found.ip.is_multicast:
+        raise ValueError(msg("no machine can be reached by {value}", value=value))
+    return str(found)
+
+
+def _subnet(value: str) -> str:
+    import ipaddress
+
+    try:
+        found = ipaddress.ip_network(value)
+    except ValueError:
+        raise ValueError(
+            msg("{value} is not a network; write e.g. 10.99.0.0/20", value=repr(value))
+        ) from None
+    if found.version != 4 or not 16 <= found.prefixlen <= 24:
+        raise ValueError(msg("must be an IPv4 network from /16 to /24"))
+    return str(found)
+
+
+MachineAddress = Annotated[str, AfterValidator(_address), Means(msg("IP address"))]
+HostKey = Annotated[str, StringConstraints(pattern=HOST_KEY_PATTERN), Means(msg("host name"))]
+DockerHost = Annotated[
+    str,
+    StringConstraints(pattern=DOCKER_PATTERN, max_length=255),
+    Means(msg("ssh://USER@HOST or unix://PATH")),
+]
+
+
+class Host(Section):
+    """One machine of several."""
+
+    address: MachineAddress
+    """Address by which the other machines reach it."""
+    docker: DockerHost
+    """The way to its Docker daemon: ssh://USER@HOST, or unix:///var/run/docker.sock on the machine itself."""
+
+
+class Swarm(Section):
+    """What of `engine: swarm` is seldom another one."""
+
+    router_id: Annotated[int, Field(ge=1, le=255), NotASwitch] = 51
+    """VRRP router id of `floating_address`: no other routers or hosts in that network segment may have it."""
+    interface: Annotated[str, StringConstraints(pattern=INTERFACE_PATTERN)] | None = None
+    """Network interface that is given `floating_address`; default: the one that has the host's address."""
+    subnet: Annotated[str, AfterValidator(_subnet), Means(msg("network, e.g. 10.99.0.0/20"))] = "10.99.0.0/20"
+    """Network of the containers, over all hosts; no network that the hosts reach may meet it."""
+    registry: Annotated[ImageReference, Means(msg("registry and folder"))] | None = None
+    """Where images that are built here are pushed, such as registry.example.com/techsapo; default: they are
+    copied to each host by `docker save` and `docker load`."""
+
+
+FloatingAddress = Annotated[
+    str, AfterValidator(_floating), Means(msg("IP address with the length of its prefix, e.g. 10.0.0.100/24"))
+]
