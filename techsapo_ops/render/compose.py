@@ -34,7 +34,6 @@ SECRETS = "docker/secrets/"
 
 # `edge` alone reaches the world and may publish ports; the other two are private to the stack.
 _INTERNAL = ("data", "metrics")
-_LOGGING = {"driver": "json-file"}
 
 
 def compose_files(
@@ -148,6 +147,19 @@ def _images(spec: Spec) -> dict[str, str]:
     return {str(name): image for name, image in spec.images.items()}
 
 
+def logging_of(spec: Spec, service: Service) -> dict[str, Any]:
+    """How Docker keeps what a service writes."""
+    options = {
+        "max-size": spec.logs.max_size.lower(),
+        # Docker counts the present file too.
+        "max-file": str(spec.logs.keep + 1),
+        "compress": "true" if spec.logs.compress else "false",
+        # By this rsyslog knows whose lines a file holds.
+        **({"tag": f"{spec.project}/{service.name}"} if spec.logs.syslog is not None else {}),
+    }
+    return {"driver": "json-file", "options": options}
+
+
 def literal(value: Any) -> Any:
     """`value` with every `$` doubled, so that compose interpolates nothing."""
     if isinstance(value, str):
@@ -227,17 +239,7 @@ class _Writer:
             "cap_drop": ["ALL"],
             "security_opt": ["no-new-privileges:true"],
             "deploy": {"resources": {"limits": {"memory": f"{facts.memory_mb}M", "pids": facts.pids}}},
-            "logging": _LOGGING
-            | {
-                "options": {
-                    "max-size": spec.logs.max_size.lower(),
-                    # Docker counts the present file too.
-                    "max-file": str(spec.logs.keep + 1),
-                    "compress": "true" if spec.logs.compress else "false",
-                    # By this rsyslog knows whose lines a file holds.
-                    **({"tag": f"{spec.project}/{service.name}"} if spec.logs.syslog is not None else {}),
-                }
-            },
+            "logging": logging_of(spec, service),
         }
         entry |= facts.extra
         if facts.healthcheck:

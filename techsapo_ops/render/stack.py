@@ -10,11 +10,13 @@ from techsapo_ops.render.pm2 import pm2_files
 from techsapo_ops.render.rsyslog import rsyslog_files
 from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.render.supervisor import supervisor_files
+from techsapo_ops.render.swarm import CONFIG as SWARM_CONFIG
+from techsapo_ops.render.swarm import swarm_files
 from techsapo_ops.render.systemd import systemd_files
 from techsapo_ops.services.registry import kinds, resolve
 from techsapo_ops.services.scheduler.timetable import schedule_files
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.places import COMPOSE, NATIVE, Places
+from techsapo_ops.stack.places import COMPOSE, NATIVE, SWARM, Places
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
@@ -25,8 +27,11 @@ def render_stack(topology: Topology, templates: Templates) -> tuple[RenderedFile
     """All files of the stack, sorted by path: same arguments, same bytes.
 
     The native engine's files stand at the top, the compose variant of the same outputs below docker/,
-    whichever engine the stack uses. Raises OpsError for a value that one of the outputs can't hold.
+    whichever engine the stack uses; on several machines there are those of Swarm alone. Raises OpsError for
+    a value that one of the outputs can't hold.
     """
+    if topology.machines:
+        return _several_machines(topology, templates)
     native = _as(topology, NATIVE)
     compose = _as(topology, COMPOSE)
     secrets = secret_files(compose)
@@ -43,6 +48,17 @@ def render_stack(topology: Topology, templates: Templates) -> tuple[RenderedFile
         *(_below(CONFIG, file) for file in _configuration(compose, templates)),
         *(_below(DOCKER, file) for file in secrets),
         *compose_files(compose, templates, secrets, exact=topology is compose),
+    ]
+    return tuple(sorted(files, key=lambda file: file.path))
+
+
+def _several_machines(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
+    configuration, secrets = _configuration(topology, templates), secret_files(topology)
+    files = [
+        *schedule_files(topology.spec),
+        *(_below(SWARM_CONFIG, file) for file in configuration),
+        *(_below(SWARM, file) for file in secrets),
+        *swarm_files(topology, templates, configuration, secrets),
     ]
     return tuple(sorted(files, key=lambda file: file.path))
 

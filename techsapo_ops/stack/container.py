@@ -18,6 +18,8 @@ class Bind:
     writable: bool = False
     create: bool = False
     """Whether Docker may make it where it is not there."""
+    of_machine: bool = False
+    """Whether it is the machine's own, and nothing of the stack's state."""
     follows: bool = False
     """Whether the container also sees what is mounted below it later."""
 

@@ -96,6 +96,8 @@ class Kind:
     """Whether it turns users away while the folder of maintenance beside its configuration says so."""
     serves_certificates = False
     """Whether it serves the certificates of the spec."""
+    starts_first = False
+    """Whether, on several machines, another one of it may start beside the one whose place it takes."""
     has_pages = False
     """Whether people open it in a browser."""
     version_option = "--version"

@@ -15,6 +15,7 @@ from techsapo_ops.operations.apply.steps import by_proof, with_new_build, with_r
 from techsapo_ops.operations.certificates.own import with_own_certificates
 from techsapo_ops.render.compose import container_units
 from techsapo_ops.render.stack import render_stack
+from techsapo_ops.render.swarm import swarm_units
 from techsapo_ops.render.templates import Templates as Overridden
 from techsapo_ops.services.registry import programs
 from techsapo_ops.stack.desired import Desired, Unit
@@ -78,7 +79,7 @@ def desired_state(topology: Topology, templates: Templates) -> Desired:
         return programs(topology)
 
     def as_containers() -> tuple[Unit, ...]:
-        return container_units(topology, files)
+        return swarm_units(topology, files) if topology.machines else container_units(topology, files)
 
     return Desired(topology, files, topology.places.units(as_programs, as_containers))
 

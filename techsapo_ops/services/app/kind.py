@@ -54,6 +54,7 @@ class App(Kind):
     )  # fmt: skip
     port_setting = "app.port"
     vital = True
+    starts_first = True
     turns_away = True
 
     @property

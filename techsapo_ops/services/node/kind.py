@@ -87,7 +87,7 @@ class NodeExporter(Kind):
             binds=(
                 # Jobs write here, the first of them perhaps later: an empty folder will do.
                 Bind(topology.layout.textfiles, _TEXTFILES, create=True),
-                Bind(Path("/"), _HOST, follows=topology.host.shares_mounts),
+                Bind(Path("/"), _HOST, of_machine=True, follows=topology.host.shares_mounts),
             ),
             # The image's own user is that of others too, and here it would read their secrets below /host.
             # With a group: a user that the image does not know is in root's.
