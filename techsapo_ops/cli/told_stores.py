@@ -8,20 +8,24 @@ from typing import Annotated, Any
 
 import typer
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.cli.bundles import Bundle
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.told_addresses import STORES, Authorities, seen_from_here
+from techsapo_ops.spec.told_addresses import AUDIT, STORES, Authorities, first_and_others, seen_from_here
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.own_tls import authorities
 
 
 class Told:
-    """What was told: `redis` is HOST:PORT of Redis, `redis_ca` the CA certificate of one that speaks TLS."""
+    """What was told: `redis` is HOST:PORT of Redis, `redis_ca` the CA certificate of one that speaks TLS.
+
+    Of a store that is a cluster HOST:PORT of each member, between commas, the nearest one first.
+    """
 
     def __init__(self, **options: Any) -> None:
-        self._addresses: dict[str, str] = {
-            name: address for name in STORES if (address := options[name]) is not None
-        }
+        told = {name: first_and_others(text) for name in STORES if (text := options[name]) is not None}
+        self._addresses: dict[str, str] = {name: first for name, (first, _) in told.items()}
+        self._others: dict[str, tuple[Address, ...]] = {name: others for name, (_, others) in told.items()}
         self._authorities: dict[str, Path] = {
             name: file for name in STORES if (file := options[_ca(name)]) is not None
         }
@@ -29,6 +33,11 @@ class Told:
     def spec(self, spec: Spec) -> Spec:
         """`spec` as this process sees the stores. Raises OpsError for what is no address."""
         return seen_from_here(spec, self._addresses)
+
+    @property
+    def audit_members(self) -> tuple[Address, ...]:
+        """The further members of the audit database, where it is a cluster."""
+        return self._others.get(AUDIT, ())
 
     def authorities(self, spec: Spec, layout: Layout) -> Authorities:
         """The CA certificate of each store that speaks TLS; the stack's own where none was told."""

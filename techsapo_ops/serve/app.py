@@ -116,7 +116,7 @@ class App:
             spec, options.authorities.redis, metrics.store_operations, seal, metrics.forged
         )
         self.audit = AuditLog(
-            audit_server(spec.mysql, options.authorities.mysql),
+            audit_server(spec.mysql, options.authorities.mysql, options.audit_members),
             options.data,
             metrics.audit_rows,
             metrics.audit_operation,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.basic_login import BasicLogin
 from techsapo_ops.spec.auth import resolved_auth
 from techsapo_ops.spec.edition import FIRST
@@ -43,6 +44,8 @@ class Options:
     """The key that all instances of the stack share, and no other service has; None: each has its own."""
     authorities: Authorities = field(default_factory=Authorities)
     """The CA certificates of stores that speak TLS."""
+    audit_members: tuple[Address, ...] = ()
+    """The further members of the cluster that the audit database is."""
     prometheus: str | None = None
     """Where the stack's Prometheus answers, for the pages."""
     prometheus_login: BasicLogin | None = None

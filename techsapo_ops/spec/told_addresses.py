@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.models import Spec
@@ -22,6 +23,8 @@ class Authorities:
 
 STORES = tuple(each.name for each in fields(Authorities))
 """Sections of the spec, each of a server in which the app keeps something."""
+AUDIT = "mysql"
+"""That of the audit database."""
 
 
 def seen_from_here(spec: Spec, addresses: Mapping[str, str]) -> Spec:
@@ -37,7 +40,16 @@ def seen_from_here(spec: Spec, addresses: Mapping[str, str]) -> Spec:
     return spec.model_copy(update=changes) if changes else spec
 
 
-def _address(text: str) -> dict[str, object]:
+def first_and_others(text: str) -> tuple[str, tuple[Address, ...]]:
+    """The first HOST:PORT of those that `text` has between commas, and the others.
+
+    Raises OpsError for others of another kind; the first one is as it was written.
+    """
+    first, *others = text.split(",")
+    return first, tuple(Address(**_address(other)) for other in others)
+
+
+def _address(text: str) -> dict[str, Any]:
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal():
         raise OpsError(msg("{text} is not HOST:PORT", text=repr(text)), exit_code=2)

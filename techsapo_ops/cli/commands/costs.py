@@ -58,7 +58,7 @@ def costs(
     if rows:
         here = open_project(place.file, cross_check=False)
         spec = stores.spec(here.spec)
-        server = audit_server(spec.mysql, stores.authorities(spec, here.layout).mysql)
+        server = audit_server(spec.mysql, stores.authorities(spec, here.layout).mysql, stores.audit_members)
         if drill is not None:
             out.json(dict(drill_rows_here(server, data, drill)))
         else:

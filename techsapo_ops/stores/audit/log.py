@@ -15,20 +15,19 @@ from typing import Literal
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.stores.audit.cluster import ClusterStore
 from techsapo_ops.stores.audit.condition import RETRY, Condition, Operation
 from techsapo_ops.stores.audit.costs import Report, mean_costs, report, spent_since
 from techsapo_ops.stores.audit.intake import Intake
+from techsapo_ops.stores.audit.replay import BATCH, MAYBE_WRITTEN, ReadBack, Replay
 from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.spool import DRILL, AuditRow, Spool
 from techsapo_ops.stores.audit.tables import AuditStore, database_errors
 
 log = logging.getLogger("techsapo.audit")
 
-BATCH = 500
 PROBE = 15.0
 """Seconds between signs of life asked of an idle database."""
-_MAYBE_WRITTEN = 5_000
-"""How many rows of the spool, from its start, may be in the database as well, from just before a kill -9."""
 MAX_HELD = 50_000
 """Rows kept in memory while neither the database nor the disk takes them."""
 
@@ -58,7 +57,8 @@ class AuditLog:
 
     With `durable` each row is in the spool, on disk, before `put`'s future says so, and the spool is what
     batches are made of: whether the database is quick, slow or away, an answer waits for this disk alone.
-    Without it a batch is what a kill -9 of this process, or a power cut, can lose.
+    Without it a batch is what a kill -9 of this process, or a power cut, can lose. In a cluster of databases
+    rows go that way too, answers waiting or not, and stay in the spool until they are read back.
     Raises OpsError when the spool of an earlier run can't be read.
     """
 
@@ -74,8 +74,10 @@ class AuditLog:
     ) -> None:
         self._mysql = mysql
         self._directory = directory
+        self._durable = durable
+        by_spool = durable or (mysql is not None and bool(mysql.others))
         try:
-            self._spool = Spool(directory / "audit-spool.jsonl", stays=durable)
+            self._spool = Spool(directory / "audit-spool.jsonl", stays=by_spool)
         except OSError as error:
             raise OpsError(
                 msg(
@@ -89,10 +91,10 @@ class AuditLog:
         self._operated = operated
         self._flush_interval = flush_interval
         self._queue: queue.SimpleQueue[AuditRow | Literal["look"] | None] = queue.SimpleQueue()
-        self._intake = Intake(self._spool, self._look, self._refused) if durable else None
+        self._intake = Intake(self._spool, self._look, self._refused) if by_spool else None
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         self._where = (
-            msg("{database} on {host}:{port}", database=mysql.database, host=mysql.host, port=mysql.port)
+            msg("{database} on {place}", database=mysql.database, place=mysql.place)
             if mysql
             else "audit.sqlite"
         )
@@ -115,10 +117,11 @@ class AuditLog:
         Where rows are durable, the future is told whether this one is: not where neither the disk nor the
         database takes it, though it is tried on from memory.
         """
-        if self._intake is not None:
-            return self._intake.put(row)
-        self._queue.put(row)
-        return None
+        if self._intake is None:
+            self._queue.put(row)
+            return None
+        future = self._intake.put(row)
+        return future if self._durable else None
 
     def close(self, timeout: float = 10.0) -> None:
         """Write or spool what is waiting and stop, within `timeout` seconds."""
@@ -160,7 +163,7 @@ class AuditLog:
                 since,
                 key_id,
                 simulated=simulated,
-                without=tuple(waiting)[:_MAYBE_WRITTEN],
+                without=tuple(waiting)[:MAYBE_WRITTEN],
             )
         except database_errors() as error:
             cause = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
@@ -200,7 +203,13 @@ class AuditLog:
 
     def _run(self) -> None:
         spool = self._spool
-        store = AuditStore(self._mysql, self._directory / "audit.sqlite")
+        store: AuditStore | ClusterStore
+        if self._mysql is not None and self._mysql.others:
+            store = cluster = ClusterStore(self._mysql)
+            replay: Replay = ReadBack(spool, self._inserting(store), self._dropped, cluster)
+        else:
+            store = AuditStore(self._mysql, self._directory / "audit.sqlite")
+            replay = Replay(spool, self._inserting(store), self._dropped)
         self._probe(store)
         probed = time.monotonic()
         open_ = True
@@ -209,20 +218,19 @@ class AuditLog:
             if rows or self._held:
                 self._deliver(store, spool, rows)
             if spool.rows and self._condition.due:
-                self._replay(store, spool)
+                replay.run()
             if self._condition.errors or time.monotonic() - probed >= PROBE:
                 if self._condition.due:
                     self._probe(store)
                 probed = time.monotonic()
-            if (
-                self._intake is not None
-                and self._condition.errors
-                and (new := spool.rows - self._counted) > 0
-            ):
+            unwritten = spool.rows - replay.written
+            if self._intake is not None and self._condition.errors and (new := unwritten - self._counted) > 0:
                 self._written("error", new)
                 self._counted += new
             # Where all rows pass through the spool, those are meant that the database keeps waiting.
-            self._spooled = spool.rows if self._intake is None or self._condition.errors else 0
+            waits = self._intake is None or self._condition.errors or replay.overdue
+            self._spooled = spool.rows if waits else 0
+        replay.finish()
         store.close()
         try:
             spool.close()
@@ -260,11 +268,11 @@ class AuditLog:
             return rows, True
         return rows, False
 
-    def _deliver(self, store: AuditStore, spool: Spool, rows: list[AuditRow]) -> None:
+    def _deliver(self, store: AuditStore | ClusterStore, spool: Spool, rows: list[AuditRow]) -> None:
         new = len(rows)
         rows = self._held + rows
         self._held = []
-        if self._condition.due and self._insert(store, rows):
+        if self._condition.due and self._insert(store.insert_for_good, rows):
             return
         self._written("error", new)
         try:
@@ -280,37 +288,22 @@ class AuditLog:
                 extra={"file": str(spool.path), "error": error.strerror, "held": len(rows), "lost": lost},
             )
 
-    def _replay(self, store: AuditStore, spool: Spool) -> None:
-        batch: list[AuditRow] = []
-        end, total = spool.end, 0
-        for total, row in enumerate(spool.read(end), 1):  # noqa: B007 - used after the loop
-            batch.append(row)
-            if len(batch) == BATCH:
-                if not self._insert(store, batch):
-                    break
-                batch = []
-        else:
-            if not batch or self._insert(store, batch):
-                self._drop(spool, end, total)
-
-    def _drop(self, spool: Spool, end: int, rows: int) -> None:
-        try:
-            spool.drop(end, rows)
-        except (OSError, OpsError) as error:
+    def _dropped(self, rows: int, failure: Exception | None) -> None:
+        if failure is not None:
             # What is written a second time at the next start makes no second row.
             log.error(
-                "Audit rows that are written can't be taken from the spool", extra={"error": str(error)}
+                "Audit rows that are written can't be taken from the spool", extra={"error": str(failure)}
             )
             self._condition.pause()
         if self._counted:
             log.info("Spooled audit rows were written", extra={"rows": rows})
-        self._counted = 0
+        self._counted = max(0, self._counted - rows)
 
     def _tell(self, rows: list[AuditRow], *, kept: bool) -> None:
         if self._intake is not None:
             self._intake.tell(rows, kept=kept)
 
-    def _probe(self, store: AuditStore) -> None:
+    def _probe(self, store: AuditStore | ClusterStore) -> None:
         try:
             store.ping()
         except database_errors() as error:
@@ -318,9 +311,12 @@ class AuditLog:
         else:
             self._condition.worked("ping")
 
-    def _insert(self, store: AuditStore, rows: list[AuditRow]) -> bool:
+    def _inserting(self, store: AuditStore | ClusterStore) -> Callable[[list[AuditRow]], bool]:
+        return lambda rows: self._insert(store.insert, rows)
+
+    def _insert(self, insert: Callable[[list[AuditRow]], None], rows: list[AuditRow]) -> bool:
         try:
-            store.insert(rows)
+            insert(rows)
         except database_errors() as error:
             self._condition.failed("insert", error)
             return False

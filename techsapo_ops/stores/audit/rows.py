@@ -120,8 +120,23 @@ def from_each(
 
 
 def with_connection(mysql: AuditServer | None, sqlite: Path, read: Callable[[Connection], T]) -> T:
-    """What `read` reads of the one database. Raises SQLAlchemyError or OSError."""
-    engine = audit_engine(mysql, sqlite)
+    """What `read` reads of the one database, of a cluster from the first member that answers.
+
+    Raises SQLAlchemyError or OSError.
+    """
+    members: tuple[AuditServer | None, ...] = mysql.members if mysql is not None else (None,)
+    for member in members[:-1]:
+        try:
+            return _with_connection(member, sqlite, read, causal=True)
+        except database_errors():
+            continue
+    return _with_connection(members[-1], sqlite, read, causal=len(members) > 1)
+
+
+def _with_connection(
+    server: AuditServer | None, sqlite: Path, read: Callable[[Connection], T], *, causal: bool
+) -> T:
+    engine = audit_engine(server, sqlite, causal=causal)
     try:
         with engine.connect() as connection:
             upgrade(connection)

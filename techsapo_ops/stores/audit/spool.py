@@ -135,6 +135,23 @@ class Spool:
         """The rows that wait now, or before `until`; a line torn by a crash is passed over and reported."""
         with self._lock:
             place, end = self._start, self._end if until is None else until
+        return (row for row, _ in self._lines(place, end))
+
+    def batch(self, after: int, size: int) -> tuple[list[AuditRow], int]:
+        """The next `size` rows of those that wait, from byte `after` on, and where the last of them ends.
+
+        With 0 from the first one on. Without rows the place is the end of what can't be read.
+        """
+        with self._lock:
+            place, end = max(after, self._start), self._end
+        rows: list[AuditRow] = []
+        for row, ends_at in self._lines(place, end):
+            rows.append(row)
+            if len(rows) == size:
+                return rows, ends_at
+        return rows, end
+
+    def _lines(self, place: int, end: int) -> Iterator[tuple[AuditRow, int]]:
         if not self.path.exists():
             return
         with self.path.open("rb") as file:
@@ -146,15 +163,20 @@ class Spool:
                 if not line.strip():
                     continue
                 try:
-                    yield AuditRow.from_json(line.decode(errors="replace"))
+                    row = AuditRow.from_json(line.decode(errors="replace"))
                 except (ValueError, KeyError, TypeError):
                     log.error(
                         "A spooled audit row can't be read",
                         extra={"file": str(self.path), "ends_at_byte": place},
                     )
+                else:
+                    yield row, place
 
-    def drop(self, end: int, rows: int) -> None:
-        """Forget the `rows` before `end`, after they are in the database. Raises OSError or OpsError."""
+    def drop(self, end: int, rows: int) -> int:
+        """Forget the `rows` before `end`, after they are in the database. Raises OSError or OpsError.
+
+        Returns by how many bytes what follows them has moved forward.
+        """
         with self._lock:
             self.rows -= rows
             self._start = end
@@ -164,12 +186,15 @@ class Spool:
                 else:
                     self.path.unlink(missing_ok=True)
                 self._start = self._end = 0
-            elif end > _LONG:
+                return end
+            if end > _LONG:
                 with self.path.open("rb") as file:
                     file.seek(end)
                     rest = file.read()
                 write_atomic(self.path, rest, 0o600)
                 self._start, self._end = 0, len(rest)
+                return end
+            return 0
 
     def close(self) -> None:
         """Remove the file where nothing waits in it. Raises OSError."""

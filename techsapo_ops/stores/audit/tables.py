@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC
 from pathlib import Path
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT = 3
 READ_TIMEOUT = 10
+_CAUSAL = "SET SESSION wsrep_sync_wait = 1"
+"""Has a member of a cluster answer a read only when it has all that was committed before, on any member."""
 TEXT_LIMITS = {"instance": 64, "request_id": 128, "user_id": 64, "status": 32, "key_id": 32, **ADDED}
 CALL_LIMITS = {"provider": 64, "model": 128, "status": 32}
 _ROW = tuple(f.name for f in fields(AuditRow) if f.name != "calls")
@@ -27,10 +30,15 @@ _CALL = tuple(f.name for f in fields(AuditCall))
 
 
 class AuditStore:
-    """Writes audit rows; made and used by one thread. Methods raise SQLAlchemyError or OSError."""
+    """Writes audit rows; made and used by one thread. Methods raise SQLAlchemyError or OSError.
 
-    def __init__(self, mysql: AuditServer | None, sqlite: Path) -> None:
-        self._engine = audit_engine(mysql, sqlite)
+    A server that says nothing for `patience` seconds is given up.
+    """
+
+    def __init__(
+        self, mysql: AuditServer | None, sqlite: Path, *, patience: float = READ_TIMEOUT, causal: bool = False
+    ) -> None:
+        self._engine = audit_engine(mysql, sqlite, patience=patience, causal=causal)
         self._file = None if mysql else sqlite
         self._requests, self._calls = audit_tables()
         self._ready = False
@@ -47,11 +55,15 @@ class AuditStore:
             self._add(rows)
         except sa.exc.IntegrityError:
             # A replay after a batch whose end was not told. A row and its calls came in one transaction.
-            there = self._known(rows)
+            there = self.known([row.id for row in rows])
             lacking = {row.id: row for row in rows if row.id not in there}
             if len(lacking) == len(rows):
                 raise
             self._add(list(lacking.values()))
+
+    def insert_for_good(self, rows: list[AuditRow]) -> None:
+        """The same: one database keeps what it took."""
+        self.insert(rows)
 
     def _add(self, rows: list[AuditRow]) -> None:
         calls = [_call_values(row, n) for row in rows for n in range(len(row.calls))]
@@ -62,12 +74,22 @@ class AuditStore:
             if calls:
                 connection.execute(self._calls.insert(), calls)
 
-    def _known(self, rows: list[AuditRow]) -> set[str]:
+    def known(self, ids: Sequence[str]) -> set[str]:
+        """Those of `ids` that are there."""
         import sqlalchemy as sa
 
-        wanted = sa.select(self._requests.c.id).where(self._requests.c.id.in_([row.id for row in rows]))
+        self._prepare()
+        wanted = sa.select(self._requests.c.id).where(self._requests.c.id.in_(ids))
         with self._engine.connect() as connection:
             return {str(id_) for (id_,) in connection.execute(wanted)}
+
+    def status(self) -> dict[str, str]:
+        """What MariaDB says of its cluster, `wsrep_cluster_size` and the like; empty where it has none."""
+        import sqlalchemy as sa
+
+        with self._engine.connect() as connection:
+            found = connection.execute(sa.text("SHOW GLOBAL STATUS LIKE 'wsrep\\_%'")).all()
+            return {str(name): str(value) for name, value in found}
 
     def ping(self) -> None:
         """Make sure that the database answers and has the tables."""
@@ -149,10 +171,16 @@ def _database_errors() -> tuple[type[Exception], ...]:
     return sa.exc.SQLAlchemyError, OSError
 
 
-def audit_engine(mysql: AuditServer | None, sqlite: Path) -> Engine:
-    """An engine with one connection to the audit database; nothing is connected yet."""
+def audit_engine(
+    mysql: AuditServer | None, sqlite: Path, *, patience: float = READ_TIMEOUT, causal: bool = False
+) -> Engine:
+    """An engine with one connection to the audit database; nothing is connected yet.
+
+    A server is given up that says nothing for `patience` seconds. `causal` is for members of a cluster: what
+    is read then holds all that was committed on any of them before.
+    """
     database_errors()
-    return _mysql_engine(mysql) if mysql else sqlite_engine(sqlite)
+    return _mysql_engine(mysql, patience, causal=causal) if mysql else sqlite_engine(sqlite)
 
 
 def _call_values(row: AuditRow, number: int) -> dict[str, Any]:
@@ -175,7 +203,7 @@ def _values(row: AuditRow) -> dict[str, Any]:
     return values
 
 
-def _mysql_engine(server: AuditServer) -> Engine:
+def _mysql_engine(server: AuditServer, patience: float, *, causal: bool) -> Engine:
     from sqlalchemy import URL, create_engine
 
     url = URL.create(
@@ -188,10 +216,12 @@ def _mysql_engine(server: AuditServer) -> Engine:
         query={"charset": "utf8mb4"},
     )
     options: dict[str, Any] = {
-        "connect_timeout": CONNECT_TIMEOUT,
-        "read_timeout": READ_TIMEOUT,
-        "write_timeout": READ_TIMEOUT,
+        "connect_timeout": min(CONNECT_TIMEOUT, patience),
+        "read_timeout": patience,
+        "write_timeout": patience,
     }
+    if causal:
+        options["init_command"] = _CAUSAL
     if server.ca is not None:
         options["ssl"] = {"ca": str(server.ca)}  # with it PyMySQL checks the name of the server too
     return create_engine(

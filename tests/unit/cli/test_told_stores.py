@@ -35,3 +35,19 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         told(redis=text).spec(Spec(project="told"))
 
     assert refused.value.exit_code == 2
+
+
+def test_of_a_cluster_the_nearest_member_comes_first_and_the_others_are_kept() -> None:
+    seen = told(mysql="mysql-b:3306,mysql-a:3306,mysql-c:3307")
+
+    spec = seen.spec(Spec.model_validate({"project": "told", "mysql": {}}))
+
+    assert spec.mysql is not None
+    assert (spec.mysql.host, spec.mysql.port) == ("mysql-b", 3306)
+    assert [(each.host, each.port) for each in seen.audit_members] == [("mysql-a", 3306), ("mysql-c", 3307)]
+    assert told(mysql="mysql:3306").audit_members == ()
+
+
+def test_a_further_member_that_is_no_address_is_refused() -> None:
+    with pytest.raises(OpsError, match="'mysql-b' is not HOST:PORT"):
+        told(mysql="mysql-a:3306,mysql-b")
