@@ -47,6 +47,7 @@ LAB_PARTS = {
     "docker": "docker-cli",
     "docker-compose": "docker-compose",
     "dockerd": "docker.io",
+    "ip": "iproute2",
     "debootstrap": "debootstrap",
     "logrotate": "logrotate",
     "rsyslogd": "rsyslog",

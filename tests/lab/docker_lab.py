@@ -134,18 +134,18 @@ def _end_daemon(home: Path) -> None:
 def docker_lab() -> Iterator[DockerLab]:
     """A daemon and all stand-in images, made now where the cache does not have them."""
     cache().mkdir(parents=True, exist_ok=True)
-    tag = _tag()
+    tag = image_tag()
     with daemon(lambda: _forget_old_images(tag)), (cache() / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         seconds: dict[str, float] = {}
         images = {kind: f"techsapo-lab/{kind}:{tag}" for kind in KINDS} | {
             "base": f"techsapo-lab/python:{tag}"
         }
-        missing = [image for image in images.values() if not _present(image)]
+        missing = [image for image in images.values() if not present(image)]
         if missing:
             seconds["debootstrap"] = _timed(_base)
             seconds["wheels"] = _timed(_wheels)
-            seconds["build"] = _timed(lambda: _build(tag))
+            seconds["build"] = _timed(lambda: build(tag))
         _build_app(images)
         fcntl.flock(lock, fcntl.LOCK_UN)
         yield DockerLab(images, seconds)
@@ -158,7 +158,7 @@ def _build_app(images: Mapping[str, str]) -> None:
         made.run("generate")
         file = str(made.state / "generated/docker/production/docker-compose.prod.yml")
         names = docker("compose", "-f", file, "config", "--images").stdout.split()
-        if not all(_present(name) for name in names):
+        if not all(present(name) for name in names):
             docker("compose", "-f", file, "build", "--quiet")
 
 
@@ -235,11 +235,12 @@ def _timed(work: object) -> float:
     return time.monotonic() - started
 
 
-def _present(image: str) -> bool:
+def present(image: str) -> bool:
+    """Whether the daemon has it."""
     return docker("image", "inspect", image, check=False).returncode == 0
 
 
-def _tag() -> str:
+def image_tag() -> str:
     """Digest of all that the images are made of."""
     content = hashlib.sha256(f"{SUITE} {PYTHON} {os.uname().machine}".encode())
     for path in sorted(IMAGES.iterdir()):
@@ -259,7 +260,7 @@ def _locks() -> tuple[bytes, ...]:
 def _base() -> None:
     """techsapo-lab/debian: what debootstrap makes, with the host's own mirrors."""
     image = "techsapo-lab/debian"
-    if _present(image):
+    if present(image):
         return
     root = cache() / "root"
     shutil.rmtree(root, ignore_errors=True)
@@ -315,6 +316,8 @@ def wheel_folder() -> Path:
     return cache() / f"wheels-{PYTHON}-{hashlib.sha256(b''.join(_locks())).hexdigest()[:12]}"
 
 
-def _build(tag: str) -> None:
+def build(tag: str, *profiles: str) -> None:
+    """Make the stand-ins of images/compose.yaml, and those of `profiles`, which other labs need besides."""
     environment = {**os.environ, "LAB_TAG": tag, "LAB_WHEELS": str(wheel_folder())}
-    docker("compose", "-f", str(IMAGES / "compose.yaml"), "build", "--quiet", env=environment)
+    asked = [word for profile in profiles for word in ("--profile", profile)]
+    docker("compose", "-f", str(IMAGES / "compose.yaml"), *asked, "build", "--quiet", env=environment)
