@@ -20,6 +20,10 @@ SERVICE = "com.docker.compose.service"
 DEFINITION = "com.docker.compose.config-hash"
 VERSION = "com.docker.compose.version"
 FOLDER = "com.docker.compose.project.working_dir"
+STACK = "com.docker.stack.namespace"
+STACK_SERVICE = "com.docker.swarm.service.name"
+STACK_DEFINITION = "techsapo.definition"
+"""Label of a container of a Swarm service: the digest of all that it was deployed with."""
 BUILD = "techsapo.build"
 """Label of an image made of this package: the build that is in it, see adapters.build."""
 _ONE_OFF = "com.docker.compose.oneoff"
@@ -69,6 +73,8 @@ class ContainerFacts:
     """Version of the Docker Compose that made it."""
     build: str | None = None
     """Which build of this package its image says that it holds."""
+    created: str = ""
+    """When it was made, as Docker writes it: of two, the later one is greater."""
 
     @property
     def running(self) -> bool:
@@ -79,9 +85,10 @@ class ContainerFacts:
 class Docker:
     """The docker client; every method may raise OpsError with the client's own words."""
 
-    def __init__(self, runner: Runner, binary: str = "docker") -> None:
+    def __init__(self, runner: Runner, binary: str = "docker", host: str | None = None) -> None:
+        """`host`: that daemon, as `docker --host` takes it, in place of this machine's."""
         self.runner = runner
-        self._binary = binary
+        self._client = (binary,) if host is None else (binary, "--host", host)
 
     def answers(self, timeout: float = 10.0) -> str | None:
         """The daemon's version; None where none answers, or where this user may not talk to it."""
@@ -96,6 +103,18 @@ class Docker:
         done = self._run(("compose", "version", "--short"))
         return done.stdout.decode().strip() if done.code == 0 else None
 
+    def stack_containers(self, stack: str, timeout: float = _TIMEOUT) -> tuple[ContainerFacts, ...]:
+        """All containers of a stack of Swarm's on this node, those that do not run included."""
+        filtered = ("ps", "-a", "-q", "--no-trunc", "--filter", f"label={STACK}={stack}")
+        return self._inspect(self._checked(filtered, timeout).stdout.decode().split(), timeout)
+
+    def service_containers(self, stack: str, service: str) -> tuple[ContainerFacts, ...]:
+        """The containers of one service of such a stack on this node."""
+        label = f"label={STACK_SERVICE}={stack}_{service}"
+        return self.inspect(
+            self._checked(("ps", "-a", "-q", "--no-trunc", "--filter", label)).stdout.decode().split()
+        )
+
     def containers(self, project: str | None = None) -> tuple[ContainerFacts, ...]:
         """All containers of a compose project, those that do not run included; None: of every project."""
         label = f"label={PROJECT}={project}" if project is not None else f"label={PROJECT}"
@@ -105,9 +124,12 @@ class Docker:
 
     def inspect(self, ids: Sequence[str]) -> tuple[ContainerFacts, ...]:
         """Facts of these containers; one that is gone meanwhile is left out."""
+        return self._inspect(ids, _TIMEOUT)
+
+    def _inspect(self, ids: Sequence[str], timeout: float) -> tuple[ContainerFacts, ...]:
         if not ids:
             return ()
-        done = self._run(("container", "inspect", *ids))
+        done = self._run(("container", "inspect", *ids), timeout)
         if done.code != 0 and b"No such container" not in done.stderr:
             raise _failure(msg("container inspect"), done)
         found = [_container(entry) for entry in json.loads(done.stdout or b"[]")]
@@ -159,7 +181,7 @@ class Docker:
             options += ["--workdir", str(command.cwd)]
         for name in command.env:
             options += ["--env", name]
-        argv = (self._binary, *options, container, *command.argv)
+        argv = (*self._client, *options, container, *command.argv)
         return Command(argv, command.env, command.stdin, launched=command.program, terminal=command.terminal)
 
     def beside(self, volumes: Sequence[str], image: str, user: str, folder: str, command: Command) -> Command:
@@ -175,7 +197,7 @@ class Docker:
         options += [*volumes, "--workdir", folder, "--entrypoint", command.argv[0]]
         for name in command.env:
             options += ["--env", name]
-        argv = (self._binary, *options, image, *command.argv[1:])
+        argv = (*self._client, *options, image, *command.argv[1:])
         return Command(argv, command.env, command.stdin, launched=command.program)
 
     def compose(self, project: str, file: Path, arguments: Sequence[str], *, timeout: float) -> Completed:
@@ -196,12 +218,12 @@ class Docker:
 
     def streaming(self, *arguments: str) -> Command:
         """The call of a docker command that is read while it runs."""
-        return Command((self._binary, *arguments), _ENVIRONMENT)
+        return Command((*self._client, *arguments), _ENVIRONMENT)
 
     def _run(
         self, arguments: Sequence[str], timeout: float = _TIMEOUT, env: Mapping[str, str] | None = None
     ) -> Completed:
-        return self.runner.run(Command((self._binary, *arguments), env or {}), timeout=timeout)
+        return self.runner.run(Command((*self._client, *arguments), env or {}), timeout=timeout)
 
     def _checked(self, arguments: Sequence[str], timeout: float = _TIMEOUT) -> Completed:
         done = self._run(arguments, timeout)
@@ -257,13 +279,13 @@ def _container(entry: dict[str, Any]) -> ContainerFacts | None:
     return ContainerFacts(
         id=entry["Id"],
         name=entry["Name"].lstrip("/"),
-        project=labels.get(PROJECT, ""),
-        service=labels.get(SERVICE, ""),
+        project=labels.get(PROJECT, labels.get(STACK, "")),
+        service=labels.get(SERVICE, labels.get(STACK_SERVICE, "").removeprefix(f"{labels.get(STACK, '')}_")),
         folder=Path(labels.get(FOLDER, "/")),
         state=state["Status"],
         image=entry["Image"],
         reference=config["Image"],
-        definition=labels.get(DEFINITION, ""),
+        definition=labels.get(DEFINITION, labels.get(STACK_DEFINITION, "")),
         pid=state["Pid"] if running and state["Pid"] else None,
         started=_time(state["StartedAt"]) if running else None,
         exit_code=None if running else state["ExitCode"],
@@ -275,6 +297,7 @@ def _container(entry: dict[str, Any]) -> ContainerFacts | None:
         published=tuple(_published(entry)),
         compose=labels.get(VERSION, ""),
         build=labels.get(BUILD),
+        created=entry.get("Created", ""),
     )
 
 

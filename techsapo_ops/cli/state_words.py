@@ -11,7 +11,7 @@ _STATES = {
         msg("healthy"), msg("degraded"), msg("down"), msg("absent"), msg("untested"), msg("failed"),
         msg("missing"), msg("warning"), msg("note"), msg("attention"), msg("skipped"), msg("rolled-back"),
         msg("firing"), msg("pending"), msg("silenced"), msg("inhibited"), msg("quiet"), msg("off"),
-        msg("unknown"), msg("active"), msg("revoked"), msg("expired"), msg("installed"),
+        msg("unknown"), msg("unreachable"), msg("active"), msg("revoked"), msg("expired"), msg("installed"),
     )
 }  # fmt: skip
 _ACTIONS = {

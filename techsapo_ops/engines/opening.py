@@ -14,6 +14,7 @@ from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.docker import Docker
+    from techsapo_ops.adapters.fleet import Fleet
     from techsapo_ops.adapters.host_facts import HostFacts
     from techsapo_ops.adapters.process import Runner
     from techsapo_ops.engines.auto import Choice, Image
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.diagnosis import HostReport
     from techsapo_ops.stack.engine import Engine
     from techsapo_ops.stack.layout import Layout
+    from techsapo_ops.stack.machine import Machine
     from techsapo_ops.stack.places import EngineName
     from techsapo_ops.stack.topology import Topology
 
@@ -67,6 +69,11 @@ class Opening:
 
     def engine(self, topology: Topology) -> Engine:
         """The engine that runs `topology`."""
+        if topology.machines:
+            from techsapo_ops.engines.swarm.engine import SwarmEngine
+
+            fleet = fleet_of(topology.machines, self.runner, topology.host.binaries.get("docker", "docker"))
+            return SwarmEngine(topology, fleet, seconds=self.seconds, tell=self.tell)
         if topology.engine == "compose":
             from techsapo_ops.engines.compose.engine import ComposeEngine
 
@@ -109,12 +116,26 @@ def docker_of(topology: Topology, runner: Runner) -> Docker:
     return Docker(runner, found if Path(found).exists() else "docker")
 
 
+def fleet_of(machines: Sequence[Machine], runner: Runner, binary: str = "docker") -> Fleet:
+    """The docker clients of several machines."""
+    from techsapo_ops.adapters.fleet import Fleet
+
+    known = binary if Path(binary).exists() else "docker"
+    return Fleet(runner, known, {machine.name: machine.docker for machine in machines})
+
+
 def recorded(layout: Layout, runner: Runner) -> NativeStack | ComposeStack:
     """The stack of `layout` as an engine brought it up last, which its state directory tells.
 
     Where its notes are gone, containers that were made from that folder still tell of it.
     """
     last = recorded_engine(layout.state)
+    if last is not None and last.engine == "swarm":
+        from techsapo_ops.engines.swarm.machines_note import noted_machines
+        from techsapo_ops.engines.swarm.recorded import SwarmStack
+
+        machines = noted_machines(layout.state)
+        return SwarmStack(layout, last.project, fleet_of(machines, runner), machines)
     if last is not None and last.engine not in {"compose", "native"}:
         raise OpsError(
             msg(

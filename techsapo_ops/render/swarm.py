@@ -24,17 +24,12 @@ from techsapo_ops.stack.desired import ContainerUnit, RenderedFile
 from techsapo_ops.stack.own_tls import tls_binds
 from techsapo_ops.stack.places import CONTAINER_CONFIG, SWARM
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.stack_file import FOLDERS, NODE_LABEL, STACK_YML
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
-STACK_YML = f"{SWARM}stack.yml"
 CONFIG = f"{SWARM}config/"
 SECRETS = f"{SWARM}secrets/"
-NODE_LABEL = "techsapo"
-"""Label of a node: which machine of the spec it is."""
-FOLDERS = "x-folders"
-"""Key of a service: what of the state directory is written into a volume of its machine, by volume."""
-_PRECISION = 12
 _NOT_IN_SWARM = frozenset({"network_mode", "pid", "extra_hosts"})
 _HOST_NETWORK = "machine"
 

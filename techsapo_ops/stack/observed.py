@@ -24,6 +24,8 @@ class State(StrEnum):
     """It exited and is being started again."""
     CRASHED = "crashed"
     """It kept exiting; the engine gave up."""
+    UNREACHABLE = "unreachable"
+    """Its machine does not answer."""
 
     @property
     def runs(self) -> bool:
@@ -107,6 +109,8 @@ class Observed:
     files that an update has replaced: `up` starts them anew."""
     beside: Mapping[str, str] = field(default_factory=dict)
     """By name the programs without which no service runs, and what they run that an update has replaced."""
+    unreachable: Mapping[str, str] = field(default_factory=dict)
+    """By name the machines that did not answer, and why."""
     stopped: Mapping[str, Stopped] = field(default_factory=dict)
     """By name the services that somebody has stopped and that stay so, whether they exist or not."""
 

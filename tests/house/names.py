@@ -19,6 +19,7 @@ KINDS = frozenset(
 """Those of the registry; a test binds them."""
 ENGINES = frozenset({"native", "compose", "swarm"})
 PLACES = "stack/places.py"
+HOSTS_RULE = "spec/machines.py"
 
 _ENGINE_VALUE = re.compile(r"(?!by_)_?([a-z]+_)*engine(_?name)?", re.IGNORECASE)
 _ENGINE_WORD = r"(native|compose|swarm|docker|container(s|ised|ized)?)"
@@ -57,11 +58,12 @@ def engine_tests(package: Package) -> Iterator[Place]:
     None); isinstance, issubclass, `type(…) is` and `case` of a class that engines/ defines for one engine,
     and hasattr of an engine; a dict by engines' names and a look-up in one; a function, value or flag that
     is called after one engine and holds or answers yes or no; whether something has a container. Not counted
-    is stack/places.py, where what differs between the engines is said once and found by an engine's name.
+    is stack/places.py, where what differs between the engines is said once and found by an engine's name, and
+    the rule that a spec's `engine` and its `hosts` belong together.
     """
     classes = frozenset(engine_classes(package))
     for module in package:
-        if module.room != "engines" and module.path != PLACES:
+        if module.room != "engines" and module.path not in {PLACES, HOSTS_RULE}:
             found = {place for node in module.nodes for place in _asked(module, node, classes)}
             yield from sorted(found)
 

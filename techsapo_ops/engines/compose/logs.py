@@ -27,8 +27,12 @@ _START = datetime.fromtimestamp(0, UTC)
 class Logged(Protocol):
     """A stack whose containers have logs."""
 
-    docker: Docker
     project: str
+
+    @property
+    def docker(self) -> Docker:
+        """The client of the daemon that has them."""
+        ...
 
     def containers(self) -> dict[str, ContainerFacts]:
         """Its containers by service."""
@@ -49,7 +53,7 @@ def lines(
     """
     # Opened before the past is read: a line may then come twice, but none is lost in between.
     following = _follow(stack, names) if follow else iter(())
-    return chain(_past(stack, names, lines, since), following)
+    return chain(past(stack, names, lines, since), following)
 
 
 def tail(stack: Logged, container: str, service: str, count: int) -> tuple[str, ...]:
@@ -57,7 +61,8 @@ def tail(stack: Logged, container: str, service: str, count: int) -> tuple[str, 
     return tuple(line.text for line in _of_container(stack, container, service, count, None))
 
 
-def _past(stack: Logged, names: Sequence[str], count: int | None, since: datetime | None) -> list[LogLine]:
+def past(stack: Logged, names: Sequence[str], count: int | None, since: datetime | None) -> list[LogLine]:
+    """The last `count` lines (None: all) of the services together, oldest first, from `since` on."""
     if count == 0:
         return []
     containers = stack.containers()
@@ -80,7 +85,7 @@ def _of_container(
     if done.code != 0:  # removed meanwhile
         return []
     # Two streams, each in order.
-    streams = ((_line(service, text) for text in _texts(s)) for s in (done.stdout, done.stderr))
+    streams = ((line_of(service, text) for text in _texts(s)) for s in (done.stdout, done.stderr))
     return list(heapq.merge(*streams, key=_when))
 
 
@@ -88,7 +93,8 @@ def _texts(data: bytes) -> list[str]:
     return data.decode(errors="replace").split("\n")[:-1]
 
 
-def _line(service: str, text: str) -> LogLine:
+def line_of(service: str, text: str) -> LogLine:
+    """A line of a container's log, as `docker logs --timestamps` writes it."""
     stamp, _, rest = text.partition(" ")
     when = docker_time(stamp)
     if when is not None and len(text) > _PIECE:
@@ -126,7 +132,7 @@ def _followed(
             head, bar, rest = _ERASE.sub("", text).partition(" | ")
             if not bar:
                 continue
-            line = _line(head.strip().rpartition("-")[0], rest)
+            line = line_of(head.strip().rpartition("-")[0], rest)
             when = _when(line)
             if when > before.get(line.service, _START):
                 last[line.service] = when

@@ -51,6 +51,8 @@ class Prober:
     docker: Docker
     containers: Callable[[], dict[str, ContainerFacts]]
     questions: Mapping[str, Command] = field(default_factory=dict)
+    direct: bool = True
+    """Whether what is published is asked from this host; not where it is published on other machines."""
 
     def of_now(self) -> Callable[[Service, float], ProbeResult]:
         """Asks in the containers that there are when this is called. Raises nothing for what it finds."""
@@ -80,7 +82,7 @@ class Prober:
             return ProbeResult(
                 False, msg("its container is {state}", state=container.state), time.monotonic() - started
             )
-        if self.topology.published(service):
+        if self.direct and self.topology.published(service):
             return ask(self.topology, service, timeout)
         return self._inside(service, container, containers, timeout)
 

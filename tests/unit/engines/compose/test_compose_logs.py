@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from techsapo_ops.engines.compose.logs import _line
+from techsapo_ops.engines.compose.logs import line_of
 
 STAMP = "2026-11-26T21:39:03.234277373Z"
 OTHER = "2026-11-26T21:39:03.234277374Z"
@@ -25,18 +25,18 @@ def handed_out(text: str) -> str:
 @pytest.mark.parametrize("length", [10, CUT, CUT + 1, 3 * CUT, 100_000])
 def test_a_line_that_docker_cut_is_whole_again(length: int) -> None:
     text = json.dumps({"level": "info", "message": "x" * length})
-    assert _line("app-1", handed_out(text)).text == text
+    assert line_of("app-1", handed_out(text)).text == text
 
 
 @pytest.mark.parametrize("length", [5_500, 20_000])
 def test_of_a_cut_character_alone_something_is_lost(length: int) -> None:
     text = json.dumps({"message": "あ" * length}, ensure_ascii=False)
-    found = _line("app-1", handed_out(text)).text
+    found = line_of("app-1", handed_out(text)).text
     assert STAMP not in found
     assert set(json.loads(found)["message"]) <= {"あ", "\ufffd"}
 
 
 def test_a_time_that_a_short_line_or_another_line_tells_stays() -> None:
-    assert _line("app-1", f"{STAMP} began {STAMP} so").text == f"began {STAMP} so"
+    assert line_of("app-1", f"{STAMP} began {STAMP} so").text == f"began {STAMP} so"
     long = f"{'x' * 20_000} {OTHER} y"
-    assert _line("app-1", handed_out(long)).text == long
+    assert line_of("app-1", handed_out(long)).text == long

@@ -1,0 +1,161 @@
+"""The Docker daemons of several machines, asked as if they were one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from typing_extensions import override
+
+from techsapo_ops.adapters.docker import ContainerFacts, Docker
+from techsapo_ops.adapters.process import Command, Completed, Runner
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+
+_TIMEOUT = 60.0
+REACH_SECONDS = 6.0
+"""Longest time in seconds that a look waits for one machine: a dead one answers nothing at all."""
+
+
+class Fleet(Docker):
+    """What is done to a container is done on its machine; what is Swarm's own is asked of a manager.
+
+    `hosts` are the ways to the daemons by machine. `unreachable` says, after each look, which machines did
+    not answer and why.
+    """
+
+    def __init__(self, runner: Runner, binary: str, hosts: Mapping[str, str]) -> None:
+        super().__init__(runner, binary)
+        self.members = {name: Docker(runner, binary, host) for name, host in hosts.items()}
+        self.unreachable: dict[str, str] = {}
+        self._where: dict[str, str] = {}
+        self._manager: str | None = None
+
+    @property
+    def manager(self) -> Docker:
+        """A machine whose manager answers. Raises OpsError where none does, or where no quorum is left."""
+        if self._manager is None:
+            refusals = []
+            for name, member in self.members.items():
+                if name in self.unreachable:
+                    continue
+                try:
+                    done = member.attempt("node", "ls", "--quiet", timeout=REACH_SECONDS)
+                except OpsError as error:
+                    refusals.append(f"{name}: {error.message}")
+                    continue
+                if done.code == 0:
+                    self._manager = name
+                    break
+                refusals.append(f"{name}: {done.output.splitlines()[-1] if done.output else done.code}")
+            else:
+                refusals += [f"{name}: {why}" for name, why in self.unreachable.items()]
+                raise OpsError(
+                    msg("no Swarm manager answers ({why})", why="; ".join(refusals)),
+                    msg("`techsapo hosts check` says what each machine lacks; what runs goes on"),
+                )
+        return self.members[self._manager]
+
+    def machine_of(self, container: str) -> str:
+        """The machine of a container that was looked at."""
+        return self._where[container]
+
+    def everywhere(
+        self, arguments: Sequence[str], timeout: float = REACH_SECONDS
+    ) -> dict[str, Completed | OpsError]:
+        """Run a docker command on all machines at the same time; how it ended on each."""
+
+        def one(name: str) -> Completed | OpsError:
+            try:
+                return self.members[name].attempt(*arguments, timeout=timeout)
+            except OpsError as error:
+                return error
+
+        with ThreadPoolExecutor(len(self.members)) as pool:
+            return dict(zip(self.members, pool.map(one, self.members), strict=True))
+
+    @override
+    def containers(self, project: str | None = None) -> tuple[ContainerFacts, ...]:
+        """Those of the stack `project` on every machine that answers; see `unreachable`."""
+        assert project is not None, "a fleet is one stack's"  # noqa: S101 - a mistake of ours, no input
+
+        def look(name: str) -> tuple[ContainerFacts, ...] | OpsError:
+            try:
+                return self.members[name].stack_containers(project, timeout=REACH_SECONDS)
+            except OpsError as error:
+                return error
+
+        with ThreadPoolExecutor(len(self.members)) as pool:
+            looked = dict(zip(self.members, pool.map(look, self.members), strict=True))
+        self.unreachable = {n: f.message for n, f in looked.items() if isinstance(f, OpsError)}
+        if self._manager in self.unreachable:
+            self._manager = None
+        found: list[ContainerFacts] = []
+        for name, containers in looked.items():
+            if not isinstance(containers, OpsError):
+                self._where.update({container.id: name for container in containers})
+                found += containers
+        return tuple(found)
+
+    def of_service(self, machine: str, stack: str, service: str) -> tuple[ContainerFacts, ...]:
+        """The containers of one service on its machine, those that ended included."""
+        found = self.members[machine].service_containers(stack, service)
+        self._where.update({container.id: machine for container in found})
+        return found
+
+    @override
+    def inspect(self, ids: Sequence[str]) -> tuple[ContainerFacts, ...]:
+        """Facts of containers that were looked at; one that is gone, or whose machine is, is left out."""
+        by_machine: dict[str, list[str]] = {}
+        for container in ids:
+            by_machine.setdefault(self._where[container], []).append(container)
+        return tuple(
+            facts for name, those in by_machine.items() for facts in self.members[name].inspect(those)
+        )
+
+    @override
+    def image_ids(self, references: Sequence[str]) -> dict[str, str]:  # type: ignore[override] # a sequence: asked of each
+        """Image id by reference, for those that every machine that answers has, and has alike."""
+        wanted = list(references)
+
+        def one(name: str) -> dict[str, str]:
+            return {} if name in self.unreachable else self.members[name].image_ids(wanted)
+
+        with ThreadPoolExecutor(len(self.members)) as pool:
+            found = list(pool.map(one, self.members))
+        reached = [ids for name, ids in zip(self.members, found, strict=True) if name not in self.unreachable]
+        return {
+            reference: reached[0][reference]
+            for reference in wanted
+            if reached and all(ids.get(reference) == reached[0].get(reference, "") for ids in reached)
+        }
+
+    @override
+    def execute(
+        self, container: str, command: Command, *, user: str | None = None, timeout: float = _TIMEOUT
+    ) -> Completed:
+        return self._of(container).execute(container, command, user=user, timeout=timeout)
+
+    @override
+    def entering(self, container: str, command: Command, *, user: str | None = None) -> Command:
+        return self._of(container).entering(container, command, user=user)
+
+    @override
+    def call(self, *arguments: str, timeout: float = _TIMEOUT) -> str:
+        return self._meant(arguments).call(*arguments, timeout=timeout)
+
+    @override
+    def attempt(self, *arguments: str, timeout: float = _TIMEOUT) -> Completed:
+        return self._meant(arguments).attempt(*arguments, timeout=timeout)
+
+    @override
+    def streaming(self, *arguments: str) -> Command:
+        return self._meant(arguments).streaming(*arguments)
+
+    def _of(self, container: str) -> Docker:
+        return self.members[self._where[container]]
+
+    def _meant(self, arguments: Sequence[str]) -> Docker:
+        """The machine of a container that is among the arguments, or else a manager."""
+        named = next((word for word in arguments if word in self._where), None)
+        return self._of(named) if named is not None else self.manager

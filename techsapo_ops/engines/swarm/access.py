@@ -1,0 +1,137 @@
+"""Reaches into the containers of a stack on several machines, and beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from typing_extensions import override
+
+from techsapo_ops.adapters.docker import STACK, ContainerFacts
+from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.process import Command
+from techsapo_ops.engines.compose.scratch import scratch
+from techsapo_ops.engines.swarm.recorded import SwarmStack
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.spec.problems import unknown
+from techsapo_ops.stack.engine import Access, Scratch
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
+
+HALTED = "node.labels.techsapo == halted"
+"""A constraint that no node meets: a service that somebody has stopped."""
+
+
+class SwarmAccess(SwarmStack, Access):
+    """Of the stack of `topology`; see stack.engine.Access for what each method promises.
+
+    A kind means any of its services that runs.
+    """
+
+    python = "python"
+    enters_as_root = True
+
+    def __init__(self, topology: Topology, fleet: Fleet) -> None:
+        super().__init__(topology.layout, topology.spec.project, fleet, topology.machines)
+        self.topology = topology
+
+    @override
+    def enter(self, service: str, command: Command, *, root: bool = False) -> Command:
+        return self.docker.entering(self._container(service)[1].id, command, user="0" if root else None)
+
+    @override
+    def beside(self, service: str, command: Command, *, image_of: str = "") -> Command:
+        found, container = self._container(service)
+        image = self._container(image_of)[1].image if image_of else container.image
+        member = self.fleet.members[self.fleet.machine_of(container.id)]
+        folder = str(self.topology.data_dir(found))
+        volume = f"{self._volume(service)}:{folder}"
+        return member.beside(("--volume", volume), image, str(found.facts.uid), folder, command)
+
+    @override
+    def tool(self, service: str, command: Command) -> Command:
+        return self.enter(service, command)
+
+    @override
+    def reaches(self, service: str) -> bool:
+        return service in self.containers()
+
+    @override
+    def has_data(self, service: str, file: str, *, image_of: str = "") -> bool:
+        look = self.beside(service, Command(("test", "-e", file)), image_of=image_of)
+        done = self.docker.runner.run(look)
+        if done.code not in {0, 1}:
+            raise OpsError(
+                msg("cannot look into the data of {service}: {output}", service=service, output=done.output)
+            )
+        return done.code == 0
+
+    @override
+    def removal(self, service: str) -> str:
+        return msg(
+            "`techsapo down` and, on its machine, `docker volume rm {volume}`", volume=self._volume(service)
+        )
+
+    @override
+    def left(self, kind: str) -> tuple[str, ...]:
+        listed = self.fleet.everywhere(
+            ("volume", "ls", "--filter", f"label={STACK}={self.project}", "--format", "{{.Name}}")
+        )
+        names = {
+            name.removeprefix(f"{self.project}_")
+            for done in listed.values()
+            if not isinstance(done, OpsError) and done.code == 0
+            for name in done.stdout.decode().split()
+        }
+        known = {s.name for s in self.topology.services}
+        mine = (name for name in sorted(names) if name.startswith(f"{kind}-") and name not in known)
+        # Volumes with a service's folders in them are named after it as well.
+        return tuple(name for name in mine if not any(name.startswith(f"{other}-") for other in known))
+
+    def _volume(self, service: str) -> str:
+        found = self._named(service)
+        return f"{self.project}_{found.name if found is not None else service}"
+
+    @override
+    def halt(self, service: str) -> None:
+        self.forget()
+        name = f"{self.project}_{self._container(service)[0].name}"
+        self.fleet.manager.call(
+            "service", "update", "--detach", "--quiet", "--constraint-add", HALTED, name, timeout=120
+        )
+
+    @override
+    def scratch(
+        self, service: str, *, seed: Callable[[Path], None] | None = None
+    ) -> AbstractContextManager[Scratch]:
+        found = self._named(service)
+        if found is None:
+            raise unknown(msg("service"), service, [s.name for s in self.topology.services])
+        image = self.topology.spec.images.get(found.kind, found.facts.image)  # type: ignore[call-overload] # a kind
+        return scratch(found, image, self.topology, self.docker, seed)
+
+    def _named(self, word: str) -> Service | None:
+        """The service of that name, or of a kind the first."""
+        services = self.topology.services
+        return next((s for s in services if s.name == word), None) or next(
+            (s for s in services if s.kind == word), None
+        )
+
+    def _container(self, service: str) -> tuple[Service, ContainerFacts]:
+        containers = self.containers()
+        meant = [s for s in self.topology.services if s.name == service]
+        meant = meant or [s for s in self.topology.services if s.kind == service]
+        there = [s for s in meant if s.name in containers]
+        running = [s for s in there if containers[s.name].running]
+        if not there:
+            if meant and meant[0].machine is not None and meant[0].machine.name in self.fleet.unreachable:
+                machine = meant[0].machine.name
+                raise OpsError(
+                    msg("{machine} can't be reached: {why}",
+                        machine=machine, why=self.fleet.unreachable[machine])
+                )  # fmt: skip
+            raise unknown(msg("service"), service, list(containers))
+        found = (running or there)[0]
+        return found, containers[found.name]

@@ -1,0 +1,139 @@
+"""What is really deployed: the rendered stack file with each config and secret named by its content."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from techsapo_ops.adapters.docker import STACK_DEFINITION
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.stack.desired import Desired
+from techsapo_ops.stack.stack_file import FOLDERS, STACK_YML
+
+_DIGITS = 16
+_LONGEST = 64
+"""Characters that Docker lets a name of a config or a secret have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder of the state directory that a service finds in a volume of its machine."""
+
+    service: str
+    volume: str
+    source: Path
+
+
+class Deployment:
+    """The stack that `desired` comes to, with the files that are on disk now.
+
+    `names_key` is what names of secrets are made with: by a plain digest in a name, which every manager
+    lists, a short secret could be guessed.
+    """
+
+    def __init__(self, desired: Desired, names_key: bytes) -> None:
+        text = next(file.content for file in desired.files if file.path == STACK_YML)
+        self._data = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe one, in C
+        self._project = desired.topology.spec.project
+        self._folder = (desired.topology.layout.config / STACK_YML).parent
+        self._rendered = {desired.topology.layout.config / file.path: file for file in desired.files}
+        self._key = names_key
+        self._names: dict[tuple[str, str], str] = {}
+
+    def folders(self) -> tuple[Folder, ...]:
+        """What is to be written into volumes before the services start."""
+        return tuple(
+            Folder(name, volume, Path(source))
+            for name, entry in self._data["services"].items()
+            for volume, source in entry.get(FOLDERS, {}).items()
+        )
+
+    def definition(self, service: str) -> str:
+        """Digest of all that `service` is deployed with. Raises OpsError where a secret was not made yet."""
+        value = [self._entry(service), self._data.get("networks", {})]
+        return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+    def stack(self, services: Collection[str]) -> str:
+        """The stack file for `docker stack deploy`, with these services alone."""
+        entries = {name: self._labelled(name) for name in services}
+        used = {
+            kind: {each["source"] for entry in entries.values() for each in entry.get(kind, ())}
+            for kind in ("configs", "secrets")
+        }
+        data = {
+            "version": "3.13",
+            "services": entries,
+            "networks": self._data.get("networks", {}),
+            "volumes": {
+                mount["source"]: {}
+                for entry in entries.values()
+                for mount in entry.get("volumes", ())
+                if mount["type"] == "volume"
+            },
+            **{
+                kind: {
+                    source: {"name": self._name(kind, source), "file": str(self._file(kind, source))}
+                    for source in sorted(sources)
+                }
+                for kind, sources in used.items()
+                if sources
+            },
+        }
+        return json.dumps({key: value for key, value in data.items() if value})
+
+    def object_names(self) -> dict[str, frozenset[str]]:
+        """Names of all configs and of all secrets that the stack has now."""
+        return {
+            kind: frozenset(
+                self._name(kind, each["source"])
+                for entry in self._data["services"].values()
+                for each in entry.get(kind, ())
+            )
+            for kind in ("configs", "secrets")
+        }
+
+    def _labelled(self, service: str) -> dict[str, Any]:
+        entry = {k: v for k, v in self._data["services"][service].items() if k not in {"build", FOLDERS}}
+        labels: Mapping[str, str] = entry.get("labels", {})
+        return {**entry, "labels": {**labels, STACK_DEFINITION: self.definition(service)}}
+
+    def _entry(self, service: str) -> dict[str, Any]:
+        entry = {k: v for k, v in self._data["services"][service].items() if k not in {"build", FOLDERS}}
+        for kind in ("configs", "secrets"):
+            if kind in entry:
+                entry[kind] = [{**each, "source": self._name(kind, each["source"])} for each in entry[kind]]
+        return entry
+
+    def _name(self, kind: str, source: str) -> str:
+        if (kind, source) not in self._names:
+            digest = self._digest(kind, source)[:_DIGITS]
+            room = _LONGEST - len(digest) - 2
+            project = self._project[: room // 2]
+            self._names[kind, source] = f"{project}_{source[-(room - len(project)) :].strip('.-_')}_{digest}"
+        return self._names[kind, source]
+
+    def _digest(self, kind: str, source: str) -> str:
+        path = self._file(kind, source)
+        rendered = self._rendered.get(path)
+        try:
+            content = rendered.content.encode() if rendered is not None else path.read_bytes()
+        except OSError as error:
+            raise OpsError(
+                msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror),
+                msg("`techsapo up` makes the secrets that the spec has none for"),
+            ) from None
+        if kind == "configs":
+            return hashlib.sha256(content).hexdigest()
+        return hmac.new(self._key, content, hashlib.sha256).hexdigest()
+
+    def _file(self, kind: str, source: str) -> Path:
+        named = self._folder / self._data[kind][source]["file"]
+        return Path(*named.parts) if ".." not in named.parts else named.resolve()

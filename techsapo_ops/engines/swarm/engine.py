@@ -1,0 +1,331 @@
+"""The swarm engine: services as global services of Docker Swarm, each bound to one machine."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from typing_extensions import override
+
+from techsapo_ops.adapters.docker import ContainerFacts
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.probe import ProbeResult
+from techsapo_ops.adapters.process import Command
+from techsapo_ops.engines import logins, planning
+from techsapo_ops.engines.compose import gate, prepare, reloading
+from techsapo_ops.engines.compose.containers import containers_of
+from techsapo_ops.engines.compose.logs import tail
+from techsapo_ops.engines.compose.probing import Prober, questions
+from techsapo_ops.engines.state import Record
+from techsapo_ops.engines.swarm import folders, images, nodes, proof, tasks
+from techsapo_ops.engines.swarm.access import HALTED, SwarmAccess
+from techsapo_ops.engines.swarm.deployment import Deployment
+from techsapo_ops.engines.swarm.machines_note import note_machines
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.services.registry import kind_of
+from techsapo_ops.services.runtimes import runtime_of
+from techsapo_ops.spec.problems import unknown
+from techsapo_ops.stack.backup import Door
+from techsapo_ops.stack.desired import Desired, Unit
+from techsapo_ops.stack.engine import Action, Engine, Mismatch, Plan, Step
+from techsapo_ops.stack.observed import Observed
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
+
+_DEPLOY_SECONDS = 120.0
+NAMES_KEY = "swarm-names"
+"""Key of the names of secrets, see Deployment."""
+
+
+class SwarmEngine(SwarmAccess, Engine):
+    """Runs `topology`; see stack.engine.Engine for what each method promises.
+
+    `seconds` overrides how long a service may take to become ready; `tell` is told what takes minutes.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        fleet: Fleet,
+        *,
+        seconds: float | None = None,
+        tell: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        super().__init__(topology, fleet)
+        self._seconds = seconds
+        self._tell = tell
+        self._deploying = threading.Lock()
+        self._deployed: set[str] = set()
+        self._ready: set[str] = set()
+        self.prober = Prober(topology, fleet, self._glanced, questions(topology), direct=False)
+
+    @override
+    def prober_inside(self) -> Callable[[Service, float], ProbeResult]:
+        return self.prober.of_now()
+
+    @override
+    def plan(self, desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan:
+        found = planning.plan(desired, observed, only)
+        of = {s.name: s.machine.name for s in desired.topology.services if s.machine is not None}
+        steps = (
+            replace(step, action=Action.NOTHING, reason=msg("{machine} can't be reached", machine=machine))
+            if (machine := of.get(step.service, "")) in observed.unreachable
+            else step
+            for step in found.steps
+        )
+        return Plan(tuple(steps))
+
+    @override
+    def prepare(self, desired: Desired) -> None:
+        """Folders, keys, images and labels; the files of `desired` are written already.
+
+        Raises OpsError where a machine can't be reached: an apply is of all of them.
+        """
+        prepare.folders(self.layout)
+        prepare.keys(desired.topology)
+        if not self._names_key.exists():
+            write_atomic(self._names_key, secrets.token_bytes(32), 0o600)
+        note_machines(self.layout.state, desired.topology.machines)
+        known = self.glance().images
+        nodes.require_all(self.fleet)
+        logins.before_steps(desired, self._door)
+        units = [unit for unit in containers_of(desired).values() if unit.image not in known]
+        images.bring(self.fleet, self.project, self.layout.config, units, self._tell)
+        nodes.label(self.fleet, desired.topology.machines)
+        self._write_folders(desired)
+
+    @property
+    def _names_key(self) -> Path:
+        return self.layout.keys / NAMES_KEY
+
+    def _deployment(self, desired: Desired) -> Deployment:
+        return Deployment(desired, self._names_key.read_bytes())
+
+    def _write_folders(self, desired: Desired, *, again: bool = False) -> None:
+        image = next(unit.image for name, unit in containers_of(desired).items() if self._is_app(name))
+        wanted = self._deployment(desired).folders()
+        folders.write(self.fleet, desired.topology, wanted, image, again=again)
+
+    def _is_app(self, name: str) -> bool:
+        return any(s.name == name and kind_of(s).asks_others for s in self.topology.services)
+
+    @override
+    def perform(
+        self, step: Step, desired: Desired | None, say: Callable[[str], None], together: Sequence[Step] = ()
+    ) -> None:
+        if desired is None:
+            self._anew(step)
+            return
+        if step.action is not Action.NOTHING:
+            self.forget()
+        try:
+            self._perform(step, desired, say, together)
+        finally:
+            if step.action is not Action.NOTHING:
+                self.forget()
+
+    def _perform(
+        self, step: Step, desired: Desired, say: Callable[[str], None], together: Sequence[Step]
+    ) -> None:
+        name = step.service
+        if step.action is Action.REMOVE:
+            self._remove_service(name)
+            return
+        unit = containers_of(desired)[name]
+        service = next(s for s in desired.topology.services if s.name == name)
+        if step.action is Action.NOTHING:
+            if not self._was_well(name):
+                self._gate(service)
+            self._ready.add(name)
+            return
+        before = self.glance().containers.get(name)
+        if step.action is Action.RELOAD and before is not None:
+            self._write_folders(desired)
+            reloading.reload(self.docker, before, service, self.topology)
+            self._gate(service)
+            self.state.settle(name)
+            return
+        deployment = self._deployment(desired)
+        self.state.put(replace(_record(unit, service, desired), pending=True))
+        self._deploy(step, together or (step,), desired, deployment)
+        wanted = deployment.definition(name)
+        newer = ""
+        if before is not None and before.running and before.definition == wanted:
+            newer = before.created
+            self._force(name)
+        say(msg("waiting for {service}", service=name))
+        self._gate(service, wanted, newer)
+        self._ready.add(name)
+        logins.started(desired, service, self._door)
+        self._settle(service)
+        self.state.settle(name)
+
+    def _deploy(self, step: Step, together: Sequence[Step], desired: Desired, deployment: Deployment) -> None:
+        """Deploy the service of `step`, and with it all that can be started now beside it."""
+        with self._deploying:
+            if step.service in self._deployed:
+                return
+            names = {each.service for each in together if each.action is Action.CREATE} - self._deployed
+            services = {s.name: s for s in desired.topology.services}
+            pending = {each.service for each in together} - self._ready
+            free = {name for name in names if not pending.intersection(services[name].needs)}
+            wanted = sorted({step.service, *free})
+            call = Command(
+                self.fleet.manager.streaming(
+                    "stack", "deploy", "--resolve-image", "never", "--detach=true", "--compose-file", "-",
+                    self.project,
+                ).argv,
+                stdin=deployment.stack(wanted).encode(),
+            )  # fmt: skip
+            done = self.fleet.runner.run(call, timeout=_DEPLOY_SECONDS)
+            if done.code != 0:
+                raise OpsError(
+                    msg("Swarm refuses {services}: {said}", services=", ".join(wanted), said=done.output)
+                )
+            self._deployed.update(wanted)
+
+    def _force(self, name: str, *options: str) -> None:
+        full = f"{self.project}_{name}"
+        self.fleet.manager.call(
+            "service", "update", "--force", "--detach", "--quiet", *options, full, timeout=_DEPLOY_SECONDS
+        )
+
+    def _settle(self, service: Service) -> None:
+        """What has to follow a start: the kind's own, and a note of the container."""
+        facts = self.containers()[service.name]
+        if (settling := runtime_of(service.kind).settling(self.topology)) is not None:
+            done = self.docker.execute(facts.id, settling.command, user="0")
+            if done.code != 0:
+                raise OpsError(
+                    msg("{trouble}: {output}", trouble=settling.trouble, output=done.output), settling.hint
+                )
+        noted = self.state.load()[service.name]
+        self.state.put(replace(noted, container=facts.id, image=facts.image, definition=facts.definition))
+
+    def _remove_service(self, name: str) -> None:
+        done = self.fleet.manager.attempt("service", "rm", f"{self.project}_{name}")
+        if done.code != 0 and "not found" not in done.output:
+            raise OpsError(msg("cannot remove {name}: {output}", name=name, output=done.output))
+        self.state.drop(name)
+
+    def _anew(self, step: Step) -> None:
+        """Restart a service as it was deployed last, or make it read its configuration again."""
+        self.forget()
+        service = next((s for s in self.topology.services if s.name == step.service), None)
+        containers = self.containers()
+        if service is None:
+            raise unknown(msg("service"), step.service, list(containers))
+        before = containers.get(service.name)
+        if step.action is Action.RELOAD and reloading.can_reload(service) and before is not None:
+            reloading.reload(self.docker, before, service, self.topology)
+            self._gate(service)
+            return
+        record = self.state.load().get(service.name)
+        if record is not None:
+            self.state.put(replace(record, since=time.time()))
+        self._force(service.name, "--constraint-rm", HALTED)
+        self._gate(service, None, before.created if before is not None else "")
+        self._settle(service)
+
+    def _gate(self, service: Service, definition: str | None = None, newer: str = "") -> None:
+        """Wait until the container of `service` is ready: one made of `definition`, later than `newer`."""
+
+        def look() -> ContainerFacts | None:
+            found = [
+                c
+                for c in self._of_machine(service)
+                if definition in (None, c.definition) and c.created > newer
+            ]
+            if not found:
+                return None
+            newest = max(found, key=lambda c: (c.running, c.created))
+            return tasks.ended(newest, sum(not c.running for c in found))
+
+        seconds = self._seconds or kind_of(service).container_deadline or kind_of(service).deadline
+        full = f"{self.project}_{service.name}"
+        tasks.wait_placed(service.name, look, lambda: tasks.why_none(self.fleet.manager, full), seconds)
+        # Without logins: the database gets its own only after it is up.
+        plain = replace(self.prober, questions={})
+
+        def ask(facts: ContainerFacts, timeout: float) -> ProbeResult:
+            return plain.ask(service, timeout, {**self.glance().containers, service.name: facts})
+
+        gate.wait_ready(
+            service.name,
+            look=look,
+            ask=ask,
+            lines=lambda: self._tail(service.name),
+            seconds=seconds,
+        )
+
+    def _of_machine(self, service: Service) -> tuple[ContainerFacts, ...]:
+        assert service.machine is not None, "of a topology with machines"  # noqa: S101 - a mistake of ours
+        return self.fleet.of_service(service.machine.name, self.project, service.name)
+
+    def _glanced(self) -> dict[str, ContainerFacts]:
+        return dict(self.glance().containers)
+
+    def _was_well(self, name: str) -> bool:
+        """Whether Docker called the container healthy when the stack was observed, a moment ago."""
+        seen = self._glance.containers.get(name) if self._glance is not None else None
+        return seen is not None and seen.running and (seen.health == "healthy" or not seen.check)
+
+    def _tail(self, name: str) -> tuple[str, ...]:
+        container = self.containers().get(name)
+        return tail(self, container.id, name, gate.SHOWN_LINES) if container is not None else ()
+
+    def _door(self, service: Service) -> Door | None:
+        """The way to `service` for its own client, in its container; None where that does not run."""
+        container = self.glance().containers.get(service.name)
+        if container is None or not container.running:
+            return None
+        return Door(self.docker.runner, lambda command: self.docker.entering(container.id, command))
+
+    @override
+    def conclude(self, desired: Desired) -> tuple[str, ...]:
+        return logins.conclude(self, desired, self._door)
+
+    @override
+    def prove(
+        self, desired: Desired, services: Sequence[str], wait: float = 0.0, *, strangers: bool = False
+    ) -> tuple[Mismatch, ...]:
+        if not self._names_key.exists():  # nothing was deployed yet
+            return tuple(Mismatch(name, msg("it has no container"), restart=True) for name in services)
+        found = proof.mismatches(self, desired, self._deployment(desired), services)
+        odd = proof.strangers(self) if strangers else ()
+        return (*found, *(Mismatch("", words) for words in odd))
+
+    @override
+    def taken_by(self, host: str, port: int) -> str:
+        """Nobody is looked for: the ports are of other machines, and Swarm says which one has no room."""
+        return ""
+
+    @override
+    def discard(self, images: Collection[str]) -> None:
+        for member in self.fleet.members.values():
+            prepare.discard(member, images)
+
+
+def _record(unit: Unit, service: Service, desired: Desired) -> Record:
+    from techsapo_ops.stack.desired import ContainerUnit
+
+    assert isinstance(unit, ContainerUnit), "containers_of gives no other"  # noqa: S101 - a mistake of ours
+    return Record(
+        name=service.name,
+        kind=service.kind,
+        host=service.machine.address if service.machine is not None else service.host,
+        port=service.port,
+        user=str(service.facts.uid),
+        needs=service.needs,
+        stop_seconds=unit.stop_seconds,
+        fingerprint=unit.fingerprint,
+        config=unit.config_digest(desired.files),
+        files=planning.file_digests(unit, desired.files),
+        since=time.time(),
+    )

@@ -1,0 +1,107 @@
+"""The images of a stack on every machine: pulled there, or built once and copied."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.stack.desired import ContainerUnit
+
+_BUILD_SECONDS = 1800.0
+_PULL_SECONDS = 1800.0
+_COPY_SECONDS = 1800.0
+
+
+def bring(
+    fleet: Fleet, project: str, config: Path, units: Sequence[ContainerUnit], say: Callable[[str], None]
+) -> None:
+    """Let every machine have each image, and have it alike. Raises OpsError with the machine's name.
+
+    One that is built here is built on the first machine and copied from there by `docker save` and `docker
+    load`; the others are pulled by each machine, from the registry or its mirror.
+    """
+    wanted = {unit.image: unit for unit in units}
+    present = _present(fleet, list(wanted))
+    first = next(iter(fleet.members))
+    for image, unit in wanted.items():
+        having = [name for name, ids in present.items() if image in ids]
+        if unit.builds:
+            source = having[0] if having else first
+            if not having:
+                say(msg("building the image {image} on {machine}", image=image, machine=source))
+                _build(fleet.members[source], project, config / unit.file, unit.service, image)
+            lacking = [name for name in present if name not in having and name != source]
+            if lacking:
+                say(msg("copying the image {image} to {machines}", image=image, machines=", ".join(lacking)))
+            _each(lacking, lambda name, image=image, source=source: _copy(fleet, source, name, image))  # type: ignore[misc] # bound per image
+        elif lacking := [name for name in present if name not in having]:
+            say(msg("pulling the image {image} on {machines}", image=image, machines=", ".join(lacking)))
+            _each(lacking, lambda name, image=image: _pull(fleet.members[name], name, image))  # type: ignore[misc] # likewise
+    _require_alike(_present(fleet, list(wanted)), list(wanted))
+
+
+def _present(fleet: Fleet, images: Sequence[str]) -> dict[str, dict[str, str]]:
+    def one(name: str) -> dict[str, str]:
+        return fleet.members[name].image_ids(images)
+
+    with ThreadPoolExecutor(len(fleet.members)) as pool:
+        return dict(zip(fleet.members, pool.map(one, fleet.members), strict=True))
+
+
+def _each(names: Sequence[str], do: Callable[[str], None]) -> None:
+    with ThreadPoolExecutor(max(len(names), 1)) as pool:
+        list(pool.map(do, names))
+
+
+def _build(docker: Docker, project: str, file: Path, service: str, image: str) -> None:
+    done = docker.compose(project, file, ("build", service), timeout=_BUILD_SECONDS)
+    if done.code != 0:
+        said = "\n".join(done.output.splitlines()[-15:])
+        raise OpsError(
+            msg("cannot build {image}:\n{said}", image=image, said=said),
+            msg("check the network, or name an image that is here under `images:` in the spec"),
+        )
+
+
+def _pull(docker: Docker, machine: str, image: str) -> None:
+    done = docker.attempt("pull", "--quiet", image, timeout=_PULL_SECONDS)
+    if done.code != 0:
+        raise OpsError(
+            msg("{machine}: cannot pull {image}: {said}", machine=machine, image=image, said=done.output),
+            msg("check its network, or name an image that is there under `images:` in the spec"),
+        )
+
+
+def _copy(fleet: Fleet, source: str, target: str, image: str) -> None:
+    """From machine to machine through here; nothing of it lies on this disk."""
+    save = fleet.members[source].streaming("save", image)
+    load = fleet.members[target].streaming("load", "--quiet")
+    with subprocess.Popen(save.argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as saving:
+        loaded = subprocess.run(
+            load.argv, stdin=saving.stdout, capture_output=True, timeout=_COPY_SECONDS, check=False
+        )
+    if saving.returncode != 0 or loaded.returncode != 0:
+        said = loaded.stderr.decode(errors="replace").strip() or msg("`docker save` failed")
+        raise OpsError(
+            msg("cannot copy {image} from {source} to {target}: {said}",
+                image=image, source=source, target=target, said=said)
+        )  # fmt: skip
+
+
+def _require_alike(present: dict[str, dict[str, str]], images: Sequence[str]) -> None:
+    for image in images:
+        ids = {name: found.get(image, "") for name, found in present.items()}
+        first, *others = ids.items()
+        for name, digest in others:
+            if digest != first[1]:
+                raise OpsError(
+                    msg("{image} is another image on {name} than on {first}",
+                        image=image, name=name, first=first[0]),
+                    msg("name it by its digest under `images:`, or remove the older one there"),
+                )  # fmt: skip

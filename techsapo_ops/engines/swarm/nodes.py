@@ -1,0 +1,57 @@
+"""The nodes of the Swarm: whether all machines are there, and the labels by which services find theirs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.stack.machine import Machine
+from techsapo_ops.stack.stack_file import NODE_LABEL
+
+
+def require_all(fleet: Fleet) -> None:
+    """Raise OpsError where a machine did not answer at the last look."""
+    if fleet.unreachable:
+        reasons = "; ".join(f"{name}: {why}" for name, why in fleet.unreachable.items())
+        raise OpsError(
+            msg("not all machines can be reached ({reasons}), and an apply is of all of them",
+                reasons=reasons),
+            msg("bring the machine back, or take it out of `hosts`; what runs goes on"),
+        )  # fmt: skip
+
+
+def label(fleet: Fleet, machines: Sequence[Machine]) -> None:
+    """Label each machine's node, where it is not; no other node keeps such a label.
+
+    Raises OpsError for a machine that is no node, or whose node has another name.
+    """
+    manager = fleet.manager
+    nodes = manager.call("node", "ls", "--format", "{{.ID}}").split()
+    form = '{{json .ID}} {{json .Description.Hostname}} {{json (index .Spec.Labels "%s")}}' % NODE_LABEL  # noqa: UP031 - braces
+    lines = manager.call("node", "inspect", "--format", form, *nodes).splitlines()
+    decoded = [[json.loads(word) for word in line.split(" ")] for line in lines if line]
+    ids = {hostname: id_ for id_, hostname, _ in decoded}
+    labels = {hostname: found or "" for _, hostname, found in decoded}
+    for machine in machines:
+        if machine.name not in ids:
+            raise OpsError(
+                msg(
+                    "{name} is no node of the Swarm; its nodes are {nodes}",
+                    name=machine.name,
+                    nodes=", ".join(sorted(ids)),
+                ),
+                msg(
+                    "`hosts` names a machine as it calls itself; `techsapo hosts add {name}` lets it join",
+                    name=machine.name,
+                ),
+            )
+    wanted = {machine.name: machine.name for machine in machines}
+    for hostname, id_ in ids.items():
+        new = wanted.get(hostname, "")
+        if labels[hostname] == new:
+            continue
+        option = ("--label-add", f"{NODE_LABEL}={new}") if new else ("--label-rm", NODE_LABEL)
+        manager.call("node", "update", *option, id_)

@@ -1,0 +1,165 @@
+"""A stack of several machines as it was recorded: seen, read, measured and stopped without its spec."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import datetime
+
+from typing_extensions import override
+
+from techsapo_ops.adapters.docker import STACK, ContainerFacts
+from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.engines.compose.recorded import ComposeStack, size_bytes
+from techsapo_ops.engines.swarm import logs
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.machine import Machine
+from techsapo_ops.stack.observed import LogLine, Observed, State, Usage
+
+_STOP_SECONDS = 120.0
+_PAUSE = 0.3
+
+
+class SwarmStack(ComposeStack):
+    """What can be done to a stack of the swarm engine with its state directory alone."""
+
+    name = "swarm"
+    at_once = 64
+    """All of them: what forms a cluster waits for its other members."""
+
+    docker: Fleet
+
+    def __init__(self, layout: Layout, project: str, fleet: Fleet, machines: Sequence[Machine]) -> None:
+        super().__init__(layout, project, fleet)
+        self.fleet = fleet
+        self.machines = tuple(machines)
+
+    @override
+    def containers(self) -> dict[str, ContainerFacts]:
+        """The newest container of each service; a task that failed leaves its own beside the next one's."""
+        newest: dict[str, ContainerFacts] = {}
+        for container in sorted(self.fleet.containers(self.project), key=_standing):
+            newest[container.service] = container
+        return newest
+
+    @property
+    @override
+    def data_place(self) -> str:
+        return msg("in Docker volumes on each machine")
+
+    @override
+    def _observe(self) -> Observed:
+        """As its containers are; of a machine that does not answer, what was started there is listed so."""
+        seen = super()._observe()
+        unreachable = dict(self.fleet.unreachable)
+        if not unreachable:
+            return seen
+        ends = {f"-{machine}" for machine in unreachable}
+        services = {
+            name: replace(service, state=State.UNREACHABLE)
+            if service.state is State.STOPPED and name.endswith(tuple(ends))
+            else service
+            for name, service in seen.services.items()
+        }
+        return replace(seen, services=services, unreachable=unreachable)
+
+    @override
+    def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:
+        """Remove the stack and wait until nothing of it runs on a machine that answers.
+
+        With `remove_data` also the volumes, and the keys that were made for their content. Raises OpsError
+        where a machine does not answer: what runs there would run on.
+        """
+        self.forget()
+        containers = self.containers()
+        if self.fleet.unreachable:
+            raise OpsError(
+                msg("can't stop what runs on {machines}", machines=_reasons(self.fleet.unreachable)),
+                msg("bring the machine back, or take it out first: `techsapo hosts remove NAME`"),
+            )
+        stopped = tuple(n for n, c in containers.items() if c.state in {"running", "restarting", "paused"})
+        self.fleet.manager.call("stack", "rm", self.project, timeout=_STOP_SECONDS)
+        self._wait_gone()
+        if remove_data:
+            self._remove_volumes()
+            for folder in (self.layout.keys, self.layout.textfiles):
+                if folder.exists():
+                    shutil.rmtree(folder)
+        self.state.clear()
+        return stopped
+
+    def _wait_gone(self) -> None:
+        records = self.state.load()
+        longest = max((record.stop_seconds for record in records.values()), default=10) + _STOP_SECONDS
+        started = time.monotonic()
+        while left := self.containers():
+            if time.monotonic() - started > longest:
+                raise OpsError(
+                    msg("{left} did not end within {longest:.0f} s",
+                        left=", ".join(sorted(left)), longest=longest)
+                )  # fmt: skip
+            time.sleep(_PAUSE)
+
+    def _remove_volumes(self) -> None:
+        def one(name: str) -> None:
+            member = self.fleet.members[name]
+            found = member.call("volume", "ls", "-q", "--filter", f"label={STACK}={self.project}").split()
+            if found:
+                member.call("volume", "rm", *found)
+
+        with ThreadPoolExecutor(len(self.fleet.members)) as pool:
+            list(pool.map(one, self.fleet.members))
+
+    @override
+    def logs(
+        self,
+        services: Sequence[str],
+        *,
+        follow: bool = False,
+        lines: int | None = 100,
+        since: datetime | None = None,
+    ) -> Iterator[LogLine]:
+        """Lines of the containers' logs (all: empty), of all machines, merged by time."""
+        return logs.lines(self, self.log_names(services), follow=follow, lines=lines, since=since)
+
+    @override
+    def _usage(self) -> Mapping[str, Usage]:
+        """As `docker stats` measures them over a second, on all machines at the same time."""
+        self.glance()
+        running = {c.id: name for name, c in self.glance().containers.items() if c.running}
+        by_machine: dict[str, list[str]] = {}
+        for container in running:
+            by_machine.setdefault(self.fleet.machine_of(container), []).append(container)
+
+        def one(machine: str) -> str:
+            options = ("stats", "--no-stream", "--no-trunc", "--format", "{{json .}}")
+            return self.fleet.members[machine].call(*options, *by_machine[machine])
+
+        with ThreadPoolExecutor(max(len(by_machine), 1)) as pool:
+            said = "\n".join(pool.map(one, by_machine))
+        found = {}
+        for line in filter(None, said.splitlines()):
+            entry = json.loads(line)
+            cpu, memory = entry["CPUPerc"].rstrip("%"), entry["MemUsage"].partition("/")[0]
+            if (name := running.get(entry["ID"])) is not None and cpu != "--":
+                found[name] = Usage(float(cpu), size_bytes(memory))
+        return found
+
+    @override
+    def _ours(self, container: ContainerFacts) -> bool:
+        return True
+
+
+def _standing(container: ContainerFacts) -> tuple[bool, str]:
+    """Sorts one that runs behind those that ended, and a later one behind an earlier one."""
+    return container.running, container.created
+
+
+def _reasons(unreachable: Mapping[str, str]) -> str:
+    return "; ".join(f"{name}: {why}" for name, why in unreachable.items())

@@ -1,0 +1,56 @@
+"""Waits for the task that Swarm makes of a service, and says why there is none."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from techsapo_ops.adapters.docker import ContainerFacts, Docker
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.stack.engine import GateError
+
+_PAUSE = 0.2
+_REFUSED_AFTER = 3.0
+"""Seconds after which a reason that Swarm gives for having no task is taken for the last word."""
+
+
+def wait_placed(
+    name: str, look: Callable[[], ContainerFacts | None], why: Callable[[], str], seconds: float
+) -> None:
+    """Return once `look` finds the container of `name`. Raises GateError with what Swarm says (`why`)."""
+    started = time.monotonic()
+    while look() is None:
+        waited = time.monotonic() - started
+        reason = why() if waited > _REFUSED_AFTER else ""
+        if reason or waited > seconds:
+            said = reason or msg("Swarm made no container within {seconds:.0f} s", seconds=waited)
+            raise GateError(
+                name,
+                said,
+                (),
+                msg("{name} did not start: {said}", name=name, said=said),
+                msg("`docker service ps --no-trunc` on a manager shows its tasks"),
+            )
+        time.sleep(_PAUSE)
+
+
+def why_none(manager: Docker, service: str) -> str:
+    """Why Swarm has no running task of `service` now, in its words; empty where it says nothing."""
+    try:
+        done = manager.attempt("service", "ps", "--no-trunc", "--format", "{{json .}}", service)
+    except OpsError as error:
+        return error.message
+    for line in done.stdout.decode(errors="replace").splitlines():
+        task = json.loads(line)
+        if task.get("DesiredState") in {"Running", "Ready"} and task.get("Error"):
+            return f"{task['CurrentState']}: {task['Error']}"
+    return ""
+
+
+def ended(facts: ContainerFacts, failures: int) -> ContainerFacts:
+    """A container that ended is one that Swarm starts again, by another one: so it is seen as one restart."""
+    state = "restarting" if facts.state in {"exited", "dead"} else facts.state
+    return replace(facts, restarts=failures, state=state)
