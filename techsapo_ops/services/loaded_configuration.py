@@ -39,15 +39,18 @@ class Server:
 
     url: str
     login: BasicLogin | None = None
+    machine: str = ""
+    """Name of its machine, of several."""
 
 
 def server_of(topology: Topology, service: Service) -> Server:
     """Where `service` is asked what it has loaded."""
     login = kind_of(service).login(topology)
     url = topology.address(service, Viewpoint.HOST).url()
+    machine = service.machine.name if service.machine is not None else ""
     if login is None or login.user is None or login.password_file is None:
-        return Server(url)
-    return Server(url, BasicLogin(login.user, login.password_file))
+        return Server(url, machine=machine)
+    return Server(url, BasicLogin(login.user, login.password_file), machine)
 
 
 @dataclass(frozen=True, slots=True)

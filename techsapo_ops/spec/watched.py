@@ -14,6 +14,10 @@ from techsapo_ops.spec.problems import Path, did_you_mean, dotted
 
 BUILT_IN_JOBS = frozenset({"techsapo", "techsapo-probes", *get_args(ServiceKind)})
 """Names that the generated scrape configuration uses, or may come to use."""
+_INCIDENTS = "techsapo-incidents"
+"""The one by which two Prometheis hear of each other, on several machines."""
+_OF_MACHINES = frozenset({"replica", "host"})
+"""Labels that say which of several machines something is on."""
 _FRONTS = re.compile(r"nginx|app(-[0-9]+)?")
 """Names of the services in front, as which the stack asks itself."""
 _LONGEST_SCRAPE_INTERVAL = 120
@@ -25,7 +29,7 @@ def scrape(spec: Spec, _: Context) -> Iterator[Finding]:
     first: dict[str, int] = {}
     for n, job in enumerate(spec.monitoring.scrape):
         path: Path = ("monitoring", "scrape", n, "name")
-        if job.name in BUILT_IN_JOBS:
+        if job.name in BUILT_IN_JOBS or (spec.hosts and job.name == _INCIDENTS):
             yield Finding(
                 path, msg("the stack has a job {job} itself", job=job.name), msg("choose another name")
             )
@@ -78,10 +82,16 @@ def probes(spec: Spec, _: Context) -> Iterator[Finding]:
 
 
 def external_labels(spec: Spec, _: Context) -> Iterator[Finding]:
-    """No `$` in external labels: Prometheus 3 expands it there, 2.x does not."""
+    """No `$` in external labels, which Prometheus 3 expands there, and none that has a meaning here."""
     for name, value in spec.monitoring.prometheus.external_labels.items():
+        path: Path = ("monitoring", "prometheus", "external_labels", name)
+        if spec.hosts and name in _OF_MACHINES:
+            yield Finding(
+                path,
+                msg("on several machines {name} says where something is", name=name),
+                msg("choose another name"),
+            )
         if "$" in value:
-            path: Path = ("monitoring", "prometheus", "external_labels", name)
             yield Finding(path, msg("Prometheus 3 would expand the $"), msg("write the value without $"))
 
 

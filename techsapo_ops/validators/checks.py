@@ -8,7 +8,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.process import Completed
 from techsapo_ops.services.registry import kinds
-from techsapo_ops.stack.places import COMPOSE, NATIVE
+from techsapo_ops.stack.places import EVERY
 from techsapo_ops.stack.tool import Tool
 
 _ALERTMANAGER_STRICT = "--enable-feature=utf8-strict-mode"
@@ -49,7 +49,7 @@ def checks(paths: Sequence[str], config: Path, prefix: Path) -> tuple[Check, ...
     known = set(paths)
     made: list[Check] = []
     validators = {kind.validator.name: kind.validator for kind in kinds() if kind.validator is not None}
-    for root in (NATIVE.rendered, COMPOSE.rendered):
+    for root in (places.rendered for places in EVERY):
         for name, checks_of in _OF_TOOLS.items():
             made += checks_of(validators[name], paths, _Where(root, config, prefix))
     made += [_compose(p) for p in paths if p.startswith("docker/") and _name(p).startswith("docker-compose.")]
@@ -81,11 +81,10 @@ class _Where:
 
 
 def _promtool(tool: Tool, paths: Sequence[str], where: _Where) -> Iterable[Check]:
-    main = f"{where.root}prometheus/prometheus.yml"
     read = _below(paths, f"{where.root}prometheus/")
     rules = tuple(p for p in read if p.startswith(f"{where.root}prometheus/rules/"))
     lint = ("--lint=all", "--lint-fatal")
-    if main in read:
+    for main in (p for p in read if _name(p) == "prometheus.yml"):
         yield Check(tool.name, tool.package, main, read, ("check", "config", *lint, main))
     if rules:
         yield Check(tool.name, tool.package, rules[0], rules, ("check", "rules", *lint, *rules))
@@ -100,8 +99,7 @@ def _amtool(tool: Tool, paths: Sequence[str], where: _Where) -> Iterable[Check]:
 
 
 def _nginx(tool: Tool, paths: Sequence[str], where: _Where) -> Iterable[Check]:
-    path = f"{where.root}nginx/nginx.conf"
-    if path in paths:
+    for path in (p for p in _below(paths, f"{where.root}nginx/") if _name(p) == "nginx.conf"):
         arguments = (
             "-t", "-q", "-p", str(where.prefix), "-c", str(where.config / path), "-e", "stderr",
             "-g", "daemon off;",

@@ -59,10 +59,15 @@ class Alertmanager(Kind):
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """alertmanager.yml and the texts of its notifications."""
+        from techsapo_ops.services.alertmanager.cluster import start_files
         from techsapo_ops.services.alertmanager.configuration import alertmanager_files
         from techsapo_ops.services.web_login import client_files
 
-        return (*alertmanager_files(topology, templates), *client_files(topology, self.name))
+        return (
+            *alertmanager_files(topology, templates),
+            *client_files(topology, self.name),
+            *start_files(topology, templates),
+        )
 
     def login(self, topology: Topology) -> Login | None:
         """The one that it asks for, where the spec or its edition says so."""
@@ -106,10 +111,12 @@ class Alertmanager(Kind):
 
     def container(self, topology: Topology, service: Service) -> Container:
         """The same in its image."""
+        from techsapo_ops.services.alertmanager.cluster import START
         from techsapo_ops.services.web_login import client_file
         from techsapo_ops.stack.container import Container
 
         port = service.facts.port
+        entry = {"entrypoint": ["sh", str(topology.config_dir() / START)]} if topology.machines else {}
         return Container(
             command=_arguments(topology, service),
             port=port,
@@ -120,10 +127,12 @@ class Alertmanager(Kind):
             config=("alertmanager",),
             volume=service.facts.container_data,
             memory_mb=256,
+            extra=entry,
         )  # fmt: skip
 
 
 def _arguments(topology: Topology, service: Service) -> tuple[str, ...]:
+    from techsapo_ops.services.alertmanager.cluster import cluster_arguments
     from techsapo_ops.services.alertmanager.configuration import ALERTMANAGER_YML
     from techsapo_ops.services.web_login import web_arguments
     from techsapo_ops.stack.address import Viewpoint
@@ -132,7 +141,7 @@ def _arguments(topology: Topology, service: Service) -> tuple[str, ...]:
         f"--config.file={topology.config_dir() / ALERTMANAGER_YML}",
         f"--storage.path={topology.data_dir(service)}",
         f"--web.external-url={topology.address(service, Viewpoint.OUTSIDE).url('/')}",
-        "--cluster.listen-address=",
+        *cluster_arguments(topology, service),
         # Else nobody could tell a beat that the watcher missed from a message that nobody got.
         "--enable-feature=receiver-name-in-metrics",
         *web_arguments(topology, service.kind),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -31,7 +32,8 @@ def grafana_files(topology: Topology, templates: Templates) -> tuple[RenderedFil
     GF_PATHS_DATA and GF_PATHS_PROVISIONING at the same places. Raises OpsError for a value that
     grafana.ini can't hold.
     """
-    service, spec = topology.find("grafana"), topology.spec
+    # Every service of the kind is the same, but for its name.
+    service, spec = next(iter(topology.of_kind("grafana")), None), topology.spec
     if service is None:
         return ()
     config = topology.config_dir() / "grafana"
@@ -99,38 +101,50 @@ def _ini_file(topology: Topology, templates: Templates, service: Service) -> str
 
 
 def _datasources(topology: Topology) -> list[dict[str, Any]]:
-    prometheus = [
-        {
-            "name": "Prometheus",
-            "uid": PROMETHEUS_UID,
-            "type": "prometheus",
-            "access": "proxy",
-            "url": topology.address(service, Viewpoint.SERVICE).url(),
-            "isDefault": True,
-            "editable": False,
-            **_login(topology, service.kind),
-            "jsonData": {
-                "httpMethod": "POST",
-                "prometheusType": "Prometheus",
-                "timeInterval": topology.spec.monitoring.prometheus.scrape_interval,
-            },
-        }
-        for service in topology.of_kind("prometheus")
-    ]
-    alertmanager = [
-        {
-            "name": "Alertmanager",
-            "uid": ALERTMANAGER_UID,
-            "type": "alertmanager",
-            "access": "proxy",
-            "url": topology.address(service, Viewpoint.SERVICE).url(),
-            "editable": False,
-            **_login(topology, service.kind),
-            "jsonData": {"implementation": "prometheus", "handleGrafanaManagedAlerts": False},
-        }
-        for service in topology.of_kind("alertmanager")
-    ]
-    return prometheus + alertmanager
+    """Prometheus and Alertmanager.
+
+    On several machines each is asked by the name of all of its kind, which leads to one that runs; and each
+    Prometheus once more by its own name, for whoever compares them.
+    """
+    settings = {
+        "httpMethod": "POST",
+        "prometheusType": "Prometheus",
+        "timeInterval": topology.spec.monitoring.prometheus.scrape_interval,
+    }
+    found: list[dict[str, Any]] = []
+    for title, uid, kind in (
+        ("Prometheus", PROMETHEUS_UID, "prometheus"),
+        ("Alertmanager", ALERTMANAGER_UID, "alertmanager"),
+    ):
+        services = topology.of_kind(kind)
+        if not services:
+            continue
+        first = topology.address(services[0], Viewpoint.SERVICE)
+        url = Address(kind, first.port).url() if topology.machines else first.url()
+        found.append(_datasource(topology, title, uid, kind, url, settings))
+    for service in topology.of_kind("prometheus") if topology.machines else ():
+        url = topology.address(service, Viewpoint.SERVICE).url()
+        uid = f"techsapo-{service.name}"
+        found.append(
+            _datasource(topology, service.name, uid, service.kind, url, settings) | {"isDefault": False}
+        )
+    return found
+
+
+def _datasource(
+    topology: Topology, name: str, uid: str, kind: str, url: str, settings: dict[str, str]
+) -> dict[str, Any]:
+    source: dict[str, Any] = {"name": name, "uid": uid, "type": kind, "access": "proxy", "url": url}
+    if kind == "prometheus":
+        source["isDefault"] = True
+    return {
+        **source,
+        "editable": False,
+        **_login(topology, kind),
+        "jsonData": settings
+        if kind == "prometheus"
+        else {"implementation": "prometheus", "handleGrafanaManagedAlerts": False},
+    }
 
 
 def _login(topology: Topology, kind: str) -> dict[str, Any]:

@@ -132,12 +132,12 @@ class Prometheus(Kind):
 
     @staticmethod
     def _arguments(topology: Topology, service: Service) -> Iterable[str]:
-        from techsapo_ops.services.prometheus.scrape import PROMETHEUS_YML
+        from techsapo_ops.services.prometheus.scrape import prometheus_yml
         from techsapo_ops.services.web_login import web_arguments
         from techsapo_ops.stack.address import Viewpoint
 
         settings = topology.spec.monitoring.prometheus
-        yield f"--config.file={topology.config_dir() / PROMETHEUS_YML}"
+        yield f"--config.file={topology.config_dir() / prometheus_yml(service)}"
         yield f"--storage.tsdb.path={topology.data_dir(service)}"
         yield f"--storage.tsdb.retention.time={settings.retention}"
         yield f"--web.external-url={topology.address(service, Viewpoint.OUTSIDE).url('/')}"

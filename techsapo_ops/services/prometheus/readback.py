@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -18,15 +19,16 @@ _BLANK = re.compile(r"\s+")
 
 def _differs(server: Server, prefix: str, files: Mapping[str, RenderedFile]) -> str:
     asked = _client(server)
-    ours = load_yaml(files[prefix + PROMETHEUS_YML].content)
+    path = prefix + (f"prometheus/{server.machine}/prometheus.yml" if server.machine else PROMETHEUS_YML)
+    ours = load_yaml(files[path].content)
     found = lacking(ours, load_yaml(asked.config()))
     if found:
         return found
-    folder = f"{prefix}prometheus/"
+    folder = path.rpartition("/")[0]
     groups: dict[str, Any] = {}
-    for path in ours.get("rule_files") or []:
+    for rules in ours.get("rule_files") or []:
         # A template may name rule files of its own, which are not ours to know.
-        if (file := files.get(f"{folder}{path}")) is None:
+        if (file := files.get(os.path.normpath(f"{folder}/{rules}"))) is None:
             return ""
         groups.update({group["name"]: group for group in load_yaml(file.content)["groups"]})
     return _rules(asked, groups)

@@ -16,6 +16,7 @@ from techsapo_ops.services.blackbox.configuration import scrape_targets
 from techsapo_ops.services.mysql.commands import commands as mysql_commands
 from techsapo_ops.services.node.kind import tells_of_units
 from techsapo_ops.services.prometheus.alert_rules import alert_groups
+from techsapo_ops.services.prometheus.incidents import INCIDENTS, REPLICA, incident_jobs, with_others
 from techsapo_ops.services.prometheus.next_receivers import next_groups
 from techsapo_ops.services.redis.commands import commands as redis_commands
 from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
@@ -28,6 +29,8 @@ from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 PROMETHEUS_YML = "prometheus/prometheus.yml"
+HOST = "host"
+"""Label of what is scraped: its machine, of several."""
 RECORDING_RULES = "prometheus/rules/recording.yml"
 ALERT_RULES = "prometheus/rules/alerts.yml"
 
@@ -47,28 +50,41 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
         return ()
     spec = topology.spec
     settings = spec.monitoring.prometheus
-    recorded = [*recording_groups(), *expected_jobs(topology)]
+    several = len(topology.of_kind("prometheus")) > 1
+    recorded = [*recording_groups(several=several), *expected_jobs(topology)]
     alertmanagers = [_address(topology, service) for service in topology.of_kind("alertmanager")]
+    rules = "../rules" if topology.machines else "rules"
     jobs = [*_own_jobs(topology), *_probes(topology), *_extra_jobs(spec)]
     names = [job["name"] for job in jobs if job["name"] not in {JOB, PROBES}]
     groups = alert_groups(spec, names, own_commands(topology))
     groups += next_groups(spec, groups)
     texts = {
-        PROMETHEUS_YML: templates.render(
+        prometheus_yml(service): templates.render(
             "prometheus/prometheus.yml.j2",
             scrape_interval=settings.scrape_interval,
             evaluation_interval=settings.evaluation_interval,
-            external_labels=_external_labels(spec),
+            external_labels=_external_labels(spec, service),
+            rules=rules,
+            replica=REPLICA if topology.machines else None,
             alertmanagers=alertmanagers,
             alertmanager_login=_login(topology, "alertmanager"),
-            jobs=jobs,
-        ),
+            jobs=[*jobs, *incident_jobs(topology, service)],
+        )
+        for service in topology.of_kind("prometheus")
+    } | {
         ALERT_RULES: templates.render("prometheus/rules.yml.j2", groups=groups),
         RECORDING_RULES: templates.render("prometheus/rules.yml.j2", groups=recorded),
     }
     recorded.append(_taken_over(texts))
     texts[RECORDING_RULES] = templates.render("prometheus/rules.yml.j2", groups=recorded)
     return tuple(RenderedFile(path, text) for path, text in texts.items())
+
+
+def prometheus_yml(service: Service) -> str:
+    """Path of the configuration of `service`: on several machines each has its own."""
+    if service.machine is None:
+        return PROMETHEUS_YML
+    return f"prometheus/{service.machine.name}/prometheus.yml"
 
 
 def own_commands(topology: Topology) -> Mapping[str, str]:
@@ -84,12 +100,15 @@ def own_commands(topology: Topology) -> Mapping[str, str]:
     return found
 
 
-def recording_groups() -> list[dict[str, Any]]:
-    """The catalogue's recording rules as rule groups of Prometheus."""
+def recording_groups(*, several: bool = False) -> list[dict[str, Any]]:
+    """The catalogue's recording rules as rule groups of Prometheus; `several`: each hears of another one."""
     return [
         {
             "name": f"techsapo-{group}",
-            "rules": [{"record": rule.record, "expr": rule.expr} for rule in rules],
+            "rules": [
+                {"record": rule.record, "expr": with_others(rule.expr) if several else rule.expr}
+                for rule in rules
+            ],
         }
         for group, rules in recording_rules().items()
     ]
@@ -126,7 +145,7 @@ def _taken_over(texts: Mapping[str, str]) -> dict[str, Any]:
     return {"name": "techsapo-config", "rules": rules}
 
 
-def _external_labels(spec: Spec) -> dict[str, str]:
+def _external_labels(spec: Spec, service: Service) -> dict[str, str]:
     labels = spec.monitoring.prometheus.external_labels
     for name, value in labels.items():
         if "$" in value:
@@ -137,7 +156,12 @@ def _external_labels(spec: Spec) -> dict[str, str]:
                 ),
                 msg("write the value without $"),
             )
-    return dict(labels)
+    return dict(labels) if service.machine is None else {**labels, REPLICA: service.name}
+
+
+def host_labels(service: Service) -> dict[str, str]:
+    """What the series of `service` carry besides its name: its machine, of several."""
+    return {} if service.machine is None else {HOST: service.machine.name}
 
 
 def _address(topology: Topology, service: Service) -> str:
@@ -160,7 +184,8 @@ def _own_jobs(topology: Topology) -> Iterator[dict[str, Any]]:
                 "login": _login(topology, kind),
                 "failed_units": kind == "node-exporter" and tells_of_units(topology),
                 "targets": [
-                    {"address": _address(topology, s), "instance": s.name, "labels": {}} for s in services
+                    {"address": _address(topology, s), "instance": s.name, "labels": host_labels(s)}
+                    for s in services
                 ],
             }
 
@@ -179,7 +204,7 @@ def _probes(topology: Topology) -> Iterator[dict[str, Any]]:
 
 
 def _extra_jobs(spec: Spec) -> Iterator[dict[str, Any]]:
-    taken = {JOB, PROBES, *_FIRST}
+    taken = {JOB, PROBES, *_FIRST, *([INCIDENTS] if spec.hosts else [])}
     for number, job in enumerate(spec.monitoring.scrape):
         if job.name in taken:
             raise OpsError(

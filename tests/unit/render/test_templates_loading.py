@@ -45,6 +45,8 @@ PROMETHEUS = {
     "scrape_interval": "15s",
     "evaluation_interval": "15s",
     "external_labels": {},
+    "rules": "rules",
+    "replica": None,
     "alertmanagers": [],
     "jobs": [],
 }

@@ -1,0 +1,58 @@
+"""Several Alertmanagers as one: what is sent, and who silenced what, goes from each to the others.
+
+Of one alert that all of them are told, the first sends, and the others wait for their turn: who hears
+meanwhile that it was sent does not send it again. Where they can't hear each other each sends: at least once.
+
+https://prometheus.io/docs/alerting/latest/high_availability/
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.templates import Templates
+from techsapo_ops.stack.topology import Topology
+
+START = "alertmanager/start.sh"
+PORT = 9094
+"""Where they talk to each other, over TCP and UDP."""
+_TURN = "5s"
+"""How long each waits for the one whose turn is before its own."""
+_AGAIN = "5s"
+"""How often all is told anew, and one that was lost is looked for: a network that heals is one cluster
+within seconds, where the defaults take a minute."""
+
+
+def cluster_arguments(topology: Topology, service: Service) -> Iterator[str]:
+    """How `service` finds the others; alone it listens to nobody.
+
+    Alertmanager looks names up anew, so one that comes back with another address is found. Which address
+    it has itself only its container knows: see START.
+    """
+    if not topology.machines:
+        yield "--cluster.listen-address="
+        return
+    yield f"--cluster.listen-address=0.0.0.0:{PORT}"
+    yield f"--cluster.peer-timeout={_TURN}"
+    yield f"--cluster.pushpull-interval={_AGAIN}"
+    yield f"--cluster.reconnect-interval={_AGAIN}"
+    for other in topology.of_kind(service.kind):
+        if other.name != service.name:
+            yield f"--cluster.peer={other.name}:{PORT}"
+
+
+def start_files(topology: Topology, templates: Templates) -> Iterator[RenderedFile]:
+    """The script that it is started by, on several machines."""
+    if topology.machines and topology.has("alertmanager"):
+        network = ipaddress.ip_network(topology.spec.swarm.subnet)
+        text = templates.render(
+            "alertmanager/start.sh.j2",
+            subnet=str(network),
+            network=int(network.network_address),
+            mask=int(network.netmask),
+            port=PORT,
+        )
+        yield RenderedFile(START, text, mode=0o555)

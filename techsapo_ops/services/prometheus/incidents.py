@@ -1,0 +1,59 @@
+"""When an incident began, where two Prometheis see it: both have to say the same moment.
+
+Each evaluates for itself, a scrape apart at times. An acknowledgement names an incident by its beginning, and
+so do the alerts that are sent on: with two of them nobody would have the other one. So each reads the other's
+by its /federate, and the earlier one holds for both, 15 to 30 s after the alert.
+
+https://prometheus.io/docs/prometheus/latest/federation/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from techsapo_ops.catalogue.rules import INCIDENT_SINCE, OTHERS_SINCE
+from techsapo_ops.services.web_login import basic_auth
+from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
+
+INCIDENTS = "techsapo-incidents"
+"""Name of the scrape job by which one Prometheus hears of another's incidents."""
+REPLICA = "replica"
+"""Label by which the samples of one of several Prometheis differ from the others'; no alert carries it."""
+_OWN = f"last_over_time({INCIDENT_SINCE}[10m])"
+
+
+def with_others(expr: str) -> str:
+    """The rule of INCIDENT_SINCE, with what the other Prometheus says of the same series."""
+    others = f"last_over_time({OTHERS_SINCE}[10m])"
+    return expr.replace(_OWN, f"({_OWN} < {others} or {others} or {_OWN})")
+
+
+def incident_jobs(topology: Topology, service: Service) -> Iterator[dict[str, Any]]:
+    """The scrape job of `service` that reads the others; none where it is alone."""
+    others = [other for other in topology.of_kind("prometheus") if other.name != service.name]
+    if others:
+        yield {
+            "name": INCIDENTS,
+            "path": "/federate",
+            "scheme": "http",
+            "interval": None,
+            "login": basic_auth(topology, "prometheus", "prometheus"),
+            "federated": INCIDENT_SINCE,
+            "renamed": OTHERS_SINCE,
+            "added": [
+                {"label": name, "value": re.escape(value)}
+                for name, value in topology.spec.monitoring.prometheus.external_labels.items()
+            ],
+            "targets": [
+                {
+                    "address": str(topology.address(other, Viewpoint.SERVICE)),
+                    "instance": other.name,
+                    "labels": {},
+                }
+                for other in others
+            ],
+        }

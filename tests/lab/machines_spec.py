@@ -1,0 +1,36 @@
+"""A spec of a stack on three machines, and what is rendered for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from monitoring_stack import topology_of
+
+from techsapo_ops.render.stack import render_stack
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.topology import Topology
+
+ON_MACHINES: dict[str, Any] = {
+    "project": "techsapo",
+    "edition": 2,
+    "engine": "swarm",
+    "hosts": {
+        name: {"address": f"10.77.0.{number}", "docker": f"unix:///lab/{name}/docker.sock"}
+        for number, name in enumerate("abc", 1)
+    },
+    "floating_address": "10.77.0.100/24",
+    "mysql": {},
+}
+
+
+def machines_topology(root: Path = Path("/srv/techsapo"), **sections: Any) -> Topology:
+    """The stack of ON_MACHINES with `sections` put in."""
+    return topology_of(Spec.model_validate({**ON_MACHINES, **sections}), root, "swarm")
+
+
+def machines_files(topology: Topology | None = None) -> dict[str, str]:
+    """What is rendered for it, by path below swarm/ without `config/`."""
+    found = render_stack(topology or machines_topology(), Templates())
+    return {f.path.removeprefix("swarm/").removeprefix("config/"): f.content for f in found}

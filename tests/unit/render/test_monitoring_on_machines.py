@@ -1,0 +1,179 @@
+"""Monitoring of a stack on several machines: two Prometheis, three Alertmanagers that are one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from machines_spec import machines_files, machines_topology
+
+from techsapo_ops.services.loaded_configuration import server_of
+from techsapo_ops.services.prometheus.readback import LOADED
+from techsapo_ops.stack.desired import RenderedFile
+
+FILES = machines_files()
+
+
+def prometheus(machine: str, files: dict[str, str] = FILES) -> dict[str, Any]:
+    parsed: dict[str, Any] = yaml.safe_load(files[f"prometheus/{machine}/prometheus.yml"])
+    return parsed
+
+
+def command_of(service: str) -> list[str]:
+    found: list[str] = yaml.safe_load(FILES["stack.yml"])["services"][service]["command"]
+    return found
+
+
+def labels_by_target(job: str, config: dict[str, Any]) -> dict[str, dict[str, str]]:
+    found = next(j for j in config["scrape_configs"] if j["job_name"] == job)
+    return {each["targets"][0]: each["labels"] for each in found["static_configs"]}
+
+
+def test_each_target_has_its_own_name_and_says_on_which_machine_it_is() -> None:
+    config = prometheus("a")
+    assert labels_by_target("techsapo-app", config)["app-b:4000"] == {"instance": "app-b", "host": "b"}
+    assert labels_by_target("node-exporter", config)["10.77.0.3:9100"] == {
+        "instance": "node-exporter-c",
+        "host": "c",
+    }
+    assert set(labels_by_target("prometheus", config)) == {"prometheus-a:9090", "prometheus-b:9090"}
+
+
+def test_two_prometheis_differ_in_a_label_that_no_alert_carries() -> None:
+    first, second = prometheus("a"), prometheus("b")
+    assert first["global"]["external_labels"] == {"replica": "prometheus-a"}
+    assert second["global"]["external_labels"] == {"replica": "prometheus-b"}
+    assert first["alerting"] == second["alerting"]
+    assert first["alerting"]["alert_relabel_configs"] == [{"regex": "replica", "action": "labeldrop"}]
+    told = first["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"]
+    assert told == ["alertmanager-a:9093", "alertmanager-b:9093", "alertmanager-c:9093"]
+    assert "prometheus/c/prometheus.yml" not in FILES
+
+
+def test_each_is_started_with_its_own_configuration_which_finds_the_rules() -> None:
+    assert "--config.file=/etc/techsapo/prometheus/b/prometheus.yml" in command_of("prometheus-b")
+    for rules in prometheus("b")["rule_files"]:
+        assert os.path.normpath(f"prometheus/b/{rules}") in FILES
+
+
+def test_what_a_running_one_has_is_compared_with_the_file_of_its_machine() -> None:
+    class Asked:
+        def config(self) -> str:
+            return FILES["prometheus/b/prometheus.yml"]
+
+        def rules(self) -> dict[str, Any]:
+            return {}
+
+    topology = machines_topology()
+    files = {f"swarm/config/{path}": RenderedFile(path, text) for path, text in FILES.items()}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("techsapo_ops.services.prometheus.readback._client", lambda _: Asked())
+        asked = {
+            s.name: LOADED.differs(server_of(topology, s), "swarm/config/", files)
+            for s in topology.of_kind("prometheus")
+        }
+    assert "replica" in asked["prometheus-a"]
+    assert asked["prometheus-b"].startswith("its rule groups differ")
+
+
+def test_each_hears_from_the_other_since_when_an_incident_goes_on() -> None:
+    job = prometheus("b")["scrape_configs"][-1]
+    assert (job["job_name"], job["metrics_path"]) == ("techsapo-incidents", "/federate")
+    assert [each["targets"] for each in job["static_configs"]] == [["prometheus-a:9090"]]
+    assert job["honor_labels"] is True
+    recording = yaml.safe_load(FILES["prometheus/rules/recording.yml"])
+    rules = {r["record"]: r["expr"] for g in recording["groups"] for r in g["rules"]}
+    assert "others_since" in rules["techsapo:alert:since_timestamp_seconds"]
+
+
+def test_a_label_of_the_spec_is_taken_off_what_the_other_one_tells() -> None:
+    monitoring = {"prometheus": {"external_labels": {"site": "a.b"}}}
+    config = prometheus("a", machines_files(machines_topology(monitoring=monitoring)))
+    relabel = config["scrape_configs"][-1]["metric_relabel_configs"]
+    assert {
+        "source_labels": ["site"], "regex": r"a\.b", "target_label": "site", "replacement": "",
+    } in relabel  # fmt: skip
+
+
+def test_each_alertmanager_looks_for_the_others() -> None:
+    command = command_of("alertmanager-b")
+    peers = [word for word in command if word.startswith("--cluster.peer=")]
+    assert peers == ["--cluster.peer=alertmanager-a:9094", "--cluster.peer=alertmanager-c:9094"]
+    assert "--cluster.listen-address=0.0.0.0:9094" in command
+    entry = yaml.safe_load(FILES["stack.yml"])["services"]["alertmanager-b"]
+    assert entry["entrypoint"] == ["sh", "/etc/techsapo/alertmanager/start.sh"]
+    mounted = {each["target"]: each["mode"] for each in entry["configs"]}
+    assert mounted["/etc/techsapo/alertmanager/start.sh"] == 0o555
+
+
+TRIE = """Main:
+  +-- 0.0.0.0/0 3 0 4
+     |-- 0.0.0.0
+        /0 universe UNICAST
+        |-- {first}
+           /32 host LOCAL
+     +-- 127.0.0.0/8 2 0 2
+           |-- 127.0.0.0
+              /8 host LOCAL
+           |-- 127.0.0.1
+              /32 host LOCAL
+        |-- 172.18.0.3
+           /32 link UNICAST
+           /32 host LOCAL
+        |-- 10.99.15.255
+           /32 link BROADCAST
+"""
+
+
+def started(folder: Path, first: str, *, image: bool = True) -> subprocess.CompletedProcess[str]:
+    """What start.sh says in a container with the address `first`; its alertmanager tells its arguments."""
+    if image:
+        (folder / "alertmanager").write_text('#!/bin/sh\necho "$@"\n')
+        (folder / "alertmanager").chmod(0o755)
+    (folder / "trie").write_text(TRIE.format(first=first))
+    return subprocess.run(
+        ["/bin/sh", "-s", "--", "--config.file=x y"],
+        input=FILES["alertmanager/start.sh"],
+        env={"PATH": str(folder), "FIB_TRIE": str(folder / "trie")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("address", ["10.99.0.7", "10.99.15.200"])
+def test_it_tells_the_others_its_address_in_the_network_of_the_stack(tmp_path: Path, address: str) -> None:
+    done = started(tmp_path, address)
+    assert (done.stdout, done.stderr) == (
+        f"--cluster.advertise-address={address}:9094 --config.file=x y\n",
+        "",
+    )
+
+
+@pytest.mark.parametrize("address", ["10.99.16.1", "10.98.255.255", "192.168.0.9"])
+def test_it_does_not_start_with_an_address_that_the_others_do_not_reach(tmp_path: Path, address: str) -> None:
+    done = started(tmp_path, address)
+    assert done.returncode == 1
+    assert "no address in 10.99.0.0/20" in done.stderr
+
+
+def test_an_image_without_alertmanager_is_said(tmp_path: Path) -> None:
+    done = started(tmp_path, "10.99.0.7", image=False)
+    assert (done.returncode, done.stderr) == (127, "start.sh: this image has no alertmanager\n")
+
+
+def test_grafana_asks_whichever_prometheus_runs_and_each_by_its_name() -> None:
+    sources = yaml.safe_load(FILES["grafana/provisioning/datasources/techsapo.yml"])["datasources"]
+    assert {s["name"]: s["url"] for s in sources} == {
+        "Prometheus": "http://prometheus:9090",
+        "Alertmanager": "http://alertmanager:9093",
+        "prometheus-a": "http://prometheus-a:9090",
+        "prometheus-b": "http://prometheus-b:9090",
+    }
+    assert [s["name"] for s in sources if s.get("isDefault")] == ["Prometheus"]
+    assert len({s["uid"] for s in sources}) == len(sources)
