@@ -42,7 +42,7 @@ LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanag
   zstd:zstd restic:restic restic-rest-server:restic-rest-server sshd:openssh-server
 
 .DEFAULT_GOAL := help
-.PHONY: help docs reference up down install uninstall link test fuzz mutations ci coverage lint lab slowest bench bench-peers real-model recovery-lab vm-lab picture sbom release figures lock clean
+.PHONY: help docs reference up down install uninstall link test fuzz mutations ci coverage lint lab slowest bench bench-peers real-model recovery-lab vm-lab swarm-lab picture sbom release figures lock clean
 
 help:
 	@echo "make up         install, bring missing system parts (as root), start the stack"
@@ -60,6 +60,7 @@ help:
 	@echo "make real-model   ask a small real model, built into .real-model, everything that a stack asks"
 	@echo "make vm-lab     a real machine whose power is cut (qemu, as root, most of an hour)"
 	@echo "make recovery-lab  lose a stack of 50 MB of Redis and a million rows, bring it back on an empty host, time it"
+	@echo "make swarm-lab  three machines with a cable each: cut, killed, parted, under load (as root, with Docker)"
 	@echo "make docs       the pages of docs/ as a site, which the app serves under /help"
 	@echo "make reference  what of docs/ is made from the code: fields, commands, man pages, metrics, alerts"
 	@echo "make sbom       what is installed with us, as CycloneDX, into $(SBOM)"
@@ -206,6 +207,10 @@ vm-lab: $(VENV)/dev lab
 # S3, SFTP and REST, both engines, kill -9 at each step; as root. Its report is dist/recovery/report.md.
 recovery-lab: $(VENV)/dev lab
 	$(BIN)/python -m tests.recovery
+
+# Three machines on one kernel; ONLY="redis mysql" for some proofs, CUTS=3 for fewer faults. Its report is dist/swarm/report.md.
+swarm-lab: $(VENV)/dev lab
+	$(BIN)/python -m tests.swarm $(ONLY) $(if $(CUTS),--cuts $(CUTS))
 
 # Draws docs/images/up.svg from a real run on the well-known ports.
 picture: $(VENV)/dev

@@ -60,6 +60,11 @@ class SwarmLab:
             **sections,
         }
 
+    @property
+    def floating(self) -> str:
+        """The address that one of them has at a time."""
+        return FLOATING
+
     def enter(self, host: str) -> tuple[str, ...]:
         """What starts a command with the network and the name of `host`; `Project.launcher` takes it."""
         return self.machines[host].enter()

@@ -1,0 +1,118 @@
+"""What `make swarm-lab` measures with: requests, answers, figures, and the page that has them."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from techsapo_ops.stores.drill_seal import HEADER, DrillSeal
+from tests.swarm import proofs
+from tests.swarm.figures import WHERE, Figure, Figures, page
+from tests.swarm.load import Load, request_bytes, told
+
+
+def answer(body: str, *headers: str, status: int = 200) -> bytes:
+    head = [
+        f"HTTP/1.1 {status} OK",
+        f"Content-Length: {len(body)}",
+        "Content-Type: application/json",
+        *headers,
+    ]
+    return ("\r\n".join([*head, "", ""]) + body).encode()
+
+
+def test_a_post_carries_its_id_twice_and_the_proof_of_a_drill() -> None:
+    load = Load("http://10.77.0.100", key="k" * 32, body='{"seconds": 0, "word": "{id}"}')
+    head, _, body = request_bytes(load, 0, "load-000000").partition(b"\r\n\r\n")
+    lines = dict(line.split(": ", 1) for line in head.decode().split("\r\n")[1:])
+    assert (lines["X-Request-ID"], lines["Idempotency-Key"]) == ("load-000000", "load-000000")
+    assert lines["Host"] == "10.77.0.100"
+    assert json.loads(body)["word"] == "load-000000"
+    assert DrillSeal(b"k" * 32).holds(lines[HEADER], "POST", load.path, "load-000000", body)
+
+
+def test_kinds_take_turns_and_a_get_has_no_body() -> None:
+    load = Load("http://h", kinds=("GET", "POST"))
+    assert request_bytes(load, 2, "x").startswith(b"GET ")
+    assert request_bytes(load, 2, "x").endswith(b"\r\n\r\n")
+    assert request_bytes(load, 3, "x").startswith(b"POST ")
+
+
+def test_a_load_goes_to_its_process_as_json() -> None:
+    load = Load("http://h", kinds=("GET",), headers=(("A", "b"),), rate=3)
+    assert Load.from_json(load.to_json()) == load
+
+
+def test_an_answer_says_who_gave_it_and_what_it_cost() -> None:
+    found = told(
+        answer('{"instance": "app-1-a", "execution": "e", "cost_usd": 0.5}', "Idempotency-Replayed: true")
+    )
+    assert found == {
+        "status": 200, "replayed": True, "reason": "", "instance": "app-1-a", "execution": "e", "cost": 0.5,
+    }  # fmt: skip
+
+
+def test_an_answer_in_chunks_is_put_together() -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert told(head + b'5\r\n{"ins\r\n10\r\ntance": "app-1"}\r\n0\r\n\r\n')["instance"] == "app-1"
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"", "closed without a word"),
+        (b"HTTP/1.1 200 OK\r\nContent-Le", "broken off"),
+        (answer('{"instance": "app-1"}')[:-3], "broken off"),
+        (answer("[", status=200), "broken off"),
+        (answer("{}", status=503), "HTTP 503"),
+    ],
+)
+def test_what_is_no_answer_has_a_reason(raw: bytes, reason: str) -> None:
+    assert told(raw)["reason"] == reason
+
+
+def test_a_figure_holds_where_the_worst_value_does() -> None:
+    assert Figure("gap", "s", (1.0, 2.0, 1.5), most=2.0).ok
+    late = Figure("gap", "s", (1.0, 2.1, 1.0), most=2.0)
+    assert not late.ok
+    assert late.row() == "| gap | s | 3 | 1 | 2.10 | ≤ 2 | **NO** |"
+
+
+def test_nothing_measured_is_no_figure() -> None:
+    with pytest.raises(ValueError, match="gap: nothing was measured"):
+        Figures("x").add("gap", "s", [])
+
+
+def test_the_page_has_each_proof_as_it_went_the_last_time_and_says_where_it_was(tmp_path: Path) -> None:
+    first, second = Figures("redis", "Redis"), Figures("front", "Front")
+    first.add("gap", "s", [9.0], most=5.0)
+    first.write(tmp_path)
+    first = Figures("redis", "Redis", problems=["a key is gone"])
+    first.add("gap", "s", [3.0], most=5.0)
+    second.add("lost", "requests", [0, 0], most=0)
+    for each in (first, second):
+        each.write(tmp_path)
+
+    text = page(tmp_path).read_text("utf-8")
+
+    assert Figures.read(tmp_path / "redis.json") == first
+    assert not first.ok
+    assert second.ok
+    assert WHERE in text
+    assert text.index("## Front") < text.index("## Redis")
+    assert "| gap | s | 1 | 3 | 3 | ≤ 5 | yes |" in text
+    assert "PROBLEM: a key is gone" in text
+    assert "9" not in text.partition("## Redis")[2].partition("| gap")[2]
+
+
+def test_every_proof_says_what_it_shows() -> None:
+    names = [module.name for module in pkgutil.iter_modules(proofs.__path__)]
+    assert "baseline" in names
+    for name in names:
+        module = import_module(f"{proofs.__name__}.{name}")
+        assert callable(module.prove)
+        assert module.__doc__
