@@ -1,43 +1,39 @@
-"""The way to a Redis: one for requests, which may find it away, and whether it is ready."""
+"""Where a Redis is, how a client logs in there, and whether it is ready."""
 
 from __future__ import annotations
 
-import logging
 import socket
-import time
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 from techsapo_ops.adapters.address import Address, reachable_host
-from techsapo_ops.adapters.cancellable import cancellable
 from techsapo_ops.adapters.deadline import Deadline
 from techsapo_ops.adapters.own_ca import NoTls, no_tls, trusting
-from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks, uncounted
 from techsapo_ops.messages import msg
 
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
-
-log = logging.getLogger("techsapo.redis")
-
-T = TypeVar("T")
-
-SHARED_TIMEOUT = 3.0
-"""Longest time in seconds that a request waits for shared money, limits and locks. It is long: a busy event
-loop is late by tenths of a second, and while each instance counts for itself they allow too much together."""
-PAUSE = 1.0
-"""Seconds for which Redis is not asked after an error, so that a dead one slows no request down."""
-HUNG_PAUSE = 5.0
-"""The same after one that was reached and did not answer in time: asking it again is dear."""
-CONNECTIONS = 32
-"""Most connections at once; more callers wait for one."""
-QUEUE_TIMEOUT = 5.0
-"""Longest time in seconds that a caller waits for a free connection."""
 _SHOWN = 200
 _LONGEST_LINE = 4096
 """Bytes; a status or an error of Redis is far shorter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sentinels:
+    """Where the Sentinels answer that know the master, the nearest first, and what they call it."""
+
+    addresses: tuple[Address, ...]
+    master: str
+
+    def __str__(self) -> str:
+        return ", ".join(map(str, self.addresses))
+
+    @property
+    def copies(self) -> int:
+        """How many replicas must have a write that no failover may lose: with the master, most of all.
+
+        A failover needs most of the machines, and takes the replica that has most.
+        """
+        return len(self.addresses) // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +51,16 @@ class RedisServer:
     password: str | None = field(default=None, repr=False)
     tls: bool = False
     ca: Path | None = None
+    sentinels: Sentinels | None = None
+    """Who is asked where it is; `host` and `port` say nothing then."""
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return f"{self.host}:{self.port}" if self.sentinels is None else str(self.sentinels)
+
+    @property
+    def copies(self) -> int:
+        """How many replicas must have what no failover may lose; 0 where there is no failover."""
+        return self.sentinels.copies if self.sentinels is not None else 0
 
     def url(self, scheme: str) -> str:
         """Where a client of this host connects, without the login; `scheme` gets an s where it is TLS."""
@@ -82,109 +85,21 @@ class RedisServer:
         """Options of a connection of redis-py that waits `timeout` seconds at most and never retries by
         itself.
         """
-        from redis.asyncio.retry import Retry
-        from redis.backoff import NoBackoff
-
-        return {
-            "host": reachable_host(self.host),
-            "port": self.port,
-            **self.login(),
-            "socket_timeout": timeout,
-            "socket_connect_timeout": timeout,
-            "retry": Retry(NoBackoff(), 0),
-            "protocol": 2,
-        }
+        where = {"host": reachable_host(self.host), "port": self.port}
+        return {**where, **self.login(), **bounded(timeout)}
 
 
-class Away(Exception):
-    """Redis is not configured, does not answer, or failed a moment ago."""
+def bounded(timeout: float) -> dict[str, Any]:
+    """Options of a connection that waits `timeout` seconds at most, and never tries again by itself."""
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
 
-
-def pause_after(error: Exception) -> float:
-    """Seconds for which Redis is better left alone after `error`; one that it answers costs no wait."""
-    from redis import ResponseError
-    from redis import TimeoutError as Late
-
-    if isinstance(error, ResponseError):
-        return 0.0
-    return HUNG_PAUSE if isinstance(error, Late | TimeoutError) else PAUSE
-
-
-class RedisLink:
-    """Calls to Redis, or Away at once while it is known not to answer, and where there is no `server`.
-
-    `used_for` is told in the log.
-    """
-
-    def __init__(
-        self, server: RedisServer | None, used_for: str, on_operation: OnOperation = uncounted
-    ) -> None:
-        self._redis: Redis | None = connect(server) if server is not None else None
-        self._where = str(server)
-        self._used_for = used_for
-        self._on_operation = on_operation
-        self._paused_until = 0.0
-        self._streaks = Streaks()
-
-    @property
-    def configured(self) -> bool:
-        """Whether there is a Redis at all."""
-        return self._redis is not None
-
-    @property
-    def failing(self) -> frozenset[Operation]:
-        """What Redis failed at last."""
-        return self._streaks.failing
-
-    async def call(self, work: Callable[[Redis], Awaitable[T]], operation: Operation = "write") -> T:
-        """What `work` makes of the connection, which counts as one `operation`. Raises Away."""
-        if self._redis is None or time.monotonic() < self._paused_until:
-            raise Away
-        from redis import RedisError
-
-        try:
-            result = await work(self._redis)
-        except (RedisError, OSError) as error:
-            self._on_operation(operation, False)
-            self._paused_until = time.monotonic() + pause_after(error)
-            if self._streaks.note(operation, ok=False):
-                cause = " ".join(str(error).split())[:200] or type(error).__name__
-                log.warning(
-                    "Shared counters and locks are not available; this instance goes on alone",
-                    extra={
-                        "redis": self._where,
-                        "used_for": self._used_for,
-                        "operation": operation,
-                        "error": cause,
-                    },
-                )
-            raise Away from error
-        self._on_operation(operation, True)
-        if self._streaks.note(operation, ok=True):
-            log.info(
-                "Shared counters and locks are available again",
-                extra={"redis": self._where, "used_for": self._used_for},
-            )
-        return result
-
-    async def close(self) -> None:
-        """Give the connections back."""
-        if self._redis is not None:
-            await self._redis.aclose()
-            await self._redis.connection_pool.disconnect()
-
-
-def connect(server: RedisServer) -> Redis:
-    """A client whose callers queue for few connections; nothing is connected yet."""
-    from redis.asyncio import BlockingConnectionPool, Connection, Redis, SSLConnection
-
-    pool = BlockingConnectionPool(
-        max_connections=CONNECTIONS,
-        timeout=QUEUE_TIMEOUT,
-        connection_class=SSLConnection if server.tls else Connection,
-        **server.client_options(SHARED_TIMEOUT),
-    )
-    return cancellable(Redis(connection_pool=pool))
+    return {
+        "socket_timeout": timeout,
+        "socket_connect_timeout": timeout,
+        "retry": Retry(NoBackoff(), 0),
+        "protocol": 2,
+    }
 
 
 def ready(

@@ -231,6 +231,7 @@ def _refused(status: int, body: Mapping[str, Any]) -> OpsError:
         ),
         "unreachable": msg("`techsapo ps` shows which instances run"),
         "budget_reserved": msg("try again in a moment"),
+        "unconfirmed": msg("try again in a moment; `techsapo health` tells what is wrong"),
         "rate_limited": msg("try again in a moment, or use a key with a larger plan"),
         "unauthorized": msg("set TECHSAPO_API_KEY; `techsapo keys create NAME` makes a key"),
         "forbidden": msg("use a key with scope ask"),

@@ -11,7 +11,15 @@ import typer
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.cli.bundles import Bundle
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.told_addresses import AUDIT, STORES, Authorities, first_and_others, seen_from_here
+from techsapo_ops.spec.told_addresses import (
+    AUDIT,
+    SENTINEL,
+    STORES,
+    Authorities,
+    every,
+    first_and_others,
+    seen_from_here,
+)
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.own_tls import authorities
 
@@ -26,6 +34,8 @@ class Told:
         told = {name: first_and_others(text) for name in STORES if (text := options[name]) is not None}
         self._addresses: dict[str, str] = {name: first for name, (first, _) in told.items()}
         self._others: dict[str, tuple[Address, ...]] = {name: others for name, (_, others) in told.items()}
+        self.sentinels = every(options[SENTINEL]) if options[SENTINEL] is not None else ()
+        """Those of several Redis; none where there is one."""
         self._authorities: dict[str, Path] = {
             name: file for name in STORES if (file := options[_ca(name)]) is not None
         }
@@ -56,6 +66,8 @@ def _options() -> dict[str, tuple[Any, Any]]:
         options[store] = (Annotated[str | None, typer.Option(f"--{store}", hidden=True, help=where)], None)
         option = typer.Option(f"--{store}-ca", hidden=True, help=whose)
         options[_ca(store)] = (Annotated[Path | None, option], None)
+    where = "HOST:PORT of each server that knows the master, between commas, the nearest one first."
+    options[SENTINEL] = (Annotated[str | None, typer.Option(f"--{SENTINEL}", hidden=True, help=where)], None)
     return options
 
 

@@ -113,7 +113,7 @@ class App:
 
         seal = Seal(options.app_key) if options.app_key is not None else None
         self._shared = shared = Shared(
-            spec, options.authorities.redis, metrics.store_operations, seal, metrics.forged
+            spec, options.authorities.redis, metrics.store_operations, seal, metrics.forged, options.sentinels
         )
         self.audit = AuditLog(
             audit_server(spec.mysql, options.authorities.mysql, options.audit_members),
@@ -173,8 +173,9 @@ class App:
             ),
             trail,
         )
+        replying = shared.sure_lock("replying")
         idempotency = Idempotency(
-            shared.replies, shared.lock("replying"), shared.journals, shared.kept_share, metrics.taken_over
+            shared.replies, replying, shared.journals, shared.kept_share, metrics.taken_over
         )
         asking = Asking(
             answers,

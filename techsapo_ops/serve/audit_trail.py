@@ -37,7 +37,7 @@ RETRY_AFTER = 10.0
 OUT_OF_BUDGET = frozenset({"budget_exhausted", "budget_reserved", "over_request_budget"})
 
 
-REFUSED = OUT_OF_BUDGET | {"key_busy", "overloaded"}
+REFUSED = OUT_OF_BUDGET | {"key_busy", "overloaded", "unconfirmed"}
 """Why a question is refused before anybody is asked."""
 _ASKERS_OWN = OUT_OF_BUDGET | {"key_busy"}
 """Of these the reasons that are no failure of ours: there is no money for it, or the key asks too much."""

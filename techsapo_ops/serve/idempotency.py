@@ -18,12 +18,14 @@ from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.own_time import OwnTime
-from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.problems import Problem, unconfirmed
 from techsapo_ops.serve.request_memory import Count, RequestMemory
 from techsapo_ops.stores.cache import AnswerCache
+from techsapo_ops.stores.confirmed_lock import ConfirmedLock
 from techsapo_ops.stores.flights import Flight, Flights, Held, OtherWork, SharedLock
 from techsapo_ops.stores.kept_share import KeptShare
 from techsapo_ops.stores.request_journal import RequestJournals
+from techsapo_ops.stores.unconfirmed import Unconfirmed
 
 KEEP = 24 * 3600.0
 """Seconds for which an answer is given again."""
@@ -97,7 +99,7 @@ class Idempotency:
             if journal.left.head is not None and journal.left.head.get("sent") != sent:
                 raise _reused()
             document = await work(RequestMemory(journal, self._count))
-            reply, shared = await self._keep(caller, request.url.path, name, sent, document)
+            reply, shared = await self._keep(caller, request.url.path, name, sent, document, held)
             if shared:
                 await journal.forget()
             else:  # what it has of the replies is all that another instance will know
@@ -105,10 +107,13 @@ class Idempotency:
             return reply
 
         async def fly(_: Flight[Document, str]) -> Document:
+            surely = (lambda held: self._surely(name, held)) if self._lock.confirms else None
             try:
-                return await self._lock.run_once(name, sent, lambda: self._found(name), first)
+                return await self._lock.run_once(name, sent, lambda: self._found(name), first, surely)
             except OtherWork:
                 raise _reused() from None
+            except Unconfirmed:
+                raise unconfirmed() from None
 
         flight, mine = self._flights.board(name, fly)
         if mine:
@@ -141,7 +146,7 @@ class Idempotency:
         _tell(request, "Idempotency-Kept", "no" if self._lock.shared else "instance")
 
     async def _keep(
-        self, caller: Caller, path: str, name: str, sent: str, document: Document
+        self, caller: Caller, path: str, name: str, sent: str, document: Document, held: Held | None = None
     ) -> tuple[Document, bool]:
         """What is kept, and whether other instances have it; its id leads there, by a note of its name."""
         reply = {"sent": sent, "document": document}
@@ -153,7 +158,19 @@ class Idempotency:
         # Whoever sends a request may name its id: an address of an answer leads to the first one that had it.
         if await self._kept.get(place) is None:
             await self._kept.set(place, note, KEEP)
-        return reply, await self._kept.set(name, value, KEEP)
+        if held is None or not isinstance(self._lock, ConfirmedLock):
+            return reply, await self._kept.set(name, value, KEEP)
+        sealed = self._kept.closed(name, value, KEEP)
+        try:
+            return reply, await self._lock.keep(held, self._kept.place(name), sealed, KEEP)
+        except Unconfirmed:  # it is paid: given once is better than not at all
+            return reply, False
+
+    async def _surely(self, name: str, held: Held) -> Document | None:
+        """What is kept by `name`, by the Redis that holds the lock. Raises Unconfirmed."""
+        assert isinstance(self._lock, ConfirmedLock)  # noqa: S101 - it confirms
+        raw = self._kept.opened(name, await self._lock.read(held, self._kept.place(name)))
+        return None if raw is None else dict(load(raw))
 
     async def _found(self, name: str) -> Document | None:
         raw = await self._kept.get(name)

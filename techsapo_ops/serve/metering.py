@@ -10,10 +10,12 @@ from typing import Any
 import structlog
 
 from techsapo_ops.messages import msg
+from techsapo_ops.serve.problems import unconfirmed
 from techsapo_ops.serve.spending import Spending
 from techsapo_ops.stores.audit.spool import AuditCall
 from techsapo_ops.stores.budget_ledger import NANO, Ledger, OverBudget, nano
 from techsapo_ops.stores.keys import ApiKey
+from techsapo_ops.stores.unconfirmed import Unconfirmed
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.context import CUT_OFF, Charge
 from techsapo_ops.wallbounce.failures import Cause, FailureKind, NotAskedError
@@ -91,7 +93,7 @@ class Account:
 
     async def open(self, usd: float) -> None:
         """Reserve `usd` beside what is spent. Raises Problem, where only reservations are in the way after a
-        short wait.
+        short wait, and where Redis can't confirm it, after as long as a failover takes.
         """
         for wait in (*WAITS, None):
             try:
@@ -99,6 +101,8 @@ class Account:
             except OverBudget as error:
                 if not error.passing or wait is None:
                     raise self._spending.refusal(error) from None
+            except Unconfirmed:
+                raise unconfirmed() from None
             else:
                 return
             await asyncio.sleep(wait)
@@ -160,6 +164,10 @@ class Account:
                     self._spending.refused(error)
                     self.short = True
                     log.warning("Budget has no room for a further call", ledger=error.ledger.key)
+                    return False
+                except Unconfirmed:
+                    self.short = True
+                    log.warning("No replica has the money for a further call")
                     return False
         return True
 

@@ -44,6 +44,8 @@ class Options:
     """The key that all instances of the stack share, and no other service has; None: each has its own."""
     authorities: Authorities = field(default_factory=Authorities)
     """The CA certificates of stores that speak TLS."""
+    sentinels: tuple[Address, ...] = ()
+    """Who knows which of several Redis is the master, the nearest first; none where there is one."""
     audit_members: tuple[Address, ...] = ()
     """The further members of the cluster that the audit database is."""
     prometheus: str | None = None

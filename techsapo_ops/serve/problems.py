@@ -53,6 +53,7 @@ Code = Literal[
     "too_many_connections",
     "sign_in",
     "unauthorized",
+    "unconfirmed",
     "unreachable",
     "unknown_model",
     "unknown_parameter",
@@ -181,6 +182,12 @@ class Problem(Exception):
             headers["Retry-After"] = str(self._wait)
         content = json.dumps(body, ensure_ascii=False).encode(errors="replace")
         return Response(content, status, headers, media_type)
+
+
+def unconfirmed() -> Problem:
+    """That nothing was asked: what may be spent, or was begun, could be forgotten by a failover now."""
+    detail = msg("the stores can't confirm now that nothing is paid twice, so nothing was asked; try again")
+    return Problem(503, "unconfirmed", detail, retry_after=2.0)
 
 
 def _said(value: Any, language: Language) -> Any:

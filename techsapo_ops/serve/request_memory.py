@@ -9,12 +9,16 @@ from typing import Any, cast
 
 import structlog
 
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.metering import Account
+from techsapo_ops.serve.problems import unconfirmed
 from techsapo_ops.stores.request_journal import LostLock, RequestJournal
+from techsapo_ops.stores.unconfirmed import Unconfirmed
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.context import CUT_OFF, Charge
 from techsapo_ops.wallbounce.decorators.recalled import parts_of
 from techsapo_ops.wallbounce.events import Phase
+from techsapo_ops.wallbounce.failures import Cause, FailureKind, NotAskedError
 
 log = structlog.get_logger()
 
@@ -45,25 +49,36 @@ class RequestMemory:
         return found
 
     async def asking(self, call: str, usd: float) -> None:
-        """`call` is about to be made. It is not, where another instance has taken the request over."""
+        """`call` is about to be made. It is not, where another instance has taken the request over.
+
+        Raises NotAskedError where a failover could forget it: it would be paid for once more.
+        """
         try:
             await self._journal.asking(call, usd)
         except LostLock:
             await asyncio.Event().wait()  # until whoever waits for the lock cancels this
+        except Unconfirmed:
+            told = msg("no replica confirms that the call is written down")
+            raise NotAskedError(FailureKind.REFUSED, told, cause=Cause.BUDGET) from None
 
     async def ended(self, call: str, usd: float, reply: Any | None = None) -> None:
         """`call` ended so."""
         await self._journal.ended(call, usd, reply)
 
     async def begin(self, account: Account, request_id: str) -> None:
-        """Let `account` pay as the instance that died did, and for what that one had asked."""
+        """Let `account` pay as the instance that died did, and for what that one had asked.
+
+        Raises Problem where a failover could lose that.
+        """
         left = self._journal.left
-        carried = left.head is not None and not left.closed and await account.take_over(left.head)
-        payer = account.payer
         try:
+            carried = left.head is not None and not left.closed and await account.take_over(left.head)
+            payer = account.payer
             await self._journal.begin(payer["owner"], {**payer, "seed": self.seed}, carried=carried)
         except LostLock:
             await asyncio.Event().wait()
+        except Unconfirmed:
+            raise unconfirmed() from None
         unpaid = left.unpaid if carried else ()
         unknown = [begun for begun in unpaid if not begun.known]
         for begun in unpaid:

@@ -21,6 +21,7 @@ from techsapo_ops.services.node.kind import NodeExporter
 from techsapo_ops.services.prometheus.kind import Prometheus
 from techsapo_ops.services.redis.exporter import RedisExporter
 from techsapo_ops.services.redis.kind import Redis
+from techsapo_ops.services.redis.sentinel import Sentinel
 from techsapo_ops.services.scheduler.kind import Scheduler
 from techsapo_ops.spec.edition import edition_of
 from techsapo_ops.spec.models import Spec
@@ -34,6 +35,7 @@ from techsapo_ops.stack.service_facts import ServiceFacts
 from techsapo_ops.stack.topology import Absent, Topology
 
 _KINDS: list[Kind] = [
+    Sentinel(),  # a Redis of several asks them what it is, before it starts
     Redis(),
     Mysql(),
     App(),

@@ -20,4 +20,6 @@ def redis_login(spec: Spec, edition: Edition) -> RedisLogin:
     """How clients log in, by what the spec says or, where it is silent, by the `edition` of the defaults."""
     if spec.redis.password is not None:
         return GIVEN
+    if spec.hosts:  # they reach each other over a network
+        return MADE
     return MADE if chosen(spec.redis.accounts, edition) else NONE

@@ -21,6 +21,7 @@ from techsapo_ops.spec.older_defaults import older_defaults
 from techsapo_ops.spec.ports import port_conflicts
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted
 from techsapo_ops.spec.providers import bodies, exposed_key, keys, options, providers, retiring, thinking
+from techsapo_ops.spec.redis_of_machines import redis_of_machines
 from techsapo_ops.spec.tracing import tracing
 from techsapo_ops.spec.watched import alerts, external_labels, probes, scrape, scrape_interval
 
@@ -188,5 +189,5 @@ RULES: tuple[Rule, ...] = (
     ports, instances, redis, nginx, certificates, receivers, next_receivers, smtp, addresses, keys, providers,
     scrape, scrape_interval, probes, external_labels, alerts, business_hours, budget, exposed, auth,
     scheduler, prometheus_backup, retiring, thinking, bodies, options, exposed_key, older_defaults, urls,
-    sign_in, tracing, machines,
+    sign_in, tracing, machines, redis_of_machines,
 )  # fmt: skip

@@ -25,6 +25,8 @@ STORES = tuple(each.name for each in fields(Authorities))
 """Sections of the spec, each of a server in which the app keeps something."""
 AUDIT = "mysql"
 """That of the audit database."""
+SENTINEL = "sentinel"
+"""The servers that know which of several Redis is the master."""
 
 
 def seen_from_here(spec: Spec, addresses: Mapping[str, str]) -> Spec:
@@ -47,6 +49,11 @@ def first_and_others(text: str) -> tuple[str, tuple[Address, ...]]:
     """
     first, *others = text.split(",")
     return first, tuple(Address(**_address(other)) for other in others)
+
+
+def every(text: str) -> tuple[Address, ...]:
+    """Each HOST:PORT of those that `text` has between commas. Raises OpsError for another kind of text."""
+    return tuple(Address(**_address(each)) for each in text.split(","))
 
 
 def _address(text: str) -> dict[str, Any]:

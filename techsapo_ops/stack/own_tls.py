@@ -10,7 +10,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters.address import reachable_host
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.own_tls import speaks_tls
+from techsapo_ops.spec.own_tls import certificate_of, speaks_tls
 from techsapo_ops.spec.told_addresses import STORES, Authorities
 from techsapo_ops.stack.container import Bind
 from techsapo_ops.stack.layout import Layout
@@ -45,7 +45,12 @@ def own_tls(topology: Topology, service: Service) -> OwnTls | None:
     if not speaks_tls(topology.spec, service.kind):
         return None
     layout, kind = topology.layout, service.kind
-    names = (service.name, "localhost", "127.0.0.1", "::1", reachable_host(service.host))
+    own = certificate_of(kind)
+    own_names = [service.name]
+    if topology.machines:  # one for all of them: whichever a client is led to
+        own_names = [each.name for each in topology.services if certificate_of(each.kind) == own]
+        own_names += [machine.address for machine in topology.machines]
+    names = (*own_names, "localhost", "127.0.0.1", "::1", reachable_host(service.host))
     return OwnTls(
         service.facts.title,
         _folder(layout, kind),
@@ -62,7 +67,7 @@ def trusted(topology: Topology, service: Service) -> tuple[str, ...]:
 
 
 def _folder(layout: Layout, kind: str) -> Path:
-    return layout.keys / f"{kind}-tls"
+    return layout.keys / f"{certificate_of(kind)}-tls"
 
 
 def certificate(layout: Layout, kind: str) -> Path:
@@ -82,12 +87,15 @@ def authorities(spec: Spec, layout: Layout) -> Authorities:
 
 def certificate_seen(topology: Topology, kind: str) -> Path:
     """Folder with fullchain.pem and privkey.pem of that server, as the server sees it."""
-    return topology.places.seen(certificate(topology.layout, kind), f"{CONTAINER_CONFIG}/{kind}-tls")
+    return topology.places.seen(
+        certificate(topology.layout, kind), f"{CONTAINER_CONFIG}/{certificate_of(kind)}-tls"
+    )
 
 
 def ca_seen(topology: Topology, kind: str) -> Path:
     """The CA certificate that clients of that server trust, as it and its clients in the stack see it."""
-    return topology.places.seen(ca_file(topology.layout, kind), f"{CONTAINER_CONFIG}/{kind}-ca/ca.pem")
+    inside = f"{CONTAINER_CONFIG}/{certificate_of(kind)}-ca/ca.pem"
+    return topology.places.seen(ca_file(topology.layout, kind), inside)
 
 
 def tls_binds(topology: Topology, service: Service) -> tuple[Bind, ...]:

@@ -1,6 +1,8 @@
 -- Reserve, settle and read money in whole nano-dollars, atomically. Numbers are exact up to 2^53.
 -- A ledger (budget of one period) is two keys: `spent`, a number, and `open`, a hash of reservation id to
 -- "expiry amount". A reservation whose owner died is booked whole at its expiry: nobody knows what was spent.
+-- `hold` and `close` are `reserve` and `settle` for a Redis that may be another one by now: each comes to the same
+-- when it is carried out twice. One key more, the last, remembers that a reservation was closed.
 -- Answers {status, ledger, {spent, held, ...}, {ledger, id, expiry, amount, ...}}; the last are those booked so.
 local now = tonumber(redis.call('TIME')[1])
 local lost = {}
@@ -26,9 +28,14 @@ local function held(n)
 end
 
 local action, id, amount, life, keep = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local ledgers = #KEYS / 2
+local ledgers = math.floor(#KEYS / 2)
 
-if action == 'reserve' or action == 'settle' or action == 'adopt' then
+local function had(n)
+  local before = redis.call('HGET', KEYS[2 * n], id)
+  return before and tonumber(string.match(before, ' (%d+)$')) or 0
+end
+
+if action ~= 'read' and action ~= 'raise' and action ~= 'seed' then
   for n = 1, ledgers do
     if spent(n) < 0 then return {'unknown', n, {}, {}} end
   end
@@ -39,10 +46,26 @@ if action == 'reserve' then
     if spent(n) + open + amount > tonumber(ARGV[5 + n]) then return {'refused', n, {spent(n), open}, lost} end
   end
   for n = 1, ledgers do
-    local before = redis.call('HGET', KEYS[2 * n], id)
-    local had = before and tonumber(string.match(before, ' (%d+)$')) or 0
-    redis.call('HSET', KEYS[2 * n], id, string.format('%d %d', now + life, had + amount))
+    redis.call('HSET', KEYS[2 * n], id, string.format('%d %d', now + life, had(n) + amount))
     redis.call('EXPIRE', KEYS[2 * n], keep)
+  end
+elseif action == 'hold' then
+  for n = 1, ledgers do
+    local open = held(n)
+    if spent(n) + open + math.max(0, amount - had(n)) > tonumber(ARGV[5 + n]) then
+      return {'refused', n, {spent(n), open}, lost}
+    end
+  end
+  for n = 1, ledgers do
+    redis.call('HSET', KEYS[2 * n], id, string.format('%d %d', now + life, math.max(had(n), amount)))
+    redis.call('EXPIRE', KEYS[2 * n], keep)
+  end
+elseif action == 'close' then
+  if redis.call('SET', KEYS[#KEYS], 1, 'NX', 'EX', life) then
+    for n = 1, ledgers do
+      redis.call('HDEL', KEYS[2 * n], id)
+      redis.call('INCRBY', KEYS[2 * n - 1], amount)
+    end
   end
 elseif action == 'settle' then
   for n = 1, ledgers do

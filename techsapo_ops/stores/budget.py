@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.adapters.redis import Away, RedisLink
 from techsapo_ops.adapters.streaks import Operation
 from techsapo_ops.stores.budget_ledger import Balance, Ledger, Lost, OverBudget, SpentBefore
+from techsapo_ops.stores.budget_script import DONE_BY, Reply, key_names
+from techsapo_ops.stores.redis_link import Away, RedisLink
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -23,11 +24,6 @@ _KEEP = 40 * 86400
 """Seconds for which Redis keeps a ledger: longer than its month."""
 _TRIAL = Ledger("-", "day", "trial", 0)
 """One that nobody spends from; it is kept for a second."""
-_DONE_BY: dict[str, Operation] = {
-    "read": "read", "reserve": "write", "adopt": "write", "seed": "write", "raise": "write",
-    "settle": "release",
-}  # fmt: skip
-"""By action of the script, what it asks of Redis."""
 _TRIALS: dict[Operation, tuple[str, ...]] = {
     "read": ("read",), "write": ("seed", "reserve"), "release": ("seed", "reserve", "settle")
 }  # fmt: skip
@@ -188,7 +184,7 @@ class BudgetStore:
             if not self._local[key].own:
                 del self._local[key]
 
-    def _seen(self, ledgers: Sequence[Ledger], reply: _Reply) -> list[Balance]:
+    def _seen(self, ledgers: Sequence[Ledger], reply: Reply) -> list[Balance]:
         for ledger, balance in zip(ledgers, reply.balances, strict=True):
             self._compare_once(ledger)
             local = self._local.get(ledger.key)
@@ -207,7 +203,7 @@ class BudgetStore:
         amount: int,
         life: int,
         limits: Sequence[int],
-    ) -> _Reply:
+    ) -> Reply:
         await self._pay_debts(ledgers)
         while True:
             reply = await self._call(action, owner, ledgers, amount, life, limits)
@@ -271,11 +267,11 @@ class BudgetStore:
         amount: int,
         life: int,
         limits: Sequence[int],
-    ) -> _Reply:
-        async def work(redis: Redis) -> list[Any]:
-            return await self._scripted(redis, action, owner, ledgers, amount, life, _KEEP, *limits)
-
-        reply = _Reply.of(await self._link.call(work, _DONE_BY[action]))
+    ) -> Reply:
+        numbers = (amount, life, _KEEP, *limits)
+        reply = Reply.of(
+            await self._answer(action, key_names(self._prefix, ledgers), (action, owner, *numbers))
+        )
         for n, lost_owner, expiry, lost_amount in reply.lost:
             ended = datetime.fromtimestamp(expiry, UTC)
             self._lost(Lost(ledgers[n], lost_owner, ended, lost_amount))
@@ -285,33 +281,15 @@ class BudgetStore:
         self, redis: Redis, action: str, owner: str, ledgers: Sequence[Ledger], *numbers: int
     ) -> list[Any]:
         """What the script answers; `numbers` are amount, life, how long a ledger is kept, and limits."""
-        names = [f"{self._prefix}{ledger.key}:{part}" for ledger in ledgers for part in ("spent", "open")]
         script = redis.register_script(self._script)
-        reply: list[Any] = await script(keys=names, args=(action, owner, *numbers))
+        reply: list[Any] = await script(keys=key_names(self._prefix, ledgers), args=(action, owner, *numbers))
         return reply
 
+    async def _answer(self, action: str, names: list[str], args: tuple[str | int, ...]) -> list[Any]:
+        """What the script answers, by way of the link. Raises Away."""
 
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    """What the script answers; `at` and the first of `lost` are indices of ledgers."""
+        async def work(redis: Redis) -> list[Any]:
+            reply: list[Any] = await redis.register_script(self._script)(keys=names, args=args)
+            return reply
 
-    status: str
-    at: int
-    balances: tuple[Balance, ...]
-    lost: tuple[tuple[int, str, int, int], ...]
-
-    @classmethod
-    def of(cls, raw: list[Any]) -> _Reply:
-        """`raw` as redis-py gives it."""
-        status, at, balances, lost = raw
-        return cls(
-            status.decode(),
-            int(at) - 1,
-            tuple(Balance(int(s), int(h)) for s, h in _batched(balances, 2)),
-            tuple((int(n) - 1, owner.decode(), int(e), int(a)) for n, owner, e, a in _batched(lost, 4)),
-        )
-
-
-def _batched(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
-    """`items` in groups of `size`."""
-    return [items[i : i + size] for i in range(0, len(items), size)]
+        return await self._link.call(work, DONE_BY[action])

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from techsapo_ops.adapters.cancellable import cancellable
-from techsapo_ops.adapters.redis import RedisServer, pause_after
+from techsapo_ops.adapters.redis import RedisServer
 from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks, uncounted
 from techsapo_ops.messages import all_of, msg
+from techsapo_ops.stores.redis_link import pause_after
+from techsapo_ops.stores.redis_pool import pool
 from techsapo_ops.stores.seal import Forged, Seal
 
 if TYPE_CHECKING:
@@ -105,6 +107,7 @@ class AnswerCache:
         self._prefix = prefix
         self._where = str(server)
         self._redis: Redis | None = _connect(server) if server is not None else None
+        self._failover = server is not None and server.sentinels is not None
         self._streaks = Streaks()
         self._last_error = ""
         self._paused_until = 0.0
@@ -160,6 +163,18 @@ class AnswerCache:
                 return True
         self._memory.set(key, value, ttl)
         return False
+
+    def place(self, key: str) -> str:
+        """The name of `key` in Redis."""
+        return self._prefix + key
+
+    def closed(self, key: str, value: bytes, ttl: float) -> bytes:
+        """`value` as it is kept there, for who writes it by another connection."""
+        return self._seal.closed(self._prefix + key, value, ttl)
+
+    def opened(self, key: str, kept: bytes | str | None) -> bytes | None:
+        """What `closed` closed; None for anything else."""
+        return self._opened(self._prefix + key, kept)
 
     async def check(self) -> CacheStatus:
         """Ask Redis whether it is there (also during a pause), and again for what it failed at, and say which
@@ -229,7 +244,7 @@ class AnswerCache:
     def _failed(self, operation: Operation, error: Exception) -> None:
         self._on_operation(operation, False)
         self._last_error = " ".join(str(error).split())[:200] or type(error).__name__
-        self._paused_until = time.monotonic() + min(PAUSE, pause_after(error))
+        self._paused_until = time.monotonic() + min(PAUSE, pause_after(error, failover=self._failover))
         if self._streaks.note(operation, ok=False):
             log.warning(
                 "Redis is not available; answers are cached in this process",
@@ -245,4 +260,6 @@ class AnswerCache:
 def _connect(server: RedisServer) -> Redis:
     from redis.asyncio import Redis
 
+    if server.sentinels is not None:
+        return cancellable(Redis.from_pool(pool(server, REDIS_TIMEOUT)))
     return cancellable(Redis(ssl=server.tls, **server.client_options(REDIS_TIMEOUT)))

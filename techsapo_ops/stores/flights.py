@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from techsapo_ops.adapters.redis import Away, RedisLink
+from techsapo_ops.stores.redis_link import Away, RedisLink
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -127,6 +127,10 @@ class Held:
 class SharedLock:
     """A lock by key among instances. Without Redis, everybody gets it at once."""
 
+    confirms = False
+    """Whether what is written under it survives a failover, or is not relied on: see ConfirmedLock."""
+    life = LOCK_LIFE
+
     def __init__(self, link: RedisLink, prefix: str) -> None:
         self._link = link
         self._prefix = prefix
@@ -162,18 +166,20 @@ class SharedLock:
         doing: str,
         found: Callable[[], Awaitable[T | None]],
         work: Callable[[Held | None], Awaitable[T]],
+        surely: Callable[[Held], Awaitable[T | None]] | None = None,
     ) -> T:
         """As `run`, for `work` that must not go on once another instance may have begun it too.
 
         It is cancelled then, and what that one makes waited for. It is told the lock, None without Redis.
-        `doing` is one word for what it does. Raises OtherWork where who has the lock does something else.
+        `doing` is one word for what it does. Under the lock, `surely` looks in place of `found`, where it is
+        given. Raises OtherWork where who has the lock does something else.
         """
         while True:
             held = await self._taken(Held(self._prefix + key, doing), found, lambda: None)
             if not isinstance(held, Held | None):
                 return held.value
             async with self._renewed(held):
-                there = await found()
+                there = await (found() if held is None or surely is None else surely(held))
                 if there is not None:
                     return there
                 if held is None:
@@ -208,9 +214,7 @@ class SharedLock:
             return None
         while True:
             try:
-                mine = await self._link.call(
-                    lambda redis: redis.set(held.name, held.token, nx=True, px=int(LOCK_LIFE * 1000))
-                )
+                mine = await self._take(held)
             except Away:
                 return None
             if mine:
@@ -221,6 +225,11 @@ class SharedLock:
             await self._compare(held)
             waiting()
             await asyncio.sleep(POLL)
+
+    async def _take(self, held: Held) -> bool:
+        """Whether the lock is ours now. Raises Away."""
+        life = int(self.life * 1000)
+        return bool(await self._link.call(lambda redis: redis.set(held.name, held.token, nx=True, px=life)))
 
     async def _compare(self, held: Held) -> None:
         doing = held.token.partition(" ")[2]
@@ -253,7 +262,7 @@ class SharedLock:
         await self._link.call(lambda redis: redis.eval(_RELEASE, 1, held.name, held.token), "release")
 
     async def _renew(self, held: Held) -> None:
-        life = str(int(LOCK_LIFE * 1000))
+        life = str(int(self.life * 1000))
         while True:
             await asyncio.sleep(RENEW)
             with suppress(Away):  # the lock may end, and another instance do the work once more

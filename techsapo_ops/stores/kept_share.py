@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from techsapo_ops.adapters.redis import Away, RedisLink
+from techsapo_ops.stores.redis_link import Away, RedisLink
 
 PART = 8
 """A caller's share of Redis's memory is one of so many."""

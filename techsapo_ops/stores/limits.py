@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.cancellable import cancellable
-from techsapo_ops.adapters.redis import SHARED_TIMEOUT, RedisServer, pause_after
+from techsapo_ops.adapters.redis import RedisServer
 from techsapo_ops.adapters.streaks import OnOperation, Streaks, uncounted
+from techsapo_ops.stores.redis_link import pause_after
+from techsapo_ops.stores.redis_pool import SHARED_TIMEOUT, pool
 
 if TYPE_CHECKING:
     from limits.aio.storage import Storage
@@ -52,6 +54,7 @@ class RateLimiter:
 
         self._here = Window(MemoryStorage())
         self._redis = _storage(server, prefix) if server is not None else None
+        self._failover = server is not None and server.sentinels is not None
         self._shared = Window(self._redis) if self._redis is not None else None
         self._on_operation = on_operation
         self._paused_until = 0.0
@@ -81,7 +84,7 @@ class RateLimiter:
         try:
             allowance = await _ask(self._shared, item, caller)
         except (RedisError, OSError) as error:
-            self._paused_until = time.monotonic() + pause_after(error)
+            self._paused_until = time.monotonic() + pause_after(error, failover=self._failover)
             self._on_operation("write", False)
             if self._streaks.note("write", ok=False):
                 cause = " ".join(str(error).split())[:200] or type(error).__name__
@@ -110,14 +113,20 @@ async def _ask(window: Any, item: Any, caller: str) -> Allowance:
 def _storage(server: RedisServer, prefix: str) -> Storage:
     from limits.aio.storage import RedisStorage
 
+    if server.sentinels is None:
+        options: dict[str, Any] = {
+            "socket_timeout": SHARED_TIMEOUT,
+            "socket_connect_timeout": SHARED_TIMEOUT,
+            **server.login(),
+        }
+    else:
+        options = {"connection_pool": pool(server, SHARED_TIMEOUT)}
     storage = RedisStorage(
         server.url("async+redis"),
         implementation="redispy",
         key_prefix=prefix,
         wrap_exceptions=False,
-        socket_timeout=SHARED_TIMEOUT,
-        socket_connect_timeout=SHARED_TIMEOUT,
-        **server.login(),
+        **options,
     )
     bridge: Any = storage.bridge
     cancellable(bridge.storage)

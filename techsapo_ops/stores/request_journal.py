@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from techsapo_ops.adapters.jsons import dump, load
-from techsapo_ops.adapters.redis import Away, RedisLink
 from techsapo_ops.stores.flights import Held
+from techsapo_ops.stores.redis_link import Away, RedisLink
 from techsapo_ops.stores.seal import Forged, Seal
+from techsapo_ops.stores.unconfirmed import Unconfirmed
 
 MOST_LINES = 2000
 """Lines of one attempt that are kept: calls, and how they ended. No analysis makes so many."""
@@ -24,7 +25,7 @@ MOST_REPLY = 256 * 1024
 MOST_BYTES = 4 * 1024 * 1024
 """Bytes of all replies of one attempt; of those beyond it, too, only what they cost."""
 _HEAD, _CLOSED, _BEGUN, _ENDED = "head", "closed", "begun ", "ended "
-_WRITE = (
+WRITE = (
     "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end "
     "redis.call('HSET', KEYS[2], ARGV[2], ARGV[3]) redis.call('PEXPIRE', KEYS[2], ARGV[4]) return 1"
 )
@@ -97,14 +98,16 @@ class RequestJournal:
         self.left = left
 
     async def begin(self, owner: str, head: Mapping[str, Any], *, carried: bool) -> None:
-        """Write down who pays, and what else of `head`; `carried`: what is unpaid too. Raises LostLock."""
+        """Write down who pays, and what else of `head`; `carried`: what is unpaid too. Raises LostLock, and
+        Unconfirmed where a failover could lose it.
+        """
         before = (self.left.head or {}).get("attempts", ()) if carried else ()
         self._owner = owner
         attempts = [*before, self._attempt]
         await self._write(_HEAD, dump({**head, "owner": owner, "sent": self._sent, "attempts": attempts}))
 
     async def asking(self, call: str, usd: float) -> None:
-        """Write down that `call` is made, which costs `usd` at worst. Raises LostLock."""
+        """Write down that `call` is made, which costs `usd` at worst. Raises LostLock and Unconfirmed."""
         await self._write(f"{_BEGUN}{call} {self._attempt}", dump(usd))
 
     async def ended(self, call: str, usd: float, reply: Any | None = None) -> None:
@@ -117,7 +120,7 @@ class RequestJournal:
         if len(value) > MOST_REPLY or self._size > MOST_BYTES:
             self._size -= len(value)
             value = dump({"usd": usd, "reply": None})
-        with suppress(LostLock):
+        with suppress(LostLock, Unconfirmed):
             await self._write(f"{_ENDED}{call} {self._attempt}", value)
 
     async def close(self) -> bool:
@@ -129,6 +132,8 @@ class RequestJournal:
             await self._write(_CLOSED, dump(self._owner))
         except LostLock:
             return False
+        except Unconfirmed:  # whoever goes on with it finds the money booked, or adopts it
+            return True
         return True
 
     async def forget(self) -> None:
@@ -159,19 +164,17 @@ class RequestJournals:
 
     async def opened(self, name: str, held: Held, sent: str) -> RequestJournal:
         """The journal of `name`, with what an earlier attempt left in it; `sent` is a digest of the body."""
-        return RequestJournal(self, name, held, sent, Left.of(await self._read(name)))
+        return RequestJournal(self, name, held, sent, Left.of(await self._read(name, held)))
 
     async def write(self, place: tuple[str, str], held: Held, value: bytes) -> bool:
         """Write at `place`, a journal's name and a line; False where `held` is no longer ours.
 
         While Redis is away, nothing is written.
         """
-        name, line = place
-        sealed = self._seal.closed(self._place(name, line), value, self.life)
-        args = (held.token, line, sealed, str(int(self.life * 1000)))
+        name, args = place[0], self._line(place, held, value)
         try:
             written = await self._link.call(
-                lambda redis: redis.eval(_WRITE, 2, held.name, self._prefix + name, *args)
+                lambda redis: redis.eval(WRITE, 2, held.name, self._prefix + name, *args)
             )
         except Away:
             return True
@@ -196,13 +199,22 @@ class RequestJournals:
                         lambda redis: redis.set(f"{place} written", b"", px=1000), operation
                     )
 
-    async def _read(self, name: str) -> dict[str, Any]:
+    def _line(self, place: tuple[str, str], held: Held, value: bytes) -> tuple[str, str, bytes, str]:
+        """The arguments of WRITE."""
+        name, line = place
+        sealed = self._seal.closed(self._place(name, line), value, self.life)
+        return held.token, line, sealed, str(int(self.life * 1000))
+
+    async def _raw(self, name: str, held: Held) -> dict[Any, Any]:  # noqa: ARG002 - of an heir
+        """The lines of a journal as they are kept; none while Redis is away."""
         try:
-            raw = await self._link.call(lambda redis: redis.hgetall(self._prefix + name), "read")
+            return await self._link.call(lambda redis: redis.hgetall(self._prefix + name), "read")
         except Away:
             return {}
+
+    async def _read(self, name: str, held: Held) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        for key, sealed in raw.items():
+        for key, sealed in (await self._raw(name, held)).items():
             if isinstance(key, str) or isinstance(sealed, str):
                 continue  # redis-py decodes nothing, unless it is told to
             line = key.decode(errors="replace")

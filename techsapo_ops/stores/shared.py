@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
-from techsapo_ops.adapters.redis import RedisLink, RedisServer
+from techsapo_ops.adapters.address import Address
+from techsapo_ops.adapters.redis import RedisServer, Sentinels
 from techsapo_ops.adapters.streaks import OnOperation
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds, size_bytes
 from techsapo_ops.spec.models.data import Redis
 from techsapo_ops.stores.budget import BudgetStore
+from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
 from techsapo_ops.stores.budget_ledger import Lost, SpentBefore
 from techsapo_ops.stores.cache import AnswerCache
+from techsapo_ops.stores.confirmed_journals import ConfirmedJournals
+from techsapo_ops.stores.confirmed_lock import ConfirmedLock
 from techsapo_ops.stores.flights import SharedLock
 from techsapo_ops.stores.kept_share import PART, KeptShare
 from techsapo_ops.stores.limits import RateLimiter
+from techsapo_ops.stores.redis_link import RedisLink
 from techsapo_ops.stores.request_journal import RequestJournals
 from techsapo_ops.stores.seal import Seal
 
@@ -29,6 +35,7 @@ class Shared:
     """Caches, locks, budgets and limits: in the stack's Redis where it runs one, else each instance has its
     own.
 
+    `sentinels` know which of several is the master, and call it by the project's name.
     `ca` has signed the certificate of a Redis that speaks TLS. `counter` makes, for each use of it, what
     hears of every operation whether it succeeded, `forged` what hears of a kept value without our `seal`.
     """
@@ -40,9 +47,12 @@ class Shared:
         counter: Callable[[str], OnOperation],
         seal: Seal | None = None,
         forged: Callable[[str], Callable[[], None]] = lambda _: lambda: None,
+        sentinels: tuple[Address, ...] = (),
     ) -> None:
-        self._server = server = redis_server(spec.redis, ca)
         self._project = project = spec.project
+        self._server = server = redis_server(spec.redis, ca)
+        if server is not None and sentinels:
+            self._server = server = replace(server, sentinels=Sentinels(sentinels, project))
         self._counter = counter
         self._limiter: RateLimiter | None = None
         self._budgets: BudgetStore | None = None
@@ -55,7 +65,8 @@ class Shared:
         self._money = RedisLink(server, "budgets", counter("budgets"))
         self._locks = RedisLink(server, "single flight", counter("locks"))
         self._begun = RedisLink(server, "requests under way", counter("journals"))
-        self.journals = RequestJournals(self._begun, f"{project}:{BEGUN}:", seal, forged("journals"))
+        journals = ConfirmedJournals if self._begun.copies else RequestJournals
+        self.journals = journals(self._begun, f"{project}:{BEGUN}:", seal, forged("journals"))
         most = size_bytes(spec.redis.maxmemory) // PART
         self.kept_share = KeptShare(self._begun, f"{project}:kept:", most)
         # Redis makes room for an answer by what was not used for longest, whoever had it kept.
@@ -66,9 +77,15 @@ class Shared:
         """Locks by key, of their own under `name`."""
         return SharedLock(self._locks, f"{self._project}:{name}:")
 
+    def sure_lock(self, name: str) -> SharedLock:
+        """As `lock`, for what must not be done twice though another Redis takes over."""
+        kind = ConfirmedLock if self._locks.copies else SharedLock
+        return kind(self._locks, f"{self._project}:{name}:")
+
     def budgets(self, spent_before: SpentBefore, lost: Callable[[Lost], None]) -> BudgetStore:
         """The budgets; for `spent_before` and `lost` see BudgetStore."""
-        self._budgets = BudgetStore(self._money, f"{self._project}:budget:", spent_before, lost)
+        kind = ConfirmedBudgets if self._money.copies else BudgetStore
+        self._budgets = kind(self._money, f"{self._project}:budget:", spent_before, lost)
         return self._budgets
 
     def limiter(self) -> RateLimiter:

@@ -11,7 +11,7 @@ from tests.house.source import Module, Package, Place, is_text, last_name
 
 KINDS = frozenset(
     (
-        "app", "nginx", "redis", "mysql", "prometheus", "alertmanager", "grafana", "scheduler",
+        "app", "nginx", "redis", "sentinel", "mysql", "prometheus", "alertmanager", "grafana", "scheduler",
         "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter",
         "blackbox-exporter",
     )

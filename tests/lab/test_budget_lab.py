@@ -19,9 +19,10 @@ import redis as client
 from orchestrator import QUICK, ask, log_lines, serving, share_key
 from servers import Server, redis, wait_for
 
-from techsapo_ops.adapters.redis import RedisLink, RedisServer
+from techsapo_ops.adapters.redis import RedisServer
 from techsapo_ops.stores.budget import BudgetStore
 from techsapo_ops.stores.budget_ledger import EVERYBODY, NANO, Balance, Ledger, Lost, OverBudget
+from techsapo_ops.stores.redis_link import RedisLink
 
 pytestmark = pytest.mark.lab
 

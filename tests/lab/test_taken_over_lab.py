@@ -21,10 +21,11 @@ from orchestrator import make_spec, serving
 from servers import Server, redis, wait_for
 from vendor_thread import Counting, counting_vendor
 
-from techsapo_ops.adapters.redis import RedisLink, RedisServer
+from techsapo_ops.adapters.redis import RedisServer
 from techsapo_ops.adapters.streaks import uncounted
 from techsapo_ops.stores.flights import LOCK_LIFE, Held
 from techsapo_ops.stores.kept_share import KeptShare
+from techsapo_ops.stores.redis_link import RedisLink
 from techsapo_ops.stores.shared import Shared
 
 pytestmark = pytest.mark.lab

@@ -144,6 +144,7 @@ def serve(
         keys=project.layout.api_keys,
         app_key=shared_key(app_key or project.layout.app_key) if app_key or not rendered else None,
         authorities=stores.authorities(spec, project.layout),
+        sentinels=stores.sentinels,
         audit_members=stores.audit_members,
         prometheus=_server(spec.monitoring.prometheus, prometheus, rendered=rendered),
         prometheus_login=_login(project, Prometheus.facts.kind, prometheus_password),

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.container import Bind, Build, Container, Package
     from techsapo_ops.stack.desired import Program, RenderedFile
     from techsapo_ops.stack.kept_secret import KeptSecret
+    from techsapo_ops.stack.machine import Machine
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
     from techsapo_ops.stack.topology import Topology
 
 JOB = "techsapo-app"
+_STORES = ("redis", "sentinel", "mysql")
 APP_KEY = "app-key"
 """The secret under whose name its container gets the key that all its instances share."""
 
@@ -161,7 +163,9 @@ class App(Kind):
         port = service.facts.port
         probe = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{port}/ping', timeout=5)"
         return Container(
-            command=_arguments(topology, service, ("redis", "mysql", "prometheus", "alertmanager")),
+            command=_arguments(
+                topology, service, ("redis", "sentinel", "mysql", "prometheus", "alertmanager")
+            ),
             port=port,
             healthcheck=("python", "-c", probe),
             config=("app", "pages"),
@@ -210,22 +214,30 @@ def _arguments(topology: Topology, service: Service, told: tuple[str, ...]) -> t
         "--thresholds", str(topology.config_dir() / THRESHOLDS),
         "--exposures", str(topology.config_dir() / EXPOSURES),
         "--unreached", str(topology.config_dir() / UNREACHED),
-        *told_key(topology), *told_addresses(topology, told),
+        *told_key(topology), *told_addresses(topology, told, service.machine),
         *told_authorities(topology, trusted(topology, service)),
         *told_passwords(topology, service.kind),
     )  # fmt: skip
 
 
-def told_addresses(topology: Topology, kinds: tuple[str, ...]) -> tuple[str, ...]:
-    """`--KIND HOST:PORT` for each of `kinds` that the stack has, as another of its services sees it."""
+def told_addresses(
+    topology: Topology, kinds: tuple[str, ...], near: Machine | None = None
+) -> tuple[str, ...]:
+    """`--KIND HOST:PORT` for each of `kinds` that the stack has, as another of its services sees it.
+
+    Of stores on several machines all, between commas, that of the machine `near` first; else the nearest.
+    """
+    from techsapo_ops.spec.told_addresses import SENTINEL, STORES
     from techsapo_ops.stack.address import Viewpoint
 
-    return tuple(
-        word
-        for kind in kinds
-        for other in topology.of_kind(kind)
-        for word in (f"--{kind}", str(topology.address(other, Viewpoint.SERVICE)))
-    )
+    words: list[str] = []
+    for kind in kinds:
+        others = sorted(topology.of_kind(kind), key=lambda other: other.machine != near)
+        told = others if kind in (*STORES, SENTINEL) else others[:1]
+        if told:
+            addresses = (str(topology.address(other, Viewpoint.SERVICE)) for other in told)
+            words += [f"--{kind}", ",".join(addresses)]
+    return tuple(words)
 
 
 def told_authorities(topology: Topology, kinds: tuple[str, ...]) -> tuple[str, ...]:

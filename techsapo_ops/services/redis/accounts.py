@@ -22,6 +22,10 @@ APP = "techsapo"
 EXPORTER = "techsapo_exporter"
 OPERATOR = "techsapo_operator"
 """Backups, restores, health and whoever runs `techsapo`."""
+REPLICA = "techsapo_replica"
+"""A Redis at its master, and at the Sentinels, of which it asks who that is."""
+SENTINEL = "techsapo_sentinel"
+"""A Sentinel at each Redis and at the other Sentinels."""
 NAMELESS = "default"
 """Redis's own name for the account of clients that do not log in."""
 NAMELESS_ON = f"{NAMELESS} reset on nopass ~* &* +@all"
@@ -33,6 +37,21 @@ _EXPORTERS = (
     "+ping +info +config|get +slowlog|len +slowlog|get +latency|latest +latency|histogram "
     "+client|setname +select"
 )
+# https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#redis-access-control-list-authentication
+# and .../replication/#setting-a-replica-to-authenticate-to-a-master, read on 2026-11-27; `info` tells a Redis
+# that is about to start whether another one has its data.
+_REPLICAS = "+psync +replconf +ping +info"
+_SENTINELS = (
+    "+multi +slaveof +ping +exec +subscribe +config|rewrite +role +publish +info +client|setname "
+    "+client|kill +script|kill"
+)
+_ASKS_WHO = "+auth +hello +ping +client|setname +client|setinfo +sentinel|master +sentinel|masters"
+_AT_SENTINELS = {
+    APP: f"resetchannels -@all {_ASKS_WHO} +sentinel|get-master-addr-by-name",
+    REPLICA: f"resetchannels -@all {_ASKS_WHO}",
+    SENTINEL: f"allchannels -@all {_ASKS_WHO} +publish +subscribe +sentinel|is-master-down-by-addr",
+    OPERATOR: "~* &* +@all",
+}
 
 
 def accounts_made(topology: Topology) -> bool:
@@ -60,18 +79,44 @@ def accounts_file(layout: Layout) -> Path:
     return accounts_folder(layout) / "users.acl"
 
 
+def accounts_of(topology: Topology) -> tuple[str, ...]:
+    """The accounts that a Redis has: with several machines those of replicas and Sentinels too."""
+    further = (REPLICA, SENTINEL) if topology.machines else ()
+    return (APP, EXPORTER, OPERATOR, *further)
+
+
+def sentinel_accounts_folder(layout: Layout) -> Path:
+    """Folder of the file below, alone: a container is given it."""
+    return layout.keys / "sentinel-accounts"
+
+
+def sentinel_accounts_file(layout: Layout) -> Path:
+    """The accounts at the Sentinels, as these read them at their start."""
+    return sentinel_accounts_folder(layout) / "users.acl"
+
+
+def sentinel_users(passwords: Mapping[str, str]) -> str:
+    """The content of that file; nobody gets in without a login."""
+    accounts = users("", {name: passwords[name] for name in _AT_SENTINELS}, _AT_SENTINELS)
+    return users_file(accounts, nameless=False)
+
+
 def rights(project: str) -> Mapping[str, str]:
     """What each account may do, in the words of Redis; the app only with keys of its own."""
     return {
         APP: f"~{project}:* resetchannels +@all -@dangerous -function",
         EXPORTER: f"resetchannels -@all {_EXPORTERS}",
         OPERATOR: "~* &* +@all",
+        REPLICA: f"resetchannels -@all {_REPLICAS}",
+        SENTINEL: f"allchannels -@all {_SENTINELS}",
     }
 
 
-def users(project: str, passwords: Mapping[str, str]) -> tuple[str, ...]:
+def users(
+    project: str, passwords: Mapping[str, str], granted: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
     """One account each, as after `ACL SETUSER`: the same at every time, whatever the account was before."""
-    may = rights(project)
+    may = granted or rights(project)
     return tuple(
         f"{name} reset on #{hashlib.sha256(password.encode()).hexdigest()} {may[name]}"
         for name, password in passwords.items()
@@ -104,7 +149,11 @@ def kept_secrets(topology: Topology) -> Iterator[KeptSecret]:
             ("redis-operator", OPERATOR, msg("all rights"), ("techsapo", "you")),
             ("redis-app", APP, msg("the app's rights"), ("app",)),
             ("redis-exporter", EXPORTER, msg("its figures alone"), ("redis-exporter",)),
+            ("redis-replica", REPLICA, msg("the rights of a replica"), ("redis",)),
+            ("redis-sentinel", SENTINEL, msg("the rights of a Sentinel"), ("sentinel",)),
         ):
+            if account not in accounts_of(topology):
+                continue
             yield KeptSecret(
                 name,
                 msg("Redis, with {rights}", rights=rights_),

@@ -3,28 +3,41 @@
 from __future__ import annotations
 
 import re
+import shlex
+from typing import Any
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.redis.accounts import ACCOUNTS_FOLDER, accounts_file, accounts_made
+from techsapo_ops.services.redis.accounts import (
+    ACCOUNTS_FOLDER,
+    REPLICA,
+    accounts_file,
+    accounts_made,
+    password_file,
+)
+from techsapo_ops.services.redis.client import tls_options
 from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.own_tls import ca_seen, certificate_seen
 from techsapo_ops.stack.places import CONTAINER_CONFIG
+from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 REDIS_CONF = "redis/redis.conf"
+REDIS_START = "redis/start.sh"
+PROMOTION = 60
+"""Seconds in which Sentinels promote a replica if they ever will: each try takes twice `failover-timeout`."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def redis_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
     """redis/redis.conf, with the password in it where there is one; nothing where there is no Redis."""
-    service = topology.find("redis")
+    service = next(iter(topology.of_kind("redis")), None)
     if service is None:
         return ()
-    redis = topology.spec.redis
+    redis, machines = topology.spec.redis, topology.machines
     password = redis.password.reveal() if redis.password is not None else None
     listens = topology.listens(service)
     accounts = accounts_file(topology.layout)
@@ -41,7 +54,10 @@ def redis_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         password=password,
         data=str(topology.data_dir(service)),
         maxmemory=size_bytes(redis.maxmemory),
-        appendonly=redis.appendonly,
+        # One that was killed must come back with what it had confirmed.
+        appendonly=redis.appendonly or bool(machines),
+        several=bool(machines),
+        copies=copies(topology),
         quote=redis_quote,
     )
     if accounts_made(topology) and not re.search(r"^\s*aclfile\s", content, re.MULTILINE):
@@ -53,9 +69,45 @@ def redis_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
             ),
         )
     secret = password is not None
-    return (
-        RenderedFile(REDIS_CONF, content, mode=0o600 if password else 0o644, secret=secret, owner="redis"),
+    conf = RenderedFile(REDIS_CONF, content, mode=0o600 if password else 0o644, secret=secret, owner="redis")
+    if not machines:
+        return (conf,)
+    script = templates.render(
+        "redis/start.sh.j2",
+        config=str(topology.config_dir() / REDIS_CONF),
+        replica=REPLICA,
+        replica_password=secret_of(topology, REPLICA),
+        patience=PROMOTION,
+        **shared_words(topology, service),
     )
+    return (conf, RenderedFile(REDIS_START, script, mode=0o755, owner="redis"))
+
+
+def copies(topology: Topology) -> int:
+    """How many replicas must have a write before it counts: with the master, most of all."""
+    return len(topology.machines) // 2
+
+
+def secret_of(topology: Topology, account: str) -> str:
+    """The file of an account's password, as a server of several sees it."""
+    file = password_file(topology.layout, account)
+    return str(topology.places.seen(file, topology.secret_path(file.name)))
+
+
+def shared_words(topology: Topology, service: Service) -> dict[str, Any]:
+    """What the start scripts of Redis and of its Sentinels are both told; `service` is one of either."""
+    redis = topology.of_kind("redis")[0]
+    return {
+        "addresses": [machine.address for machine in topology.machines],
+        "redis_port": redis.port,
+        "sentinel_port": topology.of_kind("sentinel")[0].port,
+        "port": service.port,
+        "master": topology.spec.project,
+        "most": copies(topology) + 1,
+        "data": str(topology.data_dir(service)),
+        "tls": tls_options(topology),
+        "quote": shlex.quote,
+    }
 
 
 def redis_quote(text: str) -> str:

@@ -59,7 +59,8 @@ class RedisExporter(Kind):
 
         redis = topology.spec.redis
         if redis.password is not None:
-            passwords = {redis_url(topology, redis.user or ""): redis.password.reveal()}
+            server = topology.of_kind(self.watches)[0]
+            passwords = {redis_url(topology, server, redis.user or ""): redis.password.reveal()}
             yield secret_file(PASSWORDS, json.dumps(passwords, ensure_ascii=False), self.name)
 
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
@@ -72,7 +73,7 @@ class RedisExporter(Kind):
         """The exporter, on its port."""
         from techsapo_ops.stack.desired import Program
 
-        address, *login = self._arguments(topology)
+        address, *login = self._arguments(topology, service)
         listens = f"-web.listen-address={topology.listens(service)}"
         secret = topology.spec.redis.password is not None
         return Program(
@@ -87,14 +88,14 @@ class RedisExporter(Kind):
         """The exporter; its image has nothing to probe with."""
         from techsapo_ops.stack.container import Container
 
-        return Container(command=tuple(self._arguments(topology)), port=service.facts.port)
+        return Container(command=tuple(self._arguments(topology, service)), port=service.facts.port)
 
-    def _arguments(self, topology: Topology) -> Iterable[str]:
+    def _arguments(self, topology: Topology, service: Service) -> Iterable[str]:
         from techsapo_ops.services.redis.accounts import EXPORTER, accounts_made, exporter_file
         from techsapo_ops.stack.own_tls import ca_seen
 
         redis = topology.spec.redis
-        yield f"-redis.addr={redis_url(topology)}"
+        yield f"-redis.addr={redis_url(topology, _watched(topology, service))}"
         yield _TIMEOUT
         if redis.password is not None:
             yield f"-redis.password-file={topology.secret_path(PASSWORDS)}"
@@ -108,10 +109,15 @@ class RedisExporter(Kind):
             yield f"-tls-ca-cert-file={ca_seen(topology, self.watches)}"
 
 
-def redis_url(topology: Topology, account: str = "") -> str:
-    """Where the exporter finds Redis, with the `account` where one is given."""
+def _watched(topology: Topology, exporter: Service) -> Service:
+    """The Redis that an exporter watches: that of its machine."""
+    return next(each for each in topology.of_kind("redis") if each.machine == exporter.machine)
+
+
+def redis_url(topology: Topology, server: Service, account: str = "") -> str:
+    """Where the exporter finds a Redis, with the `account` where one is given."""
     from techsapo_ops.stack.address import Viewpoint
 
-    address = topology.address(topology.of_kind("redis")[0], Viewpoint.SERVICE)
+    address = topology.address(server, Viewpoint.SERVICE)
     scheme = "rediss" if topology.spec.redis.tls else "redis"
     return f"{scheme}://{account}@{address}" if account else address.url(scheme=scheme)

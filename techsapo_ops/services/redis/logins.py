@@ -27,11 +27,17 @@ from techsapo_ops.services.redis.accounts import (
     NAMELESS_OFF,
     NAMELESS_ON,
     OPERATOR,
+    REPLICA,
+    SENTINEL,
     accounts_file,
     accounts_folder,
     accounts_made,
+    accounts_of,
     exporter_file,
     password_file,
+    sentinel_accounts_file,
+    sentinel_accounts_folder,
+    sentinel_users,
     users,
     users_file,
 )
@@ -41,7 +47,6 @@ from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.topology import Topology
 
-_ACCOUNTS = (APP, EXPORTER, OPERATOR)
 _SECONDS = 15.0
 _CLIENT = re.compile(r"\baddr=(\S+) .*\buser=(\S+)")
 
@@ -50,13 +55,15 @@ def before_steps(topology: Topology, door: Door | None) -> None:
     """Make the accounts, and let in who comes without one as long as the server does; see the module."""
     if not accounts_made(topology) and not _kept(topology):
         return
-    nameless = door is not None and _lets_everybody_in(topology, door)
+    # Several never let anybody in: they begin with accounts.
+    nameless = door is not None and not topology.machines and _lets_everybody_in(topology, door)
     if accounts_made(topology):
         _make(topology)
         changed = _write(topology, nameless=nameless)
         operator = _operator(topology, door) if door is not None and changed and not nameless else None
-        if operator is not None and _lets_in(operator):
-            _set(operator, [f"ACL SETUSER {line}" for line in _users(topology)])
+        for each in _at_each(topology, operator) if operator is not None else ():
+            if _lets_in(each):
+                _set(each, [f"ACL SETUSER {line}" for line in _users(topology)])
         return
     if topology.spec.redis.password is None and door is not None and not nameless:
         operator = _operator(topology, door)
@@ -76,8 +83,8 @@ def after_steps(topology: Topology, door: Door, waits_for: Callable[[], Sequence
         return _close(topology, door, waits_for)
     if _kept(topology) and not waits_for():
         if topology.spec.redis.password is None:
-            _set(_nameless(topology, door), [f"ACL DELUSER {' '.join(_ACCOUNTS)}"])
-        for account in _ACCOUNTS:
+            _set(_nameless(topology, door), [f"ACL DELUSER {' '.join(accounts_of(topology))}"])
+        for account in accounts_of(topology):
             password_file(topology.layout, account).unlink(missing_ok=True)
         exporter_file(topology.layout).unlink(missing_ok=True)
         accounts_file(topology.layout).unlink(missing_ok=True)
@@ -85,6 +92,8 @@ def after_steps(topology: Topology, door: Door, waits_for: Callable[[], Sequence
 
 
 def _close(topology: Topology, door: Door, waits_for: Callable[[], Sequence[str]]) -> str:
+    if topology.machines:
+        return ""
     anybody = _nameless(topology, door)
     if not _lets_in(anybody):
         return ""
@@ -128,10 +137,14 @@ def _make(topology: Topology) -> None:
     layout = topology.layout
     of = {service.kind: service.user for service in topology.services}
     made_once(password_file(layout, OPERATOR), None)
+    if topology.machines:
+        made_once(password_file(layout, REPLICA), of.get("redis"))
+        made_once(password_file(layout, SENTINEL), of.get("sentinel"))
     made_once(password_file(layout, APP), of.get("app"))
     password = made_once(password_file(layout, EXPORTER), None)
     owners.folder(accounts_folder(layout), 0o711)
-    text = json.dumps({redis_url(topology, EXPORTER): password.reveal()}, ensure_ascii=False)
+    urls = [redis_url(topology, each, EXPORTER) for each in topology.of_kind("redis")]
+    text = json.dumps(dict.fromkeys(urls, password.reveal()), ensure_ascii=False)
     _keep(exporter_file(layout), text, of.get("redis-exporter"))
 
 
@@ -141,6 +154,9 @@ def _write(topology: Topology, *, nameless: bool) -> bool:
     changed = _keep(path, users_file(_users(topology), nameless=nameless), service.user)
     if changed and topology.places.from_images:
         access_list.let_read(path, [service.facts.uid])
+    if topology.machines:
+        owners.folder(sentinel_accounts_folder(topology.layout), 0o711)
+        _keep(sentinel_accounts_file(topology.layout), sentinel_users(_passwords(topology)), None)
     return changed
 
 
@@ -154,20 +170,33 @@ def _keep(path: Path, text: str, user: str | None) -> bool:
 
 
 def _users(topology: Topology) -> tuple[str, ...]:
-    layout = topology.layout
-    passwords = {a: password_file(layout, a).read_text(encoding="utf-8").strip() for a in _ACCOUNTS}
-    return users(topology.spec.project, passwords)
+    return users(topology.spec.project, _passwords(topology))
+
+
+def _passwords(topology: Topology) -> dict[str, str]:
+    files = {account: password_file(topology.layout, account) for account in accounts_of(topology)}
+    return {account: file.read_text(encoding="utf-8").strip() for account, file in files.items()}
 
 
 def _kept(topology: Topology) -> bool:
     """Whether there are accounts from when the stack had them."""
-    return all(password_file(topology.layout, account).exists() for account in _ACCOUNTS)
+    return all(password_file(topology.layout, account).exists() for account in accounts_of(topology))
 
 
 def _nameless(topology: Topology, door: Door) -> Door:
     address = topology.address(topology.of_kind("redis")[0], Viewpoint.WITHIN)
     options = ("-h", address.host, "-p", str(address.port), *tls_options(topology))
     return replace(door, options=options, env={"REDISCLI_AUTH": ""})
+
+
+def _at_each(topology: Topology, operator: Door) -> list[Door]:
+    """The operator's way to every Redis, from the container of one."""
+    if not topology.machines:
+        return [operator]
+    addresses = [topology.address(each, Viewpoint.SERVICE) for each in topology.of_kind("redis")]
+    return [
+        replace(operator, options=(*operator.options, "-h", at.host, "-p", str(at.port))) for at in addresses
+    ]
 
 
 def _operator(topology: Topology, door: Door) -> Door | None:

@@ -49,7 +49,8 @@ class Redis(Section):
     password_file: FilePath | None = None
     """File that holds the password, in place of `password`."""
     tls: bool = False
-    """Speak TLS and nothing else, with a certificate of a CA of this stack's own, both renewed by `up`."""
+    """Speak TLS and nothing else, with a certificate of a CA of this stack's own, both renewed by `up`. With
+    `hosts` always true."""
 
 
 class Mysql(Section):

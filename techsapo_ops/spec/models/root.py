@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from techsapo_ops.messages import all_of, msg
 from techsapo_ops.spec.edition import Edition
@@ -26,7 +26,7 @@ from techsapo_ops.spec.models.notifications import Notifications
 from techsapo_ops.spec.models.providers import Providers, default_providers
 
 ServiceKind = Literal[
-    "app", "nginx", "redis", "mysql", "prometheus", "alertmanager", "grafana",
+    "app", "nginx", "redis", "sentinel", "mysql", "prometheus", "alertmanager", "grafana",
     "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter",
     "blackbox-exporter", "scheduler",
 ]  # fmt: skip
@@ -112,6 +112,15 @@ class Spec(Section):
     beside the spec."""
     environments: dict[Name, dict[str, Any]] = {}
     """Overlays by name, merged over the rest by `-e NAME`; null removes a key."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tls_between_machines(cls, data: Any) -> Any:
+        """Redis speaks TLS where it is reached over a network."""
+        if not isinstance(data, dict) or not data.get("hosts"):
+            return data
+        redis = data.get("redis") or {}
+        return {**data, "redis": {"tls": True, **redis}} if isinstance(redis, dict) else data
 
     @property
     def runs_nginx(self) -> bool:

@@ -10,9 +10,10 @@ import peers
 import pytest
 from redis.asyncio.connection import AbstractConnection
 
-from techsapo_ops.adapters.redis import RedisLink, RedisServer
+from techsapo_ops.adapters.redis import RedisServer
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.limits import RateLimiter
+from techsapo_ops.stores.redis_link import RedisLink
 
 
 def redis_that_says_ok(connection, over):

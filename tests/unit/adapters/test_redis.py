@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import redis
 
-from techsapo_ops.adapters.redis import HUNG_PAUSE, PAUSE, pause_after
+from techsapo_ops.stores.redis_link import HUNG_PAUSE, PAUSE, pause_after
 
 
 def test_a_redis_that_hangs_is_left_alone_for_longer_than_one_that_refuses() -> None:

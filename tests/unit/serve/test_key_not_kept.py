@@ -9,12 +9,12 @@ import pytest
 from pydantic import BaseModel
 from starlette.requests import Request
 
-from techsapo_ops.adapters.redis import RedisLink
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.idempotency import ONCE, RETRIED, Idempotency, SendOnce
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.flights import Held, SharedLock
 from techsapo_ops.stores.kept_share import KeptShare
+from techsapo_ops.stores.redis_link import RedisLink
 from techsapo_ops.stores.request_journal import RequestJournals
 
 

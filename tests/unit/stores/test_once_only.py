@@ -8,9 +8,9 @@ from typing import Any, cast
 
 import pytest
 
-from techsapo_ops.adapters.redis import Away, RedisLink
 from techsapo_ops.stores import flights
 from techsapo_ops.stores.flights import Held, OtherWork, SharedLock
+from techsapo_ops.stores.redis_link import Away, RedisLink
 
 
 class Redis:

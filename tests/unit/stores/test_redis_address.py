@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from techsapo_ops.adapters.redis import RedisServer, connect
+from techsapo_ops.adapters.redis import RedisServer
 from techsapo_ops.stores import cache, limits
+from techsapo_ops.stores.redis_pool import connect
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,91 @@
+"""Sentinel: the servers that watch several Redis, and make another one the master where that is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from techsapo_ops.services.redis.kind import own_address
+from techsapo_ops.stack.kind import Kind, Wanted
+from techsapo_ops.stack.service_facts import Probe, ServiceFacts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.container import Container
+    from techsapo_ops.stack.desired import RenderedFile
+    from techsapo_ops.stack.places import Places
+    from techsapo_ops.stack.service import Login, Service
+    from techsapo_ops.stack.templates import Templates
+    from techsapo_ops.stack.topology import Topology
+
+
+class Sentinel(Kind):
+    """redis-server --sentinel, beside each of several Redis; where there is one, there is none."""
+
+    facts = ServiceFacts(
+        kind="sentinel",
+        title="Sentinel",
+        image="redis:8.4-alpine",
+        port=26379,
+        user="redis",
+        uid=999,
+        data=True,
+        probe=Probe("redis"),
+        on_machine=True,
+    )
+    networks = ("data",)
+    reads = ("sentinel/",)
+
+    def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:
+        """One, on each of several machines."""
+        if spec.redis.enabled and places.machines(spec):
+            yield Wanted(self.name, spec.redis.host, self.facts.port)
+
+    def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
+        """sentinel.conf as it begins, and what starts it."""
+        from techsapo_ops.services.redis.sentinel_configuration import sentinel_files
+
+        return sentinel_files(topology, templates)
+
+    def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
+        """What it logs in with, at Redis and at the other Sentinels."""
+        from techsapo_ops.services.redis.accounts import SENTINEL, password_file
+
+        if not topology.machines:
+            return {}
+        file = password_file(topology.layout, SENTINEL)
+        return {file.name: file}
+
+    def login(self, topology: Topology) -> Login:
+        """The operator's."""
+        from techsapo_ops.services.redis.accounts import OPERATOR, password_file
+        from techsapo_ops.stack.service import Login
+
+        return Login(OPERATOR, None, password_file(topology.layout, OPERATOR), "NOAUTH")
+
+    def scheme(self, topology: Topology) -> str:  # noqa: ARG002 - Kind's signature
+        """As clients of Redis write it."""
+        return "rediss"
+
+    def container(self, topology: Topology, service: Service) -> Container:
+        """Its start script, which makes the file that Sentinel goes on to write itself."""
+        from techsapo_ops.services.redis.accounts import sentinel_accounts_folder
+        from techsapo_ops.services.redis.client import tls_options
+        from techsapo_ops.services.redis.sentinel_configuration import START
+        from techsapo_ops.stack.container import Bind, Container
+        from techsapo_ops.stack.places import CONTAINER_CONFIG
+
+        at = topology.listens(service)
+        folder = sentinel_accounts_folder(topology.layout)
+        return Container(
+            command=("sh", str(topology.config_dir() / START)),
+            port=service.facts.port,
+            healthcheck=("redis-cli", "-h", at.host, "-p", str(at.port), *tls_options(topology), "ping"),
+            environment=own_address(service),
+            config=("sentinel",),
+            binds=(Bind(folder, f"{CONTAINER_CONFIG}/{folder.name}"),),
+            volume=service.facts.container_data,
+            memory_mb=64,
+        )

@@ -1,0 +1,168 @@
+"""The way to a Redis for requests, which may find it away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from techsapo_ops.adapters.redis import RedisServer
+from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks, uncounted
+from techsapo_ops.stores.redis_pool import connect
+from techsapo_ops.stores.unconfirmed import Unconfirmed
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+    from redis.asyncio.client import Pipeline
+
+log = logging.getLogger("techsapo.redis")
+
+T = TypeVar("T")
+
+PAUSE = 1.0
+"""Seconds for which Redis is not asked after an error, so that a dead one slows no request down."""
+HUNG_PAUSE = 5.0
+"""The same after one that was reached and did not answer in time: asking it again is dear."""
+FAILOVER_PAUSE = 0.2
+"""PAUSE and HUNG_PAUSE where another Redis may take over: it is to be noticed soon."""
+PATIENCE = 6.0
+"""Seconds in which what must be confirmed is tried again: a failover takes less."""
+REPLICATION = 0.5
+"""Longest time in seconds that a replica is waited for; it has what was written within milliseconds."""
+_PASSING = ("NOREPLICAS", "UNBLOCKED", "MASTERDOWN", "TRYAGAIN")
+"""Errors of a Redis that another one may be about to take over from, or that has just taken over."""
+
+
+class Away(Exception):
+    """Redis is not configured, does not answer, or failed a moment ago."""
+
+
+def pause_after(error: Exception, *, failover: bool = False) -> float:
+    """Seconds for which Redis is better left alone after `error`; one that it answers costs no wait.
+
+    `failover` is whether another one may take over meanwhile.
+    """
+    from redis import ResponseError
+    from redis import TimeoutError as Late
+
+    if isinstance(error, ResponseError):
+        return 0.0
+    if failover:
+        return FAILOVER_PAUSE
+    return HUNG_PAUSE if isinstance(error, Late | TimeoutError) else PAUSE
+
+
+class RedisLink:
+    """Calls to Redis, or Away at once while it is known not to answer, and where there is no `server`.
+
+    `used_for` is told in the log.
+    """
+
+    def __init__(
+        self, server: RedisServer | None, used_for: str, on_operation: OnOperation = uncounted
+    ) -> None:
+        self._redis: Redis | None = connect(server) if server is not None else None
+        self._where = str(server)
+        self.copies = server.copies if server is not None else 0
+        """How many replicas must have what no failover may lose; 0 where there is no failover."""
+        self._used_for = used_for
+        self._on_operation = on_operation
+        self._paused_until = 0.0
+        self._streaks = Streaks()
+
+    @property
+    def configured(self) -> bool:
+        """Whether there is a Redis at all."""
+        return self._redis is not None
+
+    @property
+    def changes(self) -> int:
+        """How often another Redis became the master, as far as this client has seen."""
+        return getattr(self._redis.connection_pool, "changes", 0) if self._redis is not None else 0
+
+    @property
+    def failing(self) -> frozenset[Operation]:
+        """What Redis failed at last."""
+        return self._streaks.failing
+
+    async def call(self, work: Callable[[Redis], Awaitable[T]], operation: Operation = "write") -> T:
+        """What `work` makes of the connection, which counts as one `operation`. Raises Away."""
+        if self._redis is None or time.monotonic() < self._paused_until:
+            raise Away
+        from redis import RedisError
+
+        try:
+            result = await work(self._redis)
+        except (RedisError, OSError) as error:
+            self._on_operation(operation, False)
+            self._paused_until = time.monotonic() + pause_after(error, failover=self.copies > 0)
+            if self._streaks.note(operation, ok=False):
+                cause = " ".join(str(error).split())[:200] or type(error).__name__
+                log.warning(
+                    "Shared counters and locks are not available; this instance goes on alone",
+                    extra={
+                        "redis": self._where,
+                        "used_for": self._used_for,
+                        "operation": operation,
+                        "error": cause,
+                    },
+                )
+            raise Away from error
+        self._on_operation(operation, True)
+        if self._streaks.note(operation, ok=True):
+            log.info(
+                "Shared counters and locks are available again",
+                extra={"redis": self._where, "used_for": self._used_for},
+            )
+        return result
+
+    async def confirmed(
+        self, queue: Callable[[Pipeline], object], operation: Operation = "write", patience: float = PATIENCE
+    ) -> Any:
+        """What the one command answers that `queue` puts into a pipeline, once `copies` replicas have what it
+        wrote: no failover loses that.
+
+        For `patience` seconds it is tried again, as a failover may be under way, so that the command must
+        come to the same when it is carried out twice. Raises Unconfirmed.
+        """
+
+        async def once(redis: Redis) -> Any:
+            pipe = redis.pipeline(transaction=False)
+            queue(pipe)
+            pipe.wait(self.copies, int(REPLICATION * 1000))
+            answer, copies = await pipe.execute(raise_on_error=False)
+            if isinstance(answer, Exception):
+                raise answer
+            if isinstance(copies, Exception):
+                raise copies
+            if copies < self.copies:
+                raise _TooFew
+            return answer
+
+        until = time.monotonic() + patience
+        while True:
+            try:
+                return await self.call(once, operation)
+            except (Away, _TooFew) as error:
+                if time.monotonic() >= until or not _passes(error.__cause__):
+                    raise Unconfirmed from error
+            await asyncio.sleep(FAILOVER_PAUSE / 2)
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        if self._redis is not None:
+            await self._redis.aclose()
+            await self._redis.connection_pool.disconnect()
+
+
+class _TooFew(Exception):
+    """It was written, but too few replicas have it."""
+
+
+def _passes(error: BaseException | None) -> bool:
+    """Whether `error` may come of a failover; None is that Redis was left alone."""
+    from redis import ResponseError
+
+    return not isinstance(error, ResponseError) or any(word in str(error) for word in _PASSING)
