@@ -19,13 +19,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import psutil
 from docker_lab import docker
 from machines import NETWORK, Machine, Wire
 from servers import wait_for
 from swarm_images import data_with_images, home, swarm_images
+
+from techsapo_ops.spec.models.root import ImageName
 
 FLOATING = f"{NETWORK}.100"
 HEARTBEAT = "20s"
@@ -56,7 +58,7 @@ class SwarmLab:
             "engine": "swarm",
             "hosts": {m.name: {"address": m.address, "docker": m.docker} for m in self.machines.values()},
             "floating_address": f"{FLOATING}/24",
-            "images": dict(self.images),
+            "images": {kind: image for kind, image in self.images.items() if kind in get_args(ImageName)},
             **sections,
         }
 

@@ -25,7 +25,7 @@ sys.path[:0] = [str(ROOT / "tests" / "lab"), str(ROOT / "tests")]
 
 from tests.swarm import proofs  # noqa: E402 - its modules import what the lines before make importable
 from tests.swarm.figures import Figures, page  # noqa: E402
-from tests.swarm.ground import Ground  # noqa: E402
+from tests.swarm.ground import Ground, project_on  # noqa: E402
 
 
 def main() -> int:
@@ -72,7 +72,9 @@ def _proved(module: ModuleType, ground: Ground, folder: Path) -> bool:
 
 
 def _hold(ground: Ground) -> int:
-    print(f"up: {ground.lab.seconds}; the spec's `images:` are {dict(ground.lab.images)}")
+    made = project_on(ground.lab, ground.parts)
+    print(f"up: {ground.lab.seconds}")
+    print(f"a stack to bring up: cd {made.directory}; {shlex.join(made.argv('up'))}")
     for name, machine in ground.lab.machines.items():
         print(f"{name} {machine.address}: docker -H {machine.docker}; {shlex.join(ground.lab.enter(name))} …")
     print(f"outside: {shlex.join(ground.lab.enter_hub())} …", flush=True)

@@ -61,8 +61,7 @@ def whole(**sections: Any) -> dict[str, Any]:
     return {
         "project": PROJECT,
         "app": {"drain": "2s"},
-        "mysql": {"enabled": True},
-        "nginx": {"enabled": True},
+        "mysql": {},
         "monitoring": {"grafana": off},
         **sections,
     }
