@@ -108,13 +108,6 @@ class Docker:
         filtered = ("ps", "-a", "-q", "--no-trunc", "--filter", f"label={STACK}={stack}")
         return self._inspect(self._checked(filtered, timeout).stdout.decode().split(), timeout)
 
-    def service_containers(self, stack: str, service: str) -> tuple[ContainerFacts, ...]:
-        """The containers of one service of such a stack on this node."""
-        label = f"label={STACK_SERVICE}={stack}_{service}"
-        return self.inspect(
-            self._checked(("ps", "-a", "-q", "--no-trunc", "--filter", label)).stdout.decode().split()
-        )
-
     def containers(self, project: str | None = None) -> tuple[ContainerFacts, ...]:
         """All containers of a compose project, those that do not run included; None: of every project."""
         label = f"label={PROJECT}={project}" if project is not None else f"label={PROJECT}"
@@ -279,13 +272,16 @@ def _container(entry: dict[str, Any]) -> ContainerFacts | None:
     return ContainerFacts(
         id=entry["Id"],
         name=entry["Name"].lstrip("/"),
-        project=labels.get(PROJECT, labels.get(STACK, "")),
-        service=labels.get(SERVICE, labels.get(STACK_SERVICE, "").removeprefix(f"{labels.get(STACK, '')}_")),
+        # Swarm's first: an image that Compose has built hands Compose's labels on to every container.
+        project=labels.get(STACK, labels.get(PROJECT, "")),
+        service=labels[STACK_SERVICE].removeprefix(f"{labels.get(STACK, '')}_")
+        if STACK_SERVICE in labels
+        else labels.get(SERVICE, ""),
         folder=Path(labels.get(FOLDER, "/")),
         state=state["Status"],
         image=entry["Image"],
         reference=config["Image"],
-        definition=labels.get(DEFINITION, labels.get(STACK_DEFINITION, "")),
+        definition=labels.get(STACK_DEFINITION, labels.get(DEFINITION, "")),
         pid=state["Pid"] if running and state["Pid"] else None,
         started=_time(state["StartedAt"]) if running else None,
         exit_code=None if running else state["ExitCode"],

@@ -97,12 +97,6 @@ class Fleet(Docker):
                 found += containers
         return tuple(found)
 
-    def of_service(self, machine: str, stack: str, service: str) -> tuple[ContainerFacts, ...]:
-        """The containers of one service on its machine, those that ended included."""
-        found = self.members[machine].service_containers(stack, service)
-        self._where.update({container.id: machine for container in found})
-        return found
-
     @override
     def inspect(self, ids: Sequence[str]) -> tuple[ContainerFacts, ...]:
         """Facts of containers that were looked at; one that is gone, or whose machine is, is left out."""

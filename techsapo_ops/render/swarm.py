@@ -193,11 +193,12 @@ class _Writer:
                 "resources": {"limits": {"memory": f"{facts.memory_mb}M", "pids": facts.pids}},
             },
         }
-        if facts.healthcheck:
+        if facts.healthcheck and not facts.names_before_ready:
             entry["healthcheck"] = {
                 "test": ["CMD", *facts.healthcheck],
-                "interval": "2s",
-                "timeout": "3s",
+                # Swarm waits for the first one before it stops the task in whose place this one starts.
+                "interval": "2s" if kind.starts_first else "10s",
+                "timeout": "5s",
                 "retries": 3,
                 "start_period": "40s",
             }
@@ -238,7 +239,8 @@ class _Writer:
             volumes.append({"type": "volume", "source": volume, "target": bind.target, "read_only": True})
         if facts.volume is not None:
             volumes.append({"type": "volume", "source": service.name, "target": facts.volume})
-        volumes += [_tmpfs(words) for words in facts.tmpfs]
+        # Swarm's have no owner; all may write there, as into any /tmp.
+        volumes += [{"type": "tmpfs", "target": words.partition(":")[0]} for words in facts.tmpfs]
         return {"configs": configs, "secrets": secrets, "volumes": volumes, FOLDERS: folders}
 
     def _is_for(self, service: Service, path: str) -> bool:
@@ -263,11 +265,3 @@ class _Writer:
         inside = bind.source.is_relative_to(state)
         parts = bind.source.relative_to(state).parts if inside else bind.source.parts[-1:]
         return "-".join(parts).replace("_", "-").lower()
-
-
-def _tmpfs(words: str) -> dict[str, Any]:
-    """A tmpfs in the long form, the only one that Swarm takes; it knows a mode, but no owner."""
-    target, _, options = words.partition(":")
-    given = dict(option.partition("=")[::2] for option in options.split(",") if option)
-    mode = int(given["mode"], 8) if "mode" in given else 0o1777
-    return {"type": "tmpfs", "target": target, "tmpfs": {"mode": mode}}

@@ -51,8 +51,6 @@ class Prober:
     docker: Docker
     containers: Callable[[], dict[str, ContainerFacts]]
     questions: Mapping[str, Command] = field(default_factory=dict)
-    direct: bool = True
-    """Whether what is published is asked from this host; not where it is published on other machines."""
 
     def of_now(self) -> Callable[[Service, float], ProbeResult]:
         """Asks in the containers that there are when this is called. Raises nothing for what it finds."""
@@ -82,7 +80,7 @@ class Prober:
             return ProbeResult(
                 False, msg("its container is {state}", state=container.state), time.monotonic() - started
             )
-        if self.direct and self.topology.published(service):
+        if self.topology.published(service):
             return ask(self.topology, service, timeout)
         return self._inside(service, container, containers, timeout)
 
@@ -90,9 +88,9 @@ class Prober:
         self, service: Service, container: ContainerFacts, known: dict[str, ContainerFacts], timeout: float
     ) -> ProbeResult:
         if service.kind in self.questions:
-            return self._execute(container.id, self.questions[service.kind], timeout)
+            return execute(self.docker, container.id, self.questions[service.kind], timeout)
         if container.check:
-            return self._execute(container.id, Command(container.check), timeout)
+            return execute(self.docker, container.id, Command(container.check), timeout)
         # Several instances may run; any will do.
         asker = next(
             (
@@ -106,21 +104,28 @@ class Prober:
             return ProbeResult(True, msg("its process runs (no app is there to ask it)"), 0.0)
         address = self.topology.address(service, Viewpoint.SERVICE)
         url = address.url(service.facts.probe.path)
-        return self._execute(asker.id, Command(("python", "-c", _FETCH, url, str(timeout))), timeout)
+        return execute(self.docker, asker.id, fetching(url, timeout), timeout)
 
-    def _execute(self, container: str, command: Command, timeout: float) -> ProbeResult:
-        started = time.monotonic()
-        try:
-            done = self.docker.execute(container, command, timeout=timeout)
-        except OpsError as error:
-            detail = (
-                msg("did not answer within {timeout:g} s", timeout=timeout)
-                if "did not end" in str(error)
-                else str(error)
-            )
-            return ProbeResult(False, detail, time.monotonic() - started)
-        said = done.output.splitlines()
-        passes = done.code == 0
-        silent = msg("its health check passes") if passes else msg("exit code {code}", code=done.code)
-        shown = said[-1][:_SHOWN] if said else silent
-        return ProbeResult(passes, shown, time.monotonic() - started)
+
+def fetching(url: str, timeout: float) -> Command:
+    """What asks `url` in a container with Python."""
+    return Command(("python", "-c", _FETCH, url, str(timeout)))
+
+
+def execute(docker: Docker, container: str, command: Command, timeout: float) -> ProbeResult:
+    """Ask by a command in a container; it passes where that ends with 0. Raises nothing for what it finds."""
+    started = time.monotonic()
+    try:
+        done = docker.execute(container, command, timeout=timeout)
+    except OpsError as error:
+        detail = (
+            msg("did not answer within {timeout:g} s", timeout=timeout)
+            if "did not end" in str(error)
+            else str(error)
+        )
+        return ProbeResult(False, detail, time.monotonic() - started)
+    said = done.output.splitlines()
+    passes = done.code == 0
+    silent = msg("its health check passes") if passes else msg("exit code {code}", code=done.code)
+    shown = said[-1][:_SHOWN] if said else silent
+    return ProbeResult(passes, shown, time.monotonic() - started)

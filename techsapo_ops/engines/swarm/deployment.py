@@ -69,7 +69,7 @@ class Deployment:
             for kind in ("configs", "secrets")
         }
         data = {
-            "version": "3.13",
+            "version": "3.12",
             "services": entries,
             "networks": self._data.get("networks", {}),
             "volumes": {

@@ -15,17 +15,19 @@ from techsapo_ops.adapters.docker import ContainerFacts
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.probe import ProbeResult
-from techsapo_ops.adapters.process import Command
+from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines import logins, planning
 from techsapo_ops.engines.compose import gate, prepare, reloading
 from techsapo_ops.engines.compose.containers import containers_of
 from techsapo_ops.engines.compose.logs import tail
-from techsapo_ops.engines.compose.probing import Prober, questions
+from techsapo_ops.engines.compose.probing import questions
 from techsapo_ops.engines.state import Record
 from techsapo_ops.engines.swarm import folders, images, nodes, proof, tasks
 from techsapo_ops.engines.swarm.access import HALTED, SwarmAccess
 from techsapo_ops.engines.swarm.deployment import Deployment
 from techsapo_ops.engines.swarm.machines_note import note_machines
+from techsapo_ops.engines.swarm.probing import Prober
+from techsapo_ops.engines.swarm.recorded import by_service
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
@@ -39,6 +41,8 @@ from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
 _DEPLOY_SECONDS = 120.0
+_MOMENT = 0.4
+"""Seconds for which a look at all containers does for everybody who waits for one."""
 NAMES_KEY = "swarm-names"
 """Key of the names of secrets, see Deployment."""
 
@@ -63,7 +67,9 @@ class SwarmEngine(SwarmAccess, Engine):
         self._deploying = threading.Lock()
         self._deployed: set[str] = set()
         self._ready: set[str] = set()
-        self.prober = Prober(topology, fleet, self._glanced, questions(topology), direct=False)
+        self.prober = Prober(topology, fleet, lambda: self.glance().containers, questions(topology))
+        self._looking = threading.Lock()
+        self._look: tuple[float, tuple[ContainerFacts, ...]] = (0.0, ())
 
     @override
     def prober_inside(self) -> Callable[[Service, float], ProbeResult]:
@@ -156,7 +162,7 @@ class SwarmEngine(SwarmAccess, Engine):
         self._deploy(step, together or (step,), desired, deployment)
         wanted = deployment.definition(name)
         newer = ""
-        if before is not None and before.running and before.definition == wanted:
+        if step.action is Action.RESTART and before is not None and before.definition == wanted:
             newer = before.created
             self._force(name)
         say(msg("waiting for {service}", service=name))
@@ -176,19 +182,19 @@ class SwarmEngine(SwarmAccess, Engine):
             pending = {each.service for each in together} - self._ready
             free = {name for name in names if not pending.intersection(services[name].needs)}
             wanted = sorted({step.service, *free})
-            call = Command(
-                self.fleet.manager.streaming(
-                    "stack", "deploy", "--resolve-image", "never", "--detach=true", "--compose-file", "-",
-                    self.project,
-                ).argv,
-                stdin=deployment.stack(wanted).encode(),
-            )  # fmt: skip
-            done = self.fleet.runner.run(call, timeout=_DEPLOY_SECONDS)
+            done = self._stack(deployment, wanted)
+            if done.code != 0 and len(wanted) > 1:  # of several it does not say which one
+                wanted = [step.service]
+                done = self._stack(deployment, wanted)
             if done.code != 0:
-                raise OpsError(
-                    msg("Swarm refuses {services}: {said}", services=", ".join(wanted), said=done.output)
-                )
+                raise OpsError(msg("Swarm refuses {service}: {said}", service=step.service, said=done.output))
             self._deployed.update(wanted)
+
+    def _stack(self, deployment: Deployment, services: Collection[str]) -> Completed:
+        options = ("--resolve-image", "never", "--detach=true", "--compose-file", "-")
+        argv = self.fleet.manager.streaming("stack", "deploy", *options, self.project).argv
+        call = Command(argv, stdin=deployment.stack(services).encode())
+        return self.fleet.runner.run(call, timeout=_DEPLOY_SECONDS)
 
     def _force(self, name: str, *options: str) -> None:
         full = f"{self.project}_{name}"
@@ -198,7 +204,7 @@ class SwarmEngine(SwarmAccess, Engine):
 
     def _settle(self, service: Service) -> None:
         """What has to follow a start: the kind's own, and a note of the container."""
-        facts = self.containers()[service.name]
+        facts = by_service(self._seen())[service.name]
         if (settling := runtime_of(service.kind).settling(self.topology)) is not None:
             done = self.docker.execute(facts.id, settling.command, user="0")
             if done.code != 0:
@@ -239,8 +245,8 @@ class SwarmEngine(SwarmAccess, Engine):
         def look() -> ContainerFacts | None:
             found = [
                 c
-                for c in self._of_machine(service)
-                if definition in (None, c.definition) and c.created > newer
+                for c in self._seen()
+                if c.service == service.name and definition in (None, c.definition) and c.created > newer
             ]
             if not found:
                 return None
@@ -254,7 +260,7 @@ class SwarmEngine(SwarmAccess, Engine):
         plain = replace(self.prober, questions={})
 
         def ask(facts: ContainerFacts, timeout: float) -> ProbeResult:
-            return plain.ask(service, timeout, {**self.glance().containers, service.name: facts})
+            return plain.ask(service, timeout, {**by_service(self._seen()), service.name: facts})
 
         gate.wait_ready(
             service.name,
@@ -264,12 +270,14 @@ class SwarmEngine(SwarmAccess, Engine):
             seconds=seconds,
         )
 
-    def _of_machine(self, service: Service) -> tuple[ContainerFacts, ...]:
-        assert service.machine is not None, "of a topology with machines"  # noqa: S101 - a mistake of ours
-        return self.fleet.of_service(service.machine.name, self.project, service.name)
-
-    def _glanced(self) -> dict[str, ContainerFacts]:
-        return dict(self.glance().containers)
+    def _seen(self) -> tuple[ContainerFacts, ...]:
+        """All containers of the stack, as they were less than a moment ago: many wait at the same time."""
+        with self._looking:
+            taken, found = self._look
+            if time.monotonic() - taken > _MOMENT:
+                found = self.fleet.containers(self.project)
+                self._look = (time.monotonic(), found)
+            return found
 
     def _was_well(self, name: str) -> bool:
         """Whether Docker called the container healthy when the stack was observed, a moment ago."""

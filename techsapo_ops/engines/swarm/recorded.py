@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
@@ -43,10 +43,7 @@ class SwarmStack(ComposeStack):
     @override
     def containers(self) -> dict[str, ContainerFacts]:
         """The newest container of each service; a task that failed leaves its own beside the next one's."""
-        newest: dict[str, ContainerFacts] = {}
-        for container in sorted(self.fleet.containers(self.project), key=_standing):
-            newest[container.service] = container
-        return newest
+        return by_service(self.fleet.containers(self.project))
 
     @property
     @override
@@ -154,6 +151,11 @@ class SwarmStack(ComposeStack):
     @override
     def _ours(self, container: ContainerFacts) -> bool:
         return True
+
+
+def by_service(containers: Iterable[ContainerFacts]) -> dict[str, ContainerFacts]:
+    """The newest container of each service, one that runs before others."""
+    return {container.service: container for container in sorted(containers, key=_standing)}
 
 
 def _standing(container: ContainerFacts) -> tuple[bool, str]:
