@@ -18,6 +18,10 @@ if [ -e "$folder/volumes.img" ]; then
 fi
 set +e
 read -r _ # the network is there
+if [ -e "$folder/../ssh/server.conf" ]; then
+  mkdir -m 755 /run/sshd
+  /usr/sbin/sshd -f "$folder/../ssh/server.conf"
+fi
 [ $# = 0 ] || while :; do
   "$@" >>"$folder/dockerd.log" 2>&1
   [ ! -e "$folder/off" ] || break

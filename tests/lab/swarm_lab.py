@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+import machine_ssh
 import psutil
 from docker_lab import docker
 from machines import NETWORK, Machine, Wire
@@ -52,15 +53,26 @@ class SwarmLab:
         """Run docker with the daemon of `host`."""
         return docker("-H", self.machines[host].docker, *arguments, check=check)
 
-    def spec(self, **sections: Any) -> dict[str, Any]:
-        """The sections of a spec that say where it runs, and `sections`."""
+    def spec(self, *, by_ssh: bool = False, **sections: Any) -> dict[str, Any]:
+        """The sections of a spec that say where it runs, and `sections`.
+
+        `by_ssh`: each daemon is reached as from another machine, with the variables of `ssh`.
+        """
         return {
             "engine": "swarm",
-            "hosts": {m.name: {"address": m.address, "docker": m.docker} for m in self.machines.values()},
+            "hosts": {
+                m.name: {"address": m.address, "docker": f"ssh://root@{m.address}" if by_ssh else m.docker}
+                for m in self.machines.values()
+            },
             "floating_address": f"{FLOATING}/24",
             "images": {kind: image for kind, image in self.images.items() if kind in get_args(ImageName)},
             **sections,
         }
+
+    @property
+    def ssh(self) -> dict[str, str]:
+        """Variables with which `docker -H ssh://root@10.77.0.2`, started with `enter`, gets in."""
+        return machine_ssh.environment(self.folder / "ssh")
 
     @property
     def floating(self) -> str:
@@ -206,6 +218,7 @@ def swarm_lab(
             for number, name in enumerate(hosts, 1)
         }
         lab = SwarmLab(folder, wire, machines, images, seconds)
+        machine_ssh.keys(folder / "ssh", [machine.address for machine in machines.values()])
         parts.callback(_all_off, machines.values())
         with _timed(seconds, "images"):
             for machine in machines.values():

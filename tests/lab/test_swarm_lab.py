@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -59,6 +60,13 @@ def test_a_global_service_stands_on_three_machines_that_are_managers(swarm: Swar
         named = subprocess.run([*swarm.enter(host), "hostname"], capture_output=True, text=True, check=True)
         assert named.stdout.strip() == host
     assert swarm.memory() > 0
+
+
+def test_a_machine_is_reached_by_ssh_from_another(swarm: SwarmLab) -> None:
+    there = swarm.spec(by_ssh=True)["hosts"]["b"]["docker"]
+    asked = (*swarm.enter("a"), "docker", "-H", there, "info", "--format", "{{.Name}}")
+    done = subprocess.run(asked, env={**os.environ, **swarm.ssh}, capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("b", "")
 
 
 @pytest.mark.parametrize("fault", ["cut", "mute"])
