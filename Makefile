@@ -37,6 +37,7 @@ LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanag
   prometheus-mysqld-exporter:prometheus-mysqld-exporter prometheus-nginx-exporter:prometheus-nginx-exporter \
   prometheus-blackbox-exporter:prometheus-blackbox-exporter \
   nginx:nginx pebble:pebble openssl:openssl redis-server:redis-server mariadbd:mariadb-server \
+  mariadb-backup:mariadb-backup \
   docker:docker-cli docker-compose:docker-compose dockerd:docker.io ip:iproute2 debootstrap:debootstrap \
   logrotate:logrotate rsyslogd:rsyslog cron:cron systemd-analyze:systemd node:nodejs npm:npm chromium:chromium \
   zstd:zstd restic:restic restic-rest-server:restic-rest-server sshd:openssh-server

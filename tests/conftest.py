@@ -44,6 +44,7 @@ LAB_PARTS = {
     "redis-server": "redis-server",
     "mariadbd": "mariadb-server",
     "mariadb-install-db": "mariadb-server",
+    "mariadb-backup": "mariadb-backup",
     "docker": "docker-cli",
     "docker-compose": "docker-compose",
     "dockerd": "docker.io",

@@ -8,6 +8,7 @@ from pathlib import Path
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql.accounts import statements, unlogged
+from techsapo_ops.services.mysql.galera import cluster, cluster_accounts, cluster_files
 from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.templates import Templates
@@ -22,9 +23,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 def mysql_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
     """mysql/my.cnf; nothing where there is no MariaDB."""
-    service, mysql, places = topology.find("mysql"), topology.spec.mysql, topology.places
-    if service is None or mysql is None:
+    services, mysql, places = topology.of_kind("mysql"), topology.spec.mysql, topology.places
+    if not services or mysql is None:
         return ()
+    service = services[0]  # of several, which differ in what their script tells them
     listens = topology.listens(service)
     content = templates.render(
         "mysql/my.cnf.j2",
@@ -41,8 +43,9 @@ def mysql_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         buffer_pool=size_bytes(mysql.buffer_pool),
         quote=my_cnf_quote,
         temporary=str(folder) if (folder := temporary_folder(topology)) is not None else None,
+        cluster=cluster(topology),
     )
-    files = (RenderedFile(MY_CNF, content, owner="mysql"),)
+    files = (RenderedFile(MY_CNF, content, owner="mysql"), *cluster_files(topology, templates))
     if not places.from_images:
         return files
     accounts = (
@@ -50,6 +53,7 @@ def mysql_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         f"GRANT PROCESS, BINLOG MONITOR, SLAVE MONITOR ON *.* TO '{mysql.user}'@'%'",
         "DROP USER IF EXISTS 'root'@'%'",
         "ALTER USER 'root'@'localhost' IDENTIFIED VIA unix_socket",
+        *(cluster_accounts() if topology.machines else ()),
     )
     sql = (
         "-- Run once, on a new database. The exporter uses the app's login; root comes in by the socket\n"

@@ -15,6 +15,8 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql import container_login, installation
 from techsapo_ops.services.mysql.accounts import Passwords
 from techsapo_ops.services.mysql.client import tls_options
+from techsapo_ops.services.mysql.cluster_key import made_key
+from techsapo_ops.services.mysql.galera import KEY
 from techsapo_ops.services.runtime import (
     SCRATCH,
     Place,
@@ -61,6 +63,8 @@ class MysqlRuntime(Runtime):
         if topology.spec.mysql is not None:
             container_login.password(topology.spec.mysql, topology)
             container_login.migrations_password(topology)
+        if topology.machines:
+            made_key(topology.layout.keys / KEY)
 
     @override
     def prepare(self, topology: Topology, runner: Runner) -> None:

@@ -13,7 +13,7 @@ if [ "${1#mariadbd}" != "$1" ] && [ ! -d "$data/mysql" ]; then
   mariadb-install-db --no-defaults --datadir="$data" --skip-test-db --auth-root-authentication-method=normal $user >/dev/null
   # Without a network nobody takes the server for ready before it is set up.
   # As the image does it: with what the server is given itself, so that its binlog is on while the login is made.
-  "$@" --datadir="$data" --socket=/run/mysqld/setup.sock --skip-networking $user &
+  "$@" --datadir="$data" --socket=/run/mysqld/setup.sock --skip-networking --wsrep-on=OFF $user &
   setup=$!
   until mariadb-admin --no-defaults --socket=/run/mysqld/setup.sock ping >/dev/null 2>&1; do
     kill -0 "$setup"; sleep 0.1

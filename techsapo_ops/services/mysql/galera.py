@@ -1,0 +1,101 @@
+"""The cluster of MariaDBs of a stack on several machines: its options, and how a member is started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.templates import Templates
+from techsapo_ops.stack.topology import Topology
+
+SCRIPT = "mysql/member.sh"
+KEY = "mysql-cluster.pem"
+"""The secret by which members know each other: a private key, and a certificate that it signed itself."""
+TELL_PORT = 4569
+"""Where a member tells its position. Galera's own are 4567 and 4568, that of a full copy is 4444."""
+COPIES_BY = "'mysql'@'localhost'"
+"""The account by which a member's data is copied for another one: system user `mysql`, by the socket."""
+
+_OPTIONS: Mapping[str, str] = {
+    "gcache.size": "128M",  # what a member missed while it was away, and needs no full copy for
+    # A lost member is done without after two to four seconds: writes wait for that long.
+    "evs.keepalive_period": "PT0.5S",
+    "evs.suspect_timeout": "PT2S",
+    "evs.inactive_timeout": "PT4S",
+    "evs.inactive_check_period": "PT0.5S",
+    "evs.install_timeout": "PT4S",
+    "gmcast.peer_timeout": "PT2S",
+    # A member that finds no cluster ends after six seconds, and looks anew; positions decide, not what the
+    # members were when they were killed.
+    "pc.announce_timeout": "PT2S",
+    "pc.wait_prim_timeout": "PT6S",
+    "pc.recovery": "FALSE",
+}
+"""Those that are not the default, by MariaDB's page on wsrep_provider_options."""
+
+
+def provider_options(key: Path) -> str:
+    """Galera's own options. Who has no certificate by `key` is no member: each side checks the other's."""
+    tls = {f"socket.ssl_{part}": str(key) for part in ("ca", "cert", "key")}
+    return ";".join(f"{name}={value}" for name, value in {**_OPTIONS, **tls}.items())
+
+
+def cluster(topology: Topology) -> Mapping[str, str] | None:
+    """What my.cnf says of the cluster; None on one host."""
+    if not topology.machines:
+        return None
+    key = topology.secret_path(KEY)
+    return {"name": topology.spec.project, "key": str(key), "options": provider_options(key)}
+
+
+def cluster_accounts() -> tuple[str, ...]:
+    """Statements that make the account by which a full copy is taken, and a member asked how it is.
+
+    Its rights are those that mariadb-backup needs, by its documentation.
+    """
+    return (
+        f"CREATE USER IF NOT EXISTS {COPIES_BY} IDENTIFIED VIA unix_socket",
+        f"GRANT RELOAD, PROCESS, LOCK TABLES, BINLOG MONITOR ON *.* TO {COPIES_BY}",
+    )
+
+
+def cluster_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
+    """The script that starts a member; none on one host."""
+    services = topology.of_kind("mysql")
+    if not topology.machines or not services:
+        return ()
+    text = member_script(
+        templates,
+        [service.name for service in services],
+        data=topology.data_dir(services[0]),
+        run=Path("/run/mysqld"),
+        config=topology.config_dir() / "mysql",
+        key=topology.secret_path(KEY),
+    )
+    return (RenderedFile(SCRIPT, text, owner="mysql"),)
+
+
+def member_script(
+    templates: Templates, members: Sequence[str], *, data: Path, run: Path, config: Path, key: Path
+) -> str:
+    """The script, for `members` by the names by which they reach each other, in the order of precedence."""
+    return templates.render(
+        "mysql/member.sh.j2",
+        members=members, data=str(data), run=str(run), cnf=str(config / "my.cnf"), secret=str(key),
+        tell_port=TELL_PORT, port=3306,
+    )  # fmt: skip
+
+
+def member_command(topology: Topology, member: str) -> tuple[str, ...]:
+    """What runs the member of that name."""
+    return "bash", str(topology.config_dir() / SCRIPT), member
+
+
+def gone_command(topology: Topology, members: Sequence[str]) -> tuple[str, ...]:
+    """An operator's word that `members` are gone for good, to be run where another member is.
+
+    Those that wait for them go on then, from the highest position that they have. It fails where one answers,
+    or where the cluster runs.
+    """
+    return "bash", str(topology.config_dir() / SCRIPT), "gone", *members

@@ -1,0 +1,297 @@
+"""The audit database on three members: what is acknowledged stays, whatever is killed or cut."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from galera_lab import Cluster, Member, cluster
+from servers import wait_for
+from stacks import host
+
+from techsapo_ops.render.templates import Templates
+from techsapo_ops.services.mysql.galera import TELL_PORT
+from techsapo_ops.services.registry import resolve
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.places import MACHINES
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(os.geteuid() != 0, reason="networks of its own need root"),
+]
+HERE = Path(__file__).parent
+RATE = 20
+
+
+@pytest.fixture(scope="module")
+def members(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Three members that are in one cluster."""
+    folder = tmp_path_factory.mktemp("galera")
+    hosts = {f"n{n}": {"address": f"10.0.0.{n}", "docker": f"ssh://ops@n{n}"} for n in (1, 2, 3)}
+    spec = Spec.model_validate(
+        {"project": "lab", "engine": "swarm", "mysql": {"buffer_pool": "32M"}, "hosts": hosts}
+    )
+    topology = resolve(spec, MACHINES, Layout(folder / "state", folder / "config"), host())
+    with cluster(topology, Templates()) as running:
+        running.seed()
+        running.start()
+        running.wait()
+        yield running
+
+
+@dataclass
+class App:
+    """An audit log that is written on one member's network."""
+
+    folder: Path
+    member: Member
+    names: list[str]
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        argv = [sys.executable, str(HERE / "galera_writer.py"), str(self.folder), str(RATE), *self.names]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.member.inside(*argv), stdout=log, stderr=log, start_new_session=True,
+                env={**os.environ, "PYTHONPATH": str(HERE.parents[1])},
+            )  # fmt: skip
+
+    def kill(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(10)
+
+    def end(self) -> None:
+        """Until nothing waits on its disk."""
+        (self.folder / "end").touch()
+        assert self.process is not None
+        assert self.process.wait(240) == 0, (self.folder / "log").read_text()[-3000:]
+
+    def acked(self) -> list[str]:
+        file = self.folder / "acked"
+        return [line for line in file.read_text().split("\n")[:-1] if line] if file.exists() else []
+
+    def written(self) -> int:
+        file = self.folder / "written"
+        return sum(int(line.split()[1]) for line in file.read_text().splitlines()) if file.exists() else 0
+
+    def more(self, count: int = 10) -> None:
+        """Until the database has taken `count` more rows."""
+        before = self.written()
+        wait_for(lambda: self.written() >= before + count, timeout=240, what="more rows in the database")
+
+
+@contextmanager
+def app(folder: Path, running: Cluster, own: int) -> Iterator[App]:
+    """One that writes on the network of the member of that number, to that one first."""
+    (place := folder / f"app-{own}").mkdir()
+    names = [member.name for member in running.members]
+    writing = App(place, running.members[own], [names[own], *(n for n in names if n != names[own])])
+    writing.start()
+    try:
+        writing.more()
+        yield writing
+    finally:
+        writing.kill()
+
+
+def rows(member: Member) -> list[str]:
+    return [
+        line[0]
+        for line in member.sql("SET wsrep_sync_wait = 1; SELECT id FROM techsapo_audit.audit_requests")
+    ]
+
+
+def nothing_is_lost(running: Cluster, *apps: App) -> None:
+    """Every acknowledged row is on each member, once, and with its call."""
+    running.wait()
+    acked = [id_ for each in apps for id_ in each.acked()]
+    assert len(acked) >= 10
+    for member in running.members:
+        there = rows(member)
+        assert len(there) == len(set(there))
+        assert set(acked) <= set(there), f"lost on {member.name}"
+        calls = "SELECT COUNT(*) FROM techsapo_audit.audit_calls"
+        assert member.sql(calls) == [[str(len(there))]]
+
+
+def test_rows_go_on_by_another_member_when_the_own_one_is_killed(members: Cluster, tmp_path: Path) -> None:
+    own = members.members[0]
+    with app(tmp_path, members, 0) as writing:
+        own.kill()
+        writing.more(40)
+        own.start()
+        members.wait()
+        writing.end()
+    nothing_is_lost(members, writing)
+    assert "go to another member" in (writing.folder / "log").read_text()
+
+
+def test_rows_of_an_app_that_is_killed_with_its_member_are_there_when_it_is_back(
+    members: Cluster, tmp_path: Path
+) -> None:
+    own = members.members[1]
+    with app(tmp_path, members, 1) as writing:
+        own.kill()
+        writing.kill()
+        assert (writing.folder / "audit-spool.jsonl").stat().st_size
+        writing.start()
+        own.start()
+        writing.more()
+        writing.end()
+    nothing_is_lost(members, writing)
+
+
+def test_what_both_sides_of_a_cut_were_given_is_on_all_members_when_it_is_healed(
+    members: Cluster, tmp_path: Path
+) -> None:
+    alone = members.members[2]
+    with app(tmp_path, members, 2) as cut_off, app(tmp_path, members, 0) as other:
+        alone.cut()
+        wait_for(
+            lambda: alone.status("wsrep_cluster_status") == "non-Primary", timeout=240, what="a minority"
+        )
+        before = len(cut_off.acked())
+        other.more(40)
+        wait_for(lambda: len(cut_off.acked()) > before + 20, timeout=240, what="rows kept on disk")
+        taken = cut_off.written()
+        alone.cut(off=False)
+        members.wait()
+        cut_off.end()
+        other.end()
+        assert cut_off.written() > taken
+    nothing_is_lost(members, cut_off, other)
+
+
+def test_when_all_are_killed_the_highest_position_forms_the_cluster(members: Cluster, tmp_path: Path) -> None:
+    first, second, third = members.members
+    with app(tmp_path, members, 1) as writing:
+        first.kill()
+        writing.more(20)
+        second.kill()
+        third.kill()
+        members.start()
+        members.wait()
+        writing.more()
+        writing.end()
+    nothing_is_lost(members, writing)
+    told = [
+        member.log().rpartition("s the cluster, from: ")[0].rpartition(": ")[2] for member in members.members
+    ]
+    assert told[0] == "join", "it was away for the last rows"
+    assert sorted(told[1:]) == ["form", "join"]
+
+
+@contextmanager
+def liar(member: Member, words: list[str]) -> Iterator[list[bytes]]:
+    """Something in the place of `member`, which is down, that claims `words` in turn; keeps what it hears."""
+    heard: list[bytes] = []
+    ready = threading.Event()
+    server: list[socket.socket] = []
+
+    def listen() -> None:
+        descriptor = os.open(f"/proc/{member.holder.pid}/ns/net", os.O_RDONLY)
+        os.setns(descriptor, 0) if hasattr(os, "setns") else _setns(descriptor)
+        os.close(descriptor)
+        with socket.create_server((member.name, TELL_PORT)) as listening:
+            server.append(listening)
+            ready.set()
+            turn = 0
+            while True:
+                try:
+                    link, _ = listening.accept()
+                except OSError:
+                    return
+                with link:
+                    heard.append(link.recv(200))
+                    link.sendall(words[turn % len(words)].encode() + b"\n")
+                    turn += 1
+
+    thread = threading.Thread(target=listen, daemon=True)
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield heard
+    finally:
+        server[0].shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+
+
+def _setns(descriptor: int) -> None:
+    import ctypes
+
+    assert ctypes.CDLL(None, use_errno=True).setns(descriptor, 0) == 0
+
+
+def test_one_that_is_not_heard_is_waited_for_until_a_person_says_that_it_is_gone(
+    members: Cluster, tmp_path: Path
+) -> None:
+    first, second, third = members.members
+    with app(tmp_path, members, 0) as writing:
+        writing.end()
+    uuid = first.status("wsrep_cluster_state_uuid")
+    for member in members.members:
+        member.stop()
+    # A stranger in the third one's place: it knows all but the members' secret.
+    lies = [
+        f"at {uuid}:999999999 - {'0' * 64}",
+        "primary - - ",
+        "new - -",
+        "x" * 4000,
+        f"gone - - {'a' * 64}",
+    ]
+    with liar(third, lies) as heard:
+        first.start()
+        second.start()
+        wait_for(
+            lambda: "no position of" in first.log()[-4000:], timeout=240, what="it is told who is waited for"
+        )
+        wait_for(lambda: len(heard) > 2 * len(lies), timeout=240, what="each lie was told")
+        assert not first.answers
+        assert not second.answers
+    assert f"gone {third.name}" in first.log()[-4000:]
+    refused = word(first, second.name)
+    assert refused.returncode == 1
+    assert "answers" in refused.stderr
+    assert word(first, "10.98.61.99").returncode == 2
+    assert word(first, first.name).returncode == 2
+    given = word(first, third.name)
+    assert given.returncode == 0, given.stderr
+    members.wait(first, second)
+    wait_for(lambda: not (first.data / "techsapo-gone").exists(), timeout=240, what="the word holds once")
+    assert word(first, third.name).returncode == 1, "it runs"
+    third.start()
+    nothing_is_lost(members, writing)
+
+
+def word(member: Member, gone: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        member.inside("bash", member.script, "gone", gone, user="mysql"),
+        check=False, capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+
+
+def test_one_that_is_left_by_two_that_were_killed_starts_anew_with_them(
+    members: Cluster, tmp_path: Path
+) -> None:
+    _, second, third = members.members
+    with app(tmp_path, members, 0) as writing:
+        second.kill()
+        third.kill()
+        time.sleep(1)
+        second.start()
+        third.start()
+        writing.more()
+        writing.end()
+    nothing_is_lost(members, writing)
