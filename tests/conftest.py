@@ -61,6 +61,9 @@ LAB_PARTS = {
     "restic": "restic",
     "restic-rest-server": "restic-rest-server",
     "sshd": "openssh-server",
+    "keepalived": "keepalived",
+    "ip": "iproute2",
+    "curl": "curl",
 }
 
 

@@ -3,7 +3,7 @@
 Each is a global service that may run on the one node with its machine's label. A global one has one task
 there and none anywhere else: where the node is lost, Swarm keeps no second one that waits for a place. Its
 name is the machine's too, so that metrics, alerts and logs say where something is; all of a kind share an
-alias.
+alias, and so do those of one instance.
 """
 
 from __future__ import annotations
@@ -173,7 +173,9 @@ class _Writer:
             "environment": dict(facts.environment),
             "stop_grace_period": f"{facts.stop_seconds}s",
             "stop_signal": f"SIG{facts.stop_signal}",
-            "networks": {_HOST_NETWORK: {}} if on_machine else {"net": {"aliases": [service.kind]}},
+            "networks": {_HOST_NETWORK: {}}
+            if on_machine
+            else {"net": {"aliases": [*dict.fromkeys((service.kind, service.instance))]}},
             "read_only": True,
             "cap_drop": ["ALL"],
             "logging": logging_of(spec, service),

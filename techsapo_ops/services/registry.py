@@ -13,6 +13,7 @@ from techsapo_ops.services.alertmanager.kind import Alertmanager
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.services.blackbox.kind import BlackboxExporter
 from techsapo_ops.services.grafana.kind import Grafana
+from techsapo_ops.services.keepalived.kind import Keepalived
 from techsapo_ops.services.mysql.exporter import MysqldExporter
 from techsapo_ops.services.mysql.kind import Mysql
 from techsapo_ops.services.nginx.exporter import NginxExporter
@@ -40,6 +41,7 @@ _KINDS: list[Kind] = [
     Mysql(),
     App(),
     Nginx(),
+    Keepalived(),
     Alertmanager(),
     NodeExporter(),
     RedisExporter(),

@@ -94,7 +94,19 @@ def _floating(spec: Spec) -> Iterator[Finding]:
                 msg("take one that no machine has"),
                 uses=(("hosts", name, "address"),),
             )
-        elif own.version == floating.version and own not in floating.network:
+        elif own.version != floating.version:
+            yield Finding(
+                path,
+                msg(
+                    "{address} is not of the same kind as {own}, that of {name}",
+                    address=floating.ip,
+                    own=own,
+                    name=name,
+                ),
+                msg("give the front an IPv{version} address", version=own.version),
+                uses=(("hosts", name, "address"),),
+            )
+        elif own not in floating.network:
             yield Finding(
                 path,
                 msg(

@@ -46,3 +46,8 @@ class Service:
     """Names of the services that must be ready first."""
     machine: Machine | None = None
     """Where it runs, of several machines; None for a stack of one host."""
+
+    @property
+    def instance(self) -> str:
+        """Its name without its machine's: what it shares with the same one on the others."""
+        return self.name if self.machine is None else self.name.removesuffix(f"-{self.machine.name}")

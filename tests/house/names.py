@@ -13,7 +13,7 @@ KINDS = frozenset(
     (
         "app", "nginx", "redis", "sentinel", "mysql", "prometheus", "alertmanager", "grafana", "scheduler",
         "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter",
-        "blackbox-exporter",
+        "blackbox-exporter", "keepalived",
     )
 )  # fmt: skip
 """Those of the registry; a test binds them."""

@@ -48,18 +48,19 @@ class NginxExporter(Kind):
         from techsapo_ops.stack.desired import Program
 
         listens = f"--web.listen-address={topology.listens(service)}"
-        argv = (executable(service), _watched(topology), listens)
+        argv = (executable(service), _watched(topology, service), listens)
         return Program(service.name, argv, topology.layout.run, user=service.user)
 
     def container(self, topology: Topology, service: Service) -> Container:
         """The same; its image has nothing to probe with."""
         from techsapo_ops.stack.container import Container
 
-        return Container(command=(_watched(topology),), port=service.facts.port)
+        return Container(command=(_watched(topology, service),), port=service.facts.port)
 
 
-def _watched(topology: Topology) -> str:
+def _watched(topology: Topology, service: Service) -> str:
     from techsapo_ops.stack.address import Viewpoint
 
-    address = topology.address(topology.of_kind("nginx")[0], Viewpoint.SERVICE)
+    watched = next(s for s in topology.of_kind("nginx") if s.machine == service.machine)
+    address = topology.address(watched, Viewpoint.SERVICE)
     return f"--nginx.scrape-uri={address.url('/nginx-status')}"

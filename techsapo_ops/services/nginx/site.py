@@ -17,6 +17,7 @@ from techsapo_ops.adapters.address import Address
 from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.services.nginx.balancing import start_files, upstream_of
 from techsapo_ops.services.nginx.limits import (
     BODY_SECONDS,
     COMPOSE_TLS_PORT,
@@ -29,7 +30,6 @@ from techsapo_ops.spec.keyed import retries_keyed
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import SignIn
 from techsapo_ops.spec.models.base import seconds, size_bytes
-from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.maintenance import FOLDER, OPEN_PATHS, PAGE, PROBLEM, RETRY_AFTER
 from techsapo_ops.stack.service import Service
@@ -52,11 +52,11 @@ def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
 
     Raises OpsError for a certificate folder that nginx can't be given.
     """
-    service, spec = topology.find("nginx"), topology.spec
+    # On several machines each has its own, of one configuration.
+    service, spec = next(iter(topology.of_kind("nginx")), None), topology.spec
     if service is None:
         return ()
     certificate = spec.served_certificate
-    apps = topology.of_kind("app")
     signing_in = spec.app.auth.sign_in
     content = templates.render(
         "nginx/nginx.conf.j2",
@@ -70,10 +70,7 @@ def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         max_body=nginx_size(spec.app.limits.max_body),
         max_body_bytes=size_bytes(spec.app.limits.max_body),
         read_timeout=math.ceil(seconds(spec.app.limits.request_timeout)) + 10,
-        servers=[
-            {"address": str(topology.address(a, Viewpoint.SERVICE)), "weight": a.weight, "backup": a.backup}
-            for a in apps
-        ],
+        upstream=upstream_of(topology),
         listen=_listen(topology, service, topology.listens(service).port),
         tls_listen=_listen(topology, service, topology.places.bound(spec.nginx.tls_listen, COMPOSE_TLS_PORT)),
         server_name=spec.nginx.server_name,
@@ -98,7 +95,11 @@ def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
     )
     # `nginx -T` prints the disk and a reload that fails is silent: only the workers know what they run.
     digest = hashlib.sha256(content.encode()).hexdigest()
-    return (RenderedFile(NGINX_CONF, content.replace(_DIGEST_HERE, digest)), *_sign_in_files(signing_in))
+    return (
+        RenderedFile(NGINX_CONF, content.replace(_DIGEST_HERE, digest)),
+        *_sign_in_files(signing_in),
+        *start_files(topology, templates),
+    )
 
 
 def _maintenance(topology: Topology, service: Service) -> str:

@@ -28,7 +28,7 @@ from techsapo_ops.spec.models.providers import Providers, default_providers
 ServiceKind = Literal[
     "app", "nginx", "redis", "sentinel", "mysql", "prometheus", "alertmanager", "grafana",
     "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter",
-    "blackbox-exporter", "scheduler",
+    "blackbox-exporter", "scheduler", "keepalived",
 ]  # fmt: skip
 APP_SECTIONS = (
     "project", "locale", "app", "providers", "wallbounce", "budget", "audit", "redis", "mysql", "logs",

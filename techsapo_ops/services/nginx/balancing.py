@@ -1,0 +1,82 @@
+"""Whom nginx sends requests to: the app's instances on this host, or those on several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from techsapo_ops.services.nginx.limits import DRAIN_SECONDS
+from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.templates import Templates
+from techsapo_ops.stack.topology import Topology
+
+START = "nginx/start.sh"
+FRONT_LOCATION = "/nginx-front"
+"""Says whether the address of the front may be on this nginx's host: not while it drains."""
+DRAIN_FILE = "drain"
+"""In nginx's data folder; its start script puts it there."""
+DOCKER_DNS = "127.0.0.11"
+"""Where a container asks for the names of a network of Docker's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One server of the upstream; on several hosts its name stands for an instance on each of them."""
+
+    address: str
+    weight: int
+    backup: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """The app, as nginx.conf has it. `keepalive` is how many idle connections are kept; 0 for none.
+
+    `resolver` is where the servers' names are asked for while nginx runs; empty for addresses, and for names
+    that are looked up once.
+    """
+
+    servers: tuple[Server, ...]
+    keepalive: int
+    connect_timeout: str
+    tries: int
+    resolver: str = ""
+    drain_file: str = ""
+    front_location: str = FRONT_LOCATION
+
+
+def upstream_of(topology: Topology) -> Upstream:
+    """The upstream of a stack."""
+    apps = topology.of_kind("app")
+    if not topology.machines:
+        servers = (Server(str(topology.address(a, Viewpoint.SERVICE)), a.weight, a.backup) for a in apps)
+        return Upstream(tuple(servers), keepalive=64, connect_timeout="1s", tries=3)
+    # By the name that an instance has on every host, not by those of each: Docker asks the hosts' own
+    # resolvers for a name that nothing runs by, and believes them.
+    instances = {app.instance: app for app in apps}
+    return Upstream(
+        tuple(Server(f"{name}:{a.facts.port}", a.weight, a.backup) for name, a in instances.items()),
+        keepalive=0,
+        connect_timeout="200ms",
+        # All of a host that was lost, and then two others.
+        tries=len(instances) + 2,
+        resolver=DOCKER_DNS,
+        drain_file=str(topology.data_dir(_nginx(topology)) / DRAIN_FILE),
+    )
+
+
+def start_files(topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
+    """What starts nginx on several hosts, and lets the address leave its own before it stops."""
+    if topology.machines:
+        content = templates.render(
+            "nginx/start.sh.j2",
+            drain_file=f"{topology.data_dir(_nginx(topology))}/{DRAIN_FILE}",
+            drain_seconds=DRAIN_SECONDS,
+        )
+        yield RenderedFile(START, content, mode=0o555)
+
+
+def _nginx(topology: Topology) -> Service:
+    return topology.of_kind("nginx")[0]

@@ -1,0 +1,169 @@
+"""The front of several machines: keepalived's files, and nginx as it runs on each of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from stacks import EVERYTHING, THREE_INSTANCES, rendered, spec, topology
+
+from techsapo_ops.services.keepalived.configuration import check_timeout, priority
+from techsapo_ops.stack.desired import RenderedFile
+
+
+def hosts(count: int = 3) -> dict[str, dict[str, str]]:
+    return {
+        name: {"address": f"10.0.0.{n}", "docker": f"ssh://ops@{name}"}
+        for n, name in enumerate("abcde"[:count], 1)
+    }
+
+
+def files(directory: Path, count: int = 3, **sections: Any) -> dict[str, RenderedFile]:
+    wanted = spec(
+        **{
+            "engine": "swarm", "hosts": hosts(count), "floating_address": "10.0.0.100/24", "mysql": {},
+            "nginx": {"listen": 80, "tls_listen": 443}, "app": THREE_INSTANCES, **sections,
+        }
+    )  # fmt: skip
+    return rendered(wanted, topology(wanted, directory, "swarm"))
+
+
+def services(directory: Path, count: int = 3, **sections: Any) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(files(directory, count, **sections)["swarm/stack.yml"].content)
+    return found["services"]  # type: ignore[no-any-return]
+
+
+def value(conf: str, word: str) -> str:
+    (found,) = re.findall(rf"^ *{word} (.+)$", conf, re.MULTILINE)
+    return str(found)
+
+
+def test_each_machine_has_a_keepalived_with_the_rights_to_move_an_address_and_no_others(
+    tmp_path: Path,
+) -> None:
+    found = {name: entry for name, entry in services(tmp_path).items() if name.startswith("keepalived")}
+    assert sorted(found) == ["keepalived-a", "keepalived-b", "keepalived-c"]
+    for entry in found.values():
+        assert (entry["cap_drop"], entry["cap_add"]) == (["ALL"], ["NET_ADMIN", "NET_BROADCAST", "NET_RAW"])
+        assert entry["networks"] == {"machine": {}}
+        assert "ports" not in entry
+
+
+def test_without_an_address_to_move_or_on_one_host_there_is_none(tmp_path: Path) -> None:
+    assert not [name for name in services(tmp_path, floating_address=None) if "keepalived" in name]
+    wanted = spec(**EVERYTHING)
+    one = rendered(wanted, topology(wanted, tmp_path))
+    assert not [path for path in one if "keepalived" in path or path.endswith("start.sh")]
+
+
+def test_a_machine_is_given_its_own_files_alone(tmp_path: Path) -> None:
+    targets = {config["target"] for config in services(tmp_path)["keepalived-b"]["configs"]}
+    assert targets == {
+        "/etc/techsapo/keepalived/notify.sh",
+        "/etc/techsapo/keepalived/ready.sh",
+        "/etc/techsapo/keepalived/b/keepalived.conf",
+        "/etc/techsapo/keepalived/b/check.sh",
+        "/etc/techsapo/keepalived/b/start.sh",
+    }
+
+
+def test_scripts_can_be_run_and_changed_by_nobody(tmp_path: Path) -> None:
+    scripts = {
+        p: f.mode for p, f in files(tmp_path).items() if p.startswith("swarm/config/") and p.endswith(".sh")
+    }
+    assert len(scripts) == 2 + 3 * 2 + 1
+    assert set(scripts.values()) == {0o555}
+
+
+@pytest.mark.parametrize("count", [3, 5])
+def test_machines_listen_to_each_other_alone_and_no_two_have_a_priority(tmp_path: Path, count: int) -> None:
+    found = files(tmp_path, count)
+    confs = {name: found[f"swarm/config/keepalived/{name}/keepalived.conf"].content for name in hosts(count)}
+    addresses = {name: host["address"] for name, host in hosts(count).items()}
+    for name, conf in confs.items():
+        assert value(conf, "unicast_src_ip") == addresses[name]
+        peers = re.findall(r"^ +(\S+) min_ttl 255 max_ttl 255$", conf, re.MULTILINE)
+        assert peers == [address for other, address in addresses.items() if other != name]
+        assert "10.0.0.100/24 dev @INTERFACE@" in conf
+    priorities = [int(value(conf, "priority")) for conf in confs.values()]
+    assert priorities == sorted(set(priorities), reverse=True)
+    assert (priorities[0], priorities[-1]) == (200, 100)
+
+
+def test_a_priority_is_one_that_vrrp_knows_for_one_machine_too() -> None:
+    assert [priority(0, 1), *(priority(n, 5) for n in range(5))] == [200, 200, 175, 150, 125, 100]
+
+
+def test_the_check_is_given_the_time_of_all_that_it_asks(tmp_path: Path) -> None:
+    for count in (3, 5):
+        check = files(tmp_path, count)["swarm/config/keepalived/a/check.sh"].content
+        (nginx,) = re.findall(r"--max-time (\S+)", check)
+        (peers,) = re.findall(r"for peer in (.+); do", check)
+        (each,) = re.findall(r"timeout (\S+) bash", check)
+        assert float(nginx) + float(each) * len(peers.split()) < check_timeout(count)
+        assert "'http://10.0.0.1:80/nginx-front'" in check
+
+
+def test_router_id_and_interface_are_the_specs(tmp_path: Path) -> None:
+    found = files(tmp_path, swarm={"router_id": 77, "interface": "bond0.5"})
+    assert value(found["swarm/config/keepalived/a/keepalived.conf"].content, "virtual_router_id") == "77"
+    assert "interface=bond0.5\n" in found["swarm/config/keepalived/a/start.sh"].content
+    assert "interface=\n" in files(tmp_path)["swarm/config/keepalived/a/start.sh"].content
+
+
+def test_nginx_asks_for_each_instance_by_the_name_that_it_has_on_every_machine(tmp_path: Path) -> None:
+    conf = files(tmp_path)["swarm/config/nginx/nginx.conf"].content
+    servers = re.findall(r"^ +server (app\S+ resolve .+) max_fails=1 fail_timeout=5s;$", conf, re.MULTILINE)
+    assert servers == [
+        "app-1:4000 resolve weight=3", "app-2:4000 resolve weight=2", "app-3:4000 resolve weight=1 backup",
+    ]  # fmt: skip
+    assert "resolver 127.0.0.11 valid=1s ipv6=off;" in conf
+    every = services(tmp_path)
+    for name in ("app-1-a", "app-1-b", "app-1-c"):
+        assert "app-1" in every[name]["networks"]["net"]["aliases"]
+
+
+def test_nginx_keeps_no_connection_to_a_host_that_may_be_cut_off(tmp_path: Path) -> None:
+    conf = files(tmp_path)["swarm/config/nginx/nginx.conf"].content
+    assert "keepalive 64" not in conf
+    assert "default close;" in conf
+    assert "proxy_socket_keepalive on;" in conf
+    assert "proxy_connect_timeout 200ms;" in conf
+    sysctls = services(tmp_path)["nginx-a"]["sysctls"]
+    assert {name.rpartition(".")[2] for name in sysctls} == {
+        "tcp_keepalive_time", "tcp_keepalive_intvl", "tcp_keepalive_probes",
+    }  # fmt: skip
+
+
+def test_one_host_keeps_its_connections_to_its_own_apps(tmp_path: Path) -> None:
+    wanted = spec(app=THREE_INSTANCES)
+    conf = rendered(wanted, topology(wanted, tmp_path))["nginx/nginx.conf"].content
+    for there in (
+        "keepalive 64;",
+        'default "";',
+        "proxy_connect_timeout 1s;",
+        "proxy_next_upstream_tries 3;",
+    ):
+        assert there in conf
+    for absent in ("resolve", "nginx-front", "proxy_socket_keepalive", "drain"):
+        assert absent not in conf
+
+
+def test_nginx_is_stopped_by_its_script_which_is_given_the_time_to_drain(tmp_path: Path) -> None:
+    entry = services(tmp_path)["nginx-a"]
+    assert entry["entrypoint"] == ["/bin/sh", "/etc/techsapo/nginx/start.sh"]
+    assert entry["command"][:3] == ["nginx", "-p", "/data"]
+    assert (entry["stop_signal"], entry["stop_grace_period"]) == ("SIGTERM", "30s")
+    assert "drain=/data/drain\n" in files(tmp_path)["swarm/config/nginx/start.sh"].content
+    assert "if (-f /data/drain) {" in files(tmp_path)["swarm/config/nginx/nginx.conf"].content
+
+
+def test_an_exporter_of_nginx_watches_the_one_beside_it(tmp_path: Path) -> None:
+    every = services(tmp_path)
+    for name in "abc":
+        assert every[f"nginx-exporter-{name}"]["command"] == [
+            f"--nginx.scrape-uri=http://nginx-{name}:8080/nginx-status"
+        ]
