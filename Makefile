@@ -41,7 +41,7 @@ LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanag
   docker:docker-cli docker-compose:docker-compose dockerd:docker.io ip:iproute2 debootstrap:debootstrap \
   logrotate:logrotate rsyslogd:rsyslog cron:cron systemd-analyze:systemd node:nodejs npm:npm chromium:chromium \
   zstd:zstd restic:restic restic-rest-server:restic-rest-server sshd:openssh-server \
-  keepalived:keepalived ip:iproute2 curl:curl
+  keepalived:keepalived curl:curl
 
 .DEFAULT_GOAL := help
 .PHONY: help docs reference up down install uninstall link test fuzz mutations ci coverage lint lab slowest bench bench-peers real-model recovery-lab vm-lab swarm-lab picture sbom release figures lock clean

@@ -62,7 +62,6 @@ LAB_PARTS = {
     "restic-rest-server": "restic-rest-server",
     "sshd": "openssh-server",
     "keepalived": "keepalived",
-    "ip": "iproute2",
     "curl": "curl",
 }
 

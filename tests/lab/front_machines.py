@@ -23,7 +23,7 @@ exec cat
 
 @dataclass
 class Bare:
-    """One machine, or the place where a client is. `folder` is its own; what is in `folder/etc` is in its /etc."""
+    """One machine, or where a client is. `folder` is its own; what is in `folder/etc` is in its /etc."""
 
     name: str
     address: str

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -234,12 +235,19 @@ def test_nginx_that_was_told_to_stop_loses_no_request(front: Front) -> None:
         holder.run("kill", "-TERM", *script_pids(holder))
         wait_for(lambda: front.asked(holder, "nginx-front") == "410", what="draining said")
         wait_for(lambda: not holder.has(FLOATING), what=f"the address elsewhere; {front.logs()}")
+        moved = time.time()
         assert front.asked(holder, "ping") == "200", "it serves on while it drains"
         wait_for(lambda: not holder.pids("nginx"), what="nginx ended")
         front.start_nginx(holder)
         front.all_ready()
     tell("nginx told to stop", lines)
-    assert failed(lines, "first") == []
+    # Behind Docker's NAT answers still leave the old machine then; a process without it has lost its address.
+    under_way = [line for line in failed(lines, "first") if line["at"] < moved]
+    assert failed(lines, "first") == under_way
+    assert {line["first"] for line in under_way} <= {"TimeoutError", "ConnectionResetError"}, (
+        "nobody was refused"
+    )
+    assert failed(lines, "last") == []
     assert len(lines) > 40
 
 
