@@ -61,7 +61,8 @@ class Keepalived(Kind):
         if topology.has(self.name):
             yield msg(
                 "{address} moves between the hosts by VRRP with router id {id}: nothing else in that network "
-                "may have that id (swarm.router_id); a firewall has to let protocol 112 pass between them",
+                "may have that id (swarm.router_id); a firewall has to let protocol 112 pass "
+                "between them, and from nobody else",
                 address=topology.spec.floating_address,
                 id=topology.spec.swarm.router_id,
             )
