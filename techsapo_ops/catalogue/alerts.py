@@ -21,6 +21,9 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
     service      what is affected
     exporter     the scrape job that expr reads: without it the alert is left out, and for always holds
                  two of its scrapes in a row. Absent where the alert is in every stack
+    machines     true: the alert is in stacks on several machines alone. Its expr may hold {machines}, how
+                 many there are, and {floating}, the address that moves: without one it is left out
+    on_machines  expr in such a stack, where one of a kind is less than all of it; absent: the same
     apart        labels that tell two troubles apart that each want someone: each is a message of its own, at
                  once. Absent: all that fire of this name are one message
     muted_by     {CAUSE: [label, …]}: alerts that name the cause where this one names its effect, or are
@@ -79,6 +82,8 @@ class Alert:
     priority: Priority
     service: str
     exporter: str | None
+    machines: bool
+    on_machines: str | None
     apart: tuple[str, ...]
     muted_by: Mapping[str, tuple[str, ...]]
     page_away: bool
@@ -103,12 +108,20 @@ class Alert:
         minimum: float | None = None,
         window: str | None = None,
         jobs: Sequence[str] = (),
+        machines: int = 0,
+        floating: str = "",
     ) -> str:
         """The PromQL expression; `threshold`, `minimum` and `window` take the place of the catalogue's.
 
-        `jobs` are the scrape jobs that have to be there.
+        `jobs` are the scrape jobs that have to be there, `machines` how many the stack is on, where several,
+        and `floating` the address that moves between them.
         """
-        expr = self.expr.replace("{disks}", "{" + DISKS + "}")
+        expr = (self.on_machines or self.expr) if machines else self.expr
+        expr = expr.replace("{machines}", str(machines)).replace("{floating}", floating)
+        if machines:
+            # By this one two Prometheis hear of each other: what it says of a target, another one does.
+            expr = expr.replace('job!="techsapo-probes"', 'job!~"techsapo-(probes|incidents)"')
+        expr = expr.replace("{disks}", "{" + DISKS + "}")
         expr = expr.replace("{absent_targets}", "\nor\n".join(part for job in jobs for part in _absent(job)))
         if (window or self.window) is not None:
             expr = expr.replace("{window}", window or self.window or "")
@@ -166,6 +179,8 @@ def _alert(name: str, entry: dict[str, Any], dashboard: str) -> Alert:
         priority=entry["priority"],
         service=entry["service"],
         exporter=entry.get("exporter"),
+        machines=entry.get("machines", False),
+        on_machines=entry.get("on_machines"),
         apart=tuple(entry.get("apart", ())),
         muted_by=MappingProxyType({c: tuple(labels) for c, labels in entry.get("muted_by", {}).items()}),
         page_away=entry.get("page_away", False),

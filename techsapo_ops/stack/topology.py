@@ -82,6 +82,10 @@ class Topology:
         named = [s for s in self.services if s.name == name] or list(self.of_kind(name))
         return named[0] if len(named) == 1 else None
 
+    def beside(self, service: Service, kind: str) -> Service:
+        """The first service of `kind` on the machine of `service`. Raises StopIteration for none."""
+        return next(s for s in self.of_kind(kind) if s.machine == service.machine)
+
     def comes_after(self, service: Service) -> tuple[str, ...]:
         """Names of the services that are started before `service`, as far as the stack has them."""
         earlier = (s.name for s in self.services if s.kind in service.facts.after)

@@ -20,7 +20,7 @@ from techsapo_ops.services.alertmanager.beginnings import Labels, began_of, begi
 from techsapo_ops.services.alertmanager.kind import Alertmanager as AlertmanagerKind
 from techsapo_ops.services.alertmanager.muted import muted
 from techsapo_ops.services.loaded_configuration import Server, server_of
-from techsapo_ops.services.prometheus.alert_rules import alert_rule
+from techsapo_ops.services.prometheus.alert_rules import alert_rule, concerns
 from techsapo_ops.services.prometheus.kind import Prometheus as PrometheusKind
 from techsapo_ops.stack.stack import Stack
 
@@ -92,7 +92,7 @@ def listed(stack: Stack, prometheus: Prometheus | None, alertmanager: Alertmanag
     # Prometheus adds these where it sends an alert, and shows it without them.
     added = spec.monitoring.prometheus.external_labels
     hushed, began = muted(held, (), added), beginnings(held, added)
-    for alert in alerts().values():
+    for alert in (a for a in alerts().values() if concerns(spec, a)):
         settings = spec.monitoring.alerts.get(alert.name)
         rule = alert_rule(spec, alert, ())
         quiet = Listed(alert, "quiet", rule, {}, alert.summary[spec.locale])

@@ -8,7 +8,7 @@ from typing import Any
 
 from techsapo_ops.catalogue.alerts import SEVERITIES, Alert, Priority, alerts
 from techsapo_ops.catalogue.rules import NEXT
-from techsapo_ops.services.prometheus.alert_rules import duration_text, for_of
+from techsapo_ops.services.prometheus.alert_rules import concerns, duration_text, for_of
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.topology import Topology
@@ -37,6 +37,8 @@ def routes(topology: Topology) -> list[dict[str, Any]]:
             causes.setdefault(effect, []).append(alerts()[cause])
     own: dict[str, dict[str, Any]] = {}
     for alert in alerts().values():
+        if not concerns(spec, alert):
+            continue
         if timing := _timing(spec, alert, causes.get(alert.name, ())):
             wanted = {**_hours(spec, alert.severity, alert.priority), **timing}
             route = own.setdefault(
@@ -67,7 +69,7 @@ def mutes(topology: Topology) -> list[Mute]:
 
 
 def _next(spec: Spec) -> Iterator[dict[str, Any]]:
-    apart = {label for alert in alerts().values() for label in alert.apart}
+    apart = {label for alert in alerts().values() if concerns(spec, alert) for label in alert.apart}
     for number, _ in enumerate(spec.notifications.next):
         wanted = {"matchers": [f'{NEXT}="{number}"'], "group_by": [*GROUP_BY, *sorted(apart)]}
         yield {"receiver": f"next.{number}", **wanted, "group_wait": "0s"}
@@ -115,5 +117,5 @@ def _hours(spec: Spec, severity: str, priority: Priority) -> dict[str, Any]:
 
 def _can_fire(topology: Topology, alert: Alert) -> bool:
     settings = topology.spec.monitoring.alerts.get(alert.name)
-    enabled = settings is None or settings.enabled
+    enabled = (settings is None or settings.enabled) and concerns(topology.spec, alert)
     return enabled and (alert.exporter is None or topology.has(alert.exporter))

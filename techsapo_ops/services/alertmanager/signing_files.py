@@ -11,6 +11,7 @@ from techsapo_ops.services.alertmanager.signing import (
     signs,
 )
 from techsapo_ops.services.made_once import made_once
+from techsapo_ops.services.prometheus.alert_rules import concerns
 from techsapo_ops.services.web_login_files import keep, user_of
 from techsapo_ops.stack.topology import Topology
 
@@ -25,5 +26,6 @@ def make(topology: Topology) -> None:
     layout = topology.layout
     key = made_once(key_file(layout), None).reveal()
     keep(key_of_app(layout), key, user_of(topology, "app"))
-    text = signatures(key.encode(), topology.spec.project, alerts())
+    known = [name for name, alert in alerts().items() if concerns(topology.spec, alert)]
+    text = signatures(key.encode(), topology.spec.project, known)
     keep(signatures_file(layout), text, user_of(topology, "alertmanager"))

@@ -25,7 +25,19 @@ from techsapo_ops.stack.topology import Topology
 BLACKBOX_YML = "blackbox/blackbox.yml"
 JOB = "techsapo-probes"
 """Name of the scrape job: what it finds are series of what was asked, not of the exporter."""
+MACHINE = "machine"
+"""Scope of what is asked of each of several machines by the others, to tell which of them is away."""
+MANAGER = "manager"
+"""Name, with the machine's behind it, of the manager of Docker Swarm on a machine."""
+_MANAGER_PORT = 2377
+"""https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts"""
+_ON_MACHINES = ("redis", "sentinel")
+"""Kinds on the machines' own network. Not MariaDB: it counts who connects and says nothing, and then refuses
+whoever shares the address (https://mariadb.com/docs/server/server-management/variables-and-modes/
+server-system-variables#max_connect_errors)."""
 _FRONT = "front"
+_CONNECTS = "connects"
+_CONNECTED: dict[str, Any] = {"prober": "tcp", "tcp": {"preferred_ip_protocol": "ip4"}}
 _ASKED = "/ping"
 """Answered by the app to anybody, whatever it may be doing; no request of a user's, and counted as none."""
 
@@ -39,13 +51,16 @@ class Asked:
     url: str
     module: str
     how: dict[str, Any]
+    machine: str = ""
+    """The machine that it is on, of several: its own exporter does not ask it."""
 
 
 def asked(topology: Topology) -> tuple[Asked, ...]:
     """All that is asked; nothing where the stack has no blackbox exporter."""
     if not topology.has("blackbox-exporter"):
         return ()
-    return (*_front(topology), *(_target(topology, probe) for probe in topology.spec.monitoring.probes))
+    targets = (_target(topology, probe) for probe in topology.spec.monitoring.probes)
+    return (*_front(topology), *_on_machines(topology), *targets)
 
 
 def blackbox_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
@@ -66,32 +81,67 @@ def scrape_targets(topology: Topology) -> list[dict[str, Any]]:
             "labels": {
                 "name": each.name,
                 "scope": each.scope,
+                **_between(exporter, each),
                 "__param_module": each.module,
                 "__param_target": each.url,
             },
         }
         for exporter in exporters
         for each in asked(topology)
+        if exporter.machine is None or exporter.machine.name != each.machine
     ]
+
+
+def _between(exporter: Service, each: Asked) -> dict[str, str]:
+    """Of several machines, the one that asks, and the one that is asked."""
+    if exporter.machine is None:
+        return {}
+    to = {"to": each.machine, "host": each.machine} if each.machine else {}
+    return {"from": exporter.machine.name, **to}
 
 
 def _front(topology: Topology) -> Iterator[Asked]:
     name = outside_name(topology.spec)
-    nginx = topology.find("nginx")
-    tls = nginx is not None and topology.spec.served_certificate is not None
+    nginx = topology.of_kind("nginx")
+    tls = bool(nginx) and topology.spec.served_certificate is not None
     how = _page([200], follow=False, host=name or "localhost")
     if tls:
         how["http"]["fail_if_not_ssl"] = True
         how["http"]["tls_config"] = _trusted(name, str(front_ca(topology) or ""))
-    for service in (nginx,) if nginx is not None else topology.of_kind("app"):
-        at = _tls_address(topology, service) if tls else topology.address(service, Viewpoint.SERVICE)
-        url = at.url(_ASKED, scheme="https" if tls else "http")
-        yield Asked(service.name, "front", url, _FRONT, how)
+    scheme = "https" if tls else "http"
+    floating = topology.spec.floating_address
+    if topology.machines and nginx and floating is not None:
+        # What users ask. Each machine is asked besides, but of those that are left one is enough.
+        at = Address(floating.partition("/")[0], _outside_port(topology, nginx[0], tls=tls))
+        yield Asked(nginx[0].kind, "front", at.url(_ASKED, scheme=scheme), _FRONT, how)
+    for service in nginx or topology.of_kind("app"):
+        machine = service.machine.name if service.machine is not None else ""
+        if machine and nginx:
+            host = topology.address(service, Viewpoint.HOST).host
+            at = Address(host, _outside_port(topology, service, tls=tls))
+        else:
+            at = _tls_address(topology, service) if tls else topology.address(service, Viewpoint.SERVICE)
+        scope = MACHINE if machine and floating is not None else "front"
+        yield Asked(service.name, scope, at.url(_ASKED, scheme=scheme), _FRONT, how, machine)
+
+
+def _outside_port(topology: Topology, nginx: Service, *, tls: bool) -> int:
+    return topology.spec.nginx.tls_listen if tls else nginx.port
 
 
 def _tls_address(topology: Topology, nginx: Service) -> Address:
     port = topology.places.bound(topology.spec.nginx.tls_listen, COMPOSE_TLS_PORT)
     return Address(topology.address(nginx, Viewpoint.SERVICE).host, port)
+
+
+def _on_machines(topology: Topology) -> Iterator[Asked]:
+    """Whether Swarm's manager and the databases of each machine take connections of the others."""
+    for machine in topology.machines:
+        ports = {MANAGER: _MANAGER_PORT}
+        ports |= {s.kind: s.port for s in topology.on(machine.name) if s.kind in _ON_MACHINES}
+        for what, port in ports.items():
+            address = str(Address(machine.address, port))
+            yield Asked(f"{what}-{machine.name}", MACHINE, address, _CONNECTS, _CONNECTED, machine.name)
 
 
 def _target(topology: Topology, probe: ProbeTarget) -> Asked:

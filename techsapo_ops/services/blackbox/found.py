@@ -22,11 +22,14 @@ def probe_parts(
     `waiting` are names of those that this Prometheus has not made yet: for five minutes it still has what
     they found before it was started anew, such as a front that was down with it.
     """
-    values: dict[tuple[str, str], dict[str, float]] = {}
+    values: dict[tuple[str, str], dict[str, dict[str, float]]] = {}
     for sample in server.query(_ASKED):
         labels = sample.labels
-        values.setdefault((labels["name"], labels.get("scope", "")), {})[labels["__name__"]] = sample.value
-    for (name, scope), found in sorted(values.items()):
+        by_asker = values.setdefault((labels["name"], labels.get("scope", "")), {})
+        by_asker.setdefault(labels.get("from", ""), {})[labels["__name__"]] = sample.value
+    for (name, scope), by_asker in sorted(values.items()):
+        # Of several machines that ask, what the one says that has least to say for it.
+        asker, found = min(by_asker.items(), key=lambda each: (each[1].get("probe_success") == 1, each[0]))
         status, well = int(found.get("probe_http_status_code", 0)), found.get("probe_success") == 1
         if name in waiting:
             yield HealthPart(f"probe {name}", "probe", PartStatus.STARTING, msg("not probed yet"))
@@ -40,6 +43,8 @@ def probe_parts(
                 if status
                 else _silent(urls.get((name, scope), ""))
             )
+            if asker:
+                said = msg("from {host}: {said}", host=asker, said=said)
         yield HealthPart(
             name=f"probe {name}",
             kind="probe",

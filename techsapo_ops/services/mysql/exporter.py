@@ -70,7 +70,7 @@ class MysqldExporter(Kind):
 
         argv = (
             executable(service),
-            *self._arguments(topology, config_file(topology)),
+            *self._arguments(topology, service, config_file(topology)),
             f"--web.listen-address={topology.listens(service)}",
         )
         return Program(
@@ -87,17 +87,17 @@ class MysqldExporter(Kind):
         from techsapo_ops.stack.container import Container, wget
 
         return Container(
-            command=self._arguments(topology, topology.secret_path(CNF)),
+            command=self._arguments(topology, service, topology.secret_path(CNF)),
             port=service.facts.port,
             healthcheck=wget(service.facts.port, "/"),
             environment={_DOLLAR: "$"},
         )
 
     @staticmethod
-    def _arguments(topology: Topology, cnf: Path) -> tuple[str, ...]:
+    def _arguments(topology: Topology, service: Service, cnf: Path) -> tuple[str, ...]:
         from techsapo_ops.stack.address import Viewpoint
 
-        watched = topology.address(topology.of_kind("mysql")[0], Viewpoint.SERVICE)
+        watched = topology.address(topology.beside(service, "mysql"), Viewpoint.SERVICE)
         return f"--config.my-cnf={cnf}", f"--mysqld.address={watched}"
 
 

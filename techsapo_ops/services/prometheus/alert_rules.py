@@ -38,9 +38,18 @@ def alert_groups(
     groups: dict[str, list[dict[str, Any]]] = {}
     for alert in catalogue.values():
         settings = spec.monitoring.alerts.get(alert.name)
+        if not concerns(spec, alert):
+            continue
         if (settings is None or settings.enabled) and (alert.exporter is None or alert.exporter in jobs):
             groups.setdefault(alert.severity, []).append(alert_rule(spec, alert, jobs, commands))
     return [{"name": f"techsapo-alerts-{severity}", "rules": rules} for severity, rules in groups.items()]
+
+
+def concerns(spec: Spec, alert: Alert) -> bool:
+    """Whether the machines of `spec` are such that it can have the alert."""
+    if not alert.machines:
+        return True
+    return bool(spec.hosts) and ("{floating}" not in alert.expr or spec.floating_address is not None)
 
 
 def runbook_url(spec: Spec, alert: Alert) -> str:
@@ -119,7 +128,14 @@ def alert_rule(
         own = settings is not None and settings.window is not None
         least = 0 if own else _SCRAPES * seconds(spec.monitoring.prometheus.scrape_interval)
         window = duration_text(max(seconds(window), least))
-    expr = alert.expression(threshold=threshold, minimum=minimum, window=window, jobs=jobs)
+    expr = alert.expression(
+        threshold=threshold,
+        minimum=minimum,
+        window=window,
+        jobs=jobs,
+        machines=len(spec.hosts),
+        floating=(spec.floating_address or "").partition("/")[0],
+    )
     hung = 0.9 * min(_SCRAPE_TIMEOUT, seconds(spec.monitoring.prometheus.scrape_interval))
     rule: dict[str, Any] = {"alert": alert.name, "expr": expr.replace("{hung}", promql_number(hung))}
     if seconds(for_) > 0:

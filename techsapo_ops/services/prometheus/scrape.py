@@ -29,6 +29,8 @@ from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 PROMETHEUS_YML = "prometheus/prometheus.yml"
+SENTINEL = "sentinel"
+"""Kind and scrape job of the servers that choose the master among several Redis."""
 HOST = "host"
 """Label of what is scraped: its machine, of several."""
 RECORDING_RULES = "prometheus/rules/recording.yml"
@@ -54,7 +56,7 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
     recorded = [*recording_groups(several=several), *expected_jobs(topology)]
     alertmanagers = [_address(topology, service) for service in topology.of_kind("alertmanager")]
     rules = "../rules" if topology.machines else "rules"
-    jobs = [*_own_jobs(topology), *_probes(topology), *_extra_jobs(spec)]
+    jobs = [*_own_jobs(topology), *_sentinels(topology), *_probes(topology), *_extra_jobs(spec)]
     names = [job["name"] for job in jobs if job["name"] not in {JOB, PROBES}]
     groups = alert_groups(spec, names, own_commands(topology))
     groups += next_groups(spec, groups)
@@ -188,6 +190,32 @@ def _own_jobs(topology: Topology) -> Iterator[dict[str, Any]]:
                     for s in services
                 ],
             }
+
+
+def _sentinels(topology: Topology) -> Iterator[dict[str, Any]]:
+    """What each Sentinel says, asked by the exporter that watches the Redis beside it."""
+    sentinels = topology.of_kind(SENTINEL) if topology.has("redis-exporter") else ()
+    scheme = "rediss" if topology.spec.redis.tls else "redis"
+    if sentinels:
+        yield {
+            "name": SENTINEL,
+            "path": "/scrape",
+            "scheme": "http",
+            "interval": None,
+            "login": None,
+            "kept": "redis_(sentinel_.+|up)",
+            "targets": [
+                {
+                    "address": _address(topology, topology.beside(s, "redis-exporter")),
+                    "instance": s.name,
+                    "labels": {
+                        **host_labels(s),
+                        "__param_target": topology.address(s, Viewpoint.SERVICE).url(scheme=scheme),
+                    },
+                }
+                for s in sentinels
+            ],
+        }
 
 
 def _probes(topology: Topology) -> Iterator[dict[str, Any]]:
