@@ -23,6 +23,12 @@ _VARIABLE = re.compile(r"\$(?:__rate_interval|instance|provider)\b")
 
 Words = Mapping[str, str]
 """One text by locale, `ja` and `en`."""
+_SAY_WHERE = ("{{instance}}", "{{host}}", "{{to}}")
+
+
+def with_host(legend: str) -> str:
+    """`legend` of a series on several machines, where it would not tell which of them."""
+    return legend if any(label in legend for label in _SAY_WHERE) else f"{legend} {{{{host}}}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,8 @@ class Dashboard:
     description: Words
     rows: tuple[Row, ...]
     needs: str | None = None
+    machines: bool = False
+    """Whether it is of stacks on several machines alone."""
 
     @property
     def panels(self) -> tuple[Panel, ...]:
@@ -133,7 +141,9 @@ def _dashboard(name: str, entry: dict[str, Any]) -> Dashboard:
         for row in entry["rows"]
     )
     title, description = _words(entry["title"]), _words(entry["description"])
-    return Dashboard(name, entry["uid"], title, description, rows, entry.get("needs"))
+    return Dashboard(
+        name, entry["uid"], title, description, rows, entry.get("needs"), entry.get("machines", False)
+    )
 
 
 @cache

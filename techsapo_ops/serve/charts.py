@@ -17,7 +17,15 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus, Series
 from techsapo_ops.catalogue.alerts import alerts
-from techsapo_ops.catalogue.dashboards import Dashboard, Panel, Query, Thresholds, Words, dashboards
+from techsapo_ops.catalogue.dashboards import (
+    Dashboard,
+    Panel,
+    Query,
+    Thresholds,
+    Words,
+    dashboards,
+    with_host,
+)
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.applies import read_applies
 from techsapo_ops.serve.bodies.monitoring import (
@@ -99,13 +107,15 @@ class Charts:
 
         `prometheus` is ready, unreachable, or absent where the stack has none.
         """
-        state, choices, jobs = "absent", dict[str, list[str]](instance=[], provider=[]), list[str]()
+        state, choices = "absent", dict[str, list[str]](instance=[], provider=[])
+        jobs, hosts = list[str](), list[str]()
         if self._prometheus is not None:
             try:
-                *found, jobs = await asyncio.gather(
+                *found, jobs, hosts = await asyncio.gather(
                     self._names("techsapo_build_info", "instance"),
                     self._names("techsapo_provider_info", "provider"),
                     self._names("up", "job"),
+                    self._names("up", "host"),
                 )
                 state, choices = "ready", dict(zip(choices, found, strict=True))
             except (Unreachable, ApiError):
@@ -118,7 +128,7 @@ class Charts:
             dashboards=[
                 _described(own, dashboard)
                 for dashboard in sorted(dashboards().values(), key=_main_first)
-                if dashboard.needs is None or dashboard.needs in jobs
+                if (dashboard.needs is None or dashboard.needs in jobs) and (hosts or not dashboard.machines)
             ],
         )
 
@@ -216,8 +226,9 @@ def _pattern(name: str) -> str:
 
 
 def _legend(legend: Words, series: Series) -> dict[str, str]:
+    said = with_host if "host" in series.labels else str
     return {
-        locale: _LABEL.sub(lambda match: series.labels.get(match[1], ""), text)
+        locale: _LABEL.sub(lambda match: series.labels.get(match[1], ""), said(text))
         for locale, text in legend.items()
     }
 

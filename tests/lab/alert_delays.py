@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from machines_spec import machines_topology
 from monitoring_stack import spec_of, topology_of
 
 from techsapo_ops.catalogue.alerts import Alert, alerts
@@ -13,6 +14,7 @@ from techsapo_ops.services.prometheus.alert_rules import spoken
 from techsapo_ops.spec.models.base import seconds
 
 _TOPOLOGY = topology_of(spec_of(notifications={}), Path("/srv/techsapo"))
+_MACHINES = machines_topology()
 
 
 def at_most(alert: Alert) -> float:
@@ -20,9 +22,10 @@ def at_most(alert: Alert) -> float:
 
     What one does not take Alertmanager tries again for its group's interval, before it counts as failed.
     """
-    spec = _TOPOLOGY.spec
+    topology = _MACHINES if alert.machines else _TOPOLOGY
+    spec = topology.spec
     prometheus, waits = spec.monitoring.prometheus, spec.monitoring.alertmanager.group_wait
-    for route in routes(_TOPOLOGY):
+    for route in routes(topology):
         names = route["matchers"][0].removeprefix('alertname=~"').removesuffix('"')
         if re.fullmatch(names, alert.name):
             waits = route.get("group_wait", waits)
@@ -32,11 +35,14 @@ def at_most(alert: Alert) -> float:
     )
 
 
-def rows(locale: str) -> list[str]:
-    """The table of docs/alerts.md: each alert but Watchdog, by how long it takes at most."""
+def rows(locale: str, *, machines: bool = False) -> list[str]:
+    """The table of docs/alerts.md: each alert but Watchdog, by how long it takes at most.
+
+    `machines`: that of docs/three-machines.md, of those on several machines alone.
+    """
     by_time: dict[float, list[str]] = {}
     for alert in alerts().values():
-        if alert.name != "Watchdog":
+        if alert.name != "Watchdog" and alert.machines == machines:
             by_time.setdefault(at_most(alert), []).append(alert.name)
     return [
         f"| {spoken(time, locale)} | {', '.join(sorted(names))} |" for time, names in sorted(by_time.items())

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from alert_cases import JOBS_OFF, case_files, load_cases, with_its_recordings
+from machines_spec import machine_rules
 from monitoring_stack import EVERYTHING, monitoring_files, spec_of
 from monitoring_tools import alert_rules, rules_of, tool
 
@@ -53,7 +54,8 @@ def _moved(number: int) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]
     }
     monitoring = {**EVERYTHING["monitoring"], "alerts": changes}
     files = monitoring_files(spec_of(schedule=JOBS_OFF, monitoring=monitoring))
-    return alert_rules(files), rules_of(files, "recording")
+    rules = alert_rules(files) | machine_rules(monitoring={"alerts": changes})
+    return rules, rules_of(files, "recording")
 
 
 def unnoticed(name: str, folder: Path) -> list[str]:

@@ -7,8 +7,10 @@ from typing import Any
 
 from monitoring_stack import topology_of
 
+from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
+from techsapo_ops.services.prometheus.alert_rules import alert_rule
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.topology import Topology
 
@@ -34,3 +36,9 @@ def machines_files(topology: Topology | None = None) -> dict[str, str]:
     """What is rendered for it, by path below swarm/ without `config/`."""
     found = render_stack(topology or machines_topology(), Templates())
     return {f.path.removeprefix("swarm/").removeprefix("config/"): f.content for f in found}
+
+
+def machine_rules(**sections: Any) -> dict[str, dict[str, Any]]:
+    """The rules of the alerts that are on several machines alone, by name, as ON_MACHINES has them."""
+    spec = Spec.model_validate({**ON_MACHINES, **sections})
+    return {name: alert_rule(spec, alert, ()) for name, alert in alerts().items() if alert.machines}

@@ -12,6 +12,7 @@ import servers
 import yaml
 from alert_cases import JOBS_OFF, case_files, load_cases, with_its_recordings
 from alert_delays import at_most
+from machines_spec import machine_rules
 from monitoring_stack import EVERYTHING, monitoring_files, spec_of, write
 from monitoring_tools import alert_rules, passes, rules_of, tool
 
@@ -29,6 +30,7 @@ def test_every_alert_fires_and_stays_silent_as_its_cases_say(locale: str, tmp_pa
     """The languages differ in the texts alone, which one firing case shows."""
     files = monitoring_files(spec_of(locale=locale, schedule=JOBS_OFF))
     rules, recordings = alert_rules(files), rules_of(files, "recording")
+    rules |= machine_rules(locale=locale)
     tests = []
     for name, every in load_cases().items():
         rules[name]["annotations"].pop("acknowledged_by", None)  # a query each time: it has its own lab
@@ -119,7 +121,8 @@ def test_every_alert_is_routed_to_the_receiver_that_its_case_names(hours: Any, t
     config = yaml.safe_load(files["alertmanager/alertmanager.yml"].content)
     # Nobody is told here: which receivers an alert is for does not depend on what they are.
     config["receivers"] = [{"name": receiver["name"]} for receiver in config["receivers"]]
-    labels = {name: {"alertname": name, **rule["labels"]} for name, rule in alert_rules(files).items()}
+    rules = alert_rules(files) | machine_rules()
+    labels = {name: {"alertname": name, **rule["labels"]} for name, rule in rules.items()}
     labels["SomebodyElses"] = {"alertname": "SomebodyElses"}
     with servers.alertmanager(yaml.safe_dump(config), tmp_path / "alertmanager") as server:
         url = f"{server.url}/api/v2/alerts"

@@ -53,6 +53,8 @@ class Asked:
     how: dict[str, Any]
     machine: str = ""
     """The machine that it is on, of several: its own exporter does not ask it."""
+    address: str = ""
+    """The address that moves between them, where it is that."""
 
 
 def asked(topology: Topology) -> tuple[Asked, ...]:
@@ -96,6 +98,8 @@ def _between(exporter: Service, each: Asked) -> dict[str, str]:
     """Of several machines, the one that asks, and the one that is asked."""
     if exporter.machine is None:
         return {}
+    if each.address:
+        return {"from": exporter.machine.name, "address": each.address}
     to = {"to": each.machine, "host": each.machine} if each.machine else {}
     return {"from": exporter.machine.name, **to}
 
@@ -113,7 +117,7 @@ def _front(topology: Topology) -> Iterator[Asked]:
     if topology.machines and nginx and floating is not None:
         # What users ask. Each machine is asked besides, but of those that are left one is enough.
         at = Address(floating.partition("/")[0], _outside_port(topology, nginx[0], tls=tls))
-        yield Asked(nginx[0].kind, "front", at.url(_ASKED, scheme=scheme), _FRONT, how)
+        yield Asked(nginx[0].kind, "front", at.url(_ASKED, scheme=scheme), _FRONT, how, address=at.host)
     for service in nginx or topology.of_kind("app"):
         machine = service.machine.name if service.machine is not None else ""
         if machine and nginx:

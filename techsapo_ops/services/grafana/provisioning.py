@@ -42,7 +42,8 @@ def grafana_files(topology: Topology, templates: Templates) -> tuple[RenderedFil
         *(
             RenderedFile(f"grafana/dashboards/{name}.json", dashboard_json(spec, dashboard))
             for name, dashboard in dashboards().items()
-            if dashboard.needs is None or topology.has(dashboard.needs)
+            if (dashboard.needs is None or topology.has(dashboard.needs))
+            and (topology.machines or not dashboard.machines)
         ),
         RenderedFile("grafana/grafana.ini", _ini_file(topology, templates, service)),
         RenderedFile(

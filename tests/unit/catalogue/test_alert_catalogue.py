@@ -80,6 +80,8 @@ def test_an_alert_and_its_cause_both_carry_the_labels_by_which_one_mutes_the_oth
         return [set(fired.get("labels", ())) for case in cases for fired in case["alerts"]]
 
     for cause, equal in alert.muted_by.items():
+        if alerts()[cause].machines and not alert.machines:
+            equal = tuple(label for label in equal if label != "host")
         for carried in (*labels(alert.name), *labels(cause)):
             assert set(equal) - carried == set(), f"{alert.name} muted by {cause}: {carried}"
 

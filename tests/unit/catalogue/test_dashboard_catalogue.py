@@ -212,6 +212,7 @@ def test_a_dashboard_about_a_server_is_there_where_the_stack_has_the_server_s_ex
 def test_an_alert_s_dashboard_is_there_wherever_the_alert_is() -> None:
     for alert in alerts().values():
         needs = dashboards()[alert.dashboard].needs
+        assert alert.machines or not dashboards()[alert.dashboard].machines
         reads = metric_names(alert.expression())
         expected = {None, "prometheus", alert.exporter}
         if any(name.startswith("node_") for name in reads):

@@ -10,13 +10,22 @@ from alert_delays import at_most, rows
 from techsapo_ops.catalogue.alerts import alerts
 
 
-@pytest.mark.parametrize(("page", "locale"), [("alerts.md", "en"), ("alerts.ja.md", "ja")])
+@pytest.mark.parametrize(
+    ("page", "locale"),
+    [
+        ("alerts.md", "en"),
+        ("alerts.ja.md", "ja"),
+        ("three-machines.md", "en"),
+        ("three-machines.ja.md", "ja"),
+    ],
+)
 def test_the_docs_say_for_each_alert_how_long_it_takes_at_most(
     page: str, locale: str, repository: Path
 ) -> None:
     lines = (repository / "docs" / page).read_text(encoding="utf-8").splitlines()
-    missing = [row for row in rows(locale) if row not in lines]
-    assert missing == [], "the table has these rows:\n" + "\n".join(rows(locale))
+    table = rows(locale, machines=page.startswith("three"))
+    missing = [row for row in table if row not in lines]
+    assert missing == [], "the table has these rows:\n" + "\n".join(table)
 
 
 def test_what_cuts_users_off_is_told_within_two_minutes_or_when_it_has_lasted() -> None:

@@ -174,6 +174,7 @@ def test_an_alert_is_muted_by_those_that_the_catalogue_names_and_by_no_others() 
         f"{cause} {alert.name} {' '.join(labels)}".strip()
         for alert in alerts().values()
         for cause, labels in alert.muted_by.items()
+        if not (alert.machines or alerts()[cause].machines)
     }
     assert muted() == everything
     assert {"DiskAlmostFull DiskFilling instance mountpoint", "AppDown RequestsFailing"} < everything
@@ -249,7 +250,11 @@ def test_what_cuts_users_off_and_each_provider_that_is_down_is_told_at_once() ->
     assert {"AppDown", "NginxDown", "ProviderDown", "CertificateAlmostExpired"} <= set(at_once)
     assert set(at_once.values()) == {"30s"}
     assert found["ProviderDown"]["group_by"] == ["alertname", "service", "provider"]
-    urgent = {a.name for a in alerts().values() if a.severity == "critical" and a.priority == "P0"}
+    urgent = {
+        a.name
+        for a in alerts().values()
+        if a.severity == "critical" and a.priority == "P0" and not a.machines
+    }
     assert {name for name in urgent if found[name]["group_interval"] != "30s"} == set()
     hasty = by_name(monitoring={"alertmanager": {"group_interval": "20s"}})
     assert "group_interval" not in hasty["AppDown"]
@@ -263,9 +268,10 @@ def test_an_alert_that_another_may_explain_waits_until_that_one_can_be_there() -
     }
 
     def longest(alert: Alert) -> float:
-        return max([0.0, *(seconds(alerts()[c].for_) - seconds(alert.for_) for c in alert.muted_by)])
+        causes = (alerts()[name] for name in alert.muted_by)
+        return max([0.0, *(seconds(c.for_) - seconds(alert.for_) for c in causes if not c.machines)])
 
-    effects = [alert for alert in alerts().values() if alert.muted_by]
+    effects = [alert for alert in alerts().values() if alert.muted_by and not alert.machines]
     assert {a.name: longest(a) for a in effects if longest(a)} == {
         "AuditErrors": 60,
         "ErrorBudgetBurnFast": 180,
