@@ -1,17 +1,18 @@
 """The images that hosts of a swarm have from the start, and a daemon's data folder that holds them.
 
 Loading them takes a minute a daemon, so one daemon does it once and its folder is kept in the lab's cache.
-A host's folder is then made from hard links: no daemon changes the files of a layer, and what the kernel has
-read of them for one host it has for all.
+In a host's folder each layer is a link to it: no daemon changes a layer, and what the kernel has read of one
+for one host it has for all.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from tools import cache
 
 MORE = ("nginx-next", "keepalived")
 """Images that one host has no use for."""
+_KEPT = 2
+"""Folders of images that are kept: those of two states of the repository, which take turns."""
 
 
 def swarm_images() -> Mapping[str, str]:
@@ -35,25 +38,43 @@ def swarm_images() -> Mapping[str, str]:
     }
 
 
-def data_with_images(folder: Path) -> None:
-    """Make `folder`, a data folder for dockerd with all images, on the disk of the lab's cache."""
-    ready = _template()
-    folder.mkdir(parents=True)
-    # Metadata that a daemon writes to is its own; layers are shared.
-    shutil.copytree(ready / "image", folder / "image")
-    subprocess.run(["cp", "-a", "-l", str(ready / "overlay2"), str(folder)], check=True)
-
-
-def _template() -> Path:
+@contextlib.contextmanager
+def loaded() -> Iterator[Path]:
+    """The folder that `data_with_images` takes, kept while it is used; made where the cache has it not."""
     ready = home() / f"images-{image_tag()}"
-    with (home() / "images.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (ready / "complete").exists():
-            for old in home().glob("images-*"):
-                shutil.rmtree(old)
-            _load(ready)
-            (ready / "complete").touch()
-    return ready
+    with (home() / f"{ready.name}.users").open("w") as users:
+        with (home() / "images.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            fcntl.flock(users, fcntl.LOCK_SH)
+            if not (ready / "complete").exists():
+                shutil.rmtree(ready, ignore_errors=True)
+                _load(ready)
+                (ready / "complete").touch()
+                _forget_old(ready)
+        yield ready
+
+
+def data_with_images(ready: Path, folder: Path) -> None:
+    """Make `folder`, a data folder for dockerd with all images of `ready`."""
+    layers = folder / "overlay2"
+    layers.mkdir(parents=True)
+    # What a daemon writes to is its own.
+    shutil.copytree(ready / "image", folder / "image")
+    shutil.copytree(ready / "overlay2/l", layers / "l", symlinks=True)
+    for layer in (ready / "overlay2").iterdir():
+        if layer.name != "l":
+            (layers / layer.name).symlink_to(layer)
+
+
+def _forget_old(ready: Path) -> None:
+    """Remove folders of earlier states of the repository, the oldest first, unless a lab uses one."""
+    found = [folder for folder in home().glob("images-*") if folder.is_dir() and folder != ready]
+    for old in sorted(found, key=lambda folder: folder.stat().st_mtime)[: 1 - _KEPT or None]:
+        users = home() / f"{old.name}.users"
+        with contextlib.suppress(BlockingIOError), users.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(old)
+            users.unlink()
 
 
 def home() -> Path:

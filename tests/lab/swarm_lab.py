@@ -26,7 +26,7 @@ import psutil
 from docker_lab import docker
 from machines import NETWORK, Machine, Wire
 from servers import wait_for
-from swarm_images import data_with_images, home, swarm_images
+from swarm_images import data_with_images, home, loaded, swarm_images
 
 from techsapo_ops.spec.models.root import ImageName
 
@@ -49,9 +49,11 @@ class SwarmLab:
     seconds: dict[str, float]
     """How long each part of the start took."""
 
-    def docker(self, host: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    def docker(
+        self, host: str, *arguments: str, check: bool = True, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
         """Run docker with the daemon of `host`."""
-        return docker("-H", self.machines[host].docker, *arguments, check=check)
+        return docker("-H", self.machines[host].docker, *arguments, check=check, **options)
 
     def spec(self, *, by_ssh: bool = False, **sections: Any) -> dict[str, Any]:
         """The sections of a spec that say where it runs, and `sections`.
@@ -221,8 +223,9 @@ def swarm_lab(
         machine_ssh.keys(folder / "ssh", [machine.address for machine in machines.values()])
         parts.callback(_all_off, machines.values())
         with _timed(seconds, "images"):
+            ready = parts.enter_context(loaded())
             for machine in machines.values():
-                data_with_images(machine.folder / "data")
+                data_with_images(ready, machine.folder / "data")
                 _small_disk(machine, (small_disks or {}).get(machine.name))
         with _timed(seconds, "daemons"):
             for machine in machines.values():

@@ -69,6 +69,16 @@ def test_a_machine_is_reached_by_ssh_from_another(swarm: SwarmLab) -> None:
     assert (done.stdout.strip(), done.stderr) == ("b", "")
 
 
+def test_an_image_that_one_machine_removes_and_one_that_it_builds_on_are_left_to_the_others(
+    swarm: SwarmLab,
+) -> None:
+    image = swarm.images["restic"]
+    swarm.docker("b", "build", "--quiet", "-", input=f"FROM {image}\nRUN rm /usr/bin/restic\n")
+    swarm.docker("b", "image", "rm", "--force", image)
+    for host in ("a", "c"):
+        assert "restic" in swarm.docker(host, "run", "--rm", image, "restic", "version").stdout
+
+
 @pytest.mark.parametrize("fault", ["cut", "mute"])
 def test_a_machine_that_is_cut_off_is_reached_again_when_it_is_healed(swarm: SwarmLab, fault: str) -> None:
     there = swarm.machines["b"].address
@@ -117,17 +127,6 @@ def test_a_machine_without_power_has_no_process_and_comes_back_with_its_disk(swa
     swarm.settled()
 
 
-def test_a_daemon_that_is_killed_starts_again(swarm: SwarmLab) -> None:
-    before = swarm.machines["a"].daemon()
-
-    swarm.kill_daemon("a")
-    wait_for(lambda: not before.is_running(), what="the end of dockerd")
-    swarm.machines["a"].answers()
-
-    everywhere(swarm)
-    swarm.settled("b")
-
-
 def test_a_container_is_paused_for_a_while(swarm: SwarmLab) -> None:
     (container,) = swarm.containers("a", "global")
     ping = (container, "redis-cli", "-p", str(PORT), "ping")
@@ -149,6 +148,16 @@ def test_the_volumes_of_one_machine_fill_and_the_others_do_not(swarm: SwarmLab) 
         swarm.docker("b", *run, *write)
 
     swarm.docker("c", *run, *write)
+
+
+def test_a_daemon_that_is_killed_starts_again(swarm: SwarmLab) -> None:
+    before = swarm.machines["a"].daemon()
+
+    swarm.kill_daemon("a")
+    wait_for(lambda: not before.is_running(), what="the end of dockerd")
+    swarm.machines["a"].answers()
+
+    assert swarm.machines["a"].daemon().pid != before.pid
 
 
 def test_a_start_that_fails_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
