@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.host import gather
 from techsapo_ops.cli.environment import acting_user, runner
+from techsapo_ops.cli.newest_state import bring_newest
 from techsapo_ops.cli.project import Project
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.engines.auto import Choice, Image, images_of
 from techsapo_ops.engines.opening import Opening, tell_nobody
 from techsapo_ops.engines.places import places_of
+from techsapo_ops.engines.swarm.machines_note import MachinesNote
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.audit_database import AuditDatabase
 from techsapo_ops.services.registry import binary_names, kind_of, resolve, service_users
@@ -48,6 +50,8 @@ def stack_on(
     tell: Callable[[str], None] = tell_nobody,
 ) -> Stack:
     """As open_stack, where its engine was chosen already."""
+    if topology.machines:
+        bring_newest(project.layout, MachinesNote(project.spec.project, topology.machines))
     opening = Opening(runner(), seconds, tell)
     return Stack(
         topology=topology,
@@ -107,7 +111,9 @@ def history_beside(file: Path, *, seconds: float | None = None) -> History:
     `seconds` overrides how long a service may take to become ready.
     """
     opening = Opening(runner(), seconds)
+    layout = layout_beside(file)
+    bring_newest(layout)
     return History(
-        layout_beside(file), opening.engine, opening.recorded_elsewhere, acting_user(),
+        layout, opening.engine, opening.recorded_elsewhere, acting_user(),
         following=AuditDatabase(opening.runner),
     )  # fmt: skip

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.newest_state import bring_newest
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.engines.opening import recorded
 
@@ -19,4 +20,6 @@ def recorded_stack(file: Path) -> NativeStack | ComposeStack:
 
     Raises UntrustedError where root must not use it.
     """
-    return recorded(layout_beside(file), runner())
+    layout = layout_beside(file)
+    bring_newest(layout)
+    return recorded(layout, runner())

@@ -134,8 +134,8 @@ def recorded(layout: Layout, runner: Runner) -> NativeStack | ComposeStack:
         from techsapo_ops.engines.swarm.machines_note import noted_machines
         from techsapo_ops.engines.swarm.recorded import SwarmStack
 
-        machines = noted_machines(layout.state)
-        return SwarmStack(layout, last.project, fleet_of(machines, runner), machines)
+        note = noted_machines(layout.state)
+        return SwarmStack(layout, note.project, fleet_of(note.machines, runner), note.machines)
     if last is not None and last.engine not in {"compose", "native"}:
         raise OpsError(
             msg(

@@ -237,7 +237,7 @@ class _Writer:
                 )
                 continue
             volume = f"{service.name}-{self._volume_word(bind)}"
-            folders[volume] = str(bind.source)
+            folders[volume] = self._relative(bind.source)
             volumes.append({"type": "volume", "source": volume, "target": bind.target, "read_only": True})
         if facts.volume is not None:
             volumes.append({"type": "volume", "source": service.name, "target": facts.volume})
@@ -258,9 +258,12 @@ class _Writer:
 
     def _secret(self, service: Service, name: str, path: Path) -> dict[str, Any]:
         key = f"{service.kind}-{name}"
-        here = (self._topology.layout.config / STACK_YML).parent
-        self._secrets[key] = {"file": os.path.relpath(path, here) if path.is_absolute() else str(path)}
+        self._secrets[key] = {"file": self._relative(path) if path.is_absolute() else str(path)}
         return {"source": key, "target": name, "uid": str(service.facts.uid), "mode": 0o400}
+
+    def _relative(self, path: Path) -> str:
+        """As seen from the stack file, which a machine may have elsewhere than another one."""
+        return os.path.relpath(path, (self._topology.layout.config / STACK_YML).parent)
 
     def _volume_word(self, bind: Bind) -> str:
         state = self._topology.layout.state

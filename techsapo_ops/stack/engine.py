@@ -235,6 +235,20 @@ class Running(Recorded, Protocol):
         """
         ...
 
+    def announce(self) -> None:
+        """Note in the state directory where the stack is to run, before anybody takes its lock.
+
+        Nothing, where that is this host alone. Raises OpsError.
+        """
+        return
+
+    def share(self) -> None:
+        """Let every machine have the state directory as it is now: who finds this host lost goes on from it.
+
+        Nothing, where there is this host alone. Raises OpsError.
+        """
+        return
+
     def taken_by(self, host: str, port: int) -> str:
         """Who listens on a port that none of the stack's services has; empty where nobody does."""
         holder = None if is_free(host, port) else port_holder(port)

@@ -51,7 +51,7 @@ class Deployment:
     def folders(self) -> tuple[Folder, ...]:
         """What is to be written into volumes before the services start."""
         return tuple(
-            Folder(name, volume, Path(source))
+            Folder(name, volume, (self._folder / source).resolve())
             for name, entry in self._data["services"].items()
             for volume, source in entry.get(FOLDERS, {}).items()
         )

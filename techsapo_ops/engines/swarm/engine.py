@@ -17,6 +17,7 @@ from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines import logins, planning
+from techsapo_ops.engines.at_work import share
 from techsapo_ops.engines.compose import gate, prepare, reloading
 from techsapo_ops.engines.compose.containers import containers_of
 from techsapo_ops.engines.compose.logs import tail
@@ -28,6 +29,7 @@ from techsapo_ops.engines.swarm.deployment import Deployment
 from techsapo_ops.engines.swarm.machines_note import note_machines
 from techsapo_ops.engines.swarm.probing import Prober
 from techsapo_ops.engines.swarm.recorded import by_service
+from techsapo_ops.engines.swarm.shared_state import check
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
@@ -88,6 +90,14 @@ class SwarmEngine(SwarmAccess, Engine):
         return Plan(tuple(steps))
 
     @override
+    def announce(self) -> None:
+        note_machines(self.layout.state, self.project, self.topology.machines)
+
+    @override
+    def share(self) -> None:
+        share(self.layout, self.project, self.topology.machines, self.fleet.runner)
+
+    @override
     def prepare(self, desired: Desired) -> None:
         """Folders, keys, images and labels; the files of `desired` are written already.
 
@@ -97,7 +107,7 @@ class SwarmEngine(SwarmAccess, Engine):
         prepare.keys(desired.topology)
         if not self._names_key.exists():
             write_atomic(self._names_key, secrets.token_bytes(32), 0o600)
-        note_machines(self.layout.state, desired.topology.machines)
+        self.announce()
         known = self.glance().images
         nodes.require_all(self.fleet)
         logins.before_steps(desired, self._door)
@@ -191,12 +201,14 @@ class SwarmEngine(SwarmAccess, Engine):
             self._deployed.update(wanted)
 
     def _stack(self, deployment: Deployment, services: Collection[str]) -> Completed:
+        check(self.layout.state)
         options = ("--resolve-image", "never", "--detach=true", "--compose-file", "-")
         argv = self.fleet.manager.streaming("stack", "deploy", *options, self.project).argv
         call = Command(argv, stdin=deployment.stack(services).encode())
         return self.fleet.runner.run(call, timeout=_DEPLOY_SECONDS)
 
     def _force(self, name: str, *options: str) -> None:
+        check(self.layout.state)
         full = f"{self.project}_{name}"
         self.fleet.manager.call(
             "service", "update", "--force", "--detach", "--quiet", *options, full, timeout=_DEPLOY_SECONDS

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.folders import keep_out_of_git, opened
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.machine import Machine
@@ -15,20 +16,32 @@ from techsapo_ops.stack.machine import Machine
 NOTE = "machines.json"
 
 
-def note_machines(state: Path, machines: Sequence[Machine]) -> None:
+@dataclass(frozen=True, slots=True)
+class MachinesNote:
+    """The machines of a stack and its name there."""
+
+    project: str = ""
+    machines: tuple[Machine, ...] = ()
+
+
+def note_machines(state: Path, project: str, machines: Sequence[Machine]) -> None:
     """Note them, where they are others than before. Raises OpsError where that can't be written."""
-    if noted_machines(state) != tuple(machines):
-        text = json.dumps([asdict(machine) for machine in machines], indent=1)
-        write_atomic(state / NOTE, text.encode(), 0o600)
+    if noted_machines(state) != MachinesNote(project, tuple(machines)):
+        with opened(state, make=0o777):
+            pass
+        keep_out_of_git(state)
+        value = {"project": project, "machines": [asdict(machine) for machine in machines]}
+        write_atomic(state / NOTE, json.dumps(value, indent=1).encode(), 0o600)
 
 
-def noted_machines(state: Path) -> tuple[Machine, ...]:
+def noted_machines(state: Path) -> MachinesNote:
     """Those of the last apply; none before the first. Raises OpsError for a damaged note."""
     try:
-        return tuple(Machine(**entry) for entry in json.loads((state / NOTE).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return ()
-    except (ValueError, TypeError):
+        value = json.loads((state / NOTE).read_text(encoding="utf-8"))
+        return MachinesNote(value["project"], tuple(Machine(**entry) for entry in value["machines"]))
+    except (FileNotFoundError, NotADirectoryError):
+        return MachinesNote()
+    except (ValueError, TypeError, KeyError):
         raise OpsError(
             msg("{path} is damaged", path=state / NOTE),
             msg("remove it and run `techsapo up`, which writes it anew"),

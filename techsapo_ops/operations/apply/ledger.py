@@ -218,7 +218,8 @@ class Ledger:
             document = self.content(entry.state)
             gone = forgotten_digests(document)
             empty = set(gone.values())
-            return thaw(document, lambda digest: b"" if digest in empty else self.content(digest)), gone
+            found = thaw(document, lambda digest: b"" if digest in empty else self.content(digest))
+            return found.moved_to(self.folder.parent), gone
         except (ValueError, KeyError, TypeError) as error:
             raise OpsError(
                 msg(

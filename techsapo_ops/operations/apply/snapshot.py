@@ -80,6 +80,18 @@ class Snapshot:
         ]
         return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
+    def moved_to(self, state: Path) -> Snapshot:
+        """The same where the state directory is `state`: of several machines each may have it elsewhere.
+
+        On one host paths are a part of what runs, and it stays as it is.
+        """
+        topology = self.desired.topology
+        if not topology.machines or topology.layout.state == state:
+            return self
+        spec = state.parent / topology.layout.spec_file.name
+        layout = replace(topology.layout, state=state, config=state / "generated", spec=spec)
+        return replace(self, desired=replace(self.desired, topology=topology.relocated(layout)))
+
     def only(self, names: Collection[str]) -> Snapshot:
         """The same state with no other services than `names`."""
         return replace(self, desired=self.desired.only(names))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.lock import exclusive
+from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, begin_anyway, ending
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 
 def locked(layout: Layout, wait: float) -> AbstractContextManager[int]:
-    """Be the only techsapo at work on the stack; see adapters.lock.exclusive."""
-    return exclusive(layout.state / "lock", wait=wait)
+    """Be the only techsapo at work on the stack; see engines.at_work."""
+    return at_work(layout, wait)
 
 
 def down(

@@ -135,6 +135,7 @@ class Transaction:
             files=tuple((f.path, str(f.kind)) for f in found.files),
         )
         self._journal.begin(self._draft)
+        self._running.share()
 
     def _marks(self, access: Access, topology: Topology, phase: str) -> Marks:
         return Marks(

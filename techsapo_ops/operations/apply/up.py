@@ -76,6 +76,7 @@ def up(
     and for a failure that is no service's.
     """
     history = History.of(stack)
+    stack.engine.announce()
     with locked(stack.layout, wait):
         found = plan_of(stack, only)
         require_free(found, history, stack.engine)

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import get_args
 
-from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.textfile import Sample
+from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations import waiting
@@ -26,7 +26,7 @@ def run(context: JobContext) -> JobResult:
     Raises OpsError when nothing was applied yet.
     """
     # An `up` under way would look like drift all over.
-    with exclusive(context.layout.state / "lock", wait=APPLY_SECONDS):
+    with at_work(context.layout, APPLY_SECONDS):
         pass
     report = drift.drift(context.history)
     for finding in report.findings:

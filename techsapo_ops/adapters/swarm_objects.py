@@ -1,0 +1,88 @@
+"""Small notes in a Swarm's own store, which its managers keep by Raft: one name can be taken once.
+
+They are configs that no service uses. `docker config create` of a name that is taken fails, so to take one is
+a compare-and-set that all managers agree on (https://docs.docker.com/engine/swarm/raft/).
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.process import Command
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+
+_LABEL = "techsapo.note"
+_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A note as the managers have it; `created` is by the clock of the manager that took it."""
+
+    id: str
+    name: str
+    content: Mapping[str, Any]
+    created: datetime
+
+
+def notes(manager: Docker, purpose: str) -> tuple[Note, ...]:
+    """The notes of a purpose, such as `techsapo.lock`, oldest first. Raises OpsError."""
+    listed = manager.call("config", "ls", "--quiet", "--filter", f"label={_LABEL}={purpose}").split()
+    if not listed:
+        return ()
+    done = manager.attempt("config", "inspect", *listed, timeout=_SECONDS)
+    try:
+        # One that was removed meanwhile is told of on stderr; the others are printed all the same.
+        found = [_note(entry) for entry in json.loads(done.stdout or b"[]")]
+    except (ValueError, KeyError, TypeError) as error:
+        raise OpsError(
+            msg("a note of {purpose} can't be read: {error}", purpose=purpose, error=error)
+        ) from None
+    return tuple(sorted(found, key=lambda note: (note.created, note.name)))
+
+
+def take(manager: Docker, purpose: str, name: str, content: Mapping[str, Any]) -> bool:
+    """Write a note; False where its name is taken. Raises OpsError where no quorum answers."""
+    call = Command(
+        manager.streaming("config", "create", "--label", f"{_LABEL}={purpose}", name, "-").argv,
+        stdin=json.dumps(content).encode(),
+    )
+    done = manager.runner.run(call, timeout=_SECONDS)
+    if done.code == 0:
+        return True
+    if "already exists" in done.output or "AlreadyExists" in done.output:
+        return False
+    raise OpsError(msg("the Swarm takes no note: {said}", said=done.output))
+
+
+def remove(manager: Docker, note: Note) -> None:
+    """Remove a note by its id: another one that has taken its name since stays."""
+    manager.attempt("config", "rm", note.id, timeout=_SECONDS)
+
+
+def manager_time(manager: Docker) -> datetime:
+    """What the clock of the manager says that answers."""
+    return _time(manager.call("info", "--format", "{{.SystemTime}}").strip())
+
+
+def _note(entry: Mapping[str, Any]) -> Note:
+    content = json.loads(base64.b64decode(entry["Spec"]["Data"]))
+    return Note(entry["ID"], entry["Spec"]["Name"], content, _time(entry["CreatedAt"]))
+
+
+def _time(text: str) -> datetime:
+    whole, _, rest = text.partition(".")
+    digits = rest.rstrip("Z")[:6]
+    zone = "+00:00"
+    if "+" in rest or "-" in rest:  # a daemon may say its own zone
+        sign = "+" if "+" in rest else "-"
+        digits, _, offset = rest.partition(sign)
+        digits, zone = digits[:6], f"{sign}{offset}"
+    return datetime.fromisoformat(f"{whole.rstrip('Z')}.{digits or '0':0<6}{zone}")

@@ -1,0 +1,27 @@
+"""Brings the state directory of a stack on several machines up to date before a command looks at it."""
+
+from __future__ import annotations
+
+from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.output import Output
+from techsapo_ops.engines.at_work import refresh
+from techsapo_ops.engines.swarm.machines_note import MachinesNote, noted_machines
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.stack.layout import Layout
+
+
+def bring_newest(layout: Layout, note: MachinesNote | None = None) -> None:
+    """Fetch what another machine has shared since; nothing for a stack of one host.
+
+    `note` says which machines, where that is known better than by the state directory. A command that only
+    looks goes on with what is here where no quorum answers, and says so on stderr.
+    """
+    known = note or noted_machines(layout.state)
+    if not known.machines or not layout.state.is_dir():
+        return
+    out = Output()
+    try:
+        refresh(layout, known.project, known.machines, runner(), out.say)
+    except OpsError as error:
+        out.warn(msg("what other machines have applied since is not known here: {why}", why=error.message))

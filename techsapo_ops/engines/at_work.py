@@ -1,0 +1,69 @@
+"""Being the only techsapo at work on a stack: on this host, and where it has several, on all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from techsapo_ops.adapters.lock import exclusive, held
+from techsapo_ops.adapters.process import Runner, SubprocessRunner
+from techsapo_ops.engines.swarm.machines_note import noted_machines
+from techsapo_ops.stack.layout import Layout
+
+if TYPE_CHECKING:
+    from techsapo_ops.engines.swarm.shared_state import SharedState
+    from techsapo_ops.stack.machine import Machine
+
+LOCK = "lock"
+"""Of the state directory, for all that change the stack."""
+_WAIT = 30.0
+"""Seconds for which one look waits for another one of this host."""
+
+
+def tell_nobody(_: str) -> None:
+    """Nobody is told."""
+
+
+@contextmanager
+def at_work(layout: Layout, wait: float, say: Callable[[str], None] = tell_nobody) -> Iterator[int]:
+    """Hold the stack's lock while the block runs, waiting up to `wait` seconds; yields its descriptor.
+
+    On several machines the newest state directory is brought here first, and shared at the end. Raises
+    OpsError naming who holds it.
+    """
+    with exclusive(layout.state / LOCK, wait=wait) as descriptor:
+        note = noted_machines(layout.state)
+        if not note.machines:
+            yield descriptor
+            return
+        with _shared(layout, note.project, note.machines, SubprocessRunner(), say).at_work(wait):
+            yield descriptor
+
+
+def refresh(
+    layout: Layout, project: str, machines: Sequence[Machine], runner: Runner, say: Callable[[str], None]
+) -> None:
+    """Bring the state directory to what the machines have, unless a command of this host is at work on it.
+
+    Raises OpsError where no quorum of them answers.
+    """
+    if held(layout.state / LOCK):
+        return
+    with exclusive(layout.state / LOCK, wait=_WAIT):
+        _shared(layout, project, machines, runner, say).refresh()
+
+
+def share(layout: Layout, project: str, machines: Sequence[Machine], runner: Runner) -> None:
+    """Let a majority of the machines have the state directory as it is now. Raises OpsError."""
+    _shared(layout, project, machines, runner, tell_nobody).publish()
+
+
+def _shared(
+    layout: Layout, project: str, machines: Sequence[Machine], runner: Runner, say: Callable[[str], None]
+) -> SharedState:
+    from techsapo_ops.adapters.fleet import Fleet
+    from techsapo_ops.engines.swarm.shared_state import SharedState
+
+    fleet = Fleet(runner, "docker", {machine.name: machine.docker for machine in machines})
+    return SharedState(layout.state, project, fleet, say)

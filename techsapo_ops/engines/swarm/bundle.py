@@ -1,0 +1,121 @@
+"""The state directory as one file, which travels between the machines."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.folders import opened
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+
+_LOCAL = frozenset(
+    {
+        "run", "logs", "data", "scratch", "backups", "restic-cache", "offsite-proof", "validated.json",
+        "travel.json", "set-aside", "lock", ".gitignore",
+    }
+)  # fmt: skip
+"""What of it is this host's own: locks, sockets, what can be made again, and backups, which are too large."""
+_MOST = 64 << 20
+_FIXED = 0
+"""Time of every file: the same content is the same bundle, whenever it was written."""
+
+
+def pack(state: Path) -> bytes:
+    """What travels of the state directory `state`, as a tar; the same content gives the same bytes.
+
+    Raises OpsError where it is larger than a note of settings should ever be, naming what is large.
+    """
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for path in travelling(state):
+            entry = tarfile.TarInfo(path.relative_to(state).as_posix())
+            entry.mtime = _FIXED
+            if path.is_dir():
+                entry.type, entry.mode = tarfile.DIRTYPE, path.stat().st_mode & 0o7777
+                tar.addfile(entry)
+                continue
+            content = path.read_bytes()
+            entry.mode, entry.size = path.stat().st_mode & 0o7777, len(content)
+            tar.addfile(entry, io.BytesIO(content))
+            if buffer.tell() > _MOST:
+                raise OpsError(
+                    msg("{state} holds more than {most} MB beside backups; {path} is in it",
+                        state=state, most=_MOST >> 20, path=path),
+                    msg("move what is not techsapo's out of it"),
+                )  # fmt: skip
+    return buffer.getvalue()
+
+
+def unpack(state: Path, content: bytes) -> None:
+    """Bring what travels of `state` to a bundle: each file by a rename, then what is in none is removed.
+
+    Killed in between, the next call goes on: `state` is not noted as up to date before its end.
+    """
+    wanted: set[Path] = set()
+    with tarfile.open(fileobj=io.BytesIO(content), mode="r") as tar:
+        for entry in tar:
+            path = state / entry.name
+            if not path.resolve().is_relative_to(state.resolve()) or path.parts[len(state.parts)] in _LOCAL:
+                raise OpsError(msg("a bundle of another shape: it holds {name}", name=entry.name))
+            wanted.add(path)
+            if entry.isdir():
+                with opened(path, make=0o700) as descriptor:
+                    os.fchmod(descriptor, entry.mode)
+            elif (file := tar.extractfile(entry)) is not None:
+                found = file.read()
+                if not path.is_file() or path.read_bytes() != found:
+                    write_atomic(path, found, entry.mode)
+    for path in reversed(list(travelling(state))):
+        if path not in wanted:
+            path.rmdir() if path.is_dir() else path.unlink()
+
+
+def digest(content: bytes) -> str:
+    """By which a bundle is known."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def travelling(state: Path) -> Iterator[Path]:
+    """The folders and files of `state` that travel, folders before what is in them."""
+    if not state.is_dir():
+        return
+    for top in sorted(state.iterdir()):
+        if top.name in _LOCAL or top.name.endswith(".lock") or top.is_symlink():
+            continue
+        yield top
+        if top.is_dir():
+            for path in sorted(top.rglob("*")):
+                if not path.is_symlink() and (path.is_dir() or path.is_file()) and path.suffix != ".lock":
+                    yield path
+
+
+def single(name: str, content: bytes) -> bytes:
+    """A tar with one file, as `docker cp` takes it."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        entry = tarfile.TarInfo(name)
+        entry.mode, entry.size = 0o600, len(content)
+        tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def only_file(tar: bytes) -> bytes:
+    """The content of the one file in a tar, as `docker cp` gives it; nothing for anything else."""
+    try:
+        with tarfile.open(fileobj=io.BytesIO(tar), mode="r") as found:
+            for entry in found:
+                if (file := found.extractfile(entry)) is not None:
+                    return file.read()
+    except tarfile.TarError:
+        return b""
+    return b""
+
+
+EMPTY = single("nothing", b"")
+"""What the image of a container that is never started is made from."""

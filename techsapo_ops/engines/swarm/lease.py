@@ -1,0 +1,168 @@
+"""One techsapo at a time at a stack on several machines, from whichever of them it is called.
+
+A lease in the Swarm's own store: the note with the highest number is who holds it. Its holder writes the next
+number every few seconds; somebody else may do so once the last one is older than that allows, and then the
+first finds its number taken and stops. A command whose machine was lost is in nobody's way for longer.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from techsapo_ops.adapters import swarm_objects
+from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.swarm_objects import Note
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+
+RENEW_SECONDS = 15.0
+LOST_SECONDS = 60.0
+"""Age of the last note at which its holder is taken for lost. Longer than a change of the Swarm's leader, for
+which nothing is written (24 s were seen), and than clocks of machines differ that keep time."""
+_PAUSE = 1.0
+
+
+@dataclass
+class Lease:
+    """A lease that is held; `check` raises OpsError once it may be somebody else's."""
+
+    manager: Callable[[], Docker]
+    purpose: str
+    note: Note
+    renewed: float = field(default_factory=time.monotonic)
+    lost: str = ""
+
+    def check(self) -> None:
+        """Raise OpsError where it is no longer sure that nobody else is at work."""
+        if not self.lost and time.monotonic() - self.renewed > LOST_SECONDS:
+            self.lost = msg("the Swarm did not answer for {seconds:.0f} s", seconds=LOST_SECONDS)
+        if self.lost:
+            raise OpsError(
+                msg("this command stops, for another one may be at work by now: {why}", why=self.lost),
+                msg("`techsapo up` completes what was begun, `techsapo rollback` undoes it"),
+            )
+
+    def renew(self) -> None:
+        """Write the next number; what goes wrong shows in `check`."""
+        try:
+            taken = _take(self.manager(), self.purpose, _number(self.note) + 1)
+        except OpsError:
+            return  # no quorum for now: it lasts until LOST_SECONDS are over
+        if taken is None:
+            self.lost = msg("somebody else has taken it over")
+            return
+        old, self.note, self.renewed = self.note, taken, time.monotonic()
+        swarm_objects.remove(self.manager(), old)
+
+
+@contextmanager
+def held(manager: Callable[[], Docker], project: str, wait: float) -> Iterator[Lease]:
+    """Hold the lease of the stack `project` while the block runs, waiting up to `wait` seconds for it.
+
+    `manager` gives a manager that answers. Raises OpsError naming the holder, and where no quorum answers.
+    """
+    purpose = f"{project}.lease"
+    lease = _acquire(manager, purpose, wait)
+    over = threading.Event()
+
+    def keep() -> None:
+        while not over.wait(RENEW_SECONDS) and not lease.lost:
+            lease.renew()
+
+    keeper = threading.Thread(target=keep, daemon=True)
+    keeper.start()
+    try:
+        yield lease
+    finally:
+        over.set()
+        keeper.join(RENEW_SECONDS)
+        if not lease.lost:
+            try:
+                swarm_objects.remove(manager(), lease.note)
+            except OpsError:
+                lease.lost = msg("no manager answers")  # it ends by itself
+
+
+def _acquire(manager: Callable[[], Docker], purpose: str, wait: float) -> Lease:
+    deadline = time.monotonic() + wait
+    while True:
+        found = swarm_objects.notes(manager(), purpose)
+        last = max(found, key=_number, default=None)
+        if last is None or _is_dead(last, manager()):
+            taken = _take(manager(), purpose, _number(last) + 1 if last is not None else 1)
+            if taken is not None:
+                for old in found:
+                    swarm_objects.remove(manager(), old)
+                return Lease(manager, purpose, taken)
+        elif time.monotonic() >= deadline:
+            raise _at_work(last, manager())
+        time.sleep(min(_PAUSE, max(deadline - time.monotonic(), 0.05)))
+
+
+def _take(manager: Docker, purpose: str, number: int) -> Note | None:
+    name = f"{purpose}.{number}"
+    if not swarm_objects.take(manager, purpose, name, _who()):
+        return None
+    return next((note for note in swarm_objects.notes(manager, purpose) if note.name == name), None)
+
+
+def _number(note: Note) -> int:
+    return int(note.name.rpartition(".")[2])
+
+
+def _who() -> dict[str, Any]:
+    return {
+        "command": " ".join(["techsapo", *sys.argv[1:3]]),
+        "host": socket.gethostname(),
+        "boot": _boot(),
+        "pid": os.getpid(),
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _boot() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+
+
+def _is_dead(note: Note, manager: Docker) -> bool:
+    who = note.content
+    if who.get("boot") == _boot() and who.get("host") == socket.gethostname():
+        # Of this very machine: killed, it can be told at once.
+        try:
+            os.kill(int(who["pid"]), 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass
+    return _age(note, manager) > LOST_SECONDS
+
+
+def _age(note: Note, manager: Docker) -> float:
+    return (swarm_objects.manager_time(manager) - note.created).total_seconds()
+
+
+def _at_work(note: Note, manager: Docker) -> OpsError:
+    who = note.content
+    return OpsError(
+        msg(
+            "`{command}` on {host} (pid {pid}, since {since}) is at work here; heard {age:.0f} s ago",
+            command=who.get("command", "techsapo"),
+            host=who.get("host", "?"),
+            pid=who.get("pid", "?"),
+            since=who.get("since", "?"),
+            age=_age(note, manager),
+        ),
+        msg(
+            "wait for it with --wait; a command that was lost with its machine is passed over after a minute"
+        ),
+    )

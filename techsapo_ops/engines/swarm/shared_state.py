@@ -1,0 +1,197 @@
+"""The state directory on all machines: any of them goes on where another one left off, or was lost.
+
+Its newest bundle lies in a volume of each machine; a note in the Swarm's own store says which one it is.
+It is written before an apply changes anything, and at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from techsapo_ops.adapters import swarm_objects
+from techsapo_ops.adapters.docker import STACK, Docker
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.process import Command
+from techsapo_ops.engines.swarm import bundle
+from techsapo_ops.engines.swarm.lease import Lease, held
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+
+NOTE = "travel.json"
+_SLOTS = 4
+"""Bundles that lie on a machine: while one is written, the one before is whole."""
+_KEPT = 3
+"""Notes of bundles that are kept."""
+_IMAGE = "techsapo/nothing:1"
+_SECONDS = 60.0
+_SET_ASIDE = "set-aside"
+
+
+_LEASES: dict[Path, Lease] = {}
+"""By state directory those that this process holds: whoever changes something looks at them first."""
+
+
+def check(state: Path) -> None:
+    """Raise OpsError where this process is at work on a stack and may no longer be the only one."""
+    if (lease := _LEASES.get(state)) is not None:
+        lease.check()
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A bundle by its number and its digest."""
+
+    number: int
+    digest: str
+
+
+class SharedState:
+    """The state directory `state` of the stack `project`, as the machines of `fleet` share it."""
+
+    def __init__(self, state: Path, project: str, fleet: Fleet, say: Callable[[str], None]) -> None:
+        self._state = state
+        self._project = project
+        self._fleet = fleet
+        self._say = say
+        self._purpose = f"{project}.state"
+
+    @contextmanager
+    def at_work(self, wait: float) -> Iterator[None]:
+        """Be the only techsapo at work on any machine, from the newest state on, and share what comes of it.
+
+        Raises OpsError where somebody else is, for longer than `wait` seconds, and where no quorum answers.
+        """
+        with held(lambda: self._fleet.manager, self._project, wait) as lease:
+            self.refresh()
+            _LEASES[self._state] = lease
+            try:
+                yield
+            finally:
+                del _LEASES[self._state]
+                if not lease.lost:
+                    self.publish()
+
+    def refresh(self) -> None:
+        """Bring the state directory to the newest bundle. Raises OpsError where no machine has it.
+
+        What was changed here and never shared is set aside, and said, where the machines have gone on.
+        """
+        newest = self._newest()
+        here = self._noted()
+        if newest is None or newest == here:
+            return
+        content = self._fetch(newest)
+        if here is None or bundle.digest(bundle.pack(self._state)) != here.digest:
+            self._set_aside()
+        bundle.unpack(self._state, content)
+        self._note(newest)
+
+    def publish(self) -> None:
+        """Let a majority of the machines have the state directory as it is now; nothing where they have it.
+
+        Raises OpsError where fewer than a majority take it, or somebody else has shared another one.
+        """
+        content = bundle.pack(self._state)
+        here, digest = self._noted(), bundle.digest(content)
+        if here is not None and here.digest == digest:
+            return
+        version = Version(here.number + 1 if here is not None else 1, digest)
+        self._write(version, content)
+        manager = self._fleet.manager
+        name = f"{self._purpose}.{version.number:09d}"
+        if not swarm_objects.take(manager, self._purpose, name, {"digest": digest, "number": version.number}):
+            raise OpsError(
+                msg("another techsapo has shared its state meanwhile; this one's is kept here"),
+                msg("`techsapo plan` shows what differs now"),
+            )
+        self._note(version)
+        for old in swarm_objects.notes(manager, self._purpose)[:-_KEPT]:
+            swarm_objects.remove(manager, old)
+
+    def _newest(self) -> Version | None:
+        found = swarm_objects.notes(self._fleet.manager, self._purpose)
+        versions = (Version(int(note.content["number"]), str(note.content["digest"])) for note in found)
+        return max(versions, key=lambda version: version.number, default=None)
+
+    def _write(self, version: Version, content: bytes) -> None:
+        tar = bundle.single(_slot(version), content)
+
+        def one(member: Docker) -> str:
+            try:
+                self._holder(member)
+                call = Command(member.streaming("cp", "-", f"{self._name}:/state").argv, stdin=tar)
+                done = member.runner.run(call, timeout=_SECONDS)
+            except OpsError as error:
+                return error.message
+            return "" if done.code == 0 else done.output or str(done.code)
+
+        reached = {n: m for n, m in self._fleet.members.items() if n not in self._fleet.unreachable}
+        with ThreadPoolExecutor(max(len(reached), 1)) as pool:
+            told = dict(zip(reached, pool.map(one, reached.values()), strict=True))
+        failed = {**self._fleet.unreachable, **{name: why for name, why in told.items() if why}}
+        if 2 * (len(self._fleet.members) - len(failed)) <= len(self._fleet.members):
+            reasons = "; ".join(f"{name}: {why}" for name, why in failed.items())
+            raise OpsError(msg("too few machines take the state directory ({reasons})", reasons=reasons))
+
+    def _fetch(self, version: Version) -> bytes:
+        for name, member in self._fleet.members.items():
+            if name in self._fleet.unreachable:
+                continue
+            try:
+                done = member.attempt("cp", f"{self._name}:/state/{_slot(version)}", "-", timeout=_SECONDS)
+            except OpsError:
+                continue  # the next machine has it as well
+            if done.code == 0:
+                content = bundle.only_file(done.stdout)
+                if bundle.digest(content) == version.digest:
+                    return content
+        raise OpsError(
+            msg("no machine that answers has state {number} of this stack", number=version.number),
+            msg("bring back the machine that was at work last"),
+        )
+
+    @property
+    def _name(self) -> str:
+        return f"{self._project}-state"
+
+    def _holder(self, member: Docker) -> None:
+        """Make the container, never started, by which a volume is read and written without one that runs."""
+        if member.attempt("container", "inspect", "--format", "{{.Id}}", self._name).code == 0:
+            return
+        if member.attempt("image", "inspect", "--format", "{{.Id}}", _IMAGE).code != 0:
+            empty = Command(member.streaming("import", "-", _IMAGE).argv, stdin=bundle.EMPTY)
+            member.runner.run(empty, timeout=_SECONDS)
+        label = ("--label", f"{STACK}.state={self._project}")
+        volume = f"{self._project}_state:/state"
+        member.call("container", "create", "--name", self._name, *label, "--volume", volume, _IMAGE, "none")
+
+    def _noted(self) -> Version | None:
+        try:
+            value = json.loads((self._state / NOTE).read_text(encoding="utf-8"))
+            return Version(int(value["number"]), str(value["digest"]))
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+            return None
+
+    def _note(self, version: Version) -> None:
+        text = json.dumps({"number": version.number, "digest": version.digest})
+        write_atomic(self._state / NOTE, text.encode(), 0o600)
+
+    def _set_aside(self) -> None:
+        content = bundle.pack(self._state)
+        if content == bundle.pack(self._state / "nothing"):
+            return
+        path = self._state / _SET_ASIDE / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.tar"
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        write_atomic(path, content, 0o600)
+        self._say(msg("what was changed here alone was set aside: {path}", path=path))
+
+
+def _slot(version: Version) -> str:
+    return f"state-{version.number % _SLOTS}.tar"
