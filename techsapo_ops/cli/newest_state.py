@@ -18,7 +18,7 @@ def bring_newest(layout: Layout, note: MachinesNote | None = None) -> None:
     looks goes on with what is here where no quorum answers, and says so on stderr.
     """
     known = note or noted_machines(layout.state)
-    if not known.machines or not layout.state.is_dir():
+    if not known.machines:
         return
     out = Output()
     try:

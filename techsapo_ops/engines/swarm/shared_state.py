@@ -184,9 +184,9 @@ class SharedState:
         write_atomic(self._state / NOTE, text.encode(), 0o600)
 
     def _set_aside(self) -> None:
+        if not (self._state / "ledger").is_dir():
+            return  # nothing was applied from here
         content = bundle.pack(self._state)
-        if content == bundle.pack(self._state / "nothing"):
-            return
         path = self._state / _SET_ASIDE / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.tar"
         path.parent.mkdir(mode=0o700, exist_ok=True)
         write_atomic(path, content, 0o600)
