@@ -111,7 +111,7 @@ def _acquire(manager: Callable[[], Docker], purpose: str, wait: float) -> Lease:
 
 def _take(manager: Docker, purpose: str, number: int) -> Note | None:
     name = f"{purpose}.{number}"
-    if not swarm_objects.take(manager, purpose, name, _who()):
+    if not swarm_objects.take(manager, purpose, name, own_words()):
         return None
     return next((note for note in swarm_objects.notes(manager, purpose) if note.name == name), None)
 
@@ -120,7 +120,8 @@ def _number(note: Note) -> int:
     return int(note.name.rpartition(".")[2])
 
 
-def _who() -> dict[str, Any]:
+def own_words() -> dict[str, Any]:
+    """What this process writes of itself into its lease."""
     return {
         "command": " ".join(["techsapo", *sys.argv[1:3]]),
         "host": socket.gethostname(),

@@ -1,0 +1,139 @@
+"""One techsapo at a time on several machines: the lease in the Swarm's store."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from techsapo_ops.adapters import swarm_objects
+from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.engines.swarm import lease as leases
+from techsapo_ops.engines.swarm.lease import LOST_SECONDS, Lease, held
+from techsapo_ops.errors import OpsError
+from tests.fakes.swarm_store import SwarmStore
+
+
+@pytest.fixture
+def store() -> SwarmStore:
+    return SwarmStore()
+
+
+@contextmanager
+def hold(store: SwarmStore, wait: float = 0.0) -> Iterator[Lease]:
+    with held(lambda: Docker(store), "shop", wait) as lease:
+        yield lease
+
+
+def elsewhere(store: SwarmStore, number: int = 1) -> None:
+    """What a command on another machine has written."""
+    who = {
+        "command": "techsapo up",
+        "host": "b",
+        "boot": "another",
+        "pid": 1,
+        "since": "2026-11-27T03:00:00+00:00",
+    }
+    assert swarm_objects.take(Docker(store), "shop.lease", f"shop.lease.{number}", who)
+
+
+def test_nothing_of_it_is_left(store: SwarmStore) -> None:
+    with hold(store):
+        assert store.names == ["shop.lease.1"]
+    assert store.names == []
+
+
+def test_who_comes_second_is_told_who_is_at_work_and_where(store: SwarmStore) -> None:
+    elsewhere(store)
+    store.pass_by(12)
+    with pytest.raises(OpsError, match=r"`techsapo up` on b \(pid 1, .*\).*heard 12 s ago"), hold(store):
+        pass
+    assert store.names == ["shop.lease.1"]
+
+
+def test_a_command_that_was_lost_with_its_machine_is_passed_over_after_a_minute(store: SwarmStore) -> None:
+    elsewhere(store, 41)
+    store.pass_by(LOST_SECONDS - 1)
+    with pytest.raises(OpsError), hold(store):
+        pass
+    store.pass_by(2)
+    with hold(store):
+        assert store.names == ["shop.lease.42"]
+
+
+def test_a_command_of_this_machine_that_was_killed_is_passed_over_at_once(store: SwarmStore) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    who = {**leases.own_words(), "pid": ended.pid}
+    swarm_objects.take(Docker(store), "shop.lease", "shop.lease.7", who)
+    with hold(store):
+        assert store.names == ["shop.lease.8"]
+
+
+def test_of_two_that_come_at_once_one_is_at_work(store: SwarmStore) -> None:
+    inside: list[int] = []
+    most: list[int] = []
+    refused: list[OpsError] = []
+
+    def work(number: int) -> None:
+        try:
+            with hold(store, wait=30.0):
+                inside.append(number)
+                most.append(len(inside))
+                inside.remove(number)
+        except OpsError as error:
+            refused.append(error)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert refused == []
+    assert set(most) == {1}
+    assert len(most) == 6
+
+
+def test_the_first_one_stops_once_another_has_taken_it_over(store: SwarmStore) -> None:
+    with hold(store) as lease:
+        lease.check()
+        elsewhere(store, 2)
+        lease.renew()
+        with pytest.raises(OpsError, match="somebody else has taken it over"):
+            lease.check()
+    assert store.names == ["shop.lease.1", "shop.lease.2"], "what is another's stays"
+
+
+def test_renewed_it_is_heard_of_again(store: SwarmStore) -> None:
+    with hold(store) as lease:
+        store.pass_by(50)
+        lease.renew()
+        store.pass_by(50)
+        with pytest.raises(OpsError, match="heard 50 s ago"), hold(store):
+            pass
+        lease.check()
+
+
+def test_without_a_quorum_it_lasts_until_others_may_take_it(
+    store: SwarmStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with hold(store) as lease:
+        store.away = True
+        lease.renew()
+        lease.check()
+        passed = lease.renewed + LOST_SECONDS + 1
+        monkeypatch.setattr(leases.time, "monotonic", lambda: passed)
+        with pytest.raises(OpsError, match="did not answer for 60 s"):
+            lease.check()
+        monkeypatch.undo()
+        store.away = False
+
+
+def test_without_a_quorum_nobody_begins(store: SwarmStore) -> None:
+    store.away = True
+    with pytest.raises(OpsError, match="does not have a leader"), hold(store):
+        pass
