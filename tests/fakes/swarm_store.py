@@ -1,8 +1,8 @@
 """The part of a Swarm that keeps configs, by docker's own command line: names are taken once.
 
-Modelled on `docker config` of Docker 26 (docs.docker.com/reference/cli/docker/config, read 2026-11-27): create
-refuses a name that is taken and one of other characters or over 64, inspect prints what it finds and exits with 1
-where something is missing, rm takes ids. Anything else is refused.
+Modelled on `docker config` of Docker 26 (docs.docker.com/reference/cli/docker/config, 2026-11-27): create
+refuses a name that is taken, and one of other characters or over 64; inspect prints what it finds, and exits
+with 1 where something is missing; rm takes ids. Anything else is refused.
 """
 
 from __future__ import annotations
