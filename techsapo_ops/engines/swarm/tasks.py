@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import replace
 
 from techsapo_ops.adapters.docker import ContainerFacts, Docker
+from techsapo_ops.adapters.swarm_update import Progress, update_states
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.engine import GateError
@@ -40,14 +40,16 @@ def wait_placed(
 def why_none(manager: Docker, service: str) -> str:
     """Why Swarm has no running task of `service` now, in its words; empty where it says nothing."""
     try:
-        done = manager.attempt("service", "ps", "--no-trunc", "--format", "{{json .}}", service)
+        state = update_states(manager, [service]).get(service)
     except OpsError as error:
         return error.message
-    for line in done.stdout.decode(errors="replace").splitlines():
-        task = json.loads(line)
-        if task.get("DesiredState") in {"Running", "Ready"} and task.get("Error"):
-            return f"{task['CurrentState']}: {task['Error']}"
-    return ""
+    if state is None or not state.over:
+        return ""
+    if state.progress is Progress.PAUSED:
+        return msg("Swarm gave up: {reason}", reason=state.reason)
+    if state.progress is Progress.ROLLED_BACK:
+        return msg("Swarm went back to what ran before: {reason}", reason=state.reason)
+    return state.reason
 
 
 def ended(facts: ContainerFacts, failures: int) -> ContainerFacts:
