@@ -108,7 +108,11 @@ def _auth(topology: Topology) -> dict[str, Any]:
     proxies = list(auth.proxies)
     if not proxies:
         fronts = topology.of_kind("nginx")
-        proxies = [name for front in fronts for name in places.seen_as(front)]
+        # Of several machines the name that all share: that of a lost one is asked for outside, and waited for.
+        names = [
+            (front.instance,) if front.machine is not None else places.seen_as(front) for front in fronts
+        ]
+        proxies = list(dict.fromkeys(name for those in names for name in those))
     near = monitoring_networks(auth, topology.edition, isolated=places.isolated)
     return {
         "required": auth.required,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from techsapo_ops.services.nginx.limits import DRAIN_SECONDS
 from techsapo_ops.stack.address import Viewpoint
@@ -19,6 +21,9 @@ DRAIN_FILE = "drain"
 """In nginx's data folder; its start script puts it there."""
 DOCKER_DNS = "127.0.0.11"
 """Where a container asks for the names of a network of Docker's."""
+NO_RESOLVER = "127.0.0.1"
+"""Where nobody listens in nginx's container. Docker asks the host's resolvers for a name that nothing runs by,
+and one that answers everything would have users' requests, with their keys, sent to whoever it names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,19 @@ def upstream_of(topology: Topology) -> Upstream:
         resolver=DOCKER_DNS,
         drain_file=str(topology.data_dir(_nginx(topology)) / DRAIN_FILE),
     )
+
+
+def asks_names(topology: Topology) -> bool:
+    """Whether nginx needs names that are not the stack's: that of the server which signs people in."""
+    signing_in = topology.spec.app.auth.sign_in
+    if signing_in is None:
+        return False
+    host = urlsplit(signing_in.address).hostname or ""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return True
+    return False
 
 
 def start_files(topology: Topology, templates: Templates) -> Iterable[RenderedFile]:

@@ -132,7 +132,7 @@ def _one_of_several(alone: Container, topology: Topology) -> Container:
     """`alone` as it runs on each of several hosts: it lets the address of the front leave before it stops."""
     from dataclasses import replace
 
-    from techsapo_ops.services.nginx.balancing import START
+    from techsapo_ops.services.nginx.balancing import NO_RESOLVER, START, asks_names
     from techsapo_ops.services.nginx.limits import APP_SILENT, DRAIN_SECONDS
 
     return replace(
@@ -143,6 +143,7 @@ def _one_of_several(alone: Container, topology: Topology) -> Container:
         extra={
             "entrypoint": ["/bin/sh", str(topology.config_dir() / START)],
             "sysctls": dict(APP_SILENT),
+            **({} if asks_names(topology) else {"dns": [NO_RESOLVER]}),
         },
     )
 

@@ -166,3 +166,23 @@ def test_an_exporter_of_nginx_watches_the_one_beside_it(tmp_path: Path) -> None:
         assert every[f"nginx-exporter-{name}"]["command"] == [
             f"--nginx.scrape-uri=http://nginx-{name}:8080/nginx-status"
         ]
+
+
+SIGN_IN = {"address": "http://{}:4180", "secret": "a secret of thirty-two letters or more"}
+
+
+@pytest.mark.parametrize(
+    ("sign_in", "dns"), [(None, ["127.0.0.1"]), ("10.0.0.9", ["127.0.0.1"]), ("oauth2-proxy", None)]
+)
+def test_nobody_outside_is_asked_for_the_names_of_instances_that_do_not_run(
+    tmp_path: Path, sign_in: str | None, dns: list[str] | None
+) -> None:
+    app: dict[str, Any] = {**THREE_INSTANCES}
+    if sign_in is not None:
+        app["auth"] = {"sign_in": {**SIGN_IN, "address": SIGN_IN["address"].format(sign_in)}}
+    assert services(tmp_path, app=app)["nginx-a"].get("dns") == dns
+
+
+def test_the_app_believes_nginx_by_the_name_that_is_there_as_long_as_any_machine_is(tmp_path: Path) -> None:
+    app = yaml.safe_load(files(tmp_path)["swarm/config/app/techsapo.yaml"].content)
+    assert app["app"]["auth"]["proxies"] == ["nginx"]
