@@ -108,7 +108,7 @@ def _auth(topology: Topology) -> dict[str, Any]:
     proxies = list(auth.proxies)
     if not proxies:
         fronts = topology.of_kind("nginx")
-        # Of several machines the name that all share: that of a lost one is asked for outside, and waited for.
+        # Of several machines the name that all share: that of a lost one would be asked for outside.
         names = [
             (front.instance,) if front.machine is not None else places.seen_as(front) for front in fronts
         ]

@@ -22,7 +22,7 @@ DRAIN_FILE = "drain"
 DOCKER_DNS = "127.0.0.11"
 """Where a container asks for the names of a network of Docker's."""
 NO_RESOLVER = "127.0.0.1"
-"""Where nobody listens in nginx's container. Docker asks the host's resolvers for a name that nothing runs by,
+"""Where nobody listens in nginx's container. Docker asks the host's resolvers for a name that nothing has,
 and one that answers everything would have users' requests, with their keys, sent to whoever it names."""
 
 
