@@ -195,7 +195,7 @@ class _Writer:
                 "resources": {"limits": {"memory": f"{facts.memory_mb}M", "pids": facts.pids}},
             },
         }
-        if facts.healthcheck and not facts.names_before_ready:
+        if facts.healthcheck:
             entry["healthcheck"] = {
                 "test": ["CMD", *facts.healthcheck],
                 # Swarm waits for the first one before it stops the task in whose place this one starts.

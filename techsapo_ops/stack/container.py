@@ -81,9 +81,6 @@ class Container:
     pids: int = 128
     stop_seconds: int = 10
     stop_signal: str = "TERM"
-    names_before_ready: bool = False
-    """Whether those of its kind have to find it by name before it is ready: Swarm tells no name of one whose
-    health check does not pass."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Further entries of its definition, in compose's words."""
 

@@ -213,7 +213,10 @@ DATABASE_PATTERN = r"^[A-Za-z0-9_]{1,64}$"
 ACCOUNT_PATTERN = r"^[A-Za-z0-9_]{1,32}$"
 HOST_KEY_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"
 """A part of a service's name, which is a DNS label of 63 letters at most."""
-DOCKER_PATTERN = r"^(ssh://([a-zA-Z0-9._-]+@)?([a-zA-Z0-9.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?|unix://(/[a-zA-Z0-9._-]+)+)$"
+_SSH_WORD = r"[a-zA-Z0-9_][a-zA-Z0-9._-]*"  # ssh would take one that begins with - for an option
+DOCKER_PATTERN = (
+    rf"^(ssh://({_SSH_WORD}@)?({_SSH_WORD}|\[[0-9a-fA-F:]+\])(:[0-9]{{1,5}})?|unix://(/[a-zA-Z0-9._-]+)+)$"
+)
 INTERFACE_PATTERN = r"^[a-zA-Z0-9][a-zA-Z0-9._-]{0,14}$"
 _CLOCK = r"^([01][0-9]|2[0-3]):[0-5][0-9]$|^24:00$"
 _ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$"

@@ -1,0 +1,133 @@
+"""The stack file of several machines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from stacks import EVERYTHING, rendered, spec, topology
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.render.swarm import swarm_units
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.stack_file import FOLDERS, STACK_YML
+from techsapo_ops.stack.topology import Topology
+
+HOSTS = {
+    name: {"address": f"10.0.0.{number}", "docker": f"ssh://ops@{name}"}
+    for number, name in enumerate(("a", "b", "c"), 1)
+}
+
+
+def of_machines(tmp_path: Path, **sections: Any) -> tuple[Spec, Topology]:
+    known = {
+        **{k: v for k, v in EVERYTHING.items() if k != "redis"},
+        "engine": "swarm",
+        "hosts": HOSTS,
+        "floating_address": "10.0.0.100/24",
+        **sections,
+    }
+    wanted = spec(**known)
+    return wanted, topology(wanted, tmp_path, "swarm")
+
+
+def stack_of(tmp_path: Path, **sections: Any) -> dict[str, Any]:
+    wanted, where = of_machines(tmp_path, **sections)
+    found: dict[str, Any] = yaml.safe_load(rendered(wanted, where)[STACK_YML].content)
+    return found
+
+
+def test_each_service_stands_on_one_machine_and_is_named_after_it(tmp_path: Path) -> None:
+    services = stack_of(tmp_path)["services"]
+    for instance in ("app-1", "app-2", "app-3", "nginx", "redis", "mysql", "alertmanager"):
+        for machine in HOSTS:
+            deploy = services[f"{instance}-{machine}"]["deploy"]
+            assert deploy["mode"] == "global"
+            assert deploy["placement"]["constraints"] == [f"node.labels.techsapo == {machine}"]
+            assert deploy["endpoint_mode"] == "dnsrr"
+    assert {name for name in services if name.startswith("prometheus-")} == {"prometheus-a", "prometheus-b"}
+
+
+def test_the_app_starts_beside_the_one_whose_place_it_takes_and_what_has_data_does_not(
+    tmp_path: Path,
+) -> None:
+    services = stack_of(tmp_path)["services"]
+    orders = {name: entry["deploy"]["update_config"]["order"] for name, entry in services.items()}
+    assert orders["app-1-a"] == "start-first"
+    assert {orders[f"{kind}-a"] for kind in ("redis", "mysql", "nginx", "prometheus")} == {"stop-first"}
+    assert {e["deploy"]["update_config"]["failure_action"] for e in services.values()} == {"rollback"}
+
+
+def test_all_of_a_kind_share_one_name(tmp_path: Path) -> None:
+    services = stack_of(tmp_path)["services"]
+    for machine in HOSTS:
+        assert services[f"app-2-{machine}"]["networks"] == {"net": {"aliases": ["app", "app-2"]}}
+        assert services[f"redis-{machine}"]["networks"] == {"machine": {}}
+
+
+def test_a_service_is_given_what_it_reads_and_nothing_of_another_machine(tmp_path: Path) -> None:
+    stack = stack_of(tmp_path)
+    targets = {name: {c["target"] for c in e.get("configs", ())} for name, e in stack["services"].items()}
+    assert "/etc/techsapo/app/techsapo.yaml" in targets["app-1-b"]
+    assert not [t for t in targets["app-1-b"] if "redis" in t or "prometheus" in t]
+    for name, found in targets.items():
+        machine = name.rpartition("-")[2]
+        others = [f"/{other}/" for other in HOSTS if other != machine]
+        assert not [t for t in found if any(other in t for other in others)], name
+    used = {c["source"] for entry in stack["services"].values() for c in entry.get("configs", ())}
+    assert used == set(stack["configs"])
+
+
+def test_secrets_are_their_users_alone_and_never_a_config(tmp_path: Path) -> None:
+    wanted, where = of_machines(tmp_path)
+    files = rendered(wanted, where)
+    stack = yaml.safe_load(files[STACK_YML].content)
+    for name, entry in stack["services"].items():
+        service = where.find(name)
+        assert service is not None
+        for secret in entry.get("secrets", ()):
+            assert (secret["uid"], secret["mode"]) == (str(service.facts.uid), 0o400)
+    configs = {each["file"] for each in stack["configs"].values()}
+    assert not [path for path in configs if path.startswith("secrets/")]
+    text = files[STACK_YML].content
+    assert "sk-secret" not in text
+    assert "mysql-secret" not in text
+
+
+def test_what_the_tool_keeps_is_in_volumes_and_seen_from_the_stack_file(tmp_path: Path) -> None:
+    stack = stack_of(tmp_path)
+    nginx = stack["services"]["nginx-b"]
+    assert nginx[FOLDERS] == {"nginx-b-certs": "../../certs"}
+    assert {
+        "type": "volume",
+        "source": "nginx-b-certs",
+        "target": "/etc/techsapo/certs",
+        "read_only": True,
+    } in (nginx["volumes"])
+    assert str(tmp_path) not in yaml.safe_dump(stack["services"]), "another machine may have it elsewhere"
+
+
+def test_who_has_to_be_found_before_it_is_ready_has_no_health_check(tmp_path: Path) -> None:
+    services = stack_of(tmp_path)["services"]
+    without = {name for name, entry in services.items() if "healthcheck" not in entry}
+    assert without >= {"mysql-a", "mysql-b", "mysql-c"}, "Swarm tells no name of one that is not healthy"
+    assert not [name for name in without if name.startswith(("app-", "nginx-a", "redis-a"))]
+
+
+def test_one_host_has_none_of_it_and_several_nothing_of_one(tmp_path: Path) -> None:
+    wanted, where = of_machines(tmp_path)
+    several = set(rendered(wanted, where))
+    one = spec(**EVERYTHING)
+    assert not [path for path in rendered(one, topology(one, tmp_path)) if path.startswith("swarm/")]
+    assert {path.partition("/")[0] for path in several} == {"swarm", "schedule"}
+
+
+def test_a_template_that_loses_a_service_is_told(tmp_path: Path) -> None:
+    wanted, where = of_machines(tmp_path)
+    files = rendered(wanted, where)
+    text = files[STACK_YML].content.replace("  redis-a:\n", "  redis-x:\n")
+    with pytest.raises(OpsError, match="has no service redis-a"):
+        swarm_units(where, [replace(files[STACK_YML], content=text)])

@@ -1,0 +1,89 @@
+"""What a stack on several machines needs of its spec."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from techsapo_ops.spec.load import SpecError, load
+
+HOSTS: dict[str, Any] = {
+    n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)
+}
+
+
+def problems(**sections: Any) -> list[str]:
+    data = {"project": "shop", "engine": "swarm", "hosts": HOSTS, "mysql": {}, **sections}
+    text = yaml.safe_dump({k: v for k, v in data.items() if v is not None})
+    try:
+        load(text, {}, lambda _: "")
+    except SpecError as error:
+        return [f"{p.path}: {p.message}" for p in error.problems]
+    return []
+
+
+def with_host(name: str, **changes: Any) -> dict[str, Any]:
+    return {**HOSTS, name: {**HOSTS.get(name, {}), **changes}}
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({}, []),
+        ({"floating_address": "10.0.0.100/24"}, []),
+        ({"hosts": None}, ["hosts: engine: swarm needs three or five machines, and there are 0"]),
+        (
+            {"hosts": with_host("d", address="10.0.0.4", docker="ssh://ops@d")},
+            ["hosts: engine: swarm needs three or five machines, and there are 4"],
+        ),
+        ({"engine": "compose"}, ["hosts: only engine: swarm has several machines"]),
+        ({"hosts": with_host("c", address="10.0.0.1")}, ["hosts.c.address: 10.0.0.1 is that of a"]),
+        ({"hosts": with_host("b", docker="ssh://ops@a")}, ["hosts.b.docker: ssh://ops@a is that of a"]),
+        ({"hosts": with_host("b", address="fd00::2")}, ["hosts: some addresses are IPv4 and some IPv6"]),
+        ({"floating_address": "10.0.0.2/24"}, ["floating_address: 10.0.0.2 is the address of b"]),
+        (
+            {"mysql": None},
+            ["mysql: engine: swarm keeps what it must not lose in Redis and MariaDB, on each machine"],
+        ),
+        (
+            {"redis": {"enabled": False}},
+            ["redis: engine: swarm keeps what it must not lose in Redis and MariaDB, on each machine"],
+        ),
+        ({"nginx": {"enabled": False}}, ["nginx.enabled: users reach a stack on several machines by nginx"]),
+        (
+            {"hosts": with_host("a", address="127.0.0.1")},
+            ["hosts.a.address: no other machine reaches this one by 127.0.0.1"],
+        ),
+        (
+            {"hosts": with_host("a", address="0.0.0.0")},
+            ["hosts.a.address: no other machine reaches this one by 0.0.0.0"],
+        ),
+    ],
+)  # fmt: skip
+def test_it_is_said_what_is_missing_and_where(sections: dict[str, Any], said: list[str]) -> None:
+    assert problems(**sections) == said
+
+
+@pytest.mark.parametrize(
+    "docker",
+    [
+        "tcp://10.0.0.1:2375",
+        "ssh://",
+        "ssh://ops@a;reboot",
+        "ssh://-oProxyCommand=x",
+        "ssh://-F",
+        "ssh://-l@a",
+        "unix://relative",
+        "a",
+    ],
+)
+def test_a_way_to_docker_is_ssh_or_a_socket(docker: str) -> None:
+    (said,) = problems(hosts=with_host("a", docker=docker))
+    assert said.startswith("hosts.a.docker: must be ssh://USER@HOST")
+
+
+@pytest.mark.parametrize("name", ["A", "a_b", "-a", "a.b", "x" * 33])
+def test_a_host_has_the_name_of_a_dns_label(name: str) -> None:
+    assert problems(hosts={**{k: v for k, v in HOSTS.items() if k != "c"}, name: HOSTS["c"]})
