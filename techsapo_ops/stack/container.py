@@ -69,6 +69,8 @@ class Container:
     command: tuple[str, ...]
     port: int
     healthcheck: tuple[str, ...] = ()
+    ready: tuple[str, ...] = ()
+    """What tells inside it whether it is ready, where that may not be its health check."""
     environment: Mapping[str, str] = field(default_factory=dict)
     config: tuple[str, ...] = ()
     """Folders of the rendered configuration that it reads, each below /etc/techsapo."""

@@ -121,6 +121,13 @@ class Member:
         )
         return [line.split("\t") for line in done.stdout.splitlines()]
 
+    def script_says(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """What the script answers where the member is."""
+        return subprocess.run(
+            self.inside("bash", self.script, *words, user="mysql"),
+            check=False, capture_output=True, text=True, timeout=60, env=dict(self.environment),
+        )  # fmt: skip
+
     @property
     def answers(self) -> bool:
         """Whether it takes statements."""

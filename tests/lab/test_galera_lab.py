@@ -15,16 +15,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from galera_lab import Cluster, Member, cluster
+from galera_lab import DATABASE, Cluster, Member, cluster
 from servers import wait_for
 from stacks import host
 
+from techsapo_ops.adapters.packed import PackedReader
+from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.render.templates import Templates
+from techsapo_ops.services.mysql.backup import BACKUP
+from techsapo_ops.services.mysql.contents import differences
+from techsapo_ops.services.mysql.dump import MysqlSource, load
 from techsapo_ops.services.mysql.galera import TELL_PORT
+from techsapo_ops.services.mysql.session import session
 from techsapo_ops.services.registry import resolve
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import MACHINES
+from techsapo_ops.stores.audit.migrate import HEAD
 
 pytestmark = [
     pytest.mark.lab,
@@ -261,6 +269,9 @@ def test_one_that_is_not_heard_is_waited_for_until_a_person_says_that_it_is_gone
         assert not first.answers
         assert not second.answers
     assert f"gone {third.name}" in first.log()[-4000:]
+    waits = first.script_says("ready")
+    assert waits.returncode == 1
+    assert waits.stdout.startswith("waits: no position of")
     refused = word(first, second.name)
     assert refused.returncode == 1
     assert "answers" in refused.stderr
@@ -269,6 +280,7 @@ def test_one_that_is_not_heard_is_waited_for_until_a_person_says_that_it_is_gone
     given = word(first, third.name)
     assert given.returncode == 0, given.stderr
     members.wait(first, second)
+    assert first.script_says("ready").returncode == 0
     wait_for(lambda: not (first.data / "techsapo-gone").exists(), timeout=240, what="the word holds once")
     assert word(first, third.name).returncode == 1, "it runs"
     third.start()
@@ -276,10 +288,44 @@ def test_one_that_is_not_heard_is_waited_for_until_a_person_says_that_it_is_gone
 
 
 def word(member: Member, gone: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        member.inside("bash", member.script, "gone", gone, user="mysql"),
-        check=False, capture_output=True, text=True, timeout=60,
-    )  # fmt: skip
+    return member.script_says("gone", gone)
+
+
+def test_a_dump_of_one_member_is_exact_while_rows_come_and_loads_into_all_by_another(
+    members: Cluster, tmp_path: Path
+) -> None:
+    first, second, third = members.members
+    with app(tmp_path, members, 2) as writing:
+        (place := tmp_path / "dump").mkdir()
+        part = MysqlSource(door(first), DATABASE).take(place, "now", lambda *_: None)
+        writing.more()
+        writing.end()
+    nothing_is_lost(members, writing)
+    assert part.facts["exact"]
+    assert part.facts["binlog"]["member"] == first.name
+    assert BACKUP.fits(part.facts)
+    dumped = part.facts["tables"]["audit_requests"]["rows"]
+    assert 10 <= dumped <= len(rows(first))
+    load(door(second), DATABASE, PackedReader(place / part.file), lambda *_: None)
+    assert [len(rows(member)) for member in members.members] == [dumped] * 3
+    with session(door(third)) as asking:
+        assert differences(part.facts, asking, DATABASE, checksums=True) == []
+
+
+def door(member: Member) -> Door:
+    """As a root who needs no password where the member is."""
+    options = ("--no-defaults", f"--socket={member.folder}/run/mysqld.sock", "--user=root")
+    return Door(SubprocessRunner(), lambda command: command, options)
+
+
+def test_two_that_migrate_on_two_members_at_once_leave_one_schema(members: Cluster, tmp_path: Path) -> None:
+    first, second, _ = members.members
+    first.sql("DROP DATABASE techsapo_audit; CREATE DATABASE techsapo_audit CHARACTER SET utf8mb4")
+    with app(tmp_path, members, 0) as one, app(tmp_path, members, 1) as other:
+        one.end()
+        other.end()
+    nothing_is_lost(members, one, other)
+    assert second.sql("SELECT version_num FROM techsapo_audit.alembic_version") == [[HEAD]]
 
 
 def test_one_that_is_left_by_two_that_were_killed_starts_anew_with_them(

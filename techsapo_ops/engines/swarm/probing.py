@@ -62,8 +62,8 @@ class Prober:
     ) -> ProbeResult:
         if service.kind in self.questions:
             return execute(self.fleet, container.id, self.questions[service.kind], timeout)
-        check = kind_of(service).container(self.topology, service).healthcheck
-        if check:
+        container_facts = kind_of(service).container(self.topology, service)
+        if check := container_facts.ready or container_facts.healthcheck:
             return execute(self.fleet, container.id, Command(check), timeout)
         # On its own machine: what a cut network does to another one is not told of it.
         near = (a for a in self.topology.services if a.machine == service.machine and kind_of(a).asks_others)

@@ -38,7 +38,7 @@ _OF_THE_SERVER = frozenset({"mysql", "sys", "information_schema", "performance_s
 
 
 def _binlog(value: Any) -> bool:
-    return value == {} or has(file=text, position=count)(value)
+    return value == {} or has(file=text, position=count, also={"member": text})(value)
 
 
 _FACTS = has(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from techsapo_ops.adapters.pipes import Running
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.mysql.session import administrator, scratch_door, session, told
+from techsapo_ops.services.mysql.session import Doors, administrator, scratch_door, session, told
 from techsapo_ops.stack.backup import Door, Part
 from techsapo_ops.stack.backup_kind import Replay
 
@@ -56,7 +56,8 @@ class Binlog:
         Closes the present file of the binlog, so that a restore adds nothing to what is replayed. Raises
         OpsError for a moment yet to come, and where the server no longer has the files.
         """
-        source = administrator(stack)
+        member = str(part.facts["binlog"].get("member", ""))
+        source = Doors(stack.engine, stack.topology, stack.runner).administrator(member)
         span = _span(source, part, until)
 
         def replay(scratch: Scratch | None) -> None:

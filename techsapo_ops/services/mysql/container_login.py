@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.services.made_once import made_once
-from techsapo_ops.services.mysql.accounts import Passwords, accounts_sql, hosts_of
+from techsapo_ops.services.mysql.accounts import Passwords, accounts_sql, hosts_of, statements, unlogged
 from techsapo_ops.services.mysql.exporter import CNF, exporter_cnf
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
@@ -41,11 +43,16 @@ def known_password(mysql: Mysql, layout: Layout) -> Secret | None:
         return None
 
 
-def settle(mysql: Mysql, passwords: Passwords) -> Command:
+def settle(mysql: Mysql, passwords: Passwords, *, more: Sequence[str] = ()) -> Command:
     """What brings an existing server to the spec's database and accounts, as root of its container.
+
+    `more` are statements that come after that.
 
     That one needs no password there. The image makes the app's on a new volume only; a changed password would
     else never arrive. Raises OpsError for a password that can't stand on one line.
     """
     argv = ("mariadb", "--no-defaults", "--socket=/run/mysqld/mysqld.sock", "--user=root")
-    return Command(argv, stdin=accounts_sql(mysql, passwords, hosts_of(from_images=True)).encode())
+    sql = accounts_sql(mysql, passwords, hosts_of(from_images=True)) + statements(
+        unlogged(more) if more else ()
+    )
+    return Command(argv, stdin=sql.encode())

@@ -73,6 +73,7 @@ class MysqlSource:
             gate.ask("BACKUP STAGE START")
             gate.ask("BACKUP STAGE BLOCK_COMMIT")
             position = contents.begin(facts)
+            member = _member(facts)
             options = (*DUMP, *(("--master-data=2",) if binlog else ()))
             dump_command = self._door.command("mariadb-dump", *options, self._database)
             with _collecting(facts, self._database) as counted:
@@ -86,8 +87,10 @@ class MysqlSource:
                 dumped = time.monotonic() - began
                 found = counted.result()
             at = _POSITION.search(copied.head)
-            there = {"file": at[1].decode(), "position": int(at[2])} if at else {}
+            there: dict[str, Any] = {"file": at[1].decode(), "position": int(at[2])} if at else {}
             exact = copied.held and there == position
+            if there and member:
+                there["member"] = member  # each has a binlog of its own
         known: dict[str, Any] = {
             "database": self._database, "binlog": there, "exact": exact,
             "dump_seconds": round(dumped, 3), **found,
@@ -134,6 +137,12 @@ class MysqlSource:
         except Stalled:
             with session(self._door, timeout=30) as asking:
                 raise _stalled(asking, self._stall) from None
+
+
+def _member(facts: Session) -> str:
+    """The name of a member of a cluster; empty for a server alone."""
+    named = dict(facts.ask("SHOW GLOBAL VARIABLES WHERE Variable_name IN ('wsrep_on', 'wsrep_node_name')"))
+    return named.get("wsrep_node_name", "") if named.get("wsrep_on") == "ON" else ""
 
 
 class _Counting:

@@ -92,6 +92,11 @@ def member_command(topology: Topology, member: str) -> tuple[str, ...]:
     return "bash", str(topology.config_dir() / SCRIPT), member
 
 
+def ready_command(topology: Topology) -> tuple[str, ...]:
+    """What tells, where a member is, whether it takes statements as one of the cluster; else why not."""
+    return "bash", str(topology.config_dir() / SCRIPT), "ready"
+
+
 def gone_command(topology: Topology, members: Sequence[str]) -> tuple[str, ...]:
     """An operator's word that `members` are gone for good, to be run where another member is.
 

@@ -152,7 +152,7 @@ class Mysql(Kind):
         """mariadbd on its my.cnf; the image's entry point makes database and login."""
         from techsapo_ops.services.mysql.client import tls_options
         from techsapo_ops.services.mysql.configuration import MY_CNF
-        from techsapo_ops.services.mysql.galera import member_command
+        from techsapo_ops.services.mysql.galera import member_command, ready_command
         from techsapo_ops.spec.models.base import size_bytes
         from techsapo_ops.stack.container import Container
 
@@ -178,6 +178,7 @@ class Mysql(Kind):
                 "mariadb-admin", "--no-defaults", *tls_options(topology), "--host=127.0.0.1",
                 f"--port={service.facts.port}", "--user=mysql", "ping",
             ),
+            ready=ready_command(topology) if member else (),
             environment=environment,
             config=("mysql",),
             mounts={INIT: "/docker-entrypoint-initdb.d"},

@@ -16,7 +16,7 @@ from techsapo_ops.services.mysql import container_login, installation
 from techsapo_ops.services.mysql.accounts import Passwords
 from techsapo_ops.services.mysql.client import tls_options
 from techsapo_ops.services.mysql.cluster_key import made_key
-from techsapo_ops.services.mysql.galera import KEY
+from techsapo_ops.services.mysql.galera import KEY, cluster_accounts
 from techsapo_ops.services.runtime import (
     SCRATCH,
     Place,
@@ -46,6 +46,8 @@ class MysqlRuntime(Runtime):
     @override
     def question(self, topology: Topology) -> Command | None:
         mysql = topology.spec.mysql
+        if topology.machines:
+            return None  # a member answers by itself, also before its cluster has the login
         if mysql is None or (secret := container_login.known_password(mysql, topology.layout)) is None:
             return None
         select = (
@@ -80,7 +82,7 @@ class MysqlRuntime(Runtime):
             container_login.password(mysql, topology), container_login.migrations_password(topology)
         )
         return Settling(
-            container_login.settle(mysql, passwords),
+            container_login.settle(mysql, passwords, more=cluster_accounts() if topology.machines else ()),
             msg("the logins of the database can't be set"),
             msg(
                 "its volume was made by something else than this stack; `techsapo down --volumes` "

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.pipes import Running, conversation
-from techsapo_ops.adapters.process import Runner
+from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql.accounts import hosts_of, migrating, migrations_user
+from techsapo_ops.services.mysql.galera import ready_command
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door
 
@@ -23,9 +24,11 @@ if TYPE_CHECKING:  # `techsapo backup --help` knows of MariaDB, and reads no spe
 
     from techsapo_ops.spec.models.data import Mysql
     from techsapo_ops.stack.engine import Access, Scratch
+    from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.stack import Stack
     from techsapo_ops.stack.topology import Topology
 
+_READY_SECONDS = 10.0
 _END = "techsapo-end-of-answer"
 _BEYOND = re.compile(r"ERROR (1044|1142|1227|1410|1370|1419) |ERROR 1045 \(28000\) at line ")
 """What an account is told that may log in, but not do what a line asks for."""
@@ -46,9 +49,34 @@ class Doors:
     topology: Topology
     runner: Runner
 
-    def administrator(self) -> Door:
-        """As its root."""
-        service = self.topology.of_kind("mysql")[0]
+    def member(self) -> Service:
+        """The server that is spoken to: of a cluster's members the first that is in it.
+
+        Raises OpsError where a cluster has none.
+        """
+        services = self.topology.of_kind("mysql")
+        if not self.topology.machines:
+            return services[0]
+        said = []
+        for service in services:
+            try:
+                asking = self.access.enter(service.name, Command(ready_command(self.topology)))
+            except OpsError as error:  # its machine is away
+                said.append(f"{service.name}: {error.message}")
+                continue
+            done = self.runner.run(asking, timeout=_READY_SECONDS)
+            if done.code == 0:
+                return service
+            said.append(f"{service.name}: {done.output.strip()}")
+        raise OpsError(
+            msg("no member of the database's cluster can be asked: {said}", said="; ".join(said)),
+            msg("`techsapo logs mysql` tells what each waits for"),
+        )
+
+    def administrator(self, of: str = "") -> Door:
+        """As its root; of the member of that name, or of any."""
+        named = [s for s in self.topology.of_kind("mysql") if s.name == of]
+        service = named[0] if named else self.member()
         if self.access.enters_as_root:
             return Door(
                 self.runner,
@@ -72,7 +100,7 @@ class Doors:
         return self._by_password(migrations_user(mysql), self.topology.layout.mysql_migrations_password)
 
     def _by_password(self, user: str, file: Path) -> Door:
-        service = self.topology.of_kind("mysql")[0]
+        service = self.member()
         password = read_text(file, what=msg("the password of the database's {user}", user=user)).strip()
         return Door(
             self.runner,
