@@ -5,15 +5,16 @@ https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from techsapo_ops.adapters.http import Answer
+from techsapo_ops.adapters.http import Answer, Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError, LastReload, MonitoringServer, document_of
 from techsapo_ops.messages import msg
 
@@ -185,17 +186,24 @@ class Alertmanager(MonitoringServer):
 
     def sent(self, receiver: str) -> Mapping[str, Sent]:
         """Notifications to `receiver` by integration, as its own metrics count them; to all receivers where
-        these don't name them.
+        these don't name them. Of several, what all of those sent that answer.
 
         A notification is counted before anything is sent: what arrived are the requests that did not fail.
         """
         text = self.fetch("metrics").text
+        if len(self.urls) > 1:
+            text = "\n".join(self._metrics())
         found: dict[str, Counter[str]] = {}
         for what, labels, value in _SENT.findall(text):
             told = dict(_LABEL.findall(labels))
             if told.get("receiver_name", receiver) == receiver:
                 found.setdefault(told.get("integration", ""), Counter())[what] += int(float(value))
         return {name: _sent(counts) for name, counts in found.items()}
+
+    def _metrics(self) -> Iterator[str]:
+        for one in self.each():
+            with contextlib.suppress(Unreachable):
+                yield one.fetch("metrics").text
 
     def status(self) -> AlertmanagerStatus:
         """Version, configuration and cluster state."""

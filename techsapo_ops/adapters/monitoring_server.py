@@ -4,17 +4,60 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from techsapo_ops.adapters.basic_login import BasicLogin, within_the_stack
-from techsapo_ops.adapters.http import Answer, fetch, send
+from techsapo_ops.adapters.http import Answer, Unreachable, fetch, send
+from techsapo_ops.adapters.tls_trust import Trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 LIMIT = 16 * 1024 * 1024
+_NOT_NOW = frozenset({502, 503})
+"""Statuses of one that will answer later: a Prometheus that replays its log, a proxy without it."""
+
+
+class Way(Protocol):
+    """How requests get to a server. Raises Unreachable where there is no answer."""
+
+    def fetch(
+        self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str], timeout: float
+    ) -> Answer:
+        """The answer to a GET, at most LIMIT bytes of it, within `timeout` seconds."""
+        ...
+
+    def send(
+        self, url: str, content: bytes | None, method: str, headers: Mapping[str, str], timeout: float
+    ) -> Answer:
+        """The answer to `content`, which is JSON; likewise."""
+        ...
+
+
+class Straight:
+    """From this process, by HTTP."""
+
+    def fetch(
+        self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str], timeout: float
+    ) -> Answer:
+        """See Way."""
+        return fetch(url, timeout=timeout, limit=LIMIT, params=params, headers=headers, trust=_trust(url))
+
+    def send(
+        self, url: str, content: bytes | None, method: str, headers: Mapping[str, str], timeout: float
+    ) -> Answer:
+        """See Way."""
+        return send(url, content, timeout=timeout, method=method, headers=headers, trust=_trust(url))
+
+
+STRAIGHT = Straight()
+
+
+def _trust(url: str) -> Trust:
+    return within_the_stack(url)
 
 
 class ApiError(OpsError):
@@ -33,14 +76,39 @@ class MonitoringServer:
     """A server of the stack's monitoring at `url`, asked with `login`; every call is over within `timeout`
     seconds.
 
+    Several urls are of servers that know the same: the first that answers is asked, and goes on being asked
+    for as long as it does. What it may have read of a change is not sent to another one.
+
     Each method raises Unreachable when nobody answers and ApiError when the answer is an error.
     """
 
-    def __init__(self, url: str, *, timeout: float = 5.0, login: BasicLogin | None = None) -> None:
-        self.url = url.rstrip("/")
+    def __init__(
+        self,
+        url: str | Sequence[str],
+        *,
+        timeout: float = 5.0,
+        login: BasicLogin | None = None,
+        way: Way = STRAIGHT,
+    ) -> None:
+        self.urls = tuple(each.rstrip("/") for each in ([url] if isinstance(url, str) else url))
         self.timeout = timeout
         self._login = login
-        self._trust = within_the_stack(self.url)
+        self._way = way
+        self._first = 0
+
+    @property
+    def url(self) -> str:
+        """Of several, the one that answered last."""
+        return self.urls[self._first]
+
+    def each(self) -> Sequence[Self]:
+        """Each of several by itself, the one that answered last first."""
+        found = []
+        for number in self._order():
+            other = copy(self)
+            other.urls, other._first = (self.urls[number],), 0
+            found.append(other)
+        return found
 
     def within(self, seconds: float) -> Self:
         """The same server, each of whose calls is over within `seconds`."""
@@ -65,27 +133,44 @@ class MonitoringServer:
 
     def fetch(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
         """The answer to a GET of `path`; one that refuses the login is an ApiError."""
-        answer = fetch(
-            f"{self.url}/{path}",
-            timeout=self.timeout,
-            limit=LIMIT,
-            params=params,
-            headers=self._headers(),
-            trust=self._trust,
-        )
-        return self._let_in(answer)
+        headers = self._headers()
+        return self._ask(lambda url, left: self._way.fetch(f"{url}/{path}", params, headers, left))
 
     def send(self, path: str, content: bytes | None = None, *, method: str = "POST") -> Answer:
         """The answer to `content`, which is JSON; likewise."""
-        answer = send(
-            f"{self.url}/{path}",
-            content,
-            timeout=self.timeout,
-            method=method,
-            headers={"Content-Type": "application/json", **self._headers()},
-            trust=self._trust,
+        headers = {"Content-Type": "application/json", **self._headers()}
+        return self._ask(
+            lambda url, left: self._way.send(f"{url}/{path}", content, method, headers, left),
+            again=method == "DELETE",
         )
-        return self._let_in(answer)
+
+    def _order(self) -> list[int]:
+        count = len(self.urls)
+        return [(self._first + n) % count for n in range(count)]
+
+    def _ask(self, ask: Callable[[str, float], Answer], *, again: bool = True) -> Answer:
+        """What the first says that answers; each gets an even share of the time that is left.
+
+        `again`: also of one that may have read the question, another one is asked.
+        """
+        ends, order = time.monotonic() + self.timeout, self._order()
+        refused: Answer | None = None
+        for place, number in enumerate(order):
+            others = len(order) - place
+            left = self.timeout if len(order) == 1 else max(ends - time.monotonic(), 0.001) / others
+            try:
+                answer = ask(self.urls[number], left)
+            except Unreachable as error:
+                if (others == 1 and refused is None) or (error.connected and not again):
+                    raise
+                continue
+            if answer.status in _NOT_NOW and others > 1:
+                refused = refused or answer
+                continue
+            self._first = number
+            return self._let_in(answer)
+        assert refused is not None, "else the last one was raised"  # noqa: S101 - see above
+        return self._let_in(refused)
 
     def _headers(self) -> dict[str, str]:
         return {} if self._login is None else self._login.headers()

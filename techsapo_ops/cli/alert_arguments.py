@@ -10,8 +10,9 @@ from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
 from techsapo_ops.catalogue.alerts import WATCHDOG
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.watch.alerts import alertmanager_of, known
+from techsapo_ops.operations.watch.alerts import known
 from techsapo_ops.services.alertmanager.silencing import SHORTEST, WHY_NOT_WATCHDOG, mutes_watchdog
+from techsapo_ops.services.monitoring import alertmanager_of
 from techsapo_ops.spec.models.base import seconds
 
 if TYPE_CHECKING:

@@ -59,7 +59,7 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     preload()
     started = time.monotonic()
     topology = stack.topology
-    held = AskedMeanwhile(topology, timeout + _GRACE)
+    held = AskedMeanwhile(stack, timeout + _GRACE)
     disk = _Job("disk", "disk", lambda: (disk_part(stack.layout.state),), vital=True)
     updates = _Job("updates", "updates", partial(_updates, stack))
     jobs = [*_services(stack, timeout), disk, *_certificates(topology, now, timeout), updates]

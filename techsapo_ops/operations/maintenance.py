@@ -16,7 +16,7 @@ from techsapo_ops.adapters.files import remove_file, write_atomic
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
-from techsapo_ops.operations.watch.alerts import alertmanager_of
+from techsapo_ops.services.monitoring import alertmanager_of
 from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.maintenance import (

@@ -48,12 +48,12 @@ class Options:
     """Who knows which of several Redis is the master, the nearest first; none where there is one."""
     audit_members: tuple[Address, ...] = ()
     """The further members of the cluster that the audit database is."""
-    prometheus: str | None = None
-    """Where the stack's Prometheus answers, for the pages."""
+    prometheus: str | Sequence[str] | None = None
+    """Where the stack's Prometheus answers, for the pages; of several, the first that does."""
     prometheus_login: BasicLogin | None = None
     """What it is asked with."""
-    alertmanager: str | None = None
-    """Where its Alertmanager answers, which keeps who has an alert."""
+    alertmanager: str | Sequence[str] | None = None
+    """Where its Alertmanager answers, which keeps who has an alert; likewise."""
     alertmanager_login: BasicLogin | None = None
     """What it is asked with."""
     acknowledge_key: Path | None = None

@@ -9,10 +9,12 @@ from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.alerts import DISKS, cut_off, server_up
 from techsapo_ops.serve.bodies.monitoring import CertificateBody, DiskBody, ServiceBody
 from techsapo_ops.services.app.kind import JOB
+from techsapo_ops.services.prometheus.incidents import INCIDENTS
 
 
 def services_of(prometheus: Prometheus) -> list[ServiceBody]:
-    """The services: instances of the app with what each of them can't reach, then the others.
+    """The services: instances of the app with what each of them can't reach, then the others. On several
+    machines each is called by its own, as `redis-b` is.
 
     Raises Unreachable or ApiError, as all of these do.
     """
@@ -25,16 +27,20 @@ def services_of(prometheus: Prometheus) -> list[ServiceBody]:
         for sample in prometheus.query(f"{metric} > 0"):
             lacks.setdefault(sample.labels.get("instance", ""), []).append(name)
     servers, found = server_up(), []
-    scraped: dict[str, bool] = {}
+    scraped: dict[str, dict[str, bool]] = {}
     for sample in prometheus.query("up"):
         job, instance = sample.labels.get("job", ""), sample.labels.get("instance", "")
+        host = sample.labels.get("host", "")
         if job in servers:
-            scraped[job] = sample.value == 1
+            scraped.setdefault(job, {})[host] = sample.value == 1
             continue
+        if job == INCIDENTS or "from" in sample.labels:
+            continue  # how machines hear of each other
         ours = job == JOB
+        own = ours or instance == (f"{job}-{host}" if host else job)
         found.append(
             ServiceBody(
-                name=instance if ours or job == instance else f"{job} {instance}",
+                name=instance if own else f"{job} {instance}",
                 kind=job,
                 up=sample.value == 1,
                 version=builds.get(instance, "") if ours else "",
@@ -44,11 +50,17 @@ def services_of(prometheus: Prometheus) -> list[ServiceBody]:
     for job, series in servers.items():
         if job not in scraped:
             continue
-        told = [sample.value == 1 for sample in prometheus.query(series)]
-        # An exporter that is away tells nothing of its server.
-        up = all(told) if told and scraped[job] else None
+        told: dict[str, list[bool]] = {}
+        for sample in prometheus.query(series):
+            # A Sentinel, which the same exporter asks, says it of itself.
+            if sample.labels.get("job", job) == job:
+                told.setdefault(sample.labels.get("host", ""), []).append(sample.value == 1)
         name = series.removesuffix("_up")
-        found.append(ServiceBody(name=name, kind=name, up=up, version="", lacks=[]))
+        for host, answers in scraped[job].items():
+            # An exporter that is away tells nothing of its server.
+            up = all(told[host]) if host in told and answers else None
+            called = f"{name}-{host}" if host else name
+            found.append(ServiceBody(name=called, kind=name, up=up, version="", lacks=[]))
     return sorted(found, key=lambda each: (each.kind != JOB, each.kind, each.name))
 
 

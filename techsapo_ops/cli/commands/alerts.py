@@ -21,11 +21,12 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
-from techsapo_ops.operations.watch.alerts import alertmanager_of, known, listed, prometheus_of
+from techsapo_ops.operations.watch.alerts import known, listed
 from techsapo_ops.operations.watch.delivery import try_out
 from techsapo_ops.operations.watch.unreached import unreached_lines
 from techsapo_ops.services.alertmanager.acknowledging import acknowledgements_of
 from techsapo_ops.services.alertmanager.beginnings import moment_text
+from techsapo_ops.services.monitoring import alertmanager_of, prometheus_of
 from techsapo_ops.stack.stack import Stack
 
 if TYPE_CHECKING:

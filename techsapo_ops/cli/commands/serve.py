@@ -214,15 +214,20 @@ def _chosen(value: bool | None, spec: Spec, project: Project) -> bool:
     return chosen(value, _edition(spec, project))
 
 
-def _server(settings: PrometheusSpec | AlertmanagerSpec, told: str | None, *, rendered: bool) -> str | None:
-    """Where a server of the monitoring answers: a stack says so, by hand it is where the spec has it."""
+def _server(
+    settings: PrometheusSpec | AlertmanagerSpec, told: str | None, *, rendered: bool
+) -> tuple[str, ...] | None:
+    """Where a server of the monitoring answers, several of them on several machines: a stack says so, by
+    hand it is where the spec has it. Raises OpsError for what is no address.
+    """
     from techsapo_ops.adapters.address import Address, reachable_host
+    from techsapo_ops.spec.told_addresses import every
 
     if told is not None:
-        return f"http://{told}"
+        return tuple(address.url() for address in every(told))
     if rendered or not settings.enabled:
         return None
-    return Address(reachable_host(settings.host), settings.port).url()
+    return (Address(reachable_host(settings.host), settings.port).url(),)
 
 
 def _login(project: Project, kind: str, told: Path | None) -> BasicLogin:

@@ -22,9 +22,9 @@ from techsapo_ops.operations.drills.load import Load
 from techsapo_ops.operations.drills.report import Phase, Report, Seen
 from techsapo_ops.operations.drills.target import load_of
 from techsapo_ops.operations.drills.traffic import look
-from techsapo_ops.operations.watch.alerts import alertmanager_of, prometheus_of
 from techsapo_ops.operations.watch.delivery import integrations_of, sent_since, try_out, undelivered
 from techsapo_ops.services.alertmanager.configuration import WATCHDOG_RECEIVER
+from techsapo_ops.services.monitoring import alertmanager_of, prometheus_of
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.notifications import Weekday

@@ -22,8 +22,8 @@ from techsapo_ops.operations.drills.report import Phase, Report
 from techsapo_ops.operations.drills.traffic import Traffic
 from techsapo_ops.operations.drills.victim import Victim, chosen, kill
 from techsapo_ops.operations.drills.written import written
-from techsapo_ops.operations.watch.alerts import prometheus_of
 from techsapo_ops.services.app.kind import App
+from techsapo_ops.services.monitoring import prometheus_of
 from techsapo_ops.services.probing import ask
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.engine import Action, Step

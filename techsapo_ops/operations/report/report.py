@@ -13,7 +13,7 @@ from techsapo_ops.operations.report import kept, measured, money
 from techsapo_ops.operations.report.page import wrapped
 from techsapo_ops.operations.report.section import Section, Sources, made, named
 from techsapo_ops.operations.report.updates import updates
-from techsapo_ops.operations.watch.alerts import prometheus_of
+from techsapo_ops.services.monitoring import prometheus_of
 from techsapo_ops.stack.stack import Stack
 
 WEEK = 7

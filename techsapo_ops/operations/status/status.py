@@ -23,9 +23,10 @@ from techsapo_ops.operations.status.kept import Backups, backups_of
 from techsapo_ops.operations.status.spent import Spent, spent_of
 from techsapo_ops.operations.status.versions import Versions, versions_of
 from techsapo_ops.operations.waiting import Found, look
-from techsapo_ops.operations.watch.alerts import Listing, alertmanager_of, listed, prometheus_of
+from techsapo_ops.operations.watch.alerts import Listing, listed
 from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.schedule.status import JobStatus, job_statuses
+from techsapo_ops.services.monitoring import alertmanager_of, prometheus_of
 from techsapo_ops.stack.maintenance import Maintenance, maintenance_of
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.stack import Stack

@@ -10,13 +10,13 @@ from techsapo_ops.catalogue.alerts import WATCHDOG
 from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import all_of, msg
-from techsapo_ops.operations.watch.alerts import prometheus_of
 from techsapo_ops.services.alertmanager.acknowledging import (
     Acknowledgement,
     Incident,
     holders,
     incidents,
 )
+from techsapo_ops.services.monitoring import prometheus_of
 from techsapo_ops.stack.stack import Stack
 
 

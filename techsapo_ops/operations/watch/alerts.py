@@ -17,11 +17,8 @@ from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.messages import msg
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement, holders
 from techsapo_ops.services.alertmanager.beginnings import Labels, began_of, beginnings
-from techsapo_ops.services.alertmanager.kind import Alertmanager as AlertmanagerKind
 from techsapo_ops.services.alertmanager.muted import muted
-from techsapo_ops.services.loaded_configuration import Server, server_of
 from techsapo_ops.services.prometheus.alert_rules import alert_rule, concerns
-from techsapo_ops.services.prometheus.kind import Prometheus as PrometheusKind
 from techsapo_ops.stack.stack import Stack
 
 State = Literal["firing", "pending", "silenced", "inhibited", "quiet", "off", "unknown"]
@@ -53,23 +50,6 @@ class Listing:
     alerts: tuple[Listed, ...]
     trouble: str = ""
     untold: str = ""
-
-
-def prometheus_of(stack: Stack) -> Prometheus | None:
-    """The stack's Prometheus, as this host reaches it."""
-    server = _server(stack, PrometheusKind.facts.kind)
-    return Prometheus(server.url, login=server.login) if server else None
-
-
-def alertmanager_of(stack: Stack) -> Alertmanager | None:
-    """The stack's Alertmanager, as this host reaches it."""
-    server = _server(stack, AlertmanagerKind.facts.kind)
-    return Alertmanager(server.url, login=server.login) if server else None
-
-
-def _server(stack: Stack, kind: str) -> Server | None:
-    services = stack.topology.of_kind(kind)
-    return server_of(stack.topology, services[0]) if services else None
 
 
 def listed(stack: Stack, prometheus: Prometheus | None, alertmanager: Alertmanager | None) -> Listing:

@@ -235,17 +235,15 @@ def told_addresses(
 ) -> tuple[str, ...]:
     """`--KIND HOST:PORT` for each of `kinds` that the stack has, as another of its services sees it.
 
-    Of stores on several machines all, between commas, that of the machine `near` first; else the nearest.
+    On several machines all of a kind, between commas, that of the machine `near` first.
     """
-    from techsapo_ops.spec.told_addresses import SENTINEL, STORES
     from techsapo_ops.stack.address import Viewpoint
 
     words: list[str] = []
     for kind in kinds:
         others = sorted(topology.of_kind(kind), key=lambda other: other.machine != near)
-        told = others if kind in (*STORES, SENTINEL) else others[:1]
-        if told:
-            addresses = (str(topology.address(other, Viewpoint.SERVICE)) for other in told)
+        if others:
+            addresses = (str(topology.address(other, Viewpoint.SERVICE)) for other in others)
             words += [f"--{kind}", ",".join(addresses)]
     return tuple(words)
 

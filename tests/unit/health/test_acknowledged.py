@@ -39,7 +39,7 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> HealthReport:
     monkeypatch.setattr(Prometheus, "query", lambda *_: (incident,))
     monkeypatch.setattr(Alertmanager, "silences", lambda _: (silence("1767322800"), silence("1700000000")))
     topology = topology_of(spec_of({"project": "t"}), tmp_path)
-    return HealthReport((), 0.1, AskedMeanwhile(topology, 60.0).found())
+    return HealthReport((), 0.1, AskedMeanwhile(open_stack(topology), 60.0).found())
 
 
 def test_it_finds_who_has_what_fires_now(held: HealthReport) -> None:
@@ -75,7 +75,7 @@ def test_servers_that_do_not_answer_change_nothing(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(Alertmanager, "silences", away)
     for monitoring in ({}, {"alertmanager": {"enabled": False}}):
         topology = topology_of(spec_of({"project": "t", "monitoring": monitoring}), tmp_path)
-        assert AskedMeanwhile(topology, 60.0).found() == ()
+        assert AskedMeanwhile(open_stack(topology), 60.0).found() == ()
 
 
 def test_the_report_has_what_was_told_meanwhile(held: HealthReport, tmp_path: Path) -> None:

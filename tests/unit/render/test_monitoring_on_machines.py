@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 import yaml
 from machines_spec import machines_files, machines_topology
+from monitoring_stack import monitoring_files, spec_of
 
+from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.services.loaded_configuration import server_of
 from techsapo_ops.services.prometheus.readback import LOADED
 from techsapo_ops.stack.desired import RenderedFile
@@ -177,3 +179,60 @@ def test_grafana_asks_whichever_prometheus_runs_and_each_by_its_name() -> None:
     }
     assert [s["name"] for s in sources if s.get("isDefault")] == ["Prometheus"]
     assert len({s["uid"] for s in sources}) == len(sources)
+
+
+def test_the_app_is_told_of_all_that_watch_the_nearest_first() -> None:
+    command = command_of("app-b")
+    assert command[command.index("--prometheus") + 1] == "prometheus-b:9090,prometheus-a:9090"
+    told = command[command.index("--alertmanager") + 1]
+    assert told == "alertmanager-b:9093,alertmanager-a:9093,alertmanager-c:9093"
+
+
+def test_each_machine_asks_the_others_and_none_itself() -> None:
+    probes = next(j for j in prometheus("a")["scrape_configs"] if j["job_name"] == "techsapo-probes")
+    labels = [each["labels"] for each in probes["static_configs"]]
+    between = {(each["from"], each["to"]) for each in labels if "to" in each}
+    assert between == {(a, b) for a in "abc" for b in "abc" if a != b}
+    assert {each["name"] for each in labels if each.get("to") == "b"} >= {"nginx-b", "manager-b", "redis-b"}
+    front = {each["__param_target"] for each in labels if each["scope"] == "front"}
+    assert front == {"http://10.77.0.100:8080/ping"}
+
+
+def test_each_exporter_watches_what_runs_beside_it() -> None:
+    assert "--mysqld.address=mysql-c:3306" in command_of("mysqld-exporter-c")
+    assert "--collector.netdev.address-info" in command_of("node-exporter-b")
+
+
+def test_one_host_has_no_alert_of_machines_and_machines_have_all_of_them() -> None:
+    rules = yaml.safe_load(FILES["prometheus/rules/alerts.yml"])
+    found = {rule["alert"]: rule["expr"] for group in rules["groups"] for rule in group["rules"]}
+    wanted = {a.name for a in alerts().values() if a.machines}
+    assert wanted - set(found) <= {"SentinelQuorumLost", "SentinelsFew"}
+    assert '"10.77.0.100"' in found["FloatingAddressTwice"]
+    assert found["GaleraMembersFew"].endswith("< 3")
+    assert "techsapo-(probes|incidents)" in found["TargetDown"]
+    assert found["NginxDown"] == 'max by (job) (nginx_up{job="nginx-exporter"}) == 0'
+    one = yaml.safe_load(monitoring_files(spec_of())["prometheus/rules/alerts.yml"].content)
+    assert wanted & {rule["alert"] for group in one["groups"] for rule in group["rules"]} == set()
+
+
+def test_without_an_address_that_moves_each_front_is_one_of_the_stack_s_and_no_alert_is_about_it() -> None:
+    files = machines_files(machines_topology(floating_address=None))
+    rules = yaml.safe_load(files["prometheus/rules/alerts.yml"])
+    found = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
+    assert found & {"FloatingAddressLost", "FloatingAddressTwice"} == set()
+    assert "MachineDown" in found
+    assert "scope: front" in files["prometheus/a/prometheus.yml"]
+
+
+def test_a_lost_machine_mutes_what_it_brings_with_it() -> None:
+    inhibited = yaml.safe_load(FILES["alertmanager/alertmanager.yml"])["inhibit_rules"]
+    by_machine = [r for r in inhibited if r["source_matchers"][0] == 'alertname="MachineDown"']
+    muted = {
+        name: tuple(rule.get("equal", ()))
+        for rule in by_machine
+        for name in rule["target_matchers"][0].removeprefix('alertname=~"').rstrip('"').split("|")
+    }
+    assert muted["TargetDown"] == muted["MemberDown"] == ("host",)
+    assert muted["GaleraMembersFew"] == muted["AlertmanagersFew"] == ()
+    assert "RedisNotWritable" not in muted

@@ -91,3 +91,32 @@ def test_a_certificate_is_told_with_what_is_left_of_it(begins: float | None, lef
     assert (first.name, first.source, first.served, first.failures) == ("web", "acme", False, 2)
     assert first.left_percent == (None if left is None else pytest.approx(left, abs=5))
     assert (later.name, later.served, later.failures, later.left_percent) == ("later", None, 0, None)
+
+
+def test_on_several_machines_each_service_is_called_by_its_own_and_what_machines_hear_is_none() -> None:
+    prometheus = Told(
+        up=[
+            (1, {"job": JOB, "instance": "app-1-b", "host": "b"}),
+            (1, {"job": "prometheus", "instance": "prometheus-a", "host": "a"}),
+            (0, {"job": "sentinel", "instance": "sentinel-c", "host": "c"}),
+            (1, {"job": "redis-exporter", "instance": "redis-exporter-a", "host": "a"}),
+            (0, {"job": "redis-exporter", "instance": "redis-exporter-b", "host": "b"}),
+            (1, {"job": "redis-exporter", "instance": "redis-exporter-c", "host": "c"}),
+            (1, {"job": "techsapo-incidents", "instance": "prometheus-b"}),
+            (1, {"job": "techsapo-probes", "instance": "nginx-b", "host": "b", "from": "a", "to": "b"}),
+        ],
+        redis_up=[
+            (1, {"job": "redis-exporter", "host": "a"}),
+            (1, {"job": "redis-exporter", "host": "b"}),
+            (0, {"job": "redis-exporter", "host": "c"}),
+            (0, {"job": "sentinel", "host": "a"}),
+        ],
+    )
+    assert {s.name: s.up for s in services_of(prometheus)} == {
+        "app-1-b": True,
+        "prometheus-a": True,
+        "sentinel-c": False,
+        "redis-a": True,
+        "redis-b": None,
+        "redis-c": False,
+    }

@@ -1,0 +1,62 @@
+"""The stack's Prometheus and Alertmanager as the tool asks them: from this host, or from inside the stack.
+
+On several machines nothing of the monitoring is published: whoever types need not reach the machines'
+networks, and Docker does. An instance of the app, whose image has Python, asks there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from techsapo_ops.adapters.alertmanager import Alertmanager
+from techsapo_ops.adapters.basic_login import BasicLogin
+from techsapo_ops.adapters.monitoring_server import STRAIGHT, MonitoringServer, Way
+from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.services.registry import kind_of, kinds
+from techsapo_ops.stack.address import Viewpoint
+
+if TYPE_CHECKING:
+    from techsapo_ops.adapters.process import Command, Completed
+    from techsapo_ops.stack.stack import Stack
+
+Server = TypeVar("Server", bound=MonitoringServer)
+_TIMEOUT = 5.0
+
+
+def prometheus_of(stack: Stack, timeout: float = _TIMEOUT) -> Prometheus | None:
+    """The stack's Prometheus, of several the first that answers; None where it runs none."""
+    return _server(stack, "prometheus", Prometheus, timeout)
+
+
+def alertmanager_of(stack: Stack, timeout: float = _TIMEOUT) -> Alertmanager | None:
+    """The stack's Alertmanager, likewise."""
+    return _server(stack, "alertmanager", Alertmanager, timeout)
+
+
+def _server(stack: Stack, kind: str, made: type[Server], timeout: float) -> Server | None:
+    topology = stack.topology
+    services = topology.of_kind(kind)
+    if not services:
+        return None
+    login = kind_of(kind).login(topology)
+    shown = (
+        BasicLogin(login.user, login.password_file)
+        if login is not None and login.user is not None and login.password_file is not None
+        else None
+    )
+    way, viewpoint = _way(stack), Viewpoint.HOST if not topology.machines else Viewpoint.SERVICE
+    urls = [topology.address(service, viewpoint).url() for service in services]
+    return made(urls, timeout=timeout, login=shown, way=way)
+
+
+def _way(stack: Stack) -> Way:
+    if not stack.topology.machines:
+        return STRAIGHT
+    from techsapo_ops.adapters.inside_http import Inside
+
+    asks = next(kind.name for kind in kinds() if kind.asks_others)
+
+    def run(command: Command, seconds: float) -> Completed:
+        return stack.runner.run(stack.engine.enter(asks, command), timeout=seconds)
+
+    return Inside(run, stack.engine.python)
