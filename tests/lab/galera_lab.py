@@ -17,11 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from servers import wait_for
+from stacks import host
 
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.mysql.cluster_key import made_key
 from techsapo_ops.services.mysql.configuration import INIT_SQL, mysql_files
 from techsapo_ops.services.mysql.galera import KEY
+from techsapo_ops.services.registry import resolve
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.places import MACHINES
 from techsapo_ops.stack.topology import Topology
 
 DATABASE, USER, PASSWORD = "techsapo_audit", "techsapo", "lab-app"
@@ -209,6 +214,14 @@ class Cluster:
             except AssertionError as error:
                 told = "\n".join(f"--- {each.name}\n{each.log()[-4000:]}" for each in self.members)
                 raise AssertionError(f"{error}\n{told}") from None
+
+
+def three_machines(folder: Path) -> Topology:
+    """A stack with a member on each of three machines; its own folders would be in `folder`."""
+    hosts = {f"n{n}": {"address": f"10.0.0.{n}", "docker": f"ssh://ops@n{n}"} for n in (1, 2, 3)}
+    mysql = {"buffer_pool": "32M"}
+    spec = Spec.model_validate({"project": "lab", "engine": "swarm", "mysql": mysql, "hosts": hosts})
+    return resolve(spec, MACHINES, Layout(folder / "state", folder / "config"), host())
 
 
 @contextmanager

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from galera_lab import DATABASE, Cluster, Member, cluster
+from galera_apps import App, app, rows
+from galera_lab import DATABASE, Cluster, Member, cluster, three_machines
 from servers import wait_for
-from stacks import host
 
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.adapters.process import SubprocessRunner
@@ -27,98 +24,24 @@ from techsapo_ops.services.mysql.contents import differences
 from techsapo_ops.services.mysql.dump import MysqlSource, load
 from techsapo_ops.services.mysql.galera import TELL_PORT
 from techsapo_ops.services.mysql.session import session
-from techsapo_ops.services.registry import resolve
-from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.backup import Door
-from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.places import MACHINES
 from techsapo_ops.stores.audit.migrate import HEAD
 
 pytestmark = [
     pytest.mark.lab,
     pytest.mark.skipif(os.geteuid() != 0, reason="networks of its own need root"),
 ]
-HERE = Path(__file__).parent
-RATE = 20
 
 
 @pytest.fixture(scope="module")
 def members(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Three members that are in one cluster."""
     folder = tmp_path_factory.mktemp("galera")
-    hosts = {f"n{n}": {"address": f"10.0.0.{n}", "docker": f"ssh://ops@n{n}"} for n in (1, 2, 3)}
-    spec = Spec.model_validate(
-        {"project": "lab", "engine": "swarm", "mysql": {"buffer_pool": "32M"}, "hosts": hosts}
-    )
-    topology = resolve(spec, MACHINES, Layout(folder / "state", folder / "config"), host())
-    with cluster(topology, Templates()) as running:
+    with cluster(three_machines(folder), Templates()) as running:
         running.seed()
         running.start()
         running.wait()
         yield running
-
-
-@dataclass
-class App:
-    """An audit log that is written on one member's network."""
-
-    folder: Path
-    member: Member
-    names: list[str]
-    process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        argv = [sys.executable, str(HERE / "galera_writer.py"), str(self.folder), str(RATE), *self.names]
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                self.member.inside(*argv), stdout=log, stderr=log, start_new_session=True,
-                env={**os.environ, "PYTHONPATH": str(HERE.parents[1])},
-            )  # fmt: skip
-
-    def kill(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(10)
-
-    def end(self) -> None:
-        """Until nothing waits on its disk."""
-        (self.folder / "end").touch()
-        assert self.process is not None
-        assert self.process.wait(240) == 0, (self.folder / "log").read_text()[-3000:]
-
-    def acked(self) -> list[str]:
-        file = self.folder / "acked"
-        return [line for line in file.read_text().split("\n")[:-1] if line] if file.exists() else []
-
-    def written(self) -> int:
-        file = self.folder / "written"
-        return sum(int(line.split()[1]) for line in file.read_text().splitlines()) if file.exists() else 0
-
-    def more(self, count: int = 10) -> None:
-        """Until the database has taken `count` more rows."""
-        before = self.written()
-        wait_for(lambda: self.written() >= before + count, timeout=240, what="more rows in the database")
-
-
-@contextmanager
-def app(folder: Path, running: Cluster, own: int) -> Iterator[App]:
-    """One that writes on the network of the member of that number, to that one first."""
-    (place := folder / f"app-{own}").mkdir()
-    names = [member.name for member in running.members]
-    writing = App(place, running.members[own], [names[own], *(n for n in names if n != names[own])])
-    writing.start()
-    try:
-        writing.more()
-        yield writing
-    finally:
-        writing.kill()
-
-
-def rows(member: Member) -> list[str]:
-    return [
-        line[0]
-        for line in member.sql("SET wsrep_sync_wait = 1; SELECT id FROM techsapo_audit.audit_requests")
-    ]
 
 
 def nothing_is_lost(running: Cluster, *apps: App) -> None:
