@@ -23,14 +23,17 @@ class ToolImage:
     id: str
     program: str | None = None
     """The tool's name in the image, where it is another than on a host."""
+    host: str | None = None
+    """The daemon, where it is not the client's own."""
 
     def argv(self, tool: str, arguments: Sequence[str], folder: Path, root: str) -> tuple[str, ...]:
         """The call of `tool` in a throwaway container without a network, in `folder` below `root`.
 
         It runs as the caller, who owns that folder, and under the same paths.
         """
+        daemon = ("--host", self.host) if self.host is not None else ()
         return (
-            self.docker, "run", "--rm", "--pull", "never", "--network", "none",
+            self.docker, *daemon, "run", "--rm", "--pull", "never", "--network", "none",
             # nginx run by root gives its folders to its workers' user.
             "--user", f"{os.geteuid()}:{os.getegid()}", "--cap-drop", "ALL", "--cap-add", "CHOWN",
             "--security-opt", "no-new-privileges:true", "--volume", f"{root}:{root}",
@@ -49,12 +52,18 @@ def tool_images(topology: Topology, runner: Runner) -> Mapping[str, ToolImage]:
         for kind in kinds()
         if kind.validator is not None and topology.has(kind.name)
     }
+    host = None
+    if topology.machines:
+        # Only a daemon of this host sees the folder that is looked at.
+        host = next((m.docker for m in topology.machines if m.docker.startswith("unix:")), None)
+        if host is None:
+            return {}
     try:
-        present = Docker(runner, binary).image_ids(wanted.values())
+        present = Docker(runner, binary, host).image_ids(wanted.values())
     except OpsError:  # no daemon: the host's own tools have to do
         return {}
     return {
-        tool.name: ToolImage(binary, name, present[name], tool.in_image)
+        tool.name: ToolImage(binary, name, present[name], tool.in_image, host)
         for tool, name in wanted.items()
         if name in present
     }
