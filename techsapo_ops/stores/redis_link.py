@@ -31,6 +31,8 @@ PATIENCE = 6.0
 """Seconds in which what must be confirmed is tried again: a failover takes less."""
 REPLICATION = 0.5
 """Longest time in seconds that a replica is waited for; it has what was written within milliseconds."""
+_ALONE = "Shared counters and locks are not available; this instance goes on alone"
+_WAITS = "No Redis takes writes; what replicas must have waits for the next master"
 _PASSING = ("NOREPLICAS", "UNBLOCKED", "MASTERDOWN", "TRYAGAIN")
 """Errors of a Redis that another one may be about to take over from, or that has just taken over."""
 
@@ -101,7 +103,7 @@ class RedisLink:
             if self._streaks.note(operation, ok=False):
                 cause = " ".join(str(error).split())[:200] or type(error).__name__
                 log.warning(
-                    "Shared counters and locks are not available; this instance goes on alone",
+                    _WAITS if self.copies else _ALONE,
                     extra={
                         "redis": self._where,
                         "used_for": self._used_for,

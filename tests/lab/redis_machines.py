@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,13 +24,16 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from servers import binary, wait_for
 
+from techsapo_ops.adapters.process import Command, SubprocessRunner
 from techsapo_ops.adapters.redis import RedisServer, Sentinels
 from techsapo_ops.operations.certificates.own import ensure_own_certificates
 from techsapo_ops.services.redis import logins
 from techsapo_ops.services.redis.accounts import APP, OPERATOR, password_file
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.own_tls import ca_file
+from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
 T = TypeVar("T")
@@ -179,6 +182,17 @@ class RedisLab:
             "decode_responses": True,
         }  # fmt: skip
         return redis.Redis(host=self.address(name), port=port, **{**given, **options})
+
+    def door_to(self, service: Service) -> Door:
+        """The operator's way to a server, as the engine has it."""
+
+        def enter(command: Command) -> Command:
+            return replace(command, argv=(*self.machines[service.name[-1]].enter(), *command.argv))
+
+        at = self.topology.address(service, Viewpoint.WITHIN)
+        ca = str(ca_file(self.topology.layout, "redis"))
+        options = ("-h", at.host, "-p", str(at.port), "--tls", "--cacert", ca, "--user", OPERATOR)
+        return Door(SubprocessRunner(), enter, options, {"REDISCLI_AUTH": self.password(OPERATOR)})
 
     def roles(self, where: str | None = None) -> dict[str, str]:
         """Of the Redis that answer: master, replica, or a replica without its master."""

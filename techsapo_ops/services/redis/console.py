@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.services.console import Call, Console, logged_in
-from techsapo_ops.services.redis.door import redis_door
+from techsapo_ops.services.redis.door import door_to
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.service import Service
@@ -27,7 +27,7 @@ class RedisConsole(Console):
     def call(self, stack: Stack, service: Service, words: Sequence[str], *, terminal: bool) -> Call:
         if words[0] != _CLIENT:
             return super().call(stack, service, words, terminal=terminal)
-        door = redis_door(stack)
+        door = door_to(stack, service)
         return logged_in(
             stack, service, Command((_CLIENT, *door.options, *words[1:]), door.env, terminal=terminal)
         )

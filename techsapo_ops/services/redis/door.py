@@ -12,12 +12,21 @@ from techsapo_ops.stack.backup import Door
 
 if TYPE_CHECKING:  # `techsapo backup --help` knows of Redis, and reads no spec
     from techsapo_ops.stack.engine import Scratch
+    from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.stack import Stack
 
 
 def redis_door(stack: Stack) -> Door:
-    """The way to the stack's Redis."""
-    service = stack.topology.of_kind("redis")[0]
+    """The way to the stack's Redis; of several to the master, where the Sentinels know one."""
+    if stack.topology.machines:
+        from techsapo_ops.services.redis.several import several
+
+        return door_to(stack, several(stack.topology, lambda service: door_to(stack, service)).master)
+    return door_to(stack, stack.topology.of_kind("redis")[0])
+
+
+def door_to(stack: Stack, service: Service) -> Door:
+    """The way to one Redis, or one Sentinel."""
     address = stack.topology.address(service, Viewpoint.WITHIN)
     options = (*_at(address), *login_options(stack.topology))
     return Door(

@@ -1,0 +1,103 @@
+"""What is known of a Redis on several machines: which is the master, and how far its replicas are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.backup import Door
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
+
+SECONDS = 10.0
+"""Longest time for one question; a machine that is lost answers none."""
+DoorTo = Callable[[Service], Door]
+"""The operator's way to a Redis or a Sentinel, from inside of its own container."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One replica, as Sentinel sees it: `trouble` is why it can't be the master, "" where it can."""
+
+    server: Service
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """The master by the newest of the Sentinels that answer, one of those that say so, and the replicas."""
+
+    master: Service
+    sentinel: Service
+    replicas: tuple[Replica, ...]
+    answering: int
+    """How many Sentinels answer."""
+
+    @property
+    def in_sync(self) -> tuple[Service, ...]:
+        """The replicas that can be the master."""
+        return tuple(each.server for each in self.replicas if not each.trouble)
+
+
+def several(topology: Topology, door_to: DoorTo) -> Several:
+    """Ask the Sentinels. Raises OpsError where none of them knows a master that is part of the stack."""
+    found: list[tuple[int, Service, str]] = []
+    silent: list[str] = []
+    for sentinel in topology.of_kind("sentinel"):
+        lines = lines_of(door_to(sentinel), "SENTINEL", "MASTER", topology.spec.project)
+        told = dict(zip(lines[::2], lines[1::2], strict=False))
+        if "ip" in told:
+            found.append((int(told.get("config-epoch", "0")), sentinel, told["ip"]))
+        else:
+            silent.append(sentinel.name)
+    if not found:
+        raise OpsError(
+            msg("no Sentinel answers: {names}", names=", ".join(silent)),
+            msg("`techsapo ps` shows what runs, `techsapo logs {name}` why not", name=silent[0]),
+        )
+    _, sentinel, address = max(found, key=lambda each: each[0])
+    servers = topology.of_kind("redis")
+    by_address = {topology.address(each, Viewpoint.SERVICE).host: each for each in servers}
+    if address not in by_address:
+        raise OpsError(
+            msg("the Sentinels take {address} for the master, which is none of the hosts", address=address),
+            msg("wait until they have found another one, or put that host back into the spec"),
+        )
+    lines = lines_of(door_to(sentinel), "SENTINEL", "REPLICAS", topology.spec.project)
+    replicas = tuple(
+        Replica(by_address[told["ip"]], _trouble(told)) for told in _each(lines) if told["ip"] in by_address
+    )
+    return Several(by_address[address], sentinel, replicas, len(found))
+
+
+def lines_of(door: Door, *words: str) -> list[str]:
+    """What a server answers, by line; nothing where it can't be reached."""
+    try:
+        done = door.run("redis-cli", "--no-auth-warning", *words, timeout=SECONDS)
+    except OpsError:
+        return []
+    return done.stdout.decode(errors="replace").splitlines() if done.code == 0 else []
+
+
+def _each(lines: list[str]) -> Iterator[dict[str, str]]:
+    """The replicas of an answer to SENTINEL REPLICAS, each of which begins with its name."""
+    told: dict[str, str] = {}
+    for field, value in zip(lines[::2], lines[1::2], strict=False):
+        if field == "name" and told:
+            yield told
+            told = {}
+        told[field] = value
+    if told:
+        yield told
+
+
+def _trouble(told: dict[str, str]) -> str:
+    flags = set(told.get("flags", "").split(",")) & {"s_down", "o_down", "disconnected"}
+    if flags:
+        return msg("it does not answer")
+    if told.get("master-link-status") != "ok":
+        return msg("it has no connection to the master")
+    return ""
