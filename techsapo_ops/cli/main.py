@@ -49,6 +49,9 @@ COMMANDS: dict[str, LazyEntry] = {
     ),
     "reload": LazyEntry("reload", "reload", "Make services take over changed configuration.", _STACK),
     "maintenance": LazyEntry("maintenance", "app", "Tell users to come back later, and let them in.", _STACK),
+    "switchover": LazyEntry(
+        "switchover", "run", "Let another machine's server take over, losing nothing.", _STACK
+    ),
     "monit": LazyEntry("monit", "monit", "Live table: CPU, memory, restarts, requests.", _STACK),
     "health": LazyEntry("health", "health", "Probe every part at once.", _STACK, usage_exit=3),
     "open": LazyEntry("open", "run", "Open a page of the stack in a browser, or print its address.", _STACK),

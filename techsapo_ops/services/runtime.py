@@ -105,6 +105,14 @@ class Runtime:
         """
         return ""
 
+    def hand_over(
+        self, topology: Topology, service: Service, doors: Callable[[Service], Door | None]
+    ) -> None:
+        """Let another machine's take over, where `service` is about to be stopped and can be spared so.
+
+        `doors` lead to where services run now. Raises nothing for what fails: it is stopped all the same.
+        """
+
     def settling(self, topology: Topology) -> Settling | None:  # noqa: ARG002 - most need nothing
         """What has to be done in its container once that is ready. Raises OpsError."""
         return None

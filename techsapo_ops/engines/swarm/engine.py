@@ -168,6 +168,8 @@ class SwarmEngine(SwarmAccess, Engine):
             self.state.settle(name)
             return
         deployment = self._deployment(desired)
+        if before is not None:
+            runtime_of(service.kind).hand_over(self.topology, service, self._door)
         self.state.put(replace(_record(unit, service, desired), pending=True))
         self._deploy(step, together or (step,), desired, deployment)
         wanted = deployment.definition(name)
@@ -244,6 +246,8 @@ class SwarmEngine(SwarmAccess, Engine):
             reloading.reload(self.docker, before, service, self.topology)
             self._gate(service)
             return
+        if before is not None and before.running:
+            runtime_of(service.kind).hand_over(self.topology, service, self._door)
         record = self.state.load().get(service.name)
         if record is not None:
             self.state.put(replace(record, since=time.time()))

@@ -16,10 +16,12 @@ from techsapo_ops.adapters.pipes import Running, pour
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.messages import msg
 from techsapo_ops.services.redis import contents, snapshot
-from techsapo_ops.services.redis.door import redis_door, scratch_client, scratch_door
+from techsapo_ops.services.redis.door import door_to, redis_door, scratch_client, scratch_door
+from techsapo_ops.services.redis.several import several
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
 from techsapo_ops.stack.engine import Action, Step
+from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.shapes import count, digits, each, has, listed, number, text
 from techsapo_ops.stack.tool import Tool
 
@@ -123,18 +125,29 @@ class RedisBackup(BackupKind):
 
     @override
     def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
-        service = stack.topology.of_kind("redis")[0]
-        stack.engine.halt(service.name)
-        append = "yes" if stack.spec.redis.appendonly else "no"
+        # Of several into the master: while it is away none of the others may run, or one took its place.
+        service, *others = _master_first(stack)
+        for server in (*others, service):
+            stack.engine.halt(server.name)
+        append = "yes" if stack.spec.redis.appendonly or others else "no"
         put = Command(("sh", "-c", _PUT, "sh", append, str(part.raw_bytes)))
         with Running(stack.engine.beside(service.name, put), feed=True) as shell:
             pour(reader, shell, progress)
             shell.finish()
-        Step(Action.RESTART, service.name, msg("it was restored")).perform(stack.engine)
+        for server in (service, *others):  # which copy all of it again
+            Step(Action.RESTART, server.name, msg("it was restored")).perform(stack.engine)
 
     @override
     def differences(self, stack: Stack, part: Part) -> list[str]:
         return contents.differences(part.facts, redis_door(stack))
+
+
+def _master_first(stack: Stack) -> tuple[Service, ...]:
+    servers = stack.topology.of_kind("redis")
+    if not stack.topology.machines:
+        return servers
+    master = several(stack.topology, lambda service: door_to(stack, service)).master
+    return (master, *(server for server in servers if server != master))
 
 
 def _seed(reader: PackedReader, progress: Progress) -> Callable[[Path], None]:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from typing_extensions import override
 
 from techsapo_ops.adapters import access_list, owners
 from techsapo_ops.adapters.files import write_atomic
-from techsapo_ops.adapters.process import Command
+from techsapo_ops.adapters.process import Command, SubprocessRunner
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.redis import logins
 from techsapo_ops.services.redis.accounts import accounts_file
-from techsapo_ops.services.redis.client import known_password, login_options
+from techsapo_ops.services.redis.client import known_password, login_environment, login_options
 from techsapo_ops.services.runtime import SCRATCH, Place, Runtime, ThrowawayContainer, ThrowawayProgram
 from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.kind import LOOPBACK, executable
 from techsapo_ops.stack.service import Service
@@ -29,7 +33,7 @@ class RedisRuntime(Runtime):
     @override
     def question(self, topology: Topology) -> Command | None:
         password = known_password(topology)
-        if password is None:
+        if password is None or topology.machines:  # each of several listens on its machine's address
             return None
         ping = ("redis-cli", "--no-auth-warning", *login_options(topology), "-e", "ping")
         return Command(ping, {"REDISCLI_AUTH": password.reveal()})
@@ -51,6 +55,29 @@ class RedisRuntime(Runtime):
         return logins.after_steps(topology, door, waits_for)
 
     @override
+    def hand_over(
+        self, topology: Topology, service: Service, doors: Callable[[Service], Door | None]
+    ) -> None:
+        if not topology.machines:
+            return
+        from techsapo_ops.services.redis.several import several
+        from techsapo_ops.services.redis.switchover import switch
+
+        def door_to(other: Service) -> Door:
+            at, door = topology.address(other, Viewpoint.WITHIN), doors(other)
+            options = ("-h", at.host, "-p", str(at.port), *login_options(topology))
+            return Door(
+                door.runner if door is not None else SubprocessRunner(),
+                door.enter if door is not None else nowhere,
+                options,
+                login_environment(topology),
+            )
+
+        with suppress(OpsError):  # the Sentinels then choose the next master
+            if several(topology, door_to).master == service:
+                switch(topology, door_to)
+
+    @override
     def throwaway_program(self, service: Service, place: Place) -> ThrowawayProgram:
         password = Secret(secrets.token_hex(24))
         configuration = place.folder / "redis.conf"
@@ -68,6 +95,11 @@ class RedisRuntime(Runtime):
         access_list.let_read(configuration, [service.facts.uid])
         ping = Command(("redis-cli", "--no-auth-warning", "ping"), {"REDISCLI_AUTH": password.reveal()})
         return ThrowawayContainer(("redis-server", f"{SCRATCH}/redis.conf"), ping, "default", password)
+
+
+def nowhere(command: Command) -> Command:
+    """The way into a container that does not run. Raises OpsError."""
+    raise OpsError(msg("{program}: it has no container", program=command.program))
 
 
 def _throwaway(folder: str, password: Secret) -> str:

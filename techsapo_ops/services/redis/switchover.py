@@ -15,10 +15,12 @@ from functools import partial
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.services.redis.door import door_to
 from techsapo_ops.services.redis.several import DoorTo, Several, lines_of, several
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 
 PAUSE_MS = 4000
@@ -73,23 +75,23 @@ class Switched:
 
 
 def switch(
-    topology: Topology, door_to: DoorTo, to: str | None = None, pause: Callable[[float], None] = time.sleep
+    topology: Topology, doors: DoorTo, to: str | None = None, pause: Callable[[float], None] = time.sleep
 ) -> Switched:
     """Make the Redis of the machine `to` the master; without, the replica that Sentinel would choose.
 
     Raises OpsError where no replica is in sync, or the switch was refused; writes then go on as before.
     """
-    known = several(topology, door_to)
+    known = several(topology, doors)
     new = _target(known, to)
     began = time.monotonic()
-    _set_priority(topology, door_to, known, new, pause)
+    _set_priority(topology, doors, known, new, pause)
     try:
-        said = _run(topology, door_to, known, new)
+        said = _run(topology, doors, known, new)
     finally:
-        lines_of(door_to(new), "CONFIG", "SET", "replica-priority", "100")
+        lines_of(doors(new), "CONFIG", "SET", "replica-priority", "100")
     lost = max(0, int(said[1]) - (int(said[2]) - 1))
     until = time.monotonic() + _SECONDS
-    while (found := several(topology, door_to)).master != new or not found.in_sync:
+    while (found := several(topology, doors)).master != new or not found.in_sync:
         if time.monotonic() >= until:
             raise OpsError(
                 msg("{new} is the master, but not all know it yet", new=new.name),
@@ -97,6 +99,11 @@ def switch(
             )
         pause(0.2)
     return Switched(known.master, new, time.monotonic() - began, lost)
+
+
+def switch_over(stack: Stack, to: str | None) -> Switched:
+    """The same of a stack that runs."""
+    return switch(stack.topology, lambda service: door_to(stack, service), to)
 
 
 def _target(known: Several, to: str | None) -> Service:
@@ -133,13 +140,13 @@ def _machine(service: Service) -> str:
 
 
 def _set_priority(
-    topology: Topology, door_to: DoorTo, known: Several, new: Service, pause: Callable[[float], None]
+    topology: Topology, doors: DoorTo, known: Several, new: Service, pause: Callable[[float], None]
 ) -> None:
     """See that Sentinel chooses `new`: it looks at priorities every ten seconds."""
-    lines_of(door_to(new), "CONFIG", "SET", "replica-priority", _FIRST)
+    lines_of(doors(new), "CONFIG", "SET", "replica-priority", _FIRST)
     until = time.monotonic() + _SECONDS
     while True:
-        lines = lines_of(door_to(known.sentinel), "SENTINEL", "REPLICAS", topology.spec.project)
+        lines = lines_of(doors(known.sentinel), "SENTINEL", "REPLICAS", topology.spec.project)
         told = list(zip(lines[::2], lines[1::2], strict=False))
         address = topology.address(new, Viewpoint.SERVICE).host
         own = told[next((n for n, pair in enumerate(told) if pair == ("ip", address)), len(told)) :]
@@ -152,8 +159,8 @@ def _set_priority(
         pause(0.5)
 
 
-def _run(topology: Topology, door_to: DoorTo, known: Several, new: Service) -> list[str]:
-    door, at = door_to(new), partial(topology.address, viewpoint=Viewpoint.SERVICE)
+def _run(topology: Topology, doors: DoorTo, known: Several, new: Service) -> list[str]:
+    door, at = doors(new), partial(topology.address, viewpoint=Viewpoint.SERVICE)
     sentinel = at(known.sentinel)
     # Where it is, each question of the script says itself.
     client = " ".join(("redis-cli", "--no-auth-warning", *_login(door.options)))
