@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -101,6 +101,30 @@ class HttpResponder(Responder):
             raise OpsError(
                 msg("cannot write below {folder}: {output}", folder=self._folder, output=done.output[-300:])
             )
+
+
+class Everywhere(Responder):
+    """The same kind of challenge, answered at several places: whichever the CA happens to ask."""
+
+    def __init__(self, responders: Sequence[Responder]) -> None:
+        self.kind = responders[0].kind
+        self._responders = tuple(responders)
+
+    @override
+    def place(self, proof: Proof) -> None:
+        for responder in self._responders:
+            responder.place(proof)
+
+    @override
+    def clear(self, proof: Proof) -> None:
+        failures = []
+        for responder in self._responders:
+            try:
+                responder.clear(proof)
+            except OpsError as error:  # at the others it is to go all the same
+                failures.append(error)
+        if failures:
+            raise failures[0]
 
 
 class DnsResponder(Responder):

@@ -249,6 +249,13 @@ class Running(Recorded, Protocol):
         """
         return
 
+    def deliver(self) -> None:
+        """Bring certificates and keys of the state directory to where services of other machines read them.
+
+        Nothing, where all of them read them here.
+        """
+        return
+
     def taken_by(self, host: str, port: int) -> str:
         """Who listens on a port that none of the stack's services has; empty where nobody does."""
         holder = None if is_free(host, port) else port_holder(port)

@@ -36,10 +36,11 @@ from techsapo_ops.services.registry import kind_of
 from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.backup import Door
-from techsapo_ops.stack.desired import Desired, Unit
+from techsapo_ops.stack.desired import Desired, RenderedFile, Unit
 from techsapo_ops.stack.engine import Action, Engine, Mismatch, Plan, Step
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.stack_file import STACK_YML
 from techsapo_ops.stack.topology import Topology
 
 _DEPLOY_SECONDS = 120.0
@@ -127,6 +128,18 @@ class SwarmEngine(SwarmAccess, Engine):
         image = next(unit.image for name, unit in containers_of(desired).items() if self._is_app(name))
         wanted = self._deployment(desired).folders()
         folders.write(self.fleet, desired.topology, wanted, image, again=again)
+
+    @override
+    def deliver(self) -> None:
+        """By the stack file that was rendered last, with the Python of the app's image that runs."""
+        path = self.layout.config / STACK_YML
+        containers = self.glance().containers
+        image = next((c.reference for name, c in containers.items() if self._is_app(name)), None)
+        if image is None or not path.exists() or not self._names_key.exists():
+            return  # nothing was deployed yet, and `up` writes them before anything starts
+        stack = RenderedFile(STACK_YML, path.read_text(encoding="utf-8"))
+        deployment = self._deployment(Desired(self.topology, (stack,), ()))
+        folders.write(self.fleet, self.topology, deployment.folders(), image)
 
     def _is_app(self, name: str) -> bool:
         return any(s.name == name and kind_of(s).asks_others for s in self.topology.services)

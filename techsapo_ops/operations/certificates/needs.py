@@ -18,7 +18,7 @@ from techsapo_ops.certs.store import Store, Version, read_pair
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.certificates.deploy import Deployment, installed
-from techsapo_ops.services.nginx.certificate import NginxSite, nginx_site
+from techsapo_ops.services.nginx.certificate import NginxSite, NginxSites, nginx_site
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.edge import Certificate
 from techsapo_ops.spec.problems import unknown
@@ -64,7 +64,7 @@ class Certificates:
 
     topology: Topology
     runner: Runner
-    site: NginxSite | None = None
+    site: NginxSite | NginxSites | None = None
     """nginx, where it is to be asked."""
     now: Callable[[], datetime] = utc_now
     say: Callable[[str], None] = _tell_nobody

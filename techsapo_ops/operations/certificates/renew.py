@@ -12,7 +12,7 @@ from techsapo_ops.adapters.acme import AcmeError
 from techsapo_ops.adapters.acme_messages import Binding, renewal_id
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.certs.account import Account, AcmeCa
-from techsapo_ops.certs.challenges import DnsResponder, HttpResponder, Responder
+from techsapo_ops.certs.challenges import DnsResponder, Everywhere, HttpResponder, Responder
 from techsapo_ops.certs.checks import require
 from techsapo_ops.certs.material import Pair
 from techsapo_ops.certs.order import Wanted, obtain
@@ -26,6 +26,7 @@ from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.certificates.deploy import deploy, finish
 from techsapo_ops.operations.certificates.needs import Certificates, Due, Need, window_of
 from techsapo_ops.operations.certificates.wake import wake_for
+from techsapo_ops.services.nginx.certificate import NginxSite
 from techsapo_ops.spec.models.edge import Certificate
 from techsapo_ops.spec.problems import unknown
 
@@ -265,7 +266,10 @@ def _responder(certificates: Certificates, certificate: Certificate) -> Responde
             msg("http-01 needs the stack's nginx, which does not run"),
             msg("`techsapo up` starts it; dns-01 works without"),
         )
-    return HttpResponder(site.run, site.challenges, site.url)
+    if isinstance(site, NginxSite):
+        return HttpResponder(site.run, site.challenges, site.url)
+    # By the address of the front, or by a name with several addresses, the CA may ask any of them.
+    return Everywhere([HttpResponder(each.run, each.challenges, each.url) for each in site.there()])
 
 
 def _account(certificates: Certificates, name: str, directory: str) -> Account:

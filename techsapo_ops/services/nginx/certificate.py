@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +69,7 @@ class NginxSite:
         topology, service = self.stack.topology, self.service
         if topology.places.from_images:
             # The container's user may not read a new key yet; a reload sees to that, but this comes before.
-            for key in RUNTIME.readable(topology):
+            for key in RUNTIME.readable(topology) if not topology.machines else ():
                 access_list.let_read(key, [service.facts.uid])
             config = topology.config_dir() / NGINX_CONF
             prefix = str(topology.data_dir(service))
@@ -110,15 +111,75 @@ class NginxSite:
             time.sleep(_PAUSE)
 
 
-def nginx_site(stack: Stack) -> NginxSite | None:
+@dataclass(frozen=True)
+class NginxSites:
+    """nginx on each of several machines, as one: what is asked of it is asked of each that runs."""
+
+    sites: tuple[NginxSite, ...]
+
+    def there(self) -> tuple[NginxSite, ...]:
+        """Those that run now; a machine that can't be reached has none."""
+        observed = self.sites[0].stack.engine.observe()
+        runs = {name for name, found in observed.services.items() if found.state.runs}
+        return tuple(site for site in self.sites if observed.running and site.service.name in runs)
+
+    def running(self) -> bool:
+        """Whether any runs now."""
+        return bool(self.there())
+
+    def check(self) -> None:
+        """Bring the files to the machines, and let each nginx check them. Raises OpsError, with its name."""
+        self.sites[0].stack.engine.deliver()
+        self._each(lambda site: site.check())
+
+    def reload(self) -> None:
+        """Make each read its files anew, as they are here now. Raises OpsError."""
+        self.sites[0].stack.engine.deliver()
+        self._each(lambda site: site.reload())
+
+    def served(self, name: str | None) -> bytes:
+        """The certificate (DER) that clients asking for `name` are shown. Raises OpsError, also where two
+        machines show different ones.
+        """
+        shown = {site.service.name: site.served(name) for site in self.there()}
+        if not shown:
+            raise OpsError(msg("nginx runs nowhere"))
+        first, *others = shown
+        odd = next((other for other in others if shown[other] != shown[first]), None)
+        if odd is not None:
+            raise OpsError(
+                msg("{first} and {other} serve different certificates", first=first, other=odd),
+                msg("`techsapo certs deploy` brings it to all of them"),
+            )
+        return shown[first]
+
+    def confirm(self, name: str | None, wanted: bytes) -> None:
+        """See `wanted` (DER) at each. Raises OpsError, with its name."""
+        self._each(lambda site: site.confirm(name, wanted))
+
+    def _each(self, act: Callable[[NginxSite], None]) -> None:
+        for site in self.there():
+            try:
+                act(site)
+            except OpsError as error:
+                raise OpsError(
+                    msg("{name}: {message}", name=site.service.name, message=error.message), error.hint
+                ) from None
+
+
+def nginx_site(stack: Stack) -> NginxSite | NginxSites | None:
     """nginx of the stack; None for a stack without one."""
-    service = stack.topology.find(Nginx.facts.kind)
-    return NginxSite(stack, service) if service is not None else None
+    sites = tuple(NginxSite(stack, service) for service in stack.topology.of_kind(Nginx.facts.kind))
+    if not sites:
+        return None
+    return NginxSites(sites) if stack.topology.machines else sites[0]
 
 
 def tls_address(topology: Topology) -> Address | None:
-    """Where this host reaches the stack's nginx by TLS; None for a stack without nginx."""
-    service = topology.find(Nginx.facts.kind)
+    """Where this host reaches the stack's nginx by TLS, of several machines the first one's; None for a stack
+    without nginx.
+    """
+    service = next(iter(topology.of_kind(Nginx.facts.kind)), None)
     if service is None:
         return None
     return Address(topology.address(service, Viewpoint.HOST).host, topology.spec.nginx.tls_listen)
