@@ -212,21 +212,19 @@ class _Writer:
         return {key: value for key, value in entry.items() if value not in ({}, [], None)}
 
     def _mounts(self, service: Service, facts: Container) -> dict[str, Any]:
-        configs = [
-            self._config(file.path, f"{CONTAINER_CONFIG}/{file.path}", file.mode)
-            for file in self._files
-            if any(file.path.startswith(f"{folder}/") for folder in facts.config)
-            and self._is_for(service, file.path)
-        ]
-        configs += [
-            self._config(file.path, f"{target}/{file.path.removeprefix(f'{folder}/')}", file.mode)
-            for folder, target in facts.mounts.items()
+        folders_of = {folder: f"{CONTAINER_CONFIG}/{folder}" for folder in facts.config} | dict(facts.mounts)
+        read = [
+            (file, f"{target}/{file.path.removeprefix(f'{folder}/')}")
+            for folder, target in folders_of.items()
             for file in self._files
             if file.path.startswith(f"{folder}/") and self._is_for(service, file.path)
         ]
+        configs = [self._config(file.path, target, file.mode) for file, target in read if not file.secret]
         secrets = [
             self._secret(service, name, path) for name, path in self._given.get(service.kind, {}).items()
         ]
+        # What everybody who may ask a manager could read is no place for a file with a secret in it.
+        secrets += [self._secret_file(service, file.path, target) for file, target in read if file.secret]
         volumes: list[dict[str, Any]] = []
         folders: dict[str, str] = {}
         for bind in (*tls_binds(self._topology, service), *facts.binds):
@@ -255,6 +253,11 @@ class _Writer:
         key = path.replace("/", "-")
         self._configs[key] = {"file": f"config/{path}"}
         return {"source": key, "target": target, "mode": mode}
+
+    def _secret_file(self, service: Service, path: str, target: str) -> dict[str, Any]:
+        key = path.replace("/", "-")
+        self._secrets[key] = {"file": f"config/{path}"}
+        return {"source": key, "target": target, "uid": str(service.facts.uid), "mode": 0o400}
 
     def _secret(self, service: Service, name: str, path: Path) -> dict[str, Any]:
         key = f"{service.kind}-{name}"

@@ -17,6 +17,8 @@ from pathlib import Path
 from techsapo_ops.certs.self_signed import ensure
 from techsapo_ops.render.compose import CONFIG, SECRETS
 from techsapo_ops.render.stack import render_stack
+from techsapo_ops.render.swarm import CONFIG as SWARM_CONFIG
+from techsapo_ops.render.swarm import SECRETS as SWARM_SECRETS
 from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.templates import Templates
@@ -43,33 +45,34 @@ def staged(topology: Topology, templates: Templates) -> Iterator[Staging]:
     with tempfile.TemporaryDirectory(prefix=_PREFIX) as name:
         root = Path(name).resolve()
         real = topology.layout
+        config, secrets = (SWARM_CONFIG, SWARM_SECRETS) if topology.machines else (CONFIG, SECRETS)
         layout = replace(real, state=_moved(root, real.state), config=_moved(root, real.config))
         staged_topology = topology.relocated(layout)
-        for made in _made_secrets(staged_topology):
+        for made in _made_secrets(staged_topology, secrets):
             made.parent.mkdir(parents=True, exist_ok=True)
             made.write_text("placeholder", encoding="utf-8")
         for file in render_stack(staged_topology, templates):
             path = layout.config / file.path
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(_content(file, root), encoding="utf-8")
+            path.write_text(_content(file, root, config), encoding="utf-8")
         if topology.spec.served_certificate is not None:
-            for certs in (layout.certs, layout.config / CONFIG / "certs"):
+            for certs in (layout.certs, layout.config / config / "certs"):
                 ensure(certs / topology.spec.served_certificate, ["staging.invalid"], now=datetime.now(UTC))
         prefix = root / "prefix"
         for folder in (prefix, layout.logs / "pm2", layout.run):
             folder.mkdir(parents=True, exist_ok=True)
         # Short plain names: the containers' paths have these in their places.
-        (root / "etc-techsapo").symlink_to(layout.config / CONFIG)
-        (root / "run-secrets").symlink_to(layout.config / SECRETS)
+        (root / "etc-techsapo").symlink_to(layout.config / config)
+        (root / "run-secrets").symlink_to(layout.config / secrets)
         yield Staging(layout.config, prefix, str(root))
 
 
-def _made_secrets(topology: Topology) -> Iterator[Path]:
+def _made_secrets(topology: Topology, secrets: str) -> Iterator[Path]:
     """Where processes and containers find the secrets that the tool makes: promtool wants the files."""
     for kind in kinds():
         for name, path in kind.made_secrets(topology).items():
             yield path
-            yield topology.layout.config / SECRETS / name
+            yield topology.layout.config / secrets / name
 
 
 def _sweep(parent: Path) -> None:
@@ -86,10 +89,10 @@ def _moved(root: Path, folder: Path) -> Path:
     return root / "host" / folder.absolute().relative_to("/")
 
 
-def _content(file: RenderedFile, root: Path) -> str:
+def _content(file: RenderedFile, root: Path, config: str) -> str:
     if file.secret and not file.path.endswith(_CHECKED_WITH_SECRETS):
         return "placeholder"
-    if not file.path.startswith(CONFIG):
+    if not file.path.startswith(config):
         return file.content
     text = file.content.replace(_CONTAINER_CONFIG, f"{root}/etc-techsapo/")
     text = text.replace(_CONTAINER_SECRETS, f"{root}/run-secrets/")

@@ -186,3 +186,12 @@ def test_nobody_outside_is_asked_for_the_names_of_instances_that_do_not_run(
 def test_the_app_believes_nginx_by_the_name_that_is_there_as_long_as_any_machine_is(tmp_path: Path) -> None:
     app = yaml.safe_load(files(tmp_path)["swarm/config/app/techsapo.yaml"].content)
     assert app["app"]["auth"]["proxies"] == ["nginx"]
+
+
+def test_a_file_with_a_secret_in_it_is_a_secret_that_its_service_alone_reads(tmp_path: Path) -> None:
+    app = {**THREE_INSTANCES, "auth": {"sign_in": {**SIGN_IN, "address": "http://10.0.0.9:4180"}}}
+    nginx = services(tmp_path, app=app)["nginx-b"]
+    target = "/etc/techsapo/nginx/sign-in.conf"
+    assert target not in {config["target"] for config in nginx["configs"]}
+    (secret,) = (secret for secret in nginx["secrets"] if secret["target"] == target)
+    assert (secret["uid"], secret["mode"]) == ("101", 0o400)

@@ -122,6 +122,16 @@ def test_a_docker_without_compose_is_missing_not_a_refusal(judge: Callable[..., 
     assert [m.tool for m in report.missing] == ["docker compose"]
 
 
+def test_an_nginx_that_is_older_than_the_images_is_missing_not_a_refusal(
+    judge: Callable[..., ValidationReport],
+) -> None:
+    said = 'nginx: [emerg] invalid parameter "resolve" in /tmp/check/nginx.conf:155\nnginx: test failed'
+    report = judge(Tools({"nginx": (1, said)}))
+    assert report.ok
+    assert [m.tool for m in report.missing] == ["nginx"]
+    assert not judge(Tools({"nginx": (1, 'nginx: [emerg] invalid parameter "resolves"')})).ok
+
+
 def test_content_that_a_tool_has_passed_is_not_checked_again(
     judge: Callable[..., ValidationReport], tmp_path: Path
 ) -> None:
