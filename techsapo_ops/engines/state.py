@@ -42,6 +42,8 @@ class Record:
     """Id of the image that the container was made from."""
     definition: str = ""
     """Docker Compose's own digest of what it made the container from."""
+    machine: str = ""
+    """Where it runs, of several machines."""
 
 
 class StateFile:

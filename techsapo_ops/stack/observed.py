@@ -67,6 +67,8 @@ class ObservedService:
     host: str | None = None
     port: int | None = None
     user: str | None = None
+    machine: str = ""
+    """Where it runs, of several machines; empty for a stack of one host."""
     drift: str = ""
     """Why what runs is not what was started: made anew, or from another image, outside techsapo."""
     container: str = ""

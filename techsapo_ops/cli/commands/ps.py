@@ -33,6 +33,7 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
                 "running": observed.running,
                 "build": build(),
                 "maintenance": None if closed is None else closed.to_json(),
+                **({"unreachable": dict(observed.unreachable)} if observed.unreachable else {}),
                 "services": [service_json(s, now, observed.stopped) for s in observed.services.values()],
             }
         )
@@ -41,11 +42,16 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
         out.say(msg("no service of this stack runs"))
         out.next("techsapo up")
         return
+    several = any(s.machine for s in observed.services.values())
     out.table(
-        ("SERVICE", "STATE", "PID", "PORT", "UPTIME", "RESTARTS", "USER", "BUILD"),
+        (
+            *(("SERVICE", "HOST") if several else ("SERVICE",)),
+            *("STATE", "PID", "PORT", "UPTIME", "RESTARTS", "USER", "BUILD"),
+        ),
         [
             (
                 s.name,
+                *((s.machine or "-",) if several else ()),
                 s.state,
                 s.pid or "-",
                 s.port or "-",
@@ -58,6 +64,8 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
         ],
         right=("PID", "PORT", "UPTIME", "RESTARTS"),
     )
+    for machine, why in observed.unreachable.items():
+        out.say(msg("{machine} can't be reached: {why}", machine=machine, why=why))
     if closed is not None:
         out.say(msg("{closed}; `techsapo maintenance off` ends it", closed=closed))
     if not observed.running:

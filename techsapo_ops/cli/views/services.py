@@ -75,4 +75,5 @@ def service_json(
         "build": service.build or None,
         "replaced": service.replaced or None,
         "stopped": held.to_json() if held is not None else None,
+        **({"machine": service.machine} if service.machine else {}),
     }

@@ -224,6 +224,7 @@ def observed(record: Record, container: ContainerFacts | None, present: Mapping[
         host=record.host,
         port=record.port,
         user=record.user,
+        machine=record.machine,
     )
     if container is None:
         return replace(seen, gone=bool(record.container))

@@ -365,4 +365,5 @@ def _record(unit: Unit, service: Service, desired: Desired) -> Record:
         config=unit.config_digest(desired.files),
         files=planning.file_digests(unit, desired.files),
         since=time.time(),
+        machine=service.machine.name if service.machine is not None else "",
     )

@@ -18,9 +18,10 @@ from techsapo_ops.engines.compose.recorded import ComposeStack, size_bytes
 from techsapo_ops.engines.swarm import logs
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.machine import Machine
-from techsapo_ops.stack.observed import LogLine, Observed, State, Usage
+from techsapo_ops.stack.observed import LogLine, Observed, ObservedService, State, Usage
 
 _STOP_SECONDS = 120.0
 _PAUSE = 0.3
@@ -55,14 +56,11 @@ class SwarmStack(ComposeStack):
         """As its containers are; of a machine that does not answer, what was started there is listed so."""
         seen = super()._observe()
         unreachable = dict(self.fleet.unreachable)
-        if not unreachable:
-            return seen
-        ends = {f"-{machine}" for machine in unreachable}
         services = {
-            name: replace(service, state=State.UNREACHABLE)
-            if service.state is State.STOPPED and name.endswith(tuple(ends))
+            name: replace(service, state=State.UNREACHABLE, gone=False)
+            if service.machine in unreachable
             else service
-            for name, service in seen.services.items()
+            for name, service in sorted(seen.services.items(), key=lambda each: _place(each[1]))
         }
         return replace(seen, services=services, unreachable=unreachable)
 
@@ -161,6 +159,12 @@ def by_service(containers: Iterable[ContainerFacts]) -> dict[str, ContainerFacts
 def _standing(container: ContainerFacts) -> tuple[bool, str]:
     """Sorts one that runs behind those that ended, and a later one behind an earlier one."""
     return container.running, container.created
+
+
+def _place(service: ObservedService) -> tuple[int, str]:
+    """Kinds in the order in which they are started, of each the machines in theirs."""
+    known = [kind.name for kind in kinds()]
+    return known.index(service.kind) if service.kind in known else len(known), service.name
 
 
 def _reasons(unreachable: Mapping[str, str]) -> str:
