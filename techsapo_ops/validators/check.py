@@ -65,7 +65,7 @@ def check(
         for one, done in zip(
             todo, pool.map(lambda c: _run(c, staging, runner, places[c]), todo), strict=True
         ):
-            if _has_no_compose(one, done) or _is_too_old(one, done):
+            if _has_no_compose(one, done) or _is_too_old(done):
                 absent.append(one)
             elif one.passed(done):
                 passed.append(keys[one])
@@ -132,9 +132,9 @@ def _has_no_compose(check: Check, done: Completed) -> bool:
     return "unknown shorthand flag" in done.output or "is not a docker command" in done.output
 
 
-def _is_too_old(check: Check, done: Completed) -> bool:
+def _is_too_old(done: Completed) -> bool:
     """Whether this is an nginx before 1.27.3, which knows no `resolve`; images of several hosts have it."""
-    return check.tool == "nginx" and done.code != 0 and 'invalid parameter "resolve"' in done.output
+    return done.code != 0 and 'invalid parameter "resolve" in' in done.output
 
 
 def _missing(absent: Sequence[Check]) -> tuple[MissingTool, ...]:

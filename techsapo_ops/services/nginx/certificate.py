@@ -154,7 +154,7 @@ class NginxSites:
         return shown[first]
 
     def confirm(self, name: str | None, wanted: bytes) -> None:
-        """See `wanted` (DER) at each. Raises OpsError, with its name."""
+        """Wait until each shows `wanted` (DER). Raises OpsError, with its name."""
         self._each(lambda site: site.confirm(name, wanted))
 
     def _each(self, act: Callable[[NginxSite], None]) -> None:
