@@ -1,7 +1,7 @@
 """Asks an address at a steady rate, each time on a connection of its own, and tells each answer as a line.
 
 python front_load.py HOST PORT RATE: until it is told to stop (TERM). A request that fails is sent once more,
-a second later, under the same Idempotency-Key, as a client of ours does.
+two seconds later, under the same Idempotency-Key, as a client of ours does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 import time
 
 _SECONDS = 3.0
-_PAUSE = 1.0
+_PAUSE = 2.0
 
 
 async def ask(host: str, port: int, key: str, method: str) -> str:
