@@ -21,6 +21,8 @@ from machines import NETWORK
 from servers import binary, wait_for
 from stacks import rendered, spec, topology
 
+from techsapo_ops.services.nginx.limits import DRAIN_SECONDS
+
 HERE = Path(__file__).parent
 FLOATING = f"{NETWORK}.100"
 PORT = 8080
@@ -134,7 +136,7 @@ def tell(what: str, lines: list[dict[str, Any]]) -> None:
     print(f"{what}: gap {gap(lines):.2f} s; of {len(lines)} {len(first)} failed, {len(last)} twice")
 
 
-def write_files(lab: Segment) -> None:
+def write_files(lab: Segment, drain: int) -> None:
     """Give each machine the generated files, as containers would have them."""
     hosts = {m.name: {"address": m.address, "docker": f"ssh://ops@{m.name}"} for m in lab.machines}
     wanted = spec(
@@ -152,19 +154,23 @@ def write_files(lab: Segment) -> None:
                 continue
             target = machine.folder / "etc/techsapo" / inside
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(as_here(file.content, data))
+            target.write_text(as_here(file.content, data, drain))
             target.chmod(file.mode)
         names = "".join(f"{other.address} app-1 app-2\n" for other in lab.machines)
         (machine.folder / "etc/hosts").write_text(f"127.0.0.1 localhost\n{names}")
 
 
-def as_here(content: str, data: Path) -> str:
-    """A generated file with what only the images have in place of it: a data folder, a newer nginx."""
+def as_here(content: str, data: Path, drain: int) -> str:
+    """A generated file with what only the images have in place of it: a data folder, a newer nginx.
+
+    `drain` is for how many seconds nginx serves on.
+    """
     kept = (line for line in content.splitlines(keepends=True) if not line.strip().startswith("resolver"))
     return (
         "".join(kept)
         .replace(" resolve weight=", " weight=")
         .replace("=/data/", f"={data}/")
+        .replace(f"sleep {DRAIN_SECONDS} &", f"sleep {drain} &")
         .replace("-f /data/", f"-f {data}/")
     )
 
@@ -176,14 +182,14 @@ def script_pids(machine: Bare) -> list[str]:
 
 
 @contextmanager
-def running_front() -> Iterator[Front]:
+def running_front(drain: int = DRAIN_SECONDS) -> Iterator[Front]:
     """Three machines with apps, nginx and keepalived. Needs root."""
     with ExitStack() as stack:
         # Not below pytest's own folder, which the workers of nginx may not enter.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="techsapo-front-")))
         folder.chmod(0o755)
         lab = stack.enter_context(segment(folder))
-        write_files(lab)
+        write_files(lab, drain)
         made = Front(lab)
         for machine in lab.machines:
             app = (sys.executable, str(HERE / "front_app.py"), machine.address, "4000", machine.name)
