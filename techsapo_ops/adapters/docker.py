@@ -128,13 +128,13 @@ class Docker:
         found = [_container(entry) for entry in json.loads(done.stdout or b"[]")]
         return tuple(container for container in found if container is not None)
 
-    def image_ids(self, references: Iterable[str]) -> dict[str, str]:
+    def image_ids(self, references: Iterable[str], timeout: float = _TIMEOUT) -> dict[str, str]:
         """Image id by reference, for those references that are present here."""
         wanted = list(dict.fromkeys(references))
         if not wanted:
             return {}
         form = "{{.Id}} {{json .RepoTags}} {{json .RepoDigests}}"
-        done = self._run(("image", "inspect", "--format", form, *wanted))
+        done = self._run(("image", "inspect", "--format", form, *wanted), timeout)
         if done.code != 0 and b"No such image" not in done.stderr:
             raise _failure(msg("image inspect"), done)
         known: dict[str, str] = {}

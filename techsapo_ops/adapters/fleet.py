@@ -13,6 +13,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 _TIMEOUT = 60.0
+_OUTSIDE = "This node is not a swarm manager"
 REACH_SECONDS = 6.0
 """Longest time in seconds that a look waits for one machine: a dead one answers nothing at all."""
 
@@ -35,7 +36,7 @@ class Fleet(Docker):
     def manager(self) -> Docker:
         """A machine whose manager answers. Raises OpsError where none does, or where no quorum is left."""
         if self._manager is None:
-            refusals = []
+            refusals, outside = [], 0
             for name, member in self.members.items():
                 if name in self.unreachable:
                     continue
@@ -48,7 +49,15 @@ class Fleet(Docker):
                     self._manager = name
                     break
                 refusals.append(f"{name}: {done.output.splitlines()[-1] if done.output else done.code}")
+                outside += _OUTSIDE in done.output
             else:
+                if outside == len(self.members):
+                    raise OpsError(
+                        msg("the hosts are in no Swarm yet"),
+                        msg(
+                            "`techsapo hosts check` says whether they can be, `techsapo hosts add` joins them"
+                        ),
+                    )
                 refusals += [f"{name}: {why}" for name, why in self.unreachable.items()]
                 raise OpsError(
                     msg("no Swarm manager answers ({why})", why="; ".join(refusals)),
@@ -108,12 +117,14 @@ class Fleet(Docker):
         )
 
     @override
-    def image_ids(self, references: Sequence[str]) -> dict[str, str]:  # type: ignore[override] # a sequence: asked of each
+    def image_ids(  # type: ignore[override] # a sequence: asked of each
+        self, references: Sequence[str], timeout: float = _TIMEOUT
+    ) -> dict[str, str]:
         """Image id by reference, for those that every machine that answers has, and has alike."""
         wanted = list(references)
 
         def one(name: str) -> dict[str, str]:
-            return {} if name in self.unreachable else self.members[name].image_ids(wanted)
+            return {} if name in self.unreachable else self.members[name].image_ids(wanted, timeout)
 
         with ThreadPoolExecutor(len(self.members)) as pool:
             found = list(pool.map(one, self.members))

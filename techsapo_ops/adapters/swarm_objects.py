@@ -69,15 +69,16 @@ def remove(manager: Docker, note: Note) -> None:
 
 def manager_time(manager: Docker) -> datetime:
     """What the clock of the manager says that answers."""
-    return _time(manager.call("info", "--format", "{{.SystemTime}}").strip())
+    return parse_time(manager.call("info", "--format", "{{.SystemTime}}").strip())
 
 
 def _note(entry: Mapping[str, Any]) -> Note:
     content = json.loads(base64.b64decode(entry["Spec"]["Data"]))
-    return Note(entry["ID"], entry["Spec"]["Name"], content, _time(entry["CreatedAt"]))
+    return Note(entry["ID"], entry["Spec"]["Name"], content, parse_time(entry["CreatedAt"]))
 
 
-def _time(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
+    """A time as Docker writes it, with nine digits and any zone. Raises ValueError for anything else."""
     whole, _, rest = text.partition(".")
     digits = rest.rstrip("Z")[:6]
     zone = "+00:00"

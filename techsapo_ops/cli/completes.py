@@ -6,7 +6,16 @@ from collections.abc import Callable
 from typing import Literal
 
 What = Literal[
-    "services", "backups", "jobs", "alerts", "certificates", "environments", "fields", "pages", "secrets"
+    "services",
+    "backups",
+    "jobs",
+    "alerts",
+    "certificates",
+    "environments",
+    "fields",
+    "pages",
+    "secrets",
+    "hosts",
 ]
 MARK = "\0"
 """No word begins with it: asked for this one, a completion says what it offers."""

@@ -64,5 +64,6 @@ def index_of_project(spec: Path) -> dict[str, Any] | None:
         "certificates": list(project.spec.certificates),
         "environments": list(written.get("environments") or {}),
         "secrets": secrets,
+        "hosts": list(project.spec.hosts),
         "backup_folder": folder,
     }

@@ -48,6 +48,7 @@ COMMANDS: dict[str, LazyEntry] = {
         "exec", "run", "Run a service's client, logged in, or a shell.", _STACK, passes_on=True
     ),
     "reload": LazyEntry("reload", "reload", "Make services take over changed configuration.", _STACK),
+    "hosts": LazyEntry("hosts", "app", "Check, add and take out hosts of several.", _STACK),
     "maintenance": LazyEntry("maintenance", "app", "Tell users to come back later, and let them in.", _STACK),
     "switchover": LazyEntry(
         "switchover", "run", "Let another machine's server take over, losing nothing.", _STACK

@@ -1,0 +1,212 @@
+"""What is found on each machine of a stack: of its Docker, and of the machine itself."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.docker_api import get
+from techsapo_ops.adapters.swarm_objects import parse_time
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.stack.machine import Machine
+
+SECONDS = 6.0
+"""Longest time that a look waits for one machine."""
+_SECOND = 1_000_000_000
+
+
+class Level(StrEnum):
+    """What a fact asks for."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that was found; `host` is empty for what is of all of them."""
+
+    host: str
+    name: str
+    level: Level
+    detail: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonFacts:
+    """What `docker info` says. `ahead` is how far its clock is before this host's, in seconds, give or take
+    `doubt`; `state` is Docker's word: inactive, pending, active, error or locked.
+    """
+
+    name: str
+    version: str
+    root: str
+    ahead: float
+    doubt: float
+    state: str = "inactive"
+    error: str = ""
+    node: str = ""
+    address: str = ""
+    manages: bool = False
+    cluster: str = ""
+    heartbeat: float = 0.0
+    """Seconds; 0 where it does not say, for it is no manager."""
+
+    @property
+    def joined(self) -> bool:
+        """Whether it is in any Swarm, also in one that does not answer now."""
+        return self.state not in {"", "inactive"}
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """A node as a manager lists it. `reach` is leader, reachable, unreachable, or empty for a worker."""
+
+    id: str
+    name: str
+    ready: bool
+    availability: str
+    label: str
+    reach: str
+    address: str = ""
+
+
+def daemon_facts(docker: Docker, timeout: float = SECONDS) -> DaemonFacts:
+    """What the daemon says of itself. Raises OpsError in the words of the client that could not reach it."""
+    before = time.time()
+    done = docker.attempt("info", "--format", "{{json .}}", timeout=timeout)
+    after = time.time()
+    try:
+        value = json.loads(done.stdout)
+    except ValueError:
+        raise OpsError(done.output or msg("docker info ended with {code}", code=done.code)) from None
+    # Of a daemon that it did not reach, the client prints an empty form, and may end well.
+    if not value.get("ServerVersion"):
+        raise OpsError("; ".join(value.get("ServerErrors") or ()) or done.output)
+    return read_info(value, before, after)
+
+
+def read_info(value: Mapping[str, Any], before: float, after: float) -> DaemonFacts:
+    """Out of the JSON of `docker info`, which was asked between two times of this host's clock."""
+    swarm = value.get("Swarm") or {}
+    cluster = swarm.get("Cluster") or {}
+    period = ((cluster.get("Spec") or {}).get("Dispatcher") or {}).get("HeartbeatPeriod") or 0
+    return DaemonFacts(
+        name=value.get("Name", ""),
+        version=value["ServerVersion"],
+        root=value.get("DockerRootDir", ""),
+        ahead=_clock(value.get("SystemTime", "")).timestamp() - (before + after) / 2,
+        doubt=(after - before) / 2,
+        state=swarm.get("LocalNodeState", ""),
+        error=swarm.get("Error", ""),
+        node=swarm.get("NodeID", ""),
+        address=swarm.get("NodeAddr", ""),
+        manages=bool(swarm.get("ControlAvailable")),
+        cluster=cluster.get("ID", ""),
+        heartbeat=period / _SECOND,
+    )
+
+
+def _clock(text: str) -> datetime:
+    try:
+        return parse_time(text)
+    except ValueError:
+        raise OpsError(msg("its Docker says no time")) from None
+
+
+def nodes_of(manager: Docker, label: str, timeout: float = SECONDS) -> tuple[NodeFacts, ...]:
+    """The nodes, with the value that each has of `label`. Raises OpsError, also where no quorum answers."""
+    return tuple(_node(entry, label) for entry in get(manager, "/nodes", timeout) or ())
+
+
+def _node(entry: Mapping[str, Any], label: str) -> NodeFacts:
+    spec, status = entry.get("Spec") or {}, entry.get("Status") or {}
+    manager = entry.get("ManagerStatus") or {}
+    return NodeFacts(
+        id=entry["ID"],
+        name=(entry.get("Description") or {}).get("Hostname", ""),
+        ready=status.get("State") == "ready",
+        availability=spec.get("Availability", ""),
+        label=(spec.get("Labels") or {}).get(label, ""),
+        reach="leader" if manager.get("Leader") else manager.get("Reachability", ""),
+        address=(manager.get("Addr") or status.get("Addr", "")).rpartition(":")[0] or status.get("Addr", ""),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a machine could not be spoken to, in plain words, and what helps."""
+
+    why: str
+    remedy: str = ""
+
+
+def plainly(said: str, machine: Machine) -> Refusal:
+    """What the docker client, or ssh below it, said of a machine that it could not reach."""
+    where = machine.docker.removeprefix("ssh://")
+    on_it = msg("on {name}: ", name=machine.name)
+    known = {
+        "REMOTE HOST IDENTIFICATION HAS CHANGED": (
+            msg("its ssh host key is another one than before"),
+            msg("find out why; then `ssh-keygen -R {host}`, and connect once", host=_host_of(where)),
+        ),
+        "Host key verification failed": (
+            msg("its ssh host key is not known here"),
+            msg("`ssh {where}` once, and compare the key", where=where),
+        ),
+        "permission denied while trying to connect": (
+            msg("this user may not use Docker there"),
+            on_it + "`sudo usermod -aG docker USER`",
+        ),
+        "Permission denied (": (
+            msg("ssh does not let this user in"),
+            msg("give it a key that needs no question: `ssh -o BatchMode=yes {where} true`", where=where),
+        ),
+        "Could not resolve hostname": (
+            msg("nobody knows the name {host}", host=_host_of(where)),
+            msg("put it into /etc/hosts, or write its address"),
+        ),
+        "command not found": (
+            msg("Docker is not installed there"),
+            on_it + msg("install Docker 25 or newer"),
+        ),
+        "docker: not found": (
+            msg("Docker is not installed there"),
+            on_it + msg("install Docker 25 or newer"),
+        ),
+        "Is the docker daemon running": (
+            msg("its Docker does not run"),
+            on_it + "`systemctl status docker`",
+        ),
+        "Connection refused": (msg("it refuses ssh"), on_it + "`systemctl status ssh`"),
+        "No route to host": (msg("it can't be reached: no route"), msg("is it on, and its cable in?")),
+        "Network is unreachable": (msg("it can't be reached: no route"), msg("is it on, and its cable in?")),
+        "timed out": (msg("it does not answer"), msg("is it on, and its cable in?")),
+        "did not end within": (
+            msg("it did not answer within {seconds:g} s", seconds=SECONDS),
+            msg("is it on, and its cable in?"),
+        ),
+        "too many authentication failures": (
+            msg("ssh tries too many keys"),
+            msg("name the right one in ~/.ssh/config: IdentityFile, IdentitiesOnly yes"),
+        ),
+    }
+    for words, (why, remedy) in known.items():
+        if words.lower() in said.lower():
+            return Refusal(why, remedy)
+    last = said.rpartition("stderr=")[2].strip().splitlines()
+    return Refusal(last[-1] if last else msg("it does not answer"))
+
+
+def _host_of(where: str) -> str:
+    return where.rpartition("@")[2].partition("/")[0].rpartition(":")[0] or where.rpartition("@")[2]

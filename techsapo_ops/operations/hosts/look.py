@@ -1,0 +1,132 @@
+"""Looks at the machines of a stack, all at the same time, and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from techsapo_ops.adapters.at_once import at_once
+from techsapo_ops.adapters.docker import STACK, STACK_SERVICE, Docker
+from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.hosts.facts import SECONDS, DaemonFacts, NodeFacts, daemon_facts, nodes_of
+from techsapo_ops.operations.hosts.probe import PROBE_SECONDS, Probed, probe
+from techsapo_ops.services.registry import kind_of
+from techsapo_ops.stack.machine import Machine
+from techsapo_ops.stack.stack_file import NODE_LABEL
+from techsapo_ops.stack.topology import Topology
+
+RAFT, GOSSIP = 2377, 7946
+"""Ports of Swarm's managers and of its gossip. https://docs.docker.com/engine/swarm/swarm-tutorial/"""
+_LATE = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was seen of the machines. Of one that did not answer there is a reason in `silent`."""
+
+    daemons: Mapping[str, DaemonFacts]
+    silent: Mapping[str, OpsError]
+    probed: Mapping[str, Probed | Exception] = field(default_factory=dict)
+    running: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The stack's services whose container runs on a machine."""
+    images: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    nodes: tuple[NodeFacts, ...] | None = None
+    """As a manager lists them; None where none was asked, or no quorum answered."""
+    quorum: str = ""
+    """Why no manager listed them, where one was asked."""
+
+
+def look(topology: Topology, fleet: Fleet, machines: Sequence[Machine]) -> Looked:
+    """Ask all machines, each for SECONDS at most for a question."""
+    members = {m.name: fleet.members[m.name] for m in machines}
+    daemons, silent = daemons_of(fleet, machines)
+    wanted = images_of(topology)
+
+    def images(docker: Docker) -> Callable[[], object]:
+        return lambda: frozenset(docker.image_ids(wanted, timeout=SECONDS))
+
+    def running(docker: Docker) -> Callable[[], object]:
+        return lambda: _running(docker, topology.spec.project)
+
+    asked: dict[str, Callable[[], object]] = {}
+    for name in daemons:
+        asked[f"images {name}"] = images(members[name])
+        asked[f"running {name}"] = running(members[name])
+    managers = [name for name, facts in daemons.items() if facts.manages]
+    for name in managers:
+        asked[f"nodes {name}"] = lambda docker=members[name]: nodes_of(docker, NODE_LABEL)  # type: ignore[misc] # bound here
+    found = at_once(asked, SECONDS + _LATE)
+    here = {name: _set(found[f"images {name}"]) for name in daemons}
+    others = [(m.name, m.address, port) for m in topology.machines for port in (RAFT, GOSSIP)]
+
+    def probing(machine: Machine) -> Callable[[], Probed]:
+        facts = daemons[machine.name]
+        rest = [each for each in others if each[0] != machine.name]
+        return lambda: probe(
+            fleet.runner, members[machine.name], machine, facts, rest, _able(wanted, here[machine.name])
+        )
+
+    probed = at_once({m.name: probing(m) for m in machines if m.name in daemons}, PROBE_SECONDS + _LATE)
+    lists = [found[f"nodes {name}"] for name in managers]
+    nodes = next((each for each in lists if isinstance(each, tuple)), None)
+    refusals = [str(each) for each in lists if isinstance(each, Exception)]
+    return Looked(
+        daemons, silent, probed, {n: _set(found[f"running {n}"]) for n in daemons}, here, nodes,
+        refusals[0] if refusals and nodes is None else "",
+    )  # fmt: skip
+
+
+def daemons_of(
+    fleet: Fleet, machines: Sequence[Machine]
+) -> tuple[dict[str, DaemonFacts], dict[str, OpsError]]:
+    """What the Docker of each machine says, and why the others do not."""
+    told = at_once({m.name: _daemon(fleet.members[m.name]) for m in machines}, SECONDS + _LATE)
+    daemons = {name: facts for name, facts in told.items() if isinstance(facts, DaemonFacts)}
+    silent = {
+        name: error if isinstance(error, OpsError) else OpsError(str(error))
+        for name, error in told.items()
+        if not isinstance(error, DaemonFacts)
+    }
+    return daemons, silent
+
+
+def _set(value: object) -> frozenset[str]:
+    return value if isinstance(value, frozenset) else frozenset()
+
+
+def _daemon(docker: Docker) -> Callable[[], DaemonFacts]:
+    return lambda: daemon_facts(docker)
+
+
+def _running(docker: Docker, project: str) -> frozenset[str]:
+    form = f'{{{{.Label "{STACK_SERVICE}"}}}}'
+    said = docker.call("ps", "--filter", f"label={STACK}={project}", "--format", form, timeout=SECONDS)
+    return frozenset(line.removeprefix(f"{project}_") for line in said.split())
+
+
+def images_of(topology: Topology) -> tuple[str, ...]:
+    """The images of the stack that are pulled, those first that have a shell and can ask over the network."""
+    own = topology.spec.images
+    of_kind = {
+        service.kind: own.get(service.kind) or service.facts.image  # type: ignore[call-overload] # a kind
+        for service in topology.services
+        if not service.facts.runs_package
+    }
+    first = [own.get("base"), of_kind.get("mysql"), of_kind.get("redis")]
+    return tuple(dict.fromkeys(image for image in (*first, *of_kind.values()) if image))
+
+
+def _able(wanted: Sequence[str], here: frozenset[str]) -> list[str]:
+    return [image for image in wanted if image in here]
+
+
+def ports_of(topology: Topology, machine: str) -> dict[int, str]:
+    """The ports of a machine that services of the stack have there, and whose each is."""
+    found = {}
+    for service in topology.on(machine):
+        if (service.facts.on_machine or service.facts.on_host) and service.port:
+            found[service.port] = service.name
+        if service.facts.front:
+            found |= {here: service.name for _, here in kind_of(service).ports(topology, service)}
+    return found
