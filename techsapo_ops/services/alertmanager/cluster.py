@@ -11,6 +11,9 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
+from techsapo_ops.services.alertmanager.routes import QUICK_INTERVAL
+from techsapo_ops.services.prometheus.alert_rules import duration_text
+from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.templates import Templates
@@ -19,8 +22,8 @@ from techsapo_ops.stack.topology import Topology
 START = "alertmanager/start.sh"
 PORT = 9094
 """Where they talk to each other, over TCP and UDP."""
-_TURN = "5s"
-"""How long each waits for the one whose turn is before its own."""
+_TURN = 5.0
+"""Seconds for which each waits for the one whose turn is before its own, at most."""
 _AGAIN = "5s"
 """How often all is told anew, and one that was lost is looked for: a network that heals is one cluster
 within seconds, where the defaults take a minute."""
@@ -36,12 +39,22 @@ def cluster_arguments(topology: Topology, service: Service) -> Iterator[str]:
         yield "--cluster.listen-address="
         return
     yield f"--cluster.listen-address=0.0.0.0:{PORT}"
-    yield f"--cluster.peer-timeout={_TURN}"
+    yield f"--cluster.peer-timeout={duration_text(_turn(topology))}"
     yield f"--cluster.pushpull-interval={_AGAIN}"
     yield f"--cluster.reconnect-interval={_AGAIN}"
     for other in topology.of_kind(service.kind):
         if other.name != service.name:
             yield f"--cluster.peer={other.name}:{PORT}"
+
+
+def _turn(topology: Topology) -> float:
+    """So long that the last one's turn is over well before the next look at the same group.
+
+    Who waits goes by what was so when it began to wait: with one whose next look came first, an alert that
+    ended meanwhile was told as firing once more, behind its end.
+    """
+    every = min(seconds(topology.spec.monitoring.alertmanager.group_interval), seconds(QUICK_INTERVAL))
+    return max(0.2, min(_TURN, every / (2 * len(topology.machines))))
 
 
 def start_files(topology: Topology, templates: Templates) -> Iterator[RenderedFile]:

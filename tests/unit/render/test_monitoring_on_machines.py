@@ -112,6 +112,13 @@ def test_each_alertmanager_looks_for_the_others() -> None:
     assert mounted["/etc/techsapo/alertmanager/start.sh"] == 0o555
 
 
+@pytest.mark.parametrize(("interval", "turn"), [("5m", "5s"), ("12s", "2s"), ("1s", "200ms")])
+def test_the_last_one_had_its_turn_before_the_next_look_at_the_same_alerts(interval: str, turn: str) -> None:
+    spec = {"alertmanager": {"group_interval": interval}}
+    stack = yaml.safe_load(machines_files(machines_topology(monitoring=spec))["stack.yml"])
+    assert f"--cluster.peer-timeout={turn}" in stack["services"]["alertmanager-a"]["command"]
+
+
 TRIE = """Main:
   +-- 0.0.0.0/0 3 0 4
      |-- 0.0.0.0

@@ -1,0 +1,93 @@
+"""Two Prometheis and three Alertmanagers on three machines: one alert is told once, whoever is lost."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from monitoring_cluster import QUIET, Cluster, ended, fired, monitoring_cluster, wait, whole
+
+from techsapo_ops.adapters.alertmanager import Alertmanager
+from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.services.alertmanager.acknowledging import Claim, acknowledge, acknowledgements, incidents
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="needs root"),
+]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with monitoring_cluster(tmp_path_factory.mktemp("cluster")) as made:
+        whole(made)
+        yield made
+
+
+def statuses(cluster: Cluster, to: str = "critical") -> list[str]:
+    return [told.status for told in cluster.told(to)]
+
+
+def test_with_one_alertmanager_killed_and_one_prometheus_an_alert_and_its_end_are_a_message_each(
+    cluster: Cluster,
+) -> None:
+    cluster.kill("alertmanager-a")
+    cluster.kill("prometheus-b")
+    try:
+        fired(cluster)
+        wait(lambda: bool(cluster.told("next")), "the next receiver")
+        ended(cluster)
+        assert statuses(cluster) == ["firing", "resolved"]
+        assert statuses(cluster, "next") == ["firing", "resolved"]
+        assert {told.machine for told in cluster.told()} <= {"b", "c"}
+    finally:
+        cluster.start(cluster.services("alertmanager")[0])
+        cluster.start(cluster.services("prometheus")[1])
+
+
+def test_both_prometheis_say_the_same_beginning_also_one_that_came_later(cluster: Cluster) -> None:
+    whole(cluster)
+    cluster.kill("prometheus-b")
+    fired(cluster)
+    (first,) = began(cluster, "a")
+    cluster.start(cluster.services("prometheus")[1])
+    wait(lambda: began(cluster, "b") == [first], "the same beginning")
+    assert began(cluster, "a") == [first]
+    ended(cluster)
+
+
+def began(cluster: Cluster, machine: str) -> list[str]:
+    return [i.since for i in incidents(cluster.ask(Prometheus, machine)) if i.alert == "AppDown"]
+
+
+def test_who_acknowledges_at_one_of_them_has_it_at_all_and_the_next_receiver_is_not_told(
+    cluster: Cluster,
+) -> None:
+    whole(cluster)
+    cluster.kill("alertmanager-a")
+    restarted = False
+    try:
+        cluster.down(down=True)
+        wait(lambda: bool(began(cluster, "a")) and began(cluster, "a") == began(cluster, "b"), "an incident")
+        (incident,) = [i for i in incidents(cluster.ask(Prometheus, "a", "b")) if i.alert == "AppDown"]
+        claim = Claim("hanako", datetime.now(UTC) + timedelta(hours=1))
+        (made,) = acknowledge(cluster.ask(Alertmanager, "a", "b", "c"), [incident], claim)
+        for machine in "bc":
+            server = cluster.ask(Alertmanager, machine)
+            wait(lambda s=server: [a.id for a in acknowledgements(s)] == [made.id], "told on")  # type: ignore[misc]
+        time.sleep(QUIET)
+        assert cluster.told("next", "firing") == []
+        cluster.start(cluster.services("alertmanager")[0])
+        restarted = True
+        back = cluster.ask(Alertmanager, "a")
+        wait(lambda: [a.id for a in acknowledgements(back)] == [made.id], "one that comes back knows it")
+        ended(cluster)
+        assert cluster.told("next", "firing") == []
+    finally:
+        cluster.down(down=False)
+        if not restarted:
+            cluster.start(cluster.services("alertmanager")[0])
