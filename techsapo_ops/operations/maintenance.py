@@ -29,6 +29,7 @@ from techsapo_ops.stack.maintenance import (
     maintenance_of,
     note,
 )
+from techsapo_ops.stack.places import EVERY
 from techsapo_ops.stack.stack import Stack
 
 Say = Callable[[str], None]
@@ -68,7 +69,7 @@ def turn_on(stack: Stack, message: str, until: datetime | None, by: str, warn: S
         _noted(stack.layout, made)
         made = replace(made, silence=_silence(stack, made, warn))
         _noted(stack.layout, made)
-        follow(stack.layout)
+        _follow(stack)
     return made
 
 
@@ -76,7 +77,7 @@ def turn_off(stack: Stack, warn: Say) -> Maintenance | None:
     """Let users in again; what ended, or None where nothing went on. Raises OpsError as `turn_on`."""
     before = maintenance_of(stack.layout)
     if before is None:
-        follow(stack.layout)
+        _follow(stack)
         _expire(stack, lambda _: None)  # of one that was killed after its note had gone
         return None
     with recorded(stack.layout, msg("maintenance off"), {"since": before.since.isoformat()}, warn):
@@ -86,7 +87,7 @@ def turn_off(stack: Stack, warn: Say) -> Maintenance | None:
             raise OpsError(
                 msg("cannot remove {note}: {strerror}", note=note(stack.layout), strerror=error.strerror)
             ) from None
-        follow(stack.layout)
+        _follow(stack)
         _expire(stack, warn)
     return before
 
@@ -112,6 +113,11 @@ def follow(layout: Layout) -> None:
         write_atomic(folder / PROBLEM, problem(found).encode())
 
 
+def _follow(stack: Stack) -> None:
+    follow(stack.layout)
+    stack.engine.deliver()
+
+
 def at_odds(layout: Layout) -> Iterator[tuple[str, str]]:
     """Where the note and a reader's folder disagree: the reader, and in words how, with what to do."""
     noted = os.path.lexists(note(layout))
@@ -133,7 +139,7 @@ def at_odds(layout: Layout) -> Iterator[tuple[str, str]]:
 def _folders(layout: Layout) -> Iterator[tuple[Path, bool]]:
     """Where those look that turn users away, as processes and in containers, and whether one stands before
     the app there."""
-    for configuration in (layout.config, layout.config / "docker" / "config"):
+    for configuration in (layout.config / places.rendered for places in EVERY):
         fronted = any(kind.balances and any((configuration / kind.name).glob("*.conf")) for kind in kinds())
         for kind in kinds():
             if kind.turns_away and (configuration / kind.name).is_dir():

@@ -10,10 +10,14 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import Layout
+
+if TYPE_CHECKING:  # `techsapo status` asks for the note, and needs nothing of a spec
+    from techsapo_ops.stack.container import Bind
+    from techsapo_ops.stack.topology import Topology
 
 NOTE = "maintenance.json"
 FOLDER = "maintenance"
@@ -103,6 +107,17 @@ def told_in(folder: Path) -> Told | None:
 def note(layout: Layout) -> Path:
     """Where it is noted."""
     return layout.state / NOTE
+
+
+def seen_by(topology: Topology, kind: str) -> tuple[Bind, ...]:
+    """The folder of a reader on several machines, whose configuration can't change while it runs."""
+    if not topology.machines:
+        return ()
+    from techsapo_ops.stack.container import Bind
+    from techsapo_ops.stack.places import CONTAINER_CONFIG
+
+    here = topology.layout.config / topology.places.rendered / kind / FOLDER
+    return (Bind(here, f"{CONTAINER_CONFIG}/{kind}/{FOLDER}"),)
 
 
 def maintenance_of(layout: Layout) -> Maintenance | None:

@@ -28,6 +28,10 @@ class Seen:
 
     def __init__(self, *services: ObservedService) -> None:
         self._services = {service.name: service for service in services}
+        self.delivered = 0
+
+    def deliver(self) -> None:
+        self.delivered += 1
 
     def observe(self, *, measure: bool = False) -> Observed:
         assert not measure

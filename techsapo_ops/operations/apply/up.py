@@ -101,6 +101,7 @@ def up(
         ).run()
         forget_others(stack)
         follow(stack.layout)  # maintenance goes on in folders that are new
+        stack.engine.deliver()
         require_applied(applied)
         current = applied.back.snapshot if applied.back is not None else None
         left = current or found.wanted

@@ -134,10 +134,12 @@ def _one_of_several(alone: Container, topology: Topology) -> Container:
 
     from techsapo_ops.services.nginx.balancing import NO_RESOLVER, START, asks_names
     from techsapo_ops.services.nginx.limits import APP_SILENT, DRAIN_SECONDS
+    from techsapo_ops.stack.maintenance import seen_by
 
     return replace(
         alone,
         command=("nginx", *alone.command),
+        binds=(*alone.binds, *seen_by(topology, Nginx.facts.kind)),
         stop_seconds=alone.stop_seconds + DRAIN_SECONDS,
         stop_signal="TERM",
         extra={

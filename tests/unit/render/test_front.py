@@ -195,3 +195,13 @@ def test_a_file_with_a_secret_in_it_is_a_secret_that_its_service_alone_reads(tmp
     assert target not in {config["target"] for config in nginx["configs"]}
     (secret,) = (secret for secret in nginx["secrets"] if secret["target"] == target)
     assert (secret["uid"], secret["mode"]) == ("101", 0o400)
+
+
+def test_maintenance_is_a_folder_that_changes_while_nginx_and_the_app_run(tmp_path: Path) -> None:
+    every = services(tmp_path)
+    for name, kind in (("nginx-a", "nginx"), ("app-2-c", "app")):
+        folders = {
+            volume["target"]: volume["source"] for volume in every[name]["volumes"] if "source" in volume
+        }
+        volume = folders[f"/etc/techsapo/{kind}/maintenance"]
+        assert every[name]["x-folders"][volume].endswith(f"config/{kind}/maintenance")

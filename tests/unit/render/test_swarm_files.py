@@ -100,7 +100,8 @@ def test_secrets_are_their_users_alone_and_never_a_config(tmp_path: Path) -> Non
 def test_what_the_tool_keeps_is_in_volumes_and_seen_from_the_stack_file(tmp_path: Path) -> None:
     stack = stack_of(tmp_path)
     nginx = stack["services"]["nginx-b"]
-    assert nginx[FOLDERS] == {"nginx-b-certs": "../../certs"}
+    assert nginx[FOLDERS]["nginx-b-certs"] == "../../certs"
+    assert not [source for source in nginx[FOLDERS].values() if source.startswith("/")]
     assert {
         "type": "volume",
         "source": "nginx-b-certs",
