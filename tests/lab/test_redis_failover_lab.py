@@ -10,17 +10,22 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import redis
+from orchestrator import client_of, make_spec
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 from redis_machines import NAMES, RedisLab, redis_machines
 from servers import wait_for
 
 from techsapo_ops.errors import OpsError
+from techsapo_ops.serve.app import App
+from techsapo_ops.serve.options import Options
 from techsapo_ops.services.redis.several import several
 from techsapo_ops.services.redis.switchover import switch
+from techsapo_ops.spec.told_addresses import Authorities
 from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
 from techsapo_ops.stores.budget_ledger import NANO, Ledger, OverBudget
 from techsapo_ops.stores.cache import AnswerCache
@@ -327,3 +332,51 @@ def test_a_switchover_without_a_replica_that_is_in_sync_is_refused_and_changes_n
     wait_for(lambda: not several(lab.topology, lab.door_to).in_sync, what="the Sentinels notice")
     assert "no replica is in sync" in refused(None)[0]
     assert lab.roles() == {old: "master"}
+
+
+def test_a_question_with_a_key_is_refused_before_anybody_is_asked_where_no_replica_is_left(
+    lab: RedisLab, tmp_path: Path
+) -> None:
+    server = lab.server()
+    assert server.sentinels is not None
+    login = {"user": server.user, "password": server.password, "tls": True}
+    options = Options(
+        make_spec(redis=login),
+        "app-1",
+        tmp_path / "data",
+        sentinels=server.sentinels.addresses,
+        authorities=Authorities(redis=server.ca),
+        durable_audit=False,
+    )
+
+    async def main() -> list[tuple[int, str | None, str | None]]:
+        seen: list[tuple[int, str | None, str | None]] = []
+        async with client_of(App(options)) as client:
+
+            async def ask(key: str) -> None:
+                body = {"prompt": f"the disk of {key} is full"}
+                answer = await client.post("/api/v1/generate", json=body, headers={"Idempotency-Key": key})
+                document = answer.json()
+                replayed = answer.headers.get("Idempotency-Replayed")
+                seen.append((answer.status_code, document.get("code"), replayed))
+                assert answer.status_code == 200 or answer.headers["Retry-After"] == "2"
+
+            await ask("first")
+            await ask("first")
+            for name, role in (await asyncio.to_thread(lab.roles)).items():
+                if role == "slave":
+                    lab.kill(f"redis-{name}")
+            await ask("second")
+            for name in NAMES:
+                if f"redis-{name}" not in lab.running:
+                    lab.start(f"redis-{name}")
+            await asyncio.to_thread(lab.until_whole)
+            await ask("second")
+        return seen
+
+    assert lab.asyncio(main) == [
+        (200, None, None),
+        (200, None, "true"),
+        (503, "unconfirmed", None),
+        (200, None, None),
+    ]
