@@ -103,22 +103,16 @@ class RedisLink:
             if self._streaks.note(operation, ok=False):
                 cause = " ".join(str(error).split())[:200] or type(error).__name__
                 log.warning(
-                    _WAITS if self.copies else _ALONE,
-                    extra={
-                        "redis": self._where,
-                        "used_for": self._used_for,
-                        "operation": operation,
-                        "error": cause,
-                    },
+                    _WAITS if self.copies else _ALONE, extra=self._told(operation=operation, error=cause)
                 )
             raise Away from error
         self._on_operation(operation, True)
         if self._streaks.note(operation, ok=True):
-            log.info(
-                "Shared counters and locks are available again",
-                extra={"redis": self._where, "used_for": self._used_for},
-            )
+            log.info("Shared counters and locks are available again", extra=self._told())
         return result
+
+    def _told(self, **more: str) -> dict[str, str]:
+        return {"redis": self._where, "used_for": self._used_for, **more}
 
     async def confirmed(
         self, queue: Callable[[Pipeline], object], operation: Operation = "write", patience: float = PATIENCE

@@ -31,10 +31,6 @@ MANAGER = "manager"
 """Name, with the machine's behind it, of the manager of Docker Swarm on a machine."""
 _MANAGER_PORT = 2377
 """https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts"""
-_ON_MACHINES = ("redis", "sentinel")
-"""Kinds on the machines' own network. Not MariaDB: it counts who connects and says nothing, and then refuses
-whoever shares the address (https://mariadb.com/docs/server/server-management/variables-and-modes/
-server-system-variables#max_connect_errors)."""
 _FRONT = "front"
 _CONNECTS = "connects"
 _CONNECTED: dict[str, Any] = {"prober": "tcp", "tcp": {"preferred_ip_protocol": "ip4"}}
@@ -139,10 +135,15 @@ def _tls_address(topology: Topology, nginx: Service) -> Address:
 
 
 def _on_machines(topology: Topology) -> Iterator[Asked]:
-    """Whether Swarm's manager and the databases of each machine take connections of the others."""
+    """Whether Swarm's manager, and what keeps data on the machines' own network, take connections of others.
+
+    Not MariaDB, which is on the containers': it counts who connects and says nothing, and then refuses
+    whoever shares the address (https://mariadb.com/docs/server/server-management/variables-and-modes/
+    server-system-variables#max_connect_errors).
+    """
     for machine in topology.machines:
         ports = {MANAGER: _MANAGER_PORT}
-        ports |= {s.kind: s.port for s in topology.on(machine.name) if s.kind in _ON_MACHINES}
+        ports |= {s.kind: s.port for s in topology.on(machine.name) if s.facts.on_machine and s.facts.data}
         for what, port in ports.items():
             address = str(Address(machine.address, port))
             yield Asked(f"{what}-{machine.name}", MACHINE, address, _CONNECTS, _CONNECTED, machine.name)
