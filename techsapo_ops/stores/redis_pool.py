@@ -93,7 +93,7 @@ def _master_pool() -> Any:
         async def get_master_address(self) -> tuple[str, int]:
             """The master's, asked once for all who want to know it now."""
             if self._asking is None or self._asking.done():
-                self._asking = asyncio.create_task(self._manager.discover_master(self._master))
+                self._asking = asyncio.create_task(_found(self._manager, self._master))
                 self._asking.add_done_callback(_looked_at)
             address = await asyncio.shield(self._asking)
             if address != self._address:
@@ -110,6 +110,35 @@ def _master_pool() -> Any:
                 await self._manager.aclose()
 
     return MasterPool
+
+
+async def _found(manager: Any, master: str) -> tuple[str, int]:
+    """The master's address, by the first Sentinel that knows one that is not down.
+
+    redis-py's own discovery reads the state of the master alone. While Sentinels bring the other replicas
+    round to a new one, a second or two, that state still is the last one's; the address is the new one's by
+    then: https://redis.io/docs/latest/develop/reference/sentinel-clients/
+    """
+    from redis import ConnectionError as Broken
+    from redis import ResponseError
+    from redis import TimeoutError as Late
+    from redis.asyncio.sentinel import MasterNotFoundError
+
+    said: list[str] = []
+    for number, sentinel in enumerate(manager.sentinels):
+        try:
+            state = await sentinel.sentinel_master(master)
+            address = await sentinel.execute_command("SENTINEL GET-MASTER-ADDR-BY-NAME", master)
+        except (Broken, Late, ResponseError) as error:
+            said.append(str(error))
+            continue
+        host, port = (address[0].decode(), int(address[1])) if address else ("", 0)
+        if not host or (host == state["ip"] and state["is_sdown"]):
+            said.append("it is down")
+            continue
+        manager.sentinels.insert(0, manager.sentinels.pop(number))
+        return host, port
+    raise MasterNotFoundError(f"no Sentinel knows a master {master}: {'; '.join(dict.fromkeys(said))}")
 
 
 def _looked_at(task: asyncio.Task[Any]) -> None:
