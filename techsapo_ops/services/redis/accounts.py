@@ -50,6 +50,11 @@ _AT_SENTINELS = {
     APP: f"resetchannels -@all {_ASKS_WHO} +sentinel|get-master-addr-by-name",
     REPLICA: f"resetchannels -@all {_ASKS_WHO}",
     SENTINEL: f"allchannels -@all {_ASKS_WHO} +publish +subscribe +sentinel|is-master-down-by-addr",
+    # What redis_exporter asks; of a command that Sentinel does not know its list may not speak.
+    EXPORTER: (
+        f"resetchannels -@all {_ASKS_WHO} +info +sentinel|sentinels +sentinel|slaves +sentinel|replicas "
+        "+sentinel|ckquorum"
+    ),
     OPERATOR: "~* &* +@all",
 }
 

@@ -143,7 +143,8 @@ def _make(topology: Topology) -> None:
     made_once(password_file(layout, APP), of.get("app"))
     password = made_once(password_file(layout, EXPORTER), None)
     owners.folder(accounts_folder(layout), 0o711)
-    urls = [redis_url(topology, each, EXPORTER) for each in topology.of_kind("redis")]
+    asked = (*topology.of_kind("redis"), *topology.of_kind("sentinel"))
+    urls = [redis_url(topology, each, EXPORTER) for each in asked]
     text = json.dumps(dict.fromkeys(urls, password.reveal()), ensure_ascii=False)
     _keep(exporter_file(layout), text, of.get("redis-exporter"))
 
