@@ -62,6 +62,7 @@ def whole(**sections: Any) -> dict[str, Any]:
         "project": PROJECT,
         "app": {"drain": "2s"},
         "mysql": {},
+        "nginx": {"listen": 80, "tls_listen": 443},
         "monitoring": {"grafana": off},
         **sections,
     }

@@ -1,0 +1,77 @@
+"""A whole machine is lost: its cable is pulled, or its power cut, each machine in turn, under load.
+
+The whole stack of techsapo stands on three; requests come from outside to the floating address.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+
+from servers import wait_for
+from swarm_lab import HOSTS
+
+from tests.swarm.figures import Figures
+from tests.swarm.ground import Ground
+from tests.swarm.traffic import Traffic, asking
+
+
+def prove(ground: Ground, found: Figures) -> None:
+    """Bring it up, apply nothing, then lose one machine after another and bring each back."""
+    began = time.monotonic()
+    before = ground.lab.memory()
+    stack = ground.stack
+    found.add("from nothing to ready", "s", [time.monotonic() - began], 60)
+    began = time.monotonic()
+    stack.run("up", timeout=300)
+    found.add("apply of nothing", "s", [time.monotonic() - began], 3)
+    found.add(
+        "memory of all three machines, Docker's own apart", "MB", [(ground.lab.memory() - before) / 1e6], 1200
+    )
+
+    values: dict[str, list[float]] = defaultdict(list)
+    for number in range(ground.cuts):
+        for fault in ("cut", "kill"):
+            _lose(ground, HOSTS[number % len(HOSTS)], fault, values, number)
+    wanted = {"longest gap": 2.0, "failed after one retry": 0, "carried out twice": 0}
+    for what, each in values.items():
+        unit = "s" if what.endswith("gap") else "requests"
+        found.add(what, unit, each, wanted.get(what.partition(": ")[2]))
+
+
+def _lose(ground: Ground, host: str, fault: str, values: dict[str, list[float]], number: int) -> None:
+    """Lose one, wait until the rest has answered for a while, bring it back, and wait until all is well."""
+    lab, leads = ground.lab, ground.lab.leader("a" if host != "a" else "b")
+    name = f"{fault}{', the leader' if leads == host else ''}"
+    with asking(ground.load(prefix=f"{fault}-{number}-"), lab.enter_hub()) as traffic:
+        traffic.flows(40)
+        getattr(lab, fault)(host)
+        time.sleep(10)
+        traffic.flows(40)
+        (lab.heal if fault == "cut" else lab.start)(host)
+        traffic.flows(40)
+        wait_for(lambda: lab.nodes("a") == dict.fromkeys(HOSTS, "Ready"), timeout=120, what="all nodes")
+    _well(ground)
+    outcome = traffic.outcome()
+    values[f"{name}: longest gap"].append(outcome.gap.seconds)
+    values[f"{name}: failed at the first try"].append(traffic.failed_first())
+    values[f"{name}: failed after one retry"].append(outcome.failed_count)
+    values[f"{name}: carried out twice"].append(len(outcome.doubled))
+    print(
+        f"{host} {name}: gap {outcome.gap.seconds:.2f} s at {outcome.gap.at:.1f}, {_why(traffic)}", flush=True
+    )
+
+
+def _why(traffic: Traffic) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in traffic.reasons().items()) or "nothing failed"
+
+
+def _well(ground: Ground) -> None:
+    """Wait until every part of the stack is well."""
+    said: dict[str, object] = {}
+
+    def healthy() -> bool:
+        said.update(ground.stack.health())
+        return said["status"] == "healthy"
+
+    wait_for(healthy, timeout=240, what="healthy")
