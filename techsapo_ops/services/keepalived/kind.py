@@ -69,7 +69,7 @@ class Keepalived(Kind):
 
     def container(self, topology: Topology, service: Service) -> Container:
         """keepalived with the rights to give the machine's interface an address, and no others."""
-        from techsapo_ops.services.keepalived.configuration import READY, RUN, START
+        from techsapo_ops.services.keepalived.configuration import READY, START
         from techsapo_ops.stack.container import Container
 
         machine = service.machine.name if service.machine is not None else ""
@@ -79,7 +79,8 @@ class Keepalived(Kind):
             port=0,
             healthcheck=(str(folder / READY),),
             config=("keepalived",),
-            tmpfs=("/tmp", RUN),  # noqa: S108 - the container's own
+            # Where it can write nothing into /run itself, it takes itself for running already, and ends.
+            tmpfs=("/tmp", "/run"),  # noqa: S108 - the container's own
             memory_mb=64,
             pids=64,
             stop_seconds=STOP_SECONDS,

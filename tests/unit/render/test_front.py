@@ -52,6 +52,12 @@ def test_each_machine_has_a_keepalived_with_the_rights_to_move_an_address_and_no
         assert "ports" not in entry
 
 
+def test_keepalived_can_write_into_run_or_it_takes_itself_for_running_already(tmp_path: Path) -> None:
+    entry = services(tmp_path)["keepalived-a"]
+    assert entry["read_only"]
+    assert "/run" in {volume["target"] for volume in entry["volumes"] if volume["type"] == "tmpfs"}
+
+
 def test_without_an_address_to_move_or_on_one_host_there_is_none(tmp_path: Path) -> None:
     assert not [name for name in services(tmp_path, floating_address=None) if "keepalived" in name]
     wanted = spec(**EVERYTHING)
