@@ -21,6 +21,7 @@ from machines import NETWORK
 from servers import binary, wait_for
 from stacks import rendered, spec, topology
 
+from techsapo_ops.services.keepalived.kind import CAPABILITIES
 from techsapo_ops.services.nginx.limits import DRAIN_SECONDS
 
 HERE = Path(__file__).parent
@@ -47,9 +48,11 @@ class Front:
         return process
 
     def start_keepalived(self, machine: Bare) -> None:
-        """Start keepalived by its script."""
+        """Start keepalived by its script, with the rights that its container has."""
         machine.run("mkdir", "-p", "/run/keepalived")
-        machine.start("sh", f"/etc/techsapo/keepalived/{machine.name}/start.sh", log="keepalived.log")
+        rights = ",".join(f"+{name.lower()}" for name in CAPABILITIES)
+        script = f"/etc/techsapo/keepalived/{machine.name}/start.sh"
+        machine.start("setpriv", f"--bounding-set=-all,{rights}", "sh", script, log="keepalived.log")
 
     def asked(self, machine: Bare, path: str, address: str = "") -> str:
         """The status with which an nginx answers, as a client sees it."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 STOP_SECONDS = 5
 """It tells the others that it goes, and they need no longer wait for it."""
+CAPABILITIES = ("NET_ADMIN", "NET_BROADCAST", "NET_RAW", "SETGID")
+"""What root may do in its container: move an address; it also insists on setting the groups of its scripts."""
 
 
 class Keepalived(Kind):
@@ -88,7 +90,7 @@ class Keepalived(Kind):
                 "entrypoint": ["/bin/sh"],
                 # Its scripts' own children would be left to it, which does not wait for them.
                 "init": True,
-                "cap_add": ["NET_ADMIN", "NET_BROADCAST", "NET_RAW"],
+                "cap_add": list(CAPABILITIES),
             },
         )
 

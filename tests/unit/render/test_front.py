@@ -47,7 +47,10 @@ def test_each_machine_has_a_keepalived_with_the_rights_to_move_an_address_and_no
     found = {name: entry for name, entry in services(tmp_path).items() if name.startswith("keepalived")}
     assert sorted(found) == ["keepalived-a", "keepalived-b", "keepalived-c"]
     for entry in found.values():
-        assert (entry["cap_drop"], entry["cap_add"]) == (["ALL"], ["NET_ADMIN", "NET_BROADCAST", "NET_RAW"])
+        assert (entry["cap_drop"], entry["cap_add"]) == (
+            ["ALL"],
+            ["NET_ADMIN", "NET_BROADCAST", "NET_RAW", "SETGID"],
+        )
         assert entry["networks"] == {"machine": {}}
         assert "ports" not in entry
 
