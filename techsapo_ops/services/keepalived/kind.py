@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 STOP_SECONDS = 5
 """It tells the others that it goes, and they need no longer wait for it."""
 CAPABILITIES = ("NET_ADMIN", "NET_BROADCAST", "NET_RAW", "SETGID")
-"""What root may do in its container: move an address; it also insists on setting the groups of its scripts."""
+"""What root may do in its container: move an address; it insists on setting its scripts' groups, too."""
 
 
 class Keepalived(Kind):
