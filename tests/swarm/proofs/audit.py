@@ -7,6 +7,7 @@ time without one that reaches the database.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from galera_apps import app, rows
 from galera_lab import Cluster, cluster, three_machines
+from servers import wait_for
 
 from techsapo_ops.render.templates import Templates
 from tests.swarm.figures import Figures
@@ -31,7 +33,9 @@ def prove(ground: Ground, found: Figures) -> None:
             for name, fault, most in (
                 ("own member killed", _kill_own, 5.0),
                 ("another member cut off", _cut_another, 5.0),
+                ("two of three killed", _kill_two, None),
                 ("all three killed", _kill_all, 20.0),
+                ("another member killed while it takes a full copy", _kill_copying, None),
             ):
                 _tried(members, place / name.replace(" ", "-"), (name, fault, most), ground.cuts, found)
 
@@ -39,7 +43,7 @@ def prove(ground: Ground, found: Figures) -> None:
 def _tried(
     members: Cluster,
     folder: Path,
-    kind: tuple[str, Callable[[Cluster], None], float],
+    kind: tuple[str, Callable[[Cluster], None], float | None],
     cuts: int,
     found: Figures,
 ) -> None:
@@ -74,6 +78,27 @@ def _cut_another(members: Cluster) -> None:
     other.cut()
     time.sleep(8)
     other.cut(off=False)
+
+
+def _kill_two(members: Cluster) -> None:
+    """The third is left without a majority, and has to see that they wait for it."""
+    for member in members.members[1:]:
+        member.kill()
+    time.sleep(0.5)
+    for member in members.members[1:]:
+        member.start()
+
+
+def _kill_copying(members: Cluster) -> None:
+    """On a new disk, killed half way, and started again."""
+    other = members.members[2]
+    other.stop()
+    for each in other.data.iterdir():
+        shutil.rmtree(each) if each.is_dir() else each.unlink()
+    other.start()
+    wait_for((other.data / ".sst").is_dir, timeout=240, what="a full copy under way")
+    other.kill()
+    other.start()
 
 
 def _kill_all(members: Cluster) -> None:
