@@ -8,8 +8,10 @@ import time
 from collections.abc import Callable, Mapping
 from urllib.parse import urlencode
 
+from typing_extensions import override
+
 from techsapo_ops.adapters.http import Answer, Unreachable
-from techsapo_ops.adapters.monitoring_server import LIMIT
+from techsapo_ops.adapters.monitoring_server import LIMIT, Way
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -39,24 +41,24 @@ print(json.dumps(said))
 """
 
 
-class Inside:
+class Inside(Way):
     """A Way of MonitoringServer; `run` runs a command there, within so many seconds, or raises OpsError."""
 
     def __init__(self, run: Callable[[Command, float], Completed], python: str = "python") -> None:
         self._run = run
         self._python = python
 
+    @override
     def fetch(
         self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str], timeout: float
     ) -> Answer:
-        """See Way."""
         asked = f"{url}?{urlencode(params)}" if params else url
         return self._ask("GET", asked, None, headers, timeout)
 
+    @override
     def send(
         self, url: str, content: bytes | None, method: str, headers: Mapping[str, str], timeout: float
     ) -> Answer:
-        """See Way."""
         return self._ask(method, url, content, headers, timeout)
 
     def _ask(

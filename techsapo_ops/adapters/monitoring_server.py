@@ -10,6 +10,8 @@ from copy import copy
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
+from typing_extensions import override
+
 from techsapo_ops.adapters.basic_login import BasicLogin, within_the_stack
 from techsapo_ops.adapters.http import Answer, Unreachable, fetch, send
 from techsapo_ops.adapters.tls_trust import Trust
@@ -37,19 +39,19 @@ class Way(Protocol):
         ...
 
 
-class Straight:
+class Straight(Way):
     """From this process, by HTTP."""
 
+    @override
     def fetch(
         self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str], timeout: float
     ) -> Answer:
-        """See Way."""
         return fetch(url, timeout=timeout, limit=LIMIT, params=params, headers=headers, trust=_trust(url))
 
+    @override
     def send(
         self, url: str, content: bytes | None, method: str, headers: Mapping[str, str], timeout: float
     ) -> Answer:
-        """See Way."""
         return send(url, content, timeout=timeout, method=method, headers=headers, trust=_trust(url))
 
 
