@@ -12,17 +12,21 @@ from pathlib import Path
 
 import pytest
 from galera_apps import App, app, rows
-from galera_lab import DATABASE, Cluster, Member, cluster, three_machines
+from galera_lab import DATABASE, PASSWORD, Cluster, Member, cluster, three_machines
 from servers import wait_for
 
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.render.templates import Templates
+from techsapo_ops.services.mysql.accounts import Passwords, migrations_user
 from techsapo_ops.services.mysql.backup import BACKUP
+from techsapo_ops.services.mysql.container_login import settle
 from techsapo_ops.services.mysql.contents import differences
 from techsapo_ops.services.mysql.dump import MysqlSource, load
-from techsapo_ops.services.mysql.galera import TELL_PORT
+from techsapo_ops.services.mysql.galera import TELL_PORT, cluster_accounts
 from techsapo_ops.services.mysql.session import session
+from techsapo_ops.spec.models.data import Mysql
+from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stores.audit.migrate import HEAD
 
@@ -243,6 +247,16 @@ def door(member: Member) -> Door:
     """As a root who needs no password where the member is."""
     options = ("--no-defaults", f"--socket={member.folder}/run/mysqld.sock", "--user=root")
     return Door(SubprocessRunner(), lambda command: command, options)
+
+
+def test_accounts_are_on_all_members_though_no_binlog_has_their_passwords(members: Cluster) -> None:
+    first, _, third = members.members
+    passwords = Passwords(Secret(PASSWORD), Secret("s3cret"))
+    first.sql(settle(Mysql(), passwords, more=cluster_accounts()).stdin.decode())  # type: ignore[union-attr]
+    members.wait()
+    found = third.sql("SET wsrep_sync_wait = 1; SELECT User FROM mysql.user")
+    assert [migrations_user(Mysql())] in found
+    third.sql("DROP USER techsapo_migrations@'%'")
 
 
 def test_two_that_migrate_on_two_members_at_once_leave_one_schema(members: Cluster, tmp_path: Path) -> None:

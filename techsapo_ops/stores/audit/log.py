@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from techsapo_ops.stores.audit.intake import Intake
 from techsapo_ops.stores.audit.replay import BATCH, MAYBE_WRITTEN, ReadBack, Replay
 from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.spool import DRILL, AuditRow, Spool
+from techsapo_ops.stores.audit.spools import NAME, Spools
 from techsapo_ops.stores.audit.tables import AuditStore, database_errors
 
 log = logging.getLogger("techsapo.audit")
@@ -75,14 +77,17 @@ class AuditLog:
         self._mysql = mysql
         self._directory = directory
         self._durable = durable
-        by_spool = durable or (mysql is not None and bool(mysql.others))
+        clustered = mysql is not None and bool(mysql.others)
+        by_spool = durable or clustered
         try:
-            self._spool = Spool(directory / "audit-spool.jsonl", stays=by_spool)
+            self._spools = Spools(directory) if clustered else None
+            file = self._spools.own if self._spools is not None else directory / NAME
+            self._spool = Spool(file, stays=by_spool)
         except OSError as error:
             raise OpsError(
                 msg(
                     "cannot read {directory}: {strerror}",
-                    directory=directory / "audit-spool.jsonl",
+                    directory=directory / NAME,
                     strerror=error.strerror,
                 ),
                 msg("check who owns it"),
@@ -210,6 +215,7 @@ class AuditLog:
         else:
             store = AuditStore(self._mysql, self._directory / "audit.sqlite")
             replay = Replay(spool, self._inserting(store), self._dropped)
+        self._take_over()
         self._probe(store)
         probed = time.monotonic()
         open_ = True
@@ -220,6 +226,7 @@ class AuditLog:
             if spool.rows and self._condition.due:
                 replay.run()
             if self._condition.errors or time.monotonic() - probed >= PROBE:
+                self._take_over()
                 if self._condition.due:
                     self._probe(store)
                 probed = time.monotonic()
@@ -232,10 +239,25 @@ class AuditLog:
             self._spooled = spool.rows if waits else 0
         replay.finish()
         store.close()
-        try:
+        with suppress(OSError):  # an empty file is as good
             spool.close()
-        except OSError:
-            return  # an empty file is as good
+        if self._spools is not None:
+            self._spools.close()
+
+    def _take_over(self) -> None:
+        """Bring what an earlier process of this instance left into this one's spool."""
+        try:
+            for file in self._spools.left() if self._spools is not None else ():
+                rows, after = (left := Spool(file)).batch(0, BATCH)
+                while rows:
+                    self._spool.append(rows)
+                    rows, after = left.batch(after, BATCH)
+                file.unlink()
+        except OSError as error:
+            log.error(
+                "Audit rows of an earlier process can't be taken over; they stay on disk",
+                extra={"directory": str(self._directory), "error": error.strerror},
+            )
 
     def _look(self) -> None:
         """The spool has rows."""
