@@ -106,7 +106,8 @@ def _floating(spec: Spec) -> Iterator[Finding]:
                 msg("give the front an IPv{version} address", version=own.version),
                 uses=(("hosts", name, "address"),),
             )
-        elif own not in floating.network:
+            return
+        if own not in floating.network:
             yield Finding(
                 path,
                 msg(

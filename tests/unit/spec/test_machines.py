@@ -44,6 +44,10 @@ def with_host(name: str, **changes: Any) -> dict[str, Any]:
         ({"hosts": with_host("b", address="fd00::2")}, ["hosts: some addresses are IPv4 and some IPv6"]),
         ({"floating_address": "10.0.0.2/24"}, ["floating_address: 10.0.0.2 is the address of b"]),
         (
+            {"floating_address": "fd00::100/64"},
+            ["floating_address: fd00::100 is not of the same kind as 10.0.0.1, that of a"],
+        ),
+        (
             {"mysql": None},
             ["mysql: engine: swarm keeps what it must not lose in Redis and MariaDB, on each machine"],
         ),
