@@ -206,8 +206,7 @@ def test_who_waits_goes_on_as_soon_as_a_replica_is_there(two: Two, monkeypatch: 
             assert not writing.done()
             await asyncio.to_thread(two.join)
             await writing
-            value = await link.call(lambda redis: redis.get("lab:x"))
-            return value
+            return await link.call(lambda redis: redis.get("lab:x"))
 
     assert asyncio.run(main()) == b"1"
 

@@ -115,12 +115,16 @@ class Spec(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _tls_between_machines(cls, data: Any) -> Any:
-        """Redis speaks TLS where it is reached over a network."""
+    def _of_machines(cls, data: Any) -> Any:
+        """With hosts, Redis is reached over a network, by TLS, and its Sentinels are of its image."""
         if not isinstance(data, dict) or not data.get("hosts"):
             return data
-        redis = data.get("redis") or {}
-        return {**data, "redis": {"tls": True, **redis}} if isinstance(redis, dict) else data
+        redis, images = data.get("redis") or {}, data.get("images") or {}
+        if isinstance(redis, dict):
+            data = {**data, "redis": {"tls": True, **redis}}
+        if isinstance(images, dict) and "redis" in images:
+            data = {**data, "images": {"sentinel": images["redis"], **images}}
+        return data
 
     @property
     def runs_nginx(self) -> bool:

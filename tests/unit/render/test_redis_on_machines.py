@@ -114,3 +114,10 @@ def test_accounts_of_replicas_and_sentinels_have_no_more_rights_than_they_need(t
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert file.read_text() not in "".join((*at_redis, *at_sentinel))
     assert all(f"@{address}:6379" in exporter_file(topology.layout).read_text() for address in ADDRESSES)
+
+
+def test_sentinel_is_of_the_image_that_redis_is_of() -> None:
+    own = machines_topology(images={"redis": "registry.example.com/redis:8"})
+    found = yaml.safe_load(machines_files(own)["stack.yml"])["services"]
+    assert found["sentinel-a"]["image"] == found["redis-a"]["image"] == "registry.example.com/redis:8"
+    assert services()["sentinel-a"]["image"] == services()["redis-a"]["image"]
