@@ -352,7 +352,7 @@ def test_trouble_of_the_monitoring_itself_is_told_and_taken_back(stack: Stack) -
     listed = {a["name"]: a["state"] for a in json.loads(stack.techsapo("alerts", "list", "--json"))["alerts"]}
     assert listed["TextfileError"] == "silenced"
     assert listed["ConfigReloadFailed"] == "firing"
-    assert set(listed) == set(alerts())
+    assert set(listed) == {name for name, alert in alerts().items() if not alert.machines}
     assert silence[:8] in stack.techsapo("alerts", "silence", "--list")
     stack.techsapo("alerts", "silence", "--expire", silence[:8])
     recorded = [a for a in json.loads(stack.techsapo("audit", "show", "--json")) if "silence" in a["what"]]

@@ -237,7 +237,9 @@ def test_pages_connections_and_tls_of_the_spec_are_told_apart(asks: Asks, tmp_pa
 
 
 def test_what_rules_alerts_and_panels_read_of_probes_is_really_exported(asks: Asks, tmp_path: Path) -> None:
-    expressions = [a.expression(jobs=["prometheus"]) for a in alerts().values()]
+    expressions = [
+        a.expression(jobs=["prometheus"], machines=3 if a.machines else 0) for a in alerts().values()
+    ]
     expressions += [r.expr for rules in recording_rules().values() for r in rules]
     expressions += [q.expr for d in dashboards().values() for p in d.panels for q in p.queries]
     read = {n for e in expressions for n in metric_names(e) if n.startswith("probe_")}

@@ -128,13 +128,14 @@ def alert_rule(
         own = settings is not None and settings.window is not None
         least = 0 if own else _SCRAPES * seconds(spec.monitoring.prometheus.scrape_interval)
         window = duration_text(max(seconds(window), least))
+    floating = (spec.floating_address or "").partition("/")[0]
     expr = alert.expression(
         threshold=threshold,
         minimum=minimum,
         window=window,
         jobs=jobs,
         machines=len(spec.hosts),
-        floating=(spec.floating_address or "").partition("/")[0],
+        floating=floating,
     )
     hung = 0.9 * min(_SCRAPE_TIMEOUT, seconds(spec.monitoring.prometheus.scrape_interval))
     rule: dict[str, Any] = {"alert": alert.name, "expr": expr.replace("{hung}", promql_number(hung))}
@@ -147,6 +148,7 @@ def alert_rule(
         words = by_locale[locale].replace(
             "{threshold}", "" if threshold is None else promql_number(threshold)
         )
+        words = words.replace("{floating}", floating)
         words = words.replace("{minimum}", "" if minimum is None else promql_number(minimum))
         words = words.replace("{window}", spoken(seconds(window or "0s"), locale))
         return words.replace("{for}", spoken(seconds(for_), locale))

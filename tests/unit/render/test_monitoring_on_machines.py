@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from machines_spec import machines_files, machines_topology
+from machines_spec import machine_rules, machines_files, machines_topology
 from monitoring_stack import monitoring_files, spec_of
 
 from techsapo_ops.catalogue.alerts import alerts
@@ -243,3 +244,10 @@ def test_a_lost_machine_mutes_what_it_brings_with_it() -> None:
     assert muted["TargetDown"] == muted["MemberDown"] == ("host",)
     assert muted["GaleraMembersFew"] == muted["AlertmanagersFew"] == ()
     assert "RedisNotWritable" not in muted
+
+
+@pytest.mark.parametrize("locale", ["en", "ja"])
+def test_what_an_alert_says_of_the_address_is_the_spec_s(locale: str) -> None:
+    said = machine_rules(locale=locale)["FloatingAddressLost"]["annotations"]
+    assert "10.77.0.100" in said["summary"]
+    assert not [text for text in said.values() if re.search(r"(?<!\{)\{\w+\}", text)]
