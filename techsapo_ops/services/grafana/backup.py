@@ -35,11 +35,11 @@ class GrafanaBackup(sqlite.SqliteBackup):
     def sources(self, stack: Stack) -> Sequence[Source] | str:
         if not stack.topology.has("grafana"):
             return msg("this stack has no Grafana")
-        if not (stack.engine.reaches("grafana") and stack.engine.reaches(_app(stack))):
+        if not (stack.engine.reaches(_server(stack)) and stack.engine.reaches(_app(stack))):
             return "Grafana's container is not there"
-        if not stack.engine.has_data("grafana", _FILE, image_of=_app(stack)):
+        if not stack.engine.has_data(_server(stack), _FILE, image_of=_app(stack)):
             return "Grafana has no database yet"
-        return [sqlite.SqliteSource(self.name, "grafana", database(stack))]
+        return [sqlite.SqliteSource(self.name, _server(stack), database(stack))]
 
     @override
     def part_of(self, copy: Path) -> Part:
@@ -53,9 +53,9 @@ class GrafanaBackup(sqlite.SqliteBackup):
 
     @override
     def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
-        stack.engine.halt("grafana")
+        stack.engine.halt(_server(stack))
         database(stack).put(reader, part, progress)
-        Step(Action.RESTART, "grafana", msg("it was restored")).perform(stack.engine)
+        Step(Action.RESTART, _server(stack), msg("it was restored")).perform(stack.engine)
 
     @override
     def differences(self, stack: Stack, part: Part) -> list[str]:
@@ -65,9 +65,9 @@ class GrafanaBackup(sqlite.SqliteBackup):
 
     @override
     def put_back(self, stack: Stack, kind: str) -> None:
-        stack.engine.halt("grafana")
+        stack.engine.halt(_server(stack))
         database(stack).run("back")
-        Step(Action.RESTART, "grafana", msg("it was restored")).perform(stack.engine)
+        Step(Action.RESTART, _server(stack), msg("it was restored")).perform(stack.engine)
 
     @override
     def forget(self, stack: Stack, kind: str) -> None:
@@ -77,12 +77,17 @@ class GrafanaBackup(sqlite.SqliteBackup):
 def database(stack: Stack) -> sqlite.Database:
     """Grafana's database, looked at with the Python of the app: Grafana's image has none."""
     image_of = _app(stack)
-    door = Door(stack.runner, lambda command: stack.engine.beside("grafana", command, image_of=image_of))
+    door = Door(stack.runner, lambda command: stack.engine.beside(_server(stack), command, image_of=image_of))
     return sqlite.Database(door, _FILE, stack.engine.python, GrafanaBackup.name)
 
 
 def _app(stack: Stack) -> str:
     return stack.topology.of_kind("app")[0].name
+
+
+def _server(stack: Stack) -> str:
+    """The one that is backed up and restored: of several the first; its kind where there is none."""
+    return next((service.name for service in stack.topology.of_kind("grafana")), "grafana")
 
 
 BACKUP = GrafanaBackup()

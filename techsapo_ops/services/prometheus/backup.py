@@ -102,7 +102,7 @@ class PrometheusBackup(BackupKind):
         # Without its container there is no way to its volume: a later backup does it.
         if stack.topology.has("prometheus"):
             source = self._source(stack)
-            if source.note.exists() and stack.engine.reaches("prometheus"):
+            if source.note.exists() and stack.engine.reaches(_server(stack)):
                 source.sweep()
 
     @override
@@ -139,7 +139,7 @@ class PrometheusBackup(BackupKind):
     def restored(
         self, stack: Stack, part: Part, reader: PackedReader, progress: Progress
     ) -> Iterator[Scratch]:
-        with stack.engine.scratch("prometheus", seed=_seed(reader, progress)) as scratch:
+        with stack.engine.scratch(_server(stack), seed=_seed(reader, progress)) as scratch:
             yield scratch
 
     @override
@@ -149,7 +149,7 @@ class PrometheusBackup(BackupKind):
         try:
             version = asked.version()
         except Unreachable as error:
-            away = stack.engine.removal("prometheus")
+            away = stack.engine.removal(_server(stack))
             raise OpsError(
                 msg("prometheus: {message}\nnothing was touched", message=error.message),
                 msg("where its data is damaged, {away}, `techsapo up`, then restore", away=away),
@@ -171,12 +171,12 @@ class PrometheusBackup(BackupKind):
 
     @override
     def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
-        stack.engine.halt("prometheus")
+        stack.engine.halt(_server(stack))
         with Running(_shell(stack, _UNPACK), feed=True) as shell:
             pour(reader, shell, progress)
             shell.finish()
         _run(stack, _SWAP)
-        Step(Action.RESTART, "prometheus", msg("it was restored")).perform(stack.engine)
+        Step(Action.RESTART, _server(stack), msg("it was restored")).perform(stack.engine)
 
     @override
     def differences(self, stack: Stack, part: Part) -> list[str]:
@@ -189,16 +189,16 @@ class PrometheusBackup(BackupKind):
 
     @override
     def put_back(self, stack: Stack, kind: str) -> None:
-        stack.engine.halt("prometheus")
+        stack.engine.halt(_server(stack))
         _run(stack, _BACK)
-        Step(Action.RESTART, "prometheus", msg("it was restored")).perform(stack.engine)
+        Step(Action.RESTART, _server(stack), msg("it was restored")).perform(stack.engine)
 
     @override
     def forget(self, stack: Stack, kind: str) -> None:
         _run(stack, _DONE)
 
     def _source(self, stack: Stack) -> snapshot.PrometheusSource:
-        door = Door(stack.runner, lambda command: stack.engine.beside("prometheus", command))
+        door = Door(stack.runner, lambda command: stack.engine.beside(_server(stack), command))
         note = stack.layout.state / "prometheus-snapshot.json"
         return snapshot.PrometheusSource(door, api(stack), note, settled=self.settled)
 
@@ -219,7 +219,12 @@ def _run(stack: Stack, script: str) -> None:
 
 
 def _shell(stack: Stack, script: str) -> Command:
-    return stack.engine.beside("prometheus", Command(("sh", "-c", script)))
+    return stack.engine.beside(_server(stack), Command(("sh", "-c", script)))
+
+
+def _server(stack: Stack) -> str:
+    """The one that is backed up and restored: of several the first; its kind where there is none."""
+    return next((service.name for service in stack.topology.of_kind("prometheus")), "prometheus")
 
 
 BACKUP = PrometheusBackup()
