@@ -126,6 +126,10 @@ class Machine:
         return f"unix://{self.folder}/docker.sock"
 
     @property
+    def _pid(self) -> Path:
+        return self.folder / "pid"
+
+    @property
     def port(self) -> str:
         """Its port on the bridge."""
         return f"to-{self.name}"
@@ -139,9 +143,11 @@ class Machine:
     def enter(self, *, whole: bool = False) -> tuple[str, ...]:
         """What starts a command with its network and host name, and this machine's files and processes.
 
-        `whole`: with all that is its own; such a command ends with it.
+        `whole`: with all that is its own; such a command ends with it. It is the same after a `boot`.
         """
-        return self.on.enter("--uts", *(("--mount", "--ipc", "--pid") if whole else ()))
+        more = ("--mount", "--ipc", "--pid") if whole else ()
+        script = f'at=$(cat "$0") && exec {binary("nsenter")} -t "$at" --net --uts {" ".join(more)} -- "$@"'
+        return ("sh", "-c", script, str(self._pid))
 
     @contextmanager
     def running(self) -> Iterator[Machine]:
@@ -177,6 +183,7 @@ class Machine:
             f"route add default via {HUB}",
         ):
             self.on.run(binary("ip"), *words.split())
+        self._pid.write_text(str(self.on.pid))
         assert self.on.process.stdin is not None
         self.on.process.stdin.write(b"\n")
         self.on.process.stdin.flush()
@@ -218,6 +225,7 @@ class Machine:
         """kill -9 of everything on it at once, after its cable: nobody is told that a connection ends."""
         if self.namespaces is None:
             return
+        self._pid.unlink(missing_ok=True)
         with suppress(AssertionError):  # it may have ended before it had a network
             self.wire.run(f"ip link del {self.port}")
         self.namespaces.end()

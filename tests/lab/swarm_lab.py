@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -185,16 +186,14 @@ class SwarmLab:
         every = dict.fromkeys(self.machines, "Ready")
         wait_for(lambda: self.nodes(asked) == every, timeout=timeout, what="a swarm of ready nodes")
 
-    def memory(self) -> int:
-        """Bytes that the processes of all machines have for themselves."""
-        found = [p for m in self.machines.values() if m.namespaces for p in m.processes()]
-        return sum(_own_memory(process) for process in found)
-
-
-def _own_memory(process: psutil.Process) -> int:
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return int(process.memory_full_info().pss)
-    return 0
+    def memory(self) -> Counter[str]:
+        """Bytes that all machines' processes take, by program; what some share is split among them."""
+        found: Counter[str] = Counter()
+        for machine in self.machines.values():
+            for process in machine.processes() if machine.namespaces else ():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    found[process.name()] += process.memory_full_info().pss
+        return found
 
 
 @contextlib.contextmanager
