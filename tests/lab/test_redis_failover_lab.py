@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import redis
@@ -20,12 +22,17 @@ from redis.retry import Retry
 from redis_machines import NAMES, RedisLab, redis_machines
 from servers import wait_for
 
+from techsapo_ops.adapters.packed import PackedReader
+from techsapo_ops.adapters.process import Command, SubprocessRunner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
+from techsapo_ops.services.redis.backup import BACKUP
 from techsapo_ops.services.redis.several import several
 from techsapo_ops.services.redis.switchover import switch
 from techsapo_ops.spec.told_addresses import Authorities
+from techsapo_ops.stack.engine import Step
+from techsapo_ops.stack.own_tls import ca_file
 from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
 from techsapo_ops.stores.budget_ledger import NANO, Ledger, OverBudget
 from techsapo_ops.stores.cache import AnswerCache
@@ -345,6 +352,68 @@ def test_a_switchover_without_a_replica_that_is_in_sync_is_refused_and_changes_n
     wait_for(lambda: not several(lab.topology, lab.door_to).in_sync, what="the Sentinels notice")
     assert "no replica is in sync" in refused(None)[0]
     assert lab.roles() == {old: "master"}
+
+
+class LabEngine:
+    """What a restore asks of an engine, done in the lab."""
+
+    def __init__(self, lab: RedisLab) -> None:
+        self._lab = lab
+        self.done: list[str] = []
+
+    def enter(self, service: str, command: Command) -> Command:
+        ca = str(ca_file(self._lab.topology.layout, "redis"))
+        words = (ca if word.endswith("/ca.pem") else word for word in command.argv)
+        return replace(command, argv=(*self._lab.machines[service[-1]].enter(), *words))
+
+    def beside(self, service: str, command: Command) -> Command:
+        return replace(command, cwd=self._lab.data(service))
+
+    def halt(self, service: str) -> None:
+        self.done.append(f"halt {service}")
+        self._lab.kill(service)
+
+    def perform(self, step: Step, *_: object) -> None:
+        self.done.append(f"start {step.service}")
+        self._lab.start(step.service)
+
+        def ready() -> bool:
+            with suppress(redis.RedisError), self._lab.client(step.service[-1]) as link:
+                return bool(link.ping())
+            return False
+
+        wait_for(lambda: self._lab.within(ready), what=step.service)
+
+
+def test_a_restore_into_several_is_of_all_of_them_and_of_nothing_that_came_after(
+    lab: RedisLab, tmp_path: Path
+) -> None:
+    engine = LabEngine(lab)
+    stack: Any = SimpleNamespace(
+        topology=lab.topology, engine=engine, runner=SubprocessRunner(), spec=lab.topology.spec
+    )
+
+    def write(name: str) -> None:
+        with lab.client(lab.master()) as link:
+            link.set(f"techsapo:{name}", "x")
+
+    def there() -> list[tuple[int, int]]:
+        found = []
+        for name in NAMES:
+            with lab.client(name) as link:
+                found.append((link.exists("techsapo:before"), link.exists("techsapo:after")))
+        return found
+
+    lab.within(lambda: write("before"))
+    (source,) = BACKUP.sources(stack)
+    assert not isinstance(source, str)
+    part = source.take(tmp_path, "20261127T000000Z", lambda _: None)
+    lab.within(lambda: write("after"))
+    master = lab.master()
+    BACKUP.bring_back(stack, part, PackedReader(tmp_path / part.file), lambda _: None)
+    lab.until_whole()
+    assert lab.within(there) == [(1, 0)] * 3
+    assert engine.done[2:4] == [f"halt redis-{master}", f"start redis-{master}"], "never beside old data"
 
 
 def test_a_question_with_a_key_is_refused_before_anybody_is_asked_where_no_replica_is_left(

@@ -80,6 +80,8 @@ class RedisBackup(BackupKind):
     def sources(self, stack: Stack) -> Sequence[Source] | str:
         if not stack.topology.has("redis"):
             return msg("this stack has no Redis")
+        if stack.topology.machines:
+            return [_OfTheMaster(stack)]
         return [snapshot.RedisSource(redis_door(stack))]
 
     @override
@@ -140,6 +142,19 @@ class RedisBackup(BackupKind):
     @override
     def differences(self, stack: Stack, part: Part) -> list[str]:
         return contents.differences(part.facts, redis_door(stack))
+
+
+class _OfTheMaster:
+    """The keys of the master, which is looked for when they are taken: without one all else is taken."""
+
+    kind = snapshot.KIND
+
+    def __init__(self, stack: Stack) -> None:
+        self._stack = stack
+
+    def take(self, folder: Path, stamp: str, progress: Progress) -> Part:
+        """A snapshot in `folder`; see RedisSource. Raises OpsError."""
+        return snapshot.RedisSource(redis_door(self._stack)).take(folder, stamp, progress)
 
 
 def _master_first(stack: Stack) -> tuple[Service, ...]:
