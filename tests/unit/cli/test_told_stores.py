@@ -10,7 +10,13 @@ from techsapo_ops.cli.told_stores import Told
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
 
-_NOTHING: dict[str, Any] = {"redis": None, "redis_ca": None, "mysql": None, "mysql_ca": None}
+_NOTHING: dict[str, Any] = {
+    "redis": None,
+    "redis_ca": None,
+    "mysql": None,
+    "mysql_ca": None,
+    "sentinel": None,
+}
 
 
 def told(**options: Any) -> Told:
