@@ -34,7 +34,8 @@ class Told:
         told = {name: first_and_others(text) for name in STORES if (text := options[name]) is not None}
         self._addresses: dict[str, str] = {name: first for name, (first, _) in told.items()}
         self._others: dict[str, tuple[Address, ...]] = {name: others for name, (_, others) in told.items()}
-        self.sentinels = every(options[SENTINEL]) if options[SENTINEL] is not None else ()
+        told_sentinels = options.get(SENTINEL)
+        self.sentinels = every(told_sentinels) if told_sentinels is not None else ()
         """Those of several Redis; none where there is one."""
         self._authorities: dict[str, Path] = {
             name: file for name in STORES if (file := options[_ca(name)]) is not None
