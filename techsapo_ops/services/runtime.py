@@ -113,6 +113,11 @@ class Runtime:
         `doors` lead to where services run now. Raises nothing for what fails: it is stopped all the same.
         """
 
+    def forget_members(
+        self, topology: Topology, service: Service, doors: Callable[[Service], Door | None]
+    ) -> None:
+        """Let `service` forget those of its cluster that are on none of the machines. Raises OpsError."""
+
     def settling(self, topology: Topology) -> Settling | None:  # noqa: ARG002 - most need nothing
         """What has to be done in its container once that is ready. Raises OpsError."""
         return None

@@ -9,13 +9,33 @@ import typer
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.environment import runner
-from techsapo_ops.cli.open_stack import topology_for
-from techsapo_ops.cli.options import JsonOutput, JsonQuietOutput, SpecChoice, SpecPlace
+from techsapo_ops.cli.hosts_adopt import adopt as take_over
+from techsapo_ops.cli.open_stack import open_stack, topology_for
+from techsapo_ops.cli.options import (
+    GateOption,
+    JsonOutput,
+    JsonQuietOutput,
+    SpecChoice,
+    SpecPlace,
+    WaitOption,
+    YesOption,
+)
+from techsapo_ops.cli.output import confirm
+from techsapo_ops.cli.views.apply import Progress, show_failures
 from techsapo_ops.engines.opening import fleet_of
+from techsapo_ops.engines.swarm import folders
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.operations.administration import recorded
+from techsapo_ops.operations.apply.stop import locked
+from techsapo_ops.operations.apply.up import up
 from techsapo_ops.operations.hosts.check import check as look
+from techsapo_ops.operations.hosts.drain import activate as perform_activate
+from techsapo_ops.operations.hosts.drain import drain as perform_drain
+from techsapo_ops.operations.hosts.drain import swarm_of
 from techsapo_ops.operations.hosts.join import add as join
+from techsapo_ops.operations.hosts.leave import remove as leave
+from techsapo_ops.operations.hosts.replace import replace as perform_replace
 from techsapo_ops.spec.problems import unknown
 
 if TYPE_CHECKING:
@@ -30,6 +50,9 @@ app = CommandGroup(
     "e.g. `techsapo hosts check`.",
 )
 
+HostArgument = Annotated[
+    str, typer.Argument(metavar="HOST", help="A name under `hosts`.", autocompletion=completes("hosts"))
+]
 HostsArgument = Annotated[
     list[str] | None,
     typer.Argument(
@@ -91,6 +114,8 @@ def add(hosts: HostsArgument = None, *, place: SpecPlace, out: JsonQuietOutput) 
     """
     topology, fleet = _opened(place, hosts or ())
     done = join(fleet, topology.spec.project, topology.machines, hosts or (), out.say)
+    for name in done.joined:
+        folders.forget(topology.layout, name)
     if out.as_json:
         out.json({
             "began": done.began or None, "joined": list(done.joined), "already": list(done.already),
@@ -102,6 +127,159 @@ def add(hosts: HostsArgument = None, *, place: SpecPlace, out: JsonQuietOutput) 
         msg("in the Swarm now: {names}", names=", ".join(new)) if new else msg("all of them are in the Swarm")
     )
     out.next("techsapo up" if done.unlabelled else "techsapo hosts check")
+
+
+@app.command()
+def drain(
+    host: HostArgument,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also where the others are too few to go on without it.")
+    ] = False,
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    out: JsonQuietOutput,
+) -> None:
+    """Stop the stack on one host, for work on it or a reboot; the others go on.
+
+    What leads there is handed over first, so that no write is lost; the front's address moves. Refused where
+    the others would have no quorum of managers, or of a database. It stays so until `hosts activate`.
+
+    Examples:
+
+      techsapo hosts drain c
+    """
+    stack = open_stack(place.open())
+    _require_host(stack.topology, host)
+    seconds = perform_drain(stack, host, force=force, wait=wait, say=out.say, warn=out.warn)
+    if out.as_json:
+        out.json({"host": host, "drained": True, "seconds": round(seconds, 1)})
+        return
+    out.say(msg("nothing of the stack runs on {host} ({seconds:.0f} s)", host=host, seconds=seconds))
+    out.next(f"techsapo hosts activate {host}")
+
+
+@app.command()
+def activate(host: HostArgument, *, place: SpecPlace, wait: WaitOption = 0.0, out: JsonQuietOutput) -> None:
+    """Let the stack run on a drained host again, and wait until all of it there is ready.
+
+    Examples:
+
+      techsapo hosts activate c
+    """
+    stack = open_stack(place.open())
+    _require_host(stack.topology, host)
+    seconds = perform_activate(stack, host, wait=wait, say=out.say, warn=out.warn)
+    if out.as_json:
+        out.json({"host": host, "drained": False, "seconds": round(seconds, 1)})
+        return
+    out.say(msg("all is ready on {host} ({seconds:.0f} s)", host=host, seconds=seconds))
+
+
+@app.command()
+def remove(
+    host: HostArgument,
+    gone: Annotated[
+        bool, typer.Option("--gone", help="It is in the spec, and lost for good: it will be replaced later.")
+    ] = False,
+    yes: YesOption = False,
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    out: JsonQuietOutput,
+) -> None:
+    """Take a host out of the Swarm: one that the spec does not name any more, or one that is lost.
+
+    With --gone it may still be in the spec, which needs three or five: until it is replaced, `down` and the
+    like do without it, and `up` waits for its successor. Never for one that answers.
+
+    Examples:
+
+      techsapo hosts remove e
+
+      techsapo hosts remove c --gone --yes
+    """
+    stack = open_stack(place.open())
+    engine = swarm_of(stack)
+    if not confirm(
+        msg("Take {host} out of the Swarm? It can't come back as the same node.", host=host), yes=yes
+    ):
+        raise OpsError(msg("nothing was changed"), msg("pass --yes where nobody can be asked"))
+    what = {"host": host, "gone": gone}
+    with locked(stack.layout, wait), recorded(stack.layout, "hosts remove", what, out.warn):
+        nodes = leave(engine.fleet, stack.layout, stack.topology.machines, host, gone=gone)
+    if out.as_json:
+        out.json({"host": host, "nodes": [node.id for node in nodes]})
+        return
+    out.say(msg("{host} is out of the Swarm", host=host))
+    if any(node.ready for node in nodes):
+        out.say(msg("on {host} itself: `docker swarm leave --force`; its volumes stay there", host=host))
+    if gone:
+        out.next(f"techsapo hosts replace {host}")
+
+
+@app.command()
+def replace(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The host that was lost.")],
+    new: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NEW]",
+            help="Its successor, which `hosts` names in its place; default: a new machine of the same name.",
+            autocompletion=completes("hosts"),
+        ),
+    ] = None,
+    *,
+    place: SpecPlace,
+    wait: WaitOption = 0.0,
+    timeout: GateOption = None,
+    out: JsonQuietOutput,
+) -> None:
+    """Put a new machine in the place of a lost one, and wait until it has all and is ready.
+
+    The lost one leaves Raft, the new one joins; it is given images, keys and certificates, and its databases
+    copy what the others have. What each step took is printed. It can be called again after a failure. A spec
+    that was changed otherwise is applied with it.
+
+    Examples:
+
+      techsapo hosts replace c
+
+      techsapo hosts replace c d
+    """
+    stack = open_stack(place.open(), seconds=timeout, tell=out.say)
+    progress = Progress(out)
+
+    def apply() -> None:
+        report = up(stack, progress, wait=wait)
+        if report is not None:
+            show_failures(report.outcomes, report.back, out)
+        if report is None or report.failures:
+            raise OpsError(
+                msg("{host} has joined, but not all runs there", host=new or old),
+                msg("`techsapo up` goes on; `techsapo hosts check` shows what it lacks"),
+            )
+
+    done = perform_replace(stack, old, new or old, apply, wait=wait, say=out.say, warn=out.warn)
+    if out.as_json:
+        out.json(
+            {"old": old, "new": new or old, "seconds": done.seconds, "total_seconds": round(done.total, 1)}
+        )
+        return
+    out.table(
+        ("step", "seconds"), [(step, f"{s:.1f}") for step, s in done.seconds.items()], right=("seconds",)
+    )
+    out.say(msg("{host} is ready, after {seconds:.0f} s", host=new or old, seconds=done.total))
+    out.next("techsapo health")
+
+
+app.command()(take_over)
+
+
+def _require_host(topology: Topology, host: str) -> None:
+    names = [machine.name for machine in topology.machines]
+    if names and host not in names:
+        raise unknown(msg("host"), host, names)
 
 
 def _opened(place: SpecChoice, hosts: Sequence[str]) -> tuple[Topology, Fleet]:

@@ -114,8 +114,24 @@ class SwarmEngine(SwarmAccess, Engine):
         logins.before_steps(desired, self._door)
         units = [unit for unit in containers_of(desired).values() if unit.image not in known]
         images.bring(self.fleet, self.project, self.layout.config, units, self._tell)
-        nodes.label(self.fleet, desired.topology.machines)
+        nodes.require_active(self.fleet, desired.topology.machines)
         self._write_folders(desired)
+        # Last: where the stack runs, a label lets services of a new machine start at once.
+        nodes.label(self.fleet, desired.topology.machines)
+
+    def hand_over(self, machine: str) -> None:
+        """Let other machines' services take over from those of this one that lead, as far as they can."""
+        self.forget()
+        containers = self.containers()
+        for service in self.topology.on(machine):
+            if service.name in containers:
+                runtime_of(service.kind).hand_over(self.topology, service, self._door)
+
+    def forget_members(self) -> None:
+        """Let every service forget members of its cluster that are on no machine of the stack any more."""
+        self.forget()
+        for service in self.topology.services:
+            runtime_of(service.kind).forget_members(self.topology, service, self._door)
 
     @property
     def _names_key(self) -> Path:

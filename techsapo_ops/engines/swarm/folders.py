@@ -17,6 +17,7 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines.swarm.deployment import Folder
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.topology import Topology
 
 NOTE = "folders.json"
@@ -80,6 +81,14 @@ def write(
     if due:
         write_atomic(note, json.dumps({**known, **digests}, indent=1).encode(), 0o600)
     return tuple(due)
+
+
+def forget(layout: Layout, machine: str) -> None:
+    """A new machine has the name: nothing was written there. Raises OpsError where that can't be noted."""
+    note = layout.state / NOTE
+    known = _noted(note)
+    if known.pop(machine, None) is not None:
+        write_atomic(note, json.dumps(known, indent=1).encode(), 0o600)
 
 
 def _write(

@@ -19,8 +19,21 @@ def require_all(fleet: Fleet) -> None:
         raise OpsError(
             msg("not all machines can be reached ({reasons}), and an apply is of all of them",
                 reasons=reasons),
-            msg("bring the machine back, or take it out of `hosts`; what runs goes on"),
+            msg("bring the machine back, or put another one in its place: `techsapo hosts replace NAME`; "
+                "what runs goes on"),
         )  # fmt: skip
+
+
+def require_active(fleet: Fleet, machines: Sequence[Machine]) -> None:
+    """Raise OpsError where somebody has drained a machine: nothing would start there."""
+    form = "{{.Hostname}} {{.Availability}}"
+    lines = fleet.manager.call("node", "ls", "--format", form).splitlines()
+    for machine in machines:
+        if f"{machine.name} Drain" in lines:
+            raise OpsError(
+                msg("{name} is drained, and an apply is of all machines", name=machine.name),
+                msg("`techsapo hosts activate {name}` lets the stack run there again", name=machine.name),
+            )
 
 
 def label(fleet: Fleet, machines: Sequence[Machine]) -> None:

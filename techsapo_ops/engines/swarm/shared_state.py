@@ -25,7 +25,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 NOTE = "travel.json"
-_SLOTS = 4
+SLOTS = 4
 """Bundles that lie on a machine: while one is written, the one before is whole."""
 _KEPT = 3
 """Notes of bundles that are kept."""
@@ -159,7 +159,7 @@ class SharedState:
 
     @property
     def _name(self) -> str:
-        return f"{self._project}-state"
+        return holder_of(self._project)
 
     def _holder(self, member: Docker) -> None:
         """Make the container, never started, by which a volume is read and written without one that runs."""
@@ -193,5 +193,10 @@ class SharedState:
         self._say(msg("what was changed here alone was set aside: {path}", path=path))
 
 
+def holder_of(project: str) -> str:
+    """Name of the container, on each machine, through which its volume is read and written."""
+    return f"{project}-state"
+
+
 def _slot(version: Version) -> str:
-    return f"state-{version.number % _SLOTS}.tar"
+    return f"state-{version.number % SLOTS}.tar"

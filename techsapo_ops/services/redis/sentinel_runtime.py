@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from typing_extensions import override
 
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.services.redis.accounts import sentinel_accounts_file
+from techsapo_ops.services.redis.client import login_environment, login_options
+from techsapo_ops.services.redis.several import lines_of
 from techsapo_ops.services.runtime import Runtime
+from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.backup import Door
+from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
+
+_SECONDS = 60.0
+"""They tell each other of themselves by the master every two seconds."""
+_PAUSE = 0.5
 
 
 class SentinelRuntime(Runtime):
@@ -18,6 +30,38 @@ class SentinelRuntime(Runtime):
     @override
     def readable(self, topology: Topology) -> Iterable[Path]:
         return (sentinel_accounts_file(topology.layout),)
+
+    @override
+    def forget_members(
+        self, topology: Topology, service: Service, doors: Callable[[Service], Door | None]
+    ) -> None:
+        # It never forgets one that it has seen, and a majority is of those that it knows.
+        # https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#adding-or-removing-sentinels
+        door = doors(service)
+        if door is None:
+            return
+        at = topology.address(service, Viewpoint.WITHIN)
+        options = ("-h", at.host, "-p", str(at.port), *login_options(topology))
+        asked = Door(door.runner, door.enter, options, login_environment(topology))
+        name, others = topology.spec.project, len(topology.of_kind(service.kind)) - 1
+        if _known(asked, name) == others:
+            return
+        lines_of(asked, "SENTINEL", "RESET", name)
+        until = time.monotonic() + _SECONDS
+        while _known(asked, name) != others:
+            if time.monotonic() > until:
+                raise OpsError(
+                    msg("{service} does not find the other Sentinels again", service=service.name),
+                    f"`techsapo logs {service.name}`",
+                )
+            time.sleep(_PAUSE)
+
+
+def _known(door: Door, name: str) -> int:
+    """How many other Sentinels it knows."""
+    lines = lines_of(door, "SENTINEL", "MASTER", name)
+    told = dict(zip(lines[::2], lines[1::2], strict=False))
+    return int(told.get("num-other-sentinels", "-1"))
 
 
 RUNTIME = SentinelRuntime()

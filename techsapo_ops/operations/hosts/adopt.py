@@ -1,0 +1,152 @@
+"""A host that never ran the stack goes on with it: after the one whose commands did was lost."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.folders import STATE_DIRECTORY, keep_out_of_git
+from techsapo_ops.adapters.lock import exclusive
+from techsapo_ops.adapters.process import Runner
+from techsapo_ops.engines.at_work import LOCK
+from techsapo_ops.engines.swarm import bundle
+from techsapo_ops.engines.swarm.machines_note import NOTE, noted_machines
+from techsapo_ops.engines.swarm.shared_state import SLOTS, SharedState, holder_of
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.operations.apply.spec_files import FOLDER, LACKING
+from techsapo_ops.spec.problems import unknown
+
+_SECONDS = 30.0
+_WAIT = 30.0
+_BEFORE = ".before-adopt"
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """What came: the stack's name, the files beside the state directory, those that the spec names and that
+    did not travel, and machines whose Docker is reached by a socket of their own.
+    """
+
+    project: str
+    files: tuple[Path, ...]
+    lacking: tuple[str, ...]
+    by_socket: tuple[str, ...]
+
+
+def adopt(
+    runner: Runner,
+    source: str,
+    directory: Path,
+    *,
+    project: str | None = None,
+    force: bool = False,
+    say: Callable[[str], None],
+) -> Adopted:
+    """Bring the spec and the state directory into `directory`, as the machines have them.
+
+    `source` is the way to the Docker of any of them. Files that are there and differ stay, unless `force`:
+    then they are kept beside, as NAME.before-adopt. Raises OpsError where no quorum answers, several stacks
+    are there and none is named, or `directory` is another stack's.
+    """
+    member = Docker(runner, "docker", source)
+    name = _chosen(member, project)
+    state = directory / STATE_DIRECTORY
+    directory.mkdir(parents=True, exist_ok=True)
+    state.mkdir(mode=0o700, exist_ok=True)
+    keep_out_of_git(state)
+    with exclusive(state / LOCK, wait=_WAIT):
+        there = noted_machines(state)
+        if there.machines and there.project != name:
+            raise OpsError(
+                msg("{directory} is the folder of the stack {project}",
+                    directory=directory, project=there.project),
+                msg("name another folder"),
+            )  # fmt: skip
+        _refresh(runner, source, member, name, state, say)
+        files, lacking = _placed(state / FOLDER, directory, force=force)
+    machines = noted_machines(state).machines
+    by_socket = tuple(m.name for m in machines if m.docker.startswith("unix://") and m.docker != source)
+    return Adopted(name, files, lacking, by_socket)
+
+
+def _chosen(member: Docker, project: str | None) -> str:
+    """The stack that is meant. Raises OpsError where there are several, or none."""
+    form = "{{.Name}}"
+    listed = member.call(
+        "config", "ls", "--filter", "label=techsapo.note", "--format", form, timeout=_SECONDS
+    )
+    names = sorted({line.rpartition(".state.")[0] for line in listed.split() if ".state." in line})
+    if project is not None and project not in names:
+        raise unknown(msg("stack"), project, names)
+    if project is None and len(names) != 1:
+        raise OpsError(
+            msg("the machines have {count} stacks: {names}", count=len(names), names=", ".join(names))
+            if names
+            else msg("no techsapo has brought a stack up there"),
+            msg("name one with --project") if names else msg("`techsapo up` brings one up"),
+        )
+    return project or names[0]
+
+
+def _refresh(
+    runner: Runner, source: str, member: Docker, name: str, state: Path, say: Callable[[str], None]
+) -> None:
+    """By the machine that was named; where it was away when the newest was written, by the others."""
+    try:
+        SharedState(state, name, Fleet(runner, "docker", {source: source}), say).refresh()
+    except OpsError:
+        others = _others(member, name)
+        if not others:
+            raise
+        SharedState(state, name, Fleet(runner, "docker", others), say).refresh()
+
+
+def _others(member: Docker, name: str) -> Mapping[str, str]:
+    """The ways to all machines, by any older state that this one has."""
+    for slot in range(SLOTS):
+        done = member.attempt("cp", f"{holder_of(name)}:/state/state-{slot}.tar", "-", timeout=_SECONDS)
+        if done.code != 0:
+            continue
+        try:
+            with tarfile.open(fileobj=io.BytesIO(bundle.only_file(done.stdout)), mode="r") as tar:
+                file = tar.extractfile(NOTE)
+                found = json.loads(file.read()) if file is not None else {}
+            return {entry["name"]: entry["docker"] for entry in found["machines"]}
+        except (tarfile.TarError, KeyError, ValueError, TypeError):
+            continue
+    return {}
+
+
+def _placed(copies: Path, directory: Path, *, force: bool) -> tuple[tuple[Path, ...], tuple[str, ...]]:
+    """Put the spec and what belongs to it beside the state directory. Raises OpsError for what differs."""
+    found = {
+        directory / path.relative_to(copies): path.read_bytes()
+        for path in sorted(copies.rglob("*"))
+        if path.is_file() and path.name != LACKING
+    }
+    if not found:
+        raise OpsError(
+            msg("the spec did not travel: the stack was brought up by an older techsapo"),
+            msg("bring techsapo.yaml and its files yourself; the state directory is here"),
+        )
+    differ = [path for path, content in found.items() if path.exists() and path.read_bytes() != content]
+    if differ and not force:
+        raise OpsError(
+            msg("other files are there already: {paths}", paths=", ".join(map(str, differ))),
+            msg("--force takes those of the machines, and keeps these beside as NAME.before-adopt"),
+        )
+    for path in differ:
+        write_atomic(path.with_name(path.name + _BEFORE), path.read_bytes(), 0o600)
+    for path, content in found.items():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_atomic(path, content, 0o600)
+    lacking = json.loads((copies / LACKING).read_text(encoding="utf-8"))
+    return tuple(found), tuple(str(each) for each in lacking)

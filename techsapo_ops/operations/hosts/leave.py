@@ -1,0 +1,92 @@
+"""A machine leaves the Swarm of its stack: taken out of the spec before, or gone for good."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.engines.swarm.machines_note import note_machines, noted_machines
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.operations.hosts.facts import NodeFacts, nodes_of
+from techsapo_ops.operations.hosts.look import daemons_of
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.machine import Machine
+from techsapo_ops.stack.stack_file import NODE_LABEL
+
+_SECONDS = 60.0
+_PAUSE = 0.5
+
+
+def remove(
+    fleet: Fleet,
+    layout: Layout,
+    machines: Sequence[Machine],
+    name: str,
+    *,
+    gone: bool,
+    pause: Callable[[float], None] = time.sleep,
+) -> tuple[NodeFacts, ...]:
+    """Take the node `name` out of the Swarm; the nodes that were removed.
+
+    `machines` are those of the spec. One that is still named there is removed only where it is `gone` for
+    good, in somebody's explicit word: a stack has three or five, and waits for the third to be replaced.
+    Raises OpsError for one that answers and is said to be gone, and where no quorum answers.
+    """
+    manager = fleet.manager
+    found = tuple(node for node in nodes_of(manager, NODE_LABEL) if node.name == name)
+    if not found:
+        raise OpsError(
+            msg("{name} is no node of the Swarm", name=name), msg("nothing is to be done"), exit_code=2
+        )
+    if any(machine.name == name for machine in machines):
+        if not gone:
+            raise OpsError(
+                msg("{name} is one of the hosts of the spec, and those have to be {count}",
+                    name=name, count=len(machines)),
+                msg("one that was lost: `techsapo hosts replace {name}`, or --gone to replace it later; "
+                    "of five, two: take them out of `hosts`, `techsapo up`, then remove them", name=name),
+                exit_code=2,
+            )  # fmt: skip
+        require_gone(fleet, machines, name, found)
+    elif any(node.ready and node.label for node in found):
+        raise OpsError(
+            msg("services of the stack may still run on {name}", name=name),
+            msg("`techsapo up` with the spec that does not name it stops them; then once more"),
+        )
+    for node in found:
+        forget(manager, node, pause)
+    note = noted_machines(layout.state)
+    if any(machine.name == name for machine in note.machines):
+        note_machines(layout.state, note.project, [m for m in note.machines if m.name != name])
+    return found
+
+
+def require_gone(fleet: Fleet, machines: Sequence[Machine], name: str, nodes: Sequence[NodeFacts]) -> None:
+    """Raise OpsError where the machine of these nodes still answers, to a manager or to its Docker."""
+    machine = next((m for m in machines if m.name == name), None)
+    found = daemons_of(fleet, [machine])[0] if machine is not None else {}
+    another = any(daemon.node != node.id for daemon in found.values() for node in nodes)
+    there = any(node.ready and node.reach != "unreachable" for node in nodes)
+    if not another and (found or there):
+        raise OpsError(
+            msg("{name} answers: it is not gone", name=name),
+            msg("lost a moment ago: try again in a minute; for a while: `techsapo hosts drain {name}`; to "
+                "replace it: drain it, and on it `docker swarm leave --force`", name=name),
+        )  # fmt: skip
+
+
+def forget(manager: Docker, node: NodeFacts, pause: Callable[[float], None] = time.sleep) -> None:
+    """Take a node out of Raft and off the list. Raises OpsError in Docker's words."""
+    if node.reach:
+        manager.call("node", "demote", node.id, timeout=_SECONDS)
+    deadline = time.monotonic() + _SECONDS
+    while True:
+        done = manager.attempt("node", "rm", "--force", node.id, timeout=_SECONDS)
+        if done.code == 0 or "not found" in done.output:
+            return
+        if time.monotonic() > deadline:  # it is demoted a moment after it was said
+            raise OpsError(msg("can't remove the node {name}: {said}", name=node.name, said=done.output))
+        pause(_PAUSE)

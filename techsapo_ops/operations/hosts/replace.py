@@ -1,0 +1,106 @@
+"""Another machine takes the place of one that was lost."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from techsapo_ops.engines.swarm import folders
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.operations.administration import recorded
+from techsapo_ops.operations.apply.stop import locked
+from techsapo_ops.operations.hosts.drain import swarm_of, wait_ready
+from techsapo_ops.operations.hosts.facts import nodes_of
+from techsapo_ops.operations.hosts.join import add
+from techsapo_ops.operations.hosts.leave import forget, require_gone
+from techsapo_ops.operations.hosts.look import daemons_of
+from techsapo_ops.spec.problems import unknown
+from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.stack_file import NODE_LABEL
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """How many seconds each step took."""
+
+    seconds: dict[str, float]
+
+    @property
+    def total(self) -> float:
+        """Of all of them."""
+        return sum(self.seconds.values())
+
+
+def replace(
+    stack: Stack,
+    old: str,
+    new: str,
+    apply: Callable[[], None],
+    *,
+    wait: float,
+    say: Callable[[str], None],
+    warn: Callable[[str], None],
+) -> Replaced:
+    """Let `new`, a host of the spec, take the place of the lost `old`; both may be the same name.
+
+    The old node leaves Raft, the new machine joins; then `apply` brings the spec up, which gives it images,
+    keys and certificates, and its services fill their volumes from the others. Killed at any step, the same
+    call goes on. Raises OpsError where the old one still answers.
+    """
+    engine = swarm_of(stack)
+    machines = stack.topology.machines
+    _require_named(stack, old, new)
+    seconds: dict[str, float] = {}
+    clock = _Clock(seconds)
+    with locked(stack.layout, wait), recorded(stack.layout, "hosts replace", {"old": old, "new": new}, warn):
+        manager = engine.fleet.manager
+        machine = next(m for m in machines if m.name == new)
+        daemon = daemons_of(engine.fleet, [machine])[0].get(new)
+        before = [n for n in nodes_of(manager, NODE_LABEL) if n.name == old]
+        left = [n for n in before if not (old == new and daemon is not None and daemon.node == n.id)]
+        if old == new and before and not left and before[0].label:
+            raise OpsError(
+                msg("{name} is there, and is no new machine", name=new),
+                msg("`techsapo hosts check {name}`; `techsapo up` mends what does not run", name=new),
+                exit_code=2,
+            )
+        if left:
+            require_gone(engine.fleet, machines if old != new else (), old, left)
+        for node in left:
+            say(msg("{name} leaves the Swarm", name=old))
+            forget(manager, node, stack.pause)
+        clock.lap("leave")
+        add(engine.fleet, stack.spec.project, machines, (new,), say, stack.pause)
+        folders.forget(stack.layout, new)
+        clock.lap("join")
+    apply()
+    clock.lap("up")
+    if old != new:
+        engine.forget_members()
+        clock.lap("forget")
+    wait_ready(engine, new, stack.pause)
+    clock.lap("ready")
+    return Replaced(seconds)
+
+
+def _require_named(stack: Stack, old: str, new: str) -> None:
+    names = [machine.name for machine in stack.topology.machines]
+    if new not in names:
+        raise unknown(msg("host"), new, names, hint=msg("write it under `hosts` in place of {old}", old=old))
+    if old != new and old in names:
+        raise OpsError(
+            msg("the spec still names {old}", old=old),
+            msg("write {new} in its place under `hosts`", new=new),
+            exit_code=2,
+        )
+
+
+class _Clock:
+    def __init__(self, seconds: dict[str, float]) -> None:
+        self._seconds, self._last = seconds, time.monotonic()
+
+    def lap(self, step: str) -> None:
+        now = time.monotonic()
+        self._seconds[step], self._last = round(now - self._last, 1), now

@@ -1,0 +1,162 @@
+"""Hosts of a stack on real Docker: looked at, joined, drained, lost, and gone on with elsewhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from projects import Project
+from servers import wait_for
+from swarm_lab import SwarmLab, swarm_lab
+
+from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.process import SubprocessRunner
+from techsapo_ops.engines.swarm.machines_note import note_machines
+from techsapo_ops.engines.swarm.shared_state import SharedState
+from techsapo_ops.operations.apply.spec_files import keep_spec_files
+from techsapo_ops.stack.machine import machines_of
+from tests.fakes.open_stacks import open_stack
+
+pytestmark = pytest.mark.lab
+
+OFF = {"enabled": False}
+SECTIONS = {"project": "hosts", "mysql": {}, "monitoring": {"grafana": OFF}}
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[SwarmLab]:
+    with swarm_lab(joined=False) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def project(lab: SwarmLab, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Its commands run on machine a, and reach the others as an operator does, by ssh."""
+    directory = tmp_path_factory.mktemp("hosts")
+    by_ssh = lab.spec(by_ssh=True, **SECTIONS)
+    return Project(directory, by_ssh, environment=lab.ssh, launcher=lab.enter("a"))
+
+
+def facts(project: Project, *arguments: str, code: int = 0) -> dict[tuple[str | None, str], dict[str, Any]]:
+    said = json.loads(project.run("hosts", "check", *arguments, "--json", code=code).stdout)
+    assert said["well"] == (code == 0)
+    return {(fact["host"], fact["fact"]): fact for fact in said["facts"]}
+
+
+def failed(found: dict[tuple[str | None, str], dict[str, Any]]) -> set[tuple[str | None, str]]:
+    return {where for where, fact in found.items() if fact["level"] == "failed"}
+
+
+def test_hosts_come_to_one_swarm_and_are_well(lab: SwarmLab, project: Project) -> None:
+    before = facts(project, code=1)
+    assert failed(before) == {(name, "swarm") for name in "abc"}
+    assert {before[name, "network"]["level"] for name in "abc"} == {"ok"}
+
+    refused = project.run("up", "--yes", code=1)
+    assert "the hosts are in no Swarm yet" in refused.stderr
+    assert "techsapo hosts add" in refused.stderr
+
+    added = json.loads(project.run("hosts", "add", "--json").stdout)
+    assert (added["began"], added["joined"]) == ("a", ["b", "c"])
+    assert lab.nodes("c") == dict.fromkeys("abc", "Ready")
+    heartbeat = lab.docker("b", "info", "--format", "{{.Swarm.Cluster.Spec.Dispatcher.HeartbeatPeriod}}")
+    assert heartbeat.stdout.strip() == "20s"
+
+    after = facts(project)
+    assert after["a", "swarm"]["detail"] == "manager and leader"
+    assert after["b", "label"]["detail"] == "techsapo=b"
+    assert json.loads(project.run("hosts", "add", "--json").stdout)["already"] == ["a", "b", "c"]
+
+
+def test_a_port_that_somebody_else_has_is_named(lab: SwarmLab, project: Project) -> None:
+    argv = ("redis-server", "--port", "6379", "--protected-mode", "no", "--save", "")
+    started = lab.docker("b", "run", "--detach", "--network", "host", lab.images["redis"], *argv)
+    try:
+        wait_for(lambda: lab.reaches("a", lab.machines["b"].address, 6379), what="a stranger's Redis")
+        assert "6379 (redis-b)" in facts(project, "b", code=1)["b", "ports"]["detail"]
+    finally:
+        lab.docker("b", "rm", "--force", started.stdout.strip())
+
+
+def test_a_host_that_is_cut_off_is_said_and_the_rest_is_told(lab: SwarmLab, project: Project) -> None:
+    lab.cut("c")
+    try:
+        found = facts(project, code=1)
+    finally:
+        lab.heal("c")
+
+    assert ("c", "docker") in failed(found)
+    assert found["a", "address"]["level"] == "ok"
+    lab.settled()
+
+
+def test_a_drained_host_takes_nothing_until_it_is_active_again(lab: SwarmLab, project: Project) -> None:
+    project.run("hosts", "drain", "c")
+    assert facts(project)["c", "swarm"]["level"] == "warning"
+
+    project.run("hosts", "activate", "c")
+    assert facts(project)["c", "swarm"]["level"] == "ok"
+
+
+def test_another_machine_goes_on_with_the_spec_and_the_state(
+    lab: SwarmLab, project: Project, tmp_path: Path
+) -> None:
+    (project.directory / ".env").write_text("SOME=secret\n")
+    share(project, lab)
+    folder = tmp_path / "survivor"
+
+    ways = ("hosts", "adopt", "--from", f"ssh://root@{lab.machines['b'].address}", str(folder))
+    said = json.loads(project.run(*ways, "--json").stdout)
+
+    assert said["project"] == "hosts"
+    assert (folder / "techsapo.yaml").read_text() == (project.directory / "techsapo.yaml").read_text()
+    assert (folder / ".env").stat().st_mode & 0o777 == 0o600
+    assert (folder / ".techsapo/keys/some-key").read_text() == "key"
+    (folder / ".env").write_text("SOME=other\n")
+    assert "--force" in project.run(*ways, code=1).stderr
+    project.run(*ways, "--force")
+    assert (folder / ".env.before-adopt").read_text() == "SOME=other\n"
+
+
+def share(project: Project, lab: SwarmLab) -> None:
+    """What an apply shares of a stack, without bringing it up."""
+    from techsapo_ops.adapters.host_facts import HostFacts
+    from techsapo_ops.cli.project import open_project
+    from techsapo_ops.engines.places import places_of
+    from techsapo_ops.services.registry import resolve
+
+    opened = open_project(project.directory / "techsapo.yaml")
+    topology = resolve(opened.spec, places_of("swarm"), opened.layout, HostFacts("/usr/bin/python3"))
+    keep_spec_files(open_stack(topology))
+    (project.state / "keys").mkdir(exist_ok=True)
+    (project.state / "keys/some-key").write_text("key")
+    note_machines(project.state, "hosts", machines_of(opened.spec))
+    sockets = {name: machine.docker for name, machine in lab.machines.items()}
+    SharedState(project.state, "hosts", Fleet(SubprocessRunner(), "docker", sockets), print).publish()
+
+
+def test_a_lost_machine_is_removed_and_a_new_one_joins_in_its_place(lab: SwarmLab, project: Project) -> None:
+    lab.kill("c")
+    wait_for(lambda: unreachable(lab, "c"), timeout=120, what="the managers' word that c does not answer")
+    assert project.run("hosts", "remove", "c", "--yes", code=2).stderr.count("hosts replace c") == 1
+    project.run("hosts", "remove", "c", "--gone", "--yes")
+    assert set(lab.nodes("a")) == {"a", "b"}
+
+    shutil.rmtree(lab.machines["c"].folder / "data/swarm")  # a new machine of that name, with its images
+    lab.start("c")
+    added = json.loads(project.run("hosts", "add", "c", "--json").stdout)
+
+    assert added["joined"] == ["c"]
+    assert failed(facts(project)) == set()
+
+
+def unreachable(lab: SwarmLab, host: str) -> bool:
+    form = "{{.Hostname}} {{.Status}} {{.ManagerStatus}}"
+    said = lab.docker("a", "node", "ls", "--format", form, check=False).stdout
+    return (
+        f"{host} Down" in said or f"{host} Unknown Unreachable" in said or f"{host} Ready Unreachable" in said
+    )
