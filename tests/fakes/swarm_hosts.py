@@ -206,6 +206,15 @@ class HostsFake:
         self._require_manager(host)
         return "\n".join(self.services)
 
+    def _node_ls(self, host: HostFake, words: tuple[str, ...], _: Command) -> str:
+        self._require_manager(host)
+        if words[2] == "--quiet":
+            return "\n".join(node["ID"] for node in self.nodes)
+        assert words[2:] == ("--format", "{{.Hostname}} {{.Availability}}")
+        return "\n".join(
+            f"{node['Description']['Hostname']} {node['Spec']['Availability'].title()}" for node in self.nodes
+        )
+
     def _node_update(self, host: HostFake, words: tuple[str, ...], _: Command) -> str:
         self._require_manager(host)
         node = self._node(words[-1])

@@ -266,8 +266,9 @@ def _disk(machine: Machine, daemon: DaemonFacts, probed: Probed) -> Fact:
 
 
 def _images(topology: Topology, machine: Machine, looked: Looked) -> Fact:
-    wanted = images_of(topology)
-    here = looked.images.get(machine.name, frozenset())
+    wanted, here = images_of(topology), looked.images.get(machine.name)
+    if here is None:
+        return Fact(machine.name, "images", _SKIP, msg("its Docker did not list them in time"))
     lacking = [image for image in wanted if image not in here]
     words = msg("{here} of {all} of those that are pulled", here=len(wanted) - len(lacking), all=len(wanted))
     return Fact(machine.name, "images", _OK, words, msg("`techsapo up` brings the others") if lacking else "")

@@ -14,6 +14,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.hosts.facts import NodeFacts, nodes_of
+from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.stack_file import NODE_LABEL
@@ -107,11 +108,13 @@ def needed(engine: SwarmEngine, nodes: Sequence[NodeFacts], name: str) -> Iterat
         if node.name != name and node.availability != "active":
             yield msg("{other} is drained already", other=node.name)
     ask = engine.prober_inside()
-    # All have one on each machine and keep data: a majority of them has to be well without this one.
+    # One on each machine, with data of its own: a majority of them has to be well without this one.
     kinds = {
         kind: of
         for kind, found in groupby(engine.topology.services, lambda service: service.kind)
-        if len(of := list(found)) == len(engine.topology.machines) and of[0].facts.data
+        if len(of := list(found)) == len(engine.topology.machines)
+        and of[0].facts.data
+        and not kind_of(of[0]).starts_first
     }
     others = [s for of in kinds.values() for s in of if s.machine is not None and s.machine.name != name]
 

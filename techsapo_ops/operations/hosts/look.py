@@ -31,6 +31,7 @@ class Looked:
     running: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The stack's services whose container runs on a machine."""
     images: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Those of the stack that a machine has; none of one that did not say so in time."""
     nodes: tuple[NodeFacts, ...] | None = None
     """As a manager lists them; None where none was asked, or no quorum answered."""
     quorum: str = ""
@@ -72,7 +73,8 @@ def look(topology: Topology, fleet: Fleet, machines: Sequence[Machine]) -> Looke
     nodes = next((each for each in lists if isinstance(each, tuple)), None)
     refusals = [str(each) for each in lists if isinstance(each, Exception)]
     return Looked(
-        daemons, silent, probed, {n: _set(found[f"running {n}"]) for n in daemons}, here, nodes,
+        daemons, silent, probed, {n: _set(found[f"running {n}"]) for n in daemons},
+        {n: _set(said) for n in daemons if isinstance(said := found[f"images {n}"], frozenset)}, nodes,
         refusals[0] if refusals and nodes is None else "",
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,26 @@ import pytest
 from stacks import spec, topology
 
 from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.probe import ProbeResult
+from techsapo_ops.engines.swarm import folders
+from techsapo_ops.engines.swarm.engine import SwarmEngine
+from techsapo_ops.engines.swarm.machines_note import note_machines, noted_machines
+from techsapo_ops.engines.swarm.nodes import require_active
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.spec_files import FOLDER, keep_spec_files
+from techsapo_ops.operations.hosts.adopt import _placed
 from techsapo_ops.operations.hosts.check import Checked, check
-from techsapo_ops.operations.hosts.facts import Level, plainly
+from techsapo_ops.operations.hosts.drain import needed
+from techsapo_ops.operations.hosts.facts import Level, nodes_of, plainly
 from techsapo_ops.operations.hosts.join import Joined, add
+from techsapo_ops.operations.hosts.leave import remove
+from techsapo_ops.operations.hosts.replace import Replaced, replace
+from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.machine import Machine
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.stack_file import NODE_LABEL
 from techsapo_ops.stack.topology import Topology
+from tests.fakes.open_stacks import open_stack
 from tests.fakes.swarm_hosts import PROBED, TOKEN, HostsFake
 
 A = Machine("a", "10.0.0.1", "ssh://ops@a")
@@ -212,3 +227,168 @@ SSH = (
 )  # fmt: skip
 def test_what_ssh_and_docker_say_becomes_plain_words(said: str, why: str) -> None:
     assert plainly(said, A).why == why
+
+
+def engine_of(hosts: HostsFake, stack: Topology) -> SwarmEngine:
+    return SwarmEngine(stack, fleet(hosts, stack))
+
+
+def left(hosts: HostsFake, stack: Topology, name: str, *, gone: bool) -> tuple[str, ...]:
+    found = remove(fleet(hosts, stack), stack.layout, stack.machines, name, gone=gone, pause=lambda _: None)
+    return tuple(node.name for node in found)
+
+
+def test_a_lost_host_leaves_raft_in_somebody_s_explicit_word_alone(tmp_path: Path) -> None:
+    hosts, stack = HostsFake().joined(), of(tmp_path)
+    note_machines(stack.layout.state, "techsapo", stack.machines)
+    hosts.lost("c")
+    hosts.hosts["c"].silent = "Connection timed out"
+
+    with pytest.raises(OpsError, match="one of the hosts of the spec") as refused:
+        left(hosts, stack, "c", gone=False)
+
+    assert "hosts replace c" in refused.value.hint
+    assert left(hosts, stack, "c", gone=True) == ("c",)
+    assert [node["Description"]["Hostname"] for node in hosts.nodes] == ["a", "b"]
+    assert [m.name for m in noted_machines(stack.layout.state).machines] == ["a", "b"]
+
+
+def test_a_host_that_answers_is_not_gone(tmp_path: Path) -> None:
+    hosts, stack = HostsFake().joined(), of(tmp_path)
+
+    with pytest.raises(OpsError, match="c answers: it is not gone"):
+        left(hosts, stack, "c", gone=True)
+
+    hosts.hosts["c"].silent = "Connection timed out"  # here; the managers still hear of it
+    with pytest.raises(OpsError, match="c answers: it is not gone"):
+        left(hosts, stack, "c", gone=True)
+
+    assert len(hosts.nodes) == 3
+
+
+def test_a_host_that_the_spec_does_not_name_is_removed_once_nothing_is_bound_to_it(tmp_path: Path) -> None:
+    hosts, stack = HostsFake("abcd").joined(), of(tmp_path)
+
+    with pytest.raises(OpsError, match="services of the stack may still run on d"):
+        left(hosts, stack, "d", gone=False)
+
+    hosts.hosts["d"].node["Spec"]["Labels"] = {}
+    assert left(hosts, stack, "d", gone=False) == ("d",)
+    with pytest.raises(OpsError, match="d is no node of the Swarm"):
+        left(hosts, stack, "d", gone=False)
+
+
+class Applied:
+    """In place of `up`; it sees which nodes there are when it is called."""
+
+    def __init__(self, hosts: HostsFake) -> None:
+        self.hosts, self.seen = hosts, [""]
+
+    def __call__(self) -> None:
+        self.seen = [node["Description"]["Hostname"] for node in self.hosts.nodes]
+
+
+def replaced(hosts: HostsFake, stack: Topology, old: str, new: str) -> tuple[Replaced, Applied]:
+    opened, apply = open_stack(stack, engine_of(hosts, stack)), Applied(hosts)
+    said = replace(opened, old, new, apply, wait=0, say=lambda _: None, warn=lambda _: None)
+    return said, apply
+
+
+def test_a_new_machine_of_the_same_name_takes_the_lost_one_s_place(tmp_path: Path) -> None:
+    hosts, stack = HostsFake().joined(), of(tmp_path)
+    stack.layout.state.mkdir()
+    (stack.layout.state / folders.NOTE).write_text('{"a": "1", "c": "3"}')
+    hosts.services = ("techsapo_redis-a",)
+    hosts.lost("c")
+
+    said, apply = replaced(hosts, stack, "c", "c")
+
+    assert apply.seen == ["a", "b", "c"]
+    assert hosts.hosts["c"].node["Spec"]["Labels"] == {}  # `up` sets it, when the machine has all
+    assert json.loads((stack.layout.state / folders.NOTE).read_text()) == {"a": "1"}
+    assert set(said.seconds) == {"leave", "join", "up", "ready"}
+
+
+def test_a_machine_that_was_never_lost_is_not_replaced(tmp_path: Path) -> None:
+    hosts, stack = HostsFake().joined(), of(tmp_path)
+
+    with pytest.raises(OpsError, match="c is there, and is no new machine"):
+        replaced(hosts, stack, "c", "c")
+
+    assert len(hosts.nodes) == 3
+
+
+def test_a_machine_of_another_name_has_to_be_in_the_spec_in_place_of_the_lost_one(tmp_path: Path) -> None:
+    hosts, stack = HostsFake().joined(), of(tmp_path)
+
+    with pytest.raises(OpsError, match="there is no host d"):
+        replaced(hosts, stack, "c", "d")
+    with pytest.raises(OpsError, match="the spec still names c"):
+        replaced(hosts, stack, "c", "b")
+
+
+def drained(hosts: HostsFake, stack: Topology, monkeypatch: pytest.MonkeyPatch, *ill: str) -> list[str]:
+    engine = engine_of(hosts, stack)
+
+    def asked(service: Service, _: float) -> ProbeResult:
+        return ProbeResult(service.name not in ill, "", 0.0)
+
+    monkeypatch.setattr(engine, "prober_inside", lambda: asked)
+    nodes = nodes_of(engine.fleet.members["a"], NODE_LABEL)
+    return list(needed(engine, nodes, "c"))
+
+
+def test_a_host_is_spared_only_while_the_others_are_a_majority(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts, stack = HostsFake().joined(), of(tmp_path)
+
+    assert drained(hosts, stack, monkeypatch) == []
+    assert drained(hosts, stack, monkeypatch, "mysql-c", "app-a") == []
+    assert drained(hosts, stack, monkeypatch, "mysql-b") == ["1 of 3 mysql would be left"]
+    hosts.hosts["b"].node["Spec"]["Availability"] = "drain"
+    hosts.hosts["b"].node["ManagerStatus"]["Reachability"] = "unreachable"
+    assert drained(hosts, stack, monkeypatch) == ["1 of 3 managers would be left", "b is drained already"]
+
+
+def test_a_drained_host_is_said_before_an_apply_changes_anything(tmp_path: Path) -> None:
+    hosts, stack = HostsFake().joined(), of(tmp_path)
+    hosts.hosts["b"].node["Spec"]["Availability"] = "drain"
+
+    with pytest.raises(OpsError, match="b is drained") as refused:
+        require_active(fleet(hosts, stack), stack.machines)
+
+    assert "hosts activate b" in refused.value.hint
+
+
+def test_the_spec_travels_with_its_files_and_a_host_that_has_others_keeps_them(tmp_path: Path) -> None:
+    stack = in_project(of(tmp_path), tmp_path / "project")
+    folder = tmp_path / "project"
+    (folder / "techsapo.yaml").write_text("project: techsapo\n")
+    (folder / ".env").write_text("A=secret\n")
+    (folder / "template-overrides/nginx").mkdir(parents=True)
+    (folder / "template-overrides/nginx/nginx.conf.j2").write_text("own")
+    opened = open_stack(stack)
+
+    keep_spec_files(opened)
+    (folder / ".env").unlink()
+    keep_spec_files(opened)
+
+    copies = stack.layout.state / FOLDER
+    kept = sorted(str(path.relative_to(copies)) for path in copies.rglob("*") if path.is_file())
+    assert kept == [".lacking.json", "techsapo.yaml", "template-overrides/nginx/nginx.conf.j2"]
+    assert (copies / "techsapo.yaml").stat().st_mode & 0o777 == 0o600
+    there = tmp_path / "elsewhere"
+    there.mkdir()
+    (there / "techsapo.yaml").write_text("project: other\n")
+    with pytest.raises(OpsError, match="other files are there already"):
+        _placed(copies, there, force=False)
+    assert not (there / "template-overrides").exists()
+    _placed(copies, there, force=True)
+    assert (there / "techsapo.yaml.before-adopt").read_text() == "project: other\n"
+    assert (there / "template-overrides/nginx/nginx.conf.j2").read_text() == "own"
+
+
+def in_project(stack: Topology, folder: Path) -> Topology:
+    folder.mkdir(parents=True, exist_ok=True)
+    return stack.relocated(Layout(state=folder / ".techsapo", config=folder / ".techsapo/generated"))
