@@ -1,0 +1,157 @@
+"""The script of a member of the MariaDB cluster, with stand-ins for the servers: what is a position."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from machines_spec import machines_files
+from servers import wait_for
+
+SCRIPT = machines_files()["mysql/member.sh"]
+UUID = "0b1f7f63-ea70-11f1-8c18-ab71f0cf95ae"
+BEGUN = {"mysql/x": ""}
+NONE = "00000000-0000-0000-0000-000000000000"
+RECOVERED = f"2026-11-27 14:32:39 0 [Note] WSREP: Recovered position: {UUID}:42"
+
+
+class Member:
+    """A member on an empty machine, whose others nobody reaches; its mariadbd says `recovered` alone."""
+
+    def __init__(self, folder: Path, recovered: str = "") -> None:
+        self.data, self.run, binaries = folder / "data", folder / "run", folder / "bin"
+        for each in (self.data, self.run, binaries):
+            each.mkdir()
+        (folder / "key").write_text("a secret of the members")
+        for name, text in {
+            "mariadbd": f"echo '{recovered}' >&2",
+            "socat": "exec sleep 60",
+            "getent": "exit 2",
+            "mariadb": "exit 1",
+        }.items():
+            (binaries / name).write_text(f"#!/bin/sh\n{text}\n")
+            (binaries / name).chmod(0o755)
+        moved = {
+            "/var/lib/mysql": self.data, "/run/mysqld": self.run,
+            "/run/secrets/mysql-cluster.pem": folder / "key", "complaint=60": "complaint=1",
+        }  # fmt: skip
+        text = SCRIPT
+        for old, new in moved.items():
+            assert old in text
+            text = text.replace(old, str(new))
+        self.script = folder / "member.sh"
+        self.script.write_text(text)
+        self.environment = {**os.environ, "PATH": f"{binaries}:{os.environ['PATH']}"}
+
+    def says(self, *words: str, told: str = "") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", self.script, *words],
+            check=False, input=told, capture_output=True, text=True, env=self.environment, timeout=60,
+        )  # fmt: skip
+
+    def starts(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            ["bash", self.script, "mysql-a"],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.environment,
+        )  # fmt: skip
+
+    @property
+    def state(self) -> str:
+        file = self.run / "member.state"
+        return file.read_text().strip() if file.exists() else ""
+
+
+def saved(uuid: str, seqno: int) -> dict[str, str]:
+    """A database of a cluster, as Galera says of it what it has."""
+    state = f"version: 2.1\nuuid:    {uuid}\nseqno:   {seqno}\nsafe_to_bootstrap: 0\n"
+    return {**BEGUN, "grastate.dat": f"# GALERA saved state\n{state}"}
+
+
+@pytest.mark.parametrize(
+    ("files", "recovered", "state"),
+    [
+        pytest.param({}, "", "new -", id="a new disk"),
+        pytest.param({**BEGUN, "techsapo-unfinished": ""}, "", "new -", id="a first start cut short"),
+        pytest.param(BEGUN, "", "old -", id="of one host"),
+        pytest.param({"ibdata1": ""}, "", "torn -", id="no system tables"),
+        pytest.param(saved(NONE, -1), RECOVERED, "torn -", id="being copied"),
+        pytest.param(
+            {**saved(UUID, 42), "sst_in_progress": ""}, "", "torn -", id="half a copy"
+        ),
+        pytest.param(saved(UUID, 7), "", f"at {UUID}:7", id="an orderly end"),
+        pytest.param(saved(UUID, -1), RECOVERED, f"at {UUID}:42", id="killed"),
+        pytest.param(
+            saved(UUID, -1), RECOVERED.replace("0b1f", "ffff"), "lost -",
+            id="another history",
+        ),
+        pytest.param(saved(UUID, -1), "disk full", "lost -", id="no recovery"),
+        pytest.param({**BEGUN, "grastate.dat": "nonsense"}, RECOVERED, "torn -", id="a broken file"),
+    ],
+)  # fmt: skip
+def test_a_position_is_what_mariadb_has_of_a_whole_folder(
+    tmp_path: Path, files: dict[str, str], recovered: str, state: str
+) -> None:
+    member = Member(tmp_path, recovered)
+    for name, text in files.items():
+        (file := member.data / name).parent.mkdir(exist_ok=True)
+        file.write_text(text)
+    process = member.starts()
+    try:
+        wait_for(lambda: member.state not in {"", "busy -"}, what="a position")
+        assert member.state == state
+        waits = member.says("ready")
+        assert waits.returncode == 1
+    finally:
+        process.terminate()
+        process.wait(60)
+    assert not (member.data / "techsapo-unfinished").exists()
+
+
+def test_one_that_recovers_no_position_ends_to_try_it_once_more(tmp_path: Path) -> None:
+    member = Member(tmp_path, "disk full")
+    (member.data / "mysql").mkdir()
+    (member.data / "grastate.dat").write_text(saved(UUID, -1)["grastate.dat"])
+    process = member.starts()
+    out, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "no position of mysql-a mysql-b mysql-c" in out
+    assert "tries once more" in out
+
+
+def test_what_is_told_is_sealed_with_the_secret_and_the_number_of_who_asks(tmp_path: Path) -> None:
+    member = Member(tmp_path)
+    (member.run / "member.state").write_text(f"at {UUID}:42\n")
+    number = "0123456789abcdef" * 2
+    words, _, seal = member.says("tell", "mysql-a", told=f"{number}\n").stdout.strip().rpartition(" ")
+    assert words == f"at {UUID}:42 -"
+    token = hashlib.sha256(b"a secret of the members").hexdigest()
+    sealed = "".join(f"{each}\n" for each in (token, number, "mysql-a", words, token))
+    assert seal == hashlib.sha256(sealed.encode()).hexdigest()
+    assert re.fullmatch("[0-9a-f]{64}", seal)
+
+
+@pytest.mark.parametrize("number", ["", "x" * 32, "0" * 31, "0" * 33, "$(id)", "0123456789abcdef'; id; '"])
+def test_who_asks_without_a_number_is_told_nothing(tmp_path: Path, number: str) -> None:
+    member = Member(tmp_path)
+    (member.run / "member.state").write_text("new -\n")
+    answer = member.says("tell", "mysql-a", told=f"{number}\n")
+    assert answer.stdout == ""
+    assert answer.returncode == 1
+
+
+def test_a_member_that_is_none_is_not_started(tmp_path: Path) -> None:
+    answer = Member(tmp_path).says("mysql-x")
+    assert answer.returncode == 2
+    assert "Members are: mysql-a mysql-b mysql-c" in answer.stderr
+
+
+def test_one_that_cannot_keep_what_it_tells_ends_at_once(tmp_path: Path) -> None:
+    member = Member(tmp_path)
+    (member.run / "member.state.new").mkdir()  # as good as a folder of somebody else's, for root too
+    answer = member.says("mysql-a")
+    assert answer.returncode == 1
+    assert "cannot write into" in answer.stderr
