@@ -16,7 +16,10 @@ from servers import wait_for
 from swarm_images import home
 from swarm_lab import HOSTS, SwarmLab, swarm_lab
 
-pytestmark = pytest.mark.lab
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(os.geteuid() != 0, reason="makes networks and starts Docker daemons: needs root"),
+]
 
 PORT = 6390
 LISTENS = ("redis-server", "--port", str(PORT), "--protected-mode", "no", "--save", "")
