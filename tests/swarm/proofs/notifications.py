@@ -14,6 +14,9 @@ from monitoring_cluster import QUIET, Cluster, ended, fired, monitoring_cluster,
 from tests.swarm.figures import Figures
 from tests.swarm.ground import Ground
 
+_GROUPS_GO = 35.0
+"""Seconds after which Alertmanager has removed a group without alerts."""
+
 
 def prove(ground: Ground, found: Figures) -> None:
     """Kill the Alertmanager and the Prometheus of a machine, and part a machine from the others."""
@@ -25,10 +28,20 @@ def prove(ground: Ground, found: Figures) -> None:
         _parted(all_, ground.cuts, found)
 
 
+def _anew(cluster: Cluster) -> None:
+    """Wait until the groups of before are gone from each Alertmanager, which looks after half a minute.
+
+    One that has it still would look at what comes next at other moments than one that was started anew.
+    """
+    whole(cluster)
+    time.sleep(_GROUPS_GO)
+    whole(cluster)
+
+
 def _killed(cluster: Cluster, times: int, found: Figures) -> None:
     firing, resolved = [], []
     for number in range(times):
-        whole(cluster)
+        _anew(cluster)
         lost = number % 3
         names = [cluster.services("alertmanager")[lost], *cluster.services("prometheus")[lost : lost + 1]]
         for service in names:
@@ -46,7 +59,7 @@ def _killed(cluster: Cluster, times: int, found: Figures) -> None:
 def _parted(cluster: Cluster, times: int, found: Figures) -> None:
     apart, repeats, news = [], [], []
     for number in range(times):
-        whole(cluster)
+        _anew(cluster)
         machine = "abc"[number % 3]
         cluster.cut(machine)
         fired(cluster)
