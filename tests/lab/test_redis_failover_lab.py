@@ -390,7 +390,11 @@ def test_a_restore_into_several_is_of_all_of_them_and_of_nothing_that_came_after
 ) -> None:
     engine = LabEngine(lab)
     stack: Any = SimpleNamespace(
-        topology=lab.topology, engine=engine, runner=SubprocessRunner(), spec=lab.topology.spec
+        topology=lab.topology,
+        engine=engine,
+        runner=SubprocessRunner(),
+        spec=lab.topology.spec,
+        pause=time.sleep,
     )
 
     def write(name: str) -> None:
@@ -405,8 +409,9 @@ def test_a_restore_into_several_is_of_all_of_them_and_of_nothing_that_came_after
         return found
 
     lab.within(lambda: write("before"))
-    (source,) = BACKUP.sources(stack)
-    assert not isinstance(source, str)
+    sources = BACKUP.sources(stack)
+    assert not isinstance(sources, str)
+    (source,) = sources
     part = source.take(tmp_path, "20261127T000000Z", lambda _: None)
     lab.within(lambda: write("after"))
     master = lab.master()

@@ -17,7 +17,7 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.messages import msg
 from techsapo_ops.services.redis import contents, snapshot
 from techsapo_ops.services.redis.door import door_to, redis_door, scratch_client, scratch_door
-from techsapo_ops.services.redis.several import several
+from techsapo_ops.services.redis.several import calm, several
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
 from techsapo_ops.stack.engine import Action, Step
@@ -136,7 +136,10 @@ class RedisBackup(BackupKind):
         with Running(stack.engine.beside(service.name, put), feed=True) as shell:
             pour(reader, shell, progress)
             shell.finish()
-        for server in (service, *others):  # which copy all of it again
+        Step(Action.RESTART, service.name, msg("it was restored")).perform(stack.engine)
+        if others:
+            calm(stack.topology, lambda server: door_to(stack, server), stack.pause)
+        for server in others:  # which copy all of it again
             Step(Action.RESTART, server.name, msg("it was restored")).perform(stack.engine)
 
     @override

@@ -12,6 +12,7 @@ from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
+_LOOKS = 240
 SECONDS = 10.0
 """Longest time for one question; a machine that is lost answers none."""
 DoorTo = Callable[[Service], Door]
@@ -71,6 +72,25 @@ def several(topology: Topology, door_to: DoorTo) -> Several:
         Replica(by_address[told["ip"]], _trouble(told)) for told in _each(lines) if told["ip"] in by_address
     )
     return Several(by_address[address], sentinel, replicas, len(found))
+
+
+def calm(topology: Topology, doors: DoorTo, pause: Callable[[float], None]) -> None:
+    """Wait until no Sentinel that answers takes the master for lost: a failover that has begun would promote
+    the first replica that is started, with the data that it had. Raises OpsError where that lasts.
+    """
+    for _ in range(_LOOKS):
+        answers = [
+            lines_of(doors(sentinel), "SENTINEL", "MASTER", topology.spec.project)
+            for sentinel in topology.of_kind("sentinel")
+        ]
+        flags = [dict(zip(lines[::2], lines[1::2], strict=False)).get("flags") for lines in answers if lines]
+        if flags and all(each == "master" for each in flags):
+            return
+        pause(0.5)
+    raise OpsError(
+        msg("the Sentinels still take the master for lost"),
+        msg("`techsapo logs sentinel` tells why; then `techsapo up` starts the other Redis"),
+    )
 
 
 def lines_of(door: Door, *words: str) -> list[str]:
