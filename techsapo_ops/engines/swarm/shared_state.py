@@ -17,7 +17,7 @@ from pathlib import Path
 from techsapo_ops.adapters import swarm_objects
 from techsapo_ops.adapters.docker import STACK, Docker
 from techsapo_ops.adapters.files import write_atomic
-from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.fleet import REACH_SECONDS, Fleet
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines.swarm import bundle
 from techsapo_ops.engines.swarm.lease import Lease, held
@@ -124,6 +124,8 @@ class SharedState:
         tar = bundle.single(_slot(version), content)
 
         def one(member: Docker) -> str:
+            if member.answers(REACH_SECONDS) is None:  # each of what follows would wait for it anew
+                return msg("it does not answer")
             try:
                 self._holder(member)
                 call = Command(member.streaming("cp", "-", f"{self._name}:/state").argv, stdin=tar)
@@ -142,7 +144,7 @@ class SharedState:
 
     def _fetch(self, version: Version) -> bytes:
         for name, member in self._fleet.members.items():
-            if name in self._fleet.unreachable:
+            if name in self._fleet.unreachable or member.answers(REACH_SECONDS) is None:
                 continue
             try:
                 done = member.attempt("cp", f"{self._name}:/state/{_slot(version)}", "-", timeout=_SECONDS)
