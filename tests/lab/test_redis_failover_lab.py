@@ -467,3 +467,28 @@ def test_a_question_with_a_key_is_refused_before_anybody_is_asked_where_no_repli
         (503, "unconfirmed", None),
         (200, None, None),
     ]
+
+
+def test_after_all_of_them_were_killed_they_are_one_master_and_two_replicas_with_what_was_confirmed(
+    lab: RedisLab,
+) -> None:
+    async def write() -> None:
+        async with link_of(lab) as link:
+            await link.confirmed(lambda pipe: pipe.set("techsapo:kept", "x"))
+
+    def there() -> list[int]:
+        found = []
+        for name in NAMES:
+            with lab.client(name) as link:
+                found.append(link.exists("techsapo:kept"))
+        return found
+
+    lab.asyncio(write)
+    time.sleep(0.5)  # both replicas have it: each of the three is as good as another
+    for service in list(lab.running):
+        lab.kill(service)
+    for name in reversed(NAMES):
+        lab.start(f"redis-{name}")
+        lab.start(f"sentinel-{name}")
+    lab.until_whole()
+    assert lab.within(there) == [1, 1, 1]
