@@ -195,7 +195,11 @@ class Cluster:
             wait_for(lambda: member.answers, timeout=180, what="a database")
         finally:
             process.terminate()
-            process.wait(60)
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
 
     def start(self) -> None:
         for member in self.members:
