@@ -117,19 +117,23 @@ def _noted(note: Path) -> dict[str, str]:
 
 
 def _packed(folders: Sequence[Folder], uids: dict[str, int]) -> tuple[bytes, tuple[str, ...]]:
-    """A tar of all folders of a machine, each below its volume's name, for its service's user alone."""
+    """A tar of all folders of a machine, each below its volume's name, for its service's user.
+
+    What everybody may read here, such as a CA's certificate, everybody may read there: `exec` asks as root,
+    which has no right in a container to read what is another user's alone.
+    """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for folder in folders:
             uid = uids[folder.service]
-            tar.addfile(_entry(folder.volume, 0o500, uid, directory=True))
+            tar.addfile(_entry(folder.volume, 0o555, uid, directory=True))
             for path in sorted(folder.source.rglob("*")) if folder.source.is_dir() else ():
                 name = f"{folder.volume}/{path.relative_to(folder.source).as_posix()}"
                 if path.is_dir():
-                    tar.addfile(_entry(name, 0o500, uid, directory=True))
+                    tar.addfile(_entry(name, 0o555, uid, directory=True))
                 elif path.is_file():
                     content = path.read_bytes()
-                    entry = _entry(name, 0o400, uid)
+                    entry = _entry(name, 0o444 if path.stat().st_mode & 0o004 else 0o400, uid)
                     entry.size = len(content)
                     tar.addfile(entry, io.BytesIO(content))
     return buffer.getvalue(), tuple(folder.volume for folder in folders)
