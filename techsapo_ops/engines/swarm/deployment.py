@@ -30,6 +30,8 @@ class Folder:
     service: str
     volume: str
     source: Path
+    uid: int
+    """Who reads it: the user of the service's container."""
 
 
 class Deployment:
@@ -51,7 +53,7 @@ class Deployment:
     def folders(self) -> tuple[Folder, ...]:
         """What is to be written into volumes before the services start."""
         return tuple(
-            Folder(name, volume, (self._folder / source).resolve())
+            Folder(name, volume, (self._folder / source).resolve(), int(str(entry["user"]).partition(":")[0]))
             for name, entry in self._data["services"].items()
             for volume, source in entry.get(FOLDERS, {}).items()
         )

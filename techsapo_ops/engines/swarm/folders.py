@@ -65,9 +65,9 @@ def write(
     note = topology.layout.state / NOTE
     known = _noted(note)
     of_machine = {
-        machine.name: _packed([f for f in folders if f.service in names], names)
+        machine.name: _packed([f for f in folders if f.service in names])
         for machine in topology.machines
-        if (names := {s.name: s.facts.uid for s in topology.on(machine.name)})
+        if (names := {s.name for s in topology.on(machine.name)})
     }
     digests = {name: hashlib.sha256(packed).hexdigest() for name, (packed, _) in of_machine.items()}
     due = [name for name in of_machine if again or known.get(name) != digests[name]]
@@ -116,7 +116,7 @@ def _noted(note: Path) -> dict[str, str]:
     return {str(name): str(digest) for name, digest in found.items()} if isinstance(found, dict) else {}
 
 
-def _packed(folders: Sequence[Folder], uids: dict[str, int]) -> tuple[bytes, tuple[str, ...]]:
+def _packed(folders: Sequence[Folder]) -> tuple[bytes, tuple[str, ...]]:
     """A tar of all folders of a machine, each below its volume's name, for its service's user.
 
     What everybody may read here, such as a CA's certificate, everybody may read there: `exec` asks as root,
@@ -125,7 +125,7 @@ def _packed(folders: Sequence[Folder], uids: dict[str, int]) -> tuple[bytes, tup
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for folder in folders:
-            uid = uids[folder.service]
+            uid = folder.uid
             tar.addfile(_entry(folder.volume, 0o555, uid, directory=True))
             for path in sorted(folder.source.rglob("*")) if folder.source.is_dir() else ():
                 name = f"{folder.volume}/{path.relative_to(folder.source).as_posix()}"

@@ -110,3 +110,9 @@ def test_where_the_state_directory_is_makes_no_difference(tmp_path: Path) -> Non
         assert Deployment(one, KEY).definition(service.name) == Deployment(other, KEY).definition(
             service.name
         )
+
+
+def test_a_folder_is_for_the_user_of_the_container_not_for_that_of_the_image(desired: Desired) -> None:
+    folders = {folder.volume: folder for folder in Deployment(desired, KEY).folders()}
+    assert folders["node-exporter-a-textfile"].uid == 10002, "which reads the metrics of jobs"
+    assert folders["redis-a-keys-redis-tls-server"].uid == 999
