@@ -35,10 +35,9 @@ def lab() -> Iterator[SwarmLab]:
 
 @pytest.fixture(scope="module")
 def project(lab: SwarmLab, tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """Its commands run on machine a, and reach the others as an operator does, by ssh."""
-    directory = tmp_path_factory.mktemp("hosts")
-    by_ssh = lab.spec(by_ssh=True, **SECTIONS)
-    return Project(directory, by_ssh, environment=lab.ssh, launcher=lab.enter("a"))
+    """Its commands run on machine a, and reach every Docker by its socket, which takes less time than ssh."""
+    spec = lab.spec(**SECTIONS)
+    return Project(tmp_path_factory.mktemp("hosts"), spec, environment=lab.ssh, launcher=lab.enter("a"))
 
 
 def facts(project: Project, *arguments: str, code: int = 0) -> dict[tuple[str | None, str], dict[str, Any]]:
@@ -66,7 +65,10 @@ def test_hosts_come_to_one_swarm_and_are_well(lab: SwarmLab, project: Project) -
     heartbeat = lab.docker("b", "info", "--format", "{{.Swarm.Cluster.Spec.Dispatcher.HeartbeatPeriod}}")
     assert heartbeat.stdout.strip() == "20s"
 
-    after = facts(project)
+    directory = project.directory.with_name("by-ssh")  # as an operator reaches them
+    directory.mkdir()
+    by_ssh = lab.spec(by_ssh=True, **SECTIONS)
+    after = facts(Project(directory, by_ssh, environment=lab.ssh, launcher=lab.enter("a")))
     assert after["a", "swarm"]["detail"] == "manager and leader"
     assert after["b", "label"]["detail"] == "techsapo=b"
     assert json.loads(project.run("hosts", "add", "--json").stdout)["already"] == ["a", "b", "c"]
@@ -80,18 +82,6 @@ def test_a_port_that_somebody_else_has_is_named(lab: SwarmLab, project: Project)
         assert "6379 (redis-b)" in facts(project, "b", code=1)["b", "ports"]["detail"]
     finally:
         lab.docker("b", "rm", "--force", started.stdout.strip())
-
-
-def test_a_host_that_is_cut_off_is_said_and_the_rest_is_told(lab: SwarmLab, project: Project) -> None:
-    lab.cut("c")
-    try:
-        found = facts(project, code=1)
-    finally:
-        lab.heal("c")
-
-    assert ("c", "docker") in failed(found)
-    assert found["a", "address"]["level"] == "ok"
-    lab.settled()
 
 
 def test_a_drained_host_takes_nothing_until_it_is_active_again(lab: SwarmLab, project: Project) -> None:
@@ -141,6 +131,9 @@ def share(project: Project, lab: SwarmLab) -> None:
 
 def test_a_lost_machine_is_removed_and_a_new_one_joins_in_its_place(lab: SwarmLab, project: Project) -> None:
     lab.kill("c")
+    found = facts(project, code=1)
+    assert ("c", "docker") in failed(found)
+    assert found["a", "address"]["level"] == "ok"
     wait_for(lambda: unreachable(lab, "c"), timeout=120, what="the managers' word that c does not answer")
     assert project.run("hosts", "remove", "c", "--yes", code=2).stderr.count("hosts replace c") == 1
     project.run("hosts", "remove", "c", "--gone", "--yes")
