@@ -24,6 +24,7 @@ from techsapo_ops.cli.output import confirm
 from techsapo_ops.cli.views.apply import Progress, show_failures
 from techsapo_ops.engines.opening import fleet_of
 from techsapo_ops.engines.swarm import folders
+from techsapo_ops.engines.swarm.engine import swarm_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
@@ -32,7 +33,6 @@ from techsapo_ops.operations.apply.up import up
 from techsapo_ops.operations.hosts.check import check as look
 from techsapo_ops.operations.hosts.drain import activate as perform_activate
 from techsapo_ops.operations.hosts.drain import drain as perform_drain
-from techsapo_ops.operations.hosts.drain import swarm_of
 from techsapo_ops.operations.hosts.join import add as join
 from techsapo_ops.operations.hosts.leave import remove as leave
 from techsapo_ops.operations.hosts.replace import replace as perform_replace
@@ -200,7 +200,7 @@ def remove(
       techsapo hosts remove c --gone --yes
     """
     stack = open_stack(place.open())
-    engine = swarm_of(stack)
+    engine = swarm_of(stack.engine)
     if not confirm(
         msg("Take {host} out of the Swarm? It can't come back as the same node.", host=host), yes=yes
     ):
@@ -260,7 +260,7 @@ def replace(
                 msg("`techsapo up` goes on; `techsapo hosts check` shows what it lacks"),
             )
 
-    done = perform_replace(stack, old, new or old, apply, wait=wait, say=out.say, warn=out.warn)
+    done = perform_replace(stack, old, new or old, apply, wait=wait, listener=progress)
     if out.as_json:
         out.json(
             {"old": old, "new": new or old, "seconds": done.seconds, "total_seconds": round(done.total, 1)}

@@ -383,3 +383,14 @@ def _record(unit: Unit, service: Service, desired: Desired) -> Record:
         since=time.time(),
         machine=service.machine.name if service.machine is not None else "",
     )
+
+
+def swarm_of(engine: Engine) -> SwarmEngine:
+    """The engine of a stack on several machines. Raises OpsError for one of one host."""
+    if not isinstance(engine, SwarmEngine):
+        raise OpsError(
+            msg("this stack is on one host"),
+            msg("docs/three-machines.md says how it moves to three; `engine: swarm` and `hosts`"),
+            exit_code=2,
+        )
+    return engine

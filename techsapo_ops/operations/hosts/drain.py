@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 
 from techsapo_ops.adapters.fleet import Fleet
-from techsapo_ops.engines.swarm.engine import SwarmEngine
+from techsapo_ops.engines.swarm.engine import SwarmEngine, swarm_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
@@ -23,13 +23,6 @@ _STOP_SECONDS = 180.0
 _READY_SECONDS = 420.0
 _ASK_SECONDS = 6.0
 _PAUSE = 1.0
-
-
-def swarm_of(stack: Stack) -> SwarmEngine:
-    """The engine of a stack on several machines. Raises OpsError for one of one host."""
-    if not isinstance(stack.engine, SwarmEngine):
-        raise OpsError(msg("this stack is on one host"), msg("docs/three-machines.md"), exit_code=2)
-    return stack.engine
 
 
 def drain(
@@ -47,7 +40,7 @@ def drain(
     stopped stays so over a reboot, until `activate`. Raises OpsError where the others would not be enough,
     unless `force`.
     """
-    engine, began = swarm_of(stack), time.monotonic()
+    engine, began = swarm_of(stack.engine), time.monotonic()
     with locked(stack.layout, wait), recorded(stack.layout, "hosts drain", {"host": name}, warn):
         nodes = nodes_of(engine.fleet.manager, NODE_LABEL)
         node = node_named(nodes, name)
@@ -55,7 +48,7 @@ def drain(
         if reasons and not force:
             raise OpsError(
                 msg("{name} can't be spared now: {reasons}", name=name, reasons="; ".join(reasons)),
-                msg("mend that first; `--force` does it all the same, and the service may stop"),
+                msg("fix that first; `--force` does it all the same, and the service may stop"),
             )
         for reason in reasons:
             warn(reason)
@@ -76,7 +69,7 @@ def activate(
 
     Raises OpsError naming what does not get ready.
     """
-    engine, began = swarm_of(stack), time.monotonic()
+    engine, began = swarm_of(stack.engine), time.monotonic()
     with locked(stack.layout, wait), recorded(stack.layout, "hosts activate", {"host": name}, warn):
         manager = engine.fleet.manager
         node = node_named(nodes_of(manager, NODE_LABEL), name)

@@ -110,13 +110,10 @@ def _running(docker: Docker, project: str) -> frozenset[str]:
 def images_of(topology: Topology) -> tuple[str, ...]:
     """The images of the stack that are pulled, those first that have a shell and can ask over the network."""
     own = topology.spec.images
-    of_kind = {
-        service.kind: own.get(service.kind) or service.facts.image  # type: ignore[call-overload] # a kind
-        for service in topology.services
-        if not service.facts.runs_package
-    }
-    first = [own.get("base"), of_kind.get("mysql"), of_kind.get("redis")]
-    return tuple(dict.fromkeys(image for image in (*first, *of_kind.values()) if image))
+    pulled = [service for service in topology.services if not service.facts.runs_package]
+    servers = sorted(pulled, key=lambda s: not (s.facts.data and s.facts.on_machine))
+    found = [own.get(service.kind) or service.facts.image for service in servers]  # type: ignore[call-overload] # a kind
+    return tuple(dict.fromkeys(image for image in (own.get("base"), *found) if image))
 
 
 def _able(wanted: Sequence[str], here: frozenset[str]) -> list[str]:

@@ -92,7 +92,7 @@ def probe(
     `images` are those of the stack that it has. Raises NoWayError without any way, OpsError where it failed.
     """
     flat = [str(word) for other in others for word in other]
-    script = f"set -- {shlex.join([_ROOT if _in_container(machine, daemon) else daemon.root, *flat])}\n"
+    script = f"set -- {shlex.join([_ROOT if _from_beside(machine, daemon) else daemon.root, *flat])}\n"
     command = Command(
         _argv(docker, machine, daemon, images), stdin=(script + _SCRIPT).encode(), launched="sh"
     )
@@ -102,7 +102,7 @@ def probe(
     return read_probe(done.stdout.decode(errors="replace"))
 
 
-def _in_container(machine: Machine, daemon: DaemonFacts) -> bool:
+def _from_beside(machine: Machine, daemon: DaemonFacts) -> bool:
     return not machine.docker.startswith("ssh://") and daemon.name != socket.gethostname()
 
 
@@ -113,7 +113,7 @@ def _argv(docker: Docker, machine: Machine, daemon: DaemonFacts, images: Sequenc
         options += ["-p", str(to.port)] if to.port is not None else []
         options += ["-l", to.username] if to.username else []
         return ("ssh", *options, "--", to.hostname or "", "sh", "-s")
-    if not _in_container(machine, daemon):
+    if not _from_beside(machine, daemon):
         return ("sh", "-s")
     if not images:
         raise NoWayError(msg("no image of the stack is there yet that could look"))

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from techsapo_ops.engines.swarm import folders
+from techsapo_ops.engines.swarm.engine import swarm_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
+from techsapo_ops.operations.apply.outcome import Listener
 from techsapo_ops.operations.apply.stop import locked
-from techsapo_ops.operations.hosts.drain import swarm_of, wait_ready
+from techsapo_ops.operations.hosts.drain import wait_ready
 from techsapo_ops.operations.hosts.facts import nodes_of
 from techsapo_ops.operations.hosts.join import add
 from techsapo_ops.operations.hosts.leave import forget, require_gone
@@ -40,8 +42,7 @@ def replace(
     apply: Callable[[], None],
     *,
     wait: float,
-    say: Callable[[str], None],
-    warn: Callable[[str], None],
+    listener: Listener,
 ) -> Replaced:
     """Let `new`, a host of the spec, take the place of the lost `old`; both may be the same name.
 
@@ -49,12 +50,13 @@ def replace(
     keys and certificates, and its services fill their volumes from the others. Killed at any step, the same
     call goes on. Raises OpsError where the old one still answers.
     """
-    engine = swarm_of(stack)
+    engine = swarm_of(stack.engine)
     machines = stack.topology.machines
     _require_named(stack, old, new)
     seconds: dict[str, float] = {}
     clock = _Clock(seconds)
-    with locked(stack.layout, wait), recorded(stack.layout, "hosts replace", {"old": old, "new": new}, warn):
+    what, say = {"old": old, "new": new}, listener.say
+    with locked(stack.layout, wait), recorded(stack.layout, "hosts replace", what, listener.warn):
         manager = engine.fleet.manager
         machine = next(m for m in machines if m.name == new)
         daemon = daemons_of(engine.fleet, [machine])[0].get(new)
@@ -63,7 +65,7 @@ def replace(
         if old == new and before and not left and before[0].label:
             raise OpsError(
                 msg("{name} is there, and is no new machine", name=new),
-                msg("`techsapo hosts check {name}`; `techsapo up` mends what does not run", name=new),
+                msg("`techsapo hosts check {name}`; `techsapo up` starts what does not run", name=new),
                 exit_code=2,
             )
         if left:

@@ -16,6 +16,7 @@ from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.engines.swarm.machines_note import note_machines, noted_machines
 from techsapo_ops.engines.swarm.nodes import require_active
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.outcome import Outcome
 from techsapo_ops.operations.apply.spec_files import FOLDER, keep_spec_files
 from techsapo_ops.operations.hosts.adopt import _placed
 from techsapo_ops.operations.hosts.check import Checked, check
@@ -288,9 +289,22 @@ class Applied:
         self.seen = [node["Description"]["Hostname"] for node in self.hosts.nodes]
 
 
+class Silent:
+    """Told, and says nothing of it."""
+
+    def say(self, text: str) -> None:
+        assert text
+
+    def warn(self, text: str) -> None:
+        assert text
+
+    def done(self, outcome: Outcome) -> None:
+        assert outcome
+
+
 def replaced(hosts: HostsFake, stack: Topology, old: str, new: str) -> tuple[Replaced, Applied]:
     opened, apply = open_stack(stack, engine_of(hosts, stack)), Applied(hosts)
-    said = replace(opened, old, new, apply, wait=0, say=lambda _: None, warn=lambda _: None)
+    said = replace(opened, old, new, apply, wait=0, listener=Silent())
     return said, apply
 
 
