@@ -92,6 +92,7 @@ class SwarmEngine(SwarmAccess, Engine):
 
     @override
     def announce(self) -> None:
+        nodes.require_active(self.fleet, self.topology.machines)
         note_machines(self.layout.state, self.project, self.topology.machines)
 
     @override
@@ -114,7 +115,6 @@ class SwarmEngine(SwarmAccess, Engine):
         logins.before_steps(desired, self._door)
         units = [unit for unit in containers_of(desired).values() if unit.image not in known]
         images.bring(self.fleet, self.project, self.layout.config, units, self._tell)
-        nodes.require_active(self.fleet, desired.topology.machines)
         self._write_folders(desired)
         # Last: where the stack runs, a label lets services of a new machine start at once.
         nodes.label(self.fleet, desired.topology.machines)

@@ -46,3 +46,8 @@ def noted_machines(state: Path) -> MachinesNote:
             msg("{path} is damaged", path=state / NOTE),
             msg("remove it and run `techsapo up`, which writes it anew"),
         ) from None
+
+
+def forget_machines(state: Path) -> None:
+    """The stack is on one host now: nobody is to ask several whether they are at work on it."""
+    (state / NOTE).unlink(missing_ok=True)

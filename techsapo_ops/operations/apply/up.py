@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from techsapo_ops.engines.swarm.machines_note import forget_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.changes import ChangeKind, edited_error
@@ -105,6 +106,8 @@ def up(
         follow(stack.layout)  # maintenance goes on in folders that are new
         stack.engine.deliver()
         require_applied(applied)
+        if not stack.topology.machines and applied.back is None:
+            forget_machines(stack.layout.state)
         current = applied.back.snapshot if applied.back is not None else None
         left = current or found.wanted
         rows = stack_rows(left, stack.engine, applied)

@@ -50,7 +50,7 @@ def add(
     chosen = [m for m in machines if not names or m.name in names]
     daemons, silent = daemons_of(fleet, machines)
     for machine in chosen:
-        _require_able(machine, daemons, silent)
+        require_able(machine, daemons, silent)
     inside = _inside(daemons)
     began = ""
     if inside is None:
@@ -86,7 +86,8 @@ def add(
     return Joined(began, tuple(joined), tuple(already), _label(manager, project, chosen))
 
 
-def _require_able(machine: Machine, daemons: dict[str, DaemonFacts], silent: dict[str, OpsError]) -> None:
+def require_able(machine: Machine, daemons: dict[str, DaemonFacts], silent: dict[str, OpsError]) -> None:
+    """Raise OpsError where a machine does not answer, or calls itself otherwise than the spec does."""
     if machine.name in silent:
         refusal = plainly(silent[machine.name].message, machine)
         raise OpsError(

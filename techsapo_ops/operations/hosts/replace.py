@@ -15,7 +15,7 @@ from techsapo_ops.operations.apply.outcome import Listener
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.hosts.drain import wait_ready
 from techsapo_ops.operations.hosts.facts import nodes_of
-from techsapo_ops.operations.hosts.join import add
+from techsapo_ops.operations.hosts.join import add, require_able
 from techsapo_ops.operations.hosts.leave import forget, require_gone
 from techsapo_ops.operations.hosts.look import daemons_of
 from techsapo_ops.spec.problems import unknown
@@ -59,9 +59,11 @@ def replace(
     with locked(stack.layout, wait), recorded(stack.layout, "hosts replace", what, listener.warn):
         manager = engine.fleet.manager
         machine = next(m for m in machines if m.name == new)
-        daemon = daemons_of(engine.fleet, [machine])[0].get(new)
+        daemons, silent = daemons_of(engine.fleet, [machine])
+        require_able(machine, daemons, silent)  # before the old one is taken out
+        daemon = daemons[new]
         before = [n for n in nodes_of(manager, NODE_LABEL) if n.name == old]
-        left = [n for n in before if not (old == new and daemon is not None and daemon.node == n.id)]
+        left = [n for n in before if not (old == new and daemon.node == n.id)]
         if old == new and before and not left and before[0].label:
             raise OpsError(
                 msg("{name} is there, and is no new machine", name=new),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.memory_project import MemoryProject
 from stacks import spec, topology
 
 from techsapo_ops.adapters.fleet import Fleet
@@ -14,7 +15,6 @@ from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines.swarm import folders
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.engines.swarm.machines_note import note_machines, noted_machines
-from techsapo_ops.engines.swarm.nodes import require_active
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.outcome import Outcome
 from techsapo_ops.operations.apply.spec_files import FOLDER, keep_spec_files
@@ -370,7 +370,7 @@ def test_a_drained_host_is_said_before_an_apply_changes_anything(tmp_path: Path)
     hosts.hosts["b"].node["Spec"]["Availability"] = "drain"
 
     with pytest.raises(OpsError, match="b is drained") as refused:
-        require_active(fleet(hosts, stack), stack.machines)
+        engine_of(hosts, stack).announce()
 
     assert "hosts activate b" in refused.value.hint
 
@@ -406,3 +406,16 @@ def test_the_spec_travels_with_its_files_and_a_host_that_has_others_keeps_them(t
 def in_project(stack: Topology, folder: Path) -> Topology:
     folder.mkdir(parents=True, exist_ok=True)
     return stack.relocated(Layout(state=folder / ".techsapo", config=folder / ".techsapo/generated"))
+
+
+def test_a_stack_that_is_back_on_one_host_asks_no_other_one_any_more(tmp_path: Path) -> None:
+    project = MemoryProject(tmp_path)
+    state = project.stack().layout.state
+
+    def noted(_: object) -> bool:
+        note_machines(state, "techsapo", of(tmp_path).machines)
+        return True
+
+    project.up(approve=noted)
+
+    assert noted_machines(state).machines == ()
