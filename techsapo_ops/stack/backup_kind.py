@@ -180,7 +180,7 @@ class BackupKind(ABC):
     def homeless(self, stack: Stack, kind: str) -> str:
         """Why this stack has no place for a part of this `kind`; empty where it has one."""
         service = self.service(kind)
-        if not service or stack.topology.find(service) is not None:
+        if not service or stack.topology.meant(service):
             return ""
         return msg("this stack has no {service} any more", service=service)
 

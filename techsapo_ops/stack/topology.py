@@ -82,6 +82,10 @@ class Topology:
         named = [s for s in self.services if s.name == name] or list(self.of_kind(name))
         return named[0] if len(named) == 1 else None
 
+    def meant(self, word: str) -> tuple[Service, ...]:
+        """The service of that name, or else all of that kind: one on each of several machines."""
+        return tuple(s for s in self.services if s.name == word) or self.of_kind(word)
+
     def beside(self, service: Service, kind: str) -> Service:
         """The first service of `kind` on the machine of `service`. Raises StopIteration for none."""
         return next(s for s in self.of_kind(kind) if s.machine == service.machine)

@@ -92,8 +92,11 @@ def intend(
     _require_folders(observed, parts)
     for part in parts:
         service = registry.of(part).service(part.kind)
-        there = service and stack.topology.find(service) is not None
-        seen = observed.services.get(service) if there else None
+        there = stack.topology.meant(service) if service else ()
+        found = [observed.services[each.name] for each in there if each.name in observed.services]
+        seen = next((each for each in found if each.state is not State.STOPPED), None) or next(
+            iter(found), None
+        )
         if seen is not None and seen.state is State.STOPPED:
             require_runs(stack, service, msg("a restore"))
         if there and (seen is None or seen.state is State.STOPPED):

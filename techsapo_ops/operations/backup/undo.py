@@ -38,5 +38,5 @@ def _servers(stack: Stack, left: Interrupted) -> list[str]:
     """What has to run to go back. Where nothing but the apps holds data, those are."""
     known = [(kind, registry.find(kind.partition(":")[0])) for kind in left.kinds]
     named = dict.fromkeys(found.service(kind) for kind, found in known if found is not None)
-    there = [name for name in named if stack.topology.find(name) is not None]
+    there = [each.name for name in named for each in stack.topology.meant(name)]
     return [name for name in there if name not in left.apps] or there
