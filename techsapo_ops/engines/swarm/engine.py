@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -11,25 +10,23 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from techsapo_ops.adapters.docker import ContainerFacts
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.probe import ProbeResult
-from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines import logins, planning
 from techsapo_ops.engines.at_work import share
-from techsapo_ops.engines.compose import gate, prepare, reloading
+from techsapo_ops.engines.compose import prepare, reloading
 from techsapo_ops.engines.compose.containers import containers_of
-from techsapo_ops.engines.compose.logs import tail
 from techsapo_ops.engines.compose.probing import questions
 from techsapo_ops.engines.state import Record
-from techsapo_ops.engines.swarm import folders, images, nodes, proof, tasks
+from techsapo_ops.engines.swarm import folders, images, nodes, proof
 from techsapo_ops.engines.swarm.access import HALTED, SwarmAccess
+from techsapo_ops.engines.swarm.deployer import Deployer
 from techsapo_ops.engines.swarm.deployment import Deployment
 from techsapo_ops.engines.swarm.machines_note import note_machines
 from techsapo_ops.engines.swarm.probing import Prober
 from techsapo_ops.engines.swarm.recorded import by_service
-from techsapo_ops.engines.swarm.shared_state import check
+from techsapo_ops.engines.swarm.watch import Watch
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
@@ -43,9 +40,6 @@ from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack_file import STACK_YML
 from techsapo_ops.stack.topology import Topology
 
-_DEPLOY_SECONDS = 120.0
-_MOMENT = 0.4
-"""Seconds for which a look at all containers does for everybody who waits for one."""
 NAMES_KEY = "swarm-names"
 """Key of the names of secrets, see Deployment."""
 
@@ -65,14 +59,10 @@ class SwarmEngine(SwarmAccess, Engine):
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         super().__init__(topology, fleet)
-        self._seconds = seconds
         self._tell = tell
-        self._deploying = threading.Lock()
-        self._deployed: set[str] = set()
-        self._ready: set[str] = set()
         self.prober = Prober(topology, fleet, lambda: self.glance().containers, questions(topology))
-        self._looking = threading.Lock()
-        self._look: tuple[float, tuple[ContainerFacts, ...]] = (0.0, ())
+        self._watch = Watch(self, self.prober, seconds)
+        self._deployer = Deployer(self)
 
     @override
     def prober_inside(self) -> Callable[[Service, float], ProbeResult]:
@@ -92,6 +82,8 @@ class SwarmEngine(SwarmAccess, Engine):
 
     @override
     def announce(self) -> None:
+        self.glance()
+        nodes.require_all(self.fleet)
         nodes.require_active(self.fleet, self.topology.machines)
         note_machines(self.layout.state, self.project, self.topology.machines)
 
@@ -111,7 +103,6 @@ class SwarmEngine(SwarmAccess, Engine):
             write_atomic(self._names_key, secrets.token_bytes(32), 0o600)
         self.announce()
         known = self.glance().images
-        nodes.require_all(self.fleet)
         logins.before_steps(desired, self._door)
         units = [unit for unit in containers_of(desired).values() if unit.image not in known]
         images.bring(self.fleet, self.project, self.layout.config, units, self._tell)
@@ -180,74 +171,43 @@ class SwarmEngine(SwarmAccess, Engine):
     ) -> None:
         name = step.service
         if step.action is Action.REMOVE:
-            self._remove_service(name)
+            self._deployer.remove(name)
+            self.state.drop(name)
             return
         unit = containers_of(desired)[name]
         service = next(s for s in desired.topology.services if s.name == name)
         if step.action is Action.NOTHING:
             if not self._was_well(name):
-                self._gate(service)
-            self._ready.add(name)
+                self._watch.until_ready(service)
+            self._deployer.ready.add(name)
             return
         before = self.glance().containers.get(name)
         if step.action is Action.RELOAD and before is not None:
             self._write_folders(desired)
             reloading.reload(self.docker, before, service, self.topology)
-            self._gate(service)
+            self._watch.until_ready(service)
             self.state.settle(name)
             return
         deployment = self._deployment(desired)
         if before is not None:
             runtime_of(service.kind).hand_over(self.topology, service, self._door)
         self.state.put(replace(_record(unit, service, desired), pending=True))
-        self._deploy(step, together or (step,), desired, deployment)
+        self._deployer.deploy(step, together or (step,), desired, deployment)
         wanted = deployment.definition(name)
         newer = ""
         if step.action is Action.RESTART and before is not None and before.definition == wanted:
             newer = before.created
-            self._force(name)
+            self._deployer.again(name)
         say(msg("waiting for {service}", service=name))
-        self._gate(service, wanted, newer)
-        self._ready.add(name)
+        self._watch.until_ready(service, wanted, newer)
+        self._deployer.ready.add(name)
         logins.started(desired, service, self._door)
         self._settle(service)
         self.state.settle(name)
 
-    def _deploy(self, step: Step, together: Sequence[Step], desired: Desired, deployment: Deployment) -> None:
-        """Deploy the service of `step`, and with it all that can be started now beside it."""
-        with self._deploying:
-            if step.service in self._deployed:
-                return
-            names = {each.service for each in together if each.action is Action.CREATE} - self._deployed
-            services = {s.name: s for s in desired.topology.services}
-            pending = {each.service for each in together} - self._ready
-            free = {name for name in names if not pending.intersection(services[name].needs)}
-            wanted = sorted({step.service, *free})
-            done = self._stack(deployment, wanted)
-            if done.code != 0 and len(wanted) > 1:  # of several it does not say which one
-                wanted = [step.service]
-                done = self._stack(deployment, wanted)
-            if done.code != 0:
-                raise OpsError(msg("Swarm refuses {service}: {said}", service=step.service, said=done.output))
-            self._deployed.update(wanted)
-
-    def _stack(self, deployment: Deployment, services: Collection[str]) -> Completed:
-        check(self.layout.state)
-        options = ("--resolve-image", "never", "--detach=true", "--compose-file", "-")
-        argv = self.fleet.manager.streaming("stack", "deploy", *options, self.project).argv
-        call = Command(argv, stdin=deployment.stack(services).encode())
-        return self.fleet.runner.run(call, timeout=_DEPLOY_SECONDS)
-
-    def _force(self, name: str, *options: str) -> None:
-        check(self.layout.state)
-        full = f"{self.project}_{name}"
-        self.fleet.manager.call(
-            "service", "update", "--force", "--detach", "--quiet", *options, full, timeout=_DEPLOY_SECONDS
-        )
-
     def _settle(self, service: Service) -> None:
         """What has to follow a start: the kind's own, and a note of the container."""
-        facts = by_service(self._seen())[service.name]
+        facts = by_service(self._watch.seen())[service.name]
         if (settling := runtime_of(service.kind).settling(self.topology)) is not None:
             done = self.docker.execute(facts.id, settling.command, user="0")
             if done.code != 0:
@@ -256,12 +216,6 @@ class SwarmEngine(SwarmAccess, Engine):
                 )
         noted = self.state.load()[service.name]
         self.state.put(replace(noted, container=facts.id, image=facts.image, definition=facts.definition))
-
-    def _remove_service(self, name: str) -> None:
-        done = self.fleet.manager.attempt("service", "rm", f"{self.project}_{name}")
-        if done.code != 0 and "not found" not in done.output:
-            raise OpsError(msg("cannot remove {name}: {output}", name=name, output=done.output))
-        self.state.drop(name)
 
     def _anew(self, step: Step) -> None:
         """Restart a service as it was deployed last, or make it read its configuration again."""
@@ -273,65 +227,21 @@ class SwarmEngine(SwarmAccess, Engine):
         before = containers.get(service.name)
         if step.action is Action.RELOAD and reloading.can_reload(service) and before is not None:
             reloading.reload(self.docker, before, service, self.topology)
-            self._gate(service)
+            self._watch.until_ready(service)
             return
         if before is not None and before.running:
             runtime_of(service.kind).hand_over(self.topology, service, self._door)
         record = self.state.load().get(service.name)
         if record is not None:
             self.state.put(replace(record, since=time.time()))
-        self._force(service.name, "--constraint-rm", HALTED)
-        self._gate(service, None, before.created if before is not None else "")
+        self._deployer.again(service.name, "--constraint-rm", HALTED)
+        self._watch.until_ready(service, None, before.created if before is not None else "")
         self._settle(service)
-
-    def _gate(self, service: Service, definition: str | None = None, newer: str = "") -> None:
-        """Wait until the container of `service` is ready: one made of `definition`, later than `newer`."""
-
-        def look() -> ContainerFacts | None:
-            found = [
-                c
-                for c in self._seen()
-                if c.service == service.name and definition in (None, c.definition) and c.created > newer
-            ]
-            if not found:
-                return None
-            newest = max(found, key=lambda c: (c.running, c.created))
-            return tasks.ended(newest, sum(not c.running for c in found))
-
-        seconds = self._seconds or kind_of(service).container_deadline or kind_of(service).deadline
-        full = f"{self.project}_{service.name}"
-        tasks.wait_placed(service.name, look, lambda: tasks.why_none(self.fleet.manager, full), seconds)
-        # Without logins: the database gets its own only after it is up.
-        plain = replace(self.prober, questions={})
-
-        def ask(facts: ContainerFacts, timeout: float) -> ProbeResult:
-            return plain.ask(service, timeout, {**by_service(self._seen()), service.name: facts})
-
-        gate.wait_ready(
-            service.name,
-            look=look,
-            ask=ask,
-            lines=lambda: self._tail(service.name),
-            seconds=seconds,
-        )
-
-    def _seen(self) -> tuple[ContainerFacts, ...]:
-        """All containers of the stack, as they were less than a moment ago: many wait at the same time."""
-        with self._looking:
-            taken, found = self._look
-            if time.monotonic() - taken > _MOMENT:
-                found = self.fleet.containers(self.project)
-                self._look = (time.monotonic(), found)
-            return found
 
     def _was_well(self, name: str) -> bool:
         """Whether Docker called the container healthy when the stack was observed, a moment ago."""
         seen = self._glance.containers.get(name) if self._glance is not None else None
         return seen is not None and seen.running and (seen.health == "healthy" or not seen.check)
-
-    def _tail(self, name: str) -> tuple[str, ...]:
-        container = self.containers().get(name)
-        return tail(self, container.id, name, gate.SHOWN_LINES) if container is not None else ()
 
     def _door(self, service: Service) -> Door | None:
         """The way to `service` for its own client, in its container; None where that does not run."""

@@ -52,6 +52,7 @@ def rollback(
         target = history.choose(reference)
         snapshot = history.snapshot(target)
         running = history.engine(snapshot)
+        running.announce()
         leaves = history.leaves(snapshot.desired.topology)
         found = replace(plan(snapshot, running, Purpose.BACK), leaves=leaves, restores=target.id)
         if found.changes and not approve(target, found):
