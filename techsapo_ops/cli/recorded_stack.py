@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.cli.environment import runner
-from techsapo_ops.cli.newest_state import bring_newest
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.engines.opening import recorded
 
 if TYPE_CHECKING:
     from techsapo_ops.engines.compose.recorded import ComposeStack
     from techsapo_ops.engines.native.recorded import NativeStack
+    from techsapo_ops.stack.layout import Layout
 
 
 def recorded_stack(file: Path) -> NativeStack | ComposeStack:
@@ -21,5 +21,16 @@ def recorded_stack(file: Path) -> NativeStack | ComposeStack:
     Raises UntrustedError where root must not use it.
     """
     layout = layout_beside(file)
-    bring_newest(layout)
+    if _has_several(layout):
+        from techsapo_ops.cli.newest_state import bring_newest
+
+        bring_newest(layout)
     return recorded(layout, runner())
+
+
+def _has_several(layout: Layout) -> bool:
+    """Whether its stack was brought up on several machines; most are not, and need nothing of that."""
+    try:
+        return layout.machines_note.exists()
+    except PermissionError:  # of another user: whoever reads the rest says so
+        return False

@@ -61,6 +61,11 @@ class Layout:
         return self.state / "edition"
 
     @property
+    def machines_note(self) -> Path:
+        """Which machines the stack runs on, where those are several; it is not there for one host."""
+        return self.state / "machines.json"
+
+    @property
     def data(self) -> Path:
         """Databases and other data, one folder a service."""
         return self.state / "data"

@@ -39,7 +39,7 @@ def noted_machines(state: Path) -> MachinesNote:
     try:
         value = json.loads((state / NOTE).read_text(encoding="utf-8"))
         return MachinesNote(value["project"], tuple(Machine(**entry) for entry in value["machines"]))
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return MachinesNote()
     except (ValueError, TypeError, KeyError):
         raise OpsError(
