@@ -93,7 +93,8 @@ def binary_names() -> tuple[str, ...]:
 
 def service_users() -> tuple[str, ...]:
     """System users that some kind runs as where root starts it, each once."""
-    return tuple(dict.fromkeys(kind.facts.user for kind in _KINDS))
+    natively = (kind.facts for kind in _KINDS if kind.facts.binary is not None or kind.facts.runs_package)
+    return tuple(dict.fromkeys(facts.user for facts in natively))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ def test_a_key_is_its_services_alone_and_a_certificate_may_be_read_by_who_asks_a
     for name, mode in (("key.pem", 0o600), ("ca.pem", 0o644)):
         (tmp_path / name).write_text(name)
         (tmp_path / name).chmod(mode)
-    packed, names = _packed([Folder("redis-a", "redis-a-tls", tmp_path)], {"redis-a": 999})
+    packed, names = _packed([Folder("redis-a", "redis-a-tls", tmp_path, 999)])
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         found = {entry.name: (entry.mode, entry.uid) for entry in tar}
     assert names == ("redis-a-tls",)
