@@ -25,10 +25,12 @@ class Body(BaseModel):
 class Lock:
     """A lock of instances whose Redis is away, or that have none."""
 
+    confirms = False
+
     def __init__(self, *, shared: bool) -> None:
         self.shared = shared
 
-    async def run_once(self, key: str, doing: str, found: Any, work: Any) -> Any:
+    async def run_once(self, key: str, doing: str, found: Any, work: Any, surely: Any = None) -> Any:
         return await work(None)
 
 
@@ -79,7 +81,7 @@ def test_what_nginx_would_send_again_goes_back_to_be_sent_once() -> None:
 class Own(Lock):
     """A lock that is had."""
 
-    async def run_once(self, key: str, doing: str, found: Any, work: Any) -> Any:
+    async def run_once(self, key: str, doing: str, found: Any, work: Any, surely: Any = None) -> Any:
         return await work(Held("lock", doing))
 
 
