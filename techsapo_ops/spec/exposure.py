@@ -13,7 +13,7 @@ from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import is_loopback
 from techsapo_ops.spec.models.monitoring import GRAFANA_DOCUMENTED_PASSWORD, Alertmanager, Prometheus
-from techsapo_ops.spec.models.root import ExposureName
+from techsapo_ops.spec.models.root import ANY_ADDRESS, ExposureName
 from techsapo_ops.spec.problems import Path
 from techsapo_ops.spec.redis_login import NONE, redis_login
 
@@ -191,12 +191,14 @@ def _app(spec: Spec, _: Deployment) -> Iterator[Exposure]:
 
 
 def _nginx(spec: Spec, _: Deployment) -> Iterator[Exposure]:
-    if not spec.runs_nginx or is_loopback(spec.nginx.host):
+    # Of several hosts each has its port on all its addresses, whatever `nginx.host` says.
+    host = ANY_ADDRESS if spec.hosts else spec.nginx.host
+    if not spec.runs_nginx or is_loopback(host):
         return
     uses: tuple[Path, ...] = (("nginx",), ("certificates",), ("app", "instances"))
     message = msg(
         "nginx answers on {host} by plain HTTP: API keys and answers can be read on the way",
-        host=spec.nginx.host,
+        host=host,
     )
     if spec.served_certificate is None:
         hint = msg("describe a certificate under `certificates`")

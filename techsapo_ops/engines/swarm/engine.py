@@ -19,7 +19,7 @@ from techsapo_ops.engines.compose import prepare, reloading
 from techsapo_ops.engines.compose.containers import containers_of
 from techsapo_ops.engines.compose.probing import questions
 from techsapo_ops.engines.state import Record
-from techsapo_ops.engines.swarm import folders, images, nodes, proof
+from techsapo_ops.engines.swarm import folders, images, nodes, objects, proof
 from techsapo_ops.engines.swarm.access import HALTED, SwarmAccess
 from techsapo_ops.engines.swarm.deployer import Deployer
 from techsapo_ops.engines.swarm.deployment import Deployment
@@ -252,7 +252,9 @@ class SwarmEngine(SwarmAccess, Engine):
 
     @override
     def conclude(self, desired: Desired) -> tuple[str, ...]:
-        return logins.conclude(self, desired, self._door)
+        told = logins.conclude(self, desired, self._door)
+        objects.prune(self.fleet, self.layout.state, self.project, self._deployment(desired).object_names())
+        return told
 
     @override
     def prove(

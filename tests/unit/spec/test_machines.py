@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
+from techsapo_ops.spec.edition import Deployment
+from techsapo_ops.spec.exposure import exposures
 from techsapo_ops.spec.load import SpecError, load
+from techsapo_ops.spec.models import Spec
 
 HOSTS: dict[str, Any] = {
     n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)
@@ -68,6 +71,13 @@ def with_host(name: str, **changes: Any) -> dict[str, Any]:
 )  # fmt: skip
 def test_it_is_said_what_is_missing_and_where(sections: dict[str, Any], said: list[str]) -> None:
     assert problems(**sections) == said
+
+
+def test_nginx_of_several_hosts_is_exposed_whatever_address_it_is_given() -> None:
+    wanted = Spec.model_validate({"project": "shop", "engine": "swarm", "hosts": HOSTS, "mysql": {}})
+    found = {exposure.rule: exposure.message for exposure in exposures(wanted, Deployment())}
+    assert "0.0.0.0 by plain HTTP" in found["nginx-plain-http"]
+    assert wanted.needs_keys
 
 
 @pytest.mark.parametrize(
