@@ -58,6 +58,7 @@ def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         return ()
     certificate = spec.served_certificate
     signing_in = spec.app.auth.sign_in
+    upstream = upstream_of(topology)
     content = templates.render(
         "nginx/nginx.conf.j2",
         user=_user(topology, service),
@@ -70,7 +71,9 @@ def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         max_body=nginx_size(spec.app.limits.max_body),
         max_body_bytes=size_bytes(spec.app.limits.max_body),
         read_timeout=math.ceil(seconds(spec.app.limits.request_timeout)) + 10,
-        upstream=upstream_of(topology),
+        upstream=upstream,
+        # Templates of the operator's own, made from ours of before, have them by this name.
+        servers=upstream.servers,
         listen=_listen(topology, service, topology.listens(service).port),
         tls_listen=_listen(topology, service, topology.places.bound(spec.nginx.tls_listen, COMPOSE_TLS_PORT)),
         server_name=spec.nginx.server_name,
