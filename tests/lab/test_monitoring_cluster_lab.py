@@ -41,6 +41,7 @@ def test_with_one_alertmanager_killed_and_one_prometheus_an_alert_and_its_end_ar
         fired(cluster)
         wait(lambda: bool(cluster.told("next")), "the next receiver")
         ended(cluster)
+        wait(lambda: "resolved" in statuses(cluster, "next"), "the end at the next receiver")
         assert statuses(cluster) == ["firing", "resolved"]
         assert statuses(cluster, "next") == ["firing", "resolved"]
         assert {told.machine for told in cluster.told()} <= {"b", "c"}
