@@ -92,6 +92,8 @@ class StateFile:
         services = {name: asdict(record) for name, record in records.items()}
         for entry in services.values():
             del entry["name"]
+            if not entry["machine"]:
+                del entry["machine"]  # 0.1.0 does not know it, and takes a file that has it for damaged
         value = {
             "version": _VERSION,
             "engine": self._engine,
