@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from typing_extensions import override
@@ -117,9 +117,7 @@ class Fleet(Docker):
         )
 
     @override
-    def image_ids(  # type: ignore[override] # a sequence: asked of each
-        self, references: Sequence[str], timeout: float = _TIMEOUT
-    ) -> dict[str, str]:
+    def image_ids(self, references: Iterable[str], timeout: float = _TIMEOUT) -> dict[str, str]:
         """Image id by reference, for those that every machine that answers has, and has alike."""
         wanted = list(references)
 
