@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from techsapo_ops.adapters.docker import Docker
@@ -39,10 +40,10 @@ def bring(
             lacking = [name for name in present if name not in having and name != source]
             if lacking:
                 say(msg("copying the image {image} to {machines}", image=image, machines=", ".join(lacking)))
-            _each(lacking, lambda name, image=image, source=source: _copy(fleet, source, name, image))  # type: ignore[misc] # bound per image
+            _each(lacking, partial(_copy, fleet, source, image))
         elif lacking := [name for name in present if name not in having]:
             say(msg("pulling the image {image} on {machines}", image=image, machines=", ".join(lacking)))
-            _each(lacking, lambda name, image=image: _pull(fleet.members[name], name, image))  # type: ignore[misc] # likewise
+            _each(lacking, partial(_pull, fleet, image))
     _require_alike(_present(fleet, list(wanted)), list(wanted))
 
 
@@ -69,8 +70,8 @@ def _build(docker: Docker, project: str, file: Path, service: str, image: str) -
         )
 
 
-def _pull(docker: Docker, machine: str, image: str) -> None:
-    done = docker.attempt("pull", "--quiet", image, timeout=_PULL_SECONDS)
+def _pull(fleet: Fleet, image: str, machine: str) -> None:
+    done = fleet.members[machine].attempt("pull", "--quiet", image, timeout=_PULL_SECONDS)
     if done.code != 0:
         raise OpsError(
             msg("{machine}: cannot pull {image}: {said}", machine=machine, image=image, said=done.output),
@@ -78,7 +79,7 @@ def _pull(docker: Docker, machine: str, image: str) -> None:
         )
 
 
-def _copy(fleet: Fleet, source: str, target: str, image: str) -> None:
+def _copy(fleet: Fleet, source: str, image: str, target: str) -> None:
     """From machine to machine through here; nothing of it lies on this disk."""
     save = fleet.members[source].streaming("save", image)
     load = fleet.members[target].streaming("load", "--quiet")
