@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +16,7 @@ import httpx
 import pytest
 import servers
 from alert_cases import load_cases
+from machines_spec import ON_MACHINES
 from monitoring_stack import monitoring_files, spec_of, write
 
 from techsapo_ops.catalogue.alerts import alerts
@@ -79,19 +82,42 @@ def labels_of(name: str) -> Labels:
     return {label: str(value) for label, value in first.get("labels", {}).items()}
 
 
+@dataclass(frozen=True)
+class Both:
+    """Alertmanagers as a stack has them on one machine and on several."""
+
+    one: Held
+    several: Held
+
+    def of(self, *names: str) -> Held:
+        """The one whose stack can have these alerts."""
+        return self.several if any(alerts()[name].machines for name in names) else self.one
+
+
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Held]:
-    directory = tmp_path_factory.mktemp("muting")
-    files = monitoring_files(spec_of(notifications={}), directory)
-    write(files.values(), directory)
-    with servers.alertmanager(files["alertmanager/alertmanager.yml"].content, directory / "am") as running:
-        yield Held(running.url)
+def servers_of_both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+    specs = {"one": spec_of(notifications={}), "several": spec_of(ON_MACHINES)}
+    with ExitStack() as running:
+        found = {}
+        for name, spec in specs.items():
+            directory = tmp_path_factory.mktemp(name)
+            files = monitoring_files(spec, directory, "native" if name == "one" else "swarm")
+            write(files.values(), directory)
+            config = files["alertmanager/alertmanager.yml"].content
+            found[name] = Held(running.enter_context(servers.alertmanager(config, directory / "am")).url)
+        yield Both(**found)
 
 
 @pytest.fixture
-def held(server: Held) -> Iterator[Held]:
-    yield server
-    server.end()
+def both(servers_of_both: Both) -> Iterator[Both]:
+    yield servers_of_both
+    servers_of_both.one.end()
+    servers_of_both.several.end()
+
+
+@pytest.fixture
+def held(both: Both) -> Held:
+    return both.one
 
 
 def equal(cause: str, effect: str) -> Labels:
@@ -101,8 +127,9 @@ def equal(cause: str, effect: str) -> Labels:
 
 @pytest.mark.parametrize(("cause", "effect", "labels"), PAIRS)
 def test_a_cause_mutes_its_effect_until_it_is_over(
-    held: Held, cause: str, effect: str, labels: tuple[str, ...]
+    both: Both, cause: str, effect: str, labels: tuple[str, ...]
 ) -> None:
+    held = both.of(cause, effect)
     follows = held.fire(effect, **equal(cause, effect))
     assert held.held_back(follows) == []
     held.fire(cause)
@@ -114,8 +141,9 @@ def test_a_cause_mutes_its_effect_until_it_is_over(
 
 @pytest.mark.parametrize(("cause", "effect", "label"), APART)
 def test_a_cause_does_not_mute_what_another_thing_suffers(
-    held: Held, cause: str, effect: str, label: str
+    both: Both, cause: str, effect: str, label: str
 ) -> None:
+    held = both.of(cause, effect)
     same = equal(cause, effect)
     its, another = held.fire(effect, **same), held.fire(effect, **{**same, label: "another"})
     held.fire(cause)
@@ -134,7 +162,11 @@ def test_an_alert_mutes_nothing_that_is_not_its_effect(held: Held, cause: str, o
     assert held.held_back(told) == []
 
 
-def test_with_everything_on_fire_an_alert_is_held_back_by_what_its_entry_names_alone(held: Held) -> None:
+@pytest.mark.parametrize("several", [False, True])
+def test_with_everything_on_fire_an_alert_is_held_back_by_what_its_entry_names_alone(
+    both: Both, several: bool
+) -> None:
+    held = both.several if several else both.one
     fired = {name: held.fire(name) for name in alerts()}
     free = {name for name, alert in alerts().items() if not alert.muted_by}
     servers.wait_for(lambda: bool(held.held_back(fired["RequestsFailing"])))
