@@ -48,8 +48,15 @@ class Bare:
         return process
 
     def kill(self, name: str, signal: str = "KILL") -> None:
-        """Send a signal to every process whose name begins so, to all at once."""
-        self.run("kill", f"-{signal}", *self.pids(name), check=False)
+        """Send a signal to every process whose name begins so, to all at once.
+
+        Those that are killed are stopped first: a worker of keepalived's that sees its parent die (PDEATHSIG)
+        would clean up in what is left of its life.
+        """
+        pids = self.pids(name)
+        if signal == "KILL":
+            self.run("kill", "-STOP", *pids, check=False)
+        self.run("kill", f"-{signal}", *pids, check=False)
 
     def pids(self, name: str) -> list[str]:
         """The pids, as it sees them, of the processes whose name begins so and that are not ended."""
