@@ -115,13 +115,16 @@ class RedisLink:
         return {"redis": self._where, "used_for": self._used_for, **more}
 
     async def confirmed(
-        self, queue: Callable[[Pipeline], object], operation: Operation = "write", patience: float = PATIENCE
+        self,
+        queue: Callable[[Pipeline], object],
+        operation: Operation = "write",
+        patience: float | None = None,
     ) -> Any:
         """What the one command answers that `queue` puts into a pipeline, once `copies` replicas have what it
         wrote: no failover loses that.
 
-        For `patience` seconds it is tried again, as a failover may be under way, so that the command must
-        come to the same when it is carried out twice. Raises Unconfirmed.
+        For `patience` seconds (default: PATIENCE) it is tried again, as a failover may be under way, so that
+        the command must come to the same when it is carried out twice. Raises Unconfirmed.
         """
 
         async def once(redis: Redis) -> Any:
@@ -137,7 +140,7 @@ class RedisLink:
                 raise _TooFew
             return answer
 
-        until = time.monotonic() + patience
+        until = time.monotonic() + (PATIENCE if patience is None else patience)
         while True:
             try:
                 return await self.call(once, operation)

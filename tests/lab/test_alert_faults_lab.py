@@ -188,9 +188,16 @@ class Lab:
         self.stack.around.stop("MysqlDown")
 
     def end_mysql(self) -> None:
+        """Somebody starts it again. Whether that is told hangs on how long it was away: a window sees the new
+        start only with a value of before in it. It is waited until nothing more can come of it.
+        """
         self.stack.around.start("MysqlDown")
         over = "MysqlRestarted"
-        servers.wait_for(lambda: self.stack.told.last(over) == "resolved", what=f"{over} is over")
+        settled = f'mysql_global_status_uptime > 12 unless on () ALERTS{{alertname="{over}"}}'
+        servers.wait_for(
+            lambda: bool(self.stack.query(settled)) and self.stack.told.last(over) != "firing",
+            what=f"{over} is over",
+        )
 
     def cause_redis(self) -> None:
         """Keys that may not go fill it; the app's own writes are refused from then on. That is held back, for

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import pytest
@@ -35,13 +35,24 @@ class Two:
 
     master: Server
     other: Server
+    monkeypatch: pytest.MonkeyPatch = field(default_factory=pytest.MonkeyPatch)
+
+    def wait_at_most(self, seconds: float) -> None:
+        """How long a client waits for a replica, where there is one and where there is none."""
+        for module in (redis_link, budget_confirmed):
+            self.monkeypatch.setattr(module, "PATIENCE", seconds)
+        self.monkeypatch.setattr(redis_link, "REPLICATION", min(seconds, 2.0))
 
     def part(self) -> None:
+        """Without a replica; who waits is impatient from now on."""
+        self.wait_at_most(0.3)
         with client.Redis(port=self.other.port) as link:
             link.replicaof("no", "one")
         wait_for(lambda: self._replicas() == 0, what="parted")
 
     def join(self) -> None:
+        """With a replica; who waits has as much time as a busy machine needs."""
+        self.wait_at_most(60)
         with client.Redis(port=self.other.port) as link:
             link.replicaof("127.0.0.1", self.master.port)
         wait_for(lambda: self._replicas() == 1, what="a replica")
@@ -62,10 +73,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two]:
 
 @pytest.fixture
 def two(servers: Two, monkeypatch: pytest.MonkeyPatch) -> Two:
-    """Joined, and empty; who waits is impatient."""
-    for module in (redis_link, budget_confirmed):
-        monkeypatch.setattr(module, "PATIENCE", 0.3)
-    monkeypatch.setattr(redis_link, "REPLICATION", 0.2)
+    """Joined, and empty."""
+    servers.monkeypatch = monkeypatch
     servers.join()
     with client.Redis(port=servers.master.port) as link:
         link.flushall()
@@ -195,9 +204,7 @@ def test_a_call_that_no_replica_knows_is_not_made_and_what_was_written_is_read_b
     assert asyncio.run(main()) == (0.5, 2.0), "what may have been begun is counted"
 
 
-def test_who_waits_goes_on_as_soon_as_a_replica_is_there(two: Two, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(redis_link, "PATIENCE", 60.0)
-
+def test_who_waits_goes_on_as_soon_as_a_replica_is_there(two: Two) -> None:
     async def main() -> bytes | str | None:
         async with link_of(two) as link:
             await asyncio.to_thread(two.part)
