@@ -11,7 +11,7 @@ from typing_extensions import override
 from techsapo_ops.adapters.docker import PROJECT, VOLUME, ContainerFacts, Docker
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines.compose.recorded import ComposeStack
-from techsapo_ops.engines.compose.scratch import scratch
+from techsapo_ops.engines.containers.scratch import scratch
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.problems import unknown

@@ -14,11 +14,14 @@ from techsapo_ops.adapters.ports import is_free, port_holder
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.process import Completed
 from techsapo_ops.engines import logins, planning
-from techsapo_ops.engines.compose import gate, logs, prepare, proof, reloading
+from techsapo_ops.engines.compose import images, proof, readable
 from techsapo_ops.engines.compose.access import ComposeAccess
-from techsapo_ops.engines.compose.containers import containers_of
-from techsapo_ops.engines.compose.probing import Prober, questions
+from techsapo_ops.engines.compose.probing import Prober
 from techsapo_ops.engines.compose.recorded import STOP_MARGIN
+from techsapo_ops.engines.containers import built_images, gate, prepare, reloading
+from techsapo_ops.engines.containers.logs import tail
+from techsapo_ops.engines.containers.probing import questions
+from techsapo_ops.engines.containers.units import containers_of
 from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -75,10 +78,10 @@ class ComposeEngine(ComposeAccess, Engine):
         prepare.folders(self.layout)
         prepare.keys(desired.topology)
         logins.before_steps(desired, self._door)
-        prepare.readable(desired)
+        readable.files(desired)
         known = self.glance().images
         units = [unit for unit in containers_of(desired).values() if unit.image not in known]
-        prepare.images(self.docker, self.project, self.layout.config, units, self._tell)
+        images.bring(self.docker, self.project, self.layout.config, units, self._tell)
 
     @override
     def perform(
@@ -307,7 +310,7 @@ class ComposeEngine(ComposeAccess, Engine):
 
     def _tail(self, name: str) -> tuple[str, ...]:
         container = self.containers().get(name)
-        return logs.tail(self, container.id, name, gate.SHOWN_LINES) if container is not None else ()
+        return tail(self, container.id, name, gate.SHOWN_LINES) if container is not None else ()
 
     def _anew(self, step: Step) -> None:
         """Restart a container as it was made last, or make it read its configuration again."""
@@ -327,7 +330,7 @@ class ComposeEngine(ComposeAccess, Engine):
 
     def _reload(self, service: Service, container: ContainerFacts) -> None:
         self.forget()
-        prepare.readable_keys(self.topology)
+        readable.keys(self.topology)
         reloading.reload(self.docker, container, service, self.topology)
 
     def _existing(self, service: str) -> tuple[Service, ContainerFacts]:
@@ -357,7 +360,7 @@ class ComposeEngine(ComposeAccess, Engine):
 
     @override
     def discard(self, images: Collection[str]) -> None:
-        prepare.discard(self.docker, images)
+        built_images.discard(self.docker, images)
 
 
 def _sooner(service: Service) -> tuple[str, ...]:

@@ -1,42 +1,20 @@
-"""Reads and follows the logs of containers, merged by the time that Docker gives each line."""
+"""Follows the logs of the containers of a Docker Compose project."""
 
 from __future__ import annotations
 
-import heapq
 import re
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Protocol
 
-from techsapo_ops.adapters.docker import ContainerFacts, Docker, docker_time
 from techsapo_ops.adapters.process import stream
+from techsapo_ops.engines.containers.logs import START, Logged, line_of, past, written_at
 from techsapo_ops.stack.observed import LogLine
 
-_AT_ONCE = 4
 _AGAIN_SECONDS = 0.3
 _ERASE = re.compile(r"^\x1b\[\dK")
 """Docker Compose erases its line before a container that it found later, also where no terminal is."""
-_PIECE = 4_096
-"""Fewest characters of a line that Docker cuts, at 16 KB; its client writes the line's time where it did."""
-_START = datetime.fromtimestamp(0, UTC)
-
-
-class Logged(Protocol):
-    """A stack whose containers have logs."""
-
-    project: str
-
-    @property
-    def docker(self) -> Docker:
-        """The client of the daemon that has them."""
-        ...
-
-    def containers(self) -> dict[str, ContainerFacts]:
-        """Its containers by service."""
-        ...
 
 
 def lines(
@@ -54,56 +32,6 @@ def lines(
     # Opened before the past is read: a line may then come twice, but none is lost in between.
     following = _follow(stack, names) if follow else iter(())
     return chain(past(stack, names, lines, since), following)
-
-
-def tail(stack: Logged, container: str, service: str, count: int) -> tuple[str, ...]:
-    """The last `count` lines of one container's log."""
-    return tuple(line.text for line in _of_container(stack, container, service, count, None))
-
-
-def past(stack: Logged, names: Sequence[str], count: int | None, since: datetime | None) -> list[LogLine]:
-    """The last `count` lines (None: all) of the services together, oldest first, from `since` on."""
-    if count == 0:
-        return []
-    containers = stack.containers()
-    wanted = [name for name in names if name in containers]
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        parts = pool.map(lambda name: _of_container(stack, containers[name].id, name, count, since), wanted)
-        merged = list(heapq.merge(*parts, key=_when))
-    return merged if count is None else merged[max(len(merged) - count, 0) :]
-
-
-def _of_container(
-    stack: Logged, container: str, service: str, count: int | None, since: datetime | None
-) -> list[LogLine]:
-    options = ["--timestamps"]
-    if count is not None and since is None:
-        options += ["--tail", str(count)]
-    if since is not None:
-        options += ["--since", since.astimezone(UTC).isoformat()]
-    done = stack.docker.attempt("logs", *options, container)
-    if done.code != 0:  # removed meanwhile
-        return []
-    # Two streams, each in order.
-    streams = ((line_of(service, text) for text in _texts(s)) for s in (done.stdout, done.stderr))
-    return list(heapq.merge(*streams, key=_when))
-
-
-def _texts(data: bytes) -> list[str]:
-    return data.decode(errors="replace").split("\n")[:-1]
-
-
-def line_of(service: str, text: str) -> LogLine:
-    """A line of a container's log, as `docker logs --timestamps` writes it."""
-    stamp, _, rest = text.partition(" ")
-    when = docker_time(stamp)
-    if when is not None and len(text) > _PIECE:
-        rest = rest.replace(f"{stamp} ", "")
-    return LogLine(service, rest.rstrip("\r") if when is not None else text, when)
-
-
-def _when(line: LogLine) -> datetime:
-    return line.time or _START
 
 
 def _follow(stack: Logged, names: Sequence[str]) -> Iterator[LogLine]:
@@ -133,8 +61,8 @@ def _followed(
             if not bar:
                 continue
             line = line_of(head.strip().rpartition("-")[0], rest)
-            when = _when(line)
-            if when > before.get(line.service, _START):
+            when = written_at(line)
+            if when > before.get(line.service, START):
                 last[line.service] = when
                 yield line
         # All of them stopped, perhaps to start again.

@@ -11,7 +11,7 @@ from typing_extensions import override
 from techsapo_ops.adapters.docker import STACK, ContainerFacts
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.engines.compose.scratch import scratch
+from techsapo_ops.engines.containers.scratch import scratch
 from techsapo_ops.engines.swarm.recorded import SwarmStack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

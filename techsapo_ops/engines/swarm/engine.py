@@ -15,9 +15,9 @@ from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines import logins, planning
 from techsapo_ops.engines.at_work import share
-from techsapo_ops.engines.compose import prepare, reloading
-from techsapo_ops.engines.compose.containers import containers_of
-from techsapo_ops.engines.compose.probing import questions
+from techsapo_ops.engines.containers import built_images, prepare, reloading
+from techsapo_ops.engines.containers.probing import questions
+from techsapo_ops.engines.containers.units import containers_of
 from techsapo_ops.engines.state import Record
 from techsapo_ops.engines.swarm import folders, images, nodes, objects, proof
 from techsapo_ops.engines.swarm.access import HALTED, SwarmAccess
@@ -274,7 +274,7 @@ class SwarmEngine(SwarmAccess, Engine):
     @override
     def discard(self, images: Collection[str]) -> None:
         for member in self.fleet.members.values():
-            prepare.discard(member, images)
+            built_images.discard(member, images)
 
 
 def _record(unit: Unit, service: Service, desired: Desired) -> Record:

@@ -10,7 +10,7 @@ from techsapo_ops.adapters.docker import ContainerFacts
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.engines.compose.probing import execute, fetching
+from techsapo_ops.engines.containers.probing import execute, fetching
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.docker import ContainerFacts
-from techsapo_ops.engines.compose.containers import containers_of
+from techsapo_ops.engines.containers.units import containers_of
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import ContainerUnit, Desired
 from techsapo_ops.stack.engine import Mismatch

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from techsapo_ops.adapters.docker import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
-from techsapo_ops.engines.compose import gate
-from techsapo_ops.engines.compose.logs import tail
+from techsapo_ops.engines.containers import gate
+from techsapo_ops.engines.containers.logs import tail
 from techsapo_ops.engines.swarm import tasks
 from techsapo_ops.engines.swarm.probing import Prober
 from techsapo_ops.engines.swarm.recorded import SwarmStack, by_service

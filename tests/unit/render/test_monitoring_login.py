@@ -10,7 +10,7 @@ import pytest
 import yaml
 from stacks import rendered, spec, topology
 
-from techsapo_ops.engines.compose.containers import containers_of
+from techsapo_ops.engines.containers.units import containers_of
 from techsapo_ops.engines.native.programs import programs_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.plan import desired_state

@@ -14,10 +14,10 @@ from techsapo_ops.adapters.docker import Docker, docker_time, full_reference, wi
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines.auto import Image, find_out, registry_of
-from techsapo_ops.engines.compose import prepare
 from techsapo_ops.engines.compose.proof import mismatches, strangers
 from techsapo_ops.engines.compose.recorded import ComposeStack, size_bytes
-from techsapo_ops.engines.compose.scratch import bind
+from techsapo_ops.engines.containers import built_images
+from techsapo_ops.engines.containers.scratch import bind
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import ContainerUnit, Desired
@@ -239,9 +239,9 @@ def test_a_container_that_never_ran_is_no_stranger(tmp_path: Path, state: str, c
 def test_images_of_the_app_that_the_ledger_forgot_are_removed_and_no_others() -> None:
     listed = "techsapo/app:aaa sha256:1\ntechsapo/app:bbb sha256:2\ntechsapo/app:<none> sha256:3\n"
     client = Client({"image ls": (0, listed, ""), "image rm": (1, "", "image is being used")})
-    prepare.discard(Docker(client), {"sha256:1", "sha256:3", "sha256:9"})
+    built_images.discard(Docker(client), {"sha256:1", "sha256:3", "sha256:9"})
     assert client.asked[-1].argv[1:] == ("image", "rm", "techsapo/app:aaa")
-    prepare.discard(Docker(client), {"sha256:9"})
+    built_images.discard(Docker(client), {"sha256:9"})
     assert client.asked[-1].argv[1:3] == ("image", "ls")
 
 

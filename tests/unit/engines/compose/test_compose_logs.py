@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from techsapo_ops.engines.compose.logs import line_of
+from techsapo_ops.engines.containers.logs import line_of
 
 STAMP = "2026-11-26T21:39:03.234277373Z"
 OTHER = "2026-11-26T21:39:03.234277374Z"

@@ -14,10 +14,11 @@ from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.build import code
 from techsapo_ops.adapters.docker import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
-from techsapo_ops.engines.compose import gate, prepare
-from techsapo_ops.engines.compose.containers import containers_of
-from techsapo_ops.engines.compose.probing import questions
+from techsapo_ops.engines.compose import readable
 from techsapo_ops.engines.compose.recorded import observed
+from techsapo_ops.engines.containers import gate
+from techsapo_ops.engines.containers.probing import questions
+from techsapo_ops.engines.containers.units import containers_of
 from techsapo_ops.engines.planning import plan
 from techsapo_ops.engines.state import Record, StateFile, recorded_engine
 from techsapo_ops.errors import OpsError
@@ -229,6 +230,6 @@ def test_the_user_of_redis_alone_is_let_read_the_key_of_its_certificate(tmp_path
     key = certificate(desired.topology.layout, "redis") / "privkey.pem"
     key.parent.mkdir(parents=True)
     key.touch(0o600)
-    prepare.readable(desired)
+    readable.files(desired)
     assert os.getxattr(key, "system.posix_acl_access") == access_list.reader_list(0o600, [999])
     assert access_list.own_mode(key) == 0o600
