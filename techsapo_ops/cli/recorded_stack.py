@@ -10,12 +10,12 @@ from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.engines.opening import recorded
 
 if TYPE_CHECKING:
-    from techsapo_ops.engines.compose.recorded import ComposeStack
+    from techsapo_ops.engines.containers.stack import ContainerStack
     from techsapo_ops.engines.native.recorded import NativeStack
     from techsapo_ops.stack.layout import Layout
 
 
-def recorded_stack(file: Path) -> NativeStack | ComposeStack:
+def recorded_stack(file: Path) -> NativeStack | ContainerStack:
     """The stack beside the spec `file`; so `ps`, `logs` and `down` work while the spec is broken or gone.
 
     Raises UntrustedError where root must not use it.

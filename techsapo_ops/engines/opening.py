@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from techsapo_ops.adapters.host_facts import HostFacts
     from techsapo_ops.adapters.process import Runner
     from techsapo_ops.engines.auto import Choice, Image
-    from techsapo_ops.engines.compose.recorded import ComposeStack
+    from techsapo_ops.engines.containers.stack import ContainerStack
     from techsapo_ops.engines.native.recorded import NativeStack
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.diagnosis import HostReport
@@ -83,7 +83,7 @@ class Opening:
 
         return NativeEngine(topology, self.runner, os.environ, seconds=self.seconds)
 
-    def recorded_elsewhere(self, topology: Topology) -> NativeStack | ComposeStack | None:
+    def recorded_elsewhere(self, topology: Topology) -> NativeStack | ContainerStack | None:
         """The stack as another engine than that of `topology` brought it up, where that one still has it."""
         last = recorded_engine(topology.layout.state)
         if last is None or last.engine == topology.engine:
@@ -124,7 +124,7 @@ def fleet_of(machines: Sequence[Machine], runner: Runner, binary: str = "docker"
     return Fleet(runner, known, {machine.name: machine.docker for machine in machines})
 
 
-def recorded(layout: Layout, runner: Runner) -> NativeStack | ComposeStack:
+def recorded(layout: Layout, runner: Runner) -> NativeStack | ContainerStack:
     """The stack of `layout` as an engine brought it up last, which its state directory tells.
 
     Where its notes are gone, containers that were made from that folder still tell of it.

@@ -14,8 +14,8 @@ from typing import Protocol
 from techsapo_ops.adapters.docker import ContainerFacts, Docker
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import stream
-from techsapo_ops.engines.compose.recorded import Glance
 from techsapo_ops.engines.containers.logs import line_of, past
+from techsapo_ops.engines.containers.stack import Glance
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.observed import LogLine
 

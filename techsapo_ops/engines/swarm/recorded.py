@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,20 +12,20 @@ from typing_extensions import override
 
 from techsapo_ops.adapters.docker import STACK, ContainerFacts
 from techsapo_ops.adapters.fleet import Fleet
-from techsapo_ops.engines.compose.recorded import ComposeStack, size_bytes
+from techsapo_ops.engines.containers.stack import STATS, ContainerStack
 from techsapo_ops.engines.swarm import logs
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.machine import Machine
-from techsapo_ops.stack.observed import LogLine, Observed, ObservedService, State, Usage
+from techsapo_ops.stack.observed import LogLine, Observed, ObservedService, State
 
 _STOP_SECONDS = 120.0
 _PAUSE = 0.3
 
 
-class SwarmStack(ComposeStack):
+class SwarmStack(ContainerStack):
     """What can be done to a stack of the swarm engine with its state directory alone."""
 
     name = "swarm"
@@ -83,9 +81,7 @@ class SwarmStack(ComposeStack):
         self._wait_gone()
         if remove_data:
             self._remove_volumes()
-            for folder in (self.layout.keys, self.layout.textfiles):
-                if folder.exists():
-                    shutil.rmtree(folder)
+            self._remove_own_files()
         self.state.clear()
         return stopped
 
@@ -124,31 +120,17 @@ class SwarmStack(ComposeStack):
         return logs.lines(self, self.log_names(services), follow=follow, lines=lines, since=since)
 
     @override
-    def _usage(self) -> Mapping[str, Usage]:
-        """As `docker stats` measures them over a second, on all machines at the same time."""
-        self.glance()
-        running = {c.id: name for name, c in self.glance().containers.items() if c.running}
+    def _stats(self, containers: Sequence[str]) -> str:
+        """Of all machines at the same time."""
         by_machine: dict[str, list[str]] = {}
-        for container in running:
+        for container in containers:
             by_machine.setdefault(self.fleet.machine_of(container), []).append(container)
 
         def one(machine: str) -> str:
-            options = ("stats", "--no-stream", "--no-trunc", "--format", "{{json .}}")
-            return self.fleet.members[machine].call(*options, *by_machine[machine])
+            return self.fleet.members[machine].call(*STATS, *by_machine[machine])
 
         with ThreadPoolExecutor(max(len(by_machine), 1)) as pool:
-            said = "\n".join(pool.map(one, by_machine))
-        found = {}
-        for line in filter(None, said.splitlines()):
-            entry = json.loads(line)
-            cpu, memory = entry["CPUPerc"].rstrip("%"), entry["MemUsage"].partition("/")[0]
-            if (name := running.get(entry["ID"])) is not None and cpu != "--":
-                found[name] = Usage(float(cpu), size_bytes(memory))
-        return found
-
-    @override
-    def _ours(self, container: ContainerFacts) -> bool:
-        return True
+            return "\n".join(pool.map(one, by_machine))
 
 
 def by_service(containers: Iterable[ContainerFacts]) -> dict[str, ContainerFacts]:

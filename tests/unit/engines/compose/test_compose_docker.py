@@ -15,9 +15,10 @@ from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines.auto import Image, find_out, registry_of
 from techsapo_ops.engines.compose.proof import mismatches, strangers
-from techsapo_ops.engines.compose.recorded import ComposeStack, size_bytes
+from techsapo_ops.engines.compose.recorded import ComposeStack
 from techsapo_ops.engines.containers import built_images
 from techsapo_ops.engines.containers.scratch import bind
+from techsapo_ops.engines.containers.stack import size_bytes
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import ContainerUnit, Desired

@@ -15,9 +15,9 @@ from techsapo_ops.adapters.build import code
 from techsapo_ops.adapters.docker import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines.compose import readable
-from techsapo_ops.engines.compose.recorded import observed
 from techsapo_ops.engines.containers import gate
 from techsapo_ops.engines.containers.probing import questions
+from techsapo_ops.engines.containers.stack import observed
 from techsapo_ops.engines.containers.units import containers_of
 from techsapo_ops.engines.planning import plan
 from techsapo_ops.engines.state import Record, StateFile, recorded_engine
