@@ -141,6 +141,8 @@ class _Writer:
                     "driver": "overlay",
                     # So that a throwaway server, or a shell of yours, can be beside the services.
                     "attachable": True,
+                    # Docker asks whether the word is there, not what it says.
+                    **({"driver_opts": {"encrypted": ""}} if self._spec.swarm.encrypted else {}),
                     "ipam": {"config": [{"subnet": self._spec.swarm.subnet}]},
                 },
                 _HOST_NETWORK: {"external": True, "name": "host"},

@@ -24,6 +24,7 @@ from techsapo_ops.engines.swarm.access import HALTED, SwarmAccess
 from techsapo_ops.engines.swarm.deployer import Deployer
 from techsapo_ops.engines.swarm.deployment import Deployment
 from techsapo_ops.engines.swarm.machines_note import note_machines
+from techsapo_ops.engines.swarm.network import require_network
 from techsapo_ops.engines.swarm.probing import Prober
 from techsapo_ops.engines.swarm.recorded import by_service
 from techsapo_ops.engines.swarm.watch import Watch
@@ -102,6 +103,7 @@ class SwarmEngine(SwarmAccess, Engine):
         if not self._names_key.exists():
             write_atomic(self._names_key, secrets.token_bytes(32), 0o600)
         self.announce()
+        require_network(self.fleet, self.project, desired.topology.spec.swarm)
         known = self.glance().images
         logins.before_steps(desired, self._door)
         units = [unit for unit in containers_of(desired).values() if unit.image not in known]

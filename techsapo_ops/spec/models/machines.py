@@ -89,6 +89,8 @@ class Swarm(Section):
     """Network interface that is given `floating_address`; default: the one that has the host's address."""
     subnet: Annotated[str, AfterValidator(_subnet), Means(msg("network, e.g. 10.99.0.0/20"))] = "10.99.0.0/20"
     """Network of the containers, over all hosts; no network that the hosts reach may meet it."""
+    encrypted: bool = False
+    """Encrypt what containers of different hosts say to each other (IPsec ESP, IP protocol 50)."""
     registry: Annotated[ImageReference, Means(msg("registry and folder"))] | None = None
     """Where images that are built here are pushed, such as registry.example.com/techsapo; default: they are
     copied to each host by `docker save` and `docker load`."""

@@ -111,6 +111,12 @@ def test_what_the_tool_keeps_is_in_volumes_and_seen_from_the_stack_file(tmp_path
     assert str(tmp_path) not in yaml.safe_dump(stack["services"]), "another machine may have it elsewhere"
 
 
+def test_the_containers_network_is_encrypted_where_the_spec_says_so(tmp_path: Path) -> None:
+    assert "driver_opts" not in stack_of(tmp_path)["networks"]["net"]
+    network = stack_of(tmp_path, swarm={"encrypted": True})["networks"]["net"]
+    assert network["driver_opts"] == {"encrypted": ""}
+
+
 def test_who_has_to_be_found_before_it_is_ready_has_no_health_check(tmp_path: Path) -> None:
     services = stack_of(tmp_path)["services"]
     without = {name for name, entry in services.items() if "healthcheck" not in entry}
