@@ -1,38 +1,25 @@
-"""Reaches into the containers of a stack, and beside them."""
+"""Reaches into the containers of a Docker Compose project, and beside them."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from pathlib import Path
 
 from typing_extensions import override
 
 from techsapo_ops.adapters.docker import PROJECT, VOLUME, ContainerFacts, Docker
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines.compose.recorded import ComposeStack
-from techsapo_ops.engines.containers.scratch import scratch
-from techsapo_ops.errors import OpsError
+from techsapo_ops.engines.containers.access import ContainerAccess
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.problems import unknown
-from techsapo_ops.stack.engine import Access, Scratch
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
 
-class ComposeAccess(ComposeStack, Access):
+class ComposeAccess(ComposeStack, ContainerAccess):
     """Of the stack of `topology`; see stack.engine.Access for what each method promises."""
-
-    python = "python"
-    enters_as_root = True
 
     def __init__(self, topology: Topology, docker: Docker) -> None:
         super().__init__(topology.layout, topology.spec.project, docker)
         self.topology = topology
-
-    @override
-    def enter(self, service: str, command: Command, *, root: bool = False) -> Command:
-        return self.docker.entering(self._container(service)[1].id, command, user="0" if root else None)
 
     @override
     def beside(self, service: str, command: Command, *, image_of: str = "") -> Command:
@@ -45,24 +32,6 @@ class ComposeAccess(ComposeStack, Access):
             self._make_volume(service)
             volumes += ["--volume", f"{self._volume(service)}:{folder}"]
         return self.docker.beside(volumes, of_image[1].image, str(found.facts.uid), folder, command)
-
-    @override
-    def tool(self, service: str, command: Command) -> Command:
-        return self.enter(service, command)
-
-    @override
-    def reaches(self, service: str) -> bool:
-        return service in self.containers()
-
-    @override
-    def has_data(self, service: str, file: str, *, image_of: str = "") -> bool:
-        look = self.beside(service, Command(("test", "-e", file)), image_of=image_of)
-        done = self.docker.attempt(*look.argv[1:])
-        if done.code not in {0, 1}:
-            raise OpsError(
-                msg("cannot look into the data of {service}: {output}", service=service, output=done.output)
-            )
-        return done.code == 0
 
     @override
     def removal(self, service: str) -> str:
@@ -89,15 +58,10 @@ class ComposeAccess(ComposeStack, Access):
         self.docker.call("stop", self._container(service)[1].id, timeout=120)
 
     @override
-    def scratch(
-        self, service: str, *, seed: Callable[[Path], None] | None = None
-    ) -> AbstractContextManager[Scratch]:
-        found = self.topology.find(service)
-        if found is None:
-            raise unknown(msg("service"), service, [s.name for s in self.topology.services])
-        image = self.topology.spec.images.get(found.kind, found.facts.image)  # type: ignore[call-overload] # a kind
-        return scratch(found, image, self.topology, self.docker, seed)
+    def _found(self, service: str) -> Service | None:
+        return self.topology.find(service)
 
+    @override
     def _container(self, service: str) -> tuple[Service, ContainerFacts]:
         found = self.topology.find(service)
         containers = self.containers()

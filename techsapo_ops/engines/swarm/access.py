@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from pathlib import Path
-
 from typing_extensions import override
 
 from techsapo_ops.adapters.docker import STACK, ContainerFacts
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.engines.containers.scratch import scratch
+from techsapo_ops.engines.containers.access import ContainerAccess
 from techsapo_ops.engines.swarm.recorded import SwarmStack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.problems import unknown
-from techsapo_ops.stack.engine import Access, Scratch
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
@@ -24,22 +19,15 @@ HALTED = "node.labels.techsapo == halted"
 """A constraint that no node meets: a service that somebody has stopped."""
 
 
-class SwarmAccess(SwarmStack, Access):
+class SwarmAccess(SwarmStack, ContainerAccess):
     """Of the stack of `topology`; see stack.engine.Access for what each method promises.
 
     A kind means any of its services that runs.
     """
 
-    python = "python"
-    enters_as_root = True
-
     def __init__(self, topology: Topology, fleet: Fleet) -> None:
         super().__init__(topology.layout, topology.spec.project, fleet, topology.machines)
         self.topology = topology
-
-    @override
-    def enter(self, service: str, command: Command, *, root: bool = False) -> Command:
-        return self.docker.entering(self._container(service)[1].id, command, user="0" if root else None)
 
     @override
     def beside(self, service: str, command: Command, *, image_of: str = "") -> Command:
@@ -49,24 +37,6 @@ class SwarmAccess(SwarmStack, Access):
         folder = str(self.topology.data_dir(found))
         volume = f"{self._volume(service)}:{folder}"
         return member.beside(("--volume", volume), image, str(found.facts.uid), folder, command)
-
-    @override
-    def tool(self, service: str, command: Command) -> Command:
-        return self.enter(service, command)
-
-    @override
-    def reaches(self, service: str) -> bool:
-        return service in self.containers()
-
-    @override
-    def has_data(self, service: str, file: str, *, image_of: str = "") -> bool:
-        look = self.beside(service, Command(("test", "-e", file)), image_of=image_of)
-        done = self.docker.runner.run(look)
-        if done.code not in {0, 1}:
-            raise OpsError(
-                msg("cannot look into the data of {service}: {output}", service=service, output=done.output)
-            )
-        return done.code == 0
 
     @override
     def removal(self, service: str) -> str:
@@ -91,7 +61,7 @@ class SwarmAccess(SwarmStack, Access):
         return tuple(name for name in mine if not any(name.startswith(f"{other}-") for other in known))
 
     def _volume(self, service: str) -> str:
-        found = self._named(service)
+        found = self._found(service)
         return f"{self.project}_{found.name if found is not None else service}"
 
     @override
@@ -103,22 +73,14 @@ class SwarmAccess(SwarmStack, Access):
         )
 
     @override
-    def scratch(
-        self, service: str, *, seed: Callable[[Path], None] | None = None
-    ) -> AbstractContextManager[Scratch]:
-        found = self._named(service)
-        if found is None:
-            raise unknown(msg("service"), service, [s.name for s in self.topology.services])
-        image = self.topology.spec.images.get(found.kind, found.facts.image)  # type: ignore[call-overload] # a kind
-        return scratch(found, image, self.topology, self.docker, seed)
-
-    def _named(self, word: str) -> Service | None:
+    def _found(self, service: str) -> Service | None:
         """The service of that name, or of a kind the first."""
         services = self.topology.services
-        return next((s for s in services if s.name == word), None) or next(
-            (s for s in services if s.kind == word), None
+        return next((s for s in services if s.name == service), None) or next(
+            (s for s in services if s.kind == service), None
         )
 
+    @override
     def _container(self, service: str) -> tuple[Service, ContainerFacts]:
         containers = self.containers()
         meant = [s for s in self.topology.services if s.name == service]
