@@ -19,19 +19,18 @@ from techsapo_ops.engines.compose.access import ComposeAccess
 from techsapo_ops.engines.compose.probing import Prober
 from techsapo_ops.engines.compose.recorded import STOP_MARGIN
 from techsapo_ops.engines.containers import built_images, gate, prepare, reloading
+from techsapo_ops.engines.containers.engine import ContainerEngine, record_of
 from techsapo_ops.engines.containers.logs import tail
 from techsapo_ops.engines.containers.probing import questions
 from techsapo_ops.engines.containers.units import containers_of
-from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
-from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.address import listen_host
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.desired import ContainerUnit, Desired
-from techsapo_ops.stack.engine import Action, Engine, Mismatch, Plan, Step
+from techsapo_ops.stack.engine import Action, Mismatch, Plan, Step
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stopped import stopped_of
@@ -42,7 +41,7 @@ _NEED = "dependency failed to start"
 """Docker Compose's words where the last health check of what a service needs failed."""
 
 
-class ComposeEngine(ComposeAccess, Engine):
+class ComposeEngine(ComposeAccess, ContainerEngine):
     """Runs `topology`; see stack.engine.Engine for what each method promises.
 
     `seconds` overrides how long a service may take to become ready; `tell` is told what takes minutes.
@@ -101,11 +100,7 @@ class ComposeEngine(ComposeAccess, Engine):
                 self.forget()
 
     def _door(self, service: Service) -> Door | None:
-        """The way to `service` for its own client, in its container; None where that does not run."""
-        container = self.containers().get(service.name)
-        if container is None or not container.running:
-            return None
-        return Door(self.docker.runner, lambda command: self.docker.entering(container.id, command))
+        return self._door_into(self.containers().get(service.name))
 
     def _make(self, together: Sequence[Step], desired: Desired) -> None:
         """Networks, volumes and containers, by one call for each file: once for all `together`.
@@ -139,7 +134,7 @@ class ComposeEngine(ComposeAccess, Engine):
             if not self._was_well(service.name):
                 self._gate(service)
             return
-        record = _record(unit, service, desired)
+        record = record_of(unit, service, desired)
         before = self.containers().get(service.name)
         if step.action is Action.RELOAD and before is not None:
             old = self.state.load().get(service.name)
@@ -232,20 +227,13 @@ class ComposeEngine(ComposeAccess, Engine):
         """What has to follow a start: the kind's own, who looks its address up, a note of the container."""
         containers = self.containers()
         facts = containers[name]
-        if (settling := runtime_of(service.kind).settling(self.topology)) is not None:
-            done = self.docker.execute(facts.id, settling.command, user="0")
-            if done.code != 0:
-                raise OpsError(
-                    msg("{trouble}: {output}", trouble=settling.trouble, output=done.output), settling.hint
-                )
+        self._settle_kind(service, facts)
         # A new container may have a new address.
         for other in self.topology.services:
             front = containers.get(other.name)
             if service.kind in kind_of(other).looks_up and front is not None and front.running:
                 self._reload(other, front)
-        records = self.state.load()
-        noted = replace(records[name], container=facts.id, image=facts.image, definition=facts.definition)
-        self.state.put(noted)
+        self._note(name, facts)
 
     def _free_ports(self, service: Service, before: ContainerFacts | None) -> None:
         containers = self.containers()
@@ -283,11 +271,6 @@ class ComposeEngine(ComposeAccess, Engine):
             self.docker.call("stop", container.id, timeout=120)
             self.docker.call("rm", "--force", "--volumes", container.id)
         self.state.drop(name)
-
-    def _was_well(self, name: str) -> bool:
-        """Whether Docker called the container healthy when the stack was observed, a moment ago."""
-        seen = self._glance.containers.get(name) if self._glance is not None else None
-        return seen is not None and seen.running and (seen.health == "healthy" or not seen.check)
 
     def _gate(self, service: Service) -> None:
         known = self.containers()
@@ -372,19 +355,3 @@ def _sooner(service: Service) -> tuple[str, ...]:
     # The long name differs: --time, --timeout.
     seconds = kind_of(service).restart_seconds
     return ("-t", str(seconds)) if seconds is not None else ()
-
-
-def _record(unit: ContainerUnit, service: Service, desired: Desired) -> Record:
-    return Record(
-        name=service.name,
-        kind=service.kind,
-        host=service.host,
-        port=service.port,
-        user=str(service.facts.uid),
-        needs=service.needs,
-        stop_seconds=unit.stop_seconds,
-        fingerprint=unit.fingerprint,
-        config=unit.config_digest(desired.files),
-        files=planning.file_digests(unit, desired.files),
-        since=time.time(),
-    )

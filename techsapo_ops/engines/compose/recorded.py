@@ -87,18 +87,11 @@ class ComposeStack(ContainerStack):
             self.docker.call(kind, "rm", *found)
 
     @override
-    def logs(
-        self,
-        services: Sequence[str],
-        *,
-        follow: bool = False,
-        lines: int | None = 100,
-        since: datetime | None = None,
+    def _lines(
+        self, names: Sequence[str], follow: bool, lines: int | None, since: datetime | None
     ) -> Iterator[LogLine]:
-        """Lines of the containers' logs (all: empty), merged by time."""
         from techsapo_ops.engines.compose import logs
 
-        names = self.log_names(services)
         return logs.lines(self, names, follow=follow, lines=lines, since=since)
 
     @override

@@ -109,7 +109,6 @@ class ContainerStack(ABC):
     def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:
         """Stop every service; `remove_data` as in stack.engine.Recorded. Raises OpsError."""
 
-    @abstractmethod
     def logs(
         self,
         services: Sequence[str],
@@ -119,6 +118,13 @@ class ContainerStack(ABC):
         since: datetime | None = None,
     ) -> Iterator[LogLine]:
         """Lines of the containers' logs (all: empty), merged by time."""
+        return self._lines(self.log_names(services), follow, lines, since)
+
+    @abstractmethod
+    def _lines(
+        self, names: Sequence[str], follow: bool, lines: int | None, since: datetime | None
+    ) -> Iterator[LogLine]:
+        """Those of the services of these names; the rest as for `logs`."""
 
     def log_names(self, services: Sequence[str]) -> list[str]:
         """Names with a log, for names or kinds. Raises OpsError for one that has none."""

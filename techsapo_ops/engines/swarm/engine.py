@@ -16,9 +16,9 @@ from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines import logins, planning
 from techsapo_ops.engines.at_work import share
 from techsapo_ops.engines.containers import built_images, prepare, reloading
+from techsapo_ops.engines.containers.engine import ContainerEngine, record_of
 from techsapo_ops.engines.containers.probing import questions
 from techsapo_ops.engines.containers.units import containers_of
-from techsapo_ops.engines.state import Record
 from techsapo_ops.engines.swarm import folders, images, nodes, objects, proof
 from techsapo_ops.engines.swarm.access import HALTED, SwarmAccess
 from techsapo_ops.engines.swarm.deployer import Deployer
@@ -34,7 +34,7 @@ from techsapo_ops.services.registry import kind_of
 from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.backup import Door
-from techsapo_ops.stack.desired import Desired, RenderedFile, Unit
+from techsapo_ops.stack.desired import Desired, RenderedFile
 from techsapo_ops.stack.engine import Action, Engine, Mismatch, Plan, Step
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.service import Service
@@ -45,7 +45,7 @@ NAMES_KEY = "swarm-names"
 """Key of the names of secrets, see Deployment."""
 
 
-class SwarmEngine(SwarmAccess, Engine):
+class SwarmEngine(SwarmAccess, ContainerEngine):
     """Runs `topology`; see stack.engine.Engine for what each method promises.
 
     `seconds` overrides how long a service may take to become ready; `tell` is told what takes minutes.
@@ -193,7 +193,7 @@ class SwarmEngine(SwarmAccess, Engine):
         deployment = self._deployment(desired)
         if before is not None:
             runtime_of(service.kind).hand_over(self.topology, service, self._door)
-        self.state.put(replace(_record(unit, service, desired), pending=True))
+        self.state.put(replace(record_of(unit, service, desired), pending=True))
         self._deployer.deploy(step, together or (step,), desired, deployment)
         wanted = deployment.definition(name)
         newer = ""
@@ -210,14 +210,8 @@ class SwarmEngine(SwarmAccess, Engine):
     def _settle(self, service: Service) -> None:
         """What has to follow a start: the kind's own, and a note of the container."""
         facts = by_service(self._watch.seen())[service.name]
-        if (settling := runtime_of(service.kind).settling(self.topology)) is not None:
-            done = self.docker.execute(facts.id, settling.command, user="0")
-            if done.code != 0:
-                raise OpsError(
-                    msg("{trouble}: {output}", trouble=settling.trouble, output=done.output), settling.hint
-                )
-        noted = self.state.load()[service.name]
-        self.state.put(replace(noted, container=facts.id, image=facts.image, definition=facts.definition))
+        self._settle_kind(service, facts)
+        self._note(service.name, facts)
 
     def _anew(self, step: Step) -> None:
         """Restart a service as it was deployed last, or make it read its configuration again."""
@@ -240,17 +234,8 @@ class SwarmEngine(SwarmAccess, Engine):
         self._watch.until_ready(service, None, before.created if before is not None else "")
         self._settle(service)
 
-    def _was_well(self, name: str) -> bool:
-        """Whether Docker called the container healthy when the stack was observed, a moment ago."""
-        seen = self._glance.containers.get(name) if self._glance is not None else None
-        return seen is not None and seen.running and (seen.health == "healthy" or not seen.check)
-
     def _door(self, service: Service) -> Door | None:
-        """The way to `service` for its own client, in its container; None where that does not run."""
-        container = self.glance().containers.get(service.name)
-        if container is None or not container.running:
-            return None
-        return Door(self.docker.runner, lambda command: self.docker.entering(container.id, command))
+        return self._door_into(self.glance().containers.get(service.name))
 
     @override
     def conclude(self, desired: Desired) -> tuple[str, ...]:
@@ -277,26 +262,6 @@ class SwarmEngine(SwarmAccess, Engine):
     def discard(self, images: Collection[str]) -> None:
         for member in self.fleet.members.values():
             built_images.discard(member, images)
-
-
-def _record(unit: Unit, service: Service, desired: Desired) -> Record:
-    from techsapo_ops.stack.desired import ContainerUnit
-
-    assert isinstance(unit, ContainerUnit), "containers_of gives no other"  # noqa: S101 - a mistake of ours
-    return Record(
-        name=service.name,
-        kind=service.kind,
-        host=service.machine.address if service.machine is not None else service.host,
-        port=service.port,
-        user=str(service.facts.uid),
-        needs=service.needs,
-        stop_seconds=unit.stop_seconds,
-        fingerprint=unit.fingerprint,
-        config=unit.config_digest(desired.files),
-        files=planning.file_digests(unit, desired.files),
-        since=time.time(),
-        machine=service.machine.name if service.machine is not None else "",
-    )
 
 
 def swarm_of(engine: Engine) -> SwarmEngine:

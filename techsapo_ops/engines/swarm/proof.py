@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.docker import ContainerFacts
@@ -54,8 +54,8 @@ def _differs(unit: ContainerUnit, container: ContainerFacts | None, definition: 
     return ""
 
 
-def _other_image(unit: ContainerUnit, container: ContainerFacts, present: object) -> str:
-    newest = present.get(unit.image, container.image) if isinstance(present, dict) else container.image
+def _other_image(unit: ContainerUnit, container: ContainerFacts, present: Mapping[str, str]) -> str:
+    newest = present.get(unit.image, container.image)
     return "" if newest == container.image else msg("its image {image} is another one now", image=unit.image)
 
 

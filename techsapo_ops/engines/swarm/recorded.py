@@ -108,16 +108,10 @@ class SwarmStack(ContainerStack):
             list(pool.map(one, self.fleet.members))
 
     @override
-    def logs(
-        self,
-        services: Sequence[str],
-        *,
-        follow: bool = False,
-        lines: int | None = 100,
-        since: datetime | None = None,
+    def _lines(
+        self, names: Sequence[str], follow: bool, lines: int | None, since: datetime | None
     ) -> Iterator[LogLine]:
-        """Lines of the containers' logs (all: empty), of all machines, merged by time."""
-        return logs.lines(self, self.log_names(services), follow=follow, lines=lines, since=since)
+        return logs.lines(self, names, follow=follow, lines=lines, since=since)
 
     @override
     def _stats(self, containers: Sequence[str]) -> str:

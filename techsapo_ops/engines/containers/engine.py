@@ -1,0 +1,70 @@
+"""What an engine of containers does alike on one host and on several."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from techsapo_ops.adapters.docker import ContainerFacts
+from techsapo_ops.engines import planning
+from techsapo_ops.engines.containers.access import ContainerAccess
+from techsapo_ops.engines.state import Record
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.services.runtimes import runtime_of
+from techsapo_ops.stack.backup import Door
+from techsapo_ops.stack.desired import ContainerUnit, Desired
+from techsapo_ops.stack.engine import Engine
+from techsapo_ops.stack.service import Service
+
+
+class ContainerEngine(ContainerAccess, Engine):
+    """Runs `topology`; see stack.engine.Engine for what each method promises."""
+
+    def _was_well(self, name: str) -> bool:
+        """Whether Docker called the container healthy when the stack was observed, a moment ago."""
+        seen = self._glance.containers.get(name) if self._glance is not None else None
+        return seen is not None and seen.running and (seen.health == "healthy" or not seen.check)
+
+    def _door_into(self, container: ContainerFacts | None) -> Door | None:
+        """The way to a service for its own client, in its container; None where that does not run."""
+        if container is None or not container.running:
+            return None
+        return Door(self.docker.runner, lambda command: self.docker.entering(container.id, command))
+
+    def _settle_kind(self, service: Service, container: ContainerFacts) -> None:
+        """Do what the kind of `service` has to have done in a container that was started."""
+        settling = runtime_of(service.kind).settling(self.topology)
+        if settling is None:
+            return
+        done = self.docker.execute(container.id, settling.command, user="0")
+        if done.code != 0:
+            raise OpsError(
+                msg("{trouble}: {output}", trouble=settling.trouble, output=done.output), settling.hint
+            )
+
+    def _note(self, name: str, container: ContainerFacts) -> None:
+        """Note the container that was started for the service of that name."""
+        noted = self.state.load()[name]
+        self.state.put(
+            replace(noted, container=container.id, image=container.image, definition=container.definition)
+        )
+
+
+def record_of(unit: ContainerUnit, service: Service, desired: Desired) -> Record:
+    """What is noted of a service that is started now."""
+    machine = service.machine
+    return Record(
+        name=service.name,
+        kind=service.kind,
+        host=machine.address if machine is not None else service.host,
+        port=service.port,
+        user=str(service.facts.uid),
+        needs=service.needs,
+        stop_seconds=unit.stop_seconds,
+        fingerprint=unit.fingerprint,
+        config=unit.config_digest(desired.files),
+        files=planning.file_digests(unit, desired.files),
+        since=time.time(),
+        machine=machine.name if machine is not None else "",
+    )
