@@ -43,6 +43,8 @@ class Load:
     headers: tuple[tuple[str, str], ...] = ()
     prefix: str = "load-"
     """How each id begins."""
+    ids: tuple[str, ...] = ()
+    """The ids themselves, of which each is asked once; default: `prefix` and a number, without end."""
     rate: float = 20.0
     seconds: float = 600.0
     retries: int = 1
@@ -63,6 +65,7 @@ class Load:
             **{
                 **given,
                 "kinds": tuple(given.get("kinds", cls.kinds)),
+                "ids": tuple(given.get("ids", ())),
                 "headers": tuple((name, value) for name, value in given.get("headers", ())),
             }
         )
@@ -172,7 +175,7 @@ async def _whole(reader: asyncio.StreamReader) -> bytes:
 
 
 async def _ask(load: Load, number: int) -> None:
-    name = f"{load.prefix}{number:06}"
+    name = load.ids[number] if load.ids else f"{load.prefix}{number:06}"
     for left in range(load.retries, -1, -1):
         began = time.monotonic()
         found = await _try(load, request_bytes(load, number, name))
@@ -192,7 +195,7 @@ async def _main(load: Load) -> None:
         loop.add_signal_handler(number, stop.set)
     loop.add_reader(0, lambda: None if os.read(0, 4096) else stop.set())
     began, under_way = time.monotonic(), set[asyncio.Task[None]]()
-    for each in range(int(load.rate * load.seconds)):
+    for each in range(len(load.ids) or int(load.rate * load.seconds)):
         wait = began + each / load.rate - time.monotonic()
         try:
             async with asyncio.timeout(max(wait, 0)):
