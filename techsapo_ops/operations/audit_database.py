@@ -6,15 +6,17 @@ server's own client, which works wherever that runs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.services.mysql.accounts import adding, hosts_of, narrowed, widened
 from techsapo_ops.services.mysql.contents import schema
 from techsapo_ops.services.mysql.kind import Mysql as MysqlKind
 from techsapo_ops.services.mysql.quoting import literal, name
-from techsapo_ops.services.mysql.session import Doors, Session, session
+from techsapo_ops.services.mysql.session import Doors, Locked, Session, session
 from techsapo_ops.spec.edition import FIRST
+from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.stack.engine import Access
 from techsapo_ops.stack.follow import Following
 from techsapo_ops.stack.stopped import stopped_of
@@ -22,6 +24,8 @@ from techsapo_ops.stack.topology import Topology
 from techsapo_ops.stores.audit.migrate import LOCK, sql_from
 
 _LOCK_SECONDS = 30
+_TRIES = 4
+"""How often a member of a cluster is asked: each try waits for a lock for up to 50 s (InnoDB's default)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,8 @@ class AuditDatabase(Following):
     """What follows where MariaDB is ready, and where all runs; `runner` is the door to its client."""
 
     runner: Runner
+    _turn: threading.Lock = field(default_factory=threading.Lock, compare=False, repr=False)
+    """Members of a cluster have one schema, get ready side by side, and GET_LOCK is of one member alone."""
 
     def ready(self, access: Access, topology: Topology, service: str) -> None:
         """Run the migrations that it lacks, by their own account, before the app that needs them starts.
@@ -39,17 +45,17 @@ class AuditDatabase(Following):
         if found is None or found.kind != MysqlKind.facts.kind or mysql is None:
             return
         doors = Doors(access, topology, self.runner)
-        with session(doors.administrator()) as asking:
-            sql = _lacking(asking, mysql.database)
-        if sql:
-            with session(doors.migrations(mysql)) as migrating:
-                migrating.ask(f"USE {name(mysql.database)}")
-                # An app of version 0.1 or of before may be at the same.
-                migrating.ask(f"SELECT GET_LOCK({literal(LOCK)}, {_LOCK_SECONDS})")
-                migrating.ask(_lacking(migrating, mysql.database) or "DO 0")
-        with session(doors.administrator()) as asking:
-            for statement in adding(mysql, hosts_of(from_images=topology.places.from_images)):
-                asking.ask(statement)
+        left = _TRIES if topology.machines else 1
+        with self._turn:
+            while left:
+                left -= 1
+                try:
+                    _bring(doors, topology, mysql)
+                except Locked:
+                    if not left:
+                        raise
+                else:
+                    return
 
     def settled(self, access: Access, topology: Topology, *, older: bool) -> None:
         """Leave the app's account SELECT, and INSERT on its tables; with an `older` app, all that it had.
@@ -67,6 +73,20 @@ class AuditDatabase(Following):
         with session(Doors(access, topology, self.runner).administrator()) as asking:
             for statement in sql:
                 asking.ask(statement)
+
+
+def _bring(doors: Doors, topology: Topology, mysql: Mysql) -> None:
+    with session(doors.administrator()) as asking:
+        sql = _lacking(asking, mysql.database)
+    if sql:
+        with session(doors.migrations(mysql)) as migrating:
+            migrating.ask(f"USE {name(mysql.database)}")
+            # An app of version 0.1 or of before may be at the same.
+            migrating.ask(f"SELECT GET_LOCK({literal(LOCK)}, {_LOCK_SECONDS})")
+            migrating.ask(_lacking(migrating, mysql.database) or "DO 0")
+    with session(doors.administrator()) as asking:
+        for statement in adding(mysql, hosts_of(from_images=topology.places.from_images)):
+            asking.ask(statement)
 
 
 def _lacking(asking: Session, database: str) -> str:

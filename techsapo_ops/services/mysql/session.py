@@ -128,6 +128,10 @@ class Redefined(OpsError):
     """A table was made or altered after the snapshot that is read."""
 
 
+class Locked(OpsError):
+    """Another session holds what a statement needs, or a member copies its data for another one."""
+
+
 class Session:
     """One connection; statements are answered in turn."""
 
@@ -194,7 +198,7 @@ def told(client: Running) -> OpsError:
             msg("try again when the migration has ended"),
         )
     if "Lock wait timeout" in said:
-        return OpsError(
+        return Locked(
             msg("MariaDB is locked by another session: {said}", said=said),
             msg("end that session (`SHOW PROCESSLIST` names it) and try again"),
         )

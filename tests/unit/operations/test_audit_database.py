@@ -1,0 +1,87 @@
+"""The schema of a cluster's members, which get ready side by side while one copies its data for another."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from stacks import EVERYTHING, spec, topology
+
+from techsapo_ops.adapters.process import Runner
+from techsapo_ops.operations import audit_database
+from techsapo_ops.operations.audit_database import AuditDatabase
+from techsapo_ops.services.mysql.session import Locked
+from techsapo_ops.stack.engine import Access
+from techsapo_ops.stack.topology import Topology
+
+HOSTS = {
+    name: {"address": f"10.0.0.{number}", "docker": f"ssh://ops@{name}"}
+    for number, name in enumerate(("a", "b", "c"), 1)
+}
+NOBODY: Any = None
+
+
+def of_machines(tmp_path: Path) -> Topology:
+    more = {"engine": "swarm", "hosts": HOSTS, "floating_address": "10.0.0.100/24"}
+    wanted = spec(**{k: v for k, v in EVERYTHING.items() if k != "redis"}, **more)
+    return topology(wanted, tmp_path, "swarm")
+
+
+def ready(where: Topology, database: AuditDatabase, service: str) -> None:
+    database.ready(cast("Access", NOBODY), where, service)
+
+
+def test_members_are_brought_up_to_date_one_after_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, most = [0], [0]
+
+    def bring(*_: object) -> None:
+        inside[0] += 1
+        most[0] = max(most[0], inside[0])
+        time.sleep(0.05)
+        inside[0] -= 1
+
+    monkeypatch.setattr(audit_database, "_bring", bring)
+    where, database = of_machines(tmp_path), AuditDatabase(cast("Runner", NOBODY))
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda name: ready(where, database, f"mysql-{name}"), "abc"))
+    assert most == [1]
+
+
+def test_a_member_that_is_copied_from_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = [0]
+
+    def bring(*_: object) -> None:
+        asked[0] += 1
+        if asked[0] < 3:
+            raise Locked("Lock wait timeout exceeded")
+
+    monkeypatch.setattr(audit_database, "_bring", bring)
+    database = AuditDatabase(cast("Runner", NOBODY))
+    ready(of_machines(tmp_path), database, "mysql-a")
+    assert asked == [3]
+
+    asked[0] = -100
+    with pytest.raises(Locked):
+        ready(of_machines(tmp_path), database, "mysql-a")
+    assert asked[0] < -90, "not for ever"
+    asked[0] = 2
+    ready(of_machines(tmp_path), database, "mysql-b")
+
+
+def test_of_one_host_a_lock_is_somebody_elses_and_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bring(*_: object) -> None:
+        asked.append(None)
+        raise Locked("Lock wait timeout exceeded")
+
+    asked: list[None] = []
+    monkeypatch.setattr(audit_database, "_bring", bring)
+    with pytest.raises(Locked):
+        ready(topology(spec(mysql={}), tmp_path), AuditDatabase(cast("Runner", NOBODY)), "mysql")
+    assert len(asked) == 1
