@@ -93,3 +93,15 @@ def test_it_ends_by_itself_after_its_time() -> None:
     ):
         wait_for(lambda: traffic.answered() >= 25, what="25 answers")
     assert len(traffic.outcome().requests) == 25
+
+
+def test_ids_that_are_given_are_asked_once_each_and_then_it_ends() -> None:
+    ids = tuple(f"again-{number:06}" for number in (3, 7, 1))
+    seen: Counter[str] = Counter()
+    with (
+        peer(sometimes(seen, closes)) as port,
+        asking(replace(FAST, url=f"http://127.0.0.1:{port}", ids=ids)) as traffic,
+    ):
+        wait_for(lambda: sum(each["last"] for each in traffic.tries()) == 3, what="each of them")
+    assert seen == {ids[0]: 2, ids[1]: 1, ids[2]: 1}
+    assert {request.id for request in traffic.outcome().requests} == set(ids)

@@ -111,5 +111,5 @@ def asking(load: Load, enter: Sequence[str] = (), to: Path | None = None) -> Ite
 
 
 def _alive(process: subprocess.Popen[bytes]) -> bool:
-    assert process.poll() is None, f"the load ended with {process.returncode}"
+    assert process.poll() in {None, 0}, f"the load ended with {process.returncode}"
     return True

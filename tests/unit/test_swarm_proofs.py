@@ -43,7 +43,7 @@ def test_kinds_take_turns_and_a_get_has_no_body() -> None:
 
 
 def test_a_load_goes_to_its_process_as_json() -> None:
-    load = Load("http://h", kinds=("GET",), headers=(("A", "b"),), rate=3)
+    load = Load("http://h", kinds=("GET",), headers=(("A", "b"),), rate=3, ids=("x", "y"))
     assert Load.from_json(load.to_json()) == load
 
 
