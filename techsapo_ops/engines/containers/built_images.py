@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from techsapo_ops.adapters.docker import Docker
 
-BUILT = ("techsapo/app", "techsapo/scheduler")
+BUILT = ("techsapo/app", "techsapo/scheduler", "techsapo/keepalived")
 """Repositories of the images that are built here, and of no others."""
 
 

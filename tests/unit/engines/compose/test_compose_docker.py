@@ -20,6 +20,7 @@ from techsapo_ops.engines.containers import built_images
 from techsapo_ops.engines.containers.scratch import bind
 from techsapo_ops.engines.containers.stack import size_bytes
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.registry import kinds
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import ContainerUnit, Desired
 from techsapo_ops.stack.layout import Layout
@@ -244,6 +245,11 @@ def test_images_of_the_app_that_the_ledger_forgot_are_removed_and_no_others() ->
     assert client.asked[-1].argv[1:] == ("image", "rm", "techsapo/app:aaa")
     built_images.discard(Docker(client), {"sha256:9"})
     assert client.asked[-1].argv[1:3] == ("image", "ls")
+
+
+def test_every_image_that_is_built_here_is_known_to_be() -> None:
+    ours = {k.facts.image.partition(":")[0] for k in kinds() if k.facts.image.startswith("techsapo/")}
+    assert ours == set(built_images.BUILT)
 
 
 def test_what_goes_through_a_container_beside_is_not_written_to_a_log_and_it_is_none_of_the_stack() -> None:
