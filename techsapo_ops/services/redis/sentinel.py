@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from techsapo_ops.services.redis.kind import own_address
+from techsapo_ops.services.redis.kind import Redis, own_address
 from techsapo_ops.stack.kind import Kind, Wanted
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,18 +24,9 @@ if TYPE_CHECKING:
 class Sentinel(Kind):
     """redis-server --sentinel, beside each of several Redis; where there is one, there is none."""
 
-    facts = ServiceFacts(
-        kind="sentinel",
-        title="Sentinel",
-        image="redis:8.4-alpine",
-        port=26379,
-        user="redis",
-        uid=999,
-        data=True,
-        probe=Probe("redis"),
-        on_machine=True,
-    )
-    networks = ("data",)
+    # The same image, and it asks and answers as a Redis does; natively there is none.
+    facts = replace(Redis.facts, kind="sentinel", title="Sentinel", binary=None, package=None, port=26379)
+    networks = Redis.networks
     reads = ("sentinel/",)
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:
