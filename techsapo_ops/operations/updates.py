@@ -113,4 +113,4 @@ def _users(stack: Stack, packages: Packages) -> Mapping[str, tuple[str, ...]]:
 def _image(stack: Stack, service: Service) -> str:
     """The image that the spec means for `service`; empty for one that is built here."""
     spec, kind = stack.spec, kind_of(service)
-    return "" if kind.built_from(spec) else spec.images.get(kind.name, service.facts.image)  # type: ignore[call-overload] # a kind
+    return "" if kind.built_from(spec) else spec.image_of(kind.name, service.facts.image)

@@ -143,10 +143,6 @@ def _read_folders(service: Service, entry: dict[str, Any], folder: Path) -> Iter
             yield from [CONFIG + path for path in kind.reads if path.startswith(name)] or [source_folder]
 
 
-def _images(spec: Spec) -> dict[str, str]:
-    return {str(name): image for name, image in spec.images.items()}
-
-
 def logging_of(spec: Spec, service: Service) -> dict[str, Any]:
     """How Docker keeps what a service writes."""
     options = {
@@ -218,7 +214,7 @@ class _Writer:
         spec, topology = self._spec, self._topology
         kind, build = kind_of(service), self._builds.get(service.kind)
         default = build.image if build is not None else service.facts.image
-        entry: dict[str, Any] = {"image": _images(spec).get(service.kind, default)}
+        entry: dict[str, Any] = {"image": spec.image_of(service.kind, default)}
         if build is not None and service.kind not in spec.images:
             context = (topology.layout.config / build.dockerfile).parent
             entry["build"] = {

@@ -159,9 +159,8 @@ class _Writer:
         assert machine is not None, "of a topology with machines"  # noqa: S101 - a mistake of ours, no input
         kind, build = kind_of(service), self._builds.get(service.kind)
         facts = kind.container(self._topology, service)
-        images: dict[str, str] = {str(name): image for name, image in spec.images.items()}
         default = build.image if build is not None else service.facts.image
-        entry: dict[str, Any] = {"image": images.get(service.kind, default)}
+        entry: dict[str, Any] = {"image": spec.image_of(service.kind, default)}
         if build is not None and service.kind not in spec.images:
             entry["build"] = {
                 "context": os.path.dirname(build.dockerfile.removeprefix("docker/")),  # noqa: PTH120 - no file

@@ -46,9 +46,8 @@ def tool_images(topology: Topology, runner: Runner) -> Mapping[str, ToolImage]:
     binary = topology.host.binaries.get("docker")
     if not topology.places.from_images or binary is None:
         return {}
-    images: Mapping[str, str] = {str(kind): name for kind, name in topology.spec.images.items()}
     wanted = {
-        kind.validator: images.get(kind.name, kind.facts.image)
+        kind.validator: topology.spec.image_of(kind.name, kind.facts.image)
         for kind in kinds()
         if kind.validator is not None and topology.has(kind.name)
     }

@@ -58,7 +58,7 @@ class ContainerAccess(ContainerStack, Access):
         found = self._found(service)
         if found is None:
             raise unknown(msg("service"), service, [s.name for s in self.topology.services])
-        image = self.topology.spec.images.get(found.kind, found.facts.image)  # type: ignore[call-overload] # a kind
+        image = self.topology.spec.image_of(found.kind, found.facts.image)
         return scratch(found, image, self.topology, self.docker, seed)
 
     @abstractmethod

@@ -109,11 +109,11 @@ def _running(docker: Docker, project: str) -> frozenset[str]:
 
 def images_of(topology: Topology) -> tuple[str, ...]:
     """The images of the stack that are pulled, those first that have a shell and can ask over the network."""
-    own = topology.spec.images
+    spec = topology.spec
     pulled = [service for service in topology.services if not service.facts.runs_package]
     servers = sorted(pulled, key=lambda s: not (s.facts.data and s.facts.on_machine))
-    found = [own.get(service.kind) or service.facts.image for service in servers]  # type: ignore[call-overload] # a kind
-    return tuple(dict.fromkeys(image for image in (own.get("base"), *found) if image))
+    found = [spec.image_of(service.kind, service.facts.image) for service in servers]
+    return tuple(dict.fromkeys(image for image in (spec.images.get("base"), *found) if image))
 
 
 def _able(wanted: Sequence[str], here: frozenset[str]) -> list[str]:

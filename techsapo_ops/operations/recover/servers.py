@@ -71,7 +71,7 @@ def _of_image(stack: Stack, service: Service) -> str:
     spec, kind = stack.spec, kind_of(service)
     if kind.built_from(spec):
         return ""
-    wanted = full_reference(spec.images.get(kind.name, service.facts.image))  # type: ignore[call-overload] # a kind
+    wanted = full_reference(spec.image_of(kind.name, service.facts.image))
     name, _, tag = wanted.partition("@")[0].rpartition(":")
     known = full_reference(service.facts.image).rpartition(":")[0]
     registry_host, _, path = name.partition("/")

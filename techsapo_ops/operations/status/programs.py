@@ -21,7 +21,7 @@ def program_versions(stack: Stack) -> dict[str, str]:
     kinds = {service.kind: service for service in stack.topology.services if not service.facts.runs_package}
     if stack.topology.places.from_images:
         spec = stack.spec
-        return {name: spec.images.get(name, s.facts.image) for name, s in kinds.items()}  # type: ignore[call-overload] # a kind
+        return {name: spec.image_of(name, s.facts.image) for name, s in kinds.items()}
     found = at_once({name: partial(_asked, stack, service) for name, service in kinds.items()}, _SECONDS)
     return {name: told if isinstance(told, str) else _UNKNOWN for name, told in found.items()}
 

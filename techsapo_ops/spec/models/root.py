@@ -126,6 +126,10 @@ class Spec(Section):
             data = {**data, "images": {"sentinel": images["redis"], **images}}
         return data
 
+    def image_of(self, kind: str, otherwise: str) -> str:
+        """The container image that is named for a kind of service; `otherwise` where none is."""
+        return {str(name): image for name, image in self.images.items()}.get(kind, otherwise)
+
     @property
     def runs_nginx(self) -> bool:
         """Whether nginx stands in front: asked for, or several instances, or a certificate to serve."""
