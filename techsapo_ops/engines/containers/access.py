@@ -9,7 +9,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from techsapo_ops.adapters.docker import ContainerFacts
+from techsapo_ops.adapters.docker import ContainerFacts, Docker
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines.containers.scratch import scratch
 from techsapo_ops.engines.containers.stack import ContainerStack
@@ -59,7 +59,11 @@ class ContainerAccess(ContainerStack, Access):
         if found is None:
             raise unknown(msg("service"), service, [s.name for s in self.topology.services])
         image = self.topology.spec.image_of(found.kind, found.facts.image)
-        return scratch(found, image, self.topology, self.docker, seed)
+        return scratch(found, image, self.topology, self._throwaway_docker(), seed)
+
+    def _throwaway_docker(self) -> Docker:
+        """The Docker of this computer, whose folders a throwaway container reads. Raises OpsError."""
+        return self.docker
 
     @abstractmethod
     def _found(self, service: str) -> Service | None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+import time
+
 from typing_extensions import override
 
-from techsapo_ops.adapters.docker import STACK, ContainerFacts
+from techsapo_ops.adapters.docker import STACK, ContainerFacts, Docker
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines.containers.access import ContainerAccess
 from techsapo_ops.engines.swarm.recorded import SwarmStack
+from techsapo_ops.engines.swarm.shared_state import check
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.problems import unknown
@@ -17,6 +21,10 @@ from techsapo_ops.stack.topology import Topology
 
 HALTED = "node.labels.techsapo == halted"
 """A constraint that no node meets: a service that somebody has stopped."""
+_ENDED = ("Complete", "Shutdown", "Failed", "Rejected", "Remove", "Orphaned")
+"""As `docker service ps` calls tasks of which nothing runs any more."""
+_STOP_SECONDS = 120.0
+_PAUSE = 0.2
 
 
 class SwarmAccess(SwarmStack, ContainerAccess):
@@ -66,11 +74,50 @@ class SwarmAccess(SwarmStack, ContainerAccess):
 
     @override
     def halt(self, service: str) -> None:
+        check(self.layout.state)
         self.forget()
-        name = f"{self.project}_{self._container(service)[0].name}"
+        found = self._container(service)[0]
+        name = f"{self.project}_{found.name}"
         self.fleet.manager.call(
             "service", "update", "--detach", "--quiet", "--constraint-add", HALTED, name, timeout=120
         )
+        self._wait_ended(found, name)
+
+    def _wait_ended(self, service: Service, name: str) -> None:
+        """Wait until nothing of a service runs: Swarm says that it will be so, and goes on to stop it."""
+        records = self.state.load()
+        longest = (records[service.name].stop_seconds if service.name in records else 10) + _STOP_SECONDS
+        until = time.monotonic() + longest
+        while True:
+            tasks = self.fleet.manager.call("service", "ps", "--format", "{{.CurrentState}}", name)
+            live = [line for line in tasks.splitlines() if not line.startswith(_ENDED)]
+            self.forget()
+            container = self.containers().get(service.name)
+            if service.machine is not None and service.machine.name in self.fleet.unreachable:
+                raise OpsError(
+                    msg("{machine} can't be reached: {why}",
+                        machine=service.machine.name, why=self.fleet.unreachable[service.machine.name]),
+                    msg("whether {name} has ended can't be told", name=service.name),
+                )  # fmt: skip
+            if not live and (container is None or container.state in {"created", "exited", "dead"}):
+                return
+            if time.monotonic() > until:
+                raise OpsError(
+                    msg("{left} did not end within {longest:.0f} s", left=service.name, longest=longest)
+                )
+            time.sleep(_PAUSE)
+
+    @override
+    def _throwaway_docker(self) -> Docker:
+        """That of this computer: a throwaway container reads folders that are here. Raises OpsError."""
+        own = self.fleet.members.get(socket.gethostname())
+        by_socket = (self.fleet.members[m.name] for m in self.machines if m.docker.startswith("unix://"))
+        if (found := own or next(by_socket, None)) is None:
+            raise OpsError(
+                msg("a throwaway server wants a Docker with the stack's images where this command runs"),
+                msg("run it on one of the hosts: {names}", names=", ".join(self.fleet.members)),
+            )
+        return found
 
     @override
     def _found(self, service: str) -> Service | None:

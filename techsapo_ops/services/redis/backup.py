@@ -17,7 +17,7 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.messages import msg
 from techsapo_ops.services.redis import contents, snapshot
 from techsapo_ops.services.redis.door import door_to, redis_door, scratch_client, scratch_door
-from techsapo_ops.services.redis.several import calm, several
+from techsapo_ops.services.redis.several import calm, in_step, several
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
 from techsapo_ops.stack.engine import Action, Step
@@ -131,6 +131,8 @@ class RedisBackup(BackupKind):
         service, *others = _master_first(stack)
         for server in (*others, service):
             stack.engine.halt(server.name)
+        if others:  # a failover that was under way may have ended before the last of them
+            service, *others = _master_first(stack)
         append = "yes" if stack.spec.redis.appendonly or others else "no"
         put = Command(("sh", "-c", _PUT, "sh", append, str(part.raw_bytes)))
         with Running(stack.engine.beside(service.name, put), feed=True) as shell:
@@ -141,6 +143,8 @@ class RedisBackup(BackupKind):
             calm(stack.topology, lambda server: door_to(stack, server), stack.pause)
         for server in others:  # which copy all of it again
             Step(Action.RESTART, server.name, msg("it was restored")).perform(stack.engine)
+        if others:  # until then one of them could become the master with what it had before
+            in_step(service, others, lambda server: door_to(stack, server), stack.pause)
 
     @override
     def differences(self, stack: Stack, part: Part) -> list[str]:

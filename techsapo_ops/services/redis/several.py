@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from techsapo_ops.errors import OpsError
@@ -13,6 +13,8 @@ from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
 _LOOKS = 240
+_STUCK = 60
+"""Looks after which a failover that still runs never ends: it waits for a replica that was stopped since."""
 SECONDS = 10.0
 """Longest time for one question; a machine that is lost answers none."""
 DoorTo = Callable[[Service], Door]
@@ -77,20 +79,51 @@ def several(topology: Topology, door_to: DoorTo) -> Several:
 def calm(topology: Topology, doors: DoorTo, pause: Callable[[float], None]) -> None:
     """Wait until no Sentinel that answers takes the master for lost: a failover that has begun would promote
     the first replica that is started, with the data that it had. Raises OpsError where that lasts.
+
+    The master runs, the others don't. A Sentinel that waits for one of those to end its failover forgets it.
     """
-    for _ in range(_LOOKS):
-        answers = [
-            lines_of(doors(sentinel), "SENTINEL", "MASTER", topology.spec.project)
-            for sentinel in topology.of_kind("sentinel")
-        ]
-        flags = [dict(zip(lines[::2], lines[1::2], strict=False)).get("flags") for lines in answers if lines]
-        if flags and all(each == "master" for each in flags):
+    for look in range(_LOOKS):
+        flags = {each: _flags(doors(each), topology) for each in topology.of_kind("sentinel")}
+        known = [each for each in flags.values() if each]
+        if known and all(each == {"master"} for each in known):
             return
+        if look == _STUCK:
+            for sentinel, each in flags.items():
+                if "failover_in_progress" in each and not each & {"s_down", "o_down"}:
+                    lines_of(doors(sentinel), "SENTINEL", "RESET", topology.spec.project)
         pause(0.5)
     raise OpsError(
         msg("the Sentinels still take the master for lost"),
         msg("`techsapo logs sentinel` tells why; then `techsapo up` starts the other Redis"),
     )
+
+
+def in_step(
+    master: Service, others: Sequence[Service], doors: DoorTo, pause: Callable[[float], None]
+) -> None:
+    """Wait until each of `others` has copied what `master` has. Raises OpsError where one doesn't."""
+    left = list(others)
+    for _ in range(_LOOKS):
+        left = [server for server in left if not _copied(doors(server))]
+        if not left:
+            return
+        pause(0.5)
+    names = ", ".join(server.name for server in left)
+    raise OpsError(
+        msg("{names} did not copy what {master} has", names=names, master=master.name),
+        f"`techsapo logs {left[0].name}`",
+    )
+
+
+def _copied(door: Door) -> bool:
+    told = dict(line.split(":", 1) for line in lines_of(door, "INFO", "replication") if ":" in line)
+    return told.get("role") == "slave" and told.get("master_link_status") == "up"
+
+
+def _flags(door: Door, topology: Topology) -> set[str]:
+    """What a Sentinel says of the master, by its words; none where it does not answer."""
+    lines = lines_of(door, "SENTINEL", "MASTER", topology.spec.project)
+    return set(dict(zip(lines[::2], lines[1::2], strict=False)).get("flags", "").split(",")) - {""}
 
 
 def lines_of(door: Door, *words: str) -> list[str]:
