@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from typing_extensions import override
 
-from techsapo_ops.adapters.docker import ContainerFacts, Docker, without_progress
-from techsapo_ops.adapters.ports import is_free, port_holder
+from techsapo_ops.adapters.docker import ContainerFacts, Docker
 from techsapo_ops.adapters.probe import ProbeResult
-from techsapo_ops.adapters.process import Completed
 from techsapo_ops.engines import logins, planning
 from techsapo_ops.engines.compose import images, proof, readable
 from techsapo_ops.engines.compose.access import ComposeAccess
 from techsapo_ops.engines.compose.probing import Prober
-from techsapo_ops.engines.compose.recorded import STOP_MARGIN
+from techsapo_ops.engines.compose.starter import Starter
 from techsapo_ops.engines.containers import built_images, gate, prepare, reloading
 from techsapo_ops.engines.containers.engine import ContainerEngine, record_of
 from techsapo_ops.engines.containers.logs import tail
@@ -27,18 +24,12 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.spec.problems import unknown
-from techsapo_ops.stack.address import listen_host
 from techsapo_ops.stack.backup import Door
-from techsapo_ops.stack.desired import ContainerUnit, Desired
+from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Action, Mismatch, Plan, Step
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.stopped import stopped_of
 from techsapo_ops.stack.topology import Topology
-
-_UP_SECONDS = 300.0
-_NEED = "dependency failed to start"
-"""Docker Compose's words where the last health check of what a service needs failed."""
 
 
 class ComposeEngine(ComposeAccess, ContainerEngine):
@@ -58,9 +49,7 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
         super().__init__(topology, docker)
         self._seconds = seconds
         self._tell = tell
-        self._made: set[str] = set()
-        self._made_for: tuple[Step, ...] = ()
-        self._making = threading.Lock()
+        self._starter = Starter(self)
         self.prober = Prober(topology, docker, self.containers, questions(topology))
 
     @override
@@ -90,7 +79,7 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
             self._anew(step)
             return
         if len(together) > 1:
-            self._make(together, desired)
+            self._starter.make(together, desired)
         if step.action is not Action.NOTHING:
             self.forget()
         try:
@@ -101,28 +90,6 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
 
     def _door(self, service: Service) -> Door | None:
         return self._door_into(self.containers().get(service.name))
-
-    def _make(self, together: Sequence[Step], desired: Desired) -> None:
-        """Networks, volumes and containers, by one call for each file: once for all `together`.
-
-        The starts of services at the same time would each make the stack's networks. What Docker Compose
-        refuses to make is left to each service's own start, whose failure names it.
-        """
-        with self._making:
-            if self._made_for == tuple(together):
-                return
-            self._made_for = tuple(together)
-            wanted = {step.service for step in together if step.action is Action.CREATE}
-            units = [unit for name, unit in containers_of(desired).items() if name in wanted]
-            if units:
-                self.forget()
-            for file in dict.fromkeys(unit.file for unit in units):
-                names = [unit.service for unit in units if unit.file == file]
-                options = ("create", "--no-build", "--pull", "never", *names)
-                path = self.layout.config / file
-                done = self.docker.compose(self.project, path, options, timeout=_UP_SECONDS)
-                if done.code == 0:
-                    self._made.update(names)
 
     def _perform(self, step: Step, desired: Desired, say: Callable[[str], None]) -> None:
         if step.action is Action.REMOVE:
@@ -155,73 +122,13 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
                 raise
         else:
             self.state.put(replace(record, pending=True))
-            self._start(step.action, unit, service, before)
+            self._starter.start(step.action, unit, service, before)
         say(msg("waiting for {service}", service=service.name))
         self._gate(service)
         if step.action is not Action.RELOAD:
             logins.started(desired, service, self._door)
             self._settle(service, unit.service)
         self.state.settle(service.name)
-
-    def _start(
-        self, action: Action, unit: ContainerUnit, service: Service, before: ContainerFacts | None
-    ) -> None:
-        if before is not None and before.state == "paused":
-            self.docker.call("unpause", before.id)
-            before = replace(before, state="running")  # and holds its ports, as it did all the while
-        if before is not None and action is Action.RESTART:
-            self._restart(before, service, unit.stop_seconds)
-            return
-        self._free_ports(service, before)
-        if self._needs_stopped(service):
-            done = self._start_alone(action, unit, service)
-        elif before is not None and service.name in self._made:
-            self._made.remove(service.name)
-            done = self.docker.attempt("start", before.id, timeout=_UP_SECONDS)
-        else:
-            # With what it needs, which stands already: Docker Compose's digest of a service that it started
-            # alone is another one, and a plain `docker compose up` would then make every container anew.
-            options = ["up", "--detach", "--no-build", "--pull", "never"]
-            if action is Action.RECREATE:
-                options.append("--force-recreate")
-            options += _sooner(service)
-            done = self.docker.compose(
-                self.project,
-                self.layout.config / unit.file,
-                (*options, service.name),
-                timeout=_UP_SECONDS + unit.stop_seconds,
-            )
-            made = self.containers().get(service.name) if _NEED in done.output else None
-            if done.code != 0 and made is not None:
-                # That is half a minute old, and "unhealthy" after a pause; the gate asked it a moment ago.
-                done = self.docker.attempt("start", made.id, timeout=_UP_SECONDS)
-        if done.code != 0:
-            raise OpsError(
-                msg(
-                    "Docker can't start {service}: {without_progress}",
-                    service=service.name,
-                    without_progress=without_progress(done.output),
-                )
-            )
-
-    def _restart(self, container: ContainerFacts, service: Service, stop_seconds: float) -> None:
-        options = _sooner(service)
-        self.docker.call("restart", *options, container.id, timeout=stop_seconds + STOP_MARGIN)
-
-    def _needs_stopped(self, service: Service) -> bool:
-        """Whether it needs what somebody has stopped, which `docker compose up` would start along with it."""
-        return bool(stopped_of(self.layout).keys() & set(planning.select(self.topology, [service.name])))
-
-    def _start_alone(self, action: Action, unit: ContainerUnit, service: Service) -> Completed:
-        """Make a container without starting what it needs, then start it."""
-        options = ["create", "--no-build", "--pull", "never"]
-        if action is Action.RECREATE:
-            options.append("--force-recreate")
-        path = self.layout.config / unit.file
-        done = self.docker.compose(self.project, path, (*options, service.name), timeout=_UP_SECONDS)
-        if done.code != 0:
-            return done
-        return self.docker.attempt("start", self.containers()[service.name].id, timeout=_UP_SECONDS)
 
     def _settle(self, service: Service, name: str) -> None:
         """What has to follow a start: the kind's own, who looks its address up, a note of the container."""
@@ -234,36 +141,6 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
             if service.kind in kind_of(other).looks_up and front is not None and front.running:
                 self._reload(other, front)
         self._note(name, facts)
-
-    def _free_ports(self, service: Service, before: ContainerFacts | None) -> None:
-        containers = self.containers()
-        own = {p.port for p in before.published} if before is not None and before.running else set()
-        ports = kind_of(service).ports(self.topology, service) if self.topology.published(service) else ()
-        wanted = [here for _, here in ports]
-        host = listen_host(service.host)
-        for port in wanted:
-            if port in own or is_free(host, port):
-                continue
-            neighbour = next(
-                (c for c in containers.values() if any(p.port == port for p in c.published) and c.running),
-                None,
-            )
-            if neighbour is None or neighbour.service == service.name:
-                other = self.docker.publisher(port)
-                raise OpsError(
-                    msg(
-                        "{service} can't have port {port}: {port_holder} listens on it",
-                        service=service.name,
-                        port=port,
-                        port_holder=msg("the container {other}", other=other) if other else port_holder(port),
-                    ),
-                    msg(
-                        "stop that {which}, or give the service another port in the spec",
-                        which=msg("container") if other else msg("process"),
-                    ),
-                )
-            # Two services changed ports: the one that still holds this one is started anew later in the plan.
-            self.docker.call("stop", neighbour.id, timeout=120)
 
     def _remove_service(self, name: str) -> None:
         container = self.containers().get(name)
@@ -307,7 +184,7 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
         stop_seconds = record.stop_seconds if record is not None else 30
         if record is not None:
             self.state.put(replace(record, since=time.time()))
-        self._restart(container, wanted, stop_seconds)
+        self._starter.restart(container, wanted, stop_seconds)
         self._gate(wanted)
         self._settle(wanted, wanted.name)
 
@@ -344,14 +221,3 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
     @override
     def discard(self, images: Collection[str]) -> None:
         built_images.discard(self.docker, images)
-
-
-def _sooner(service: Service) -> tuple[str, ...]:
-    """The option that ends a container sooner where it is started again: its signal, then KILL.
-
-    The daemon keeps the time, so that Ctrl-C here leaves nothing stopped. To clients of nginx a KILL is what
-    TERM would be: all connections end. `up` applies it to what it needs as well, which stands already.
-    """
-    # The long name differs: --time, --timeout.
-    seconds = kind_of(service).restart_seconds
-    return ("-t", str(seconds)) if seconds is not None else ()

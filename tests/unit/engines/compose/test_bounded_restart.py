@@ -12,6 +12,7 @@ from stacks import EVERYTHING, spec, topology
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines.compose.engine import ComposeEngine
+from techsapo_ops.engines.compose.starter import Starter
 from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.stack.engine import Action, Step
@@ -60,7 +61,7 @@ class ToldDocker:
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ComposeEngine:
     monkeypatch.setattr(ComposeEngine, "_gate", lambda *_: None)
     monkeypatch.setattr(ComposeEngine, "_settle", lambda *_: None)
-    monkeypatch.setattr(ComposeEngine, "_free_ports", lambda *_: None)
+    monkeypatch.setattr(Starter, "_free_ports", lambda *_: None)
     monkeypatch.setattr("techsapo_ops.engines.logins.started", lambda *_: None)
     return ComposeEngine(topology(spec(**EVERYTHING), tmp_path, "compose"), Docker(ToldDocker(tmp_path, "")))
 
