@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from typing_extensions import override
 
-from techsapo_ops.adapters.docker import ContainerFacts, Docker
+from techsapo_ops.adapters.container_facts import ContainerFacts
+from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from techsapo_ops.adapters.docker import Docker, docker_time
+from techsapo_ops.adapters.container_facts import docker_time
+from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 

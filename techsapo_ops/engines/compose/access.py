@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing_extensions import override
 
-from techsapo_ops.adapters.docker import PROJECT, VOLUME, ContainerFacts, Docker
+from techsapo_ops.adapters.container_facts import PROJECT, VOLUME, ContainerFacts
+from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines.compose.recorded import ComposeStack
 from techsapo_ops.engines.containers.access import ContainerAccess

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from typing_extensions import override
 
-from techsapo_ops.adapters.docker import ContainerFacts, Docker
+from techsapo_ops.adapters.container_facts import ContainerFacts
+from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines import logins, planning
 from techsapo_ops.engines.compose import images, proof, readable

@@ -11,7 +11,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from techsapo_ops.adapters.docker import ContainerFacts, Docker
+from techsapo_ops.adapters.container_facts import ContainerFacts
+from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines.containers.probing import execute, fetching

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.docker import ContainerFacts
+from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.engines.containers.units import containers_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

@@ -14,7 +14,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.stack.observed import LogLine
 
 if TYPE_CHECKING:
-    from techsapo_ops.adapters.docker import ContainerFacts
+    from techsapo_ops.adapters.container_facts import ContainerFacts
 
 STOP_MARGIN = 30.0
 """Seconds beyond a container's own stop time, after which Docker has killed it."""
@@ -80,7 +80,7 @@ class ComposeStack(ContainerStack):
         return tuple(stopped)
 
     def _remove(self, kind: str) -> None:
-        from techsapo_ops.adapters.docker import PROJECT
+        from techsapo_ops.adapters.container_facts import PROJECT
 
         found = self.docker.call(kind, "ls", "-q", "--filter", f"label={PROJECT}={self.project}").split()
         if found:

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
-from techsapo_ops.adapters.docker import ContainerFacts, without_progress
+from techsapo_ops.adapters.container_facts import ContainerFacts
+from techsapo_ops.adapters.docker import without_progress
 from techsapo_ops.adapters.ports import is_free, port_holder
 from techsapo_ops.adapters.process import Completed
 from techsapo_ops.engines import planning

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from techsapo_ops.adapters.docker import ContainerFacts, Docker
+from techsapo_ops.adapters.container_facts import ContainerFacts
+from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines.containers.scratch import scratch
 from techsapo_ops.engines.containers.stack import ContainerStack

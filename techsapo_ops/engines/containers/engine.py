@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from techsapo_ops.adapters.docker import ContainerFacts
+from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.engines import planning
 from techsapo_ops.engines.containers.access import ContainerAccess
 from techsapo_ops.engines.state import Record

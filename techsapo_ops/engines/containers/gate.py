@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from techsapo_ops.adapters.docker import ContainerFacts
+from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.engine import GateError

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Protocol
 
-from techsapo_ops.adapters.docker import ContainerFacts, Docker, docker_time
+from techsapo_ops.adapters.container_facts import ContainerFacts, docker_time
+from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.stack.observed import LogLine
 
 _AT_ONCE = 4

@@ -20,7 +20,8 @@ from techsapo_ops.stack.observed import LogLine, Observed, ObservedService, Stat
 from techsapo_ops.stack.stopped import stopped_of
 
 if TYPE_CHECKING:
-    from techsapo_ops.adapters.docker import ContainerFacts, Docker
+    from techsapo_ops.adapters.container_facts import ContainerFacts
+    from techsapo_ops.adapters.docker import Docker
 
 _GLANCE_SECONDS = 2.0
 STATS = ("stats", "--no-stream", "--no-trunc", "--format", "{{json .}}")

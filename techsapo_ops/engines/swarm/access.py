@@ -7,7 +7,8 @@ import time
 
 from typing_extensions import override
 
-from techsapo_ops.adapters.docker import STACK, ContainerFacts, Docker
+from techsapo_ops.adapters.container_facts import STACK, ContainerFacts
+from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines.containers.access import ContainerAccess

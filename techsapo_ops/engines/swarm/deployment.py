@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from techsapo_ops.adapters.docker import STACK_DEFINITION
+from techsapo_ops.adapters.container_facts import STACK_DEFINITION
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import Desired

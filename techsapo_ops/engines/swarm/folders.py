@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from techsapo_ops.adapters.docker import STACK, Docker
+from techsapo_ops.adapters.container_facts import STACK
+from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command

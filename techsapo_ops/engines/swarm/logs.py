@@ -11,7 +11,8 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Protocol
 
-from techsapo_ops.adapters.docker import ContainerFacts, Docker
+from techsapo_ops.adapters.container_facts import ContainerFacts
+from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import stream
 from techsapo_ops.engines.containers.logs import line_of, past

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from techsapo_ops.adapters.docker import STACK
+from techsapo_ops.adapters.container_facts import STACK
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.fleet import Fleet
 

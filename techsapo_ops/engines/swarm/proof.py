@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.docker import ContainerFacts
+from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.engines.containers.units import containers_of
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import ContainerUnit, Desired

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from techsapo_ops.adapters.docker import STACK, ContainerFacts
+from techsapo_ops.adapters.container_facts import STACK, ContainerFacts
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.engines.containers.stack import STATS, ContainerStack
 from techsapo_ops.engines.swarm import logs

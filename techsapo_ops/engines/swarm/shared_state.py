@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from techsapo_ops.adapters import swarm_objects
-from techsapo_ops.adapters.docker import STACK, Docker
+from techsapo_ops.adapters.container_facts import STACK
+from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.fleet import REACH_SECONDS, Fleet
 from techsapo_ops.adapters.process import Command

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from techsapo_ops.adapters.docker import ContainerFacts, Docker
+from techsapo_ops.adapters.container_facts import ContainerFacts
+from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.swarm_update import Progress, update_states
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

@@ -6,7 +6,7 @@ import threading
 import time
 from dataclasses import replace
 
-from techsapo_ops.adapters.docker import ContainerFacts
+from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines.containers import gate
 from techsapo_ops.engines.containers.logs import tail

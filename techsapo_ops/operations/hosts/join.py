@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from techsapo_ops.adapters.docker import STACK, Docker
+from techsapo_ops.adapters.container_facts import STACK
+from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.docker_api import post
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.errors import OpsError

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from techsapo_ops.adapters.at_once import at_once
-from techsapo_ops.adapters.docker import STACK, STACK_SERVICE, Docker
+from techsapo_ops.adapters.container_facts import STACK, STACK_SERVICE
+from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.hosts.facts import SECONDS, DaemonFacts, NodeFacts, daemon_facts, nodes_of

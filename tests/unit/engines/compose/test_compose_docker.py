@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from techsapo_ops.adapters.docker import Docker, docker_time, full_reference, without_progress
+from techsapo_ops.adapters.container_facts import docker_time
+from techsapo_ops.adapters.docker import Docker, full_reference, without_progress
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines.auto import Image, find_out, registry_of

@@ -12,7 +12,7 @@ from stacks import EVERYTHING, spec, topology
 
 from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.build import code
-from techsapo_ops.adapters.docker import ContainerFacts
+from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines.compose import readable
 from techsapo_ops.engines.containers import gate

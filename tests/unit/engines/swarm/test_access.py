@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from machines_spec import machines_topology
 
-from techsapo_ops.adapters.docker import ContainerFacts
+from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines.containers import access as containers

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from stacks import rendered, spec, topology
 
-from techsapo_ops.adapters.docker import STACK_DEFINITION
+from techsapo_ops.adapters.container_facts import STACK_DEFINITION
 from techsapo_ops.engines.swarm.deployment import Deployment
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.swarm import swarm_units
