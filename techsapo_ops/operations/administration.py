@@ -10,7 +10,8 @@ from datetime import datetime
 from typing import Any, Literal
 
 from techsapo_ops.adapters.actor import actor
-from techsapo_ops.adapters.chain import CLOSED, Break, Chain, Head, Reading
+from techsapo_ops.adapters.chain import CLOSED, Chain
+from techsapo_ops.adapters.chain_records import Break, Head, Reading
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import Layout

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.adapters.chain import Head
+from techsapo_ops.adapters.chain_records import Head
 from techsapo_ops.backup.origin import State
 from techsapo_ops.backup.repository import Repository, repository_of
 from techsapo_ops.cli.bundles import CommandGroup

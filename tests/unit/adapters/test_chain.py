@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from techsapo_ops.adapters.chain import CLOSED, KEY_MADE, Chain, Reading
+from techsapo_ops.adapters.chain import CLOSED, KEY_MADE, Chain
+from techsapo_ops.adapters.chain_records import Reading
 from techsapo_ops.errors import OpsError
 
 
