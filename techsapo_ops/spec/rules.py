@@ -20,7 +20,8 @@ from techsapo_ops.spec.notified import addresses, business_hours, next_receivers
 from techsapo_ops.spec.older_defaults import older_defaults
 from techsapo_ops.spec.ports import port_conflicts
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted
-from techsapo_ops.spec.providers import bodies, exposed_key, keys, options, providers, retiring, thinking
+from techsapo_ops.spec.provider_options import bodies, options, thinking
+from techsapo_ops.spec.providers import exposed_key, keys, providers, retiring
 from techsapo_ops.spec.redis_of_machines import redis_of_machines
 from techsapo_ops.spec.tracing import tracing
 from techsapo_ops.spec.watched import alerts, external_labels, probes, scrape, scrape_interval
