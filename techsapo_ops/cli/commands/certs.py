@@ -36,9 +36,10 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.certificates.metrics import write_metrics
 from techsapo_ops.operations.certificates.needs import Certificates, certificates_of
-from techsapo_ops.operations.certificates.renew import redeploy, revocable
+from techsapo_ops.operations.certificates.renew import redeploy
 from techsapo_ops.operations.certificates.renew import renew as perform
-from techsapo_ops.operations.certificates.renew import revoke as revoke_at_ca
+from techsapo_ops.operations.certificates.revoking import revocable
+from techsapo_ops.operations.certificates.revoking import revoke as revoke_at_ca
 from techsapo_ops.operations.certificates.status import is_elsewhere, status_elsewhere
 from techsapo_ops.operations.certificates.status import status as look
 from techsapo_ops.operations.jobs.timetable import announce

@@ -1,4 +1,4 @@
-"""Issuing, renewing, taking over and revoking the certificates of a stack."""
+"""Issuing, renewing and taking over the certificates of a stack."""
 
 from __future__ import annotations
 
@@ -6,16 +6,10 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from techsapo_ops.adapters.acme import AcmeError
-from techsapo_ops.adapters.acme_messages import Binding, renewal_id
 from techsapo_ops.adapters.lock import exclusive
-from techsapo_ops.certs.account import Account, AcmeCa
-from techsapo_ops.certs.challenges import DnsResponder, Everywhere, HttpResponder, Responder
 from techsapo_ops.certs.checks import require
-from techsapo_ops.certs.material import Pair
-from techsapo_ops.certs.order import Wanted, obtain
 from techsapo_ops.certs.pending import Orders
 from techsapo_ops.certs.policy import Window, renewal_time
 from techsapo_ops.certs.self_signed import sign
@@ -25,19 +19,8 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.certificates.deploy import deploy, finish
 from techsapo_ops.operations.certificates.needs import Certificates, Due, Need, window_of
+from techsapo_ops.operations.certificates.ordering import account_of, ordered
 from techsapo_ops.operations.certificates.wake import wake_for
-from techsapo_ops.services.nginx.certificate import NginxSite
-from techsapo_ops.spec.models.edge import Certificate
-from techsapo_ops.spec.problems import unknown
-
-REASONS = {
-    "unspecified": 0,
-    "keyCompromise": 1,
-    "affiliationChanged": 3,
-    "superseded": 4,
-    "cessationOfOperation": 5,
-}
-"""Why a certificate is revoked, by the names and codes of RFC 5280, 5.3.1, that a subscriber may give."""
 
 _SHORTEST_ASK = timedelta(minutes=1)
 _ASK_AGAIN = timedelta(hours=6)  # RFC 9773, 4.3.3
@@ -101,40 +84,6 @@ def redeploy(
             else:
                 found.append(_attempt(certificates, name, due, newest))
     return tuple(found)
-
-
-def revocable(certificates: Certificates, name: str, reason: str) -> Version:
-    """The version that `revoke` would revoke. Raises OpsError for one that no CA issued, an unknown name or
-    reason."""
-    ((name, _),) = certificates.kept([name])
-    if reason not in REASONS:
-        raise unknown(msg("reason"), reason, REASONS)
-    version = certificates.store(name).live()
-    if version is None or version.origin.source != "acme":
-        raise OpsError(
-            msg("certificate {name} is not from an ACME CA", name=name), msg("there is nothing to revoke")
-        )
-    return version
-
-
-def revoke(certificates: Certificates, name: str, reason: str, *, wait: float = 0.0) -> Version:
-    """Revoke the certificate `name` at its CA; returns the version, which stays in use until it is renewed.
-
-    One that is revoked already is no error: a run that was killed may not have noted it. Raises OpsError as
-    `revocable` does, and for what the CA refuses.
-    """
-    with working(certificates, wait):
-        version = revocable(certificates, name, reason)
-        account = _account(certificates, name, version.origin.directory)
-        leaf = version.pair.leaf
-        try:
-            account.ask(lambda server: server.revoke(leaf, REASONS[reason]))
-        except AcmeError as error:
-            if error.code != "alreadyRevoked":
-                raise
-        store = certificates.store(name)
-        store.remember(replace(store.state, revoked=version.number))
-        return version
 
 
 def working(certificates: Certificates, wait: float) -> AbstractContextManager[object]:
@@ -212,80 +161,11 @@ def _new_version(certificates: Certificates, name: str, due: Due) -> Version:
         )
     else:
         directory = certificate.acme_directory
-        pair = _ordered(certificates, name, certificate, orders)
+        pair = ordered(certificates, name, certificate, orders)
     version = store.put(pair, Origin(certificate.source, directory))
     store.remember(replace(store.state, renewed_at=certificates.now(), retry_at=None))
     orders.drop(name)
     return version
-
-
-def _ordered(certificates: Certificates, name: str, certificate: Certificate, orders: Orders) -> Pair:
-    store = certificates.store(name)
-    state = store.state
-    if state.retry_at is not None and state.retry_at > certificates.now():
-        raise AcmeError(
-            msg(
-                "the CA wants to be asked again at {retry_at:%Y-%m-%d %H:%M:%S} UTC and not before: "
-                "{failure}",
-                retry_at=state.retry_at,
-                failure=state.failure or msg("too many requests"),
-            ),
-            msg("`techsapo certs renew` waits until then by itself"),
-            code="rateLimited",
-            retry_at=state.retry_at,
-        )
-    newest = store.newest()
-    replaces = None
-    directory = certificate.acme_directory
-    pair = newest.intact if newest is not None else None
-    if newest is not None and pair is not None and newest.origin == Origin("acme", directory):
-        replaces = renewal_id(pair.leaf)
-    wanted = Wanted(name, certificate.names, certificate.key_type, replaces)
-    account = _account(certificates, name, directory)
-    certificates.say(msg("ordering certificate {name} from {host}", name=name, host=account.server.host))
-    pair = obtain(wanted, account, orders, _responder(certificates, certificate), say=certificates.say)
-    skew = account.server.skew
-    try:
-        require(pair, certificates.required(name), certificates.now())
-    except OpsError as error:
-        hint = (
-            error.hint
-            if abs(skew) < timedelta(minutes=5)
-            else msg("this host's clock is off by {skew}", skew=abs(skew))
-        )
-        raise OpsError(error.message, hint) from None
-    return pair
-
-
-def _responder(certificates: Certificates, certificate: Certificate) -> Responder:
-    if certificate.challenge == "dns-01":
-        return DnsResponder(certificates.runner, certificate.dns_hook or "", certificates.folder)
-    site = certificates.site
-    if site is None or not site.running():
-        raise OpsError(
-            msg("http-01 needs the stack's nginx, which does not run"),
-            msg("`techsapo up` starts it; dns-01 works without"),
-        )
-    if isinstance(site, NginxSite):
-        return HttpResponder(site.run, site.challenges, site.url)
-    # By the address of the front, or by a name with several addresses, the CA may ask any of them.
-    return Everywhere([HttpResponder(each.run, each.challenges, each.url) for each in site.there()])
-
-
-def _account(certificates: Certificates, name: str, directory: str) -> Account:
-    certificate = certificates.spec.certificates[name]
-    ca_file, key_id, key = certificate.ca_file, certificate.eab_key_id, certificate.eab_hmac_key
-    binding = None
-    if key_id is not None and key is not None and directory == certificate.acme_directory:
-        binding = Binding(key_id, key.reveal())
-    known_by = certificates.folder / Path(ca_file).expanduser() if ca_file is not None else None
-    return Account(
-        certificates.topology.layout.acme,
-        AcmeCa(directory, known_by, binding),
-        certificate.contact,
-        spec_path=f"certificates.{name}",
-        say=certificates.say,
-    )
 
 
 def _ask_window(certificates: Certificates, name: str, newest: Version) -> None:
@@ -307,7 +187,7 @@ def _ask_window(certificates: Certificates, name: str, newest: Version) -> None:
     if asked or leaf.not_valid_after_utc <= now:
         return
     try:
-        found = _account(certificates, name, newest.origin.directory).server.renewal_window(leaf)
+        found = account_of(certificates, name, newest.origin.directory).server.renewal_window(leaf)
     except AcmeError as error:
         certificates.say(
             msg("certificate {name}: no renewal information: {message}", name=name, message=error.message)

@@ -18,7 +18,8 @@ from techsapo_ops.certs.store import Origin, Store
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.certificates.metrics import samples
 from techsapo_ops.operations.certificates.needs import Certificates, Need
-from techsapo_ops.operations.certificates.renew import renew, revoke
+from techsapo_ops.operations.certificates.renew import renew
+from techsapo_ops.operations.certificates.revoking import revoke
 from techsapo_ops.operations.certificates.status import status
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
