@@ -1,4 +1,4 @@
-"""Rules about what a provider's model is asked for: options that go together, and that it is known to take."""
+"""Rules about what a model is asked for: options that go together, and that it is known to take."""
 
 from __future__ import annotations
 

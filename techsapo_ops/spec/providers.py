@@ -11,9 +11,7 @@ from techsapo_ops.spec.edition import PRODUCTION
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import is_loopback
-from techsapo_ops.spec.models.providers import (
-    KeyedProvider,
-)
+from techsapo_ops.spec.models.providers import KeyedProvider
 from techsapo_ops.spec.models.providers import Provider as ProviderSpec
 from techsapo_ops.spec.problems import Path, dotted
 

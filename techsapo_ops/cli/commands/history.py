@@ -10,10 +10,11 @@ from techsapo_ops.cli.options import JsonQuietOutput, SpecFile
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.cli.state_words import action_word
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.operations.apply.ledger import Ledger, describe_files
+from techsapo_ops.operations.apply.ledger import Ledger
+from techsapo_ops.operations.apply.ledger_entry import describe_files
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.apply.ledger import LedgerEntry
+    from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 
 
 def history(

@@ -23,7 +23,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply import rollback as operation
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.apply.ledger import LedgerEntry
+    from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
     from techsapo_ops.operations.apply.plan import StackPlan
 
 

@@ -11,7 +11,7 @@ from techsapo_ops.adapters.written import read_manifest
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.changes import read_content
 from techsapo_ops.operations.apply.history import History
-from techsapo_ops.operations.apply.ledger import LedgerEntry
+from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.layout import Layout
 

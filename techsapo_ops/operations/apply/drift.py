@@ -13,7 +13,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.changes import read_content
 from techsapo_ops.operations.apply.history import History
-from techsapo_ops.operations.apply.ledger import LedgerEntry
+from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
 from techsapo_ops.operations.maintenance import at_odds
 from techsapo_ops.stack.desired import Desired

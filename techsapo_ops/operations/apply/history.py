@@ -10,7 +10,8 @@ from typing import Self
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.journal import Journal
-from techsapo_ops.operations.apply.ledger import Ledger, LedgerEntry
+from techsapo_ops.operations.apply.ledger import Ledger
+from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.operations.apply.snapshot import Snapshot
 from techsapo_ops.stack.engine import Engine
 from techsapo_ops.stack.follow import Following

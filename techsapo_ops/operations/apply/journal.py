@@ -9,7 +9,8 @@ from typing import Any
 
 from techsapo_ops.adapters.files import remove_file, write_atomic
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.ledger import Ledger, LedgerEntry
+from techsapo_ops.operations.apply.ledger import Ledger
+from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 
 BEGUN, FILES, PREPARED, SERVICES, READ_BACK, BACK = (
     "begun", "files", "prepared", "services", "read-back", "going-back",

@@ -10,14 +10,13 @@ Everything is readable by its owner alone, since rendered secrets are among the 
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import opened
@@ -25,59 +24,15 @@ from techsapo_ops.backup.secret_files import made_secrets
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.forgetting import Alive, forgotten_digests, lost, without_stale
+from techsapo_ops.operations.apply.ledger_entry import LedgerEntry, read_entry, written_entry
 from techsapo_ops.operations.apply.snapshot import Snapshot, file_entries, freeze, thaw
 
 KEPT = 50
 """Applies that are kept, beside the last good one."""
 SECRETS_KEPT = 3
 """Good states, the present one among them, whose secrets are kept whatever became of them since."""
-Result = Literal["ok", "failed", "rolled-back"]
 _ENTRY = re.compile(r"\d{6,}\.json")
 _REFERENCE = re.compile(r"@?(\d{1,12})")
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """One step as it was performed; `error` is its message, or None."""
-
-    action: str
-    service: str
-    reason: str
-    seconds: float
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
-    """One apply. `state` names its snapshot, `identity` tells whether two snapshots differ.
-
-    `result` is about what was asked for: with `rolled-back` it failed, and the stack is at `back_to` again.
-    `restores` is the apply that a roll back went to, `files` what was written, by path.
-    """
-
-    id: int
-    time: datetime
-    user: str
-    command: str
-    version: str
-    engine: str
-    environment: str | None
-    spec_hash: str
-    state: str
-    identity: str
-    result: Result
-    reason: str = ""
-    restores: int | None = None
-    back_to: int | None = None
-    seconds: float = 0.0
-    files: tuple[tuple[str, str], ...] = ()
-    steps: tuple[Done, ...] = ()
-    images: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def good(self) -> bool:
-        """Whether the stack was what was asked for afterwards."""
-        return self.result == "ok"
 
 
 class Ledger:
@@ -101,7 +56,7 @@ class Ledger:
         try:
             paths = [p for p in self.folder.iterdir() if _ENTRY.fullmatch(p.name)]
             found = [(path, _content(path)) for path in sorted(paths, key=lambda p: int(p.stem))]
-            return [(path, _entry(data)) for path, data in found if data is not None]
+            return [(path, read_entry(data)) for path, data in found if data is not None]
         except OSError as error:
             raise OpsError(
                 msg(
@@ -237,7 +192,7 @@ class Ledger:
     def record(self, entry: LedgerEntry) -> frozenset[str]:
         """Add one apply, and forget the oldest beyond `KEPT`; ids of the images that only those named."""
         self.make_folders()
-        write_atomic(self._path(entry.id), _data(entry), 0o600)
+        write_atomic(self._path(entry.id), written_entry(entry), 0o600)
         return self._prune()
 
     def make_folders(self) -> None:
@@ -283,7 +238,7 @@ class Ledger:
                 changed = without_stale(documents[state], alive, self.content)
                 if changed is not None:
                     state = self.keep(changed)
-                    write_atomic(self._path(entry.id), _data(replace(entry, state=state)), 0o600)
+                    write_atomic(self._path(entry.id), written_entry(replace(entry, state=state)), 0o600)
             states.append(state)
         return tuple(states)
 
@@ -320,34 +275,8 @@ def now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-def describe_files(files: Sequence[tuple[str, str]]) -> str:
-    """`3 files`, `1 file`, or nothing."""
-    if not files:
-        return ""
-    return msg("1 file") if len(files) == 1 else msg("{count} files", count=len(files))
-
-
-def _data(entry: LedgerEntry) -> bytes:
-    value = {**asdict(entry), "time": entry.time.isoformat()}
-    return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
-
-
 def _content(path: Path) -> bytes | None:
     try:
         return path.read_bytes()
     except FileNotFoundError:  # forgotten meanwhile, as one of the oldest
-        return None
-
-
-def _entry(data: bytes) -> LedgerEntry | None:
-    try:
-        value = json.loads(data)
-        entry = LedgerEntry(**value)
-        return replace(
-            entry,
-            time=datetime.fromisoformat(value["time"]),
-            files=tuple((str(path), str(kind)) for path, kind in value["files"]),
-            steps=tuple(Done(**step) for step in value["steps"]),
-        )
-    except (ValueError, KeyError, TypeError):
         return None

@@ -17,7 +17,8 @@ from techsapo_ops.engines.planning import file_digests
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.changes import ChangeKind, FileChange
-from techsapo_ops.operations.apply.ledger import Ledger, LedgerEntry
+from techsapo_ops.operations.apply.ledger import Ledger
+from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.operations.apply.snapshot import Snapshot, spec_now
 from techsapo_ops.services.registry import resolve
 from techsapo_ops.stack.desired import Desired

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.ledger import Done, LedgerEntry
+from techsapo_ops.operations.apply.ledger_entry import Done, LedgerEntry
 from techsapo_ops.operations.apply.snapshot import Snapshot
 from techsapo_ops.stack.engine import Action, Step
 

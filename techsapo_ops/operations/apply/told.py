@@ -7,7 +7,7 @@ from collections.abc import Callable
 from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.ledger import LedgerEntry
+from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.stack.layout import Layout
 
 NAME = "apply"

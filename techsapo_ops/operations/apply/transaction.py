@@ -15,7 +15,8 @@ from techsapo_ops.operations.apply.edition_note import note_edition
 from techsapo_ops.operations.apply.generate import write_files
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.journal import BACK, FILES, PREPARED, READ_BACK, SERVICES
-from techsapo_ops.operations.apply.ledger import LedgerEntry, Result, now
+from techsapo_ops.operations.apply.ledger import now
+from techsapo_ops.operations.apply.ledger_entry import LedgerEntry, Result
 from techsapo_ops.operations.apply.outcome import Applied, GoneBack, Listener
 from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
 from techsapo_ops.operations.apply.snapshot import Snapshot, spec_hash

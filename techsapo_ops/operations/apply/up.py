@@ -11,7 +11,7 @@ from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.changes import ChangeKind, edited_error
 from techsapo_ops.operations.apply.generate import validate
 from techsapo_ops.operations.apply.history import History
-from techsapo_ops.operations.apply.ledger import LedgerEntry
+from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.operations.apply.outcome import Applied, GoneBack, Listener, Outcome
 from techsapo_ops.operations.apply.plan import StackPlan, plan_of
 from techsapo_ops.operations.apply.report import Row, notes, row

@@ -31,7 +31,7 @@ from techsapo_ops.cli.views.status_json import value
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.report import HealthReport
 from techsapo_ops.operations.apply.drift import DriftFinding, DriftReport
-from techsapo_ops.operations.apply.ledger import LedgerEntry
+from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.operations.status import status as module
 from techsapo_ops.operations.status.kept import Backups, Proved
 from techsapo_ops.operations.status.spent import Spent

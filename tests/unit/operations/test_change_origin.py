@@ -16,7 +16,8 @@ from techsapo_ops.engines import planning
 from techsapo_ops.operations.apply import origin
 from techsapo_ops.operations.apply.changes import ChangeKind, FileChange, changes
 from techsapo_ops.operations.apply.generate import write_files
-from techsapo_ops.operations.apply.ledger import Ledger, LedgerEntry
+from techsapo_ops.operations.apply.ledger import Ledger
+from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.operations.apply.snapshot import Snapshot, spec_now
 from techsapo_ops.operations.apply.steps import with_new_build

@@ -16,7 +16,8 @@ from stacks import EVERYTHING, spec, topology
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply import ledger as ledgers
 from techsapo_ops.operations.apply.journal import FILES, SERVICES, Journal
-from techsapo_ops.operations.apply.ledger import Ledger, LedgerEntry
+from techsapo_ops.operations.apply.ledger import Ledger
+from techsapo_ops.operations.apply.ledger_entry import Done, LedgerEntry
 from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.operations.apply.snapshot import Snapshot, freeze, spec_hash, thaw
 from techsapo_ops.render.templates import Templates
@@ -111,7 +112,7 @@ def test_everything_in_the_ledger_is_its_owners_alone(tmp_path: Path) -> None:
 
 
 def test_an_entry_is_read_as_it_was_written(tmp_path: Path) -> None:
-    step = ledgers.Done("reload", "prometheus", "rules changed", 0.1, "it refused")
+    step = Done("reload", "prometheus", "rules changed", 0.1, "it refused")
     entry = replace(BASE, files=(("a", "changed"),), steps=(step,), images={"app": "sha256:1"}, restores=1)
     ledger = Ledger(tmp_path)
     ledger.record(entry)

@@ -1,0 +1,85 @@
+"""One apply as the ledger records it, and the file that says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime
+from typing import Literal
+
+from techsapo_ops.messages import msg
+
+Result = Literal["ok", "failed", "rolled-back"]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """One step as it was performed; `error` is its message, or None."""
+
+    action: str
+    service: str
+    reason: str
+    seconds: float
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """One apply. `state` names its snapshot, `identity` tells whether two snapshots differ.
+
+    `result` is about what was asked for: with `rolled-back` it failed, and the stack is at `back_to` again.
+    `restores` is the apply that a roll back went to, `files` what was written, by path.
+    """
+
+    id: int
+    time: datetime
+    user: str
+    command: str
+    version: str
+    engine: str
+    environment: str | None
+    spec_hash: str
+    state: str
+    identity: str
+    result: Result
+    reason: str = ""
+    restores: int | None = None
+    back_to: int | None = None
+    seconds: float = 0.0
+    files: tuple[tuple[str, str], ...] = ()
+    steps: tuple[Done, ...] = ()
+    images: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def good(self) -> bool:
+        """Whether the stack was what was asked for afterwards."""
+        return self.result == "ok"
+
+
+def describe_files(files: Sequence[tuple[str, str]]) -> str:
+    """`3 files`, `1 file`, or nothing."""
+    if not files:
+        return ""
+    return msg("1 file") if len(files) == 1 else msg("{count} files", count=len(files))
+
+
+def written_entry(entry: LedgerEntry) -> bytes:
+    """`entry` as its file holds it."""
+    value = {**asdict(entry), "time": entry.time.isoformat()}
+    return (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def read_entry(data: bytes) -> LedgerEntry | None:
+    """The apply that a file holds; None where it is damaged."""
+    try:
+        value = json.loads(data)
+        entry = LedgerEntry(**value)
+        return replace(
+            entry,
+            time=datetime.fromisoformat(value["time"]),
+            files=tuple((str(path), str(kind)) for path, kind in value["files"]),
+            steps=tuple(Done(**step) for step in value["steps"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return None
