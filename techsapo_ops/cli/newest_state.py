@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.output import Output
 from techsapo_ops.engines.at_work import refresh
+from techsapo_ops.engines.state import STATE
 from techsapo_ops.engines.swarm.machines_note import MachinesNote, noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.machine import machines_of
+
+
+def told_by_spec(file: Path, layout: Layout) -> MachinesNote | None:
+    """The machines of the spec `file`, where no command of this folder has ever looked at them.
+
+    None where one has, and for a spec that is of one host or can't be read: commands that need none go on.
+    """
+    try:
+        if layout.machines_note.exists() or (layout.state / STATE).exists() or not file.is_file():
+            return None
+    except PermissionError:  # of another user: whoever reads the rest says so
+        return None
+    from techsapo_ops.cli.project import open_project
+
+    with suppress(OpsError):
+        spec = open_project(file).spec
+        if spec.hosts:
+            return MachinesNote(spec.project, machines_of(spec))
+    return None
 
 
 def bring_newest(layout: Layout, note: MachinesNote | None = None) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.host import gather
 from techsapo_ops.cli.environment import acting_user, runner
-from techsapo_ops.cli.newest_state import bring_newest
+from techsapo_ops.cli.newest_state import bring_newest, told_by_spec
 from techsapo_ops.cli.project import Project
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.engines.auto import Choice, Image, images_of
@@ -112,7 +112,7 @@ def history_beside(file: Path, *, seconds: float | None = None) -> History:
     """
     opening = Opening(runner(), seconds)
     layout = layout_beside(file)
-    bring_newest(layout)
+    bring_newest(layout, told_by_spec(file, layout))
     return History(
         layout, opening.engine, opening.recorded_elsewhere, acting_user(),
         following=AuditDatabase(opening.runner),

@@ -21,16 +21,20 @@ def recorded_stack(file: Path) -> NativeStack | ContainerStack:
     Raises UntrustedError where root must not use it.
     """
     layout = layout_beside(file)
-    if _has_several(layout):
-        from techsapo_ops.cli.newest_state import bring_newest
+    if _may_have_several(file, layout):
+        from techsapo_ops.cli.newest_state import bring_newest, told_by_spec
 
-        bring_newest(layout)
+        bring_newest(layout, told_by_spec(file, layout))
     return recorded(layout, runner())
 
 
-def _has_several(layout: Layout) -> bool:
-    """Whether its stack was brought up on several machines; most are not, and need nothing of that."""
+def _may_have_several(file: Path, layout: Layout) -> bool:
+    """Whether its stack was brought up on several machines, or may have been, from elsewhere alone.
+
+    Most are on one host, and are spared what that takes to find out.
+    """
     try:
-        return layout.machines_note.exists()
-    except PermissionError:  # of another user: whoever reads the rest says so
+        here = layout.machines_note.exists()
+        return here or (not (layout.state / "state.json").exists() and b"hosts:" in file.read_bytes())
+    except OSError:  # no spec, or of another user: whoever reads the rest says so
         return False

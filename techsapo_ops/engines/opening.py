@@ -130,10 +130,12 @@ def recorded(layout: Layout, runner: Runner) -> NativeStack | ContainerStack:
     Where its notes are gone, containers that were made from that folder still tell of it.
     """
     last = recorded_engine(layout.state)
-    if last is not None and last.engine == "swarm":
+    several = layout.machines_note.exists() if last is None else last.engine == "swarm"
+    if several:
         from techsapo_ops.engines.swarm.machines_note import noted_machines
         from techsapo_ops.engines.swarm.recorded import SwarmStack
 
+        # A first `up` that was cut short elsewhere has recorded no service here, and may have started some.
         note = noted_machines(layout.state)
         return SwarmStack(layout, note.project, fleet_of(note.machines, runner), note.machines)
     if last is not None and last.engine not in {"compose", "native"}:

@@ -208,6 +208,8 @@ class HostsFake:
 
     def _node_ls(self, host: HostFake, words: tuple[str, ...], _: Command) -> str:
         self._require_manager(host)
+        if words[2:] == ("--format", "{{.Hostname}}"):
+            return "\n".join(node["Description"]["Hostname"] for node in self.nodes)
         if words[2] == "--quiet":
             return "\n".join(node["ID"] for node in self.nodes)
         assert words[2:] == ("--format", "{{.Hostname}} {{.Availability}}")

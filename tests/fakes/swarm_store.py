@@ -29,6 +29,14 @@ class SwarmStore:
         self._lock = threading.Lock()
         self._given = 0
 
+    def name_of(self, id_: str) -> str:
+        """The name of a config; nothing for one that is gone."""
+        return str(self._configs[id_]["Spec"]["Name"]) if id_ in self._configs else ""
+
+    def take_over(self, other: SwarmStore) -> None:
+        """Have what another one has."""
+        self.now, self._given, self._configs = other.now, other._given, dict(other._configs)
+
     def pass_by(self, seconds: float) -> None:
         """Let time pass on the managers."""
         self.now += timedelta(seconds=seconds)

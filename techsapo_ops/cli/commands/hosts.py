@@ -206,7 +206,7 @@ def remove(
     ):
         raise OpsError(msg("nothing was changed"), msg("pass --yes where nobody can be asked"))
     what = {"host": host, "gone": gone}
-    with locked(stack.layout, wait), recorded(stack.layout, "hosts remove", what, out.warn):
+    with locked(stack.layout, wait, out.warn), recorded(stack.layout, "hosts remove", what, out.warn):
         nodes = leave(engine.fleet, stack.layout, stack.topology.machines, host, gone=gone)
     if out.as_json:
         out.json({"host": host, "nodes": [node.id for node in nodes]})

@@ -13,13 +13,13 @@ from typing_extensions import override
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.probe import ProbeResult
-from techsapo_ops.engines import logins, planning
+from techsapo_ops.engines import logins
 from techsapo_ops.engines.at_work import share
 from techsapo_ops.engines.containers import built_images, prepare, reloading
 from techsapo_ops.engines.containers.engine import ContainerEngine, record_of
 from techsapo_ops.engines.containers.probing import questions
 from techsapo_ops.engines.containers.units import containers_of
-from techsapo_ops.engines.swarm import folders, images, nodes, objects, proof
+from techsapo_ops.engines.swarm import folders, images, nodes, objects, proof, steps
 from techsapo_ops.engines.swarm.access import HALTED, SwarmAccess
 from techsapo_ops.engines.swarm.deployer import Deployer
 from techsapo_ops.engines.swarm.deployment import Deployment
@@ -71,20 +71,13 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
 
     @override
     def plan(self, desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan:
-        found = planning.plan(desired, observed, only)
-        of = {s.name: s.machine.name for s in desired.topology.services if s.machine is not None}
-        steps = (
-            replace(step, action=Action.NOTHING, reason=msg("{machine} can't be reached", machine=machine))
-            if (machine := of.get(step.service, "")) in observed.unreachable
-            else step
-            for step in found.steps
-        )
-        return Plan(tuple(steps))
+        return steps.plan(self, desired, observed, only)
 
     @override
     def announce(self) -> None:
         self.glance()
         nodes.require_all(self.fleet)
+        nodes.require_members(self.fleet, self.topology.machines)
         nodes.require_active(self.fleet, self.topology.machines)
         note_machines(self.layout.state, self.project, self.topology.machines)
 
@@ -106,6 +99,9 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
         require_network(self.fleet, self.project, desired.topology.spec.swarm)
         known = self.glance().images
         logins.before_steps(desired, self._door)
+        folders.expect(desired.topology, self._deployment(desired).folders())
+        # Databases are about to be made with these keys: who goes on in place of this command needs them.
+        self.share()
         units = [unit for unit in containers_of(desired).values() if unit.image not in known]
         images.bring(self.fleet, self.project, self.layout.config, units, self._tell)
         self._write_folders(desired)
@@ -183,7 +179,7 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
                 self._watch.until_ready(service)
             self._deployer.ready.add(name)
             return
-        before = self.glance().containers.get(name)
+        before, known = self.glance().containers.get(name), self.glance().images
         if step.action is Action.RELOAD and before is not None:
             self._write_folders(desired)
             reloading.reload(self.docker, before, service, self.topology)
@@ -191,13 +187,16 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
             self.state.settle(name)
             return
         deployment = self._deployment(desired)
-        if before is not None:
+        wanted = deployment.definition(name)
+        stale = before is not None and unit.image in known and known[unit.image] != before.image
+        # A command that was cut short may have done it: then there is nothing to stop, and nobody to spare.
+        anew = step.action is Action.RESTART or stale or before is None or before.definition != wanted
+        if before is not None and anew:
             runtime_of(service.kind).hand_over(self.topology, service, self._door)
         self.state.put(replace(record_of(unit, service, desired), pending=True))
         self._deployer.deploy(step, together or (step,), desired, deployment)
-        wanted = deployment.definition(name)
         newer = ""
-        if step.action is Action.RESTART and before is not None and before.definition == wanted:
+        if before is not None and before.definition == wanted and anew:
             newer = before.created
             self._deployer.again(name)
         say(msg("waiting for {service}", service=name))

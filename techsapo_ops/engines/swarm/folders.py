@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -65,12 +65,8 @@ def write(
     """
     note = topology.layout.state / NOTE
     known = _noted(note)
-    of_machine = {
-        machine.name: _packed([f for f in folders if f.service in names])
-        for machine in topology.machines
-        if (names := {s.name for s in topology.on(machine.name)})
-    }
-    digests = {name: hashlib.sha256(packed).hexdigest() for name, (packed, _) in of_machine.items()}
+    of_machine = _of_machines(topology, folders)
+    digests = _digests(of_machine)
     due = [name for name in of_machine if again or known.get(name) != digests[name]]
 
     def one(name: str) -> None:
@@ -84,12 +80,36 @@ def write(
     return tuple(due)
 
 
+def expect(topology: Topology, folders: Sequence[Folder]) -> None:
+    """Take note that the folders here are about to be written, where they are others than those there.
+
+    Whoever finds that note does not know what a machine has, and writes it. Raises OpsError.
+    """
+    note = topology.layout.state / NOTE
+    known, digests = _noted(note), _digests(_of_machines(topology, folders))
+    left = {name: digest for name, digest in known.items() if digests.get(name, digest) == digest}
+    if left != known:
+        write_atomic(note, json.dumps(left, indent=1).encode(), 0o600)
+
+
 def forget(layout: Layout, machine: str) -> None:
     """A new machine has the name: nothing was written there. Raises OpsError where that can't be noted."""
     note = layout.state / NOTE
     known = _noted(note)
     if known.pop(machine, None) is not None:
         write_atomic(note, json.dumps(known, indent=1).encode(), 0o600)
+
+
+def _of_machines(topology: Topology, folders: Sequence[Folder]) -> dict[str, tuple[bytes, tuple[str, ...]]]:
+    return {
+        machine.name: _packed([f for f in folders if f.service in names])
+        for machine in topology.machines
+        if (names := {s.name for s in topology.on(machine.name)})
+    }
+
+
+def _digests(of_machine: Mapping[str, tuple[bytes, tuple[str, ...]]]) -> dict[str, str]:
+    return {name: hashlib.sha256(packed).hexdigest() for name, (packed, _) in of_machine.items()}
 
 
 def _write(

@@ -66,13 +66,16 @@ class Lease:
 
 
 @contextmanager
-def held(manager: Callable[[], Docker], project: str, wait: float) -> Iterator[Lease]:
+def held(
+    manager: Callable[[], Docker], project: str, wait: float, say: Callable[[str], None]
+) -> Iterator[Lease]:
     """Hold the lease of the stack `project` while the block runs, waiting up to `wait` seconds for it.
 
-    `manager` gives a manager that answers. Raises OpsError naming the holder, and where no quorum answers.
+    `manager` gives a manager that answers; `say` is told whose lease is passed over. Raises OpsError naming
+    the holder, and where no quorum answers.
     """
     purpose = f"{project}.lease"
-    lease = _acquire(manager, purpose, wait)
+    lease = _acquire(manager, purpose, wait, say)
     over = threading.Event()
 
     def keep() -> None:
@@ -93,7 +96,7 @@ def held(manager: Callable[[], Docker], project: str, wait: float) -> Iterator[L
                 lease.lost = msg("no manager answers")  # it ends by itself
 
 
-def _acquire(manager: Callable[[], Docker], purpose: str, wait: float) -> Lease:
+def _acquire(manager: Callable[[], Docker], purpose: str, wait: float, say: Callable[[str], None]) -> Lease:
     deadline = time.monotonic() + wait
     while True:
         found = swarm_objects.notes(manager(), purpose)
@@ -101,6 +104,8 @@ def _acquire(manager: Callable[[], Docker], purpose: str, wait: float) -> Lease:
         if last is None or _is_dead(last, manager()):
             taken = _take(manager(), purpose, _number(last) + 1 if last is not None else 1)
             if taken is not None:
+                if last is not None:
+                    say(_passed_over(last))
                 for old in found:
                     swarm_objects.remove(manager(), old)
                 return Lease(manager, purpose, taken)
@@ -150,6 +155,17 @@ def _is_dead(note: Note, manager: Docker) -> bool:
 
 def _age(note: Note, manager: Docker) -> float:
     return (swarm_objects.manager_time(manager) - note.created).total_seconds()
+
+
+def _passed_over(note: Note) -> str:
+    who = note.content
+    return msg(
+        "`{command}` on {host} (pid {pid}, since {since}) was cut short; this command takes its place",
+        command=who.get("command", "techsapo"),
+        host=who.get("host", "?"),
+        pid=who.get("pid", "?"),
+        since=who.get("since", "?"),
+    )
 
 
 def _at_work(note: Note, manager: Docker) -> OpsError:

@@ -19,9 +19,23 @@ def require_all(fleet: Fleet) -> None:
         raise OpsError(
             msg("not all machines can be reached ({reasons}), and an apply is of all of them",
                 reasons=reasons),
-            msg("bring the machine back, or put another one in its place: `techsapo hosts replace NAME`; "
-                "what runs goes on"),
+            msg("what runs goes on; bring {name} back, or let a new machine take its place: `techsapo hosts "
+                "replace {name}`; until there is one, `techsapo hosts remove {name} --gone` lets `down` and "
+                "the like do without it", name=next(iter(fleet.unreachable))),
         )  # fmt: skip
+
+
+def require_members(fleet: Fleet, machines: Sequence[Machine]) -> None:
+    """Raise OpsError for a machine that is no node of the Swarm, or whose node has another name."""
+    names = set(fleet.manager.call("node", "ls", "--format", "{{.Hostname}}").split())
+    for machine in machines:
+        if machine.name not in names:
+            raise OpsError(
+                msg("{name} is no node of the Swarm; its nodes are {nodes}",
+                    name=machine.name, nodes=", ".join(sorted(names))),
+                msg("`hosts` names a machine as it calls itself; `techsapo hosts add {name}` lets it join",
+                    name=machine.name),
+            )  # fmt: skip
 
 
 def require_active(fleet: Fleet, machines: Sequence[Machine]) -> None:
@@ -37,10 +51,8 @@ def require_active(fleet: Fleet, machines: Sequence[Machine]) -> None:
 
 
 def label(fleet: Fleet, machines: Sequence[Machine]) -> None:
-    """Label each machine's node, where it is not; no other node keeps such a label.
-
-    Raises OpsError for a machine that is no node, or whose node has another name.
-    """
+    """Label each machine's node, where it is not; no other node keeps such a label. Raises OpsError."""
+    require_members(fleet, machines)
     manager = fleet.manager
     nodes = manager.call("node", "ls", "--format", "{{.ID}}").split()
     form = '{{json .ID}} {{json .Description.Hostname}} {{json (index .Spec.Labels "%s")}}' % NODE_LABEL  # noqa: UP031 - braces
@@ -48,19 +60,6 @@ def label(fleet: Fleet, machines: Sequence[Machine]) -> None:
     decoded = [[json.loads(word) for word in line.split(" ")] for line in lines if line]
     ids = {hostname: id_ for id_, hostname, _ in decoded}
     labels = {hostname: found or "" for _, hostname, found in decoded}
-    for machine in machines:
-        if machine.name not in ids:
-            raise OpsError(
-                msg(
-                    "{name} is no node of the Swarm; its nodes are {nodes}",
-                    name=machine.name,
-                    nodes=", ".join(sorted(ids)),
-                ),
-                msg(
-                    "`hosts` names a machine as it calls itself; `techsapo hosts add {name}` lets it join",
-                    name=machine.name,
-                ),
-            )
     wanted = {machine.name: machine.name for machine in machines}
     for hostname, id_ in ids.items():
         new = wanted.get(hostname, "")

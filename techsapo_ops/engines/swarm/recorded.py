@@ -44,6 +44,15 @@ class SwarmStack(ContainerStack):
         """The newest container of each service; a task that failed leaves its own beside the next one's."""
         return by_service(self.fleet.containers(self.project))
 
+    def services(self) -> frozenset[str]:
+        """Names of the services that Swarm has of this stack, with a container or without one.
+
+        Raises OpsError where no manager answers.
+        """
+        of = f"label={STACK}={self.project}"
+        listed = self.fleet.manager.call("service", "ls", "--filter", of, "--format", "{{.Name}}").split()
+        return frozenset(name.removeprefix(f"{self.project}_") for name in listed)
+
     @property
     @override
     def data_place(self) -> str:

@@ -69,7 +69,7 @@ class SharedState:
 
         Raises OpsError where somebody else is, for longer than `wait` seconds, and where no quorum answers.
         """
-        with held(lambda: self._fleet.manager, self._project, wait) as lease:
+        with held(lambda: self._fleet.manager, self._project, wait, self._say) as lease:
             self.refresh()
             _LEASES[self._state] = lease
             try:
@@ -104,14 +104,14 @@ class SharedState:
         if here is not None and here.digest == digest:
             return
         version = Version(here.number + 1 if here is not None else 1, digest)
+        newest = self._newest()
+        if newest is not None and newest.number >= version.number:
+            raise _overtaken()  # before its bundle takes the place of the newest one
         self._write(version, content)
         manager = self._fleet.manager
         name = f"{self._purpose}.{version.number:09d}"
         if not swarm_objects.take(manager, self._purpose, name, {"digest": digest, "number": version.number}):
-            raise OpsError(
-                msg("another techsapo has shared its state meanwhile; this one's is kept here"),
-                msg("`techsapo plan` shows what differs now"),
-            )
+            raise _overtaken()
         self._note(version)
         for old in swarm_objects.notes(manager, self._purpose)[:-_KEPT]:
             swarm_objects.remove(manager, old)
@@ -194,6 +194,13 @@ class SharedState:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         write_atomic(path, content, 0o600)
         self._say(msg("what was changed here alone was set aside: {path}", path=path))
+
+
+def _overtaken() -> OpsError:
+    return OpsError(
+        msg("another techsapo has shared its state meanwhile; this one's is kept here"),
+        msg("`techsapo plan` shows what differs now"),
+    )
 
 
 def holder_of(project: str) -> str:

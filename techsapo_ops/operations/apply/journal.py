@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -27,11 +28,15 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What the journal says: the apply as it would be recorded if it ended now, and how far it got."""
+    """What the journal says: the apply as it would be recorded if it ended now, and how far it got.
+
+    `host` is where it ran: of several, what another one reads is as old as what was shared last.
+    """
 
     entry: LedgerEntry
     phase: str
     done: tuple[str, ...] = ()
+    host: str = ""
 
 
 class Journal:
@@ -45,7 +50,7 @@ class Journal:
     def begin(self, entry: LedgerEntry) -> None:
         """Note an apply before anything is touched. Raises OpsError where that can't be written."""
         self._ledger.make_folders()
-        self._write(Note(entry, BEGUN))
+        self._write(Note(entry, BEGUN, host=socket.gethostname()))
 
     def reached(self, phase: str, service: str | None = None) -> None:
         """Note that `phase` was reached, or one more service of it was done."""
@@ -78,10 +83,13 @@ class Journal:
         if all(recorded.id != note.entry.id for recorded in self._ledger.entries()):
             where = _WORDS.get(note.phase, note.phase)
             done = msg(" (done: {done})", done=", ".join(note.done)) if note.done else ""
+            elsewhere = note.host not in {"", socket.gethostname()}
             entry = replace(
                 note.entry,
                 result="failed",
-                reason=msg("interrupted {where}{done}", where=where, done=done),
+                reason=msg("interrupted on {host}, {where} or later", host=note.host, where=where)
+                if elsewhere
+                else msg("interrupted {where}{done}", where=where, done=done),
                 seconds=self._seconds(note),
             )
             self._ledger.record(entry)
@@ -109,7 +117,7 @@ class Journal:
                     "steps": (),
                 }
             )
-            return Note(entry, value["phase"], tuple(value["done"]))
+            return Note(entry, value["phase"], tuple(value["done"]), str(value.get("host", "")))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, KeyError, TypeError):

@@ -44,7 +44,7 @@ def rollback(
     """
     if not history.ledger.folder.is_dir():
         raise OpsError(msg("nothing was applied yet"), msg("`techsapo up` does"))
-    with locked(history.layout, wait):
+    with locked(history.layout, wait, listener.warn):
         require_none(history.layout)
         interrupted = history.journal.recover()
         if interrupted is not None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from techsapo_ops.engines.at_work import at_work
+from techsapo_ops.engines.at_work import at_work, tell_nobody
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, begin_anyway, ending
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.engine import Recorded, Running
 
 
-def locked(layout: Layout, wait: float) -> AbstractContextManager[int]:
+def locked(
+    layout: Layout, wait: float, say: Callable[[str], None] = tell_nobody
+) -> AbstractContextManager[int]:
     """Be the only techsapo at work on the stack; see engines.at_work."""
-    return at_work(layout, wait)
+    return at_work(layout, wait, say)
 
 
 def down(
@@ -36,7 +38,7 @@ def down(
     """
     if not stack.layout.state.is_dir():  # never there, or deleted under a stack that may still run
         return stack.stop(remove_data=remove_data)
-    with locked(stack.layout, wait):
+    with locked(stack.layout, wait, warn):
         begun = begin_anyway(stack.layout, "down", {"remove_data": remove_data}, warn)
         with ending(begun, warn) as known:
             stopped = stack.stop(remove_data=remove_data)
@@ -59,7 +61,7 @@ def restart(
     told each name before it is its turn. Returns their names. Raises OpsError when nothing runs, GateError
     for the first that does not come back.
     """
-    with locked(running.layout, wait):
+    with locked(running.layout, wait, say):
         names = running_names(running, services)
         require_not_half(running.layout, names)
         observed = running.observe()

@@ -41,7 +41,7 @@ def stop_services(
     It is noted before it is done: after a kill in between, the same call finishes it. Raises OpsError for a
     word that means none, and where it can't be recorded.
     """
-    with locked(stack.layout, wait):
+    with locked(stack.layout, wait, say):
         observed = stack.engine.observe()
         names = tuple(reversed(_meant(stack, observed, words)))
         known = stopped_of(stack.layout)
@@ -70,7 +70,7 @@ def start_services(
     They start as `up` started them last. Raises OpsError for a word that means none, GateError for the first
     that does not become ready: it is to run from then on, so `up` tries it too.
     """
-    with locked(stack.layout, wait):
+    with locked(stack.layout, wait, say):
         observed = stack.engine.observe()
         known = stopped_of(stack.layout)
         meant = _meant(stack, observed, words) if words else tuple(known)

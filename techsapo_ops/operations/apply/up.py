@@ -79,7 +79,7 @@ def up(
     """
     history = History.of(stack)
     stack.engine.announce()
-    with locked(stack.layout, wait):
+    with locked(stack.layout, wait, listener.warn):
         found = plan_of(stack, only)
         require_free(found, history, stack.engine)
         if not approve(found):

@@ -41,7 +41,7 @@ def drain(
     unless `force`.
     """
     engine, began = swarm_of(stack.engine), time.monotonic()
-    with locked(stack.layout, wait), recorded(stack.layout, "hosts drain", {"host": name}, warn):
+    with locked(stack.layout, wait, warn), recorded(stack.layout, "hosts drain", {"host": name}, warn):
         nodes = nodes_of(engine.fleet.manager, NODE_LABEL)
         node = node_named(nodes, name)
         reasons = list(needed(engine, nodes, name)) if stack.engine.observe().running else []
@@ -70,7 +70,7 @@ def activate(
     Raises OpsError naming what does not get ready.
     """
     engine, began = swarm_of(stack.engine), time.monotonic()
-    with locked(stack.layout, wait), recorded(stack.layout, "hosts activate", {"host": name}, warn):
+    with locked(stack.layout, wait, warn), recorded(stack.layout, "hosts activate", {"host": name}, warn):
         manager = engine.fleet.manager
         node = node_named(nodes_of(manager, NODE_LABEL), name)
         manager.call("node", "update", "--availability", "active", node.id)

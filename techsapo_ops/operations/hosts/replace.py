@@ -56,7 +56,10 @@ def replace(
     seconds: dict[str, float] = {}
     clock = _Clock(seconds)
     what, say = {"old": old, "new": new}, listener.say
-    with locked(stack.layout, wait), recorded(stack.layout, "hosts replace", what, listener.warn):
+    with (
+        locked(stack.layout, wait, listener.warn),
+        recorded(stack.layout, "hosts replace", what, listener.warn),
+    ):
         manager = engine.fleet.manager
         machine = next(m for m in machines if m.name == new)
         daemons, silent = daemons_of(engine.fleet, [machine])

@@ -23,8 +23,9 @@ def store() -> SwarmStore:
 
 
 @contextmanager
-def hold(store: SwarmStore, wait: float = 0.0) -> Iterator[Lease]:
-    with held(lambda: Docker(store), "shop", wait) as lease:
+def hold(store: SwarmStore, wait: float = 0.0, said: list[str] | None = None) -> Iterator[Lease]:
+    tell = said.append if said is not None else lambda _: None
+    with held(lambda: Docker(store), "shop", wait, tell) as lease:
         yield lease
 
 
@@ -60,8 +61,11 @@ def test_a_command_that_was_lost_with_its_machine_is_passed_over_after_a_minute(
     with pytest.raises(OpsError), hold(store):
         pass
     store.pass_by(2)
-    with hold(store):
+    said: list[str] = []
+    with hold(store, said=said):
         assert store.names == ["shop.lease.42"]
+    (words,) = said
+    assert words.startswith("`techsapo up` on b (pid 1, since 2026-11-27T03:00:00+00:00) was cut short")
 
 
 def test_a_command_of_this_machine_that_was_killed_is_passed_over_at_once(store: SwarmStore) -> None:
