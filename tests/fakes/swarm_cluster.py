@@ -219,6 +219,9 @@ class SwarmCluster:
         self._settle()
         return 0, node
 
+    def _network_ls(self, _: Host, __: list[str], ___: Command) -> tuple[int, str]:
+        return 0, ""
+
     # Images, volumes, and what is written into them.
 
     def _image_inspect(self, host: Host, words: list[str], __: Command) -> tuple[int, str]:
