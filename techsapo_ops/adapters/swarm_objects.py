@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,19 +34,24 @@ class Note:
 
 
 def notes(manager: Docker, purpose: str) -> tuple[Note, ...]:
-    """The notes of a purpose, such as `techsapo.lock`, oldest first. Raises OpsError."""
+    """The notes of a purpose, such as `techsapo.lock`, oldest first: those named PURPOSE.NUMBER.
+
+    Raises OpsError, also for one that is damaged.
+    """
     listed = manager.call("config", "ls", "--quiet", "--filter", f"label={_LABEL}={purpose}").split()
     if not listed:
         return ()
     done = manager.attempt("config", "inspect", *listed, timeout=_SECONDS)
-    try:
-        # One that was removed meanwhile is told of on stderr; the others are printed all the same.
-        found = [_note(entry) for entry in json.loads(done.stdout or b"[]")]
-    except (ValueError, KeyError, TypeError) as error:
-        raise OpsError(
-            msg("a note of {purpose} can't be read: {error}", purpose=purpose, error=error)
-        ) from None
+    # One that was removed meanwhile is told of on stderr; the others are printed all the same.
+    entries = json.loads(done.stdout or b"[]")
+    ours = re.compile(re.escape(purpose) + r"\.[0-9]{1,12}")
+    found = [_note(purpose, entry) for entry in entries if ours.fullmatch(entry["Spec"]["Name"])]
     return tuple(sorted(found, key=lambda note: (note.created, note.name)))
+
+
+def number(note: Note) -> int:
+    """That in its name."""
+    return int(note.name.rpartition(".")[2])
 
 
 def take(manager: Docker, purpose: str, name: str, content: Mapping[str, Any]) -> bool:
@@ -72,9 +78,18 @@ def manager_time(manager: Docker) -> datetime:
     return parse_time(manager.call("info", "--format", "{{.SystemTime}}").strip())
 
 
-def _note(entry: Mapping[str, Any]) -> Note:
-    content = json.loads(base64.b64decode(entry["Spec"]["Data"]))
-    return Note(entry["ID"], entry["Spec"]["Name"], content, parse_time(entry["CreatedAt"]))
+def _note(purpose: str, entry: Mapping[str, Any]) -> Note:
+    name = entry["Spec"]["Name"]
+    try:
+        content = json.loads(base64.b64decode(entry["Spec"].get("Data", "")))
+        if isinstance(content, dict):
+            return Note(entry["ID"], name, content, parse_time(entry["CreatedAt"]))
+    except ValueError:
+        pass
+    raise OpsError(
+        msg("the note {name} of {purpose} in the Swarm is damaged", name=name, purpose=purpose),
+        msg("find out who wrote it; on a manager: `docker config rm {name}`", name=name),
+    )
 
 
 def parse_time(text: str) -> datetime:

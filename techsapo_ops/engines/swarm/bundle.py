@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
 import tarfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import opened
@@ -22,6 +23,10 @@ _LOCAL = frozenset(
 )  # fmt: skip
 """What of it is this host's own: locks, sockets, what can be made again, and backups, which are too large."""
 _MOST = 64 << 20
+_TYPES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE)
+"""No links, devices or files with holes: a few bytes of those could be all of the memory here."""
+_MODES = 0o777
+"""What travels of a mode: nobody becomes another user by a file that a machine has made up."""
 _FIXED = 0
 """Time of every file: the same content is the same bundle, whenever it was written."""
 
@@ -37,11 +42,11 @@ def pack(state: Path) -> bytes:
             entry = tarfile.TarInfo(path.relative_to(state).as_posix())
             entry.mtime = _FIXED
             if path.is_dir():
-                entry.type, entry.mode = tarfile.DIRTYPE, path.stat().st_mode & 0o7777
+                entry.type, entry.mode = tarfile.DIRTYPE, path.stat().st_mode & _MODES
                 tar.addfile(entry)
                 continue
             content = path.read_bytes()
-            entry.mode, entry.size = path.stat().st_mode & 0o7777, len(content)
+            entry.mode, entry.size = path.stat().st_mode & _MODES, len(content)
             tar.addfile(entry, io.BytesIO(content))
             if buffer.tell() > _MOST:
                 raise OpsError(
@@ -55,25 +60,47 @@ def pack(state: Path) -> bytes:
 def unpack(state: Path, content: bytes) -> None:
     """Bring what travels of `state` to a bundle: each file by a rename, then what is in none is removed.
 
-    Killed in between, the next call goes on: `state` is not noted as up to date before its end.
+    Killed in between, the next call goes on: `state` is not noted as up to date before its end. Raises
+    OpsError for a bundle that holds anything that none of ours does, before anything of it is written.
     """
-    wanted: set[Path] = set()
-    with tarfile.open(fileobj=io.BytesIO(content), mode="r") as tar:
-        for entry in tar:
-            path = state / entry.name
-            if not path.resolve().is_relative_to(state.resolve()) or path.parts[len(state.parts)] in _LOCAL:
-                raise OpsError(msg("a bundle of another shape: it holds {name}", name=entry.name))
-            wanted.add(path)
-            if entry.isdir():
-                with opened(path, make=0o700) as descriptor:
-                    os.fchmod(descriptor, entry.mode)
-            elif (file := tar.extractfile(entry)) is not None:
-                found = file.read()
-                if not path.is_file() or path.read_bytes() != found:
-                    write_atomic(path, found, entry.mode)
+    found = dict(_read(state, content))
+    for path, (mode, held) in found.items():
+        if held is None:
+            if path.is_file():
+                path.unlink()
+            with opened(path, make=0o700) as descriptor:
+                os.fchmod(descriptor, mode)
+            continue
+        if path.is_dir():
+            shutil.rmtree(path)
+        if not path.is_file() or path.read_bytes() != held:
+            write_atomic(path, held, mode)
     for path in reversed(list(travelling(state))):
-        if path not in wanted:
+        if path not in found:
             path.rmdir() if path.is_dir() else path.unlink()
+
+
+def _read(state: Path, content: bytes) -> Iterator[tuple[Path, tuple[int, bytes | None]]]:
+    """Mode and content of each file of a bundle, by its path here; a folder has no content."""
+    inside = state.resolve()
+    try:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
+            for entry in tar:
+                parts = PurePosixPath(entry.name).parts
+                path = state.joinpath(*parts)
+                if (
+                    not parts
+                    or ".." in parts
+                    or parts[0] in _LOCAL
+                    or parts[0].endswith(".lock")
+                    or entry.type not in _TYPES
+                    or not path.resolve().is_relative_to(inside)
+                ):
+                    raise OpsError(msg("a bundle of another shape: it holds {name}", name=repr(entry.name)))
+                file = tar.extractfile(entry)
+                yield path, (entry.mode & _MODES, file.read() if file is not None else None)
+    except tarfile.TarError as error:
+        raise OpsError(msg("a bundle that can't be read: {error}", error=error)) from None
 
 
 def digest(content: bytes) -> str:

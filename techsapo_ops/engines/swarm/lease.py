@@ -8,6 +8,7 @@ first finds its number taken and stops. A command whose machine was lost is in n
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sys
 import threading
@@ -21,7 +22,7 @@ from typing import Any
 
 from techsapo_ops.adapters import swarm_objects
 from techsapo_ops.adapters.docker import Docker
-from techsapo_ops.adapters.swarm_objects import Note
+from techsapo_ops.adapters.swarm_objects import Note, number
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -30,6 +31,9 @@ LOST_SECONDS = 60.0
 """Age of the last note at which its holder is taken for lost. Longer than a change of the Swarm's leader, for
 which nothing is written (24 s were seen), and than clocks of machines differ that keep time."""
 _PAUSE = 1.0
+_WORD = re.compile("[a-z][a-z-]*")
+"""A command's name. Further arguments may be secret, and are nobody's business."""
+_LONGEST = 80
 
 
 @dataclass
@@ -39,12 +43,12 @@ class Lease:
     manager: Callable[[], Docker]
     purpose: str
     note: Note
-    renewed: float = field(default_factory=time.monotonic)
+    renewed: float = field(default_factory=lambda: now())
     lost: str = ""
 
     def check(self) -> None:
         """Raise OpsError where it is no longer sure that nobody else is at work."""
-        if not self.lost and time.monotonic() - self.renewed > LOST_SECONDS:
+        if not self.lost and now() - self.renewed > LOST_SECONDS:
             self.lost = msg("the Swarm did not answer for {seconds:.0f} s", seconds=LOST_SECONDS)
         if self.lost:
             raise OpsError(
@@ -55,13 +59,13 @@ class Lease:
     def renew(self) -> None:
         """Write the next number; what goes wrong shows in `check`."""
         try:
-            taken = _take(self.manager(), self.purpose, _number(self.note) + 1)
+            taken = _take(self.manager(), self.purpose, number(self.note) + 1)
         except OpsError:
             return  # no quorum for now: it lasts until LOST_SECONDS are over
         if taken is None:
             self.lost = msg("somebody else has taken it over")
             return
-        old, self.note, self.renewed = self.note, taken, time.monotonic()
+        old, self.note, self.renewed = self.note, taken, now()
         swarm_objects.remove(self.manager(), old)
 
 
@@ -100,9 +104,9 @@ def _acquire(manager: Callable[[], Docker], purpose: str, wait: float, say: Call
     deadline = time.monotonic() + wait
     while True:
         found = swarm_objects.notes(manager(), purpose)
-        last = max(found, key=_number, default=None)
+        last = max(found, key=number, default=None)
         if last is None or _is_dead(last, manager()):
-            taken = _take(manager(), purpose, _number(last) + 1 if last is not None else 1)
+            taken = _take(manager(), purpose, number(last) + 1 if last is not None else 1)
             if taken is not None:
                 if last is not None:
                     say(_passed_over(last))
@@ -114,23 +118,29 @@ def _acquire(manager: Callable[[], Docker], purpose: str, wait: float, say: Call
         time.sleep(min(_PAUSE, max(deadline - time.monotonic(), 0.05)))
 
 
-def _take(manager: Docker, purpose: str, number: int) -> Note | None:
-    name = f"{purpose}.{number}"
+def now() -> float:
+    """Seconds that go on while this machine is suspended, which time.monotonic() leaves out.
+
+    clock_gettime(2).
+    """
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _take(manager: Docker, purpose: str, wanted: int) -> Note | None:
+    name = f"{purpose}.{wanted}"
     if not swarm_objects.take(manager, purpose, name, own_words()):
         return None
     return next((note for note in swarm_objects.notes(manager, purpose) if note.name == name), None)
 
 
-def _number(note: Note) -> int:
-    return int(note.name.rpartition(".")[2])
-
-
 def own_words() -> dict[str, Any]:
-    """What this process writes of itself into its lease."""
+    """What this process writes of itself into its lease, for all who may ask a manager."""
+    words = (word for word in sys.argv[1:3] if _WORD.fullmatch(word))
     return {
-        "command": " ".join(["techsapo", *sys.argv[1:3]]),
+        "command": " ".join(["techsapo", *words]),
         "host": socket.gethostname(),
         "boot": _boot(),
+        "pids": _pids(),
         "pid": os.getpid(),
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -140,17 +150,29 @@ def _boot() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
 
 
+def _pids() -> str:
+    """Whose pids those here are: a container counts its own."""
+    return os.readlink("/proc/self/ns/pid")  # noqa: PTH115 - no path
+
+
 def _is_dead(note: Note, manager: Docker) -> bool:
     who = note.content
-    if who.get("boot") == _boot() and who.get("host") == socket.gethostname():
+    here = {"boot": _boot(), "pids": _pids(), "host": socket.gethostname()}
+    pid = who.get("pid")
+    if isinstance(pid, int) and pid > 0 and all(who.get(key) == value for key, value in here.items()):
         # Of this very machine: killed, it can be told at once.
         try:
-            os.kill(int(who["pid"]), 0)
-        except ProcessLookupError:
+            os.kill(pid, 0)
+        except (ProcessLookupError, OverflowError):
             return True
         except PermissionError:
             pass
     return _age(note, manager) > LOST_SECONDS
+
+
+def _plain(value: object) -> str:
+    """Without what a terminal would obey: it was written on another machine."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value)[:_LONGEST])
 
 
 def _age(note: Note, manager: Docker) -> float:
@@ -169,7 +191,7 @@ def _passed_over(note: Note) -> str:
 
 
 def _at_work(note: Note, manager: Docker) -> OpsError:
-    who = note.content
+    who = {key: _plain(value) for key, value in note.content.items()}
     return OpsError(
         msg(
             "`{command}` on {host} (pid {pid}, since {since}) is at work here; heard {age:.0f} s ago",

@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,20 +76,29 @@ class SharedState:
                 yield
             finally:
                 del _LEASES[self._state]
+                with suppress(OpsError):  # what is said of it was said where something was to be changed
+                    lease.check()
                 if not lease.lost:
                     self.publish()
 
     def refresh(self) -> None:
         """Bring the state directory to the newest bundle. Raises OpsError where no machine has it.
 
-        What was changed here and never shared is set aside, and said, where the machines have gone on.
+        What was changed here and never shared is set aside, and said, where the machines have gone on; so is
+        all that is here where they were set back, or begin anew.
         """
         newest = self._newest()
         here = self._noted()
         if newest is None or newest == here:
             return
         content = self._fetch(newest)
-        if here is None or bundle.digest(bundle.pack(self._state)) != here.digest:
+        if here is not None and newest.number <= here.number:
+            self._say(
+                msg("the hosts have state {newest} of this stack, and here is {here}: they were set back",
+                    newest=newest.number, here=here.number)
+            )  # fmt: skip
+            self._set_aside()
+        elif here is None or bundle.digest(bundle.pack(self._state)) != here.digest:
             self._set_aside()
         bundle.unpack(self._state, content)
         self._note(newest)
@@ -105,7 +114,7 @@ class SharedState:
             return
         version = Version(here.number + 1 if here is not None else 1, digest)
         newest = self._newest()
-        if newest is not None and newest.number >= version.number:
+        if newest is not None and newest != here:
             raise _overtaken()  # before its bundle takes the place of the newest one
         self._write(version, content)
         manager = self._fleet.manager
@@ -118,8 +127,10 @@ class SharedState:
 
     def _newest(self) -> Version | None:
         found = swarm_objects.notes(self._fleet.manager, self._purpose)
-        versions = (Version(int(note.content["number"]), str(note.content["digest"])) for note in found)
-        return max(versions, key=lambda version: version.number, default=None)
+        last = max(found, key=swarm_objects.number, default=None)
+        return (
+            Version(swarm_objects.number(last), str(last.content.get("digest"))) if last is not None else None
+        )
 
     def _write(self, version: Version, content: bytes) -> None:
         tar = bundle.single(_slot(version), content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import tarfile
 from pathlib import Path
@@ -58,17 +59,71 @@ def test_the_same_content_is_the_same_bundle_whenever_it_was_written(state: Path
     assert bundle.digest(bundle.pack(state)) != before
 
 
-@pytest.mark.parametrize("name", ["../outside", "/etc/outside", "keys/../../outside", "run/x", "backups/x"])
-def test_one_of_another_shape_is_refused(state: Path, name: str) -> None:
+def tar_of(*entries: tuple[str, bytes] | tarfile.TarInfo) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        entry = tarfile.TarInfo(name)
-        entry.size = 1
-        tar.addfile(entry, io.BytesIO(b"x"))
+        for each in entries:
+            entry, content = (
+                (each, b"") if isinstance(each, tarfile.TarInfo) else (tarfile.TarInfo(each[0]), each[1])
+            )
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def of_type(kind: bytes, name: str = "keys/x", mode: int = 0o600) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.mode, entry.linkname = kind, mode, "keys/app-key"
+    return entry
+
+
+HOSTILE = [
+    *(
+        (name, b"x")
+        for name in (
+            "../outside", "/etc/outside", "keys/../../outside", "run/x", "backups/x", ".", "", "lock",
+            "certs.lock", "keys/../lock", "keys/../run/supervisor.pid", "elsewhere/x", "./run/x",
+        )
+    ),
+    *map(of_type, (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE)),
+    of_type(tarfile.GNUTYPE_SPARSE),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
+def test_one_of_another_shape_changes_nothing(
+    state: Path, hostile: tuple[str, bytes] | tarfile.TarInfo
+) -> None:
+    before = {path: path.read_bytes() for path in state.rglob("*") if path.is_file()}
     with pytest.raises(OpsError, match="another shape"):
-        bundle.unpack(state, buffer.getvalue())
+        bundle.unpack(state, tar_of(("keys/app-key", b"another"), hostile))
     assert not (state.parent / "outside").exists()
-    assert (state / "keys/app-key").exists(), "nothing is removed for it"
+    assert {path: path.read_bytes() for path in state.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 4096, gzip.compress(tar_of(("keys/app-key", b"x")))])
+def test_what_is_no_bundle_changes_nothing(state: Path, content: bytes) -> None:
+    with pytest.raises(OpsError, match="can't be read"):
+        bundle.unpack(state, content)
+    assert (state / "keys/app-key").read_text() == "secret"
+
+
+def test_no_file_of_it_lets_anybody_become_another_user(state: Path) -> None:
+    bundle.unpack(state, tar_of(of_type(tarfile.REGTYPE, "x", 0o6755), of_type(tarfile.DIRTYPE, "d", 0o2750)))
+    assert ((state / "x").stat().st_mode & 0o7777, (state / "d").stat().st_mode & 0o7777) == (0o755, 0o750)
+    (state / "d").chmod(0o2750)
+    changed = bundle.pack(state)
+    (state / "d").chmod(0o750)
+    assert bundle.pack(state) == changed, "a folder of a group's own is no change"
+
+
+def test_a_file_takes_the_place_of_a_folder_and_the_other_way_round(state: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    (other / "keys/app-key/deep").mkdir(parents=True)
+    (other / "keys/app-key/deep/file").write_text("x")
+    (other / "ledger").write_text("x")
+    bundle.unpack(other, bundle.pack(state))
+    assert bundle.pack(other) == bundle.pack(state)
 
 
 def test_what_is_far_too_large_is_named(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:

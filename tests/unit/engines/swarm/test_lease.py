@@ -130,7 +130,8 @@ def test_without_a_quorum_it_lasts_until_others_may_take_it(
         lease.renew()
         lease.check()
         passed = lease.renewed + LOST_SECONDS + 1
-        monkeypatch.setattr(leases.time, "monotonic", lambda: passed)
+        # Of the clock that goes on while a laptop is suspended.
+        monkeypatch.setattr(leases.time, "clock_gettime", {leases.time.CLOCK_BOOTTIME: passed}.__getitem__)
         with pytest.raises(OpsError, match="did not answer for 60 s"):
             lease.check()
         monkeypatch.undo()
@@ -141,3 +142,52 @@ def test_without_a_quorum_nobody_begins(store: SwarmStore) -> None:
     store.away = True
     with pytest.raises(OpsError, match="does not have a leader"), hold(store):
         pass
+
+
+def test_a_process_of_another_container_is_not_looked_for_among_those_here(store: SwarmStore) -> None:
+    who = {**leases.own_words(), "pid": 2**22 + 1, "pids": "pid:[1]"}
+    swarm_objects.take(Docker(store), "shop.lease", "shop.lease.7", who)
+    with pytest.raises(OpsError, match="is at work here"), hold(store):
+        pass
+
+
+@pytest.mark.parametrize("pid", ["x", None, -1, 0, 2**80, [1]])
+def test_a_pid_that_is_none_ends_nothing(store: SwarmStore, pid: object) -> None:
+    swarm_objects.take(Docker(store), "shop.lease", "shop.lease.7", {**leases.own_words(), "pid": pid})
+    store.pass_by(LOST_SECONDS + 1)
+    with hold(store):
+        assert store.names == ["shop.lease.8"]
+
+
+def test_what_another_machine_wrote_does_nothing_to_a_terminal(store: SwarmStore) -> None:
+    who = {"command": "\x1b]0;owned\x07", "host": "b\n" * 500, "pid": [1], "since": {}}
+    swarm_objects.take(Docker(store), "shop.lease", "shop.lease.7", who)
+    with pytest.raises(OpsError) as refused, hold(store):
+        pass
+    assert refused.value.message.isprintable()
+    assert len(refused.value.message) < 500
+
+
+@pytest.mark.parametrize("data", ["", "no JSON", "[]", "7", "\xff"])
+def test_a_damaged_note_is_named(store: SwarmStore, data: str) -> None:
+    store.write("shop.lease", "shop.lease.7", data.encode("latin-1"))
+    with (
+        pytest.raises(OpsError, match=r"the note shop\.lease\.7 of shop\.lease .* damaged") as refused,
+        hold(store),
+    ):
+        pass
+    assert "docker config rm shop.lease.7" in refused.value.hint
+
+
+def test_a_config_that_somebody_else_labelled_so_is_no_note(store: SwarmStore) -> None:
+    for name in ("junk", "shop.lease.x", "shop.lease.1.2", "other.lease.9"):
+        store.write("shop.lease", name, b"{}")
+    with hold(store):
+        assert "shop.lease.1" in store.names
+
+
+def test_no_argument_of_a_command_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases.sys, "argv", ["techsapo", "ask", "What is my password?"])
+    assert leases.own_words()["command"] == "techsapo ask"
+    monkeypatch.setattr(leases.sys, "argv", ["techsapo", "hosts", "drain", "a"])
+    assert leases.own_words()["command"] == "techsapo hosts drain"

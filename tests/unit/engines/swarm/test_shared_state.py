@@ -1,0 +1,180 @@
+"""The state directory on several machines: what is the newest, and what becomes of what is here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.engines.swarm import bundle, shared_state
+from techsapo_ops.engines.swarm import lease as leases
+from techsapo_ops.engines.swarm.shared_state import SharedState
+from techsapo_ops.errors import OpsError
+from tests.fakes.swarm_store import SwarmStore
+
+
+class Machines:
+    """A Runner: three machines with a volume each, and one Swarm's store. Nothing else is answered."""
+
+    def __init__(self) -> None:
+        self.store = SwarmStore()
+        self.volumes: dict[str, dict[str, bytes]] = {name: {} for name in "abc"}
+
+    def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
+        """As a Runner."""
+        assert command.argv[:2] == ("docker", "--host"), command.argv
+        name, words = command.argv[2], command.argv[3:]
+        volume = self.volumes[name]
+        if words[0] in {"config", "info"}:
+            return self.store.run(Command(("docker", *words), stdin=command.stdin), timeout=timeout)
+        if words[:2] == ("node", "ls"):
+            return Completed(command, int(self.store.away), b"id", b"")
+        if words[0] == "version":
+            return Completed(command, 0, b"26.1.5", b"")
+        if words[:2] == ("container", "inspect"):
+            return Completed(command, 0, b"id", b"")
+        assert words[0] == "cp", words
+        if words[1] == "-":
+            with bundle.tarfile.open(fileobj=bundle.io.BytesIO(command.stdin or b"")) as tar:
+                volume.update({e.name: tar.extractfile(e).read() for e in tar})  # type: ignore[union-attr] # files
+            return Completed(command, 0, b"", b"")
+        slot = words[1].rpartition("/")[2]
+        if slot not in volume:
+            return Completed(command, 1, b"", b"no such file")
+        return Completed(command, 0, bundle.single(slot, volume[slot]), b"")
+
+
+@pytest.fixture
+def machines() -> Machines:
+    return Machines()
+
+
+class Host:
+    """A host with a state directory of its own."""
+
+    def __init__(self, machines: Machines, state: Path) -> None:
+        self.state = state
+        (state / "ledger").mkdir(parents=True)
+        self.said: list[str] = []
+        self.shared = SharedState(
+            state, "shop", Fleet(machines, "docker", {n: n for n in "abc"}), self.said.append
+        )
+
+    def write(self, text: str) -> None:
+        (self.state / "ledger/1").write_text(text)
+
+    @property
+    def text(self) -> str:
+        return (self.state / "ledger/1").read_text()
+
+
+@pytest.fixture
+def here(machines: Machines, tmp_path: Path) -> Host:
+    return Host(machines, tmp_path / "here")
+
+
+@pytest.fixture
+def there(machines: Machines, tmp_path: Path) -> Host:
+    return Host(machines, tmp_path / "there")
+
+
+def changed(host: Host, text: str) -> None:
+    with host.shared.at_work(0):
+        host.write(text)
+
+
+def test_one_goes_on_where_the_other_left_off(here: Host, there: Host) -> None:
+    changed(here, "first")
+    there.shared.refresh()
+    assert there.text == "first"
+    changed(there, "second")
+    here.shared.refresh()
+    assert (here.text, here.said) == ("second", [])
+
+
+def test_who_stood_still_writes_over_nothing_of_who_went_on(
+    machines: Machines, here: Host, there: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Suspended within an apply: its end is after somebody else's whole one."""
+    changed(here, "first")
+    with here.shared.at_work(0):
+        here.write("mine")
+        machines.store.pass_by(leases.LOST_SECONDS + 1)
+        changed(there, "theirs")
+        later = leases.now() + leases.LOST_SECONDS + 1
+        monkeypatch.setattr(leases, "now", lambda: later)
+    monkeypatch.undo()
+    fresh = Host(machines, here.state.parent / "fresh")
+    fresh.shared.refresh()
+    assert fresh.text == "theirs"
+    here.shared.refresh()
+    assert here.text == "theirs"
+    assert "was set aside" in here.said[0]
+
+
+def test_who_was_not_told_of_another_ones_state_does_not_write_over_it(
+    machines: Machines, here: Host, there: Host
+) -> None:
+    changed(here, "first")
+    there.shared.refresh()
+    there.write("theirs")
+    there.shared.publish()
+    here.write("mine")
+    with pytest.raises(OpsError, match="another techsapo has shared its state"):
+        here.shared.publish()
+    fresh = Host(machines, here.state.parent / "fresh")
+    fresh.shared.refresh()
+    assert fresh.text == "theirs"
+    with pytest.raises(OpsError, match="another techsapo"):
+        Host(machines, here.state.parent / "new").shared.publish()
+
+
+def test_a_swarm_that_was_set_back_takes_nothing_away_unsaid(machines: Machines, here: Host) -> None:
+    """Its store came out of an older copy, or another Swarm has a stack of this name."""
+    changed(here, "first")
+    older = dict(machines.volumes["a"]), machines.store.copy()
+    changed(here, "second")
+    machines.volumes, machines.store = {name: dict(older[0]) for name in "abc"}, older[1]
+
+    here.shared.refresh()
+
+    assert here.text == "first"
+    assert "have state 1 of this stack, and here is 2: they were set back" in here.said[0]
+    (aside,) = (here.state / "set-aside").iterdir()
+    assert b"second" in aside.read_bytes()
+    assert aside.stat().st_mode & 0o777 == 0o600
+    changed(here, "third")
+    assert [name for name in machines.store.names if ".state." in name][-1].endswith("2")
+
+
+def test_a_swarm_that_is_new_is_told_what_is_here(machines: Machines, here: Host) -> None:
+    changed(here, "first")
+    machines.store = SwarmStore()
+    here.shared.refresh()
+    assert (here.text, here.said) == ("first", [])
+    changed(here, "second")
+    assert "shop.state.000000002" in machines.store.names
+
+
+def test_a_bundle_that_a_machine_has_made_up_is_not_taken(
+    machines: Machines, here: Host, there: Host
+) -> None:
+    changed(here, "first")
+    slot = "state-1.tar"
+    machines.volumes["a"][slot] = machines.volumes["a"][slot].replace(b"first", b"other")
+    there.shared.refresh()
+    assert there.text == "first", "of the next machine"
+    for volume in machines.volumes.values():
+        volume[slot] = machines.volumes["a"][slot]
+    with pytest.raises(OpsError, match="no machine that answers has state 1"):
+        Host(machines, here.state.parent / "fresh").shared.refresh()
+
+
+def test_notes_of_a_stack_whose_name_begins_alike_are_its_own(machines: Machines, here: Host) -> None:
+    machines.store.write("shop.state", "shop.state.old", b"{}")
+    machines.store.write("shop-b.state", "shop-b.state.000000009", b'{"digest": "x", "number": 9}')
+    changed(here, "first")
+    assert "shop.state.000000001" in machines.store.names
+    assert shared_state.holder_of("shop") != shared_state.holder_of("shop-b")
