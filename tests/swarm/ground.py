@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -11,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from projects import Project
-from swarm_lab import SwarmLab, swarm_lab
+from servers import binary
+from swarm_lab import HOSTS, SwarmLab, swarm_lab
 
 from tests.swarm.load import Load
 
@@ -39,6 +41,17 @@ class Ground:
         made = project_on(self.lab, self.parts, **self.sections)
         made.run("up", "--yes", timeout=600)
         return made
+
+    def roles(self) -> dict[str, str]:
+        """The host of each role that one of them has at a time."""
+        replies = {h: self.stack.run("exec", f"redis-{h}", "redis-cli", "ROLE").stdout for h in HOSTS}
+        (master,) = (host for host, said in replies.items() if said.split()[:1] == ["master"])
+        (holder,) = (host for host in HOSTS if f"inet {self.lab.floating}/" in self._addresses(host))
+        return {"the address": holder, "Redis's master": master, "Swarm's leader": self.lab.leader("a")}
+
+    def _addresses(self, host: str) -> str:
+        argv = [*self.lab.enter(host), binary("ip"), "-oneline", "address"]
+        return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
     def load(self, **changed: Any) -> Load:
         """Twenty requests a second at the floating address, whose ids the app takes for a drill's."""

@@ -33,7 +33,8 @@ def prove(ground: Ground, found: Figures) -> None:
     values: dict[str, list[float]] = defaultdict(list)
     for number in range(ground.cuts):
         for fault in ("cut", "kill"):
-            _lose(ground, HOSTS[number % len(HOSTS)], fault, values, number)
+            for role in ("the address", "Redis's master", "Swarm's leader"):
+                _lose(ground, role, fault, values, number)
     wanted = {
         "GET: longest gap": 2.0,
         "POST: longest gap": 5.0,
@@ -45,15 +46,16 @@ def prove(ground: Ground, found: Figures) -> None:
         found.add(what, "s" if what.endswith("gap") else "requests", each, most)
 
 
-def _lose(ground: Ground, host: str, fault: str, values: dict[str, list[float]], number: int) -> None:
-    """Lose one, wait until the rest has answered for a while, bring it back, and wait until all is well.
+def _lose(ground: Ground, role: str, fault: str, values: dict[str, list[float]], number: int) -> None:
+    """Lose the host that has a role, wait until the rest has answered for a while, and bring it back.
 
     A GET needs nginx and one app; a POST also Redis, which has its key, and the audit database.
     """
-    lab, leads = ground.lab, ground.lab.leader("a" if host != "a" else "b")
-    name = f"{fault}{', the leader' if leads == host else ''}"
+    lab, roles = ground.lab, ground.roles()
+    host, name = roles[role], f"{fault}: {role}"
+    begins = f"{fault}-{number}-{role.split()[-1].lower()}-"
     loads = {
-        kind: ground.load(prefix=f"{fault}-{number}-{kind.lower()}-", kinds=(kind,), rate=rate, timeout=10)
+        kind: ground.load(prefix=f"{begins}{kind.lower()}-", kinds=(kind,), rate=rate, timeout=10)
         for kind, rate in (("GET", 20), ("POST", 10))
     }
     with (
@@ -75,7 +77,8 @@ def _lose(ground: Ground, host: str, fault: str, values: dict[str, list[float]],
         values[f"{name}, {kind}: failed after one retry"].append(outcome.failed_count)
         values[f"{name}, {kind}: carried out twice"].append(len(outcome.doubled))
         print(
-            f"{host} {name}, {kind}: gap {outcome.gap.seconds:.2f} s at {outcome.gap.at:.1f}, {_why(traffic)}"
+            f"{host} {name} (of {roles}), {kind}: "
+            f"gap {outcome.gap.seconds:.2f} s at {outcome.gap.at:.1f}, {_why(traffic)}"
         )
 
 

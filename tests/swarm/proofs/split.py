@@ -6,6 +6,7 @@ and the audit log do what they do for real ones. Redis's master is cut off in ev
 
 from __future__ import annotations
 
+import json
 import time
 from collections import defaultdict
 from collections.abc import Collection, Mapping
@@ -20,16 +21,15 @@ from tests.swarm.ground import Ground
 from tests.swarm.load import Load
 from tests.swarm.traffic import Traffic, asking
 
-_QUESTION = {"path": "/api/v1/generate", "body": '{"prompt": "split {id}"}', "key": ""}
-
 
 def prove(ground: Ground, found: Figures) -> None:
     """Cut one off, ask on both sides, heal, and account for every id; each some times."""
     stack, values = ground.stack, defaultdict[str, list[float]](list)
+    key = json.loads(stack.run("keys", "create", "split", "--per-minute", "60000", "--json").stdout)["key"]
     for number in range(ground.cuts):
-        master = _master(stack)
+        master = ground.roles()["Redis's master"]
         alone = master if number % 2 == 0 else next(host for host in HOSTS if host != master)
-        for what, value in _split(ground, alone, number).items():
+        for what, value in _split(ground, alone, number, key).items():
             values[what].append(value)
     for what, each in values.items():
         found.add(what, "requests", each, 0 if what in _NEVER else None)
@@ -47,11 +47,17 @@ _NEVER = frozenset(
 )
 
 
-def _split(ground: Ground, alone: str, number: int) -> Mapping[str, float]:
+def _split(ground: Ground, alone: str, number: int, key: str) -> Mapping[str, float]:
     lab, stack = ground.lab, ground.stack
-    near = ground.load(**_QUESTION, prefix=f"split-{number}-near-", rate=10, timeout=10, retries=1)
-    far = ground.load(**_QUESTION, prefix=f"split-{number}-far-", rate=5, timeout=10, retries=1,
-                      url=f"http://{lab.machines[alone].address}")  # fmt: skip
+    near = replace(
+        ground.load(prefix=f"split-{number}-near-", rate=10, timeout=10),
+        key="",
+        path="/api/v1/generate",
+        body='{"prompt": "split {id}"}',
+        headers=(("Authorization", f"Bearer {key}"),),
+    )
+    url = f"http://{lab.machines[alone].address}"
+    far = replace(near, url=url, prefix=f"split-{number}-far-", rate=5)
     with asking(near, lab.enter_hub()) as outside, asking(far, lab.enter(alone)) as inside:
         outside.flows()
         inside.flows()
@@ -85,14 +91,6 @@ class _Row:
 
     count: int = 0
     paid: int = 0
-
-
-def _master(stack: Project) -> str:
-    """The machine whose Redis takes writes."""
-    for host in HOSTS:
-        if stack.run("exec", f"redis-{host}", "redis-cli", "ROLE").stdout.split()[:1] == ["master"]:
-            return host
-    raise AssertionError("no Redis is the master")
 
 
 def _given(traffic: Traffic) -> dict[str, str]:
