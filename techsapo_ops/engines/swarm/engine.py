@@ -106,7 +106,7 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
         images.bring(self.fleet, self.project, self.layout.config, units, self._tell)
         self._write_folders(desired)
         # Last: where the stack runs, a label lets services of a new machine start at once.
-        nodes.label(self.fleet, desired.topology.machines)
+        nodes.label(self.fleet, self.project, desired.topology.machines)
 
     def hand_over(self, machine: str) -> None:
         """Let other machines' services take over from those of this one that lead, as far as they can."""

@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from techsapo_ops.adapters.container_facts import STACK
+from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.stack_file import NODE_LABEL
+
+_BOUND = f"node.labels.{NODE_LABEL} == "
+"""With a label's value behind it: where a service may run, see render.swarm."""
 
 
 def require_all(fleet: Fleet) -> None:
@@ -50,8 +55,10 @@ def require_active(fleet: Fleet, machines: Sequence[Machine]) -> None:
             )
 
 
-def label(fleet: Fleet, machines: Sequence[Machine]) -> None:
-    """Label each machine's node, where it is not; no other node keeps such a label. Raises OpsError."""
+def label(fleet: Fleet, project: str, machines: Sequence[Machine]) -> None:
+    """Label each machine's node, where it is not. No other node keeps such a label, unless services of
+    another stack than `project` have their place by it. Raises OpsError.
+    """
     require_members(fleet, machines)
     manager = fleet.manager
     nodes = manager.call("node", "ls", "--format", "{{.ID}}").split()
@@ -61,9 +68,28 @@ def label(fleet: Fleet, machines: Sequence[Machine]) -> None:
     ids = {hostname: id_ for id_, hostname, _ in decoded}
     labels = {hostname: found or "" for _, hostname, found in decoded}
     wanted = {machine.name: machine.name for machine in machines}
+    left = {hostname for hostname, found in labels.items() if found and hostname not in wanted}
+    kept = _places_of_others(manager, project) if left else frozenset()
     for hostname, id_ in ids.items():
         new = wanted.get(hostname, "")
-        if labels[hostname] == new:
+        if labels[hostname] == new or (not new and labels[hostname] in kept):
             continue
         option = ("--label-add", f"{NODE_LABEL}={new}") if new else ("--label-rm", NODE_LABEL)
         manager.call("node", "update", *option, id_)
+
+
+def _places_of_others(manager: Docker, project: str) -> frozenset[str]:
+    """The labels of nodes on which services of other stacks may run."""
+    services = manager.call("service", "ls", "--quiet").split()
+    if not services:
+        return frozenset()
+    form = "{{json .Spec.Labels}} {{json .Spec.TaskTemplate.Placement}}"
+    # One that is gone meanwhile is told of on stderr; the others are printed all the same.
+    said = manager.attempt("service", "inspect", "--format", form, *services).stdout.decode()
+    found: set[str] = set()
+    for line in filter(None, said.splitlines()):
+        labels, end = json.JSONDecoder().raw_decode(line)
+        placement = json.loads(line[end:])
+        if (labels or {}).get(STACK) != project:
+            found |= {word.removeprefix(_BOUND) for word in (placement or {}).get("Constraints") or ()}
+    return frozenset(found)
