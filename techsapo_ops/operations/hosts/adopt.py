@@ -27,6 +27,7 @@ from techsapo_ops.spec.problems import unknown
 _SECONDS = 30.0
 _WAIT = 30.0
 _BEFORE = ".before-adopt"
+_SPEC = "techsapo.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +55,46 @@ def adopt(
 
     `source` is the way to the Docker of any of them. Files that are there and differ stay, unless `force`:
     then they are kept beside, as NAME.before-adopt. Raises OpsError where no quorum answers, several stacks
-    are there and none is named, or `directory` is another stack's.
+    are there and none is named, or `directory` is another stack's; without `force` also where it is nobody's
+    and holds other things, as a home does: what comes has names that those machines chose.
     """
     member = Docker(runner, "docker", source)
     name = _chosen(member, project)
     state = directory / STATE_DIRECTORY
     directory.mkdir(parents=True, exist_ok=True)
+    _require_free(directory, name, force=force)
     state.mkdir(mode=0o700, exist_ok=True)
     keep_out_of_git(state)
     with exclusive(state / LOCK, wait=_WAIT):
-        there = noted_machines(state)
-        if there.machines and there.project != name:
-            raise OpsError(
-                msg("{directory} is the folder of the stack {project}",
-                    directory=directory, project=there.project),
-                msg("name another folder"),
-            )  # fmt: skip
         _refresh(runner, source, member, name, state, say)
         files, lacking = _placed(state / FOLDER, directory, force=force)
     machines = noted_machines(state).machines
     by_socket = tuple(m.name for m in machines if m.docker.startswith("unix://") and m.docker != source)
     return Adopted(name, files, lacking, by_socket)
+
+
+def _require_free(directory: Path, name: str, *, force: bool) -> None:
+    state = directory / STATE_DIRECTORY
+    there = noted_machines(state)
+    if there.machines and there.project != name:
+        raise OpsError(
+            msg("{directory} is the folder of the stack {project}",
+                directory=directory, project=there.project),
+            msg("name another folder"),
+        )  # fmt: skip
+    if not there.machines and (state / "ledger").is_dir():
+        raise OpsError(
+            msg("{directory} is the folder of a stack on one host", directory=directory),
+            msg("name another folder"),
+        )
+    others = sorted(path.name for path in directory.iterdir() if path.name != STATE_DIRECTORY)
+    if others and not there.machines and not (directory / _SPEC).exists() and not force:
+        raise OpsError(
+            msg(
+                "{directory} is no folder of a stack, and holds {first}", directory=directory, first=others[0]
+            ),
+            msg("name a new folder: `techsapo hosts adopt DIR`; or --force"),
+        )
 
 
 def _chosen(member: Docker, project: str | None) -> str:
@@ -130,12 +150,17 @@ def _placed(copies: Path, directory: Path, *, force: bool) -> tuple[tuple[Path, 
     found = {
         directory / path.relative_to(copies): path.read_bytes()
         for path in sorted(copies.rglob("*"))
-        if path.is_file() and path.name != LACKING
+        if path.is_file() and path.name != LACKING and path.relative_to(copies).parts[0] != STATE_DIRECTORY
     }
     if not found:
         raise OpsError(
             msg("the spec did not travel: the stack was brought up by an older techsapo"),
             msg("bring techsapo.yaml and its files yourself; the state directory is here"),
+        )
+    if of_another_kind := [path for path in found if path.exists() and not path.is_file()]:
+        raise OpsError(
+            msg("{path} is no file, and one is to be there", path=of_another_kind[0]),
+            msg("name another folder"),
         )
     differ = [path for path, content in found.items() if path.exists() and path.read_bytes() != content]
     if differ and not force:
@@ -148,5 +173,12 @@ def _placed(copies: Path, directory: Path, *, force: bool) -> tuple[tuple[Path, 
     for path, content in found.items():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomic(path, content, 0o600)
-    lacking = json.loads((copies / LACKING).read_text(encoding="utf-8"))
-    return tuple(found), tuple(str(each) for each in lacking)
+    return tuple(found), _lacking(copies / LACKING)
+
+
+def _lacking(note: Path) -> tuple[str, ...]:
+    try:
+        value = json.loads(note.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return ()  # it is told, and nothing goes by it
+    return tuple(str(each) for each in value) if isinstance(value, list) else ()

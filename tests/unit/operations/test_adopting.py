@@ -1,0 +1,72 @@
+"""A host that never ran the stack goes on with it: where what comes is put."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from techsapo_ops.engines.swarm.machines_note import note_machines
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.hosts.adopt import _placed, _require_free
+from techsapo_ops.stack.machine import Machine
+
+A = Machine("a", "10.0.0.1", "ssh://ops@a")
+
+
+@pytest.fixture
+def copies(tmp_path: Path) -> Path:
+    """What came from the machines."""
+    copies = tmp_path / "copies"
+    copies.mkdir()
+    (copies / "techsapo.yaml").write_text("project: shop\n")
+    (copies / ".lacking.json").write_text("[]")
+    return copies
+
+
+def test_nothing_is_put_into_a_folder_that_is_no_stacks(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    _require_free(home, "shop", force=False)
+    (home / ".techsapo").mkdir()
+    _require_free(home, "shop", force=False)
+    (home / "letters").mkdir()
+    with pytest.raises(OpsError, match="home is no folder of a stack, and holds letters"):
+        _require_free(home, "shop", force=False)
+    _require_free(home, "shop", force=True)
+    (home / "techsapo.yaml").touch()
+    _require_free(home, "shop", force=False)
+
+
+def test_a_stack_on_one_host_keeps_its_folder(tmp_path: Path) -> None:
+    (tmp_path / ".techsapo/ledger").mkdir(parents=True)
+    with pytest.raises(OpsError, match="a stack on one host"):
+        _require_free(tmp_path, "shop", force=True)
+    note_machines(tmp_path / ".techsapo", "shop", [A])
+    _require_free(tmp_path, "shop", force=False)
+    with pytest.raises(OpsError, match="the folder of the stack shop"):
+        _require_free(tmp_path, "other", force=True)
+
+
+def test_what_travels_as_the_spec_is_none_of_the_state_directory(tmp_path: Path, copies: Path) -> None:
+    (copies / ".techsapo/run").mkdir(parents=True)
+    (copies / ".techsapo/run/x").write_text("made up")
+    files, _ = _placed(copies, tmp_path / "here", force=True)
+    assert files == (tmp_path / "here/techsapo.yaml",)
+    assert not (tmp_path / "here/.techsapo").exists()
+
+
+def test_a_folder_in_the_place_of_a_file_is_said(tmp_path: Path, copies: Path) -> None:
+    (tmp_path / "here/techsapo.yaml").mkdir(parents=True)
+    with pytest.raises(OpsError, match=r"techsapo\.yaml is no file"):
+        _placed(copies, tmp_path / "here", force=True)
+
+
+@pytest.mark.parametrize("note", [None, "", "{}", "no JSON", "7"])
+def test_a_damaged_list_of_what_did_not_travel_stops_nothing(
+    tmp_path: Path, copies: Path, note: str | None
+) -> None:
+    (copies / ".lacking.json").unlink()
+    if note is not None:
+        (copies / ".lacking.json").write_text(note)
+    assert _placed(copies, tmp_path / "here", force=False) == ((tmp_path / "here/techsapo.yaml",), ())
