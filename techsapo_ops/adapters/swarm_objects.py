@@ -68,9 +68,9 @@ def take(manager: Docker, purpose: str, name: str, content: Mapping[str, Any]) -
     raise OpsError(msg("the Swarm takes no note: {said}", said=done.output))
 
 
-def remove(manager: Docker, note: Note) -> None:
-    """Remove a note by its id: another one that has taken its name since stays."""
-    manager.attempt("config", "rm", note.id, timeout=_SECONDS)
+def remove(manager: Docker, note: Note) -> bool:
+    """Remove a note by its id, since another one may have its name by now; whether that was done."""
+    return manager.attempt("config", "rm", note.id, timeout=_SECONDS).code == 0
 
 
 def manager_time(manager: Docker) -> datetime:

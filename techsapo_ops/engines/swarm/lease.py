@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,6 +45,8 @@ class Lease:
     note: Note
     renewed: float = field(default_factory=lambda: now())
     lost: str = ""
+    past: list[Note] = field(default_factory=list)
+    """Notes of before that could not be removed when the next one was written."""
 
     def check(self) -> None:
         """Raise OpsError where it is no longer sure that nobody else is at work."""
@@ -65,8 +67,19 @@ class Lease:
         if taken is None:
             self.lost = msg("somebody else has taken it over")
             return
-        old, self.note, self.renewed = self.note, taken, now()
-        swarm_objects.remove(self.manager(), old)
+        self.past.append(self.note)
+        self.note, self.renewed = taken, now()
+        with suppress(OpsError):  # the newest one counts; they are removed with the next, or at the end
+            self._remove_past()
+
+    def end(self) -> None:
+        """Leave nothing of it. Raises OpsError where no manager answers."""
+        self._remove_past()
+        swarm_objects.remove(self.manager(), self.note)
+
+    def _remove_past(self) -> None:
+        while self.past and swarm_objects.remove(self.manager(), self.past[-1]):
+            self.past.pop()
 
 
 @contextmanager
@@ -95,7 +108,7 @@ def held(
         keeper.join(RENEW_SECONDS)
         if not lease.lost:
             try:
-                swarm_objects.remove(manager(), lease.note)
+                lease.end()
             except OpsError:
                 lease.lost = msg("no manager answers")  # it ends by itself
 

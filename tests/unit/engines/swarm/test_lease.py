@@ -122,6 +122,26 @@ def test_renewed_it_is_heard_of_again(store: SwarmStore) -> None:
         lease.check()
 
 
+@pytest.mark.parametrize("answers", [False, OpsError("`docker config rm` did not end within 30 s")])
+def test_a_note_that_can_not_be_removed_now_ends_no_renewal_and_is_removed_later(
+    store: SwarmStore, monkeypatch: pytest.MonkeyPatch, answers: bool | OpsError
+) -> None:
+    def fails(*_: object) -> bool:
+        if isinstance(answers, OpsError):
+            raise answers
+        return answers
+
+    with hold(store) as lease:
+        with monkeypatch.context() as patched:
+            patched.setattr(swarm_objects, "remove", fails)
+            lease.renew()
+            lease.check()
+        assert store.names == ["shop.lease.1", "shop.lease.2"]
+        lease.renew()
+        assert store.names == ["shop.lease.3"]
+    assert store.names == []
+
+
 def test_without_a_quorum_it_lasts_until_others_may_take_it(
     store: SwarmStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
