@@ -58,12 +58,15 @@ _SAID = {
 _WANTED = {"running", "ready"}
 _WAITS = {"new", "pending", "rejected"}
 """States of a task that has no place yet, or can't have it."""
+_ALIVE = {"starting", "running"}
 _FAILED = {"failed", "rejected", "orphaned"}
 
 
 def update_state(service: Mapping[str, Any], tasks: Sequence[Mapping[str, Any]]) -> UpdateState:
     """What `docker service inspect` says of a service, with `docker inspect --type task` of its tasks."""
     held = next((t for t in tasks if t["DesiredState"] in _WANTED and _is_held(t)), None)
+    if held is not None and _awaited(tasks):
+        return UpdateState(Progress.UPDATING)
     if held is not None:
         return UpdateState(Progress.STUCK, held["Status"]["Err"], _since(held["CreatedAt"]))
     said = service.get("UpdateStatus") or {}
@@ -102,6 +105,11 @@ def update_states(manager: Docker, services: Sequence[str]) -> dict[str, UpdateS
 
 def _is_held(task: Mapping[str, Any]) -> bool:
     return task["Status"]["State"] in _WAITS and bool(task["Status"].get("Err"))
+
+
+def _awaited(tasks: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether one was told to end and has not: till then it may have the port that the next one waits for."""
+    return any(t["DesiredState"] not in _WANTED and t["Status"]["State"] in _ALIVE for t in tasks)
 
 
 def _newest_first(tasks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

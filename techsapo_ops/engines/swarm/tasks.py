@@ -15,18 +15,24 @@ from techsapo_ops.stack.engine import GateError
 
 _PAUSE = 0.2
 _REFUSED_AFTER = 3.0
-"""Seconds after which a reason that Swarm gives for having no task is taken for the last word."""
+"""Seconds for which Swarm gives a reason for having no task until that is taken for the last word: of a place
+that was freed just now it does not know yet."""
+_ASKED_EVERY = 1.5
 
 
 def wait_placed(
     name: str, look: Callable[[], ContainerFacts | None], why: Callable[[], str], seconds: float
 ) -> None:
     """Return once `look` finds the container of `name`. Raises GateError with what Swarm says (`why`)."""
-    started = time.monotonic()
+    started = told = asked = time.monotonic()
+    reason = ""
     while look() is None:
-        waited = time.monotonic() - started
-        reason = why() if waited > _REFUSED_AFTER else ""
-        if reason or waited > seconds:
+        now = time.monotonic()
+        if now - asked > _ASKED_EVERY:
+            reason, asked = why(), now
+            told = told if reason else now
+        waited = now - started
+        if (reason and now - told > _REFUSED_AFTER) or waited > seconds:
             said = reason or msg("Swarm made no container within {seconds:.0f} s", seconds=waited)
             raise GateError(
                 name,

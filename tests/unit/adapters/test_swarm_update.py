@@ -30,7 +30,12 @@ def test_an_update_is_where_swarm_says_and_what_holds_it_up_is_told(case: dict[s
 
 def test_whoever_waits_for_one_that_is_stuck_or_given_up_can_stop() -> None:
     over = {case["name"] for case in CASES if update_state(case["service"], case["tasks"]).over}
-    assert {case["name"] for case in CASES} - over == {"updating", "unhealthy-updating", "rolling-back"}
+    assert {case["name"] for case in CASES} - over == {
+        "draining",
+        "updating",
+        "unhealthy-updating",
+        "rolling-back",
+    }
 
 
 def test_one_that_is_stuck_is_so_since_its_task_was_made() -> None:
