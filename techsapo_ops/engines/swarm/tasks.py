@@ -29,8 +29,8 @@ def wait_placed(
     while look() is None:
         now = time.monotonic()
         if now - asked > _ASKED_EVERY:
-            reason, asked = why(), now
-            told = told if reason else now
+            before, reason, asked = reason, why(), now
+            told = told if before and reason else now
         waited = now - started
         if (reason and now - told > _REFUSED_AFTER) or waited > seconds:
             said = reason or msg("Swarm made no container within {seconds:.0f} s", seconds=waited)
