@@ -126,21 +126,39 @@ def test_what_is_told_is_sealed_with_the_secret_and_the_number_of_who_asks(tmp_p
     member = Member(tmp_path)
     (member.run / "member.state").write_text(f"at {UUID}:42\n")
     number = "0123456789abcdef" * 2
-    words, _, seal = member.says("tell", "mysql-a", told=f"{number}\n").stdout.strip().rpartition(" ")
+    told = f"{number} {sealed(number, 'mysql-a', 'asks')}\n"
+    words, _, seal = member.says("tell", "mysql-a", told=told).stdout.strip().rpartition(" ")
     assert words == f"at {UUID}:42 -"
-    token = hashlib.sha256(b"a secret of the members").hexdigest()
-    sealed = "".join(f"{each}\n" for each in (token, number, "mysql-a", words, token))
-    assert seal == hashlib.sha256(sealed.encode()).hexdigest()
+    assert seal == sealed(number, "mysql-a", words)
     assert re.fullmatch("[0-9a-f]{64}", seal)
 
 
-@pytest.mark.parametrize("number", ["", "x" * 32, "0" * 31, "0" * 33, "$(id)", "0123456789abcdef'; id; '"])
-def test_who_asks_without_a_number_is_told_nothing(tmp_path: Path, number: str) -> None:
+def sealed(number: str, name: str, words: str) -> str:
+    token = hashlib.sha256(b"a secret of the members").hexdigest()
+    return hashlib.sha256("".join(f"{w}\n" for w in (token, number, name, words, token)).encode()).hexdigest()
+
+
+ZEROES = "0" * 32
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "", ZEROES, "x" * 32, "0" * 31, "0" * 33, "$(id)", "0123456789abcdef'; id; '",
+        f"{ZEROES} {'0' * 64}",
+        pytest.param(f"{ZEROES} {sealed(ZEROES, 'mysql-b', 'asks')}", id="one for another member"),
+        pytest.param(f"{ZEROES} {sealed(ZEROES, 'mysql-a', 'new - -')}", id="an answer in its place"),
+    ],
+)  # fmt: skip
+def test_who_asks_and_is_no_member_is_told_nothing_and_costs_nothing(tmp_path: Path, question: str) -> None:
     member = Member(tmp_path)
-    (member.run / "member.state").write_text("new -\n")
-    answer = member.says("tell", "mysql-a", told=f"{number}\n")
+    (member.run / "member.state").write_text("runs\n")
+    asked = tmp_path / "asked"
+    (tmp_path / "bin/mariadb").write_text(f"#!/bin/sh\ntouch {asked}\n")
+    answer = member.says("tell", "mysql-a", told=f"{question}\n")
     assert answer.stdout == ""
     assert answer.returncode == 1
+    assert not asked.exists()
 
 
 def test_a_member_that_is_none_is_not_started(tmp_path: Path) -> None:
