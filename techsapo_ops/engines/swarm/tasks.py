@@ -32,7 +32,7 @@ def wait_placed(
             before, reason, asked = reason, why(), now
             told = told if before and reason else now
         waited = now - started
-        if (reason and now - told > _REFUSED_AFTER) or waited > seconds:
+        if (reason and asked - told > _REFUSED_AFTER) or waited > seconds:
             said = reason or msg("Swarm made no container within {seconds:.0f} s", seconds=waited)
             raise GateError(
                 name,
