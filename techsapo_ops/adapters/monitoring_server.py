@@ -14,7 +14,6 @@ from typing_extensions import override
 
 from techsapo_ops.adapters.basic_login import BasicLogin, within_the_stack
 from techsapo_ops.adapters.http import Answer, Unreachable, fetch, send
-from techsapo_ops.adapters.tls_trust import Trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -46,20 +45,20 @@ class Straight(Way):
     def fetch(
         self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str], timeout: float
     ) -> Answer:
-        return fetch(url, timeout=timeout, limit=LIMIT, params=params, headers=headers, trust=_trust(url))
+        return fetch(
+            url, timeout=timeout, limit=LIMIT, params=params, headers=headers, trust=within_the_stack(url)
+        )
 
     @override
     def send(
         self, url: str, content: bytes | None, method: str, headers: Mapping[str, str], timeout: float
     ) -> Answer:
-        return send(url, content, timeout=timeout, method=method, headers=headers, trust=_trust(url))
+        return send(
+            url, content, timeout=timeout, method=method, headers=headers, trust=within_the_stack(url)
+        )
 
 
 STRAIGHT = Straight()
-
-
-def _trust(url: str) -> Trust:
-    return within_the_stack(url)
 
 
 class ApiError(OpsError):

@@ -6,8 +6,8 @@ from typing import Any
 
 from typing_extensions import override
 
-from techsapo_ops.adapters.streaks import Operation
 from techsapo_ops.stores.flights import Held, SharedLock
+from techsapo_ops.stores.redis_link import RedisLink
 
 FAILOVER_LIFE = 8.0
 """Seconds after which the lock of an instance that died is free. A failover, in which nobody can renew one,
@@ -55,11 +55,10 @@ class ConfirmedLock(SharedLock):
         )
 
 
-async def read_under(link: Any, held: Held, place: str, command: str) -> Any:
+async def read_under(link: RedisLink, held: Held, place: str, command: str) -> Any:
     """What `command` (GET, HGETALL) answers of `place` where `held` is held; see ConfirmedLock.read."""
-    operation: Operation = "read"
     mine, *rest = await link.confirmed(
-        lambda pipe: pipe.eval(_READ, 2, held.name, place, held.token, command), operation
+        lambda pipe: pipe.eval(_READ, 2, held.name, place, held.token, command), "read"
     )
     if not mine:
         held.lost.set()

@@ -35,7 +35,7 @@ def run(
       techsapo switchover redis --to b
     """
     stack = open_stack(place.open())
-    with locked(stack.layout, 0.0):
+    with locked(stack.layout, 0.0, out.warn):
         found = switchover(stack, service, to, out.warn)
     if out.as_json:
         out.json(

@@ -103,12 +103,16 @@ class Deployment:
         }
 
     def _labelled(self, service: str) -> dict[str, Any]:
-        entry = {k: v for k, v in self._data["services"][service].items() if k not in {"build", FOLDERS}}
+        entry = self._deployed(service)
         labels: Mapping[str, str] = entry.get("labels", {})
         return {**entry, "labels": {**labels, STACK_DEFINITION: self.definition(service)}}
 
+    def _deployed(self, service: str) -> dict[str, Any]:
+        """What Swarm is told of a service: an image is built, and folders are written, before."""
+        return {k: v for k, v in self._data["services"][service].items() if k not in {"build", FOLDERS}}
+
     def _entry(self, service: str) -> dict[str, Any]:
-        entry = {k: v for k, v in self._data["services"][service].items() if k not in {"build", FOLDERS}}
+        entry = self._deployed(service)
         for kind in ("configs", "secrets"):
             if kind in entry:
                 entry[kind] = [{**each, "source": self._name(kind, each["source"])} for each in entry[kind]]
@@ -137,5 +141,5 @@ class Deployment:
         return hmac.new(self._key, content, hashlib.sha256).hexdigest()
 
     def _file(self, kind: str, source: str) -> Path:
-        named = self._folder / self._data[kind][source]["file"]
-        return Path(*named.parts) if ".." not in named.parts else named.resolve()
+        named: Path = self._folder / self._data[kind][source]["file"]
+        return named.resolve() if ".." in named.parts else named

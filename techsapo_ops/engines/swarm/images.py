@@ -84,9 +84,18 @@ def _copy(fleet: Fleet, source: str, image: str, target: str) -> None:
     save = fleet.members[source].streaming("save", image)
     load = fleet.members[target].streaming("load", "--quiet")
     with subprocess.Popen(save.argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as saving:
-        loaded = subprocess.run(
-            load.argv, stdin=saving.stdout, capture_output=True, timeout=_COPY_SECONDS, check=False
-        )
+        try:
+            loaded = subprocess.run(
+                load.argv, stdin=saving.stdout, capture_output=True, timeout=_COPY_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            saving.kill()
+            raise OpsError(
+                msg("cannot copy {image} from {source} to {target}: {said}",
+                    image=image, source=source, target=target,
+                    said=msg("it took longer than {minutes:.0f} minutes", minutes=_COPY_SECONDS / 60)),
+                msg("check the network between here and both machines"),
+            ) from None  # fmt: skip
     if saving.returncode != 0 or loaded.returncode != 0:
         said = loaded.stderr.decode(errors="replace").strip() or msg("`docker save` failed")
         raise OpsError(

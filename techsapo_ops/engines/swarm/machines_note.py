@@ -35,11 +35,14 @@ def note_machines(state: Path, project: str, machines: Sequence[Machine]) -> Non
 
 
 def noted_machines(state: Path) -> MachinesNote:
-    """Those of the last apply; none before the first. Raises OpsError for a damaged note."""
+    """Those of the last apply; none before the first, and where another user keeps the note to himself.
+
+    Raises OpsError for a damaged note.
+    """
     try:
         value = json.loads((state / NOTE).read_text(encoding="utf-8"))
         return MachinesNote(value["project"], tuple(Machine(**entry) for entry in value["machines"]))
-    except (FileNotFoundError, NotADirectoryError, PermissionError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):  # whoever reads the rest says so
         return MachinesNote()
     except (ValueError, TypeError, KeyError):
         raise OpsError(

@@ -19,6 +19,8 @@ from techsapo_ops.stack.topology import Topology
 OLDEST = 25
 """Docker's oldest major version that was tried."""
 _LOW, _FULL = 5 << 30, 1 << 30
+"""Bytes that are free where Docker keeps its data: below the first the next images may find no room, below
+the second a database soon writes nothing."""
 _OK, _WARN, _BAD, _SKIP = Level.OK, Level.WARNING, Level.FAILED, Level.SKIPPED
 
 
@@ -185,10 +187,8 @@ def _swarm(machine: Machine, daemon: DaemonFacts, looked: Looked) -> Iterator[Fa
 
 
 def _clock(machine: Machine, daemon: DaemonFacts) -> Fact:
-    off, words = (
-        max(abs(daemon.ahead) - daemon.doubt, 0.0),
-        msg("{ahead:+.1f} s of this host", ahead=daemon.ahead),
-    )
+    off = max(abs(daemon.ahead) - daemon.doubt, 0.0)
+    words = msg("{ahead:+.1f} s of this host", ahead=daemon.ahead)
     level = clock_level(off)
     remedy = msg("let an NTP client keep it: `timedatectl set-ntp true`") if level is not _OK else ""
     return Fact(machine.name, "clock", level, words, remedy)

@@ -19,7 +19,8 @@ from techsapo_ops.stack.machine import Machine
 
 SECONDS = 6.0
 """Longest time that a look waits for one machine."""
-_SECOND = 1_000_000_000
+_NANOSECONDS = 1_000_000_000
+"""In a second: Docker's API counts in them."""
 
 
 class Level(StrEnum):
@@ -113,7 +114,7 @@ def read_info(value: Mapping[str, Any], before: float, after: float) -> DaemonFa
         address=swarm.get("NodeAddr", ""),
         manages=bool(swarm.get("ControlAvailable")),
         cluster=cluster.get("ID", ""),
-        heartbeat=period / _SECOND,
+        heartbeat=period / _NANOSECONDS,
     )
 
 

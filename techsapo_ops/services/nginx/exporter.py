@@ -61,6 +61,5 @@ class NginxExporter(Kind):
 def _watched(topology: Topology, service: Service) -> str:
     from techsapo_ops.stack.address import Viewpoint
 
-    watched = next(s for s in topology.of_kind("nginx") if s.machine == service.machine)
-    address = topology.address(watched, Viewpoint.SERVICE)
+    address = topology.address(topology.beside(service, "nginx"), Viewpoint.SERVICE)
     return f"--nginx.scrape-uri={address.url('/nginx-status')}"

@@ -10,7 +10,7 @@ from typing import Any
 from techsapo_ops.adapters.prometheus import Prometheus, Rule
 from techsapo_ops.messages import msg
 from techsapo_ops.services.loaded_configuration import TIMEOUT, Loaded, Server, lacking, load_yaml
-from techsapo_ops.services.prometheus.scrape import PROMETHEUS_YML
+from techsapo_ops.services.prometheus.scrape import yml_of
 from techsapo_ops.spec.models.base import seconds as duration
 from techsapo_ops.stack.desired import RenderedFile
 
@@ -19,7 +19,7 @@ _BLANK = re.compile(r"\s+")
 
 def _differs(server: Server, prefix: str, files: Mapping[str, RenderedFile]) -> str:
     asked = _client(server)
-    path = prefix + (f"prometheus/{server.machine}/prometheus.yml" if server.machine else PROMETHEUS_YML)
+    path = prefix + yml_of(server.machine)
     ours = load_yaml(files[path].content)
     found = lacking(ours, load_yaml(asked.config()))
     if found:

@@ -84,9 +84,12 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
 
 def prometheus_yml(service: Service) -> str:
     """Path of the configuration of `service`: on several machines each has its own."""
-    if service.machine is None:
-        return PROMETHEUS_YML
-    return f"prometheus/{service.machine.name}/prometheus.yml"
+    return yml_of(service.machine.name if service.machine is not None else "")
+
+
+def yml_of(machine: str) -> str:
+    """The same of the Prometheus on a machine; empty for the one of a stack on one host."""
+    return f"prometheus/{machine}/prometheus.yml" if machine else PROMETHEUS_YML
 
 
 def own_commands(topology: Topology) -> Mapping[str, str]:

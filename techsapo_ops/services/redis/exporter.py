@@ -95,7 +95,7 @@ class RedisExporter(Kind):
         from techsapo_ops.stack.own_tls import ca_seen
 
         redis = topology.spec.redis
-        yield f"-redis.addr={redis_url(topology, _watched(topology, service))}"
+        yield f"-redis.addr={redis_url(topology, topology.beside(service, self.watches))}"
         yield _TIMEOUT
         if redis.password is not None:
             yield f"-redis.password-file={topology.secret_path(PASSWORDS)}"
@@ -107,11 +107,6 @@ class RedisExporter(Kind):
             yield f"-redis.user={EXPORTER}"
         if redis.tls:
             yield f"-tls-ca-cert-file={ca_seen(topology, self.watches)}"
-
-
-def _watched(topology: Topology, exporter: Service) -> Service:
-    """The Redis that an exporter watches: that of its machine."""
-    return next(each for each in topology.of_kind("redis") if each.machine == exporter.machine)
 
 
 def redis_url(topology: Topology, server: Service, account: str = "") -> str:

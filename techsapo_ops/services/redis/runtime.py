@@ -68,7 +68,7 @@ class RedisRuntime(Runtime):
             options = ("-h", at.host, "-p", str(at.port), *login_options(topology))
             return Door(
                 door.runner if door is not None else SubprocessRunner(),
-                door.enter if door is not None else nowhere,
+                door.enter if door is not None else _nowhere,
                 options,
                 login_environment(topology),
             )
@@ -97,7 +97,7 @@ class RedisRuntime(Runtime):
         return ThrowawayContainer(("redis-server", f"{SCRATCH}/redis.conf"), ping, "default", password)
 
 
-def nowhere(command: Command) -> Command:
+def _nowhere(command: Command) -> Command:
     """The way into a container that does not run. Raises OpsError."""
     raise OpsError(msg("{program}: it has no container", program=command.program))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -90,11 +91,11 @@ class ClusterStore:
         for store in (*self._members, self._first):
             store.close()
 
-    def _size(self, number: int) -> int:
+    def _size(self, number: int) -> float:
+        """How many members the cluster of a member says that it has; infinite where it is not sure."""
         status = self._members[number].status()
-        return (
-            int(status["wsrep_cluster_size"]) if status.get("wsrep_cluster_status") == "Primary" else 0x7FFF
-        )
+        primary = status.get("wsrep_cluster_status") == "Primary"
+        return int(status["wsrep_cluster_size"]) if primary else math.inf
 
     def _others(self, number: int) -> list[int]:
         count = len(self._members)

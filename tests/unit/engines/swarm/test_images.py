@@ -1,0 +1,45 @@
+"""Images that are copied from one machine to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.process import SubprocessRunner
+from techsapo_ops.engines.swarm import images
+from techsapo_ops.errors import OpsError
+
+
+def client(folder: Path, save: str, load: str) -> Fleet:
+    """Two machines whose docker client is a program that does only what is said here."""
+    program = folder / "docker"
+    program.write_text(f"#!/bin/sh\ncase $3 in\nsave) {save} ;;\nload) {load} ;;\n*) exit 9 ;;\nesac\n")
+    program.chmod(0o755)
+    return Fleet(SubprocessRunner(), str(program), {name: f"unix:///{name}" for name in "ab"})
+
+
+def copy(fleet: Fleet) -> None:
+    images._copy(fleet, "a", "techsapo/app:1", "b")
+
+
+def test_what_one_machine_saves_another_one_loads(tmp_path: Path) -> None:
+    copy(client(tmp_path, "echo the image", f"cat > {tmp_path}/loaded"))
+    assert (tmp_path / "loaded").read_text() == "the image\n"
+
+
+def test_a_copy_that_takes_without_end_is_given_up_and_nothing_of_it_runs_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(images, "_COPY_SECONDS", 0.5)
+    fleet = client(tmp_path, f"echo $$ > {tmp_path}/saver; exec sleep 600", "exec sleep 600")
+    with pytest.raises(OpsError, match="cannot copy techsapo/app:1 from a to b: it took longer"):
+        copy(fleet)
+    saver = (tmp_path / "saver").read_text().strip()
+    assert not Path(f"/proc/{saver}").exists()
+
+
+def test_what_the_other_machine_says_is_told(tmp_path: Path) -> None:
+    with pytest.raises(OpsError, match="from a to b: no space left on device"):
+        copy(client(tmp_path, "echo x", "cat > /dev/null; echo no space left on device >&2; exit 1"))
