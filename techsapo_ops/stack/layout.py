@@ -26,6 +26,7 @@ RECOVERY = "recovery"
 ACME_ROOT = "acme"
 """Below nginx's data directory: the folder that serves `/.well-known/acme-challenge/`."""
 
+MACHINES_NOTE = "machines.json"
 BUILD_NOTE = "build"
 """File in an app instance's data folder: which build its process runs, see adapters.build."""
 
@@ -63,7 +64,7 @@ class Layout:
     @property
     def machines_note(self) -> Path:
         """Which machines the stack runs on, where those are several; it is not there for one host."""
-        return self.state / "machines.json"
+        return self.state / MACHINES_NOTE
 
     @property
     def data(self) -> Path:

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
 
+RAFT, GOSSIP = 2377, 7946
+"""Ports of Swarm's managers, which every machine is, and of its gossip.
+https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts"""
+
 
 @dataclass(frozen=True, slots=True)
 class Machine:

@@ -24,7 +24,7 @@ from techsapo_ops.cli.output import confirm
 from techsapo_ops.cli.views.apply import Progress, show_failures
 from techsapo_ops.engines.opening import fleet_of
 from techsapo_ops.engines.swarm import folders
-from techsapo_ops.engines.swarm.engine import swarm_of
+from techsapo_ops.engines.swarm.engine import on_one_host, swarm_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
@@ -286,13 +286,7 @@ def _opened(place: SpecChoice, hosts: Sequence[str]) -> tuple[Topology, Fleet]:
     """Raises OpsError for a spec without hosts, and for a name that is none of them."""
     topology = topology_for(place.open())
     if not topology.machines:
-        raise OpsError(
-            msg("this stack is on one host"),
-            msg("docs/three-machines.md says how it moves to three; `engine: swarm` and `hosts`"),
-            exit_code=2,
-        )
-    names = [machine.name for machine in topology.machines]
+        raise on_one_host()
     for host in hosts:
-        if host not in names:
-            raise unknown(msg("host"), host, names)
+        _require_host(topology, host)
     return topology, fleet_of(topology.machines, runner(), topology.host.binaries.get("docker", "docker"))

@@ -266,9 +266,14 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
 def swarm_of(engine: Engine) -> SwarmEngine:
     """The engine of a stack on several machines. Raises OpsError for one of one host."""
     if not isinstance(engine, SwarmEngine):
-        raise OpsError(
-            msg("this stack is on one host"),
-            msg("docs/three-machines.md says how it moves to three; `engine: swarm` and `hosts`"),
-            exit_code=2,
-        )
+        raise on_one_host()
     return engine
+
+
+def on_one_host() -> OpsError:
+    """What is said where several machines are needed."""
+    return OpsError(
+        msg("this stack is on one host"),
+        msg("docs/three-machines.md says how it moves to three; `engine: swarm` and `hosts`"),
+        exit_code=2,
+    )

@@ -11,9 +11,8 @@ from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import keep_out_of_git, opened
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.stack.layout import MACHINES_NOTE
 from techsapo_ops.stack.machine import Machine
-
-NOTE = "machines.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ def note_machines(state: Path, project: str, machines: Sequence[Machine]) -> Non
             pass
         keep_out_of_git(state)
         value = {"project": project, "machines": [asdict(machine) for machine in machines]}
-        write_atomic(state / NOTE, json.dumps(value, indent=1).encode(), 0o600)
+        write_atomic(state / MACHINES_NOTE, json.dumps(value, indent=1).encode(), 0o600)
 
 
 def noted_machines(state: Path) -> MachinesNote:
@@ -40,17 +39,17 @@ def noted_machines(state: Path) -> MachinesNote:
     Raises OpsError for a damaged note.
     """
     try:
-        value = json.loads((state / NOTE).read_text(encoding="utf-8"))
+        value = json.loads((state / MACHINES_NOTE).read_text(encoding="utf-8"))
         return MachinesNote(value["project"], tuple(Machine(**entry) for entry in value["machines"]))
     except (FileNotFoundError, NotADirectoryError, PermissionError):  # whoever reads the rest says so
         return MachinesNote()
     except (ValueError, TypeError, KeyError):
         raise OpsError(
-            msg("{path} is damaged", path=state / NOTE),
+            msg("{path} is damaged", path=state / MACHINES_NOTE),
             msg("remove it and run `techsapo up`, which writes it anew"),
         ) from None
 
 
 def forget_machines(state: Path) -> None:
     """The stack is on one host now: nobody is to ask several whether they are at work on it."""
-    (state / NOTE).unlink(missing_ok=True)
+    (state / MACHINES_NOTE).unlink(missing_ok=True)

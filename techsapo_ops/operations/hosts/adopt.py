@@ -17,12 +17,13 @@ from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.engines.at_work import LOCK
 from techsapo_ops.engines.swarm import bundle
-from techsapo_ops.engines.swarm.machines_note import NOTE, noted_machines
+from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.engines.swarm.shared_state import SLOTS, SharedState, holder_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.spec_files import FOLDER, LACKING
 from techsapo_ops.spec.problems import unknown
+from techsapo_ops.stack.layout import MACHINES_NOTE
 
 _SECONDS = 30.0
 _WAIT = 30.0
@@ -137,7 +138,7 @@ def _others(member: Docker, name: str) -> Mapping[str, str]:
             continue
         try:
             with tarfile.open(fileobj=io.BytesIO(bundle.only_file(done.stdout)), mode="r") as tar:
-                file = tar.extractfile(NOTE)
+                file = tar.extractfile(MACHINES_NOTE)
                 found = json.loads(file.read()) if file is not None else {}
             return {entry["name"]: entry["docker"] for entry in found["machines"]}
         except (tarfile.TarError, KeyError, ValueError, TypeError):

@@ -9,10 +9,10 @@ from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.hosts.facts import DaemonFacts, Fact, Level, plainly
-from techsapo_ops.operations.hosts.look import GOSSIP, RAFT, Looked, images_of, look, ports_of
+from techsapo_ops.operations.hosts.look import Looked, images_of, look, ports_of
 from techsapo_ops.operations.hosts.probe import NoWayError, Probed
 from techsapo_ops.operations.hosts.together import clock_level, major, together
-from techsapo_ops.stack.machine import Machine
+from techsapo_ops.stack.machine import GOSSIP, RAFT, Machine
 from techsapo_ops.stack.stack_file import NODE_LABEL
 from techsapo_ops.stack.topology import Topology
 

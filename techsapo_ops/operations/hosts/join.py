@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.container_facts import STACK
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.docker_api import post
@@ -13,9 +14,9 @@ from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.hosts.facts import DaemonFacts, NodeFacts, nodes_of, plainly
-from techsapo_ops.operations.hosts.look import RAFT, daemons_of
+from techsapo_ops.operations.hosts.look import daemons_of
 from techsapo_ops.operations.hosts.together import HEARTBEAT
-from techsapo_ops.stack.machine import Machine
+from techsapo_ops.stack.machine import RAFT, Machine
 from techsapo_ops.stack.stack_file import NODE_LABEL
 
 _JOIN_SECONDS = 60.0
@@ -165,9 +166,9 @@ def _require_new(machine: Machine, nodes: Sequence[NodeFacts]) -> None:
 def _join(docker: Docker, manager: Docker, machine: Machine, to: Machine) -> None:
     token = manager.call("swarm", "join-token", "--quiet", "manager").strip()
     value = {
-        "ListenAddr": "0.0.0.0:2377",
+        "ListenAddr": f"0.0.0.0:{RAFT}",
         "AdvertiseAddr": machine.address,
-        "RemoteAddrs": [f"[{to.address}]:{RAFT}" if ":" in to.address else f"{to.address}:{RAFT}"],
+        "RemoteAddrs": [str(Address(to.address, RAFT))],
         "JoinToken": token,
     }
     try:

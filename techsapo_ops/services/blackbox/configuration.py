@@ -18,6 +18,7 @@ from techsapo_ops.spec.hosts import outside_name
 from techsapo_ops.spec.models.monitoring import ProbeTarget
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.machine import RAFT
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
@@ -29,8 +30,6 @@ MACHINE = "machine"
 """Scope of what is asked of each of several machines by the others, to tell which of them is away."""
 MANAGER = "manager"
 """Name, with the machine's behind it, of the manager of Docker Swarm on a machine."""
-_MANAGER_PORT = 2377
-"""https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts"""
 _FRONT = "front"
 _CONNECTS = "connects"
 _CONNECTED: dict[str, Any] = {"prober": "tcp", "tcp": {"preferred_ip_protocol": "ip4"}}
@@ -142,7 +141,7 @@ def _on_machines(topology: Topology) -> Iterator[Asked]:
     server-system-variables#max_connect_errors).
     """
     for machine in topology.machines:
-        ports = {MANAGER: _MANAGER_PORT}
+        ports = {MANAGER: RAFT}
         ports |= {s.kind: s.port for s in topology.on(machine.name) if s.facts.on_machine and s.facts.data}
         for what, port in ports.items():
             address = str(Address(machine.address, port))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.services.nginx.balancing import FRONT_LOCATION
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.machine import Machine
+from techsapo_ops.stack.machine import RAFT, Machine
 from techsapo_ops.stack.places import CONTAINER_CONFIG
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
@@ -26,8 +26,6 @@ CHECK_SECONDS = 0.5
 NGINX_SECONDS = 1.0
 PEER_SECONDS = 0.3
 """For an answer of another machine's kernel, in the same network segment."""
-SWARM_PORT = 2377
-"""Of Swarm's managers, which every machine is: between them a firewall lets it pass."""
 _FIRST, _LAST = 200, 100
 _SCRIPT = 0o555
 
@@ -81,6 +79,6 @@ def _values(topology: Topology, machines: list[Machine], own: Machine) -> dict[s
         "timeout": check_timeout(len(machines)),
         "nginx_seconds": NGINX_SECONDS,
         "peer_seconds": PEER_SECONDS,
-        "swarm_port": SWARM_PORT,
+        "swarm_port": RAFT,  # between the machines a firewall lets it pass
         "front": Address(own.address, spec.nginx.listen).url(FRONT_LOCATION),
     }
