@@ -3,7 +3,7 @@
 With `full:POINT` it is not killed: the ledger's disk, a small one of its own, is full from there on.
 A point is a phase of the journal (`begun`, `files`, …), `recorded` (between the record and the end of the
 journal), `writing` (between two renames of generated files), `closing` or `closed` (before and after Redis is
-told to let in nobody without a login). The product itself knows nothing of it.
+told to let in nobody without a login), or one of fault_point_swarm.py. The product knows nothing of it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import fault_point_swarm
 
 from techsapo_ops.operations.apply import generate, journal, ledger
 from techsapo_ops.services.redis import logins
@@ -76,6 +78,8 @@ def arm(point: str) -> None:
                 die()
 
         logins._set = told  # the fault that is wanted
+        return
+    if fault_point_swarm.arm(point, die):
         return
     write = journal.Journal._write
     full, _, phase = point.rpartition(":")
