@@ -118,6 +118,18 @@ class Runtime:
     ) -> None:
         """Let `service` forget those of its cluster that are on none of the machines. Raises OpsError."""
 
+    def give_up(
+        self,
+        topology: Topology,  # noqa: ARG002 - most wait for nobody
+        machine: str,  # noqa: ARG002
+        doors: Callable[[Service], Door | None],  # noqa: ARG002
+    ) -> str:
+        """An operator's word that what is on `machine` is gone for good, for those that wait for it.
+
+        What they say; empty where none waits. Raises nothing for one that does not answer.
+        """
+        return ""
+
     def settling(self, topology: Topology) -> Settling | None:  # noqa: ARG002 - most need nothing
         """What has to be done in its container once that is ready. Raises OpsError."""
         return None

@@ -27,7 +27,9 @@ def machines(spec: Spec, _: Context) -> Iterator[Finding]:
         yield Finding(
             _MACHINES,
             msg("engine: swarm needs three or five machines, and there are {count}", count=count),
-            msg('name them: `hosts: {{a: {{address: 10.0.0.1, docker: "ssh://ops@a"}}, …}}`'),
+            msg("with an even number no half could go on alone: add one, or take another one out")
+            if count in {2, 4}
+            else msg('name them: `hosts: {{a: {{address: 10.0.0.1, docker: "ssh://ops@a"}}, …}}`'),
             uses=(_ENGINE,),
         )
     yield from _twice(spec)

@@ -207,7 +207,7 @@ def remove(
         raise OpsError(msg("nothing was changed"), msg("pass --yes where nobody can be asked"))
     what = {"host": host, "gone": gone}
     with locked(stack.layout, wait, out.warn), recorded(stack.layout, "hosts remove", what, out.warn):
-        nodes = leave(engine.fleet, stack.layout, stack.topology.machines, host, gone=gone)
+        nodes = leave(engine, host, gone=gone, say=out.say)
     if out.as_json:
         out.json({"host": host, "nodes": [node.id for node in nodes]})
         return

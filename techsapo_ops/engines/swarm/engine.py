@@ -122,6 +122,13 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
         for service in self.topology.services:
             runtime_of(service.kind).forget_members(self.topology, service, self._door)
 
+    def give_up(self, machine: str) -> tuple[str, ...]:
+        """Somebody's word, for those that wait for what is on `machine`, that it is gone; what they say."""
+        self.forget()
+        kinds = dict.fromkeys(service.kind for service in self.topology.services)
+        told = (runtime_of(kind).give_up(self.topology, machine, self._door) for kind in kinds)
+        return tuple(words for words in told if words)
+
     @property
     def _names_key(self) -> Path:
         return self.layout.keys / NAMES_KEY

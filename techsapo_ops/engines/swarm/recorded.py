@@ -83,7 +83,11 @@ class SwarmStack(ContainerStack):
         if self.fleet.unreachable:
             raise OpsError(
                 msg("can't stop what runs on {machines}", machines=_reasons(self.fleet.unreachable)),
-                msg("bring the machine back, or take it out first: `techsapo hosts remove NAME`"),
+                msg(
+                    "bring it back; where it is lost for good, take it out first: "
+                    "`techsapo hosts remove {name} --gone`",
+                    name=next(iter(self.fleet.unreachable)),
+                ),
             )
         stopped = tuple(n for n, c in containers.items() if c.state in {"running", "restarting", "paused"})
         self.fleet.manager.call("stack", "rm", self.project, timeout=_STOP_SECONDS)

@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.engines.swarm.machines_note import note_machines, noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.hosts.facts import NodeFacts, nodes_of
 from techsapo_ops.operations.hosts.look import daemons_of
-from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.stack_file import NODE_LABEL
 
@@ -21,33 +21,35 @@ _PAUSE = 0.5
 
 
 def remove(
-    fleet: Fleet,
-    layout: Layout,
-    machines: Sequence[Machine],
+    engine: SwarmEngine,
     name: str,
     *,
     gone: bool,
+    say: Callable[[str], None],
     pause: Callable[[float], None] = time.sleep,
 ) -> tuple[NodeFacts, ...]:
     """Take the node `name` out of the Swarm; the nodes that were removed.
 
-    `machines` are those of the spec. One that is still named there is removed only where it is `gone` for
-    good, in somebody's explicit word: a stack has three or five, and waits for the third to be replaced.
-    Raises OpsError for one that answers and is said to be gone, and where no quorum answers.
+    One that the spec still names is removed only where it is `gone` for good, in somebody's explicit word: a
+    stack has three or five, and waits for the third to be replaced. Those that wait for what it had are given
+    that word, and those that count the others forget what the spec does not name any more. Raises OpsError
+    for one that answers and is said to be gone, and where no quorum answers.
     """
+    fleet, layout, machines = engine.fleet, engine.layout, engine.topology.machines
     manager = fleet.manager
     found = tuple(node for node in nodes_of(manager, NODE_LABEL) if node.name == name)
     if not found:
         raise OpsError(
             msg("{name} is no node of the Swarm", name=name), msg("nothing is to be done"), exit_code=2
         )
-    if any(machine.name == name for machine in machines):
+    named = any(machine.name == name for machine in machines)
+    if named:
         if not gone:
             raise OpsError(
-                msg("{name} is one of the hosts of the spec, and those have to be {count}",
+                msg("{name} is one of the {count} hosts of the spec, and a stack has three or five",
                     name=name, count=len(machines)),
                 msg("one that was lost: `techsapo hosts replace {name}`, or --gone to replace it later; "
-                    "of five, two: take them out of `hosts`, `techsapo up`, then remove them", name=name),
+                    "of five, two: take both out of `hosts`, `techsapo up`, then remove each", name=name),
                 exit_code=2,
             )  # fmt: skip
         require_gone(fleet, machines, name, found)
@@ -61,6 +63,11 @@ def remove(
     note = noted_machines(layout.state)
     if any(machine.name == name for machine in note.machines):
         note_machines(layout.state, note.project, [m for m in note.machines if m.name != name])
+    if named:
+        for words in engine.give_up(name):
+            say(words)
+    else:
+        engine.forget_members()
     return found
 
 

@@ -78,15 +78,17 @@ def replace(
         for node in left:
             say(msg("{name} leaves the Swarm", name=old))
             forget(manager, node, stack.pause)
+        if left:
+            for words in engine.give_up(old):
+                say(words)
         clock.lap("leave")
         add(engine.fleet, stack.spec.project, machines, (new,), say, stack.pause)
         folders.forget(stack.layout, new)
         clock.lap("join")
     apply()
     clock.lap("up")
-    if old != new:
-        engine.forget_members()
-        clock.lap("forget")
+    engine.forget_members()
+    clock.lap("forget")
     wait_ready(engine, new, stack.pause)
     clock.lap("ready")
     return Replaced(seconds)

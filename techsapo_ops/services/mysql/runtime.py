@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from typing_extensions import override
@@ -11,12 +12,13 @@ from typing_extensions import override
 from techsapo_ops.adapters import access_list, owners
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command, Runner
+from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.mysql import container_login, installation
 from techsapo_ops.services.mysql.accounts import Passwords
 from techsapo_ops.services.mysql.client import tls_options
 from techsapo_ops.services.mysql.cluster_key import made_key
-from techsapo_ops.services.mysql.galera import KEY, cluster_accounts
+from techsapo_ops.services.mysql.galera import KEY, cluster_accounts, gone_command
 from techsapo_ops.services.runtime import (
     SCRATCH,
     Place,
@@ -26,6 +28,7 @@ from techsapo_ops.services.runtime import (
     ThrowawayProgram,
 )
 from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.kind import LOOPBACK, executable
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import Probe
@@ -89,6 +92,20 @@ class MysqlRuntime(Runtime):
                 "deletes it, data and all"
             ),
         )
+
+    @override
+    def give_up(self, topology: Topology, machine: str, doors: Callable[[Service], Door | None]) -> str:
+        for service in topology.of_kind("mysql"):
+            if service.machine is None or service.machine.name == machine:
+                continue
+            if (door := doors(service)) is None:
+                continue
+            # It is refused where that member answers, or where the cluster runs without it.
+            program, *rest = gone_command(topology, [f"{service.kind}-{machine}"])
+            with suppress(OpsError):
+                done = door.run(program, *rest)
+                return done.output if done.code == 0 else ""
+        return ""
 
     @override
     def throwaway_program(self, service: Service, place: Place) -> ThrowawayProgram:

@@ -12,6 +12,7 @@ from stacks import spec, topology
 
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.probe import ProbeResult
+from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines.swarm import folders
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.engines.swarm.machines_note import note_machines, noted_machines
@@ -25,6 +26,8 @@ from techsapo_ops.operations.hosts.facts import Level, nodes_of, plainly
 from techsapo_ops.operations.hosts.join import Joined, add
 from techsapo_ops.operations.hosts.leave import remove
 from techsapo_ops.operations.hosts.replace import Replaced, replace
+from techsapo_ops.services.runtimes import runtime_of
+from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.service import Service
@@ -234,8 +237,27 @@ def engine_of(hosts: HostsFake, stack: Topology) -> SwarmEngine:
     return SwarmEngine(stack, fleet(hosts, stack))
 
 
-def left(hosts: HostsFake, stack: Topology, name: str, *, gone: bool) -> tuple[str, ...]:
-    found = remove(fleet(hosts, stack), stack.layout, stack.machines, name, gone=gone, pause=lambda _: None)
+class Telling(SwarmEngine):
+    """An engine that keeps what its services are told of hosts."""
+
+    def __init__(self, topology: Topology, fleet: Fleet) -> None:
+        super().__init__(topology, fleet)
+        self.told: list[str] = []
+
+    def forget_members(self) -> None:
+        self.told.append("forget")
+
+    def give_up(self, machine: str) -> tuple[str, ...]:
+        self.told.append(f"{machine} is gone")
+        return ()
+
+
+def left(
+    hosts: HostsFake, stack: Topology, name: str, *, gone: bool, told: list[str] | None = None
+) -> tuple[str, ...]:
+    engine = Telling(stack, fleet(hosts, stack))
+    engine.told = told if told is not None else []
+    found = remove(engine, name, gone=gone, say=lambda _: None, pause=lambda _: None)
     return tuple(node.name for node in found)
 
 
@@ -245,12 +267,21 @@ def test_a_lost_host_leaves_raft_in_somebody_s_explicit_word_alone(tmp_path: Pat
     hosts.lost("c")
     hosts.hosts["c"].silent = "Connection timed out"
 
-    with pytest.raises(OpsError, match="one of the hosts of the spec") as refused:
+    with pytest.raises(
+        OpsError, match="one of the 3 hosts of the spec, and a stack has three or five"
+    ) as refused:
         left(hosts, stack, "c", gone=False)
 
     assert "hosts replace c" in refused.value.hint
-    assert left(hosts, stack, "c", gone=True) == ("c",)
+    told: list[str] = []
+    assert left(hosts, stack, "c", gone=True, told=told) == ("c",)
+    assert told == ["c is gone"], "a database that waits for it goes on"
     assert [node["Description"]["Hostname"] for node in hosts.nodes] == ["a", "b"]
+    assert [m.name for m in noted_machines(stack.layout.state).machines] == ["a", "b"]
+
+    hosts.hosts["c"].silent = ""  # it is there again, as a Docker that is in no Swarm
+    with pytest.raises(OpsError, match="c is no node of the Swarm"):
+        engine_of(hosts, stack).announce()
     assert [m.name for m in noted_machines(stack.layout.state).machines] == ["a", "b"]
 
 
@@ -274,7 +305,9 @@ def test_a_host_that_the_spec_does_not_name_is_removed_once_nothing_is_bound_to_
         left(hosts, stack, "d", gone=False)
 
     hosts.hosts["d"].node["Spec"]["Labels"] = {}
-    assert left(hosts, stack, "d", gone=False) == ("d",)
+    told: list[str] = []
+    assert left(hosts, stack, "d", gone=False, told=told) == ("d",)
+    assert told == ["forget"], "a Sentinel counts those that it has ever seen"
     with pytest.raises(OpsError, match="d is no node of the Swarm"):
         left(hosts, stack, "d", gone=False)
 
@@ -320,7 +353,31 @@ def test_a_new_machine_of_the_same_name_takes_the_lost_one_s_place(tmp_path: Pat
     assert apply.seen == ["a", "b", "c"]
     assert hosts.hosts["c"].node["Spec"]["Labels"] == {}  # `up` sets it, when the machine has all
     assert json.loads((stack.layout.state / folders.NOTE).read_text()) == {"a": "1"}
-    assert set(said.seconds) == {"leave", "join", "up", "ready"}
+    assert set(said.seconds) == {"leave", "join", "up", "forget", "ready"}
+
+
+def test_a_database_that_waits_for_a_lost_host_is_told_at_the_next_one_that_it_is_gone(
+    tmp_path: Path,
+) -> None:
+    stack, asked = of(tmp_path), []
+
+    class Member:
+        """Where MariaDB's member of a runs."""
+
+        def __init__(self, code: int) -> None:
+            self.code = code
+
+        def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
+            asked.append(command.argv)
+            return Completed(command, self.code, b"gone for good: mysql-c", b"")
+
+    def given(code: int) -> str:
+        doors = {"mysql-b": Door(Member(code))}  # that of a does not run
+        return runtime_of("mysql").give_up(stack, "c", lambda service: doors.get(service.name))
+
+    assert given(0) == "gone for good: mysql-c"
+    assert asked == [("bash", "/etc/techsapo/mysql/member.sh", "gone", "mysql-c")]
+    assert given(1) == "", "the cluster runs without it"
 
 
 def test_a_machine_that_was_never_lost_is_not_replaced(tmp_path: Path) -> None:
