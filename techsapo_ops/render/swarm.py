@@ -21,6 +21,7 @@ from techsapo_ops.render.package import package
 from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.stack.container import Bind, Build, Container
 from techsapo_ops.stack.desired import ContainerUnit, RenderedFile
+from techsapo_ops.stack.machine import ON
 from techsapo_ops.stack.own_tls import tls_binds
 from techsapo_ops.stack.places import CONTAINER_CONFIG, SWARM
 from techsapo_ops.stack.service import Service
@@ -114,7 +115,6 @@ class _Writer:
         self._spec = topology.spec
         self._files = files
         self._builds = builds
-        self._machines = frozenset(machine.name for machine in topology.machines)
         self._configs: dict[str, dict[str, str]] = {}
         self._secrets: dict[str, dict[str, str]] = {}
         self._given: dict[str, dict[str, Path]] = {}
@@ -245,10 +245,10 @@ class _Writer:
         return {"configs": configs, "secrets": secrets, "volumes": volumes, FOLDERS: folders}
 
     def _is_for(self, service: Service, path: str) -> bool:
-        """Whether a file is not another machine's: those lie in a folder of its name."""
+        """Whether a file is not another machine's."""
         second = path.split("/")[1] if path.count("/") > 1 else ""
-        own = service.machine.name if service.machine is not None else ""
-        return second not in self._machines or second == own
+        own = service.machine.own_folder if service.machine is not None else ""
+        return not second.startswith(ON) or second == own
 
     def _config(self, path: str, target: str, mode: int) -> dict[str, Any]:
         key = path.replace("/", "-")

@@ -13,6 +13,10 @@ RAFT, GOSSIP = 2377, 7946
 https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts"""
 
 
+ON = "on-"
+"""How folders begin whose files one machine reads: no name of a machine is a name that another folder has."""
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """A host of the spec: `name` is its own host name, `address` what the others reach it by.
@@ -23,6 +27,11 @@ class Machine:
     name: str
     address: str
     docker: str
+
+    @property
+    def own_folder(self) -> str:
+        """Name of the folder, of a kind's rendered files, that its service on this machine alone reads."""
+        return f"{ON}{self.name}"
 
 
 def machines_of(spec: Spec) -> tuple[Machine, ...]:

@@ -36,8 +36,8 @@ class _WithoutServices:
         return json.dumps({**data, "services": {}})
 
 
-def arm(point: str, die: Callable[[], None]) -> bool:
-    """Make this process die at `point`; whether that is one of these."""
+def arm(point: str, die: Callable[[], None]) -> None:
+    """Make this process die at `point`."""
     word, _, name = point.partition(":")
     if word == "loading":
         copy = images._copy
@@ -67,8 +67,5 @@ def arm(point: str, die: Callable[[], None]) -> bool:
                 die()
 
         SwarmEngine.perform = performing  # type: ignore[method-assign] # the fault that is wanted
-    elif word == "going":
-        SwarmStack._wait_gone = lambda _: die()  # type: ignore[method-assign] # the fault that is wanted
     else:
-        return False
-    return True
+        SwarmStack._wait_gone = lambda _: die()  # type: ignore[method-assign] # the fault that is wanted

@@ -51,7 +51,7 @@ class Front:
         """Start keepalived by its script, with the rights that its container has."""
         machine.run("mkdir", "-p", "/run/keepalived")
         rights = ",".join(f"+{name.lower()}" for name in CAPABILITIES)
-        script = f"/etc/techsapo/keepalived/{machine.name}/start.sh"
+        script = f"/etc/techsapo/keepalived/{machine.own_folder}/start.sh"
         machine.start("setpriv", f"--bounding-set=-all,{rights}", "sh", script, log="keepalived.log")
 
     def asked(self, machine: Bare, path: str, address: str = "") -> str:

@@ -172,6 +172,7 @@ class Machine:
             binary("dockerd"), "-H", self.docker, "-H", "unix:///run/docker.sock",
             "--data-root", str(self.folder / "data"), "--exec-root", "/run/docker",
             "--pidfile", "/run/docker.pid", "--log-level", "warn", *groups,
+            "--insecure-registry", f"{NETWORK}.0/24",  # a registry of the lab has no certificate
         ]  # fmt: skip
         self.namespaces = Namespaces.held(argv, "--mount", "--uts", "--ipc")
         self.wire.run(f"ip link add {self.port} type veth peer name eth0 netns {self.on.pid}")

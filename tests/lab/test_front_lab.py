@@ -124,7 +124,7 @@ def test_a_worker_of_keepalived_that_dies_leaves_no_second_holder(front: Front) 
 def test_the_check_asks_the_machines_own_nginx_and_one_peer(front: Front) -> None:
     front.all_ready()
     machine = front.lab.machines[2]
-    check = f"/etc/techsapo/keepalived/{machine.name}/check.sh"
+    check = f"/etc/techsapo/keepalived/{machine.own_folder}/check.sh"
     peers = [m.address for m in front.others(machine)]
 
     def passes() -> bool:

@@ -103,7 +103,8 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
         # Databases are about to be made with these keys: who goes on in place of this command needs them.
         self.share()
         units = [unit for unit in containers_of(desired).values() if unit.image not in known]
-        images.bring(self.fleet, self.project, self.layout.config, units, self._tell)
+        registry = desired.topology.spec.swarm.registry
+        images.bring(self.fleet, self.project, self.layout.config, units, self._tell, registry=registry)
         self._write_folders(desired)
         # Last: where the stack runs, a label lets services of a new machine start at once.
         nodes.label(self.fleet, self.project, desired.topology.machines)

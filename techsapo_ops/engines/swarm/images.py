@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,15 +18,23 @@ from techsapo_ops.stack.desired import ContainerUnit
 _BUILD_SECONDS = 1800.0
 _PULL_SECONDS = 1800.0
 _COPY_SECONDS = 1800.0
+_DIGEST = re.compile(r"digest: (sha256:[0-9a-f]{64})")
 
 
 def bring(
-    fleet: Fleet, project: str, config: Path, units: Sequence[ContainerUnit], say: Callable[[str], None]
+    fleet: Fleet,
+    project: str,
+    config: Path,
+    units: Sequence[ContainerUnit],
+    say: Callable[[str], None],
+    *,
+    registry: str | None = None,
 ) -> None:
     """Let every machine have each image, and have it alike. Raises OpsError with the machine's name.
 
-    One that is built here is built on the first machine and copied from there by `docker save` and `docker
-    load`; the others are pulled by each machine, from the registry or its mirror.
+    One that is built here is built on the first machine and copied from there: by `docker save` and `docker
+    load`, or through `registry`, by its digest. The others are pulled by each machine, from their own
+    registry or its mirror.
     """
     wanted = {unit.image: unit for unit in units}
     present = _present(fleet, list(wanted))
@@ -40,7 +49,11 @@ def bring(
             lacking = [name for name in present if name not in having and name != source]
             if lacking:
                 say(msg("copying the image {image} to {machines}", image=image, machines=", ".join(lacking)))
-            _each(lacking, partial(_copy, fleet, source, image))
+            if lacking and registry is not None:
+                pinned = _pushed(fleet.members[source], source, image, registry)
+                _each(lacking, partial(_fetch, fleet, image, pinned))
+            else:
+                _each(lacking, partial(_copy, fleet, source, image))
         elif lacking := [name for name in present if name not in having]:
             say(msg("pulling the image {image} on {machines}", image=image, machines=", ".join(lacking)))
             _each(lacking, partial(_pull, fleet, image))
@@ -77,6 +90,34 @@ def _pull(fleet: Fleet, image: str, machine: str) -> None:
             msg("{machine}: cannot pull {image}: {said}", machine=machine, image=image, said=done.output),
             msg("check its network, or name an image that is there under `images:` in the spec"),
         )
+
+
+def _pushed(docker: Docker, machine: str, image: str, registry: str) -> str:
+    """Push an image of `machine` below `registry`, and return the name by which others pull just that.
+
+    The machine keeps it under its own name alone. Raises OpsError where the registry does not take it.
+    """
+    name = f"{registry}/{image.rpartition('/')[2]}"
+    docker.call("tag", image, name)
+    done = docker.attempt("push", name, timeout=_PULL_SECONDS)
+    docker.attempt("image", "rm", name)
+    digest = _DIGEST.search(done.output)
+    if done.code != 0 or digest is None:
+        said = done.output.splitlines()[-1] if done.output else str(done.code)
+        raise OpsError(
+            msg("{machine}: cannot push {name}: {said}", machine=machine, name=name, said=said),
+            msg("see that the registry answers there, and `docker login` here; without `swarm.registry` "
+                "images are copied from host to host"),
+        )  # fmt: skip
+    return f"{registry}/{image.rpartition('/')[2].partition(':')[0]}@{digest[1]}"
+
+
+def _fetch(fleet: Fleet, image: str, pinned: str, machine: str) -> None:
+    """Pull what was pushed, under the name that it has where it was built."""
+    docker = fleet.members[machine]
+    _pull(fleet, pinned, machine)
+    docker.call("tag", pinned, image)
+    docker.attempt("image", "rm", pinned)  # else it would be kept for that name when it is old
 
 
 def _copy(fleet: Fleet, source: str, image: str, target: str) -> None:

@@ -13,9 +13,9 @@ from techsapo_ops.stack.places import CONTAINER_CONFIG
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
-KEEPALIVED_CONF = "keepalived/{machine}/keepalived.conf"
-CHECK = "keepalived/{machine}/check.sh"
-START = "keepalived/{machine}/start.sh"
+KEEPALIVED_CONF = "keepalived/{folder}/keepalived.conf"
+CHECK = "keepalived/{folder}/check.sh"
+START = "keepalived/{folder}/start.sh"
 NOTIFY = "keepalived/notify.sh"
 READY = "keepalived/ready.sh"
 RUN = "/run/keepalived"
@@ -46,9 +46,9 @@ def keepalived_files(topology: Topology, templates: Templates) -> tuple[Rendered
             "priority": priority(place, len(machines)),
         }
         for path, mode in ((KEEPALIVED_CONF, 0o444), (CHECK, _SCRIPT), (START, _SCRIPT)):
-            template = f"{path.replace('{machine}/', '')}.j2"
+            template = f"{path.replace('{folder}/', '')}.j2"
             content = templates.render(template, **values)
-            scripts.append(RenderedFile(path.format(machine=machine.name), content, mode=mode))
+            scripts.append(RenderedFile(path.format(folder=machine.own_folder), content, mode=mode))
     return tuple(scripts)
 
 
@@ -69,6 +69,7 @@ def _values(topology: Topology, machines: list[Machine], own: Machine) -> dict[s
     spec = topology.spec
     return {
         "machine": own.name,
+        "own": f"{CONTAINER_CONFIG}/keepalived/{own.own_folder}",
         "address": own.address,
         "peers": [machine.address for machine in machines if machine != own],
         "floating": spec.floating_address,

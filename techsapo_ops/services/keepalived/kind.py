@@ -74,10 +74,10 @@ class Keepalived(Kind):
         from techsapo_ops.services.keepalived.configuration import READY, START
         from techsapo_ops.stack.container import Container
 
-        machine = service.machine.name if service.machine is not None else ""
+        own = service.machine.own_folder if service.machine is not None else ""
         folder = topology.config_dir()
         return Container(
-            command=(str(folder / START.format(machine=machine)),),
+            command=(str(folder / START.format(folder=own)),),
             port=0,
             healthcheck=(str(folder / READY),),
             config=("keepalived",),

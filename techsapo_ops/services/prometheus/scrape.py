@@ -24,6 +24,7 @@ from techsapo_ops.services.web_login import basic_auth
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.machine import ON
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
@@ -89,7 +90,7 @@ def prometheus_yml(service: Service) -> str:
 
 def yml_of(machine: str) -> str:
     """The same of the Prometheus on a machine; empty for the one of a stack on one host."""
-    return f"prometheus/{machine}/prometheus.yml" if machine else PROMETHEUS_YML
+    return f"prometheus/{ON}{machine}/prometheus.yml" if machine else PROMETHEUS_YML
 
 
 def own_commands(topology: Topology) -> Mapping[str, str]:

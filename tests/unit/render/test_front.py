@@ -73,9 +73,9 @@ def test_a_machine_is_given_its_own_files_alone(tmp_path: Path) -> None:
     assert targets == {
         "/etc/techsapo/keepalived/notify.sh",
         "/etc/techsapo/keepalived/ready.sh",
-        "/etc/techsapo/keepalived/b/keepalived.conf",
-        "/etc/techsapo/keepalived/b/check.sh",
-        "/etc/techsapo/keepalived/b/start.sh",
+        "/etc/techsapo/keepalived/on-b/keepalived.conf",
+        "/etc/techsapo/keepalived/on-b/check.sh",
+        "/etc/techsapo/keepalived/on-b/start.sh",
     }
 
 
@@ -89,7 +89,9 @@ def test_scripts_can_be_run_and_changed_by_nobody(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [3, 5])
 def test_machines_listen_to_each_other_alone_and_no_two_have_a_priority(tmp_path: Path, count: int) -> None:
     found = files(tmp_path, count)
-    confs = {name: found[f"swarm/config/keepalived/{name}/keepalived.conf"].content for name in hosts(count)}
+    confs = {
+        name: found[f"swarm/config/keepalived/on-{name}/keepalived.conf"].content for name in hosts(count)
+    }
     addresses = {name: host["address"] for name, host in hosts(count).items()}
     for name, conf in confs.items():
         assert value(conf, "unicast_src_ip") == addresses[name]
@@ -107,7 +109,7 @@ def test_a_priority_is_one_that_vrrp_knows_for_one_machine_too() -> None:
 
 def test_the_check_is_given_the_time_of_all_that_it_asks(tmp_path: Path) -> None:
     for count in (3, 5):
-        check = files(tmp_path, count)["swarm/config/keepalived/a/check.sh"].content
+        check = files(tmp_path, count)["swarm/config/keepalived/on-a/check.sh"].content
         (nginx,) = re.findall(r"--max-time (\S+)", check)
         (peers,) = re.findall(r"for peer in (.+); do", check)
         (each,) = re.findall(r"timeout (\S+) bash", check)
@@ -117,9 +119,9 @@ def test_the_check_is_given_the_time_of_all_that_it_asks(tmp_path: Path) -> None
 
 def test_router_id_and_interface_are_the_specs(tmp_path: Path) -> None:
     found = files(tmp_path, swarm={"router_id": 77, "interface": "bond0.5"})
-    assert value(found["swarm/config/keepalived/a/keepalived.conf"].content, "virtual_router_id") == "77"
-    assert "interface=bond0.5\n" in found["swarm/config/keepalived/a/start.sh"].content
-    assert "interface=\n" in files(tmp_path)["swarm/config/keepalived/a/start.sh"].content
+    assert value(found["swarm/config/keepalived/on-a/keepalived.conf"].content, "virtual_router_id") == "77"
+    assert "interface=bond0.5\n" in found["swarm/config/keepalived/on-a/start.sh"].content
+    assert "interface=\n" in files(tmp_path)["swarm/config/keepalived/on-a/start.sh"].content
 
 
 def test_nginx_asks_for_each_instance_by_the_name_that_it_has_on_every_machine(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ FILES = machines_files()
 
 
 def prometheus(machine: str, files: dict[str, str] = FILES) -> dict[str, Any]:
-    parsed: dict[str, Any] = yaml.safe_load(files[f"prometheus/{machine}/prometheus.yml"])
+    parsed: dict[str, Any] = yaml.safe_load(files[f"prometheus/on-{machine}/prometheus.yml"])
     return parsed
 
 
@@ -54,19 +54,19 @@ def test_two_prometheis_differ_in_a_label_that_no_alert_carries() -> None:
     assert first["alerting"]["alert_relabel_configs"] == [{"regex": "replica", "action": "labeldrop"}]
     told = first["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"]
     assert told == ["alertmanager-a:9093", "alertmanager-b:9093", "alertmanager-c:9093"]
-    assert "prometheus/c/prometheus.yml" not in FILES
+    assert "prometheus/on-c/prometheus.yml" not in FILES
 
 
 def test_each_is_started_with_its_own_configuration_which_finds_the_rules() -> None:
-    assert "--config.file=/etc/techsapo/prometheus/b/prometheus.yml" in command_of("prometheus-b")
+    assert "--config.file=/etc/techsapo/prometheus/on-b/prometheus.yml" in command_of("prometheus-b")
     for rules in prometheus("b")["rule_files"]:
-        assert os.path.normpath(f"prometheus/b/{rules}") in FILES
+        assert os.path.normpath(f"prometheus/on-b/{rules}") in FILES
 
 
 def test_what_a_running_one_has_is_compared_with_the_file_of_its_machine() -> None:
     class Asked:
         def config(self) -> str:
-            return FILES["prometheus/b/prometheus.yml"]
+            return FILES["prometheus/on-b/prometheus.yml"]
 
         def rules(self) -> dict[str, Any]:
             return {}
@@ -230,7 +230,7 @@ def test_without_an_address_that_moves_each_front_is_one_of_the_stack_s_and_no_a
     found = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
     assert found & {"FloatingAddressLost", "FloatingAddressTwice"} == set()
     assert "MachineDown" in found
-    assert "scope: front" in files["prometheus/a/prometheus.yml"]
+    assert "scope: front" in files["prometheus/on-a/prometheus.yml"]
 
 
 def test_a_lost_machine_mutes_what_it_brings_with_it() -> None:

@@ -75,10 +75,24 @@ def test_a_service_is_given_what_it_reads_and_nothing_of_another_machine(tmp_pat
     assert not [t for t in targets["app-1-b"] if "redis" in t or "prometheus" in t]
     for name, found in targets.items():
         machine = name.rpartition("-")[2]
-        others = [f"/{other}/" for other in HOSTS if other != machine]
+        others = [f"/on-{other}/" for other in HOSTS if other != machine]
         assert not [t for t in found if any(other in t for other in others)], name
     used = {c["source"] for entry in stack["services"].values() for c in entry.get("configs", ())}
     assert used == set(stack["configs"])
+
+
+def test_a_host_that_is_called_as_a_folder_hides_nothing_from_the_others(tmp_path: Path) -> None:
+    names = ("a", "rules", "dashboards")
+    hosts = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate(names, 1)}
+    services = stack_of(tmp_path, hosts=hosts)["services"]
+
+    def read(service: str) -> set[str]:
+        own = f"/on-{service.partition('-')[2]}/"
+        return {c["target"].replace(own, "/") for c in services[service]["configs"]}
+
+    assert read("prometheus-a") == read("prometheus-rules")
+    assert any("/prometheus/rules/" in path for path in read("prometheus-a"))
+    assert read("grafana-a") == read("grafana-dashboards") == read("grafana-rules")
 
 
 def test_secrets_are_their_users_alone_and_never_a_config(tmp_path: Path) -> None:
