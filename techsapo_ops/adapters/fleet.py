@@ -66,6 +66,10 @@ class Fleet(Docker):
                 )
         return self.members[self._manager]
 
+    def forget_manager(self) -> None:
+        """Look for a manager anew: the one that was asked does not answer as one of a quorum."""
+        self._manager = None
+
     def machine_of(self, container: str) -> str:
         """The machine of a container that was looked at."""
         return self._where[container]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from techsapo_ops.cli import drill_cluster
 from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.drill_run import run_drill
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import (
     BackupArgument,
@@ -18,23 +19,13 @@ from techsapo_ops.cli.options import (
     WaitOption,
     YesOption,
 )
-from techsapo_ops.cli.output import Output, confirm
+from techsapo_ops.cli.output import confirm
 from techsapo_ops.cli.views.drills import list_reports, show_report
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.drills.kept import find, reports
-from techsapo_ops.operations.drills.report import Drill
-from techsapo_ops.operations.drills.run import Work, perform
 
 if TYPE_CHECKING:
-    from techsapo_ops.stack.stack import Stack
-
-_ENDED: Mapping[Drill, str] = {
-    "restore": msg("the throwaway servers are gone, nothing of the stack was touched"),
-    "alert": msg("the alert ends by itself"),
-    "failover-app": msg("an instance that was killed is started again; `techsapo ps` shows it"),
-    "recover": msg("the scratch copy is gone, the live stack was not touched"),
-}
-"""What is left of a drill that was interrupted."""
+    pass
 
 app = CommandGroup(
     no_args_is_help=True,
@@ -66,7 +57,7 @@ def restore(
     stack = open_stack(place.open())
     now = datetime.now(UTC)
     with Bars(out, repository_of(stack)) as bars:
-        _drill(
+        run_drill(
             stack, "restore", {"backup": which},
             lambda begin: drill_restore(stack, begin, which=which, now=now, wait=wait, told=bars.told),
             out,
@@ -98,7 +89,7 @@ def alert(
 
     stack = open_stack(place.open())
     now = datetime.now(UTC)
-    _drill(
+    run_drill(
         stack, "alert", {"also": also},
         lambda begin: drill_alert(stack, begin, also=also, now=now, say=out.say), out,
     )  # fmt: skip
@@ -150,7 +141,7 @@ def failover_app(
         out.say(msg("nothing was done; --yes begins without asking"))
         raise typer.Exit(1)
     load = load_of(stack, rate=rate, seconds=SECONDS)
-    _drill(
+    run_drill(
         stack, "failover-app", {"instance": victim.name, "run": load.run},
         lambda begin: operation(stack, begin, instance=victim.name, load=load, say=out.say), out,
     )  # fmt: skip
@@ -174,10 +165,17 @@ def recover(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     stack = open_stack(place.open())
     name = fresh_run()
     doors = RecoverDoors(out)
-    _drill(
+    run_drill(
         stack, "recover", {"scratch": name},
         lambda begin: drill_recover(stack, begin, doors, name=name, say=out.say), out,
     )  # fmt: skip
+
+
+app.command(name="failover-host")(drill_cluster.failover_host)
+app.command(name="failover-redis")(drill_cluster.failover_redis)
+app.command(name="failover-mysql")(drill_cluster.failover_mysql)
+app.command(name="partition")(drill_cluster.partition)
+app.command(name="put-back")(drill_cluster.put_back)
 
 
 @app.command(name="list")
@@ -216,18 +214,3 @@ def show(
         out.json(report.to_json())
         return
     show_report(report, out)
-
-
-def _drill(stack: Stack, drill: Drill, what: Mapping[str, object], work: Work, out: Output) -> None:
-    try:
-        report, file = perform(stack, drill, what, work, warn=out.warn)
-    except KeyboardInterrupt:
-        out.warn(msg("interrupted: there is no report; {ended}", ended=_ENDED[drill]))
-        raise
-    if out.as_json:
-        out.json({**report.to_json(), "file": str(file)})
-    else:
-        show_report(report, out)
-        out.say(msg("report: {file}", file=file))
-    if not report.ok:
-        raise typer.Exit(1)

@@ -18,7 +18,7 @@ from techsapo_ops.messages import msg
 _LOCAL = frozenset(
     {
         "run", "logs", "data", "scratch", "backups", "restic-cache", "offsite-proof", "validated.json",
-        "travel.json", "set-aside", "lock", ".gitignore",
+        "travel.json", "set-aside", "lock", "drill.lock", ".gitignore",
     }
 )  # fmt: skip
 """What of it is this host's own: locks, sockets, what can be made again, and backups, which are too large."""

@@ -43,6 +43,8 @@ class Lease:
     manager: Callable[[], Docker]
     purpose: str
     note: Note
+    elsewhere: Callable[[], None] = lambda: None
+    """Has `manager` look for another one."""
     renewed: float = field(default_factory=lambda: now())
     lost: str = ""
     past: list[Note] = field(default_factory=list)
@@ -63,7 +65,8 @@ class Lease:
         try:
             taken = _take(self.manager(), self.purpose, number(self.note) + 1)
         except OpsError:
-            return  # no quorum for now: it lasts until LOST_SECONDS are over
+            self.elsewhere()  # this one may be cut off, and the others have a quorum
+            return  # where there is none for now, it lasts until LOST_SECONDS are over
         if taken is None:
             self.lost = msg("somebody else has taken it over")
             return
@@ -111,6 +114,12 @@ def held(
                 lease.end()
             except OpsError:
                 lease.lost = msg("no manager answers")  # it ends by itself
+
+
+def taken(manager: Docker, project: str) -> bool:
+    """Whether somebody holds the lease of the stack `project`. Raises OpsError where no quorum answers."""
+    last = max(swarm_objects.notes(manager, f"{project}.lease"), key=number, default=None)
+    return last is not None and not _is_dead(last, manager)
 
 
 def _acquire(manager: Callable[[], Docker], purpose: str, wait: float, say: Callable[[str], None]) -> Lease:

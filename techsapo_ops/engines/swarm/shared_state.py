@@ -70,6 +70,7 @@ class SharedState:
         Raises OpsError where somebody else is, for longer than `wait` seconds, and where no quorum answers.
         """
         with held(lambda: self._fleet.manager, self._project, wait, self._say) as lease:
+            lease.elsewhere = self._fleet.forget_manager
             self.refresh()
             _LEASES[self._state] = lease
             try:

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-import psutil
-
-from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.engines.swarm.engine import swarm_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.operations.apply.journal import Journal
-from techsapo_ops.operations.apply.ledger import Ledger
-from techsapo_ops.operations.apply.stop import locked
+from techsapo_ops.operations.drills.alone import alone, hindrance
+from techsapo_ops.operations.drills.figures import counts_of, some
 from techsapo_ops.operations.drills.guards import Guards
 from techsapo_ops.operations.drills.load import Load, Outcome
 from techsapo_ops.operations.drills.report import Phase, Report
 from techsapo_ops.operations.drills.traffic import Traffic
-from techsapo_ops.operations.drills.victim import Victim, chosen, kill
+from techsapo_ops.operations.drills.victim import Victim, chosen
 from techsapo_ops.operations.drills.written import written
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.services.monitoring import prometheus_of
@@ -28,7 +24,6 @@ from techsapo_ops.services.probing import ask
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.maintenance import maintenance_of
-from techsapo_ops.stack.restore_journal import interrupted
 from techsapo_ops.stack.stack import Stack
 
 QUIET = 3.0
@@ -72,7 +67,7 @@ def failover_app(
     No apply and no backup can begin meanwhile. Raises OpsError, before anything is touched, where a guard is
     against it. Afterwards, and whatever ends it, the instance runs again.
     """
-    with _alone(stack):
+    with alone(stack):
         victim = chosen(stack)
         if victim.name != instance:
             raise OpsError(
@@ -117,38 +112,18 @@ def failover_app(
         return _filled(stack, report, victim, load, outcome, fault, guards)
 
 
-def hindrance(stack: Stack) -> str:
-    """What is under way that a fault would do harm to; "" for nothing."""
-    if (closed := maintenance_of(stack.layout)) is not None:
-        return str(closed)
-    if Journal(Ledger(stack.layout.state)).path.exists():
-        return msg("an apply was cut short: `techsapo up` completes it")
-    if stack.layout.recovery_journal.exists():
-        return msg("a recovery was cut short: `techsapo recover` completes it")
-    if interrupted(stack.layout) is not None:
-        return msg("a restore was cut short: `techsapo restore` completes it")
-    return ""
-
-
-@contextmanager
-def _alone(stack: Stack) -> Iterator[None]:
-    """Keep every apply, restart, restore and backup from beginning, and be refused while one runs."""
-    with ExitStack() as held:
-        held.enter_context(locked(stack.layout, 0.0))
-        repository = repository_of(stack)
-        if repository.path.is_dir():
-            held.enter_context(repository.lock())
-        yield
-
-
 def _readiness(stack: Stack) -> Callable[[str], bool]:
     topology = stack.topology
     services = {service.name: service for service in topology.services}
     isolated = any(not topology.published(s) for s in topology.of_kind(App.facts.kind))
-    inside = stack.engine.prober_inside() if isolated else None
+    inside = stack.engine.prober_inside() if isolated and not topology.machines else None
 
     def ready(name: str) -> bool:
         service = services[name]
+        if topology.machines:  # Swarm starts a container anew by another one
+            engine = swarm_of(stack.engine)
+            engine.forget()
+            return engine.prober_inside()(service, PROBE_SECONDS).ok
         if inside is not None and not topology.published(service):
             return inside(service, PROBE_SECONDS).ok
         return ask(topology, service, PROBE_SECONDS).ok
@@ -169,7 +144,7 @@ def _course(
     ready = guards.ready
     guards.fault()
     fault.killed = traffic.now()
-    kill(victim)
+    victim.kill()
     say(msg("{victim} (pid {pid}) was killed", victim=victim.name, pid=victim.pid))
     over = threading.Event()
     watching = threading.Thread(
@@ -225,7 +200,7 @@ def _watch(
         well = ready(victim.name)
         if not well and fault.gone is None:
             fault.gone = traffic.now()
-        if well and (fault.gone is not None or not psutil.pid_exists(victim.pid)):
+        if well and (fault.gone is not None or victim.ended()):
             fault.back = traffic.now()
         over.wait(POLL)
 
@@ -279,31 +254,16 @@ def _filled(
         lost_writes = len(rows.lost)
         doubled |= set(rows.doubled)
         if rows.lost:
-            notes.append(msg("without a row in the audit log: {some}", some=_some(rows.lost)))
+            notes.append(msg("without a row in the audit log: {some}", some=some(rows.lost)))
         if doubled:
-            notes.append(msg("carried out twice: {some}", some=_some(sorted(doubled))))
-    stream, latency = outcome.stream_gap, outcome.latency
+            notes.append(msg("carried out twice: {some}", some=some(sorted(doubled))))
     marks = {} if killed is None else {"killed": killed}
     if fault.back is not None:
         marks["ready"] = fault.back
     return replace(
         report,
         phases=tuple(phases),
-        counts={
-            "sent": outcome.sent,
-            "answered": outcome.answered,
-            "failed": outcome.failed_count,
-            "retried": outcome.retried,
-            "lost": outcome.lost,
-            "doubled": len(doubled),
-            "lost_writes": lost_writes,
-            "unfinished": outcome.unfinished,
-            "longest_gap": round(outcome.gap.seconds, 3),
-            "longest_stream_gap": None if stream is None else round(stream.seconds, 3),
-            "streams_broken": outcome.broken,
-            "latency_median": None if latency is None else round(latency.median, 3),
-            "latency_longest": None if latency is None else round(latency.longest, 3),
-        },
+        counts=counts_of(outcome, lost_writes=lost_writes, doubled=len(doubled)),
         zero=("doubled", "lost_writes"),
         reasons=dict(outcome.failed),
         facts={"killed": f"{victim.name} (weight {victim.weight})", "run": load.run},
@@ -313,8 +273,3 @@ def _filled(
         columns=tuple(outcome.seconds_of()),
         marks=marks,
     )
-
-
-def _some(names: Sequence[str]) -> str:
-    more = msg(" and {count} more", count=len(names) - 5) if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more

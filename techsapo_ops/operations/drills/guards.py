@@ -33,7 +33,7 @@ class Guards:
     what `hindered` says: an apply, a backup, maintenance.
 
     `prometheus` is None where the stack has none: users' errors and alerts are then not watched, which
-    `unwatched` says.
+    `unwatched` says. It may be away for `patience` seconds after the fault, where that took one of several.
     """
 
     prometheus: Prometheus | None
@@ -41,6 +41,7 @@ class Guards:
     ready: Ready
     hindered: Callable[[], str] = lambda: ""
     clock: Callable[[], float] = time.monotonic
+    patience: float = 0.0
     unwatched: str = ""
     seen: list[Seen] = field(default_factory=list)
     _before: frozenset[frozenset[tuple[str, str]]] = frozenset()
@@ -82,6 +83,8 @@ class Guards:
             for why in (*self._alerts(self.prometheus.alerts()), *self._errors(self.prometheus)):
                 return why
         except (Unreachable, ApiError) as error:
+            if self._fault is not None and now - self._fault < self.patience:
+                return ""
             return msg("Prometheus no longer says how the stack does: {message}", message=error.message)
         return ""
 

@@ -28,7 +28,8 @@ class Load:
 
     `key` is the app's: it proves that they are a drill's. At most `most` requests are sent. `kinds` take
     turns. A POST takes the app `work` seconds, and carries its id as Idempotency-Key. Each request that gets
-    no answer, or 502, 503 or 504, is sent again, `retries` times. `streams` are held open beside them.
+    no answer, or 502, 503 or 504, is sent again, `retries` times, each `again_after` seconds later. `streams`
+    are held open beside them.
     """
 
     url: str
@@ -39,6 +40,7 @@ class Load:
     kinds: tuple[Kind, ...] = ("get", "post")
     streams: int = 1
     retries: int = 1
+    again_after: float = 0.5
     work: float = 0.3
     timeout: float = 10.0
     trust: Trust = SYSTEM

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from techsapo_ops.messages import msg
 
-Drill = Literal["restore", "alert", "failover-app", "recover"]
-DRILLS: tuple[Drill, ...] = ("restore", "alert", "failover-app", "recover")
+Drill = Literal[
+    "restore", "alert", "failover-app", "recover",
+    "failover-host", "failover-redis", "failover-mysql", "partition",
+]  # fmt: skip
+DRILLS: tuple[Drill, ...] = get_args(Drill)
 PhaseName = Literal[
-    "detection", "failover", "recovery", "asked_again", "handed_on", "delivery", "data", "service"
+    "detection", "failover", "writable", "recovery", "asked_again", "handed_on", "delivery", "data", "service"
 ]
 VERSION = 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import replace
 from typing import Any
 
@@ -18,17 +19,28 @@ from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.stack import Stack
 
 
-def front(spec: Spec) -> str:
-    """The URL at which this host reaches nginx, or the app where none runs."""
+def front(spec: Spec, machine: str = "") -> str:
+    """The URL at which this host reaches nginx, or the app where none runs.
+
+    Of several hosts that of the address they share; without one, that of `machine`, or else of the first.
+    """
     if not spec.runs_nginx:
         return Address(reachable_host(spec.app.host), spec.app.resolved_instances[0].port).url()
     tls = spec.served_certificate is not None
     port = spec.nginx.tls_listen if tls else spec.nginx.listen
-    return Address(reachable_host(spec.nginx.host), port).url(scheme="https" if tls else "http")
+    return Address(_host(spec, machine), port).url(scheme="https" if tls else "http")
 
 
-def load_of(stack: Stack, **changed: Any) -> Load:
-    """Traffic to the front of `stack`, as Load has it but for what is `changed`.
+def _host(spec: Spec, machine: str) -> str:
+    if not spec.hosts:
+        return reachable_host(spec.nginx.host)
+    if spec.floating_address is not None:
+        return str(ipaddress.ip_interface(spec.floating_address).ip)
+    return spec.hosts[machine or next(iter(spec.hosts))].address
+
+
+def load_of(stack: Stack, machine: str = "", **changed: Any) -> Load:
+    """Traffic to the front of `stack`, as Load has it but for what is `changed`; `machine` as `front` has it.
 
     Raises OpsError where this user can't read the app's key, which proves that it is a drill.
     """
@@ -40,5 +52,7 @@ def load_of(stack: Stack, **changed: Any) -> Load:
     key = Secret(read_text(path, what=msg("key of the app")).strip())
     own = {each.address for found in psutil.net_if_addrs().values() for each in found}
     here = frozenset({reachable_host(host) for host in stack.spec.exposed} & own)
+    if stack.spec.hosts:
+        here |= {_host(stack.spec, machine)}  # where the very certificate is shown that the stack deployed
     trust = Trust(own=stack.layout.certs, here=here)
-    return replace(Load(front(stack.spec).rstrip("/"), key, trust=trust), **changed)
+    return replace(Load(front(stack.spec, machine).rstrip("/"), key, trust=trust), **changed)

@@ -32,8 +32,6 @@ PATH = "/api/v1/drill"
 STREAM_PATH = "/api/v1/drill/stream"
 AGAIN = frozenset({502, 503, 504})
 """Statuses after which a request is sent again, as clients do."""
-AGAIN_AFTER = 0.5
-"""Seconds before that."""
 STREAM_AGAIN_AFTER = 0.25
 """Seconds before a stream is opened again."""
 SILENT = 5.0
@@ -86,7 +84,7 @@ class Traffic:
         if self._loop is not None and self._stop is not None:
             with suppress(RuntimeError):  # it has ended by itself
                 self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(self._load.timeout + AGAIN_AFTER + _END_SECONDS)
+        self._thread.join(self._load.timeout + self._load.again_after + _END_SECONDS)
         if self._ended is None:
             self._ended = self.now()
 
@@ -134,7 +132,7 @@ class Traffic:
             held = [asyncio.create_task(self._hold(client, each)) for each in self._streams]
             sending = await self._ticks(client)
             if sending:
-                await asyncio.wait(sending, timeout=self._load.timeout + AGAIN_AFTER)
+                await asyncio.wait(sending, timeout=self._load.timeout + self._load.again_after)
             for task in (*held, *sending):
                 task.cancel()
             await asyncio.gather(*held, *sending, return_exceptions=True)
@@ -165,7 +163,7 @@ class Traffic:
             request.attempts.append(attempt)
             if attempt.ok or not left or (attempt.answered and attempt.status not in AGAIN):
                 break
-            await asyncio.sleep(AGAIN_AFTER)
+            await asyncio.sleep(self._load.again_after)
         request.done = True
 
     async def _try(self, client: httpx.AsyncClient, request: Request) -> Attempt:

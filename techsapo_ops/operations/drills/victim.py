@@ -1,7 +1,8 @@
-"""Which instance of the app a drill kills, and killing that very process."""
+"""Which instance of the app a drill kills, and killing that very process or container."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import psutil
@@ -17,13 +18,17 @@ from techsapo_ops.stack.stack import Stack
 
 @dataclass(frozen=True, slots=True)
 class Victim:
-    """The instance that is killed: `pid` as this host sees it, since `created` (seconds since 1970)."""
+    """The instance that is killed: `pid` as its host sees it.
+
+    `kill` ends it, and raises OpsError where it is no longer what was chosen; `ended` is whether it has.
+    """
 
     service: Service
     pid: int
-    created: float
     weight: int
     others: tuple[str, ...]
+    kill: Callable[[], None]
+    ended: Callable[[], bool]
 
     @property
     def name(self) -> str:
@@ -54,6 +59,13 @@ def chosen(stack: Stack) -> Victim:
         raise OpsError(
             msg("the engine does not say which process {first} is", first=first.name), "`techsapo ps`"
         )
+    kill, ended = _in_container(stack, first) if topology.machines else _process(first, pid)
+    others = tuple(s.name for s in apps if s is not first)
+    return Victim(first, pid, spec[first.port].weight, others, kill, ended)
+
+
+def _process(first: Service, pid: int) -> tuple[Callable[[], None], Callable[[], bool]]:
+    """Of this very process: its number may be another's by the time that it is killed."""
     try:
         created = psutil.Process(pid).create_time()
     except psutil.Error as error:
@@ -61,28 +73,50 @@ def chosen(stack: Stack) -> Victim:
             msg("{first} (pid {pid}) can't be looked at: {error}", first=first.name, pid=pid, error=error),
             "`techsapo ps`",
         ) from None
-    return Victim(first, pid, created, spec[first.port].weight, tuple(s.name for s in apps if s is not first))
 
-
-def kill(victim: Victim) -> None:
-    """Kill the very process that was chosen: its number may be another's by now. Raises OpsError."""
-    try:
-        process = psutil.Process(victim.pid)
-        if process.create_time() != victim.created:
+    def kill() -> None:
+        try:
+            process = psutil.Process(pid)
+            if process.create_time() != created:
+                raise _anew(first)
+            process.kill()
+        except psutil.AccessDenied:
             raise OpsError(
-                msg("{victim} has started anew by itself: nothing was killed", victim=victim.name),
-                msg("begin again"),
-            )
-        process.kill()
-    except psutil.AccessDenied:
-        raise OpsError(
-            msg("{victim} (pid {pid}) is another user's", victim=victim.name, pid=victim.pid),
-            msg("run the drill as root, or as that user"),
-        ) from None
-    except psutil.NoSuchProcess:
-        raise OpsError(
-            msg("{victim} ended by itself: nothing was killed", victim=victim.name), "`techsapo ps`"
-        ) from None
+                msg("{victim} (pid {pid}) is another user's", victim=first.name, pid=pid),
+                msg("run the drill as root, or as that user"),
+            ) from None
+        except psutil.NoSuchProcess:
+            raise OpsError(
+                msg("{victim} ended by itself: nothing was killed", victim=first.name), "`techsapo ps`"
+            ) from None
+
+    return kill, lambda: not psutil.pid_exists(pid)
+
+
+def _in_container(stack: Stack, first: Service) -> tuple[Callable[[], None], Callable[[], bool]]:
+    """Of this very container: its process has a number of another host, where that means nothing here."""
+    from techsapo_ops.engines.swarm.engine import swarm_of
+
+    engine = swarm_of(stack.engine)
+
+    def now() -> str:
+        container = engine.containers().get(first.name)
+        return container.id if container is not None and container.running else ""
+
+    chosen_one = now()
+
+    def kill() -> None:
+        if now() != chosen_one:
+            raise _anew(first)
+        engine.docker.call("kill", chosen_one)
+
+    return kill, lambda: now() != chosen_one
+
+
+def _anew(first: Service) -> OpsError:
+    return OpsError(
+        msg("{victim} has started anew by itself: nothing was killed", victim=first.name), msg("begin again")
+    )
 
 
 def _runs(seen: ObservedService | None) -> bool:

@@ -26,6 +26,8 @@ from techsapo_ops.stack.topology import Topology
 
 REDIS_CONF = "redis/redis.conf"
 REDIS_START = "redis/start.sh"
+MIN_REPLICAS_MAX_LAG = 2
+"""Seconds for which a master takes writes that no replica has heard: in them a cut may lose some."""
 PROMOTION = 60
 """Seconds in which Sentinels promote a replica if they ever will: each try takes twice `failover-timeout`."""
 
@@ -57,6 +59,7 @@ def redis_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         # One that was killed must come back with what it had confirmed.
         appendonly=redis.appendonly or bool(machines),
         several=bool(machines),
+        max_lag=MIN_REPLICAS_MAX_LAG,
         copies=copies(topology),
         quote=redis_quote,
     )

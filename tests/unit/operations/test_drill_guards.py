@@ -16,7 +16,7 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.prometheus import Firing, Sample
 from techsapo_ops.operations.apply.journal import Journal as ApplyJournal
 from techsapo_ops.operations.apply.ledger import Ledger
-from techsapo_ops.operations.drills.failover import hindrance
+from techsapo_ops.operations.drills.alone import hindrance
 from techsapo_ops.operations.drills.guards import Guards
 from techsapo_ops.stack.maintenance import Maintenance, note
 from techsapo_ops.stack.restore_journal import Interrupted, finished, journal

@@ -1,0 +1,228 @@
+"""The course of a drill on several machines: under simulated traffic something is taken away, and put back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from techsapo_ops.engines.swarm.engine import SwarmEngine, swarm_of
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
+from techsapo_ops.operations.drills.alone import alone, hindrance
+from techsapo_ops.operations.drills.cluster import faults, under_way
+from techsapo_ops.operations.drills.cluster.plain_writes import Writer
+from techsapo_ops.operations.drills.cluster.plan import Taking, holder
+from techsapo_ops.operations.drills.cluster.under_way import UnderWay
+from techsapo_ops.operations.drills.cluster.whole import missing, redis_of
+from techsapo_ops.operations.drills.failover import AFTER, QUIET
+from techsapo_ops.operations.drills.guards import Guards
+from techsapo_ops.operations.drills.load import Load
+from techsapo_ops.operations.drills.traffic import Traffic
+from techsapo_ops.services.monitoring import prometheus_of
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.stack import Stack
+
+SETTLES = 20
+"""Seconds for which traffic is watched closely where Swarm starts at once what was taken away."""
+BACK = 300.0
+"""Seconds after which what was taken away has to be back; a database may copy all that it has."""
+PATIENCE = 15.0
+"""Seconds for which Prometheus may be away where one of two was taken."""
+RATE = 20.0
+POLL = 0.1
+LOOK_EVERY = 2.0
+
+
+@dataclass(slots=True)
+class Seen:
+    """What the drill has seen, as seconds since the traffic began."""
+
+    struck: float | None = None
+    returned: float | None = None
+    """When it began to put back."""
+    back: float | None = None
+    stopped: str = ""
+    notes: list[str] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)
+    cut_at: float | None = None
+
+
+def seconds_of(taking: Taking) -> float:
+    """For how long there has to be traffic."""
+    return QUIET + taking.seconds + BACK + AFTER + 60
+
+
+def course(
+    stack: Stack, taking: Taking, load: Load, writers: Sequence[Writer], say: Callable[[str], None]
+) -> tuple[Seen, Guards, Traffic]:
+    """Take away what `taking` says and put it back, whatever ends the drill.
+
+    Raises OpsError, before anything is touched, where something is missing already or anything is under way.
+    After a kill in between, `finish` puts it back.
+    """
+    engine = swarm_of(stack.engine)
+    with ExitStack() as held:
+        held.enter_context(alone(stack))
+        guards = Guards(prometheus_of(stack), (), lambda _: True, lambda: hindrance(stack), patience=PATIENCE)
+        _refuse(stack, engine, taking, guards)
+        seen = Seen()
+        what = UnderWay(taking.drill, taking.host, taking.service, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+        master = redis_of(stack).master if stack.topology.has("redis") else None
+        seen.facts["address"] = holder(engine) or "-"
+        traffic = held.enter_context(Traffic(load))
+        say(
+            msg("traffic runs: {rate:g} requests a second, ids {prefix}…", rate=load.rate, prefix=load.prefix)
+        )
+        if master is not None:
+            for writer in writers:
+                writer.begin(master)
+        under_way.note_under_way(stack.layout, what)
+        try:
+            stack.engine.share()
+            if not _guarded(stack, traffic, guards, seen, lambda: traffic.now() >= QUIET):
+                _strike(engine, taking, guards, traffic, seen, say)
+                until = traffic.now() + (taking.seconds or SETTLES)
+                _guarded(stack, traffic, guards, seen, lambda: traffic.now() >= until)
+        finally:
+            _back(stack, engine, what, traffic, seen, say)
+        end = traffic.now() + AFTER
+        while traffic.now() < end:
+            stack.pause(POLL)
+        _afterwards(stack, engine, taking, master, seen)
+        traffic.end()
+        return seen, guards, traffic
+
+
+def finish(stack: Stack, say: Callable[[str], None]) -> UnderWay | None:
+    """Put back what a drill that was killed has taken away, and wait for it; None where there is nothing.
+
+    Raises OpsError naming what does not come back; it can be called again.
+    """
+    engine = swarm_of(stack.engine)
+    with alone(stack):
+        what = under_way.under_way(stack.layout)
+        if what is None:
+            return None
+        faults.put_back(engine, what)
+        say(msg("waiting until nothing is missing"))
+        began = time.monotonic()
+        _wait_whole(stack, engine, lambda: time.monotonic() - began)
+        under_way.forget(stack.layout)
+        return what
+
+
+def _refuse(stack: Stack, engine: SwarmEngine, taking: Taking, guards: Guards) -> None:
+    left = under_way.under_way(stack.layout)
+    if left is not None:
+        raise OpsError(str(left), f"`{under_way.PUT_BACK}`")
+    if reasons := (*missing(stack, engine, taking.host), *guards.before()):
+        raise OpsError(
+            msg("the drill was not begun: {reasons}", reasons=joined("; ", reasons)),
+            msg("{look}, then again", look="`techsapo health`"),
+        )
+
+
+def _strike(
+    engine: SwarmEngine,
+    taking: Taking,
+    guards: Guards,
+    traffic: Traffic,
+    seen: Seen,
+    say: Callable[[str], None],
+) -> None:
+    guards.fault()
+    if taking.drill == "partition":
+        seen.struck = traffic.now() + faults.CUT_AFTER
+        faults.cut_off(engine, taking.host, taking.seconds)
+        seen.struck = traffic.now() + faults.CUT_AFTER
+        say(
+            msg(
+                "{host} is cut off from the other hosts for {seconds} s",
+                host=taking.host,
+                seconds=taking.seconds,
+            )
+        )
+        return
+    seen.struck = traffic.now()
+    if taking.service:
+        faults.lose_service(engine, taking.service)
+    else:
+        faults.lose_host(engine, taking.host)
+    say(msg("{what} was killed", what=taking.what))
+
+
+def _guarded(stack: Stack, traffic: Traffic, guards: Guards, seen: Seen, done: Callable[[], bool]) -> bool:
+    """Wait until `done`; True where a guard, or the end of the traffic, came first."""
+    while not done():
+        why = guards.during() or ("" if traffic.running else msg("the simulated traffic ended"))
+        if why:
+            seen.stopped = why
+            return True
+        stack.pause(POLL)
+    return False
+
+
+def _back(
+    stack: Stack,
+    engine: SwarmEngine,
+    what: UnderWay,
+    traffic: Traffic,
+    seen: Seen,
+    say: Callable[[str], None],
+) -> None:
+    """Put it back and wait for it; the note stays where that fails, or is interrupted."""
+    if seen.struck is None:
+        under_way.forget(stack.layout)
+        return
+    seen.returned = traffic.now()
+    if what.drill == "partition":
+        seen.cut_at = _quietly(lambda: faults.cut_at(engine, what.host))
+    say(msg("putting back what was taken away; waiting until nothing is missing"))
+    faults.put_back(engine, what)
+    began = seen.returned
+    _wait_whole(stack, engine, lambda: traffic.now() - began)
+    seen.back = traffic.now()
+    under_way.forget(stack.layout)
+
+
+def _wait_whole(stack: Stack, engine: SwarmEngine, took: Callable[[], float]) -> None:
+    while True:
+        try:
+            reasons: tuple[str, ...] = missing(stack, engine)
+        except OpsError as error:
+            reasons = (error.message,)
+        if not reasons:
+            return
+        if took() > BACK:
+            raise OpsError(
+                msg(
+                    "not all is back after {seconds:.0f} s: {reasons}",
+                    seconds=took(),
+                    reasons="; ".join(reasons),
+                ),
+                msg(
+                    "`techsapo health` says what is missing; `{command}` goes on", command=under_way.PUT_BACK
+                ),
+            )
+        stack.pause(LOOK_EVERY)
+
+
+def _afterwards(
+    stack: Stack, engine: SwarmEngine, taking: Taking, master: Service | None, seen: Seen
+) -> None:
+    now = holder(engine) or "-"
+    if now != seen.facts["address"]:
+        seen.facts["address"] += f" → {now}"
+    seen.facts = {"taken": taking.what, **seen.facts}
+    if master is not None:
+        seen.facts["redis"] = f"{master.name} → {redis_of(stack).master.name}"
+
+
+def _quietly(ask: Callable[[], float | None]) -> float | None:
+    try:
+        return ask()
+    except OpsError:
+        return None

@@ -1,0 +1,98 @@
+"""What a drill of several machines would take away, chosen before somebody is asked whether it may."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+from techsapo_ops.engines.swarm.engine import SwarmEngine, swarm_of
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.operations.drills.cluster.faults import cutter
+from techsapo_ops.operations.drills.cluster.under_way import ClusterDrill
+from techsapo_ops.operations.drills.cluster.whole import redis_of
+from techsapo_ops.services.keepalived.holder import SAYS, holders
+from techsapo_ops.spec.problems import unknown
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.stack import Stack
+
+_ASK_SECONDS = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """What `drill` takes away: all of the machine `host`, or there the service `service`.
+
+    `seconds` is how long it stays away; a service is started again by Swarm at once.
+    """
+
+    drill: ClusterDrill
+    host: str
+    service: str = ""
+    seconds: int = 0
+
+    @property
+    def what(self) -> str:
+        """Its name, as a person has it."""
+        return self.service or self.host
+
+
+def planned(stack: Stack, drill: ClusterDrill, host: str | None, seconds: int) -> Taking:
+    """What the drill takes away of `host`; without, of where it costs most: see docs/drills.md.
+
+    Raises OpsError for a stack of one host, a host that it has not, and what can't be taken away.
+    """
+    engine = swarm_of(stack.engine)
+    names = [machine.name for machine in engine.topology.machines]
+    if host is not None and host not in names:
+        raise unknown(msg("host"), host, names)
+    if drill == "failover-redis":
+        master = redis_of(stack).master
+        return Taking(drill, _machine(master), master.name)
+    if drill == "failover-mysql":
+        on = host or holder(engine) or names[0]
+        found = next((s for s in stack.topology.of_kind("mysql") if _machine(s) == on), None)
+        if found is None:
+            raise OpsError(
+                msg("this stack has no MariaDB: each app keeps its audit log itself"),
+                msg("`mysql: {{}}` brings a cluster"),
+                exit_code=2,
+            )
+        return Taking(drill, on, found.name)
+    if drill == "failover-host":
+        return Taking(drill, host or holder(engine) or names[0], seconds=seconds)
+    on = host or (_machine(redis_of(stack).master) if stack.topology.has("redis") else names[0])
+    if on == socket.gethostname():
+        raise OpsError(
+            msg(
+                "{host} is this very host: cut off, this command could neither watch nor end the drill",
+                host=on,
+            ),
+            msg("run it on another host, or name one: `techsapo drill partition HOST`"),
+            exit_code=2,
+        )
+    cutter(engine, on)
+    return Taking(drill, on, seconds=seconds)
+
+
+def holder(engine: SwarmEngine) -> str:
+    """The machine that has the front's address; "" where none says so."""
+    engine.forget()
+    containers = engine.containers()
+
+    def ask(service: Service) -> str:
+        container = containers.get(service.name)
+        if container is None or not container.running:
+            return ""
+        try:
+            done = engine.docker.execute(container.id, SAYS, timeout=_ASK_SECONDS)
+        except OpsError:
+            return ""
+        return done.stdout.decode(errors="replace") if done.code == 0 else ""
+
+    return next(iter(holders(engine.topology, ask)), "")
+
+
+def _machine(service: Service) -> str:
+    assert service.machine is not None  # noqa: S101 - of a topology with machines
+    return service.machine.name

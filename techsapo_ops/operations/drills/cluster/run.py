@@ -1,0 +1,127 @@
+"""A drill on several machines, from what is agreed to its report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.operations.drills.cluster.course import SETTLES, Seen, course
+from techsapo_ops.operations.drills.cluster.plain_writes import Writer
+from techsapo_ops.operations.drills.cluster.plan import Taking
+from techsapo_ops.operations.drills.cluster.whole import redis_of
+from techsapo_ops.operations.drills.failover import QUIET
+from techsapo_ops.operations.drills.figures import counts_of, some
+from techsapo_ops.operations.drills.load import Load, Outcome
+from techsapo_ops.operations.drills.report import Phase, Report
+from techsapo_ops.operations.drills.written import written
+from techsapo_ops.services.redis.configuration import MIN_REPLICAS_MAX_LAG
+from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stack.stack import Stack
+
+_ROWS_SECONDS = 60.0
+"""For which a row may wait in a spool: it is read back from another member before it counts."""
+
+
+def cluster_drill(
+    stack: Stack,
+    begin: Callable[[float], Report],
+    *,
+    taking: Taking,
+    load: Load,
+    say: Callable[[str], None] = lambda _: None,
+) -> Report:
+    """Take away what was agreed to, put it back, and report what users of `load` would have noticed.
+
+    Raises OpsError, before anything is touched, where a guard is against it; and where something does not
+    come back.
+    """
+    writers = _writers(stack, taking, load.run)
+    seen, guards, traffic = course(stack, taking, load, writers, say)
+    outcome = traffic.outcome()
+    report = begin(outcome.seconds)
+    notes = [*seen.notes, *filter(None, [guards.unwatched])]
+    facts = {**seen.facts, "run": load.run}
+    lost_writes: float | None = None
+    doubled = set(outcome.doubled)
+    if seen.struck is not None:
+        rows = written(stack, load.prefix, outcome.written, within=_ROWS_SECONDS)
+        lost_writes, doubled = len(rows.lost), doubled | set(rows.doubled)
+        if rows.lost:
+            notes.append(msg("without a row in the audit log: {some}", some=some(rows.lost)))
+        if doubled:
+            notes.append(msg("carried out twice: {some}", some=some(sorted(doubled))))
+    counts = counts_of(outcome, lost_writes=lost_writes, doubled=len(doubled))
+    counts |= _plain(stack, writers, seen, notes)
+    if writers:
+        facts["min-replicas-max-lag"] = f"{MIN_REPLICAS_MAX_LAG} s"
+    marks = {"killed": seen.struck, "returned": seen.returned, "ready": seen.back}
+    return replace(
+        report,
+        phases=_phases(stack, taking, seen, outcome, counts),
+        counts=counts,
+        zero=("failed", "doubled", "lost_writes"),
+        reasons=dict(outcome.failed),
+        facts=facts,
+        alerts=tuple(guards.seen),
+        notes=tuple(notes),
+        stopped=seen.stopped,
+        columns=tuple(outcome.seconds_of()),
+        marks={name: at for name, at in marks.items() if at is not None},
+    )
+
+
+def _phases(
+    stack: Stack, taking: Taking, seen: Seen, outcome: Outcome, counts: dict[str, float | None]
+) -> tuple[Phase, ...]:
+    if seen.struck is None:
+        return ()
+    objectives, found = stack.spec.objectives, []
+    found.append(Phase("failover", outcome.settled_after(seen.struck), seconds(objectives.failover)))
+    if "longest_plain_gap" in counts:
+        found.append(Phase("writable", counts["longest_plain_gap"], seconds(objectives.failover)))
+    # What stays away on purpose is no time that it took to come back.
+    began = seen.returned if taking.seconds else seen.struck
+    back = None if seen.back is None or began is None else seen.back - began
+    found.append(Phase("recovery", back, seconds(objectives.service)))
+    return tuple(found)
+
+
+def _writers(stack: Stack, taking: Taking, run: str) -> tuple[Writer, ...]:
+    """One beside a Redis that stays; of a partition one beside the master that it cuts off, too."""
+    if taking.drill == "failover-mysql" or not stack.topology.has("redis"):
+        return ()
+    servers = stack.topology.of_kind("redis")
+    on = {s.machine.name: s for s in servers if s.machine is not None}
+    lasting = round(QUIET + (taking.seconds or SETTLES) + SETTLES / 2)
+    near = next(server for name, server in on.items() if name != taking.host)
+    found = [Writer(stack, near, run, lasting, alone=False)]
+    if taking.drill == "partition" and redis_of(stack).master == on[taking.host]:
+        found.append(Writer(stack, on[taking.host], run, lasting, alone=True))
+    return tuple(found)
+
+
+def _plain(stack: Stack, writers: Sequence[Writer], seen: Seen, notes: list[str]) -> dict[str, float | None]:
+    """What became of plain writes: the counts, and what could not be told."""
+    if not writers or seen.struck is None:
+        return {}
+    near, *alone = writers
+    found = near.found()
+    lost, window = 0, 0.0
+    try:
+        master = redis_of(stack).master
+        for writer in writers:
+            plain = writer.found()
+            if not plain.taken:
+                notes.append(msg("what plain writes of {name} became is not known", name=writer.service.name))
+                continue
+            gone, over = plain.lost(writer.there(master, plain.taken))
+            lost, window = lost + gone, max(window, over)
+    except OpsError as error:
+        notes.append(msg("which plain writes were lost is not known: {why}", why=error.message))
+        return {"longest_plain_gap": found.gap, "plain_lost": None, "loss_window": None}
+    if alone and seen.cut_at is not None:
+        window = alone[0].found().after(seen.cut_at)
+    gap = None if found.gap is None else round(found.gap, 2)
+    return {"longest_plain_gap": gap, "plain_lost": lost, "loss_window": round(window, 2)}

@@ -1,0 +1,91 @@
+"""Whether nothing is missing in a stack on several machines, so that it can do without something."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from techsapo_ops.engines.swarm.engine import SwarmEngine
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.operations.hosts.facts import NodeFacts, nodes_of
+from techsapo_ops.services.redis.door import door_to
+from techsapo_ops.services.redis.several import Several, several
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.stack_file import NODE_LABEL
+
+_ASK_SECONDS = 6.0
+_AT_ONCE = 8
+
+
+def missing(stack: Stack, engine: SwarmEngine, host: str = "") -> tuple[str, ...]:
+    """What is not there that has to be before `host`, or one service, can be taken away.
+
+    Raises OpsError where no Swarm manager answers.
+    """
+    engine.forget()
+    engine.containers()
+    if engine.fleet.unreachable:
+        return tuple(
+            msg("{machine} can't be reached: {why}", machine=name, why=why)
+            for name, why in engine.fleet.unreachable.items()
+        )
+    found = [*_nodes(engine, host), *_services(engine)]
+    return tuple(found or _redis(stack))
+
+
+def redis_of(stack: Stack) -> Several:
+    """Which Redis is the master, and how far the others are. Raises OpsError."""
+    return several(stack.topology, lambda service: door_to(stack, service))
+
+
+def _nodes(engine: SwarmEngine, host: str) -> Iterator[str]:
+    nodes = nodes_of(engine.fleet.manager, NODE_LABEL)
+    for machine in engine.topology.machines:
+        node = next((n for n in nodes if n.name == machine.name and n.ready), None)
+        if node is None:
+            yield msg("{name} is missing in the Swarm", name=machine.name)
+        elif node.availability != "active":
+            yield msg("{other} is drained already", other=machine.name)
+    left = [n for n in _managers(nodes) if n.ready and n.reach != "unreachable" and n.name != host]
+    every = _managers(nodes)
+    if 2 * len(left) <= len(every):
+        yield msg("{left} of {all} managers would be left", left=len(left), all=len(every))
+
+
+def _managers(nodes: Sequence[NodeFacts]) -> list[NodeFacts]:
+    return [node for node in nodes if node.reach]
+
+
+def _services(engine: SwarmEngine) -> Iterator[str]:
+    """Of Galera a member is ready that is in the cluster: fewer than all of them may have no quorum left."""
+    ask = engine.prober_inside()
+
+    def trouble(service: Service) -> str:
+        found = ask(service, _ASK_SECONDS)
+        return "" if found.ok else found.detail
+
+    services = engine.topology.services
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for service, why in zip(services, pool.map(trouble, services), strict=True):
+            if why:
+                yield msg("{name} is not ready ({why})", name=service.name, why=why)
+
+
+def _redis(stack: Stack) -> Iterator[str]:
+    if not stack.topology.has("redis"):
+        return
+    try:
+        known = redis_of(stack)
+    except OpsError as error:
+        yield error.message
+        return
+    sentinels = len(stack.topology.of_kind("sentinel"))
+    if known.answering < sentinels:
+        yield msg("{there} of {all} Sentinels answer", there=known.answering, all=sentinels)
+    if len(known.in_sync) < len(stack.topology.of_kind("redis")) - 1:
+        reasons = ", ".join(f"{each.server.name}: {each.trouble}" for each in known.replicas if each.trouble)
+        yield msg(
+            "not all replicas of Redis are in sync ({reasons})", reasons=reasons or msg("one is unknown")
+        )
