@@ -1,4 +1,4 @@
-"""The course of a drill on several machines: under simulated traffic something is taken away, and put back."""
+"""The course of a drill on several machines: something is taken away under traffic, and put back."""
 
 from __future__ import annotations
 

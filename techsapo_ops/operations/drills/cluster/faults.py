@@ -19,7 +19,7 @@ CUT_AFTER = 2
 """Seconds after which a machine is cut off, so that who asked for it still gets its answer."""
 _SECONDS = 30.0
 _SHELL = ("/bin/sh", "-c")
-# keepalived tells nothing any more, as with its machine; one that is only killed would leave the address there.
+# keepalived tells nothing any more, as with its machine; one that is killed would leave the address there.
 _DROP_ADDRESS = """
 kill -STOP "$(cat {run}/vrrp.pid)"
 ip -oneline address show | while read -r _ dev _ with _; do
