@@ -124,7 +124,7 @@ def put_back(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     if out.as_json:
         out.json({"put_back": None if found is None else asdict(found)})
     elif found is None:
-        out.say(msg("no drill has left anything away"))
+        out.say(msg("no drill has left anything to put back"))
     else:
         out.say(msg("{what} is back", what=found.service or found.host))
 

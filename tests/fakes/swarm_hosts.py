@@ -114,7 +114,7 @@ class HostsFake:
             form = json.dumps({"ServerVersion": "", "ServerErrors": [host.silent]})
             return _said(command, 1, form if words[0] == "info" else "", host.silent)
         name = " ".join(word for word in words[:2] if word.isalpha() or "-" in word.strip("-"))
-        if words[0] in {"info", "probe", "run", "ps"}:
+        if words[0] in {"info", "probe", "run", "ps", "exec", "kill", "rm", "stop", "version"}:
             name = words[0]
         try:
             answer = getattr(self, f"_{name.replace(' ', '_').replace('-', '_')}")

@@ -99,6 +99,16 @@ def test_what_prometheus_says_keeps_a_drill_from_its_begin_and_ends_it(name: str
     assert words in guards.during()
 
 
+def test_prometheus_may_be_away_for_a_moment_where_the_fault_took_one() -> None:
+    stand = Stand()
+    guards = replace(stand.guards(), patience=15.0)
+    assert guards.before() == ()
+    guards.fault()
+    stand.server.away = True
+    assert guards.during() == ""
+    assert "connection refused" in guards.during()
+
+
 def test_another_instance_that_is_not_ready_does_so_too() -> None:
     stand = Stand()
     guards = stand.guards()

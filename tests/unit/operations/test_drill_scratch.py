@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -25,7 +24,7 @@ from techsapo_ops.operations.drills.left import clean, scratch
 from techsapo_ops.operations.drills.load import Load
 from techsapo_ops.operations.drills.report import Report
 from techsapo_ops.operations.drills.target import front
-from techsapo_ops.operations.drills.victim import chosen, kill
+from techsapo_ops.operations.drills.victim import chosen
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.observed import ObservedService, State
@@ -108,17 +107,22 @@ def layout(tmp_path: Path) -> Layout:
     return Layout(state, state / "generated")
 
 
-def test_only_the_very_process_that_was_chosen_is_killed(tmp_path: Path) -> None:
-    found = chosen(stack(tmp_path, running("app-1", "app-2", pid=os.getpid())))
+def test_only_the_very_process_that_was_chosen_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        created = psutil.Process(process.pid).create_time()
-        with pytest.raises(OpsError, match="has started anew by itself"):
-            kill(replace(found, pid=process.pid, created=created - 1))
+        found = chosen(stack(tmp_path, running("app-1", "app-2", pid=process.pid)))
+        with monkeypatch.context() as changed:
+            changed.setattr(psutil.Process, "create_time", lambda _: 1.0)
+            with pytest.raises(OpsError, match="has started anew by itself"):
+                found.kill()
         assert process.poll() is None
-        kill(replace(found, pid=process.pid, created=created))
+        assert not found.ended()
+        found.kill()
         assert process.wait(60) == -signal.SIGKILL
+    assert found.ended()
     with pytest.raises(OpsError, match="ended by itself"):
-        kill(replace(found, pid=process.pid, created=created))
+        found.kill()
 
 
 def test_a_scratch_folder_that_stays_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

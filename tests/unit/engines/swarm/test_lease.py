@@ -211,3 +211,29 @@ def test_no_argument_of_a_command_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     assert leases.own_words()["command"] == "techsapo ask"
     monkeypatch.setattr(leases.sys, "argv", ["techsapo", "hosts", "drain", "a"])
     assert leases.own_words()["command"] == "techsapo hosts drain"
+
+
+def test_another_manager_is_asked_once_the_first_is_cut_off(store: SwarmStore) -> None:
+    cut, asked = SwarmStore(), ["cut"]
+    cut.away = True
+
+    def elsewhere_from_now_on() -> None:
+        asked[0] = "store"
+
+    manager = lambda: Docker(store if asked[0] == "store" else cut)  # noqa: E731 - as a fleet gives one
+    asked[0] = "store"
+    with held(manager, "shop", 0.0, elsewhere_from_now_on) as lease:
+        asked[0] = "cut"
+        lease.renew()
+        assert store.names == ["shop.lease.1"]
+        lease.renew()
+        assert store.names == ["shop.lease.2"]
+    assert store.names == []
+
+
+def test_it_is_told_whether_anybody_is_at_work(store: SwarmStore) -> None:
+    assert not leases.taken(Docker(store), "shop")
+    elsewhere(store)
+    assert leases.taken(Docker(store), "shop")
+    store.pass_by(LOST_SECONDS + 1)
+    assert not leases.taken(Docker(store), "shop")
