@@ -7,6 +7,7 @@ import shlex
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -196,11 +197,17 @@ def _lines(process: subprocess.Popen[bytes]) -> Iterator[str]:
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End a process group: SIGTERM, so that dpkg and the like can leave things whole, then SIGKILL."""
-    os.killpg(process.pid, signal.SIGTERM)
+    _signal(process, signal.SIGTERM)
     try:
         process.communicate(timeout=_TERM_SECONDS)
     except BaseException as error:
-        os.killpg(process.pid, signal.SIGKILL)
+        _signal(process, signal.SIGKILL)
         process.communicate()
         if not isinstance(error, subprocess.TimeoutExpired):
             raise
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """Send it to the whole group; one that has ended by itself, and was waited for, is nobody's."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, number)

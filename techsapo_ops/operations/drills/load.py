@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -211,13 +212,14 @@ class Outcome:
         """How many answers each instance gave."""
         return Counter(a.instance for r in self.finished for a in r.attempts if a.ok and a.instance)
 
-    def settled_after(self, moment: float) -> float | None:
+    def settled_after(self, moment: float, until: float = math.inf) -> float | None:
         """Seconds from `moment` until answers came again for good: the first after the last failed try.
 
-        Where no try failed, until the first answer to a request that was sent after it. None: none came.
+        Where no try failed, until the first answer to a request that was sent after it. None: none came. A
+        try that failed after `until` has another cause.
         """
         tries = sorted((a for r in self.requests for a in r.attempts), key=lambda a: a.ended)
-        failed = max((a.ended for a in tries if not a.ok and a.ended >= moment), default=None)
+        failed = max((a.ended for a in tries if not a.ok and moment <= a.ended < until), default=None)
         after = (
             a.ended for a in tries if a.ok and (a.began >= moment if failed is None else a.ended >= failed)
         )

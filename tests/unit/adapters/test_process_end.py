@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -33,3 +34,13 @@ def test_a_program_deaf_to_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(process, "_TERM_SECONDS", 0.2)
     with pytest.raises(OpsError, match="did not end within"):
         SubprocessRunner().run(Command((sys.executable, "-c", DEAF)), timeout=0.5)
+
+
+def test_ctrl_c_as_a_program_ends_by_itself_stays_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ends_and_is_interrupted(self: subprocess.Popen[bytes], *_: object, **__: object) -> None:
+        self.wait(60)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess.Popen, "communicate", ends_and_is_interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        SubprocessRunner().run(Command(("true",)))

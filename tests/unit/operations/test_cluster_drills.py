@@ -298,6 +298,11 @@ class Stand:
         }.items():
             monkeypatch.setattr(courses, name, made)
         monkeypatch.setattr(courses.Guards, "during", lambda _: self.during())
+        ready = iter([False, False])
+        well = SimpleNamespace(ok=True)
+        monkeypatch.setattr(
+            SwarmEngine, "prober_inside", lambda _: lambda *_: SimpleNamespace(ok=next(ready, well.ok))
+        )
         monkeypatch.setattr(SwarmEngine, "share", lambda _: self.done.append("share"))
         for name in ("lose_host", "lose_service", "cut_off"):
             monkeypatch.setattr(faults, name, lambda *_, name=name: self.done.append(name))
@@ -337,6 +342,7 @@ def test_what_is_taken_is_noted_before_and_put_back_after(
     assert seen.struck is not None
     assert seen.back is not None
     assert seen.back > seen.struck
+    assert (seen.again is not None) == bool(taking.service)
     assert seen.facts["redis"] == "redis-b → redis-b"
     assert under_way.under_way(stack.layout) is None
 

@@ -145,6 +145,7 @@ def test_the_failover_ends_with_the_first_answer_after_the_last_failure() -> Non
         ("c", [tried(6.1, 6.5, instance="app-1")]),
     )
     assert found.settled_after(5.0) == pytest.approx(1.0)
+    assert found.settled_after(5.0, 5.15) == pytest.approx(1.0)  # none failed in it: the first that was sent
     assert found.instance_after("app-2", 1.2) == pytest.approx(4.8)  # what was sent before does not tell
     assert found.instance_after("app-1", 5.0) == pytest.approx(1.5)
     assert (found.retried, found.failed_count, found.lost) == (1, 0, 0)

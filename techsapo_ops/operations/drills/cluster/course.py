@@ -25,8 +25,8 @@ from techsapo_ops.services.monitoring import prometheus_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 
-SETTLES = 20
-"""Seconds for which traffic is watched closely where Swarm starts at once what was taken away."""
+SETTLES = 10
+"""Seconds for which traffic goes on at least where Swarm starts at once what was taken away."""
 BACK = 300.0
 """Seconds after which what was taken away has to be back; a database may copy all that it has."""
 PATIENCE = 15.0
@@ -34,6 +34,7 @@ PATIENCE = 15.0
 RATE = 20.0
 POLL = 0.1
 LOOK_EVERY = 2.0
+LOOK_SECONDS = 4.0
 
 
 @dataclass(slots=True)
@@ -43,6 +44,8 @@ class Seen:
     struck: float | None = None
     returned: float | None = None
     """When it began to put back."""
+    again: float | None = None
+    """When a service that Swarm starts by itself was ready again."""
     back: float | None = None
     stopped: str = ""
     notes: list[str] = field(default_factory=list)
@@ -84,8 +87,9 @@ def course(
             stack.engine.share()
             if not _guarded(stack, traffic, guards, seen, lambda: traffic.now() >= QUIET):
                 _strike(engine, taking, guards, traffic, seen, say)
-                until = traffic.now() + (taking.seconds or SETTLES)
-                _guarded(stack, traffic, guards, seen, lambda: traffic.now() >= until)
+                least = traffic.now() + (taking.seconds or SETTLES)
+                done = _away(stack, engine, taking, traffic, seen, least)
+                _guarded(stack, traffic, guards, seen, done)
         finally:
             _back(stack, engine, what, traffic, seen, say)
         end = traffic.now() + AFTER
@@ -163,6 +167,28 @@ def _guarded(stack: Stack, traffic: Traffic, guards: Guards, seen: Seen, done: C
             return True
         stack.pause(POLL)
     return False
+
+
+def _away(
+    stack: Stack, engine: SwarmEngine, taking: Taking, traffic: Traffic, seen: Seen, least: float
+) -> Callable[[], bool]:
+    """Whether it was away for long enough: until `least`, and what Swarm starts anew until it is ready."""
+    service = next((s for s in stack.topology.services if s.name == taking.service), None)
+    looked = 0.0
+
+    def done() -> bool:
+        nonlocal looked
+        now = traffic.now()
+        if service is None:
+            return now >= least
+        if seen.again is None and now - looked >= LOOK_EVERY:
+            looked = now
+            engine.forget()
+            if engine.prober_inside()(service, LOOK_SECONDS).ok:
+                seen.again = traffic.now()
+        return now >= least and (seen.again is not None or now >= least + BACK)
+
+    return done
 
 
 def _back(

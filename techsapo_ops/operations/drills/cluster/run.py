@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -56,7 +57,7 @@ def cluster_drill(
     counts |= _plain(stack, writers, seen, notes)
     if writers:
         facts["min-replicas-max-lag"] = f"{MIN_REPLICAS_MAX_LAG} s"
-    marks = {"killed": seen.struck, "returned": seen.returned, "ready": seen.back}
+    marks = {"killed": seen.struck, "returned": seen.returned, "ready": seen.again or seen.back}
     return replace(
         report,
         phases=_phases(stack, taking, seen, outcome, counts),
@@ -78,12 +79,14 @@ def _phases(
     if seen.struck is None:
         return ()
     objectives, found = stack.spec.objectives, []
-    found.append(Phase("failover", outcome.settled_after(seen.struck), seconds(objectives.failover)))
+    until = math.inf if seen.returned is None else seen.returned
+    settled = outcome.settled_after(seen.struck, until)
+    found.append(Phase("failover", settled, seconds(objectives.failover)))
     if "longest_plain_gap" in counts:
         found.append(Phase("writable", counts["longest_plain_gap"], seconds(objectives.failover)))
     # What stays away on purpose is no time that it took to come back.
-    began = seen.returned if taking.seconds else seen.struck
-    back = None if seen.back is None or began is None else seen.back - began
+    began, ended = (seen.returned, seen.back) if taking.seconds else (seen.struck, seen.again or seen.back)
+    back = None if began is None or ended is None else ended - began
     found.append(Phase("recovery", back, seconds(objectives.service)))
     return tuple(found)
 
@@ -94,7 +97,7 @@ def _writers(stack: Stack, taking: Taking, run: str) -> tuple[Writer, ...]:
         return ()
     servers = stack.topology.of_kind("redis")
     on = {s.machine.name: s for s in servers if s.machine is not None}
-    lasting = round(QUIET + (taking.seconds or SETTLES) + SETTLES / 2)
+    lasting = round(QUIET + (taking.seconds or SETTLES) + SETTLES)
     near = next(server for name, server in on.items() if name != taking.host)
     found = [Writer(stack, near, run, lasting, alone=False)]
     if taking.drill == "partition" and redis_of(stack).master == on[taking.host]:
