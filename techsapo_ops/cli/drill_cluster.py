@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +17,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 
 if TYPE_CHECKING:
-    from techsapo_ops.operations.drills.cluster.under_way import ClusterDrill
+    from techsapo_ops.operations.drills.report import ClusterDrill
 
 HostArgument = Annotated[
     str | None,
@@ -52,7 +53,7 @@ def failover_host(
     _cluster(place, "failover-host", host, rate, seconds, yes, out)
 
 
-def failover_redis(
+def failover_leader(
     rate: RateOption = 20.0, *, place: SpecPlace, yes: YesOption = False, out: JsonQuietOutput
 ) -> None:
     """Kill the Redis that is the master, and see which one Sentinel chooses, and what is lost.
@@ -67,7 +68,7 @@ def failover_redis(
     _cluster(place, "failover-redis", None, rate, 0, yes, out)
 
 
-def failover_mysql(
+def failover_member(
     host: HostArgument = None,
     rate: RateOption = 20.0,
     *,
@@ -161,3 +162,12 @@ def _cluster(
         stack, drill, {"host": taking.host, "service": taking.service or None, "run": load.run},
         lambda begin: cluster_drill(stack, begin, taking=taking, load=load, say=out.say), out,
     )  # fmt: skip
+
+
+COMMANDS: Mapping[str, Callable[..., None]] = {
+    "failover-host": failover_host,
+    "failover-redis": failover_leader,
+    "failover-mysql": failover_member,
+    "partition": partition,
+    "put-back": put_back,
+}

@@ -10,8 +10,7 @@ import typer
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.views.drills import show_report
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.drills.cluster.under_way import ClusterDrill
-from techsapo_ops.operations.drills.report import Drill
+from techsapo_ops.operations.drills.report import ClusterDrill, Drill
 from techsapo_ops.operations.drills.run import Work, perform
 
 if TYPE_CHECKING:

@@ -171,11 +171,8 @@ def recover(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     )  # fmt: skip
 
 
-app.command(name="failover-host")(drill_cluster.failover_host)
-app.command(name="failover-redis")(drill_cluster.failover_redis)
-app.command(name="failover-mysql")(drill_cluster.failover_mysql)
-app.command(name="partition")(drill_cluster.partition)
-app.command(name="put-back")(drill_cluster.put_back)
+for name, command in drill_cluster.COMMANDS.items():
+    app.command(name=name)(command)
 
 
 @app.command(name="list")

@@ -9,10 +9,8 @@ from typing import Any, Literal, get_args
 
 from techsapo_ops.messages import msg
 
-Drill = Literal[
-    "restore", "alert", "failover-app", "recover",
-    "failover-host", "failover-redis", "failover-mysql", "partition",
-]  # fmt: skip
+ClusterDrill = Literal["failover-host", "failover-redis", "failover-mysql", "partition"]
+Drill = Literal["restore", "alert", "failover-app", "recover", ClusterDrill]
 DRILLS: tuple[Drill, ...] = get_args(Drill)
 PhaseName = Literal[
     "detection", "failover", "writable", "recovery", "asked_again", "handed_on", "delivery", "data", "service"

@@ -59,12 +59,12 @@ def chosen(stack: Stack) -> Victim:
         raise OpsError(
             msg("the engine does not say which process {first} is", first=first.name), "`techsapo ps`"
         )
-    kill, ended = _in_container(stack, first) if topology.machines else _process(first, pid)
+    kill, ended = _on_its_machine(stack, first) if topology.machines else _here(first, pid)
     others = tuple(s.name for s in apps if s is not first)
     return Victim(first, pid, spec[first.port].weight, others, kill, ended)
 
 
-def _process(first: Service, pid: int) -> tuple[Callable[[], None], Callable[[], bool]]:
+def _here(first: Service, pid: int) -> tuple[Callable[[], None], Callable[[], bool]]:
     """Of this very process: its number may be another's by the time that it is killed."""
     try:
         created = psutil.Process(pid).create_time()
@@ -93,7 +93,7 @@ def _process(first: Service, pid: int) -> tuple[Callable[[], None], Callable[[],
     return kill, lambda: not psutil.pid_exists(pid)
 
 
-def _in_container(stack: Stack, first: Service) -> tuple[Callable[[], None], Callable[[], bool]]:
+def _on_its_machine(stack: Stack, first: Service) -> tuple[Callable[[], None], Callable[[], bool]]:
     """Of this very container: its process has a number of another host, where that means nothing here."""
     from techsapo_ops.engines.swarm.engine import swarm_of
 

@@ -24,12 +24,12 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.drills.cluster import course as courses
 from techsapo_ops.operations.drills.cluster import faults, plan, under_way
 from techsapo_ops.operations.drills.cluster.course import course, finish
-from techsapo_ops.operations.drills.cluster.plain_writes import _SCRIPT, Plain, Taken, parse
 from techsapo_ops.operations.drills.cluster.plan import Taking, planned
 from techsapo_ops.operations.drills.cluster.under_way import UnderWay, note_under_way
 from techsapo_ops.operations.drills.cluster.whole import missing
 from techsapo_ops.operations.drills.load import Load
 from techsapo_ops.operations.drills.target import front
+from techsapo_ops.services.redis.drill import _SCRIPT, Plain, Taken, parse
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.stack import Stack
 from tests.fakes.open_stacks import open_stack

@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Protocol
 
 from techsapo_ops.engines.swarm.engine import SwarmEngine, swarm_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.drills.alone import alone, hindrance
 from techsapo_ops.operations.drills.cluster import faults, under_way
-from techsapo_ops.operations.drills.cluster.plain_writes import Writer
 from techsapo_ops.operations.drills.cluster.plan import Taking, holder
 from techsapo_ops.operations.drills.cluster.under_way import UnderWay
-from techsapo_ops.operations.drills.cluster.whole import missing, redis_of
+from techsapo_ops.operations.drills.cluster.whole import led, missing
 from techsapo_ops.operations.drills.failover import AFTER, QUIET
 from techsapo_ops.operations.drills.guards import Guards
 from techsapo_ops.operations.drills.load import Load
@@ -24,6 +24,15 @@ from techsapo_ops.operations.drills.traffic import Traffic
 from techsapo_ops.services.monitoring import prometheus_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
+
+
+class Writer(Protocol):
+    """Makes writes beside the traffic from `begin` on, to the service that leads then."""
+
+    def begin(self, master: Service) -> None:
+        """Start it."""
+        ...
+
 
 SETTLES = 10
 """Seconds for which traffic goes on at least where Swarm starts at once what was taken away."""
@@ -73,15 +82,16 @@ def course(
         _refuse(stack, engine, taking, guards)
         seen = Seen()
         what = UnderWay(taking.drill, taking.host, taking.service, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
-        master = redis_of(stack).master if stack.topology.has("redis") else None
+        known = led(stack)
+        before: Service | None = None if known is None else known[1].leader(stack)
         seen.facts["address"] = holder(engine) or "-"
         traffic = held.enter_context(Traffic(load))
         say(
             msg("traffic runs: {rate:g} requests a second, ids {prefix}…", rate=load.rate, prefix=load.prefix)
         )
-        if master is not None:
+        if before is not None:
             for writer in writers:
-                writer.begin(master)
+                writer.begin(before)
         under_way.note_under_way(stack.layout, what)
         try:
             stack.engine.share()
@@ -95,7 +105,7 @@ def course(
         end = traffic.now() + AFTER
         while traffic.now() < end:
             stack.pause(POLL)
-        _afterwards(stack, engine, taking, master, seen)
+        _afterwards(stack, engine, taking, before, seen)
         traffic.end()
         return seen, guards, traffic
 
@@ -237,14 +247,15 @@ def _wait_whole(stack: Stack, engine: SwarmEngine, took: Callable[[], float]) ->
 
 
 def _afterwards(
-    stack: Stack, engine: SwarmEngine, taking: Taking, master: Service | None, seen: Seen
+    stack: Stack, engine: SwarmEngine, taking: Taking, before: Service | None, seen: Seen
 ) -> None:
     now = holder(engine) or "-"
     if now != seen.facts["address"]:
         seen.facts["address"] += f" → {now}"
     seen.facts = {"taken": taking.what, **seen.facts}
-    if master is not None:
-        seen.facts["redis"] = f"{master.name} → {redis_of(stack).master.name}"
+    known = led(stack)
+    if known is not None and before is not None:
+        seen.facts[known[0]] = f"{before.name} → {known[1].leader(stack).name}"
 
 
 def _quietly(ask: Callable[[], float | None]) -> float | None:

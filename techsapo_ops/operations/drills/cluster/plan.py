@@ -9,9 +9,10 @@ from techsapo_ops.engines.swarm.engine import SwarmEngine, swarm_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.drills.cluster.faults import cutter
-from techsapo_ops.operations.drills.cluster.under_way import ClusterDrill
-from techsapo_ops.operations.drills.cluster.whole import redis_of
+from techsapo_ops.operations.drills.cluster.whole import led
+from techsapo_ops.operations.drills.report import ClusterDrill
 from techsapo_ops.services.keepalived.holder import SAYS, holders
+from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
@@ -46,22 +47,23 @@ def planned(stack: Stack, drill: ClusterDrill, host: str | None, seconds: int) -
     names = [machine.name for machine in engine.topology.machines]
     if host is not None and host not in names:
         raise unknown(msg("host"), host, names)
-    if drill == "failover-redis":
-        master = redis_of(stack).master
-        return Taking(drill, _machine(master), master.name)
-    if drill == "failover-mysql":
+    known, kind = led(stack), drill.removeprefix("failover-")
+    if known is not None and known[0] == kind:
+        leader = known[1].leader(stack)
+        return Taking(drill, _machine(leader), leader.name)
+    if kind in {each.name for each in kinds()}:
         on = host or holder(engine) or names[0]
-        found = next((s for s in stack.topology.of_kind("mysql") if _machine(s) == on), None)
+        found = next((s for s in stack.topology.of_kind(kind) if _machine(s) == on), None)
         if found is None:
             raise OpsError(
-                msg("this stack has no MariaDB: each app keeps its audit log itself"),
-                msg("`mysql: {{}}` brings a cluster"),
+                msg("this stack has no {title}", title=kind_of(kind).facts.title),
+                msg("`techsapo ps` shows what it has"),
                 exit_code=2,
             )
         return Taking(drill, on, found.name)
     if drill == "failover-host":
         return Taking(drill, host or holder(engine) or names[0], seconds=seconds)
-    on = host or (_machine(redis_of(stack).master) if stack.topology.has("redis") else names[0])
+    on = host or (_machine(known[1].leader(stack)) if known is not None else names[0])
     if on == socket.gethostname():
         raise OpsError(
             msg(

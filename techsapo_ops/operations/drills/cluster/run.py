@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.drills.cluster.course import SETTLES, Seen, course
-from techsapo_ops.operations.drills.cluster.plain_writes import Writer
 from techsapo_ops.operations.drills.cluster.plan import Taking
-from techsapo_ops.operations.drills.cluster.whole import redis_of
+from techsapo_ops.operations.drills.cluster.whole import led
 from techsapo_ops.operations.drills.failover import QUIET
 from techsapo_ops.operations.drills.figures import counts_of, some
 from techsapo_ops.operations.drills.load import Load, Outcome
 from techsapo_ops.operations.drills.report import Phase, Report
 from techsapo_ops.operations.drills.written import written
-from techsapo_ops.services.redis.configuration import MIN_REPLICAS_MAX_LAG
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.stack import Stack
 
@@ -55,8 +54,10 @@ def cluster_drill(
             notes.append(msg("carried out twice: {some}", some=some(sorted(doubled))))
     counts = counts_of(outcome, lost_writes=lost_writes, doubled=len(doubled))
     counts |= _plain(stack, writers, seen, notes)
-    if writers:
-        facts["min-replicas-max-lag"] = f"{MIN_REPLICAS_MAX_LAG} s"
+    known = led(stack)
+    if writers and known is not None:
+        setting, most = known[1].WINDOW
+        facts[setting] = f"{most} s"
     marks = {"killed": seen.struck, "returned": seen.returned, "ready": seen.again or seen.back}
     return replace(
         report,
@@ -91,29 +92,28 @@ def _phases(
     return tuple(found)
 
 
-def _writers(stack: Stack, taking: Taking, run: str) -> tuple[Writer, ...]:
-    """One beside a Redis that stays; of a partition one beside the master that it cuts off, too."""
-    if taking.drill == "failover-mysql" or not stack.topology.has("redis"):
+def _writers(stack: Stack, taking: Taking, run: str) -> tuple[Any, ...]:
+    """None where what is taken has nothing to do with it."""
+    known = led(stack)
+    if known is None or (taking.service and not taking.service.startswith(known[0])):
         return ()
-    servers = stack.topology.of_kind("redis")
-    on = {s.machine.name: s for s in servers if s.machine is not None}
     lasting = round(QUIET + (taking.seconds or SETTLES) + SETTLES)
-    near = next(server for name, server in on.items() if name != taking.host)
-    found = [Writer(stack, near, run, lasting, alone=False)]
-    if taking.drill == "partition" and redis_of(stack).master == on[taking.host]:
-        found.append(Writer(stack, on[taking.host], run, lasting, alone=True))
-    return tuple(found)
+    found: tuple[Any, ...] = known[1].writers(
+        stack, run, taking.host, lasting, cut=taking.drill == "partition"
+    )
+    return found
 
 
-def _plain(stack: Stack, writers: Sequence[Writer], seen: Seen, notes: list[str]) -> dict[str, float | None]:
+def _plain(stack: Stack, writers: Sequence[Any], seen: Seen, notes: list[str]) -> dict[str, float | None]:
     """What became of plain writes: the counts, and what could not be told."""
-    if not writers or seen.struck is None:
+    known = led(stack)
+    if not writers or known is None or seen.struck is None:
         return {}
     near, *alone = writers
     found = near.found()
     lost, window = 0, 0.0
     try:
-        master = redis_of(stack).master
+        master = known[1].leader(stack)
         for writer in writers:
             plain = writer.found()
             if not plain.taken:

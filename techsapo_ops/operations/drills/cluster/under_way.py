@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.operations.drills.report import ClusterDrill
 from techsapo_ops.stack.layout import Layout
 
-ClusterDrill = Literal["failover-host", "failover-redis", "failover-mysql", "partition"]
 PUT_BACK = "techsapo drill put-back"
 NOTE = "drill-under-way.json"
 

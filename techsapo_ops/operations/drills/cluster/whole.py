@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 
 from techsapo_ops.engines.swarm.engine import SwarmEngine
-from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.hosts.facts import NodeFacts, nodes_of
-from techsapo_ops.services.redis.door import door_to
-from techsapo_ops.services.redis.several import Several, several
+from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.stack_file import NODE_LABEL
@@ -32,12 +31,14 @@ def missing(stack: Stack, engine: SwarmEngine, host: str = "") -> tuple[str, ...
             for name, why in engine.fleet.unreachable.items()
         )
     found = [*_nodes(engine, host), *_services(engine)]
-    return tuple(found or _redis(stack))
+    known = led(stack)
+    return tuple(found or (known[1].trouble(stack) if known is not None else ()))
 
 
-def redis_of(stack: Stack) -> Several:
-    """Which Redis is the master, and how far the others are. Raises OpsError."""
-    return several(stack.topology, lambda service: door_to(stack, service))
+def led(stack: Stack) -> tuple[str, ModuleType] | None:
+    """The kind of which one service leads the others, and what drills know of it; None for none."""
+    found = ((kind.name, kind.beside("drill")) for kind in kinds() if stack.topology.has(kind.name))
+    return next(((name, module) for name, module in found if module is not None), None)
 
 
 def _nodes(engine: SwarmEngine, host: str) -> Iterator[str]:
@@ -71,21 +72,3 @@ def _services(engine: SwarmEngine) -> Iterator[str]:
         for service, why in zip(services, pool.map(trouble, services), strict=True):
             if why:
                 yield msg("{name} is not ready ({why})", name=service.name, why=why)
-
-
-def _redis(stack: Stack) -> Iterator[str]:
-    if not stack.topology.has("redis"):
-        return
-    try:
-        known = redis_of(stack)
-    except OpsError as error:
-        yield error.message
-        return
-    sentinels = len(stack.topology.of_kind("sentinel"))
-    if known.answering < sentinels:
-        yield msg("{there} of {all} Sentinels answer", there=known.answering, all=sentinels)
-    if len(known.in_sync) < len(stack.topology.of_kind("redis")) - 1:
-        reasons = ", ".join(f"{each.server.name}: {each.trouble}" for each in known.replicas if each.trouble)
-        yield msg(
-            "not all replicas of Redis are in sync ({reasons})", reasons=reasons or msg("one is unknown")
-        )

@@ -1,25 +1,31 @@
-"""Plain writes to Redis, of those that wait for no replica: how long none is taken, and which are lost.
+"""What a drill asks of several Redis: whether all is in step, who leads, and what becomes of plain writes.
 
-They are made where a Redis runs, twenty a second at most, and lapse after ten minutes. Times are of that
-machine's own clock since its start, so that no two clocks are compared.
+Those wait for no replica. They are made where a Redis runs, twenty a second at most, and lapse after ten
+minutes. Times are of that machine's own clock since its start, so that no two clocks are compared.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.redis.client import login_options
+from techsapo_ops.services.redis.configuration import MIN_REPLICAS_MAX_LAG
 from techsapo_ops.services.redis.door import door_to
+from techsapo_ops.services.redis.kind import Redis
+from techsapo_ops.services.redis.sentinel import Sentinel
+from techsapo_ops.services.redis.several import Several, several
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 
+WINDOW = ("min-replicas-max-lag", MIN_REPLICAS_MAX_LAG)
+"""The setting that bounds for how long writes are taken that may be lost, in seconds."""
 _MORE = 120.0
 """Seconds that the way there may stand still: a machine that is cut off tells once it is back."""
 _SCRIPT = """
@@ -41,6 +47,46 @@ while [ "$now" -lt "$stop" ]; do
   sleep .05
 done
 """
+
+
+def leader(stack: Stack) -> Service:
+    """The Redis that is the master. Raises OpsError where no Sentinel knows it."""
+    return _known(stack).master
+
+
+def trouble(stack: Stack) -> Iterator[str]:
+    """Why none of them can be done without."""
+    try:
+        known = _known(stack)
+    except OpsError as error:
+        yield error.message
+        return
+    sentinels = len(stack.topology.of_kind(Sentinel.facts.kind))
+    if known.answering < sentinels:
+        yield msg("{there} of {all} Sentinels answer", there=known.answering, all=sentinels)
+    if len(known.in_sync) < len(stack.topology.of_kind(Redis.facts.kind)) - 1:
+        reasons = ", ".join(f"{each.server.name}: {each.trouble}" for each in known.replicas if each.trouble)
+        yield msg(
+            "not all replicas of Redis are in sync ({reasons})", reasons=reasons or msg("one is unknown")
+        )
+
+
+def writers(stack: Stack, run: str, host: str, seconds: int, *, cut: bool) -> tuple[Writer, ...]:
+    """Who writes while a drill takes something of `host`: one beside a Redis that stays.
+
+    Where the host is `cut` off with the master, one beside that, too.
+    """
+    servers = stack.topology.of_kind(Redis.facts.kind)
+    on = {s.machine.name: s for s in servers if s.machine is not None}
+    near = next(server for name, server in on.items() if name != host)
+    found = [Writer(stack, near, run, seconds, alone=False)]
+    if cut and leader(stack) == on[host]:
+        found.append(Writer(stack, on[host], run, seconds, alone=True))
+    return tuple(found)
+
+
+def _known(stack: Stack) -> Several:
+    return several(stack.topology, lambda service: door_to(stack, service))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +145,7 @@ class Writer(threading.Thread):
     def run(self) -> None:
         """As a thread: to the end of its time, or of the way there."""
         door, topology = door_to(self._stack, self.service), self._stack.topology
-        near = next(s for s in topology.of_kind("sentinel") if s.machine == self.service.machine)
+        near = next(s for s in topology.of_kind(Sentinel.facts.kind) if s.machine == self.service.machine)
         to, told = (topology.address(s, Viewpoint.SERVICE) for s in (self._master, near))
         client = " ".join(("redis-cli", "--no-auth-warning", *login_options(topology)))
         words = (
