@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from techsapo_ops.adapters.docker import STACK, STACK_SERVICE
+from techsapo_ops.adapters.container_facts import STACK, STACK_SERVICE
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.topology import Topology

@@ -5,7 +5,8 @@ None of it is a power cut: kernel, disk and Docker of the machine go on.
 
 from __future__ import annotations
 
-from techsapo_ops.adapters.docker import ContainerFacts, Docker
+from techsapo_ops.adapters.container_facts import ContainerFacts
+from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

@@ -222,7 +222,8 @@ def test_another_manager_is_asked_once_the_first_is_cut_off(store: SwarmStore) -
 
     manager = lambda: Docker(store if asked[0] == "store" else cut)  # noqa: E731 - as a fleet gives one
     asked[0] = "store"
-    with held(manager, "shop", 0.0, elsewhere_from_now_on) as lease:
+    with held(manager, "shop", 0.0, lambda _: None) as lease:
+        lease.elsewhere = elsewhere_from_now_on
         asked[0] = "cut"
         lease.renew()
         assert store.names == ["shop.lease.1"]
