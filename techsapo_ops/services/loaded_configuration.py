@@ -45,12 +45,17 @@ class Server:
 
 def server_of(topology: Topology, service: Service) -> Server:
     """Where `service` is asked what it has loaded."""
-    login = kind_of(service).login(topology)
     url = topology.address(service, Viewpoint.HOST).url()
     machine = service.machine.name if service.machine is not None else ""
+    return Server(url, login_at(topology, service.kind), machine)
+
+
+def login_at(topology: Topology, kind: str) -> BasicLogin | None:
+    """What servers of `kind` are asked with; None where they let anybody in."""
+    login = kind_of(kind).login(topology)
     if login is None or login.user is None or login.password_file is None:
-        return Server(url, machine=machine)
-    return Server(url, BasicLogin(login.user, login.password_file), machine)
+        return None
+    return BasicLogin(login.user, login.password_file)
 
 
 @dataclass(frozen=True, slots=True)

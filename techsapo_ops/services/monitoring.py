@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
-from techsapo_ops.adapters.basic_login import BasicLogin
 from techsapo_ops.adapters.monitoring_server import STRAIGHT, MonitoringServer, Way
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.services.registry import kind_of, kinds
+from techsapo_ops.services.loaded_configuration import login_at
+from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.address import Viewpoint
 
 if TYPE_CHECKING:
@@ -38,15 +38,9 @@ def _server(stack: Stack, kind: str, made: type[Server], timeout: float) -> Serv
     services = topology.of_kind(kind)
     if not services:
         return None
-    login = kind_of(kind).login(topology)
-    shown = (
-        BasicLogin(login.user, login.password_file)
-        if login is not None and login.user is not None and login.password_file is not None
-        else None
-    )
     way, viewpoint = _way(stack), Viewpoint.HOST if not topology.machines else Viewpoint.SERVICE
     urls = [topology.address(service, viewpoint).url() for service in services]
-    return made(urls, timeout=timeout, login=shown, way=way)
+    return made(urls, timeout=timeout, login=login_at(topology, kind), way=way)
 
 
 def _way(stack: Stack) -> Way:
