@@ -42,8 +42,8 @@ LOW = SAID | {"operations", "services", "adapters", "stack", "spec"}
     ("command", "packages", "rooms", "most"),
     [
         ("--help", set(), SAID, 14),
-        ("ps", set(), LOW | {"engines"}, 54),
-        ("validate", {"yaml", "cython_runtime"}, LOW | {"render"}, 77),
+        ("ps", set(), LOW | {"engines"}, 55),
+        ("validate", {"yaml", "cython_runtime"}, LOW | {"render"}, 79),
     ],
 )
 def test_a_command_that_only_looks_imports_little(
