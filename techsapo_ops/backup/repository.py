@@ -18,6 +18,8 @@ from techsapo_ops.adapters.lock import MODE, exclusive
 from techsapo_ops.adapters.packed import PackedReader, cannot_write, file_sha256, open_plain
 from techsapo_ops.backup import checks
 from techsapo_ops.backup import manifest as manifests
+from techsapo_ops.backup.elsewhere import SAFETY_TAG as SAFETY_TAG
+from techsapo_ops.backup.elsewhere import Places, places_of
 from techsapo_ops.backup.manifest import Manifest
 from techsapo_ops.backup.origin import MAC, Keyring, Origin, State
 from techsapo_ops.errors import OpsError
@@ -32,8 +34,6 @@ SUMS = "SHA256SUMS"
 """Digests of a backup's files, the manifest's too, as `sha256sum -c` reads them."""
 CHECKS = ".checks.json"
 """A copy of what was found out about a backup later; lies beside its folder, which never changes."""
-SAFETY_TAG = "before-restore"
-"""Tag of the backup that a restore makes of what was there before."""
 PARTIAL = ".partial"
 REMOVED = ".removed"
 _ID = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
@@ -74,11 +74,19 @@ class Backup:
 class Repository:
     """The backups below `path`; `keyring` tells whose they are, and new ones get their MAC by it.
 
-    `noted` is a folder that nobody else may write, for what was found out about them.
+    `noted` is a folder that nobody else may write, for what was found out about them; `places` knows those
+    that other hosts have.
     """
 
-    def __init__(self, path: Path, keyring: Keyring | None = None, noted: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        keyring: Keyring | None = None,
+        noted: Path | None = None,
+        places: Places | None = None,
+    ) -> None:
         self.path = path
+        self.places = places
         self.keyring = keyring
         self._noted = noted
 
@@ -111,6 +119,8 @@ class Repository:
         Raises OpsError where there is none, or more than one: exit code 2 for a word that names none.
         """
         known = self.backups()
+        if self.places is not None and (not known or word != "latest"):
+            self.places.require_here(word, {b.id for b in known})
         if not known:
             raise OpsError(
                 msg("there is no backup in {path}", path=self.path),
@@ -291,7 +301,8 @@ def repository_of(stack: Stack) -> Repository:
     """Where the backups of a stack are."""
     named, layout = stack.spec.backup.path, stack.layout
     path = stack.directory / Path(named).expanduser() if named is not None else layout.state / "backups"
-    return Repository(path, Keyring(layout.backup_keys), layout.backup_checks)
+    places = places_of(layout, path) if stack.topology.machines else None
+    return Repository(path, Keyring(layout.backup_keys), layout.backup_checks, places)
 
 
 def stamp(now: datetime) -> str:

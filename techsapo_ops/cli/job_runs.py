@@ -17,7 +17,10 @@ import tzlocal
 from techsapo_ops.adapters.folders import FOLDER, STATE_DIRECTORY
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.cli.environment import acting_user
+from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.project import open_project
+from techsapo_ops.cli.state_directory import layout_beside
+from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.schedule.runs import Runs
@@ -27,6 +30,7 @@ from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.stack.layout import Layout
 
 if TYPE_CHECKING:
+    from techsapo_ops.cli.options import SpecChoice
     from techsapo_ops.operations.root_trust import UntrustedError
     from techsapo_ops.schedule.runs import Starter
 
@@ -59,6 +63,21 @@ def run_context(layout: Layout, say: Callable[[str], None], echo: Callable[[str]
         say=say,
         echo=echo,
     )
+
+
+def tell_machines(place: SpecChoice) -> None:
+    """Bring the metrics of a job to the node exporters of all machines that answer; nothing on one host.
+
+    What is in the way is told: those of the next job bring them, too.
+    """
+    if not noted_machines(layout_beside(place.file).state).machines:
+        return
+    from techsapo_ops.cli.open_stack import open_stack
+
+    try:
+        open_stack(place.open()).engine.deliver()
+    except OpsError as error:
+        Output().warn(msg("other hosts lack the metrics of this job: {why}", why=error.message))
 
 
 def job_argv(

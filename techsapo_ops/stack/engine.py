@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -247,6 +247,21 @@ class Running(Recorded, Protocol):
 
         Nothing, where there is this host alone. Raises OpsError.
         """
+        return
+
+    def keep_aside(self, folder: Path) -> Mapping[str, str]:  # noqa: ARG002 - of one host nobody else
+        """Let every machine keep a copy of a backup's folder, in place of the last one; by machine why not.
+
+        Nothing, where there is this host alone.
+        """
+        return {}
+
+    def fetch_aside(self, name: str, into: Path) -> bool:  # noqa: ARG002 - likewise
+        """Bring the copy `name` that machines keep into the folder `into`; False where none has it."""
+        return False
+
+    def forget_aside(self) -> None:
+        """Let no machine keep a copy any more."""
         return
 
     def deliver(self) -> None:

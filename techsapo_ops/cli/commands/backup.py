@@ -125,8 +125,12 @@ def list_backups(*, place: SpecPlace, out: JsonOutput) -> None:
     if out.as_json:
         out.json([brief(backup_json(repository, backup)) for backup in known])
         return
+    here = {backup.id for backup in known}
+    noted = repository.places.elsewhere() if repository.places is not None else ()
+    others = [place for place in noted if place.id not in here]
     if not known:
         out.say(msg("There is no backup in {path}.", path=repository.path))
+    if not known and not others:
         out.next("techsapo backup")
         return
     rows = []
@@ -147,7 +151,22 @@ def list_backups(*, place: SpecPlace, out: JsonOutput) -> None:
                 manifest.tag,
             )
         )
-    out.table(("id", "begun", "size", "sources", "checked", "origin", "tag"), rows, right=("size",))
+    if known:
+        out.table(("id", "begun", "size", "sources", "checked", "origin", "tag"), rows, right=("size",))
+    if others:
+        out.say(msg("on other hosts:"))
+        elsewhere = [
+            (
+                each.id,
+                f"{each.started.astimezone():%Y-%m-%d %H:%M:%S}",
+                human(each.bytes),
+                ", ".join(each.sources),
+                f"{each.host}:{each.folder}",
+                each.tag,
+            )
+            for each in others
+        ]
+        out.table(("id", "begun", "size", "sources", "place", "tag"), elsewhere, right=("size",))
 
 
 @app.command()

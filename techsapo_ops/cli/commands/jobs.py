@@ -20,6 +20,7 @@ from techsapo_ops.cli.job_runs import (
     record_refusal,
     run_context,
     schedule_or_why,
+    tell_machines,
 )
 from techsapo_ops.cli.language import spoken_language
 from techsapo_ops.cli.open_stack import topology_for
@@ -152,6 +153,7 @@ def run(
             raise
     if done is None:
         return
+    tell_machines(place)
     if not done.run.ok:
         if out.quiet:
             for line in done.tail:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from techsapo_ops.engines.containers import built_images, prepare, reloading
 from techsapo_ops.engines.containers.engine import ContainerEngine, record_of
 from techsapo_ops.engines.containers.probing import questions
 from techsapo_ops.engines.containers.units import containers_of
-from techsapo_ops.engines.swarm import folders, images, nodes, objects, proof, steps
+from techsapo_ops.engines.swarm import aside, folders, images, nodes, objects, proof, steps
 from techsapo_ops.engines.swarm.access import HALTED, SwarmAccess
 from techsapo_ops.engines.swarm.deployer import Deployer
 from techsapo_ops.engines.swarm.deployment import Deployment
@@ -109,6 +109,18 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
         # Last: where the stack runs, a label lets services of a new machine start at once.
         nodes.label(self.fleet, self.project, desired.topology.machines)
 
+    @override
+    def keep_aside(self, folder: Path) -> Mapping[str, str]:
+        return aside.keep(self.fleet, self.project, folder)
+
+    @override
+    def fetch_aside(self, name: str, into: Path) -> bool:
+        return aside.fetch(self.fleet, self.project, name, into)
+
+    @override
+    def forget_aside(self) -> None:
+        aside.forget(self.fleet, self.project)
+
     def hand_over(self, machine: str) -> None:
         """Let other machines' services take over from those of this one that lead, as far as they can."""
         self.forget()
@@ -152,7 +164,8 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
             return  # nothing was deployed yet, and `up` writes them before anything starts
         stack = RenderedFile(STACK_YML, path.read_text(encoding="utf-8"))
         deployment = self._deployment(Desired(self.topology, (stack,), ()))
-        folders.write(self.fleet, self.topology, deployment.folders(), image)
+        away = self.fleet.unreachable
+        folders.write(self.fleet, self.topology, deployment.folders(), image, without=away)
 
     def _is_app(self, name: str) -> bool:
         return any(s.name == name and kind_of(s).asks_others for s in self.topology.services)

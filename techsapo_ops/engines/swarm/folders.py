@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -56,18 +56,25 @@ for folder, folders, files in os.walk("/to", topdown=False):
 
 
 def write(
-    fleet: Fleet, topology: Topology, folders: Sequence[Folder], image: str, *, again: bool = False
+    fleet: Fleet,
+    topology: Topology,
+    folders: Sequence[Folder],
+    image: str,
+    *,
+    again: bool = False,
+    without: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Bring the volumes of every machine to the folders here; names of the machines that were written.
 
-    `image` has Python, on each machine. What was written last is noted and not written `again`. Raises
-    OpsError with the machine's name.
+    `image` has Python, on each machine. What was written last is noted and not written `again`. The machines
+    of `without`, which do not answer, are passed over until the next call. Raises OpsError with the machine's
+    name.
     """
     note = topology.layout.state / NOTE
     known = _noted(note)
     of_machine = _of_machines(topology, folders)
     digests = _digests(of_machine)
-    due = [name for name in of_machine if again or known.get(name) != digests[name]]
+    due = [name for name in of_machine if name not in without and (again or known.get(name) != digests[name])]
 
     def one(name: str) -> None:
         packed, volumes = of_machine[name]
@@ -76,7 +83,9 @@ def write(
     with ThreadPoolExecutor(max(len(due), 1)) as pool:
         list(pool.map(one, due))
     if due:
-        write_atomic(note, json.dumps({**known, **digests}, indent=1).encode(), 0o600)
+        write_atomic(
+            note, json.dumps({**known, **{name: digests[name] for name in due}}, indent=1).encode(), 0o600
+        )
     return tuple(due)
 
 

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from techsapo_ops.adapters import swarm_objects
-from techsapo_ops.adapters.container_facts import STACK
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.fleet import REACH_SECONDS, Fleet
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.engines.swarm import bundle
+from techsapo_ops.engines.swarm import bundle, holder
 from techsapo_ops.engines.swarm.lease import Lease, held
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -30,7 +29,6 @@ SLOTS = 4
 """Bundles that lie on a machine: while one is written, the one before is whole."""
 _KEPT = 3
 """Notes of bundles that are kept."""
-_IMAGE = "techsapo/nothing:1"
 _SECONDS = 60.0
 _SET_ASIDE = "set-aside"
 
@@ -140,7 +138,7 @@ class SharedState:
             if member.answers(REACH_SECONDS) is None:  # each of what follows would wait for it anew
                 return msg("it does not answer")
             try:
-                self._holder(member)
+                holder.make(member, self._project, self._name, f"{self._project}_state:/state")
                 call = Command(member.streaming("cp", "-", f"{self._name}:/state").argv, stdin=tar)
                 done = member.runner.run(call, timeout=_SECONDS)
             except OpsError as error:
@@ -175,17 +173,6 @@ class SharedState:
     @property
     def _name(self) -> str:
         return holder_of(self._project)
-
-    def _holder(self, member: Docker) -> None:
-        """Make the container, never started, by which a volume is read and written without one that runs."""
-        if member.attempt("container", "inspect", "--format", "{{.Id}}", self._name).code == 0:
-            return
-        if member.attempt("image", "inspect", "--format", "{{.Id}}", _IMAGE).code != 0:
-            empty = Command(member.streaming("import", "-", _IMAGE).argv, stdin=bundle.EMPTY)
-            member.runner.run(empty, timeout=_SECONDS)
-        label = ("--label", f"{STACK}.state={self._project}")
-        volume = f"{self._project}_state:/state"
-        member.call("container", "create", "--name", self._name, *label, "--volume", volume, _IMAGE, "none")
 
     def _noted(self) -> Version | None:
         try:

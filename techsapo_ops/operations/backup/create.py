@@ -15,8 +15,8 @@ from techsapo_ops.backup.repository import SAFETY_TAG, Backup, Repository, repos
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import head_of
-from techsapo_ops.operations.backup.metrics import write_metrics
 from techsapo_ops.operations.backup.offsite import NOT_ASKED_FOR, copy_away
+from techsapo_ops.operations.backup.telling import noted, shared
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.backup import Source
 from techsapo_ops.stack.restore_journal import require_none
@@ -103,12 +103,16 @@ def create_backup(
     selection, away = select(stack, only), restic_of(stack)
     repository = repository_of(stack)
     with repository.lock(wait):
-        warnings = _prepare(stack, repository, now())
+        warnings: list[str] = []  # twice the same, where it was done twice
+        unheard = shared(stack, lambda: warnings.extend(_prepare(stack, repository, now())), wait)
         backup = _take(stack, selection, tag, now, watch)
+        unheard = shared(stack, lambda: noted(stack, repository), wait) or unheard
         copied = copy_away(stack, away, backup) if away is not None else ""
     for part in backup.read().parts:
         warnings += [f"{part.kind}: {warning}" for warning in registry.of(part).warnings(part)]
-    return Created(backup, tuple(warnings), copied)
+    if unheard:
+        warnings.append(unheard)
+    return Created(backup, tuple(dict.fromkeys(warnings)), copied)
 
 
 def put_aside(stack: Stack, kinds: Sequence[str], wait: float = 0.0) -> Backup:
@@ -127,6 +131,7 @@ def put_aside(stack: Stack, kinds: Sequence[str], wait: float = 0.0) -> Backup:
     with repository.lock(wait):
         _prepare(stack, repository, _now())
         backup = _take(stack, selection, SAFETY_TAG, _now, None)
+        noted(stack, repository)
         if away is not None:
             copy_away(stack, away, backup)
     return backup
@@ -140,9 +145,7 @@ def _take(
         Manifest.draft(stack.spec.project, stack.topology.engine, tag, selection.left_out),
         administration=head_of(stack.layout),
     )
-    backup = create(repository, draft, selection.sources, now, watch)
-    write_metrics(repository, stack.layout)
-    return backup
+    return create(repository, draft, selection.sources, now, watch)
 
 
 def _prepare(stack: Stack, repository: Repository, now: datetime) -> list[str]:

@@ -85,6 +85,8 @@ def intend(
     chosen = repository.find(word)
     if until is not None and word == "latest":
         chosen = _before(repository, only[0], until)
+    if word == "latest" and until is None and repository.places is not None:
+        repository.places.require_newest(chosen.read())
     origin = _require_origin(repository, chosen, unauthenticated)
     parts, left = _choose(stack, chosen, only, copies)
     _require_whole(stack, chosen, parts)

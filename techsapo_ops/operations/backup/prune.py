@@ -12,7 +12,7 @@ from techsapo_ops.backup.repository import SAFETY_TAG, Backup, repository_of
 from techsapo_ops.backup.retention import Known, Verdict, judge
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, begin_anyway, ending
-from techsapo_ops.operations.backup.metrics import write_metrics
+from techsapo_ops.operations.backup.telling import noted, shared
 from techsapo_ops.stack.stack import Stack
 
 
@@ -47,7 +47,7 @@ def prune_backups(
                     for backup in backups:
                         if backup.id in going:
                             repository.remove(backup)
-            write_metrics(repository, stack.layout)
+            shared(stack, lambda: noted(stack, repository), wait)
     return Pruned(verdicts, freed)
 
 

@@ -73,6 +73,7 @@ def perform(
     for part in intent.parts:
         if name := registry.of(part).service(part.kind):
             require_runs(stack, name, msg("a restore"))
+    stack.engine.announce()  # which wants every machine: what can't be stopped would go on with the old data
     with locked(layout, wait), recorded(layout, "restore", what, say) as known:
         replay = _prepared(stack, intent)
         safety: Backup | None = None
@@ -84,8 +85,10 @@ def perform(
             if present and aside:
                 say(msg("backing up what is there"))
                 safety = put_aside(stack, present, wait)
+                for machine, why in stack.engine.keep_aside(safety.folder).items():
+                    say(msg("{machine} keeps no copy of it: {why}", machine=machine, why=why))
             left = Interrupted(safety.id if safety is not None else "", replaced, intent.apps)
-            journal(layout, left)
+            _note_begun(stack, left)
             _replace(stack, intent, replay, seconds, say, told)
             _note_whole(stack, left)
             _start(stack, intent.apps, say)
@@ -143,6 +146,7 @@ def perform_instead(
         )
     apps = tuple(dict.fromkeys((*left.apps, *intent.apps)))
     what = {"backup": intent.backup.id, "origin": str(intent.origin.state), "parts": list(there)}
+    stack.engine.announce()
     with (
         locked(stack.layout, wait),
         recorded(stack.layout, "restore", {**what, "instead_of": left.safety}, say),
@@ -163,7 +167,8 @@ def perform_instead(
 def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda _: None) -> str | None:
     """Go back from a restore that was killed; returns the id of the backup that was brought back, if any.
 
-    One whose data is whole is only ended: an app may have written to it since.
+    That backup is fetched where the restore ran on another machine. One whose data is whole is only ended:
+    an app may have written to it since.
     """
     layout = stack.layout
     if interrupted(layout) is None:
@@ -180,7 +185,7 @@ def go_back_if_interrupted(stack: Stack, *, wait: float = 0.0, say: Say = lambda
             return None
         say(msg("a restore was interrupted; going back to what was there before"))
         repository = repository_of(stack)
-        safety = _put_aside(repository, left.safety) if left.safety else None
+        safety = _put_aside(stack, repository, left.safety) if left.safety else None
         if safety is not None and (found := repository.origin(safety)).state is State.TAMPERED:
             accept = msg("`techsapo backup accept {id}` where you know that it is yours, or ", id=safety.id)
             raise OpsError(
@@ -230,10 +235,21 @@ def _go_back(stack: Stack, safety: Backup | None, left: Interrupted, say: Say, t
     _end(stack, left.kinds)
 
 
+def _note_begun(stack: Stack, left: Interrupted) -> None:
+    """From here on somebody has to go back, on any machine. Raises OpsError; then nobody has to."""
+    journal(stack.layout, left)
+    try:
+        stack.engine.share()
+    except BaseException:
+        finished(stack.layout)
+        raise
+
+
 def _note_whole(stack: Stack, left: Interrupted) -> None:
     """From here on nobody goes back. Where a full disk takes no note, the app starts all the same."""
     with suppress(OpsError):
         journal(stack.layout, left.now_whole())
+        stack.engine.share()
 
 
 def _end(stack: Stack, part_kinds: Sequence[str]) -> None:
@@ -241,13 +257,16 @@ def _end(stack: Stack, part_kinds: Sequence[str]) -> None:
     finished(stack.layout)
     for part_kind, kind in _kept_beside(part_kinds):
         kind.forget(stack, part_kind)
+    stack.engine.forget_aside()
 
 
-def _put_aside(repository: Repository, name: str) -> Backup:
+def _put_aside(stack: Stack, repository: Repository, name: str) -> Backup:
     """The backup that the restore made first. Raises OpsError where it is gone, which nobody mistyped."""
     try:
         return repository.find(name)
     except OpsError:
+        if stack.engine.fetch_aside(name, repository.path):
+            return repository.find(name)
         raise OpsError(
             msg("going back is not possible: there is no backup {id} with what was there before", id=name),
             _INSTEAD,

@@ -7,11 +7,11 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 from techsapo_ops.backup.origin import State
-from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.backup.repository import Backup, Repository, repository_of
 from techsapo_ops.backup.verify import Verification, refused, verify_deep, verify_quick, with_origin
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.backup.create import lost_key
-from techsapo_ops.operations.backup.metrics import write_metrics
+from techsapo_ops.operations.backup.telling import noted, shared
 from techsapo_ops.stack.stack import Stack
 
 
@@ -33,7 +33,9 @@ def verify_backup(
     # Two looks within a second are told apart: the last one is what alerts go by.
     at = datetime.now(UTC).isoformat(timespec="microseconds")
     with repository.lock(wait):
-        lost = lost_key(repository) if repository.make_key() else ""
+        made: list[bool] = []
+        shared(stack, lambda: made.append(repository.make_key()), wait)
+        lost = lost_key(repository) if any(made) else ""
         origin = repository.origin(backup)
         if origin.state is State.TAMPERED:
             found = refused(backup, "deep" if deep else "quick", origin, at)
@@ -41,7 +43,8 @@ def verify_backup(
             looked = verify_deep(stack, backup, at, told) if deep else verify_quick(stack, backup, at)
             found = with_origin(looked, origin)
         found = replace(found, note=joined("; ", filter(None, (found.note, lost))))
-        repository.note(backup, found.level, {**asdict(found), "ok": found.ok})
+        unheard = shared(stack, lambda: _write(stack, repository, backup, found), wait)
+        found = replace(found, note=joined("; ", filter(None, (found.note, unheard))))
         if word == "latest":
             unread = repository.unreadable_after(backup)
             found = replace(
@@ -50,5 +53,9 @@ def verify_backup(
                     msg("{id} can't be read: {damage}", id=b.id, damage=b.damage) for b in unread
                 ),
             )
-        write_metrics(repository, stack.layout)
     return found
+
+
+def _write(stack: Stack, repository: Repository, backup: Backup, found: Verification) -> None:
+    repository.note(backup, found.level, {**asdict(found), "ok": found.ok})
+    noted(stack, repository)

@@ -11,6 +11,7 @@ from typing_extensions import override
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.messages import msg
 from techsapo_ops.services import sqlite
+from techsapo_ops.services.reached import first_reached
 from techsapo_ops.stack.backup import Door, Part, Progress, Source
 from techsapo_ops.stack.engine import Action, Step
 
@@ -82,12 +83,12 @@ def database(stack: Stack) -> sqlite.Database:
 
 
 def _app(stack: Stack) -> str:
-    return stack.topology.of_kind("app")[0].name
+    return first_reached(stack, "app").name
 
 
 def _server(stack: Stack) -> str:
-    """The one that is backed up and restored: of several the first; its kind where there is none."""
-    return next((service.name for service in stack.topology.of_kind("grafana")), "grafana")
+    """The one that is backed up and restored: of several the first whose machine answers."""
+    return first_reached(stack, "grafana").name
 
 
 BACKUP = GrafanaBackup()

@@ -19,6 +19,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.prometheus import snapshot
 from techsapo_ops.services.prometheus.client import api, scratch_api
+from techsapo_ops.services.reached import first_reached
 from techsapo_ops.stack.backup import Door, Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
 from techsapo_ops.stack.engine import Action, GateError, Step
@@ -199,8 +200,12 @@ class PrometheusBackup(BackupKind):
 
     def _source(self, stack: Stack) -> snapshot.PrometheusSource:
         door = Door(stack.runner, lambda command: stack.engine.beside(_server(stack), command))
-        note = stack.layout.state / "prometheus-snapshot.json"
-        return snapshot.PrometheusSource(door, api(stack), note, settled=self.settled)
+        server, first = _server(stack), stack.topology.of_kind("prometheus")[0].name
+        name = "prometheus-snapshot.json" if server == first else f"{server}-snapshot.json"
+        of = server if stack.topology.machines else ""
+        return snapshot.PrometheusSource(
+            door, api(stack), stack.layout.state / name, of, settled=self.settled
+        )
 
 
 def _seed(reader: PackedReader, progress: Progress) -> Callable[[Path], None]:
@@ -223,8 +228,8 @@ def _shell(stack: Stack, script: str) -> Command:
 
 
 def _server(stack: Stack) -> str:
-    """The one that is backed up and restored: of several the first; its kind where there is none."""
-    return next((service.name for service in stack.topology.of_kind("prometheus")), "prometheus")
+    """The one that is backed up and restored: of several the first whose machine answers."""
+    return first_reached(stack, "prometheus").name
 
 
 BACKUP = PrometheusBackup()

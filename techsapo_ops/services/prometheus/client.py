@@ -9,6 +9,7 @@ from techsapo_ops.adapters.basic_login import BasicLogin
 from techsapo_ops.adapters.prometheus import Prometheus, Sample
 from techsapo_ops.adapters.promtool import Promtool
 from techsapo_ops.services.monitoring import prometheus_of
+from techsapo_ops.services.reached import first_reached
 from techsapo_ops.services.web_login import USER
 
 if TYPE_CHECKING:  # `techsapo backup --help` knows of Prometheus, and reads no spec
@@ -33,10 +34,10 @@ class Asked(Protocol):
 
 
 def api(stack: Stack) -> Prometheus:
-    """The API of the stack's first Prometheus; what is asked of it may take long."""
+    """The API of the stack's first Prometheus that is reached; what is asked of it may take long."""
     server = prometheus_of(stack, _LONG)
     assert server is not None, "of a stack that has one"  # noqa: S101 - a mistake of ours, no input
-    return server.each()[0]
+    return server.each()[stack.topology.of_kind("prometheus").index(first_reached(stack, "prometheus"))]
 
 
 def scratch_api(scratch: Scratch) -> Asked:

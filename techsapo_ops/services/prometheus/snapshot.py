@@ -46,6 +46,8 @@ class PrometheusSource:
     door: Door
     api: Prometheus
     note: Path
+    of: str = ""
+    """Which of several it is; they differ by what each missed."""
     stall: float = 120.0
     settled: float = SETTLED
     kind: str = field(default=KIND, init=False)
@@ -69,7 +71,7 @@ class PrometheusSource:
                 while data := tar.read(self.stall):
                     file.write(data)
                 tar.finish()
-        facts = {"blocks": blocks, "counted": counted}
+        facts = {"blocks": blocks, "counted": counted} | ({"of": self.of} if self.of else {})
         return Part(
             KIND, path.name, file.bytes, file.raw_bytes, file.sha256,
             round(time.monotonic() - began, 3), made_by, facts,

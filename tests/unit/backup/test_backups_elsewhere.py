@@ -1,0 +1,117 @@
+"""Backups that another host has: who wants one is told where it lies."""
+
+from __future__ import annotations
+
+import json
+import socket
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from techsapo_ops.backup.elsewhere import SAFETY_TAG, Places
+from techsapo_ops.backup.manifest import Manifest
+from techsapo_ops.backup.repository import Repository
+from techsapo_ops.errors import OpsError
+
+OLD, NEW, LAST = "20260101T000000Z", "20260102T000000Z", "20260103T000000Z"
+
+
+class Hosts:
+    """Hosts a and b, whose notes are in one folder, as if it had travelled."""
+
+    def __init__(self, tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+        self.tmp_path, self._patch = tmp_path, patch
+
+    def on(self, host: str) -> Repository:
+        self._patch.setattr(socket, "gethostname", lambda: host)
+        here = self.tmp_path / host
+        return Repository(here, places=Places(self.tmp_path / "notes", here))
+
+    def back_up(self, host: str, name: str, tag: str = "") -> None:
+        made = self.on(host)
+        begun = datetime.strptime(name, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+        draft: dict[str, Any] = {**vars_of(Manifest.draft("shop", "swarm", tag, {}))}
+        manifest = Manifest(**{**draft, "id": name, "started": begun, "ended": begun})
+        partial = here_partial(made, name)
+        made.commit(partial, manifest)
+        assert made.places is not None
+        made.places.note(b.read() for b in made.backups())
+
+
+def vars_of(manifest: Manifest) -> dict[str, Any]:
+    return {name: getattr(manifest, name) for name in manifest.__dataclass_fields__}
+
+
+def here_partial(made: Repository, name: str) -> Path:
+    folder = made.path / f"{name}.partial"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hosts:
+    return Hosts(tmp_path, monkeypatch)
+
+
+def test_an_id_and_latest_say_on_which_host_the_backup_lies(hosts: Hosts) -> None:
+    hosts.back_up("a", OLD)
+    hosts.back_up("a", NEW)
+    there = hosts.on("b")
+    for word, found in ((OLD, OLD), ("20260101", OLD), ("latest", NEW)):
+        with pytest.raises(OpsError) as error:
+            there.find(word)
+        assert error.value.message == f"the backup {found} lies on a, in {hosts.tmp_path}/a"
+        assert error.value.hint == f"run this there, or copy its folder into {hosts.tmp_path}/b"
+        assert error.value.exit_code == 2
+    with pytest.raises(OpsError, match="there is no backup in"):
+        there.find("2025")
+    assert hosts.on("a").find("latest").id == NEW
+
+
+def test_one_that_is_here_is_found_and_a_newer_one_elsewhere_is_told_to_who_wants_the_latest(
+    hosts: Hosts,
+) -> None:
+    hosts.back_up("b", OLD)
+    hosts.back_up("a", NEW)
+    here = hosts.on("b")
+    assert here.find("latest").id == OLD, "verify looks at what is here"
+    assert here.places is not None
+    with pytest.raises(OpsError, match=f"{NEW} lies on a, in .*, and is newer than {OLD} here") as error:
+        here.places.require_newest(here.find("latest").read())
+    assert "or name the one that is meant" in (error.value.hint or "")
+    hosts.back_up("b", LAST)
+    here.places.require_newest(hosts.on("b").find("latest").read())
+
+
+def test_what_a_restore_put_aside_elsewhere_is_not_the_latest(hosts: Hosts) -> None:
+    hosts.back_up("b", OLD)
+    hosts.back_up("a", NEW, SAFETY_TAG)
+    here = hosts.on("b")
+    assert here.places is not None
+    here.places.require_newest(here.find("latest").read())
+    with pytest.raises(OpsError, match=f"{NEW} lies on a"):
+        here.find(NEW)
+
+
+def test_a_host_forgets_those_that_it_has_no_more_and_none_of_anothers(hosts: Hosts) -> None:
+    hosts.back_up("a", OLD)
+    hosts.back_up("b", NEW)
+    here = hosts.on("a")
+    here.remove(here.find(OLD))
+    assert here.places is not None
+    here.places.note(b.read() for b in here.backups())
+    assert [place.id for place in here.places.elsewhere()] == [NEW]
+    assert hosts.on("b").places.elsewhere() == ()  # type: ignore[union-attr] # made with places
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "{}", '{"id": 1}', json.dumps({"begun": "2026-01-01T00:00:00", "sources": []})]
+)
+def test_a_note_that_cant_be_read_is_passed_over(hosts: Hosts, content: str) -> None:
+    hosts.back_up("a", OLD)
+    (hosts.tmp_path / "notes" / "damaged.json").write_text(content)
+    places = hosts.on("b").places
+    assert places is not None
+    assert [place.id for place in places.elsewhere()] == [OLD]
