@@ -22,6 +22,7 @@ class JobFacts:
     retries: int
     retry_wait: float
     title: Mapping[str, str]
+    at_backups: bool = False
 
 
 def _facts(name: str, entry: dict[str, Any]) -> JobFacts:
@@ -32,6 +33,7 @@ def _facts(name: str, entry: dict[str, Any]) -> JobFacts:
         retries=int(entry["retries"]),
         retry_wait=float(entry["retry_wait"]),
         title=MappingProxyType(entry["title"]),
+        at_backups=bool(entry.get("at_backups", False)),
     )
 
 

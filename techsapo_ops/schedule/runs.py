@@ -52,6 +52,8 @@ class Run:
     summary: str = ""
     error: str = ""
     ping: str = ""
+    host: str = ""
+    """On several hosts the one that it ran on."""
 
     @property
     def ok(self) -> bool:
@@ -144,6 +146,8 @@ class Runs:
     def write(self, run: Run) -> None:
         """Write the record of `run`. Raises OpsError when it can't be; the old one then stays."""
         data = {**asdict(run), "started": run.started.isoformat()}
+        if not run.host:  # as every version reads it
+            del data["host"]
         text = json.dumps(data, ensure_ascii=False, indent=1) + "\n"
         write_atomic(self.folder / run.job / f"{run.id:06d}.json", text.encode(), 0o644)
 

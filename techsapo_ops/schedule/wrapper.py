@@ -51,6 +51,8 @@ class RunContext:
     echo: Callable[[str], None] = lambda _: None
     """Gets every line of the log, as it comes."""
     pause: Callable[[float], None] = time.sleep
+    host: str = ""
+    """On several hosts the name of this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,10 @@ def run_job(
         recorded = _try_to(context, lambda: runs.record_killed(job.name))
         if by != "hand" and refusal is None and not due_now(job, runs.last(job.name), context):
             return None
-        run = Run(runs.next_id(job.name), job.name, context.now(), by, context.user, context.pid, __version__)
+        run = Run(
+            runs.next_id(job.name), job.name, context.now(), by, context.user, context.pid, __version__,
+            host=context.host,
+        )  # fmt: skip
         recorded = _try_to(context, lambda: runs.write(run)) and recorded
         started = time.monotonic()
         log = RunLog(runs.log(run), context.now, context.say, context.echo)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,7 +24,7 @@ from techsapo_ops.cli.job_runs import (
     tell_machines,
 )
 from techsapo_ops.cli.language import spoken_language
-from techsapo_ops.cli.open_stack import topology_for
+from techsapo_ops.cli.open_stack import open_stack, topology_for
 from techsapo_ops.cli.options import (
     JsonOutput,
     QuietOutput,
@@ -34,8 +35,11 @@ from techsapo_ops.cli.options import (
 from techsapo_ops.cli.output import Output, filled, write
 from techsapo_ops.cli.signals import interruptible
 from techsapo_ops.cli.state_directory import layout_beside
+from techsapo_ops.cli.views.job_runs import clock, run_json, status_json, took
+from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.operations.jobs.cluster import Cluster, run_once
 from techsapo_ops.operations.jobs.starters import nobody_starts
 from techsapo_ops.operations.root_trust import UntrustedError
 from techsapo_ops.schedule.runs import Runs
@@ -44,10 +48,8 @@ from techsapo_ops.schedule.wrapper import due, run_job
 from techsapo_ops.spec.models.data import Schedule
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from techsapo_ops.schedule.runs import Run
-    from techsapo_ops.schedule.status import JobStatus
+    from techsapo_ops.schedule.wrapper import Finished
 
 INTERRUPTED = 130
 
@@ -89,16 +91,16 @@ def list_jobs(context: typer.Context, *, place: SpecPlace, out: JsonOutput) -> N
     schedule = project.spec.schedule
     found = job_statuses(schedule, Runs(project.layout.jobs), here_and_now(zone)(), zone)
     if out.as_json:
-        out.json({"by": schedule.by, "jobs": [_status_json(s) for s in found]})
+        out.json({"by": schedule.by, "jobs": [status_json(s) for s in found]})
         return
     rows = [
         (
             s.job.name,
             s.job.at or "off",
-            _clock(s.next),
-            _clock(s.last.started if s.last else None),
+            clock(s.next),
+            clock(s.last.started if s.last else None),
             s.last.result if s.last else "-",
-            _took(s.last),
+            took(s.last),
             ((s.last.error or s.last.summary) if s.last else "")
             or jobs()[s.job.name].title[spoken_language()],
         )
@@ -126,7 +128,8 @@ def run(
 ) -> None:
     """Run one job now and write down how it went; what it prints is shown and kept.
 
-    Ends with 0 when the job did well, 1 when it failed, 130 when it was interrupted.
+    Ends with 0 when the job did well, 1 when it failed, 130 when it was interrupted. On several hosts a job
+    that is due runs on one of them: others say where and when, and end with 0.
 
     Examples:
 
@@ -141,14 +144,28 @@ def run(
     if isinstance(refusal, UntrustedError):
         record_refusal(name, place.file, refusal, by.value)
         raise OpsError(msg("job {name}: failed: {message}", name=name, message=refusal.message), refusal.hint)
-    context = run_context(layout_beside(place.file), _complain, out.say)
+    layout = layout_beside(place.file)
+    context, note = run_context(layout, _complain, out.say), noted_machines(layout.state)
     with interruptible():
         try:
             command = perform_command(name, place.file, place.environment)
-            done = run_job(job, command, context, by=by.value, wait=wait, refusal=refusal)
+            if note.machines:
+                there = Cluster(layout, note, runner(), lambda: open_stack(place.open()).engine.deliver())
+                ran = run_once(there, job, command, context, by=by.value, wait=wait, refusal=refusal)
+                if isinstance(ran, str):
+                    if by is not By.CRON or sys.stdout.isatty():  # cron would send it by mail, each time
+                        out.data(f"{name}: {ran}")
+                    return
+                done: Finished | None = ran
+            else:
+                done = run_job(job, command, context, by=by.value, wait=wait, refusal=refusal)
         except OpsError:
             # Cron and the stack's own scheduler may both start it: whoever comes second finds it under way.
-            if unattended and not due(job, context.runs.last(name), context.now(), context.zone):
+            if (
+                unattended
+                and not note.machines
+                and not due(job, context.runs.last(name), context.now(), context.zone)
+            ):
                 return
             raise
     if done is None:
@@ -188,7 +205,7 @@ def history(
     runs, found = _runs(place.stack_file(), name)
     shown = list(reversed(found))[:lines]
     if out.as_json:
-        out.json({"job": name, "runs": [_run_json(r, str(runs.log(r))) for r in shown]})
+        out.json({"job": name, "runs": [run_json(r, str(runs.log(r))) for r in shown]})
         return
     if not shown:
         out.say(msg("{name} did not run yet", name=name))
@@ -199,13 +216,13 @@ def history(
         [
             (
                 f"#{r.id}",
-                _clock(r.started),
-                r.by,
+                clock(r.started),
+                f"{r.by} ({r.host})" if r.host else r.by,
                 r.user,
                 r.result,
                 "-" if r.exit_code is None else r.exit_code,
                 r.tries,
-                _took(r),
+                took(r),
                 r.error or r.summary,
             )
             for r in shown
@@ -264,50 +281,3 @@ def _runs(file: Path, name: str) -> tuple[Runs, tuple[Run, ...]]:
 
 def _complain(text: str) -> None:
     write(text, stderr=True)
-
-
-def _clock(time: datetime | None) -> str:
-    return f"{time.astimezone():%Y-%m-%d %H:%M:%S}" if time is not None else "-"
-
-
-def _took(run: Run | None) -> str:
-    return f"{run.seconds:.1f} s" if run is not None and run.seconds is not None else "-"
-
-
-def _run_json(run: Run, log: str | None = None) -> dict[str, Any]:
-    value = {
-        "id": run.id,
-        "started": run.started.isoformat(),
-        "by": run.by,
-        "user": run.user,
-        "pid": run.pid,
-        "version": run.version,
-        "result": run.result,
-        "exit_code": run.exit_code,
-        "seconds": run.seconds,
-        "tries": run.tries,
-        "summary": run.summary,
-        "error": run.error,
-        "ping": run.ping,
-    }
-    return value if log is None else {**value, "log": log}
-
-
-def _title(found: JobStatus) -> str:
-    return jobs()[found.job.name].title["en"]
-
-
-def _status_json(found: JobStatus) -> dict[str, Any]:
-    job = found.job
-    return {
-        "name": job.name,
-        "title": _title(found),
-        "schedule": job.at,
-        "next": found.next.isoformat() if found.next is not None else None,
-        "timeout": job.timeout,
-        "retries": job.retry.times,
-        "retry_wait": job.retry.wait,
-        "ping": job.ping is not None,
-        "last": _run_json(found.last) if found.last is not None else None,
-        "last_success": found.last_success.started.isoformat() if found.last_success is not None else None,
-    }

@@ -36,6 +36,10 @@ _WORD = re.compile("[a-z][a-z-]*")
 _LONGEST = 80
 
 
+class AtWork(OpsError):
+    """Somebody else holds it: who, where and since when."""
+
+
 @dataclass
 class Lease:
     """A lease that is held; `check` raises OpsError once it may be somebody else's."""
@@ -212,9 +216,9 @@ def _passed_over(note: Note) -> str:
     )
 
 
-def _at_work(note: Note, manager: Docker) -> OpsError:
+def _at_work(note: Note, manager: Docker) -> AtWork:
     who = {key: _plain(value) for key, value in note.content.items()}
-    return OpsError(
+    return AtWork(
         msg(
             "`{command}` on {host} (pid {pid}, since {since}) is at work here; heard {age:.0f} s ago",
             command=who.get("command", "techsapo"),

@@ -1,0 +1,65 @@
+"""Jobs and their runs, as `techsapo jobs` shows them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from techsapo_ops.catalogue.jobs import jobs
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from techsapo_ops.schedule.runs import Run
+    from techsapo_ops.schedule.status import JobStatus
+
+
+def clock(time: datetime | None) -> str:
+    """By this host's clock."""
+    return f"{time.astimezone():%Y-%m-%d %H:%M:%S}" if time is not None else "-"
+
+
+def took(run: Run | None) -> str:
+    """How long a run took."""
+    return f"{run.seconds:.1f} s" if run is not None and run.seconds is not None else "-"
+
+
+def run_json(run: Run, log: str | None = None) -> dict[str, Any]:
+    """One run as plain data."""
+    value = {
+        "id": run.id,
+        "started": run.started.isoformat(),
+        "by": run.by,
+        "user": run.user,
+        "pid": run.pid,
+        "version": run.version,
+        "result": run.result,
+        "exit_code": run.exit_code,
+        "seconds": run.seconds,
+        "tries": run.tries,
+        "summary": run.summary,
+        "error": run.error,
+        "ping": run.ping,
+        **({"host": run.host} if run.host else {}),
+    }
+    return value if log is None else {**value, "log": log}
+
+
+def _title(found: JobStatus) -> str:
+    return jobs()[found.job.name].title["en"]
+
+
+def status_json(found: JobStatus) -> dict[str, Any]:
+    """A job, when it runs next and how it went, as plain data."""
+    job = found.job
+    return {
+        "name": job.name,
+        "title": _title(found),
+        "schedule": job.at,
+        "next": found.next.isoformat() if found.next is not None else None,
+        "timeout": job.timeout,
+        "retries": job.retry.times,
+        "retry_wait": job.retry.wait,
+        "ping": job.ping is not None,
+        "last": run_json(found.last) if found.last is not None else None,
+        "last_success": found.last_success.started.isoformat() if found.last_success is not None else None,
+    }

@@ -1,0 +1,242 @@
+"""A job runs once on several hosts that all start it, and where the backups are."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from techsapo_ops.adapters import swarm_objects
+from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.process import Command
+from techsapo_ops.adapters.textfile import read_textfile
+from techsapo_ops.engines import at_work as at_works
+from techsapo_ops.engines.swarm import lease as leases
+from techsapo_ops.engines.swarm.machines_note import MachinesNote, note_machines
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.jobs import cluster as clusters
+from techsapo_ops.operations.jobs.cluster import Cluster, run_once
+from techsapo_ops.schedule.job import Job
+from techsapo_ops.schedule.runs import Run, Runs
+from techsapo_ops.schedule.wrapper import Finished, RunContext
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.machine import Machine
+from tests.fakes.swarm_volumes import Machines
+
+NOTE = MachinesNote("shop", tuple(Machine(name, f"10.0.0.{n}", name) for n, name in enumerate("abc", 1)))
+COSTS = Job("costs", "costs:run", 60.0, at="0 3 * * *")
+BACKUP = Job("backup", "backup:create", 60.0, at="0 3 * * *")
+
+
+@dataclass
+class Host:
+    """A host with techsapo on it, at three o'clock and a moment."""
+
+    name: str
+    machines: Machines
+    folder: Path
+    work: str = "true"
+    now: datetime = datetime(2026, 11, 27, 3, 0, 1, tzinfo=UTC)
+    said: list[str] = field(default_factory=list)
+    delivered: int = 0
+    waited: float = 0.0
+
+    def __post_init__(self) -> None:
+        state = self.folder / self.name / ".techsapo"
+        self.layout = Layout(state, state / "generated")
+        note_machines(state, NOTE.project, NOTE.machines)
+
+    def run(self, job: Job = COSTS, by: str = "cron") -> Finished | str:
+        command = Command(("sh", "-c", f"echo {self.name} >>{self.folder / 'ran'}; {self.work}"))
+        there = Cluster(self.layout, NOTE, self.machines, self._deliver, self.name)
+        context = RunContext(
+            Runs(self.layout.jobs), self.layout.textfiles, lambda: self.now, UTC, "root", 7,
+            self.said.append, pause=self._pause,
+        )  # fmt: skip
+        return run_once(there, job, command, context, by=by)  # type: ignore[arg-type] # a word of Starter
+
+    def _deliver(self) -> None:
+        self.delivered += 1
+
+    def _pause(self, seconds: float) -> None:
+        self.waited += seconds
+
+    def change(self, text: str) -> None:
+        """Another command of this host, that shares what it has done."""
+        with at_works.at_work(self.layout, 30.0):
+            (self.layout.state / "ledger").mkdir(exist_ok=True)
+            (self.layout.state / "ledger/1").write_text(text)
+
+    @property
+    def last(self) -> Run | None:
+        return Runs(self.layout.jobs).last("costs")
+
+
+@pytest.fixture
+def machines(monkeypatch: pytest.MonkeyPatch) -> Machines:
+    found = Machines()
+    monkeypatch.setattr(at_works, "SubprocessRunner", lambda: found)
+    monkeypatch.setattr(clusters, "GRACE", 0.0)
+    return found
+
+
+@pytest.fixture
+def a(machines: Machines, tmp_path: Path) -> Host:
+    return Host("a", machines, tmp_path)
+
+
+@pytest.fixture
+def b(machines: Machines, tmp_path: Path) -> Host:
+    return Host("b", machines, tmp_path)
+
+
+def ran(folder: Path) -> list[str]:
+    return (folder / "ran").read_text().split()
+
+
+def test_the_second_to_come_says_where_and_when_it_ran(a: Host, b: Host, tmp_path: Path) -> None:
+    first = a.run()
+    assert isinstance(first, Finished)
+    assert (first.run.result, first.run.host, first.recorded) == ("ok", "a", True)
+    second = b.run()
+    assert isinstance(second, str)
+    assert second.startswith("ran on a at 2026-11-27")
+    assert ran(tmp_path) == ["a"]
+
+
+def test_other_hosts_have_its_record_its_log_and_its_metrics(a: Host, b: Host) -> None:
+    a.work = "echo all is summed up"
+    a.run()
+    b.run()
+    assert b.last is not None
+    assert (b.last.host, b.last.result) == ("a", "ok")
+    assert "all is summed up" in Runs(b.layout.jobs).log(b.last).read_text()
+    names = {sample.metric for sample in read_textfile(b.layout.textfiles, "costs")}
+    assert "techsapo_job_last_success_timestamp_seconds" in names
+    assert (a.delivered, b.delivered) == (1, 0)
+
+
+def test_of_all_that_come_at_once_one_runs_it(machines: Machines, tmp_path: Path) -> None:
+    hosts = [Host(name, machines, tmp_path, "sleep .5") for name in "abc"]
+    said: dict[str, Finished | str] = {}
+    threads = [
+        threading.Thread(target=lambda host=host: said.update({host.name: host.run()})) for host in hosts
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    (one,) = ran(tmp_path)
+    assert isinstance(said.pop(one), Finished)
+    assert len(said) == 2
+    for words in said.values():
+        assert isinstance(words, str)
+        assert f"ran on {one} at " in words or "is at work here" in words
+
+
+def test_the_next_time_whoever_comes_first_runs_it(a: Host, b: Host, tmp_path: Path) -> None:
+    a.run()
+    b.now = datetime(2026, 11, 28, 3, 0, 1, tzinfo=UTC)
+    assert isinstance(b.run(), Finished)
+    assert ran(tmp_path) == ["a", "b"]
+    assert [run.host for run in Runs(b.layout.jobs).of("costs")] == ["a", "b"]
+
+
+def test_a_host_that_was_lost_with_the_job_under_way_is_made_up_for(
+    b: Host, machines: Machines, tmp_path: Path
+) -> None:
+    who = {**leases.own_words(), "host": "a", "boot": "another"}
+    swarm_objects.take(Docker(machines.store), "shop.job.costs.lease", "shop.job.costs.lease.4", who)
+    found = b.run()
+    assert isinstance(found, str)
+    assert "on a (pid" in found
+    machines.store.pass_by(leases.LOST_SECONDS + 1)
+    assert isinstance(b.run(), Finished)
+    assert ran(tmp_path) == ["b"]
+
+
+def test_what_another_command_shares_meanwhile_is_kept_and_so_is_the_run(a: Host, b: Host) -> None:
+    b.change("before")
+    a.run()
+    a.now = datetime(2026, 11, 28, 3, 0, 1, tzinfo=UTC)
+    meanwhile = threading.Thread(target=lambda: b.change("meanwhile"))
+    a.work = "sleep 1"
+    running = threading.Thread(target=a.run)
+    running.start()
+    meanwhile.start()
+    meanwhile.join(60)
+    running.join(60)
+    b.change("after")
+    assert [run.host for run in Runs(b.layout.jobs).of("costs")] == ["a", "a"]
+    a.run()
+    assert (a.layout.state / "ledger/1").read_text() == "after"
+    assert not (a.layout.state / "set-aside").exists()
+    assert not (b.layout.state / "set-aside").exists()
+
+
+def test_by_hand_it_runs_also_where_it_is_not_due(a: Host, b: Host, tmp_path: Path) -> None:
+    a.run()
+    assert isinstance(b.run(by="hand"), Finished)
+    assert ran(tmp_path) == ["a", "b"]
+
+
+def test_by_hand_a_run_under_way_elsewhere_is_an_error(b: Host, machines: Machines) -> None:
+    who = {**leases.own_words(), "host": "a", "boot": "another"}
+    swarm_objects.take(Docker(machines.store), "shop.job.costs.lease", "shop.job.costs.lease.4", who)
+    with pytest.raises(OpsError, match="is at work here"):
+        b.run(by="hand")
+
+
+def test_without_a_quorum_nobody_knows_whether_it_ran_and_nothing_does(
+    a: Host, machines: Machines, tmp_path: Path
+) -> None:
+    machines.store.away = True
+    with pytest.raises(OpsError):
+        a.run()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_failed_run_is_told_to_all_and_not_made_again_elsewhere(a: Host, b: Host, tmp_path: Path) -> None:
+    a.work = "exit 3"
+    first = a.run()
+    assert isinstance(first, Finished)
+    assert first.run.result == "failed"
+    assert isinstance(b.run(), str)
+    assert ran(tmp_path) == ["a"]
+
+
+def test_a_job_of_the_backups_is_left_to_the_host_that_has_them(
+    a: Host, b: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clusters, "GRACE", 60.0)
+    a.run(BACKUP)
+    a.now = b.now = datetime(2026, 11, 28, 3, 0, 1, tzinfo=UTC)
+
+    def a_begins(seconds: float) -> None:
+        b.waited += seconds
+        a.run(BACKUP)
+
+    monkeypatch.setattr(b, "_pause", a_begins)
+    found = b.run(BACKUP)
+    assert isinstance(found, str)
+    assert found.startswith("ran on a at 2026-11-28")
+    assert b.waited > 0
+    assert ran(tmp_path) == ["a", "a"]
+
+
+def test_where_that_host_does_not_begin_or_is_lost_another_one_does(
+    a: Host, b: Host, machines: Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a.run(BACKUP)
+    b.now = datetime(2026, 11, 28, 3, 0, 1, tzinfo=UTC)
+    assert isinstance(b.run(BACKUP), Finished)
+    assert any("a has the backups, and did not begin" in line for line in b.said)
+    a.now = b.now = datetime(2026, 11, 29, 3, 0, 1, tzinfo=UTC)
+    monkeypatch.setattr(clusters, "GRACE", 600.0)
+    machines.silent.add("b")
+    assert isinstance(a.run(BACKUP), Finished)
+    assert a.waited == 0
+    assert ran(tmp_path) == ["a", "b", "a"]
