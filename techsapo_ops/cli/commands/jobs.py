@@ -39,7 +39,7 @@ from techsapo_ops.cli.views.job_runs import clock, run_json, status_json, took
 from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.jobs.cluster import Cluster, run_once
+from techsapo_ops.operations.jobs.cluster import Cluster
 from techsapo_ops.operations.jobs.starters import nobody_starts
 from techsapo_ops.operations.root_trust import UntrustedError
 from techsapo_ops.schedule.runs import Runs
@@ -151,7 +151,7 @@ def run(
             command = perform_command(name, place.file, place.environment)
             if note.machines:
                 there = Cluster(layout, note, runner(), lambda: open_stack(place.open()).engine.deliver())
-                ran = run_once(there, job, command, context, by=by.value, wait=wait, refusal=refusal)
+                ran = there.run_once(job, command, context, by=by.value, wait=wait, refusal=refusal)
                 if isinstance(ran, str):
                     if by is not By.CRON or sys.stdout.isatty():  # cron would send it by mail, each time
                         out.data(f"{name}: {ran}")

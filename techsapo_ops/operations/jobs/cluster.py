@@ -59,44 +59,43 @@ class Cluster:
         """The hosts' Docker."""
         return Fleet(self.runner, "docker", {each.name: each.docker for each in self.note.machines})
 
+    def run_once(
+        self,
+        job: Job,
+        command: Command,
+        context: RunContext,
+        *,
+        by: Starter,
+        wait: float = 0.0,
+        refusal: OpsError | None = None,
+    ) -> Finished | str:
+        """Run `command` as `job` where no other host does; how it ended, or in words who ran it, and when.
 
-def run_once(
-    cluster: Cluster,
-    job: Job,
-    command: Command,
-    context: RunContext,
-    *,
-    by: Starter,
-    wait: float = 0.0,
-    refusal: OpsError | None = None,
-) -> Finished | str:
-    """Run `command` as `job` where no other host does; how it ended, or in words who ran it, and when.
-
-    By hand it runs also where it is not due. Raises OpsError where another run is under way, or no quorum of
-    the hosts answers.
-    """
-    shared, unattended = Runs(cluster.layout.jobs), by != "hand"
-    there = replace(context, runs=shared)
-    if unattended and refusal is None:
-        cluster.newest(context.say)
-        if words := _left_to_another(cluster, job, there):
-            return words
-    fleet, name = cluster.fleet, f"{cluster.note.project}.job.{job.name}"
-    try:
-        with lease.held(lambda: fleet.manager, name, wait, context.say) as held:
-            held.elsewhere = fleet.forget_manager
-            cluster.newest(context.say)
-            if unattended and refusal is None and not due_now(job, shared.last(job.name), there):
-                return _ran(shared.last(job.name))
-            own = _own(cluster, job, context)
-            done = run_job(job, command, own, by=by, wait=wait, refusal=refusal)
-            if done is None:  # its own ledger says so, of a run that was never shared
-                return _ran(own.runs.last(job.name))
-            return replace(done, recorded=_share(cluster, job, own) and done.recorded)
-    except lease.AtWork as another:
-        if unattended:
-            return another.message
-        raise
+        By hand it runs also where it is not due. Raises OpsError where another run is under way, or no quorum of
+        the hosts answers.
+        """
+        shared, unattended = Runs(self.layout.jobs), by != "hand"
+        there = replace(context, runs=shared)
+        if unattended and refusal is None:
+            self.newest(context.say)
+            if words := _left_to_another(self, job, there):
+                return words
+        fleet, name = self.fleet, f"{self.note.project}.job.{job.name}"
+        try:
+            with lease.held(lambda: fleet.manager, name, wait, context.say) as held:
+                held.elsewhere = fleet.forget_manager
+                self.newest(context.say)
+                if unattended and refusal is None and not due_now(job, shared.last(job.name), there):
+                    return _ran(shared.last(job.name))
+                own = _own(self, job, context)
+                done = run_job(job, command, own, by=by, wait=wait, refusal=refusal)
+                if done is None:  # its own ledger says so, of a run that was never shared
+                    return _ran(own.runs.last(job.name))
+                return replace(done, recorded=_share(self, job, own) and done.recorded)
+        except lease.AtWork as another:
+            if unattended:
+                return another.message
+            raise
 
 
 def _left_to_another(cluster: Cluster, job: Job, there: RunContext) -> str:

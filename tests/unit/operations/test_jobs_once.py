@@ -18,7 +18,7 @@ from techsapo_ops.engines.swarm import lease as leases
 from techsapo_ops.engines.swarm.machines_note import MachinesNote, note_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.jobs import cluster as clusters
-from techsapo_ops.operations.jobs.cluster import Cluster, run_once
+from techsapo_ops.operations.jobs.cluster import Cluster
 from techsapo_ops.schedule.job import Job
 from techsapo_ops.schedule.runs import Run, Runs
 from techsapo_ops.schedule.wrapper import Finished, RunContext
@@ -56,7 +56,7 @@ class Host:
             Runs(self.layout.jobs), self.layout.textfiles, lambda: self.now, UTC, "root", 7,
             self.said.append, pause=self._pause,
         )  # fmt: skip
-        return run_once(there, job, command, context, by=by)  # type: ignore[arg-type] # a word of Starter
+        return there.run_once(job, command, context, by=by)  # type: ignore[arg-type] # a word of Starter
 
     def _deliver(self) -> None:
         self.delivered += 1
