@@ -24,7 +24,7 @@ from techsapo_ops.cli.job_runs import (
     tell_machines,
 )
 from techsapo_ops.cli.language import spoken_language
-from techsapo_ops.cli.open_stack import open_stack, topology_for
+from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import (
     JsonOutput,
     QuietOutput,
@@ -150,7 +150,7 @@ def run(
         try:
             command = perform_command(name, place.file, place.environment)
             if note.machines:
-                there = Cluster(layout, note, runner(), lambda: open_stack(place.open()).engine.deliver())
+                there = Cluster(layout, note, runner(), lambda: tell_machines(place))
                 ran = there.run_once(job, command, context, by=by.value, wait=wait, refusal=refusal)
                 if isinstance(ran, str):
                     if by is not By.CRON or sys.stdout.isatty():  # cron would send it by mail, each time
@@ -170,7 +170,6 @@ def run(
             raise
     if done is None:
         return
-    tell_machines(place)
     if not done.run.ok:
         if out.quiet:
             for line in done.tail:

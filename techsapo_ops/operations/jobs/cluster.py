@@ -171,10 +171,7 @@ def _share(cluster: Cluster, job: Job, own: RunContext) -> bool:
                 with opened(cluster.layout.textfiles, make=0o777):
                     pass
                 write_atomic(cluster.layout.textfiles / path.name, path.read_bytes(), 0o644)
-            try:
-                cluster.deliver()
-            except OpsError as error:
-                own.say(msg("Prometheus is not told of it: {message}", message=error.message))
+            cluster.deliver()
     except (OpsError, OSError) as error:
         own.say(msg("other hosts are not told of the run: {error}", error=error))
         return False
