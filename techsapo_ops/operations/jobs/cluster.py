@@ -71,8 +71,8 @@ class Cluster:
     ) -> Finished | str:
         """Run `command` as `job` where no other host does; how it ended, or in words who ran it, and when.
 
-        By hand it runs also where it is not due. Raises OpsError where another run is under way, or no quorum of
-        the hosts answers.
+        By hand it runs also where it is not due. Raises OpsError where another run is under way, or no quorum
+        of the hosts answers.
         """
         shared, unattended = Runs(self.layout.jobs), by != "hand"
         there = replace(context, runs=shared)
