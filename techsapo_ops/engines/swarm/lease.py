@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import socket
 import sys
 import threading
@@ -34,6 +35,7 @@ _PAUSE = 1.0
 _WORD = re.compile("[a-z][a-z-]*")
 """A command's name. Further arguments may be secret, and are nobody's business."""
 _LONGEST = 80
+_MARK = "lease"
 
 
 class AtWork(OpsError):
@@ -47,6 +49,8 @@ class Lease:
     manager: Callable[[], Docker]
     purpose: str
     note: Note
+    mark: str
+    """In each of its notes, so that it knows them for its own."""
     elsewhere: Callable[[], None] = lambda: None
     """Has `manager` look for another one."""
     renewed: float = field(default_factory=lambda: now())
@@ -67,7 +71,7 @@ class Lease:
     def renew(self) -> None:
         """Write the next number; what goes wrong shows in `check`."""
         try:
-            taken = _take(self.manager(), self.purpose, number(self.note) + 1)
+            taken = _take(self.manager(), self.purpose, number(self.note) + 1, self.mark)
         except OpsError:
             self.elsewhere()  # this one may be cut off, and the others have a quorum
             return  # where there is none for now, it lasts until LOST_SECONDS are over
@@ -127,18 +131,18 @@ def taken(manager: Docker, project: str) -> bool:
 
 
 def _acquire(manager: Callable[[], Docker], purpose: str, wait: float, say: Callable[[str], None]) -> Lease:
-    deadline = time.monotonic() + wait
+    deadline, mark = time.monotonic() + wait, secrets.token_hex(8)
     while True:
         found = swarm_objects.notes(manager(), purpose)
         last = max(found, key=number, default=None)
         if last is None or _is_dead(last, manager()):
-            taken = _take(manager(), purpose, number(last) + 1 if last is not None else 1)
+            taken = _take(manager(), purpose, number(last) + 1 if last is not None else 1, mark)
             if taken is not None:
                 if last is not None:
                     say(_passed_over(last))
                 for old in found:
                     swarm_objects.remove(manager(), old)
-                return Lease(manager, purpose, taken)
+                return Lease(manager, purpose, taken, mark)
         elif time.monotonic() >= deadline:
             raise _at_work(last, manager())
         time.sleep(min(_PAUSE, max(deadline - time.monotonic(), 0.05)))
@@ -152,11 +156,12 @@ def now() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _take(manager: Docker, purpose: str, wanted: int) -> Note | None:
+def _take(manager: Docker, purpose: str, wanted: int, mark: str) -> Note | None:
+    """The note of that number, where it is ours: a call whose answer was lost may have written it before."""
     name = f"{purpose}.{wanted}"
-    if not swarm_objects.take(manager, purpose, name, own_words()):
-        return None
-    return next((note for note in swarm_objects.notes(manager, purpose) if note.name == name), None)
+    swarm_objects.take(manager, purpose, name, {**own_words(), _MARK: mark})
+    found = next((note for note in swarm_objects.notes(manager, purpose) if note.name == name), None)
+    return found if found is not None and found.content.get(_MARK) == mark else None
 
 
 def own_words() -> dict[str, Any]:

@@ -6,6 +6,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -139,6 +140,25 @@ def test_a_note_that_can_not_be_removed_now_ends_no_renewal_and_is_removed_later
         assert store.names == ["shop.lease.1", "shop.lease.2"]
         lease.renew()
         assert store.names == ["shop.lease.3"]
+    assert store.names == []
+
+
+def test_a_note_of_its_own_whose_answer_was_lost_is_nobody_elses(
+    store: SwarmStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = swarm_objects.take
+
+    def cut_off(*words: Any) -> bool:
+        take(*words)
+        raise OpsError("`docker config create` did not end within 30 s")
+
+    with hold(store) as lease:
+        with monkeypatch.context() as patched:
+            patched.setattr(swarm_objects, "take", cut_off)
+            lease.renew()
+        lease.renew()
+        lease.check()
+        assert store.names == ["shop.lease.2"]
     assert store.names == []
 
 
