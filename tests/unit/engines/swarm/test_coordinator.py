@@ -182,6 +182,17 @@ def test_a_down_that_was_killed_is_completed_or_undone_elsewhere(commands: Comma
     all_is_well(commands, "b", None)
 
 
+def test_a_service_that_was_made_elsewhere_and_has_no_container_is_not_left(commands: Commands) -> None:
+    commands.cluster.hosts["a"].refuses = "app-2-a"
+    commands.killed("a", AFTER, "deploy app-2-b")
+    assert "app-2-a" in commands.cluster.services
+    commands.a_minute_later()
+
+    assert not [o for o in commands.rollback("b").applied.outcomes if o.error]
+
+    all_is_well(commands, "b", None)
+
+
 def test_ctrl_c_frees_the_lease_and_shares_what_was_done(commands: Commands) -> None:
     opened = commands.stack("a", AFTER)
     commands.cluster.on(commands.state("a"), dies="deploy redis-b", interrupted=True)
