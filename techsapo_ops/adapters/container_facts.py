@@ -54,6 +54,8 @@ class ContainerFacts:
     pid: int | None = None
     started: datetime | None = None
     exit_code: int | None = None
+    error: str = ""
+    """Why Docker could not start it, such as a port that somebody else has."""
     restarts: int = 0
     user: str = ""
     health: str = ""
@@ -99,6 +101,7 @@ def container_facts(entry: Mapping[str, Any]) -> ContainerFacts | None:
         pid=state["Pid"] if running and state["Pid"] else None,
         started=_time(state["StartedAt"]) if running else None,
         exit_code=None if running else state["ExitCode"],
+        error="" if running else state.get("Error", ""),
         restarts=entry["RestartCount"],
         user=config.get("User", ""),
         health=health.get("Status", "") if health.get("Status") != "none" else "",

@@ -64,6 +64,8 @@ def _failure(
         )
         if facts.restarts:
             why += msg(", after {restarts} restarts", restarts=facts.restarts)
+        if facts.error:
+            why += f" ({facts.error})"
     elif facts.restarts >= GIVE_UP_AFTER_RESTARTS:
         why = msg(
             "it ended by itself, {restarts} × in {waited:.0f} s", restarts=facts.restarts, waited=waited

@@ -209,6 +209,13 @@ def test_the_gate_names_probe_and_log_of_a_container_that_ended() -> None:
     assert failed.value.lines == ("line 1", "line 2")
 
 
+def test_the_gate_says_why_docker_could_not_start_a_container() -> None:
+    taken = "failed to bind host port for 0.0.0.0:8081: address already in use"
+    created = replace(FACTS, state="created", pid=None, exit_code=128, error=taken)
+    with pytest.raises(GateError, match=r"is created, exit code 128 \(failed to bind host port .* in use\)"):
+        wait([created], [ProbeResult(False, "x", 0.0)], seconds=0.1)
+
+
 def test_the_gate_gives_up_on_a_container_that_keeps_ending() -> None:
     loop = replace(FACTS, state="restarting", restarts=4, pid=None, exit_code=1)
     with pytest.raises(GateError, match="after 4 restarts"):
