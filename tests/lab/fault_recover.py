@@ -21,7 +21,7 @@ import fault_point
 from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.operations.apply.journal import Journal as JournalOfApply
 from techsapo_ops.operations.apply.journal import Note
-from techsapo_ops.operations.backup import restore
+from techsapo_ops.operations.backup import going_back
 from techsapo_ops.operations.recover import run
 from techsapo_ops.operations.recover.progress import Progress
 
@@ -66,13 +66,13 @@ def arm(point: str) -> None:
 
         run.put = placed
     elif point == "restoring":
-        written = restore.journal
+        written = going_back.journal
 
         def noted(*told: Any) -> None:
             written(*told)
             die()
 
-        restore.journal = noted
+        going_back.journal = noted
     else:
         step = Progress.step
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from techsapo_ops.backup import registry
 from techsapo_ops.operations.apply.outcome import Listener
 from techsapo_ops.operations.apply.up import up
-from techsapo_ops.operations.backup.restore import Say, go_back_if_interrupted
+from techsapo_ops.operations.backup.bringing_back import Say
+from techsapo_ops.operations.backup.going_back import go_back_if_interrupted
 from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.restore_journal import Interrupted, interrupted
 from techsapo_ops.stack.stack import Stack

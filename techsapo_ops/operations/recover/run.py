@@ -17,8 +17,9 @@ from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
+from techsapo_ops.operations.backup.going_back import go_back_if_interrupted
 from techsapo_ops.operations.backup.intent import intend
-from techsapo_ops.operations.backup.restore import go_back_if_interrupted, perform
+from techsapo_ops.operations.backup.restore import perform
 from techsapo_ops.operations.recover.choice import Choice, choose, chosen, readable
 from techsapo_ops.operations.recover.copied import Copied, read_copy
 from techsapo_ops.operations.recover.doors import Doors

@@ -24,8 +24,8 @@ from techsapo_ops.cli.project import open_project
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.create import create_backup
+from techsapo_ops.operations.backup.going_back import go_back_if_interrupted
 from techsapo_ops.operations.backup.intent import intend
-from techsapo_ops.operations.backup.restore import go_back_if_interrupted
 from techsapo_ops.operations.backup.verify import verify_backup
 from techsapo_ops.operations.doctor import examine
 from techsapo_ops.services import registry as services

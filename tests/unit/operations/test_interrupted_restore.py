@@ -27,7 +27,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import check
 from techsapo_ops.operations.apply.stop import locked, restart
 from techsapo_ops.operations.apply.stopping import start_services, stop_services
-from techsapo_ops.operations.backup import restore
+from techsapo_ops.operations.backup import bringing_back, going_back, restore
 from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.undo import undo_interrupted
@@ -219,8 +219,8 @@ def test_what_an_app_wrote_once_the_data_was_whole_is_not_thrown_away(
         raise Killed
 
     with monkeypatch.context() as later:
-        later.setattr(restore, "_start", killed)
-        later.setattr(restore, "_go_back", killed)  # a kill lets nothing of it happen
+        later.setattr(restore, "start_apps", killed)
+        later.setattr(restore, "go_back", killed)  # a kill lets nothing of it happen
         later.setattr(restore.Interrupted, "now_half", lambda left: left)
         with pytest.raises(Killed):
             restore.perform(made.stack(), intend(made.stack(), old))
@@ -246,7 +246,7 @@ def test_going_back_that_is_killed_at_its_last_step_does_not_go_back_again(
         raise Killed
 
     with monkeypatch.context() as later:
-        later.setattr(restore, "_start", killed)
+        later.setattr(going_back, "start_apps", killed)
         with pytest.raises(Killed):
             undo(made)
     assert read(made) == "new"
@@ -311,7 +311,8 @@ def test_of_two_failures_the_first_is_told_too(made: MemoryProject, monkeypatch:
     def no_folder(*_: object) -> None:
         raise OpsError("app did not become ready: no folder", "`techsapo logs app`")
 
-    monkeypatch.setattr(restore, "_start", no_folder)
+    for module in (restore, going_back, bringing_back):
+        monkeypatch.setattr(module, "start_apps", no_folder)
     with monkeypatch.context() as early:
         early.setattr(restore, "put_aside", refused)
         with pytest.raises(OpsError) as nothing_yet:
@@ -337,7 +338,7 @@ def test_on_a_full_disk_the_app_starts_again_once_the_data_is_as_it_was(
     def full(*_: object) -> None:
         raise OpsError("cannot write restore.json: No space left on device", "the disk is full")
 
-    monkeypatch.setattr(restore, "journal", full)
+    monkeypatch.setattr(going_back, "journal", full)
     undo(made)
     assert (read(made), states(made)["app"]) == ("new", "running")
     assert interrupted(made.stack().layout) is None

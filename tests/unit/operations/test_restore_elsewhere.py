@@ -95,7 +95,7 @@ def test_where_its_own_host_is_lost_another_one_goes_back(
     write(made, "new")
     with monkeypatch.context() as later:
         later.setattr(Letters, "broken", True)
-        later.setattr(restore, "_go_back", killed)
+        later.setattr(restore, "go_back", killed)
         with pytest.raises(Killed):
             restore.perform(made.stack(), intend(made.stack(), old))
     assert (read(made), states(made)["app"]) == ("half", "stopped")
