@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,6 +18,9 @@ _TIMEOUT = 60.0
 _OUTSIDE = "This node is not a swarm manager"
 REACH_SECONDS = 6.0
 """Longest time in seconds that a look waits for one machine: a dead one answers nothing at all."""
+_LATELY = 10.0
+_AGAIN_SECONDS = 2.0
+"""For one that did not answer within the last _LATELY seconds: what is asked of others waits no longer."""
 
 
 class Fleet(Docker):
@@ -32,6 +36,8 @@ class Fleet(Docker):
         self.unreachable: dict[str, str] = {}
         self._where: dict[str, str] = {}
         self._manager: str | None = None
+        self._silent: dict[str, float] = {}
+        """When a machine was waited for to the end, and did not answer."""
 
     @property
     def manager(self) -> Docker:
@@ -94,10 +100,18 @@ class Fleet(Docker):
         assert project is not None, "a fleet is one stack's"  # noqa: S101 - a mistake of ours, no input
 
         def look(name: str) -> tuple[ContainerFacts, ...] | OpsError:
+            began = time.monotonic()
+            late = began - self._silent.get(name, -_LATELY) < _LATELY
             try:
-                return self.members[name].stack_containers(project, timeout=REACH_SECONDS)
+                found = self.members[name].stack_containers(
+                    project, timeout=_AGAIN_SECONDS if late else REACH_SECONDS
+                )
             except OpsError as error:
+                if not late:
+                    self._silent[name] = time.monotonic()
                 return error
+            self._silent.pop(name, None)
+            return found
 
         with ThreadPoolExecutor(len(self.members)) as pool:
             looked = dict(zip(self.members, pool.map(look, self.members), strict=True))

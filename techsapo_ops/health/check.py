@@ -62,7 +62,13 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     held = AskedMeanwhile(stack, timeout + _GRACE)
     disk = _Job("disk", "disk", lambda: (disk_part(stack.layout.state),), vital=True)
     updates = _Job("updates", "updates", partial(_updates, stack))
-    jobs = [*_services(stack, timeout), disk, *_certificates(topology, now, timeout), updates]
+    jobs = [
+        *_services(stack, timeout),
+        *_targets(stack, timeout),
+        disk,
+        *_certificates(topology, now, timeout),
+        updates,
+    ]
     closed = (*_half_restored(stack), *_maintenance(stack, now))
     absent = [HealthPart(a.kind, a.kind, PartStatus.ABSENT, a.reason, hint=a.remedy) for a in topology.absent]
     tests = provider_parts(topology.spec, stack.layout.provider_tests)
@@ -85,6 +91,18 @@ def _services(stack: Stack, timeout: float) -> Iterator[_Job]:
             inside = inside or stack.engine.prober_inside()
             ask = partial(_inside, inside, service, timeout)
         yield _Job(service.name, service.kind, ask, vital)
+
+
+def _targets(stack: Stack, timeout: float) -> Iterator[_Job]:
+    """What is scraped, where no Prometheus is reached from this host: of several the first one says it."""
+    if not stack.topology.machines:
+        return
+    from techsapo_ops.services.monitoring import prometheus_of
+    from techsapo_ops.services.prometheus.health import target_parts
+
+    asked = prometheus_of(stack, timeout)
+    if asked is not None:
+        yield _Job("targets", "target", partial(target_parts, stack.topology, lambda: asked))
 
 
 def _not_applied(stack: Stack, parts: Sequence[HealthPart]) -> list[HealthPart]:

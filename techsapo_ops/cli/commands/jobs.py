@@ -39,7 +39,6 @@ from techsapo_ops.cli.views.job_runs import clock, run_json, status_json, took
 from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.jobs.cluster import Cluster
 from techsapo_ops.operations.jobs.starters import nobody_starts
 from techsapo_ops.operations.root_trust import UntrustedError
 from techsapo_ops.schedule.runs import Runs
@@ -150,6 +149,8 @@ def run(
         try:
             command = perform_command(name, place.file, place.environment)
             if note.machines:
+                from techsapo_ops.operations.jobs.cluster import Cluster
+
                 there = Cluster(layout, note, runner(), lambda: tell_machines(place))
                 ran = there.run_once(job, command, context, by=by.value, wait=wait, refusal=refusal)
                 if isinstance(ran, str):

@@ -82,9 +82,10 @@ def monit(
         if out.as_json:
             out.json({"services": [_json(r) for r in readings]})
         else:
-            from techsapo_ops.cli.views.monitor import COLUMNS, RIGHT, cells
+            from techsapo_ops.cli.views.monitor import HOST, RIGHT, cells, columns
 
-            out.table(COLUMNS, [cells(r) for r in readings], right=RIGHT)
+            names = columns(readings)
+            out.table(names, [cells(r, host=HOST in names) for r in readings], right=RIGHT)
         return
     from techsapo_ops.cli.live_monitor import LiveMonitor
 
@@ -119,6 +120,7 @@ class _Live:
 def _json(reading: Reading) -> dict[str, Any]:
     return {
         "service": reading.service,
+        **({"host": reading.host} if reading.host else {}),
         "state": reading.state,
         "pid": reading.pid,
         "cpu_percent": reading.cpu_percent,

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _HEADINGS = (template("MEMORY"), template("REQ/S"))
 COLUMNS = ("SERVICE", "STATE", "PID", "CPU", "MEMORY", "RESTARTS", "UPTIME", "REQ/S")
 RIGHT = ("PID", "CPU", "MEMORY", "RESTARTS", "UPTIME", "REQ/S")
+HOST = "HOST"
+"""The column of a stack on several hosts, behind the service."""
 _DROPPED = ("PID", "RESTARTS", "REQ/S", "UPTIME", "MEMORY", "CPU", "STATE")
 """What a narrow terminal leaves out, the first one first."""
 _GAP = 3
@@ -76,11 +78,17 @@ class Board:
         return self if chosen == self.chosen else replace(self, chosen=chosen, lines=())
 
 
-def cells(reading: Reading) -> tuple[object, ...]:
-    """One service's cells of the table."""
+def columns(readings: Sequence[Reading]) -> tuple[str, ...]:
+    """The columns of a table of them: with the host where there are several."""
+    return (COLUMNS[0], HOST, *COLUMNS[1:]) if any(reading.host for reading in readings) else COLUMNS
+
+
+def cells(reading: Reading, *, host: bool = False) -> tuple[object, ...]:
+    """One service's cells of the table; with that of its `host`."""
     cpu, rate = reading.cpu_percent, reading.requests_per_second
     return (
         reading.service,
+        *([reading.host or "-"] if host else []),
         reading.state,
         reading.pid or "-",
         "-" if cpu is None else f"{cpu:.1f} %",
@@ -120,18 +128,18 @@ def _window(table: list[Text], place: int, most: int) -> list[Text]:
 
 
 def _rows(board: Board, width: int) -> list[Text]:
-    words = spoken_words()
-    plain = [tuple(map(str, cells(r))) for r in board.readings]
-    state = COLUMNS.index("STATE")
+    words, names = spoken_words(), columns(board.readings)
+    plain = [tuple(map(str, cells(r, host=HOST in names))) for r in board.readings]
+    state = names.index("STATE")
     table = [
-        tuple(map(words, COLUMNS)),
+        tuple(map(words, names)),
         *(
             tuple(harmless(spoken(state_word(cell)) if n == state else cell) for n, cell in enumerate(each))
             for each in plain
         ),
     ]
-    widths = [max(cell_len(row[column]) for row in table) for column in range(len(COLUMNS))]
-    kept = _kept(widths, width - 2)
+    widths = [max(cell_len(row[column]) for row in table) for column in range(len(names))]
+    kept = _kept(names, widths, width - 2)
     lines = []
     for number, row in enumerate(table):
         chosen = number > 0 and row[0] == board.chosen
@@ -140,19 +148,19 @@ def _rows(board: Board, width: int) -> list[Text]:
             text = row[column]
             space = " " * (widths[column] - cell_len(text))
             style = state_style(plain[number - 1][column]) if number else ""
-            line.append(space + text if COLUMNS[column] in RIGHT else text + space, style)
+            line.append(space + text if names[column] in RIGHT else text + space, style)
             line.append(" " * _GAP)
         lines.append(line)
     return lines
 
 
-def _kept(widths: Sequence[int], width: int) -> list[int]:
+def _kept(names: Sequence[str], widths: Sequence[int], width: int) -> list[int]:
     """Columns that there is room for; a service's name is always there."""
-    kept = list(range(len(COLUMNS)))
+    kept = list(range(len(names)))
     for name in _DROPPED:
         if sum(widths[column] for column in kept) + _GAP * (len(kept) - 1) <= width:
             break
-        kept.remove(COLUMNS.index(name))
+        kept.remove(names.index(name))
     return kept
 
 

@@ -66,6 +66,9 @@ def lines(found: StackStatus, stack: Stack) -> Iterator[Line]:
         yield Line(msg("maintenance"), str(found.maintenance), "warning")
     yield from _part(msg("health"), found.health, _health)
     yield from _part(msg("services"), found.services, lambda observed: _services(observed, found.at))
+    if found.front is not None:
+        address = str(stack.spec.floating_address)
+        yield from _part(msg("address"), found.front, lambda hosts: _front(hosts, address))
     yield from _part(msg("alerts"), found.alerts, lambda listing: _alerts(listing, found.at))
     yield from _part(msg("backups"), found.backups, lambda backups: _backups(backups, found.at))
     yield from _part(msg("certificates"), found.certificates, _certificates)
@@ -133,6 +136,15 @@ def _services(observed: Observed, now: datetime) -> Iterator[Line]:
         if not s.state.runs
     ]
     yield from _some(Line("", first, "ok" if len(up) == len(every) else "warning"), below)
+
+
+def _front(hosts: Sequence[str], address: str) -> Iterator[Line]:
+    words = {
+        0: msg("no host has {address}", address=address),
+        1: msg("{host} has {address}", host="".join(hosts), address=address),
+    }
+    twice = msg("more than one host has {address}: {hosts}", address=address, hosts=", ".join(hosts))
+    yield Line("", words.get(len(hosts), twice), "ok" if len(hosts) == 1 else "down")
 
 
 def _holding(listing: Listing) -> list[Listed]:

@@ -38,6 +38,8 @@ def value(found: StackStatus, stack: Stack) -> dict[str, Any]:
         "versions": (found.versions, _versions_value),
         "updates": (found.updates, _updates_value),
     }
+    if found.front is not None:
+        parts["front"] = (found.front, list)
     unread = {name: look.why for name, (look, _) in parts.items() if look.told is None}
     if (listing := found.alerts.told) is not None and listing.trouble:
         unread["alerts"] = listing.trouble

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.fleet import Fleet
@@ -38,7 +38,24 @@ class Prober:
         except OpsError as error:
             unknown = ProbeResult(False, error.message, 0.0)
             return lambda _, __: unknown
-        return lambda service, timeout: self.ask(service, timeout, known)
+        return lambda service, timeout: self._with_role(service, timeout, known)
+
+    def _with_role(
+        self, service: Service, timeout: float, known: Mapping[str, ContainerFacts]
+    ) -> ProbeResult:
+        """As `ask`, and where it is one of a cluster, what it is there in place of a mere yes."""
+        found = self.ask(service, timeout, known)
+        role, left = kind_of(service).beside("role"), timeout - found.seconds
+        if role is None or not found.ok or left <= 0:
+            return found
+        try:
+            done = self.fleet.execute(
+                known[service.name].id, role.question(self.topology, service), timeout=left
+            )
+        except OpsError:
+            return found  # it is ready, which is what was asked
+        words: str = role.words(self.topology, done.stdout.decode(errors="replace"))
+        return replace(found, detail=words) if words else found
 
     def ask(self, service: Service, timeout: float, known: Mapping[str, ContainerFacts]) -> ProbeResult:
         """Whether `service` is ready; never raises for what it or a daemon does."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from techsapo_ops.engines import planning
+from techsapo_ops.engines.swarm import front
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import Desired
@@ -18,15 +19,22 @@ if TYPE_CHECKING:
 
 
 def plan(stack: SwarmStack, desired: Desired, observed: Observed, only: Sequence[str]) -> Plan:
-    """The steps to `desired`; none for what is on a machine that does not answer."""
+    """The steps to `desired`; none for what is on a machine that does not answer.
+
+    Of each kind the machine with the front's address comes last.
+    """
     found = planning.plan(desired, observed, only)
     of = {s.name: s.machine.name for s in desired.topology.services if s.machine is not None}
-    steps = (
+    steps = tuple(
         replace(step, action=Action.NOTHING, reason=msg("{machine} can't be reached", machine=machine))
         if (machine := of.get(step.service, "")) in observed.unreachable
         else step
         for step in found.steps
     )
+    if front.disturbs(steps):
+        kinds = {s.name: s.kind for s in desired.topology.services}
+        for holder in front.holders(desired.topology, stack.fleet, stack.glance().containers):
+            steps = front.holder_last(steps, kinds, of, holder)
     return Plan((*steps, *(() if only else _left_over(stack, desired, observed))))
 
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
-from techsapo_ops.engines.swarm.engine import swarm_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.drills.alone import alone, hindrance
@@ -121,6 +120,8 @@ def _readiness(stack: Stack) -> Callable[[str], bool]:
     def ready(name: str) -> bool:
         service = services[name]
         if topology.machines:  # Swarm starts a container anew by another one
+            from techsapo_ops.engines.swarm.engine import swarm_of
+
             engine = swarm_of(stack.engine)
             engine.forget()
             return engine.prober_inside()(service, PROBE_SECONDS).ok

@@ -61,6 +61,8 @@ class StackStatus:
     drift: Look[DriftReport]
     versions: Look[Versions]
     updates: Look[Found]
+    front: Look[tuple[str, ...]] | None = None
+    """The hosts that have the floating address; None where there is none."""
 
     @property
     def status(self) -> Status:
@@ -94,6 +96,8 @@ def status_of(stack: Stack, *, timeout: float, now: datetime, zone: tzinfo) -> S
         "versions": lambda: versions_of(stack),
         "updates": lambda: look(stack, now.timestamp()),
     }
+    if stack.topology.machines and spec.floating_address is not None:
+        asked["front"] = lambda: _front(stack)
     found = {name: _look(told) for name, told in at_once(asked, timeout + _MARGIN).items()}
     return StackStatus(
         at=now,
@@ -101,6 +105,14 @@ def status_of(stack: Stack, *, timeout: float, now: datetime, zone: tzinfo) -> S
         maintenance=maintenance_of(layout),
         **cast(dict[str, Any], found),
     )
+
+
+def _front(stack: Stack) -> tuple[str, ...]:
+    from techsapo_ops.engines.swarm.engine import swarm_of
+    from techsapo_ops.engines.swarm.front import holders
+
+    engine = swarm_of(stack.engine)
+    return holders(stack.topology, engine.fleet, engine.containers())
 
 
 def _look(told: Any) -> Look[Any]:

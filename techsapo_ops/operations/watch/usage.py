@@ -41,6 +41,8 @@ class Reading:
     cpu_percent: float | None
     memory_bytes: int | None
     requests_per_second: float | None
+    host: str = ""
+    """Of several the machine that it is on."""
 
 
 class Monitor:
@@ -65,6 +67,7 @@ class Monitor:
             cpu_percent=usage.cpu_percent if usage else None,
             memory_bytes=usage.memory_bytes if usage else None,
             requests_per_second=self._rate(service) if service.pid and _counts(service) else None,
+            host=service.machine,
         )
 
     def _rate(self, service: ObservedService) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.errors import OpsError
@@ -29,19 +30,28 @@ def health_parts(topology: Topology, service: Service, timeout: float) -> tuple[
     if itself.failing or found.status == UNAUTHORIZED:
         return (itself,)
     left = max(timeout - (time.monotonic() - started), 0.001)
-    try:
+
+    def door() -> Prometheus:
         server = server_of(topology, service)
-        asked = Prometheus(server.url, timeout=left, login=server.login)
+        return Prometheus(server.url, timeout=left, login=server.login)
+
+    return (itself, *target_parts(topology, door))
+
+
+def target_parts(topology: Topology, door: Callable[[], Prometheus]) -> tuple[HealthPart, ...]:
+    """Each active target of the Prometheus behind `door`, and what was found by probing."""
+    started = time.monotonic()
+    try:
+        asked = door()
         targets = asked.targets()
         urls = {(each.name, each.scope): each.url for each in asked_of(topology)}
         waiting = {each.instance for each in targets if each.job == PROBES and each.health == "unknown"}
         probes = tuple(probe_parts(asked, urls, waiting)) if topology.has("blackbox-exporter") else ()
     except OpsError as error:
         took = time.monotonic() - started
-        return (itself, HealthPart("targets", "target", PartStatus.DEGRADED, error.message, took, error.hint))
+        return (HealthPart("targets", "target", PartStatus.DEGRADED, error.message, took, error.hint),)
     statuses = {"up": PartStatus.HEALTHY, "unknown": PartStatus.STARTING}
     return (
-        itself,
         *(
             HealthPart(
                 name=f"target {target.job} {target.instance}",

@@ -40,6 +40,7 @@ BOARDS = {
     "help": replace(BOARD, help=True),
     "told": replace(BOARD, told="app-1 did not become ready\nmore", grave=True),
     "nothing": Board(),
+    "hosts": Board().with_readings(tuple(replace(reading(f"redis-{host}"), host=host) for host in "abc")),
     "wide names": Board().with_readings((reading("障害の監視" * 12),)),
 }
 
@@ -135,3 +136,10 @@ def test_a_terminal_that_is_hung_up_is_read_no_more(monkeypatch: pytest.MonkeyPa
         os.close(parent)
         assert keys.keys(60) == []
         assert not keys.there
+
+
+def test_of_several_hosts_each_service_has_its_own_beside_it() -> None:
+    head, *rows = texts(BOARDS["hosts"])[:4]
+    assert head.split()[:3] == ["SERVICE", "HOST", "STATE"]
+    assert [row.lstrip("> ").split()[:2] for row in rows] == [[f"redis-{host}", host] for host in "abc"]
+    assert "HOST" not in texts(BOARD)[0]

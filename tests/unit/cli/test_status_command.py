@@ -48,7 +48,7 @@ from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.stopped import Stopped
 
 NOW = datetime(2026, 11, 27, 7, 30, tzinfo=UTC)
-PARTS = [each.name for each in fields(StackStatus)][3:]
+PARTS = [each.name for each in fields(StackStatus) if each.name != "front"][3:]  # of several hosts
 ENTRY = LedgerEntry(12, NOW, "root", "up", "0.2.0", "native", None, "", "", "", "ok")
 
 
@@ -280,6 +280,28 @@ def test_the_screen_says_who_has_what_and_what_is_proved(tmp_path: Path) -> None
     told = value(found, stack)
     assert [each["name"] for each in told["alerts"]["alerts"]] == ["RedisDown", "ProviderDown", "MemoryHigh"]
     assert json.dumps(told)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "said"),
+    [
+        (("b",), "address        b has 10.0.0.100/24"),
+        ((), "address        no host has 10.0.0.100/24"),
+        (("a", "b"), "address        more than one host has 10.0.0.100/24: a, b"),
+    ],
+)
+def test_of_several_hosts_it_names_the_one_with_the_address(
+    hosts: tuple[str, ...], said: str, tmp_path: Path
+) -> None:
+    sections = {"project": "t", "floating_address": "10.0.0.100/24", "engine": "swarm"}
+    machines = {
+        name: {"address": f"10.0.0.{n}", "docker": f"ssh://{name}"} for n, name in enumerate("abc", 1)
+    }
+    stack = open_stack(topology_of(spec_of({**sections, "hosts": machines}), tmp_path), Seen())
+    found = replace(whole(stack), front=Look(hosts))
+    assert said in "\n".join(str(line) for line in lines(found, stack))
+    assert value(found, stack)["front"] == list(hosts)
+    assert "front" not in value(whole(stack), stack)
 
 
 def test_the_next_step_is_an_alert_that_nobody_has_where_all_else_is_well(tmp_path: Path) -> None:

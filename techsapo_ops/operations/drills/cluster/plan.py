@@ -6,18 +6,16 @@ import socket
 from dataclasses import dataclass
 
 from techsapo_ops.engines.swarm.engine import SwarmEngine, swarm_of
+from techsapo_ops.engines.swarm.front import holders
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.drills.cluster.faults import cutter
 from techsapo_ops.operations.drills.cluster.whole import led
 from techsapo_ops.operations.drills.report import ClusterDrill
-from techsapo_ops.services.keepalived.holder import SAYS, holders
 from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
-
-_ASK_SECONDS = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +77,7 @@ def planned(stack: Stack, drill: ClusterDrill, host: str | None, seconds: int) -
 
 def holder(engine: SwarmEngine) -> str:
     """The machine that has the front's address; "" where none says so."""
-    engine.forget()
-    containers = engine.containers()
-
-    def ask(service: Service) -> str:
-        container = containers.get(service.name)
-        if container is None or not container.running:
-            return ""
-        try:
-            done = engine.docker.execute(container.id, SAYS, timeout=_ASK_SECONDS)
-        except OpsError:
-            return ""
-        return done.stdout.decode(errors="replace") if done.code == 0 else ""
-
-    return next(iter(holders(engine.topology, ask)), "")
+    return next(iter(holders(engine.topology, engine.fleet, engine.containers())), "")
 
 
 def _machine(service: Service) -> str:

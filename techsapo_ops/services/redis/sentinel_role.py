@@ -1,0 +1,26 @@
+"""Whether a Sentinel and its peers could make another Redis the master."""
+
+from __future__ import annotations
+
+from techsapo_ops.adapters.process import Command
+from techsapo_ops.messages import msg
+from techsapo_ops.services.redis.role import client
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.topology import Topology
+
+
+def question(topology: Topology, service: Service) -> Command:
+    """What asks it, in its container: SENTINEL CKQUORUM.
+
+    https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/#sentinel-commands
+    """
+    return client(topology, service, "SENTINEL", "CKQUORUM", topology.spec.project)
+
+
+def words(topology: Topology, said: str) -> str:
+    """Its answer in words; "" for one that says nothing of it."""
+    first, _, rest = said.strip().partition(" ")
+    if first == "OK":
+        count = rest.partition(" ")[0]
+        return msg("quorum: {count} of {all} Sentinels", count=count, all=len(topology.machines))
+    return msg("no quorum: {said}", said=rest) if "NOQUORUM" in first else ""

@@ -1,0 +1,142 @@
+"""Who has the front's address: it is changed last, and what each of a cluster says of itself."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stacks import spec, topology
+
+from techsapo_ops.adapters.fleet import REACH_SECONDS, Fleet
+from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.engines.swarm.engine import SwarmEngine
+from techsapo_ops.engines.swarm.front import disturbs, holder_last, holders
+from techsapo_ops.errors import OpsError
+from techsapo_ops.services.registry import kind_of
+from techsapo_ops.stack.engine import Action, Step
+from tests.fakes.swarm_stack import StackFake
+
+MASTER = "role:master\r\nconnected_slaves:2\r\n"
+REPLICA = "role:slave\r\nmaster_host:10.0.0.1\r\nmaster_link_status:{}\r\n"
+GALERA = "wsrep_cluster_size\t{}\nwsrep_cluster_status\t{}\nwsrep_local_state_comment\tSynced\n"
+
+
+def where(folder: Path) -> Any:
+    machines = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)}
+    return topology(
+        spec(engine="swarm", hosts=machines, mysql={}, floating_address="10.0.0.100/24"), folder, "swarm"
+    )
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> tuple[SwarmEngine, StackFake]:
+    found = where(tmp_path)
+    hosts = StackFake(found)
+    return SwarmEngine(found, Fleet(hosts, "docker", {m.name: m.docker for m in found.machines})), hosts
+
+
+def test_the_holder_is_whoever_says_so_and_who_does_not_answer_is_passed_over(
+    stack: tuple[SwarmEngine, StackFake],
+) -> None:
+    engine, hosts = stack
+
+    def says(service: str, _: tuple[str, ...], __: Command) -> str:
+        if service == "keepalived-a":
+            raise OpsError("Error response from daemon: it hangs")
+        return "MASTER\n" if service == "keepalived-b" else "BACKUP\n"
+
+    hosts.answer = says
+    assert holders(engine.topology, engine.fleet, engine.containers()) == ("b",)
+    hosts.states["keepalived-b"] = "exited"
+    assert holders(engine.topology, engine.fleet, engine.containers()) == ()
+
+
+def test_of_each_kind_the_holder_comes_last_and_nothing_else_changes_its_place() -> None:
+    names = [f"{kind}-{host}" for kind in ("redis", "app", "nginx") for host in "abc"]
+    steps = [Step(Action.RECREATE, name, "changed") for name in names]
+    machines = {name: name[-1] for name in names}
+    found = holder_last(steps, {name: name[:-2] for name in names}, machines, "a")
+    assert [step.service for step in found] == [
+        "redis-b", "redis-c", "redis-a", "app-b", "app-c", "app-a", "nginx-b", "nginx-c", "nginx-a",
+    ]  # fmt: skip
+    assert holder_last(steps, {}, machines, "") == tuple(steps)
+
+
+def test_it_is_not_asked_for_where_nothing_is_disturbed() -> None:
+    quiet = [Step(Action.CREATE, "app-a", ""), Step(Action.NOTHING, "app-b", "")]
+    assert not disturbs(quiet)
+    assert disturbs([*quiet, Step(Action.RESTART, "app-c", "")])
+
+
+@pytest.mark.parametrize(
+    ("kind", "said", "words"),
+    [
+        ("redis", MASTER, "master of 2 replicas"),
+        ("redis", REPLICA.format("up"), "replica of a, in step"),
+        ("redis", REPLICA.format("down"), "replica of a, without connection to it"),
+        ("redis", "NOAUTH Authentication required.", ""),
+        ("sentinel", "OK 3 usable Sentinels. Quorum can be reached", "quorum: 3 of 3 Sentinels"),
+        ("sentinel", "NOQUORUM 1 usable Sentinels. Not enough", "no quorum: 1 usable Sentinels. Not enough"),
+        ("sentinel", "", ""),
+        ("mysql", GALERA.format(3, "Primary"), "synced, quorum: 3 of 3 members"),
+        ("mysql", GALERA.format(1, "non-Primary"), "no quorum: it sees 1 of 3 members"),
+        ("mysql", "", ""),
+        ("keepalived", "MASTER\n", "has 10.0.0.100/24"),
+        ("keepalived", "FAULT\n", "may not have the address: nginx or the network of its host"),
+        ("keepalived", "\x1b[2J", ""),
+    ],
+)  # fmt: skip
+def test_each_says_what_it_is_in_its_cluster(kind: str, said: str, words: str, tmp_path: Path) -> None:
+    role = kind_of(kind).beside("role")
+    assert role is not None
+    assert role.words(where(tmp_path), said) == words
+
+
+def test_health_has_the_role_in_place_of_a_mere_yes_and_no_fault_where_that_is_not_told(
+    stack: tuple[SwarmEngine, StackFake],
+) -> None:
+    engine, hosts = stack
+    hosts.answer = lambda _, words, __: MASTER if "replication" in words else ""
+    service = engine.topology.of_kind("redis")[0]
+    assert engine.prober_inside()(service, 5.0).detail == "master of 2 replicas"
+
+    def fails(_: str, words: tuple[str, ...], __: Command) -> str:
+        if "replication" in words:
+            raise OpsError("it hangs")
+        return "PONG"
+
+    hosts.answer = fails
+    found = engine.prober_inside()(service, 5.0)
+    assert (found.ok, found.detail) == (True, "PONG")
+
+
+def test_a_host_that_was_waited_for_is_not_waited_for_anew_and_found_once_it_is_back(
+    stack: tuple[SwarmEngine, StackFake], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, hosts = stack
+    waited: list[float] = []
+    before = hosts.run
+
+    def run(command: Command, *, timeout: float = 60.0) -> Completed:
+        if command.argv[2] == "ssh://ops@c" and command.argv[3] == "ps":
+            waited.append(timeout)
+        return before(command, timeout=timeout)
+
+    monkeypatch.setattr(hosts, "run", run)
+    hosts.hosts["c"].silent = "timeout"
+    engine.containers()
+    engine.containers()
+    assert waited[0] == REACH_SECONDS
+    assert waited[1] < REACH_SECONDS
+    assert "c" in engine.fleet.unreachable
+    at = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: at + 60)
+    engine.containers()
+    assert waited[2] == REACH_SECONDS
+    hosts.hosts["c"].silent = ""
+    engine.containers()
+    assert engine.fleet.unreachable == {}
+    engine.containers()
+    assert waited[-1] == REACH_SECONDS
