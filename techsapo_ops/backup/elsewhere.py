@@ -11,16 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.files import private_folder, remove_file, write_atomic
+from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
-    from techsapo_ops.backup.manifest import Manifest
     from techsapo_ops.stack.layout import Layout
-
-
-SAFETY_TAG = "before-restore"
-"""Tag of the backup that a restore makes of what was there before."""
 
 
 @dataclass(frozen=True, slots=True)

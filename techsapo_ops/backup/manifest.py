@@ -19,6 +19,8 @@ from techsapo_ops.stack.backup import Part
 
 VERSION = 1
 """Of the manifest's form; a newer one is refused."""
+SAFETY_TAG = "before-restore"
+"""Tag of the backup that a restore makes of what was there before."""
 LAST_SEQUENCE = 2**63 - 1
 """The highest that `sequence` may be."""
 LONGEST = 64 * 1024 * 1024

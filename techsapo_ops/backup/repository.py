@@ -18,9 +18,8 @@ from techsapo_ops.adapters.lock import MODE, exclusive
 from techsapo_ops.adapters.packed import PackedReader, cannot_write, file_sha256, open_plain
 from techsapo_ops.backup import checks
 from techsapo_ops.backup import manifest as manifests
-from techsapo_ops.backup.elsewhere import SAFETY_TAG as SAFETY_TAG
 from techsapo_ops.backup.elsewhere import Places, places_of
-from techsapo_ops.backup.manifest import Manifest
+from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.backup.origin import MAC, Keyring, Origin, State
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 from techsapo_ops.backup import registry
 from techsapo_ops.backup.create import Watch, create
-from techsapo_ops.backup.manifest import Manifest
+from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.backup.offsite import restic_of
 from techsapo_ops.backup.origin import MAC
-from techsapo_ops.backup.repository import SAFETY_TAG, Backup, Repository, repository_of
+from techsapo_ops.backup.repository import Backup, Repository, repository_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import head_of

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from techsapo_ops.adapters.textfile import Sample, write_textfile
-from techsapo_ops.backup.repository import SAFETY_TAG, Repository
+from techsapo_ops.backup.manifest import SAFETY_TAG
+from techsapo_ops.backup.repository import Repository
 from techsapo_ops.operations.backup.proof import proofs
 from techsapo_ops.stack.layout import Layout
 

@@ -12,8 +12,9 @@ from techsapo_ops.adapters.files import private_folder, write_atomic
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.backup import description, registry
 from techsapo_ops.backup.description import Kept, What
+from techsapo_ops.backup.manifest import SAFETY_TAG
 from techsapo_ops.backup.offsite import PART_TAG, Restic, project_tag, restic_of
-from techsapo_ops.backup.repository import SAFETY_TAG, Backup, reader_of, repository_of
+from techsapo_ops.backup.repository import Backup, reader_of, repository_of
 from techsapo_ops.backup.secret_files import secret_paths
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from techsapo_ops.backup import registry
-from techsapo_ops.backup.manifest import Manifest
-from techsapo_ops.backup.repository import SAFETY_TAG, Backup, repository_of
+from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
+from techsapo_ops.backup.repository import Backup, repository_of
 from techsapo_ops.backup.retention import Known, Verdict, judge
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, begin_anyway, ending

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from techsapo_ops.backup.repository import SAFETY_TAG, repository_of
+from techsapo_ops.backup.manifest import SAFETY_TAG
+from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.operations.backup.proof import LEVEL, proofs
 from techsapo_ops.stack.stack import Stack
 

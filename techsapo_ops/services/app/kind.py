@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.topology import Topology
 
 JOB = "techsapo-app"
-_STORES = ("redis", "sentinel", "mysql")
 APP_KEY = "app-key"
 """The secret under whose name its container gets the key that all its instances share."""
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from techsapo_ops.backup.elsewhere import SAFETY_TAG, Places
-from techsapo_ops.backup.manifest import Manifest
+from techsapo_ops.backup.elsewhere import Places
+from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.backup.repository import Repository
 from techsapo_ops.errors import OpsError
 

@@ -12,8 +12,8 @@ from fakes.open_stacks import Seen, open_stack
 from monitoring_stack import spec_of, topology_of
 
 from techsapo_ops.adapters.build import build
-from techsapo_ops.backup.manifest import Manifest
-from techsapo_ops.backup.repository import SAFETY_TAG, Backup
+from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
+from techsapo_ops.backup.repository import Backup
 from techsapo_ops.operations.backup.proof import note_proof
 from techsapo_ops.operations.status import kept, spent
 from techsapo_ops.operations.status.kept import backups_of

@@ -40,7 +40,6 @@ BACK = 300.0
 """Seconds after which what was taken away has to be back; a database may copy all that it has."""
 PATIENCE = 15.0
 """Seconds for which Prometheus may be away where one of two was taken."""
-RATE = 20.0
 POLL = 0.1
 LOOK_EVERY = 2.0
 LOOK_SECONDS = 4.0
