@@ -130,7 +130,8 @@ class SwarmAccess(SwarmStack, ContainerAccess):
 
     @override
     def _container(self, service: str) -> tuple[Service, ContainerFacts]:
-        containers = self.containers()
+        # Each statement of a database comes this way, and a look asks the Docker of every host twice.
+        containers = self.glance().containers
         meant = [s for s in self.topology.services if s.name == service]
         meant = meant or [s for s in self.topology.services if s.kind == service]
         there = [s for s in meant if s.name in containers]

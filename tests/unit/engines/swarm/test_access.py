@@ -31,6 +31,8 @@ class Stopping(Fleet):
         words = command.argv[3:]
         if words[0] == "node":
             return Completed(command, 0, b"id", b"")
+        if words[0] == "image":
+            return Completed(command, 0, b"", b"")
         self.said.append(words)
         out = self._tasks.pop(0) if words[1] == "ps" else ""
         return Completed(command, 0, out.encode(), b"")
