@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.container_facts import ContainerFacts
+from techsapo_ops.engines.containers.strangers import in_words
 from techsapo_ops.engines.containers.units import containers_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -99,14 +100,6 @@ def _mismatch(
 
 def strangers(stack: ComposeStack) -> tuple[str, ...]:
     """Containers of the project that are no service of it."""
-    known = stack.state.load()
-    return tuple(
-        msg(
-            "container {container} of this stack's project was not started by `techsapo up`: {reference}",
-            container=container.name,
-            reference=container.reference,
-        )
-        for container in stack.docker.containers(stack.project)
-        # One that never ran is what an `up` that was interrupted had made ready.
-        if container.service not in known and container.state != "created"
-    )
+    # One that never ran is what an `up` that was interrupted had made ready.
+    there = (c for c in stack.docker.containers(stack.project) if c.state != "created")
+    return in_words(there, stack.state.load())

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.container_facts import ContainerFacts
+from techsapo_ops.engines.containers.strangers import in_words
 from techsapo_ops.engines.containers.units import containers_of
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import ContainerUnit, Desired
@@ -61,13 +62,4 @@ def _other_image(unit: ContainerUnit, container: ContainerFacts, present: Mappin
 
 def strangers(stack: SwarmStack) -> tuple[str, ...]:
     """Containers of the stack that are no service of it."""
-    known = stack.state.load()
-    return tuple(
-        msg(
-            "container {container} of this stack's project was not started by `techsapo up`: {reference}",
-            container=container.name,
-            reference=container.reference,
-        )
-        for container in stack.glance().containers.values()
-        if container.service not in known
-    )
+    return in_words(stack.glance().containers.values(), stack.state.load())
