@@ -13,7 +13,8 @@ from monitoring_stack import spec_of, topology_of
 from typer.testing import CliRunner
 
 from techsapo_ops.catalogue.drills import DrillWords
-from techsapo_ops.cli.commands import drill, maintenance
+from techsapo_ops.cli import drill_run
+from techsapo_ops.cli.commands import maintenance
 from techsapo_ops.cli.main import app
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.recover_doors import RecoverDoors
@@ -64,11 +65,11 @@ def test_an_interrupted_drill_says_what_is_left_of_it(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(drill, "perform", interrupted)
+    monkeypatch.setattr(drill_run, "perform", interrupted)
     where = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
     work: Callable[[object], Report] = lambda _: report()  # noqa: E731
     with pytest.raises(KeyboardInterrupt):
-        drill._drill(where, which, {}, work, Output(as_json=True))
+        drill_run.run_drill(where, which, {}, work, Output(as_json=True))
     said = capsys.readouterr()
     assert said.out == ""
     assert "interrupted: there is no report; " in said.err
