@@ -140,7 +140,7 @@ class ContainerStack(ABC):
         """CPU and memory per running container, as `docker stats` measures them over a second."""
         running = {c.id: name for name, c in self.glance().containers.items() if c.running}
         found = {}
-        for line in self._stats(tuple(running)).splitlines():
+        for line in filter(None, self._stats(tuple(running)).splitlines()):
             entry = json.loads(line)
             cpu, memory = entry["CPUPerc"].rstrip("%"), entry["MemUsage"].partition("/")[0]
             if (name := running.get(entry["ID"])) is not None and cpu != "--":
