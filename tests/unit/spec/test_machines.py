@@ -11,20 +11,30 @@ from techsapo_ops.spec.edition import Deployment
 from techsapo_ops.spec.exposure import exposures
 from techsapo_ops.spec.load import SpecError, load
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.problems import Problem
 
 HOSTS: dict[str, Any] = {
     n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)
 }
 
 
-def problems(**sections: Any) -> list[str]:
+def found(**sections: Any) -> list[Problem]:
     data = {"project": "shop", "engine": "swarm", "hosts": HOSTS, "mysql": {}, **sections}
     text = yaml.safe_dump({k: v for k, v in data.items() if v is not None})
     try:
         load(text, {}, lambda _: "")
     except SpecError as error:
-        return [f"{p.path}: {p.message}" for p in error.problems]
+        return list(error.problems)
     return []
+
+
+def problems(**sections: Any) -> list[str]:
+    return [f"{p.path}: {p.message}" for p in found(**sections)]
+
+
+def test_four_hosts_are_told_why_not() -> None:
+    (problem,) = found(hosts=with_host("d", address="10.0.0.4", docker="ssh://ops@d"))
+    assert problem.hint == "with an even number no half could go on alone: add one, or take another one out"
 
 
 def with_host(name: str, **changes: Any) -> dict[str, Any]:
