@@ -20,6 +20,8 @@ API_ROUTES = f'route=~"{"|".join(ANSWERING)}"'
 JOB_EXPECTED = "techsapo:job_expected:info"
 """1 for each job that the spec schedules, in the label `name`. Rules of its own make it, so that a job which
 never ran and left nothing is still missed."""
+FRONT_ADDRESS = "techsapo:front_address:info"
+"""Series of each host that has the address which several share, with that address."""
 CONFIG_INFO = "techsapo:config:info"
 """1 for each of Prometheus's own files, in the labels `file` and `hash`. Rules of its own make it:
 Prometheus tells when it read its configuration last, which a restart changes, and not which one."""

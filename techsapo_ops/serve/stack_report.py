@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.alerts import DISKS, cut_off, server_up
-from techsapo_ops.serve.bodies.monitoring import CertificateBody, DiskBody, ServiceBody
+from techsapo_ops.catalogue.rules import FRONT_ADDRESS
+from techsapo_ops.serve.bodies.monitoring import CertificateBody, DiskBody, FrontBody, ServiceBody
 from techsapo_ops.services.app.kind import JOB
 from techsapo_ops.services.prometheus.incidents import INCIDENTS
 
@@ -112,3 +113,12 @@ def certificates_of(prometheus: Prometheus) -> list[CertificateBody]:
 
 def _place(labels: Mapping[str, str]) -> tuple[str, str, str]:
     return labels.get("instance", ""), labels.get("device", ""), labels.get("mountpoint", "")
+
+
+def front_of(prometheus: Prometheus) -> FrontBody | None:
+    """Which of several hosts have the address that they share; None where none is known to have it."""
+    found = [sample.labels for sample in prometheus.query(FRONT_ADDRESS)]
+    if not found:
+        return None
+    hosts = sorted({labels.get("host", "") for labels in found})
+    return FrontBody(address=found[0].get("address", ""), hosts=hosts)

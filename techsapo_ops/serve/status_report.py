@@ -30,6 +30,7 @@ from techsapo_ops.serve.bodies.monitoring import (
     DiskBody,
     DrillBody,
     ExposureBody,
+    FrontBody,
     JobBody,
     MaintenanceBody,
     MonthBody,
@@ -43,7 +44,7 @@ from techsapo_ops.serve.bodies.monitoring import (
 from techsapo_ops.serve.health import Health
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.spending import Spending
-from techsapo_ops.serve.stack_report import certificates_of, disks_of, services_of
+from techsapo_ops.serve.stack_report import certificates_of, disks_of, front_of, services_of
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement
 from techsapo_ops.services.alertmanager.beginnings import began_of
 from techsapo_ops.services.alertmanager.muted import Muted
@@ -84,6 +85,7 @@ class _Told(NamedTuple):
     services: list[ServiceBody] | None = None
     disks: list[DiskBody] | None = None
     certificates: list[CertificateBody] | None = None
+    front: FrontBody | None = None
     jobs: list[JobBody] | None = None
     backups: BackupsBody | None = None
     updates: UpdatesBody | None = None
@@ -141,6 +143,7 @@ class StatusReport:
             watched=watched,
             alerts=told.alerts,
             unreached=list(unreached),
+            front=told.front,
             services=told.services,
             disks=told.disks,
             certificates=told.certificates,
@@ -176,8 +179,9 @@ class StatusReport:
 
 def _stack(
     prometheus: Prometheus, thresholds: Mapping[str, float]
-) -> tuple[list[ServiceBody], list[DiskBody], list[CertificateBody]]:
-    return services_of(prometheus), disks_of(prometheus, thresholds), certificates_of(prometheus)
+) -> tuple[list[ServiceBody], list[DiskBody], list[CertificateBody], FrontBody | None]:
+    certificates = certificates_of(prometheus)
+    return services_of(prometheus), disks_of(prometheus, thresholds), certificates, front_of(prometheus)
 
 
 def _alerts(firing: Iterable[Firing], seen: Glance, locale: str) -> list[AlertBody]:

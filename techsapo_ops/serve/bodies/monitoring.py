@@ -266,6 +266,13 @@ class MaintenanceBody(Body):
     forgotten: bool
 
 
+class FrontBody(Body):
+    """The address that several hosts share, and those that have it: one, but in a partition."""
+
+    address: str
+    hosts: list[str]
+
+
 class StatusBody(Body):
     """Health of the instance that answers, the services of the stack, exposures, alerts, disks, certificates,
     jobs, backups, updates and costs; what Prometheus tells is null where there is none.
@@ -283,6 +290,7 @@ class StatusBody(Body):
             "critical-at-once: only the next receivers are, later."
         ),
     ]
+    front: Annotated[FrontBody | None, Field(description="Null on one host, and where no host has it.")]
     services: list[ServiceBody] | None
     disks: list[DiskBody] | None
     certificates: list[CertificateBody] | None

@@ -48,6 +48,8 @@ function drawHealth() {
   const { cache, audit, providers } = health.dependencies;
   list.append(line(word("cacheName"), state(cache.status), `${cache.in_use} · ${cache.detail}`), line(word("auditName"), state(audit.status), `${audit.in_use} · ${audit.detail}`));
   for (const [name, provider] of Object.entries(providers)) list.append(line(name, state(provider.status), [provider.model, troubleOf(provider)].filter(Boolean).join(" · ")));
+  const { front } = shown;
+  if (front) list.append(line(word("frontAddress"), state(front.hosts.length === 1 ? "healthy" : "down"), `${front.address} · ${front.hosts.join(", ")}`));
   document.getElementById("health").replaceChildren(head, list);
 }
 

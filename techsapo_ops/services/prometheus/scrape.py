@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from techsapo_ops.catalogue.jobs import jobs as scheduled_jobs
-from techsapo_ops.catalogue.rules import CONFIG_INFO, JOB_EXPECTED, recording_rules
+from techsapo_ops.catalogue.rules import CONFIG_INFO, FRONT_ADDRESS, JOB_EXPECTED, recording_rules
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import JOB
@@ -54,7 +54,7 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
     spec = topology.spec
     settings = spec.monitoring.prometheus
     several = len(topology.of_kind("prometheus")) > 1
-    recorded = [*recording_groups(several=several), *expected_jobs(topology)]
+    recorded = [*recording_groups(several=several), *expected_jobs(topology), *front_address(topology)]
     alertmanagers = [_address(topology, service) for service in topology.of_kind("alertmanager")]
     rules = "../rules" if topology.machines else "rules"
     jobs = [*_own_jobs(topology), *_sentinels(topology), *_probes(topology), *_extra_jobs(spec)]
@@ -132,6 +132,17 @@ def expected_jobs(topology: Topology) -> list[dict[str, Any]]:
         if times.get(name) is not None
     ]
     return [{"name": "techsapo-jobs", "rules": rules}] if rules else []
+
+
+def front_address(topology: Topology) -> list[dict[str, Any]]:
+    """A rule for which hosts have the address that several share, by their node exporters."""
+    floating = topology.spec.floating_address
+    if not topology.machines or floating is None or not topology.has("node-exporter"):
+        return []
+    address = floating.partition("/")[0]
+    seen = f'node_network_address_info{{job="node-exporter",address="{address}"}}'
+    rule = {"record": FRONT_ADDRESS, "expr": f"max by (host, address) ({seen})"}
+    return [{"name": "techsapo-front", "rules": [rule]}]
 
 
 def _taken_over(texts: Mapping[str, str]) -> dict[str, Any]:

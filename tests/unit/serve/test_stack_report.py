@@ -9,7 +9,7 @@ import pytest
 
 from techsapo_ops.adapters.prometheus import Prometheus, Sample
 from techsapo_ops.catalogue.alerts import DISKS
-from techsapo_ops.serve.stack_report import certificates_of, disks_of, services_of
+from techsapo_ops.serve.stack_report import certificates_of, disks_of, front_of, services_of
 from techsapo_ops.services.app.kind import JOB
 
 
@@ -120,3 +120,14 @@ def test_on_several_machines_each_service_is_called_by_its_own_and_what_machines
         "redis-b": None,
         "redis-c": False,
     }
+
+
+def test_the_host_with_the_address_that_several_share_is_named() -> None:
+    assert front_of(Told()) is None
+    held = {"host": "b", "address": "10.0.0.100"}
+    one = front_of(Told(**{"techsapo:front_address:info": [(1, held)]}))
+    assert one is not None
+    assert (one.address, one.hosts) == ("10.0.0.100", ["b"])
+    both = front_of(Told(**{"techsapo:front_address:info": [(1, held), (1, {**held, "host": "a"})]}))
+    assert both is not None
+    assert both.hosts == ["a", "b"]
