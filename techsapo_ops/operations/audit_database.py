@@ -7,6 +7,8 @@ server's own client, which works wherever that runs.
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from techsapo_ops.adapters.process import Runner
@@ -14,7 +16,7 @@ from techsapo_ops.services.mysql.accounts import adding, hosts_of, narrowed, wid
 from techsapo_ops.services.mysql.contents import schema
 from techsapo_ops.services.mysql.kind import Mysql as MysqlKind
 from techsapo_ops.services.mysql.quoting import literal, name
-from techsapo_ops.services.mysql.session import Doors, Locked, Session, session
+from techsapo_ops.services.mysql.session import Doors, Passing, Session, session
 from techsapo_ops.spec.edition import FIRST
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.stack.engine import Access
@@ -24,8 +26,9 @@ from techsapo_ops.stack.topology import Topology
 from techsapo_ops.stores.audit.migrate import LOCK, sql_from
 
 _LOCK_SECONDS = 30
-_TRIES = 4
-"""How often a member of a cluster is asked: each try waits for a lock for up to 50 s (InnoDB's default)."""
+_PATIENCE = 120.0
+"""Seconds for which members of a cluster may be busy with each other: at the first start each copies all."""
+_PAUSE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +48,8 @@ class AuditDatabase(Following):
         if found is None or found.kind != MysqlKind.facts.kind or mysql is None:
             return
         doors = Doors(access, topology, self.runner)
-        left = _TRIES if topology.machines else 1
         with self._turn:
-            while left:
-                left -= 1
-                try:
-                    _bring(doors, topology, mysql)
-                except Locked:
-                    if not left:
-                        raise
-                else:
-                    return
+            _patiently(topology, lambda: _bring(doors, topology, mysql))
 
     def settled(self, access: Access, topology: Topology, *, older: bool) -> None:
         """Leave the app's account SELECT, and INSERT on its tables; with an `older` app, all that it had.
@@ -70,9 +64,28 @@ class AuditDatabase(Following):
         hosts = hosts_of(from_images=topology.places.from_images)
         keeps = older or topology.edition == FIRST or topology.unasked
         sql = widened(mysql, hosts) if keeps else narrowed(mysql, hosts)
-        with session(Doors(access, topology, self.runner).administrator()) as asking:
-            for statement in sql:
-                asking.ask(statement)
+        doors = Doors(access, topology, self.runner)
+        _patiently(topology, lambda: _ask_each(doors, sql))
+
+
+def _patiently(topology: Topology, work: Callable[[], None]) -> None:
+    """Do `work`; of a cluster again while what keeps it may pass. On one host it is another session."""
+    until = time.monotonic() + (_PATIENCE if topology.machines else 0.0)
+    while True:
+        try:
+            work()
+        except Passing:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(_PAUSE)
+        else:
+            return
+
+
+def _ask_each(doors: Doors, statements: Iterable[str]) -> None:
+    with session(doors.administrator()) as asking:
+        for statement in statements:
+            asking.ask(statement)
 
 
 def _bring(doors: Doors, topology: Topology, mysql: Mysql) -> None:
@@ -84,9 +97,7 @@ def _bring(doors: Doors, topology: Topology, mysql: Mysql) -> None:
             # An app of version 0.1 or of before may be at the same.
             migrating.ask(f"SELECT GET_LOCK({literal(LOCK)}, {_LOCK_SECONDS})")
             migrating.ask(_lacking(migrating, mysql.database) or "DO 0")
-    with session(doors.administrator()) as asking:
-        for statement in adding(mysql, hosts_of(from_images=topology.places.from_images)):
-            asking.ask(statement)
+    _ask_each(doors, adding(mysql, hosts_of(from_images=topology.places.from_images)))
 
 
 def _lacking(asking: Session, database: str) -> str:

@@ -63,6 +63,8 @@ class Settling:
     command: Command
     trouble: str
     hint: str
+    passes: tuple[str, ...] = ()
+    """Words in its output after which it is tried again: what keeps it may pass."""
 
 
 class Runtime:

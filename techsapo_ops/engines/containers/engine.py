@@ -17,6 +17,10 @@ from techsapo_ops.stack.desired import ContainerUnit, Desired
 from techsapo_ops.stack.engine import Engine
 from techsapo_ops.stack.service import Service
 
+_SETTLING_SECONDS = 120.0
+"""For which what keeps a kind from its settling may pass."""
+_PAUSE = 2.0
+
 
 class ContainerEngine(ContainerAccess, Engine):
     """Runs `topology`; see stack.engine.Engine for what each method promises."""
@@ -37,7 +41,13 @@ class ContainerEngine(ContainerAccess, Engine):
         settling = runtime_of(service.kind).settling(self.topology)
         if settling is None:
             return
-        done = self.docker.execute(container.id, settling.command, user="0")
+        until = time.monotonic() + _SETTLING_SECONDS
+        while True:
+            done = self.docker.execute(container.id, settling.command, user="0")
+            passes = any(words in done.output for words in settling.passes)
+            if done.code == 0 or not passes or time.monotonic() > until:
+                break
+            time.sleep(_PAUSE)
         if done.code != 0:
             raise OpsError(
                 msg("{trouble}: {output}", trouble=settling.trouble, output=done.output), settling.hint

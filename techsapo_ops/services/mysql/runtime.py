@@ -19,6 +19,7 @@ from techsapo_ops.services.mysql.accounts import Passwords
 from techsapo_ops.services.mysql.client import tls_options
 from techsapo_ops.services.mysql.cluster_key import made_key
 from techsapo_ops.services.mysql.galera import KEY, cluster_accounts, gone_command
+from techsapo_ops.services.mysql.session import PASSES
 from techsapo_ops.services.runtime import (
     SCRATCH,
     Place,
@@ -91,6 +92,7 @@ class MysqlRuntime(Runtime):
                 "its volume was made by something else than this stack; `techsapo down --volumes` "
                 "deletes it, data and all"
             ),
+            passes=PASSES if topology.machines else (),
         )
 
     @override

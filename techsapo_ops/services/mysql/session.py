@@ -68,7 +68,7 @@ class Doors:
             if done.code == 0:
                 return service
             said.append(f"{service.name}: {done.output.strip()}")
-        raise OpsError(
+        raise Passing(
             msg("no member of the database's cluster can be asked: {said}", said="; ".join(said)),
             msg("`techsapo logs mysql` tells what each waits for"),
         )
@@ -124,12 +124,16 @@ def _at(address: Address, user: str | None) -> tuple[str, ...]:
     )  # fmt: skip
 
 
+PASSES = ("WSREP has not yet prepared node", "Lock wait timeout", "Deadlock found")
+"""Words of MariaDB's by which a member of a cluster refuses what it may take a moment later."""
+
+
 class Redefined(OpsError):
     """A table was made or altered after the snapshot that is read."""
 
 
-class Locked(OpsError):
-    """Another session holds what a statement needs, or a member copies its data for another one."""
+class Passing(OpsError):
+    """Of a cluster it may pass: members come together, or one copies its data for another."""
 
 
 class Session:
@@ -198,9 +202,14 @@ def told(client: Running) -> OpsError:
             msg("try again when the migration has ended"),
         )
     if "Lock wait timeout" in said:
-        return Locked(
+        return Passing(
             msg("MariaDB is locked by another session: {said}", said=said),
             msg("end that session (`SHOW PROCESSLIST` names it) and try again"),
+        )
+    if PASSES[0] in said:
+        return Passing(
+            msg("MariaDB takes no statements, for it has lost the others of its cluster: {said}", said=said),
+            msg("`techsapo logs mysql` tells what each waits for"),
         )
     if "Can't connect" in said or "ERROR 2002" in said or "ERROR 2003" in said:
         return OpsError(
