@@ -12,6 +12,7 @@ from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, recorded
+from techsapo_ops.operations.backup.telling import shared
 from techsapo_ops.operations.drills.kept import keep
 from techsapo_ops.operations.drills.left import clean
 from techsapo_ops.operations.drills.metrics import write_metrics
@@ -50,9 +51,15 @@ def perform(
             report = work(begin)
             known["ok"] = report.ok
             known["missed"] = list(report.missed)
-        file = keep(stack.layout, report, page(report, stack.spec.locale))
-        try:
-            write_metrics(stack.layout)
-        except OpsError as error:
-            warn(msg("Prometheus is not told of it: {message}", message=error.message))
-    return report, file
+        written: list[Path] = []
+
+        def write() -> None:
+            written.append(keep(stack.layout, report, page(report, stack.spec.locale)))
+            try:
+                write_metrics(stack.layout)
+            except OpsError as error:
+                warn(msg("Prometheus is not told of it: {message}", message=error.message))
+
+        if told := shared(stack, write):
+            warn(told)
+    return report, written[-1]

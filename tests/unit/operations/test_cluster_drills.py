@@ -6,9 +6,10 @@ import itertools
 import os
 import subprocess
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -21,6 +22,7 @@ from techsapo_ops.cli import newest_state
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.engines.swarm.machines_note import MachinesNote
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.backup import telling
 from techsapo_ops.operations.drills.cluster import course as courses
 from techsapo_ops.operations.drills.cluster import faults, plan, under_way
 from techsapo_ops.operations.drills.cluster.course import course, finish
@@ -28,6 +30,7 @@ from techsapo_ops.operations.drills.cluster.plan import Taking, planned
 from techsapo_ops.operations.drills.cluster.under_way import UnderWay, note_under_way
 from techsapo_ops.operations.drills.cluster.whole import missing
 from techsapo_ops.operations.drills.load import Load
+from techsapo_ops.operations.drills.run import perform
 from techsapo_ops.operations.drills.target import front
 from techsapo_ops.services.redis.drill import _SCRIPT, Plain, Taken, parse
 from techsapo_ops.spec.secret import Secret
@@ -422,3 +425,23 @@ def test_a_damaged_note_is_said(stack: Stack) -> None:
     (stack.layout.state / under_way.NOTE).write_text('{"drill": "other", "host": "c"}')
     with pytest.raises(OpsError, match="is damaged"):
         under_way.under_way(stack.layout)
+
+
+def test_other_hosts_have_the_report_of_a_drill(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: list[str] = []
+    at_work: list[bool] = []
+
+    @contextmanager
+    def locked(*_: Any) -> Iterator[int]:
+        at_work.append(True)
+        yield 0
+        at_work.append((tmp_path / ".techsapo/drills").is_dir())  # so what is shared now has it
+
+    monkeypatch.setattr(telling, "locked", locked)
+    monkeypatch.setattr(SwarmEngine, "deliver", lambda _: told.append("metrics"))
+    now = datetime(2026, 11, 27, 3, 0, tzinfo=UTC)
+    _, page = perform(stack, "failover-host", {}, lambda begin: begin(1.0), warn=told.append, now=now)
+    assert (at_work, told) == ([True, True], ["metrics"])
+    assert page.read_text().startswith("# ")
