@@ -73,12 +73,21 @@ class SharedState:
             _LEASES[self._state] = lease
             try:
                 yield
-            finally:
-                del _LEASES[self._state]
-                with suppress(OpsError):  # what is said of it was said where something was to be changed
-                    lease.check()
-                if not lease.lost:
-                    self.publish()
+            except BaseException:
+                try:
+                    self._end(lease)
+                except OpsError as error:  # the command's own error is the one to be raised
+                    self._say(error.message)
+                raise
+            self._end(lease)
+
+    def _end(self, lease: Lease) -> None:
+        """Share what came of the work. Raises OpsError where too few machines take it."""
+        del _LEASES[self._state]
+        with suppress(OpsError):  # what is said of it was said where something was to be changed
+            lease.check()
+        if not lease.lost:
+            self.publish()
 
     def refresh(self) -> None:
         """Bring the state directory to the newest bundle. Raises OpsError where no machine has it.

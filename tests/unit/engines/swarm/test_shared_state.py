@@ -147,3 +147,22 @@ def test_notes_of_a_stack_whose_name_begins_alike_are_its_own(machines: Machines
     changed(here, "first")
     assert "shop.state.000000001" in machines.store.names
     assert shared_state.holder_of("shop") != shared_state.holder_of("shop-b")
+
+
+def test_what_a_command_failed_of_is_raised_though_nobody_takes_what_came_of_it(
+    here: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(_: SharedState) -> None:
+        raise OpsError("no quorum answers")
+
+    monkeypatch.setattr(SharedState, "publish", nobody)
+
+    def fails() -> None:
+        with here.shared.at_work(0):
+            raise OpsError("redis-a did not start")
+
+    with pytest.raises(OpsError, match="redis-a did not start"):
+        fails()
+    assert "no quorum answers" in here.said
+    with pytest.raises(OpsError, match="no quorum answers"):
+        changed(here, "whole")
