@@ -24,6 +24,7 @@ from techsapo_ops.cli.job_runs import (
     tell_machines,
 )
 from techsapo_ops.cli.language import spoken_language
+from techsapo_ops.cli.newest_state import told_by_spec
 from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import (
     JsonOutput,
@@ -144,7 +145,8 @@ def run(
         record_refusal(name, place.file, refusal, by.value)
         raise OpsError(msg("job {name}: failed: {message}", name=name, message=refusal.message), refusal.hint)
     layout = layout_beside(place.file)
-    context, note = run_context(layout, _complain, out.say), noted_machines(layout.state)
+    context = run_context(layout, _complain, out.say)
+    note = told_by_spec(place.file, layout) or noted_machines(layout.state)
     with interruptible():
         try:
             command = perform_command(name, place.file, place.environment)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,6 +29,7 @@ from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.machine import Machine
 from tests.fakes.swarm_volumes import Machines
 
+ROOT = Path(__file__).parents[3]
 NOTE = MachinesNote("shop", tuple(Machine(name, f"10.0.0.{n}", name) for n, name in enumerate("abc", 1)))
 COSTS = Job("costs", "costs:run", 60.0, at="0 3 * * *")
 BACKUP = Job("backup", "backup:create", 60.0, at="0 3 * * *")
@@ -240,3 +244,51 @@ def test_where_that_host_does_not_begin_or_is_lost_another_one_does(
     assert isinstance(a.run(BACKUP), Finished)
     assert a.waited == 0
     assert ran(tmp_path) == ["a", "b", "a"]
+
+
+DOCKER = """#!{python}
+import fcntl, pickle, sys
+sys.path[:0] = {path!r}
+from techsapo_ops.adapters.process import Command
+from tests.fakes.swarm_volumes import Machines
+with open({file!r}, "a+b") as file:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    file.seek(0)
+    kept, found = file.read(), Machines()
+    if kept:
+        found.store._configs, found.store._given, found.volumes = pickle.loads(kept)
+    words = tuple(word.removeprefix("ssh://") for word in sys.argv[1:])
+    given = sys.stdin.buffer.read() if "-" in words else b""
+    done = found.run(Command(("docker", *words), stdin=given))
+    file.truncate(0)
+    file.write(pickle.dumps((found.store._configs, found.store._given, found.volumes)))
+sys.stdout.buffer.write(done.stdout)
+sys.stderr.buffer.write(done.stderr)
+sys.exit(done.code)
+"""
+
+
+def test_of_two_processes_in_folders_that_never_ran_anything_one_runs_it(tmp_path: Path) -> None:
+    docker = tmp_path / "bin/docker"
+    docker.parent.mkdir()
+    path = [str(ROOT), str(ROOT / "tests")]
+    docker.write_text(DOCKER.format(python=sys.executable, path=path, file=str(tmp_path / "swarm")))
+    docker.chmod(0o755)
+    hosts = ", ".join(f"{h}: {{address: 10.0.0.{n}, docker: 'ssh://{h}'}}" for n, h in enumerate("abc", 1))
+    folders = [tmp_path / name for name in "ab"]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "techsapo.yaml").write_text(
+            f"project: shop\nengine: swarm\nhosts: {{{hosts}}}\nmysql: {{}}\nschedule: {{by: systemd}}\n"
+        )
+    argv = (sys.executable, "-m", "techsapo_ops", "jobs", "run", "drift", "--by", "systemd")
+    environment = {**os.environ, "PATH": f"{docker.parent}:{os.environ['PATH']}", "LANG": "C.UTF-8"}
+    running = [
+        subprocess.Popen(argv, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for folder in folders
+    ]
+    said = [process.communicate(timeout=240) for process in running]
+    # Nothing was ever brought up here, so the one that runs fails; who comes second ends with 0 all the same.
+    assert sorted(process.returncode for process in running) == [0, 1], said
+    second = next(out for (out, _), process in zip(said, running, strict=True) if process.returncode == 0)
+    assert b"is at work here" in second or b"ran on" in second, said
