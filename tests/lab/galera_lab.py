@@ -20,7 +20,7 @@ from servers import wait_for
 from stacks import host
 
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.services.mysql.cluster_key import made_key
+from techsapo_ops.services.cluster_key import made_key
 from techsapo_ops.services.mysql.configuration import INIT_SQL, mysql_files
 from techsapo_ops.services.mysql.galera import KEY
 from techsapo_ops.services.registry import resolve
@@ -277,7 +277,7 @@ def _member(
     entry.write_text(moved(ENTRYPOINT.read_text()))
     entry.chmod(0o755)
     key = root / KEY
-    made_key(key)
+    made_key(key, "mysql")
     shutil.copy(key, folder / "secrets" / KEY)
     (folder / "secrets" / "app").write_text(PASSWORD)
     holder = _alone()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from monitoring_cluster import QUIET, Cluster, ended, fired, monitoring_cluster, wait, whole
+from servers import binary
 
-from techsapo_ops.adapters.alertmanager import Alertmanager
+from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.services.alertmanager.acknowledging import Claim, acknowledge, acknowledgements, incidents
 
@@ -92,3 +94,36 @@ def test_who_acknowledges_at_one_of_them_has_it_at_all_and_the_next_receiver_is_
         cluster.down(down=False)
         if not restarted:
             cluster.start(cluster.services("alertmanager")[0])
+
+
+def test_who_is_in_their_network_and_is_none_of_them_silences_nothing(cluster: Cluster) -> None:
+    """As another container of the stack that was taken over: it needs no login for what members say."""
+    whole(cluster)
+    port, at = 9095, cluster.address("c")
+    words = [
+        binary("prometheus-alertmanager"), f"--config.file={cluster.folder}/config/stranger.yml",
+        f"--storage.path={cluster.folder}/stranger", f"--web.listen-address={at}:{port}",
+        f"--cluster.listen-address={at}:9096", f"--cluster.peer={cluster.address('a')}:9094",
+        "--cluster.reconnect-interval=1s",
+    ]  # fmt: skip
+    (cluster.folder / "config/stranger.yml").write_text("route: {receiver: x}\nreceivers: [{name: x}]\n")
+    log = cluster.folder / "stranger.log"
+    with log.open("wb") as said:
+        cluster.running["stranger"] = subprocess.Popen(
+            [*cluster.machines["c"].enter(), *words], stdout=said, stderr=said, start_new_session=True
+        )
+    try:
+        stranger = Alertmanager([f"http://{at}:{port}"], timeout=20, way=cluster.way)
+        wait(lambda: bool(stranger.status()), "the stranger's own API")
+        every = Matcher("alertname", "=~", ".+")
+        now = datetime.now(UTC)
+        stranger.silence([every], now, now + timedelta(hours=1), "nobody", "all of them")
+        wait(lambda: "failed to join" in log.read_text().lower(), "it was turned away")
+        sizes = 'max(alertmanager_cluster_members{job="alertmanager"}) == 3'
+        for machine in "ab":
+            assert cluster.ask(Prometheus, machine).query(sizes)
+        for machine in "abc":
+            found = cluster.ask(Alertmanager, machine).silences()
+            assert not [silence for silence in found if silence.created_by == "nobody"]
+    finally:
+        cluster.kill("stranger")

@@ -1,5 +1,8 @@
 """Several Alertmanagers as one: what is sent, and who silenced what, goes from each to the others.
 
+Who talks to them must have the secret that only they have: else any container of the stack's network could
+silence all alerts, for what comes from a member needs no login.
+
 Of one alert that all of them are told, the first sends, and the others wait for their turn: who hears
 meanwhile that it was sent does not send it again. Where they can't hear each other each sends: at least once.
 
@@ -9,7 +12,8 @@ https://prometheus.io/docs/alerting/latest/high_availability/
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from techsapo_ops.services.alertmanager.routes import QUICK_INTERVAL
 from techsapo_ops.services.prometheus.alert_rules import duration_text
@@ -20,8 +24,13 @@ from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
 START = "alertmanager/start.sh"
+TLS = "alertmanager/cluster-tls.yml"
+KEY = "alertmanager-cluster.pem"
+"""Private key and certificate by which they know each other, see services.cluster_key."""
+MEMBER = "alertmanager"
+"""What the certificate calls each of them."""
 PORT = 9094
-"""Where they talk to each other, over TCP and UDP."""
+"""Where they talk to each other: over TCP alone, with TLS."""
 _TURN = 5.0
 """Seconds for which each waits for the one whose turn is before its own, at most."""
 _AGAIN = "5s"
@@ -39,6 +48,7 @@ def cluster_arguments(topology: Topology, service: Service) -> Iterator[str]:
         yield "--cluster.listen-address="
         return
     yield f"--cluster.listen-address=0.0.0.0:{PORT}"
+    yield f"--cluster.tls-config={topology.config_dir() / TLS}"
     yield f"--cluster.peer-timeout={duration_text(_turn(topology))}"
     yield f"--cluster.pushpull-interval={_AGAIN}"
     yield f"--cluster.reconnect-interval={_AGAIN}"
@@ -69,3 +79,10 @@ def start_files(topology: Topology, templates: Templates) -> Iterator[RenderedFi
             port=PORT,
         )
         yield RenderedFile(START, text, mode=0o555)
+        key = str(topology.secret_path(KEY))
+        yield RenderedFile(TLS, templates.render("alertmanager/cluster-tls.yml.j2", key=key, member=MEMBER))
+
+
+def given(topology: Topology) -> Mapping[str, Path]:
+    """The secret by which each is one of them, for its container; none on one host."""
+    return {KEY: topology.layout.keys / KEY} if topology.machines and topology.has("alertmanager") else {}

@@ -77,10 +77,14 @@ class Alertmanager(Kind):
 
     def made_secrets(self, topology: Topology) -> Mapping[str, Path]:
         """Its login, and the signed links that it sends."""
-        from techsapo_ops.services.alertmanager import signing
+        from techsapo_ops.services.alertmanager import cluster, signing
         from techsapo_ops.services.web_login import given
 
-        return {**given(topology, self.name), **signing.given(topology, self.name)}
+        return {
+            **given(topology, self.name),
+            **signing.given(topology, self.name),
+            **cluster.given(topology),
+        }
 
     def kept_secrets(self, topology: Topology) -> Iterable[KeptSecret]:
         """Its login's."""

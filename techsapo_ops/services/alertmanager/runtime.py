@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from typing_extensions import override
 
 from techsapo_ops.services import web_login_files
-from techsapo_ops.services.alertmanager import signing_files
+from techsapo_ops.services.alertmanager import cluster, signing_files
 from techsapo_ops.services.alertmanager.signing import given
+from techsapo_ops.services.cluster_key import made_key
 from techsapo_ops.services.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ class AlertmanagerRuntime(Runtime):
     def make_keys(self, topology: Topology) -> None:
         web_login_files.make(topology, "alertmanager")
         signing_files.make(topology)
+        for path in cluster.given(topology).values():
+            made_key(path, cluster.MEMBER)
 
     @override
     def prepare(self, topology: Topology, runner: Runner) -> None:

@@ -14,10 +14,10 @@ from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.services.cluster_key import made_key
 from techsapo_ops.services.mysql import container_login, installation
 from techsapo_ops.services.mysql.accounts import Passwords
 from techsapo_ops.services.mysql.client import tls_options
-from techsapo_ops.services.mysql.cluster_key import made_key
 from techsapo_ops.services.mysql.galera import KEY, cluster_accounts, gone_command
 from techsapo_ops.services.mysql.session import PASSES
 from techsapo_ops.services.runtime import (
@@ -70,7 +70,7 @@ class MysqlRuntime(Runtime):
             container_login.password(topology.spec.mysql, topology)
             container_login.migrations_password(topology)
         if topology.machines:
-            made_key(topology.layout.keys / KEY)
+            made_key(topology.layout.keys / KEY, "mysql")
 
     @override
     def prepare(self, topology: Topology, runner: Runner) -> None:

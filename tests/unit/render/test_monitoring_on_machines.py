@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 import yaml
+from cryptography import x509
 from machines_spec import machine_rules, machines_files, machines_topology
 from monitoring_stack import monitoring_files, spec_of
 
 from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.services.cluster_key import made_key
 from techsapo_ops.services.loaded_configuration import server_of
 from techsapo_ops.services.prometheus.readback import LOADED
 from techsapo_ops.stack.desired import RenderedFile
@@ -111,6 +113,29 @@ def test_each_alertmanager_looks_for_the_others() -> None:
     assert entry["entrypoint"] == ["sh", "/etc/techsapo/alertmanager/start.sh"]
     mounted = {each["target"]: each["mode"] for each in entry["configs"]}
     assert mounted["/etc/techsapo/alertmanager/start.sh"] == 0o555
+
+
+def test_who_has_the_alertmanagers_secret_is_one_of_them_and_nobody_else(tmp_path: Path) -> None:
+    assert "--cluster.tls-config=/etc/techsapo/alertmanager/cluster-tls.yml" in command_of("alertmanager-b")
+    tls = yaml.safe_load(FILES["alertmanager/cluster-tls.yml"])
+    server, client = tls["tls_server_config"], tls["tls_client_config"]
+    assert server["client_auth_type"] == "RequireAndVerifyClientCert"
+    key = "/run/secrets/alertmanager-cluster.pem"
+    assert {server[f] for f in ("cert_file", "key_file", "client_ca_file")} == {key}
+    assert {client[f] for f in ("cert_file", "key_file", "ca_file")} == {key}
+    services = yaml.safe_load(FILES["stack.yml"])["services"]
+    having = {
+        n
+        for n, e in services.items()
+        if "alertmanager-cluster.pem" in {s["target"] for s in e.get("secrets", ())}
+    }
+    assert having == {"alertmanager-a", "alertmanager-b", "alertmanager-c"}
+    made_key(tmp_path / "key", client["server_name"])
+    made = x509.load_pem_x509_certificate(
+        (tmp_path / "key").read_bytes().partition(b"-----END PRIVATE KEY-----\n")[2]
+    )
+    names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["alertmanager"]
 
 
 @pytest.mark.parametrize(("interval", "turn"), [("5m", "5s"), ("12s", "2s"), ("1s", "200ms")])

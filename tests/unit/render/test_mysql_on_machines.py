@@ -15,7 +15,7 @@ from machines_spec import machines_files, machines_topology
 
 from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.mysql.cluster_key import made_key
+from techsapo_ops.services.cluster_key import made_key
 from techsapo_ops.services.mysql.galera import KEY, gone_command
 from techsapo_ops.services.mysql.session import Doors
 from techsapo_ops.services.registry import kind_of
@@ -70,9 +70,9 @@ def test_an_app_is_told_its_own_machines_member_first() -> None:
 
 def test_the_key_is_made_once_and_readable_by_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / KEY
-    made_key(path)
+    made_key(path, "mysql")
     first = path.read_bytes()
-    made_key(path)
+    made_key(path, "mysql")
     assert path.read_bytes() == first
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     certificate = x509.load_pem_x509_certificate(first)

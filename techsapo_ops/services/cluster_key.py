@@ -1,4 +1,4 @@
-"""The secret by which the members of a cluster of MariaDBs know each other."""
+"""The secret by which the members of a cluster know each other: of MariaDBs, of Alertmanagers."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _BEFORE = timedelta(days=1)
 """By so much a member's clock may go behind."""
 
 
-def made_key(path: Path) -> None:
+def made_key(path: Path, member: str) -> None:
     """See to it that `path` holds a private key, and a certificate that it signed; 0600, made once.
 
     All members have both, and trust that certificate alone: so who has the key is a member, and nobody else
-    is. Nothing in it names a host, since none is told from another by it. Raises OpsError where it can't be
-    written.
+    is. Nothing in it names a host, since none is told from another by it; `member` is what all of them are
+    called. Raises OpsError where it can't be written.
     """
     if path.exists():
         return
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "techsapo mysql cluster")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"techsapo {member} cluster")])
     now = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -38,6 +38,7 @@ def made_key(path: Path) -> None:
         .not_valid_before(now - _BEFORE)
         .not_valid_after(now + _YEARS)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(member)]), critical=False)
         .sign(key, hashes.SHA256())
     )
     private = key.private_bytes(
