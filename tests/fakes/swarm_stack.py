@@ -61,6 +61,9 @@ class StackFake(HostsFake):
 
     def _kill(self, host: HostFake, words: tuple[str, ...], _: Command) -> str:
         names = [word.removeprefix("id-") for word in words[1:]]
+        for name in names:
+            if self.states[name] != "running":
+                raise OpsError(f"Error response from daemon: cannot kill container: id-{name} is not running")
         self.done.append(("kill", host.name, *names))
         self.states.update(dict.fromkeys(names, "exited"))
         return ""

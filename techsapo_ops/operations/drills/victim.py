@@ -106,9 +106,12 @@ def _on_its_machine(stack: Stack, first: Service) -> tuple[Callable[[], None], C
     chosen_one = now()
 
     def kill() -> None:
-        if now() != chosen_one:
-            raise _anew(first)
-        engine.docker.call("kill", chosen_one)
+        try:
+            engine.docker.call("kill", chosen_one)
+        except OpsError as error:
+            if "No such container" in error.message or "is not running" in error.message:
+                raise _anew(first) from None
+            raise
 
     return kill, lambda: now() != chosen_one
 

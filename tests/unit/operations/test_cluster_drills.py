@@ -32,6 +32,7 @@ from techsapo_ops.operations.drills.cluster.whole import missing
 from techsapo_ops.operations.drills.load import Load
 from techsapo_ops.operations.drills.run import perform
 from techsapo_ops.operations.drills.target import front
+from techsapo_ops.operations.drills.victim import chosen
 from techsapo_ops.services.redis.drill import _SCRIPT, Plain, Taken, parse
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.stack import Stack
@@ -445,3 +446,16 @@ def test_other_hosts_have_the_report_of_a_drill(
     _, page = perform(stack, "failover-host", {}, lambda begin: begin(1.0), warn=told.append, now=now)
     assert (at_work, told) == ([True, True], ["metrics"])
     assert page.read_text().startswith("# ")
+
+
+def test_of_several_hosts_an_instance_is_killed_by_its_own_docker_and_no_process_here(
+    hosts: StackFake, stack: Stack
+) -> None:
+    victim = chosen(stack)
+    assert not victim.ended()
+    victim.kill()
+    host = next(s.machine.name for s in stack.topology.services if s.name == victim.name and s.machine)
+    assert hosts.done == [("kill", host, victim.name)]
+    assert victim.ended()
+    with pytest.raises(OpsError, match="has started anew by itself"):
+        victim.kill()

@@ -159,11 +159,15 @@ def _strike(
             )
         )
         return
-    seen.struck = traffic.now()
+
+    def strikes() -> None:
+        seen.struck = traffic.now()
+
+    strikes()  # also where what follows fails half way
     if taking.service:
-        faults.lose_service(engine, taking.service)
+        faults.lose_service(engine, taking.service, strikes)
     else:
-        faults.lose_host(engine, taking.host)
+        faults.lose_host(engine, taking.host, strikes)
     say(msg("{what} was killed", what=taking.what))
 
 

@@ -5,6 +5,8 @@ None of it is a power cut: kernel, disk and Docker of the machine go on.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.engines.swarm.engine import SwarmEngine
@@ -57,10 +59,11 @@ back "$@"
 """
 
 
-def lose_host(engine: SwarmEngine, host: str) -> None:
+def lose_host(engine: SwarmEngine, host: str, strikes: Callable[[], None] = lambda: None) -> None:
     """Kill all containers of the stack on a machine at once, and let Swarm start none there.
 
-    Raises OpsError where its Docker does not answer, or where no Swarm manager does.
+    `strikes` is told when all is looked up, and the first thing is taken. Raises OpsError where its Docker
+    does not answer, or where no Swarm manager does.
     """
     node = node_named(nodes_of(engine.fleet.manager, NODE_LABEL), host)
     running = [c for c in _on(engine, host) if c.running]
@@ -68,6 +71,7 @@ def lose_host(engine: SwarmEngine, host: str) -> None:
         raise OpsError(msg("nothing of the stack runs on {host}", host=host), msg("`techsapo up`"))
     member, address = engine.fleet.members[host], engine.topology.spec.floating_address
     keepalived = next((c for c in running if c.service == f"keepalived-{host}"), None)
+    strikes()
     if keepalived is not None and address is not None:
         script = _DROP_ADDRESS.format(run=RUN)
         member.attempt("exec", keepalived.id, *_SHELL, script, "drill", address, timeout=_SECONDS)
@@ -75,11 +79,15 @@ def lose_host(engine: SwarmEngine, host: str) -> None:
     engine.fleet.manager.call("node", "update", "--availability", "drain", node.id)
 
 
-def lose_service(engine: SwarmEngine, service: str) -> None:
-    """Kill the container of a service, which Swarm starts again. Raises OpsError where there is none."""
+def lose_service(engine: SwarmEngine, service: str, strikes: Callable[[], None] = lambda: None) -> None:
+    """Kill the container of a service, which Swarm starts again; `strikes` as for `lose_host`.
+
+    Raises OpsError where there is none.
+    """
     container = engine.containers().get(service)
     if container is None or not container.running:
         raise OpsError(msg("{service} does not run", service=service), f"`techsapo start {service}`")
+    strikes()
     engine.fleet.members[engine.fleet.machine_of(container.id)].call("kill", container.id, timeout=_SECONDS)
 
 
