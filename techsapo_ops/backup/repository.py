@@ -18,7 +18,7 @@ from techsapo_ops.adapters.lock import MODE, exclusive
 from techsapo_ops.adapters.packed import PackedReader, cannot_write, file_sha256, open_plain
 from techsapo_ops.backup import checks
 from techsapo_ops.backup import manifest as manifests
-from techsapo_ops.backup.elsewhere import Places, places_of
+from techsapo_ops.backup.elsewhere import Place, Places, places_of
 from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.backup.origin import MAC, Keyring, Origin, State
 from techsapo_ops.errors import OpsError
@@ -273,6 +273,17 @@ class Repository:
         if self._noted is None or self.keyring is None or not self.keyring.made():
             return checks.read(self._beside(backup))
         return checks.read(self._own(backup, self._noted))
+
+    def of_others(self) -> tuple[Place, ...]:
+        """The backups that other hosts have, oldest first, without those that are here or were put aside."""
+        if self.places is None:
+            return ()
+        here = {backup.id for backup in self.backups()}
+        return tuple(p for p in self.places.elsewhere() if p.id not in here and not p.safety)
+
+    def checks_of(self, name: str) -> dict[str, Any]:
+        """What was found out about a backup that may be on another host."""
+        return checks.read(self._noted / f"{name}.json") if self._noted is not None else {}
 
     def note(self, backup: Backup, key: str, value: dict[str, Any]) -> None:
         """Write down what was found out, and a copy of it beside the backup. Raises OpsError."""

@@ -36,23 +36,31 @@ def offsite_samples(layout: Layout) -> Iterator[Sample]:
 
 
 def samples(repository: Repository) -> Iterator[Sample]:
-    """The series as they are now; one is absent while there is nothing to say."""
+    """The series as they are now, of all hosts' backups; one is absent while there is nothing to say.
+
+    Sizes and durations are those of the newest one here.
+    """
     # A backup that somebody planted is no backup, whatever time it tells.
     known = [m for b in repository.ours() if (m := b.read()).tag != SAFETY_TAG]
+    others = repository.of_others()
     checks = {b.id: repository.checks(b) for b in repository.backups()}
-    yield Sample("techsapo_backups", len(known))
+    checks |= {place.id: repository.checks_of(place.id) for place in others}
+    yield Sample("techsapo_backups", len(known) + len(others))
+    begun = [[(m.started, m.id) for m in known], [(place.started, place.id) for place in others]]
+    if any(begun):
+        newest, _ = max(each[-1] for each in begun if each)
+        yield Sample("techsapo_backup_newest_timestamp_seconds", newest.timestamp())
     if known:
-        newest = known[-1]
-        yield Sample("techsapo_backup_newest_timestamp_seconds", newest.started.timestamp())
-        for part in newest.parts:
+        for part in known[-1].parts:
             source = {"source": part.kind}
             yield Sample("techsapo_backup_size_bytes", part.bytes, source)
             yield Sample("techsapo_backup_duration_seconds", part.seconds, source)
-    good = [m for m in known if checks[m.id].get("deep", {}).get("ok")]
-    if good:
-        yield Sample("techsapo_backup_newest_verified_timestamp_seconds", good[-1].started.timestamp())
-        for found in checks[good[-1].id]["deep"]["parts"]:
-            yield Sample("techsapo_backup_recovery_seconds", found["seconds"], {"source": found["kind"]})
+    good = [[pair for pair in each if checks[pair[1]].get("deep", {}).get("ok")] for each in begun]
+    if any(good):
+        moment, proved = max(each[-1] for each in good if each)
+        yield Sample("techsapo_backup_newest_verified_timestamp_seconds", moment.timestamp())
+        for part in checks[proved]["deep"]["parts"]:
+            yield Sample("techsapo_backup_recovery_seconds", part["seconds"], {"source": part["kind"]})
     # Also of backups that are too damaged to be counted.
     looks = [check[key] for check in checks.values() for key in ("quick", "deep") if key in check]
     if looks:

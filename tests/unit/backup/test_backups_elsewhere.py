@@ -14,6 +14,7 @@ from techsapo_ops.backup.elsewhere import Places
 from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.backup.repository import Repository
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.backup.metrics import samples
 
 OLD, NEW, LAST = "20260101T000000Z", "20260102T000000Z", "20260103T000000Z"
 
@@ -27,7 +28,7 @@ class Hosts:
     def on(self, host: str) -> Repository:
         self._patch.setattr(socket, "gethostname", lambda: host)
         here = self.tmp_path / host
-        return Repository(here, places=Places(self.tmp_path / "notes", here))
+        return Repository(here, noted=self.tmp_path / "checks", places=Places(self.tmp_path / "notes", here))
 
     def back_up(self, host: str, name: str, tag: str = "") -> None:
         made = self.on(host)
@@ -115,3 +116,25 @@ def test_a_note_that_cant_be_read_is_passed_over(hosts: Hosts, content: str) -> 
     places = hosts.on("b").places
     assert places is not None
     assert [place.id for place in places.elsewhere()] == [OLD]
+
+
+def test_metrics_are_of_all_hosts_backups_whoever_writes_them(hosts: Hosts) -> None:
+    """Else the host without any told that there is none, in place of the one that has them."""
+    hosts.back_up("a", OLD)
+    hosts.back_up("a", NEW)
+    hosts.back_up("a", LAST, SAFETY_TAG)
+    made = hosts.on("a")
+    at = "2026-01-02T01:00:00+00:00"
+    deep = {"ok": True, "at": at, "parts": [{"kind": "redis", "seconds": 1.5, "problems": []}]}
+    (hosts.tmp_path / "checks").mkdir()
+    (hosts.tmp_path / "checks" / f"{OLD}.json").write_text(json.dumps({"deep": deep}))
+
+    def told(repository: Repository) -> dict[str, float]:
+        return {s.metric.removeprefix("techsapo_backup"): s.value for s in samples(repository)}
+
+    elsewhere = told(hosts.on("b"))
+    assert elsewhere["s"] == 2
+    assert elsewhere["_newest_timestamp_seconds"] == datetime(2026, 1, 2, tzinfo=UTC).timestamp()
+    assert elsewhere["_newest_verified_timestamp_seconds"] == datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+    assert elsewhere["_recovery_seconds"] == 1.5
+    assert made.of_others() == ()
