@@ -13,7 +13,7 @@ from typing_extensions import override
 from techsapo_ops.adapters.container_facts import STACK, ContainerFacts
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.engines.containers.stack import STATS, ContainerStack
-from techsapo_ops.engines.swarm import logs
+from techsapo_ops.engines.swarm import aside, logs
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kinds
@@ -94,6 +94,7 @@ class SwarmStack(ContainerStack):
         self._wait_gone()
         if remove_data:
             self._remove_volumes()
+            aside.forget(self.fleet, self.project)
             self._remove_own_files()
         self.state.clear()
         return stopped

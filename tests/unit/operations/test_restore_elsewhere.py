@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,9 +15,12 @@ from machines_spec import machines_topology
 from test_interrupted_restore import Killed, Letters, backup, read, states, undo, write
 
 from techsapo_ops.backup import registry
+from techsapo_ops.backup.elsewhere import Places
+from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.engines.swarm import folders
 from techsapo_ops.engines.swarm.folders import Folder
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.backup import intent as intents
 from techsapo_ops.operations.backup import restore, telling
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.services.reached import first_reached
@@ -197,3 +201,24 @@ def test_a_restore_that_not_all_machines_can_take_part_in_stops_nothing(
     with pytest.raises(OpsError, match="c can't be reached"):
         restore.perform(made.stack(), intend(made.stack(), old))
     assert states(made)["app"] == "running"
+
+
+def test_the_latest_is_not_restored_where_another_host_has_a_newer_one(
+    made: MemoryProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = backup(made, "old")
+    stack = made.stack()
+    repository = repository_of(stack)
+    notes = stack.layout.state / "notes"
+    theirs = {
+        "id": "29991231T000000Z", "host": "elsewhere", "folder": "/srv/backups", "sources": ["letters"],
+        "begun": "2999-12-31T00:00:00+00:00", "bytes": 1, "tag": "",
+    }  # fmt: skip
+    notes.mkdir()
+    (notes / "theirs.json").write_text(json.dumps(theirs))
+    repository.places = Places(notes, repository.path)
+    monkeypatch.setattr(intents, "repository_of", lambda _: repository)
+    with pytest.raises(OpsError, match="lies on elsewhere, in /srv/backups, and is newer than") as error:
+        intend(stack)
+    assert error.value.exit_code == 2
+    assert intend(stack, old).backup.id == old
