@@ -13,6 +13,8 @@ from techsapo_ops.spec.problems import Path
 
 NUMBERS = (3, 5)
 """How many machines a stack may have: of an even number no half may go on alone (Docker's docs on Raft)."""
+NAMES = 63 - len("_blackbox-exporter-")
+"""Characters that the project and a host's name may have together: what Docker lets a service's name have."""
 _MACHINES: Path = ("hosts",)
 _ENGINE: Path = ("engine",)
 
@@ -33,6 +35,7 @@ def machines(spec: Spec, _: Context) -> Iterator[Finding]:
             uses=(_ENGINE,),
         )
     yield from _twice(spec)
+    yield from _long(spec)
     yield from _floating(spec)
     for section, there in (("redis", spec.redis.enabled), ("mysql", spec.mysql is not None)):
         if not there:
@@ -80,6 +83,17 @@ def _twice(spec: Spec) -> Iterator[Finding]:
         yield Finding(
             _MACHINES, msg("some addresses are IPv4 and some IPv6"), msg("give all of them of one kind")
         )
+
+
+def _long(spec: Spec) -> Iterator[Finding]:
+    for name in spec.hosts:
+        if (over := len(spec.project) + len(name) - NAMES) > 0:
+            yield Finding(
+                ("project",),
+                msg("with {name} it is too long by {over} for a name of Swarm's", name=name, over=over),
+                msg("a service there is called PROJECT_KIND-HOST, and has at most 63 characters"),
+                uses=(("hosts", name),),
+            )
 
 
 def _floating(spec: Spec) -> Iterator[Finding]:

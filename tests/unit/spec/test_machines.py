@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
+from techsapo_ops.services.registry import kinds
 from techsapo_ops.spec.edition import Deployment
 from techsapo_ops.spec.exposure import exposures
 from techsapo_ops.spec.load import SpecError, load
+from techsapo_ops.spec.machines import NAMES
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.problems import Problem
 
@@ -35,6 +37,14 @@ def problems(**sections: Any) -> list[str]:
 def test_four_hosts_are_told_why_not() -> None:
     (problem,) = found(hosts=with_host("d", address="10.0.0.4", docker="ssh://ops@d"))
     assert problem.hint == "with an even number no half could go on alone: add one, or take another one out"
+
+
+def test_names_of_services_have_room_in_swarm() -> None:
+    longest = max(len(kind.name) for kind in kinds())
+    assert len("p" * (NAMES - 1) + "_" + "k" * longest + "-a") == 63
+    assert problems(project="p" * (NAMES - 1)) == []
+    (first, *_) = problems(project="p" * (NAMES + 1))
+    assert first == "project: with a it is too long by 2 for a name of Swarm's"
 
 
 def with_host(name: str, **changes: Any) -> dict[str, Any]:
