@@ -47,10 +47,13 @@ SLACK = f"https://{SLACK_HOST}{PATH}"
 
 class _Watcher(BaseHTTPRequestHandler):
     pings = 0
+    note = Path()
+    """A file that is there once it was pinged."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         type(self).pings += 1
+        self.note.touch()
         self.send_response(200)
         self.end_headers()
 
@@ -92,6 +95,7 @@ async def main(folder: Path, machine: str) -> None:
     tls.load_cert_chain(own.chain, own.key)
     over = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
+    _Watcher.note = folder / "pinged"
     watcher = ThreadingHTTPServer(("127.0.0.1", 0), _Watcher)
     Thread(target=watcher.serve_forever, daemon=True).start()
     with (

@@ -233,6 +233,8 @@ def test_its_commands_lead_from_an_empty_machine_to_production(lab_images: Docke
         url = f"https://{outside.VALUES['SITE']}/help?lang=en"
         read = f"import urllib.request as u; print(u.urlopen({url!r}).read().decode())"
         assert "TechSapo" in inside(f"python3 -c {shlex.quote(read)}")
+        # What fired while Alertmanager and Prometheus were reloaded is sent a minute later.
+        wait_for((tmp_path / "pinged").exists, timeout=180, what="a ping of the watchdog")
     told = json.loads((tmp_path / "told.json").read_text())
     assert told["refused"] == []
     assert any("AppDown" in title for title in told["messages"]), told
