@@ -12,6 +12,10 @@ from pathlib import Path
 from machines import HUB, NETWORK, Namespaces, Wire
 from servers import binary
 
+from techsapo_ops.stack.machine import ON
+
+OUTSIDE = "0"
+"""As which a namespace sees a parent that is not in it."""
 _SETUP = """
 mount --make-rprivate /
 mount -t tmpfs tmpfs /run
@@ -32,6 +36,11 @@ class Bare:
     more: tuple[str, ...] = ()
     started: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
+    @property
+    def own_folder(self) -> str:
+        """Name of the folder whose files it alone reads."""
+        return f"{ON}{self.name}"
+
     def run(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a program in it to its end."""
         words = [*self.namespaces.enter(*self.more), *argv]
@@ -50,19 +59,27 @@ class Bare:
     def kill(self, name: str, signal: str = "KILL") -> None:
         """Send a signal to every process whose name begins so, to all at once.
 
-        Those that are killed are stopped first: a worker of keepalived's that sees its parent die (PDEATHSIG)
-        would clean up in what is left of its life.
+        Children that are killed are stopped first: a worker of keepalived's that sees its parent die
+        (PDEATHSIG) would clean up in what is left of its life. One of nsenter's is not: it would stop too.
         """
-        pids = self.pids(name)
-        if signal == "KILL":
-            self.run("kill", "-STOP", *pids, check=False)
-        self.run("kill", f"-{signal}", *pids, check=False)
+        found = self._processes(name)
+        if signal == "KILL" and (children := [pid for pid, parent in found.items() if parent != OUTSIDE]):
+            self.run("kill", "-STOP", *children, check=False)
+        self.run("kill", f"-{signal}", *found, check=False)
 
     def pids(self, name: str) -> list[str]:
         """The pids, as it sees them, of the processes whose name begins so and that are not ended."""
-        lines = self.run("ps", "-eo", "pid=,stat=,comm=").stdout.splitlines()
-        found = (line.split(None, 2) for line in lines)
-        return [pid for pid, state, comm in found if comm.startswith(name) and not state.startswith("Z")]
+        return list(self._processes(name))
+
+    def _processes(self, name: str) -> dict[str, str]:
+        """The parents of those processes, by pid."""
+        lines = self.run("ps", "-eo", "pid=,ppid=,stat=,comm=").stdout.splitlines()
+        found = (line.split(None, 3) for line in lines)
+        return {
+            pid: parent
+            for pid, parent, state, comm in found
+            if comm.startswith(name) and not state.startswith("Z")
+        }
 
     def has(self, address: str) -> bool:
         """Whether one of its interfaces has this address."""
