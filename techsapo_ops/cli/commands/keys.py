@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -15,8 +16,9 @@ import typer
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.cli.bundles import CommandGroup
-from techsapo_ops.cli.open_stack import topology_for
+from techsapo_ops.cli.open_stack import open_stack, topology_for
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import Message, joined, msg, template
 from techsapo_ops.operations.administration import recorded
@@ -26,6 +28,7 @@ from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stores.keys import KeyFile, new_key
 
 if TYPE_CHECKING:
+    from techsapo_ops.cli.output import Output
     from techsapo_ops.cli.project import Project
     from techsapo_ops.stack.layout import Layout
     from techsapo_ops.stores.keys import ApiKey
@@ -38,6 +41,8 @@ app = CommandGroup(
 
 _MOST = 1_000_000
 """Highest limit of a key; the app can't count money in infinities."""
+_WAIT = 60.0
+"""Seconds for which a command of another host is waited for."""
 
 
 class PlanName(StrEnum):
@@ -102,7 +107,7 @@ def create(
     project = place.open()
     store, owner, layout = _store(project)
     what = {"name": name, "plan": plan.value, "expires": until.isoformat() if until is not None else None}
-    with _alone(store), recorded(layout, msg("keys create"), what, out.warn) as known:
+    with _alone(project, store, out), recorded(layout, msg("keys create"), what, out.warn) as known:
         keys = store.read()
         kept, shown = new_key(
             name,
@@ -234,9 +239,10 @@ def rotate(
     """
     now = _now()
     span = _span("--overlap", overlap, msg("30m or 24h; 0 ends the old key at once"))
-    store, owner, layout = _store(place.open())
+    project = place.open()
+    store, owner, layout = _store(project)
     what = {"which": which, "overlap": overlap}
-    with _alone(store), recorded(layout, msg("keys rotate"), what, out.warn) as known:
+    with _alone(project, store, out), recorded(layout, msg("keys rotate"), what, out.warn) as known:
         rotation = store.rotate(which, now, span, owner)
         known.update(name=rotation.key.name, key=rotation.key.id, ending=[k.id for k in rotation.ending])
     if out.as_json:
@@ -278,8 +284,12 @@ def revoke(
 
       techsapo keys revoke ci --all
     """
-    store, owner, layout = _store(place.open())
-    with _alone(store), recorded(layout, msg("keys revoke"), {"which": which}, out.warn) as known:
+    project = place.open()
+    store, owner, layout = _store(project)
+    with (
+        _alone(project, store, out),
+        recorded(layout, msg("keys revoke"), {"which": which}, out.warn) as known,
+    ):
         gone = store.revoke(which, _now(), owner, every=every)
         known.update(keys=[k.id for k in gone])
     if out.as_json:
@@ -294,9 +304,16 @@ def _public(key: ApiKey) -> dict[str, Any]:
     return {**told, "state": key.state(datetime.now(UTC))}
 
 
-def _alone(store: KeyFile) -> AbstractContextManager[int]:
-    """Be the only techsapo at work on the keys."""
-    return exclusive(store.path.with_suffix(".lock"), wait=5, waits=False)
+@contextmanager
+def _alone(project: Project, store: KeyFile, out: Output) -> Iterator[None]:
+    """Be the only techsapo at work on the keys, from the newest on; all hosts get what comes of it."""
+    with ExitStack() as held:
+        if project.spec.hosts:
+            held.enter_context(at_work(project.layout, _WAIT, out.say))
+        held.enter_context(exclusive(store.path.with_suffix(".lock"), wait=5, waits=False))
+        yield
+        if project.spec.hosts:
+            open_stack(project).engine.deliver()
 
 
 def _store(project: Project) -> tuple[KeyFile, tuple[int, int] | None, Layout]:
