@@ -49,7 +49,10 @@ class Traffic:
     def flows(self, more: int = 20) -> None:
         """Wait until `more` requests were answered from now on."""
         before = self.answered()
-        wait_for(lambda: self.answered() >= before + more, timeout=120, what=f"{more} more answers")
+        try:
+            wait_for(lambda: self.answered() >= before + more, timeout=120, what=f"{more} more answers")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; {dict(self.reasons())}") from None
 
     def outcome(self) -> Outcome:
         """The requests with their tries; those of which no try came to its end are not in it."""
