@@ -75,7 +75,7 @@ def whole(**sections: Any) -> dict[str, Any]:
         "project": PROJECT,
         "app": {"drain": "2s"},
         # What simulated providers pretend to cost is kept account of as of real ones.
-        "budget": {"count_simulated": True},
+        "budget": {"count_simulated": True, "monthly_usd": 100_000.0},
         "mysql": {},
         "nginx": {"listen": 80, "tls_listen": 443},
         "monitoring": {"grafana": off},
