@@ -101,8 +101,8 @@ def _given(traffic: Traffic) -> dict[str, str]:
 def _rows(stack: Project, number: int, given: Collection[str]) -> Mapping[str, _Row]:
     """What the audit log has, by id, once the spools are empty or nothing more comes."""
     query = (
-        "SELECT request_id, COUNT(*), SUM(cost_usd > 0) FROM techsapo_audit.audit_requests "
-        f"WHERE request_id LIKE 'split-{number}-%' AND status = 'ok' GROUP BY request_id"
+        "SELECT request_id, SUM(status IN ('accepted', 'below_threshold')), SUM(cost_usd > 0) "
+        f"FROM techsapo_audit.audit_requests WHERE request_id LIKE 'split-{number}-%' GROUP BY request_id"
     )
     found: dict[str, _Row] = {}
 
