@@ -69,7 +69,7 @@ def forget(fleet: Fleet, project: str) -> None:
     """Remove the copies; one on a machine that does not answer goes with the next restore."""
 
     def one(member: Docker) -> None:
-        with suppress(OpsError):
+        with suppress(OpsError):  # one that went away since it was asked is one that does not answer
             if member.answers(REACH_SECONDS) is not None:
                 _remove(member, project)
 

@@ -104,7 +104,7 @@ class MysqlRuntime(Runtime):
                 continue
             # It is refused where that member answers, or where the cluster runs without it.
             program, *rest = gone_command(topology, [f"{service.kind}-{machine}"])
-            with suppress(OpsError):
+            with suppress(OpsError):  # a host that does not answer: the next member is told
                 done = door.run(program, *rest)
                 return done.output if done.code == 0 else ""
         return ""

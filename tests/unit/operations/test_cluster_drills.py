@@ -459,3 +459,13 @@ def test_of_several_hosts_an_instance_is_killed_by_its_own_docker_and_no_process
     assert victim.ended()
     with pytest.raises(OpsError, match="has started anew by itself"):
         victim.kill()
+
+
+def test_where_nobody_can_say_when_a_host_was_cut_off_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: object) -> float:
+        raise OpsError("b does not answer")
+
+    said: list[str] = []
+    monkeypatch.setattr(faults, "cut_at", away)
+    assert courses._cut_at(cast("SwarmEngine", None), "b", said.append) is None
+    assert said == ["when b was cut off can't be told: b does not answer"]

@@ -218,7 +218,7 @@ def _back(
         return
     seen.returned = traffic.now()
     if what.drill == "partition":
-        seen.cut_at = _quietly(lambda: faults.cut_at(engine, what.host))
+        seen.cut_at = _cut_at(engine, what.host, say)
     say(msg("putting back what was taken away; waiting until nothing is missing"))
     faults.put_back(engine, what)
     began = seen.returned
@@ -261,8 +261,10 @@ def _afterwards(
         seen.facts[known[0]] = f"{before.name} → {known[1].leader(stack).name}"
 
 
-def _quietly(ask: Callable[[], float | None]) -> float | None:
+def _cut_at(engine: SwarmEngine, host: str, say: Callable[[str], None]) -> float | None:
+    """When it was cut off; None, and said, where that can't be told: the loss window is not known then."""
     try:
-        return ask()
-    except OpsError:
+        return faults.cut_at(engine, host)
+    except OpsError as error:
+        say(msg("when {host} was cut off can't be told: {error}", host=host, error=error.message))
         return None
