@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -18,6 +20,8 @@ from techsapo_ops.stack.desired import ContainerUnit
 _BUILD_SECONDS = 1800.0
 _PULL_SECONDS = 1800.0
 _COPY_SECONDS = 1800.0
+_BROKEN_PIPE = "broken pipe"
+"""What `docker save` says where nobody takes its image any more: the reason is another one's."""
 _DIGEST = re.compile(r"digest: (sha256:[0-9a-f]{64})")
 
 
@@ -124,7 +128,11 @@ def _copy(fleet: Fleet, source: str, image: str, target: str) -> None:
     """From machine to machine through here; nothing of it lies on this disk."""
     save = fleet.members[source].streaming("save", image)
     load = fleet.members[target].streaming("load", "--quiet")
-    with subprocess.Popen(save.argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as saving:
+    # A file, and no pipe: nobody reads what `save` says while `load` takes what it sends.
+    with (
+        tempfile.TemporaryFile() as told,
+        subprocess.Popen(save.argv, stdout=subprocess.PIPE, stderr=told) as saving,
+    ):
         try:
             loaded = subprocess.run(
                 load.argv, stdin=saving.stdout, capture_output=True, timeout=_COPY_SECONDS, check=False
@@ -137,12 +145,24 @@ def _copy(fleet: Fleet, source: str, image: str, target: str) -> None:
                     said=msg("it took longer than {minutes:.0f} minutes", minutes=_COPY_SECONDS / 60)),
                 msg("check the network between here and both machines"),
             ) from None  # fmt: skip
-    if saving.returncode != 0 or loaded.returncode != 0:
-        said = loaded.stderr.decode(errors="replace").strip() or msg("`docker save` failed")
-        raise OpsError(
-            msg("cannot copy {image} from {source} to {target}: {said}",
-                image=image, source=source, target=target, said=said)
-        )  # fmt: skip
+        if saving.stdout is not None:
+            saving.stdout.close()  # or it would wait for somebody to take the rest
+        saving.wait()
+        told.seek(0)
+        saved = told.read().decode(errors="replace").strip()
+    if saving.returncode == 0 and loaded.returncode == 0:
+        return
+    reasons = []
+    refused = loaded.returncode != 0 and (saving.returncode == -signal.SIGPIPE or _BROKEN_PIPE in saved)
+    if saving.returncode != 0 and not refused:
+        reasons.append(f"{source}: {saved or msg('`docker save` failed')}")
+    if loaded.returncode != 0:
+        words = loaded.stderr.decode(errors="replace").strip()
+        reasons.append(f"{target}: {words or msg('`docker load` failed')}")
+    raise OpsError(
+        msg("cannot copy {image} from {source} to {target}: {said}",
+            image=image, source=source, target=target, said="; ".join(reasons))
+    )  # fmt: skip
 
 
 def _require_alike(present: dict[str, dict[str, str]], images: Sequence[str]) -> None:

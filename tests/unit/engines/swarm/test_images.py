@@ -41,5 +41,27 @@ def test_a_copy_that_takes_without_end_is_given_up_and_nothing_of_it_runs_on(
 
 
 def test_what_the_other_machine_says_is_told(tmp_path: Path) -> None:
-    with pytest.raises(OpsError, match="from a to b: no space left on device"):
+    with pytest.raises(OpsError, match=r"from a to b: b: no space left on device$"):
         copy(client(tmp_path, "echo x", "cat > /dev/null; echo no space left on device >&2; exit 1"))
+
+
+def test_why_an_image_could_not_be_saved_is_told_before_what_the_other_machine_made_of_it(
+    tmp_path: Path,
+) -> None:
+    saving = "echo half; echo Cannot connect to the Docker daemon >&2; exit 1"
+    with pytest.raises(OpsError, match=r"from a to b: a: Cannot connect to the Docker daemon$"):
+        copy(client(tmp_path, saving, "cat > /dev/null"))
+    with pytest.raises(OpsError, match=r"a: Cannot connect to the Docker daemon; b: unexpected EOF$"):
+        copy(client(tmp_path, saving, "cat > /dev/null; echo unexpected EOF >&2; exit 1"))
+
+
+def test_that_nobody_took_what_was_saved_is_no_reason(tmp_path: Path) -> None:
+    loading = "echo no space left on device >&2; exit 1"
+    for saving in ("echo write /dev/stdout: broken pipe >&2; exit 1", "exec yes"):
+        with pytest.raises(OpsError, match=r"from a to b: b: no space left on device$"):
+            copy(client(tmp_path, saving, loading))
+
+
+def test_one_that_says_nothing_of_its_end_is_named(tmp_path: Path) -> None:
+    with pytest.raises(OpsError, match=r"from a to b: a: `docker save` failed; b: `docker load` failed$"):
+        copy(client(tmp_path, "exit 1", "exit 1"))
