@@ -20,6 +20,7 @@ from techsapo_ops.messages import msg
 
 STATE_DIRECTORY = ".techsapo"
 """Folder beside the spec that holds everything that the tool makes."""
+GIT_IGNORE = ".gitignore"
 FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _LINK_ERRORS = {errno.ELOOP, errno.ENOTDIR}
 """What open(2) says of a link: ENOTDIR where O_DIRECTORY is asked for too."""
@@ -135,11 +136,11 @@ def keep_out_of_git(state: Path) -> None:
     """
     try:
         with opened(state, make=0o755) as folder:
-            if ".gitignore" not in os.listdir(folder):  # noqa: PTH208 - by descriptor
-                replace_in(folder, ".gitignore", b"*\n", 0o644, None)
+            if GIT_IGNORE not in os.listdir(folder):  # noqa: PTH208 - by descriptor
+                replace_in(folder, GIT_IGNORE, b"*\n", 0o644, None)
     except OSError as error:
         raise OpsError(
-            msg("cannot write {state}: {strerror}", state=state / ".gitignore", strerror=error.strerror),
+            msg("cannot write {state}: {strerror}", state=state / GIT_IGNORE, strerror=error.strerror),
             write_hint(error),
         ) from None
 

@@ -14,6 +14,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.data import Offsite
 from techsapo_ops.spec.secret import Secret
+from techsapo_ops.stack.layout import RESTIC_CACHE
 from techsapo_ops.stack.stack import Stack
 
 _NO_REPOSITORY = 10
@@ -106,7 +107,7 @@ def restic_of(stack: Stack) -> Restic | None:
     place = (
         offsite.restic if ":" in offsite.restic else str(stack.directory / Path(offsite.restic).expanduser())
     )
-    cache = stack.layout.state / "restic-cache"
+    cache = stack.layout.state / RESTIC_CACHE
     return Restic(stack.runner, binary, place, offsite.password, cache, offsite.options, login(offsite))
 
 

@@ -24,6 +24,7 @@ from techsapo_ops.backup.origin import MAC, Keyring, Origin, State
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.backup import Part
+from techsapo_ops.stack.layout import BACKUPS
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.stack import Stack
@@ -310,7 +311,7 @@ class Repository:
 def repository_of(stack: Stack) -> Repository:
     """Where the backups of a stack are."""
     named, layout = stack.spec.backup.path, stack.layout
-    path = stack.directory / Path(named).expanduser() if named is not None else layout.state / "backups"
+    path = stack.directory / Path(named).expanduser() if named is not None else layout.state / BACKUPS
     places = places_of(layout, path) if stack.topology.machines else None
     return Repository(path, Keyring(layout.backup_keys), layout.backup_checks, places)
 

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 from techsapo_ops.adapters.lock import exclusive, held
 from techsapo_ops.adapters.process import Runner, SubprocessRunner
 from techsapo_ops.engines.swarm.machines_note import noted_machines
-from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.layout import LOCK, Layout
 
 if TYPE_CHECKING:
     from techsapo_ops.engines.swarm.shared_state import SharedState
     from techsapo_ops.stack.machine import Machine
 
-LOCK = "lock"
-"""Of the state directory, for all that change the stack."""
 _WAIT = 30.0
 """Seconds for which one look waits for another one of this host."""
 

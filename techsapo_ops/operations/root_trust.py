@@ -25,16 +25,25 @@ from techsapo_ops.adapters.ownership import Allowed, Doubt, Judge, entries, user
 from techsapo_ops.adapters.trust import read_allowed, trusted_users, write_allowed
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.stack.layout import OLD_OVERRIDES, OVERRIDES, PROOF_FOLDER, RECOVERY
+from techsapo_ops.stack.layout import (
+    BACKUPS,
+    DATA,
+    OLD_OVERRIDES,
+    OVERRIDES,
+    PROOF_FOLDER,
+    RECOVERY,
+    RESTIC_CACHE,
+    SCRATCH_FOLDER,
+)
 
 _SHOWN = 4
 
 _FETCHED = frozenset({PROOF_FOLDER})
 """Folders of what came back from off-site, with the owners and modes that it had there; gone after a look."""
-_OF_SERVICES = {"data", "scratch"}
+_OF_SERVICES = {DATA, SCRATCH_FOLDER}
 """Below these in the state directory each folder is some service's own; root opens them by descriptor."""
 
-_MANY = {"backups", "jobs", "restic-cache", RECOVERY}
+_MANY = {BACKUPS, "jobs", RESTIC_CACHE, RECOVERY}
 """Below these are many files that root does not act by: they are authenticated, or only shown; and what a
 recovery has fetched, in a folder of root's alone, where each file has its owner of the old host."""
 

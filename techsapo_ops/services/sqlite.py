@@ -24,6 +24,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services import sqlite_tool
 from techsapo_ops.stack.backup import Door, Part, Progress
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.layout import SCRATCH_FOLDER
 from techsapo_ops.stack.shapes import count, each, has, text
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class SqliteBackup(BackupKind):
 
     @override
     def trial(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> Trial:
-        parent = stack.layout.state / "scratch"
+        parent = stack.layout.state / SCRATCH_FOLDER
         with opened(parent, make=0o755):
             pass
         try:

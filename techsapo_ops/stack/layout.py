@@ -26,6 +26,16 @@ RECOVERY = "recovery"
 ACME_ROOT = "acme"
 """Below nginx's data directory: the folder that serves `/.well-known/acme-challenge/`."""
 
+DATA, RUN, LOGS = "data", "run", "logs"
+SCRATCH_FOLDER = "scratch"
+"""Folder in the state directory of throwaway servers."""
+BACKUPS = "backups"
+"""Folder in the state directory of the backups, where the spec names no other one."""
+RESTIC_CACHE = "restic-cache"
+VALIDATED = "validated.json"
+"""File in the state directory: which content which tool has passed before."""
+LOCK = "lock"
+"""File in the state directory that all lock that change the stack."""
 MACHINES_NOTE = "machines.json"
 BUILD_NOTE = "build"
 """File in an app instance's data folder: which build its process runs, see adapters.build."""
@@ -69,12 +79,12 @@ class Layout:
     @property
     def data(self) -> Path:
         """Databases and other data, one folder a service."""
-        return self.state / "data"
+        return self.state / DATA
 
     @property
     def run(self) -> Path:
         """Pid files, and sockets where its path is short enough for them: see `socket_dir`."""
-        return self.state / "run"
+        return self.state / RUN
 
     @property
     def scheduler_build(self) -> Path:
@@ -101,7 +111,7 @@ class Layout:
     @property
     def logs(self) -> Path:
         """One log file a service."""
-        return self.state / "logs"
+        return self.state / LOGS
 
     @property
     def certs(self) -> Path:

@@ -10,7 +10,7 @@ from techsapo_ops.adapters.files import read_text, remove_file, write_atomic
 from techsapo_ops.adapters.lock import held
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.layout import LOCK, Layout
 
 HALF = msg("a restore was interrupted half way: the data is neither the old nor the new")
 GOES_BACK = msg("`techsapo up` goes back to what was there before, and `techsapo restore` does that first")
@@ -73,7 +73,7 @@ def half_restored(layout: Layout) -> Interrupted | None:
     """
     try:
         left = interrupted(layout)
-        if left is None or left.whole or held(layout.state / "lock"):
+        if left is None or left.whole or held(layout.state / LOCK):
             return None
     except (OpsError, OSError):
         return None

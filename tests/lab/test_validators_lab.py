@@ -15,10 +15,11 @@ from stacks import EVERYTHING, HOSTILE_FOLDER, real_host, rendered, spec, topolo
 
 from techsapo_ops.adapters.process import Runner, SubprocessRunner
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.generate import CACHE, Generated
+from techsapo_ops.operations.apply.generate import Generated
 from techsapo_ops.operations.apply.generate import examine as examine_stack
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.layout import VALIDATED
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 
@@ -93,7 +94,7 @@ def test_nothing_of_the_real_state_is_touched_but_the_result_cache(tmp_path: Pat
     where = here(wanted, tmp_path)
     where.layout.state.mkdir()
     examine(wanted, where, Templates(), SubprocessRunner())
-    assert [p.name for p in where.layout.state.iterdir()] == [CACHE]
+    assert [p.name for p in where.layout.state.iterdir()] == [VALIDATED]
     second = examine(wanted, where, Templates(), SubprocessRunner())
     assert (second.validation.checked, second.validation.skipped) == (0, EVERY_CHECK)
 

@@ -36,6 +36,7 @@ from techsapo_ops.operations.recover.journal import STEPS, Asked, Desk, others
 from techsapo_ops.operations.recover.recovered import Recovered
 from techsapo_ops.operations.recover.run import Recovery
 from techsapo_ops.spec.logins import tells_password
+from techsapo_ops.stack.layout import RESTIC_CACHE
 
 app = CommandGroup(invoke_without_command=True)
 app.command()(card)
@@ -137,7 +138,7 @@ def recover(
         environment,
         tuple(without or ()),
     )
-    restic = restic_at(asked.repository, password_file, option or (), desk.folder / "restic-cache")
+    restic = restic_at(asked.repository, password_file, option or (), desk.folder / RESTIC_CACHE)
     with desk.lock(wait), _interrupted_in_words(desk, out):
         done = _recover(Recovery(restic, into, desk, doors, out.say), asked, out, dry_run, yes)
     if out.as_json:

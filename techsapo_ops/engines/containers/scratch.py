@@ -21,6 +21,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services.runtime import SCRATCH, ThrowawayContainer
 from techsapo_ops.services.runtimes import runtime_of, throwaway_kinds
 from techsapo_ops.stack.engine import GateError, Scratch
+from techsapo_ops.stack.layout import SCRATCH_FOLDER
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
@@ -51,7 +52,7 @@ def scratch(
             msg("there is no throwaway {kind}", kind=service.kind),
             msg("there are: {throwaway_kinds}", throwaway_kinds=", ".join(throwaway_kinds())),
         )
-    parent = topology.layout.state / "scratch"
+    parent = topology.layout.state / SCRATCH_FOLDER
     with opened(parent, make=0o755):
         pass
     _sweep(docker, parent)

@@ -28,6 +28,7 @@ from techsapo_ops.services.runtime import Place, ThrowawayProgram
 from techsapo_ops.services.runtimes import runtime_of, throwaway_kinds
 from techsapo_ops.stack.engine import GateError, Scratch
 from techsapo_ops.stack.kind import LOOPBACK
+from techsapo_ops.stack.layout import SCRATCH_FOLDER
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
@@ -56,7 +57,7 @@ def scratch(
             msg("there is no throwaway {kind}", kind=service.kind),
             msg("there are: {throwaway_kinds}", throwaway_kinds=", ".join(throwaway_kinds())),
         )
-    parent = topology.layout.state / "scratch"
+    parent = topology.layout.state / SCRATCH_FOLDER
     owners.folder(parent, 0o755)
     for stale in parent.glob("*.*"):
         if not psutil.pid_exists(int(stale.name.partition(".")[0])):  # its maker was killed

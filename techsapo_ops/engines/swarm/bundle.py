@@ -11,14 +11,29 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from techsapo_ops.adapters.files import write_atomic
-from techsapo_ops.adapters.folders import opened
+from techsapo_ops.adapters.folders import GIT_IGNORE, opened
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.stack.layout import (
+    BACKUPS,
+    DATA,
+    LOCK,
+    LOGS,
+    PROOF_FOLDER,
+    RESTIC_CACHE,
+    RUN,
+    SCRATCH_FOLDER,
+    VALIDATED,
+)
 
+TRAVEL_NOTE = "travel.json"
+"""Which bundle the state directory here was brought to last."""
+SET_ASIDE = "set-aside"
+"""Folder of what was changed here and could not be shared."""
 _LOCAL = frozenset(
     {
-        "run", "logs", "data", "scratch", "backups", "restic-cache", "offsite-proof", "validated.json",
-        "travel.json", "set-aside", "lock", "drill.lock", ".gitignore",
+        RUN, LOGS, DATA, SCRATCH_FOLDER, BACKUPS, RESTIC_CACHE, PROOF_FOLDER, VALIDATED, SET_ASIDE,
+        TRAVEL_NOTE, LOCK, GIT_IGNORE,
     }
 )  # fmt: skip
 """What of it is this host's own: locks, sockets, what can be made again, and backups, which are too large."""

@@ -24,13 +24,11 @@ from techsapo_ops.engines.swarm.lease import Lease, held
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
-NOTE = "travel.json"
 SLOTS = 4
 """Bundles that lie on a machine: while one is written, the one before is whole."""
 _KEPT = 3
 """Notes of bundles that are kept."""
 _SECONDS = 60.0
-_SET_ASIDE = "set-aside"
 
 
 _LEASES: dict[Path, Lease] = {}
@@ -185,20 +183,20 @@ class SharedState:
 
     def _noted(self) -> Version | None:
         try:
-            value = json.loads((self._state / NOTE).read_text(encoding="utf-8"))
+            value = json.loads((self._state / bundle.TRAVEL_NOTE).read_text(encoding="utf-8"))
             return Version(int(value["number"]), str(value["digest"]))
         except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return None
 
     def _note(self, version: Version) -> None:
         text = json.dumps({"number": version.number, "digest": version.digest})
-        write_atomic(self._state / NOTE, text.encode(), 0o600)
+        write_atomic(self._state / bundle.TRAVEL_NOTE, text.encode(), 0o600)
 
     def _set_aside(self) -> None:
         if not (self._state / "ledger").is_dir():
             return  # nothing was applied from here
         content = bundle.pack(self._state)
-        path = self._state / _SET_ASIDE / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.tar"
+        path = self._state / bundle.SET_ASIDE / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.tar"
         path.parent.mkdir(mode=0o700, exist_ok=True)
         write_atomic(path, content, 0o600)
         self._say(msg("what was changed here alone was set aside: {path}", path=path))

@@ -27,14 +27,12 @@ from techsapo_ops.operations.apply.changes import ChangeKind, FileChange, change
 from techsapo_ops.render.stack import DOCKER, render_stack
 from techsapo_ops.services.registry import facts as services
 from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.layout import VALIDATED
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 from techsapo_ops.validators.check import check, known, require
 from techsapo_ops.validators.images import tool_images
 from techsapo_ops.validators.report import ValidationReport
-
-CACHE = "validated.json"
-"""In the state directory: which content which tool has passed before."""
 
 _HINTS = {
     errno.ENOSPC: msg("the disk is full; nothing was changed"),
@@ -77,7 +75,7 @@ def validate(stack: Stack, files: Sequence[RenderedFile]) -> ValidationReport:
     """Let the real tools judge `files`, the rendering of this stack."""
     topology, runner = stack.topology, stack.runner
     state = topology.layout.state
-    cache = state / CACHE if state.is_dir() else None
+    cache = state / VALIDATED if state.is_dir() else None
     from techsapo_ops.operations.apply.staging import (
         staged,  # cryptography: 0.1 s that an idle `up` need not pay
     )

@@ -15,7 +15,6 @@ from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.folders import STATE_DIRECTORY, keep_out_of_git
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.process import Runner
-from techsapo_ops.engines.at_work import LOCK
 from techsapo_ops.engines.swarm import bundle
 from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.engines.swarm.shared_state import SLOTS, SharedState, holder_of
@@ -23,7 +22,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.spec_files import FOLDER, LACKING
 from techsapo_ops.spec.problems import unknown
-from techsapo_ops.stack.layout import MACHINES_NOTE
+from techsapo_ops.stack.layout import LOCK, MACHINES_NOTE
 
 _SECONDS = 30.0
 _WAIT = 30.0

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from techsapo_ops.adapters.files import private_folder, read_text, write_atomic
-from techsapo_ops.adapters.folders import missing, opened, remove_empty
+from techsapo_ops.adapters.folders import GIT_IGNORE, missing, opened, remove_empty
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.errors import OpsError
@@ -197,7 +197,7 @@ def others(state: Path) -> list[str]:
     """What the state directory holds beside a recovery."""
     if not os.path.lexists(state):
         return []
-    ours = {RECOVERY, ".gitignore"}
+    ours = {RECOVERY, GIT_IGNORE}
     return sorted(path.name for path in state.iterdir() if path.name not in ours)
 
 
