@@ -204,6 +204,13 @@ class Running(Recorded, Protocol):
         """
         ...
 
+    def in_turn(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Services of one kind in the order in which users notice least if each is stopped after another.
+
+        As given, where the engine knows of none that is better.
+        """
+        return tuple(names)
+
     def perform(
         self, step: Step, desired: Desired | None, say: Callable[[str], None], together: Sequence[Step] = ()
     ) -> None:

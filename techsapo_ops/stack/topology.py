@@ -10,6 +10,8 @@ from pathlib import Path
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.host_facts import HostFacts
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.edition import FIRST, Deployment, Edition, chosen, edition_of
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.address import Viewpoint
@@ -87,8 +89,13 @@ class Topology:
         return tuple(s for s in self.services if s.name == word) or self.of_kind(word)
 
     def beside(self, service: Service, kind: str) -> Service:
-        """The first service of `kind` on the machine of `service`. Raises StopIteration for none."""
-        return next(s for s in self.of_kind(kind) if s.machine == service.machine)
+        """The first service of `kind` on the machine of `service`. Raises OpsError for none."""
+        found = next((s for s in self.of_kind(kind) if s.machine == service.machine), None)
+        if found is None:
+            raise OpsError(
+                msg("{name} wants {kind} beside it, and there is none", name=service.name, kind=kind)
+            )
+        return found
 
     def comes_after(self, service: Service) -> tuple[str, ...]:
         """Names of the services that are started before `service`, as far as the stack has them."""

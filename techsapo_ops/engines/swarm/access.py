@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Sequence
 
 from typing_extensions import override
 
@@ -12,6 +13,7 @@ from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines.containers.access import ContainerAccess
+from techsapo_ops.engines.swarm import front
 from techsapo_ops.engines.swarm.recorded import SwarmStack
 from techsapo_ops.engines.swarm.shared_state import check
 from techsapo_ops.errors import OpsError
@@ -37,6 +39,15 @@ class SwarmAccess(SwarmStack, ContainerAccess):
     def __init__(self, topology: Topology, fleet: Fleet) -> None:
         super().__init__(topology.layout, topology.spec.project, fleet, topology.machines)
         self.topology = topology
+
+    def in_turn(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The one on the machine with the front's address last; see stack.engine.Running."""
+        if len(names) < 2:
+            return tuple(names)
+        self.forget()
+        last = front.holders(self.topology, self.fleet, self.glance().containers)
+        of = {s.name: s.machine.name for s in self.topology.services if s.machine is not None}
+        return tuple(sorted(names, key=lambda name: of.get(name) in last))
 
     @override
     def beside(self, service: str, command: Command, *, image_of: str = "") -> Command:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from techsapo_ops.engines.at_work import at_work, tell_nobody
@@ -58,20 +59,24 @@ def restart(
     """Restart `services` (names or kinds; all when empty) one at a time, each until it is ready.
 
     Between app instances behind nginx it waits, by `pause`, until nginx asks the last one again. `turn` is
-    told each name before it is its turn. Returns their names. Raises OpsError when nothing runs, GateError
-    for the first that does not come back.
+    told each name before it is its turn. Returns their names in the order in which it was done. Raises
+    OpsError when nothing runs, GateError for the first that does not come back.
     """
     with locked(running.layout, wait, say):
         names = running_names(running, services)
         require_not_half(running.layout, names)
         observed = running.observe()
         rolling = Rolling(observed, say, pause)
-        for name in names:
-            step = Step(Action.RESTART, name, msg("asked for"))
-            rolling.before(step, observed.services[name].kind)
-            turn(name)
-            step.perform(running)
-        return names
+        done: list[str] = []
+        for kind, same in groupby(names, key=lambda name: observed.services[name].kind):
+            # Asked for each kind when its turn comes: what was done before may have moved what they go by.
+            for name in running.in_turn(tuple(same)):
+                step = Step(Action.RESTART, name, msg("asked for"))
+                rolling.before(step, kind)
+                turn(name)
+                step.perform(running)
+                done.append(name)
+        return tuple(done)
 
 
 def require_not_half(layout: Layout, names: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ from stacks import spec, topology
 
 from techsapo_ops.adapters.fleet import REACH_SECONDS, Fleet
 from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.engines.state import Record
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.engines.swarm.front import disturbs, holder_last, holders
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.stop import restart
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.engine import Action, Step
 from tests.fakes.swarm_stack import StackFake
@@ -64,10 +67,63 @@ def test_of_each_kind_the_holder_comes_last_and_nothing_else_changes_its_place()
     assert holder_last(steps, {}, machines, "") == tuple(steps)
 
 
+def test_what_stands_beside_a_service_is_on_its_machine_and_one_that_is_missing_is_named(
+    tmp_path: Path,
+) -> None:
+    found = where(tmp_path)
+    redis = found.of_kind("redis")[1]
+    assert found.beside(redis, "sentinel").name == "sentinel-b"
+    without = replace(found, services=tuple(s for s in found.services if s.name != "sentinel-b"))
+    with pytest.raises(OpsError, match="redis-b wants sentinel beside it, and there is none"):
+        without.beside(redis, "sentinel")
+
+
 def test_it_is_not_asked_for_where_nothing_is_disturbed() -> None:
     quiet = [Step(Action.CREATE, "app-a", ""), Step(Action.NOTHING, "app-b", "")]
     assert not disturbs(quiet)
     assert disturbs([*quiet, Step(Action.RESTART, "app-c", "")])
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        (("nginx", "keepalived"), "nginx-a nginx-c nginx-b keepalived-b keepalived-c keepalived-a"),
+        (("nginx-b", "nginx-c"), "nginx-c nginx-b"),
+        (("keepalived-b",), "keepalived-b"),
+    ],
+)
+def test_a_restart_takes_the_holder_last_of_each_kind_and_asks_anew_who_that_is(
+    stack: tuple[SwarmEngine, StackFake],
+    asked: tuple[str, ...],
+    wanted: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    engine, hosts = stack
+    engine.layout.state.mkdir(parents=True)
+    records = {s.name: Record(s.name, s.kind, "", 0, None, (), 10) for s in engine.topology.services}
+    engine.state.save(records)
+    holder = ["b"]
+
+    def says(service: str, *_: Any) -> str:
+        return "MASTER\n" if service == f"keepalived-{holder[0]}" else "BACKUP\n"
+
+    def restarted(step: Step) -> None:
+        if step.service == f"nginx-{holder[0]}":
+            holder[0] = "a"
+
+    hosts.answer = says
+    monkeypatch.setattr(engine, "_anew", restarted)
+    turns: list[str] = []
+    assert restart(engine, asked, turn=turns.append) == tuple(wanted.split())
+    assert " ".join(turns) == wanted
+
+
+def test_a_restart_goes_in_the_order_of_hosts_where_nobody_says_that_it_has_the_address(
+    stack: tuple[SwarmEngine, StackFake],
+) -> None:
+    engine, hosts = stack
+    hosts.answer = lambda *_: "BACKUP\n"
+    assert engine.in_turn(("nginx-a", "nginx-b", "nginx-c")) == ("nginx-a", "nginx-b", "nginx-c")
 
 
 @pytest.mark.parametrize(
