@@ -68,6 +68,8 @@ class ContainerFacts:
     """Which build of this package its image says that it holds."""
     created: str = ""
     """When it was made, as Docker writes it: of two, the later one is greater."""
+    of_swarm: bool = False
+    """Whether it is a task's of Docker Swarm."""
 
     @property
     def running(self) -> bool:
@@ -111,6 +113,7 @@ def container_facts(entry: Mapping[str, Any]) -> ContainerFacts | None:
         compose=labels.get(VERSION, ""),
         build=labels.get(BUILD),
         created=entry.get("Created", ""),
+        of_swarm=STACK in labels,
     )
 
 

@@ -48,7 +48,7 @@ def told(spec: Spec, layout: Layout, asked: EngineName | None) -> Choice | None:
     if spec.engine == "swarm":
         return Choice("swarm", msg("engine: swarm"))  # whoever writes it names the machines as well
     recorded = recorded_engine(layout.state)
-    if recorded is not None:
+    if recorded is not None and recorded.engine != "swarm":  # which a spec of one host can't keep
         return Choice("compose" if recorded.engine == "compose" else "native", msg("it was brought up so"))
     if spec.engine == "compose":
         return Choice("compose", msg("engine: compose"))

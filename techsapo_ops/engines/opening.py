@@ -85,10 +85,13 @@ class Opening:
 
     def recorded_elsewhere(self, topology: Topology) -> NativeStack | ContainerStack | None:
         """The stack as another engine than that of `topology` brought it up, where that one still has it."""
-        last = recorded_engine(topology.layout.state)
-        if last is None or last.engine == topology.engine:
+        layout = topology.layout
+        if recorded_engine(layout.state) is None and not layout.machines_note.exists():
             return None
-        return recorded(topology.layout, self.runner)
+        found = recorded(layout, self.runner)
+        if found.name != topology.engine:
+            return found
+        return left_here(layout, self.runner)
 
     def host_report(self, topology: Topology, images: Callable[[Topology], Sequence[Image]]) -> HostReport:
         """What the engine of `topology` needs of this host; `images` as for `choose`."""
@@ -124,14 +127,25 @@ def fleet_of(machines: Sequence[Machine], runner: Runner, binary: str = "docker"
     return Fleet(runner, known, {machine.name: machine.docker for machine in machines})
 
 
+def on_several(layout: Layout) -> bool:
+    """Whether the stack is on several machines, or is on none and was to be on these.
+
+    On its way from one host it is stopped there before anything starts on these: of a command that was
+    killed then, their note may be all that other hosts have.
+    """
+    last = recorded_engine(layout.state)
+    if last is None or last.stopped:
+        return layout.machines_note.exists() or (last is not None and last.engine == "swarm")
+    return last.engine == "swarm"
+
+
 def recorded(layout: Layout, runner: Runner) -> NativeStack | ContainerStack:
     """The stack of `layout` as an engine brought it up last, which its state directory tells.
 
     Where its notes are gone, containers that were made from that folder still tell of it.
     """
     last = recorded_engine(layout.state)
-    several = layout.machines_note.exists() if last is None else last.engine == "swarm"
-    if several:
+    if on_several(layout):
         from techsapo_ops.engines.swarm.machines_note import noted_machines
         from techsapo_ops.engines.swarm.recorded import SwarmStack
 
@@ -157,6 +171,27 @@ def recorded(layout: Layout, runner: Runner) -> NativeStack | ContainerStack:
     from techsapo_ops.engines.native.recorded import NativeStack
 
     return NativeStack(layout)
+
+
+def left_here(layout: Layout, runner: Runner) -> NativeStack | ContainerStack | None:
+    """What this host still runs alone of a stack that is on several by now; None for nothing.
+
+    It was to be stopped by a command that was killed, and another host's command went on.
+    """
+    if not on_several(layout):
+        return None
+    name = _orphaned_project(layout, runner)
+    if name is not None:
+        from techsapo_ops.adapters.docker import Docker
+        from techsapo_ops.engines.compose.recorded import ComposeStack
+
+        return ComposeStack(layout, name, Docker(runner))
+    if not layout.supervisor_socket.exists():
+        return None
+    from techsapo_ops.engines.native.recorded import NativeStack
+
+    native = NativeStack(layout)
+    return native if native.observe().running else None
 
 
 def _orphaned_project(layout: Layout, runner: Runner) -> str | None:

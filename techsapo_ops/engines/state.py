@@ -123,17 +123,25 @@ class StateFile:
                 self.save(records)
 
     def clear(self) -> None:
-        """Forget every service, but not the engine: the next `up` takes the same one."""
-        if self.path.exists():
+        """Forget every service, but not the engine: the next `up` takes the same one.
+
+        What another engine has recorded stays.
+        """
+        recorded = recorded_engine(self.path.parent)
+        if recorded is not None and recorded.engine == self._engine:
             self.save({})
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedEngine:
-    """Which engine a stack was brought up with last, and under which project name."""
+    """Which engine a stack was brought up with last, and under which project name.
+
+    `stopped`: it has no service of it any more.
+    """
 
     engine: str
     project: str
+    stopped: bool = False
 
 
 def recorded_engine(state: Path) -> RecordedEngine | None:
@@ -143,7 +151,7 @@ def recorded_engine(state: Path) -> RecordedEngine | None:
     """
     try:
         value = json.loads((state / STATE).read_text(encoding="utf-8"))
-        return RecordedEngine(str(value["engine"]), str(value.get("project", "")))
+        return RecordedEngine(str(value["engine"]), str(value.get("project", "")), not value["services"])
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError, AttributeError, OSError):

@@ -32,7 +32,8 @@ class ComposeStack(ContainerStack):
 
         Raises OpsError where the project's name is taken by a stack of another folder.
         """
-        found = self.docker.containers(self.project)
+        # Swarm's bear Compose's labels too, where Compose has built their image: they are another engine's.
+        found = [c for c in self.docker.containers(self.project) if not c.of_swarm]
         own = self.layout.config.resolve()
         for container in found:
             if not container.folder.resolve().is_relative_to(own):

@@ -73,6 +73,11 @@ class Journal:
         note = self._read()
         return note.entry if note is not None else None
 
+    def elsewhere(self) -> str:
+        """The other host on which what is noted ran; "" for this one, and where nothing is noted."""
+        note = self._read()
+        return note.host if note is not None and note.host != socket.gethostname() else ""
+
     def recover(self) -> LedgerEntry | None:
         """Record an apply that was killed as failed and return it; None when there was none."""
         note = self._read()
@@ -83,7 +88,7 @@ class Journal:
         if all(recorded.id != note.entry.id for recorded in self._ledger.entries()):
             where = _WORDS.get(note.phase, note.phase)
             done = msg(" (done: {done})", done=", ".join(note.done)) if note.done else ""
-            elsewhere = note.host not in {"", socket.gethostname()}
+            elsewhere = self.elsewhere() != ""
             entry = replace(
                 note.entry,
                 result="failed",

@@ -12,6 +12,7 @@ from techsapo_ops.engines.at_work import at_work, tell_nobody
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, begin_anyway, ending
+from techsapo_ops.operations.apply.moving import may_run_on
 from techsapo_ops.operations.apply.rolling import Rolling
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.engine import Action, Step
@@ -30,9 +31,16 @@ def locked(
 
 
 def down(
-    stack: Recorded, *, wait: float = 0.0, remove_data: bool = False, warn: Warn = lambda _: None
+    stack: Recorded,
+    *,
+    left: Recorded | None = None,
+    wait: float = 0.0,
+    remove_data: bool = False,
+    warn: Warn = lambda _: None,
 ) -> tuple[str, ...]:
     """Stop everything; returns the names that were stopped, none when nothing ran.
+
+    `left` is what of it this host runs alone, beside several: it is stopped as well, and keeps its data.
 
     Also where it can't be recorded, as on a full disk, of which `warn` is told: what does harm has to be
     stopped. Raises OpsError when another techsapo is at work for longer than `wait` seconds.
@@ -42,8 +50,14 @@ def down(
     with locked(stack.layout, wait, warn):
         begun = begin_anyway(stack.layout, "down", {"remove_data": remove_data}, warn)
         with ending(begun, warn) as known:
-            stopped = stack.stop(remove_data=remove_data)
+            elsewhere = may_run_on(stack.layout)
+            stopped = (*(left.stop() if left is not None else ()), *stack.stop(remove_data=remove_data))
             known["stopped"] = list(stopped)
+            if elsewhere:
+                warn(
+                    msg("it was to move from {host} to several hosts: what may still run there alone can be "
+                        "stopped there alone, by `techsapo down` in its folder", host=elsewhere)
+                )  # fmt: skip
         return stopped
 
 

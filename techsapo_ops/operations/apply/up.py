@@ -12,6 +12,7 @@ from techsapo_ops.operations.apply.changes import ChangeKind, edited_error
 from techsapo_ops.operations.apply.generate import validate
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
+from techsapo_ops.operations.apply.moving import require_left
 from techsapo_ops.operations.apply.outcome import Applied, GoneBack, Listener, Outcome
 from techsapo_ops.operations.apply.plan import StackPlan, plan_of
 from techsapo_ops.operations.apply.report import Row, notes, row
@@ -80,6 +81,8 @@ def up(
     history = History.of(stack)
     stack.engine.announce()
     with locked(stack.layout, wait, listener.warn):
+        if stack.topology.machines:
+            require_left(stack.layout)
         found = plan_of(stack, only)
         require_free(found, history, stack.engine)
         if not approve(found):

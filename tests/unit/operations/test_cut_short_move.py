@@ -1,0 +1,187 @@
+"""A move from one host to several that was killed: what `down` and `up` find, on that host and on others."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stacks import spec, topology
+
+from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.engines.auto import told
+from techsapo_ops.engines.opening import Opening, left_here, recorded
+from techsapo_ops.engines.state import Record, StateFile
+from techsapo_ops.engines.swarm.machines_note import note_machines
+from techsapo_ops.engines.swarm.recorded import SwarmStack
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.journal import Journal
+from techsapo_ops.operations.apply.ledger import Ledger
+from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
+from techsapo_ops.operations.apply.moving import may_run_on, require_left
+from techsapo_ops.operations.apply.stop import down
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.topology import Topology
+
+HOSTS = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)}
+REDIS = Record("redis", "redis", "127.0.0.1", 6379, "999", (), 10)
+ENTRY = LedgerEntry(
+    1, datetime(2026, 11, 27, tzinfo=UTC), "root", "up", "1", "swarm", None, "s", "1", "i", "failed"
+)
+
+
+class OneHost:
+    """The docker client of this host: `there` are containers of Compose and of a Swarm in it."""
+
+    def __init__(self, folder: Path, there: tuple[str, ...]) -> None:
+        self.folder, self.there = folder, list(there)
+        self.refused: str = ""
+
+    def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
+        words = command.argv[1:]
+        if self.refused:
+            return Completed(command, 1, b"", self.refused.encode())
+        out = ""
+        if words[0] == "ps":
+            out = "\n".join(self.there)
+        elif words[:2] == ("container", "inspect"):
+            out = json.dumps([self._entry(name) for name in words[2:]])
+        elif words[0] == "rm":
+            self.there = [name for name in self.there if name not in words]
+        else:
+            assert words[0] in {"stop", "network", "image"}, words
+        return Completed(command, 0, out.encode(), b"")
+
+    def _entry(self, name: str) -> dict[str, Any]:
+        labels = {"com.docker.compose.project": "shop", "com.docker.compose.service": name}
+        if name.startswith("shop_"):  # of an image that Compose has built
+            labels |= {"com.docker.stack.namespace": "shop", "com.docker.swarm.service.name": name}
+        else:
+            labels["com.docker.compose.project.working_dir"] = str(self.folder / "docker")
+        state = {"Status": "running", "Pid": 7, "StartedAt": "2026-11-27T03:00:00.1Z", "ExitCode": 0}
+        return {
+            "Id": name, "Name": name, "Image": f"sha256:{name}", "RestartCount": 0, "HostConfig": {},
+            "Config": {"Labels": labels, "Image": name}, "State": state,
+        }  # fmt: skip
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Topology:
+    """A stack that was under Compose and is to be on three hosts: their note is there already."""
+    sections = {"project": "shop", "engine": "swarm", "hosts": HOSTS, "floating_address": "10.0.0.100/24"}
+    found = topology(spec(**sections), tmp_path, "swarm")
+    note_machines(found.layout.state, "shop", found.machines)
+    compose(found.layout).put(REDIS)
+    return found
+
+
+@pytest.fixture
+def client(where: Topology, monkeypatch: pytest.MonkeyPatch) -> OneHost:
+    monkeypatch.setattr(shutil, "which", lambda name, *_, **__: f"/usr/bin/{name}")
+    monkeypatch.setattr("techsapo_ops.operations.apply.stop.locked", lambda *_: nullcontext(0))
+    return OneHost(where.layout.config, ("redis",))
+
+
+def compose(layout: Layout) -> StateFile:
+    return StateFile(layout.state, "compose", "shop")
+
+
+def begun_on(layout: Layout, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as there:
+        there.setattr("socket.gethostname", lambda: host)
+        Journal(Ledger(layout.state)).begin(ENTRY)
+
+
+def test_the_same_host_knows_the_side_that_runs_at_each_moment(where: Topology, client: OneHost) -> None:
+    opening, layout = Opening(client), where.layout
+    assert recorded(layout, client).name == "compose"
+    elsewhere = opening.recorded_elsewhere(where)
+    assert elsewhere is not None, "`up` goes on by stopping it"
+    assert elsewhere.stop() == ("redis",)
+    assert client.there == []
+    assert isinstance(recorded(layout, client), SwarmStack), "nothing else can run from here on"
+    assert opening.recorded_elsewhere(where) is None
+    StateFile(layout.state, "swarm", "shop").put(replace(REDIS, name="redis-a"))
+    assert isinstance(recorded(layout, client), SwarmStack)
+
+
+def test_down_stops_what_runs_on_this_host_at_each_moment(where: Topology, client: OneHost) -> None:
+    stack = recorded(where.layout, client)
+    assert down(stack, left=left_here(where.layout, client)) == ("redis",)
+    assert client.there == []
+
+
+def test_what_another_host_went_on_from_is_not_forgotten_here(where: Topology, client: OneHost) -> None:
+    """It has recorded the Swarm's services meanwhile; Compose's are here all the same."""
+    compose(where.layout).clear()
+    swarm = StateFile(where.layout.state, "swarm", "shop")
+    swarm.put(replace(REDIS, name="redis-a"))
+    client.there.append("shop_redis-a")
+    left = Opening(client).recorded_elsewhere(where)
+    assert left is not None
+    assert left.stop() == ("redis",)
+    assert client.there == ["shop_redis-a"]
+    assert list(swarm.load()) == ["redis-a"], "what the Swarm runs is recorded still"
+    assert Opening(client).recorded_elsewhere(where) is None
+
+
+def test_where_no_docker_runs_here_nothing_is_left_here(where: Topology, client: OneHost) -> None:
+    client.refused = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock."
+    assert left_here(where.layout, client) is None
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_elsewhere_up_is_refused_while_it_may_run_on_the_first_host(
+    where: Topology, stopped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun_on(where.layout, "first", monkeypatch)
+    if stopped:
+        compose(where.layout).clear()
+        assert may_run_on(where.layout) == ""
+        require_left(where.layout)
+        return
+    with pytest.raises(OpsError, match="move from first to several hosts was cut short") as refused:
+        require_left(where.layout)
+    assert "on first, in its folder, `techsapo up` goes on" in str(refused.value.hint)
+
+
+def test_elsewhere_down_says_what_it_cannot_stop_and_up_is_free_then(
+    where: Topology, client: OneHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun_on(where.layout, "first", monkeypatch)
+    client.there.clear()
+    warned: list[str] = []
+    assert down(recorded(where.layout, client), warn=warned.append) == ()
+    assert [line for line in warned if "to move from first to several hosts" in line], warned
+    require_left(where.layout)
+
+
+def test_on_the_host_itself_nothing_is_in_the_way(where: Topology, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun_on(where.layout, "first", monkeypatch)
+    monkeypatch.setattr("socket.gethostname", lambda: "first")
+    require_left(where.layout)
+
+
+@pytest.mark.parametrize(
+    ("written", "wanted"), [("compose", "compose"), ("native", "native"), ("auto", None)]
+)
+def test_on_the_way_back_the_engine_is_the_one_that_the_spec_names(
+    tmp_path: Path, written: str, wanted: str | None
+) -> None:
+    layout = Layout(tmp_path, tmp_path / "generated")
+    StateFile(tmp_path, "swarm", "shop").put(REDIS)
+    chosen = told(spec(engine=written), layout, None)
+    assert (chosen.engine if chosen is not None else None) == wanted
+
+
+def test_on_the_way_back_the_swarm_is_left_also_where_only_its_hosts_are_noted(
+    where: Topology, client: OneHost, tmp_path: Path
+) -> None:
+    compose(where.layout).clear()
+    one = topology(spec(project="shop", engine="compose"), tmp_path, "compose")
+    assert isinstance(Opening(client).recorded_elsewhere(one), SwarmStack)
