@@ -11,8 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from techsapo_ops.adapters.cancellable import cancellable
 from techsapo_ops.adapters.redis import RedisServer
+from techsapo_ops.adapters.redis_connections import prepared
 from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks, uncounted
 from techsapo_ops.messages import all_of, msg
 from techsapo_ops.stores.redis_link import pause_after
@@ -261,5 +261,5 @@ def _connect(server: RedisServer) -> Redis:
     from redis.asyncio import Redis
 
     if server.sentinels is not None:
-        return cancellable(Redis.from_pool(pool(server, REDIS_TIMEOUT)))
-    return cancellable(Redis(ssl=server.tls, **server.client_options(REDIS_TIMEOUT)))
+        return prepared(Redis.from_pool(pool(server, REDIS_TIMEOUT)))
+    return prepared(Redis(ssl=server.tls, **server.client_options(REDIS_TIMEOUT)))

@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.adapters.cancellable import cancellable
 from techsapo_ops.adapters.redis import RedisServer
+from techsapo_ops.adapters.redis_connections import prepared
 from techsapo_ops.adapters.streaks import OnOperation, Streaks, uncounted
 from techsapo_ops.stores.redis_link import pause_after
 from techsapo_ops.stores.redis_pool import SHARED_TIMEOUT, pool
@@ -129,5 +129,5 @@ def _storage(server: RedisServer, prefix: str) -> Storage:
         **options,
     )
     bridge: Any = storage.bridge
-    cancellable(bridge.storage)
+    prepared(bridge.storage)
     return storage

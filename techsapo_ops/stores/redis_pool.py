@@ -11,8 +11,8 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.adapters.cancellable import cancellable
 from techsapo_ops.adapters.redis import RedisServer, Sentinels, bounded
+from techsapo_ops.adapters.redis_connections import prepared
 
 if TYPE_CHECKING:
     from redis.asyncio import BlockingConnectionPool, Redis
@@ -34,7 +34,7 @@ def connect(server: RedisServer) -> Redis:
     """A client whose callers queue for few connections; nothing is connected yet."""
     from redis.asyncio import Redis
 
-    return cancellable(Redis(connection_pool=pool(server, SHARED_TIMEOUT)))
+    return prepared(Redis(connection_pool=pool(server, SHARED_TIMEOUT)))
 
 
 def pool(server: RedisServer, timeout: float) -> BlockingConnectionPool:
@@ -60,7 +60,7 @@ def _to_master(server: RedisServer, sentinels: Sentinels, options: dict[str, Any
         sentinel_kwargs={**login, "ssl": server.tls, **bounded(SENTINEL_TIMEOUT)},
     )
     for each in manager.sentinels:
-        cancellable(each)
+        prepared(each)
     kind = SentinelManagedSSLConnection if server.tls else SentinelManagedConnection
     made: BlockingConnectionPool = _master_pool()(
         manager, sentinels.master, connection_class=kind, **login, **options

@@ -1,4 +1,4 @@
-"""redis-py's connections, made so that a task that is cancelled while it sends a command really ends."""
+"""redis-py's connections as this program has them: cancelled tasks end, and one TLS context is enough."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import asyncio
 from functools import cache
 from typing import Any, TypeVar
 
+from techsapo_ops.adapters.redis_tls import sharing
+
 C = TypeVar("C")
 
 
-def cancellable(client: C) -> C:
+def prepared(client: C) -> C:
     """`client` of redis-py, whose connections are such ones from now on; it has none yet."""
     made: Any = client
     pool = made.connection_pool
-    pool.connection_class = _cancellable(pool.connection_class)
+    pool.connection_class = _cancellable(sharing(pool.connection_class))
     return client
 
 

@@ -1,0 +1,62 @@
+"""Connections to a Redis that speaks TLS: one context for all of them, which trusts the stack's own CA alone."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from techsapo_ops.adapters.address import Address
+from techsapo_ops.adapters.redis import RedisServer, Sentinels
+from techsapo_ops.certs.self_signed import ensure
+from techsapo_ops.stores import cache, limits
+from techsapo_ops.stores.redis_pool import connect
+
+
+def contexts(client: Any) -> list[ssl.SSLContext]:
+    """Those of two new connections of a client."""
+    pool = client.connection_pool
+    return [pool.make_connection().ssl_context.get() for _ in range(2)]
+
+
+def server(place: Path, *, sentinels: bool) -> RedisServer:
+    ensure(place / "web", ["localhost"], now=datetime.now(UTC))
+    known = Sentinels((Address("localhost", 26379),), "shop") if sentinels else None
+    return RedisServer("localhost", 6379, tls=True, ca=place / ".ca/ca.pem", sentinels=known)
+
+
+@pytest.mark.parametrize("sentinels", [False, True])
+def test_connections_share_a_context_that_trusts_no_ca_of_the_system(
+    tmp_path: Path, sentinels: bool
+) -> None:
+    redis = server(tmp_path, sentinels=sentinels)
+    clients = [
+        connect(redis),
+        cache._connect(redis),
+        limits._storage(redis, "x").bridge.storage,  # type: ignore[attr-defined] # RedisStorage has it
+    ]
+    if sentinels:
+        clients += connect(redis).connection_pool._manager.sentinels  # type: ignore[attr-defined]
+    made = [context for client in clients for context in contexts(client)]
+    assert len(set(map(id, made))) == 1
+    (found,) = made[0].get_ca_certs()
+    assert dict(part for (part,) in found["subject"])["commonName"].startswith("TechSapo")  # type: ignore[misc]
+    assert made[0].verify_mode is ssl.CERT_REQUIRED
+    assert made[0].check_hostname
+
+
+def test_a_ca_that_was_made_anew_is_the_next_connections(tmp_path: Path) -> None:
+    redis, other = server(tmp_path / "a", sentinels=False), server(tmp_path / "b", sentinels=False)
+    client = connect(redis)
+    old, _ = contexts(client)
+    assert redis.ca is not None
+    assert other.ca is not None
+    other.ca.replace(redis.ca)
+    new, _ = contexts(client)
+    assert old.get_ca_certs() != new.get_ca_certs()
+    redis.ca.unlink()
+    with pytest.raises(FileNotFoundError):
+        contexts(client)
