@@ -106,11 +106,14 @@ def told(raw: bytes) -> dict[str, Any]:
         body = _of_chunks(body)
     elif len(body) != int(named.get("content-length", len(body))):
         return {**found, "reason": "broken off"}
-    if not 200 <= status < 300:
-        return {**found, "reason": f"HTTP {status}"}
     try:
         said = json.loads(body)
     except ValueError:
+        said = None
+    if not 200 <= status < 300:
+        code = said.get("code", "") if isinstance(said, dict) else ""
+        return {**found, "reason": f"HTTP {status} {code}".rstrip()}
+    if said is None:
         return (
             {**found, "reason": ""}
             if named.get("content-type") != "application/json"

@@ -29,7 +29,9 @@ from tests.swarm.traffic import Traffic, asking
 def prove(ground: Ground, found: Figures) -> None:
     """Cut one off, ask on both sides, heal, and account for every id; each some times."""
     stack, values = ground.stack, defaultdict[str, list[float]](list)
-    key = json.loads(stack.run("keys", "create", "split", "--per-minute", "60000", "--json").stdout)["key"]
+    key = json.loads(
+        stack.run("keys", "create", "split", "--plan", "premium", "--per-minute", "60000", "--json").stdout
+    )["key"]
     for number in range(ground.cuts):
         master = ground.roles()["Redis's master"]
         alone = master if number % 2 == 0 else next(host for host in HOSTS if host != master)
@@ -66,8 +68,8 @@ def _split(ground: Ground, alone: str, number: int, key: str) -> Mapping[str, fl
     with asking(near, lab.enter_hub()) as outside, asking(far, lab.enter(alone)) as inside:
         outside.flows()
         inside.flows()
-        cut_at = time.monotonic()
         lab.cut(alone)
+        cut_at = time.monotonic()
         time.sleep(15)
         outside.flows()
         lab.heal(alone)
@@ -83,8 +85,14 @@ def _split(ground: Ground, alone: str, number: int, key: str) -> Mapping[str, fl
     paid_twice = {name for name, row in rows.items() if row.paid > 1}
     lost_money = {name for name in asked - set(given) if rows[name].paid}
     for what, names in (("in the log twice", twice), ("paid twice", paid_twice), ("lost money", lost_money)):
-        print(f"{what}, and not under way at the cut: {sorted(names - caught)}")
-    print(f"majority, failed tries: {_failures(outside)}")
+        for name in sorted(names - caught):
+            print(f"{what}, and not under way at the cut: {rows[name].what}, {_tries(name, outside, inside)}")
+    for name in sorted(name for name in given if rows[name].count < 1):
+        print(f"answered, without a row: {rows[name].what}, {_tries(name, outside, inside)}")
+    for request in outside.outcome().requests:
+        if not request.ok:
+            print(f"majority, failed: {_tries(request.id, outside)}")
+    print(f"majority: {dict(outside.reasons())}; minority: {dict(inside.reasons())}; cut at {cut_at:.1f}")
     return {
         "majority: asked": len(outside.outcome().requests),
         "majority: failed after one retry": outside.outcome().failed_count,
@@ -109,6 +117,7 @@ class _Row:
 
     count: int = 0
     paid: int = 0
+    what: str = "no row"
 
 
 def _under_way(moment: float, *loads: Traffic) -> Collection[str]:
@@ -116,14 +125,11 @@ def _under_way(moment: float, *loads: Traffic) -> Collection[str]:
     return {each["id"] for load in loads for each in load.tries() if each["began"] <= moment < each["ended"]}
 
 
-def _failures(traffic: Traffic) -> list[str]:
-    """Every try of the requests that failed for good: when it began and ended, and why."""
-    return [
-        f"{request.id}: "
-        + ", ".join(f"{each.began:.1f} to {each.ended:.1f} s {each.reason}" for each in request.attempts)
-        for request in traffic.outcome().requests
-        if not request.ok
-    ]
+def _tries(name: str, *loads: Traffic) -> str:
+    """Every try of an id: when it began and ended, and what came."""
+    tries = [each for load in loads for each in load.tries() if each["id"] == name]
+    said = (f"{t['began']:.1f} to {t['ended']:.1f} s {t['reason'] or t.get('answer')}" for t in tries)
+    return f"{name}: {', '.join(said)}"
 
 
 def _given(traffic: Traffic) -> dict[str, str]:
@@ -134,7 +140,8 @@ def _given(traffic: Traffic) -> dict[str, str]:
 def _rows(stack: Project, number: int, given: Collection[str]) -> Mapping[str, _Row]:
     """What the audit log has, by id, once the spools are empty or nothing more comes."""
     query = (
-        "SELECT request_id, SUM(status IN ('accepted', 'below_threshold')), SUM(cost_usd > 0) "
+        "SELECT request_id, SUM(status IN ('accepted', 'below_threshold')), SUM(cost_usd > 0), "
+        "GROUP_CONCAT(status) "
         f"FROM techsapo_audit.audit_requests WHERE request_id LIKE 'split-{number}-%' GROUP BY request_id"
     )
     found: dict[str, _Row] = {}
@@ -143,8 +150,8 @@ def _rows(stack: Project, number: int, given: Collection[str]) -> Mapping[str, _
         said = stack.run("exec", "mysql-a", "mariadb", "-N", "-B", "-e", query).stdout
         found.clear()
         for line in said.splitlines():
-            name, count, paid = line.split("\t")
-            found[name] = _Row(int(count), int(paid))
+            name, count, paid, what = line.split("\t")
+            found[name] = _Row(int(count), int(paid), what)
         return set(given) <= set(found)
 
     try:

@@ -1,4 +1,4 @@
-"""Connections to a Redis that speaks TLS: one context for all of them, which trusts the stack's own CA alone."""
+"""Connections to a Redis that speaks TLS: one context for all, which trusts the stack's own CA alone."""
 
 from __future__ import annotations
 
@@ -29,9 +29,7 @@ def server(place: Path, *, sentinels: bool) -> RedisServer:
 
 
 @pytest.mark.parametrize("sentinels", [False, True])
-def test_connections_share_a_context_that_trusts_no_ca_of_the_system(
-    tmp_path: Path, sentinels: bool
-) -> None:
+def test_connections_share_a_context_that_trusts_no_ca_of_the_system(tmp_path: Path, sentinels: bool) -> None:
     redis = server(tmp_path, sentinels=sentinels)
     clients = [
         connect(redis),
