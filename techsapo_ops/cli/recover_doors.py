@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -11,14 +13,15 @@ from typing import cast
 from typing_extensions import override
 
 from techsapo_ops.adapters.files import read_text
+from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.cli.environment import acting_user, runner
 from techsapo_ops.cli.host_tables import TableChoice
 from techsapo_ops.cli.job_runs import run_context
-from techsapo_ops.cli.open_stack import choose_engine, host_report, open_stack
+from techsapo_ops.cli.open_stack import choose_engine, host_report, open_stack, topology_for
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.project import Project, open_project, read_secret_from
 from techsapo_ops.cli.views.apply import Progress
-from techsapo_ops.engines.opening import Opening
+from techsapo_ops.engines.opening import Opening, fleet_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.outcome import Listener
 from techsapo_ops.operations.apply.transaction import INTERRUPTED
@@ -27,12 +30,14 @@ from techsapo_ops.operations.doctor import examine
 from techsapo_ops.operations.jobs.timetable import announce
 from techsapo_ops.operations.recover.doors import Prospect
 from techsapo_ops.operations.recover.draft import Draft
+from techsapo_ops.operations.recover.on_hosts import join, look_at_hosts
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.dotenv import parse_dotenv
 from techsapo_ops.spec.edition import Deployment, Edition
 from techsapo_ops.spec.load import load
 from techsapo_ops.stack.places import EngineName
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,21 @@ class RecoverDoors:
             following=AuditDatabase(opening.runner),
         )
         diagnosis = examine(stack, host_report(project, topology))
-        return Prospect(stack, diagnosis, there=_there(stack))
+        if not topology.machines:
+            return Prospect(stack, diagnosis, there=_there(stack))
+        # Ports are of the hosts, whose Docker is asked for them.
+        findings = tuple(each for each in diagnosis.findings if each.topic != "port")
+        hosts = look_at_hosts(topology, self._fleet(topology))
+        there = _on_hosts(stack)
+        return Prospect(stack, replace(diagnosis, findings=findings), there=there, hosts=hosts)
+
+    def gather(self, file: Path, environment: str | None, engine: str | None) -> None:
+        """Let the hosts of the spec that was placed be one Swarm. Raises OpsError."""
+        topology = topology_for(open_project(file, environment), cast("EngineName | None", engine))
+        join(topology, self._fleet(topology), self.out.say, time.sleep)
+
+    def _fleet(self, topology: Topology) -> Fleet:
+        return fleet_of(topology.machines, runner(), topology.host.binaries.get("docker", "docker"))
 
     def open(self, file: Path, environment: str | None, engine: str | None) -> Stack:
         """The stack of the spec that was placed. Raises OpsError."""
@@ -114,10 +133,22 @@ def _secret(draft: Draft, path: str) -> str:
 
 def _there(stack: Stack) -> tuple[str, ...]:
     """Services of a stack of this name that this host has already, and volumes with their data."""
-    nothing = stack.engines(replace(stack.topology, services=()))
-    kinds = dict.fromkeys(service.kind for service in stack.topology.services)
     try:
-        data = [f"data of {name}" for kind in kinds for name in nothing.left(kind)]
-        return (*stack.engine.observe().services, *data)
+        return (*stack.engine.observe().services, *_data(stack))
     except OpsError:  # the engine is not there: the diagnosis says so
         return ()
+
+
+def _on_hosts(stack: Stack) -> tuple[str, ...]:
+    """The same of several hosts: volumes stay on one that has left its Swarm."""
+    found: list[str] = []
+    for look in (lambda: stack.engine.observe().services, lambda: _data(stack)):
+        with suppress(OpsError):  # as above
+            found += look()
+    return tuple(found)
+
+
+def _data(stack: Stack) -> list[str]:
+    nothing = stack.engines(replace(stack.topology, services=()))
+    kinds = dict.fromkeys(service.kind for service in stack.topology.services)
+    return [f"data of {name}" for kind in kinds for name in nothing.left(kind)]

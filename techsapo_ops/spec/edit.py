@@ -30,6 +30,27 @@ def with_value(text: str, path: str, value: Any, *, environment: str | None = No
     return text
 
 
+def without_section(text: str, key: str) -> str:
+    """`text` without the section, or value, at the top that is named `key`; as it is where there is none.
+
+    What overlays say of it stays. Raises SpecError for a text that is no spec.
+    """
+    parse(text, "the spec")
+    node = yaml.compose(text)
+    if not isinstance(node, yaml.MappingNode):
+        return text
+    keys = [each.value for each, _ in node.value]
+    if key not in keys:
+        return text
+    if node.flow_style or len(keys) == 1:
+        return _flow({name: value for name, value in yaml.safe_load(text).items() if name != key}) + "\n"
+    at = keys.index(key)
+    begins = node.value[at][0].start_mark.index
+    ends = _last(node.value[at][1])
+    line = text.find("\n", ends - (text[ends - 1] == "\n"))  # with a comment behind it
+    return text[:begins] + (text[line + 1 :] if line >= 0 else "")
+
+
 def repointed(text: str, places: Mapping[str, str]) -> str:
     """`text` with every scalar that is a key of `places` replaced by its value. Raises SpecError."""
     parse(text, "the spec")
@@ -111,6 +132,14 @@ def _found(node: yaml.Node | None, word: str | None) -> tuple[int, yaml.Node | N
         before = [each.end_mark.index for each in node.value[: int(word)]]
         return max(before, default=node.start_mark.index), next(iter(node.value[int(word) :]), None)
     return 0, None
+
+
+def _last(node: yaml.Node) -> int:
+    """Where the text of a node ends; a collection in block style says where the next token begins."""
+    if isinstance(node, yaml.MappingNode | yaml.SequenceNode) and not node.flow_style and node.value:
+        inner = node.value[-1]
+        return _last(inner[1] if isinstance(inner, tuple) else inner)
+    return int(node.end_mark.index)
 
 
 def _nested(words: list[str], value: Any) -> Any:

@@ -22,6 +22,8 @@ SCHEDULER_STOP_SECONDS = 25
 
 RECOVERY = "recovery"
 """Folder in the state directory of a recovery that is under way: `techsapo recover`."""
+JOURNAL = "journal.json"
+"""File in it: how far it has come."""
 
 ACME_ROOT = "acme"
 """Below nginx's data directory: the folder that serves `/.well-known/acme-challenge/`."""
@@ -136,7 +138,7 @@ class Layout:
     @property
     def recovery_journal(self) -> Path:
         """How far a recovery has come; it is there while one is under way."""
-        return self.state / RECOVERY / "journal.json"
+        return self.state / RECOVERY / JOURNAL
 
     @property
     def backup_checks(self) -> Path:

@@ -27,12 +27,14 @@ from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.cli.recover_doors import RecoverDoors
 from techsapo_ops.cli.state_directory import require_trust
 from techsapo_ops.cli.views.recovery import TITLES, look_json, recovered_json, show_look, show_recovered
+from techsapo_ops.engines.swarm.recorded import SwarmStack
+from techsapo_ops.engines.swarm.shared_state import forget
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.stop import down
 from techsapo_ops.operations.recover.abandoned import abandon as remove_what_was_made
 from techsapo_ops.operations.recover.draft import values_of
-from techsapo_ops.operations.recover.journal import STEPS, Asked, Desk, others
+from techsapo_ops.operations.recover.journal import Asked, Desk, others
 from techsapo_ops.operations.recover.recovered import Recovered
 from techsapo_ops.operations.recover.run import Recovery
 from techsapo_ops.spec.logins import tells_password
@@ -208,7 +210,7 @@ def _interrupted_in_words(desk: Desk, out: Output) -> Iterator[None]:
         elif journal is None:
             out.warn(msg("interrupted: nothing was placed, and what was fetched is gone again"))
         else:
-            step = next((each for each in STEPS if not journal.has(each)), STEPS[-1])
+            step = next((each for each in journal.steps if not journal.has(each)), journal.steps[-1])
             out.warn(
                 msg(
                     "interrupted at: {titles}; the same command goes on there, `techsapo recover "
@@ -226,7 +228,15 @@ def _abandon(desk: Desk, doors: RecoverDoors, out: Output, yes: bool, wait: floa
         )
     if not confirm(msg("Remove all that this recovery made in {parent}?", parent=desk.state.parent), yes=yes):
         raise OpsError(msg("nothing was removed"), msg("pass --yes where nobody can be asked"))
-    for gone in remove_what_was_made(
-        desk, doors, lambda file: down(recorded_stack(file), remove_data=True, warn=out.warn), wait=wait
-    ):
+    for gone in remove_what_was_made(desk, doors, lambda file: _stop(file, out), wait=wait):
         out.say(msg("removed {gone}", gone=gone))
+
+
+def _stop(file: Path, out: Output) -> None:
+    stack = recorded_stack(file)
+    down(stack, remove_data=True, warn=out.warn)
+    if isinstance(stack, SwarmStack):
+        forget(stack.fleet, stack.project)
+        out.say(
+            msg("the hosts stay in their Swarm; `docker swarm leave --force` on each, where nothing needs it")
+        )

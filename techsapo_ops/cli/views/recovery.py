@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 TITLES = {
     "fetch": msg("fetch the copy"),
     "place": msg("check it, place spec, secrets, keys"),
+    "hosts": msg("make the hosts one Swarm"),
     "up": msg("start the stack"),
     "restore": msg("restore and compare the data"),
     "certificates": "certificates",

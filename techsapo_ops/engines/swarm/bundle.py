@@ -17,9 +17,11 @@ from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import (
     BACKUPS,
     DATA,
+    JOURNAL,
     LOCK,
     LOGS,
     PROOF_FOLDER,
+    RECOVERY,
     RESTIC_CACHE,
     RUN,
     SCRATCH_FOLDER,
@@ -91,8 +93,12 @@ def unpack(state: Path, content: bytes) -> None:
         if not path.is_file() or path.read_bytes() != held:
             write_atomic(path, held, mode)
     for path in reversed(list(travelling(state))):
-        if path not in found:
-            path.rmdir() if path.is_dir() else path.unlink()
+        if path in found:
+            continue
+        if not path.is_dir():
+            path.unlink()
+        elif path.name != RECOVERY or not any(path.iterdir()):
+            path.rmdir()
 
 
 def _read(state: Path, content: bytes) -> Iterator[tuple[Path, tuple[int, bytes | None]]]:
@@ -108,6 +114,7 @@ def _read(state: Path, content: bytes) -> Iterator[tuple[Path, tuple[int, bytes 
                     or ".." in parts
                     or parts[0] in _LOCAL
                     or parts[0].endswith(".lock")
+                    or (parts[0] == RECOVERY and parts[1:] not in {(), (JOURNAL,)})
                     or entry.type not in _TYPES
                     or not path.resolve().is_relative_to(inside)
                 ):
@@ -124,7 +131,10 @@ def digest(content: bytes) -> str:
 
 
 def travelling(state: Path) -> Iterator[Path]:
-    """The folders and files of `state` that travel, folders before what is in them."""
+    """The folders and files of `state` that travel, folders before what is in them.
+
+    Of a recovery that is under way its journal alone: what it has fetched is as large as all backups.
+    """
     if not state.is_dir():
         return
     for top in sorted(state.iterdir()):
@@ -132,7 +142,8 @@ def travelling(state: Path) -> Iterator[Path]:
             continue
         yield top
         if top.is_dir():
-            for path in sorted(top.rglob("*")):
+            inside = top.rglob("*") if top.name != RECOVERY else top.glob(JOURNAL)
+            for path in sorted(inside):
                 if not path.is_symlink() and (path.is_dir() or path.is_file()) and path.suffix != ".lock":
                     yield path
 

@@ -57,7 +57,7 @@ class SharedState:
         self._project = project
         self._fleet = fleet
         self._say = say
-        self._purpose = f"{project}.state"
+        self._purpose = purpose_of(project)
 
     @contextmanager
     def at_work(self, wait: float) -> Iterator[None]:
@@ -207,6 +207,24 @@ def _overtaken() -> OpsError:
         msg("another techsapo has shared its state meanwhile; this one's is kept here"),
         msg("`techsapo plan` shows what differs now"),
     )
+
+
+def forget(fleet: Fleet, project: str) -> None:
+    """Let no machine have anything of the stack's state directory: a stack of that name begins anew.
+
+    One that does not answer keeps its bundles, of which nothing tells any more. Raises OpsError where no
+    quorum answers.
+    """
+    manager = fleet.manager
+    for note in swarm_objects.notes(manager, purpose_of(project)):
+        swarm_objects.remove(manager, note)
+    fleet.everywhere(("container", "rm", "--force", holder_of(project)), _SECONDS)
+    fleet.everywhere(("volume", "rm", "--force", f"{project}_state"), _SECONDS)
+
+
+def purpose_of(project: str) -> str:
+    """What the notes are about that tell of a stack's state, see adapters.swarm_objects."""
+    return f"{project}.state"
 
 
 def holder_of(project: str) -> str:

@@ -11,7 +11,7 @@ from techsapo_ops.adapters.folders import remove_empty
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.recover.doors import Doors
-from techsapo_ops.operations.recover.journal import Desk
+from techsapo_ops.operations.recover.journal import HOSTS, Desk
 
 
 def abandon(
@@ -34,7 +34,8 @@ def abandon(
                 msg("the recovery into {parent} has just ended", parent=desk.state.parent),
                 msg("`techsapo down` stops it"),
             )
-        if journal.spec:
+        # Before its hosts were one Swarm nothing was started; what such hosts have by now is another stack's.
+        if journal.spec and (journal.engine != "swarm" or journal.has(HOSTS)):
             stop(Path(journal.spec))
         if journal.schedule:
             doors.remove_schedule(Path(journal.spec), journal.environment, journal.schedule)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from techsapo_ops.operations.apply.outcome import Listener
 from techsapo_ops.operations.doctor import Diagnosis
 from techsapo_ops.operations.recover.draft import Draft
+from techsapo_ops.operations.recover.on_hosts import Hosts
 from techsapo_ops.stack.stack import Stack
 
 
@@ -21,6 +22,8 @@ class Prospect:
     warnings: tuple[str, ...] = ()
     there: tuple[str, ...] = ()
     """What runs on this host of a stack of this name already."""
+    hosts: Hosts = field(default_factory=Hosts)
+    """Of a stack on several, what was seen of them."""
 
 
 class Doors(Protocol):
@@ -37,6 +40,10 @@ class Doors(Protocol):
 
     def open(self, file: Path, environment: str | None, engine: str | None) -> Stack:
         """The stack of the spec that was placed. Raises OpsError."""
+        ...
+
+    def gather(self, file: Path, environment: str | None, engine: str | None) -> None:
+        """Let the hosts of the spec that was placed be one Swarm. Raises OpsError."""
         ...
 
     def install_schedule(self, file: Path, environment: str | None, by: str) -> str:

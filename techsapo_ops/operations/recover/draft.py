@@ -15,7 +15,10 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.recover.copied import Copied
 from techsapo_ops.operations.recover.journal import Asked
 from techsapo_ops.operations.recover.placing import Places
-from techsapo_ops.spec.edit import repointed, with_value
+from techsapo_ops.spec.edit import repointed, with_value, without_section
+
+_OF_SEVERAL = ("hosts", "floating_address")
+"""What the spec of a stack on one host may not name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,9 @@ def draft_of(copied: Copied, places: Places, asked: Asked, into: Path) -> Draft:
     text = repointed(text, places.repointed)
     if asked.engine is not None:  # else the next `up` would move the stack back
         text = with_value(text, "engine", asked.engine, environment=environment)
+        if asked.engine != "swarm":
+            for key in _OF_SEVERAL:
+                text = without_section(text, key)
     for path, value in values_of(asked.settings):
         text = with_value(text, path, value, environment=environment)
     files = {}

@@ -26,6 +26,8 @@ PREPARED = "prepared"
 _VERSION = 1
 STEPS = ("fetch", "place", "up", "restore", "certificates", "schedule", "health")
 """In their order, each done once."""
+HOSTS = "hosts"
+"""Another one, before `up`, where the stack is on several hosts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,14 @@ class Journal:
     def has(self, step: str) -> bool:
         """Whether that step is done."""
         return step in self.done
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """All steps of this recovery, in their order."""
+        if self.engine != "swarm":
+            return STEPS
+        at = STEPS.index("up")
+        return (*STEPS[:at], HOSTS, *STEPS[at:])
 
 
 class Desk:

@@ -172,7 +172,24 @@ def _notes(copied: Copied, prospect: Prospect, choice: Choice) -> Iterable[str]:
                 "can't be reached from here. Stop them there, or --set another backup.offsite.restic"
             )
         )
+    if prospect.stack.topology.machines:
+        yield from _of_hosts(prospect)
     yield from prospect.warnings
+
+
+def _of_hosts(prospect: Prospect) -> Iterator[str]:
+    topology = prospect.stack.topology
+    names = ", ".join(f"{machine.name} ({machine.address})" for machine in topology.machines)
+    yield msg("the stack comes up on {names}", names=names)
+    if prospect.hosts.joining:
+        joining = ", ".join(prospect.hosts.joining)
+        yield msg("in no Swarm yet, and let into one: {joining}", joining=joining)
+    if (address := topology.spec.floating_address) is not None:
+        yield msg(
+            "hosts of before that live again have {address} as well, and databases that take writes: keep "
+            "them off",
+            address=address,
+        )
 
 
 def _blockers(
@@ -188,6 +205,7 @@ def _blockers(
             ),
             msg("recover on an empty host, or `techsapo down --volumes` where that one lies"),
         )
+    yield from prospect.hosts.blockers
     absent = {each.kind for each in stack.topology.absent}
     for found in prospect.diagnosis.findings:
         if found.level is Level.MISSING and found.name not in absent:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 DATA_MINUTES, WHOLE_MINUTES = 15, 60
 """The guide's numbers: the data is back, and the whole service."""
-DATA_STEPS = ("fetch", "place", "up", "restore")
+DATA_STEPS = ("fetch", "place", "hosts", "up", "restore")
 
 
 @dataclass(frozen=True, slots=True)

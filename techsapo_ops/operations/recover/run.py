@@ -17,6 +17,7 @@ from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
+from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.backup.going_back import go_back_if_interrupted
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.restore import perform
@@ -25,7 +26,7 @@ from techsapo_ops.operations.recover.copied import Copied, read_copy
 from techsapo_ops.operations.recover.doors import Doors
 from techsapo_ops.operations.recover.draft import draft_of
 from techsapo_ops.operations.recover.fetching import fetch
-from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
+from techsapo_ops.operations.recover.journal import HOSTS, Asked, Desk, Journal
 from techsapo_ops.operations.recover.look import Look, look_at, missing_variables, restorable
 from techsapo_ops.operations.recover.placing import MODES, places_in, put, require_free
 from techsapo_ops.operations.recover.progress import Progress
@@ -101,6 +102,11 @@ class Recovery:
     def fetch(self) -> None:
         """Bring the copy here, into the private folder. Raises OpsError."""
         journal = self._under_way.journal
+        if journal.engine == "swarm" and journal.has("fetch") and not self.desk.fetched.exists():
+            raise OpsError(
+                msg("this recovery was begun on another host, which has what it fetched"),
+                msg("go on there; where it is lost: `techsapo recover --abandon` here, then begin anew"),
+            )
         self._under_way.step(
             "fetch", lambda: fetch(self.restic, journal, self.desk, self.say), before=self.chose
         )
@@ -145,6 +151,8 @@ class Recovery:
             "done before": sorted(journal.done),
         }  # fmt: skip
         with recorded(layout, "recover", what, self.doors.listener.warn) as known:
+            if HOSTS in journal.steps:
+                progress.step(HOSTS, lambda: self._gather(journal))
             stack = self._open()
             progress.step("up", lambda: start(stack, self.doors.listener, self.say))
             progress.step("restore", lambda: self._restore(stack))
@@ -159,7 +167,7 @@ class Recovery:
             if status[-1] != "healthy":
                 remaining += ((msg("health says {status}", status=status[-1]), "techsapo health"),)
             known["seconds"] = round(sum(journal.done.values()), 1)
-        self.desk.clear()
+        self._conclude(stack)
         return Recovered(
             journal.spec, journal.backup, journal.snapshot[:12], journal.done, status[-1], remaining,
             _since(journal.began),
@@ -202,6 +210,21 @@ class Recovery:
             intent = intend(stack, manifest.id, names, unauthenticated=True)
             perform(stack, intent, aside=False, say=self.say)
             write_atomic(look.draft.file, look.draft.text.encode(), 0o600)
+
+    def _gather(self, journal: Journal) -> None:
+        self.doors.gather(Path(journal.spec), journal.environment, journal.engine)
+
+    def _conclude(self, stack: Stack) -> None:
+        """Forget the recovery; on several hosts so that all of them hear of it, and have its record."""
+        if HOSTS not in self._under_way.journal.steps:
+            self.desk.clear()
+            return
+        try:
+            with locked(stack.layout, LOCK_SECONDS):
+                self.desk.clear()
+        except OpsError as error:  # the stack is back, and the next command shares it
+            self.doors.listener.warn(error.message)
+            self.desk.clear()
 
     def _restore(self, stack: Stack) -> None:
         go_back_if_interrupted(stack, wait=LOCK_SECONDS, say=self.say)

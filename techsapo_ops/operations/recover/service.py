@@ -23,6 +23,8 @@ from techsapo_ops.stack.stack import Stack
 LOCK_SECONDS = 60.0
 """How long a step waits for whoever holds a lock."""
 _HEALTH_SECONDS = 90
+_HOSTS_HEALTH_SECONDS = 240
+"""On several hosts a member of a cluster may still copy all of the data."""
 _PROBE_SECONDS = 5.0
 
 Say = Callable[[str], None]
@@ -74,7 +76,7 @@ def certify(stack: Stack, say: Say) -> list[tuple[str, str]]:
 
 def settled(stack: Stack) -> str:
     """Its health, once it is healthy or has had time enough."""
-    deadline = time.monotonic() + _HEALTH_SECONDS
+    deadline = time.monotonic() + (_HOSTS_HEALTH_SECONDS if stack.topology.machines else _HEALTH_SECONDS)
     while True:
         report = check(stack, timeout=_PROBE_SECONDS, now=datetime.now(UTC))
         if report.status.value == "healthy" or time.monotonic() > deadline:

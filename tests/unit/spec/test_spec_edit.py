@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.spec.edit import repointed, with_value
+from techsapo_ops.spec.edit import repointed, with_value, without_section
 
 TEXT = """\
 # a stack
@@ -114,3 +114,13 @@ def test_an_anchor_stays_with_its_new_value() -> None:
 def test_an_overlay_that_is_an_alias_is_in_nobodys_way() -> None:
     text = "project: a\nenvironments:\n  staging: &x {project: b}\n  production: *x\n"
     assert at(with_value(text, "engine", "native", environment="production"), "engine") == "native"
+
+
+def test_a_section_goes_with_its_comments_and_no_other_line() -> None:
+    hosts = "hosts:  # three\n  a: {x: 1}\n  # inner\n  b:\n    y: |\n      z\n"
+    text = f"# top\n{hosts}# engine\nengine: swarm\nat: 1 # end"
+    assert without_section(text, "hosts") == "# top\n# engine\nengine: swarm\nat: 1 # end"
+    assert without_section(text, "at") == text.removesuffix("at: 1 # end")
+    assert without_section(text, "none") == text
+    assert yaml.safe_load(without_section("{a: 1, hosts: {b: c}}", "hosts")) == {"a": 1}
+    assert without_section("hosts: {}\n", "hosts") == "{}\n"

@@ -138,3 +138,24 @@ def test_a_torn_answer_of_docker_holds_nothing() -> None:
     assert bundle.only_file(whole) == b"content" * 1000
     assert bundle.only_file(whole[:700]) == b""
     assert bundle.only_file(b"") == b""
+
+
+def test_of_a_recovery_its_journal_travels_and_not_what_it_has_fetched(state: Path, tmp_path: Path) -> None:
+    for name in ("journal.json", "lock", "fetched/dump", "restic-cache/x"):
+        (path := state / "recovery" / name).parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("large")
+    other = tmp_path / "other"
+    (other / "recovery/fetched").mkdir(parents=True)
+    bundle.unpack(other, bundle.pack(state))
+    assert sorted(path.name for path in (other / "recovery").iterdir()) == ["fetched", "journal.json"]
+    (state / "recovery/journal.json").unlink()
+    (state / "recovery/journal.json").parent.rename(tmp_path / "gone")
+    bundle.unpack(other, bundle.pack(state))
+    assert [path.name for path in (other / "recovery").iterdir()] == ["fetched"], "it is that host's own"
+
+
+def test_what_a_recovery_would_read_comes_from_no_other_machine(tmp_path: Path) -> None:
+    tar = bundle.single("recovery/fetched", b"made up")
+    with pytest.raises(OpsError, match="another shape"):
+        bundle.unpack(tmp_path, tar)
+    assert not (tmp_path / "recovery").exists()

@@ -1,0 +1,199 @@
+"""A recovery of a stack on several hosts: which it looks at, lets join, and leaves alone."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from stacks import spec, topology
+
+from techsapo_ops.adapters import swarm_objects
+from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.process import Command
+from techsapo_ops.backup.offsite import Restic
+from techsapo_ops.engines.swarm.shared_state import SharedState, forget
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.recover import run
+from techsapo_ops.operations.recover.abandoned import abandon
+from techsapo_ops.operations.recover.doors import Doors
+from techsapo_ops.operations.recover.journal import STEPS, Asked, Desk, Journal
+from techsapo_ops.operations.recover.on_hosts import join, look_at_hosts
+from techsapo_ops.operations.recover.run import Recovery
+from techsapo_ops.stack.topology import Topology
+from tests.fakes.swarm_hosts import HostFake, HostsFake
+from tests.fakes.swarm_store import SwarmStore
+from tests.fakes.swarm_volumes import Machines
+
+
+class Hosts(HostsFake):
+    """Hosts whose managers keep notes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.store = SwarmStore()
+
+    def _config_ls(self, _: HostFake, words: tuple[str, ...], __: Command) -> str:
+        return self._noted(words)
+
+    def _config_inspect(self, _: HostFake, words: tuple[str, ...], __: Command) -> str:
+        return self._noted(words)
+
+    def _noted(self, words: tuple[str, ...]) -> str:
+        return self.store.run(Command(("docker", *words))).stdout.decode()
+
+
+def of(tmp_path: Path) -> Topology:
+    hosts = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)}
+    return topology(spec(engine="swarm", hosts=hosts, mysql={}), tmp_path, "swarm")
+
+
+def fleet(hosts: HostsFake, stack: Topology) -> Fleet:
+    return Fleet(hosts, "docker", {m.name: m.docker for m in stack.machines})
+
+
+def joined(hosts: HostsFake, stack: Topology) -> None:
+    join(stack, fleet(hosts, stack), lambda _: None, lambda _: None)
+
+
+def test_hosts_that_are_new_are_looked_at_and_let_into_a_swarm(tmp_path: Path) -> None:
+    hosts, stack = Hosts(), of(tmp_path)
+    found = look_at_hosts(stack, fleet(hosts, stack))
+    assert (found.joining, found.blockers) == (("a", "b", "c"), ())
+    assert hosts.nodes == [], "a look changes nothing"
+    joined(hosts, stack)
+    joined(hosts, stack)  # as after a kill
+    assert [node["Description"]["Hostname"] for node in hosts.nodes] == ["a", "b", "c"]
+    assert look_at_hosts(stack, fleet(hosts, stack)).joining == ()
+
+
+def test_a_host_that_does_not_answer_or_is_another_one_is_in_the_way(tmp_path: Path) -> None:
+    hosts, stack = Hosts(), of(tmp_path)
+    hosts.hosts["b"].silent = "timeout"
+    hosts.hosts["c"].calls_itself = "db1"
+    found = look_at_hosts(stack, fleet(hosts, stack))
+    assert [what for what, _ in found.blockers] == [
+        "b: ssh://ops@b: it did not answer within 6 s", "c: it calls itself db1",
+    ]  # fmt: skip
+    assert all(remedy for _, remedy in found.blockers)
+
+
+def test_hosts_that_have_a_stack_of_that_name_are_left_alone(tmp_path: Path) -> None:
+    hosts, stack = Hosts(), of(tmp_path)
+    hosts.joined()
+    member = fleet(Hosts(), stack).members["a"]
+    member.runner = cast(Any, SimpleNamespace(run=lambda c, timeout: hosts.store.run(
+        Command(("docker", *c.argv[3:]), stdin=c.stdin), timeout=timeout
+    )))  # fmt: skip
+    assert swarm_objects.take(member, "techsapo.state", "techsapo.state.000000007", {"number": 7})
+    ((what, remedy),) = look_at_hosts(stack, fleet(hosts, stack)).blockers
+    assert "hold the state of a stack named techsapo" in what
+    assert "techsapo hosts adopt --from ssh://ops@a" in remedy
+    with pytest.raises(OpsError, match="hold the state"):
+        joined(hosts, stack)
+
+
+class Quiet:
+    """Doors of a recovery on hosts that are let join; `calls` are what it did."""
+
+    def __init__(self, calls: list[str]) -> None:
+        self.calls = calls
+        self.listener = SimpleNamespace(warn=calls.append)
+
+    def gather(self, file: Path, environment: str | None, engine: str | None) -> None:
+        assert engine == "swarm"
+        self.calls.append(f"gather {file.name}")
+
+
+def recovery_of(tmp_path: Path, calls: list[str]) -> Recovery:
+    into = tmp_path / "new"
+    desk = Desk(into / ".techsapo")
+    return Recovery(cast(Restic, None), into, desk, cast(Doors, Quiet(calls)), calls.append)
+
+
+def placed(recovery: Recovery, engine: str, **done: float) -> None:
+    spec_file = str(recovery.into / "techsapo.yaml")
+    done = {"fetch": 1.0, "place": 1.0, **done}
+    recovery.desk.write(Journal(Asked("/away"), "1" * 64, "x", done=done, spec=spec_file, engine=engine))
+
+
+@pytest.mark.parametrize(("engine", "gathered"), [("swarm", 1), ("compose", 0)])
+def test_hosts_are_one_swarm_before_the_stack_is_opened_and_hear_of_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, gathered: int
+) -> None:
+    calls: list[str] = []
+    recovery = recovery_of(tmp_path, calls)
+
+    def opened(_: Recovery) -> Any:
+        calls.append("open")
+        return SimpleNamespace(layout="layout")
+
+    @contextmanager
+    def locked(layout: object, wait: float) -> Any:
+        assert recovery.desk.read() is not None
+        yield
+        calls.append(f"shared {recovery.desk.read() is None}")
+
+    monkeypatch.setattr(Recovery, "_open", opened)
+    monkeypatch.setattr(run, "locked", locked)
+    monkeypatch.setattr(run, "start", lambda *_: calls.append("up"))
+    monkeypatch.setattr(Recovery, "_restore", lambda *_: None)
+    monkeypatch.setattr(Recovery, "_schedule", lambda *_: [])
+    monkeypatch.setattr(run, "certify", lambda *_: [])
+    monkeypatch.setattr(run, "settled", lambda _: "healthy")
+    with recovery.desk.lock():
+        placed(recovery, engine)
+        recovery.begin(Asked("/away"))
+        found = recovery.run(None)
+    named = [call for call in calls if not call.startswith("going on")]
+    assert named == ["gather techsapo.yaml"] * gathered + ["open", "up"] + ["shared True"] * gathered
+    assert tuple(found.seconds) == (STEPS if not gathered else (*STEPS[:2], "hosts", *STEPS[2:]))
+
+
+def test_what_another_host_has_fetched_is_not_missed_in_words_of_damage(tmp_path: Path) -> None:
+    recovery = recovery_of(tmp_path, [])
+    with recovery.desk.lock():
+        placed(recovery, "swarm", hosts=1.0)
+        recovery.begin(Asked("/away"))
+        with pytest.raises(OpsError, match="begun on another host") as told:
+            recovery.fetch()
+    assert "--abandon" in (told.value.hint or "")
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_one_that_is_given_up_before_its_hosts_were_one_swarm_stops_nothing_there(
+    tmp_path: Path, made: bool
+) -> None:
+    recovery, stopped = recovery_of(tmp_path, []), list[Path]()
+    with recovery.desk.lock():
+        placed(recovery, "swarm", **({"hosts": 1.0} if made else {}))
+    abandon(recovery.desk, recovery.doors, stopped.append)
+    assert stopped == [recovery.into / "techsapo.yaml"] * made
+
+
+def test_a_stack_that_was_given_up_leaves_no_state_that_another_one_would_go_on_from(tmp_path: Path) -> None:
+    gone: list[tuple[str, ...]] = []
+
+    class Removing(Machines):
+        def run(self, command: Command, *, timeout: float = 60.0) -> Any:
+            if command.argv[3:5] in {("container", "rm"), ("volume", "rm")}:
+                gone.append(command.argv[2:])
+                return SimpleNamespace(code=0, output="")
+            return super().run(command, timeout=timeout)
+
+    machines = Removing()
+    three = Fleet(machines, "docker", {n: n for n in "abc"})
+    state = tmp_path / "state"
+    (state / "ledger").mkdir(parents=True)
+    with SharedState(state, "shop", three, print).at_work(0):
+        (state / "ledger/1").write_text("1")
+    assert swarm_objects.notes(three.manager, "shop.state")
+    forget(three, "shop")
+    assert swarm_objects.notes(three.manager, "shop.state") == ()
+    assert sorted((words[0], words[1], words[-1]) for words in gone) == [
+        (name, kind, of)
+        for name in "abc"
+        for kind, of in (("container", "shop-state"), ("volume", "shop_state"))
+    ]
