@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.files import private_folder, remove_file, write_atomic
+from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -90,6 +91,23 @@ class Places:
         for place in self._all():
             if (place.host, place.folder) == (self._host, self._folder) and place.id not in known:
                 remove_file(self._noted / f"{place.id}.{place.host}.json")
+
+    def lost(self, host: str) -> tuple[Place, ...]:
+        """Forget the backups of a host that is gone for good; those that it had, oldest first.
+
+        Raises OpsError where a note can't be removed.
+        """
+        gone = []
+        for path in sorted(self._noted.glob("*.json")):
+            place = _read(path)
+            if place is None or place.host != host:
+                continue
+            try:
+                remove_file(path)
+            except OSError as error:
+                raise cannot_write(path, error) from None
+            gone.append(place)
+        return tuple(sorted(gone, key=lambda place: (place.started, place.id)))
 
     def _all(self) -> tuple[Place, ...]:
         found = [_read(path) for path in sorted(self._noted.glob("*.json"))]

@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.backup.elsewhere import places_of
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.engines.swarm.machines_note import note_machines, noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.hosts.facts import NodeFacts, nodes_of
 from techsapo_ops.operations.hosts.look import daemons_of
+from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.stack_file import NODE_LABEL
 
@@ -53,6 +55,7 @@ def remove(
                 exit_code=2,
             )  # fmt: skip
         require_gone(fleet, machines, name, found)
+        forget_backups(layout, name, say)
     elif any(node.ready and node.label for node in found):
         raise OpsError(
             msg("services of the stack may still run on {name}", name=name),
@@ -69,6 +72,20 @@ def remove(
     else:
         engine.forget_members()
     return found
+
+
+def forget_backups(layout: Layout, name: str, say: Callable[[str], None]) -> None:
+    """List those no more that lay on a machine that is gone for good, and say so. Raises OpsError."""
+    if gone := places_of(layout, layout.state).lost(name):
+        say(
+            msg(
+                "{count} backups lay on {host} and are lost with it, the newest {id}; what went off-site is "
+                "there still",
+                count=len(gone),
+                host=name,
+                id=gone[-1].id,
+            )
+        )
 
 
 def require_gone(fleet: Fleet, machines: Sequence[Machine], name: str, nodes: Sequence[NodeFacts]) -> None:

@@ -16,7 +16,7 @@ from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.hosts.drain import wait_ready
 from techsapo_ops.operations.hosts.facts import nodes_of
 from techsapo_ops.operations.hosts.join import add, require_able
-from techsapo_ops.operations.hosts.leave import forget, require_gone
+from techsapo_ops.operations.hosts.leave import forget, forget_backups, require_gone
 from techsapo_ops.operations.hosts.look import daemons_of
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.stack import Stack
@@ -75,6 +75,7 @@ def replace(
             )
         if left:
             require_gone(engine.fleet, machines if old != new else (), old, left)
+        forget_backups(stack.layout, old, say)
         for node in left:
             say(msg("{name} leaves the Swarm", name=old))
             forget(manager, node, stack.pause)

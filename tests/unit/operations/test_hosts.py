@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from stacks import spec, topology
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.backup.elsewhere import Place, Places, places_of
 from techsapo_ops.engines.swarm import folders
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.engines.swarm.machines_note import note_machines, noted_machines
@@ -253,11 +256,17 @@ class Telling(SwarmEngine):
 
 
 def left(
-    hosts: HostsFake, stack: Topology, name: str, *, gone: bool, told: list[str] | None = None
+    hosts: HostsFake,
+    stack: Topology,
+    name: str,
+    *,
+    gone: bool,
+    told: list[str] | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> tuple[str, ...]:
     engine = Telling(stack, fleet(hosts, stack))
     engine.told = told if told is not None else []
-    found = remove(engine, name, gone=gone, say=lambda _: None, pause=lambda _: None)
+    found = remove(engine, name, gone=gone, say=say, pause=lambda _: None)
     return tuple(node.name for node in found)
 
 
@@ -310,6 +319,43 @@ def test_a_host_that_the_spec_does_not_name_is_removed_once_nothing_is_bound_to_
     assert told == ["forget"], "a Sentinel counts those that it has ever seen"
     with pytest.raises(OpsError, match="d is no node of the Swarm"):
         left(hosts, stack, "d", gone=False)
+
+
+def backed_up(stack: Topology, *hosts: str) -> Places:
+    """A note of a backup on each of `hosts`, as another one has them."""
+    noted = stack.layout.state / "backup-places"
+    noted.mkdir(parents=True)
+    for number, host in enumerate(hosts, 1):
+        place = Place(
+            f"2026010{number}T000000Z", host, "/srv", f"2026-01-0{number}T00:00:00+00:00", (), 1, ""
+        )
+        (noted / f"{place.id}.{host}.json").write_text(json.dumps(asdict(place)))
+    return places_of(stack.layout, stack.layout.state / "backups")
+
+
+def test_backups_that_lay_on_a_host_that_is_gone_are_not_listed_any_more(tmp_path: Path) -> None:
+    hosts, stack, said = HostsFake().joined(), of(tmp_path), list[str]()
+    places = backed_up(stack, "c", "b", "c")
+    with pytest.raises(OpsError, match="c answers"):
+        left(hosts, stack, "c", gone=True)
+    assert len(places.elsewhere()) == 3
+    hosts.lost("c")
+    hosts.hosts["c"].silent = "Connection timed out"
+    left(hosts, stack, "c", gone=True, say=said.append)
+    assert [(place.id, place.host) for place in places.elsewhere()] == [("20260102T000000Z", "b")]
+    assert said == [
+        "2 backups lay on c and are lost with it, the newest 20260103T000000Z; what went off-site is "
+        "there still"
+    ]
+
+
+def test_the_backups_of_a_host_that_was_replaced_are_not_its_successor_s(tmp_path: Path) -> None:
+    hosts, stack = HostsFake().joined(), of(tmp_path)
+    places = backed_up(stack, "c", "b")
+    hosts.services = ("techsapo_redis-a",)
+    hosts.lost("c")
+    replaced(hosts, stack, "c", "c")
+    assert [place.host for place in places.elsewhere()] == ["b"]
 
 
 class Applied:
