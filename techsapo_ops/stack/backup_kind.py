@@ -22,6 +22,10 @@ if TYPE_CHECKING:  # `techsapo backup --help` lists the kinds, and needs nothing
     from techsapo_ops.stack.stack import Stack
 
 
+class Untouched(OpsError):
+    """A part could not be brought back, and nothing that was there of it has been replaced."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What came of restoring a part on trial. `seconds` is how long its data took to come back."""
@@ -194,6 +198,13 @@ class BackupKind(ABC):
 
     def require(self, stack: Stack, part: Part, reader: PackedReader) -> None:  # noqa: B027 - most need nothing
         """Raise OpsError where a part could not be used here."""
+
+    def missing(self, stack: Stack) -> Sequence[str]:  # noqa: ARG002 - most have no others
+        """What of several servers that share its data is not there, while all of them have to be: sentences.
+
+        A server that answers may be cut off from the others.
+        """
+        return ()
 
     @abstractmethod
     def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from typing_extensions import override
 
@@ -28,6 +29,14 @@ _ENDED = ("Complete", "Shutdown", "Failed", "Rejected", "Remove", "Orphaned")
 """As `docker service ps` calls tasks of which nothing runs any more."""
 _STOP_SECONDS = 120.0
 _PAUSE = 0.2
+_HEARD_SECONDS = 5.0
+"""After which it is asked whether Swarm still reaches the machine of a service that does not end."""
+_GONE = frozenset({"Down", "Unreachable"})
+"""Docker's words for a node, and for a manager, that the others do not reach."""
+
+
+class Unheard(OpsError):
+    """A machine does not hear what Swarm wants of it."""
 
 
 class SwarmAccess(SwarmStack, ContainerAccess):
@@ -93,13 +102,20 @@ class SwarmAccess(SwarmStack, ContainerAccess):
         self.fleet.manager.call(
             "service", "update", "--detach", "--quiet", "--constraint-add", HALTED, name, timeout=120
         )
-        self._wait_ended(found, name)
+        try:
+            self._wait_ended(found, name)
+        except Unheard:  # it would end once it hears of it, when nobody expects that any more
+            with suppress(OpsError):
+                self.fleet.manager.call(
+                    "service", "update", "--detach", "--quiet", "--constraint-rm", HALTED, name, timeout=120
+                )
+            raise
 
     def _wait_ended(self, service: Service, name: str) -> None:
         """Wait until nothing of a service runs: Swarm says that it will be so, and goes on to stop it."""
         records = self.state.load()
         longest = (records[service.name].stop_seconds if service.name in records else 10) + _STOP_SECONDS
-        until = time.monotonic() + longest
+        until, heard = time.monotonic() + longest, time.monotonic() + _HEARD_SECONDS
         while True:
             tasks = self.fleet.manager.call("service", "ps", "--format", "{{.CurrentState}}", name)
             live = [line for line in tasks.splitlines() if not line.startswith(_ENDED)]
@@ -113,11 +129,27 @@ class SwarmAccess(SwarmStack, ContainerAccess):
                 )  # fmt: skip
             if not live and (container is None or container.state in {"created", "exited", "dead"}):
                 return
+            if time.monotonic() > heard:
+                self._require_heard(service)
+                heard += _HEARD_SECONDS
             if time.monotonic() > until:
                 raise OpsError(
                     msg("{left} did not end within {longest:.0f} s", left=service.name, longest=longest)
                 )
             time.sleep(_PAUSE)
+
+    def _require_heard(self, service: Service) -> None:
+        """Raise Unheard where Swarm has lost the machine of a service, though its Docker answers here."""
+        form = "{{.Hostname}} {{.Status}} {{.ManagerStatus}}"
+        for line in self.fleet.manager.call("node", "ls", "--format", form).splitlines():
+            name, *words = line.split()
+            if service.machine is not None and name == service.machine.name and _GONE & set(words):
+                raise Unheard(
+                    msg("the other hosts don't reach {machine}, so {name} goes on there",
+                        machine=name, name=service.name),
+                    msg("see to its network, then the same again; where it is lost: `techsapo hosts replace "
+                        "{machine}`", machine=name),
+                )  # fmt: skip
 
     @override
     def _throwaway_docker(self) -> Docker:

@@ -80,6 +80,9 @@ def start_left_off(stack: Stack, apps: Sequence[str], say: Say) -> None:
 def start_unchanged(stack: Stack, apps: Sequence[str], say: Say, error: BaseException) -> None:
     """Start what was stopped for nothing; where that fails too, say both: the first may be why."""
     try:
+        if stack.topology.machines:  # one whose host is cut off was not stopped, and can't be started anew
+            seen = stack.engine.observe().services
+            apps = [name for name in apps if name not in seen or not seen[name].state.runs]
         start_apps(stack, apps, say)
     except OpsError as failed:
         if not isinstance(error, OpsError):

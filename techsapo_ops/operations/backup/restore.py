@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 from techsapo_ops.backup import registry
@@ -24,9 +24,12 @@ from techsapo_ops.operations.backup.bringing_back import (
 from techsapo_ops.operations.backup.create import put_aside
 from techsapo_ops.operations.backup.going_back import conclude, go_back, kept_beside, note_begun, note_whole
 from techsapo_ops.operations.backup.intent import Intent
-from techsapo_ops.stack.backup_kind import Replay
+from techsapo_ops.stack.backup_kind import Replay, Untouched
 from techsapo_ops.stack.restore_journal import Interrupted, interrupted, journal
 from techsapo_ops.stack.stack import Stack
+
+_LOOKS = 5
+"""How often it is looked whether all is there, a second apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ def perform(
             require_runs(stack, name, msg("a restore"))
     stack.engine.announce()  # which wants every machine: what can't be stopped would go on with the old data
     with locked(layout, wait), recorded(layout, "restore", what, say) as known:
+        _require_there(stack, intent)
         replay = _prepared(stack, intent)
         safety: Backup | None = None
         replaced = tuple(part.kind for part in intent.parts)
@@ -86,7 +90,10 @@ def perform(
             note_whole(stack, left)
             start_apps(stack, intent.apps, say)
         except BaseException as error:
-            if (begun := interrupted(layout)) is None:
+            begun = interrupted(layout)
+            if begun is not None and isinstance(error, Untouched):
+                begun = _touched(stack, begun, tuple(seconds))
+            if begun is None:
                 start_unchanged(stack, intent.apps, say, error)
                 raise
             say(msg("that failed; going back"))
@@ -155,6 +162,37 @@ def perform_instead(
         start_apps(stack, apps, say)
         conclude(stack, there)
     return Restored(intent.backup.id, "", seconds, round(monotonic() - began, 3))
+
+
+def _require_there(stack: Stack, intent: Intent) -> None:
+    """Raise OpsError where one of several databases is cut off from the others, before anything is stopped.
+
+    What is about to take over, or has just been started, is waited for.
+    """
+    for look in range(_LOOKS):
+        if look:
+            stack.pause(1.0)
+        found = dict.fromkeys(words for part in intent.parts for words in registry.of(part).missing(stack))
+        if not found:
+            return
+    raise OpsError(
+        msg(
+            "a restore is of all hosts, and not all that has the data is there: {found}\nnothing was touched",
+            found=joined("; ", list(found)),
+        ),
+        msg(
+            "`techsapo hosts check` and `techsapo health` tell more; a host that is lost: `techsapo hosts "
+            "replace`"
+        ),
+    )
+
+
+def _touched(stack: Stack, begun: Interrupted, kinds: tuple[str, ...]) -> Interrupted | None:
+    """What is to be gone back from, where of all that was to be replaced only `kinds` were."""
+    if kinds:
+        return replace(begun, kinds=kinds)
+    conclude(stack, begun.kinds)
+    return None
 
 
 def _prepared(stack: Stack, intent: Intent) -> Replay | None:

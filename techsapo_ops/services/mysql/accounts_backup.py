@@ -16,7 +16,7 @@ from techsapo_ops.adapters.files import remove_file, write_atomic
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.mysql import own_accounts
+from techsapo_ops.services.mysql import own_accounts, role
 from techsapo_ops.services.mysql.own_accounts import Account
 from techsapo_ops.services.mysql.session import administrator, scratch_door, session, version
 from techsapo_ops.stack.backup import Door, Part, Progress, Source
@@ -97,6 +97,10 @@ class _OfAccounts(BackupKind):
     @override
     def service(self, kind: str) -> str:
         return "mysql"
+
+    @override
+    def missing(self, stack: Stack) -> Sequence[str]:
+        return tuple(role.missing(stack))
 
     @override
     def forget(self, stack: Stack, kind: str) -> None:

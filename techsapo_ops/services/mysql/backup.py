@@ -15,7 +15,7 @@ from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.mysql import contents, dump
+from techsapo_ops.services.mysql import contents, dump, role
 from techsapo_ops.services.mysql.accounts_backup import BESIDE
 from techsapo_ops.services.mysql.binlog import Binlog
 from techsapo_ops.services.mysql.quoting import literal, name
@@ -156,6 +156,10 @@ class MysqlBackup(BackupKind):
                 ),
                 msg("choose another one"),
             )
+
+    @override
+    def missing(self, stack: Stack) -> Sequence[str]:
+        return tuple(role.missing(stack))
 
     @override
     def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:

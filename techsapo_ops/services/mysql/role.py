@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 from techsapo_ops.adapters.process import Command
+from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
+
+if TYPE_CHECKING:
+    from techsapo_ops.stack.stack import Stack
+
+_SECONDS = 10.0
 
 _ASKED = "'wsrep_cluster_status', 'wsrep_local_state_comment', 'wsrep_cluster_size'"
 
@@ -20,9 +29,26 @@ def question(topology: Topology, service: Service) -> Command:  # noqa: ARG001 -
     )  # fmt: skip
 
 
+def missing(stack: Stack) -> Iterator[str]:
+    """Which members don't see all of the others, by what each says itself."""
+    for service in stack.topology.of_kind("mysql") if stack.topology.machines else ():
+        try:
+            asking = stack.engine.enter(service.name, question(stack.topology, service))
+            said = stack.runner.run(asking, timeout=_SECONDS).stdout.decode(errors="replace")
+        except OpsError as error:
+            yield msg("{name}: {why}", name=service.name, why=error.message)
+            continue
+        told = _told(said)
+        if told.get("wsrep_cluster_size") != str(len(stack.topology.machines)) or (
+            told.get("wsrep_cluster_status") != "Primary"
+        ):
+            why = words(stack.topology, said) or msg("it does not answer")
+            yield msg("{name}: {why}", name=service.name, why=why)
+
+
 def words(topology: Topology, said: str) -> str:
     """Its answer in words; "" for one that says nothing of it."""
-    told = dict(line.split("\t", 1) for line in said.splitlines() if "\t" in line)
+    told = _told(said)
     if "wsrep_cluster_size" not in told:
         return ""
     size, state = told["wsrep_cluster_size"], told.get("wsrep_local_state_comment", "?")
@@ -30,3 +56,7 @@ def words(topology: Topology, said: str) -> str:
     if told.get("wsrep_cluster_status") != "Primary":
         return msg("no quorum: it sees {members}", members=members)
     return msg("{state}, quorum: {members}", state=state.lower(), members=members)
+
+
+def _told(said: str) -> dict[str, str]:
+    return dict(line.split("\t", 1) for line in said.splitlines() if "\t" in line)

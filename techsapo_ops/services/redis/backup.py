@@ -14,12 +14,13 @@ from typing_extensions import override
 from techsapo_ops.adapters.packed import PackedReader, cannot_write
 from techsapo_ops.adapters.pipes import Running, pour
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.messages import msg
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.redis import contents, snapshot
 from techsapo_ops.services.redis.door import door_to, redis_door, scratch_client, scratch_door
 from techsapo_ops.services.redis.several import calm, in_step, several
 from techsapo_ops.stack.backup import Part, Progress, Source
-from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.backup_kind import BackupKind, Trial, Untouched
 from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.shapes import count, digits, each, has, listed, number, text
@@ -126,11 +127,18 @@ class RedisBackup(BackupKind):
         return f"Redis {found.version}", msg("{count:,} keys", count=sum(found.keys.values()))
 
     @override
+    def missing(self, stack: Stack) -> Sequence[str]:
+        if not stack.topology.machines:
+            return ()
+        from techsapo_ops.services.redis.drill import trouble  # of several alone
+
+        return tuple(trouble(stack))
+
+    @override
     def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
         # Of several into the master: while it is away none of the others may run, or one took its place.
         service, *others = _master_first(stack)
-        for server in (*others, service):
-            stack.engine.halt(server.name)
+        _halt(stack, (*others, service))
         if others:  # a failover that was under way may have ended before the last of them
             service, *others = _master_first(stack)
         append = "yes" if stack.spec.redis.appendonly or others else "no"
@@ -170,6 +178,23 @@ def _master_first(stack: Stack) -> tuple[Service, ...]:
         return servers
     master = several(stack.topology, lambda service: door_to(stack, service)).master
     return (master, *(server for server in servers if server != master))
+
+
+def _halt(stack: Stack, servers: Sequence[Service]) -> None:
+    """Stop them one after another; where one can't be, those that were stopped are started again."""
+    halted: list[Service] = []
+    try:
+        for server in servers:
+            stack.engine.halt(server.name)
+            halted.append(server)
+    except OpsError as error:
+        said = [error.message]
+        for server in halted:
+            try:
+                Step(Action.RESTART, server.name, msg("nothing was restored")).perform(stack.engine)
+            except OpsError as failed:
+                said.append(failed.message)
+        raise Untouched(joined("\n", said), error.hint) from None
 
 
 def _seed(reader: PackedReader, progress: Progress) -> Callable[[Path], None]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from projects import Project
+from servers import wait_for
 from swarm_lab import HOSTS, SwarmLab, swarm_lab
 
 from tests.swarm.figures import Figures
@@ -24,8 +26,18 @@ from tests.swarm.ground import PROJECT, Ground, whole
 from tests.swarm.proofs.moving import Moved
 
 _PASSWORD = "of the repository"
-_KEYS_THERE = "/etc/techsapo/api-keys/keys.json"
-"""Where a container of the app reads them."""
+_ASK = """
+import ssl, sys, urllib.error, urllib.request
+context = ssl._create_unverified_context()
+headers = {"Content-Type": "application/json"}
+headers |= {"Authorization": "Bearer " + sys.argv[2]} if sys.argv[2] else {}
+request = urllib.request.Request(f"https://{sys.argv[1]}/api/v1/generate", b'{"prompt": "why?"}', headers)
+try:
+    print(urllib.request.urlopen(request, timeout=60, context=context).status)
+except urllib.error.HTTPError as error:
+    print(error.code)
+"""
+"""Asks a question at an address with an API key, whatever certificate is there, and prints the status."""
 _KEPT = ("keys/app-key", "backup-keys/key.json", "api-keys/keys.json", "certs/shop/privkey.pem")
 """Files of the state directory that have to be the same."""
 
@@ -50,7 +62,7 @@ def prove(_: Ground, found: Figures) -> None:
             places = [f"{kind}-{name}" for name in HOSTS for kind in ("redis", "mysql")]
             found.add("three machines: lost", "ids and rows", [host.moved.missing(*places)], 0)
             found.add("three machines: files that differ", "", [len(host.differ())], 0)
-            found.add("three machines: hosts without the API keys", "", [host.without_keys()], 0)
+            found.add("three machines: hosts that refuse the API key", "", [host.refused()], 0)
             host.moved.project.run("plan", timeout=120)  # which ends with 100 where anything would change
         with swarm_lab(("a",), joined=False) as lab:
             host = _Empty(folder, "one", lab, gone)
@@ -65,8 +77,8 @@ def prove(_: Ground, found: Figures) -> None:
 class _Gone:
     """What there was: rows and ids, questions, and files."""
 
-    def __init__(self, moved: Moved) -> None:
-        self.put = moved.put
+    def __init__(self, moved: Moved, key: str) -> None:
+        self.put, self.key = moved.put, key
         self.questions = _questions(moved.project)
         self.files = {name: (moved.project.state / name).read_bytes() for name in _KEPT}
 
@@ -80,15 +92,15 @@ def _lose(lab: SwarmLab, folder: Path) -> _Gone:
     )
     moved = Moved(Project(directory, lab.spec(**sections), launcher=lab.enter("a")))
     moved.up()
-    moved.project.run("keys", "create", "me", timeout=120)
-    moved.project.run("ask", "why?", timeout=120)
-    moved.add()
+    said = moved.project.run("keys", "create", "me", "--json", timeout=120).stdout
+    key = str(json.loads(said)["key"])
     moved.well(moved.project)
-    time.sleep(5)  # what was asked is in the audit database by then
+    for machine in lab.machines.values():
+        assert _asked(lab, machine.address, key) == 200, machine.name
+    moved.add()
+    wait_for(lambda: _questions(moved.project).count("\n") >= len(HOSTS), what="the questions in the audit")
     moved.project.run("backup", timeout=300)
-    gone = _Gone(moved)
-    assert gone.questions
-    return gone
+    return _Gone(moved, key)
 
 
 class _Empty:
@@ -144,14 +156,17 @@ class _Empty:
         state = self.moved.project.state
         return [n for n, content in self._gone.files.items() if (state / n).read_bytes() != content]
 
-    def without_keys(self) -> int:
-        """How many machines have no container of the app that reads the API keys."""
-        return sum(not self._has_keys(name) for name in self._lab.machines)
+    def refused(self) -> int:
+        """On how many machines the API key of before is not what lets one ask."""
+        return sum(
+            (_asked(self._lab, m.address, ""), _asked(self._lab, m.address, self._gone.key)) != (401, 200)
+            for m in self._lab.machines.values()
+        )
 
-    def _has_keys(self, name: str) -> bool:
-        (app, *_) = self._lab.containers(name, f"{PROJECT}_app-1")
-        told = self._lab.docker(name, "exec", app, "cat", _KEYS_THERE, check=False).stdout
-        return told.encode() == self._gone.files["api-keys/keys.json"]
+
+def _asked(lab: SwarmLab, address: str, key: str) -> int:
+    argv = [*lab.enter_hub(), sys.executable, "-I", "-c", _ASK, address, key]
+    return int(subprocess.run(argv, capture_output=True, text=True, check=True, timeout=120).stdout)
 
 
 def _questions(project: Project) -> str:
