@@ -13,6 +13,7 @@ from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.cli.arguments import time_of
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.commands.recover_card import card
+from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.named_repository import place_of, restic_at
 from techsapo_ops.cli.options import (
     DryRunOption,
@@ -27,7 +28,8 @@ from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.cli.recover_doors import RecoverDoors
 from techsapo_ops.cli.state_directory import require_trust
 from techsapo_ops.cli.views.recovery import TITLES, look_json, recovered_json, show_look, show_recovered
-from techsapo_ops.engines.swarm.recorded import SwarmStack
+from techsapo_ops.engines.opening import fleet_of
+from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.engines.swarm.shared_state import forget
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -234,9 +236,10 @@ def _abandon(desk: Desk, doors: RecoverDoors, out: Output, yes: bool, wait: floa
 
 def _stop(file: Path, out: Output) -> None:
     stack = recorded_stack(file)
+    note = noted_machines(stack.layout.state)
     down(stack, remove_data=True, warn=out.warn)
-    if isinstance(stack, SwarmStack):
-        forget(stack.fleet, stack.project)
+    if note.machines:
+        forget(fleet_of(note.machines, runner()), note.project)
         out.say(
             msg("the hosts stay in their Swarm; `docker swarm leave --force` on each, where nothing needs it")
         )

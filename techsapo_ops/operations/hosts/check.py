@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.hosts.facts import DaemonFacts, Fact, Level, plainly
+from techsapo_ops.operations.hosts.facts import IN_SWARM, DaemonFacts, Fact, Level, plainly
 from techsapo_ops.operations.hosts.look import Looked, images_of, look, ports_of
 from techsapo_ops.operations.hosts.probe import NoWayError, Probed
 from techsapo_ops.operations.hosts.together import clock_level, major, together
@@ -113,7 +113,7 @@ def _swarm(machine: Machine, daemon: DaemonFacts, looked: Looked) -> Iterator[Fa
     name = machine.name
     join = msg("`techsapo hosts add {name}`", name=name)
     if not daemon.joined:
-        yield Fact(name, "swarm", _BAD, msg("it is in no Swarm"), join)
+        yield Fact(name, IN_SWARM, _BAD, msg("it is in no Swarm"), join)
         return
     if daemon.state != "active" or (daemon.manages and looked.nodes is None):
         why = (
@@ -121,7 +121,7 @@ def _swarm(machine: Machine, daemon: DaemonFacts, looked: Looked) -> Iterator[Fa
         )
         yield Fact(
             name,
-            "swarm",
+            IN_SWARM,
             _BAD,
             msg("its Swarm does not answer: {why}", why=why),
             msg("more than half of the managers have to be there; see docs/three-machines.md"),
@@ -131,7 +131,7 @@ def _swarm(machine: Machine, daemon: DaemonFacts, looked: Looked) -> Iterator[Fa
     if len(clusters) > 1:
         yield Fact(
             name,
-            "swarm",
+            IN_SWARM,
             _BAD,
             msg("not all hosts are in the same Swarm"),
             msg("on the host that is wrong: `docker swarm leave --force`; then `techsapo hosts add`"),
@@ -139,13 +139,13 @@ def _swarm(machine: Machine, daemon: DaemonFacts, looked: Looked) -> Iterator[Fa
         return
     node = next((n for n in looked.nodes or () if n.id == daemon.node), None)
     if not daemon.manages or node is None:
-        yield Fact(name, "swarm", _BAD, msg("it is a worker, and each host has to be a manager"), join)
+        yield Fact(name, IN_SWARM, _BAD, msg("it is a worker, and each host has to be a manager"), join)
         return
     words = msg("manager and leader") if node.reach == "leader" else msg("manager")
     if not node.ready or node.reach == "unreachable":
         yield Fact(
             name,
-            "swarm",
+            IN_SWARM,
             _BAD,
             msg("the other managers can't reach it"),
             msg("`techsapo hosts check` on them"),
@@ -153,13 +153,13 @@ def _swarm(machine: Machine, daemon: DaemonFacts, looked: Looked) -> Iterator[Fa
     elif node.availability != "active":
         yield Fact(
             name,
-            "swarm",
+            IN_SWARM,
             _WARN,
             msg("{role}, drained", role=words),
             msg("`techsapo hosts activate {name}`", name=name),
         )
     else:
-        yield Fact(name, "swarm", _OK, words)
+        yield Fact(name, IN_SWARM, _OK, words)
     if daemon.address and daemon.address != machine.address:
         yield Fact(
             name,

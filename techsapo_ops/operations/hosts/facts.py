@@ -19,6 +19,8 @@ from techsapo_ops.stack.machine import Machine
 
 SECONDS = 6.0
 """Longest time that a look waits for one machine."""
+IN_SWARM = "swarm"
+"""Name of the fact whether a machine is in the stack's Swarm."""
 _NANOSECONDS = 1_000_000_000
 """In a second: Docker's API counts in them."""
 

@@ -17,8 +17,8 @@ from techsapo_ops.operations.recover.journal import Asked
 from techsapo_ops.operations.recover.placing import Places
 from techsapo_ops.spec.edit import repointed, with_value, without_section
 
-_OF_SEVERAL = ("hosts", "floating_address")
-"""What the spec of a stack on one host may not name."""
+_OF_ITS_HOSTS = ("hosts", "floating_address")
+"""What the spec of a stack on several hosts says of them: on one host it would be refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ def draft_of(copied: Copied, places: Places, asked: Asked, into: Path) -> Draft:
     text = repointed(text, places.repointed)
     if asked.engine is not None:  # else the next `up` would move the stack back
         text = with_value(text, "engine", asked.engine, environment=environment)
-        if asked.engine != "swarm":
-            for key in _OF_SEVERAL:
+        if asked.engine != description.engine:
+            for key in _OF_ITS_HOSTS:
                 text = without_section(text, key)
     for path, value in values_of(asked.settings):
         text = with_value(text, path, value, environment=environment)

@@ -79,6 +79,8 @@ class Journal:
     """When it was first asked for (ISO 8601, UTC): a step that is killed notes no seconds."""
     remaining: tuple[tuple[str, str], ...] = ()
     """What did not work in the steps that are done, and what to try."""
+    several: bool = False
+    """Whether the stack is one of several hosts."""
 
     def has(self, step: str) -> bool:
         """Whether that step is done."""
@@ -87,7 +89,7 @@ class Journal:
     @property
     def steps(self) -> tuple[str, ...]:
         """All steps of this recovery, in their order."""
-        if self.engine != "swarm":
+        if not self.several:
             return STEPS
         at = STEPS.index("up")
         return (*STEPS[:at], HOSTS, *STEPS[at:])
@@ -231,5 +233,5 @@ _WHOLE = shapes.has(
     environment=shapes.optional(shapes.text),
     engine=shapes.optional(shapes.text),
     schedule=shapes.text,
-    also={"began": shapes.text, "remaining": shapes.listed(_TEXTS)},
+    also={"began": shapes.text, "remaining": shapes.listed(_TEXTS), "several": shapes.flag},
 )

@@ -12,7 +12,7 @@ from techsapo_ops.engines.swarm.shared_state import purpose_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.hosts.check import check
-from techsapo_ops.operations.hosts.facts import DaemonFacts, Level
+from techsapo_ops.operations.hosts.facts import IN_SWARM, DaemonFacts, Level
 from techsapo_ops.operations.hosts.join import add
 from techsapo_ops.operations.hosts.look import daemons_of
 from techsapo_ops.stack.topology import Topology
@@ -33,7 +33,7 @@ def look_at_hosts(topology: Topology, fleet: Fleet) -> Hosts:
     blockers = [
         (msg("{host}: {detail}", host=fact.host or fact.name, detail=fact.detail), fact.remedy)
         for fact in check(topology, fleet).facts
-        if fact.level is Level.FAILED and not (fact.name == "swarm" and fact.host in joining)
+        if fact.level is Level.FAILED and not (fact.name == IN_SWARM and fact.host in joining)
     ]
     manager = _manager(fleet, daemons)
     try:

@@ -102,7 +102,7 @@ class Recovery:
     def fetch(self) -> None:
         """Bring the copy here, into the private folder. Raises OpsError."""
         journal = self._under_way.journal
-        if journal.engine == "swarm" and journal.has("fetch") and not self.desk.fetched.exists():
+        if journal.several and journal.has("fetch") and not self.desk.fetched.exists():
             raise OpsError(
                 msg("this recovery was begun on another host, which has what it fetched"),
                 msg("go on there; where it is lost: `techsapo recover --abandon` here, then begin anew"),
@@ -193,6 +193,7 @@ class Recovery:
         progress.note(
             backup=copied.backup.id, spec=str(draft.file), environment=draft.environment,
             engine=look.prospect.stack.topology.engine,
+            several=bool(look.prospect.stack.topology.machines),
         )  # fmt: skip
         if not copied.described:
             self._unpack_configuration(look)

@@ -116,7 +116,10 @@ def recovery_of(tmp_path: Path, calls: list[str]) -> Recovery:
 def placed(recovery: Recovery, engine: str, **done: float) -> None:
     spec_file = str(recovery.into / "techsapo.yaml")
     done = {"fetch": 1.0, "place": 1.0, **done}
-    recovery.desk.write(Journal(Asked("/away"), "1" * 64, "x", done=done, spec=spec_file, engine=engine))
+    several = engine == "swarm"
+    recovery.desk.write(
+        Journal(Asked("/away"), "1" * 64, "x", done=done, spec=spec_file, engine=engine, several=several)
+    )
 
 
 @pytest.mark.parametrize(("engine", "gathered"), [("swarm", 1), ("compose", 0)])
