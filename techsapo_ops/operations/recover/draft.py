@@ -43,7 +43,8 @@ def draft_of(copied: Copied, places: Places, asked: Asked, into: Path) -> Draft:
     text = repointed(text, places.repointed)
     if asked.engine is not None:  # else the next `up` would move the stack back
         text = with_value(text, "engine", asked.engine, environment=environment)
-        if asked.engine != description.engine:
+        before, now = description.engine, asked.engine
+        if before != now:
             for key in _OF_ITS_HOSTS:
                 text = without_section(text, key)
     for path, value in values_of(asked.settings):

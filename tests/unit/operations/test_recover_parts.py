@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import yaml
 
 from techsapo_ops.adapters.packed import file_sha256
 from techsapo_ops.backup.description import FILE, FOLDER, Description, Kept, What
@@ -21,8 +22,10 @@ from techsapo_ops.backup.repository import Repository
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.recover.choice import Choice, choose, chosen
 from techsapo_ops.operations.recover.copied import Copied, read_copy
+from techsapo_ops.operations.recover.draft import draft_of
 from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
 from techsapo_ops.operations.recover.placing import Placement, places_in, put, require_free
+from techsapo_ops.stack.places import EngineName
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 OLD = Path("/srv/old")
@@ -209,6 +212,24 @@ def test_what_is_named_by_a_path_in_the_old_folder_is_named_in_the_new_one(
     found = places_in(changed, tmp_path / "new")
     assert found.placements[0].target == tmp_path / "new/secrets/slack"
     assert found.repointed == {"/srv/old/secrets/slack": "secrets/slack"}
+
+
+@pytest.mark.parametrize("engine", ["compose", "swarm", None])
+def test_on_another_engine_the_hosts_of_then_are_not_those_of_now(
+    copy: Copied, tmp_path: Path, engine: EngineName | None
+) -> None:
+    text = "project: shop\nengine: swarm\nhosts:\n  a: {address: 10.0.0.1}\nfloating_address: 10.0.0.9/24\n"
+    (copy.root / "srv/old/techsapo.yaml").write_text(text)
+    three = replace(copy, description=replace(copy.description, engine="swarm"))
+    asked = Asked(
+        "/away", engine=engine, settings=() if engine == "compose" else ("hosts.a.address=10.0.0.7",)
+    )
+    found = draft_of(three, places_in(three, tmp_path / "new"), asked, tmp_path / "new")
+    said = yaml.safe_load(found.text)
+    if engine == "compose":
+        assert said == {"project": "shop", "engine": "compose"}
+    else:
+        assert (said["hosts"], said["engine"]) == ({"a": {"address": "10.0.0.7"}}, "swarm")
 
 
 def test_another_file_outside_stays_and_ours_lies_beside_the_spec(copy: Copied, tmp_path: Path) -> None:
