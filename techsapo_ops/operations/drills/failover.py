@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.drills.alone import alone, hindrance
-from techsapo_ops.operations.drills.figures import counts_of, some
+from techsapo_ops.operations.drills.figures import Twice, counts_of, some, twice
 from techsapo_ops.operations.drills.guards import Guards
 from techsapo_ops.operations.drills.load import Load, Outcome
 from techsapo_ops.operations.drills.report import Phase, Report
@@ -240,7 +240,7 @@ def _filled(
     killed = fault.killed
     phases: list[Phase] = []
     lost_writes: float | None = None
-    doubled = set(outcome.doubled)
+    again = Twice(outcome.doubled)
     notes = [*fault.notes, *filter(None, [guards.unwatched])]
     if killed is not None:
         gone = None if fault.gone is None else fault.gone - killed
@@ -253,18 +253,17 @@ def _filled(
         ]
         rows = written(stack, load.prefix, outcome.written)
         lost_writes = len(rows.lost)
-        doubled |= set(rows.doubled)
+        again = twice(outcome, rows.doubled, killed)
         if rows.lost:
             notes.append(msg("without a row in the audit log: {some}", some=some(rows.lost)))
-        if doubled:
-            notes.append(msg("carried out twice: {some}", some=some(sorted(doubled))))
+        notes += again.notes()
     marks = {} if killed is None else {"killed": killed}
     if fault.back is not None:
         marks["ready"] = fault.back
     return replace(
         report,
         phases=tuple(phases),
-        counts=counts_of(outcome, lost_writes=lost_writes, doubled=len(doubled)),
+        counts=counts_of(outcome, lost_writes=lost_writes, twice=again),
         zero=("doubled", "lost_writes"),
         reasons=dict(outcome.failed),
         facts={"killed": f"{victim.name} (weight {victim.weight})", "run": load.run},

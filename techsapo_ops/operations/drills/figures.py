@@ -2,13 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.drills.load import Outcome
 
+LOSING = 2.0
+"""Seconds that it takes at most until what is taken away is gone."""
 
-def counts_of(outcome: Outcome, *, lost_writes: float | None, doubled: int) -> dict[str, float | None]:
+
+@dataclass(frozen=True, slots=True)
+class Twice:
+    """Ids that were carried out twice, and those of which that is what remains of a loss.
+
+    `redone` were under way where it was lost: written down there, and their answer kept nowhere else yet. Who
+    sent them again has one answer.
+    """
+
+    doubled: tuple[str, ...]
+    redone: tuple[str, ...] = ()
+
+    def notes(self) -> Iterator[str]:
+        """What there is to say of them."""
+        if self.doubled:
+            yield msg("carried out twice: {some}", some=some(self.doubled))
+        if self.redone:
+            yield msg(
+                "carried out again, as nobody knew an answer: {some}; under way where it was lost",
+                some=some(self.redone),
+            )
+
+
+def twice(outcome: Outcome, rows: Collection[str], lost: float) -> Twice:
+    """What `rows` of the audit log, ids that have two, come to where something was lost at `lost`."""
+    answered = set(outcome.doubled)
+    redone = set(rows) & outcome.under_way(lost, lost + LOSING) - answered
+    return Twice(tuple(sorted(answered | set(rows) - redone)), tuple(sorted(redone)))
+
+
+def counts_of(outcome: Outcome, *, lost_writes: float | None, twice: Twice) -> dict[str, float | None]:
     """The counts of a report on what became of the traffic."""
     stream, latency = outcome.stream_gap, outcome.latency
     return {
@@ -17,7 +50,8 @@ def counts_of(outcome: Outcome, *, lost_writes: float | None, doubled: int) -> d
         "failed": outcome.failed_count,
         "retried": outcome.retried,
         "lost": outcome.lost,
-        "doubled": doubled,
+        "doubled": len(twice.doubled),
+        "redone": len(twice.redone),
         "lost_writes": lost_writes,
         "unfinished": outcome.unfinished,
         "longest_gap": round(outcome.gap.seconds, 3),

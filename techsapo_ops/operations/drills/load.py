@@ -177,6 +177,14 @@ class Outcome:
         """Ids whose answers tell that they were carried out twice."""
         return tuple(r.id for r in self.requests if len({a.execution for a in r.attempts if a.execution}) > 1)
 
+    def under_way(self, since: float, until: float) -> frozenset[str]:
+        """Ids of requests that were under way at any moment from `since` to `until`."""
+        return frozenset(
+            r.id
+            for r in self.requests
+            if r.began <= until and not (r.done and r.attempts and r.attempts[-1].ended < since)
+        )
+
     @property
     def written(self) -> tuple[str, ...]:
         """Ids that the app says to have carried out: each must have a row of the audit log."""

@@ -57,6 +57,7 @@ class Drills:
         counts = report["counts"]
         for what in ("failed", "doubled", "lost_writes"):
             self._add(f"{name}: {what.replace('_', ' ')}", "requests", counts[what], 0)
+        self._add(f"{name}: carried out again, under way where it was lost", "requests", counts["redone"])
         for what in ("longest_gap", "latency_longest", "longest_plain_gap", "loss_window"):
             self._add(f"{name}: {what.replace('_', ' ')}", "s", counts.get(what))
         self._add(f"{name}: plain writes that were lost", "writes", counts.get("plain_lost"))

@@ -15,6 +15,7 @@ from techsapo_ops.adapters.textfile import exposition
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.drills.alerting import allowed, at_work
 from techsapo_ops.operations.drills.chart import WIDTH, chart
+from techsapo_ops.operations.drills.figures import Twice, twice
 from techsapo_ops.operations.drills.kept import MOST, find, keep, reports
 from techsapo_ops.operations.drills.load import Attempt, Held, Outcome, Request
 from techsapo_ops.operations.drills.metrics import NAME, samples
@@ -169,6 +170,24 @@ def test_an_id_that_was_carried_out_twice_is_doubled_and_one_without_any_answer_
     )
     assert found.doubled == ("a",)
     assert (found.lost, dict(found.failed)) == (1, {"HTTP 502": 1})
+
+
+def test_what_was_under_way_where_it_was_lost_is_carried_out_again_and_anything_else_twice() -> None:
+    found = outcome(
+        ("before", [tried(1, 4.9)]),
+        ("under way", [tried(4.8, 7, 0), tried(9, 12)]),
+        ("while it went", [tried(6.9, 7.5)]),
+        ("after", [tried(7.1, 7.5)]),
+        ("answered twice", [tried(4.8, 7, execution="x"), tried(9, 12, execution="y")]),
+    )
+    every = [r.id for r in found.requests]
+    assert twice(found, every, 5.0) == Twice(
+        ("after", "answered twice", "before"), ("under way", "while it went")
+    )
+    assert [note.split(":")[0] for note in twice(found, every, 5.0).notes()] == [
+        "carried out twice", "carried out again, as nobody knew an answer",
+    ]  # fmt: skip
+    assert list(twice(found, (), 0.0).notes()) == ["carried out twice: answered twice"]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from techsapo_ops.operations.drills.cluster.course import SETTLES, Seen, course
 from techsapo_ops.operations.drills.cluster.plan import Taking
 from techsapo_ops.operations.drills.cluster.whole import led
 from techsapo_ops.operations.drills.failover import QUIET
-from techsapo_ops.operations.drills.figures import counts_of, some
+from techsapo_ops.operations.drills.figures import Twice, counts_of, some, twice
 from techsapo_ops.operations.drills.load import Load, Outcome
 from techsapo_ops.operations.drills.report import Phase, Report
 from techsapo_ops.operations.drills.written import written
@@ -44,15 +44,14 @@ def cluster_drill(
     notes = [*seen.notes, *filter(None, [guards.unwatched])]
     facts = {**seen.facts, "run": load.run}
     lost_writes: float | None = None
-    doubled = set(outcome.doubled)
+    again = Twice(outcome.doubled)
     if seen.struck is not None:
         rows = written(stack, load.prefix, outcome.written, within=_ROWS_SECONDS)
-        lost_writes, doubled = len(rows.lost), doubled | set(rows.doubled)
+        lost_writes, again = len(rows.lost), twice(outcome, rows.doubled, seen.struck)
         if rows.lost:
             notes.append(msg("without a row in the audit log: {some}", some=some(rows.lost)))
-        if doubled:
-            notes.append(msg("carried out twice: {some}", some=some(sorted(doubled))))
-    counts = counts_of(outcome, lost_writes=lost_writes, doubled=len(doubled))
+        notes += again.notes()
+    counts = counts_of(outcome, lost_writes=lost_writes, twice=again)
     counts |= _plain(stack, writers, seen, notes)
     known = led(stack)
     if writers and known is not None:
