@@ -35,6 +35,7 @@ def machines(spec: Spec, _: Context) -> Iterator[Finding]:
             uses=(_ENGINE,),
         )
     yield from _twice(spec)
+    yield from _sixes(spec)
     yield from _long(spec)
     yield from _floating(spec)
     for section, there in (("redis", spec.redis.enabled), ("mysql", spec.mysql is not None)):
@@ -78,11 +79,17 @@ def _twice(spec: Spec) -> Iterator[Finding]:
                     msg("each machine has its own"),
                     uses=(("hosts", first, field),),
                 )
-    families = {ipaddress.ip_address(host.address).version for host in spec.hosts.values()}
-    if len(families) > 1:
-        yield Finding(
-            _MACHINES, msg("some addresses are IPv4 and some IPv6"), msg("give all of them of one kind")
-        )
+
+
+def _sixes(spec: Spec) -> Iterator[Finding]:
+    """IPv6 between hosts: Docker's bridge from containers to their own host's network has none by default."""
+    for name, host in spec.hosts.items():
+        if ipaddress.ip_address(host.address).version != 4:
+            yield Finding(
+                ("hosts", name, "address"),
+                msg("{value} is IPv6; containers reach the hosts by IPv4 alone", value=host.address),
+                msg("give the host's IPv4 address"),
+            )
 
 
 def _long(spec: Spec) -> Iterator[Finding]:

@@ -75,7 +75,7 @@ class Host(Section):
     """One machine of several."""
 
     address: MachineAddress
-    """Address by which the other machines reach it."""
+    """IPv4 address by which the other machines reach it."""
     docker: DockerHost
     """The way to its Docker daemon: ssh://USER@HOST, or unix:///var/run/docker.sock on the machine itself."""
 

@@ -64,7 +64,10 @@ def with_host(name: str, **changes: Any) -> dict[str, Any]:
         ({"engine": "compose"}, ["hosts: only engine: swarm has several machines"]),
         ({"hosts": with_host("c", address="10.0.0.1")}, ["hosts.c.address: 10.0.0.1 is that of a"]),
         ({"hosts": with_host("b", docker="ssh://ops@a")}, ["hosts.b.docker: ssh://ops@a is that of a"]),
-        ({"hosts": with_host("b", address="fd00::2")}, ["hosts: some addresses are IPv4 and some IPv6"]),
+        (
+            {"hosts": with_host("b", address="fd00::2")},
+            ["hosts.b.address: fd00::2 is IPv6; containers reach the hosts by IPv4 alone"],
+        ),
         ({"floating_address": "10.0.0.2/24"}, ["floating_address: 10.0.0.2 is the address of b"]),
         (
             {"floating_address": "fd00::100/64"},
