@@ -89,6 +89,8 @@ class Card:
     drilled: datetime | None = None
     """When a recovery was last drilled, and how long it took."""
     drill_seconds: float = 0.0
+    hosts: tuple[str, ...] = ()
+    """Name and address of each, where the stack is on several."""
 
     @property
     def lacking(self) -> tuple[str, ...]:
@@ -158,6 +160,7 @@ def card_of(stack: Stack) -> Card:
         proof_seconds=float(good["seconds"]) if good else 0.0,
         drilled=drill.started if drill is not None else None,
         drill_seconds=drill.seconds if drill is not None else 0.0,
+        hosts=tuple(f"{each.name} ({each.address})" for each in stack.topology.machines),
     )
 
 
@@ -200,7 +203,8 @@ def _ports(stack: Stack) -> tuple[int, ...]:
 def facts_to_compare(card: Card) -> dict[str, str]:
     """A digest of each fact that a printed card would be wrong by."""
     found = asdict(card)
-    names = [f.name for f in fields(card) if f.name not in _MOVING]
+    # A card of one host that was printed before there were several is not out of date by that.
+    names = [f.name for f in fields(card) if f.name not in _MOVING and (f.name != "hosts" or card.hosts)]
     return {
         name: hashlib.sha256(json.dumps(found[name], sort_keys=True, default=str).encode()).hexdigest()
         for name in names

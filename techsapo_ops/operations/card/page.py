@@ -53,6 +53,7 @@ def blocks(card: Card, locale: str, now: datetime, most: int = _MOST) -> Iterato
                 else ()
             ),
             (say("machine"), say("machine_is", room=human(card.room))),
+            *(((say("hosts"), say("hosts_are", names=_some(card.hosts, say, most))),) if card.hosts else ()),
             (say("call"), _some(card.contacts, say, most) or say("call_unknown")),
         ),
     )

@@ -216,3 +216,14 @@ def test_doctor_says_whether_a_copy_ever_came_back(folder: Path) -> None:
     note_proof(stack.layout, {**look, "ok": False})
     assert found() == ["the off-site copy of 20260131T020000Z did not come back"]
     assert proofs(stack.layout)["good"]["ok"] is True
+
+
+@pytest.mark.parametrize("locale", ["ja", "en"])
+def test_of_several_hosts_each_is_on_it_and_one_page_is_enough(locale: str, folder: Path) -> None:
+    hosts = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abcde", 1)}
+    write(folder, engine="swarm", hosts=hosts)
+    said = card("--lang", locale)
+    for name, host in hosts.items():
+        assert f"{name} ({host['address']})" in " ".join(said.split())
+    assert len(said.splitlines()) <= LINES
+    assert "docker.io" in said
