@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,7 @@ from techsapo_ops.messages import msg
 
 _LABEL = "techsapo.note"
 _SECONDS = 30.0
+_GONE = re.compile("no such config|not found", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +40,27 @@ def notes(manager: Docker, purpose: str) -> tuple[Note, ...]:
     Raises OpsError, also for one that is damaged.
     """
     listed = manager.call("config", "ls", "--quiet", "--filter", f"label={_LABEL}={purpose}").split()
-    if not listed:
-        return ()
-    done = manager.attempt("config", "inspect", *listed, timeout=_SECONDS)
+    return _inspected(manager, purpose, listed) if listed else ()
+
+
+def named(manager: Docker, purpose: str, name: str) -> Note | None:
+    """The note of that name; None where there is none. Raises OpsError, also for one that is damaged."""
+    found = _inspected(manager, purpose, [name])
+    return next((note for note in found if note.name == name), None)
+
+
+def _inspected(manager: Docker, purpose: str, of: Sequence[str]) -> tuple[Note, ...]:
+    done = manager.attempt("config", "inspect", *of, timeout=_SECONDS)
     # One that was removed meanwhile is told of on stderr; the others are printed all the same.
+    failed = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
+    if done.code != 0 and not (failed and all(_GONE.search(line) for line in failed)):
+        raise OpsError(
+            done.output
+        )  # what can't be read now may be there: nobody is to go on as if it were not
     entries = json.loads(done.stdout or b"[]")
     ours = re.compile(re.escape(purpose) + r"\.[0-9]{1,12}")
-    found = [_note(purpose, entry) for entry in entries if ours.fullmatch(entry["Spec"]["Name"])]
+    labelled = [entry for entry in entries if entry["Spec"]["Labels"].get(_LABEL) == purpose]
+    found = [_note(purpose, entry) for entry in labelled if ours.fullmatch(entry["Spec"]["Name"])]
     return tuple(sorted(found, key=lambda note: (note.created, note.name)))
 
 

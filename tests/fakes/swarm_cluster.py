@@ -29,6 +29,7 @@ from tests.fakes.swarm_store import SwarmStore
 NO_IMAGE = "No such image: shop/app:1"
 LEFT = "left-by-the-killed"
 """Beside a state directory: as it was when the command that worked in it was killed."""
+SUBNET = "10.99.0.0/20"
 NODE_LABEL = "node.labels.techsapo == "
 
 
@@ -200,11 +201,10 @@ class SwarmCluster:
         return 0, "26.1.5\n"
 
     def _node_ls(self, _: Host, words: list[str], __: Command) -> tuple[int, str]:
-        if "{{.Hostname}} {{.Availability}}" in words:
-            return 0, "\n".join(f"{name} Active" for name in self.hosts)
-        return 0, "\n".join(
-            self.hosts if "{{.Hostname}}" in words else (f"node-{name}" for name in self.hosts)
-        )
+        if words == ["--quiet"]:
+            return 0, "\n".join(f"node-{name}" for name in self.hosts)
+        assert words == ["--format", "{{.ID}} {{.Hostname}} {{.Availability}}"], words
+        return 0, "\n".join(f"node-{name} {name} Active" for name in self.hosts)
 
     def _node_inspect(self, _: Host, words: list[str], __: Command) -> tuple[int, str]:
         names = [word.removeprefix("node-") for word in words[2:]]
@@ -219,8 +219,13 @@ class SwarmCluster:
         self._settle()
         return 0, node
 
+    def _network_inspect(self, _: Host, words: list[str], __: Command) -> tuple[int, str]:
+        if not self.services:
+            return 1, f"Error response from daemon: network {words[0]} not found"
+        return 0, json.dumps([{"Id": "net1", "IPAM": {"Config": [{"Subnet": SUBNET}]}, "Options": {}}])
+
     def _network_ls(self, _: Host, __: list[str], ___: Command) -> tuple[int, str]:
-        return 0, ""
+        return 0, "net1" if self.services else ""
 
     # Images, volumes, and what is written into them.
 

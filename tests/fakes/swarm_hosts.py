@@ -208,13 +208,12 @@ class HostsFake:
 
     def _node_ls(self, host: HostFake, words: tuple[str, ...], _: Command) -> str:
         self._require_manager(host)
-        if words[2:] == ("--format", "{{.Hostname}}"):
-            return "\n".join(node["Description"]["Hostname"] for node in self.nodes)
         if words[2] == "--quiet":
             return "\n".join(node["ID"] for node in self.nodes)
-        assert words[2:] == ("--format", "{{.Hostname}} {{.Availability}}")
+        assert words[2:] == ("--format", "{{.ID}} {{.Hostname}} {{.Availability}}")
         return "\n".join(
-            f"{node['Description']['Hostname']} {node['Spec']['Availability'].title()}" for node in self.nodes
+            f"{node['ID']} {node['Description']['Hostname']} {node['Spec']['Availability'].title()}"
+            for node in self.nodes
         )
 
     def _node_update(self, host: HostFake, words: tuple[str, ...], _: Command) -> str:

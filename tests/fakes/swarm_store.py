@@ -80,7 +80,8 @@ class SwarmStore:
         return _said(command, 0, "\n".join(found))
 
     def _inspect(self, command: Command, argv: list[str]) -> Completed:
-        found = [self._configs[i] for i in argv if i in self._configs]
+        by_name = {entry["Spec"]["Name"]: entry for entry in self._configs.values()}
+        found = [each for i in argv if (each := self._configs.get(i) or by_name.get(i)) is not None]
         missing = len(found) < len(argv)
         return _said(command, int(missing), json.dumps(found), "no such config" if missing else "")
 

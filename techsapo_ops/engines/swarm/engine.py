@@ -77,8 +77,9 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
     def announce(self) -> None:
         self.glance()
         nodes.require_all(self.fleet)
-        nodes.require_members(self.fleet, self.topology.machines)
-        nodes.require_active(self.fleet, self.topology.machines)
+        there = nodes.nodes(self.fleet)
+        nodes.require_members(there, self.topology.machines)
+        nodes.require_active(there, self.topology.machines)
         note_machines(self.layout.state, self.project, self.topology.machines)
 
     @override

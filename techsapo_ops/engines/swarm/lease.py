@@ -160,7 +160,7 @@ def _take(manager: Docker, purpose: str, wanted: int, mark: str) -> Note | None:
     """The note of that number, where it is ours: a call whose answer was lost may have written it before."""
     name = f"{purpose}.{wanted}"
     swarm_objects.take(manager, purpose, name, {**own_words(), _MARK: mark})
-    found = next((note for note in swarm_objects.notes(manager, purpose) if note.name == name), None)
+    found = swarm_objects.named(manager, purpose, name)
     return found if found is not None and found.content.get(_MARK) == mark else None
 
 

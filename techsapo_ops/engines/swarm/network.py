@@ -19,10 +19,12 @@ def require_network(fleet: Fleet, project: str, wanted: Swarm) -> None:
     Raises OpsError where something uses it.
     """
     name = f"{project}_net"
-    listed = fleet.manager.call("network", "ls", "--quiet", "--filter", f"name=^{name}$").split()
-    if not listed:
-        return
-    (found,) = json.loads(fleet.manager.call("network", "inspect", *listed))
+    asked = fleet.manager.attempt("network", "inspect", name)
+    if asked.code != 0:
+        if not fleet.manager.call("network", "ls", "--quiet", "--filter", f"name=^{name}$").split():
+            return
+        raise OpsError(asked.output)
+    (found,) = json.loads(asked.stdout)
     subnets = [each["Subnet"] for each in found["IPAM"]["Config"] or ()]
     encrypted = _ENCRYPTED in (found["Options"] or {})
     as_wanted = ipaddress.ip_network(wanted.subnet)
@@ -38,7 +40,7 @@ def require_network(fleet: Fleet, project: str, wanted: Swarm) -> None:
         )
     else:
         return
-    done = fleet.manager.attempt("network", "rm", *listed)
+    done = fleet.manager.attempt("network", "rm", found["Id"])
     if done.code != 0:
         raise OpsError(
             msg("the containers' network {name} can't be changed while it is used: {differs}", name=name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from techsapo_ops.adapters.container_facts import STACK
 from techsapo_ops.adapters.docker import Docker
@@ -15,6 +16,7 @@ from techsapo_ops.stack.stack_file import NODE_LABEL
 
 _BOUND = f"node.labels.{NODE_LABEL} == "
 """With a label's value behind it: where a service may run, see render.swarm."""
+_NODE = "{{.ID}} {{.Hostname}} {{.Availability}}"
 
 
 def require_all(fleet: Fleet) -> None:
@@ -30,9 +32,24 @@ def require_all(fleet: Fleet) -> None:
         )  # fmt: skip
 
 
-def require_members(fleet: Fleet, machines: Sequence[Machine]) -> None:
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node of the Swarm, as its managers have it."""
+
+    id: str
+    hostname: str
+    availability: str
+
+
+def nodes(fleet: Fleet) -> tuple[Node, ...]:
+    """All nodes of the Swarm, by one question. Raises OpsError where no manager answers."""
+    lines = fleet.manager.call("node", "ls", "--format", _NODE).splitlines()
+    return tuple(Node(*line.split(" ")) for line in lines if line)
+
+
+def require_members(there: Sequence[Node], machines: Sequence[Machine]) -> None:
     """Raise OpsError for a machine that is no node of the Swarm, or whose node has another name."""
-    names = set(fleet.manager.call("node", "ls", "--format", "{{.Hostname}}").split())
+    names = {node.hostname for node in there}
     for machine in machines:
         if machine.name not in names:
             raise OpsError(
@@ -43,12 +60,11 @@ def require_members(fleet: Fleet, machines: Sequence[Machine]) -> None:
             )  # fmt: skip
 
 
-def require_active(fleet: Fleet, machines: Sequence[Machine]) -> None:
+def require_active(there: Sequence[Node], machines: Sequence[Machine]) -> None:
     """Raise OpsError where somebody has drained a machine: nothing would start there."""
-    form = "{{.Hostname}} {{.Availability}}"
-    lines = fleet.manager.call("node", "ls", "--format", form).splitlines()
+    drained = {node.hostname for node in there if node.availability == "Drain"}
     for machine in machines:
-        if f"{machine.name} Drain" in lines:
+        if machine.name in drained:
             raise OpsError(
                 msg("{name} is drained, and an apply is of all machines", name=machine.name),
                 msg("`techsapo hosts activate {name}` lets the stack run there again", name=machine.name),
@@ -59,11 +75,11 @@ def label(fleet: Fleet, project: str, machines: Sequence[Machine]) -> None:
     """Label each machine's node, where it is not. No other node keeps such a label, unless services of
     another stack than `project` have their place by it. Raises OpsError.
     """
-    require_members(fleet, machines)
+    there = nodes(fleet)
+    require_members(there, machines)
     manager = fleet.manager
-    nodes = manager.call("node", "ls", "--format", "{{.ID}}").split()
     form = '{{json .ID}} {{json .Description.Hostname}} {{json (index .Spec.Labels "%s")}}' % NODE_LABEL  # noqa: UP031 - braces
-    lines = manager.call("node", "inspect", "--format", form, *nodes).splitlines()
+    lines = manager.call("node", "inspect", "--format", form, *(node.id for node in there)).splitlines()
     decoded = [[json.loads(word) for word in line.split(" ")] for line in lines if line]
     ids = {hostname: id_ for id_, hostname, _ in decoded}
     labels = {hostname: found or "" for _, hostname, found in decoded}

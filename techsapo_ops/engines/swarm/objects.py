@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,11 +29,12 @@ def prune(fleet: Fleet, state: Path, project: str, now: Mapping[str, frozenset[s
     generations = known if last == current else [*known[-1:], current]
     kept = {kind: {name for each in generations for name in each.get(kind, ())} for kind in _KINDS}
     removed: list[str] = []
-    for kind, word in _KINDS.items():
-        label = ("--filter", f"label={STACK}={project}", "--format", "{{.Name}}")
-        there = set(fleet.manager.call(word, "ls", *label).split())
-        unused = sorted(there - kept[kind])
-        removed += [name for name in unused if fleet.manager.attempt(word, "rm", name).code == 0]
+    manager, label = fleet.manager, ("--filter", f"label={STACK}={project}", "--format", "{{.Name}}")
+    with ThreadPoolExecutor(len(_KINDS)) as pool:
+        listed = list(pool.map(lambda word: manager.call(word, "ls", *label).split(), _KINDS.values()))
+    for (kind, word), there in zip(_KINDS.items(), listed, strict=True):
+        unused = sorted(set(there) - kept[kind])
+        removed += [name for name in unused if manager.attempt(word, "rm", name).code == 0]
     if generations != known:
         write_atomic(state / NOTE, json.dumps(generations, indent=1).encode(), 0o600)
     return tuple(removed)

@@ -12,6 +12,7 @@ import pytest
 
 from techsapo_ops.adapters import swarm_objects
 from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines.swarm import lease as leases
 from techsapo_ops.engines.swarm.lease import LOST_SECONDS, Lease, held
 from techsapo_ops.errors import OpsError
@@ -258,3 +259,22 @@ def test_it_is_told_whether_anybody_is_at_work(store: SwarmStore) -> None:
     assert leases.taken(Docker(store), "shop")
     store.pass_by(LOST_SECONDS + 1)
     assert not leases.taken(Docker(store), "shop")
+
+
+@pytest.mark.parametrize("away", ["config inspect", "config ls"])
+def test_a_store_that_can_not_be_read_is_not_an_empty_one(store: SwarmStore, away: str) -> None:
+    """The lease of somebody else is there, and no number is taken beside it."""
+    elsewhere(store, 41)
+    run = store.run
+
+    def loses_its_leader(command: Command, *, timeout: float = 60.0) -> Completed:
+        store.away = " ".join(command.argv[1:3]) == away
+        try:
+            return run(command, timeout=timeout)
+        finally:
+            store.away = False
+
+    store.run = loses_its_leader  # type: ignore[method-assign]
+    with pytest.raises(OpsError, match="does not have a leader"), hold(store):
+        pass
+    assert store.names == ["shop.lease.41"]

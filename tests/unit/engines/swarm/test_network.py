@@ -17,7 +17,7 @@ class Manager:
     """A Runner whose docker has the network of the project shop, or none."""
 
     def __init__(self, *, used: bool = False, encrypted: bool = False, there: bool = True) -> None:
-        self.there, self.used = there, used
+        self.there, self.used, self.refuses = there, used, b""
         options = {"com.docker.network.driver.overlay.vxlanid_list": "4097"}
         self.options = {**options, **({"encrypted": ""} if encrypted else {})}
 
@@ -29,11 +29,13 @@ class Manager:
         if words[1] == "ls":
             assert words[-1] == "name=^shop_net$", "a part of a name would do for Docker"
             return Completed(command, 0, b"net1" if self.there else b"", b"")
-        assert words[-1] == "net1"
         if words[1] == "inspect":
-            found = {"IPAM": {"Config": [{"Subnet": "10.99.0.0/20"}]}, "Options": self.options}
+            assert words[2:] == ("shop_net",), words
+            if self.refuses or not self.there:
+                return Completed(command, 1, b"[]", self.refuses or b"network shop_net not found")
+            found = {"Id": "net1", "IPAM": {"Config": [{"Subnet": "10.99.0.0/20"}]}, "Options": self.options}
             return Completed(command, 0, json.dumps([found]).encode(), b"")
-        assert words[1] == "rm"
+        assert words[1:] == ("rm", "net1")
         if self.used:
             return Completed(command, 1, b"", b"network net1 is in use by service s1")
         self.there = False
@@ -53,6 +55,13 @@ def test_what_is_as_wanted_stays(encrypted: bool) -> None:
 
 def test_none_is_none_to_change() -> None:
     required(Manager(there=False), encrypted=True)
+
+
+def test_one_that_is_there_and_can_not_be_looked_at_is_not_taken_for_none() -> None:
+    manager = Manager()
+    manager.refuses = b"Error response from daemon: This node is not a swarm manager."
+    with pytest.raises(OpsError, match="not a swarm manager"):
+        required(manager, encrypted=True)
 
 
 @pytest.mark.parametrize(

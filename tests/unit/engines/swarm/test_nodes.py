@@ -30,11 +30,9 @@ class Swarm:
     def _said(self, words: tuple[str, ...]) -> list[str]:
         match words[:2]:
             case ("node", "ls"):
-                return (
-                    [f"id-{name}" for name in self.labels]
-                    if "{{.ID}}" in words or "--quiet" in words
-                    else [*self.labels]
-                )
+                if "--quiet" in words:
+                    return [f"id-{name}" for name in self.labels]
+                return [f"id-{name} {name} Active" for name in self.labels]
             case ("node", "inspect"):
                 return [" ".join(map(json.dumps, (f"id-{n}", n, v or None))) for n, v in self.labels.items()]
             case ("node", "update"):
