@@ -28,6 +28,7 @@ from docker_lab import docker
 from machines import NETWORK, Machine, Wire
 from servers import wait_for
 from swarm_images import data_with_images, home, loaded, swarm_images
+from taken_memory import taken
 
 from techsapo_ops.spec.models.root import ImageName
 
@@ -187,12 +188,15 @@ class SwarmLab:
         wait_for(lambda: self.nodes(asked) == every, timeout=timeout, what="a swarm of ready nodes")
 
     def memory(self) -> Counter[str]:
-        """Bytes that all machines' processes take, by program; what some share is split among them."""
+        """Bytes that all machines' processes take, by program; each machine has its own of what it runs."""
         found: Counter[str] = Counter()
         for machine in self.machines.values():
+            listed = []
             for process in machine.processes() if machine.namespaces else ():
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    found[process.name()] += process.memory_full_info().pss
+                mapped = Path(f"/proc/{process.pid}/smaps")
+                with contextlib.suppress(psutil.NoSuchProcess, OSError):  # it has ended meanwhile
+                    listed.append((process.name(), mapped.read_text("ascii", "replace")))
+            found += taken(listed)
         return found
 
 
