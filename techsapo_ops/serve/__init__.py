@@ -8,3 +8,6 @@ from techsapo_ops.adapters.imports import without
 # are JSON.
 with without("rich"):
     import structlog  # noqa: F401 - the import is what is wanted
+# Its own command line would take it, too.
+with without("httpx._main"):
+    import httpx  # noqa: F401 - likewise

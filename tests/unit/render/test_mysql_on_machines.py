@@ -62,6 +62,15 @@ def test_a_commit_is_on_disk_before_it_is_acknowledged_and_a_lost_member_is_wait
     assert "pc.recovery=FALSE" in cnf, "positions decide who goes on"
 
 
+def test_what_costs_memory_and_is_used_by_nothing_is_small_on_each_host() -> None:
+    cnf = FILES["mysql/my.cnf"].splitlines()
+    assert [line for line in cnf if line.endswith("-buffer-size = 8M") or line.startswith("aria-")] == [
+        "key-buffer-size = 8M",
+        "aria-pagecache-buffer-size = 16M",
+    ]
+    assert "innodb-log-buffer-size = 4M" in cnf
+
+
 def test_an_app_is_told_its_own_machines_member_first() -> None:
     command = SERVICES["app-b"]["command"]
     told = command[command.index("--mysql") + 1]
