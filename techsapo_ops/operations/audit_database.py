@@ -89,15 +89,19 @@ def _ask_each(doors: Doors, statements: Iterable[str]) -> None:
 
 
 def _bring(doors: Doors, topology: Topology, mysql: Mysql) -> None:
+    grants = adding(mysql, hosts_of(from_images=topology.places.from_images))
     with session(doors.administrator()) as asking:
         sql = _lacking(asking, mysql.database)
-    if sql:
-        with session(doors.migrations(mysql)) as migrating:
-            migrating.ask(f"USE {name(mysql.database)}")
-            # An app of version 0.1 or of before may be at the same.
-            migrating.ask(f"SELECT GET_LOCK({literal(LOCK)}, {_LOCK_SECONDS})")
-            migrating.ask(_lacking(migrating, mysql.database) or "DO 0")
-    _ask_each(doors, adding(mysql, hosts_of(from_images=topology.places.from_images)))
+        for grant in () if sql else grants:
+            asking.ask(grant)
+    if not sql:
+        return
+    with session(doors.migrations(mysql)) as migrating:
+        migrating.ask(f"USE {name(mysql.database)}")
+        # An app of version 0.1 or of before may be at the same.
+        migrating.ask(f"SELECT GET_LOCK({literal(LOCK)}, {_LOCK_SECONDS})")
+        migrating.ask(_lacking(migrating, mysql.database) or "DO 0")
+    _ask_each(doors, grants)
 
 
 def _lacking(asking: Session, database: str) -> str:

@@ -23,6 +23,7 @@ from techsapo_ops.stack.container import Bind, Build, Container
 from techsapo_ops.stack.desired import ContainerUnit, RenderedFile
 from techsapo_ops.stack.own_tls import tls_binds
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.stack_file import parsed
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
@@ -92,7 +93,7 @@ def from_yaml(text: str, path: str) -> dict[str, Any]:
     import yaml
 
     try:
-        data = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe one, in C
+        data = parsed(text)
     except yaml.YAMLError as error:
         raise OpsError(
             msg("{path} is not YAML: {error}", path=path, error=error),

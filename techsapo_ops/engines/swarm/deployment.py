@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from techsapo_ops.adapters.container_facts import STACK_DEFINITION
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import Desired
-from techsapo_ops.stack.stack_file import FOLDERS, STACK_YML
+from techsapo_ops.stack.stack_file import FOLDERS, STACK_YML, parsed
 
 _DIGITS = 16
 _LONGEST = 64
@@ -43,7 +41,7 @@ class Deployment:
 
     def __init__(self, desired: Desired, names_key: bytes) -> None:
         text = next(file.content for file in desired.files if file.path == STACK_YML)
-        self._data = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a safe one, in C
+        self._data = parsed(text)
         self._project = desired.topology.spec.project
         self._folder = (desired.topology.layout.config / STACK_YML).parent
         self._rendered = {desired.topology.layout.config / file.path: file for file in desired.files}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -53,6 +54,9 @@ class Work:
         self._marks = marks
         self._pause = pause
         self.outcomes: list[Outcome] = []
+        self._turn = threading.Lock()
+        self._spoken_for: set[str] = set()
+        """Kinds on several machines of which one that was left as it is was told of."""
 
     @property
     def failed(self) -> bool:
@@ -113,10 +117,26 @@ class Work:
             try:
                 step.perform(self._running, self._desired, self._listener.say, part)
                 if step.action is not Action.REMOVE:
-                    self._marks.ready(step.service)
+                    self._ready(step)
             except OpsError as problem:
                 error = problem
         return Outcome(step, time.monotonic() - started, error)
+
+    def _ready(self, step: Step) -> None:
+        """Tell of a service that is ready. Raises OpsError.
+
+        Those of a kind on several machines are one cluster: of the ones that were left as they are one speaks
+        for all: else the same member would be asked the same once for each.
+        """
+        topology = self._desired.topology
+        found = topology.find(step.service)
+        if step.action is not Action.NOTHING or not topology.machines or found is None:
+            self._marks.ready(step.service)
+            return
+        with self._turn:
+            if found.kind not in self._spoken_for:
+                self._marks.ready(step.service)
+                self._spoken_for.add(found.kind)
 
     def prove(self) -> None:
         """Read back what runs, and turn the outcome of each service that differs into a failure."""
