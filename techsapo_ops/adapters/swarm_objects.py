@@ -21,7 +21,7 @@ from techsapo_ops.messages import msg
 
 _LABEL = "techsapo.note"
 _SECONDS = 30.0
-_GONE = re.compile("no such config|not found", re.IGNORECASE)
+_GONE = re.compile(r"(?im)(?:no such config: (\S+)|\bconfig (\S+) not found)$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,30 +34,33 @@ class Note:
     created: datetime
 
 
-def notes(manager: Docker, purpose: str) -> tuple[Note, ...]:
+def notes(manager: Docker, purpose: str, timeout: float = _SECONDS) -> tuple[Note, ...]:
     """The notes of a purpose, such as `techsapo.lock`, oldest first: those named PURPOSE.NUMBER.
 
-    Raises OpsError, also for one that is damaged.
+    Each of two calls waits for `timeout` seconds. Raises OpsError where not all of them can be read, also for
+    one that is damaged.
     """
-    listed = manager.call("config", "ls", "--quiet", "--filter", f"label={_LABEL}={purpose}").split()
-    return _inspected(manager, purpose, listed) if listed else ()
+    filtered = ("--filter", f"label={_LABEL}={purpose}")
+    listed = manager.call("config", "ls", "--quiet", *filtered, timeout=timeout).split()
+    return _inspected(manager, purpose, listed, timeout) if listed else ()
 
 
-def named(manager: Docker, purpose: str, name: str) -> Note | None:
+def named(manager: Docker, purpose: str, name: str, timeout: float = _SECONDS) -> Note | None:
     """The note of that name; None where there is none. Raises OpsError, also for one that is damaged."""
-    found = _inspected(manager, purpose, [name])
+    found = _inspected(manager, purpose, [name], timeout)
     return next((note for note in found if note.name == name), None)
 
 
-def _inspected(manager: Docker, purpose: str, of: Sequence[str]) -> tuple[Note, ...]:
-    done = manager.attempt("config", "inspect", *of, timeout=_SECONDS)
-    # One that was removed meanwhile is told of on stderr; the others are printed all the same.
-    failed = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
-    if done.code != 0 and not (failed and all(_GONE.search(line) for line in failed)):
-        raise OpsError(
-            done.output
-        )  # what can't be read now may be there: nobody is to go on as if it were not
+def _inspected(manager: Docker, purpose: str, of: Sequence[str], timeout: float) -> tuple[Note, ...]:
+    done = manager.attempt("config", "inspect", *of, timeout=timeout)
+    # What could be read is printed all the same; without a leader that is `[]`, as if there were no notes.
     entries = json.loads(done.stdout or b"[]")
+    read = {word for entry in entries for word in (entry["ID"], entry["Spec"]["Name"])}
+    if not set(of) - read <= _removed(done.stderr.decode(errors="replace")):
+        said = done.output or msg("exit code {code}", code=done.code)
+        raise OpsError(
+            msg("the Swarm's notes of {purpose} can't be read: {said}", purpose=purpose, said=said)
+        )
     ours = re.compile(re.escape(purpose) + r"\.[0-9]{1,12}")
     labelled = [entry for entry in entries if entry["Spec"]["Labels"].get(_LABEL) == purpose]
     found = [_note(purpose, entry) for entry in labelled if ours.fullmatch(entry["Spec"]["Name"])]
@@ -69,13 +72,15 @@ def number(note: Note) -> int:
     return int(note.name.rpartition(".")[2])
 
 
-def take(manager: Docker, purpose: str, name: str, content: Mapping[str, Any]) -> bool:
+def take(
+    manager: Docker, purpose: str, name: str, content: Mapping[str, Any], timeout: float = _SECONDS
+) -> bool:
     """Write a note; False where its name is taken. Raises OpsError where no quorum answers."""
     call = Command(
         manager.streaming("config", "create", "--label", f"{_LABEL}={purpose}", name, "-").argv,
         stdin=json.dumps(content).encode(),
     )
-    done = manager.runner.run(call, timeout=_SECONDS)
+    done = manager.runner.run(call, timeout=timeout)
     if done.code == 0:
         return True
     if "already exists" in done.output or "AlreadyExists" in done.output:
@@ -83,14 +88,23 @@ def take(manager: Docker, purpose: str, name: str, content: Mapping[str, Any]) -
     raise OpsError(msg("the Swarm takes no note: {said}", said=done.output))
 
 
-def remove(manager: Docker, note: Note) -> bool:
+def remove(manager: Docker, note: Note, timeout: float = _SECONDS) -> bool:
     """Remove a note by its id, since another one may have its name by now; whether that was done."""
-    return manager.attempt("config", "rm", note.id, timeout=_SECONDS).code == 0
+    return manager.attempt("config", "rm", note.id, timeout=timeout).code == 0
 
 
 def manager_time(manager: Docker) -> datetime:
     """What the clock of the manager says that answers."""
     return parse_time(manager.call("info", "--format", "{{.SystemTime}}").strip())
+
+
+def _removed(said: str) -> set[str]:
+    """Ids or names of those that are no more, by what `docker config inspect` says of each.
+
+    Docker 20 and before: "Error: No such config: ID"; since then "Error response from daemon: config ID not
+    found".
+    """
+    return {first or second for first, second in _GONE.findall(said)}
 
 
 def _note(purpose: str, entry: Mapping[str, Any]) -> Note:

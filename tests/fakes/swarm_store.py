@@ -20,11 +20,15 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9]|[a-zA-Z0-9]")
 
 
 class SwarmStore:
-    """A Runner whose docker knows configs and the time; `away` makes every call fail as without a quorum."""
+    """A Runner whose docker knows configs and the time; `away` makes every call fail as without a quorum.
+
+    `unread` are names that are listed and can't be looked at, as while the leader changes.
+    """
 
     def __init__(self) -> None:
         self.now = datetime(2026, 11, 27, 3, 0, tzinfo=UTC)
         self.away = False
+        self.unread: frozenset[str] = frozenset()
         self._configs: dict[str, dict[str, Any]] = {}
         self._lock = threading.Lock()
         self._given = 0
@@ -82,8 +86,12 @@ class SwarmStore:
     def _inspect(self, command: Command, argv: list[str]) -> Completed:
         by_name = {entry["Spec"]["Name"]: entry for entry in self._configs.values()}
         found = [each for i in argv if (each := self._configs.get(i) or by_name.get(i)) is not None]
-        missing = len(found) < len(argv)
-        return _said(command, int(missing), json.dumps(found), "no such config" if missing else "")
+        missing = [i for i in argv if i not in self._configs and i not in by_name]
+        unread = [each for each in found if each["Spec"]["Name"] in self.unread]
+        said = [_not_found(missing)] if missing else []
+        said += ["Error response from daemon: The swarm does not have a leader."] if unread else []
+        printed = [each for each in found if each not in unread]
+        return _said(command, int(bool(said)), json.dumps(printed), "\n".join(said))
 
     def _create(self, command: Command, argv: list[str]) -> Completed:
         option, label, name, source = argv
@@ -109,10 +117,14 @@ class SwarmStore:
 
     def _rm(self, command: Command, argv: list[str]) -> Completed:
         missing = [i for i in argv if self._configs.pop(i, None) is None]
-        return _said(command, int(bool(missing)), "", f"no such config: {missing}" if missing else "")
+        return _said(command, int(bool(missing)), "", _not_found(missing))
 
     def _stamp(self) -> str:
         return self.now.strftime("%Y-%m-%dT%H:%M:%S.%f") + "123Z"
+
+
+def _not_found(ids: list[str]) -> str:
+    return "\n".join(f"Error response from daemon: config {id_} not found" for id_ in ids)
 
 
 def _said(command: Command, code: int, out: str, error: str = "") -> Completed:

@@ -31,6 +31,12 @@ RENEW_SECONDS = 15.0
 LOST_SECONDS = 60.0
 """Age of the last note at which its holder is taken for lost. Longer than a change of the Swarm's leader, for
 which nothing is written (24 s were seen), and than clocks of machines differ that keep time."""
+_CALL_SECONDS = 10.0
+"""Longest time that a renewal waits for one answer: another manager is asked while the note lasts."""
+_AGAIN_SECONDS = 3.0
+"""After a renewal of which no manager took the note."""
+_SECONDS = 30.0
+"""The same at its beginning and end."""
 _PAUSE = 1.0
 _WORD = re.compile("[a-z][a-z-]*")
 """A command's name. Further arguments may be secret, and are nobody's business."""
@@ -54,9 +60,12 @@ class Lease:
     elsewhere: Callable[[], None] = lambda: None
     """Has `manager` look for another one."""
     renewed: float = field(default_factory=lambda: now())
+    """Before the note was written: it is not younger than this."""
     lost: str = ""
     past: list[Note] = field(default_factory=list)
     """Notes of before that could not be removed when the next one was written."""
+    tried: float | None = None
+    """When the next note was tried first, whose answer was lost."""
 
     def check(self) -> None:
         """Raise OpsError where it is no longer sure that nobody else is at work."""
@@ -68,28 +77,37 @@ class Lease:
                 msg("`techsapo up` completes what was begun, `techsapo rollback` undoes it"),
             )
 
-    def renew(self) -> None:
-        """Write the next number; what goes wrong shows in `check`."""
-        try:
-            taken = _take(self.manager(), self.purpose, number(self.note) + 1, self.mark)
-        except OpsError:
-            self.elsewhere()  # this one may be cut off, and the others have a quorum
-            return  # where there is none for now, it lasts until LOST_SECONDS are over
-        if taken is None:
-            self.lost = msg("somebody else has taken it over")
-            return
-        self.past.append(self.note)
-        self.note, self.renewed = taken, now()
-        with suppress(OpsError):  # the newest one counts; they are removed with the next, or at the end
-            self._remove_past()
+    def renew(self) -> bool:
+        """Write the next number, whether a manager took it; what goes wrong shows in `check`."""
+        for _ in range(2):
+            began = now()
+            try:
+                found = _take(
+                    self.manager(), self.purpose, number(self.note) + 1, self.mark, timeout=_CALL_SECONDS
+                )
+            except OpsError:
+                self.tried = began if self.tried is None else self.tried
+                self.elsewhere()  # this one may be cut off, and the others have a quorum
+                continue  # where there is none for now, it lasts until LOST_SECONDS are over
+            if found is None:
+                self.lost = msg("somebody else has taken it over")
+                return False
+            taken, new = found
+            self.past.append(self.note)
+            self.renewed = began if new or self.tried is None else self.tried
+            self.note, self.tried = taken, None
+            with suppress(OpsError):  # the newest one counts; they are removed with the next, or at the end
+                self._remove_past(_CALL_SECONDS)
+            return True
+        return False
 
     def end(self) -> None:
         """Leave nothing of it. Raises OpsError where no manager answers."""
         self._remove_past()
         swarm_objects.remove(self.manager(), self.note)
 
-    def _remove_past(self) -> None:
-        while self.past and swarm_objects.remove(self.manager(), self.past[-1]):
+    def _remove_past(self, timeout: float = _SECONDS) -> None:
+        while self.past and swarm_objects.remove(self.manager(), self.past[-1], timeout):
             self.past.pop()
 
 
@@ -107,8 +125,9 @@ def held(
     over = threading.Event()
 
     def keep() -> None:
-        while not over.wait(RENEW_SECONDS) and not lease.lost:
-            lease.renew()
+        pause = RENEW_SECONDS
+        while not over.wait(pause) and not lease.lost:
+            pause = RENEW_SECONDS if lease.renew() else _AGAIN_SECONDS
 
     keeper = threading.Thread(target=keep, daemon=True)
     keeper.start()
@@ -116,7 +135,7 @@ def held(
         yield lease
     finally:
         over.set()
-        keeper.join(RENEW_SECONDS)
+        keeper.join(LOST_SECONDS)
         if not lease.lost:
             try:
                 lease.end()
@@ -126,8 +145,12 @@ def held(
 
 def taken(manager: Docker, project: str) -> bool:
     """Whether somebody holds the lease of the stack `project`. Raises OpsError where no quorum answers."""
-    last = max(swarm_objects.notes(manager, f"{project}.lease"), key=number, default=None)
+    last = _last(manager, f"{project}.lease")
     return last is not None and not _is_dead(last, manager)
+
+
+def _last(manager: Docker, purpose: str) -> Note | None:
+    return max(swarm_objects.notes(manager, purpose), key=number, default=None)
 
 
 def _acquire(manager: Callable[[], Docker], purpose: str, wait: float, say: Callable[[str], None]) -> Lease:
@@ -136,13 +159,19 @@ def _acquire(manager: Callable[[], Docker], purpose: str, wait: float, say: Call
         found = swarm_objects.notes(manager(), purpose)
         last = max(found, key=number, default=None)
         if last is None or _is_dead(last, manager()):
-            taken = _take(manager(), purpose, number(last) + 1 if last is not None else 1, mark)
-            if taken is not None:
+            wanted, began = number(last) + 1 if last is not None else 1, now()
+            ours = _take(manager(), purpose, wanted, mark)
+            if ours is not None:
                 if last is not None:
                     say(_passed_over(last))
                 for old in found:
                     swarm_objects.remove(manager(), old)
-                return Lease(manager, purpose, taken, mark)
+                return Lease(manager, purpose, ours[0], mark, renewed=began)
+            if time.monotonic() >= deadline:
+                quicker = _last(manager(), purpose)
+                if quicker is not None and number(quicker) >= wanted:
+                    raise _at_work(quicker, manager())
+                raise _in_the_way(f"{purpose}.{wanted}")
         elif time.monotonic() >= deadline:
             raise _at_work(last, manager())
         time.sleep(min(_PAUSE, max(deadline - time.monotonic(), 0.05)))
@@ -156,12 +185,17 @@ def now() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _take(manager: Docker, purpose: str, wanted: int, mark: str) -> Note | None:
-    """The note of that number, where it is ours: a call whose answer was lost may have written it before."""
+def _take(
+    manager: Docker, purpose: str, wanted: int, mark: str, timeout: float = _SECONDS
+) -> tuple[Note, bool] | None:
+    """The note of that number, where it is ours, and whether it was written now.
+
+    A call whose answer was lost may have written it before.
+    """
     name = f"{purpose}.{wanted}"
-    swarm_objects.take(manager, purpose, name, {**own_words(), _MARK: mark})
-    found = swarm_objects.named(manager, purpose, name)
-    return found if found is not None and found.content.get(_MARK) == mark else None
+    new = swarm_objects.take(manager, purpose, name, {**own_words(), _MARK: mark}, timeout)
+    found = swarm_objects.named(manager, purpose, name, timeout)
+    return (found, new) if found is not None and found.content.get(_MARK) == mark else None
 
 
 def own_words() -> dict[str, Any]:
@@ -201,6 +235,10 @@ def _is_dead(note: Note, manager: Docker) -> bool:
     return _age(note, manager) > LOST_SECONDS
 
 
+def _who(note: Note) -> dict[str, str]:
+    return {key: _plain(value) for key, value in note.content.items()}
+
+
 def _plain(value: object) -> str:
     """Without what a terminal would obey: it was written on another machine."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value)[:_LONGEST])
@@ -211,7 +249,7 @@ def _age(note: Note, manager: Docker) -> float:
 
 
 def _passed_over(note: Note) -> str:
-    who = note.content
+    who = _who(note)
     return msg(
         "`{command}` on {host} (pid {pid}, since {since}) was cut short; this command takes its place",
         command=who.get("command", "techsapo"),
@@ -222,7 +260,7 @@ def _passed_over(note: Note) -> str:
 
 
 def _at_work(note: Note, manager: Docker) -> AtWork:
-    who = {key: _plain(value) for key, value in note.content.items()}
+    who = _who(note)
     return AtWork(
         msg(
             "`{command}` on {host} (pid {pid}, since {since}) is at work here; heard {age:.0f} s ago",
@@ -234,5 +272,18 @@ def _at_work(note: Note, manager: Docker) -> AtWork:
         ),
         msg(
             "wait for it with --wait; a command that was lost with its machine is passed over after a minute"
+        ),
+    )
+
+
+def _in_the_way(name: str) -> AtWork:
+    return AtWork(
+        msg(
+            "somebody else has made the config {name} of the Swarm, by which this command would begin",
+            name=name,
+        ),
+        msg(
+            "call it again; if it stays so, `docker config inspect {name}` on a manager says what that is",
+            name=name,
         ),
     )

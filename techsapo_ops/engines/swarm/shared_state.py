@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,12 +80,22 @@ class SharedState:
             self._end(lease)
 
     def _end(self, lease: Lease) -> None:
-        """Share what came of the work. Raises OpsError where too few machines take it."""
+        """Share what came of the work.
+
+        Raises OpsError where too few machines take it, and where another command may be at work by now.
+        """
         del _LEASES[self._state]
-        with suppress(OpsError):  # what is said of it was said where something was to be changed
+        try:
             lease.check()
-        if not lease.lost:
-            self.publish()
+        except OpsError as error:
+            raise OpsError(
+                msg(
+                    "what this command changed is noted here alone, the other hosts were not told: {why}",
+                    why=lease.lost,
+                ),
+                error.hint,
+            ) from None
+        self.publish()
 
     def refresh(self) -> None:
         """Bring the state directory to the newest bundle. Raises OpsError where no machine has it.

@@ -6,13 +6,14 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from techsapo_ops.adapters import swarm_objects
 from techsapo_ops.adapters.docker import Docker
-from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.adapters.process import Command, Completed, TimedOut
 from techsapo_ops.engines.swarm import lease as leases
 from techsapo_ops.engines.swarm.lease import LOST_SECONDS, Lease, held
 from techsapo_ops.errors import OpsError
@@ -247,9 +248,7 @@ def test_another_manager_is_asked_once_the_first_is_cut_off(store: SwarmStore) -
         lease.elsewhere = elsewhere_from_now_on
         asked[0] = "cut"
         lease.renew()
-        assert store.names == ["shop.lease.1"]
-        lease.renew()
-        assert store.names == ["shop.lease.2"]
+        assert store.names == ["shop.lease.2"], "at once"
     assert store.names == []
 
 
@@ -278,3 +277,121 @@ def test_a_store_that_can_not_be_read_is_not_an_empty_one(store: SwarmStore, awa
     with pytest.raises(OpsError, match="does not have a leader"), hold(store):
         pass
     assert store.names == ["shop.lease.41"]
+
+
+@pytest.mark.parametrize("number", [1, 57])
+def test_a_lease_that_can_not_be_read_is_held_by_somebody(store: SwarmStore, number: int) -> None:
+    elsewhere(store, number)
+    store.unread = frozenset({f"shop.lease.{number}"})
+    with pytest.raises(OpsError, match=r"can't be read: .*does not have a leader"), hold(store):
+        pass
+    assert store.names == [f"shop.lease.{number}"]
+
+
+def test_a_renewal_that_can_not_be_read_is_nobody_elses(store: SwarmStore) -> None:
+    with hold(store) as lease:
+        store.unread = frozenset({"shop.lease.2"})
+        assert not lease.renew()
+        lease.check()
+        store.unread = frozenset()
+        assert lease.renew()
+        assert store.names == ["shop.lease.2"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Error: No such config: {id}",
+        "Error response from daemon: config {id} not found",
+        "Error response from daemon: rpc error: code = NotFound desc = config {id} not found",
+    ],
+)
+def test_a_note_that_was_removed_between_two_looks_is_none(store: SwarmStore, said: str) -> None:
+    """In the words of Docker 18, 26 and of SwarmKit itself."""
+    elsewhere(store, 4)
+
+    class Between(SwarmStore):
+        def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
+            done = store.run(command, timeout=timeout)
+            if command.argv[1:3] == ("config", "ls"):
+                return replace(done, stdout=b"gone1\n" + done.stdout)
+            if command.argv[1:3] == ("config", "inspect"):
+                return replace(done, code=1, stderr=f"Warning: a\n{said.format(id='gone1')}\n".encode())
+            return done
+
+    (note,) = swarm_objects.notes(Docker(Between()), "shop.lease")
+    assert note.name == "shop.lease.4"
+
+
+def test_a_config_in_the_place_of_a_lease_is_named_after_the_time_that_was_given(store: SwarmStore) -> None:
+    store.write("another", "shop.lease.1", b"{}")
+    with pytest.raises(OpsError, match=r"somebody else has made the config shop\.lease\.1") as refused:
+        leases._acquire(lambda: Docker(store), "shop.lease", 0.0, lambda _: None)
+    assert "docker config inspect shop.lease.1" in refused.value.hint
+
+
+def test_who_is_passed_over_does_nothing_to_a_terminal(store: SwarmStore) -> None:
+    who = {"command": "\x1b]0;owned\x07", "host": "b\n" * 500, "pid": [1], "since": {}}
+    swarm_objects.take(Docker(store), "shop.lease", "shop.lease.7", who)
+    store.pass_by(LOST_SECONDS + 1)
+    said: list[str] = []
+    with hold(store, said=said):
+        pass
+    assert said[0].isprintable()
+    assert len(said[0]) < 500
+
+
+def test_a_manager_that_answers_nothing_leaves_time_to_ask_another_one(
+    store: SwarmStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(leases, "now", lambda: clock[0])
+
+    class Hole:
+        def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
+            clock[0] += timeout
+            raise TimedOut(command, timeout)
+
+    asked: list[Docker] = [Docker(Hole())]
+
+    def others() -> None:
+        clock[0] += 6.0  # the first one is asked whether it is back
+        asked[0] = Docker(store)
+
+    swarm_objects.take(Docker(store), "shop.lease", "shop.lease.1", {"mark": "m"})
+    (note,) = swarm_objects.notes(Docker(store), "shop.lease")
+    lease = Lease(lambda: asked[0], "shop.lease", note, "m", elsewhere=others, renewed=0.0)
+    clock[0] = leases.RENEW_SECONDS
+    assert lease.renew()
+    assert clock[0] < LOST_SECONDS
+    lease.check()
+    assert lease.note.name == "shop.lease.2"
+
+
+def test_it_is_trusted_from_before_its_note_was_written(
+    store: SwarmStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others count from when a manager took it, whether its answer came or not."""
+    clock = [100.0]
+    monkeypatch.setattr(leases, "now", lambda: clock[0])
+    take = swarm_objects.take
+
+    def slow(*words: Any) -> bool:
+        done = take(*words)
+        clock[0] += 8.0
+        return done
+
+    def unheard(*words: Any) -> bool:
+        slow(*words)
+        raise OpsError("`docker config create` did not end within 10 s")
+
+    with hold(store) as lease:
+        monkeypatch.setattr(swarm_objects, "take", slow)
+        assert lease.renew()
+        assert lease.renewed == 100.0
+        monkeypatch.setattr(swarm_objects, "take", unheard)
+        assert not lease.renew()
+        monkeypatch.setattr(swarm_objects, "take", slow)
+        assert lease.renew()
+        assert lease.renewed == 108.0
+        assert store.names == ["shop.lease.3"]

@@ -68,12 +68,18 @@ def test_who_stood_still_writes_over_nothing_of_who_went_on(
 ) -> None:
     """Suspended within an apply: its end is after somebody else's whole one."""
     changed(here, "first")
-    with here.shared.at_work(0):
-        here.write("mine")
-        machines.store.pass_by(leases.LOST_SECONDS + 1)
-        changed(there, "theirs")
-        later = leases.now() + leases.LOST_SECONDS + 1
-        monkeypatch.setattr(leases, "now", lambda: later)
+
+    def stands_still() -> None:
+        with here.shared.at_work(0):
+            here.write("mine")
+            machines.store.pass_by(leases.LOST_SECONDS + 1)
+            changed(there, "theirs")
+            later = leases.now() + leases.LOST_SECONDS + 1
+            monkeypatch.setattr(leases, "now", lambda: later)
+
+    with pytest.raises(OpsError, match=r"noted here alone.*did not answer for 60 s") as lost:
+        stands_still()
+    assert "`techsapo up` completes" in lost.value.hint
     monkeypatch.undo()
     fresh = Host(machines, here.state.parent / "fresh")
     fresh.shared.refresh()
@@ -81,6 +87,34 @@ def test_who_stood_still_writes_over_nothing_of_who_went_on(
     here.shared.refresh()
     assert here.text == "theirs"
     assert "was set aside" in here.said[0]
+
+
+def test_a_command_that_failed_and_lost_its_lease_says_both(here: Host) -> None:
+    def fails() -> None:
+        with here.shared.at_work(0):
+            shared_state._LEASES[here.state].lost = "somebody else has taken it over"
+            raise OpsError("redis-a did not start")
+
+    with pytest.raises(OpsError, match="redis-a did not start"):
+        fails()
+    (words,) = here.said
+    assert "noted here alone" in words
+
+
+def test_notes_that_can_not_be_read_are_not_taken_for_none(machines: Machines, here: Host) -> None:
+    """A manager without a leader prints what it has, `[]`, and fails."""
+    changed(here, "first")
+    older = machines.store.names
+    changed(here, "second")
+    unread = [name for name in machines.store.names if name not in older]
+    assert unread
+    for cut in (unread, machines.store.names):
+        machines.store.unread = frozenset(cut)
+        with pytest.raises(OpsError, match=r"can't be read: .*does not have a leader"):
+            here.shared.refresh()
+    machines.store.unread = frozenset()
+    here.shared.refresh()
+    assert (here.text, here.said) == ("second", [])
 
 
 def test_who_was_not_told_of_another_ones_state_does_not_write_over_it(
