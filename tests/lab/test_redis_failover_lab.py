@@ -328,6 +328,10 @@ def test_a_switchover_loses_no_write_though_none_waits_for_a_replica(lab: RedisL
     assert lab.master() == to
     assert set(taken) <= there, "a write was lost that the client was told of"
     assert lost == 0
+    priorities = lab.within(
+        lambda: {lab.client(name).config_get("replica-priority")["replica-priority"] for name in NAMES}
+    )
+    assert priorities == {"100"}, "a failover takes the one that has most"
     print(f"switched over: {len(taken)} writes, none lost, {longest(times):.2f} s without one")
 
 

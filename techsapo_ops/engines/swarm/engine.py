@@ -20,10 +20,11 @@ from techsapo_ops.engines.containers.engine import ContainerEngine, record_of
 from techsapo_ops.engines.containers.probing import questions
 from techsapo_ops.engines.containers.units import containers_of
 from techsapo_ops.engines.swarm import aside, folders, images, nodes, objects, proof, steps
-from techsapo_ops.engines.swarm.access import HALTED, SwarmAccess
+from techsapo_ops.engines.swarm.access import HALTED
 from techsapo_ops.engines.swarm.deployer import Deployer
 from techsapo_ops.engines.swarm.deployment import Deployment
 from techsapo_ops.engines.swarm.machines_note import note_machines
+from techsapo_ops.engines.swarm.members import Members
 from techsapo_ops.engines.swarm.network import require_network
 from techsapo_ops.engines.swarm.probing import Prober
 from techsapo_ops.engines.swarm.recorded import by_service
@@ -31,7 +32,6 @@ from techsapo_ops.engines.swarm.watch import Watch
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
-from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.desired import Desired, RenderedFile
@@ -45,7 +45,7 @@ NAMES_KEY = "swarm-names"
 """Key of the names of secrets, see Deployment."""
 
 
-class SwarmEngine(SwarmAccess, ContainerEngine):
+class SwarmEngine(Members, ContainerEngine):
     """Runs `topology`; see stack.engine.Engine for what each method promises.
 
     `seconds` overrides how long a service may take to become ready; `tell` is told what takes minutes.
@@ -122,27 +122,6 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
     def forget_aside(self) -> None:
         aside.forget(self.fleet, self.project)
 
-    def hand_over(self, machine: str) -> None:
-        """Let other machines' services take over from those of this one that lead, as far as they can."""
-        self.forget()
-        containers = self.containers()
-        for service in self.topology.on(machine):
-            if service.name in containers:
-                runtime_of(service.kind).hand_over(self.topology, service, self._door)
-
-    def forget_members(self) -> None:
-        """Let every service forget members of its cluster that are on no machine of the stack any more."""
-        self.forget()
-        for service in self.topology.services:
-            runtime_of(service.kind).forget_members(self.topology, service, self._door)
-
-    def give_up(self, machine: str) -> tuple[str, ...]:
-        """Somebody's word, for those that wait for what is on `machine`, that it is gone; what they say."""
-        self.forget()
-        kinds = dict.fromkeys(service.kind for service in self.topology.services)
-        told = (runtime_of(kind).give_up(self.topology, machine, self._door) for kind in kinds)
-        return tuple(words for words in told if words)
-
     @property
     def _names_key(self) -> Path:
         return self.layout.keys / NAMES_KEY
@@ -176,7 +155,7 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
         self, step: Step, desired: Desired | None, say: Callable[[str], None], together: Sequence[Step] = ()
     ) -> None:
         if desired is None:
-            self._anew(step)
+            self._anew(step, say)
             return
         if step.action is not Action.NOTHING:
             self.forget()
@@ -214,7 +193,7 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
         # A command that was cut short may have done it: then there is nothing to stop, and nobody to spare.
         anew = step.action is Action.RESTART or stale or before is None or before.definition != wanted
         if before is not None and anew:
-            runtime_of(service.kind).hand_over(self.topology, service, self._door)
+            self.spare(service, say)
         self.state.put(replace(record_of(unit, service, desired), pending=True))
         self._deployer.deploy(step, together or (step,), desired, deployment)
         newer = ""
@@ -234,7 +213,7 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
         self._settle_kind(service, facts)
         self._note(service.name, facts)
 
-    def _anew(self, step: Step) -> None:
+    def _anew(self, step: Step, say: Callable[[str], None]) -> None:
         """Restart a service as it was deployed last, or make it read its configuration again."""
         self.forget()
         service = next((s for s in self.topology.services if s.name == step.service), None)
@@ -247,7 +226,7 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
             self._watch.until_ready(service)
             return
         if before is not None and before.running:
-            runtime_of(service.kind).hand_over(self.topology, service, self._door)
+            self.spare(service, say)
         record = self.state.load().get(service.name)
         if record is not None:
             self.state.put(replace(record, since=time.time()))
@@ -255,6 +234,7 @@ class SwarmEngine(SwarmAccess, ContainerEngine):
         self._watch.until_ready(service, None, before.created if before is not None else "")
         self._settle(service)
 
+    @override
     def _door(self, service: Service) -> Door | None:
         return self._door_into(self.glance().containers.get(service.name))
 

@@ -88,7 +88,7 @@ def restart(
                 step = Step(Action.RESTART, name, msg("asked for"))
                 rolling.before(step, kind)
                 turn(name)
-                step.perform(running)
+                step.perform(running, say=say)
                 done.append(name)
         return tuple(done)
 

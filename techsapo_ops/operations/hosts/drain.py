@@ -38,7 +38,7 @@ def drain(
 
     Masters are handed over first, and keepalived gives the front's address away when it ends. What was
     stopped stays so over a reboot, until `activate`. Raises OpsError where the others would not be enough,
-    unless `force`.
+    or where what leads there can't be handed over, unless `force`.
     """
     engine, began = swarm_of(stack.engine), time.monotonic()
     with locked(stack.layout, wait, warn), recorded(stack.layout, "hosts drain", {"host": name}, warn):
@@ -54,7 +54,16 @@ def drain(
             warn(reason)
         if node.ready:
             say(msg("handing over what leads on {name}", name=name))
-            engine.hand_over(name)
+            left = engine.hand_over(name)
+            if left and not force:
+                raise OpsError(
+                    msg("what leads on {name} could not be handed over: {reasons}",
+                        name=name, reasons="; ".join(left)),
+                    msg("nothing was stopped; `techsapo health` tells what is wrong. `--force` stops it all the "
+                        "same, and what it wrote last may be lost"),
+                )  # fmt: skip
+            for reason in left:
+                warn(reason)
         engine.fleet.manager.call("node", "update", "--availability", "drain", node.id)
         say(msg("waiting until nothing runs on {name}", name=name))
         if node.ready:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from typing_extensions import override
@@ -55,11 +54,9 @@ class RedisRuntime(Runtime):
         return logins.after_steps(topology, door, waits_for)
 
     @override
-    def hand_over(
-        self, topology: Topology, service: Service, doors: Callable[[Service], Door | None]
-    ) -> None:
+    def hand_over(self, topology: Topology, service: Service, doors: Callable[[Service], Door | None]) -> str:
         if not topology.machines:
-            return
+            return ""
         from techsapo_ops.services.redis.several import several
         from techsapo_ops.services.redis.switchover import switch
 
@@ -73,9 +70,12 @@ class RedisRuntime(Runtime):
                 login_environment(topology),
             )
 
-        with suppress(OpsError):  # the Sentinels then choose the next master
+        try:
             if several(topology, door_to).master == service:
                 switch(topology, door_to)
+        except OpsError as error:
+            return error.message
+        return ""
 
     @override
     def throwaway_program(self, service: Service, place: Place) -> ThrowawayProgram:

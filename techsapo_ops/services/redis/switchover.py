@@ -26,35 +26,71 @@ from techsapo_ops.stack.topology import Topology
 PAUSE_MS = 4000
 """Writes wait so long at most, also where whoever asked for the switch is gone: clients try for longer."""
 _SECONDS = 60.0
-_FIRST = "1"
-"""A priority before that of all others, which is 100."""
-# Run where the new master is, in one go: on the way there by ssh a single question would take too long. It is
-# told the last master, the new one, a Sentinel, the name that Sentinels know, and how redis-cli gets in.
+_LOOKS = 120
+"""How often a Sentinel is asked for its choice, twice a second: it looks at priorities every ten seconds."""
+_SCRIPT_SECONDS = 180.0
+# Run where the new master is, in one go: on the way there by ssh a single question would take too long. And what
+# it changes it changes back, also where whoever called it is gone. It is told the last master, the new one, a
+# Sentinel, the name that Sentinels know, and how redis-cli gets in. A priority of 1 is before that of all others,
+# 100. What is compared was written before writes began to wait, and they still wait.
 _SCRIPT = """
-old=$1 new=$2 port=$3 sentinel=$4 sport=$5 name=$6 cli=$7 pause=$8
+old=$1 new=$2 port=$3 sentinel=$4 sport=$5 name=$6 cli=$7 pause=$8 patience=$9
+waits= open=
 at() { host=$1 where=$2; shift 2; timeout 2 $cli -h "$host" -p "$where" "$@" 2>&1 | tr -d '\\r'; }
 field() { sed -n "s/^$1://p"; }
 hold() { [ "$(at "$old" "$port" CLIENT PAUSE "$pause" WRITE)" = OK ]; }
-hold || { echo "paused not"; exit 1; }
-trap 'at "$old" "$port" CLIENT UNPAUSE >/dev/null' EXIT
-has=$(at "$old" "$port" INFO replication | field master_repl_offset)
+end() {
+  at "$new" "$port" CONFIG SET replica-priority 100 >/dev/null
+  # While it may still be promoted, they wait as long as they may: what they write would be lost
+  [ -z "$waits" ] || [ -n "$open" ] || at "$old" "$port" CLIENT UNPAUSE >/dev/null
+}
+chosen() {
+  at "$sentinel" "$sport" SENTINEL REPLICAS "$name" | {
+    it= another=
+    while read -r key && read -r value; do
+      case $key in
+        name) ip= flags= ;;
+        ip) ip=$value ;;
+        flags) flags=$value ;;
+        slave-priority)
+          if [ "$ip" = "$new" ]; then it=$value
+          else case $flags in *down*) ;; *) [ "$value" != 1 ] || another=$ip ;; esac; fi ;;
+      esac
+    done
+    [ "$it" = 1 ] && [ -z "$another" ]
+  }
+}
+trap end EXIT
+trap 'exit 1' HUP INT TERM
+trap '' PIPE
+at "$new" "$port" CONFIG SET replica-priority 1 >/dev/null
 n=0
+until chosen; do
+  n=$((n + 1)); [ $n -lt "$patience" ] || { echo "passed over"; exit 1; }
+  sleep .5
+done
+n=0 waits=yes
 while :; do
+  hold || { echo "paused not"; exit 1; }
+  has=$(at "$old" "$port" INFO replication | field master_repl_offset)
   there=$(at "$new" "$port" INFO replication | field slave_repl_offset)
-  [ "${there:-0}" -ge "${has:-0}" ] && break
-  n=$((n + 1)); [ $n -lt 20 ] || { echo "behind $((has - ${there:-0}))"; exit 1; }
+  [ -n "$has" ] && [ "${there:-0}" -ge "$has" ] && break
+  n=$((n + 1))
+  [ $n -lt 20 ] || { [ -n "$has" ] && echo "behind" || echo "silent"; exit 1; }
   sleep .1
 done
+echo asked || exit 1
 said=$(at "$sentinel" "$sport" SENTINEL FAILOVER "$name")
-[ "$said" = OK ] || { echo "refused $said"; exit 1; }
-n=0
+case $said in OK | "") ;; *) echo "refused $said"; exit 1 ;; esac
+n=0 open=yes
 while :; do
   now=$(at "$new" "$port" INFO replication)
   case $now in *role:master*) break ;; esac
-  hold || { echo "paused no longer"; exit 1; }
-  n=$((n + 1)); [ $n -lt 80 ] || { echo "late"; exit 1; }
+  hold || { echo late; exit 1; }
+  n=$((n + 1)); [ $n -lt 80 ] || { echo late; exit 1; }
   sleep .1
 done
+open=
 at "$old" "$port" REPLICAOF "$new" "$port" >/dev/null
 at "$old" "$port" CLIENT KILL TYPE normal SKIPME yes >/dev/null
 echo "promoted $has $(echo "$now" | field second_repl_offset)"
@@ -79,17 +115,16 @@ def switch(
 ) -> Switched:
     """Make the Redis of the machine `to` the master; without, the replica that Sentinel would choose.
 
-    Raises OpsError where no replica is in sync, or the switch was refused; writes then go on as before.
+    Raises OpsError where no replica is in sync, or the switch was refused: writes then go on as before; and
+    where it is not known how it ended, in words that say so.
     """
     known = several(topology, doors)
     new = _target(known, to)
     began = time.monotonic()
-    _set_priority(topology, doors, known, new, pause)
-    try:
-        said = _run(topology, doors, known, new)
-    finally:
-        lines_of(doors(new), "CONFIG", "SET", "replica-priority", "100")
-    lost = max(0, int(said[1]) - (int(said[2]) - 1))
+    for other in {known.master, *known.in_sync} - {new}:  # an older switch that was killed may have left one
+        lines_of(doors(other), "CONFIG", "SET", "replica-priority", "100")
+    has, begins = _run(topology, doors, known, new)
+    lost = max(0, has - (begins - 1))
     until = time.monotonic() + _SECONDS
     while (found := several(topology, doors)).master != new or not found.in_sync:
         if time.monotonic() >= until:
@@ -139,48 +174,38 @@ def _machine(service: Service) -> str:
     return service.machine.name
 
 
-def _set_priority(
-    topology: Topology, doors: DoorTo, known: Several, new: Service, pause: Callable[[float], None]
-) -> None:
-    """See that Sentinel chooses `new`: it looks at priorities every ten seconds."""
-    lines_of(doors(new), "CONFIG", "SET", "replica-priority", _FIRST)
-    until = time.monotonic() + _SECONDS
-    while True:
-        lines = lines_of(doors(known.sentinel), "SENTINEL", "REPLICAS", topology.spec.project)
-        told = list(zip(lines[::2], lines[1::2], strict=False))
-        address = topology.address(new, Viewpoint.SERVICE).host
-        own = told[next((n for n, pair in enumerate(told) if pair == ("ip", address)), len(told)) :]
-        if next((value for field, value in own if field == "slave-priority"), "") == _FIRST:
-            return
-        if time.monotonic() >= until:
-            raise OpsError(
-                msg("the Sentinels do not choose {new}", new=new.name), msg("nothing was changed; try again")
-            )
-        pause(0.5)
-
-
-def _run(topology: Topology, doors: DoorTo, known: Several, new: Service) -> list[str]:
+def _run(topology: Topology, doors: DoorTo, known: Several, new: Service) -> tuple[int, int]:
+    """How far the last master had written, and where the new one's own history begins. Raises OpsError."""
     door, at = doors(new), partial(topology.address, viewpoint=Viewpoint.SERVICE)
     sentinel = at(known.sentinel)
     # Where it is, each question of the script says itself.
     client = " ".join(("redis-cli", "--no-auth-warning", *_login(door.options)))
     words = (
         at(known.master).host, at(new).host, str(new.port), sentinel.host, str(sentinel.port),
-        topology.spec.project, client, str(PAUSE_MS),
+        topology.spec.project, client, str(PAUSE_MS), str(_LOOKS),
     )  # fmt: skip
     script = Door(door.runner, door.enter, env=door.env)
-    said = script.run("sh", "-c", _SCRIPT, "switchover", *words, timeout=_SECONDS).stdout.decode().split()
-    if said[:1] == ["promoted"] and len(said) == 3:
-        return said
+    done = script.run("sh", "-c", _SCRIPT, "switchover", *words, timeout=_SCRIPT_SECONDS)
+    lines = done.stdout.decode(errors="replace").splitlines()
+    word, *figures = lines[-1].split() if lines else [""]
+    if word == "promoted" and len(figures) == 2:
+        return int(figures[0]), int(figures[1])
     why = {
+        "passed": msg("the Sentinels do not choose {new}", new=new.name),
         "paused": msg("{master} did not let writes wait", master=known.master.name),
+        "silent": msg("{master} did not say how much it has", master=known.master.name),
         "behind": msg("{new} did not catch up", new=new.name),
-        "refused": msg("Sentinel refused: {said}", said=" ".join(said[1:])),
-        "late": msg("{new} was not promoted in time", new=new.name),
-    }.get(said[0] if said else "", msg("nobody answered"))
+        "refused": msg("Sentinel refused: {said}", said=" ".join(figures)),
+    }.get(word, "" if lines else msg("nobody answered"))
+    if why:
+        raise OpsError(
+            msg("Redis was not switched over: {why}", why=why),
+            msg("`techsapo health` tells what is wrong; {master} goes on as the master",
+                master=known.master.name),
+        )  # fmt: skip
     raise OpsError(
-        msg("Redis was not switched over: {why}", why=why),
-        msg("`techsapo health` tells which one is the master; writes go on there"),
+        msg("{new} was not seen as the master in time, and may still become it", new=new.name),
+        msg("`techsapo health` tells which one is the master; wait until it says so before you try again"),
     )
 
 

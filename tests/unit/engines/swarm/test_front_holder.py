@@ -107,7 +107,7 @@ def test_a_restart_takes_the_holder_last_of_each_kind_and_asks_anew_who_that_is(
     def says(service: str, *_: Any) -> str:
         return "MASTER\n" if service == f"keepalived-{holder[0]}" else "BACKUP\n"
 
-    def restarted(step: Step) -> None:
+    def restarted(step: Step, _: object) -> None:
         if step.service == f"nginx-{holder[0]}":
             holder[0] = "a"
 

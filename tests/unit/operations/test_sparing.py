@@ -1,0 +1,84 @@
+"""A host is spared: what leads there is handed over, or it is not stopped; and it is used again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from stacks import spec
+from stacks import topology as topology_of
+
+from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.engines.swarm.engine import SwarmEngine
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.hosts.drain import drain
+from techsapo_ops.services.runtimes import runtime_of
+from techsapo_ops.stack.observed import Observed
+from techsapo_ops.stack.topology import Topology
+from tests.fakes.open_stacks import open_stack
+from tests.fakes.swarm_hosts import HostsFake
+
+from tests.unit.operations.test_hosts import fleet, of
+
+
+class Leading(SwarmEngine):
+    """An engine of a stack that does not run; what leads can't be handed over for `reasons`."""
+
+    def __init__(self, topology: Topology, fleet: Fleet, *reasons: str) -> None:
+        super().__init__(topology, fleet)
+        self.reasons = reasons
+
+    def observe(self, *, measure: bool = False) -> Observed:
+        assert not measure
+        return Observed(False, {})
+
+    def hand_over(self, machine: str) -> tuple[str, ...]:
+        assert machine == "c"
+        return self.reasons
+
+
+REASON = "redis-c: no replica is in sync, so that a switch would lose writes"
+
+
+def test_a_host_whose_master_can_t_be_handed_over_is_drained_in_somebody_s_explicit_word_alone(
+    tmp_path: Path,
+) -> None:
+    hosts, stack = HostsFake().joined(), of(tmp_path)
+    stack.layout.state.mkdir()
+    opened, warned = open_stack(stack, Leading(stack, fleet(hosts, stack), REASON)), []
+
+    def drained(*, force: bool) -> None:
+        drain(opened, "c", force=force, wait=0, say=lambda _: None, warn=warned.append)
+
+    with pytest.raises(OpsError, match="could not be handed over: redis-c: no replica is in sync") as refused:
+        drained(force=False)
+
+    assert "nothing was stopped" in refused.value.hint
+    assert hosts.hosts["c"].node["Spec"]["Availability"] == "active"
+    drained(force=True)
+    assert hosts.hosts["c"].node["Spec"]["Availability"] == "drain"
+    assert warned == [REASON]
+
+
+def test_a_redis_says_why_no_other_one_can_take_over_from_it(tmp_path: Path) -> None:
+    stack = of(tmp_path)
+    redis = stack.of_kind("redis")[0]
+
+    assert runtime_of("redis").hand_over(stack, redis, lambda _: None).startswith("no Sentinel answers")
+    alone = topology_of(spec(), tmp_path)
+    assert runtime_of("redis").hand_over(alone, alone.of_kind("redis")[0], lambda _: None) == ""
+
+
+def test_one_that_is_stopped_without_a_hand_over_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack, said = of(tmp_path), []
+    engine = SwarmEngine(stack, fleet(HostsFake().joined(), stack))
+    monkeypatch.setattr(engine, "_door", lambda _: None)
+
+    for service in stack.services:
+        engine.spare(service, said.append)
+
+    assert [words.split(" is stopped without a hand-over")[0] for words in said] == [
+        f"redis-{name}" for name in "abc"
+    ]
