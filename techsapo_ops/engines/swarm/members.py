@@ -20,7 +20,7 @@ class Members(SwarmAccess):
         """The way into the container of a service; None where it has none."""
 
     def hand_over(self, machine: str) -> tuple[str, ...]:
-        """Let other machines' services take over from those of this one that lead; which could not, and why."""
+        """Let other machines' services take over from those here that lead; which could not, and why."""
         self.forget()
         containers = self.containers()
         told = ((s.name, self._hand_over(s)) for s in self.topology.on(machine) if s.name in containers)

@@ -59,8 +59,8 @@ def drain(
                 raise OpsError(
                     msg("what leads on {name} could not be handed over: {reasons}",
                         name=name, reasons="; ".join(left)),
-                    msg("nothing was stopped; `techsapo health` tells what is wrong. `--force` stops it all the "
-                        "same, and what it wrote last may be lost"),
+                    msg("nothing was stopped; `techsapo health` tells what is wrong. `--force` stops it all "
+                        "the same, and what it wrote last may be lost"),
                 )  # fmt: skip
             for reason in left:
                 warn(reason)

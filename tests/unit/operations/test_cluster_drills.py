@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -163,6 +164,42 @@ def test_a_lost_host_gives_its_address_up_and_swarm_starts_nothing_there(
     assert hosts.done[-1] == ("node", "update", "--availability", "active", "node-of-c-0")
     faults.put_back(engine(stack), UnderWay("failover-host", "c", "", "now"))
     assert len(hosts.done) == 3
+
+
+def test_a_keepalived_that_a_killed_drill_left_frozen_is_ended(stack: Stack, hosts: StackFake) -> None:
+    """Between the address and the kill: it would say that it has an address that it has not."""
+    frozen = ["keepalived-c"]
+
+    def says(service: str, words: tuple[str, ...], _: Any) -> str:
+        assert "vrrp.pid" in words[-1]
+        return "frozen\n" if service in frozen else ""
+
+    hosts.answer = says
+    faults.put_back(engine(stack), UnderWay("failover-host", "c", "", "now"))
+    assert hosts.done == [("kill", "c", "keepalived-c")]
+    hosts.states["keepalived-c"], frozen[:] = "running", []
+    faults.put_back(engine(stack), UnderWay("failover-host", "c", "", "now"))
+    assert len(hosts.done) == 1
+    hosts.hosts["c"].silent = "timeout"
+    with pytest.raises(OpsError):
+        faults.put_back(engine(stack), UnderWay("failover-host", "c", "", "now"))
+
+
+def test_what_is_frozen_is_told_by_what_the_kernel_says(tmp_path: Path) -> None:
+    look = ["sh", "-c", faults._FROZEN.format(run=tmp_path)]
+    with subprocess.Popen(["sleep", "600"]) as worker:
+        try:
+            (tmp_path / "vrrp.pid").write_text(f"{worker.pid}\n")
+            assert subprocess.run(look, capture_output=True, check=False).stdout == b""
+            stopped(worker)
+            assert subprocess.run(look, capture_output=True, check=False).stdout == b"frozen\n"
+        finally:
+            worker.kill()
+
+
+def stopped(worker: subprocess.Popen[bytes]) -> None:
+    worker.send_signal(signal.SIGSTOP)
+    assert os.waitid(os.P_PID, worker.pid, os.WSTOPPED) is not None
 
 
 def test_nothing_is_killed_of_a_host_that_is_in_no_swarm(stack: Stack, hosts: StackFake) -> None:

@@ -17,7 +17,6 @@ from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.topology import Topology
 from tests.fakes.open_stacks import open_stack
 from tests.fakes.swarm_hosts import HostsFake
-
 from tests.unit.operations.test_hosts import fleet, of
 
 

@@ -30,6 +30,10 @@ ip -oneline address show | while read -r _ dev _ with _; do
 done
 true
 """
+# One that was stopped so, and not killed: it would go on as the master that it was. A new one starts as none.
+_FROZEN = (
+    'read -r worker <{run}/vrrp.pid && grep -q "^State:[[:space:]]*T" "/proc/$worker/status" && echo frozen'
+)
 # What this machine sends to the others goes to a neighbour that there is not: a refusal would be told to who
 # sends, and in a cut nobody is told anything. It ends by itself, whoever is cut off from whom by then.
 _CUT = """
@@ -111,7 +115,7 @@ def cut_at(engine: SwarmEngine, host: str) -> float | None:
 def put_back(engine: SwarmEngine, what: UnderWay) -> None:
     """Undo what a drill has begun, and wait for nothing; also where it is undone already.
 
-    Raises OpsError where the machine, or for a lost one a Swarm manager, does not answer.
+    Raises OpsError where the machine, or for a lost one a Swarm manager, does not answer yet.
     """
     engine.forget()
     if what.drill == "failover-host":
@@ -119,6 +123,7 @@ def put_back(engine: SwarmEngine, what: UnderWay) -> None:
         node = node_named(nodes_of(manager, NODE_LABEL), what.host)
         if node.availability != "active":
             manager.call("node", "update", "--availability", "active", node.id)
+        _end_frozen(engine, what.host)
     if what.drill == "partition":
         member = engine.fleet.members[what.host]
         if member.answers() is None:
@@ -133,6 +138,17 @@ def put_back(engine: SwarmEngine, what: UnderWay) -> None:
         member.attempt("stop", "-t", "10", _name(engine), timeout=_SECONDS)
         member.call("run", "--rm", *_words(engine, what.host, 0), timeout=_SECONDS)
         member.attempt("rm", "--force", _name(engine), timeout=_SECONDS)
+
+
+def _end_frozen(engine: SwarmEngine, host: str) -> None:
+    """End the keepalived that a drill stopped before it was killed itself; Swarm starts another one."""
+    member = engine.fleet.members[host]
+    for container in _on(engine, host):
+        if container.service == f"keepalived-{host}" and container.running:
+            script = _FROZEN.format(run=RUN)
+            done = member.attempt("exec", container.id, *_SHELL, script, timeout=_SECONDS)
+            if done.stdout.strip() == b"frozen":
+                member.call("kill", container.id, timeout=_SECONDS)
 
 
 def cutter(engine: SwarmEngine, host: str) -> str:
