@@ -29,8 +29,8 @@ _SECONDS = 60.0
 _LOOKS = 120
 """How often a Sentinel is asked for its choice, twice a second: it looks at priorities every ten seconds."""
 _SCRIPT_SECONDS = 180.0
-# Run where the new master is, in one go: on the way there by ssh a single question would take too long. What it
-# changes it changes back, also where whoever called it is gone. It is told the last master, the new one, a
+# Run where the new master is, in one go: on the way there by ssh a single question would take too long. What
+# it changes it changes back, also where whoever called it is gone. It is told the last master, the new one, a
 # Sentinel, the name that Sentinels know, and how redis-cli gets in. A priority of 1 is before that of all
 # others, 100. What is compared was written before writes began to wait, and they still wait.
 _SCRIPT = """

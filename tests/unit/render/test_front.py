@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ import pytest
 import yaml
 from stacks import EVERYTHING, THREE_INSTANCES, rendered, spec, topology
 
-from techsapo_ops.services.keepalived.configuration import check_timeout, priority
+from techsapo_ops.services.keepalived.configuration import RUN, check_timeout, priority
 from techsapo_ops.stack.desired import RenderedFile
 
 
@@ -77,6 +80,27 @@ def test_a_machine_is_given_its_own_files_alone(tmp_path: Path) -> None:
         "/etc/techsapo/keepalived/on-b/check.sh",
         "/etc/techsapo/keepalived/on-b/start.sh",
     }
+
+
+def test_a_keepalived_that_is_stopped_is_not_well_whatever_it_said_last(tmp_path: Path) -> None:
+    script = files(tmp_path)["swarm/config/keepalived/ready.sh"].content.replace(RUN, str(tmp_path))
+
+    def ready() -> tuple[int, bytes]:
+        done = subprocess.run(["sh", "-c", script], capture_output=True, check=False)
+        return done.returncode, done.stdout
+
+    (tmp_path / "state").write_text("MASTER\n")
+    assert ready()[0] != 0
+    with subprocess.Popen(["sleep", "600"]) as worker:
+        try:
+            (tmp_path / "vrrp.pid").write_text(f"{worker.pid}\n")
+            assert ready() == (0, b"MASTER\n")
+            worker.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, worker.pid, os.WSTOPPED)
+            assert ready() == (1, b"")
+        finally:
+            worker.kill()
+    assert ready()[0] != 0
 
 
 def test_scripts_can_be_run_and_changed_by_nobody(tmp_path: Path) -> None:
