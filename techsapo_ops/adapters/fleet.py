@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from typing_extensions import override
@@ -23,6 +23,35 @@ _AGAIN_SECONDS = 2.0
 """For one that did not answer within the last _LATELY seconds: what is asked of others waits no longer."""
 
 
+_CHANGES = {
+    "config": {"rm"},
+    "container": {"create", "rm"},
+    "network": {"create", "rm"},
+    "node": {"demote", "promote", "rm", "update"},
+    "secret": {"rm"},
+    "service": {"rm", "update"},
+    "stack": {"rm"},
+    "swarm": {"init", "join", "leave", "update"},
+    "volume": {"create", "rm"},
+}
+"""What changes a Swarm, by the two words it begins with."""
+
+
+class Member(Docker):
+    """The Docker of one machine. `before` is called before it changes anything, and may raise OpsError."""
+
+    before: Callable[[], None] = staticmethod(lambda: None)
+
+    @override
+    def _run(
+        self, arguments: Sequence[str], timeout: float = _TIMEOUT, env: Mapping[str, str] | None = None
+    ) -> Completed:
+        # A host that is active again is in nobody's way: whoever took it away has to bring it back.
+        if arguments[1:2] and arguments[1] in _CHANGES.get(arguments[0], ()) and "active" not in arguments:
+            self.before()
+        return super()._run(arguments, timeout, env)
+
+
 class Fleet(Docker):
     """What is done to a container is done on its machine; what is Swarm's own is asked of a manager.
 
@@ -32,12 +61,17 @@ class Fleet(Docker):
 
     def __init__(self, runner: Runner, binary: str, hosts: Mapping[str, str]) -> None:
         super().__init__(runner, binary)
-        self.members = {name: Docker(runner, binary, host) for name, host in hosts.items()}
+        self.members = {name: Member(runner, binary, host) for name, host in hosts.items()}
         self.unreachable: dict[str, str] = {}
         self._where: dict[str, str] = {}
         self._manager: str | None = None
         self._silent: dict[str, float] = {}
         """When a machine was waited for to the end, and did not answer."""
+
+    def ask_before_changes(self, before: Callable[[], None]) -> None:
+        """Have `before` called before anything is changed; what it raises keeps that from being done."""
+        for member in self.members.values():
+            member.before = before
 
     @property
     def manager(self) -> Docker:

@@ -7,7 +7,7 @@ import io
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from techsapo_ops.adapters.files import write_atomic
@@ -40,6 +40,8 @@ _LOCAL = frozenset(
 )  # fmt: skip
 """What of it is this host's own: locks, sockets, what can be made again, and backups, which are too large."""
 _MOST = 64 << 20
+_LARGEST = _MOST + 2 * tarfile.RECORDSIZE
+"""With a tar's end."""
 _TYPES = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE)
 """No links, devices or files with holes: a few bytes of those could be all of the memory here."""
 _MODES = 0o777
@@ -78,17 +80,30 @@ def unpack(state: Path, content: bytes) -> None:
     """Bring what travels of `state` to a bundle: each file by a rename, then what is in none is removed.
 
     Killed in between, the next call goes on: `state` is not noted as up to date before its end. Raises
-    OpsError for a bundle that holds anything that none of ours does, before anything of it is written.
+    OpsError for a bundle that holds anything that none of ours does, before anything of it is written, and
+    where something can't be written.
     """
     found = dict(_read(state, content))
+    try:
+        _bring(state, found)
+    except OSError as error:
+        raise OpsError(
+            msg("cannot bring {state} to what the hosts have: {error}", state=state, error=error),
+            msg("call techsapo as the user whose folder it is, and see whether its disk is full"),
+        ) from None
+
+
+def _bring(state: Path, found: Mapping[Path, tuple[int, bytes | None]]) -> None:
     for path, (mode, held) in found.items():
         if held is None:
-            if path.is_file():
+            if path.is_symlink() or path.is_file():
                 path.unlink()
             with opened(path, make=0o700) as descriptor:
                 os.fchmod(descriptor, mode)
             continue
-        if path.is_dir():
+        if path.is_symlink():
+            path.unlink()
+        elif path.is_dir():
             shutil.rmtree(path)
         if not path.is_file() or path.read_bytes() != held:
             write_atomic(path, held, mode)
@@ -98,7 +113,7 @@ def unpack(state: Path, content: bytes) -> None:
         if not path.is_dir():
             path.unlink()
         elif path.name != RECOVERY or not any(path.iterdir()):
-            path.rmdir()
+            shutil.rmtree(path)  # with what of it does not travel, such as a certificate's links
 
 
 def _read(state: Path, content: bytes) -> Iterator[tuple[Path, tuple[int, bytes | None]]]:
@@ -115,7 +130,7 @@ def _read(state: Path, content: bytes) -> Iterator[tuple[Path, tuple[int, bytes 
                     or parts[0] in _LOCAL
                     or parts[0].endswith(".lock")
                     or (parts[0] == RECOVERY and parts[1:] not in {(), (JOURNAL,)})
-                    or entry.type not in _TYPES
+                    or not _is_plain(entry)
                     or not path.resolve().is_relative_to(inside)
                 ):
                     raise OpsError(msg("a bundle of another shape: it holds {name}", name=repr(entry.name)))
@@ -123,6 +138,10 @@ def _read(state: Path, content: bytes) -> Iterator[tuple[Path, tuple[int, bytes 
                 yield path, (entry.mode & _MODES, file.read() if file is not None else None)
     except tarfile.TarError as error:
         raise OpsError(msg("a bundle that can't be read: {error}", error=error)) from None
+
+
+def _is_plain(entry: tarfile.TarInfo) -> bool:
+    return entry.type in _TYPES and not entry.issparse()
 
 
 def digest(content: bytes) -> str:
@@ -158,13 +177,19 @@ def single(name: str, content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def only_file(tar: bytes) -> bytes:
-    """The content of the one file in a tar, as `docker cp` gives it; nothing for anything else."""
+def only_file(tar: bytes, name: str | None = None) -> bytes:
+    """The content of the one file in a tar, as `docker cp` gives it, or of that called `name`.
+
+    Nothing where it is anything else, or larger than a bundle.
+    """
     try:
-        with tarfile.open(fileobj=io.BytesIO(tar), mode="r") as found:
+        with tarfile.open(fileobj=io.BytesIO(tar), mode="r:") as found:
             for entry in found:
-                if (file := found.extractfile(entry)) is not None:
-                    return file.read()
+                if not _is_plain(entry) or entry.size > _LARGEST:
+                    return b""
+                if entry.isfile() and name in {None, entry.name}:
+                    file = found.extractfile(entry)
+                    return file.read() if file is not None else b""
     except tarfile.TarError:
         return b""
     return b""

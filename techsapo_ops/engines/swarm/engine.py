@@ -28,6 +28,7 @@ from techsapo_ops.engines.swarm.members import Members
 from techsapo_ops.engines.swarm.network import require_network
 from techsapo_ops.engines.swarm.probing import Prober
 from techsapo_ops.engines.swarm.recorded import by_service
+from techsapo_ops.engines.swarm.shared_state import check
 from techsapo_ops.engines.swarm.watch import Watch
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -154,6 +155,8 @@ class SwarmEngine(Members, ContainerEngine):
     def perform(
         self, step: Step, desired: Desired | None, say: Callable[[str], None], together: Sequence[Step] = ()
     ) -> None:
+        if step.action is not Action.NOTHING:
+            check(self.layout.state)
         if desired is None:
             self._anew(step, say)
             return

@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 
 from techsapo_ops.engines.swarm.access import SwarmAccess
+from techsapo_ops.engines.swarm.shared_state import check
 from techsapo_ops.messages import msg
 from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.backup import Door
@@ -27,6 +28,7 @@ class Members(SwarmAccess):
         return tuple(f"{name}: {why}" for name, why in told if why)
 
     def _hand_over(self, service: Service) -> str:
+        check(self.layout.state)
         return runtime_of(service.kind).hand_over(self.topology, service, self._door)
 
     def spare(self, service: Service, say: Callable[[str], None]) -> None:
@@ -39,12 +41,14 @@ class Members(SwarmAccess):
 
     def forget_members(self) -> None:
         """Let every service forget members of its cluster that are on no machine of the stack any more."""
+        check(self.layout.state)
         self.forget()
         for service in self.topology.services:
             runtime_of(service.kind).forget_members(self.topology, service, self._door)
 
     def give_up(self, machine: str) -> tuple[str, ...]:
         """Somebody's word, for those that wait for what is on `machine`, that it is gone; what they say."""
+        check(self.layout.state)
         self.forget()
         kinds = dict.fromkeys(service.kind for service in self.topology.services)
         told = (runtime_of(kind).give_up(self.topology, machine, self._door) for kind in kinds)

@@ -14,6 +14,7 @@ from techsapo_ops.adapters.container_facts import STACK, ContainerFacts
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.engines.containers.stack import STATS, ContainerStack
 from techsapo_ops.engines.swarm import aside, logs
+from techsapo_ops.engines.swarm.shared_state import check
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kinds
@@ -37,6 +38,7 @@ class SwarmStack(ContainerStack):
     def __init__(self, layout: Layout, project: str, fleet: Fleet, machines: Sequence[Machine]) -> None:
         super().__init__(layout, project, fleet)
         self.fleet = fleet
+        fleet.ask_before_changes(lambda: check(layout.state))
         self.machines = tuple(machines)
 
     @override

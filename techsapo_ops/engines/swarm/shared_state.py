@@ -101,11 +101,15 @@ class SharedState:
         """Bring the state directory to the newest bundle. Raises OpsError where no machine has it.
 
         What was changed here and never shared is set aside, and said, where the machines have gone on; so is
-        all that is here where they were set back, or begin anew.
+        all that is here where they were set back, or begin anew, and what a killed one had brought half of.
         """
         newest = self._newest()
         here = self._noted()
         if newest is None or newest == here:
+            return
+        digest = bundle.digest(bundle.pack(self._state))
+        if digest == newest.digest:  # killed once it was shared, or brought here
+            self._note(newest)
             return
         content = self._fetch(newest)
         if here is not None and newest.number <= here.number:
@@ -114,8 +118,9 @@ class SharedState:
                     newest=newest.number, here=here.number)
             )  # fmt: skip
             self._set_aside()
-        elif here is None or bundle.digest(bundle.pack(self._state)) != here.digest:
+        elif here is None or digest != here.digest:
             self._set_aside()
+        self._note(here if here is not None else Version(0, ""), halfway=True)
         bundle.unpack(self._state, content)
         self._note(newest)
 
@@ -198,9 +203,17 @@ class SharedState:
         except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return None
 
-    def _note(self, version: Version) -> None:
-        text = json.dumps({"number": version.number, "digest": version.digest})
-        write_atomic(self._state / bundle.TRAVEL_NOTE, text.encode(), 0o600)
+    def _note(self, version: Version, *, halfway: bool = False) -> None:
+        """`halfway`: that was here, and the next one is being brought."""
+        value = {"number": version.number, "digest": version.digest, **({"halfway": True} if halfway else {})}
+        write_atomic(self._state / bundle.TRAVEL_NOTE, json.dumps(value).encode(), 0o600)
+
+    def _is_halfway(self) -> bool:
+        try:
+            value = json.loads((self._state / bundle.TRAVEL_NOTE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return isinstance(value, dict) and value.get("halfway") is True
 
     def _set_aside(self) -> None:
         if not (self._state / "ledger").is_dir():
@@ -209,7 +222,12 @@ class SharedState:
         path = self._state / bundle.SET_ASIDE / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.tar"
         path.parent.mkdir(mode=0o700, exist_ok=True)
         write_atomic(path, content, 0o600)
-        self._say(msg("what was changed here alone was set aside: {path}", path=path))
+        self._say(
+            msg("a command was killed while it brought what the other hosts have; the half of it is kept: "
+                "{path}", path=path)
+            if self._is_halfway()
+            else msg("what was changed here alone was set aside: {path}", path=path)
+        )  # fmt: skip
 
 
 def _overtaken() -> OpsError:

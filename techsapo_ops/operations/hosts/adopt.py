@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,11 +134,9 @@ def _others(member: Docker, name: str) -> Mapping[str, str]:
         if done.code != 0:
             continue
         try:
-            with tarfile.open(fileobj=io.BytesIO(bundle.only_file(done.stdout)), mode="r") as tar:
-                file = tar.extractfile(MACHINES_NOTE)
-                found = json.loads(file.read()) if file is not None else {}
+            found = json.loads(bundle.only_file(bundle.only_file(done.stdout), MACHINES_NOTE))
             return {entry["name"]: entry["docker"] for entry in found["machines"]}
-        except (tarfile.TarError, KeyError, ValueError, TypeError):
+        except (KeyError, ValueError, TypeError):
             continue
     return {}
 

@@ -53,7 +53,7 @@ def prove(_: Ground, found: Figures) -> None:
             gone = _lose(lab, folder)
         with swarm_lab(joined=False) as lab:
             words = [f"--set=hosts.{m.name}.docker={m.docker}" for m in lab.machines.values()]
-            host = _Empty(folder, "three", lab, gone)
+            host = _Empty(folder, "new", lab, gone)
             killed = host.killed(*words)
             found.add("three machines: from the first command to kill -9 in the restore", "s", [killed])
             seconds, said = host.recover(*words)
@@ -65,7 +65,7 @@ def prove(_: Ground, found: Figures) -> None:
             found.add("three machines: hosts that refuse the API key", "", [host.refused()], 0)
             host.moved.project.run("plan", timeout=120)  # which ends with 100 where anything would change
         with swarm_lab(("a",), joined=False) as lab:
-            host = _Empty(folder, "one", lab, gone)
+            host = _Empty(folder, "alone", lab, gone)
             seconds, _said = host.recover("--engine=compose")
             found.add("the same copy on one machine", "s", [seconds])
             found.add("one machine: lost", "ids and rows", [host.moved.missing("redis", "mysql")], 0)

@@ -12,7 +12,7 @@ from projects import Project
 from swarm_lab import HOSTS, SwarmLab
 
 from tests.swarm.figures import Figures
-from tests.swarm.ground import Ground
+from tests.swarm.ground import PROJECT, Ground
 from tests.swarm.proofs.moving import Moved
 
 _AWAY = "c"
@@ -63,4 +63,4 @@ def _restore(project: Project, cut: SwarmLab | None = None) -> tuple[float, str]
 
 def _off(lab: SwarmLab) -> int:
     """Apps of the hosts that are not cut off that do not run."""
-    return sum(not lab.containers(host, "three_app-1") for host in HOSTS if host != _AWAY)
+    return sum(not lab.containers(host, f"{PROJECT}_app-") for host in HOSTS if host != _AWAY)

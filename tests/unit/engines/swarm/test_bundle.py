@@ -159,3 +159,67 @@ def test_what_a_recovery_would_read_comes_from_no_other_machine(tmp_path: Path) 
     with pytest.raises(OpsError, match="another shape"):
         bundle.unpack(tmp_path, tar)
     assert not (tmp_path / "recovery").exists()
+
+
+def test_a_folder_that_is_in_no_bundle_goes_with_what_does_not_travel(state: Path, tmp_path: Path) -> None:
+    """A certificate's has links and a lock."""
+    other = tmp_path / "other"
+    version = other / "certs/old/v1"
+    version.mkdir(parents=True)
+    (version / "key.pem").write_text("key")
+    (other / "certs/old/live").symlink_to("v1")
+    (other / "certs/old/renew.lock").touch()
+    bundle.unpack(other, bundle.pack(state))
+    assert not (other / "certs").exists()
+    assert bundle.pack(other) == bundle.pack(state)
+
+
+def test_a_link_in_the_place_of_what_travels_leads_nowhere(state: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    (other / "keys/aside").mkdir(parents=True)
+    (other / "keys/app-key").symlink_to("aside")
+    (other / "ledger").symlink_to("keys")
+    bundle.unpack(other, bundle.pack(state))
+    assert bundle.pack(other) == bundle.pack(state)
+    assert not (other / "keys/000001.json").exists()
+
+
+def test_what_can_not_be_written_is_told_in_words(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "keys/app-key")
+
+    monkeypatch.setattr(bundle, "write_atomic", full)
+    with pytest.raises(OpsError, match=r"cannot bring .*No space left on device"):
+        bundle.unpack(state, tar_of(("keys/app-key", b"another")))
+
+
+def sparse(name: str, size: int) -> bytes:
+    """A file of nothing but a hole, as PAX has it: a regular one by its type."""
+    entry = tarfile.TarInfo(name)
+    entry.pax_headers = {
+        "GNU.sparse.major": "1", "GNU.sparse.minor": "0",
+        "GNU.sparse.name": name, "GNU.sparse.realsize": str(size),
+    }  # fmt: skip
+    content = f"1\n{size}\n0\n".encode().ljust(512, b"\0")
+    entry.size = len(content)
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        tar.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def test_a_hole_is_no_file(state: Path) -> None:
+    with pytest.raises(OpsError, match="another shape"):
+        bundle.unpack(state, sparse("keys/x", 1 << 40))
+    assert bundle.only_file(sparse("state-1.tar", 1 << 40)) == b""
+
+
+def test_an_answer_of_docker_is_no_more_than_one_plain_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = bundle.single("state-1.tar", b"content")
+    assert bundle.only_file(gzip.compress(whole)) == b"", "a few bytes could be all of the memory here"
+    for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE):
+        assert bundle.only_file(tar_of(of_type(kind, "state-1.tar"), ("keys/app-key", b"x"))) == b""
+    assert bundle.only_file(tar_of(("a", b"1"), ("b", b"2")), "b") == b"2"
+    assert bundle.only_file(tar_of(("a", b"1")), "b") == b""
+    monkeypatch.setattr(bundle, "_LARGEST", 3)
+    assert bundle.only_file(whole) == b""

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.engines.swarm import bundle, shared_state
 from techsapo_ops.engines.swarm import lease as leases
-from techsapo_ops.engines.swarm import shared_state
 from techsapo_ops.engines.swarm.shared_state import SharedState
 from techsapo_ops.errors import OpsError
 from tests.fakes.swarm_store import SwarmStore
@@ -132,6 +132,58 @@ def test_who_was_not_told_of_another_ones_state_does_not_write_over_it(
     assert fresh.text == "theirs"
     with pytest.raises(OpsError, match="another techsapo"):
         Host(machines, here.state.parent / "new").shared.publish()
+
+
+class Killed(BaseException):
+    """As by kill -9."""
+
+
+def killed(*_: object) -> None:
+    raise Killed
+
+
+def test_who_was_killed_once_it_had_shared_has_set_nothing_aside(
+    here: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed(here, "first")
+    here.write("second")
+    with monkeypatch.context() as patched:
+        patched.setattr(SharedState, "_note", killed)
+        with pytest.raises(Killed):
+            here.shared.publish()
+    here.shared.refresh()
+    assert (here.text, here.said) == ("second", [])
+    assert not (here.state / "set-aside").exists()
+    changed(here, "third")
+
+
+def test_what_a_killed_one_had_brought_half_of_is_no_change_of_this_host(
+    here: Host, there: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed(here, "first")
+    there.shared.refresh()
+    there.said.clear()
+    with here.shared.at_work(0):
+        (here.state / "ledger/2").write_text("second")
+        here.write("second")
+    write = bundle.write_atomic
+    left = [here.state.parent / "there/ledger/1"]
+
+    def dies_after_one(path: Path, *words: object) -> None:
+        if path not in left:
+            killed()
+        write(path, *words)  # type: ignore[arg-type] # as it was called
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bundle, "write_atomic", dies_after_one)
+        with pytest.raises(Killed):
+            there.shared.refresh()
+    there.shared.refresh()
+    assert (there.text, (there.state / "ledger/2").read_text()) == ("second", "second")
+    (words,) = there.said
+    assert "was killed while it brought" in words
+    there.shared.refresh()
+    assert len(there.said) == 1
 
 
 def test_a_swarm_that_was_set_back_takes_nothing_away_unsaid(machines: Machines, here: Host) -> None:
