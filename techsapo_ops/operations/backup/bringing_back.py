@@ -78,23 +78,35 @@ def start_left_off(stack: Stack, apps: Sequence[str], say: Say) -> None:
 
 
 def start_unchanged(stack: Stack, apps: Sequence[str], say: Say, error: BaseException) -> None:
-    """Start what was stopped for nothing; where that fails too, say both: the first may be why."""
-    try:
-        if stack.topology.machines:  # one whose host is cut off was not stopped, and can't be started anew
-            seen = stack.engine.observe().services
-            apps = [name for name in apps if name not in seen or not seen[name].state.runs]
-        start_apps(stack, apps, say)
-    except OpsError as failed:
+    """Start what was stopped for nothing; where that fails too, say both: the first may be why.
+
+    Of several hosts one may be cut off: those of the others are started all the same.
+    """
+    failures: list[OpsError] = []
+    for each in _each_host(stack, apps):
+        try:
+            start_apps(stack, each, say)
+        except OpsError as failed:
+            failures.append(failed)
+    if failures:
         if not isinstance(error, OpsError):
-            raise
+            raise failures[0]
         raise OpsError(
             msg(
                 "{message}\nnothing was replaced, but what was stopped does not start: {failed}",
                 message=error.message,
-                failed=failed.message,
+                failed=joined("; ", [failed.message for failed in failures]),
             ),
             msg("`techsapo up` starts it, and makes folders that are gone"),
         ) from None
+
+
+def _each_host(stack: Stack, apps: Sequence[str]) -> list[Sequence[str]]:
+    """All of `apps` on one host; of several each on its own, but for those that were not stopped."""
+    if not stack.topology.machines:
+        return [apps]
+    seen = stack.engine.observe().services
+    return [[name] for name in apps if name not in seen or not seen[name].state.runs]
 
 
 def require_same(stack: Stack, part: Part) -> None:

@@ -126,22 +126,26 @@ def restore_point(made: MemoryProject) -> str:
 
 def test_of_several_hosts_an_app_that_was_not_stopped_is_not_started_anew() -> None:
     seen = {
-        "app-a": SimpleNamespace(state=SimpleNamespace(runs=False)),
-        "app-c": SimpleNamespace(state=SimpleNamespace(runs=True)),
+        name: SimpleNamespace(state=SimpleNamespace(runs=name == "app-c"))
+        for name in ("app-a", "app-b", "app-c")
     }
     started: list[str] = []
-    engine = SimpleNamespace(
-        observe=lambda: SimpleNamespace(services=seen),
-        perform=lambda step, *_: started.append(step.service),
-    )
+
+    def perform(step: Step, *_: object) -> None:
+        started.append(step.service)
+        if step.service == "app-a":
+            raise OpsError("app-a did not start")
+
+    engine = SimpleNamespace(observe=lambda: SimpleNamespace(services=seen), perform=perform)
     stack: Any = SimpleNamespace(
         topology=SimpleNamespace(machines=("a", "c")), engine=engine,
         layout=SimpleNamespace(state=Path("/nowhere"), data=Path("/nowhere")),
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("techsapo_ops.operations.backup.bringing_back.stopped_of", lambda _: {})
-        start_unchanged(stack, ["app-a", "app-c"], lambda _: None, OpsError("cut"))
-    assert started == ["app-a"]
+        with pytest.raises(OpsError, match="cut\nnothing was replaced.*app-a did not start"):
+            start_unchanged(stack, list(seen), lambda _: None, OpsError("cut"))
+    assert started == ["app-a", "app-b"], "what is cut off keeps nobody else from starting"
 
 
 def test_redis_that_were_stopped_for_nothing_are_started_again(monkeypatch: pytest.MonkeyPatch) -> None:
