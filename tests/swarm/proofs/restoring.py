@@ -40,8 +40,8 @@ def prove(ground: Ground, found: Figures) -> None:
     found.add("cut off while Redis is stopped: until it has ended", "s", [seconds])
     found.add("cut off while Redis is stopped: apps that do not run", "", [_off(lab)], 0)
     lab.heal(_AWAY)
-    moved.project.run("up", "--yes", "--wait", "120", timeout=600)
-    moved.well(moved.project)
+    lab.settled()
+    moved.well(moved.project)  # Swarm starts the app there, once it hears of it
     found.add("cut off while Redis is stopped: lost", "ids and rows", [moved.missing(*there)], 0)
 
 

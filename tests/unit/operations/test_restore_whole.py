@@ -143,7 +143,7 @@ def test_of_several_hosts_an_app_that_was_not_stopped_is_not_started_anew() -> N
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("techsapo_ops.operations.backup.bringing_back.stopped_of", lambda _: {})
-        with pytest.raises(OpsError, match="cut\nnothing was replaced.*app-a did not start"):
+        with pytest.raises(OpsError, match=r"cut\nnothing was replaced.*app-a did not start"):
             start_unchanged(stack, list(seen), lambda _: None, OpsError("cut"))
     assert started == ["app-a", "app-b"], "what is cut off keeps nobody else from starting"
 
