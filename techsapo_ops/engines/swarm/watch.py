@@ -13,11 +13,15 @@ from techsapo_ops.engines.containers.logs import tail
 from techsapo_ops.engines.swarm import tasks
 from techsapo_ops.engines.swarm.probing import Prober
 from techsapo_ops.engines.swarm.recorded import SwarmStack, by_service
+from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
+from techsapo_ops.stack.engine import GateError
 from techsapo_ops.stack.service import Service
 
 _MOMENT = 0.4
 """Seconds for which a look at all containers does for everybody who waits for one."""
+_AWAY = 15.0
+"""Seconds for which the machine of a service may answer no look, until it is not waited for any longer."""
 
 
 class Watch:
@@ -46,13 +50,16 @@ class Watch:
     def until_ready(self, service: Service, definition: str | None = None, newer: str = "") -> None:
         """Wait until the container of `service` is ready: one made of `definition`, later than `newer`.
 
-        Raises GateError.
+        Raises GateError, for a machine that can't be reached after some seconds already.
         """
+        away: list[float] = []
 
         def look() -> ContainerFacts | None:
+            seen = self.seen()
+            self._require_reached(service, away)
             found = [
                 c
-                for c in self.seen()
+                for c in seen
                 if c.service == service.name and definition in (None, c.definition) and c.created > newer
             ]
             if not found:
@@ -70,6 +77,24 @@ class Watch:
         gate.wait_ready(
             service.name, look=look, ask=ask, lines=lambda: self._tail(service.name), seconds=seconds
         )
+
+    def _require_reached(self, service: Service, away: list[float]) -> None:
+        """Raise GateError where the machine has not answered for a while; `away` notes since when."""
+        machine = service.machine.name if service.machine is not None else ""
+        why = self._stack.fleet.unreachable.get(machine)
+        if why is None:
+            away.clear()
+            return
+        away.append(time.monotonic())
+        if away[-1] - away[0] > _AWAY:
+            said = msg("{machine} can't be reached: {why}", machine=machine, why=why)
+            raise GateError(
+                service.name,
+                said,
+                (),
+                msg("{name} did not start: {said}", name=service.name, said=said),
+                msg("bring it back; `techsapo hosts check {name}` tells what it lacks", name=machine),
+            )
 
     def _tail(self, name: str) -> tuple[str, ...]:
         container = self._stack.containers().get(name)

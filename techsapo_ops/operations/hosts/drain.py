@@ -18,6 +18,7 @@ from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.stack_file import NODE_LABEL
+from techsapo_ops.stack.stopped import stopped_of
 
 _STOP_SECONDS = 180.0
 _READY_SECONDS = 420.0
@@ -148,9 +149,13 @@ def _running(fleet: Fleet, project: str, name: str) -> set[str]:
 
 
 def wait_ready(engine: SwarmEngine, name: str, pause: Callable[[float], None]) -> None:
-    """Wait until all services of a machine that were brought up there answer. Raises OpsError naming them."""
+    """Wait until all services of a machine answer that were brought up there, and that nobody has stopped.
+
+    Raises OpsError naming those that don't.
+    """
     known = engine.state.load()
-    wanted = [service for service in engine.topology.on(name) if service.name in known]
+    halted = stopped_of(engine.layout)
+    wanted = [s for s in engine.topology.on(name) if s.name in known and s.name not in halted]
     deadline = time.monotonic() + _READY_SECONDS
     while True:
         engine.forget()

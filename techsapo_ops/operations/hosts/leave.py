@@ -34,17 +34,21 @@ def remove(
 
     One that the spec still names is removed only where it is `gone` for good, in somebody's explicit word: a
     stack has three or five, and waits for the third to be replaced. Those that wait for what it had are given
-    that word, and those that count the others forget what the spec does not name any more. Raises OpsError
-    for one that answers and is said to be gone, and where no quorum answers.
+    that word, and those that count the others forget what the spec does not name any more. Killed at any
+    step, the same call goes on. Raises OpsError for one that answers and is said to be gone, and where no
+    quorum answers.
     """
     fleet, layout, machines = engine.fleet, engine.layout, engine.topology.machines
     manager = fleet.manager
     found = tuple(node for node in nodes_of(manager, NODE_LABEL) if node.name == name)
-    if not found:
+    note = noted_machines(layout.state)
+    noted = any(machine.name == name for machine in note.machines)
+    named = any(machine.name == name for machine in machines)
+    # A call that was killed may have taken the node out, and have told nobody.
+    if not found and not (noted or (named and gone)):
         raise OpsError(
             msg("{name} is no node of the Swarm", name=name), msg("nothing is to be done"), exit_code=2
         )
-    named = any(machine.name == name for machine in machines)
     if named:
         if not gone:
             raise OpsError(
@@ -63,8 +67,7 @@ def remove(
         )
     for node in found:
         forget(manager, node, pause)
-    note = noted_machines(layout.state)
-    if any(machine.name == name for machine in note.machines):
+    if noted:
         note_machines(layout.state, note.project, [m for m in note.machines if m.name != name])
     if named:
         for words in engine.give_up(name):

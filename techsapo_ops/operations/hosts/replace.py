@@ -79,9 +79,8 @@ def replace(
         for node in left:
             say(msg("{name} leaves the Swarm", name=old))
             forget(manager, node, stack.pause)
-        if left:
-            for words in engine.give_up(old):
-                say(words)
+        for words in engine.give_up(old):  # also where a call that was killed had taken its node out
+            say(words)
         clock.lap("leave")
         add(engine.fleet, stack.spec.project, machines, (new,), say, stack.pause)
         folders.forget(stack.layout, new)

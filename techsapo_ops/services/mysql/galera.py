@@ -11,6 +11,8 @@ from techsapo_ops.stack.topology import Topology
 
 SCRIPT = "mysql/member.sh"
 KEY = "mysql-cluster.pem"
+NO_WORD = 3
+"""How `gone_command` ends where the cluster runs, so that nobody waits for a word."""
 """The secret by which members know each other: a private key, and a certificate that it signed itself."""
 TELL_PORT = 4569
 """Where a member tells its position. Galera's own are 4567 and 4568, that of a full copy is 4444."""
@@ -83,7 +85,7 @@ def member_script(
     return templates.render(
         "mysql/member.sh.j2",
         members=members, data=str(data), run=str(run), cnf=str(config / "my.cnf"), secret=str(key),
-        tell_port=TELL_PORT, port=3306,
+        tell_port=TELL_PORT, port=3306, no_word=NO_WORD,
     )  # fmt: skip
 
 
@@ -101,6 +103,6 @@ def gone_command(topology: Topology, members: Sequence[str]) -> tuple[str, ...]:
     """An operator's word that `members` are gone for good, to be run where another member is.
 
     Those that wait for them go on then, from the highest position that they have. It fails where one answers,
-    or where the cluster runs.
+    and with NO_WORD where the cluster runs.
     """
     return "bash", str(topology.config_dir() / SCRIPT), "gone", *members

@@ -18,7 +18,7 @@ from techsapo_ops.services.cluster_key import made_key
 from techsapo_ops.services.mysql import container_login, installation
 from techsapo_ops.services.mysql.accounts import Passwords
 from techsapo_ops.services.mysql.client import tls_options
-from techsapo_ops.services.mysql.galera import KEY, cluster_accounts, gone_command
+from techsapo_ops.services.mysql.galera import KEY, NO_WORD, cluster_accounts, gone_command
 from techsapo_ops.services.mysql.session import PASSES
 from techsapo_ops.services.runtime import (
     SCRATCH,
@@ -102,11 +102,14 @@ class MysqlRuntime(Runtime):
                 continue
             if (door := doors(service)) is None:
                 continue
-            # It is refused where that member answers, or where the cluster runs without it.
-            program, *rest = gone_command(topology, [f"{service.kind}-{machine}"])
+            gone = f"{service.kind}-{machine}"
+            program, *rest = gone_command(topology, [gone])
             with suppress(OpsError):  # a host that does not answer: the next member is told
                 done = door.run(program, *rest)
-                return done.output if done.code == 0 else ""
+                if done.code in (0, NO_WORD):
+                    return done.output if done.code == 0 else ""
+                return msg("{service} did not take the word that {gone} is gone: {said}",
+                           service=service.name, gone=gone, said=done.output)  # fmt: skip
         return ""
 
     @override

@@ -294,6 +294,39 @@ def test_a_lost_host_leaves_raft_in_somebody_s_explicit_word_alone(tmp_path: Pat
     assert [m.name for m in noted_machines(stack.layout.state).machines] == ["a", "b"]
 
 
+def test_what_was_killed_after_a_node_was_removed_is_finished_by_the_same_call(tmp_path: Path) -> None:
+    """Else `down` is refused, with a hint at this very command, and a database waits for ever."""
+    hosts, stack = HostsFake().joined(), of(tmp_path)
+    note_machines(stack.layout.state, "techsapo", stack.machines)
+    hosts.lost("c")
+    hosts._left.clear()
+    hosts.hosts["c"].silent = "Connection timed out"
+
+    told: list[str] = []
+    assert left(hosts, stack, "c", gone=True, told=told) == ()
+    assert told == ["c is gone"]
+    assert [m.name for m in noted_machines(stack.layout.state).machines] == ["a", "b"]
+    assert left(hosts, stack, "c", gone=True, told=told) == ()
+    assert told == ["c is gone"] * 2, "also killed between the note and the word"
+    hosts.hosts["c"].silent = ""
+    with pytest.raises(OpsError, match="c answers: it is not gone"):
+        left(hosts, stack, "c", gone=True)
+    with pytest.raises(OpsError, match="d is no node of the Swarm"):
+        left(hosts, stack, "d", gone=True)
+
+
+def test_a_host_out_of_the_spec_whose_removal_was_killed_is_forgotten_by_the_same_call(
+    tmp_path: Path,
+) -> None:
+    hosts, stack = HostsFake().joined(), of(tmp_path)
+    note_machines(stack.layout.state, "techsapo", [*stack.machines, Machine("d", "10.0.0.4", "ssh://ops@d")])
+
+    told: list[str] = []
+    assert left(hosts, stack, "d", gone=False, told=told) == ()
+    assert told == ["forget"]
+    assert [m.name for m in noted_machines(stack.layout.state).machines] == ["a", "b", "c"]
+
+
 def test_a_host_that_answers_is_not_gone(tmp_path: Path) -> None:
     hosts, stack = HostsFake().joined(), of(tmp_path)
 
@@ -381,8 +414,12 @@ class Silent:
         assert outcome
 
 
-def replaced(hosts: HostsFake, stack: Topology, old: str, new: str) -> tuple[Replaced, Applied]:
-    opened, apply = open_stack(stack, engine_of(hosts, stack)), Applied(hosts)
+def replaced(
+    hosts: HostsFake, stack: Topology, old: str, new: str, told: list[str] | None = None
+) -> tuple[Replaced, Applied]:
+    engine = Telling(stack, fleet(hosts, stack))
+    engine.told = told if told is not None else []
+    opened, apply = open_stack(stack, engine), Applied(hosts)
     said = replace(opened, old, new, apply, wait=0, listener=Silent())
     return said, apply
 
@@ -400,6 +437,17 @@ def test_a_new_machine_of_the_same_name_takes_the_lost_one_s_place(tmp_path: Pat
     assert hosts.hosts["c"].node["Spec"]["Labels"] == {}  # `up` sets it, when the machine has all
     assert json.loads((stack.layout.state / folders.NOTE).read_text()) == {"a": "1"}
     assert set(said.seconds) == {"leave", "join", "up", "forget", "ready"}
+
+
+def test_a_replacement_that_was_killed_when_the_node_was_out_still_gives_the_word(tmp_path: Path) -> None:
+    hosts, stack = HostsFake().joined(), of(tmp_path)
+    hosts.lost("c")
+    hosts._left.clear()
+
+    told: list[str] = []
+    replaced(hosts, stack, "c", "c", told)
+
+    assert told == ["c is gone", "forget"]
 
 
 def test_a_database_that_waits_for_a_lost_host_is_told_at_the_next_one_that_it_is_gone(
@@ -423,7 +471,8 @@ def test_a_database_that_waits_for_a_lost_host_is_told_at_the_next_one_that_it_i
 
     assert given(0) == "gone for good: mysql-c"
     assert asked == [("bash", "/etc/techsapo/mysql/member.sh", "gone", "mysql-c")]
-    assert given(1) == "", "the cluster runs without it"
+    assert given(3) == "", "the cluster runs without it"
+    assert given(1) == "mysql-b did not take the word that mysql-c is gone: gone for good: mysql-c"
 
 
 def test_a_machine_that_was_never_lost_is_not_replaced(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,14 @@ from stacks import spec
 from stacks import topology as topology_of
 
 from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.hosts.drain import drain
+from techsapo_ops.operations.hosts.drain import drain, wait_ready
 from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.observed import Observed
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.stopped import Stopped, note_stopped
 from techsapo_ops.stack.topology import Topology
 from tests.fakes.open_stacks import open_stack
 from tests.fakes.swarm_hosts import HostsFake
@@ -57,6 +61,23 @@ def test_a_host_whose_master_can_t_be_handed_over_is_drained_in_somebody_s_expli
     drained(force=True)
     assert hosts.hosts["c"].node["Spec"]["Availability"] == "drain"
     assert warned == [REASON]
+
+
+def test_what_somebody_has_stopped_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack = of(tmp_path)
+    stack.layout.state.mkdir()
+    engine, asked = SwarmEngine(stack, fleet(HostsFake().joined(), stack)), []
+    monkeypatch.setattr(engine.state, "load", lambda: dict.fromkeys(s.name for s in stack.services))
+
+    def ask(service: Service, _: float) -> ProbeResult:
+        asked.append(service.name)
+        return ProbeResult(service.name != "nginx-c", "", 0.0)
+
+    monkeypatch.setattr(engine, "prober_inside", lambda: ask)
+    note_stopped(stack.layout, {"nginx-c": Stopped("somebody", datetime(2026, 11, 27, tzinfo=UTC))})
+    wait_ready(engine, "c", lambda _: pytest.fail("it waits"))
+
+    assert asked == [s.name for s in stack.on("c") if s.name != "nginx-c"]
 
 
 def test_a_redis_says_why_no_other_one_can_take_over_from_it(tmp_path: Path) -> None:
