@@ -34,6 +34,7 @@ from techsapo_ops.operations.hosts.check import check as look
 from techsapo_ops.operations.hosts.drain import activate as perform_activate
 from techsapo_ops.operations.hosts.drain import drain as perform_drain
 from techsapo_ops.operations.hosts.join import add as join
+from techsapo_ops.operations.hosts.join import beside_others
 from techsapo_ops.operations.hosts.leave import remove as leave
 from techsapo_ops.operations.hosts.replace import replace as perform_replace
 from techsapo_ops.spec.problems import unknown
@@ -100,7 +101,9 @@ def check(hosts: HostsArgument = None, *, place: SpecPlace, out: JsonOutput) -> 
 
 
 @app.command()
-def add(hosts: HostsArgument = None, *, place: SpecPlace, out: JsonQuietOutput) -> None:
+def add(
+    hosts: HostsArgument = None, *, place: SpecPlace, wait: WaitOption = 0.0, out: JsonQuietOutput
+) -> None:
     """Let hosts of the spec join the Swarm as managers, by default all that are not in it.
 
     Where there is none, the first one makes it, with the address of the spec and a heartbeat of 20 s. The
@@ -113,9 +116,10 @@ def add(hosts: HostsArgument = None, *, place: SpecPlace, out: JsonQuietOutput) 
       techsapo hosts add c
     """
     topology, fleet = _opened(place, hosts or ())
-    done = join(fleet, topology.spec.project, topology.machines, hosts or (), out.say)
-    for name in done.joined:
-        folders.forget(topology.layout, name)
+    with beside_others(fleet, topology.layout, wait, out.warn):
+        done = join(fleet, topology.spec.project, topology.machines, hosts or (), out.say)
+        for name in done.joined:
+            folders.forget(topology.layout, name)
     if out.as_json:
         out.json({
             "began": done.began or None, "joined": list(done.joined), "already": list(done.already),

@@ -130,10 +130,10 @@ class SwarmEngine(Members, ContainerEngine):
     def _deployment(self, desired: Desired) -> Deployment:
         return Deployment(desired, self._names_key.read_bytes())
 
-    def _write_folders(self, desired: Desired, *, again: bool = False) -> None:
+    def _write_folders(self, desired: Desired) -> None:
         image = next(unit.image for name, unit in containers_of(desired).items() if self._is_app(name))
         wanted = self._deployment(desired).folders()
-        folders.write(self.fleet, desired.topology, wanted, image, again=again)
+        folders.write(self.fleet, desired.topology, wanted, image)
 
     @override
     def deliver(self) -> None:

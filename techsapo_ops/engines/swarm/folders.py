@@ -61,20 +61,19 @@ def write(
     folders: Sequence[Folder],
     image: str,
     *,
-    again: bool = False,
     without: Collection[str] = (),
 ) -> tuple[str, ...]:
     """Bring the volumes of every machine to the folders here; names of the machines that were written.
 
-    `image` has Python, on each machine. What was written last is noted and not written `again`. The machines
-    of `without`, which do not answer, are passed over until the next call. Raises OpsError with the machine's
+    `image` has Python, on each machine. What was written last is noted and not written again. The machines of
+    `without`, which do not answer, are passed over until the next call. Raises OpsError with the machine's
     name.
     """
     note = topology.layout.state / NOTE
     known = _noted(note)
     of_machine = _of_machines(topology, folders)
     digests = _digests(of_machine)
-    due = [name for name in of_machine if name not in without and (again or known.get(name) != digests[name])]
+    due = [name for name in of_machine if name not in without and known.get(name) != digests[name]]
 
     def one(name: str) -> None:
         packed, volumes = of_machine[name]

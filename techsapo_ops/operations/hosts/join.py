@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from techsapo_ops.adapters.address import Address
@@ -11,11 +12,14 @@ from techsapo_ops.adapters.container_facts import STACK
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.docker_api import post
 from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.hosts.facts import DaemonFacts, NodeFacts, nodes_of, plainly
 from techsapo_ops.operations.hosts.look import daemons_of
 from techsapo_ops.operations.hosts.together import HEARTBEAT
+from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.machine import RAFT, Machine
 from techsapo_ops.stack.stack_file import NODE_LABEL
 
@@ -33,6 +37,27 @@ class Joined:
     already: tuple[str, ...]
     unlabelled: tuple[str, ...] = ()
     """Those that get their label, and with it their services, by the next `up`."""
+
+
+@contextmanager
+def beside_others(fleet: Fleet, layout: Layout, wait: float, warn: Callable[[str], None]) -> Iterator[None]:
+    """Be the only techsapo at work where the hosts are in a Swarm already, and share what comes of it.
+
+    A machine may have the name of one that other hosts take for known. Raises OpsError where somebody else is
+    at work for longer than `wait` seconds.
+    """
+    if noted_machines(layout.state).machines and _swarm_answers(fleet):
+        with locked(layout, wait, warn):
+            yield
+    else:  # nothing was ever brought up, or all are to be joined anew
+        yield
+
+
+def _swarm_answers(fleet: Fleet) -> bool:
+    try:
+        return fleet.manager is not None
+    except OpsError:
+        return False
 
 
 def add(
