@@ -39,6 +39,19 @@ def at_work(layout: Layout, wait: float, say: Callable[[str], None] = tell_nobod
             yield descriptor
 
 
+@contextmanager
+def sharing(layout: Layout, wait: float, say: Callable[[str], None]) -> Iterator[None]:
+    """Be at work for the block where the stack has several machines and nobody of this host is at work.
+
+    Who is, shares what the block writes at his end. Raises OpsError before the block, as `at_work` does.
+    """
+    if not noted_machines(layout.state).machines or held(layout.state / LOCK):
+        yield
+        return
+    with at_work(layout, wait, say):
+        yield
+
+
 def refresh(
     layout: Layout, project: str, machines: Sequence[Machine], runner: Runner, say: Callable[[str], None]
 ) -> None:

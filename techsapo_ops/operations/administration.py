@@ -12,6 +12,7 @@ from typing import Any, Literal
 from techsapo_ops.adapters.actor import actor
 from techsapo_ops.adapters.chain import CLOSED, Chain
 from techsapo_ops.adapters.chain_records import Break, Head, Reading
+from techsapo_ops.engines.at_work import sharing, tell_nobody
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import Layout
@@ -19,13 +20,15 @@ from techsapo_ops.stack.layout import Layout
 Outcome = Literal["done", "failed"]
 Warn = Callable[[str], None]
 _LONGEST = 300
+_WAIT = 10.0
+"""Seconds for which a record waits for a command of another host."""
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
     """An action that was recorded and is under way; `head` is None where it could not be recorded."""
 
-    chain: Chain
+    layout: Layout
     action: str
     head: Head | None
 
@@ -35,7 +38,7 @@ class Begun:
             return
         told = {"action": self.action, "outcome": outcome, "of": self.head.sequence, "what": dict(what)}
         try:
-            self.chain.append(told)
+            _append(self.layout, told, warn)
         except OpsError as error:
             warn(msg("the end of this can't be recorded: {message}", message=error.message))
 
@@ -85,10 +88,10 @@ def chain_of(layout: Layout) -> Chain:
     return Chain(folder / "record.jsonl", folder / "key", owner)
 
 
-def begin(layout: Layout, action: str, what: Mapping[str, Any]) -> Begun:
+def begin(layout: Layout, action: str, what: Mapping[str, Any], warn: Warn = tell_nobody) -> Begun:
     """Record that `action` is about to be done; `what` holds no secret. Raises OpsError where it can't be."""
     try:
-        return _begun(layout, action, what)
+        return _begun(layout, action, what, warn)
     except OpsError as error:
         raise OpsError(
             msg(
@@ -103,16 +106,33 @@ def begin(layout: Layout, action: str, what: Mapping[str, Any]) -> Begun:
 def begin_anyway(layout: Layout, action: str, what: Mapping[str, Any], warn: Warn) -> Begun:
     """As `begin`, for what must not depend on it: `warn` is told where it can't be recorded."""
     try:
-        return _begun(layout, action, what)
+        return _begun(layout, action, what, warn)
     except OpsError as error:
         warn(msg("{action} can't be recorded: {message}", action=action, message=error.message))
-        return Begun(chain_of(layout), action, None)
+        return Begun(layout, action, None)
 
 
-def _begun(layout: Layout, action: str, what: Mapping[str, Any]) -> Begun:
-    chain = chain_of(layout)
+def _begun(layout: Layout, action: str, what: Mapping[str, Any], warn: Warn) -> Begun:
     told = {"action": action, "outcome": "begun", "who": actor().to_json(), "what": dict(what)}
-    return Begun(chain, action, chain.append(told))
+    return Begun(layout, action, _append(layout, told, warn))
+
+
+def _append(layout: Layout, told: Mapping[str, Any], warn: Warn) -> Head:
+    """Add a record to the one chain that all hosts of a stack have, so that none goes on beside it.
+
+    Where no quorum answers, or another host is at work for long, it is added here alone, and said: who is to
+    be found asleep, or has to see a password, can't wait for that. Raises OpsError where it can't be written.
+    """
+    head: Head | None = None
+    chain = chain_of(layout)
+    try:
+        with sharing(layout, _WAIT, warn):
+            head = chain.append(told)
+    except OpsError as error:
+        if head is None:
+            head = chain.append(told)
+        warn(msg("this is recorded here alone, the other hosts don't know of it: {why}", why=error.message))
+    return head
 
 
 def why(error: BaseException) -> str:
@@ -136,7 +156,7 @@ def ending(begun: Begun, warn: Warn) -> Iterator[dict[str, Any]]:
 @contextmanager
 def recorded(layout: Layout, action: str, what: Mapping[str, Any], warn: Warn) -> Iterator[dict[str, Any]]:
     """Do the block only where it can be recorded, and record how it ended: `begin` and `ending` in one."""
-    with ending(begin(layout, action, what), warn) as known:
+    with ending(begin(layout, action, what, warn), warn) as known:
         yield known
 
 

@@ -8,11 +8,15 @@ from tests.fakes.swarm_store import SwarmStore
 
 
 class Machines:
-    """A Runner; nothing else than what sharing asks is answered. `silent` machines answer nothing at all."""
+    """A Runner; nothing else than what sharing asks is answered. `silent` machines answer nothing at all.
+
+    `full` ones have no room for another bundle.
+    """
 
     def __init__(self) -> None:
         self.store = SwarmStore()
         self.silent: set[str] = set()
+        self.full: set[str] = set()
         self.volumes: dict[str, dict[str, bytes]] = {name: {} for name in "abc"}
 
     def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
@@ -31,6 +35,8 @@ class Machines:
         if words[:2] == ("container", "inspect"):
             return Completed(command, 0, b"id", b"")
         assert words[0] == "cp", words
+        if words[1] == "-" and name in self.full:
+            return Completed(command, 1, b"", b"no space left on device")
         if words[1] == "-":
             with bundle.tarfile.open(fileobj=bundle.io.BytesIO(command.stdin or b"")) as tar:
                 volume.update({e.name: tar.extractfile(e).read() for e in tar})  # type: ignore[union-attr] # files
