@@ -187,8 +187,11 @@ class SwarmLab:
         every = dict.fromkeys(self.machines, "Ready")
         wait_for(lambda: self.nodes(asked) == every, timeout=timeout, what="a swarm of ready nodes")
 
-    def memory(self) -> Counter[str]:
-        """Bytes that all machines' processes take, by program; each machine has its own of what it runs."""
+    def memory(self, *, files: bool = True) -> Counter[str]:
+        """Bytes that all machines' processes take, by program; each machine has its own of what it runs.
+
+        Without `files` only what is the processes' own, and not pages of programs.
+        """
         found: Counter[str] = Counter()
         for machine in self.machines.values():
             listed = []
@@ -196,7 +199,7 @@ class SwarmLab:
                 mapped = Path(f"/proc/{process.pid}/smaps")
                 with contextlib.suppress(psutil.NoSuchProcess, OSError):  # it has ended meanwhile
                     listed.append((process.name(), mapped.read_text("ascii", "replace")))
-            found += taken(listed)
+            found += taken(listed, files=files)
         return found
 
 

@@ -15,11 +15,12 @@ _MAPPING = re.compile(r"[0-9a-f]+-[0-9a-f]+ \S{4} ([0-9a-f]+) \S+ (\d+)")
 _SIZE = re.compile(r"(Rss|Anonymous):\s+(\d+) kB")
 
 
-def taken(listed: Iterable[tuple[str, str]]) -> Counter[str]:
+def taken(listed: Iterable[tuple[str, str]], *, files: bool = True) -> Counter[str]:
     """Bytes by program, of (program, content of /proc/PID/smaps) of all processes of one machine.
 
     What is a process's own counts for it. A part of a file that several have is there once, and counts for
-    the one that has most of it (proc_pid_smaps(5)).
+    the one that has most of it (proc_pid_smaps(5)). Without `files` such parts are left out: the kernel reads
+    them anew where it has given them back.
     """
     own: Counter[str] = Counter()
     of_files: dict[tuple[str, str], tuple[int, str]] = {}
@@ -38,6 +39,6 @@ def taken(listed: Iterable[tuple[str, str]]) -> Counter[str]:
                 own[program] += bytes_ if part is not None else resident
                 if part is not None:
                     of_files[part] = max(of_files.get(part, (0, program)), (resident - bytes_, program))
-    for most, program in of_files.values():
+    for most, program in of_files.values() if files else ():
         own[program] += most
     return own

@@ -24,10 +24,10 @@ def test_what_is_a_processs_own_counts_for_each() -> None:
 
 
 def test_a_file_that_several_have_is_there_once_whole_and_what_one_has_changed_of_it_is_its_own() -> None:
-    found = taken(
-        [("shim", mapping(TEXT, 100, 0)), ("shim", mapping(TEXT, 130, 10)), ("other", mapping(TEXT, 5, 5))]
-    )
+    shims = [("shim", mapping(TEXT, 100, 0)), ("shim", mapping(TEXT, 130, 10))]
+    found = taken([*shims, ("other", mapping(TEXT, 5, 5))])
     assert found == {"shim": (120 + 10) * 1024, "other": 5 * 1024}
+    assert taken(shims, files=False) == {"shim": 10 * 1024}
 
 
 def test_another_part_of_the_file_is_another_page() -> None:

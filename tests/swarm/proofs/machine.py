@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 
+from projects import Project
 from servers import wait_for
 from swarm_lab import HOSTS
 
@@ -19,17 +20,18 @@ from tests.swarm.traffic import Traffic, asking
 
 def prove(ground: Ground, found: Figures) -> None:
     """Bring it up, apply nothing, then lose one machine after another and bring each back."""
-    before = ground.lab.memory()
+    before, own_before = ground.lab.memory(), ground.lab.memory(files=False)
     began = time.monotonic()
     stack = ground.stack
     found.add("from nothing to ready, the app's image built", "s", [time.monotonic() - began], 60)
-    began = time.monotonic()
-    stack.run("up", timeout=300)
-    found.add("apply of nothing", "s", [time.monotonic() - began], 3)
-    memory = ground.lab.memory()
-    found.add("more memory, on all three machines", "MB", [(memory.total() - before.total()) / 1e6], 1200)
+    memory, own = ground.lab.memory(), ground.lab.memory(files=False)
     memory.subtract(before)
-    found.notes.append(f"Memory in MB: {', '.join(f'{n} {b / 1e6:.0f}' for n, b in memory.most_common(14))}.")
+    own.subtract(own_before)
+    found.add("more memory, on all three machines", "MB", [memory.total() / 1e6], 1200)
+    found.add("of it the processes' own", "MB", [own.total() / 1e6])
+    parts = ", ".join(f"{n} {b / 1e6:.0f} ({own[n] / 1e6:.0f})" for n, b in memory.most_common(14))
+    found.notes.append(f"Memory in MB, and the processes' own of it: {parts}.")
+    found.add("apply of nothing", "s", [_seconds_of_up(stack) for _ in range(5)], 3)
 
     values: dict[str, list[float]] = defaultdict(list)
     for number in range(ground.cuts):
@@ -44,6 +46,12 @@ def prove(ground: Ground, found: Figures) -> None:
     for what, each in values.items():
         most = next((most for name, most in wanted.items() if what.endswith(name)), None)
         found.add(what, "s" if what.endswith("gap") else "requests", each, most)
+
+
+def _seconds_of_up(stack: Project) -> float:
+    began = time.monotonic()
+    stack.run("up", timeout=300)
+    return time.monotonic() - began
 
 
 def _lose(ground: Ground, role: str, fault: str, values: dict[str, list[float]], number: int) -> None:
