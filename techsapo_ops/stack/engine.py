@@ -242,6 +242,14 @@ class Running(Recorded, Protocol):
         """
         ...
 
+    def begin_back(self) -> Mapping[str, str]:
+        """Look who can go back to an earlier apply, before anything of it is touched; by machine why not.
+
+        What is prepared after that leaves those machines out. None, where there is this host alone. Raises
+        OpsError where nobody can go back now.
+        """
+        return {}
+
     def announce(self) -> None:
         """Note in the state directory where the stack is to run, before anybody takes its lock.
 

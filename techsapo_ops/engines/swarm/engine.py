@@ -65,6 +65,8 @@ class SwarmEngine(Members, ContainerEngine):
         self.prober = Prober(topology, fleet, lambda: self.glance().containers, questions(topology))
         self._watch = Watch(self, self.prober, seconds)
         self._deployer = Deployer(self)
+        self._left_out: Mapping[str, str] | None = None
+        """The machines that are passed over on the way back, and why; None while it is no way back."""
 
     @override
     def prober_inside(self) -> Callable[[Service, float], ProbeResult]:
@@ -73,6 +75,14 @@ class SwarmEngine(Members, ContainerEngine):
     @override
     def plan(self, desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan:
         return steps.plan(self, desired, observed, only)
+
+    @override
+    def begin_back(self) -> Mapping[str, str]:
+        self.forget()
+        self.glance()
+        self._left_out = dict(self.fleet.unreachable)
+        assert self.fleet.manager  # noqa: S101 - it raises where no quorum answers
+        return self._left_out
 
     @override
     def announce(self) -> None:
@@ -91,13 +101,17 @@ class SwarmEngine(Members, ContainerEngine):
     def prepare(self, desired: Desired) -> None:
         """Folders, keys, images and labels; the files of `desired` are written already.
 
-        Raises OpsError where a machine can't be reached: an apply is of all of them.
+        Raises OpsError where a machine can't be reached: an apply is of all of them. On the way back those
+        that are lost are left out.
         """
         prepare.folders(self.layout)
         prepare.keys(desired.topology)
         if not self._names_key.exists():
             write_atomic(self._names_key, secrets.token_bytes(32), 0o600)
-        self.announce()
+        if self._left_out is None:
+            self.announce()
+        else:
+            note_machines(self.layout.state, self.project, self.topology.machines)
         require_network(self.fleet, self.project, desired.topology.spec.swarm)
         known = self.glance().images
         logins.before_steps(desired, self._door)
@@ -106,8 +120,9 @@ class SwarmEngine(Members, ContainerEngine):
         self.share()
         units = [unit for unit in containers_of(desired).values() if unit.image not in known]
         registry = desired.topology.spec.swarm.registry
-        images.bring(self.fleet, self.project, self.layout.config, units, self._tell, registry=registry)
-        self._write_folders(desired)
+        config, away = self.layout.config, self._left_out or {}
+        images.bring(self.fleet, self.project, config, units, self._tell, registry=registry, without=away)
+        self._write_folders(desired, away)
         # Last: where the stack runs, a label lets services of a new machine start at once.
         nodes.label(self.fleet, self.project, desired.topology.machines)
 
@@ -130,10 +145,10 @@ class SwarmEngine(Members, ContainerEngine):
     def _deployment(self, desired: Desired) -> Deployment:
         return Deployment(desired, self._names_key.read_bytes())
 
-    def _write_folders(self, desired: Desired) -> None:
+    def _write_folders(self, desired: Desired, away: Collection[str] = ()) -> None:
         image = next(unit.image for name, unit in containers_of(desired).items() if self._is_app(name))
         wanted = self._deployment(desired).folders()
-        folders.write(self.fleet, desired.topology, wanted, image)
+        folders.write(self.fleet, desired.topology, wanted, image, without=away)
 
     @override
     def deliver(self) -> None:

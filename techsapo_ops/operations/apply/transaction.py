@@ -13,6 +13,7 @@ from techsapo_ops.operations.administration import Begun, begin, why
 from techsapo_ops.operations.apply.certificates import ensure_certificates
 from techsapo_ops.operations.apply.edition_note import note_edition
 from techsapo_ops.operations.apply.generate import write_files
+from techsapo_ops.operations.apply.going_back import elsewhere, not_back
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.journal import BACK, FILES, PREPARED, READ_BACK, SERVICES
 from techsapo_ops.operations.apply.ledger import now
@@ -198,6 +199,7 @@ class Transaction:
                 snapshot = snapshot.only({*self._plan.observed.services, *touched})
             desired = snapshot.desired
             running = self._history.engine(snapshot)
+            lost = dict(running.begin_back())
             self._leave(snapshot)
             write_files(desired.files, desired.topology, force=True)
             ensure_certificates(desired.topology)
@@ -212,13 +214,14 @@ class Transaction:
                 marks=self._marks(running, desired.topology, BACK),
                 pause=self._history.pause,
             )
-            work.perform(found.steps.steps, stop=False)
-            if not work.failed:
+            lost |= found.observed.unreachable
+            work.perform(elsewhere(found.steps.steps, desired, lost), stop=False)
+            if not work.failed and not lost:
                 self._conclude(running, desired)
             work.prove()
         except OpsError as error:
             return GoneBack(self._base.id, snapshot, tuple(work.outcomes if work else ()), error)
-        return GoneBack(self._base.id, snapshot, tuple(work.outcomes))
+        return GoneBack(self._base.id, snapshot, tuple(work.outcomes), not_back(lost, self._base.id))
 
     def _leave(self, snapshot: Snapshot) -> None:
         """Stop what was begun on another engine than that of `snapshot`.

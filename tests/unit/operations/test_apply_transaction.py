@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.memory_engine import Killed
+from fakes.memory_engine import Killed, MemoryEngine
 from fakes.memory_project import MemoryProject, refuses
 
 from techsapo_ops.adapters.textfile import read_textfile
@@ -449,3 +449,31 @@ def test_what_is_told_after_going_back_is_told_of_what_runs_then(
     back = project.up("1G")
     assert back.back is not None
     assert "256" in back.notes[0]
+
+
+def test_a_way_back_on_which_a_host_is_lost_is_gone_by_the_others_and_is_told(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.up()
+    project.world.refused = refuses("redis", *GIGABYTE)
+    monkeypatch.setattr(MemoryEngine, "begin_back", lambda _: {"c": "no answer"})
+    report = project.up("1G")
+    assert report.back is not None
+    assert [error.message.partition(":")[0] for error in report.back.failures] == ["not gone back (c"]
+    assert project.memory() == "maxmemory 268435456"
+    assert project.ledger.entries()[-1].result == "failed"
+
+
+def test_where_nobody_can_go_back_the_files_say_what_runs(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(_: MemoryEngine) -> None:
+        raise OpsError("no Swarm manager answers")
+
+    project.up()
+    project.world.refused = refuses("redis", *GIGABYTE)
+    monkeypatch.setattr(MemoryEngine, "begin_back", nobody)
+    report = project.up("1G")
+    assert report.back is not None
+    assert [error.message for error in report.back.failures] == ["no Swarm manager answers"]
+    assert project.memory() in GIGABYTE

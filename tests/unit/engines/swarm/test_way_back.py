@@ -1,0 +1,86 @@
+"""The way back from an apply, where a machine was lost meanwhile: the others go back, and it is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stacks import rendered, spec, topology
+
+from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.engines.swarm import engine as engines
+from techsapo_ops.engines.swarm.engine import SwarmEngine
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.going_back import elsewhere, not_back
+from techsapo_ops.stack.desired import Desired, RenderedFile
+from techsapo_ops.stack.engine import Action, Step
+from tests.fakes.swarm_stack import StackFake
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> StackFake:
+    return StackFake(where(tmp_path))
+
+
+def where(folder: Path) -> Any:
+    machines = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)}
+    return topology(spec(engine="swarm", hosts=machines, mysql={}), folder, "swarm")
+
+
+@pytest.fixture
+def engine(tmp_path: Path, hosts: StackFake, monkeypatch: pytest.MonkeyPatch) -> SwarmEngine:
+    """What it prepares is noted in `hosts.done`: what, and who is left out of it."""
+    stack = where(tmp_path)
+    made = SwarmEngine(stack, Fleet(hosts, "docker", {m.name: m.docker for m in stack.machines}))
+
+    def noted(what: str) -> Any:
+        return lambda *_, without=(), **__: hosts.done.append((what, *without))
+
+    monkeypatch.setattr(engines.images, "bring", noted("images"))
+    monkeypatch.setattr(made, "_write_folders", lambda _, away: hosts.done.append(("folders", *away)))
+    monkeypatch.setattr(engines.nodes, "label", noted("labels"))
+    monkeypatch.setattr(engines, "require_network", lambda *_: None)
+    monkeypatch.setattr(engines.logins, "before_steps", lambda *_: None)
+    monkeypatch.setattr(made, "share", lambda: hosts.done.append(("share",)))
+    return made
+
+
+def desired(engine: SwarmEngine) -> Desired:
+    files = rendered(engine.topology.spec, engine.topology)
+    stack = RenderedFile("swarm/stack.yml", files["swarm/stack.yml"].content)
+    return Desired(engine.topology, (stack,), ())
+
+
+def test_an_apply_is_of_all_machines_and_its_way_back_of_those_that_answer(
+    engine: SwarmEngine, hosts: StackFake
+) -> None:
+    hosts.hosts["c"].silent = "timeout"
+    with pytest.raises(OpsError, match="can be reached"):
+        engine.prepare(desired(engine))
+    assert hosts.done == []
+
+    lost = engine.begin_back()
+    engine.prepare(desired(engine))
+
+    assert list(lost) == ["c"]
+    assert hosts.done == [("share",), ("images", "c"), ("folders", "c"), ("labels",)]
+
+
+def test_without_a_quorum_nobody_goes_back(engine: SwarmEngine, hosts: StackFake) -> None:
+    for name in "abc":
+        hosts.hosts[name].silent = "timeout"
+    with pytest.raises(OpsError, match="no Swarm manager answers"):
+        engine.begin_back()
+
+
+def test_one_that_was_lost_is_passed_over_and_told_how_it_gets_in_line(tmp_path: Path) -> None:
+    steps = [Step(Action.RESTART, name, "changed") for name in ("redis-a", "redis-c", "left-over")]
+    found = elsewhere(steps, Desired(where(tmp_path), (), ()), {"c": "no answer"})
+    assert [step.service for step in found] == ["redis-a", "left-over"]
+    told = not_back({"c": "no answer"}, 4)
+    assert told is not None
+    assert told.message.startswith("not gone back (c: no answer)")
+    assert "techsapo rollback @4" in told.hint
+    assert "hosts replace c" in told.hint
+    assert not_back({}, 4) is None
