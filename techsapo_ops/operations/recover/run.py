@@ -33,6 +33,7 @@ from techsapo_ops.operations.recover.progress import Progress
 from techsapo_ops.operations.recover.recovered import Recovered
 from techsapo_ops.operations.recover.service import LOCK_SECONDS, certify, fill, settled, start
 from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.restore_journal import interrupted
 from techsapo_ops.stack.stack import Stack
 
 
@@ -228,7 +229,10 @@ class Recovery:
             self.desk.clear()
 
     def _restore(self, stack: Stack) -> None:
-        go_back_if_interrupted(stack, wait=LOCK_SECONDS, say=self.say)
+        if interrupted(stack.layout) is not None:
+            go_back_if_interrupted(stack, wait=LOCK_SECONDS, say=self.say)
+            # There was nothing to go back to, so what was stopped to be given data is stopped still.
+            start(stack, self.doors.listener, self.say)
         copied = self._copied(self._choice())
         fill(stack, copied, restorable(copied, stack, self._under_way.journal.asked), self.say)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -15,6 +16,8 @@ from techsapo_ops.operations.recover import run
 from techsapo_ops.operations.recover.doors import Doors
 from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
 from techsapo_ops.operations.recover.run import Recovery
+from techsapo_ops.stack.restore_journal import Interrupted
+from techsapo_ops.stack.stack import Stack
 
 
 class Quiet:
@@ -127,3 +130,24 @@ def test_a_disk_that_is_full_while_it_is_fetched_is_said_in_one_line(tmp_path: P
         with pytest.raises(OpsError, match="is full: the copy did not come whole") as caught:
             recovery.fetch()
         assert "no space left" not in str(caught.value)
+
+
+@pytest.mark.parametrize("left", [None, Interrupted("", ("redis",), ("app",))])
+def test_servers_that_a_killed_restore_had_stopped_are_started_before_they_are_given_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: Interrupted | None
+) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(run, "interrupted", lambda _: left)
+    monkeypatch.setattr(run, "go_back_if_interrupted", lambda *_, **__: calls.append("back"))
+    monkeypatch.setattr(run, "start", lambda *_: calls.append("up"))
+    monkeypatch.setattr(run, "fill", lambda *_: calls.append("fill"))
+    monkeypatch.setattr(run, "restorable", lambda *_: ("redis",))
+    for name in ("_choice", "_copied"):
+        monkeypatch.setattr(Recovery, name, lambda *_: None)
+    desk = Desk(tmp_path / "new/.techsapo")
+    recovery = Recovery(cast(Restic, None), tmp_path / "new", desk, cast(Doors, Quiet()), lambda _: None)
+    with desk.lock():
+        desk.write(Journal(Asked("/away"), "1" * 64, "x"))
+        recovery.begin(Asked("/away"))
+        recovery._restore(cast(Stack, SimpleNamespace(layout=None)))
+    assert calls == (["back", "up", "fill"] if left is not None else ["fill"])
