@@ -23,6 +23,7 @@ class Docker:
     def __init__(self, runner: Runner, binary: str = "docker", host: str | None = None) -> None:
         """`host`: that daemon, as `docker --host` takes it, in place of this machine's."""
         self.runner = runner
+        self._elsewhere = host is not None
         self._client = (binary,) if host is None else (binary, "--host", host)
 
     def answers(self, timeout: float = 10.0) -> str | None:
@@ -59,7 +60,7 @@ class Docker:
             return ()
         done = self._run(("container", "inspect", *ids), timeout)
         if done.code != 0 and b"No such container" not in done.stderr:
-            raise _failure(msg("container inspect"), done)
+            raise self._failure(msg("container inspect"), done)
         found = [container_facts(entry) for entry in json.loads(done.stdout or b"[]")]
         return tuple(container for container in found if container is not None)
 
@@ -71,7 +72,7 @@ class Docker:
         form = "{{.Id}} {{json .RepoTags}} {{json .RepoDigests}}"
         done = self._run(("image", "inspect", "--format", form, *wanted), timeout)
         if done.code != 0 and b"No such image" not in done.stderr:
-            raise _failure(msg("image inspect"), done)
+            raise self._failure(msg("image inspect"), done)
         known: dict[str, str] = {}
         for line in done.stdout.decode().splitlines():
             image, _, names = line.partition(" ")
@@ -156,8 +157,24 @@ class Docker:
     def _checked(self, arguments: Sequence[str], timeout: float = _TIMEOUT) -> Completed:
         done = self._run(arguments, timeout)
         if done.code != 0:
-            raise _failure(arguments[0], done)
+            raise self._failure(arguments[0], done)
         return done
+
+    def _failure(self, what: str, done: Completed) -> OpsError:
+        said = done.output or msg("exit code {code}", code=done.code)
+        if "Cannot connect to the Docker daemon" in said:
+            return OpsError(
+                msg("no Docker daemon answers"),
+                msg("start it on its host; `techsapo hosts check` says what each host lacks")
+                if self._elsewhere
+                else msg("start it, or use the native engine: --engine native"),
+            )
+        if "permission denied" in said:
+            return OpsError(
+                msg("this user may not talk to the Docker daemon"),
+                msg("run as root, or join the group docker"),
+            )
+        return OpsError(msg("`docker {what}` failed: {said}", what=what, said=said))
 
 
 def full_reference(reference: str) -> str:
@@ -173,19 +190,6 @@ def without_progress(text: str) -> str:
     """What Docker Compose said, without the lines that tell how far each container, network or volume is."""
     said = [line for line in text.splitlines() if not _PROGRESS.match(line)]
     return "\n".join(said).strip() or text
-
-
-def _failure(what: str, done: Completed) -> OpsError:
-    said = done.output or msg("exit code {code}", code=done.code)
-    if "Cannot connect to the Docker daemon" in said:
-        return OpsError(
-            msg("no Docker daemon answers"), msg("start it, or use the native engine: --engine native")
-        )
-    if "permission denied" in said:
-        return OpsError(
-            msg("this user may not talk to the Docker daemon"), msg("run as root, or join the group docker")
-        )
-    return OpsError(msg("`docker {what}` failed: {said}", what=what, said=said))
 
 
 def _two_lists(text: str) -> tuple[list[str], list[str]]:

@@ -18,6 +18,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.services.monitoring import alertmanager_of
 from techsapo_ops.services.registry import kinds
+from techsapo_ops.stack.away import lacking
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.maintenance import (
     ALONE,
@@ -69,7 +70,7 @@ def turn_on(stack: Stack, message: str, until: datetime | None, by: str, warn: S
         _noted(stack.layout, made)
         made = replace(made, silence=_silence(stack, made, warn))
         _noted(stack.layout, made)
-        _follow(stack)
+        _follow(stack, warn)
     return made
 
 
@@ -77,7 +78,7 @@ def turn_off(stack: Stack, warn: Say) -> Maintenance | None:
     """Let users in again; what ended, or None where nothing went on. Raises OpsError as `turn_on`."""
     before = maintenance_of(stack.layout)
     if before is None:
-        _follow(stack)
+        _follow(stack, warn)
         _expire(stack, lambda _: None)  # of one that was killed after its note had gone
         return None
     with recorded(stack.layout, msg("maintenance off"), {"since": before.since.isoformat()}, warn):
@@ -87,7 +88,7 @@ def turn_off(stack: Stack, warn: Say) -> Maintenance | None:
             raise OpsError(
                 msg("cannot remove {note}: {strerror}", note=note(stack.layout), strerror=error.strerror)
             ) from None
-        _follow(stack)
+        _follow(stack, warn)
         _expire(stack, warn)
     return before
 
@@ -113,9 +114,10 @@ def follow(layout: Layout) -> None:
         write_atomic(folder / PROBLEM, problem(found).encode())
 
 
-def _follow(stack: Stack) -> None:
+def _follow(stack: Stack, warn: Say) -> None:
     follow(stack.layout)
-    stack.engine.deliver()
+    if words := lacking(stack.engine.deliver()):
+        warn(words)
 
 
 def at_odds(layout: Layout) -> Iterator[tuple[str, str]]:

@@ -279,12 +279,12 @@ class Running(Recorded, Protocol):
         """Let no machine keep a copy any more."""
         return
 
-    def deliver(self) -> None:
+    def deliver(self) -> Mapping[str, str]:
         """Bring certificates and keys of the state directory to where services of other machines read them.
 
-        Nothing, where all of them read them here.
+        Nothing, where all of them read them here. Returns why machines were passed over that lack it.
         """
-        return
+        return {}
 
     def taken_by(self, host: str, port: int) -> str:
         """Who listens on a port that none of the stack's services has; empty where nobody does."""

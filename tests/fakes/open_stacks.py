@@ -29,9 +29,11 @@ class Seen:
     def __init__(self, *services: ObservedService) -> None:
         self._services = {service.name: service for service in services}
         self.delivered = 0
+        self.lacking: dict[str, str] = {}
 
-    def deliver(self) -> None:
+    def deliver(self) -> dict[str, str]:
         self.delivered += 1
+        return self.lacking
 
     def observe(self, *, measure: bool = False) -> Observed:
         assert not measure

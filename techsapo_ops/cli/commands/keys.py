@@ -25,6 +25,7 @@ from techsapo_ops.operations.administration import recorded
 from techsapo_ops.services.app.api_keys import keys_owner
 from techsapo_ops.spec.auth import resolved_auth
 from techsapo_ops.spec.models.base import seconds
+from techsapo_ops.stack.away import lacking
 from techsapo_ops.stores.keys import KeyFile, new_key
 
 if TYPE_CHECKING:
@@ -312,8 +313,8 @@ def _alone(project: Project, store: KeyFile, out: Output) -> Iterator[None]:
             held.enter_context(at_work(project.layout, _WAIT, out.say))
         held.enter_context(exclusive(store.path.with_suffix(".lock"), wait=5, waits=False))
         yield
-        if project.spec.hosts:
-            open_stack(project).engine.deliver()
+        if project.spec.hosts and (words := lacking(open_stack(project).engine.deliver())):
+            out.warn(words)
 
 
 def _store(project: Project) -> tuple[KeyFile, tuple[int, int] | None, Layout]:

@@ -151,17 +151,19 @@ class SwarmEngine(Members, ContainerEngine):
         folders.write(self.fleet, desired.topology, wanted, image, without=away)
 
     @override
-    def deliver(self) -> None:
+    def deliver(self) -> Mapping[str, str]:
         """By the stack file that was rendered last, with the Python of the app's image that runs."""
         path = self.layout.config / STACK_YML
         containers = self.glance().containers
         image = next((c.reference for name, c in containers.items() if self._is_app(name)), None)
         if image is None or not path.exists() or not self._names_key.exists():
-            return  # nothing was deployed yet, and `up` writes them before anything starts
+            return {}  # nothing was deployed yet, and `up` writes them before anything starts
         stack = RenderedFile(STACK_YML, path.read_text(encoding="utf-8"))
-        deployment = self._deployment(Desired(self.topology, (stack,), ()))
+        wanted = self._deployment(Desired(self.topology, (stack,), ())).folders()
         away = self.fleet.unreachable
-        folders.write(self.fleet, self.topology, deployment.folders(), image, without=away)
+        folders.write(self.fleet, self.topology, wanted, image, without=away)
+        lack = folders.behind(self.topology, wanted) if away else ()
+        return {name: why for name, why in away.items() if name in lack}
 
     def _is_app(self, name: str) -> bool:
         return any(s.name == name and kind_of(s).asks_others for s in self.topology.services)

@@ -88,6 +88,13 @@ def write(
     return tuple(due)
 
 
+def behind(topology: Topology, folders: Sequence[Folder]) -> tuple[str, ...]:
+    """The machines to which other folders than those here were written last, or none."""
+    known = _noted(topology.layout.state / NOTE)
+    digests = _digests(_of_machines(topology, folders))
+    return tuple(name for name, digest in digests.items() if known.get(name) != digest)
+
+
 def expect(topology: Topology, folders: Sequence[Folder]) -> None:
     """Take note that the folders here are about to be written, where they are others than those there.
 

@@ -23,6 +23,7 @@ from techsapo_ops.operations.apply.stopping import forget_others
 from techsapo_ops.operations.apply.taken_ports import require_free
 from techsapo_ops.operations.apply.transaction import Transaction
 from techsapo_ops.operations.maintenance import follow
+from techsapo_ops.stack.away import lacking
 from techsapo_ops.stack.engine import Action, Running
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Absent
@@ -107,7 +108,8 @@ def up(
         ).run()
         forget_others(stack)
         follow(stack.layout)  # maintenance goes on in folders that are new
-        stack.engine.deliver()
+        if words := lacking(stack.engine.deliver()):
+            listener.warn(words)
         require_applied(applied)
         if not stack.topology.machines and applied.back is None:
             forget_machines(stack.layout.state)

@@ -223,4 +223,4 @@ def window_of(state: CertificateState, version: Version) -> Window | None:
 
 def certificates_of(stack: Stack, say: Callable[[str], None]) -> Certificates:
     """The certificates of `stack`, and the nginx that serves them; `say` is told how the work goes."""
-    return Certificates(stack.topology, stack.runner, nginx_site(stack), say=say)
+    return Certificates(stack.topology, stack.runner, nginx_site(stack, say), say=say)

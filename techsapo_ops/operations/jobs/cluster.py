@@ -71,7 +71,9 @@ class Cluster:
     ) -> Finished | str:
         """Run `command` as `job` where no other host does; how it ended, or in words who ran it, and when.
 
-        By hand it runs also where it is not due. Raises OpsError where another run is under way, or no quorum
+        By hand it runs also where it is not due. A run of a host that was cut off for longer than its lease
+        lasts goes on, for no job is safe to end anywhere; it is said and noted that another may have run it,
+        too. Raises OpsError where another run is under way, or no quorum
         of the hosts answers.
         """
         shared, unattended = Runs(self.layout.jobs), by != "hand"
@@ -91,6 +93,11 @@ class Cluster:
                 done = run_job(job, command, own, by=by, wait=wait, refusal=refusal)
                 if done is None:  # its own ledger says so, of a run that was never shared
                     return _ran(own.runs.last(job.name))
+                if words := _not_alone(held):
+                    own.say(words)
+                    run = replace(done.run, summary="; ".join(filter(None, (done.run.summary, words))))
+                    done = replace(done, run=run)
+                    return replace(done, recorded=_share(self, job, own, beside=run) and done.recorded)
                 return replace(done, recorded=_share(self, job, own) and done.recorded)
         except lease.AtWork as another:
             if unattended:
@@ -155,13 +162,32 @@ def _own(cluster: Cluster, job: Job, context: RunContext) -> RunContext:
     return own
 
 
-def _share(cluster: Cluster, job: Job, own: RunContext) -> bool:
-    """Let all hosts have what a run has written; False where they can't, which is said."""
+def _not_alone(held: lease.Lease) -> str:
+    """In words that another host may have run the job as well; nothing where none can have."""
+    try:
+        held.check()
+    except OpsError:
+        return msg("another host may have run it at the same time: {why}", why=held.lost)
+    return ""
+
+
+def _share(cluster: Cluster, job: Job, own: RunContext, *, beside: Run | None = None) -> bool:
+    """Let all hosts have what a run has written; False where they can't, which is said.
+
+    With `beside`, a run that another host's may have gone on beside, it alone: with a number of its own.
+    """
     try:
         with at_work(cluster.layout, _SHARE_SECONDS, own.say):
             here, there = own.runs.folder / job.name, cluster.layout.jobs / job.name
             with opened(there, make=0o777):
                 pass
+            if beside is not None:
+                shared = Runs(cluster.layout.jobs)
+                moved = replace(beside, id=shared.next_id(job.name))
+                if (log := own.runs.log(beside)).exists():
+                    write_atomic(shared.log(moved), log.read_bytes(), 0o644)
+                shared.write(moved)
+                return True
             _copy(here, there)
             kept = {path.stem for path in here.glob("*.json")}
             for path in (*there.glob("*.json"), *there.glob("*.log")):

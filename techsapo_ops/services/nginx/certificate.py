@@ -18,6 +18,7 @@ from techsapo_ops.services.nginx.runtime import RUNTIME
 from techsapo_ops.services.nginx.site import NGINX_CONF
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.away import lacking
 from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.layout import ACME_ROOT
 from techsapo_ops.stack.service import Service
@@ -29,6 +30,10 @@ _PATIENCE = 5.0
 _PAUSE = 0.005
 _STEADY = 8
 _CHECK_SECONDS = 30.0
+
+
+def _tell_nobody(_: str) -> None:
+    """Nobody is told."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +121,7 @@ class NginxSites:
     """nginx on each of several machines, as one: what is asked of it is asked of each that runs."""
 
     sites: tuple[NginxSite, ...]
+    say: Callable[[str], None] = _tell_nobody
 
     def there(self) -> tuple[NginxSite, ...]:
         """Those that run now; a machine that can't be reached has none."""
@@ -128,8 +134,12 @@ class NginxSites:
         return bool(self.there())
 
     def check(self) -> None:
-        """Bring the files to the machines, and let each nginx check them. Raises OpsError, with its name."""
-        self.sites[0].stack.engine.deliver()
+        """Bring the files to the machines, and let each nginx check them. Raises OpsError, with its name.
+
+        Machines that are away, and so go on with the certificate that they have, are told of.
+        """
+        if words := lacking(self.sites[0].stack.engine.deliver()):
+            self.say(words)
         self._each(lambda site: site.check())
 
     def reload(self) -> None:
@@ -167,12 +177,12 @@ class NginxSites:
                 ) from None
 
 
-def nginx_site(stack: Stack) -> NginxSite | NginxSites | None:
-    """nginx of the stack; None for a stack without one."""
+def nginx_site(stack: Stack, say: Callable[[str], None]) -> NginxSite | NginxSites | None:
+    """nginx of the stack; None for a stack without one. `say` is told what one of several machines lacks."""
     sites = tuple(NginxSite(stack, service) for service in stack.topology.of_kind(Nginx.facts.kind))
     if not sites:
         return None
-    return NginxSites(sites) if stack.topology.machines else sites[0]
+    return NginxSites(sites, say) if stack.topology.machines else sites[0]
 
 
 def tls_address(topology: Topology) -> Address | None:

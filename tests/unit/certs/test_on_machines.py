@@ -65,13 +65,15 @@ class Machines:
     away: str = ""
     shown: dict[str, bytes] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    lacking: dict[str, str] = field(default_factory=dict)
 
     def sites(self) -> NginxSites:
         names = ("nginx-a", "nginx-b", "nginx-c")
         states = {name: SimpleNamespace(state=SimpleNamespace(runs=name != self.away)) for name in names}
         engine = SimpleNamespace(
             observe=lambda: SimpleNamespace(running=True, services=states),
-            deliver=lambda: self.log.append("deliver"),
+            deliver=self.deliver,
         )
         made: list[Any] = [
             SimpleNamespace(
@@ -84,7 +86,11 @@ class Machines:
             )
             for name in names
         ]
-        return NginxSites(tuple(made))
+        return NginxSites(tuple(made), self.said.append)
+
+    def deliver(self) -> dict[str, str]:
+        self.log.append("deliver")
+        return self.lacking
 
     def asked(self, what: str, name: str) -> None:
         self.log.append(f"{what} {name}")
@@ -124,3 +130,12 @@ def test_two_machines_that_show_different_certificates_are_told_of() -> None:
     assert Machines(shown=same).sites().served(None) == b"one"
     with pytest.raises(OpsError, match="nginx-a and nginx-c serve different certificates"):
         Machines(shown={**same, "nginx-c": b"old"}).sites().served(None)
+
+
+def test_a_machine_that_goes_on_with_the_old_certificate_is_said_once() -> None:
+    machines = Machines(away="nginx-b", lacking={"b": "no route"})
+    sites = machines.sites()
+    sites.check()
+    sites.reload()
+    (words,) = machines.said
+    assert words.startswith("b (no route) lacks this")

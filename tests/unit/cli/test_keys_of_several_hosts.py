@@ -33,9 +33,10 @@ def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         yield 0
         found.append("shared")
 
-    def deliver() -> None:
+    def deliver() -> dict[str, str]:
         kept = json.loads((tmp_path / ".techsapo/api-keys/keys.json").read_text())["keys"]
         found.append(f"delivered {' '.join(each['name'] for each in kept)}")
+        return {"c": "timed out"} if (tmp_path / "c-is-away").exists() else {}
 
     monkeypatch.setattr(keys, "at_work", at_work)
     monkeypatch.setattr(
@@ -72,3 +73,13 @@ def test_nothing_is_changed_while_another_host_is_at_work(
     assert CliRunner().invoke(app, ["keys", "create", "ci"]).exit_code == 1
     assert done == []
     assert not list((tmp_path / ".techsapo").rglob("keys.json"))
+
+
+def test_a_host_that_still_takes_a_revoked_key_once_it_is_back_is_said(
+    done: list[str], tmp_path: Path
+) -> None:
+    CliRunner().invoke(app, ["keys", "create", "ci"])
+    (tmp_path / "c-is-away").touch()
+    revoked = CliRunner().invoke(app, ["keys", "revoke", "ci"])
+    assert revoked.exit_code == 0
+    assert "c (timed out) lacks this" in " ".join(revoked.stderr.split())

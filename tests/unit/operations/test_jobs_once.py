@@ -9,6 +9,7 @@ import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -292,3 +293,31 @@ def test_of_two_processes_in_folders_that_never_ran_anything_one_runs_it(tmp_pat
     assert sorted(process.returncode for process in running) == [0, 1], said
     second = next(out for (out, _), process in zip(said, running, strict=True) if process.returncode == 0)
     assert b"is at work here" in second or b"ran on" in second, said
+
+
+def test_of_a_host_that_was_cut_off_meanwhile_the_run_is_noted_beside_the_other_ones(
+    a: Host, b: Host, machines: Machines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a.work = "echo of a"
+    real = clusters.run_job
+
+    def cut_off(job: Job, command: Command, context: RunContext, **words: Any) -> Finished | None:
+        done = real(job, command, context, **words)
+        if context.host == "a":
+            machines.store.pass_by(leases.LOST_SECONDS + 1)
+            assert isinstance(b.run(), Finished), "it has heard of none"
+            later = leases.now() + leases.LOST_SECONDS + 1
+            monkeypatch.setattr(leases, "now", lambda: later)
+        return done
+
+    monkeypatch.setattr(clusters, "run_job", cut_off)
+    first = a.run()
+    assert isinstance(first, Finished)
+    assert first.recorded
+    assert any("another host may have run it at the same time" in words for words in a.said)
+    c = Host("c", machines, a.folder)
+    assert isinstance(c.run(), str)
+    runs = Runs(c.layout.jobs).of("costs")
+    assert [(run.id, run.host, run.result) for run in runs] == [(1, "b", "ok"), (2, "a", "ok")]
+    assert "another host may have run it" in runs[1].summary
+    assert "of a" in Runs(c.layout.jobs).log(runs[1]).read_text()

@@ -160,6 +160,17 @@ def test_on_several_machines_the_switch_is_brought_to_each(tmp_path: Path, silen
     assert (engine.delivered, (folder / PROBLEM).exists()) == (2, False)
 
 
+def test_a_host_that_goes_on_serving_users_is_said(tmp_path: Path, silencer: Silencer) -> None:
+    engine = Seen()
+    engine.lacking = {"c": "timed out"}
+    where = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), engine)
+    warned: list[str] = []
+    turn_on(where, "", None, "hanako", warned.append)
+    turn_off(where, warned.append)
+    turn_off(where, warned.append)
+    assert [words for words in warned if words.startswith("c (timed out) lacks this")] == warned[-3:]
+
+
 def test_off_takes_away_what_a_killed_one_has_left(tmp_path: Path, silencer: Silencer) -> None:
     where = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
     (where.layout.config / "app").mkdir(parents=True)

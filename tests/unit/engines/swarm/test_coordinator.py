@@ -240,3 +240,19 @@ def test_where_a_host_does_not_answer_nothing_is_begun(commands: Commands) -> No
     assert who.points == []
     assert commands.cluster.services == before
     assert len(Ledger(commands.state("a")).entries()) == 1
+
+
+def test_what_a_host_that_is_away_lacks_is_told_until_it_has_it(commands: Commands) -> None:
+    engine = commands.stack("a").engine
+    away = commands.cluster.hosts["c"]
+    away.silent = "Connection timed out"
+    engine.forget()
+    assert engine.deliver() == {}, "it has what there is"
+    (commands.state("a") / "api-keys").mkdir(exist_ok=True)
+    (commands.state("a") / "api-keys/keys.json").write_text('{"keys": []}')
+    for _ in range(2):
+        assert list(engine.deliver()) == ["c"]
+    away.silent = ""
+    engine.forget()
+    assert engine.deliver() == {}
+    assert any(content == b'{"keys": []}' for content in away.folders.values())

@@ -96,3 +96,16 @@ def test_a_down_that_stood_still_removes_nothing_and_can_be_called_again(
     del shared_state._LEASES[stack.layout.state]
     stack.stop(remove_data=True)
     assert ("stack", "rm", "shop") in calls.done
+
+
+def test_a_host_whose_docker_does_not_answer_is_not_to_be_changed_for_native_programs(
+    stack: SwarmStack,
+) -> None:
+    def gone(command: Command, *, timeout: float = 60.0) -> Completed:
+        return Completed(command, 1, b"", b"Cannot connect to the Docker daemon at unix:///a.")
+
+    stack.fleet.runner.run = gone  # type: ignore[method-assign] # of a stand-in
+    with pytest.raises(OpsError, match="no Docker daemon answers") as refused:
+        stack.fleet.members["a"].call("ps")
+    assert "native" not in refused.value.hint
+    assert "`techsapo hosts check`" in refused.value.hint
