@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from techsapo_ops.adapters.container_facts import PROJECT, STACK, ContainerFacts, container_facts
-from techsapo_ops.adapters.process import Command, Completed, Runner
+from techsapo_ops.adapters.process import Command, Completed, Runner, Watch, watching
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -25,6 +26,12 @@ class Docker:
         self.runner = runner
         self._elsewhere = host is not None
         self._client = (binary,) if host is None else (binary, "--host", host)
+
+    def watched(self, watch: Watch) -> Docker:
+        """The same daemon; what is asked of it ends when `watch` raises OpsError."""
+        found = copy.copy(self)
+        found.runner = watching(self.runner, watch)
+        return found
 
     def answers(self, timeout: float = 10.0) -> str | None:
         """The daemon's version; None where none answers, or where this user may not talk to it."""

@@ -6,7 +6,8 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,9 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 _TERM_SECONDS = 5.0
+_WATCH_SECONDS = 5.0
+Watch = Callable[[], None]
+"""Says by OpsError that a program need not go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +106,10 @@ class TimedOut(OpsError):
 
 
 class SubprocessRunner:
-    """The real Runner."""
+    """The real Runner. `watch` is asked while a program runs, and ends it by raising OpsError."""
+
+    def __init__(self, watch: Watch | None = None) -> None:
+        self._watch = watch
 
     def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
         """Run `command` to its end; on a time-out or Ctrl-C end its whole process group, gently at first.
@@ -122,13 +129,34 @@ class SubprocessRunner:
         except OSError as error:
             raise not_started(command, error) from None
         try:
-            stdout, stderr = process.communicate(command.stdin, timeout=timeout)
+            stdout, stderr = communicate(process, command.stdin, timeout, self._watch)
         except BaseException as error:
-            _end(process)
+            end(process)
             if isinstance(error, subprocess.TimeoutExpired):
                 raise TimedOut(command, timeout, (error.stderr or b"").decode(errors="replace")) from None
             raise
         return Completed(command, process.returncode, stdout, stderr)
+
+
+def watching(runner: Runner, watch: Watch) -> Runner:
+    """`runner` with `watch` beside what it runs, where it runs programs."""
+    return SubprocessRunner(watch) if type(runner) is SubprocessRunner else runner
+
+
+def communicate(
+    process: subprocess.Popen[bytes], stdin: bytes | None, timeout: float, watch: Watch | None
+) -> tuple[bytes, bytes]:
+    """What `process` writes until it ends. Raises TimeoutExpired, and what `watch` raises meanwhile."""
+    until = time.monotonic() + timeout
+    while True:
+        left = until - time.monotonic()
+        try:
+            return process.communicate(stdin, timeout=left if watch is None else min(left, _WATCH_SECONDS))
+        except subprocess.TimeoutExpired:
+            if watch is None or time.monotonic() >= until:
+                raise
+        watch()
+        stdin = None  # it goes on with what it was given
 
 
 def not_started(command: Command, error: OSError) -> OpsError:
@@ -192,10 +220,10 @@ def _lines(process: subprocess.Popen[bytes]) -> Iterator[str]:
             yield line.decode(errors="replace").rstrip("\n")
     finally:
         if process.poll() is None:
-            _end(process)
+            end(process)
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[bytes]) -> None:
     """End a process group: SIGTERM, so that dpkg and the like can leave things whole, then SIGKILL."""
     _signal(process, signal.SIGTERM)
     try:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
-import tempfile
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -13,6 +12,8 @@ from pathlib import Path
 
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.piped import piped
+from techsapo_ops.adapters.process import TimedOut
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import ContainerUnit
@@ -20,6 +21,8 @@ from techsapo_ops.stack.desired import ContainerUnit
 _BUILD_SECONDS = 1800.0
 _PULL_SECONDS = 1800.0
 _COPY_SECONDS = 1800.0
+_ASK_SECONDS = 20.0
+_AWAY_SECONDS = 60.0
 _BROKEN_PIPE = "broken pipe"
 """What `docker save` says where nobody takes its image any more: the reason is another one's."""
 _DIGEST = re.compile(r"digest: (sha256:[0-9a-f]{64})")
@@ -53,12 +56,12 @@ def bring(
             source = having[0] if having else first
             if not having:
                 say(msg("building the image {image} on {machine}", image=image, machine=source))
-                _build(fleet.members[source], project, config / unit.file, unit.service, image)
+                _build(_watched(fleet, source), project, config / unit.file, unit.service, image)
             lacking = [name for name in present if name not in having and name != source]
             if lacking:
                 say(msg("copying the image {image} to {machines}", image=image, machines=", ".join(lacking)))
             if lacking and registry is not None:
-                pinned = _pushed(fleet.members[source], source, image, registry)
+                pinned = _pushed(_watched(fleet, source), source, image, registry)
                 _each(lacking, partial(_fetch, fleet, image, pinned))
             else:
                 _each(lacking, partial(_copy, fleet, source, image))
@@ -92,7 +95,7 @@ def _build(docker: Docker, project: str, file: Path, service: str, image: str) -
 
 
 def _pull(fleet: Fleet, image: str, machine: str) -> None:
-    done = fleet.members[machine].attempt("pull", "--quiet", image, timeout=_PULL_SECONDS)
+    done = _watched(fleet, machine).attempt("pull", "--quiet", image, timeout=_PULL_SECONDS)
     if done.code != 0:
         raise OpsError(
             msg("{machine}: cannot pull {image}: {said}", machine=machine, image=image, said=done.output),
@@ -132,41 +135,55 @@ def _copy(fleet: Fleet, source: str, image: str, target: str) -> None:
     """From machine to machine through here; nothing of it lies on this disk."""
     save = fleet.members[source].streaming("save", image)
     load = fleet.members[target].streaming("load", "--quiet")
-    # A file, and no pipe: nobody reads what `save` says while `load` takes what it sends.
-    with (
-        tempfile.TemporaryFile() as told,
-        subprocess.Popen(save.argv, stdout=subprocess.PIPE, stderr=told) as saving,
-    ):
-        try:
-            loaded = subprocess.run(
-                load.argv, stdin=saving.stdout, capture_output=True, timeout=_COPY_SECONDS, check=False
-            )
-        except subprocess.TimeoutExpired:
-            saving.kill()
-            raise OpsError(
-                msg("cannot copy {image} from {source} to {target}: {said}",
-                    image=image, source=source, target=target,
-                    said=msg("it took longer than {minutes:.0f} minutes", minutes=_COPY_SECONDS / 60)),
-                msg("check the network between here and both machines"),
-            ) from None  # fmt: skip
-        if saving.stdout is not None:
-            saving.stdout.close()  # or it would wait for somebody to take the rest
-        saving.wait()
-        told.seek(0)
-        saved = told.read().decode(errors="replace").strip()
-    if saving.returncode == 0 and loaded.returncode == 0:
+    try:
+        saved, loaded = piped(save, load, timeout=_COPY_SECONDS, watch=_reached(fleet, source, target))
+    except TimedOut:
+        raise OpsError(
+            msg("cannot copy {image} from {source} to {target}: {said}",
+                image=image, source=source, target=target,
+                said=msg("it took longer than {minutes:.0f} minutes", minutes=_COPY_SECONDS / 60)),
+            msg("check the network between here and both machines"),
+        ) from None  # fmt: skip
+    why = saved.stderr.decode(errors="replace").strip()
+    if saved.code == 0 and loaded.code == 0:
         return
     reasons = []
-    refused = loaded.returncode != 0 and (saving.returncode == -signal.SIGPIPE or _BROKEN_PIPE in saved)
-    if saving.returncode != 0 and not refused:
-        reasons.append(f"{source}: {saved or msg('`docker save` failed')}")
-    if loaded.returncode != 0:
+    refused = loaded.code != 0 and (saved.code == -signal.SIGPIPE or _BROKEN_PIPE in why)
+    if saved.code != 0 and not refused:
+        reasons.append(f"{source}: {why or msg('`docker save` failed')}")
+    if loaded.code != 0:
         words = loaded.stderr.decode(errors="replace").strip()
         reasons.append(f"{target}: {words or msg('`docker load` failed')}")
     raise OpsError(
         msg("cannot copy {image} from {source} to {target}: {said}",
             image=image, source=source, target=target, said="; ".join(reasons))
     )  # fmt: skip
+
+
+def _reached(fleet: Fleet, *machines: str) -> Callable[[], None]:
+    """Raises OpsError once one of the machines has answered nothing for a while.
+
+    A long while: what is copied may leave little room for anything else on a slow line.
+    """
+    last = dict.fromkeys(machines, time.monotonic())
+
+    def look() -> None:
+        for name in machines:
+            if fleet.members[name].answers(_ASK_SECONDS) is not None:
+                last[name] = time.monotonic()
+            elif (silent := time.monotonic() - last[name]) > _AWAY_SECONDS:
+                why = msg("no answer for {seconds:.0f} s", seconds=silent)
+                raise OpsError(
+                    msg("{machine} can't be reached: {why}", machine=name, why=why),
+                    msg("bring it back; `techsapo hosts check {name}` tells what it lacks", name=name),
+                )
+
+    return look
+
+
+def _watched(fleet: Fleet, machine: str) -> Docker:
+    """For what may take long: it ends where the machine is lost."""
+    return fleet.members[machine].watched(_reached(fleet, machine))
 
 
 def _require_alike(present: dict[str, dict[str, str]], images: Sequence[str]) -> None:

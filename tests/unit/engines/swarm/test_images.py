@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from techsapo_ops.adapters import process
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.engines.swarm import images
@@ -38,6 +40,35 @@ def test_a_copy_that_takes_without_end_is_given_up_and_nothing_of_it_runs_on(
         copy(fleet)
     saver = (tmp_path / "saver").read_text().strip()
     assert not Path(f"/proc/{saver}").exists()
+
+
+@pytest.mark.parametrize(
+    "bring", [copy, lambda fleet: images._pull(fleet, "techsapo/app:1", "b")], ids=["copy", "pull"]
+)
+def test_what_a_lost_machine_is_to_have_is_given_up_long_before_its_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bring: Callable[[Fleet], None]
+) -> None:
+    monkeypatch.setattr(images, "_AWAY_SECONDS", 0.5)
+    monkeypatch.setattr(process, "_WATCH_SECONDS", 0.1)
+    running = f"echo $$ >> {tmp_path}/running; exec sleep 600"
+    fleet = client(tmp_path, running, running)
+    program = tmp_path / "docker"
+    more = f"case $2-$3 in\n*-pull) {running} ;;\n*a-version) echo 26.1.5; exit 0 ;;\nesac\n"
+    program.write_text(program.read_text().replace("case", f"{more}case", 1))
+
+    with pytest.raises(OpsError, match=r"b can't be reached: no answer for \d+ s") as lost:
+        bring(fleet)
+
+    assert "hosts check b" in lost.value.hint
+    for pid in (tmp_path / "running").read_text().split():
+        assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_machine_that_answers_again_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "_AWAY_SECONDS", 600.0)
+    monkeypatch.setattr(process, "_WATCH_SECONDS", 0.1)
+    copy(client(tmp_path, "sleep 0.5; echo the image", f"cat > {tmp_path}/loaded"))
+    assert (tmp_path / "loaded").read_text() == "the image\n"
 
 
 def test_what_the_other_machine_says_is_told(tmp_path: Path) -> None:
