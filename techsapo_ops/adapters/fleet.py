@@ -23,17 +23,21 @@ _AGAIN_SECONDS = 2.0
 """For one that did not answer within the last _LATELY seconds: what is asked of others waits no longer."""
 
 
-_CHANGES = {
-    "config": {"rm"},
-    "container": {"create", "rm"},
-    "network": {"create", "rm"},
-    "node": {"demote", "promote", "rm", "update"},
-    "secret": {"rm"},
-    "service": {"rm", "update"},
-    "stack": {"rm"},
-    "swarm": {"init", "join", "leave", "update"},
-    "volume": {"create", "rm"},
-}
+_CHANGES = frozenset(
+    f"{what} {change}"
+    for what, changes in (
+        ("config", ("rm",)),
+        ("container", ("create", "rm")),
+        ("network", ("create", "rm")),
+        ("node", ("demote", "promote", "rm", "update")),
+        ("secret", ("rm",)),
+        ("service", ("rm", "update")),
+        ("stack", ("rm",)),
+        ("swarm", ("init", "join", "leave", "update")),
+        ("volume", ("create", "rm")),
+    )
+    for change in changes
+)
 """What changes a Swarm, by the two words it begins with."""
 
 
@@ -47,7 +51,7 @@ class Member(Docker):
         self, arguments: Sequence[str], timeout: float = _TIMEOUT, env: Mapping[str, str] | None = None
     ) -> Completed:
         # A host that is active again is in nobody's way: whoever took it away has to bring it back.
-        if arguments[1:2] and arguments[1] in _CHANGES.get(arguments[0], ()) and "active" not in arguments:
+        if " ".join(arguments[:2]) in _CHANGES and "active" not in arguments:
             self.before()
         return super()._run(arguments, timeout, env)
 
