@@ -106,7 +106,7 @@ class Fleet(Docker):
                 refusals += [f"{name}: {why}" for name, why in self.unreachable.items()]
                 raise OpsError(
                     msg("no Swarm manager answers ({why})", why="; ".join(refusals)),
-                    msg("`techsapo hosts check` says what each machine lacks; what runs goes on"),
+                    msg("`techsapo hosts check` says what each host lacks; what runs goes on"),
                 )
         return self.members[self._manager]
 

@@ -51,7 +51,7 @@ COMMANDS: dict[str, LazyEntry] = {
     "hosts": LazyEntry("hosts", "app", "Check, add and take out hosts of several.", _STACK),
     "maintenance": LazyEntry("maintenance", "app", "Tell users to come back later, and let them in.", _STACK),
     "switchover": LazyEntry(
-        "switchover", "run", "Let another machine's server take over, losing nothing.", _STACK
+        "switchover", "run", "Let another host's server take over, losing nothing.", _STACK
     ),
     "monit": LazyEntry("monit", "monit", "Live table: CPU, memory, restarts, requests.", _STACK),
     "health": LazyEntry("health", "health", "Probe every part at once.", _STACK, usage_exit=3),

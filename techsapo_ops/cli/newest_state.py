@@ -48,7 +48,7 @@ def bring_newest(layout: Layout, note: MachinesNote | None = None) -> None:
     try:
         refresh(layout, known.project, known.machines, runner(), out.say)
     except OpsError as error:
-        out.warn(msg("what other machines have applied since is not known here: {why}", why=error.message))
+        out.warn(msg("what other hosts have applied since is not known here: {why}", why=error.message))
         return
     _tell_cut_short(layout, known, out)
 

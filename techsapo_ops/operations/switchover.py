@@ -39,7 +39,7 @@ def switchover(stack: Stack, kind: str, to: str | None, warn: Callable[[str], No
     if len(stack.topology.of_kind(kind)) < 2:
         raise OpsError(
             msg("this stack has one {title}, so that none can take over", title=kind_of(kind).facts.title),
-            msg("three machines have three: docs/three-machines.md"),
+            msg("three hosts have three: docs/three-machines.md"),
         )
     with recorded(stack.layout, msg("switchover"), {"service": kind, "to": to}, warn) as known:
         switched = module.switch_over(stack, to)

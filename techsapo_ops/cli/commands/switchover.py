@@ -17,16 +17,16 @@ def run(
     service: Annotated[str, typer.Argument(help="Whose server is to be another one.")],
     to: Annotated[
         str | None,
-        typer.Option("--to", metavar="HOST", help="The machine that takes over.", show_default="one in sync"),
+        typer.Option("--to", metavar="HOST", help="The host that takes over.", show_default="one in sync"),
     ] = None,
     *,
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
-    """Make another machine's Redis the master, without losing a write.
+    """Make another host's Redis the master, without losing a write.
 
     Writes wait for a second or two, until the replica has all of them. Where none is in sync, nothing is
-    changed. Of use before a machine is worked on.
+    changed. Of use before a host is worked on.
 
     Examples:
 

@@ -70,7 +70,7 @@ class SwarmAccess(SwarmStack, ContainerAccess):
     @override
     def removal(self, service: str) -> str:
         return msg(
-            "`techsapo down` and, on its machine, `docker volume rm {volume}`", volume=self._volume(service)
+            "`techsapo down` and, on its host, `docker volume rm {volume}`", volume=self._volume(service)
         )
 
     @override

@@ -12,7 +12,7 @@ from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.files import sync_directory
 from techsapo_ops.adapters.fleet import REACH_SECONDS, Fleet
 from techsapo_ops.adapters.packed import cannot_write
-from techsapo_ops.engines.swarm import holder
+from techsapo_ops.engines.swarm import volume_container
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -31,7 +31,7 @@ def keep(fleet: Fleet, project: str, folder: Path) -> Mapping[str, str]:
             if member.answers(REACH_SECONDS) is None:
                 return msg("it does not answer")
             _remove(member, project)
-            holder.make(member, project, _name(project), f"{_volume(project)}:{_FOLDER}")
+            volume_container.make(member, project, _name(project), f"{_volume(project)}:{_FOLDER}")
             member.call("cp", str(folder), f"{_name(project)}:{_FOLDER}/", timeout=_COPY_SECONDS)
         except OpsError as error:
             return error.message

@@ -142,7 +142,7 @@ def _copy(fleet: Fleet, source: str, image: str, target: str) -> None:
             msg("cannot copy {image} from {source} to {target}: {said}",
                 image=image, source=source, target=target,
                 said=msg("it took longer than {minutes:.0f} minutes", minutes=_COPY_SECONDS / 60)),
-            msg("check the network between here and both machines"),
+            msg("check the network between here and both hosts"),
         ) from None  # fmt: skip
     why = saved.stderr.decode(errors="replace").strip()
     if saved.code == 0 and loaded.code == 0:

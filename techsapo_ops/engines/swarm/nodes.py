@@ -24,7 +24,7 @@ def require_all(fleet: Fleet) -> None:
     if fleet.unreachable:
         reasons = "; ".join(f"{name}: {why}" for name, why in fleet.unreachable.items())
         raise OpsError(
-            msg("not all machines can be reached ({reasons}), and an apply is of all of them",
+            msg("not all hosts can be reached ({reasons}), and an apply is of all of them",
                 reasons=reasons),
             msg("what runs goes on; bring {name} back, or let a new machine take its place: `techsapo hosts "
                 "replace {name}`; until there is one, `techsapo hosts remove {name} --gone` lets `down` and "
@@ -55,7 +55,7 @@ def require_members(there: Sequence[Node], machines: Sequence[Machine]) -> None:
             raise OpsError(
                 msg("{name} is no node of the Swarm; its nodes are {nodes}",
                     name=machine.name, nodes=", ".join(sorted(names))),
-                msg("`hosts` names a machine as it calls itself; `techsapo hosts add {name}` lets it join",
+                msg("`hosts` names a host as it calls itself; `techsapo hosts add {name}` lets it join",
                     name=machine.name),
             )  # fmt: skip
 
@@ -66,7 +66,7 @@ def require_active(there: Sequence[Node], machines: Sequence[Machine]) -> None:
     for machine in machines:
         if machine.name in drained:
             raise OpsError(
-                msg("{name} is drained, and an apply is of all machines", name=machine.name),
+                msg("{name} is drained, and an apply is of all hosts", name=machine.name),
                 msg("`techsapo hosts activate {name}` lets the stack run there again", name=machine.name),
             )
 

@@ -58,7 +58,7 @@ class SwarmStack(ContainerStack):
     @property
     @override
     def data_place(self) -> str:
-        return msg("in Docker volumes on each machine")
+        return msg("in Docker volumes on each host")
 
     @override
     def _observe(self) -> Observed:

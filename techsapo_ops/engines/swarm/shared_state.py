@@ -19,7 +19,7 @@ from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.fleet import REACH_SECONDS, Fleet
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.engines.swarm import bundle, holder
+from techsapo_ops.engines.swarm import bundle, volume_container
 from techsapo_ops.engines.swarm.lease import Lease, held
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -160,7 +160,7 @@ class SharedState:
             if member.answers(REACH_SECONDS) is None:  # each of what follows would wait for it anew
                 return msg("it does not answer")
             try:
-                holder.make(member, self._project, self._name, f"{self._project}_state:/state")
+                volume_container.make(member, self._project, self._name, f"{self._project}_state:/state")
                 call = Command(member.streaming("cp", "-", f"{self._name}:/state").argv, stdin=tar)
                 done = member.runner.run(call, timeout=_SECONDS)
             except OpsError as error:

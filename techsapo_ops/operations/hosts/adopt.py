@@ -106,7 +106,7 @@ def _chosen(member: Docker, project: str | None) -> str:
         raise unknown(msg("stack"), project, names)
     if project is None and len(names) != 1:
         raise OpsError(
-            msg("the machines have {count} stacks: {names}", count=len(names), names=", ".join(names))
+            msg("the hosts have {count} stacks: {names}", count=len(names), names=", ".join(names))
             if names
             else msg("no techsapo has brought a stack up there"),
             msg("name one with --project") if names else msg("`techsapo up` brings one up"),
@@ -162,7 +162,7 @@ def _placed(copies: Path, directory: Path, *, force: bool) -> tuple[tuple[Path, 
     if differ and not force:
         raise OpsError(
             msg("other files are there already: {paths}", paths=", ".join(map(str, differ))),
-            msg("--force takes those of the machines, and keeps these beside as NAME.before-adopt"),
+            msg("--force takes those of the hosts, and keeps these beside as NAME.before-adopt"),
         )
     for path in differ:
         write_atomic(path.with_name(path.name + _BEFORE), path.read_bytes(), 0o600)

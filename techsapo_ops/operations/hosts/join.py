@@ -184,7 +184,7 @@ def _require_new(machine: Machine, nodes: Sequence[NodeFacts]) -> None:
         if node.name == machine.name or node.address == machine.address:
             raise OpsError(
                 msg("the Swarm has a node {name} at {address} already", name=node.name, address=node.address),
-                msg("if that machine is gone: `techsapo hosts replace {name}`", name=machine.name),
+                msg("if that host is gone: `techsapo hosts replace {name}`", name=machine.name),
             )
 
 

@@ -332,7 +332,7 @@ class Stand:
         for name, made in {
             "alone": lambda _: nullcontext(),
             "missing": lambda *_: self.lacking,
-            "holder": lambda _: "c",
+            "front_host": lambda _: "c",
             "hindrance": lambda _: self.hindered,
             "prometheus_of": lambda _: None,
             "Traffic": lambda _: nullcontext(traffic),

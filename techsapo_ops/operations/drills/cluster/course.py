@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from techsapo_ops.engines.swarm.engine import SwarmEngine, swarm_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.drills.alone import alone, hindrance
 from techsapo_ops.operations.drills.cluster import faults, under_way
-from techsapo_ops.operations.drills.cluster.plan import Taking, holder
+from techsapo_ops.operations.drills.cluster.plan import Taking, front_host
 from techsapo_ops.operations.drills.cluster.under_way import UnderWay
 from techsapo_ops.operations.drills.cluster.whole import led, missing
 from techsapo_ops.operations.drills.failover import AFTER, QUIET
@@ -25,12 +25,28 @@ from techsapo_ops.services.monitoring import prometheus_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 
+if TYPE_CHECKING:
+    from techsapo_ops.services.redis.drill import Plain, Taken
+
 
 class Writer(Protocol):
     """Makes writes beside the traffic from `begin` on, to the service that leads then."""
 
     def begin(self, master: Service) -> None:
         """Start it."""
+        ...
+
+    @property
+    def service(self) -> Service:
+        """Where it writes from."""
+        ...
+
+    def found(self) -> Plain:
+        """What was taken, at its end."""
+        ...
+
+    def there(self, master: Service, taken: Sequence[Taken]) -> tuple[int, ...]:
+        """The numbers of those writes that `master` has. Raises OpsError where it does not say."""
         ...
 
 
@@ -83,7 +99,7 @@ def course(
         what = UnderWay(taking.drill, taking.host, taking.service, f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
         known = led(stack)
         before: Service | None = None if known is None else known[1].leader(stack)
-        seen.facts["address"] = holder(engine) or "-"
+        seen.facts["address"] = front_host(engine) or "-"
         traffic = held.enter_context(Traffic(load))
         say(
             msg("traffic runs: {rate:g} requests a second, ids {prefix}…", rate=load.rate, prefix=load.prefix)
@@ -252,7 +268,7 @@ def _wait_whole(stack: Stack, engine: SwarmEngine, took: Callable[[], float]) ->
 def _afterwards(
     stack: Stack, engine: SwarmEngine, taking: Taking, before: Service | None, seen: Seen
 ) -> None:
-    now = holder(engine) or "-"
+    now = front_host(engine) or "-"
     if now != seen.facts["address"]:
         seen.facts["address"] += f" → {now}"
     seen.facts = {"taken": taking.what, **seen.facts}

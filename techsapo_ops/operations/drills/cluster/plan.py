@@ -50,7 +50,7 @@ def planned(stack: Stack, drill: ClusterDrill, host: str | None, seconds: int) -
         leader = known[1].leader(stack)
         return Taking(drill, _machine(leader), leader.name)
     if kind in {each.name for each in kinds()}:
-        on = host or holder(engine) or names[0]
+        on = host or front_host(engine) or names[0]
         found = next((s for s in stack.topology.of_kind(kind) if _machine(s) == on), None)
         if found is None:
             raise OpsError(
@@ -60,7 +60,7 @@ def planned(stack: Stack, drill: ClusterDrill, host: str | None, seconds: int) -
             )
         return Taking(drill, on, found.name)
     if drill == "failover-host":
-        return Taking(drill, host or holder(engine) or names[0], seconds=seconds)
+        return Taking(drill, host or front_host(engine) or names[0], seconds=seconds)
     on = host or (_machine(known[1].leader(stack)) if known is not None else names[0])
     if on == socket.gethostname():
         raise OpsError(
@@ -75,7 +75,7 @@ def planned(stack: Stack, drill: ClusterDrill, host: str | None, seconds: int) -
     return Taking(drill, on, seconds=seconds)
 
 
-def holder(engine: SwarmEngine) -> str:
+def front_host(engine: SwarmEngine) -> str:
     """The machine that has the front's address; "" where none says so."""
     return next(iter(holders(engine.topology, engine.fleet, engine.containers())), "")
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.drills.cluster.course import SETTLES, Seen, course
+from techsapo_ops.operations.drills.cluster.course import SETTLES, Seen, Writer, course
 from techsapo_ops.operations.drills.cluster.plan import Taking
 from techsapo_ops.operations.drills.cluster.whole import led
 from techsapo_ops.operations.drills.failover import QUIET
@@ -91,19 +90,19 @@ def _phases(
     return tuple(found)
 
 
-def _writers(stack: Stack, taking: Taking, run: str) -> tuple[Any, ...]:
+def _writers(stack: Stack, taking: Taking, run: str) -> tuple[Writer, ...]:
     """None where what is taken has nothing to do with it."""
     known = led(stack)
     if known is None or (taking.service and not taking.service.startswith(known[0])):
         return ()
     lasting = round(QUIET + (taking.seconds or SETTLES) + SETTLES)
-    found: tuple[Any, ...] = known[1].writers(
+    found: tuple[Writer, ...] = known[1].writers(
         stack, run, taking.host, lasting, cut=taking.drill == "partition"
     )
     return found
 
 
-def _plain(stack: Stack, writers: Sequence[Any], seen: Seen, notes: list[str]) -> dict[str, float | None]:
+def _plain(stack: Stack, writers: Sequence[Writer], seen: Seen, notes: list[str]) -> dict[str, float | None]:
     """What became of plain writes: the counts, and what could not be told."""
     known = led(stack)
     if not writers or known is None or seen.struck is None:

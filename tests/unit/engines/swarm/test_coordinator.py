@@ -232,7 +232,7 @@ def test_where_a_host_does_not_answer_nothing_is_begun(commands: Commands) -> No
     commands.cluster.hosts["c"].silent = "Connection timed out"
     who = commands.cluster.on(commands.state("a"))
 
-    with pytest.raises(OpsError, match=r"not all machines can be reached \(c: .*timed out") as refused:
+    with pytest.raises(OpsError, match=r"not all hosts can be reached \(c: .*timed out") as refused:
         commands.up("a", AFTER)
 
     assert "`techsapo hosts replace c`" in refused.value.hint
