@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from typing_extensions import override
@@ -113,6 +114,12 @@ class Fleet(Docker):
     def forget_manager(self) -> None:
         """Look for a manager anew: the one that was asked does not answer as one of a quorum."""
         self._manager = None
+
+    def without(self, machines: Collection[str]) -> Fleet:
+        """The same without some of its machines."""
+        found = copy.copy(self)
+        found.members = {name: member for name, member in self.members.items() if name not in machines}
+        return found
 
     def machine_of(self, container: str) -> str:
         """The machine of a container that was looked at."""

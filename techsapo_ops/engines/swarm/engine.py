@@ -65,8 +65,7 @@ class SwarmEngine(Members, ContainerEngine):
         self.prober = Prober(topology, fleet, lambda: self.glance().containers, questions(topology))
         self._watch = Watch(self, self.prober, seconds)
         self._deployer = Deployer(self)
-        self._left_out: Mapping[str, str] | None = None
-        """The machines that are passed over on the way back, and why; None while it is no way back."""
+        self._left_out: Mapping[str, str] | None = None  # on the way back: who can't, and why
 
     @override
     def prober_inside(self) -> Callable[[Service, float], ProbeResult]:
@@ -121,7 +120,7 @@ class SwarmEngine(Members, ContainerEngine):
         units = [unit for unit in containers_of(desired).values() if unit.image not in known]
         registry = desired.topology.spec.swarm.registry
         config, away = self.layout.config, self._left_out or {}
-        images.bring(self.fleet, self.project, config, units, self._tell, registry=registry, without=away)
+        images.bring(self.fleet.without(away), self.project, config, units, self._tell, registry=registry)
         self._write_folders(desired, away)
         # Last: where the stack runs, a label lets services of a new machine start at once.
         nodes.label(self.fleet, self.project, desired.topology.machines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -36,20 +36,16 @@ def bring(
     say: Callable[[str], None],
     *,
     registry: str | None = None,
-    without: Collection[str] = (),
 ) -> None:
-    """Let every machine but those of `without` have each image, and have it alike.
-
-    Raises OpsError with the machine's name.
+    """Let every machine have each image, and have it alike. Raises OpsError with the machine's name.
 
     One that is built here is built on the first machine and copied from there: by `docker save` and `docker
     load`, or through `registry`, by its digest. The others are pulled by each machine, from their own
     registry or its mirror.
     """
     wanted = {unit.image: unit for unit in units}
-    members = {name: member for name, member in fleet.members.items() if name not in without}
-    present = _present(members, list(wanted))
-    first = next(iter(members))
+    present = _present(fleet, list(wanted))
+    first = next(iter(fleet.members))
     for image, unit in wanted.items():
         having = [name for name, ids in present.items() if image in ids]
         if unit.builds:
@@ -68,15 +64,15 @@ def bring(
         elif lacking := [name for name in present if name not in having]:
             say(msg("pulling the image {image} on {machines}", image=image, machines=", ".join(lacking)))
             _each(lacking, partial(_pull, fleet, image))
-    _require_alike(_present(members, list(wanted)), list(wanted))
+    _require_alike(_present(fleet, list(wanted)), list(wanted))
 
 
-def _present(members: Mapping[str, Docker], images: Sequence[str]) -> dict[str, dict[str, str]]:
+def _present(fleet: Fleet, images: Sequence[str]) -> dict[str, dict[str, str]]:
     def one(name: str) -> dict[str, str]:
-        return members[name].image_ids(images)
+        return fleet.members[name].image_ids(images)
 
-    with ThreadPoolExecutor(len(members)) as pool:
-        return dict(zip(members, pool.map(one, members), strict=True))
+    with ThreadPoolExecutor(len(fleet.members)) as pool:
+        return dict(zip(fleet.members, pool.map(one, fleet.members), strict=True))
 
 
 def _each(names: Sequence[str], do: Callable[[str], None]) -> None:

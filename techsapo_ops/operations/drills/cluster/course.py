@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
 
 from techsapo_ops.engines.swarm.engine import SwarmEngine, swarm_of
 from techsapo_ops.errors import OpsError
@@ -17,6 +16,7 @@ from techsapo_ops.operations.drills.cluster import faults, under_way
 from techsapo_ops.operations.drills.cluster.plan import Taking, front_host
 from techsapo_ops.operations.drills.cluster.under_way import UnderWay
 from techsapo_ops.operations.drills.cluster.whole import led, missing
+from techsapo_ops.operations.drills.cluster.writes import Writer
 from techsapo_ops.operations.drills.failover import AFTER, QUIET
 from techsapo_ops.operations.drills.guards import Guards
 from techsapo_ops.operations.drills.load import Load
@@ -24,31 +24,6 @@ from techsapo_ops.operations.drills.traffic import Traffic
 from techsapo_ops.services.monitoring import prometheus_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
-
-if TYPE_CHECKING:
-    from techsapo_ops.services.redis.drill import Plain, Taken
-
-
-class Writer(Protocol):
-    """Makes writes beside the traffic from `begin` on, to the service that leads then."""
-
-    def begin(self, master: Service) -> None:
-        """Start it."""
-        ...
-
-    @property
-    def service(self) -> Service:
-        """Where it writes from."""
-        ...
-
-    def found(self) -> Plain:
-        """What was taken, at its end."""
-        ...
-
-    def there(self, master: Service, taken: Sequence[Taken]) -> tuple[int, ...]:
-        """The numbers of those writes that `master` has. Raises OpsError where it does not say."""
-        ...
-
 
 SETTLES = 10
 """Seconds for which traffic goes on at least where Swarm starts at once what was taken away."""

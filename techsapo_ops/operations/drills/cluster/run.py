@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.drills.cluster.course import SETTLES, Seen, Writer, course
+from techsapo_ops.operations.drills.cluster.course import SETTLES, Seen, course
 from techsapo_ops.operations.drills.cluster.plan import Taking
 from techsapo_ops.operations.drills.cluster.whole import led
+from techsapo_ops.operations.drills.cluster.writes import Writer
 from techsapo_ops.operations.drills.failover import QUIET
 from techsapo_ops.operations.drills.figures import Twice, counts_of, some, twice
 from techsapo_ops.operations.drills.load import Load, Outcome

@@ -35,9 +35,12 @@ def engine(tmp_path: Path, hosts: StackFake, monkeypatch: pytest.MonkeyPatch) ->
     made = SwarmEngine(stack, Fleet(hosts, "docker", {m.name: m.docker for m in stack.machines}))
 
     def noted(what: str) -> Any:
-        return lambda *_, without=(), **__: hosts.done.append((what, *without))
+        return lambda *_, **__: hosts.done.append((what,))
 
-    monkeypatch.setattr(engines.images, "bring", noted("images"))
+    def brought(fleet: Fleet, *_: Any, **__: Any) -> None:
+        hosts.done.append(("images", *fleet.members))
+
+    monkeypatch.setattr(engines.images, "bring", brought)
     monkeypatch.setattr(made, "_write_folders", lambda _, away: hosts.done.append(("folders", *away)))
     monkeypatch.setattr(engines.nodes, "label", noted("labels"))
     monkeypatch.setattr(engines, "require_network", lambda *_: None)
@@ -64,7 +67,7 @@ def test_an_apply_is_of_all_machines_and_its_way_back_of_those_that_answer(
     engine.prepare(desired(engine))
 
     assert list(lost) == ["c"]
-    assert hosts.done == [("share",), ("images", "c"), ("folders", "c"), ("labels",)]
+    assert hosts.done == [("share",), ("images", "a", "b"), ("folders", "c"), ("labels",)]
 
 
 def test_without_a_quorum_nobody_goes_back(engine: SwarmEngine, hosts: StackFake) -> None:
