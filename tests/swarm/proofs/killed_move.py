@@ -1,6 +1,6 @@
 """A move from Docker Compose on one host to three is killed: what `up` and `down` find there, and elsewhere.
 
-Redis, the app and nginx alone. The one host is a; b adopts the stack.
+Redis, MariaDB, the app and nginx. The one host is a; b adopts the stack.
 """
 
 from __future__ import annotations
@@ -47,7 +47,6 @@ class KilledMove:
         monitoring: dict[str, Any] = dict.fromkeys(("prometheus", "alertmanager", "grafana"), _OFF)
         exporters = dict.fromkeys(("node", "redis", "mysqld", "nginx", "blackbox"), _OFF)
         self.three = lab.spec(**whole(monitoring={**monitoring, "exporters": exporters}))
-        del self.three["mysql"]
         self.one = {k: v for k, v in self.three.items() if k not in {"hosts", "floating_address"}}
         self.one["engine"] = "compose"
         self.lab, self.said = lab, list[str]()

@@ -5,6 +5,7 @@ A client that sends a request once alone sees whether an update is noticed at al
 
 from __future__ import annotations
 
+import json
 import time
 from collections import defaultdict
 from typing import Any
@@ -22,7 +23,7 @@ _UPDATES: tuple[tuple[str, dict[str, Any], dict[str, Any]], ...] = (
 
 
 def prove(ground: Ground, found: Figures) -> None:
-    """Update the apps, then nginx, there and back."""
+    """Update the apps, then nginx, there and back; then restart nginx and keepalived."""
     times = min(ground.cuts, 4)
     for name, *specs in _UPDATES:
         values = defaultdict[str, list[float]](list)
@@ -39,6 +40,27 @@ def prove(ground: Ground, found: Figures) -> None:
         )
         found.add(f"{name}: failed after one retry", "requests", values["lost"], 0)
         found.add(f"{name}: carried out twice", "requests", values["doubled"], 0)
+    restarted(ground, found)
+
+
+def restarted(ground: Ground, found: Figures) -> None:
+    """Restart both of each host: who has the address comes last, and that is asked anew for keepalived."""
+    load = ground.load(prefix="restart-", kinds=("GET", "POST"), rate=20, timeout=10)
+    holder = ground.roles()["the address"]
+    with asking(load, ground.lab.enter_hub()) as traffic:
+        traffic.flows()
+        began = time.monotonic()
+        said = ground.stack.run("restart", "nginx", "keepalived", "--json", timeout=600).stdout
+        seconds = time.monotonic() - began
+        traffic.flows()
+    order = json.loads(said)["restarted"]
+    assert [name.rpartition("-")[0] for name in order] == ["nginx"] * 3 + ["keepalived"] * 3, order
+    assert order[2] == f"nginx-{holder}", (holder, order)
+    found.notes.append(f"restart: {', '.join(order)}; the address was on {holder}.")
+    outcome = traffic.outcome()
+    found.add("restart of nginx and keepalived", "s", [seconds])
+    found.add("restart: longest time without an answer", "s", [outcome.gap.seconds], 5)
+    found.add("restart: failed after one retry", "requests", [outcome.failed_count], 0)
 
 
 def _updated(ground: Ground, prefix: str, spec: dict[str, Any], values: dict[str, list[float]]) -> None:
