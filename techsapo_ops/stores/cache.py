@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from techsapo_ops.adapters.redis import RedisServer
-from techsapo_ops.adapters.redis_connections import prepared
 from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks, uncounted
 from techsapo_ops.messages import all_of, msg
+from techsapo_ops.stores.redis_connections import prepared
 from techsapo_ops.stores.redis_link import pause_after
 from techsapo_ops.stores.redis_pool import pool
 from techsapo_ops.stores.seal import Forged, Seal

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.redis import RedisServer
-from techsapo_ops.adapters.redis_connections import prepared
 from techsapo_ops.adapters.streaks import OnOperation, Streaks, uncounted
+from techsapo_ops.stores.redis_connections import prepared
 from techsapo_ops.stores.redis_link import pause_after
 from techsapo_ops.stores.redis_pool import SHARED_TIMEOUT, pool
 

@@ -12,7 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.redis import RedisServer, Sentinels, bounded
-from techsapo_ops.adapters.redis_connections import prepared
+from techsapo_ops.stores.redis_connections import prepared
 
 if TYPE_CHECKING:
     from redis.asyncio import BlockingConnectionPool, Redis

@@ -140,7 +140,7 @@ def _given(traffic: Traffic) -> dict[str, str]:
 def _rows(stack: Project, number: int, given: Collection[str]) -> Mapping[str, _Row]:
     """What the audit log has, by id, once the spools are empty or nothing more comes."""
     query = (
-        "SELECT request_id, SUM(status IN ('accepted', 'below_threshold')), SUM(cost_usd > 0), "
+        "SELECT request_id, SUM(status IN ('accepted', 'below_threshold', 'refused')), SUM(cost_usd > 0), "
         "GROUP_CONCAT(status) "
         f"FROM techsapo_audit.audit_requests WHERE request_id LIKE 'split-{number}-%' GROUP BY request_id"
     )

@@ -6,7 +6,7 @@ import asyncio
 from functools import cache
 from typing import Any, TypeVar
 
-from techsapo_ops.adapters.redis_tls import sharing
+from techsapo_ops.stores.redis_tls import sharing
 
 C = TypeVar("C")
 
