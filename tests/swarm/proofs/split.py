@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from projects import Project
 from servers import wait_for
@@ -41,6 +41,8 @@ def prove(ground: Ground, found: Figures) -> None:
         found.add(what, "requests", each, 0 if what in _NEVER else None)
 
 
+_ANSWERS = frozenset({"accepted", "below_threshold", "refused"})
+"""Statuses of rows of an answer; a refusal of all models is one."""
 _NEVER = frozenset(
     {
         "majority: failed after one retry",
@@ -82,13 +84,13 @@ def _split(ground: Ground, alone: str, number: int, key: str) -> Mapping[str, fl
     rows = _rows(stack, number, given)
     again = _again(ground, near, asked)
     twice = {name for name, row in rows.items() if row.count > 1}
-    paid_twice = {name for name, row in rows.items() if row.paid > 1}
+    paid_twice = {name for name, row in rows.items() if row.paid_twice}
     lost_money = {name for name in asked - set(given) if rows[name].paid}
     for what, names in (("in the log twice", twice), ("paid twice", paid_twice), ("lost money", lost_money)):
         for name in sorted(names - caught):
-            print(f"{what}, and not under way at the cut: {rows[name].what}, {_tries(name, outside, inside)}")
+            print(f"{what}, and not under way at the cut: {rows[name]}, {_tries(name, outside, inside)}")
     for name in sorted(name for name in given if rows[name].count < 1):
-        print(f"answered, without a row: {rows[name].what}, {_tries(name, outside, inside)}")
+        print(f"answered, without a row: {rows[name]}, {_tries(name, outside, inside)}")
     for request in outside.outcome().requests:
         if not request.ok:
             print(f"majority, failed: {_tries(request.id, outside)}")
@@ -111,13 +113,26 @@ def _split(ground: Ground, alone: str, number: int, key: str) -> Mapping[str, fl
     }
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Row:
-    """What the audit log has of an id: rows of an answer, and of these the ones that cost something."""
+    """What the audit log has of an id: the rows of an answer, what they are, and each row's paid calls."""
 
     count: int = 0
-    paid: int = 0
-    what: str = "no row"
+    what: dict[str, str] = field(default_factory=dict)
+    calls: dict[str, Counter[str]] = field(default_factory=dict)
+
+    @property
+    def paid(self) -> bool:
+        """Whether it cost anything."""
+        return any(self.calls.values())
+
+    @property
+    def paid_twice(self) -> bool:
+        """Whether two rows paid for the same call: one of a provider, in a phase."""
+        most = Counter[str]()
+        for calls in self.calls.values():
+            most |= calls
+        return sum(most.values()) < sum(sum(calls.values()) for calls in self.calls.values())
 
 
 def _under_way(moment: float, *loads: Traffic) -> Collection[str]:
@@ -140,9 +155,9 @@ def _given(traffic: Traffic) -> dict[str, str]:
 def _rows(stack: Project, number: int, given: Collection[str]) -> Mapping[str, _Row]:
     """What the audit log has, by id, once the spools are empty or nothing more comes."""
     query = (
-        "SELECT request_id, SUM(status IN ('accepted', 'below_threshold', 'refused')), SUM(cost_usd > 0), "
-        "GROUP_CONCAT(status) "
-        f"FROM techsapo_audit.audit_requests WHERE request_id LIKE 'split-{number}-%' GROUP BY request_id"
+        "SELECT request_id, r.id, r.status, c.provider, c.phase, c.cost_usd > 0 "
+        "FROM techsapo_audit.audit_requests r LEFT JOIN techsapo_audit.audit_calls c ON c.request_row = r.id "
+        f"WHERE request_id LIKE 'split-{number}-%'"
     )
     found: dict[str, _Row] = {}
 
@@ -150,8 +165,14 @@ def _rows(stack: Project, number: int, given: Collection[str]) -> Mapping[str, _
         said = stack.run("exec", "mysql-a", "mariadb", "-N", "-B", "-e", query).stdout
         found.clear()
         for line in said.splitlines():
-            name, count, paid, what = line.split("\t")
-            found[name] = _Row(int(count), int(paid), what)
+            name, row, status, *call, paid = line.split("\t")
+            of = found.setdefault(name, _Row())
+            of.what[row] = status
+            calls = of.calls.setdefault(row, Counter())
+            if paid == "1":
+                calls[" ".join(call)] += 1
+        for of in found.values():
+            of.count = sum(status in _ANSWERS for status in of.what.values())
         return set(given) <= set(found)
 
     try:
