@@ -24,6 +24,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import is_loopback, seconds
+from techsapo_ops.stack.page_url import page_url
 from techsapo_ops.wallbounce.causes import FailureKind, advice_on
 
 _DEFAULT_TIMEOUT = 120.0
@@ -102,11 +103,20 @@ def _here(spec: Spec) -> frozenset[str]:
 
 
 def candidates(spec: Spec) -> list[str]:
-    """Where the orchestrator may answer: nginx, then the instances, backups last."""
+    """Where the orchestrator may answer: nginx, then the instances, backups last.
+
+    Of several hosts nginx alone: the one of this host, if it is one of them, the site's address, and where no
+    name has to fit a certificate, each host.
+    """
 
     def url(host: str, port: int, scheme: str = "http") -> str:
         return Address(reachable_host(host), port).url(scheme=scheme)
 
+    if spec.hosts:
+        if spec.served_certificate is not None:
+            return [url("127.0.0.1", spec.nginx.tls_listen, "https"), page_url(spec, "")]
+        every = [url(host.address, spec.nginx.listen) for host in spec.hosts.values()]
+        return list(dict.fromkeys([url("127.0.0.1", spec.nginx.listen), page_url(spec, ""), *every]))
     instances = sorted(spec.app.resolved_instances, key=lambda i: i.backup)
     found = [url(spec.app.host, i.port) for i in instances]
     if spec.runs_nginx and spec.served_certificate is None:  # with one it sends plain HTTP elsewhere

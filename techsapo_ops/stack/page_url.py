@@ -17,7 +17,8 @@ def page_url(spec: Spec, path: str) -> str:
     """URL of the page `path`, which begins with a slash, as somebody elsewhere opens it.
 
     What `app.public_url` says; without it by nginx, where the stack has one, under its own or its
-    certificate's name, else under the address that it or the app listens on.
+    certificate's name, else under the address that moves between several hosts, or that it or the app listens
+    on.
     """
     return _site(spec) + path
 
@@ -47,6 +48,8 @@ def _names(spec: Spec) -> Iterator[str]:
 
 
 def _own_host(spec: Spec) -> str:
+    if spec.floating_address is not None:
+        return spec.floating_address.partition("/")[0]
     return spec.nginx.host if spec.runs_nginx else spec.app.host
 
 

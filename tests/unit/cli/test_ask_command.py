@@ -393,6 +393,17 @@ def test_an_app_that_is_not_running_is_told_with_the_command_that_starts_it(
     assert "`techsapo up` starts it" in told
 
 
+THREE: dict[str, Any] = {
+    "engine": "swarm",
+    "hosts": {
+        name: {"address": f"10.0.0.{n}", "docker": f"ssh://ops@{name}"} for n, name in enumerate("abc", 1)
+    },
+    "floating_address": "10.0.0.100/24",
+    "mysql": {},
+}
+"""A stack on three hosts."""
+
+
 @pytest.mark.parametrize(
     ("sections", "expected"),
     [
@@ -407,6 +418,20 @@ def test_an_app_that_is_not_running_is_told_with_the_command_that_starts_it(
         (
             {"app": {"host": "192.0.2.1"}, "certificates": {"c": {"names": ["a.example"]}}},
             ["https://127.0.0.1:8443", "http://192.0.2.1:4000"],
+        ),
+        (
+            THREE,
+            [
+                "http://127.0.0.1:8080",
+                "http://10.0.0.100:8080",
+                "http://10.0.0.1:8080",
+                "http://10.0.0.2:8080",
+                "http://10.0.0.3:8080",
+            ],
+        ),
+        (
+            {**THREE, "nginx": {"tls_listen": 443}, "certificates": {"c": {"names": ["a.example"]}}},
+            ["https://127.0.0.1:443", "https://a.example"],
         ),
     ],
 )
