@@ -41,6 +41,8 @@ def main() -> int:
     if os.geteuid() != 0:
         parser.error("it makes networks and starts Docker: run it as root")
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the machines go then too
+    # A shell's background jobs ignore it, and so would the commands that are interrupted here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with ExitStack() as parts:
         ground = Ground(parts, asked.cuts)
         if asked.names == ["hold"]:
