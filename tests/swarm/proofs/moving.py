@@ -63,7 +63,7 @@ class Moved:
         """Put ids into Redis and rows into the audit database."""
         first, self.put = self.put + 1, self.put + _EACH
         script = f"for i={first},{self.put} do redis.call('set', 'moving:' .. i, i) end return 1"
-        self.project.run("exec", "redis", "--", "redis-cli", "eval", script, "0")
+        self.project.run("exec", self._master, "--", "redis-cli", "-e", "eval", script, "0")
         numbers = ",".join(f"({n})" for n in range(first, self.put + 1))
         sql = f"CREATE TABLE IF NOT EXISTS moving (id INT PRIMARY KEY); INSERT INTO moving VALUES {numbers}"
         self.project.run("exec", "mysql", "--", "mariadb", "--execute", sql, self._database)
@@ -107,6 +107,14 @@ class Moved:
             asked = ("mariadb", "-N", "--execute", "SELECT COUNT(*) FROM moving", self._database)
         said = self.project.run("exec", service, "--", *asked).stdout
         return int(said.split()[-1])
+
+    @property
+    def _master(self) -> str:
+        """The Redis that takes writes."""
+        every = [f"redis-{host}" for host in self.project.spec.get("hosts", ())] or ["redis"]
+        roles = {name: self.project.run("exec", name, "--", "redis-cli", "ROLE").stdout for name in every}
+        (master,) = (name for name, said in roles.items() if said.split()[:1] == ["master"])
+        return master
 
     @property
     def _database(self) -> str:
