@@ -19,7 +19,7 @@ _MACHINES: Path = ("hosts",)
 _ENGINE: Path = ("engine",)
 
 
-def machines(spec: Spec, _: Context) -> Iterator[Finding]:
+def machines(spec: Spec, context: Context) -> Iterator[Finding]:
     """The machines are enough, and different ones; the databases that are kept on all of them are there."""
     if spec.engine != "swarm":
         yield from _unused(spec)
@@ -38,6 +38,7 @@ def machines(spec: Spec, _: Context) -> Iterator[Finding]:
     yield from _sixes(spec)
     yield from _long(spec)
     yield from _floating(spec)
+    yield from _meeting(spec, context)
     for section, there in (("redis", spec.redis.enabled), ("mysql", spec.mysql is not None)):
         if not there:
             yield Finding(
@@ -101,6 +102,31 @@ def _long(spec: Spec) -> Iterator[Finding]:
                 msg("a service there is called PROJECT_KIND-HOST, and has at most 63 characters"),
                 uses=(("hosts", name),),
             )
+
+
+def _meeting(spec: Spec, context: Context) -> Iterator[Finding]:
+    """No address of the hosts is one that a container might be given: containers could not reach it."""
+    network = ipaddress.ip_network(spec.swarm.subnet)
+    subnet: Path = ("swarm", "subnet")
+    places: list[tuple[Path, str, ipaddress.IPv4Address | ipaddress.IPv6Address]] = [
+        (("hosts", name, "address"), msg("that of {name}", name=name), ipaddress.ip_address(host.address))
+        for name, host in spec.hosts.items()
+    ]
+    if spec.floating_address is not None:
+        own = ipaddress.ip_interface(spec.floating_address).ip
+        places.append((("floating_address",), msg("that of the front"), own))
+    for path, whose, address in [each for each in places if each[2] in network][:1]:
+        yield Finding(
+            subnet if context.written(subnet) else path,
+            msg(
+                "{address}, {whose}, is in {network}, the network of the containers (swarm.subnet)",
+                address=address,
+                whose=whose,
+                network=network,
+            ),
+            msg("set `swarm: {{subnet: …}}` to a network that no host is in or reaches"),
+            uses=(path, subnet),
+        )
 
 
 def _floating(spec: Spec) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.edition import Edition
+from techsapo_ops.spec.machine_ports import GOSSIP, RAFT, SENTINEL
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.problems import Path
 
@@ -28,7 +29,7 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two services on one port."""
+    """Two services on one port. `taken_path` is empty where no field sets the port of the other."""
 
     path: Path
     port: int
@@ -89,14 +90,27 @@ def _monitoring(spec: Spec, edition: Edition) -> Iterator[Taken]:
         yield Taken((*place, "port"), msg("the blackbox exporter"), _LOOPBACK, exporters.blackbox.port, uses)
 
 
+def _of_machines(spec: Spec) -> Iterator[Taken]:
+    """Ports of each of several machines that no field sets."""
+    if not spec.hosts:
+        return
+    uses: tuple[Path, ...] = (("hosts",), ("engine",))
+    if spec.redis.enabled:
+        yield Taken((), "Sentinel", "0.0.0.0", SENTINEL, (*uses, ("redis", "enabled")))  # noqa: S104 - compared
+    for port in (RAFT, GOSSIP):
+        yield Taken((), "Docker Swarm", "0.0.0.0", port, uses)  # noqa: S104 - compared
+
+
 def port_conflicts(spec: Spec, edition: Edition, written: Callable[[Path], bool]) -> Iterator[Conflict]:
     """Pairs of services on one port, each told at the one of the two that the file gives (`written`)."""
-    seen: list[Taken] = []
+    seen = list(_of_machines(spec))
     for late in taken_ports(spec, edition):
         for early in seen:
             if early.port == late.port and _meet(early.host, late.host):
                 here, there = (
-                    (early, late) if written(early.path) and not written(late.path) else (late, early)
+                    (early, late)
+                    if early.path and written(early.path) and not written(late.path)
+                    else (late, early)
                 )
                 yield Conflict(here.path, here.port, there.name, there.path, (*early.uses, *late.uses))
                 break

@@ -32,6 +32,18 @@ _BASE64 = re.compile(r"([A-Za-z0-9+/_-]{4})*([A-Za-z0-9+/_-]{2,3}=*)?")
 def ports(spec: Spec, context: Context) -> Iterator[Finding]:
     """No two services that run take the same port."""
     for conflict in port_conflicts(spec, context.edition(spec), context.written):
+        if not conflict.taken_path:
+            yield Finding(
+                conflict.path,
+                msg(
+                    "port {port} of each host is taken by {taken_by}",
+                    port=conflict.port,
+                    taken_by=conflict.taken_by,
+                ),
+                msg("give it another port"),
+                uses=conflict.uses,
+            )
+            continue
         yield Finding(
             conflict.path,
             msg(

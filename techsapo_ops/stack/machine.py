@@ -8,11 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
 
-RAFT, GOSSIP = 2377, 7946
-"""Ports of Swarm's managers, which every machine is, and of its gossip.
-https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts"""
-
-
 ON = "on-"
 """How folders begin whose files one machine reads: no name of a machine is a name that another folder has."""
 

@@ -70,6 +70,7 @@ def init(
     On a terminal it asks whom alerts reach, who notices that this host is silent, and where the pages are
     opened; elsewhere the options say so. Secrets go into files in secrets/ beside the spec, readable by you
     alone, never into the spec; a Grafana password that is there is kept.
+    What several hosts need: docs/three-machines.md.
 
     Examples:
 

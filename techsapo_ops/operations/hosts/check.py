@@ -12,7 +12,8 @@ from techsapo_ops.operations.hosts.facts import IN_SWARM, DaemonFacts, Fact, Lev
 from techsapo_ops.operations.hosts.look import Looked, images_of, look, ports_of
 from techsapo_ops.operations.hosts.probe import NoWayError, Probed
 from techsapo_ops.operations.hosts.together import clock_level, major, together
-from techsapo_ops.stack.machine import GOSSIP, RAFT, Machine
+from techsapo_ops.spec.machine_ports import GOSSIP, RAFT
+from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.stack_file import NODE_LABEL
 from techsapo_ops.stack.topology import Topology
 

@@ -19,8 +19,9 @@ from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.hosts.facts import DaemonFacts, NodeFacts, nodes_of, plainly
 from techsapo_ops.operations.hosts.look import daemons_of
 from techsapo_ops.operations.hosts.together import HEARTBEAT
+from techsapo_ops.spec.machine_ports import RAFT
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.machine import RAFT, Machine
+from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.stack_file import NODE_LABEL
 
 _JOIN_SECONDS = 60.0

@@ -13,7 +13,8 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.hosts.facts import SECONDS, DaemonFacts, NodeFacts, daemon_facts, nodes_of
 from techsapo_ops.operations.hosts.probe import PROBE_SECONDS, Probed, probe
 from techsapo_ops.services.registry import kind_of
-from techsapo_ops.stack.machine import GOSSIP, RAFT, Machine
+from techsapo_ops.spec.machine_ports import GOSSIP, RAFT
+from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.stack_file import NODE_LABEL
 from techsapo_ops.stack.topology import Topology
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from techsapo_ops.services.redis.kind import Redis, own_address
+from techsapo_ops.spec.machine_ports import SENTINEL
 from techsapo_ops.stack.kind import Kind, Wanted
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Sentinel(Kind):
     """redis-server --sentinel, beside each of several Redis; where there is one, there is none."""
 
     # The same image, and it asks and answers as a Redis does; natively there is none.
-    facts = replace(Redis.facts, kind="sentinel", title="Sentinel", binary=None, package=None, port=26379)
+    facts = replace(Redis.facts, kind="sentinel", title="Sentinel", binary=None, package=None, port=SENTINEL)
     networks = Redis.networks
     reads = ("sentinel/",)
 

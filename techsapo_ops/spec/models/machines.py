@@ -45,6 +45,17 @@ def _floating(value: str) -> str:
         ) from None
     if found.ip.is_unspecified or found.ip.is_loopback or found.ip.is_multicast:
         raise ValueError(msg("no machine can be reached by {value}", value=value))
+    network = found.network
+    if "/" not in value:
+        length = 24 if found.version == 4 else 64
+        raise ValueError(
+            msg("{value} has no prefix; write its prefix: {value}/{length}", value=found.ip, length=length)
+        )
+    if network.num_addresses > 2:
+        if found.ip == network.network_address:
+            raise ValueError(msg("{value} is the address of its network itself", value=value))
+        if found.version == 4 and found.ip == network.broadcast_address:
+            raise ValueError(msg("{value} is the broadcast address of its network", value=value))
     return str(found)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from techsapo_ops.spec.problems import Problem
 HOSTS: dict[str, Any] = {
     n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)
 }
+CONTAINERS = "the network of the containers (swarm.subnet)"
 
 
 def found(**sections: Any) -> list[Problem]:
@@ -32,6 +35,13 @@ def found(**sections: Any) -> list[Problem]:
 
 def problems(**sections: Any) -> list[str]:
     return [f"{p.path}: {p.message}" for p in found(**sections)]
+
+
+@pytest.mark.parametrize("page", ["three-machines.md", "three-machines.ja.md"])
+def test_the_first_example_of_the_page_is_a_whole_spec(page: str) -> None:
+    text = (Path(__file__).parents[3] / "docs" / page).read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert load(example, {}, lambda _: "").spec.engine == "swarm"
 
 
 def test_four_hosts_are_told_why_not() -> None:
@@ -90,10 +100,45 @@ def with_host(name: str, **changes: Any) -> dict[str, Any]:
             {"hosts": with_host("a", address="0.0.0.0")},
             ["hosts.a.address: no other machine reaches this one by 0.0.0.0"],
         ),
+        (
+            {"swarm": {"subnet": "10.0.0.0/20"}},
+            ["swarm.subnet: 10.0.0.1, that of a, is in 10.0.0.0/20, " + CONTAINERS],
+        ),
+        (
+            {"hosts": with_host("b", address="10.99.0.2")},
+            ["hosts.b.address: 10.99.0.2, that of b, is in 10.99.0.0/20, " + CONTAINERS],
+        ),
+        (
+            {"floating_address": "10.99.0.100/8"},
+            ["floating_address: 10.99.0.100, that of the front, is in 10.99.0.0/20, " + CONTAINERS],
+        ),
+        ({"swarm": {"subnet": "10.0.1.0/24"}}, []),
+        (
+            {"floating_address": "10.0.0.0/24"},
+            ["floating_address: 10.0.0.0/24 is the address of its network itself"],
+        ),
+        (
+            {"floating_address": "10.0.0.255/24"},
+            ["floating_address: 10.0.0.255/24 is the broadcast address of its network"],
+        ),
+        ({"floating_address": "10.0.0.100"}, ["floating_address: 10.0.0.100 has no prefix"]),
+        ({"redis": {"port": 26379}}, ["redis.port: port 26379 of each host is taken by Sentinel"]),
+        ({"nginx": {"listen": 2377}}, ["nginx.listen: port 2377 of each host is taken by Docker Swarm"]),
+        ({"nginx": {"listen": 7946}}, ["nginx.listen: port 7946 of each host is taken by Docker Swarm"]),
     ],
 )  # fmt: skip
 def test_it_is_said_what_is_missing_and_where(sections: dict[str, Any], said: list[str]) -> None:
     assert problems(**sections) == said
+
+
+def test_an_address_without_its_prefix_is_shown_with_one() -> None:
+    (problem,) = found(floating_address="10.0.0.100")
+    assert problem.hint == "write its prefix: 10.0.0.100/24"
+
+
+def test_one_host_has_neither_sentinel_nor_swarm() -> None:
+    for port in (26379, 2377, 7946):
+        assert problems(engine="compose", hosts=None, redis={"port": port}) == []
 
 
 def test_nginx_of_several_hosts_is_exposed_whatever_address_it_is_given() -> None:

@@ -1,0 +1,9 @@
+"""Ports of a stack on several machines that no field of the spec sets."""
+
+from __future__ import annotations
+
+RAFT, GOSSIP = 2377, 7946
+"""Ports of Swarm's managers, which every machine is, and of its gossip.
+https://docs.docker.com/engine/swarm/swarm-tutorial/#open-protocols-and-ports-between-the-hosts"""
+SENTINEL = 26379
+"""Beside the Redis of each machine. https://redis.io/docs/latest/operate/oss_and_stack/management/sentinel/"""
