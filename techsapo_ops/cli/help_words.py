@@ -41,6 +41,7 @@ OURS = (
     "Got unexpected extra argument(s) ({arguments}); name a spec with --file",
     "Got unexpected extra argument(s) ({arguments}); put the question in quotes",
     "No such option: {name}; it belongs behind a command, e.g. {example}",
+    "swarm is chosen in the spec, by `engine` and `hosts`: see docs/three-machines.md",
 )
 """What we say in the place of Typer's words, or add to them. Longer first."""
 SENTENCES = (

@@ -101,6 +101,7 @@ def _suggest(error: UsageError) -> None:
     command = error.ctx.command if error.ctx is not None else None
     if error.ctx is None or command is None:
         return
+    error.message = suggest.chosen_in_the_spec(error.message)
     if isinstance(error, NoSuchOption):
         alike = error.possibilities or ()
         error.possibilities = suggest.options(error.option_name, command.get_params(error.ctx), alike)

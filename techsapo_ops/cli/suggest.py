@@ -246,6 +246,13 @@ def unexpected(told: str, parameters: Iterable[Any]) -> str:
     return told
 
 
+def chosen_in_the_spec(told: str) -> str:
+    """`told` by Typer of a value; of an engine that needs more than a word, where it is chosen."""
+    if "'swarm' is not one of " not in told:
+        return told
+    return "swarm is chosen in the spec, by `engine` and `hosts`: see docs/three-machines.md"
+
+
 def _harmless(alike: Iterable[str], is_harmless: Callable[[str], bool]) -> list[str]:
     """Of names that are spelt alike, the closest first, those before one that changes things.
 

@@ -20,7 +20,7 @@ def redis_of_machines(spec: Spec, _: Context) -> Iterator[Finding]:
     if not redis.tls:
         yield Finding(
             ("redis", "tls"),
-            msg("with hosts, Redis speaks TLS: its machines talk over a network"),
+            msg("with hosts, Redis speaks TLS: they talk over a network"),
             msg("remove it"),
             uses=(_MACHINES,),
         )

@@ -88,7 +88,7 @@ def external_labels(spec: Spec, _: Context) -> Iterator[Finding]:
         if spec.hosts and name in _OF_MACHINES:
             yield Finding(
                 path,
-                msg("on several machines {name} says where something is", name=name),
+                msg("on several hosts {name} says where something is", name=name),
                 msg("choose another name"),
             )
         if "$" in value:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from techsapo_ops.catalogue.translations import in_language, translations
@@ -9,6 +12,7 @@ from techsapo_ops.messages import msg
 from tests.messages import catalogue
 from tests.messages.said import all_said
 
+PAGE = re.compile(r"docs/[a-z-]+\.md")
 EXTRACT = "`python -m tests.messages extract` writes it anew"
 
 
@@ -32,6 +36,12 @@ def test_no_more_texts_are_untranslated_than_before() -> None:
 
 def test_a_translation_has_the_values_of_its_text() -> None:
     assert catalogue.unlike(all_said(), catalogue.rooms()) == []
+
+
+def test_a_translation_names_the_japanese_page_where_there_is_one() -> None:
+    named = {(page, text) for text in translations("ja").values() for page in PAGE.findall(text)}
+    docs = Path(__file__).parents[2]
+    assert {text for page, text in named if (docs / page).with_suffix(".ja.md").exists()} == set()
 
 
 def test_the_package_reads_what_babel_reads() -> None:

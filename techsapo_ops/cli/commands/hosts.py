@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 app = CommandGroup(
     no_args_is_help=True,
-    help="Check the hosts of a stack on several machines, let them join, take them out, "
+    help="Check the hosts of a stack on several hosts, let them join, take them out, "
     "e.g. `techsapo hosts check`.",
 )
 

@@ -96,6 +96,8 @@ def recover(
     Nothing is overwritten. After a kill the same command goes on. The password is read from --password-file,
     RESTIC_PASSWORD_FILE or RESTIC_PASSWORD, or asked for; logins of S3 and REST as restic reads them. Of a
     REST server --from names the user alone, since `ps` shows it: set RESTIC_REST_PASSWORD, or be asked.
+    What was on several hosts comes back on as many, which --set names anew; --engine compose brings it to
+    this host alone (docs/three-machines.md).
 
     Examples:
 
@@ -106,6 +108,8 @@ def recover(
       techsapo recover --from sftp:me@backup:/techsapo --engine compose --set nginx.listen=8080
 
       techsapo recover --from rest:https://me@backup.example.com/techsapo
+
+      techsapo recover --from /mnt/backups --set hosts.c.address=10.0.0.9 --set hosts.c.docker=ssh://ops@c
 
       techsapo recover card --html card.html
 

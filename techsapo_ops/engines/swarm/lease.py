@@ -270,9 +270,7 @@ def _at_work(note: Note, manager: Docker) -> AtWork:
             since=who.get("since", "?"),
             age=_age(note, manager),
         ),
-        msg(
-            "wait for it with --wait; a command that was lost with its machine is passed over after a minute"
-        ),
+        msg("wait for it with --wait; a command that was lost with its host is passed over after a minute"),
     )
 
 

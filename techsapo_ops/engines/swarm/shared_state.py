@@ -173,7 +173,7 @@ class SharedState:
         failed = {**self._fleet.unreachable, **{name: why for name, why in told.items() if why}}
         if 2 * (len(self._fleet.members) - len(failed)) <= len(self._fleet.members):
             reasons = "; ".join(f"{name}: {why}" for name, why in failed.items())
-            raise OpsError(msg("too few machines take the state directory ({reasons})", reasons=reasons))
+            raise OpsError(msg("too few hosts take the state directory ({reasons})", reasons=reasons))
 
     def _fetch(self, version: Version) -> bytes:
         for name, member in self._fleet.members.items():
@@ -188,8 +188,8 @@ class SharedState:
                 if bundle.digest(content) == version.digest:
                     return content
         raise OpsError(
-            msg("no machine that answers has state {number} of this stack", number=version.number),
-            msg("bring back the machine that was at work last"),
+            msg("no host that answers has state {number} of this stack", number=version.number),
+            msg("bring back the host that was at work last"),
         )
 
     @property

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from techsapo_ops.adapters.crontab import Crontab
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.jobs.timetable import NOBODY
+from techsapo_ops.operations.jobs.timetable import NOBODY, NOBODY_ON_SEVERAL
 from techsapo_ops.schedule.crontab import find_block
 from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
@@ -28,7 +28,7 @@ def nobody_starts(topology: Topology, runner: Runner) -> str:
     """
     if not nobody_starts_jobs(topology) or _ran_of_late(topology) or _in_crontab(topology, runner):
         return ""
-    return NOBODY
+    return NOBODY_ON_SEVERAL if topology.machines else NOBODY
 
 
 def look_at_starters(topology: Topology, runner: Runner) -> Iterator[HostFinding]:

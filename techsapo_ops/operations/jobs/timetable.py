@@ -29,6 +29,10 @@ NOBODY = msg(
     "`schedule.by: cron`, or give a scheduler in a container the Docker socket with "
     "`schedule.docker_socket` (docs/jobs.md)"
 )
+NOBODY_ON_SEVERAL = msg(
+    "nobody starts the jobs, so nothing is backed up: `schedule.by: cron`, and `techsapo cron install` on "
+    "each host that has techsapo, two at least (docs/jobs.md)"
+)
 
 State = Literal["installed", "absent", "outdated", "partial"]
 """`partial`: some of the jobs, each as the spec says."""

@@ -41,6 +41,8 @@ class AuditLogBackup(sqlite.SqliteBackup):
 
     @override
     def homeless(self, stack: Stack, kind: str) -> str:
+        if stack.topology.machines:  # taken on one host, before it moved
+            return msg("the audit log is in MariaDB")
         # That of an instance which was scaled away goes where it was: it is read there as well.
         return ""
 

@@ -61,7 +61,7 @@ class Spec(Section):
     """What runs the services: processes of this host (native), Docker Compose (compose), or Docker Swarm on
     the machines of `hosts` (swarm; experimental). auto is one of the first two."""
     hosts: dict[HostKey, Host] = {}
-    """The machines of `engine: swarm`, three or five, by their host names (docs/three-machines.md)."""
+    """The hosts of `engine: swarm`, three or five, by their names (docs/three-machines.md)."""
     floating_address: FloatingAddress | None = None
     """Address of the front, which moves to another of `hosts` when the one that has it is lost."""
     swarm: Swarm = Field(default_factory=Swarm.model_construct)

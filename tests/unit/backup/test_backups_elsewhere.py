@@ -6,17 +6,33 @@ import json
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from stacks import spec, topology
 
 from techsapo_ops.backup.elsewhere import Places
 from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.backup.repository import Repository
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.metrics import samples
+from techsapo_ops.services.app.backup import BACKUP
 
 OLD, NEW, LAST = "20260101T000000Z", "20260102T000000Z", "20260103T000000Z"
+
+
+def test_a_log_in_sqlite_of_one_host_is_not_brought_back_on_several_where_no_instance_reads_it(
+    tmp_path: Path,
+) -> None:
+    three = {name: {"address": f"10.0.0.{n}", "docker": f"ssh://{name}"} for n, name in enumerate("abc", 1)}
+    made = spec(engine="swarm", hosts=three, mysql={})
+    stack: Any = SimpleNamespace(topology=topology(made, tmp_path, "swarm"))
+    assert [BACKUP.homeless(stack, f"sqlite:{each}") for each in ("app", "app-1")] == [
+        "the audit log is in MariaDB"
+    ] * 2
+    stack.topology = topology(spec(), tmp_path)
+    assert BACKUP.homeless(stack, "sqlite:app") == ""
 
 
 class Hosts:

@@ -53,6 +53,13 @@ def test_an_option_is_suggested_but_none_that_changes_things(case: dict[str, Any
     assert (found[1].split(", ") if found else []) == case["meant"]
 
 
+@pytest.mark.parametrize("command", ["up", "plan", "recover"])
+def test_an_engine_that_an_option_can_not_choose_is_chosen_in_the_spec(command: str) -> None:
+    code, said = told(command, "--engine", "swarm")
+    assert code == 2
+    assert "swarm is chosen in the spec, by `engine` and `hosts`: see docs/three-machines.md" in said
+
+
 def leaves() -> set[str]:
     """Every name of a command, and of a command in a group."""
     found = set(COMMANDS)

@@ -124,7 +124,7 @@ def test_too_few_hosts_that_take_it_are_said_once_it_is_recorded(
     with recorded(a, "alerts ack", {}, warned.append):
         pass
     assert told(a) == [("alerts ack", "done")]
-    assert "too few machines take the state directory" in warned[0]
+    assert "too few hosts take the state directory" in warned[0]
 
 
 def test_what_can_not_be_written_is_not_done(host: Callable[[str], Layout]) -> None:

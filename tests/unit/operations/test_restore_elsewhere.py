@@ -50,7 +50,7 @@ class Others:
 
     def share(self, engine: MemoryEngine) -> None:
         if self.mute:
-            raise OpsError("too few machines take the state directory", "")
+            raise OpsError("too few hosts take the state directory", "")
         if (left := interrupted(engine.layout)) is not None:
             self.shared.append((left.whole, self.root.exists()))
 
@@ -116,7 +116,7 @@ def test_where_too_few_hosts_hear_of_it_nothing_is_replaced(made: MemoryProject,
     old = backup(made, "old")
     write(made, "new")
     others.mute = True
-    with pytest.raises(OpsError, match="too few machines"):
+    with pytest.raises(OpsError, match="too few hosts"):
         restore.perform(made.stack(), intend(made.stack(), old))
     assert (read(made), states(made)["app"]) == ("new", "running")
     assert interrupted(made.stack().layout) is None

@@ -223,7 +223,7 @@ def test_a_bundle_that_a_machine_has_made_up_is_not_taken(
     assert there.text == "first", "of the next machine"
     for volume in machines.volumes.values():
         volume[slot] = machines.volumes["a"][slot]
-    with pytest.raises(OpsError, match="no machine that answers has state 1"):
+    with pytest.raises(OpsError, match="no host that answers has state 1"):
         Host(machines, here.state.parent / "fresh").shared.refresh()
 
 
