@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from typing_extensions import override
 
+from techsapo_ops.adapters.away import LOOK, HostsAway, NoManagerError, reasons_of
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.process import Command, Completed, Runner
@@ -17,11 +18,16 @@ from techsapo_ops.messages import msg
 
 _TIMEOUT = 60.0
 _OUTSIDE = "This node is not a swarm manager"
+_HEARD = ("Error response from daemon", _OUTSIDE)
+"""How a client begins what the daemon itself has said: so that it was reached."""
 REACH_SECONDS = 6.0
 """Longest time in seconds that a look waits for one machine: a dead one answers nothing at all."""
 _LATELY = 10.0
 _AGAIN_SECONDS = 2.0
 """For one that did not answer within the last _LATELY seconds: what is asked of others waits no longer."""
+_SILENT: dict[str, float] = {}
+"""When a machine was waited for to the end and did not answer, by the way to it: a command has several fleets
+of the same machines, and waits once."""
 
 
 _CHANGES = frozenset(
@@ -46,6 +52,20 @@ class Member(Docker):
     """The Docker of one machine. `before` is called before it changes anything, and may raise OpsError."""
 
     before: Callable[[], None] = staticmethod(lambda: None)
+    way = ""
+
+    @property
+    def patience(self) -> float:
+        """Seconds for which a look waits for it."""
+        lately = time.monotonic() - _SILENT.get(self.way, -_LATELY) < _LATELY
+        return _AGAIN_SECONDS if lately else REACH_SECONDS
+
+    def note(self, *, silent: bool, patience: float) -> None:
+        """That it was `silent` for as long as it was waited for, or answered."""
+        if not silent:
+            _SILENT.pop(self.way, None)
+        elif patience == REACH_SECONDS:
+            _SILENT[self.way] = time.monotonic()
 
     @override
     def _run(
@@ -67,11 +87,11 @@ class Fleet(Docker):
     def __init__(self, runner: Runner, binary: str, hosts: Mapping[str, str]) -> None:
         super().__init__(runner, binary)
         self.members = {name: Member(runner, binary, host) for name, host in hosts.items()}
+        for name, host in hosts.items():
+            self.members[name].way = host
         self.unreachable: dict[str, str] = {}
         self._where: dict[str, str] = {}
         self._manager: str | None = None
-        self._silent: dict[str, float] = {}
-        """When a machine was waited for to the end, and did not answer."""
 
     def ask_before_changes(self, before: Callable[[], None]) -> None:
         """Have `before` called before anything is changed; what it raises keeps that from being done."""
@@ -82,34 +102,50 @@ class Fleet(Docker):
     def manager(self) -> Docker:
         """A machine whose manager answers. Raises OpsError where none does, or where no quorum is left."""
         if self._manager is None:
-            refusals, outside = [], 0
-            for name, member in self.members.items():
-                if name in self.unreachable:
-                    continue
-                try:
-                    done = member.attempt("node", "ls", "--quiet", timeout=REACH_SECONDS)
-                except OpsError as error:
-                    refusals.append(f"{name}: {error.message}")
-                    continue
-                if done.code == 0:
-                    self._manager = name
-                    break
-                refusals.append(f"{name}: {done.output.splitlines()[-1] if done.output else done.code}")
-                outside += _OUTSIDE in done.output
-            else:
-                if outside == len(self.members):
-                    raise OpsError(
-                        msg("the hosts are in no Swarm yet"),
-                        msg(
-                            "`techsapo hosts check` says whether they can be, `techsapo hosts add` joins them"
-                        ),
-                    )
-                refusals += [f"{name}: {why}" for name, why in self.unreachable.items()]
-                raise OpsError(
-                    msg("no Swarm manager answers ({why})", why="; ".join(refusals)),
-                    msg("`techsapo hosts check` says what each host lacks; what runs goes on"),
-                )
+            self._manager = self._find_manager()
         return self.members[self._manager]
+
+    def _find_manager(self) -> str:
+        """The first that answers as one of a quorum; where the first one does not, the others at once."""
+        first, *others = [name for name in self.members if name not in self.unreachable] or [""]
+        refusals: dict[str, str] = {}
+        away = dict(self.unreachable)
+        outside = 0
+        for names in ([first] if first else [], others):
+            if not names:
+                continue
+            with ThreadPoolExecutor(len(names)) as pool:
+                asked = dict(zip(names, pool.map(self._ask_manager, names), strict=True))
+            for name, said in asked.items():
+                if isinstance(said, OpsError):
+                    refusals[name] = away[name] = said.message
+                elif said.code == 0:
+                    return name
+                else:
+                    refusals[name] = said.output.splitlines()[-1] if said.output else str(said.code)
+                    outside += _OUTSIDE in said.output
+                    if said.output and not any(words in said.output for words in _HEARD):
+                        away[name] = refusals[name]
+        if outside == len(self.members):
+            raise OpsError(
+                msg("the hosts are in no Swarm yet"),
+                msg("`techsapo hosts check` says whether they can be, `techsapo hosts add` joins them"),
+            )
+        if len(away) == len(self.members):
+            raise HostsAway(away)
+        why = reasons_of({**refusals, **self.unreachable})
+        raise NoManagerError(msg("no Swarm manager answers ({why})", why=why), LOOK, away)
+
+    def _ask_manager(self, name: str) -> Completed | OpsError:
+        member = self.members[name]
+        patience = member.patience
+        try:
+            done = member.attempt("node", "ls", "--quiet", timeout=patience)
+        except OpsError as error:
+            member.note(silent=True, patience=patience)
+            return error
+        member.note(silent=False, patience=patience)
+        return done
 
     def forget_manager(self) -> None:
         """Look for a manager anew: the one that was asked does not answer as one of a quorum."""
@@ -145,17 +181,14 @@ class Fleet(Docker):
         assert project is not None, "a fleet is one stack's"  # noqa: S101 - a mistake of ours, no input
 
         def look(name: str) -> tuple[ContainerFacts, ...] | OpsError:
-            began = time.monotonic()
-            late = began - self._silent.get(name, -_LATELY) < _LATELY
+            member = self.members[name]
+            patience = member.patience
             try:
-                found = self.members[name].stack_containers(
-                    project, timeout=_AGAIN_SECONDS if late else REACH_SECONDS
-                )
+                found = member.stack_containers(project, timeout=patience)
             except OpsError as error:
-                if not late:
-                    self._silent[name] = time.monotonic()
+                member.note(silent=True, patience=patience)
                 return error
-            self._silent.pop(name, None)
+            member.note(silent=False, patience=patience)
             return found
 
         with ThreadPoolExecutor(len(self.members)) as pool:

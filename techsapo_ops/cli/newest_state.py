@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from techsapo_ops.adapters.away import HostsAway, away_of, reasons_of
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.output import Output
 from techsapo_ops.engines.at_work import refresh, somebody_at_work
@@ -35,22 +37,26 @@ def told_by_spec(file: Path, layout: Layout) -> MachinesNote | None:
     return None
 
 
-def bring_newest(layout: Layout, note: MachinesNote | None = None) -> None:
+def bring_newest(layout: Layout, note: MachinesNote | None = None) -> Mapping[str, str]:
     """Fetch what another machine has shared since; nothing for a stack of one host.
 
     `note` says which machines, where that is known better than by the state directory. A command that only
-    looks goes on with what is here where no quorum answers, and says so on stderr.
+    looks goes on with what is here where no quorum answers, and says so on stderr. Returns the hosts without
+    which there is none, and why they do not answer.
     """
     known = note or noted_machines(layout.state)
     if not known.machines:
-        return
+        return {}
     out = Output()
     try:
         refresh(layout, known.project, known.machines, runner(), out.say)
     except OpsError as error:
-        out.warn(msg("what other hosts have applied since is not known here: {why}", why=error.message))
-        return
+        # The names alone are what the command ends with.
+        why = reasons_of(error.unreachable) if isinstance(error, HostsAway) else error.message
+        out.warn(msg("what other hosts have applied since is not known here: {why}", why=why))
+        return away_of(error)
     _tell_cut_short(layout, known, out)
+    return {}
 
 
 def _tell_cut_short(layout: Layout, known: MachinesNote, out: Output) -> None:

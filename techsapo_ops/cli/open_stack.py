@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from techsapo_ops.adapters.away import HostsAway
 from techsapo_ops.adapters.host import gather
 from techsapo_ops.cli.environment import acting_user, runner
 from techsapo_ops.cli.newest_state import bring_newest, told_by_spec
@@ -108,11 +109,14 @@ def host_report(project: Project, topology: Topology) -> HostReport:
 def history_beside(file: Path, *, seconds: float | None = None) -> History:
     """What was applied to the stack beside the spec `file`, which is not read; otherwise as layout_beside.
 
-    `seconds` overrides how long a service may take to become ready.
+    `seconds` overrides how long a service may take to become ready. Raises HostsAway where only hosts that
+    do not answer know what was.
     """
     opening = Opening(runner(), seconds)
     layout = layout_beside(file)
-    bring_newest(layout, told_by_spec(file, layout))
+    told = told_by_spec(file, layout)
+    if (away := bring_newest(layout, told)) and told is not None:
+        raise HostsAway(away)
     return History(
         layout, opening.engine, opening.recorded_elsewhere, acting_user(),
         following=AuditDatabase(opening.runner),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.state_directory import layout_beside
-from techsapo_ops.engines.opening import recorded
+from techsapo_ops.engines.opening import recorded, recorded_on
 
 if TYPE_CHECKING:
     from techsapo_ops.engines.containers.stack import ContainerStack
@@ -24,7 +24,10 @@ def recorded_stack(file: Path) -> NativeStack | ContainerStack:
     if _may_have_several(file, layout):
         from techsapo_ops.cli.newest_state import bring_newest, told_by_spec
 
-        bring_newest(layout, told_by_spec(file, layout))
+        told = told_by_spec(file, layout)
+        if bring_newest(layout, told) and told is not None:
+            # Nothing is noted here, and what is noted there can't be had: of none is it known that it is not.
+            return recorded_on(layout, told, runner())
     return recorded(layout, runner())
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from techsapo_ops.engines.auto import Choice, Image
     from techsapo_ops.engines.containers.stack import ContainerStack
     from techsapo_ops.engines.native.recorded import NativeStack
+    from techsapo_ops.engines.swarm.machines_note import MachinesNote
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.diagnosis import HostReport
     from techsapo_ops.stack.engine import Engine
@@ -139,6 +140,13 @@ def on_several(layout: Layout) -> bool:
     return last.engine == "swarm"
 
 
+def recorded_on(layout: Layout, note: MachinesNote, runner: Runner) -> ContainerStack:
+    """The stack of `layout` as it is on the machines of `note`."""
+    from techsapo_ops.engines.swarm.recorded import SwarmStack
+
+    return SwarmStack(layout, note.project, fleet_of(note.machines, runner), note.machines)
+
+
 def recorded(layout: Layout, runner: Runner) -> NativeStack | ContainerStack:
     """The stack of `layout` as an engine brought it up last, which its state directory tells.
 
@@ -147,11 +155,9 @@ def recorded(layout: Layout, runner: Runner) -> NativeStack | ContainerStack:
     last = recorded_engine(layout.state)
     if on_several(layout):
         from techsapo_ops.engines.swarm.machines_note import noted_machines
-        from techsapo_ops.engines.swarm.recorded import SwarmStack
 
         # A first `up` that was cut short elsewhere has recorded no service here, and may have started some.
-        note = noted_machines(layout.state)
-        return SwarmStack(layout, note.project, fleet_of(note.machines, runner), note.machines)
+        return recorded_on(layout, noted_machines(layout.state), runner)
     if last is not None and last.engine not in {"compose", "native"}:
         raise OpsError(
             msg(

@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Sequence
 
+from techsapo_ops.adapters.away import HostsAway
 from techsapo_ops.adapters.own_terminal import attached_apart
 from techsapo_ops.adapters.process import attached
 from techsapo_ops.errors import OpsError
@@ -88,6 +89,9 @@ def running_service(stack: Stack, word: str) -> tuple[Service, State]:
         seen = observed.services.get(service.name)
         if seen is not None and seen.state.kept_running:
             return service, seen.state
+    away = {m.name for s in meant if (m := s.machine) is not None} & observed.unreachable.keys()
+    if away:
+        raise HostsAway({name: why for name, why in observed.unreachable.items() if name in away})
     name = meant[0].name
     if name in observed.stopped:
         raise OpsError(

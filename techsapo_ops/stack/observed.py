@@ -117,6 +117,23 @@ class Observed:
     """By name the services that somebody has stopped and that stay so, whether they exist or not."""
 
     @property
+    def away(self) -> list[dict[str, str]]:
+        """The machines that did not answer, as commands with --json tell them."""
+        return [{"host": host, "why": why} for host, why in self.unreachable.items()]
+
+    @property
+    def unknown(self) -> bool:
+        """Whether nothing is seen to run, and hosts that could have something do not answer."""
+        return bool(self.unreachable) and not self.running
+
+    def require_known(self) -> None:
+        """Raise HostsAway where a host does not answer and no other one has anything: it may have all."""
+        if self.unknown:
+            from techsapo_ops.adapters.away import HostsAway  # of several hosts alone
+
+            raise HostsAway(self.unreachable)
+
+    @property
     def images(self) -> Mapping[str, str]:
         """Image id by service name; empty for an engine without images."""
         return {name: seen.image for name, seen in self.services.items() if seen.image}

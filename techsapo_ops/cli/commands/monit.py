@@ -71,6 +71,7 @@ def monit(
     monitor = Monitor(stack)
     readings = monitor.read()
     if not readings and not out.as_json:
+        monitor.seen.require_known()
         out.say(msg("no service of this stack runs"))
         out.next("techsapo up")
         return
@@ -80,12 +81,20 @@ def monit(
             time.sleep(1.0)  # a rate is what happened between two readings
             readings = monitor.read()
         if out.as_json:
-            out.json({"services": [_json(r) for r in readings]})
+            out.json(
+                {
+                    **({"unreachable": monitor.seen.away} if monitor.seen.away else {}),
+                    "services": [_json(r) for r in readings],
+                }
+            )
         else:
             from techsapo_ops.cli.views.monitor import HOST, RIGHT, cells, columns
 
             names = columns(readings)
             out.table(names, [cells(r, host=HOST in names) for r in readings], right=RIGHT)
+            monitor.seen.require_known()
+        if monitor.seen.unknown:
+            raise typer.Exit(1)
         return
     from techsapo_ops.cli.live_monitor import LiveMonitor
 

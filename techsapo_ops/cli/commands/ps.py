@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import typer
+
 from techsapo_ops.adapters.build import build, is_other
 from techsapo_ops.cli.options import JsonQuietOutput, SpecFile
 from techsapo_ops.cli.recorded_stack import recorded_stack
@@ -15,7 +17,8 @@ from techsapo_ops.stack.maintenance import maintenance_of
 def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
     """List the services and their state.
 
-    Reads what `up` left, not the spec: it also works while the spec is broken.
+    Reads what `up` left, not the spec: it also works while the spec is broken. Ends with 1 where nothing is
+    seen to run and a host can't be reached: it may have something.
 
     Examples:
 
@@ -33,12 +36,15 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
                 "running": observed.running,
                 "build": build(),
                 "maintenance": None if closed is None else closed.to_json(),
-                **({"unreachable": dict(observed.unreachable)} if observed.unreachable else {}),
+                **({"unreachable": observed.away} if observed.unreachable else {}),
                 "services": [service_json(s, now, observed.stopped) for s in observed.services.values()],
             }
         )
+        if observed.unknown:
+            raise typer.Exit(1)
         return
     if not observed.services:
+        observed.require_known()
         out.say(msg("no service of this stack runs"))
         out.next("techsapo up")
         return
@@ -68,6 +74,7 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
         out.say(msg("{machine} can't be reached: {why}", machine=machine, why=why))
     if closed is not None:
         out.say(msg("{closed}; `techsapo maintenance off` ends it", closed=closed))
+    observed.require_known()
     if not observed.running:
         out.say(stack.gone)
         out.next("techsapo up")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from techsapo_ops.adapters.away import reasons_of
 from techsapo_ops.adapters.container_facts import STACK
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.fleet import Fleet
@@ -22,10 +23,9 @@ _NODE = "{{.ID}} {{.Hostname}} {{.Availability}}"
 def require_all(fleet: Fleet) -> None:
     """Raise OpsError where a machine did not answer at the last look."""
     if fleet.unreachable:
-        reasons = "; ".join(f"{name}: {why}" for name, why in fleet.unreachable.items())
         raise OpsError(
             msg("not all hosts can be reached ({reasons}), and an apply is of all of them",
-                reasons=reasons),
+                reasons=reasons_of(fleet.unreachable)),
             msg("what runs goes on; bring {name} back, or let a new machine take its place: `techsapo hosts "
                 "replace {name}`; until there is one, `techsapo hosts remove {name} --gone` lets `down` and "
                 "the like do without it", name=next(iter(fleet.unreachable))),

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime
 
 from typing_extensions import override
 
+from techsapo_ops.adapters.away import HostsAway, reasons_of
 from techsapo_ops.adapters.container_facts import STACK, ContainerFacts
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.engines.containers.stack import STATS, ContainerStack
@@ -82,9 +83,11 @@ class SwarmStack(ContainerStack):
         """
         self.forget()
         containers = self.containers()
+        if len(self.fleet.unreachable) == len(self.machines):
+            raise HostsAway(self.fleet.unreachable)
         if self.fleet.unreachable:
             raise OpsError(
-                msg("can't stop what runs on {machines}", machines=_reasons(self.fleet.unreachable)),
+                msg("can't stop what runs on {machines}", machines=reasons_of(self.fleet.unreachable)),
                 msg(
                     "bring it back; where it is lost for good, take it out first: "
                     "`techsapo hosts remove {name} --gone`",
@@ -124,6 +127,13 @@ class SwarmStack(ContainerStack):
             list(pool.map(one, self.fleet.members))
 
     @override
+    def log_names(self, services: Sequence[str]) -> list[str]:
+        """As of one host. Raises HostsAway where nothing is known, since hosts do not answer."""
+        if not self.state.load() and not self.containers() and self.fleet.unreachable:
+            raise HostsAway(self.fleet.unreachable)
+        return super().log_names(services)
+
+    @override
     def _lines(
         self, names: Sequence[str], follow: bool, lines: int | None, since: datetime | None
     ) -> Iterator[LogLine]:
@@ -157,7 +167,3 @@ def _place(service: ObservedService) -> tuple[int, str]:
     """Kinds in the order in which they are started, of each the machines in theirs."""
     known = [kind.name for kind in kinds()]
     return known.index(service.kind) if service.kind in known else len(known), service.name
-
-
-def _reasons(unreachable: Mapping[str, str]) -> str:
-    return "; ".join(f"{name}: {why}" for name, why in unreachable.items())

@@ -96,9 +96,12 @@ def plan(
     """The plan that leads to `wanted`; changes nothing.
 
     What runs is read back too, so that a service with another configuration than its notes claim is seen.
-    `only` limits it to some services and what they need.
+    `only` limits it to some services and what they need. Raises HostsAway where nothing is known of what
+    runs.
     """
     desired, observed = wanted.desired, running.observe()
+    if purpose is not Purpose.BACK:  # which leaves out those that are lost, and asks for a quorum
+        observed.require_known()
     steps = by_proof(running.plan(desired, observed, only), desired, running)
     steps = with_own_certificates(steps, desired.topology, observed)
     if purpose is Purpose.UP:

@@ -117,6 +117,7 @@ def running_names(running: Running, words: Sequence[str]) -> tuple[str, ...]:
     Those that somebody has stopped are passed over. Raises OpsError where none is left.
     """
     observed = running.observe()
+    observed.require_known()
     if not observed.running or not observed.services:
         raise OpsError(msg("the stack is not running"), msg("`techsapo up` starts it"))
     for word in words:

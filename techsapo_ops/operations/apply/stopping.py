@@ -43,6 +43,7 @@ def stop_services(
     """
     with locked(stack.layout, wait, say):
         observed = stack.engine.observe()
+        observed.require_known()
         names = tuple(reversed(_meant(stack, observed, words)))
         known = stopped_of(stack.layout)
         made = Stopped(stack.user, datetime.now(UTC))
@@ -72,6 +73,7 @@ def start_services(
     """
     with locked(stack.layout, wait, say):
         observed = stack.engine.observe()
+        observed.require_known()
         known = stopped_of(stack.layout)
         meant = _meant(stack, observed, words) if words else tuple(known)
         names = _in_order(stack, meant)

@@ -50,11 +50,14 @@ class Monitor:
 
     def __init__(self, stack: Watched) -> None:
         self._stack = stack
+        self.seen = Observed(False)
+        """All that was seen at the last reading."""
         self._counts: dict[str, tuple[float, float]] = {}
 
     def read(self) -> tuple[Reading, ...]:
         """One reading of every service, in the order in which they were started."""
-        return tuple(map(self._reading, self._stack.observe(measure=True).services.values()))
+        self.seen = self._stack.observe(measure=True)
+        return tuple(map(self._reading, self.seen.services.values()))
 
     def _reading(self, service: ObservedService) -> Reading:
         usage = service.usage

@@ -109,6 +109,8 @@ def finish(stack: Stack, say: Callable[[str], None]) -> UnderWay | None:
     with alone(stack):
         what = under_way.under_way(stack.layout)
         if what is None:
+            engine.containers()
+            assert engine.fleet.manager  # noqa: S101 - it raises: without a quorum a note may be there alone
             return None
         faults.put_back(engine, what)
         say(msg("waiting until nothing is missing"))

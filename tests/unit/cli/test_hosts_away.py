@@ -1,0 +1,83 @@
+"""Commands of a stack on three hosts, from a folder that never ran one, where no host can be reached."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import warm
+import yaml
+
+DOCKER = """#!/bin/sh
+# As docker's client says it of a socket where nobody listens; b's daemon answers where `answers` is there.
+here=${0%/*}; of=$2; shift 2
+if [ -e "$here/answers" ] && [ "$of" = "unix:///nobody/b.sock" ]; then
+  case "$1 $2" in
+    "ps "*|"image inspect"|"volume ls") exit 0 ;;
+    "node ls") echo "Error response from daemon: rpc error: The swarm does not have a leader." >&2; exit 1 ;;
+  esac
+fi
+echo "Cannot connect to the Docker daemon at $of. Is the docker daemon running?" >&2
+exit 1
+"""
+HOSTS = {n: {"address": f"10.0.0.{i}", "docker": f"unix:///nobody/{n}.sock"} for i, n in enumerate("abc", 1)}
+SPEC = {"project": "ux", "engine": "swarm", "hosts": HOSTS, "mysql": {}, "floating_address": "10.0.0.100/24"}
+NOT_KNOWN = "error: the state of this stack is not known: a, b, c can't be reached\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    docker = tmp_path / "bin" / "docker"
+    docker.parent.mkdir()
+    docker.write_text(DOCKER)
+    docker.chmod(0o755)
+    (tmp_path / "techsapo.yaml").write_text(yaml.safe_dump(SPEC))
+    return tmp_path
+
+
+def techsapo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": f"{folder / 'bin'}:/usr/bin:/bin", "NO_COLOR": "1", "LANG": "C.UTF-8"}
+    return warm.run([sys.executable, "-m", "techsapo_ops", *words], environment, cwd=folder, text=True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "ps", "logs", "logs zz", "monit --once", "down", "drill put-back", "exec redis ping", "restart",
+        "stop app", "drift", "plan", "plan --json", "up --dry-run", "diff",
+    ],
+)  # fmt: skip
+def test_where_no_host_answers_nothing_is_said_to_be_so(folder: Path, words: str) -> None:
+    done = techsapo(folder, *words.split())
+    assert done.returncode == 1
+    assert NOT_KNOWN in done.stderr
+    assert "techsapo hosts check" in done.stderr
+    assert "techsapo up" not in done.stdout + done.stderr
+    assert done.stdout == ""
+    assert "Is the docker daemon running?" in done.stderr, "once why, and then what follows from it"
+
+
+@pytest.mark.parametrize("words", ["ps", "monit --once"])
+def test_a_program_reads_which_hosts_do_not_answer(folder: Path, words: str) -> None:
+    done = techsapo(folder, *words.split(), "--json")
+    told = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert told["services"] == []
+    assert [(each["host"], set(each)) for each in told["unreachable"]] == [
+        (n, {"host", "why"}) for n in "abc"
+    ]
+
+
+@pytest.mark.parametrize("words", ["ps", "logs", "down", "drift", "restart"])
+def test_what_the_others_may_have_is_not_known_where_one_answers_without_a_quorum(
+    folder: Path, words: str
+) -> None:
+    (folder / "bin" / "answers").touch()
+    done = techsapo(folder, *words.split())
+    assert done.returncode == 1
+    assert "a" in done.stderr
+    assert "techsapo up" not in done.stdout + done.stderr
+    assert "nothing to stop" not in done.stdout + done.stderr
