@@ -30,7 +30,8 @@ def install(*, place: SpecPlace, where: HostTable, out: QuietOutput) -> None:
     """Write the jobs of the spec's `schedule` into the crontab, in a block of their own.
 
     Again and again is as good as once; the rest of the crontab stays byte for byte. The renewal of
-    certificates alone: `techsapo certs install-cron`.
+    certificates alone: `techsapo certs install-cron`. With several hosts call it on each that has techsapo:
+    a job runs once all the same.
 
     Examples:
 
