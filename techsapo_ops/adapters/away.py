@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 
 LOOK = msg("`techsapo hosts check` says what each host lacks; what runs goes on")
 
@@ -37,4 +37,4 @@ def away_of(error: OpsError) -> Mapping[str, str]:
 
 def reasons_of(unreachable: Mapping[str, str]) -> str:
     """The hosts that did not answer, each with why."""
-    return "; ".join(f"{name}: {why}" for name, why in unreachable.items())
+    return joined("; ", (msg("{name}: {why}", name=name, why=why) for name, why in unreachable.items()))

@@ -167,8 +167,12 @@ class Docker:
             raise self._failure(arguments[0], done)
         return done
 
+    def words(self, done: Completed) -> str:
+        """What the client said of a call that failed, for a message."""
+        return done.output or msg("exit code {code}", code=done.code)
+
     def _failure(self, what: str, done: Completed) -> OpsError:
-        said = done.output or msg("exit code {code}", code=done.code)
+        said = self.words(done)
         if "Cannot connect to the Docker daemon" in said:
             return OpsError(
                 msg("no Docker daemon answers"),

@@ -48,7 +48,7 @@ def _ask(docker: Docker, request: bytes, timeout: float) -> Any:
     status, _, rest = done.stdout.partition(b"\r\n")
     words = status.decode(errors="replace").split(" ", 2)
     if len(words) < 2 or not words[0].startswith("HTTP/"):
-        raise OpsError(done.output or msg("Docker did not answer"))
+        raise OpsError(docker.words(done) if done.output else msg("Docker did not answer"))
     body = rest.partition(b"\r\n\r\n")[2]
     try:
         answer = json.loads(body) if body.strip() else None

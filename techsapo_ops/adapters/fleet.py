@@ -12,6 +12,7 @@ from typing_extensions import override
 from techsapo_ops.adapters.away import LOOK, HostsAway, NoManagerError, reasons_of
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.docker_refusals import Unreached, is_unreached, plainly, why
 from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -49,10 +50,17 @@ _CHANGES = frozenset(
 
 
 class Member(Docker):
-    """The Docker of one machine. `before` is called before it changes anything, and may raise OpsError."""
+    """The Docker of one machine. `before` is called before it changes anything, and may raise OpsError.
+
+    Where it can't be reached, that is told in plain words.
+    """
 
     before: Callable[[], None] = staticmethod(lambda: None)
-    way = ""
+
+    def __init__(self, runner: Runner, binary: str, name: str, way: str) -> None:
+        """`way`: to its daemon, as `docker --host` takes it."""
+        super().__init__(runner, binary, way)
+        self.name, self.way = name, way
 
     @property
     def patience(self) -> float:
@@ -66,6 +74,18 @@ class Member(Docker):
             _SILENT.pop(self.way, None)
         elif patience == REACH_SECONDS:
             _SILENT[self.way] = time.monotonic()
+
+    @override
+    def words(self, done: Completed) -> str:
+        if is_unreached(done.output):
+            return plainly(done.output, self.name, self.way).why
+        return super().words(done)
+
+    @override
+    def _failure(self, what: str, done: Completed) -> OpsError:
+        if is_unreached(done.output):
+            return Unreached(self.name, plainly(done.output, self.name, self.way))
+        return super()._failure(what, done)
 
     @override
     def _run(
@@ -86,9 +106,7 @@ class Fleet(Docker):
 
     def __init__(self, runner: Runner, binary: str, hosts: Mapping[str, str]) -> None:
         super().__init__(runner, binary)
-        self.members = {name: Member(runner, binary, host) for name, host in hosts.items()}
-        for name, host in hosts.items():
-            self.members[name].way = host
+        self.members = {name: Member(runner, binary, name, host) for name, host in hosts.items()}
         self.unreachable: dict[str, str] = {}
         self._where: dict[str, str] = {}
         self._manager: str | None = None
@@ -118,11 +136,11 @@ class Fleet(Docker):
                 asked = dict(zip(names, pool.map(self._ask_manager, names), strict=True))
             for name, said in asked.items():
                 if isinstance(said, OpsError):
-                    refusals[name] = away[name] = said.message
+                    refusals[name] = away[name] = why(said, name, self.members[name].way)
                 elif said.code == 0:
                     return name
                 else:
-                    refusals[name] = said.output.splitlines()[-1] if said.output else str(said.code)
+                    refusals[name] = _last(self.members[name].words(said))
                     outside += _OUTSIDE in said.output
                     if said.output and not any(words in said.output for words in _HEARD):
                         away[name] = refusals[name]
@@ -133,8 +151,8 @@ class Fleet(Docker):
             )
         if len(away) == len(self.members):
             raise HostsAway(away)
-        why = reasons_of({**refusals, **self.unreachable})
-        raise NoManagerError(msg("no Swarm manager answers ({why})", why=why), LOOK, away)
+        reasons = reasons_of({**refusals, **self.unreachable})
+        raise NoManagerError(msg("no Swarm manager answers ({why})", why=reasons), LOOK, away)
 
     def _ask_manager(self, name: str) -> Completed | OpsError:
         member = self.members[name]
@@ -193,7 +211,9 @@ class Fleet(Docker):
 
         with ThreadPoolExecutor(len(self.members)) as pool:
             looked = dict(zip(self.members, pool.map(look, self.members), strict=True))
-        self.unreachable = {n: f.message for n, f in looked.items() if isinstance(f, OpsError)}
+        self.unreachable = {
+            n: why(f, n, self.members[n].way) for n, f in looked.items() if isinstance(f, OpsError)
+        }
         if self._manager in self.unreachable:
             self._manager = None
         found: list[ContainerFacts] = []
@@ -259,3 +279,7 @@ class Fleet(Docker):
         """The machine of a container that is among the arguments, or else a manager."""
         named = next((word for word in arguments if word in self._where), None)
         return self._of(named) if named is not None else self.manager
+
+
+def _last(said: str) -> str:
+    return said.splitlines()[-1] if "\n" in said else said

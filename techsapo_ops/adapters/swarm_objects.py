@@ -57,7 +57,7 @@ def _inspected(manager: Docker, purpose: str, of: Sequence[str], timeout: float)
     entries = json.loads(done.stdout or b"[]")
     read = {word for entry in entries for word in (entry["ID"], entry["Spec"]["Name"])}
     if not set(of) - read <= _removed(done.stderr.decode(errors="replace")):
-        said = done.output or msg("exit code {code}", code=done.code)
+        said = manager.words(done)
         raise OpsError(
             msg("the Swarm's notes of {purpose} can't be read: {said}", purpose=purpose, said=said)
         )
@@ -85,7 +85,7 @@ def take(
         return True
     if "already exists" in done.output or "AlreadyExists" in done.output:
         return False
-    raise OpsError(msg("the Swarm takes no note: {said}", said=done.output))
+    raise OpsError(msg("the Swarm takes no note: {said}", said=manager.words(done)))
 
 
 def remove(manager: Docker, note: Note, timeout: float = _SECONDS) -> bool:

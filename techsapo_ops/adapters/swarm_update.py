@@ -90,7 +90,7 @@ def update_states(manager: Docker, services: Sequence[str]) -> dict[str, UpdateS
         return {}
     done = manager.attempt("service", "inspect", *services)
     if done.code != 0 and b"no such service" not in done.stderr.lower():
-        raise OpsError(msg("`docker service inspect` failed: {said}", said=done.output))
+        raise OpsError(msg("`docker service inspect` failed: {said}", said=manager.words(done)))
     found = json.loads(done.stdout or b"[]")
     names = {entry["ID"]: entry["Spec"]["Name"] for entry in found}
     listed = manager.attempt("service", "ps", "--quiet", "--no-trunc", *names.values()) if names else None

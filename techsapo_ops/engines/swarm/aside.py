@@ -9,8 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.docker_refusals import why
 from techsapo_ops.adapters.files import sync_directory
-from techsapo_ops.adapters.fleet import REACH_SECONDS, Fleet
+from techsapo_ops.adapters.fleet import REACH_SECONDS, Fleet, Member
 from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.engines.swarm import volume_container
 from techsapo_ops.errors import OpsError
@@ -26,7 +27,7 @@ _PARTIAL = ".partial"
 def keep(fleet: Fleet, project: str, folder: Path) -> Mapping[str, str]:
     """Copy a backup's folder to every machine, in place of the one before; by machine why it has none."""
 
-    def one(member: Docker) -> str:
+    def one(member: Member) -> str:
         try:
             if member.answers(REACH_SECONDS) is None:
                 return msg("it does not answer")
@@ -34,12 +35,12 @@ def keep(fleet: Fleet, project: str, folder: Path) -> Mapping[str, str]:
             volume_container.make(member, project, _name(project), f"{_volume(project)}:{_FOLDER}")
             member.call("cp", str(folder), f"{_name(project)}:{_FOLDER}/", timeout=_COPY_SECONDS)
         except OpsError as error:
-            return error.message
+            return why(error, member.name, member.way)
         return ""
 
     with ThreadPoolExecutor(len(fleet.members)) as pool:
         told = dict(zip(fleet.members, pool.map(one, fleet.members.values()), strict=True))
-    return {name: why for name, why in told.items() if why}
+    return {name: said for name, said in told.items() if said}
 
 
 def fetch(fleet: Fleet, project: str, name: str, into: Path) -> bool:

@@ -42,7 +42,8 @@ class Deployer:
                 wanted = [step.service]
                 done = self._hand_over(deployment, wanted)
             if done.code != 0:
-                raise OpsError(msg("Swarm refuses {service}: {said}", service=step.service, said=done.output))
+                said = self._stack.fleet.manager.words(done)
+                raise OpsError(msg("Swarm refuses {service}: {said}", service=step.service, said=said))
             self._deployed.update(wanted)
 
     def again(self, name: str, *options: str) -> None:
@@ -58,7 +59,9 @@ class Deployer:
         check(self._stack.layout.state)
         done = self._stack.fleet.manager.attempt("service", "rm", f"{self._stack.project}_{name}")
         if done.code != 0 and "not found" not in done.output:
-            raise OpsError(msg("cannot remove {name}: {output}", name=name, output=done.output))
+            raise OpsError(
+                msg("cannot remove {name}: {output}", name=name, output=self._stack.fleet.manager.words(done))
+            )
 
     def _hand_over(self, deployment: Deployment, services: Collection[str]) -> Completed:
         check(self._stack.layout.state)

@@ -140,7 +140,11 @@ def _write(
     done = docker.runner.run(call, timeout=_SECONDS)
     if done.code != 0:
         raise OpsError(
-            msg("{machine}: cannot write certificates and keys: {said}", machine=machine, said=done.output)
+            msg(
+                "{machine}: cannot write certificates and keys: {said}",
+                machine=machine,
+                said=docker.words(done),
+            )
         )
 
 

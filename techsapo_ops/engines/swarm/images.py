@@ -94,7 +94,12 @@ def _pull(fleet: Fleet, image: str, machine: str) -> None:
     done = _watched(fleet, machine).attempt("pull", "--quiet", image, timeout=_PULL_SECONDS)
     if done.code != 0:
         raise OpsError(
-            msg("{machine}: cannot pull {image}: {said}", machine=machine, image=image, said=done.output),
+            msg(
+                "{machine}: cannot pull {image}: {said}",
+                machine=machine,
+                image=image,
+                said=fleet.members[machine].words(done),
+            ),
             msg("check its network, or name an image that is there under `images:` in the spec"),
         )
 

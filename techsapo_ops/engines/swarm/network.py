@@ -23,7 +23,7 @@ def require_network(fleet: Fleet, project: str, wanted: Swarm) -> None:
     if asked.code != 0:
         if not fleet.manager.call("network", "ls", "--quiet", "--filter", f"name=^{name}$").split():
             return
-        raise OpsError(asked.output)
+        raise OpsError(fleet.manager.words(asked))
     (found,) = json.loads(asked.stdout)
     subnets = [each["Subnet"] for each in found["IPAM"]["Config"] or ()]
     encrypted = _ENCRYPTED in (found["Options"] or {})

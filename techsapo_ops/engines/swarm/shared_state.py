@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from techsapo_ops.adapters import swarm_objects
-from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.away import reasons_of
+from techsapo_ops.adapters.docker_refusals import why
 from techsapo_ops.adapters.files import write_atomic
-from techsapo_ops.adapters.fleet import REACH_SECONDS, Fleet
+from techsapo_ops.adapters.fleet import REACH_SECONDS, Fleet, Member
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines.swarm import bundle, volume_container
 from techsapo_ops.engines.swarm.lease import Lease, held
@@ -156,7 +157,7 @@ class SharedState:
     def _write(self, version: Version, content: bytes) -> None:
         tar = bundle.single(_slot(version), content)
 
-        def one(member: Docker) -> str:
+        def one(member: Member) -> str:
             if member.answers(REACH_SECONDS) is None:  # each of what follows would wait for it anew
                 return msg("it does not answer")
             try:
@@ -164,16 +165,17 @@ class SharedState:
                 call = Command(member.streaming("cp", "-", f"{self._name}:/state").argv, stdin=tar)
                 done = member.runner.run(call, timeout=_SECONDS)
             except OpsError as error:
-                return error.message
-            return "" if done.code == 0 else done.output or str(done.code)
+                return why(error, member.name, member.way)
+            return "" if done.code == 0 else member.words(done)
 
         reached = {n: m for n, m in self._fleet.members.items() if n not in self._fleet.unreachable}
         with ThreadPoolExecutor(max(len(reached), 1)) as pool:
             told = dict(zip(reached, pool.map(one, reached.values()), strict=True))
-        failed = {**self._fleet.unreachable, **{name: why for name, why in told.items() if why}}
+        failed = {**self._fleet.unreachable, **{name: said for name, said in told.items() if said}}
         if 2 * (len(self._fleet.members) - len(failed)) <= len(self._fleet.members):
-            reasons = "; ".join(f"{name}: {why}" for name, why in failed.items())
-            raise OpsError(msg("too few hosts take the state directory ({reasons})", reasons=reasons))
+            raise OpsError(
+                msg("too few hosts take the state directory ({reasons})", reasons=reasons_of(failed))
+            )
 
     def _fetch(self, version: Version) -> bytes:
         for name, member in self._fleet.members.items():

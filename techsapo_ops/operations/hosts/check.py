@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from techsapo_ops.adapters.docker_refusals import plainly
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.hosts.facts import IN_SWARM, DaemonFacts, Fact, Level, plainly
+from techsapo_ops.operations.hosts.facts import IN_SWARM, DaemonFacts, Fact, Level
 from techsapo_ops.operations.hosts.look import Looked, images_of, look, ports_of
 from techsapo_ops.operations.hosts.probe import NoWayError, Probed
 from techsapo_ops.operations.hosts.together import clock_level, major, together
@@ -53,7 +54,7 @@ def check(topology: Topology, fleet: Fleet, hosts: Sequence[str] = ()) -> Checke
 def _host(topology: Topology, machine: Machine, looked: Looked) -> Iterator[Fact]:
     name = machine.name
     if name in looked.silent:
-        refusal = plainly(looked.silent[name].message, machine)
+        refusal = plainly(looked.silent[name].message, name, machine.docker)
         yield Fact(
             name, "docker", _BAD, msg("{way}: {why}", way=machine.docker, why=refusal.why), refusal.remedy
         )

@@ -15,7 +15,6 @@ from techsapo_ops.adapters.docker_api import get
 from techsapo_ops.adapters.swarm_objects import parse_time
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.stack.machine import Machine
 
 SECONDS = 6.0
 """Longest time that a look waits for one machine."""
@@ -144,72 +143,3 @@ def _node(entry: Mapping[str, Any], label: str) -> NodeFacts:
         reach="leader" if manager.get("Leader") else manager.get("Reachability", ""),
         address=(manager.get("Addr") or status.get("Addr", "")).rpartition(":")[0] or status.get("Addr", ""),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a machine could not be spoken to, in plain words, and what helps."""
-
-    why: str
-    remedy: str = ""
-
-
-def plainly(said: str, machine: Machine) -> Refusal:
-    """What the docker client, or ssh below it, said of a machine that it could not reach."""
-    where = machine.docker.removeprefix("ssh://")
-    on_it = msg("on {name}: ", name=machine.name)
-    known = {
-        "REMOTE HOST IDENTIFICATION HAS CHANGED": (
-            msg("its ssh host key is another one than before"),
-            msg("find out why; then `ssh-keygen -R {host}`, and connect once", host=_host_of(where)),
-        ),
-        "Host key verification failed": (
-            msg("its ssh host key is not known here"),
-            msg("`ssh {where}` once, and compare the key", where=where),
-        ),
-        "permission denied while trying to connect": (
-            msg("this user may not use Docker there"),
-            on_it + "`sudo usermod -aG docker USER`",
-        ),
-        "Permission denied (": (
-            msg("ssh does not let this user in"),
-            msg("give it a key that needs no question: `ssh -o BatchMode=yes {where} true`", where=where),
-        ),
-        "Could not resolve hostname": (
-            msg("nobody knows the name {host}", host=_host_of(where)),
-            msg("put it into /etc/hosts, or write its address"),
-        ),
-        "command not found": (
-            msg("Docker is not installed there"),
-            on_it + msg("install Docker 25 or newer"),
-        ),
-        "docker: not found": (
-            msg("Docker is not installed there"),
-            on_it + msg("install Docker 25 or newer"),
-        ),
-        "Is the docker daemon running": (
-            msg("its Docker does not run"),
-            on_it + "`systemctl status docker`",
-        ),
-        "Connection refused": (msg("it refuses ssh"), on_it + "`systemctl status ssh`"),
-        "No route to host": (msg("it can't be reached: no route"), msg("is it on, and its cable in?")),
-        "Network is unreachable": (msg("it can't be reached: no route"), msg("is it on, and its cable in?")),
-        "timed out": (msg("it does not answer"), msg("is it on, and its cable in?")),
-        "did not end within": (
-            msg("it did not answer within {seconds:g} s", seconds=SECONDS),
-            msg("is it on, and its cable in?"),
-        ),
-        "too many authentication failures": (
-            msg("ssh tries too many keys"),
-            msg("name the right one in ~/.ssh/config: IdentityFile, IdentitiesOnly yes"),
-        ),
-    }
-    for words, (why, remedy) in known.items():
-        if words.lower() in said.lower():
-            return Refusal(why, remedy)
-    last = said.rpartition("stderr=")[2].strip().splitlines()
-    return Refusal(last[-1] if last else msg("it does not answer"))
-
-
-def _host_of(where: str) -> str:
-    return where.rpartition("@")[2].partition("/")[0].rpartition(":")[0] or where.rpartition("@")[2]

@@ -11,12 +11,13 @@ from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.container_facts import STACK
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.docker_api import post
+from techsapo_ops.adapters.docker_refusals import plainly
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.stop import locked
-from techsapo_ops.operations.hosts.facts import DaemonFacts, NodeFacts, nodes_of, plainly
+from techsapo_ops.operations.hosts.facts import DaemonFacts, NodeFacts, nodes_of
 from techsapo_ops.operations.hosts.look import daemons_of
 from techsapo_ops.operations.hosts.together import HEARTBEAT
 from techsapo_ops.spec.machine_ports import RAFT
@@ -117,7 +118,7 @@ def add(
 def require_able(machine: Machine, daemons: dict[str, DaemonFacts], silent: dict[str, OpsError]) -> None:
     """Raise OpsError where a machine does not answer, or calls itself otherwise than the spec does."""
     if machine.name in silent:
-        refusal = plainly(silent[machine.name].message, machine)
+        refusal = plainly(silent[machine.name].message, machine.name, machine.docker)
         raise OpsError(
             msg("{name} ({way}): {why}", name=machine.name, way=machine.docker, why=refusal.why),
             refusal.remedy,
@@ -160,7 +161,7 @@ def _require_alone(
     """A second Swarm must not come up while one that can't be reached may be in the first."""
     unknown = [m for m in machines if m.name not in daemons]
     if unknown:
-        why = plainly(silent[unknown[0].name].message, unknown[0]).why
+        why = plainly(silent[unknown[0].name].message, unknown[0].name, unknown[0].docker).why
         raise OpsError(
             msg(
                 "{name} can't be asked whether there is a Swarm already: {why}", name=unknown[0].name, why=why

@@ -115,5 +115,7 @@ def forget(manager: Docker, node: NodeFacts, pause: Callable[[float], None] = ti
         if done.code == 0 or "not found" in done.output:
             return
         if time.monotonic() > deadline:  # it is demoted a moment after it was said
-            raise OpsError(msg("can't remove the node {name}: {said}", name=node.name, said=done.output))
+            raise OpsError(
+                msg("can't remove the node {name}: {said}", name=node.name, said=manager.words(done))
+            )
         pause(_PAUSE)

@@ -57,7 +57,7 @@ def test_where_no_host_answers_nothing_is_said_to_be_so(folder: Path, words: str
     assert "techsapo hosts check" in done.stderr
     assert "techsapo up" not in done.stdout + done.stderr
     assert done.stdout == ""
-    assert "Is the docker daemon running?" in done.stderr, "once why, and then what follows from it"
+    assert "a: its Docker does not run; b: " in done.stderr, "once why, and then what follows from it"
 
 
 @pytest.mark.parametrize("words", ["ps", "monit --once"])

@@ -12,6 +12,7 @@ import pytest
 from fakes.memory_project import MemoryProject
 from stacks import spec, topology
 
+from techsapo_ops.adapters.docker_refusals import plainly
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.process import Command, Completed
@@ -25,7 +26,7 @@ from techsapo_ops.operations.apply.spec_files import FOLDER, keep_spec_files
 from techsapo_ops.operations.hosts.adopt import _placed
 from techsapo_ops.operations.hosts.check import Checked, check
 from techsapo_ops.operations.hosts.drain import needed
-from techsapo_ops.operations.hosts.facts import Level, nodes_of, plainly
+from techsapo_ops.operations.hosts.facts import Level, nodes_of
 from techsapo_ops.operations.hosts.join import Joined, add
 from techsapo_ops.operations.hosts.leave import remove
 from techsapo_ops.operations.hosts.replace import Replaced, replace
@@ -219,7 +220,11 @@ SSH = (
     [
         (SSH.format("Host key verification failed."), "its ssh host key is not known here"),
         (SSH.format("ops@a: Permission denied (publickey)."), "ssh does not let this user in"),
-        (SSH.format("ssh: connect to host a port 22: No route to host"), "it can't be reached: no route"),
+        (SSH.format("ssh: connect to host a port 22: No route to host"), "there is no route to it"),
+        (SSH.format("ssh: connect to host a port 2299: Connection refused"), "it refuses ssh on port 2299"),
+        ("`docker ps -a` did not end within 2 s and was stopped", "it did not answer within 2 s"),
+        ("failed to connect to the docker API at unix:///x.sock; check if the path is correct",
+         "its Docker does not run"),
         (SSH.format("Connection timed out during banner exchange"), "it does not answer"),
         (SSH.format("ssh: Could not resolve hostname a: Name or service not known"),
          "nobody knows the name a"),
@@ -233,7 +238,7 @@ SSH = (
     ],
 )  # fmt: skip
 def test_what_ssh_and_docker_say_becomes_plain_words(said: str, why: str) -> None:
-    assert plainly(said, A).why == why
+    assert plainly(said, A.name, A.docker).why == why
 
 
 def engine_of(hosts: HostsFake, stack: Topology) -> SwarmEngine:

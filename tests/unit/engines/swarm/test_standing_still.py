@@ -105,7 +105,7 @@ def test_a_host_whose_docker_does_not_answer_is_not_to_be_changed_for_native_pro
         return Completed(command, 1, b"", b"Cannot connect to the Docker daemon at unix:///a.")
 
     stack.fleet.runner.run = gone  # type: ignore[method-assign] # of a stand-in
-    with pytest.raises(OpsError, match="no Docker daemon answers") as refused:
+    with pytest.raises(OpsError, match="a can't be reached: its Docker does not run") as refused:
         stack.fleet.members["a"].call("ps")
     assert "native" not in refused.value.hint
-    assert "`techsapo hosts check`" in refused.value.hint
+    assert refused.value.hint == "on a: `systemctl status docker`"
