@@ -11,15 +11,12 @@ LOOK = msg("`techsapo hosts check` says what each host lacks; what runs goes on"
 
 
 class HostsAway(OpsError):
-    """Nothing can be told. `unreachable` has by name the hosts that did not answer, and why."""
+    """Nothing can be told. `unreachable` has by name the hosts that did not answer, and why they did not."""
 
     def __init__(self, unreachable: Mapping[str, str]) -> None:
         self.unreachable = dict(unreachable)
-        super().__init__(
-            msg("the state of this stack is not known: {hosts} can't be reached",
-                hosts=", ".join(unreachable)),
-            LOOK,
-        )  # fmt: skip
+        self.why = msg("{hosts} can't be reached", hosts=", ".join(unreachable))
+        super().__init__(msg("the state of this stack is not known: {why}", why=self.why), LOOK)
 
 
 class NoManagerError(OpsError):
@@ -38,3 +35,8 @@ def away_of(error: OpsError) -> Mapping[str, str]:
 def reasons_of(unreachable: Mapping[str, str]) -> str:
     """The hosts that did not answer, each with why."""
     return joined("; ", (msg("{name}: {why}", name=name, why=why) for name, why in unreachable.items()))
+
+
+def away_json(unreachable: Mapping[str, str]) -> list[dict[str, str]]:
+    """Those hosts, as commands with --json tell them."""
+    return [{"host": host, "why": why} for host, why in unreachable.items()]

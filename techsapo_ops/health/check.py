@@ -59,12 +59,13 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     preload()
     started = time.monotonic()
     topology = stack.topology
+    away = _away(stack)
     held = AskedMeanwhile(stack, timeout + _GRACE)
     disk = _Job("disk", "disk", lambda: (disk_part(stack.layout.state),), vital=True)
     updates = _Job("updates", "updates", partial(_updates, stack))
     jobs = [
-        *_services(stack, timeout),
-        *_targets(stack, timeout),
+        *_services(stack, timeout, away),
+        *(_targets(stack, timeout) if len(away) < len(topology.machines) else ()),
         disk,
         *_certificates(topology, now, timeout),
         updates,
@@ -74,10 +75,20 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     tests = provider_parts(topology.spec, stack.layout.provider_tests)
     asked = _not_applied(stack, _at_once(jobs, timeout))
     parts = (*asked, *closed, *tests, *absent)
-    return HealthReport(parts, time.monotonic() - started, held.found())
+    return HealthReport(parts, time.monotonic() - started, held.found(), away)
 
 
-def _services(stack: Stack, timeout: float) -> Iterator[_Job]:
+def _away(stack: Stack) -> Mapping[str, str]:
+    """The machines that can't be reached, and why."""
+    if not stack.topology.machines:
+        return {}
+    try:
+        return stack.engine.observe().unreachable
+    except OpsError:  # the probes tell it
+        return {}
+
+
+def _services(stack: Stack, timeout: float, away: Mapping[str, str]) -> Iterator[_Job]:
     """The services: those that this host does not reach are asked by their engine."""
     topology, stopped = stack.topology, _stopped(stack)
     inside = None
@@ -87,6 +98,8 @@ def _services(stack: Stack, timeout: float) -> Iterator[_Job]:
             ask = partial(_left_stopped, service, str(stopped[service.name]))
         elif topology.published(service):
             ask = partial(health_of, topology, service, timeout)
+        elif service.machine is not None and service.machine.name in away:
+            ask = partial(_not_reached, service, service.machine.name, away)
         else:
             inside = inside or stack.engine.prober_inside()
             ask = partial(_inside, inside, service, timeout)
@@ -120,7 +133,9 @@ def _not_applied(stack: Stack, parts: Sequence[HealthPart]) -> list[HealthPart]:
     why = msg("the spec has it, what was applied last has not")
     hint = msg("`techsapo plan` shows what differs, `techsapo up` starts it")
     return [
-        replace(p, detail=why, hint=hint) if p.name in missing and p.status is PartStatus.DOWN else p
+        replace(p, detail=why, hint=hint)
+        if p.name in missing and p.status is PartStatus.DOWN and not p.away
+        else p
         for p in parts
     ]
 
@@ -137,6 +152,14 @@ def _left_stopped(service: Service, words: str) -> tuple[HealthPart, ...]:
     hint = f"`techsapo start {service.name}`"
     vital = kind_of(service).vital
     return (HealthPart(service.name, service.kind, PartStatus.DOWN, words, hint=hint, vital=vital),)
+
+
+def _not_reached(service: Service, machine: str, away: Mapping[str, str]) -> tuple[HealthPart, ...]:
+    words = msg("{machine} can't be reached: {why}", machine=machine, why=away[machine])
+    hint, vital = f"`techsapo hosts check {machine}`", kind_of(service).vital
+    return (
+        HealthPart(service.name, service.kind, PartStatus.DOWN, words, hint=hint, vital=vital, away=machine),
+    )
 
 
 def _inside(prober: Prober, service: Service, timeout: float) -> tuple[HealthPart, ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement
@@ -26,6 +27,8 @@ class HealthReport:
     probes: tuple[HealthPart, ...]
     seconds: float
     acknowledged: tuple[Acknowledgement, ...] = ()
+    unreachable: Mapping[str, str] = field(default_factory=dict)
+    """By name the machines that could not be reached, and why."""
 
     @property
     def status(self) -> Status:
@@ -34,6 +37,15 @@ class HealthReport:
         if any(all(p.status is PartStatus.DOWN for p in self.probes if p.kind == kind) for kind in vital):
             return Status.DOWN
         return Status.DEGRADED if self.failing else Status.HEALTHY
+
+    @property
+    def asked(self) -> tuple[HealthPart, ...]:
+        """The parts without those that were not asked, as their machine can't be reached."""
+        return tuple(p for p in self.probes if not p.away)
+
+    def count_on(self, machine: str) -> int:
+        """How many services of a machine that can't be reached were not asked."""
+        return sum(p.away == machine for p in self.probes)
 
     @property
     def failing(self) -> tuple[HealthPart, ...]:

@@ -39,6 +39,9 @@ class HealthPart:
     outdated: bool = False
     """Whether another build is installed: it works, and `techsapo up` restarts it."""
 
+    away: str = ""
+    """The machine that it is on, where that can't be reached and it was not asked."""
+
     @property
     def failing(self) -> bool:
         """Whether this part alone makes the stack less than healthy."""

@@ -119,7 +119,9 @@ class Observed:
     @property
     def away(self) -> list[dict[str, str]]:
         """The machines that did not answer, as commands with --json tell them."""
-        return [{"host": host, "why": why} for host, why in self.unreachable.items()]
+        from techsapo_ops.adapters.away import away_json  # of several hosts alone
+
+        return away_json(self.unreachable)
 
     @property
     def unknown(self) -> bool:
@@ -129,7 +131,7 @@ class Observed:
     def require_known(self) -> None:
         """Raise HostsAway where a host does not answer and no other one has anything: it may have all."""
         if self.unknown:
-            from techsapo_ops.adapters.away import HostsAway  # of several hosts alone
+            from techsapo_ops.adapters.away import HostsAway  # likewise
 
             raise HostsAway(self.unreachable)
 

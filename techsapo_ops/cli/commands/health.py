@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from techsapo_ops.adapters.away import away_json
 from techsapo_ops.adapters.build import build
 from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import FullOutput, SpecPlace
 from techsapo_ops.cli.output import Output, console, make_table, state_style, write_json
-from techsapo_ops.cli.views.health import next_step, summary
+from techsapo_ops.cli.views.health import away_rows, next_step, summary
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import check
 from techsapo_ops.operations.jobs.starters import nobody_starts
@@ -87,6 +88,7 @@ def _value(report: HealthReport) -> dict[str, Any]:
             for part in report.probes
         ],
         "acknowledged": _acknowledged(report),
+        **({"unreachable": away_json(report.unreachable)} if report.unreachable else {}),
     }
 
 
@@ -102,14 +104,15 @@ _COLUMNS = ("name", "status", "ms", "detail")
 
 
 def _rows(report: HealthReport, *, failing_only: bool = False) -> list[tuple[str, str, str, str]]:
-    return [
+    parts = [part for part in report.asked if part.failing or not failing_only]
+    return [(host, "down", "", words) for host, words in away_rows(report)] + [
         (
             part.name,
             part.status.value,
             "" if part.seconds is None else f"{part.seconds * 1000:.0f}",
             part.detail,
         )
-        for part in (report.failing if failing_only else report.probes)
+        for part in parts
     ]
 
 

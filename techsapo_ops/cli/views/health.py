@@ -32,8 +32,21 @@ def summary(report: HealthReport) -> str:
     return msg("{line}, {seconds:.0f} ms", line=line, seconds=report.seconds * 1000)
 
 
+def away_rows(report: HealthReport) -> list[tuple[str, str]]:
+    """Each host that can't be reached, and what is said of it in place of a line for each of its services."""
+    return [
+        (
+            host,
+            msg("can't be reached: {why}; {count} services not asked", why=why, count=report.count_on(host)),
+        )
+        for host, why in report.unreachable.items()
+    ]
+
+
 def next_step(report: HealthReport) -> str:
     """What to do about the first thing that needs somebody; empty where nothing does."""
+    if report.unreachable:
+        return "techsapo hosts check"
     services = [p for p in report.probes if p.kind not in _NO_SERVICES]
     if all(p.status in {"down", "absent"} for p in services):
         return "techsapo up"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.catalogue.alerts import WATCHDOG
 from techsapo_ops.cli.state_words import state_word
-from techsapo_ops.cli.views.health import next_step, summary
+from techsapo_ops.cli.views.health import away_rows, next_step, summary
 from techsapo_ops.cli.views.services import age
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.schedule.runs import Run
@@ -112,6 +112,11 @@ def _health(report: HealthReport) -> Iterator[Line]:
     named = [
         Line("", msg("  {name}: {detail}", name=p.name, detail=p.detail), p.status.value)
         for p in (*report.failing, *absent)
+        if not p.away
+    ]
+    named[:0] = [
+        Line("", msg("  {name}: {detail}", name=host, detail=words), "down")
+        for host, words in away_rows(report)
     ]
     yield from _some(Line("", summary(report), report.status.value), named)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from techsapo_ops.adapters.away import away_json
 from techsapo_ops.catalogue.alerts import WATCHDOG
 from techsapo_ops.cli.views.services import service_json
 
@@ -52,6 +53,7 @@ def value(found: StackStatus, stack: Stack) -> dict[str, Any]:
         "maintenance": None if found.maintenance is None else found.maintenance.to_json(),
         **{name: None if name in unread else show(look.told) for name, (look, show) in parts.items()},
         "unread": unread,
+        **({"unreachable": away_json(found.unreachable)} if found.unreachable else {}),
     }
 
 

@@ -71,7 +71,8 @@ class ContainerStack(ABC):
         if self._glance is None or now - self._glance.time > _GLANCE_SECONDS:
             containers = self.containers()
             images = self.docker.image_ids(c.reference for c in containers.values())
-            self._glance = Glance(now, containers, images)
+            # From its end on: it takes seconds where a machine is silent, and nobody is to wait for it twice.
+            self._glance = Glance(time.monotonic(), containers, images)
         return self._glance
 
     def forget(self) -> None:

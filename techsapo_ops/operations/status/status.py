@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from typing import Any, Generic, TypeVar, cast
 
 from techsapo_ops.adapters.at_once import at_once
+from techsapo_ops.adapters.away import HostsAway
 from techsapo_ops.adapters.http import preload
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import check
@@ -64,6 +65,9 @@ class StackStatus:
     front: Look[tuple[str, ...]] | None = None
     """The hosts that have the floating address; None where there is none."""
 
+    unreachable: Mapping[str, str] = field(default_factory=dict)
+    """By name the hosts that could not be reached, and why."""
+
     @property
     def status(self) -> Status:
         """As `techsapo health` says; down where that can't be told."""
@@ -84,15 +88,17 @@ def status_of(stack: Stack, *, timeout: float, now: datetime, zone: tzinfo) -> S
     preload()
     began = time.monotonic()
     spec, layout = stack.spec, stack.layout
+    # Once, before all of them ask for it: a silent host is waited for here alone.
+    seen = stack.engine.observe() if stack.topology.machines else None
     asked: dict[str, Callable[[], Any]] = {
         "health": lambda: check(stack, timeout=timeout, now=now),
-        "services": lambda: stack.engine.observe(),
+        "services": lambda: _services(stack),
         "alerts": lambda: listed(stack, prometheus_of(stack), alertmanager_of(stack)),
         "backups": lambda: backups_of(stack),
         "certificates": lambda: certificate_statuses(certificates_of(stack, lambda _: None)),
         "budget": lambda: spent_of(stack, now),
         "jobs": lambda: job_statuses(spec.schedule, Runs(layout.jobs), now.astimezone(zone), zone),
-        "drift": lambda: drift(History.of(stack)),
+        "drift": lambda: _drift(stack),
         "versions": lambda: versions_of(stack),
         "updates": lambda: look(stack, now.timestamp()),
     }
@@ -104,7 +110,21 @@ def status_of(stack: Stack, *, timeout: float, now: datetime, zone: tzinfo) -> S
         seconds=time.monotonic() - began,
         maintenance=maintenance_of(layout),
         **cast(dict[str, Any], found),
+        unreachable={} if seen is None else seen.unreachable,
     )
+
+
+def _services(stack: Stack) -> Observed:
+    seen = stack.engine.observe()
+    seen.require_known()
+    return seen
+
+
+def _drift(stack: Stack) -> DriftReport:
+    history = History.of(stack)
+    if stack.topology.machines and history.ledger.current() is None:  # of this folder; hosts may know of one
+        stack.engine.observe().require_known()
+    return drift(history)
 
 
 def _front(stack: Stack) -> tuple[str, ...]:
@@ -112,10 +132,15 @@ def _front(stack: Stack) -> tuple[str, ...]:
     from techsapo_ops.engines.swarm.front import holders
 
     engine = swarm_of(stack.engine)
-    return holders(stack.topology, engine.fleet, engine.containers())
+    found = holders(stack.topology, engine.fleet, engine.glance().containers)
+    if not found and engine.fleet.unreachable:
+        raise HostsAway(engine.fleet.unreachable)
+    return found
 
 
 def _look(told: Any) -> Look[Any]:
+    if isinstance(told, HostsAway):
+        return Look(why=told.why)
     if isinstance(told, OpsError):
         return Look(why=told.message.partition("\n")[0])
     if isinstance(told, TimeoutError | OSError):

@@ -81,3 +81,33 @@ def test_what_the_others_may_have_is_not_known_where_one_answers_without_a_quoru
     assert "a" in done.stderr
     assert "techsapo up" not in done.stdout + done.stderr
     assert "nothing to stop" not in done.stdout + done.stderr
+
+
+def test_health_has_a_line_for_each_host_and_none_for_what_runs_there(folder: Path) -> None:
+    done = techsapo(folder, "health", "--timeout", "0.5")
+    lines = [line for line in done.stdout.splitlines() if "can't be reached" in line]
+    assert [line.split()[:2] for line in lines] == [["a", "down"], ["b", "down"], ["c", "down"]]
+    assert all("services not asked" in line for line in lines)
+    assert "redis-a" not in done.stdout
+    assert "next: techsapo hosts check" in done.stderr
+    assert done.returncode == 2
+
+
+def test_health_tells_a_program_of_each_service_and_of_the_hosts(folder: Path) -> None:
+    told = json.loads(techsapo(folder, "health", "--json", "--timeout", "0.5").stdout)
+    assert [each["host"] for each in told["unreachable"]] == ["a", "b", "c"]
+    (redis,) = (part for part in told["probes"] if part["name"] == "redis-a")
+    assert (redis["status"], redis["hint"]) == ("down", "`techsapo hosts check a`")
+
+
+def test_status_names_the_hosts_and_claims_nothing_of_them(folder: Path) -> None:
+    done = techsapo(folder, "status", "--timeout", "0.5")
+    said = {line.partition("  ")[0]: line for line in done.stdout.splitlines()}
+    assert all(f"  {host}: can't be reached" in done.stdout for host in "abc")
+    for part in ("services", "address", "drift"):
+        assert said[part].endswith("not known: a, b, c can't be reached")
+    assert "next: techsapo hosts check" in done.stderr
+    assert [
+        e["host"]
+        for e in json.loads(techsapo(folder, "status", "--json", "--timeout", "0.5").stdout)["unreachable"]
+    ] == ["a", "b", "c"]

@@ -48,7 +48,8 @@ from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.stopped import Stopped
 
 NOW = datetime(2026, 11, 27, 7, 30, tzinfo=UTC)
-PARTS = [each.name for each in fields(StackStatus) if each.name != "front"][3:]  # of several hosts
+PARTS = [each.name for each in fields(StackStatus) if each.name not in {"front", "unreachable"}][3:]
+"""Without those of several hosts."""
 ENTRY = LedgerEntry(12, NOW, "root", "up", "0.2.0", "native", None, "", "", "", "ok")
 
 
