@@ -26,7 +26,7 @@ def switchover(stack: Stack, kind: str, to: str | None, warn: Callable[[str], No
     """Let the server of `kind` on the machine `to` take over; without, the best one.
 
     Raises OpsError where the stack has one server of it, or the switch would lose something; it then goes on
-    as before.
+    as before. Raises HostsAway where hosts that can't be reached may have all that runs.
     """
     able = [each.name for each in kinds() if each.beside("switchover") is not None]
     module = kind_of(kind).beside("switchover") if kind in able else None
@@ -40,7 +40,9 @@ def switchover(stack: Stack, kind: str, to: str | None, warn: Callable[[str], No
         raise OpsError(
             msg("this stack has one {title}, so that none can take over", title=kind_of(kind).facts.title),
             msg("three hosts have three: docs/three-machines.md"),
+            exit_code=2,
         )
+    stack.engine.observe().require_known()
     with recorded(stack.layout, msg("switchover"), {"service": kind, "to": to}, warn) as known:
         switched = module.switch_over(stack, to)
         found = TakenOver(switched.old.name, switched.new.name, switched.seconds, switched.lost)

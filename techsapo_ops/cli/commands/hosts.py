@@ -20,7 +20,7 @@ from techsapo_ops.cli.options import (
     WaitOption,
     YesOption,
 )
-from techsapo_ops.cli.output import confirm
+from techsapo_ops.cli.output import confirm, interactive
 from techsapo_ops.cli.views.apply import Progress, show_failures
 from techsapo_ops.engines.opening import fleet_of
 from techsapo_ops.engines.swarm import folders
@@ -35,6 +35,7 @@ from techsapo_ops.operations.hosts.drain import activate as perform_activate
 from techsapo_ops.operations.hosts.drain import drain as perform_drain
 from techsapo_ops.operations.hosts.join import add as join
 from techsapo_ops.operations.hosts.join import beside_others
+from techsapo_ops.operations.hosts.leave import leaving
 from techsapo_ops.operations.hosts.leave import remove as leave
 from techsapo_ops.operations.hosts.replace import replace as perform_replace
 from techsapo_ops.spec.problems import unknown
@@ -205,10 +206,10 @@ def remove(
     """
     stack = open_stack(place.open())
     engine = swarm_of(stack.engine)
-    if not confirm(
-        msg("Take {host} out of the Swarm? It can't come back as the same node.", host=host), yes=yes
-    ):
-        raise OpsError(msg("nothing was changed"), msg("pass --yes where nobody can be asked"))
+    if not confirm(leaving(engine, host, gone=gone).question, yes=yes):
+        # Whoever has answered "no" has been asked.
+        hint = "" if interactive() else msg("pass --yes where nobody can be asked")
+        raise OpsError(msg("nothing was changed"), hint)
     what = {"host": host, "gone": gone}
     with locked(stack.layout, wait, out.warn), recorded(stack.layout, "hosts remove", what, out.warn):
         nodes = leave(engine, host, gone=gone, say=out.say)

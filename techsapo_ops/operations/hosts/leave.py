@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.fleet import Fleet
@@ -22,6 +23,66 @@ _SECONDS = 60.0
 _PAUSE = 0.5
 
 
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """What is to leave: the nodes of a name, whether the spec and the note of the stack's machines have it.
+
+    `staying` is how many managers that answer stay.
+    """
+
+    name: str
+    nodes: tuple[NodeFacts, ...]
+    named: bool
+    noted: bool
+    staying: int
+
+    @property
+    def question(self) -> str:
+        """What somebody is asked before it is taken out."""
+        whose = (
+            msg("{host}, which the spec names,", host=self.name)
+            if self.named
+            else msg("{host}, which the spec does not name,", host=self.name)
+        )
+        return msg(
+            "Take {host} out of the Swarm? It can't come back as the same node; {count} other managers "
+            "answer.",
+            host=whose,
+            count=self.staying,
+        )
+
+
+def leaving(engine: SwarmEngine, name: str, *, gone: bool) -> Leaving:
+    """What `remove` would take out; changes nothing. Raises as `remove` does."""
+    fleet, layout, machines = engine.fleet, engine.layout, engine.topology.machines
+    named = any(machine.name == name for machine in machines)
+    if named and not gone:
+        raise OpsError(
+            msg("{name} is one of the {count} hosts of the spec, and a stack has three or five",
+                name=name, count=len(machines)),
+            msg("one that was lost: `techsapo hosts replace {name}`, or --gone to replace it later; "
+                "of five, two: take both out of `hosts`, `techsapo up`, then remove each", name=name),
+            exit_code=2,
+        )  # fmt: skip
+    nodes = nodes_of(fleet.manager, NODE_LABEL)
+    found = tuple(node for node in nodes if node.name == name)
+    noted = any(machine.name == name for machine in noted_machines(layout.state).machines)
+    # A call that was killed may have taken the node out, and have told nobody.
+    if not found and not (noted or named):
+        raise OpsError(
+            msg("{name} is no node of the Swarm", name=name), msg("nothing is to be done"), exit_code=2
+        )
+    if named:
+        require_gone(fleet, machines, name, found)
+    elif any(node.ready and node.label for node in found):
+        raise OpsError(
+            msg("services of the stack may still run on {name}", name=name),
+            msg("`techsapo up` with the spec that does not name it stops them; then once more"),
+        )
+    staying = sum(bool(n.reach) and n.ready and n.reach != "unreachable" for n in nodes if n not in found)
+    return Leaving(name, found, named, noted, staying)
+
+
 def remove(
     engine: SwarmEngine,
     name: str,
@@ -38,43 +99,20 @@ def remove(
     step, the same call goes on. Raises OpsError for one that answers and is said to be gone, and where no
     quorum answers.
     """
-    fleet, layout, machines = engine.fleet, engine.layout, engine.topology.machines
-    manager = fleet.manager
-    found = tuple(node for node in nodes_of(manager, NODE_LABEL) if node.name == name)
-    note = noted_machines(layout.state)
-    noted = any(machine.name == name for machine in note.machines)
-    named = any(machine.name == name for machine in machines)
-    # A call that was killed may have taken the node out, and have told nobody.
-    if not found and not (noted or (named and gone)):
-        raise OpsError(
-            msg("{name} is no node of the Swarm", name=name), msg("nothing is to be done"), exit_code=2
-        )
-    if named:
-        if not gone:
-            raise OpsError(
-                msg("{name} is one of the {count} hosts of the spec, and a stack has three or five",
-                    name=name, count=len(machines)),
-                msg("one that was lost: `techsapo hosts replace {name}`, or --gone to replace it later; "
-                    "of five, two: take both out of `hosts`, `techsapo up`, then remove each", name=name),
-                exit_code=2,
-            )  # fmt: skip
-        require_gone(fleet, machines, name, found)
+    what, layout = leaving(engine, name, gone=gone), engine.layout
+    if what.named:
         forget_backups(layout, name, say)
-    elif any(node.ready and node.label for node in found):
-        raise OpsError(
-            msg("services of the stack may still run on {name}", name=name),
-            msg("`techsapo up` with the spec that does not name it stops them; then once more"),
-        )
-    for node in found:
-        forget(manager, node, pause)
-    if noted:
+    for node in what.nodes:
+        forget(engine.fleet.manager, node, pause)
+    note = noted_machines(layout.state)
+    if what.noted:
         note_machines(layout.state, note.project, [m for m in note.machines if m.name != name])
-    if named:
+    if what.named:
         for words in engine.give_up(name):
             say(words)
     else:
         engine.forget_members()
-    return found
+    return what.nodes
 
 
 def forget_backups(layout: Layout, name: str, say: Callable[[str], None]) -> None:

@@ -6,10 +6,17 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import warm
 import yaml
+
+from techsapo_ops.cli.commands import hosts
+from techsapo_ops.cli.output import Output
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.hosts.leave import Leaving
 
 DOCKER = """#!/bin/sh
 # As docker's client says it of a socket where nobody listens; b's daemon answers where `answers` is there.
@@ -47,7 +54,8 @@ def techsapo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     "words",
     [
         "ps", "logs", "logs zz", "monit --once", "down", "drill put-back", "exec redis ping", "restart",
-        "stop app", "drift", "plan", "plan --json", "up --dry-run", "diff",
+        "stop app", "drift", "plan", "plan --json", "up --dry-run", "diff", "switchover redis",
+        "drill failover-redis", "drill failover-host b", "drill partition --yes",
     ],
 )  # fmt: skip
 def test_where_no_host_answers_nothing_is_said_to_be_so(folder: Path, words: str) -> None:
@@ -71,7 +79,7 @@ def test_a_program_reads_which_hosts_do_not_answer(folder: Path, words: str) -> 
     ]
 
 
-@pytest.mark.parametrize("words", ["ps", "logs", "down", "drift", "restart"])
+@pytest.mark.parametrize("words", ["ps", "logs", "down", "drift", "restart", "drill failover-host"])
 def test_what_the_others_may_have_is_not_known_where_one_answers_without_a_quorum(
     folder: Path, words: str
 ) -> None:
@@ -111,3 +119,32 @@ def test_status_names_the_hosts_and_claims_nothing_of_them(folder: Path) -> None
         e["host"]
         for e in json.loads(techsapo(folder, "status", "--json", "--timeout", "0.5").stdout)["unreachable"]
     ] == ["a", "b", "c"]
+
+
+def test_a_host_of_the_spec_is_not_taken_out_and_nobody_is_asked(folder: Path) -> None:
+    done = techsapo(folder, "hosts", "remove", "b")
+    assert done.returncode == 2
+    assert "b is one of the 3 hosts of the spec" in done.stderr
+    assert "--yes" not in done.stderr
+
+
+def test_a_stack_of_one_host_has_nothing_to_switch_over_which_is_wrong_usage(folder: Path) -> None:
+    (folder / "techsapo.yaml").write_text("project: ux\nredis: {}\n")
+    done = techsapo(folder, "switchover", "redis")
+    assert done.returncode == 2
+    assert "this stack has one Redis" in done.stderr
+
+
+@pytest.mark.parametrize(("asked", "hint"), [(True, ""), (False, "pass --yes where nobody can be asked")])
+def test_whoever_says_no_is_not_told_how_to_say_yes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool, hint: str
+) -> None:
+    opened: Any = SimpleNamespace(open=lambda: None)
+    monkeypatch.setattr(hosts, "open_stack", lambda _: SimpleNamespace(engine=None))
+    monkeypatch.setattr(hosts, "swarm_of", lambda _: None)
+    monkeypatch.setattr(hosts, "leaving", lambda *_, **__: Leaving("c", (), True, True, 2))
+    monkeypatch.setattr(hosts, "confirm", lambda *_, **__: False)
+    monkeypatch.setattr(hosts, "interactive", lambda: asked)
+    with pytest.raises(OpsError, match="nothing was changed") as refused:
+        hosts.remove("c", place=opened, out=Output())
+    assert refused.value.hint == hint

@@ -132,6 +132,23 @@ def test_what_is_taken_is_where_it_costs_most_and_no_unknown_host(stack: Stack) 
         planned(stack, "failover-host", "d", 9)
 
 
+def test_a_drill_is_refused_before_anybody_is_asked_where_a_host_does_not_answer(
+    stack: Stack, hosts: StackFake
+) -> None:
+    hosts.hosts["b"].silent = "timeout"
+    with pytest.raises(OpsError, match="the drill was not begun: b can't be reached") as refused:
+        planned(stack, "failover-host", "a", 9)
+    assert "hosts check" in refused.value.hint
+
+
+def test_a_drill_of_a_stack_that_does_not_run_is_refused_before_anybody_is_asked(
+    stack: Stack, hosts: StackFake
+) -> None:
+    hosts.states |= {service.name: "exited" for service in stack.topology.services}
+    with pytest.raises(OpsError, match="the stack is not running"):
+        planned(stack, "failover-host", "a", 9)
+
+
 def test_a_partition_is_refused_where_it_could_not_be_ended_or_made(
     stack: Stack, hosts: StackFake, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,7 @@ from techsapo_ops.operations.hosts.check import Checked, check
 from techsapo_ops.operations.hosts.drain import needed
 from techsapo_ops.operations.hosts.facts import Level, nodes_of
 from techsapo_ops.operations.hosts.join import Joined, add
-from techsapo_ops.operations.hosts.leave import remove
+from techsapo_ops.operations.hosts.leave import leaving, remove
 from techsapo_ops.operations.hosts.replace import Replaced, replace
 from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.backup import Door
@@ -343,6 +343,21 @@ def test_a_host_that_answers_is_not_gone(tmp_path: Path) -> None:
         left(hosts, stack, "c", gone=True)
 
     assert len(hosts.nodes) == 3
+
+
+def test_who_is_asked_reads_whether_the_spec_names_it_and_how_many_managers_stay(tmp_path: Path) -> None:
+    hosts, stack = HostsFake().joined(), of(tmp_path)
+    engine = Telling(stack, fleet(hosts, stack))
+    with pytest.raises(OpsError, match="d is no node of the Swarm"):
+        leaving(engine, "d", gone=True)
+    hosts.lost("c")
+    hosts.hosts["c"].silent = "Connection timed out"
+    asked = leaving(engine, "c", gone=True).question
+    assert asked == (
+        "Take c, which the spec names, out of the Swarm? It can't come back as the same node; "
+        "2 other managers answer."
+    )
+    assert len(hosts.nodes) == 3, "nothing was changed"
 
 
 def test_a_host_that_the_spec_does_not_name_is_removed_once_nothing_is_bound_to_it(tmp_path: Path) -> None:

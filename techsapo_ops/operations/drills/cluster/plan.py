@@ -10,7 +10,7 @@ from techsapo_ops.engines.swarm.front import holders
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.drills.cluster.faults import cutter
-from techsapo_ops.operations.drills.cluster.whole import led
+from techsapo_ops.operations.drills.cluster.whole import led, require_there
 from techsapo_ops.operations.drills.report import ClusterDrill
 from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.spec.problems import unknown
@@ -39,12 +39,14 @@ class Taking:
 def planned(stack: Stack, drill: ClusterDrill, host: str | None, seconds: int) -> Taking:
     """What the drill takes away of `host`; without, of where it costs most: see docs/drills.md.
 
-    Raises OpsError for a stack of one host, a host that it has not, and what can't be taken away.
+    Raises OpsError for a stack of one host, a host that it has not, one that does not answer, a stack that
+    does not run, and what can't be taken away.
     """
     engine = swarm_of(stack.engine)
     names = [machine.name for machine in engine.topology.machines]
     if host is not None and host not in names:
         raise unknown(msg("host"), host, names)
+    require_there(engine)
     known, kind = led(stack), drill.removeprefix("failover-")
     if known is not None and known[0] == kind:
         leader = known[1].leader(stack)

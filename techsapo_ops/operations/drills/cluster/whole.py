@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 
 from techsapo_ops.engines.swarm.engine import SwarmEngine
-from techsapo_ops.messages import msg
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.hosts.facts import NodeFacts, nodes_of
 from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.service import Service
@@ -18,6 +19,26 @@ _ASK_SECONDS = 6.0
 _AT_ONCE = 8
 
 
+def require_there(engine: SwarmEngine) -> None:
+    """Raise OpsError where a machine does not answer, or nothing of the stack runs: nobody need be asked."""
+    observed = engine.observe()
+    observed.require_known()
+    if reasons := _away(engine):
+        raise OpsError(
+            msg("the drill was not begun: {reasons}", reasons=joined("; ", reasons)),
+            msg("{look}, then again", look="`techsapo hosts check`"),
+        )
+    if not observed.running:
+        raise OpsError(msg("the stack is not running"), msg("`techsapo up` starts it"))
+
+
+def _away(engine: SwarmEngine) -> tuple[str, ...]:
+    return tuple(
+        msg("{machine} can't be reached: {why}", machine=name, why=why)
+        for name, why in engine.fleet.unreachable.items()
+    )
+
+
 def missing(stack: Stack, engine: SwarmEngine, host: str = "") -> tuple[str, ...]:
     """What is not there that has to be before `host`, or one service, can be taken away.
 
@@ -25,11 +46,8 @@ def missing(stack: Stack, engine: SwarmEngine, host: str = "") -> tuple[str, ...
     """
     engine.forget()
     engine.containers()
-    if engine.fleet.unreachable:
-        return tuple(
-            msg("{machine} can't be reached: {why}", machine=name, why=why)
-            for name, why in engine.fleet.unreachable.items()
-        )
+    if away := _away(engine):
+        return away
     found = [*_nodes(engine, host), *_services(engine)]
     known = led(stack)
     return tuple(found or (known[1].trouble(stack) if known is not None else ()))
