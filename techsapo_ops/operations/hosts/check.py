@@ -10,7 +10,7 @@ from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.hosts.facts import IN_SWARM, DaemonFacts, Fact, Level
-from techsapo_ops.operations.hosts.look import Looked, images_of, look, ports_of
+from techsapo_ops.operations.hosts.look import Looked, freed_ports, images_of, look, ports_of
 from techsapo_ops.operations.hosts.probe import NoWayError, Probed
 from techsapo_ops.operations.hosts.together import clock_level, major, together
 from techsapo_ops.spec.machine_ports import GOSSIP, RAFT
@@ -215,7 +215,9 @@ def _ports(
     topology: Topology, machine: Machine, daemon: DaemonFacts, probed: Probed, running: frozenset[str]
 ) -> Fact:
     wanted = ports_of(topology, machine.name)
-    taken = [f"{port} ({of})" for port, of in wanted.items() if port in probed.ports and of not in running]
+    met = {port: of for port, of in wanted.items() if port in probed.ports and of not in running}
+    freed = freed_ports(topology, machine.name) & met.keys()
+    taken = [f"{port} ({of})" for port, of in met.items() if port not in freed]
     if not daemon.joined:
         taken += [f"{port} (Swarm)" for port in (RAFT, GOSSIP) if port in probed.ports]
     if taken:
@@ -226,6 +228,10 @@ def _ports(
             msg("somebody else has {ports}", ports=", ".join(taken)),
             msg("`ss -ltnp` there says who"),
         )
+    if freed:
+        had = ", ".join(map(str, sorted(freed)))
+        words = msg("the stack has {ports} on this host alone; `techsapo up` stops it first", ports=had)
+        return Fact(machine.name, "ports", _OK, words)
     listed = ", ".join(str(port) for port in sorted((*wanted, RAFT, GOSSIP)))
     return Fact(machine.name, "ports", _OK, msg("free or ours: {ports}", ports=listed))
 

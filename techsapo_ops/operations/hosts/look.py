@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -9,12 +10,14 @@ from techsapo_ops.adapters.at_once import at_once
 from techsapo_ops.adapters.container_facts import STACK, STACK_SERVICE
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.engines.state import StateFile, recorded_engine
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.hosts.facts import SECONDS, DaemonFacts, NodeFacts, daemon_facts, nodes_of
 from techsapo_ops.operations.hosts.probe import PROBE_SECONDS, Probed, probe
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.spec.machine_ports import GOSSIP, RAFT
 from techsapo_ops.stack.machine import Machine
+from techsapo_ops.stack.places import named_places
 from techsapo_ops.stack.stack_file import NODE_LABEL
 from techsapo_ops.stack.topology import Topology
 
@@ -118,6 +121,26 @@ def images_of(topology: Topology) -> tuple[str, ...]:
 
 def _able(wanted: Sequence[str], here: frozenset[str]) -> list[str]:
     return [image for image in wanted if image in here]
+
+
+def freed_ports(topology: Topology, machine: str) -> frozenset[int]:
+    """The ports of a machine that the stack has there alone, before it moves to several: `up` stops it first.
+
+    Only where that machine is this host, whose state directory tells.
+    """
+    state = topology.layout.state
+    last = recorded_engine(state)
+    places = named_places(last.engine) if last is not None else None
+    if last is None or places is None or last.engine == "swarm" or machine != socket.gethostname():
+        return frozenset()
+    try:
+        records = StateFile(state, last.engine).load().values()
+    except OpsError:  # `up` says so
+        return frozenset()
+    had = {(record.kind, record.port) for record in records}
+    here = [each for each in topology.on(machine) if places.publishes(each) or each.facts.on_host]
+    same = {each.name for each in here if (each.kind, each.port) in had}
+    return frozenset(port for port, name in ports_of(topology, machine).items() if name in same)
 
 
 def ports_of(topology: Topology, machine: str) -> dict[int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -17,6 +18,7 @@ from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.backup.elsewhere import Place, Places, places_of
+from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.engines.swarm import folders
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.engines.swarm.machines_note import note_machines, noted_machines
@@ -135,6 +137,32 @@ def test_a_port_of_the_stack_s_own_service_is_free_for_it(tmp_path: Path) -> Non
     hosts.hosts["a"].running = ("redis-a",)
 
     assert checked(hosts, of(tmp_path), "a").well
+
+
+def test_ports_of_the_stack_that_is_to_move_from_this_host_are_freed_and_others_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts = HostsFake().joined()
+    hosts.hosts["a"].probed = PROBED + "port 00000000:18EB\n"
+    hosts.hosts["b"].probed = PROBED + "port 00000000:18EB\n"
+    stack = of(tmp_path)
+    stack.layout.state.mkdir(parents=True)
+    StateFile(stack.layout.state, "native").put(Record("redis", "redis", "a", 6379, None, (), 10))
+    monkeypatch.setattr(socket, "gethostname", lambda: "a")
+
+    result = checked(hosts, stack)
+    assert found(result, Level.OK)["a", "ports"].startswith("the stack has 6379 on this host alone")
+    assert "6379 (redis-b)" in found(result, Level.FAILED)["b", "ports"]
+
+    hosts.hosts["a"].probed += "port 00000000:670B\n"
+    assert found(checked(hosts, stack), Level.FAILED)["a", "ports"] == "somebody else has 26379 (sentinel-a)"
+
+    in_a_container = StateFile(stack.layout.state, "compose")  # whose Redis nobody outside reaches
+    in_a_container.put(Record("redis", "redis", "a", 6379, None, (), 10))
+    assert "6379 (redis-a)" in found(checked(hosts, stack), Level.FAILED)["a", "ports"]
+    in_a_container.put(Record("nginx", "nginx", "", stack.spec.nginx.listen, None, (), 10))
+    hosts.hosts["a"].probed = PROBED + f"port 00000000:{stack.spec.nginx.listen:04X}\n"
+    assert found(checked(hosts, stack), Level.OK)["a", "ports"].startswith("the stack has")
 
 
 def test_hosts_in_different_swarms_are_told_apart(tmp_path: Path) -> None:
