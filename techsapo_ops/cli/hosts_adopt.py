@@ -23,7 +23,7 @@ def adopt(
         typer.Option(
             "--from",
             metavar="DOCKER",
-            help="The way to the Docker of one of its hosts: ssh://USER@HOST or unix://PATH.",
+            help="The way to the Docker of one of its hosts: ssh://[USER@]HOST[:PORT] or unix://PATH.",
         ),
     ] = "unix:///var/run/docker.sock",
     project: Annotated[

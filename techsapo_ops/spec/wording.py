@@ -12,13 +12,13 @@ from pydantic import ValidationError
 from techsapo_ops.messages import Message, all_of, msg
 from techsapo_ops.spec.fields import Shape, bound, child, fields_of, literals, shape_at, value_at
 from techsapo_ops.spec.fullwidth import half_width, slip
-from techsapo_ops.spec.models.base import PATTERN_WORDS, Means
+from techsapo_ops.spec.models.base import HOST_KEY_PATTERN, PATTERN_WORDS, Means
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted, shown
-from techsapo_ops.spec.secret import Secret
+from techsapo_ops.spec.secret import MASK, Secret
 
 _COLON = "："
 _REASON = re.compile(": |：")
-_USER_INFO = re.compile(r"//[^/@\s]*@")
+_LOGIN = re.compile(r"(ssh:)?//([^/@\s:]*)(:[^/@\s]*)?@")
 _NUMBER_TYPES = {
     "int_type",
     "int_parsing",
@@ -104,11 +104,21 @@ def _translate(
         return FieldError(
             path,
             msg("as a name: {pattern}", pattern=_pattern(context)),
-            msg("choose another name"),
+            _host_name(word, context) or msg("choose another name"),
             at_key=True,
         )
     message, hint = _value(kind, context, item, found, path, variables)
     return FieldError(path, message, hint)
+
+
+def _host_name(word: str, context: dict[str, Any]) -> str:
+    """How a host is named whose own name can't be a key; empty where that can't be told."""
+    if context.get("pattern") != HOST_KEY_PATTERN:
+        return ""
+    name = word.partition(".")[0].lower().replace("_", "-")
+    if re.fullmatch(HOST_KEY_PATTERN, name) is None:
+        return ""
+    return msg("write `{name}`, and on the host `hostnamectl set-hostname {name}`", name=name)
 
 
 def _value(
@@ -277,7 +287,18 @@ def _named(given: object) -> str:
         return msg("a list")
     if isinstance(given, Secret):
         return msg("a secret")
-    return shown(_USER_INFO.sub("//", str(given))) if given != "" else '""'
+    return shown(without_login(str(given))) if given != "" else '""'
+
+
+def without_login(text: str) -> str:
+    """`text` without logins of URLs in it; of ssh:// the user stays, who is no secret."""
+
+    def kept(found: re.Match[str]) -> str:
+        if found[1] is None:
+            return "//"
+        return f"ssh://{found[2]}:{MASK}@" if found[3] else f"ssh://{found[2]}@"
+
+    return _LOGIN.sub(kept, text)
 
 
 def _near(given: object, choices: list[str], path: Path, variables: Mapping[Path, tuple[str, ...]]) -> str:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.docker_refusals import Unreached, host_of, plainly
 from techsapo_ops.adapters.files import write_atomic
-from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.adapters.fleet import Fleet, Member
 from techsapo_ops.adapters.folders import STATE_DIRECTORY, keep_out_of_git
 from techsapo_ops.adapters.lock import exclusive
-from techsapo_ops.adapters.process import Runner
+from techsapo_ops.adapters.process import Runner, TimedOut
 from techsapo_ops.engines.swarm import bundle
 from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.engines.swarm.shared_state import SLOTS, SharedState, holder_of
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.spec_files import FOLDER, LACKING
-from techsapo_ops.spec.problems import unknown
+from techsapo_ops.spec.models.base import DOCKER_PATTERN, PATTERN_WORDS
+from techsapo_ops.spec.problems import shown, unknown
+from techsapo_ops.spec.wording import without_login
 from techsapo_ops.stack.layout import LOCK, MACHINES_NOTE
 
 _SECONDS = 30.0
@@ -51,13 +54,15 @@ def adopt(
 ) -> Adopted:
     """Bring the spec and the state directory into `directory`, as the machines have them.
 
-    `source` is the way to the Docker of any of them. Files that are there and differ stay, unless `force`:
-    then they are kept beside, as NAME.before-adopt. Raises OpsError where no quorum answers, several stacks
-    are there and none is named, or `directory` is another stack's; without `force` also where it is nobody's
-    and holds other things, as a home does: what comes has names that those machines chose.
+    `source` is the way to the Docker of any of them, as the spec has it. Files that are there and differ
+    stay, unless `force`: then they are kept beside, as NAME.before-adopt. Raises OpsError where `source` is
+    no such way or does not answer, no quorum does, several stacks are there and none is named, or `directory`
+    is another stack's; without `force` also where it is nobody's and holds other things, as a home does: what
+    comes has names that those machines chose.
     """
-    member = Docker(runner, "docker", source)
-    name = _chosen(member, project)
+    _require_way(source)
+    member = Member(runner, "docker", host_of(source), source)
+    name = _reached(member, project)
     state = directory / STATE_DIRECTORY
     directory.mkdir(parents=True, exist_ok=True)
     _require_free(directory, name, force=force)
@@ -69,6 +74,32 @@ def adopt(
     machines = noted_machines(state).machines
     by_socket = tuple(m.name for m in machines if m.docker.startswith("unix://") and m.docker != source)
     return Adopted(name, files, lacking, by_socket)
+
+
+def _require_way(source: str) -> None:
+    """Raise OpsError for what a spec may not have either: tcp:// is not encrypted, and is what `b` means."""
+    if re.fullmatch(DOCKER_PATTERN, source) is None:
+        raise OpsError(
+            msg(
+                "--from: {wanted}, not {source}",
+                wanted=PATTERN_WORDS[DOCKER_PATTERN],
+                source=shown(without_login(source)),
+            ),
+            exit_code=2,
+        )
+
+
+def _reached(member: Member, project: str | None) -> str:
+    """The stack that is meant. Raises OpsError where there are several, or none, or nobody answers."""
+    other = msg("name a host that answers: `--from ssh://ops@a`")
+    try:
+        return _chosen(member, project)
+    except Unreached as error:
+        hint = joined("; ", (error.hint, other)) if error.hint and member.name != member.way else other
+        raise OpsError(error.message, hint) from None
+    except TimedOut as error:
+        refusal = plainly(error.message, member.name, member.way)
+        raise OpsError(Unreached(member.name, refusal).message, other) from None
 
 
 def _require_free(directory: Path, name: str, *, force: bool) -> None:
@@ -95,7 +126,7 @@ def _require_free(directory: Path, name: str, *, force: bool) -> None:
         )
 
 
-def _chosen(member: Docker, project: str | None) -> str:
+def _chosen(member: Member, project: str | None) -> str:
     """The stack that is meant. Raises OpsError where there are several, or none."""
     form = "{{.Name}}"
     listed = member.call(
@@ -115,7 +146,7 @@ def _chosen(member: Docker, project: str | None) -> str:
 
 
 def _refresh(
-    runner: Runner, source: str, member: Docker, name: str, state: Path, say: Callable[[str], None]
+    runner: Runner, source: str, member: Member, name: str, state: Path, say: Callable[[str], None]
 ) -> None:
     """By the machine that was named; where it was away when the newest was written, by the others."""
     try:
@@ -127,7 +158,7 @@ def _refresh(
         SharedState(state, name, Fleet(runner, "docker", others), say).refresh()
 
 
-def _others(member: Docker, name: str) -> Mapping[str, str]:
+def _others(member: Member, name: str) -> Mapping[str, str]:
     """The ways to all machines, by any older state that this one has."""
     for slot in range(SLOTS):
         done = member.attempt("cp", f"{holder_of(name)}:/state/state-{slot}.tar", "-", timeout=_SECONDS)

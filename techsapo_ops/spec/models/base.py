@@ -238,7 +238,10 @@ PATTERN_WORDS = {
     _ZONE: msg("must be a time zone such as Asia/Tokyo or UTC"),
     ACCOUNT_PATTERN: msg("must be letters, digits and '_', at most 32"),
     HOST_KEY_PATTERN: msg("must be lower-case letters, digits and '-', at most 32, as the host calls itself"),
-    DOCKER_PATTERN: msg("must be ssh://USER@HOST, or unix:///var/run/docker.sock for the machine itself"),
+    DOCKER_PATTERN: msg(
+        "must be ssh://[USER@]HOST[:PORT] without a path and with a number for a port, or "
+        "unix:///var/run/docker.sock for the host itself"
+    ),
     INTERFACE_PATTERN: msg("must be the name of a network interface, such as eth0"),
 }
 """What each pattern asks for, in words, for error messages."""

@@ -73,12 +73,20 @@ def _subnet(value: str) -> str:
     return str(found)
 
 
+def _docker(value: str) -> str:
+    port = value.rpartition(":")[2]
+    if value.startswith("ssh://") and port.isdigit() and not 1 <= int(port) <= 65535:
+        raise ValueError(msg("the port of {value} must be between 1 and 65535", value=repr(value)))
+    return value
+
+
 MachineAddress = Annotated[str, AfterValidator(_address), Means(msg("IP address"))]
 HostKey = Annotated[str, StringConstraints(pattern=HOST_KEY_PATTERN), Means(msg("host name"))]
 DockerHost = Annotated[
     str,
     StringConstraints(pattern=DOCKER_PATTERN, max_length=255),
-    Means(msg("ssh://USER@HOST or unix://PATH")),
+    AfterValidator(_docker),
+    Means(msg("ssh://[USER@]HOST[:PORT] or unix://PATH")),
 ]
 
 
@@ -88,7 +96,8 @@ class Host(Section):
     address: MachineAddress
     """IPv4 address by which the other machines reach it."""
     docker: DockerHost
-    """The way to its Docker daemon: ssh://USER@HOST, or unix:///var/run/docker.sock on the machine itself."""
+    """The way to its Docker daemon: ssh://[USER@]HOST[:PORT], or on the machine itself
+    unix:///var/run/docker.sock."""
 
 
 class Swarm(Section):

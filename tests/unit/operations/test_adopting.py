@@ -8,9 +8,11 @@ import pytest
 
 from techsapo_ops.engines.swarm.machines_note import note_machines
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.hosts.adopt import _placed, _require_free
+from techsapo_ops.operations.hosts.adopt import _placed, _require_free, adopt
 from techsapo_ops.stack.machine import Machine
+from tests.fakes.swarm_hosts import HostsFake
 
+SSH = "error during connect: command [ssh -- a docker] has exited with exit status 255: stderr="
 A = Machine("a", "10.0.0.1", "ssh://ops@a")
 
 
@@ -70,3 +72,40 @@ def test_a_damaged_list_of_what_did_not_travel_stops_nothing(
     if note is not None:
         (copies / ".lacking.json").write_text(note)
     assert _placed(copies, tmp_path / "here", force=False) == ((tmp_path / "here/techsapo.yaml",), ())
+
+
+@pytest.mark.parametrize(
+    "source", ["b", "tcp://b", "http://b:2375", "ssh://b/x", "ssh://-oProxyCommand=x", "ssh://ops:secret@b"]
+)
+def test_what_no_spec_may_have_is_no_way_to_adopt_by(tmp_path: Path, source: str) -> None:
+    hosts = HostsFake()
+    with pytest.raises(OpsError, match=r"--from: must be ssh://\[USER@\]HOST\[:PORT\] ") as refused:
+        adopt(hosts, source, tmp_path / "st", say=print)
+    assert refused.value.exit_code == 2
+    assert "secret" not in refused.value.message
+    assert not hosts.asked
+    assert not (tmp_path / "st").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "silent", "said", "hint"),
+    [
+        ("ssh://ops@b", SSH + "ssh: Could not resolve hostname b: Name or service not known",
+         "b can't be reached: nobody knows the name b",
+         "put it into /etc/hosts, or write its address; name a host that answers: `--from ssh://ops@a`"),
+        ("ssh://ops@b", "timeout", "b can't be reached: it did not answer within 30 s",
+         "name a host that answers: `--from ssh://ops@a`"),
+        ("unix:///run/b", "Cannot connect to the Docker daemon at unix:///run/b.",
+         "unix:///run/b can't be reached: its Docker does not run",
+         "name a host that answers: `--from ssh://ops@a`"),
+    ],
+)  # fmt: skip
+def test_a_host_that_does_not_answer_is_told_and_another_asked_for(
+    tmp_path: Path, source: str, silent: str, said: str, hint: str
+) -> None:
+    hosts = HostsFake()
+    hosts.hosts["b"].silent = silent
+    with pytest.raises(OpsError) as refused:
+        adopt(hosts, source, tmp_path / "st", say=print)
+    assert (refused.value.message, refused.value.hint) == (said, hint)
+    assert not (tmp_path / "st").exists()

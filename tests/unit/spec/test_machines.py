@@ -163,7 +163,33 @@ def test_nginx_of_several_hosts_is_exposed_whatever_address_it_is_given() -> Non
 )
 def test_a_way_to_docker_is_ssh_or_a_socket(docker: str) -> None:
     (said,) = problems(hosts=with_host("a", docker=docker))
-    assert said.startswith("hosts.a.docker: must be ssh://USER@HOST")
+    assert said.startswith("hosts.a.docker: must be ssh://[USER@]HOST[:PORT] ")
+
+
+@pytest.mark.parametrize("docker", ["ssh://b", "ssh://ops@b:2222", "ssh://ops@[fd00::2]:22"])
+def test_a_user_and_a_port_may_be_left_out(docker: str) -> None:
+    assert problems(hosts=with_host("b", docker=docker)) == []
+
+
+@pytest.mark.parametrize(
+    ("docker", "said"),
+    [
+        ("ssh://ops@a/var/run/docker.sock", "not ssh://ops@a/var/run/docker.sock"),
+        ("ssh://ops@a:abc", "not ssh://ops@a:abc"),
+        ("ssh://ops:secret@a", "not ssh://ops:********@a"),
+        ("https://token@a", "not https://a"),
+        ("ssh://ops@a:65536", "the port of 'ssh://ops@a:65536' must be between 1 and 65535"),
+    ],
+)
+def test_what_stands_there_is_shown_with_its_user_and_without_a_password(docker: str, said: str) -> None:
+    (told,) = problems(hosts=with_host("a", docker=docker))
+    assert told.endswith(said)
+
+
+@pytest.mark.parametrize("name", ["b.example.com", "B", "B.Example"])
+def test_a_host_that_calls_itself_otherwise_is_told_both_names(name: str) -> None:
+    (problem,) = found(hosts={"a": HOSTS["a"], "c": HOSTS["c"], name: HOSTS["b"]})
+    assert problem.hint == "write `b`, and on the host `hostnamectl set-hostname b`"
 
 
 @pytest.mark.parametrize("name", ["A", "a_b", "-a", "a.b", "x" * 33])
