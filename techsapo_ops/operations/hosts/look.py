@@ -10,6 +10,7 @@ from techsapo_ops.adapters.at_once import at_once
 from techsapo_ops.adapters.container_facts import STACK, STACK_SERVICE
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.fleet import Fleet
+from techsapo_ops.engines.opening import on_several
 from techsapo_ops.engines.state import StateFile, recorded_engine
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.hosts.facts import SECONDS, DaemonFacts, NodeFacts, daemon_facts, nodes_of
@@ -131,7 +132,7 @@ def freed_ports(topology: Topology, machine: str) -> frozenset[int]:
     state = topology.layout.state
     last = recorded_engine(state)
     places = named_places(last.engine) if last is not None else None
-    if last is None or places is None or last.engine == "swarm" or machine != socket.gethostname():
+    if last is None or places is None or on_several(topology.layout) or machine != socket.gethostname():
         return frozenset()
     try:
         records = StateFile(state, last.engine).load().values()
