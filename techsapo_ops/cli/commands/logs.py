@@ -98,6 +98,9 @@ def logs(
     if not names:
         Output().say(msg("there are no logs yet"))
         return
+    if stack.name == "swarm":
+        for host, why in stack.observe().unreachable.items():
+            Output().warn(msg("{machine} can't be reached: {why}", machine=host, why=why))
     # Lines are picked before the last N are counted, so that N matching ones are shown.
     limit = None if lines == 0 or since is not None or chosen else lines
     following = stack.logs(wanted, follow=True, lines=0) if follow else None

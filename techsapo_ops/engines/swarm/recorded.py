@@ -128,8 +128,8 @@ class SwarmStack(ContainerStack):
 
     @override
     def log_names(self, services: Sequence[str]) -> list[str]:
-        """As of one host. Raises HostsAway where nothing is known, since hosts do not answer."""
-        if not self.state.load() and not self.containers() and self.fleet.unreachable:
+        """As of one host. Raises HostsAway where none has a container, and hosts do not answer."""
+        if not self.glance().containers and self.fleet.unreachable:
             raise HostsAway(self.fleet.unreachable)
         return super().log_names(services)
 

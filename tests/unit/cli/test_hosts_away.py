@@ -19,12 +19,19 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.hosts.leave import Leaving
 
 DOCKER = """#!/bin/sh
-# As docker's client says it of a socket where nobody listens; b's daemon answers where `answers` is there.
+# As docker's client says it of a socket where nobody listens; b's daemon answers where `answers` is there,
+# and all of them, which are in no Swarm, where `outside` is.
 here=${0%/*}; of=$2; shift 2
 if [ -e "$here/answers" ] && [ "$of" = "unix:///nobody/b.sock" ]; then
   case "$1 $2" in
     "ps "*|"image inspect"|"volume ls") exit 0 ;;
     "node ls") echo "Error response from daemon: rpc error: The swarm does not have a leader." >&2; exit 1 ;;
+  esac
+fi
+if [ -e "$here/outside" ]; then
+  case "$1" in
+    node) echo "Error response from daemon: This node is not a swarm manager." >&2; exit 1 ;;
+    *) exit 0 ;;
   esac
 fi
 echo "Cannot connect to the Docker daemon at $of. Is the docker daemon running?" >&2
@@ -89,6 +96,24 @@ def test_what_the_others_may_have_is_not_known_where_one_answers_without_a_quoru
     assert "a" in done.stderr
     assert "techsapo up" not in done.stdout + done.stderr
     assert "nothing to stop" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("ps", "no service of this stack runs\nnext: techsapo up\n"),
+        ("logs", "there are no logs yet\n"),
+        ("down", "nothing to stop\n"),
+        ("monit --once", "no service of this stack runs\nnext: techsapo up\n"),
+    ],
+)
+def test_hosts_that_answer_and_never_had_a_stack_are_told_as_ever(
+    folder: Path, words: str, said: str
+) -> None:
+    (folder / "bin" / "outside").touch()
+    done = techsapo(folder, *words.split())
+    assert done.returncode == 0
+    assert done.stderr.endswith(said)
 
 
 def test_health_has_a_line_for_each_host_and_none_for_what_runs_there(folder: Path) -> None:
