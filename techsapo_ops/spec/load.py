@@ -331,6 +331,8 @@ class _Loading:
         read = (finding.path, *finding.uses)
         if any(self.touches(path) for path in read):
             return
+        if finding.path and self.locator.source(finding.path) in self.document.lacking:
+            return  # it lacks what has a wrong key
         message = finding.message
         for path in read:
             if path in filled.variables:

@@ -133,10 +133,11 @@ def _floating(spec: Spec) -> Iterator[Finding]:
     path: Path = ("floating_address",)
     if spec.floating_address is None:
         return
-    floating = ipaddress.ip_interface(spec.floating_address)
+    floating, whose = ipaddress.ip_interface(spec.floating_address), ""
     for name, host in spec.hosts.items():
         own = ipaddress.ip_address(host.address)
-        if own == floating.ip:
+        if own == floating.ip and not whose:
+            whose = name
             yield Finding(
                 path,
                 msg("{address} is the address of {name}", address=own, name=name),

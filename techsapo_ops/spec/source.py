@@ -22,7 +22,8 @@ FIRST_LINE_HINT = msg("write at least `project: NAME`, or run `techsapo init`")
 class Document:
     """Data of one file, where each value and key stands, and what is wrong with it already.
 
-    `bad` holds the paths whose value in `data` is only a stand-in for one that can't be used.
+    `bad` holds the paths whose value in `data` is only a stand-in for one that can't be used,
+    `lacking` those of mappings without an entry whose key can't be used.
     """
 
     data: dict[str, Any]
@@ -30,6 +31,7 @@ class Document:
     keys: dict[Path, Mark] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     bad: set[Path] = field(default_factory=set)
+    lacking: set[Path] = field(default_factory=set)
 
 
 def parse(text: str | bytes, filename: str = "techsapo.yaml") -> Document:
@@ -97,6 +99,7 @@ class _Builder:
         for key, value in self.pairs(node, path):
             name = self.key(key, path)
             if name is None:
+                self.document.lacking.add(path)
                 continue
             here = (*path, name)
             if name in built:

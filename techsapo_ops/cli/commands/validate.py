@@ -52,7 +52,7 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
             )
         raise typer.Exit(error.exit_code) from None
     warnings = project.warnings
-    counts = _counts(project.spec)
+    counts, hosts = _counts(project.spec), len(project.spec.hosts)
     if out.as_json:
         out.json(
             {
@@ -61,7 +61,7 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
                 "environment": place.environment,
                 "warnings": _plain(warnings),
                 "disabled_providers": dict(project.loaded.disabled),
-                "counts": counts,
+                "counts": {**counts, "hosts": hosts} if hosts else counts,
                 "unreached": list(project.spec.unreached),
             }
         )
@@ -73,7 +73,7 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
             msg(
                 "{file} is valid: {items}",
                 file=place.file,
-                items=joined(", ", (_phrase(n, what) for what, n in counts.items() if n)),
+                items=joined(", ", (_phrase(n, what, hosts) for what, n in counts.items() if n)),
             )
         )
     spec = project.spec
@@ -115,6 +115,10 @@ _COUNTED = {
     "receivers": (template("{count} receiver"), template("{count} receivers")),
     "certificates": (template("{count} certificate"), template("{count} certificates")),
 }
+_ON_EACH = (
+    template("{count} app instance on each of {hosts} hosts"),
+    template("{count} app instances on each of {hosts} hosts"),
+)
 
 
 def _counts(spec: Spec) -> dict[str, int]:
@@ -130,6 +134,6 @@ def _counts(spec: Spec) -> dict[str, int]:
     }
 
 
-def _phrase(number: int, what: str) -> str:
-    one, several = _COUNTED[what]
-    return Message(one if number == 1 else several, {"count": number})
+def _phrase(number: int, what: str, hosts: int) -> str:
+    one, several = _ON_EACH if hosts and what == "app_instances" else _COUNTED[what]
+    return Message(one if number == 1 else several, {"count": number, "hosts": hosts})

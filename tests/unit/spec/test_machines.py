@@ -114,6 +114,10 @@ def with_host(name: str, **changes: Any) -> dict[str, Any]:
         ),
         ({"swarm": {"subnet": "10.0.1.0/24"}}, []),
         (
+            {"floating_address": "10.0.0.1/24", "hosts": with_host("b", address="10.0.0.1")},
+            ["floating_address: 10.0.0.1 is the address of a", "hosts.b.address: 10.0.0.1 is that of a"],
+        ),
+        (
             {"floating_address": "10.0.0.0/24"},
             ["floating_address: 10.0.0.0/24 is the address of its network itself"],
         ),
@@ -195,3 +199,9 @@ def test_a_host_that_calls_itself_otherwise_is_told_both_names(name: str) -> Non
 @pytest.mark.parametrize("name", ["A", "a_b", "-a", "a.b", "x" * 33])
 def test_a_host_has_the_name_of_a_dns_label(name: str) -> None:
     assert problems(hosts={**{k: v for k, v in HOSTS.items() if k != "c"}, name: HOSTS["c"]})
+
+
+def test_hosts_whose_names_are_no_text_are_not_said_to_be_missing() -> None:
+    said = problems(hosts=dict(enumerate(HOSTS.values(), 1)))
+    assert [line for line in said if "there are" in line] == []
+    assert said == [f"hosts: the key {n} is not text" for n in (1, 2, 3)]
