@@ -77,15 +77,18 @@ class Member(Docker):
 
     @override
     def words(self, done: Completed) -> str:
-        if is_unreached(done.output):
-            return plainly(done.output, self.name, self.way).why
-        return super().words(done)
+        return self._unreached(done).message if is_unreached(done.output) else super().words(done)
+
+    def why(self, done: Completed) -> str:
+        """As `words`, for where its name is said already."""
+        return self._unreached(done).why if is_unreached(done.output) else super().words(done)
+
+    def _unreached(self, done: Completed) -> Unreached:
+        return Unreached(self.name, plainly(done.output, self.name, self.way))
 
     @override
     def _failure(self, what: str, done: Completed) -> OpsError:
-        if is_unreached(done.output):
-            return Unreached(self.name, plainly(done.output, self.name, self.way))
-        return super()._failure(what, done)
+        return self._unreached(done) if is_unreached(done.output) else super()._failure(what, done)
 
     @override
     def _run(
@@ -140,7 +143,7 @@ class Fleet(Docker):
                 elif said.code == 0:
                     return name
                 else:
-                    refusals[name] = _last(self.members[name].words(said))
+                    refusals[name] = _last(self.members[name].why(said))
                     outside += _OUTSIDE in said.output
                     if said.output and not any(words in said.output for words in _HEARD):
                         away[name] = refusals[name]

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
+from techsapo_ops.adapters.away import reasons_of
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.piped import piped
@@ -98,7 +99,7 @@ def _pull(fleet: Fleet, image: str, machine: str) -> None:
                 "{machine}: cannot pull {image}: {said}",
                 machine=machine,
                 image=image,
-                said=fleet.members[machine].words(done),
+                said=fleet.members[machine].why(done),
             ),
             msg("check its network, or name an image that is there under `images:` in the spec"),
         )
@@ -145,19 +146,18 @@ def _copy(fleet: Fleet, source: str, image: str, target: str) -> None:
                 said=msg("it took longer than {minutes:.0f} minutes", minutes=_COPY_SECONDS / 60)),
             msg("check the network between here and both hosts"),
         ) from None  # fmt: skip
-    why = saved.stderr.decode(errors="replace").strip()
+    told = saved.stderr.decode(errors="replace").strip()
     if saved.code == 0 and loaded.code == 0:
         return
-    reasons = []
-    refused = loaded.code != 0 and (saved.code == -signal.SIGPIPE or _BROKEN_PIPE in why)
+    reasons: dict[str, str] = {}
+    refused = loaded.code != 0 and (saved.code == -signal.SIGPIPE or _BROKEN_PIPE in told)
     if saved.code != 0 and not refused:
-        reasons.append(f"{source}: {why or msg('`docker save` failed')}")
+        reasons[source] = fleet.members[source].why(saved) if told else msg("`docker save` failed")
     if loaded.code != 0:
-        words = loaded.stderr.decode(errors="replace").strip()
-        reasons.append(f"{target}: {words or msg('`docker load` failed')}")
+        reasons[target] = fleet.members[target].why(loaded) if loaded.output else msg("`docker load` failed")
     raise OpsError(
         msg("cannot copy {image} from {source} to {target}: {said}",
-            image=image, source=source, target=target, said="; ".join(reasons))
+            image=image, source=source, target=target, said=reasons_of(reasons))
     )  # fmt: skip
 
 

@@ -166,7 +166,7 @@ class SharedState:
                 done = member.runner.run(call, timeout=_SECONDS)
             except OpsError as error:
                 return why(error, member.name, member.way)
-            return "" if done.code == 0 else member.words(done)
+            return "" if done.code == 0 else member.why(done)
 
         reached = {n: m for n, m in self._fleet.members.items() if n not in self._fleet.unreachable}
         with ThreadPoolExecutor(max(len(reached), 1)) as pool:
