@@ -98,7 +98,7 @@ def logs(
     if not names:
         Output().say(msg("there are no logs yet"))
         return
-    if stack.name == "swarm":
+    if stack.layout.machines_note.exists():
         for host, why in stack.observe().unreachable.items():
             Output().warn(msg("{machine} can't be reached: {why}", machine=host, why=why))
     # Lines are picked before the last N are counted, so that N matching ones are shown.
