@@ -28,7 +28,7 @@ def machines(spec: Spec, context: Context) -> Iterator[Finding]:
     if count not in NUMBERS:
         yield Finding(
             _MACHINES,
-            msg("engine: swarm needs three or five machines, and there are {count}", count=count),
+            msg("engine: swarm needs three or five hosts, and there are {count}", count=count),
             msg("with an even number no half could go on alone: add one, or take another one out")
             if count in {2, 4}
             else msg('name them: `hosts: {{a: {{address: 10.0.0.1, docker: "ssh://ops@a"}}, …}}`'),
@@ -43,14 +43,14 @@ def machines(spec: Spec, context: Context) -> Iterator[Finding]:
         if not there:
             yield Finding(
                 (section,),
-                msg("engine: swarm keeps what it must not lose in Redis and MariaDB, on each machine"),
+                msg("engine: swarm keeps what it must not lose in Redis and MariaDB, on each host"),
                 msg("add `mysql: {{}}`") if section == "mysql" else msg("remove `enabled: false`"),
                 uses=(_ENGINE,),
             )
     if spec.nginx.enabled is False:
         yield Finding(
             ("nginx", "enabled"),
-            msg("users reach a stack on several machines by nginx"),
+            msg("users reach a stack on several hosts by nginx"),
             msg("remove it"),
             uses=(_ENGINE,),
         )
@@ -61,7 +61,7 @@ def _unused(spec: Spec) -> Iterator[Finding]:
         if given:
             yield Finding(
                 (key,),
-                msg("only engine: swarm has several machines"),
+                msg("only engine: swarm has several hosts"),
                 msg("write `engine: swarm`, or remove it"),
                 uses=(_ENGINE,),
             )
@@ -77,7 +77,7 @@ def _twice(spec: Spec) -> Iterator[Finding]:
                 yield Finding(
                     ("hosts", name, field),
                     msg("{value} is that of {first}", value=value, first=first),
-                    msg("each machine has its own"),
+                    msg("each host has its own"),
                     uses=(("hosts", first, field),),
                 )
 
@@ -141,7 +141,7 @@ def _floating(spec: Spec) -> Iterator[Finding]:
             yield Finding(
                 path,
                 msg("{address} is the address of {name}", address=own, name=name),
-                msg("take one that no machine has"),
+                msg("take one that no host has"),
                 uses=(("hosts", name, "address"),),
             )
         elif own.version != floating.version:
@@ -166,7 +166,7 @@ def _floating(spec: Spec) -> Iterator[Finding]:
                     address=own,
                     network=floating.network,
                 ),
-                msg("the machines and the address that moves between them share one network segment"),
+                msg("the hosts and the address that moves between them share one network segment"),
                 uses=(("hosts", name, "address"),),
                 warning=True,
             )

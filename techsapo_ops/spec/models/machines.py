@@ -29,7 +29,7 @@ def _address(value: str) -> str:
             msg("{value} is not an IP address; write e.g. 10.0.0.1", value=repr(value))
         ) from None
     if found.is_unspecified or found.is_loopback or found.is_multicast:
-        raise ValueError(msg("no other machine reaches this one by {value}", value=value))
+        raise ValueError(msg("no other host reaches this one by {value}", value=value))
     return str(found)
 
 
@@ -44,7 +44,7 @@ def _floating(value: str) -> str:
             msg("{value} is not an address; write e.g. 10.0.0.100/24", value=repr(value))
         ) from None
     if found.ip.is_unspecified or found.ip.is_loopback or found.ip.is_multicast:
-        raise ValueError(msg("no machine can be reached by {value}", value=value))
+        raise ValueError(msg("nothing can be reached by {value}", value=value))
     network = found.network
     if "/" not in value:
         length = 24 if found.version == 4 else 64
@@ -94,9 +94,9 @@ class Host(Section):
     """One machine of several."""
 
     address: MachineAddress
-    """IPv4 address by which the other machines reach it."""
+    """IPv4 address by which the other hosts reach it."""
     docker: DockerHost
-    """The way to its Docker daemon: ssh://[USER@]HOST[:PORT], or on the machine itself
+    """The way to its Docker daemon: ssh://[USER@]HOST[:PORT], or on the host itself
     unix:///var/run/docker.sock."""
 
 

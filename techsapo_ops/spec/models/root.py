@@ -59,7 +59,7 @@ class Spec(Section):
     """Language of answers, alert texts, pages and dashboards."""
     engine: Literal["auto", "native", "compose", "swarm"] = "auto"
     """What runs the services: processes of this host (native), Docker Compose (compose), or Docker Swarm on
-    the machines of `hosts` (swarm; experimental). auto is one of the first two."""
+    those of `hosts` (swarm; experimental). auto is one of the first two."""
     hosts: dict[HostKey, Host] = {}
     """The hosts of `engine: swarm`, three or five, by their names (docs/three-machines.md)."""
     floating_address: FloatingAddress | None = None

@@ -66,12 +66,12 @@ def with_host(name: str, **changes: Any) -> dict[str, Any]:
     [
         ({}, []),
         ({"floating_address": "10.0.0.100/24"}, []),
-        ({"hosts": None}, ["hosts: engine: swarm needs three or five machines, and there are 0"]),
+        ({"hosts": None}, ["hosts: engine: swarm needs three or five hosts, and there are 0"]),
         (
             {"hosts": with_host("d", address="10.0.0.4", docker="ssh://ops@d")},
-            ["hosts: engine: swarm needs three or five machines, and there are 4"],
+            ["hosts: engine: swarm needs three or five hosts, and there are 4"],
         ),
-        ({"engine": "compose"}, ["hosts: only engine: swarm has several machines"]),
+        ({"engine": "compose"}, ["hosts: only engine: swarm has several hosts"]),
         ({"hosts": with_host("c", address="10.0.0.1")}, ["hosts.c.address: 10.0.0.1 is that of a"]),
         ({"hosts": with_host("b", docker="ssh://ops@a")}, ["hosts.b.docker: ssh://ops@a is that of a"]),
         (
@@ -85,20 +85,20 @@ def with_host(name: str, **changes: Any) -> dict[str, Any]:
         ),
         (
             {"mysql": None},
-            ["mysql: engine: swarm keeps what it must not lose in Redis and MariaDB, on each machine"],
+            ["mysql: engine: swarm keeps what it must not lose in Redis and MariaDB, on each host"],
         ),
         (
             {"redis": {"enabled": False}},
-            ["redis: engine: swarm keeps what it must not lose in Redis and MariaDB, on each machine"],
+            ["redis: engine: swarm keeps what it must not lose in Redis and MariaDB, on each host"],
         ),
-        ({"nginx": {"enabled": False}}, ["nginx.enabled: users reach a stack on several machines by nginx"]),
+        ({"nginx": {"enabled": False}}, ["nginx.enabled: users reach a stack on several hosts by nginx"]),
         (
             {"hosts": with_host("a", address="127.0.0.1")},
-            ["hosts.a.address: no other machine reaches this one by 127.0.0.1"],
+            ["hosts.a.address: no other host reaches this one by 127.0.0.1"],
         ),
         (
             {"hosts": with_host("a", address="0.0.0.0")},
-            ["hosts.a.address: no other machine reaches this one by 0.0.0.0"],
+            ["hosts.a.address: no other host reaches this one by 0.0.0.0"],
         ),
         (
             {"swarm": {"subnet": "10.0.0.0/20"}},
