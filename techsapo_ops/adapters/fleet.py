@@ -126,6 +126,10 @@ class Fleet(Docker):
             self._manager = self._find_manager()
         return self.members[self._manager]
 
+    def require_quorum(self) -> None:
+        """Raise OpsError where no manager answers as one of a quorum."""
+        _ = self.manager
+
     def _find_manager(self) -> str:
         """The first that answers as one of a quorum; where the first one does not, the others at once."""
         first, *others = [name for name in self.members if name not in self.unreachable] or [""]

@@ -80,7 +80,7 @@ class SwarmEngine(Members, ContainerEngine):
         self.forget()
         self.glance()
         self._left_out = dict(self.fleet.unreachable)
-        assert self.fleet.manager  # noqa: S101 - it raises where no quorum answers
+        self.fleet.require_quorum()
         return self._left_out
 
     @override
