@@ -114,7 +114,9 @@ install: $(VENV)/runtime link
 
 link:
 	@target="$(CURDIR)/$(BIN)/techsapo"; \
-	if [ "$$(readlink "$(LINK)" 2>/dev/null)" = "$$target" ]; then :; \
+	old="$$(readlink "$(LINK)" 2>/dev/null)"; \
+	case "$$old" in */$(BIN)/techsapo) [ -e "$(LINK)" ] || rm -f "$(LINK)";; esac; \
+	if [ "$$old" = "$$target" ] && [ -e "$(LINK)" ]; then :; \
 	elif [ -e "$(LINK)" ] || [ -L "$(LINK)" ]; then echo "$(LINK) is something else and stays; run $$target"; \
 	elif mkdir -p "$(BINDIR)" 2>/dev/null && ln -s "$$target" "$(LINK)" 2>/dev/null; then echo "linked $(LINK) to $$target"; \
 	else echo "$(BINDIR) is not writable; run $$target"; fi

@@ -79,3 +79,29 @@ def test_a_python_that_is_not_there_is_named(clone: Path) -> None:
     done = make(clone, python="python-of-nobody")
     assert done.returncode != 0
     assert "python-of-nobody is missing: as root: apt-get install python3 python3-venv" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("leads_to", "said"),
+    [
+        ("gone/.venv/bin/techsapo", "linked "),
+        ("other/.venv/bin/techsapo", "is something else and stays"),
+        ("gone/techsapo", "is something else and stays"),
+    ],
+)
+def test_the_command_of_a_clone_that_is_gone_is_replaced_and_nobody_elses(
+    clone: Path, leads_to: str, said: str
+) -> None:
+    """`make up` said that something else had the name, and the shell then that there is no such command."""
+    (clone / "other/.venv/bin").mkdir(parents=True)
+    (clone / "other/.venv/bin/techsapo").touch()
+    (clone / "bin").mkdir()
+    (clone / "bin/techsapo").symlink_to(clone / leads_to)
+    done = subprocess.run(
+        ["make", "link", f"BINDIR={clone}/bin"],
+        cwd=clone, capture_output=True, text=True, timeout=60, check=True,
+        env={**os.environ, "MAKEFLAGS": ""},
+    )  # fmt: skip
+    assert said in done.stdout
+    now = ".venv/bin/techsapo" if said == "linked " else leads_to
+    assert (clone / "bin/techsapo").readlink() == clone / now
