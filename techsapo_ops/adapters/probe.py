@@ -28,6 +28,9 @@ class ProbeResult:
     seconds: float
     body: bytes = b""
     status: int = 0
+    wrong: bool = False
+    """It is ready, and not what it should be among its peers, see stack.role."""
+    sole: bool | None = None
 
 
 class Question(Protocol):

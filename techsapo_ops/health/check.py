@@ -16,6 +16,7 @@ from techsapo_ops.health.acknowledged import AskedMeanwhile
 from techsapo_ops.health.host_parts import certificate_part, disk_part
 from techsapo_ops.health.provider_tests import provider_parts
 from techsapo_ops.health.report import HealthReport
+from techsapo_ops.health.sole import with_one_of_each
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.health import health_of
 from techsapo_ops.services.nginx.certificate import tls_address
@@ -73,7 +74,7 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     closed = (*_half_restored(stack), *_maintenance(stack, now))
     absent = [HealthPart(a.kind, a.kind, PartStatus.ABSENT, a.reason, hint=a.remedy) for a in topology.absent]
     tests = provider_parts(topology.spec, stack.layout.provider_tests)
-    asked = _not_applied(stack, _at_once(jobs, timeout))
+    asked = _not_applied(stack, with_one_of_each(_at_once(jobs, timeout)))
     parts = (*asked, *closed, *tests, *absent)
     return HealthReport(parts, time.monotonic() - started, held.found(), away)
 

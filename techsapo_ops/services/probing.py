@@ -61,15 +61,17 @@ def _kept(login: Login) -> Secret | None:
 def part_of(service: Service, found: ProbeResult, status: PartStatus | None = None) -> HealthPart:
     """What was `found` about a service; by default it is down where its probe failed."""
     if status is None:
-        status = PartStatus.HEALTHY if found.ok else PartStatus.DOWN
+        well = PartStatus.DEGRADED if found.wrong else PartStatus.HEALTHY
+        status = well if found.ok else PartStatus.DOWN
     return HealthPart(
         service.name,
         service.kind,
         status,
         found.detail,
         found.seconds,
-        look_at_logs(service, status),
+        f"`techsapo logs {service.name}`" if found.wrong else look_at_logs(service, status),
         vital=kind_of(service).vital,
+        sole=found.sole,
     )
 
 

@@ -15,6 +15,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.role import Role
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
@@ -54,8 +55,8 @@ class Prober:
             )
         except OpsError:
             return found  # it is ready, which is what was asked
-        words: str = role.words(self.topology, done.stdout.decode(errors="replace"))
-        return replace(found, detail=words) if words else found
+        told: Role = role.told(self.topology, done.stdout.decode(errors="replace"))
+        return replace(found, detail=told.words or found.detail, wrong=told.wrong, sole=told.sole)
 
     def ask(self, service: Service, timeout: float, known: Mapping[str, ContainerFacts]) -> ProbeResult:
         """Whether `service` is ready; never raises for what it or a daemon does."""

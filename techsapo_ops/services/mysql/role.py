@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.stack.role import Role
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.stack import Stack
 
 _SECONDS = 10.0
+_SERVES = frozenset({"Synced", "Donor/Desynced"})
+"""States in which a member takes part, by wsrep_local_state_comment."""
 
 _ASKED = "'wsrep_cluster_status', 'wsrep_local_state_comment', 'wsrep_cluster_size'"
 
@@ -38,25 +41,27 @@ def missing(stack: Stack) -> Iterator[str]:
         except OpsError as error:
             yield msg("{name}: {why}", name=service.name, why=error.message)
             continue
-        told = _told(said)
-        if told.get("wsrep_cluster_size") != str(len(stack.topology.machines)) or (
-            told.get("wsrep_cluster_status") != "Primary"
+        found = _values(said)
+        if found.get("wsrep_cluster_size") != str(len(stack.topology.machines)) or (
+            found.get("wsrep_cluster_status") != "Primary"
         ):
-            why = words(stack.topology, said) or msg("it does not answer")
+            why = told(stack.topology, said).words or msg("it does not answer")
             yield msg("{name}: {why}", name=service.name, why=why)
 
 
-def words(topology: Topology, said: str) -> str:
-    """Its answer in words; "" for one that says nothing of it."""
-    told = _told(said)
-    if "wsrep_cluster_size" not in told:
-        return ""
-    size, state = told["wsrep_cluster_size"], told.get("wsrep_local_state_comment", "?")
+def told(topology: Topology, said: str) -> Role:
+    """What its answer says."""
+    found = _values(said)
+    if "wsrep_cluster_size" not in found:
+        return Role()
+    size, state = found["wsrep_cluster_size"], found.get("wsrep_local_state_comment", "?")
     members = msg("{count} of {all} members", count=size, all=len(topology.machines))
-    if told.get("wsrep_cluster_status") != "Primary":
-        return msg("no quorum: it sees {members}", members=members)
-    return msg("{state}, quorum: {members}", state=state.lower(), members=members)
+    if found.get("wsrep_cluster_status") != "Primary":
+        return Role(msg("no quorum: it sees {members}", members=members), wrong=True)
+    return Role(
+        msg("{state}, quorum: {members}", state=state.lower(), members=members), wrong=state not in _SERVES
+    )
 
 
-def _told(said: str) -> dict[str, str]:
+def _values(said: str) -> dict[str, str]:
     return dict(line.split("\t", 1) for line in said.splitlines() if "\t" in line)

@@ -6,6 +6,7 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.messages import msg
 from techsapo_ops.services.redis.client import login_environment, login_options
 from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.role import Role
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
@@ -22,15 +23,17 @@ def client(topology: Topology, service: Service, *words: str) -> Command:
     return Command(("redis-cli", *where, *words), login_environment(topology))
 
 
-def words(topology: Topology, said: str) -> str:
-    """Its answer in words; "" for one that says nothing of it."""
-    told = dict(line.strip().split(":", 1) for line in said.splitlines() if ":" in line)
-    if told.get("role") == "master":
-        return msg("master of {count} replicas", count=told.get("connected_slaves", "?"))
-    if told.get("role") != "slave":
-        return ""
-    master = told.get("master_host", "?")
+def told(topology: Topology, said: str) -> Role:
+    """What its answer says. A master whom no replica follows takes no writes (min-replicas-to-write)."""
+    found = dict(line.strip().split(":", 1) for line in said.splitlines() if ":" in line)
+    if found.get("role") == "master":
+        count = found.get("connected_slaves", "?")
+        return Role(msg("master of {count} replicas", count=count), wrong=count == "0", sole=True)
+    if found.get("role") != "slave":
+        return Role()
+    master = found.get("master_host", "?")
     names = {machine.address: machine.name for machine in topology.machines}
-    if told.get("master_link_status") == "up":
-        return msg("replica of {host}, in step", host=names.get(master, master))
-    return msg("replica of {host}, without connection to it", host=names.get(master, master))
+    host = names.get(master, master)
+    if found.get("master_link_status") == "up":
+        return Role(msg("replica of {host}, in step", host=host), sole=False)
+    return Role(msg("replica of {host}, without connection to it", host=host), wrong=True, sole=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.messages import msg
 from techsapo_ops.services.redis.role import client
+from techsapo_ops.stack.role import Role
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
@@ -17,10 +18,10 @@ def question(topology: Topology, service: Service) -> Command:
     return client(topology, service, "SENTINEL", "CKQUORUM", topology.spec.project)
 
 
-def words(topology: Topology, said: str) -> str:
-    """Its answer in words; "" for one that says nothing of it."""
+def told(topology: Topology, said: str) -> Role:
+    """What its answer says."""
     first, _, rest = said.strip().partition(" ")
     if first == "OK":
         count = rest.partition(" ")[0]
-        return msg("quorum: {count} of {all} Sentinels", count=count, all=len(topology.machines))
-    return msg("no quorum: {said}", said=rest) if "NOQUORUM" in first else ""
+        return Role(msg("quorum: {count} of {all} Sentinels", count=count, all=len(topology.machines)))
+    return Role(msg("no quorum: {said}", said=rest), wrong=True) if "NOQUORUM" in first else Role()

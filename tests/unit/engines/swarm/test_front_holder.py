@@ -17,8 +17,11 @@ from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.engines.swarm.front import disturbs, holder_last, holders
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.stop import restart
+from techsapo_ops.services.probing import part_of
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.engine import Action, Step
+from techsapo_ops.stack.health import PartStatus
+from techsapo_ops.stack.role import Role
 from tests.fakes.swarm_stack import StackFake
 
 MASTER = "role:master\r\nconnected_slaves:2\r\n"
@@ -126,28 +129,48 @@ def test_a_restart_goes_in_the_order_of_hosts_where_nobody_says_that_it_has_the_
     assert engine.in_turn(("nginx-a", "nginx-b", "nginx-c")) == ("nginx-a", "nginx-b", "nginx-c")
 
 
+FAULT = "may not have the address: nginx or the network of its host"
+
+
 @pytest.mark.parametrize(
-    ("kind", "said", "words"),
+    ("kind", "said", "words", "wrong", "sole"),
     [
-        ("redis", MASTER, "master of 2 replicas"),
-        ("redis", REPLICA.format("up"), "replica of a, in step"),
-        ("redis", REPLICA.format("down"), "replica of a, without connection to it"),
-        ("redis", "NOAUTH Authentication required.", ""),
-        ("sentinel", "OK 3 usable Sentinels. Quorum can be reached", "quorum: 3 of 3 Sentinels"),
-        ("sentinel", "NOQUORUM 1 usable Sentinels. Not enough", "no quorum: 1 usable Sentinels. Not enough"),
-        ("sentinel", "", ""),
-        ("mysql", GALERA.format(3, "Primary"), "synced, quorum: 3 of 3 members"),
-        ("mysql", GALERA.format(1, "non-Primary"), "no quorum: it sees 1 of 3 members"),
-        ("mysql", "", ""),
-        ("keepalived", "MASTER\n", "has 10.0.0.100/24"),
-        ("keepalived", "FAULT\n", "may not have the address: nginx or the network of its host"),
-        ("keepalived", "\x1b[2J", ""),
+        ("redis", MASTER, "master of 2 replicas", False, True),
+        ("redis", MASTER.replace("2", "0"), "master of 0 replicas", True, True),
+        ("redis", REPLICA.format("up"), "replica of a, in step", False, False),
+        ("redis", REPLICA.format("down"), "replica of a, without connection to it", True, False),
+        ("redis", "NOAUTH Authentication required.", "", False, None),
+        ("sentinel", "OK 3 usable Sentinels. Quorum can", "quorum: 3 of 3 Sentinels", False, None),
+        ("sentinel", "NOQUORUM 1 usable Sentinels.", "no quorum: 1 usable Sentinels.", True, None),
+        ("sentinel", "", "", False, None),
+        ("mysql", GALERA.format(3, "Primary"), "synced, quorum: 3 of 3 members", False, None),
+        ("mysql", GALERA.replace("Synced", "Joining").format(2, "Primary"),
+         "joining, quorum: 2 of 3 members", True, None),
+        ("mysql", GALERA.format(1, "non-Primary"), "no quorum: it sees 1 of 3 members", True, None),
+        ("mysql", "", "", False, None),
+        ("keepalived", "MASTER\n", "has 10.0.0.100/24", False, True),
+        ("keepalived", "BACKUP\n", "ready to take 10.0.0.100/24", False, False),
+        ("keepalived", "FAULT\n", FAULT, True, False),
+        ("keepalived", "\x1b[2J", "", False, None),
     ],
 )  # fmt: skip
-def test_each_says_what_it_is_in_its_cluster(kind: str, said: str, words: str, tmp_path: Path) -> None:
+def test_each_says_what_it_is_in_its_cluster(
+    kind: str, said: str, words: str, wrong: bool, sole: bool | None, tmp_path: Path
+) -> None:
     role = kind_of(kind).beside("role")
     assert role is not None
-    assert role.words(where(tmp_path), said) == words
+    assert role.told(where(tmp_path), said) == Role(words, wrong, sole)
+
+
+def test_a_role_that_is_wrong_degrades_its_service_and_says_where_to_look(
+    stack: tuple[SwarmEngine, StackFake],
+) -> None:
+    engine, hosts = stack
+    hosts.answer = lambda _, words, __: REPLICA.format("down") if "replication" in words else ""
+    service = engine.topology.of_kind("redis")[0]
+    part = part_of(service, engine.prober_inside()(service, 5.0))
+    assert (part.status, part.sole) == (PartStatus.DEGRADED, False)
+    assert part.hint == f"`techsapo logs {service.name}`"
 
 
 def test_health_has_the_role_in_place_of_a_mere_yes_and_no_fault_where_that_is_not_told(
