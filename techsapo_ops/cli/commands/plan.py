@@ -15,6 +15,7 @@ from techsapo_ops.cli.views.services import stopped_lines
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.plan import plan_of
+from techsapo_ops.operations.apply.spec_files import applied_elsewhere
 from techsapo_ops.operations.apply.taken_ports import taken_ports
 from techsapo_ops.operations.jobs.starters import nobody_starts
 from techsapo_ops.stack.restore_journal import GOES_BACK, HALF, half_restored
@@ -64,6 +65,8 @@ def plan(
         out.warn(str(warning))
     if half_restored(stack.layout) is not None:
         out.warn(msg("{half}; {back}", half=HALF, back=GOES_BACK))
+    if told := applied_elsewhere(stack):
+        out.warn(told)
     for taken in taken_ports(found, History.of(stack), stack.engine):
         out.warn(taken)
     then = "techsapo up" if keep is None else f"techsapo up --plan {shlex.quote(str(keep))}"

@@ -25,6 +25,7 @@ from techsapo_ops.stack.layout import (
     RESTIC_CACHE,
     RUN,
     SCRATCH_FOLDER,
+    SPEC_SEEN,
     VALIDATED,
 )
 
@@ -35,7 +36,7 @@ SET_ASIDE = "set-aside"
 _LOCAL = frozenset(
     {
         RUN, LOGS, DATA, SCRATCH_FOLDER, BACKUPS, RESTIC_CACHE, PROOF_FOLDER, VALIDATED, SET_ASIDE,
-        TRAVEL_NOTE, LOCK, GIT_IGNORE,
+        TRAVEL_NOTE, SPEC_SEEN, LOCK, GIT_IGNORE,
     }
 )  # fmt: skip
 """What of it is this host's own: locks, sockets, what can be made again, and backups, which are too large."""

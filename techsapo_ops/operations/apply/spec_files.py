@@ -6,12 +6,16 @@ secret as what they hold: for their owner alone, as the keys beside them.
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.messages import msg
+from techsapo_ops.operations.apply.ledger import Ledger
 from techsapo_ops.spec.redact import secrets_of
+from techsapo_ops.stack.layout import SPEC_SEEN
 from techsapo_ops.stack.stack import Stack
 
 FOLDER = "spec-files"
@@ -31,6 +35,74 @@ def keep_spec_files(stack: Stack) -> None:
     if not stack.topology.machines:
         return
     top = stack.layout.state / FOLDER
+    wanted = _copies(stack)
+    top.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, content in wanted.items():
+        copy = top / name
+        if not copy.is_file() or copy.read_bytes() != content:
+            write_atomic(copy, content, _MODE)
+    for old in sorted(top.rglob("*"), reverse=True):
+        if old.is_dir():
+            if not any(old.iterdir()):
+                old.rmdir()
+        elif old.relative_to(top) not in wanted:
+            old.unlink()
+    note_seen(stack.layout.state)
+
+
+def note_seen(state: Path) -> None:
+    """Note here, for this folder alone, that its spec has all that was applied last from any."""
+    write_atomic(state / SPEC_SEEN, _digest(_applied(state / FOLDER)).encode(), _MODE)
+
+
+def applied_elsewhere(stack: Stack) -> str:
+    """What to say where another folder's spec was applied since this one's was last in line, and differs.
+
+    An apply from here goes back to what this folder says, of which its own user may know nothing.
+    """
+    top = stack.layout.state / FOLDER
+    if not stack.topology.machines or not top.is_dir():
+        return ""
+    applied = _applied(top)
+    if _digest(applied) == _seen(stack.layout.state):
+        return ""
+    wanted = _copies(stack)
+    differ = sorted(
+        str(name) for name in {*applied, *wanted} - {Path(LACKING)} if applied.get(name) != wanted.get(name)
+    )
+    current = Ledger(stack.layout.state).current()
+    if not differ or current is None:
+        return ""
+    return msg(
+        "what was applied last, @{id} by {user}, came from another folder, and {files} differs here: "
+        "`techsapo up` goes back to what this folder says; `techsapo hosts adopt --force --from {way}` "
+        "brings the other",
+        way=stack.topology.machines[0].docker,
+        id=current.id,
+        user=current.user,
+        files=", ".join(differ),
+    )
+
+
+def _seen(state: Path) -> str:
+    try:
+        return (state / SPEC_SEEN).read_text(encoding="ascii")
+    except (FileNotFoundError, UnicodeDecodeError):  # nothing was applied from here, or it can't be known
+        return ""
+
+
+def _applied(top: Path) -> dict[Path, bytes]:
+    """The copies that are there, by their path in the spec's folder."""
+    return {path.relative_to(top): path.read_bytes() for path in top.rglob("*") if path.is_file()}
+
+
+def _digest(files: Mapping[Path, bytes]) -> str:
+    each = (f"{hashlib.sha256(content).hexdigest()} {name}" for name, content in sorted(files.items()))
+    return hashlib.sha256("\n".join(each).encode(errors="surrogateescape")).hexdigest()
+
+
+def _copies(stack: Stack) -> dict[Path, bytes]:
+    """What the copies are to be, by their path in the spec's folder."""
     here = stack.layout.spec_file.resolve().parent
     wanted: dict[Path, bytes] = {}
     lacking = []
@@ -38,18 +110,9 @@ def keep_spec_files(stack: Stack) -> None:
         if not path.is_relative_to(here) or path.stat().st_size > _MOST:
             lacking.append(str(path))
         else:
-            wanted[top / path.relative_to(here)] = path.read_bytes()
-    wanted[top / LACKING] = json.dumps(sorted(lacking)).encode()
-    top.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for copy, content in wanted.items():
-        if not copy.is_file() or copy.read_bytes() != content:
-            write_atomic(copy, content, _MODE)
-    for old in sorted(top.rglob("*"), reverse=True):
-        if old.is_dir():
-            if not any(old.iterdir()):
-                old.rmdir()
-        elif old not in wanted:
-            old.unlink()
+            wanted[path.relative_to(here)] = path.read_bytes()
+    wanted[Path(LACKING)] = json.dumps(sorted(lacking)).encode()
+    return wanted
 
 
 def _belonging(stack: Stack) -> Iterator[Path]:

@@ -17,7 +17,7 @@ from techsapo_ops.operations.apply.outcome import Applied, GoneBack, Listener, O
 from techsapo_ops.operations.apply.plan import StackPlan, plan_of
 from techsapo_ops.operations.apply.report import Row, notes, row
 from techsapo_ops.operations.apply.snapshot import Snapshot
-from techsapo_ops.operations.apply.spec_files import keep_spec_files
+from techsapo_ops.operations.apply.spec_files import applied_elsewhere, keep_spec_files
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.apply.stopping import forget_others
 from techsapo_ops.operations.apply.taken_ports import require_free
@@ -102,6 +102,8 @@ def up(
             listener.say(
                 msg("@{id} was {reason}; completing it", id=interrupted.id, reason=interrupted.reason)
             )
+        if told := applied_elsewhere(stack):
+            listener.warn(told)
         keep_spec_files(stack)
         applied = Transaction(
             found, stack.engine, history, listener, force=force, interrupted=interrupted is not None

@@ -19,7 +19,7 @@ from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.engines.swarm.shared_state import SLOTS, SharedState, holder_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.operations.apply.spec_files import FOLDER, LACKING
+from techsapo_ops.operations.apply.spec_files import FOLDER, LACKING, note_seen
 from techsapo_ops.spec.models.base import DOCKER_PATTERN, PATTERN_WORDS
 from techsapo_ops.spec.problems import shown, unknown
 from techsapo_ops.spec.wording import without_login
@@ -71,6 +71,7 @@ def adopt(
     with exclusive(state / LOCK, wait=_WAIT):
         _refresh(runner, source, member, name, state, say)
         files, lacking = _placed(state / FOLDER, directory, force=force)
+        note_seen(state)
     machines = noted_machines(state).machines
     by_socket = tuple(m.name for m in machines if m.docker.startswith("unix://") and m.docker != source)
     return Adopted(name, files, lacking, by_socket)

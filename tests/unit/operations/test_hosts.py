@@ -24,8 +24,6 @@ from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.engines.swarm.machines_note import note_machines, noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.outcome import Outcome
-from techsapo_ops.operations.apply.spec_files import FOLDER, keep_spec_files
-from techsapo_ops.operations.hosts.adopt import _placed
 from techsapo_ops.operations.hosts.check import Checked, check
 from techsapo_ops.operations.hosts.drain import needed
 from techsapo_ops.operations.hosts.facts import Level, nodes_of
@@ -34,7 +32,6 @@ from techsapo_ops.operations.hosts.leave import leaving, remove
 from techsapo_ops.operations.hosts.replace import Replaced, replace
 from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.backup import Door
-from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack_file import NODE_LABEL
@@ -573,39 +570,6 @@ def test_a_drained_host_is_said_before_an_apply_changes_anything(tmp_path: Path)
         engine_of(hosts, stack).announce()
 
     assert "hosts activate b" in refused.value.hint
-
-
-def test_the_spec_travels_with_its_files_and_a_host_that_has_others_keeps_them(tmp_path: Path) -> None:
-    stack = in_project(of(tmp_path), tmp_path / "project")
-    folder = tmp_path / "project"
-    (folder / "techsapo.yaml").write_text("project: techsapo\n")
-    (folder / ".env").write_text("A=secret\n")
-    (folder / "template-overrides/nginx").mkdir(parents=True)
-    (folder / "template-overrides/nginx/nginx.conf.j2").write_text("own")
-    opened = open_stack(stack)
-
-    keep_spec_files(opened)
-    (folder / ".env").unlink()
-    keep_spec_files(opened)
-
-    copies = stack.layout.state / FOLDER
-    kept = sorted(str(path.relative_to(copies)) for path in copies.rglob("*") if path.is_file())
-    assert kept == [".lacking.json", "techsapo.yaml", "template-overrides/nginx/nginx.conf.j2"]
-    assert (copies / "techsapo.yaml").stat().st_mode & 0o777 == 0o600
-    there = tmp_path / "elsewhere"
-    there.mkdir()
-    (there / "techsapo.yaml").write_text("project: other\n")
-    with pytest.raises(OpsError, match="other files are there already"):
-        _placed(copies, there, force=False)
-    assert not (there / "template-overrides").exists()
-    _placed(copies, there, force=True)
-    assert (there / "techsapo.yaml.before-adopt").read_text() == "project: other\n"
-    assert (there / "template-overrides/nginx/nginx.conf.j2").read_text() == "own"
-
-
-def in_project(stack: Topology, folder: Path) -> Topology:
-    folder.mkdir(parents=True, exist_ok=True)
-    return stack.relocated(Layout(state=folder / ".techsapo", config=folder / ".techsapo/generated"))
 
 
 def test_a_stack_that_is_back_on_one_host_asks_no_other_one_any_more(tmp_path: Path) -> None:

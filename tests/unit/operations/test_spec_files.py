@@ -1,0 +1,113 @@
+"""The spec travels with the state directory, and a folder that has another one is told."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from stacks import spec, topology
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.ledger import Ledger
+from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
+from techsapo_ops.operations.apply.spec_files import FOLDER, applied_elsewhere, keep_spec_files, note_seen
+from techsapo_ops.operations.hosts.adopt import _placed
+from techsapo_ops.stack.layout import SPEC_SEEN, Layout
+from techsapo_ops.stack.stack import Stack
+from tests.fakes.open_stacks import open_stack
+
+HOSTS = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)}
+
+
+def stack_in(folder: Path) -> Stack:
+    """A stack on three hosts whose spec lies in `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "techsapo.yaml").write_text("project: techsapo\n")
+    layout = Layout(state=folder / ".techsapo", config=folder / ".techsapo/generated")
+    several = topology(spec(engine="swarm", hosts=HOSTS, mysql={}), folder, "swarm")
+    return open_stack(several.relocated(layout))
+
+
+def test_the_spec_travels_with_its_files_and_a_host_that_has_others_keeps_them(tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    stack = stack_in(folder)
+    (folder / ".env").write_text("A=secret\n")
+    (folder / "template-overrides/nginx").mkdir(parents=True)
+    (folder / "template-overrides/nginx/nginx.conf.j2").write_text("own")
+
+    keep_spec_files(stack)
+    (folder / ".env").unlink()
+    keep_spec_files(stack)
+
+    copies = stack.layout.state / FOLDER
+    kept = sorted(str(path.relative_to(copies)) for path in copies.rglob("*") if path.is_file())
+    assert kept == [".lacking.json", "techsapo.yaml", "template-overrides/nginx/nginx.conf.j2"]
+    assert (copies / "techsapo.yaml").stat().st_mode & 0o777 == 0o600
+    there = tmp_path / "elsewhere"
+    there.mkdir()
+    (there / "techsapo.yaml").write_text("project: other\n")
+    with pytest.raises(OpsError, match="other files are there already"):
+        _placed(copies, there, force=False)
+    assert not (there / "template-overrides").exists()
+    _placed(copies, there, force=True)
+    assert (there / "techsapo.yaml.before-adopt").read_text() == "project: other\n"
+    assert (there / "template-overrides/nginx/nginx.conf.j2").read_text() == "own"
+
+
+def applied(stack: Stack, number: int, user: str) -> None:
+    """An apply of `stack` went well, and is recorded."""
+    keep_spec_files(stack)
+    Ledger(stack.layout.state).record(
+        LedgerEntry(number, datetime.now(UTC), user, "up", "0.2", "swarm", None, "", "", "", "ok")
+    )
+
+
+def travelled(source: Stack, to: Stack) -> None:
+    """The state directory of one host comes to another one, as a refresh brings it."""
+    seen = to.layout.state / SPEC_SEEN
+    had = seen.read_bytes() if seen.exists() else None
+    shutil.copytree(source.layout.state, to.layout.state, dirs_exist_ok=True)
+    seen.unlink()
+    if had is not None:
+        seen.write_bytes(had)
+
+
+def test_a_folder_with_an_older_spec_is_told_who_has_applied_another_one_meanwhile(tmp_path: Path) -> None:
+    a, b = stack_in(tmp_path / "a"), stack_in(tmp_path / "b")
+    assert applied_elsewhere(a) == "", "nothing was applied yet"
+    applied(a, 1, "root")
+    assert applied_elsewhere(a) == ""
+    travelled(a, b)
+    assert applied_elsewhere(b) == "", "the same spec, from another folder"
+    applied(b, 2, "root")
+
+    (tmp_path / "a/techsapo.yaml").write_text("project: techsapo\napp: {instances: 3}\n")
+    travelled(b, a)
+    assert applied_elsewhere(a) == "", "its own change of what it has"
+    applied(a, 3, "ops")
+    travelled(a, b)
+    told = applied_elsewhere(b)
+    assert told.startswith(
+        "what was applied last, @3 by ops, came from another folder, and techsapo.yaml differs"
+    )
+    assert "hosts adopt --force --from ssh://ops@a" in told
+
+    _placed(b.layout.state / FOLDER, tmp_path / "b", force=True)
+    note_seen(b.layout.state)
+    (tmp_path / "b/techsapo.yaml").write_text("project: techsapo\napp: {instances: 4}\n")
+    assert applied_elsewhere(b) == "", "what it adopted, and a change of its own"
+
+
+def test_a_folder_that_has_never_applied_anything_is_told_as_well(tmp_path: Path) -> None:
+    a, b = stack_in(tmp_path / "a"), stack_in(tmp_path / "b")
+    applied(a, 1, "root")
+    (tmp_path / "b/.env").write_text("A=1\n")
+    travelled(a, b)
+    assert ".env differs here" in applied_elsewhere(b)
+
+
+def test_a_stack_on_one_host_is_asked_nothing(tmp_path: Path) -> None:
+    one = open_stack(topology(spec(), tmp_path, "native"))
+    assert applied_elsewhere(one) == ""
