@@ -16,6 +16,13 @@ def elsewhere(steps: Sequence[Step], desired: Desired, lost: Collection[str]) ->
     return [step for step in steps if step.service not in there]
 
 
+def to_one_host(to: int) -> str:
+    """What is told where nothing goes back to an apply on one host alone, by itself."""
+    return msg(
+        "not going back to @{to}, which ran on one host: `techsapo rollback`, called there, does", to=to
+    )
+
+
 def not_back(lost: Mapping[str, str], to: int) -> OpsError | None:
     """What is told of the machines that went back to nothing, as they do not answer; None for none."""
     if not lost:

@@ -13,7 +13,7 @@ from techsapo_ops.operations.administration import Begun, begin, why
 from techsapo_ops.operations.apply.certificates import ensure_certificates
 from techsapo_ops.operations.apply.edition_note import note_edition
 from techsapo_ops.operations.apply.generate import write_files
-from techsapo_ops.operations.apply.going_back import elsewhere, not_back
+from techsapo_ops.operations.apply.going_back import elsewhere, not_back, to_one_host
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.journal import BACK, FILES, PREPARED, READ_BACK, SERVICES
 from techsapo_ops.operations.apply.ledger import now
@@ -74,7 +74,19 @@ class Transaction:
 
     @property
     def _can_go_back(self) -> bool:
-        return self._base is not None and self._base.identity != self._plan.wanted.identity
+        if self._base is None or self._base.identity == self._plan.wanted.identity:
+            return False
+        return not self._to_one_host
+
+    @property
+    def _to_one_host(self) -> bool:
+        """Whether the way back leads to one host alone, from which this apply is not what left it.
+
+        It may be another host than this one: here it would be a stack without data.
+        """
+        if self._base is None or not self._plan.desired.topology.machines or self._plan.leaves is not None:
+            return False
+        return self._base.engine != self._plan.desired.topology.engine
 
     def run(self) -> Applied:
         """Do it. Raises OpsError when nothing was touched, because the ledger could not be written."""
@@ -109,6 +121,8 @@ class Transaction:
             return Applied(tuple(outcomes), self._commit("ok", "", None))
         if self._draft is None:
             self._begin()
+        if self._base is not None and self._to_one_host:
+            self._listener.warn(to_one_host(self._base.id))
         back = self._go_back() if self._can_go_back else None
         result: Result = "rolled-back" if back is not None and not back.failures else "failed"
         reason = failed.message.splitlines()[0]

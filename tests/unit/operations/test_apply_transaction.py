@@ -23,7 +23,9 @@ from techsapo_ops.operations.apply.up import UpReport
 from techsapo_ops.operations.jobs import JobContext
 from techsapo_ops.operations.jobs import drift as drift_job
 from techsapo_ops.stack.engine import Action
+from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.topology import Topology
 
 GIGABYTE = ("maxmemory 1G", "maxmemory 1g", "maxmemory 1073741824")
 
@@ -462,6 +464,26 @@ def test_a_way_back_on_which_a_host_is_lost_is_gone_by_the_others_and_is_told(
     assert [error.message.partition(":")[0] for error in report.back.failures] == ["not gone back (c"]
     assert project.memory() == "maxmemory 268435456"
     assert project.ledger.entries()[-1].result == "failed"
+
+
+def test_an_apply_on_several_hosts_does_not_go_back_to_one_that_another_host_may_have_run_alone(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def on_several(_: object) -> bool:
+        monkeypatch.setattr(Topology, "machines", (Machine("b", "10.0.0.2", "ssh://ops@b"),))
+        return True
+
+    project.up()
+    entry = project.ledger.current()
+    assert entry is not None
+    project.ledger.record(replace(entry, engine="compose"))
+    project.world.refused = refuses("redis", *GIGABYTE)
+    report = project.up("1G", approve=on_several)
+    assert report.back is None
+    assert "not going back to @1, which ran on one host: `techsapo rollback`, called there, does" in (
+        project.said.words
+    )
+    assert project.memory() in GIGABYTE
 
 
 def test_where_nobody_can_go_back_the_files_say_what_runs(
