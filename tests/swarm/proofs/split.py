@@ -5,7 +5,9 @@ and the audit log do what they do for real ones. Redis's master is cut off in ev
 
 A question under way at the moment of the cut may be at a vendor, from a host that nobody hears any more. Who
 asks it again pays for it again, and no rule of ours can take back what a vendor was asked. These are counted
-by themselves; of all others none may be paid for twice, or be paid for and refused.
+by themselves, and so are questions whose client hung up after its 10 s, while they were being answered: as
+soon as a cable is back, what waited is asked. Of all others none may be paid for twice, or be paid for and
+refused.
 """
 
 from __future__ import annotations
@@ -43,6 +45,8 @@ def prove(ground: Ground, found: Figures) -> None:
 
 _ANSWERS = frozenset({"accepted", "below_threshold", "refused"})
 """Statuses of rows of an answer; a refusal of all models is one."""
+_LEFT = "client_gone"
+"""Status of the row of a question that was being answered when its client hung up."""
 _NEVER = frozenset(
     {
         "majority: failed after one retry",
@@ -85,7 +89,8 @@ def _split(ground: Ground, alone: str, number: int, key: str) -> Mapping[str, fl
     again = _again(ground, near, asked)
     twice = {name for name, row in rows.items() if row.count > 1}
     paid_twice = {name for name, row in rows.items() if row.paid_twice}
-    lost_money = {name for name in asked - set(given) if rows[name].paid}
+    left = {name for name in asked - set(given) if _LEFT in rows[name].what.values()}
+    lost_money = {name for name in asked - set(given) - left if rows[name].paid}
     for what, names in (("in the log twice", twice), ("paid twice", paid_twice), ("lost money", lost_money)):
         for name in sorted(names - caught):
             print(f"{what}, and not under way at the cut: {rows[name]}, {_tries(name, outside, inside)}")
@@ -108,6 +113,7 @@ def _split(ground: Ground, alone: str, number: int, key: str) -> Mapping[str, fl
         "begun after the cut: in the audit log twice": len(twice - caught),
         "begun after the cut: paid twice": len(paid_twice - caught),
         "begun after the cut: refused, and paid for": len(lost_money - caught),
+        "begun after the cut: its client gone while it was answered": len(left - caught),
         "asked again after the heal, and not answered": len(asked - set(again)),
         "asked again after the heal, and answered anew": sum(again.get(n) != given[n] for n in given),
     }
