@@ -45,8 +45,6 @@ def prove(ground: Ground, found: Figures) -> None:
 
 _ANSWERS = frozenset({"accepted", "below_threshold", "refused"})
 """Statuses of rows of an answer; a refusal of all models is one."""
-_LEFT = "client_gone"
-"""Status of the row of a question that was being answered when its client hung up."""
 _NEVER = frozenset(
     {
         "majority: failed after one retry",
@@ -89,7 +87,7 @@ def _split(ground: Ground, alone: str, number: int, key: str) -> Mapping[str, fl
     again = _again(ground, near, asked)
     twice = {name for name, row in rows.items() if row.count > 1}
     paid_twice = {name for name, row in rows.items() if row.paid_twice}
-    left = {name for name in asked - set(given) if _LEFT in rows[name].what.values()}
+    left = {name for name in asked - set(given) if rows[name].paid and _hung_up(name, outside, inside)}
     lost_money = {name for name in asked - set(given) - left if rows[name].paid}
     for what, names in (("in the log twice", twice), ("paid twice", paid_twice), ("lost money", lost_money)):
         for name in sorted(names - caught):
@@ -142,6 +140,12 @@ class _Row:
 def _under_way(moment: float, *loads: Traffic) -> Collection[str]:
     """The ids that were asked before a moment, and had no answer at that moment."""
     return {each["id"] for load in loads for each in load.tries() if each["began"] <= moment < each["ended"]}
+
+
+def _hung_up(name: str, *loads: Traffic) -> bool:
+    """Whether the client waited for no answer to its last try."""
+    last = [each for load in loads for each in load.tries() if each["id"] == name and each["last"]]
+    return bool(last) and all(each["reason"].startswith("no answer within") for each in last)
 
 
 def _tries(name: str, *loads: Traffic) -> str:
