@@ -54,8 +54,19 @@ _FIXED = 0
 def pack(state: Path) -> bytes:
     """What travels of the state directory `state`, as a tar; the same content gives the same bytes.
 
-    Raises OpsError where it is larger than a note of settings should ever be, naming what is large.
+    Raises OpsError where it is larger than a note of settings should ever be, naming what is large, and where
+    something of it can't be read.
     """
+    try:
+        return _packed(state)
+    except OSError as error:
+        raise OpsError(
+            msg("cannot read {path}: {strerror}", path=error.filename or state, strerror=error.strerror),
+            msg("call techsapo as the user whose folder it is"),
+        ) from None
+
+
+def _packed(state: Path) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for path in travelling(state):
