@@ -26,6 +26,8 @@ QUEUE_TIMEOUT = 5.0
 """Longest time in seconds that a caller waits for a free connection."""
 FAILOVER_TIMEOUT = 1.0
 """SHARED_TIMEOUT where another Redis may take over: of one that was cut off no answer comes."""
+_NO_REPLICAS = "NOREPLICAS"
+"""Of `min-replicas-to-write`: https://redis.io/docs/latest/operate/oss_and_stack/management/replication/"""
 SENTINEL_TIMEOUT = 0.5
 """Longest time in seconds that a Sentinel is waited for: the next one knows as much."""
 
@@ -61,11 +63,35 @@ def _to_master(server: RedisServer, sentinels: Sentinels, options: dict[str, Any
     )
     for each in manager.sentinels:
         prepared(each)
-    kind = SentinelManagedSSLConnection if server.tls else SentinelManagedConnection
+    kind = _leaving(SentinelManagedSSLConnection if server.tls else SentinelManagedConnection)
     made: BlockingConnectionPool = _master_pool()(
         manager, sentinels.master, connection_class=kind, **login, **options
     )
     return made
+
+
+@cache
+def _leaving(base: type) -> type:
+    """A connection that is closed where its Redis says that too few replicas follow it.
+
+    It may be a master that was cut off, from which Sentinels take the place only eight seconds after its
+    cable is back: opened anew, the connection leads to the one that they name. redis-py does so for READONLY
+    alone.
+    """
+    from redis import ConnectionError as Broken
+    from redis import ResponseError
+
+    class Leaving(base):  # type: ignore[misc] # of either class
+        async def read_response(self, *args: Any, **options: Any) -> Any:
+            try:
+                return await super().read_response(*args, **options)
+            except ResponseError as error:
+                if _NO_REPLICAS not in str(error):
+                    raise
+                await self.disconnect(nowait=True)
+                raise Broken(str(error)) from error
+
+    return type(base.__name__, (Leaving,), {})
 
 
 @cache
