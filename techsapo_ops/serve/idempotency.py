@@ -56,6 +56,10 @@ class Idempotency:
     What providers replied is written to a journal, so that the instance that goes on with a request of one
     that died asks nobody twice. `count` hears of it. Where a caller's `share` is used up, what it has is kept
     on, and of new answers other instances know as long as their journals last.
+
+    Where the lock is of a Redis that another one may take over from, nginx gives up connections to instances
+    that go on, as the network fails and comes back: a request that has asked a provider goes on when nobody
+    waits any more. Who sends it again gets its answer, and no reply is paid for twice.
     """
 
     def __init__(
@@ -91,14 +95,14 @@ class Idempotency:
         ).hexdigest()
         name = hashlib.sha256(f"{caller.id}\n{request.url.path}\n{key}".encode()).hexdigest()
 
-        async def first(held: Held | None) -> Document:
+        async def first(held: Held | None, begun: Callable[[], None]) -> Document:
             if held is None:
                 self._not_kept(request)
                 return (await self._keep(caller, request.url.path, name, sent, await work(None)))[0]
             journal = await self._journals.opened(name, held, sent)
             if journal.left.head is not None and journal.left.head.get("sent") != sent:
                 raise _reused()
-            document = await work(RequestMemory(journal, self._count))
+            document = await work(RequestMemory(journal, self._count, begun))
             reply, shared = await self._keep(caller, request.url.path, name, sent, document, held)
             if shared:
                 await journal.forget()
@@ -106,10 +110,17 @@ class Idempotency:
                 _tell(request, "Idempotency-Kept", "no")
             return reply
 
-        async def fly(_: Flight[Document, str]) -> Document:
-            surely = (lambda held: self._surely(name, held)) if self._lock.confirms else None
+        async def fly(flight: Flight[Document, str]) -> Document:
+            confirms = self._lock.confirms
+            surely = (lambda held: self._surely(name, held)) if confirms else None
+
+            def begun() -> None:
+                flight.to_its_end = confirms
+
             try:
-                return await self._lock.run_once(name, sent, lambda: self._found(name), first, surely)
+                return await self._lock.run_once(
+                    name, sent, lambda: self._found(name), lambda held: first(held, begun), surely
+                )
             except OtherWork:
                 raise _reused() from None
             except Unconfirmed:

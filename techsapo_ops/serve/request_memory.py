@@ -27,11 +27,14 @@ Count = Callable[[str], None]
 
 
 class RequestMemory:
-    """The memory of one analysis, in the journal of its request."""
+    """The memory of one analysis, in the journal of its request; `begun` hears of each call that is made."""
 
-    def __init__(self, journal: RequestJournal, count: Count) -> None:
+    def __init__(
+        self, journal: RequestJournal, count: Count, begun: Callable[[], None] = lambda: None
+    ) -> None:
         self._journal = journal
         self._count = count
+        self._begun = begun
         head = journal.left.head or {}
         self.seed: int = head.get("seed") or secrets.randbits(62) + 1
 
@@ -60,6 +63,7 @@ class RequestMemory:
         except Unconfirmed:
             told = msg("no replica confirms that the call is written down")
             raise NotAskedError(FailureKind.REFUSED, told, cause=Cause.BUDGET) from None
+        self._begun()
 
     async def ended(self, call: str, usd: float, reply: Any | None = None) -> None:
         """`call` ended so."""

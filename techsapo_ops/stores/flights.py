@@ -18,12 +18,13 @@ E = TypeVar("E")
 class Flight(Generic[T, E]):
     """One piece of work that several wait for: its result T, its events E until then.
 
-    It is cancelled when the last of them goes.
+    It is cancelled when the last of them goes, unless it is to go on `to_its_end`.
     """
 
     def __init__(self) -> None:
         self.task: asyncio.Task[T] | None = None
         self.waiting = 0
+        self.to_its_end = False
         self.events: list[E] = []
         self._changed = asyncio.Event()
 
@@ -55,13 +56,13 @@ class Flight(Generic[T, E]):
 
     @contextmanager
     def aboard(self) -> Iterator[None]:
-        """Keep the work going; when the last one leaves, unfinished work is cancelled."""
+        """Keep the work going; when the last one leaves, unfinished work is cancelled or goes on alone."""
         self.waiting += 1
         try:
             yield
         finally:
             self.waiting -= 1
-            if self.waiting == 0 and self.task is not None and not self.task.done():
+            if self.waiting == 0 and self.task is not None and not (self.task.done() or self.to_its_end):
                 self.task.cancel()
 
 
