@@ -9,8 +9,8 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.desired import Desired, RenderedFile, Unit
-from techsapo_ops.stack.engine import Action, Plan, Step
 from techsapo_ops.stack.observed import Observed, ObservedService, State
+from techsapo_ops.stack.step import Action, Plan, Step
 from techsapo_ops.stack.topology import Topology
 
 _NAMED = 3

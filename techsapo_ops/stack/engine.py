@@ -6,13 +6,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from techsapo_ops.adapters.ports import is_free, port_holder
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
 from techsapo_ops.stack.observed import LogLine, Observed
 
 if TYPE_CHECKING:  # `techsapo ps` needs these words, but nothing of the spec
@@ -23,6 +21,7 @@ if TYPE_CHECKING:  # `techsapo ps` needs these words, but nothing of the spec
     from techsapo_ops.stack.desired import Desired
     from techsapo_ops.stack.layout import Layout
     from techsapo_ops.stack.service import Service
+    from techsapo_ops.stack.step import Plan, Step
 
 
 class GateError(OpsError):
@@ -33,68 +32,6 @@ class GateError(OpsError):
         self.service = service
         self.probe = probe
         self.lines = lines
-
-
-class Action(StrEnum):
-    """What a step does to a service."""
-
-    CREATE = "create"
-    RECREATE = "recreate"
-    RESTART = "restart"
-    RELOAD = "reload"
-    REMOVE = "remove"
-    NOTHING = "nothing"
-
-    @property
-    def done(self) -> str:
-        """What was done, in words: `restarted`."""
-        return _DONE[self]
-
-
-_DONE = {
-    Action.CREATE: msg("started"),
-    Action.RECREATE: msg("started anew"),
-    Action.RESTART: msg("restarted"),
-    Action.RELOAD: msg("reloaded"),
-    Action.REMOVE: msg("removed"),
-    Action.NOTHING: msg("left as it was"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One action on one service, and why: it says what it does, and does it."""
-
-    action: Action
-    service: str
-    reason: str
-
-    def describe(self, width: int = 0) -> str:
-        """For people: `restart  redis  redis/redis.conf changed`; the name takes `width` columns."""
-        service = self.service.ljust(width)
-        return msg("{action:8} {service}  {reason}", action=self.action, service=service, reason=self.reason)
-
-    def perform(
-        self,
-        running: Running,
-        desired: Desired | None = None,
-        say: Callable[[str], None] = lambda _: None,
-        together: Sequence[Step] = (),
-    ) -> None:
-        """Do it on `running`; see Running.perform, which raises the same."""
-        running.perform(self, desired, say, together)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Steps in the order in which they are performed; NOTHING steps are listed too."""
-
-    steps: tuple[Step, ...]
-
-    @property
-    def changes(self) -> tuple[Step, ...]:
-        """The steps that do something."""
-        return tuple(s for s in self.steps if s.action is not Action.NOTHING)
 
 
 @dataclass(frozen=True, slots=True)

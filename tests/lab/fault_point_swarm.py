@@ -19,7 +19,7 @@ from techsapo_ops.engines.swarm.deployer import Deployer
 from techsapo_ops.engines.swarm.deployment import Deployment
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.engines.swarm.recorded import SwarmStack
-from techsapo_ops.stack.engine import Step
+from techsapo_ops.stack.step import Step
 
 _LOADING = 0.5
 """Seconds for which an image is copied."""

@@ -32,8 +32,8 @@ from techsapo_ops.services.prometheus import snapshot as prometheus
 from techsapo_ops.services.prometheus.backup import PrometheusBackup
 from techsapo_ops.services.prometheus.client import scratch_api
 from techsapo_ops.services.web_login import USER, password_file
-from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.step import Action, Step
 
 pytestmark = pytest.mark.lab
 

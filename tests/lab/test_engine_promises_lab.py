@@ -20,9 +20,10 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.generate import write_files
 from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.stack.desired import Desired
-from techsapo_ops.stack.engine import Action, Engine, GateError, Plan, Step
+from techsapo_ops.stack.engine import Engine, GateError
 from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.step import Action, Plan, Step
 
 pytestmark = pytest.mark.lab
 

@@ -31,8 +31,8 @@ from techsapo_ops.services.redis.backup import BACKUP
 from techsapo_ops.services.redis.several import several
 from techsapo_ops.services.redis.switchover import switch
 from techsapo_ops.spec.told_addresses import Authorities
-from techsapo_ops.stack.engine import Step
 from techsapo_ops.stack.own_tls import ca_file
+from techsapo_ops.stack.step import Step
 from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
 from techsapo_ops.stores.budget_ledger import NANO, Ledger, OverBudget
 from techsapo_ops.stores.cache import AnswerCache

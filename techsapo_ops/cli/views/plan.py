@@ -9,7 +9,7 @@ from techsapo_ops.cli.state_words import action_word
 from techsapo_ops.cli.views.summary import plan_line, plan_summary
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.changes import ChangeKind
-from techsapo_ops.stack.engine import Action
+from techsapo_ops.stack.step import Action
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output
     from techsapo_ops.operations.apply.origin import Origin
     from techsapo_ops.operations.apply.plan import StackPlan
-    from techsapo_ops.stack.engine import Step
+    from techsapo_ops.stack.step import Step
 
 _FEW_FILES = 12
 

@@ -27,9 +27,10 @@ from techsapo_ops.services.registry import kind_of
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.desired import Desired
-from techsapo_ops.stack.engine import Action, Mismatch, Plan, Step
+from techsapo_ops.stack.engine import Mismatch
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.step import Action, Plan, Step
 from techsapo_ops.stack.topology import Topology
 
 

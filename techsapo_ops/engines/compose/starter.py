@@ -19,8 +19,8 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.address import listen_host
 from techsapo_ops.stack.desired import ContainerUnit, Desired
-from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.step import Action, Step
 from techsapo_ops.stack.stopped import stopped_of
 
 _UP_SECONDS = 300.0

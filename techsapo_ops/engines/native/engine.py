@@ -27,10 +27,11 @@ from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.address import listen_host
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.desired import Desired, Program
-from techsapo_ops.stack.engine import Action, Engine, Mismatch, Plan, Step
+from techsapo_ops.stack.engine import Engine, Mismatch
 from techsapo_ops.stack.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.step import Action, Plan, Step
 from techsapo_ops.stack.topology import Topology
 
 CONFIGURATION = "supervisor/supervisord.conf"

@@ -12,7 +12,7 @@ from techsapo_ops.engines.swarm.shared_state import check
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import Desired
-from techsapo_ops.stack.engine import Action, Step
+from techsapo_ops.stack.step import Action, Step
 
 _SECONDS = 120.0
 

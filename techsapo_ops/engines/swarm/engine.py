@@ -36,10 +36,11 @@ from techsapo_ops.services.registry import kind_of
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.desired import Desired, RenderedFile
-from techsapo_ops.stack.engine import Action, Engine, Mismatch, Plan, Step
+from techsapo_ops.stack.engine import Engine, Mismatch
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack_file import STACK_YML
+from techsapo_ops.stack.step import Action, Plan, Step
 from techsapo_ops.stack.topology import Topology
 
 NAMES_KEY = "swarm-names"

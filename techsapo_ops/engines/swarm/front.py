@@ -10,8 +10,8 @@ from techsapo_ops.adapters.fleet import REACH_SECONDS, Fleet
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.keepalived.holder import SAYS
 from techsapo_ops.services.keepalived.holder import holders as asked
-from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.step import Action, Step
 from techsapo_ops.stack.topology import Topology
 
 _HARMLESS = (Action.NOTHING, Action.CREATE)

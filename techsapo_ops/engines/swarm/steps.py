@@ -11,8 +11,8 @@ from techsapo_ops.engines.swarm import front
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import Desired
-from techsapo_ops.stack.engine import Action, Plan, Step
 from techsapo_ops.stack.observed import Observed
+from techsapo_ops.stack.step import Action, Plan, Step
 
 if TYPE_CHECKING:
     from techsapo_ops.engines.swarm.recorded import SwarmStack

@@ -17,9 +17,9 @@ from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
 from techsapo_ops.operations.maintenance import at_odds
 from techsapo_ops.stack.desired import Desired
-from techsapo_ops.stack.engine import Action
 from techsapo_ops.stack.observed import Observed, State
 from techsapo_ops.stack.restore_journal import half_restored
+from techsapo_ops.stack.step import Action
 
 EDITED = msg("was edited by hand")
 Kind = Literal["apply", "file", "maintenance", "restore", "service", "stranger", "update"]

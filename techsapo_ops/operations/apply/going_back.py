@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import Desired
-from techsapo_ops.stack.engine import Step
+from techsapo_ops.stack.step import Step
 
 
 def elsewhere(steps: Sequence[Step], desired: Desired, lost: Collection[str]) -> list[Step]:

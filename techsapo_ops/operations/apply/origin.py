@@ -22,8 +22,8 @@ from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.operations.apply.snapshot import Snapshot, spec_now
 from techsapo_ops.services.registry import resolve
 from techsapo_ops.stack.desired import Desired
-from techsapo_ops.stack.engine import Action, Plan, Step
 from techsapo_ops.stack.observed import Observed, ObservedService, State
+from techsapo_ops.stack.step import Action, Plan, Step
 from techsapo_ops.stack.topology import Topology
 
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.ledger_entry import Done, LedgerEntry
 from techsapo_ops.operations.apply.snapshot import Snapshot
-from techsapo_ops.stack.engine import Action, Step
+from techsapo_ops.stack.step import Action, Step
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,10 @@ from techsapo_ops.render.swarm import swarm_units
 from techsapo_ops.render.templates import Templates as Overridden
 from techsapo_ops.services.registry import programs
 from techsapo_ops.stack.desired import Desired, Unit
-from techsapo_ops.stack.engine import Plan, Recorded, Running
+from techsapo_ops.stack.engine import Recorded, Running
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.step import Plan
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 

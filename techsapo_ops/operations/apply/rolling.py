@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kinds
-from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.observed import Observed
+from techsapo_ops.stack.step import Action, Step
 
 DISTURBING = (Action.RESTART, Action.RECREATE)
 """What a running service notices."""

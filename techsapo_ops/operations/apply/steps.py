@@ -10,8 +10,9 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.rolling import DISTURBING
 from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.desired import Desired
-from techsapo_ops.stack.engine import Action, Plan, Running, Step
+from techsapo_ops.stack.engine import Running
 from techsapo_ops.stack.observed import Observed, State
+from techsapo_ops.stack.step import Action, Plan, Step
 
 
 def failed_sibling(step: Step, desired: Desired, before: Observed, failed: Collection[str]) -> str | None:

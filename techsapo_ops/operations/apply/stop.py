@@ -15,9 +15,9 @@ from techsapo_ops.operations.administration import Warn, begin_anyway, ending
 from techsapo_ops.operations.apply.moving import may_run_on
 from techsapo_ops.operations.apply.rolling import Rolling
 from techsapo_ops.spec.problems import unknown
-from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.restore_journal import interrupted, require_none
+from techsapo_ops.stack.step import Action, Step
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.engine import Recorded, Running

@@ -11,9 +11,9 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, recorded
 from techsapo_ops.operations.apply.stop import locked, require_not_half
 from techsapo_ops.spec.problems import unknown
-from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.step import Action, Step
 from techsapo_ops.stack.stopped import Stopped, note_stopped, stopped_of
 
 

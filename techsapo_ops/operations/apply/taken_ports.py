@@ -9,7 +9,8 @@ from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.plan import StackPlan
 from techsapo_ops.stack.address import listen_host
-from techsapo_ops.stack.engine import Action, Running
+from techsapo_ops.stack.engine import Running
+from techsapo_ops.stack.step import Action
 from techsapo_ops.stack.topology import Topology
 
 

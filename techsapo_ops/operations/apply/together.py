@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from queue import SimpleQueue
 from typing import TypeVar
 
-from techsapo_ops.stack.engine import Action, Step
+from techsapo_ops.stack.step import Action, Step
 
 T = TypeVar("T")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
+from functools import cached_property
 
 from techsapo_ops.adapters.build import build
 from techsapo_ops.errors import OpsError
@@ -78,7 +79,7 @@ class Transaction:
             return False
         return not self._to_one_host
 
-    @property
+    @cached_property
     def _to_one_host(self) -> bool:
         """Whether the way back leads to one host alone, from which this apply is not what left it.
 
@@ -86,7 +87,10 @@ class Transaction:
         """
         if self._base is None or not self._plan.desired.topology.machines or self._plan.leaves is not None:
             return False
-        return self._base.engine != self._plan.desired.topology.engine
+        try:
+            return not self._ledger.look_at(self._base)[0].desired.topology.machines
+        except OpsError:  # the way back says so
+            return False
 
     def run(self) -> Applied:
         """Do it. Raises OpsError when nothing was touched, because the ledger could not be written."""

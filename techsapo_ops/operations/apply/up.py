@@ -24,8 +24,9 @@ from techsapo_ops.operations.apply.taken_ports import require_free
 from techsapo_ops.operations.apply.transaction import Transaction
 from techsapo_ops.operations.maintenance import follow
 from techsapo_ops.stack.away import lacking
-from techsapo_ops.stack.engine import Action, Running
+from techsapo_ops.stack.engine import Running
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.step import Action
 from techsapo_ops.stack.topology import Absent
 from techsapo_ops.validators.check import require
 from techsapo_ops.validators.report import MissingTool

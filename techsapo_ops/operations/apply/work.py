@@ -14,8 +14,9 @@ from techsapo_ops.operations.apply.rolling import Rolling
 from techsapo_ops.operations.apply.steps import failed_sibling
 from techsapo_ops.operations.apply.together import stretches, together
 from techsapo_ops.stack.desired import Desired
-from techsapo_ops.stack.engine import Action, Mismatch, Running, Step
+from techsapo_ops.stack.engine import Mismatch, Running
 from techsapo_ops.stack.observed import Observed
+from techsapo_ops.stack.step import Action, Step
 
 PATIENCE = 10.0
 """Seconds in which a reload must have become visible; each server takes milliseconds."""

@@ -14,8 +14,8 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.backup.offsite import secret_copy
 from techsapo_ops.stack.backup import Part
-from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.step import Action, Step
 from techsapo_ops.stack.stopped import stopped_of
 
 Say = Callable[[str], None]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters import owners
 from techsapo_ops.messages import msg
-from techsapo_ops.stack.engine import Action, Plan, Step
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.own_tls import OwnTls, own_tls, trusted
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.step import Action, Plan, Step
 from techsapo_ops.stack.topology import Topology
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from techsapo_ops.services.app.kind import App
 from techsapo_ops.services.monitoring import prometheus_of
 from techsapo_ops.services.probing import ask
 from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.maintenance import maintenance_of
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.step import Action, Step
 
 QUIET = 3.0
 """Seconds of traffic before the fault, to compare with."""

@@ -13,7 +13,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services import sqlite
 from techsapo_ops.services.reached import first_reached
 from techsapo_ops.stack.backup import Door, Part, Progress, Source
-from techsapo_ops.stack.engine import Action, Step
+from techsapo_ops.stack.step import Action, Step
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.stack import Stack

@@ -19,10 +19,10 @@ from techsapo_ops.services.nginx.site import NGINX_CONF
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.away import lacking
-from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.layout import ACME_ROOT
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.step import Action, Step
 from techsapo_ops.stack.topology import Topology
 
 _HANDSHAKE_SECONDS = 5.0

@@ -21,9 +21,9 @@ from techsapo_ops.services.redis.door import door_to, redis_door, scratch_client
 from techsapo_ops.services.redis.several import calm, in_step, several
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial, Untouched
-from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.shapes import count, digits, each, has, listed, number, text
+from techsapo_ops.stack.step import Action, Step
 from techsapo_ops.stack.tool import Tool
 
 if TYPE_CHECKING:

@@ -13,9 +13,10 @@ from techsapo_ops.adapters.pipes import Running, pour
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
-from techsapo_ops.stack.engine import Action, Scratch, Step
+from techsapo_ops.stack.engine import Scratch
 from techsapo_ops.stack.shapes import count, has
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.step import Action, Step
 
 _FACTS = has(words=count)
 

@@ -14,8 +14,8 @@ from techsapo_ops.engines.planning import in_order, plan, select
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.registry import programs
 from techsapo_ops.stack.desired import Desired, RenderedFile
-from techsapo_ops.stack.engine import Action
 from techsapo_ops.stack.observed import Observed, ObservedService, State
+from techsapo_ops.stack.step import Action
 from techsapo_ops.stack.topology import Topology
 
 CASES: list[dict[str, Any]] = yaml.safe_load(

@@ -13,8 +13,8 @@ from stacks import spec, topology
 from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.engines.native.engine import NativeEngine
 from techsapo_ops.engines.native.supervisor import BAD_NAME, Supervisor
-from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.layout import SCHEDULER
+from techsapo_ops.stack.step import Action, Step
 
 _DAY = 86_400
 

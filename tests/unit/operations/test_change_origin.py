@@ -23,8 +23,8 @@ from techsapo_ops.operations.apply.snapshot import Snapshot, spec_now
 from techsapo_ops.operations.apply.steps import with_new_build
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.stack.desired import Desired
-from techsapo_ops.stack.engine import Action, Plan, Step
 from techsapo_ops.stack.observed import Observed, ObservedService, State
+from techsapo_ops.stack.step import Action, Plan, Step
 from techsapo_ops.stack.topology import Topology
 
 REDIS = "redis/redis.conf"

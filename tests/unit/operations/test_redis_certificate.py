@@ -11,9 +11,9 @@ from stacks import spec, topology
 
 from techsapo_ops.operations.certificates.own import ensure_own_certificates, with_own_certificates
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.engine import Action, Plan, Step
 from techsapo_ops.stack.observed import Observed, ObservedService, State
 from techsapo_ops.stack.own_tls import ca_file, own_tls
+from techsapo_ops.stack.step import Action, Plan, Step
 from techsapo_ops.stack.topology import Topology
 
 SECURE = spec(redis={"tls": True})

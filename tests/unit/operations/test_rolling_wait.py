@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from techsapo_ops.operations.apply.rolling import RETURN_SECONDS, YOUNG_SECONDS, Rolling
-from techsapo_ops.stack.engine import Action, Step
 from techsapo_ops.stack.observed import Observed, ObservedService, State
+from techsapo_ops.stack.step import Action, Step
 
 NOW = datetime(2026, 11, 26, 5, 0, tzinfo=UTC)
 OLD = YOUNG_SECONDS + 1

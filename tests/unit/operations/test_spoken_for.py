@@ -11,8 +11,9 @@ from stacks import EVERYTHING, spec, topology
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.work import Marks, Work
 from techsapo_ops.stack.desired import Desired
-from techsapo_ops.stack.engine import Action, Running, Step
+from techsapo_ops.stack.engine import Running
 from techsapo_ops.stack.observed import Observed
+from techsapo_ops.stack.step import Action, Step
 from techsapo_ops.stack.topology import Topology
 
 HOSTS = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)}

@@ -18,8 +18,8 @@ from techsapo_ops.operations.apply.report import notes, service_url
 from techsapo_ops.operations.apply.stop import down, restart
 from techsapo_ops.operations.apply.up import up
 from techsapo_ops.operations.watch.usage import Monitor, request_count
-from techsapo_ops.stack.engine import Action
 from techsapo_ops.stack.observed import Observed, ObservedService, State, Usage
+from techsapo_ops.stack.step import Action
 
 SEVERAL: dict[str, Any] = {"app": {"instances": [{"port": 4000}, {"port": 4001}]}}
 

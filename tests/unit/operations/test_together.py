@@ -8,7 +8,7 @@ import pytest
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.together import stretches, together
-from techsapo_ops.stack.engine import Action, Step
+from techsapo_ops.stack.step import Action, Step
 
 
 def steps(*names: str, action: Action = Action.CREATE) -> list[Step]:

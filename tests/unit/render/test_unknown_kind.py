@@ -15,7 +15,7 @@ from techsapo_ops.render.compose import compose_files, container_units
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.registry import including
 from techsapo_ops.stack.desired import ContainerUnit
-from techsapo_ops.stack.engine import Action, Plan, Step
+from techsapo_ops.stack.step import Action, Plan, Step
 
 
 def unit_of(toy: Toy, directory: Path) -> ContainerUnit:

@@ -15,7 +15,7 @@ from techsapo_ops.engines.compose.engine import ComposeEngine
 from techsapo_ops.engines.compose.starter import Starter
 from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.stack.engine import Action, Step
+from techsapo_ops.stack.step import Action, Step
 
 
 class ToldDocker:

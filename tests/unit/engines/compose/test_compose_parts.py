@@ -29,9 +29,10 @@ from techsapo_ops.services.mysql.accounts import Passwords
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.desired import Desired
-from techsapo_ops.stack.engine import Action, GateError
+from techsapo_ops.stack.engine import GateError
 from techsapo_ops.stack.observed import Observed, ObservedService, State
 from techsapo_ops.stack.own_tls import certificate
+from techsapo_ops.stack.step import Action
 
 FACTS = ContainerFacts(
     "c1", "p-redis-1", "p", "redis", Path("/srv"), "running", "sha256:1", "redis:8", "h", pid=7

@@ -15,7 +15,7 @@ from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.stack.engine import Action, Step
+from techsapo_ops.stack.step import Action, Step
 
 
 class RefusingNginx:

@@ -14,7 +14,7 @@ from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.going_back import elsewhere, not_back
 from techsapo_ops.stack.desired import Desired, RenderedFile
-from techsapo_ops.stack.engine import Action, Step
+from techsapo_ops.stack.step import Action, Step
 from tests.fakes.swarm_stack import StackFake
 
 
