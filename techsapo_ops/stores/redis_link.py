@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from techsapo_ops.adapters.redis import RedisServer
@@ -147,7 +148,18 @@ class RedisLink:
             except (Away, _TooFew) as error:
                 if time.monotonic() >= until or not _passes(error.__cause__):
                     raise Unconfirmed from error
+                if isinstance(error, _TooFew):
+                    await self._look_again()
             await asyncio.sleep(FAILOVER_PAUSE / 2)
+
+    async def _look_again(self) -> None:
+        """Ask the Sentinels which Redis is the master: who has no replica may be so no longer."""
+        from redis import RedisError
+
+        look = getattr(self._redis.connection_pool, "get_master_address", None) if self._redis else None
+        if look is not None:
+            with suppress(RedisError, OSError):  # the next try finds it away
+                await look()
 
     async def close(self) -> None:
         """Give the connections back."""

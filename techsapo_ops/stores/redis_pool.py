@@ -130,6 +130,11 @@ def _master_pool() -> Any:
                         await idle.disconnect(nowait=True)
             return address
 
+        async def release(self, connection: Any) -> None:
+            if self._address is not None and (connection.host, connection.port) != self._address:
+                connection.mark_for_reconnect()  # it was in use when another one became the master
+            await super().release(connection)
+
         async def disconnect(self, inuse_connections: bool = True) -> None:
             await super().disconnect(inuse_connections)
             if inuse_connections:

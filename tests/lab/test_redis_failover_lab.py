@@ -278,16 +278,17 @@ def test_an_isolated_master_refuses_writes_and_is_no_second_one_when_the_cut_hea
     assert lab.within(left) == (None, str(confirmed))
 
 
+@pytest.mark.parametrize("command", ["INCR", "GET"])
 def test_who_was_cut_off_with_the_master_goes_to_the_next_one_before_the_old_one_gives_way(
-    lab: RedisLab,
+    lab: RedisLab, command: str
 ) -> None:
     """Sentinels send an old master away eight seconds after it is back (SENTINEL_PUBLISH_PERIOD times 4)."""
     old = lab.master()
     other = next(name for name in NAMES if name != old)
 
-    async def write(link: RedisLink) -> bool:
+    async def done(link: RedisLink) -> bool:
         try:
-            await link.confirmed(lambda pipe: pipe.incr("techsapo:beside"), patience=0)
+            await link.confirmed(lambda pipe: pipe.execute_command(command, "techsapo:beside"), patience=0)
         except Unconfirmed:
             await asyncio.sleep(0.05)
             return False
@@ -295,12 +296,12 @@ def test_who_was_cut_off_with_the_master_goes_to_the_next_one_before_the_old_one
 
     async def beside() -> str:
         async with link_of(lab, old) as link:
-            assert await write(link)
+            assert await done(link)
             lab.pull(old)
             while "master" not in (await asyncio.to_thread(lab.roles, other)).values():
-                assert not await write(link), "nobody else can have it"
+                assert not await done(link), "nobody else can have it"
             lab.plug(old)
-            while not await write(link):
+            while not await done(link):
                 pass
         return (await asyncio.to_thread(lab.roles))[old]
 
