@@ -23,7 +23,8 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
                  two of its scrapes in a row. Absent where the alert is in every stack
     machines     true: the alert is in stacks on several machines alone. Its expr may hold {machines}, how
                  many there are, and {floating}, the address that moves: without one it is left out
-    on_machines  expr in such a stack, where one of a kind is less than all of it; absent: the same
+    on_machines  expr in such a stack, where one of a kind is less than all of it; absent: the same. In both,
+                 what jobs leave is read of the host that got it last, see newest_copy.py
     apart        labels that tell two troubles apart that each want someone: each is a message of its own, at
                  once. Absent: all that fire of this name are one message
     muted_by     {CAUSE: [label, …]}: alerts that name the cause where this one names its effect, or are
@@ -47,6 +48,8 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 import yaml
+
+from techsapo_ops.catalogue.newest_copy import of_newest_copy
 
 Severity = Literal["critical", "warning", "info"]
 Priority = Literal["P0", "P1", "P2"]
@@ -121,6 +124,7 @@ class Alert:
         if machines:
             # By this one two Prometheis hear of each other: what it says of a target, another one does.
             expr = expr.replace('job!="techsapo-probes"', 'job!~"techsapo-(probes|incidents)"')
+            expr = of_newest_copy(expr)
         expr = expr.replace("{disks}", "{" + DISKS + "}")
         expr = expr.replace("{absent_targets}", "\nor\n".join(part for job in jobs for part in _absent(job)))
         if (window or self.window) is not None:

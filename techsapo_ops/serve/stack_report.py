@@ -9,6 +9,7 @@ from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.alerts import DISKS, cut_off, server_up
 from techsapo_ops.catalogue.rules import FRONT_ADDRESS
 from techsapo_ops.serve.bodies.monitoring import CertificateBody, DiskBody, FrontBody, ServiceBody
+from techsapo_ops.serve.newest_copies import Queried
 from techsapo_ops.services.app.kind import JOB
 from techsapo_ops.services.prometheus.incidents import INCIDENTS
 
@@ -87,7 +88,7 @@ def disks_of(prometheus: Prometheus, thresholds: Mapping[str, float]) -> list[Di
     return sorted(found.values(), key=lambda disk: -disk.used_percent)
 
 
-def certificates_of(prometheus: Prometheus) -> list[CertificateBody]:
+def certificates_of(prometheus: Queried) -> list[CertificateBody]:
     """The certificates, the first to end first."""
     begins = {
         s.labels.get("name"): s.value for s in prometheus.query("techsapo_cert_not_before_timestamp_seconds")

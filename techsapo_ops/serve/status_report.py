@@ -42,6 +42,7 @@ from techsapo_ops.serve.bodies.monitoring import (
     UpdatesBody,
 )
 from techsapo_ops.serve.health import Health
+from techsapo_ops.serve.newest_copies import NewestCopies, Queried
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.spending import Spending
 from techsapo_ops.serve.stack_report import certificates_of, disks_of, front_of, services_of
@@ -158,13 +159,14 @@ class StatusReport:
         if self._prometheus is None:
             return "absent", _Told()
         kept = self._acknowledgements
+        left = NewestCopies(self._prometheus) if self._options.spec.hosts else self._prometheus
         try:
             firing, stack, jobs, backups, updates, seen = await asyncio.gather(
                 asyncio.to_thread(self._prometheus.alerts),
-                asyncio.to_thread(_stack, self._prometheus, thresholds),
-                asyncio.to_thread(_jobs, self._prometheus),
-                asyncio.to_thread(_backups, self._prometheus),
-                asyncio.to_thread(_updates, self._prometheus),
+                asyncio.to_thread(_stack, self._prometheus, left, thresholds),
+                asyncio.to_thread(_jobs, left),
+                asyncio.to_thread(_backups, left),
+                asyncio.to_thread(_updates, left),
                 asyncio.to_thread(kept.glance if kept is not None else Glance),
             )
         except (Unreachable, ApiError):
@@ -178,9 +180,9 @@ class StatusReport:
 
 
 def _stack(
-    prometheus: Prometheus, thresholds: Mapping[str, float]
+    prometheus: Prometheus, left: Queried, thresholds: Mapping[str, float]
 ) -> tuple[list[ServiceBody], list[DiskBody], list[CertificateBody], FrontBody | None]:
-    certificates = certificates_of(prometheus)
+    certificates = certificates_of(left)
     return services_of(prometheus), disks_of(prometheus, thresholds), certificates, front_of(prometheus)
 
 
@@ -235,14 +237,12 @@ def _runbook(url: str) -> str:
     return path if path.startswith("/runbooks/") and path.rpartition("/")[2] in runbooks() else url
 
 
-def _jobs(prometheus: Prometheus) -> list[JobBody]:
+def _jobs(prometheus: Queried) -> list[JobBody]:
     """By job: when it ran, succeeded and is due (Unix seconds), and how its last run ended."""
     return [JobBody(name=name, **row) for name, row in _rows(prometheus, _JOBS, "name").items()]
 
 
-def _rows(
-    prometheus: Prometheus, metrics: Mapping[str, str], label: str
-) -> dict[str, dict[str, float | None]]:
+def _rows(prometheus: Queried, metrics: Mapping[str, str], label: str) -> dict[str, dict[str, float | None]]:
     """The value of each of `metrics` under its key, by `label` in the order of its values."""
     rows: dict[str, dict[str, float | None]] = {}
     for key, metric in metrics.items():
@@ -251,7 +251,7 @@ def _rows(
     return dict(sorted(rows.items()))
 
 
-def _updates(prometheus: Prometheus) -> UpdatesBody | None:
+def _updates(prometheus: Queried) -> UpdatesBody | None:
     """What the job drift saw waiting for a restart or an update; None where it never looked."""
     if not prometheus.query(_WAITING):
         return None
@@ -272,7 +272,7 @@ def _updates(prometheus: Prometheus) -> UpdatesBody | None:
     )
 
 
-def _backups(prometheus: Prometheus) -> BackupsBody:
+def _backups(prometheus: Queried) -> BackupsBody:
     """What is known of the backups here and off-site."""
     found: dict[str, float | None] = {}
     for key, metric in _BACKUPS.items():
@@ -281,7 +281,7 @@ def _backups(prometheus: Prometheus) -> BackupsBody:
     return BackupsBody.model_validate({**found, **good, "drills": _drills(prometheus)})
 
 
-def _drills(prometheus: Prometheus) -> list[DrillBody]:
+def _drills(prometheus: Queried) -> list[DrillBody]:
     """The newest of each drill."""
     return [
         DrillBody(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from techsapo_ops.catalogue.jobs import jobs as scheduled_jobs
-from techsapo_ops.catalogue.rules import CONFIG_INFO, FRONT_ADDRESS, JOB_EXPECTED, recording_rules
+from techsapo_ops.catalogue.rules import CONFIG_INFO, JOB_EXPECTED, recording_rules
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import JOB
@@ -17,6 +17,7 @@ from techsapo_ops.services.mysql.commands import commands as mysql_commands
 from techsapo_ops.services.node.kind import tells_of_units
 from techsapo_ops.services.prometheus.alert_rules import alert_groups
 from techsapo_ops.services.prometheus.incidents import INCIDENTS, REPLICA, incident_jobs, with_others
+from techsapo_ops.services.prometheus.machine_rules import machine_groups
 from techsapo_ops.services.prometheus.next_receivers import next_groups
 from techsapo_ops.services.redis.commands import commands as redis_commands
 from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
@@ -54,7 +55,7 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
     spec = topology.spec
     settings = spec.monitoring.prometheus
     several = len(topology.of_kind("prometheus")) > 1
-    recorded = [*recording_groups(several=several), *expected_jobs(topology), *front_address(topology)]
+    recorded = [*recording_groups(several=several), *expected_jobs(topology), *machine_groups(topology)]
     alertmanagers = [_address(topology, service) for service in topology.of_kind("alertmanager")]
     rules = "../rules" if topology.machines else "rules"
     jobs = [*_own_jobs(topology), *_sentinels(topology), *_probes(topology), *_extra_jobs(spec)]
@@ -132,17 +133,6 @@ def expected_jobs(topology: Topology) -> list[dict[str, Any]]:
         if times.get(name) is not None
     ]
     return [{"name": "techsapo-jobs", "rules": rules}] if rules else []
-
-
-def front_address(topology: Topology) -> list[dict[str, Any]]:
-    """A rule for which hosts have the address that several share, by their node exporters."""
-    floating = topology.spec.floating_address
-    if not topology.machines or floating is None or not topology.has("node-exporter"):
-        return []
-    address = floating.partition("/")[0]
-    seen = f'node_network_address_info{{job="node-exporter",address="{address}"}}'
-    rule = {"record": FRONT_ADDRESS, "expr": f"max by (host, address) ({seen})"}
-    return [{"name": "techsapo-front", "rules": [rule]}]
 
 
 def _taken_over(texts: Mapping[str, str]) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from machines_spec import machine_rules, machines_files, machines_topology
 from monitoring_stack import monitoring_files, spec_of
 
 from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.catalogue.metrics import job_metrics
+from techsapo_ops.catalogue.newest_copy import NEWEST_COPY
 from techsapo_ops.services.cluster_key import made_key
 from techsapo_ops.services.loaded_configuration import server_of
 from techsapo_ops.services.prometheus.readback import LOADED
@@ -276,3 +278,18 @@ def test_what_an_alert_says_of_the_address_is_the_spec_s(locale: str) -> None:
     said = machine_rules(locale=locale)["FloatingAddressLost"]["annotations"]
     assert "10.77.0.100" in said["summary"]
     assert not [text for text in said.values() if re.search(r"(?<!\{)\{\w+\}", text)]
+
+
+def test_what_jobs_leave_is_read_of_the_host_that_got_it_last_and_on_one_host_as_it_was() -> None:
+    rules = yaml.safe_load(FILES["prometheus/rules/alerts.yml"])
+    left = re.compile(rf"\b(?:{'|'.join(job_metrics())})\b")
+    reading = {
+        rule["alert"]: rule["expr"]
+        for group in rules["groups"]
+        for rule in group["rules"]
+        if left.search(rule["expr"])
+    }
+    assert {"JobFailed", "BackupVerificationFailed", "CertificateNotServed", "DrillMissed"} <= set(reading)
+    for expr in reading.values():
+        assert len(left.findall(expr)) == expr.count(NEWEST_COPY)
+    assert all(NEWEST_COPY not in alert.expression() for alert in alerts().values())

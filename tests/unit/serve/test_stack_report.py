@@ -9,6 +9,8 @@ import pytest
 
 from techsapo_ops.adapters.prometheus import Prometheus, Sample
 from techsapo_ops.catalogue.alerts import DISKS
+from techsapo_ops.catalogue.newest_copy import of_newest_copy
+from techsapo_ops.serve.newest_copies import NewestCopies
 from techsapo_ops.serve.stack_report import certificates_of, disks_of, front_of, services_of
 from techsapo_ops.services.app.kind import JOB
 
@@ -131,3 +133,11 @@ def test_the_host_with_the_address_that_several_share_is_named() -> None:
     both = front_of(Told(**{"techsapo:front_address:info": [(1, held), (1, {**held, "host": "a"})]}))
     assert both is not None
     assert both.hosts == ["a", "b"]
+
+
+def test_of_several_hosts_a_certificate_is_told_once_by_the_host_that_heard_of_it_last() -> None:
+    ends = "techsapo_cert_not_after_timestamp_seconds"
+    newest = of_newest_copy(ends)
+    assert newest.startswith("max without (instance, host)")
+    prometheus = Told(**{newest: [(9e9, {"name": "front"})], ends: [(9e9, {"name": "front"})] * 3})
+    assert [each.ends for each in certificates_of(NewestCopies(prometheus))] == [9e9]
