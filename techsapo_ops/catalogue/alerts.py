@@ -23,8 +23,9 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
                  two of its scrapes in a row. Absent where the alert is in every stack
     machines     true: the alert is in stacks on several machines alone. Its expr may hold {machines}, how
                  many there are, and {floating}, the address that moves: without one it is left out
-    on_machines  expr in such a stack, where one of a kind is less than all of it; absent: the same. In both,
-                 what jobs leave is read of the host that got it last, see newest_copy.py
+    on_machines  {KEY: value}: expr, severity, summary or description in such a stack, where one of a kind is
+                 less than all of it; what it leaves out is the same there. In both, what jobs leave is read
+                 of the host that got it last, see newest_copy.py
     apart        labels that tell two troubles apart that each want someone: each is a message of its own, at
                  once. Absent: all that fire of this name are one message
     muted_by     {CAUSE: [label, …]}: alerts that name the cause where this one names its effect, or are
@@ -41,7 +42,7 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
@@ -86,7 +87,7 @@ class Alert:
     service: str
     exporter: str | None
     machines: bool
-    on_machines: str | None
+    on_machines: Mapping[str, Any]
     apart: tuple[str, ...]
     muted_by: Mapping[str, tuple[str, ...]]
     page_away: bool
@@ -104,6 +105,10 @@ class Alert:
         """File name of the page in runbooks/."""
         return f"{self.name}.md"
 
+    def of_stack(self, *, several: bool) -> Alert:
+        """The same as a stack has it; `several`: on several machines."""
+        return replace(self, **self.on_machines) if several else self
+
     def expression(
         self,
         *,
@@ -119,7 +124,7 @@ class Alert:
         `jobs` are the scrape jobs that have to be there, `machines` how many the stack is on, where several,
         and `floating` the address that moves between them.
         """
-        expr = (self.on_machines or self.expr) if machines else self.expr
+        expr = self.of_stack(several=machines > 0).expr
         expr = expr.replace("{machines}", str(machines)).replace("{floating}", floating)
         if machines:
             # By this one two Prometheis hear of each other: what it says of a target, another one does.
@@ -184,7 +189,7 @@ def _alert(name: str, entry: dict[str, Any], dashboard: str) -> Alert:
         service=entry["service"],
         exporter=entry.get("exporter"),
         machines=entry.get("machines", False),
-        on_machines=entry.get("on_machines"),
+        on_machines=MappingProxyType(entry.get("on_machines", {})),
         apart=tuple(entry.get("apart", ())),
         muted_by=MappingProxyType({c: tuple(labels) for c, labels in entry.get("muted_by", {}).items()}),
         page_away=entry.get("page_away", False),
@@ -195,13 +200,19 @@ def _alert(name: str, entry: dict[str, Any], dashboard: str) -> Alert:
 
 
 @cache
-def alerts() -> Mapping[str, Alert]:
-    """Every alert by name, the worst severity first."""
+def _loaded() -> Sequence[Alert]:
     folder = files("techsapo_ops.catalogue")
     of_files: dict[str, str] = yaml.safe_load((folder / "alert_files.yaml").read_text(encoding="utf-8"))
-    found: dict[str, Alert] = {}
+    found: list[Alert] = []
     for file, dashboard in of_files.items():
         entries = yaml.safe_load((folder / "alerts" / f"{file}.yaml").read_text(encoding="utf-8"))
-        found |= {name: _alert(name, entry, dashboard) for name, entry in entries.items()}
-    worst_first = sorted(found.values(), key=lambda alert: SEVERITIES.index(alert.severity))
+        found += [_alert(name, entry, dashboard) for name, entry in entries.items()]
+    return tuple(found)
+
+
+@cache
+def alerts(*, several: bool = False) -> Mapping[str, Alert]:
+    """Every alert by name, the worst severity first; `several`: as stacks on several machines have them."""
+    found = [alert.of_stack(several=several) for alert in _loaded()]
+    worst_first = sorted(found, key=lambda alert: SEVERITIES.index(alert.severity))
     return MappingProxyType({alert.name: alert for alert in worst_first})

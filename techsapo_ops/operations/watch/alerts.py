@@ -18,7 +18,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement, holders
 from techsapo_ops.services.alertmanager.beginnings import Labels, began_of, beginnings
 from techsapo_ops.services.alertmanager.muted import muted
-from techsapo_ops.services.prometheus.alert_rules import alert_rule, concerns
+from techsapo_ops.services.prometheus.alert_rules import alert_rule, alerts_of
 from techsapo_ops.stack.stack import Stack
 
 State = Literal["firing", "pending", "silenced", "inhibited", "quiet", "off", "unknown"]
@@ -72,7 +72,7 @@ def listed(stack: Stack, prometheus: Prometheus | None, alertmanager: Alertmanag
     # Prometheus adds these where it sends an alert, and shows it without them.
     added = spec.monitoring.prometheus.external_labels
     hushed, began = muted(held, (), added), beginnings(held, added)
-    for alert in (a for a in alerts().values() if concerns(spec, a)):
+    for alert in alerts_of(spec).values():
         settings = spec.monitoring.alerts.get(alert.name)
         rule = alert_rule(spec, alert, ())
         quiet = Listed(alert, "quiet", rule, {}, alert.summary[spec.locale])

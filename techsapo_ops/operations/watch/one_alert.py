@@ -43,6 +43,7 @@ def one_alert(
     stack: Stack, alert: Alert, prometheus: Prometheus | None, alertmanager: Alertmanager | None
 ) -> OneAlert:
     """What is known of `alert`. None stands for a server that the stack does not run."""
+    alert = alert.of_stack(several=bool(stack.spec.hosts))
     listing = listed(stack, prometheus, alertmanager)
     now = tuple(each for each in listing.alerts if each.alert.name == alert.name)
     return OneAlert(

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from techsapo_ops.catalogue.alerts import SEVERITIES, Alert, Priority, alerts
+from techsapo_ops.catalogue.alerts import SEVERITIES, Alert, Priority
 from techsapo_ops.catalogue.rules import NEXT
-from techsapo_ops.services.prometheus.alert_rules import concerns, duration_text, for_of
+from techsapo_ops.services.prometheus.alert_rules import alerts_of, duration_text, for_of
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.topology import Topology
@@ -34,11 +34,9 @@ def routes(topology: Topology) -> list[dict[str, Any]]:
     causes: dict[str, list[Alert]] = {}
     for cause, _, effects in mutes(topology):
         for effect in effects:
-            causes.setdefault(effect, []).append(alerts()[cause])
+            causes.setdefault(effect, []).append(alerts_of(spec)[cause])
     own: dict[str, dict[str, Any]] = {}
-    for alert in alerts().values():
-        if not concerns(spec, alert):
-            continue
+    for alert in alerts_of(spec).values():
         if timing := _timing(spec, alert, causes.get(alert.name, ())):
             wanted = {**_hours(spec, alert.severity, alert.priority), **timing}
             route = own.setdefault(
@@ -59,17 +57,17 @@ def routes(topology: Topology) -> list[dict[str, Any]]:
 
 def mutes(topology: Topology) -> list[Mute]:
     """Alerts that this stack can have and that mute others of it."""
-    catalogue = alerts()
+    catalogue = alerts_of(topology.spec)
     effects: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for alert in catalogue.values():
         for cause, labels in alert.muted_by.items():
-            if _can_fire(topology, alert) and _can_fire(topology, catalogue[cause]):
+            if cause in catalogue and _can_fire(topology, alert) and _can_fire(topology, catalogue[cause]):
                 effects.setdefault((cause, labels), []).append(alert.name)
     return [(cause, labels, names) for (cause, labels), names in effects.items()]
 
 
 def _next(spec: Spec) -> Iterator[dict[str, Any]]:
-    apart = {label for alert in alerts().values() if concerns(spec, alert) for label in alert.apart}
+    apart = {label for alert in alerts_of(spec).values() for label in alert.apart}
     for number, _ in enumerate(spec.notifications.next):
         wanted = {"matchers": [f'{NEXT}="{number}"'], "group_by": [*GROUP_BY, *sorted(apart)]}
         yield {"receiver": f"next.{number}", **wanted, "group_wait": "0s"}
@@ -117,5 +115,5 @@ def _hours(spec: Spec, severity: str, priority: Priority) -> dict[str, Any]:
 
 def _can_fire(topology: Topology, alert: Alert) -> bool:
     settings = topology.spec.monitoring.alerts.get(alert.name)
-    enabled = (settings is None or settings.enabled) and concerns(topology.spec, alert)
+    enabled = settings is None or settings.enabled
     return enabled and (alert.exporter is None or topology.has(alert.exporter))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.services.alertmanager.signing import (
     key_file,
     key_of_app,
@@ -11,7 +10,7 @@ from techsapo_ops.services.alertmanager.signing import (
     signs,
 )
 from techsapo_ops.services.made_once import made_once
-from techsapo_ops.services.prometheus.alert_rules import concerns
+from techsapo_ops.services.prometheus.alert_rules import alerts_of
 from techsapo_ops.services.web_login_files import keep, user_of
 from techsapo_ops.stack.topology import Topology
 
@@ -26,6 +25,6 @@ def make(topology: Topology) -> None:
     layout = topology.layout
     key = made_once(key_file(layout), None).reveal()
     keep(key_of_app(layout), key, user_of(topology, "app"))
-    known = [name for name, alert in alerts().items() if concerns(topology.spec, alert)]
+    known = list(alerts_of(topology.spec))
     text = signatures(key.encode(), topology.spec.project, known)
     keep(signatures_file(layout), text, user_of(topology, "alertmanager"))

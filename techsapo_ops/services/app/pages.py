@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from techsapo_ops.catalogue.alerts import alerts
-from techsapo_ops.services.prometheus.alert_rules import concerns, threshold_of
+from techsapo_ops.services.prometheus.alert_rules import alerts_of, threshold_of
 from techsapo_ops.spec.edition import Deployment
 from techsapo_ops.spec.exposure import exposures
 from techsapo_ops.spec.models import Spec
@@ -18,7 +17,7 @@ UNREACHED = "pages/unreached.json"
 
 def thresholds(spec: Spec) -> dict[str, float]:
     """The number that each alert compares with, where it does, by the alert's name."""
-    found = {name: threshold_of(spec, alert) for name, alert in alerts().items() if concerns(spec, alert)}
+    found = {name: threshold_of(spec, alert) for name, alert in alerts_of(spec).items()}
     return {name: number for name, number in found.items() if number is not None}
 
 

@@ -34,15 +34,18 @@ def alert_groups(
     `jobs` are the scrape jobs whose absence is an alert; an alert about an exporter that is not among them is
     left out. `commands` is what takes the place of what a runbook says of any stack.
     """
-    catalogue = alerts()
     groups: dict[str, list[dict[str, Any]]] = {}
-    for alert in catalogue.values():
+    for alert in alerts_of(spec).values():
         settings = spec.monitoring.alerts.get(alert.name)
-        if not concerns(spec, alert):
-            continue
         if (settings is None or settings.enabled) and (alert.exporter is None or alert.exporter in jobs):
             groups.setdefault(alert.severity, []).append(alert_rule(spec, alert, jobs, commands))
     return [{"name": f"techsapo-alerts-{severity}", "rules": rules} for severity, rules in groups.items()]
+
+
+def alerts_of(spec: Spec) -> Mapping[str, Alert]:
+    """By name, the alerts that the machines of `spec` can have, as they have them; the worst first."""
+    found = alerts(several=bool(spec.hosts))
+    return {name: alert for name, alert in found.items() if concerns(spec, alert)}
 
 
 def concerns(spec: Spec, alert: Alert) -> bool:

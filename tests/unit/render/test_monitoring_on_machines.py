@@ -251,6 +251,21 @@ def test_one_host_has_no_alert_of_machines_and_machines_have_all_of_them() -> No
     assert wanted & {rule["alert"] for group in one["groups"] for rule in group["rules"]} == set()
 
 
+def test_no_redis_at_all_pages_on_machines_where_questions_are_refused_and_waits_on_one_host() -> None:
+    def told(text: str) -> dict[str, Any]:
+        every = [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+        found: dict[str, Any] = next(rule for rule in every if rule["alert"] == "RedisDown")
+        return found
+
+    rules = "prometheus/rules/alerts.yml"
+    several, one = told(FILES[rules]), told(monitoring_files(spec_of())[rules].content)
+    assert (several["labels"]["severity"], one["labels"]["severity"]) == ("critical", "warning")
+    assert "unconfirmed" in several["annotations"]["description"]
+    assert "unconfirmed" not in one["annotations"]["description"]
+    routes = yaml.safe_load(FILES["alertmanager/alertmanager.yml"])["route"]["routes"]
+    assert not [r for r in routes if "RedisDown" in r["matchers"][0] and r["receiver"] != "critical"]
+
+
 def test_without_an_address_that_moves_each_front_is_one_of_the_stack_s_and_no_alert_is_about_it() -> None:
     files = machines_files(machines_topology(floating_address=None))
     rules = yaml.safe_load(files["prometheus/rules/alerts.yml"])
