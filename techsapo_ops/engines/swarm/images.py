@@ -60,8 +60,8 @@ def bring(
             if lacking and registry is not None:
                 pinned = _pushed(_watched(fleet, source), source, image, registry)
                 _each(lacking, partial(_fetch, fleet, image, pinned))
-            else:
-                _each(lacking, partial(_copy, fleet, source, image))
+            elif lacking:
+                _copy(fleet, source, image, lacking)
         elif lacking := [name for name in present if name not in having]:
             say(msg("pulling the image {image} on {machines}", image=image, machines=", ".join(lacking)))
             _each(lacking, partial(_pull, fleet, image))
@@ -133,31 +133,32 @@ def _fetch(fleet: Fleet, image: str, pinned: str, machine: str) -> None:
     docker.attempt("image", "rm", pinned)  # else it would be kept for that name when it is old
 
 
-def _copy(fleet: Fleet, source: str, image: str, target: str) -> None:
-    """From machine to machine through here; nothing of it lies on this disk."""
+def _copy(fleet: Fleet, source: str, image: str, targets: Sequence[str]) -> None:
+    """From one machine to others through here, read once; nothing of it lies on this disk."""
     save = fleet.members[source].streaming("save", image)
-    load = fleet.members[target].streaming("load", "--quiet")
+    loads = [fleet.members[target].streaming("load", "--quiet") for target in targets]
     try:
-        saved, loaded = piped(save, load, timeout=_COPY_SECONDS, watch=_reached(fleet, source, target))
+        saved, loaded = piped(save, loads, timeout=_COPY_SECONDS, watch=_reached(fleet, source, *targets))
     except TimedOut:
         raise OpsError(
             msg("cannot copy {image} from {source} to {target}: {said}",
-                image=image, source=source, target=target,
+                image=image, source=source, target=", ".join(targets),
                 said=msg("it took longer than {minutes:.0f} minutes", minutes=_COPY_SECONDS / 60)),
-            msg("check the network between here and both hosts"),
+            msg("check the network between here and the hosts"),
         ) from None  # fmt: skip
     told = saved.stderr.decode(errors="replace").strip()
-    if saved.code == 0 and loaded.code == 0:
+    failed = {target: done for target, done in zip(targets, loaded, strict=True) if done.code != 0}
+    if saved.code == 0 and not failed:
         return
     reasons: dict[str, str] = {}
-    refused = loaded.code != 0 and (saved.code == -signal.SIGPIPE or _BROKEN_PIPE in told)
+    refused = failed and (saved.code == -signal.SIGPIPE or _BROKEN_PIPE in told)
     if saved.code != 0 and not refused:
         reasons[source] = fleet.members[source].why(saved) if told else msg("`docker save` failed")
-    if loaded.code != 0:
-        reasons[target] = fleet.members[target].why(loaded) if loaded.output else msg("`docker load` failed")
+    for target, done in failed.items():
+        reasons[target] = fleet.members[target].why(done) if done.output else msg("`docker load` failed")
     raise OpsError(
         msg("cannot copy {image} from {source} to {target}: {said}",
-            image=image, source=source, target=target, said=reasons_of(reasons))
+            image=image, source=source, target=", ".join(failed or targets), said=reasons_of(reasons))
     )  # fmt: skip
 
 
