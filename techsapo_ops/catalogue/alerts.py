@@ -41,6 +41,7 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -68,6 +69,8 @@ DISKS = (
     'mountpoint!~"/(proc|sys|dev|run)(/.*)?"'
 )
 """Label matchers for the file systems of node exporter that can fill up."""
+
+_BY_INSTANCE = re.compile(r"\bby \(([^)]*\binstance\b[^)]*)\)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +133,8 @@ class Alert:
             # By this one two Prometheis hear of each other: what it says of a target, another one does.
             expr = expr.replace('job!="techsapo-probes"', 'job!~"techsapo-(probes|incidents)"')
             expr = of_newest_copy(expr)
+            # The name of an instance tells a reader its host, and nothing that compares labels.
+            expr = _BY_INSTANCE.sub(lambda by: by[0] if "host" in by[1] else f"by ({by[1]}, host)", expr)
         expr = expr.replace("{disks}", "{" + DISKS + "}")
         expr = expr.replace("{absent_targets}", "\nor\n".join(part for job in jobs for part in _absent(job)))
         if (window or self.window) is not None:

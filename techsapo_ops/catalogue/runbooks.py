@@ -2,6 +2,10 @@
 
 Three sections in each language: what it means, how to check (numbered), how to fix. The first two steps of
 the check go out with the alert itself, so that they are there when no page can be opened.
+
+A line (paragraph or item of a list, in one line) that is true of one host alone, or of several alone, begins
+with a label, see _ONE_HOST. Whoever reads a page for no stack sees both; a stack's has its own, without the
+label. There `HOST` stands for a host's name; in a message it is the one that the alert is about.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import count
 from types import MappingProxyType
 
 STEPS = 2
@@ -24,6 +29,14 @@ _SECTION = re.compile(r"^## .+\n", re.MULTILINE)
 _STEP = re.compile(r"^\d+\. (.+(?:\n {2,}\S.*)*)", re.MULTILINE)
 _SENTENCE = re.compile(r"(?<=。)|(?<=\.)(?= )")
 _LINK = re.compile(r"\[([^\]]+)\]\([^)\s]+\)")
+_ONE_HOST = ("On one host: ", "1 台のホスト：")
+_SEVERAL_HOSTS = ("On several hosts: ", "複数のホスト：")
+_ITEM = r"^(\d+\. |- |)"
+_NUMBER = re.compile(r"^\d+(?=\. )", re.MULTILINE)
+_PLACEHOLDER = {
+    "ja": "`HOST` はホストの名前です。アラートが示すホスト、なければ下の確認で見つけたホストです。",
+    "en": "`HOST` is the name of a host: the one that the alert names, else one that you find as below.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +56,41 @@ class Runbook:
         check = _SECTION.split(self.text[locale])[2]
         return [_plain(step) for step in _STEP.findall(check)[:STEPS]]
 
-    def of_stack(self, own: Mapping[str, str]) -> Runbook:
-        """The same with a stack's own ports and logins: `own` is by text what takes its place."""
-        return Runbook(self.name, {locale: _replaced(text, own) for locale, text in self.text.items()})
+    def of_stack(self, own: Mapping[str, str], *, several: bool) -> Runbook:
+        """The same for a stack on one host or on `several`, with its own ports and logins.
+
+        `own` is by text what takes its place.
+        """
+        return Runbook(
+            self.name,
+            {
+                locale: _of_hosts(_replaced(text, own), locale, several=several)
+                for locale, text in self.text.items()
+            },
+        )
+
+
+def _of_hosts(text: str, locale: str, *, several: bool) -> str:
+    """`text` without what is labelled as true elsewhere, and without the labels of the rest."""
+    here, elsewhere = (_SEVERAL_HOSTS, _ONE_HOST) if several else (_ONE_HOST, _SEVERAL_HOSTS)
+    text = re.sub(_labelled(elsewhere) + r".*\n", "", text, flags=re.MULTILINE)
+    text = re.sub(
+        _labelled(here) + "(.)", lambda found: found[1] + found[2].upper(), text, flags=re.MULTILINE
+    )
+    heading, *sections = re.split(r"(?=^## )", re.sub(r"\n{3,}", "\n\n", text), flags=re.MULTILINE)
+    sections = [_numbered(section) for section in sections]
+    if several and "HOST" in text:
+        sections[0] += f"{_PLACEHOLDER[locale]}\n\n"
+    return heading + "".join(sections)
+
+
+def _labelled(labels: Sequence[str]) -> str:
+    return f"{_ITEM}(?:{'|'.join(labels)})"
+
+
+def _numbered(section: str) -> str:
+    numbers = count(1)
+    return _NUMBER.sub(lambda _: str(next(numbers)), section)
 
 
 def _replaced(text: str, own: Mapping[str, str]) -> str:

@@ -221,7 +221,7 @@ class App:
         others = (
             drill_routes(drills, idempotency, self.audit, instance.name, self.lifecycle, drill_alert),
             page_routes(spec.locale, keys=gate.needs_keys, people=gate.has_operators),
-            runbook_routes(spec.locale),
+            runbook_routes(spec.locale, several_hosts=bool(options.audit_members)),
             help_routes(spec.locale),
             silence_routes(spec.locale, gate, origins, servers.alertmanager),
             probe_routes(gate, own_health, self.lifecycle, metrics.render),

@@ -31,10 +31,11 @@ _MISSING = {
 }
 
 
-def runbook_routes(locale: str) -> APIRouter:
+def runbook_routes(locale: str, *, several_hosts: bool = False) -> APIRouter:
     """Routes of the runbooks. They are open as the frame of every page is: what they say is in the package.
 
-    `locale` is the language until the reader chooses another, on a page or by `?lang=`.
+    `locale` is the language until the reader chooses another, on a page or by `?lang=`. They have no ports
+    and logins of the stack, but say what is true of its one host, or of its `several_hosts`.
     """
     router = APIRouter(include_in_schema=False)
 
@@ -44,7 +45,7 @@ def runbook_routes(locale: str) -> APIRouter:
     async def page(request: Request, name: str) -> Response:
         language, query = _language(request, locale)
         if name in runbooks():
-            return page_reply(request, *_page(name, language, query))
+            return page_reply(request, *_page(name, language, query, several=several_hosts))
         content, media_type, _ = _missing(name, language, query)
         return Response(content, 404, media_type=media_type)
 
@@ -60,8 +61,10 @@ def _language(request: Request, locale: str) -> tuple[str, str]:
 
 
 @cache
-def _page(name: str, locale: str, query: str) -> tuple[bytes, str, str]:
-    texts = runbooks()[name].text
+def _page(name: str, locale: str, query: str, *, several: bool) -> tuple[bytes, str, str]:
+    from techsapo_ops.services.prometheus.scrape import ON_SEVERAL_HOSTS  # for readers of runbooks alone
+
+    texts = runbooks()[name].of_stack(ON_SEVERAL_HOSTS if several else {}, several=several).text
     return _framed(locale, query, ((each, _html(texts[each], query)) for each in LOCALES), name)
 
 

@@ -52,7 +52,7 @@ def one_alert(
         now,
         _silences(alert, now, alertmanager),
         _receivers(stack.spec, alert),
-        runbooks()[alert.name].of_stack(own_commands(stack.topology)),
+        runbooks()[alert.name].of_stack(own_commands(stack.topology), several=bool(stack.spec.hosts)),
         runbook_url(stack.spec, alert),
         listing.trouble,
         listing.untold,

@@ -13,6 +13,9 @@ _CONTAINER_HINTS = (
     "（コンテナでは `docker exec -u 0 PROJECT-mysql-1 mariadb -e …`）",
 )
 
+ON_SEVERAL_HOSTS = {_WITH_LOGIN: "techsapo exec mysql-HOST mariadb"} | dict.fromkeys(_CONTAINER_HINTS, "")
+"""The same where each host has one: Swarm's containers have names that change, and techsapo finds them."""
+
 
 def commands(topology: Topology, service: Service) -> dict[str, str]:
     """By what the runbooks say of any MariaDB, what takes its place."""

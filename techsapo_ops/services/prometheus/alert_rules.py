@@ -68,7 +68,8 @@ def help_with(spec: Spec, alert: Alert, commands: Mapping[str, str] = _NONE) -> 
 
     The latter since a page may be away when it is needed most, and with it the one that acknowledges.
     """
-    steps = runbooks()[alert.name].of_stack(commands).steps(spec.locale)
+    page = runbooks()[alert.name].of_stack(commands, several=bool(spec.hosts))
+    steps = page.steps(spec.locale)
     lines = [f"{number}. {step}" for number, step in enumerate(steps, 1)]
     if alert.page_away and spec.monitoring.alertmanager.enabled:
         lines.append(_PAGE_AWAY[spec.locale].format(alert=alert.name))
@@ -164,6 +165,8 @@ def alert_rule(
         "description": text(alert.description, spec.locale),
         **{name: go_template_text(words) for name, words in help_with(spec, alert, commands).items()},
     }
+    if spec.hosts:
+        rule["annotations"]["steps"] = _of_its_host(rule["annotations"]["steps"])
     # Messages are in the stack's language; who reads the Status page in another one has its words, too.
     for locale in sorted(alert.summary.keys() - {spec.locale}):
         rule["annotations"][f"summary_{locale}"] = text(alert.summary, locale)
@@ -171,6 +174,15 @@ def alert_rule(
     if alert.name != WATCHDOG:
         rule["annotations"]["acknowledged_by"] = holder_text(alert.name)
     return rule
+
+
+def _of_its_host(steps: str) -> str:
+    """`steps` with the host that the alert is about in place of HOST, where it carries one.
+
+    Else `exec` enters one of the kind that runs, and what else needs a name is left to the reader.
+    """
+    steps = re.sub(r"(?<=techsapo exec )(\w+)-HOST", r"\1{{ with $labels.host }}-{{ . }}{{ end }}", steps)
+    return re.sub(r"\bHOST\b", '{{ or $labels.host "HOST" }}', steps)
 
 
 def _default_for(spec: Spec, alert: Alert) -> str:

@@ -13,13 +13,13 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import JOB
 from techsapo_ops.services.blackbox.configuration import JOB as PROBES
 from techsapo_ops.services.blackbox.configuration import scrape_targets
-from techsapo_ops.services.mysql.commands import commands as mysql_commands
+from techsapo_ops.services.mysql import commands as mysql
 from techsapo_ops.services.node.kind import tells_of_units
 from techsapo_ops.services.prometheus.alert_rules import alert_groups
 from techsapo_ops.services.prometheus.incidents import INCIDENTS, REPLICA, incident_jobs, with_others
 from techsapo_ops.services.prometheus.machine_rules import machine_groups
 from techsapo_ops.services.prometheus.next_receivers import next_groups
-from techsapo_ops.services.redis.commands import commands as redis_commands
+from techsapo_ops.services.redis import commands as redis
 from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
 from techsapo_ops.services.web_login import basic_auth
 from techsapo_ops.spec.models import Spec
@@ -43,6 +43,12 @@ _FIRST = (
     "node-exporter", "redis-exporter", "mysqld-exporter", "nginx-exporter", "blackbox-exporter",
 )  # fmt: skip
 """Order of our own jobs, whose names no job of the spec takes; those of other kinds follow."""
+ON_SEVERAL_HOSTS: Mapping[str, str] = {
+    **redis.ON_SEVERAL_HOSTS,
+    **mysql.ON_SEVERAL_HOSTS,
+    "techsapo restart app-1`": "techsapo restart app`",  # one after another; app-1 is app-1-HOST there
+}
+"""By what a runbook says, what takes its place on several hosts, whatever the stack is else."""
 
 
 def prometheus_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
@@ -96,8 +102,10 @@ def yml_of(machine: str) -> str:
 
 def own_commands(topology: Topology) -> Mapping[str, str]:
     """By what a runbook says of any stack, what takes its place for this one; see Runbook.of_stack."""
+    if topology.machines:
+        return ON_SEVERAL_HOSTS
     pages = {"prometheus": "http://localhost:9090", "alertmanager": "http://localhost:9093"}
-    known = {"redis": redis_commands, "mysql": mysql_commands}
+    known = {"redis": redis.commands, "mysql": mysql.commands}
     found: dict[str, str] = {}
     for service in topology.services:
         if service.kind in pages:

@@ -10,7 +10,11 @@ from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
+_CLIENT = "`redis-cli "
 _LOGIN_HINTS = (" (`techsapo secrets list` knows the login)", "（ログインは `techsapo secrets list`）")
+
+ON_SEVERAL_HOSTS = {_CLIENT: "`techsapo exec redis-HOST redis-cli "} | dict.fromkeys(_LOGIN_HINTS, "")
+"""The same where each host has one: Swarm's containers have names that change, and techsapo finds them."""
 
 
 def commands(topology: Topology, service: Service) -> dict[str, str]:
@@ -29,4 +33,4 @@ def commands(topology: Topology, service: Service) -> dict[str, str]:
         words.append(f"-p {address.port}")
     if options := login_options(topology):
         words.append(shlex.join(options))
-    return {"`redis-cli ": f"`{' '.join(words)} "} | dict.fromkeys(_LOGIN_HINTS, "")
+    return {_CLIENT: f"`{' '.join(words)} "} | dict.fromkeys(_LOGIN_HINTS, "")
