@@ -43,8 +43,20 @@ def test_its_language_is_that_of_the_spec_or_without_one_of_the_terminal(
     said = run(tmp_path, "RedisDown", "--json", *words, **variables)
     told = json.loads(said.stdout)
     assert told["language"] == language
-    assert told["text"] == runbooks()["RedisDown"].text[language]
+    page = runbooks()["RedisDown"]
+    shown = page.of_stack({}, several=False) if spec else page
+    assert told["text"] == shown.text[language]
     assert len(told["steps"]) == 2
+
+
+def test_without_a_spec_a_page_says_what_is_true_of_one_host_and_of_several(tmp_path: Path) -> None:
+    said = run(tmp_path, "RedisDown").stdout
+    assert "\nOn one host: answers are still given" in said
+    assert "\nOn several hosts: the Redis of none" in said
+    (tmp_path / "techsapo.yaml").write_text("project: x\nlocale: en\n")
+    said = run(tmp_path, "RedisDown").stdout
+    assert "\nAnswers are still given" in said
+    assert "several hosts" not in said
 
 
 def test_a_spec_that_can_not_be_read_keeps_nobody_from_the_runbook(tmp_path: Path) -> None:

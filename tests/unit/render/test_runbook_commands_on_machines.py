@@ -17,6 +17,7 @@ from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.runbooks import LOCALES, runbooks
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
+from techsapo_ops.services.mysql.galera import gone_command
 from techsapo_ops.services.prometheus.scrape import own_commands
 
 TOPOLOGY = machines_topology()
@@ -134,3 +135,39 @@ def test_the_app_s_own_pages_are_those_of_several_hosts_there(tmp_path: Path) ->
     ask = "techsapo exec redis-HOST redis-cli info memory"
     assert ask not in page(alone)
     assert ask in page(replace(alone, audit_members=(Address("mysql-b", 3306),)))
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_who_waits_for_a_lost_member_is_given_the_word_for_it_and_no_old_data(locale: str) -> None:
+    command = "`techsapo exec mysql-HOST " + " ".join(gone_command(TOPOLOGY, ["mysql-LOST"])) + "`"
+    shown = pages(locale)
+    for name in ("MysqlDown", "GaleraNotPrimary"):
+        assert command in shown[name], name
+    assert shown["MysqlDown"].index(command) < shown["MysqlDown"].index("restore --only mysql")
+    assert "`techsapo restart mysql`" not in shown["MysqlDown"]
+    alone = runbooks()["MysqlDown"].of_stack({}, several=False).text[locale]
+    assert "member.sh" not in alone
+    assert "`techsapo restart mysql`" in alone
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_no_page_of_several_hosts_says_that_answers_are_given_without_redis(locale: str) -> None:
+    for name in ("RedisDown", "RedisErrors", "RedisNotWritable"):
+        text = pages(locale)[name]
+        assert "503 `unconfirmed`" in text, name
+        assert not re.search(r"Answers are still given|回答は返ります|`redis\.host`", text)
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_a_host_that_is_gone_for_good_has_its_commands(locale: str) -> None:
+    shown = pages(locale)
+    for command in (
+        "hosts replace HOST`",
+        "hosts remove HOST --gone`",
+        "alerts silence MachineDown -m host=HOST",
+    ):
+        assert f"`techsapo {command}" in shown["MachineDown"]
+    lost = shown["SwarmQuorumLost"]
+    way = ("techsapo recover", "--force-new-cluster", "hosts remove LOST --gone", "hosts add", "techsapo up")
+    assert [lost.index(step) for step in way] == sorted(lost.index(step) for step in way)
+    assert {"en": "not tried", "ja": "試験していません"}[locale] in lost

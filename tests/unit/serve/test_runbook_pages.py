@@ -31,7 +31,7 @@ def test_every_alert_has_a_page_in_both_languages_and_each_of_its_links_opens(tm
     linked = set()
     for name, page in zip(runbooks(), pages, strict=True):
         assert page.text.count(f"<h1>{name}</h1>") == 2
-        assert page.text.count("<ol>") == 2
+        assert page.text.count("<ol>") >= 2
         assert not re.search(r"\]\(|(?<!`)`(?!`)", page.text.partition("<main")[2]), (
             "Markdown that was not read"
         )
