@@ -22,7 +22,10 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
     exporter     the scrape job that expr reads: without it the alert is left out, and for always holds
                  two of its scrapes in a row. Absent where the alert is in every stack
     machines     true: the alert is in stacks on several machines alone. Its expr may hold {machines}, how
-                 many there are, and {floating}, the address that moves: without one it is left out
+                 many there are, {machines_down}, of how many of them MachineDown is true, and {floating}, the
+                 address that moves: without one it is left out
+    hosts        PromQL whose labels `host` the description names in the place of {hosts}, as when it was
+                 sent; absent where it names none
     on_machines  {KEY: value}: expr, severity, summary or description in such a stack, where one of a kind is
                  less than all of it; what it leaves out is the same there. In both, what jobs leave is read
                  of the host that got it last, see newest_copy.py
@@ -36,7 +39,8 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
     dashboard    the dashboard that shows it; absent: that of its file, see alert_files.yaml
     summary, description for a tired person at 3 a.m. They may hold {threshold}, {minimum}, {window},
                  {for} and Prometheus's {{ $value }} and {{ $labels.x }}; labels never hold a value, it
-                 would make a new alert each time
+                 would make a new alert each time. Of an alert with `machines` also {machines} and
+                 {majority}, how many are most of them
 """
 
 from __future__ import annotations
@@ -62,6 +66,8 @@ WATCHDOG = "Watchdog"
 """The alert that always fires, so that its absence tells that nothing else is told either."""
 DRILL = "Drill"
 """The alert that a drill lets fire: nothing is wrong."""
+MACHINE_DOWN = "MachineDown"
+"""The alert that a machine is away, for each."""
 DRILL_LABEL = "drill"
 """Label, with the value `true`, of what a drill sends."""
 DISKS = (
@@ -91,6 +97,7 @@ class Alert:
     exporter: str | None
     machines: bool
     on_machines: Mapping[str, Any]
+    hosts: str | None
     apart: tuple[str, ...]
     muted_by: Mapping[str, tuple[str, ...]]
     page_away: bool
@@ -128,6 +135,9 @@ class Alert:
         and `floating` the address that moves between them.
         """
         expr = self.of_stack(several=machines > 0).expr
+        if "{machines_down}" in expr:
+            down = f"scalar(count(\n{alerts()[MACHINE_DOWN].expr}\n) or vector(0))"
+            expr = expr.replace("{machines_down}", down)
         expr = expr.replace("{machines}", str(machines)).replace("{floating}", floating)
         if machines:
             # By this one two Prometheis hear of each other: what it says of a target, another one does.
@@ -195,6 +205,7 @@ def _alert(name: str, entry: dict[str, Any], dashboard: str) -> Alert:
         exporter=entry.get("exporter"),
         machines=entry.get("machines", False),
         on_machines=MappingProxyType(entry.get("on_machines", {})),
+        hosts=entry.get("hosts"),
         apart=tuple(entry.get("apart", ())),
         muted_by=MappingProxyType({c: tuple(labels) for c, labels in entry.get("muted_by", {}).items()}),
         page_away=entry.get("page_away", False),

@@ -10,6 +10,7 @@ from typing import Any
 from techsapo_ops.catalogue.alerts import DRILL, DRILL_LABEL, WATCHDOG, Alert, alerts, promql_number
 from techsapo_ops.catalogue.runbooks import runbooks
 from techsapo_ops.services.prometheus.holder_text import holder_text
+from techsapo_ops.services.prometheus.hosts_text import hosts_text
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.formats import go_template_text
@@ -153,6 +154,10 @@ def alert_rule(
             "{threshold}", "" if threshold is None else promql_number(threshold)
         )
         words = words.replace("{floating}", floating)
+        words = words.replace("{machines}", str(len(spec.hosts)))
+        words = words.replace("{majority}", str(len(spec.hosts) // 2 + 1))
+        if alert.hosts is not None:
+            words = words.replace("{hosts}", hosts_text(alert.hosts, locale))
         words = words.replace("{minimum}", "" if minimum is None else promql_number(minimum))
         words = words.replace("{window}", spoken(seconds(window or "0s"), locale))
         return words.replace("{for}", spoken(seconds(for_), locale))
