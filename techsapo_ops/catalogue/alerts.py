@@ -22,7 +22,7 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
     exporter     the scrape job that expr reads: without it the alert is left out, and for always holds
                  two of its scrapes in a row. Absent where the alert is in every stack
     machines     true: the alert is in stacks on several machines alone. Its expr may hold {machines}, how
-                 many there are, {machines_down}, of how many of them MachineDown is true, and {floating}, the
+                 many there are, {machines_down}, how many of them are down or drained, and {floating}, the
                  address that moves: without one it is left out
     hosts        PromQL whose labels `host` the description names in the place of {hosts}, as when it was
                  sent; absent where it names none
@@ -68,6 +68,8 @@ DRILL = "Drill"
 """The alert that a drill lets fire: nothing is wrong."""
 MACHINE_DOWN = "MachineDown"
 """The alert that a machine is away, for each."""
+MACHINE_DRAINED = "MachineDrained"
+"""The alert that somebody has taken one out for a while, for each."""
 DRILL_LABEL = "drill"
 """Label, with the value `true`, of what a drill sends."""
 DISKS = (
@@ -136,7 +138,8 @@ class Alert:
         """
         expr = self.of_stack(several=machines > 0).expr
         if "{machines_down}" in expr:
-            down = f"scalar(count(\n{alerts()[MACHINE_DOWN].expr}\n) or vector(0))"
+            away = f"{alerts()[MACHINE_DOWN].expr}\nor on (host)\n{alerts()[MACHINE_DRAINED].expr}"
+            down = f"scalar(count(\n{away}\n) or vector(0))"
             expr = expr.replace("{machines_down}", down)
         expr = expr.replace("{machines}", str(machines)).replace("{floating}", floating)
         if machines:

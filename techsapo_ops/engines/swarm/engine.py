@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from techsapo_ops.engines.swarm import aside, folders, images, nodes, objects, p
 from techsapo_ops.engines.swarm.access import HALTED
 from techsapo_ops.engines.swarm.deployer import Deployer
 from techsapo_ops.engines.swarm.deployment import Deployment
+from techsapo_ops.engines.swarm.drained import note_drained
 from techsapo_ops.engines.swarm.machines_note import note_machines
 from techsapo_ops.engines.swarm.members import Members
 from techsapo_ops.engines.swarm.network import require_network
@@ -158,6 +160,8 @@ class SwarmEngine(Members, ContainerEngine):
         image = next((c.reference for name, c in containers.items() if self._is_app(name)), None)
         if image is None or not path.exists() or not self._names_key.exists():
             return {}  # nothing was deployed yet, and `up` writes them before anything starts
+        with suppress(OpsError):  # where no manager answers, it is as it was
+            note_drained(self.layout, self.topology.machines, nodes.nodes(self.fleet))
         stack = RenderedFile(STACK_YML, path.read_text(encoding="utf-8"))
         wanted = self._deployment(Desired(self.topology, (stack,), ())).folders()
         away = self.fleet.unreachable

@@ -15,6 +15,7 @@ from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.hosts.facts import NodeFacts, nodes_of
 from techsapo_ops.services.registry import kind_of
+from techsapo_ops.stack.away import lacking
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.stack_file import NODE_LABEL
@@ -38,8 +39,8 @@ def drain(
     """Stop all of the stack on the machine `name`, when the others can do without it; in how many seconds.
 
     Masters are handed over first, and keepalived gives the front's address away when it ends. What was
-    stopped stays so over a reboot, until `activate`. Raises OpsError where the others would not be enough,
-    or where what leads there can't be handed over, unless `force`.
+    stopped stays so over a reboot, until `activate`, and meanwhile no alert tells of it. Raises OpsError
+    where the others would not be enough, or where what leads there can't be handed over, unless `force`.
     """
     engine, began = swarm_of(stack.engine), time.monotonic()
     with locked(stack.layout, wait, warn), recorded(stack.layout, "hosts drain", {"host": name}, warn):
@@ -66,6 +67,8 @@ def drain(
             for reason in left:
                 warn(reason)
         engine.fleet.manager.call("node", "update", "--availability", "drain", node.id)
+        # At once: a minute later alerts tell of what stops there.
+        _tell_monitoring(engine, warn)
         say(msg("waiting until nothing runs on {name}", name=name))
         if node.ready:
             _wait_stopped(engine, name, stack.pause)
@@ -85,8 +88,23 @@ def activate(
         node = node_named(nodes_of(manager, NODE_LABEL), name)
         manager.call("node", "update", "--availability", "active", node.id)
         say(msg("waiting for the services of {name}", name=name))
-        wait_ready(engine, name, stack.pause)
+        try:
+            wait_ready(engine, name, stack.pause)
+        finally:  # what does not get ready is to be told of again
+            _tell_monitoring(engine, warn)
     return time.monotonic() - began
+
+
+def _tell_monitoring(engine: SwarmEngine, warn: Callable[[str], None]) -> None:
+    """Let alerts know which hosts are drained, by the node exporters of all; `warn` is told what they lack.
+
+    Where it can't be done, the next apply or job does it.
+    """
+    try:
+        if words := lacking(engine.deliver()):
+            warn(words)
+    except OpsError as error:
+        warn(msg("the monitoring does not know which hosts are drained: {why}", why=error.message))
 
 
 def node_named(nodes: Sequence[NodeFacts], name: str) -> NodeFacts:

@@ -34,7 +34,9 @@ def routes(topology: Topology) -> list[dict[str, Any]]:
     causes: dict[str, list[Alert]] = {}
     for cause, _, effects in mutes(topology):
         for effect in effects:
-            causes.setdefault(effect, []).append(alerts_of(spec)[cause])
+            # A milder one tells of what somebody does on purpose, and fires before anything follows from it.
+            if not _milder(alerts_of(spec)[cause], alerts_of(spec)[effect]):
+                causes.setdefault(effect, []).append(alerts_of(spec)[cause])
     own: dict[str, dict[str, Any]] = {}
     for alert in alerts_of(spec).values():
         if timing := _timing(spec, alert, causes.get(alert.name, ())):
@@ -64,6 +66,10 @@ def mutes(topology: Topology) -> list[Mute]:
             if cause in catalogue and _can_fire(topology, alert) and _can_fire(topology, catalogue[cause]):
                 effects.setdefault((cause, labels), []).append(alert.name)
     return [(cause, labels, names) for (cause, labels), names in effects.items()]
+
+
+def _milder(alert: Alert, other: Alert) -> bool:
+    return SEVERITIES.index(alert.severity) > SEVERITIES.index(other.severity)
 
 
 def _next(spec: Spec) -> Iterator[dict[str, Any]]:

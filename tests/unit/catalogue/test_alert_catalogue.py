@@ -16,6 +16,8 @@ from techsapo_ops.spec.models.base import seconds
 
 every_alert = pytest.mark.parametrize("alert", alerts().values(), ids=lambda a: a.name)
 ALWAYS_FIRING = {"Watchdog"}
+ON_PURPOSE = {"MachineDrained"}
+"""Alerts of what somebody does: no trouble of its own, however bad what it explains would be."""
 
 
 @every_alert
@@ -58,8 +60,17 @@ def test_each_exporter_that_says_whether_its_server_answers_has_an_alert_on_it()
 
 @every_alert
 def test_an_alert_is_muted_by_alerts_that_are_no_milder(alert: Alert) -> None:
-    causes = [alerts()[name] for name in alert.muted_by]
+    causes = [alerts()[name] for name in alert.muted_by if name not in ON_PURPOSE]
     assert [c.name for c in causes if SEVERITIES.index(c.severity) > SEVERITIES.index(alert.severity)] == []
+
+
+def test_a_drained_host_mutes_all_that_a_lost_one_does_and_the_loss_itself() -> None:
+    for alert in alerts().values():
+        if "MachineDown" in alert.muted_by:
+            assert alert.muted_by["MachineDrained"] == alert.muted_by["MachineDown"], alert.name
+    assert alerts()["MachineDown"].muted_by["MachineDrained"] == ("host",)
+    few = alerts()["GaleraMembersFew"].expression(machines=3)
+    assert "techsapo_host_drained_timestamp_seconds" in few, "as many fewer are as many as there should be"
 
 
 @every_alert

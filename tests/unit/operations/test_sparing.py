@@ -11,9 +11,13 @@ from stacks import topology as topology_of
 
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.probe import ProbeResult
+from techsapo_ops.adapters.textfile import read_textfile
+from techsapo_ops.engines.swarm.drained import note_drained
 from techsapo_ops.engines.swarm.engine import SwarmEngine
+from techsapo_ops.engines.swarm.nodes import Node, nodes
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.hosts.drain import drain, wait_ready
+from techsapo_ops.operations.hosts import drain as of_drain
+from techsapo_ops.operations.hosts.drain import activate, drain, wait_ready
 from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.service import Service
@@ -30,10 +34,17 @@ class Leading(SwarmEngine):
     def __init__(self, topology: Topology, fleet: Fleet, *reasons: str) -> None:
         super().__init__(topology, fleet)
         self.reasons = reasons
+        self.drained_at_delivery: list[list[str]] = []
 
     def observe(self, *, measure: bool = False) -> Observed:
         assert not measure
         return Observed(False, {})
+
+    def deliver(self) -> dict[str, str]:
+        there = nodes(self.fleet)
+        note_drained(self.layout, self.topology.machines, there)
+        self.drained_at_delivery.append([node.hostname for node in there if node.availability == "Drain"])
+        return {}
 
     def hand_over(self, machine: str) -> tuple[str, ...]:
         assert machine == "c"
@@ -61,6 +72,62 @@ def test_a_host_whose_master_can_t_be_handed_over_is_drained_in_somebody_s_expli
     drained(force=True)
     assert hosts.hosts["c"].node["Spec"]["Availability"] == "drain"
     assert warned == [REASON]
+
+
+def told(topology: Topology) -> dict[str, float]:
+    """The hosts that node exporters tell of as drained, with since when."""
+    return {s.labels["drained"]: s.value for s in read_textfile(topology.layout.textfiles, "drained")}
+
+
+def test_the_monitoring_knows_that_a_host_is_drained_before_all_has_stopped_until_all_is_ready_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts, stack = HostsFake().joined(), of(tmp_path)
+    stack.layout.state.mkdir()
+    engine = Leading(stack, fleet(hosts, stack))
+    opened, seen = open_stack(stack, engine), []
+    words = {"wait": 0, "say": lambda _: None, "warn": lambda _: None}
+    monkeypatch.setattr(of_drain, "_wait_stopped", lambda *_: seen.append(set(told(stack))))
+    monkeypatch.setattr(of_drain, "wait_ready", lambda *_: seen.append(set(told(stack))))
+
+    drain(opened, "c", force=False, **words)
+    activate(opened, "c", **words)
+
+    assert seen == [{"c"}, {"c"}]
+    assert engine.drained_at_delivery == [["c"], []]
+    assert told(stack) == {}
+
+
+def test_a_host_that_does_not_get_ready_is_no_longer_told_of_as_drained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts, stack = HostsFake().joined(), of(tmp_path)
+    stack.layout.state.mkdir()
+    hosts.hosts["c"].node["Spec"]["Availability"] = "drain"
+    engine = Leading(stack, fleet(hosts, stack))
+    engine.deliver()
+    assert set(told(stack)) == {"c"}
+
+    def late(*_: object) -> None:
+        raise OpsError("not ready on c: nginx-c")
+
+    monkeypatch.setattr(of_drain, "wait_ready", late)
+    with pytest.raises(OpsError, match="not ready"):
+        activate(open_stack(stack, engine), "c", wait=0, say=lambda _: None, warn=lambda _: None)
+    assert told(stack) == {}
+
+
+def test_a_drain_is_noted_of_swarm_s_own_list_with_when_it_was_first_seen(tmp_path: Path) -> None:
+    stack = of(tmp_path)
+    c, b = Node("1", "c", "Drain"), Node("2", "b", "Drain")
+    note_drained(stack.layout, stack.machines, [c, Node("3", "somebody-else-s", "Drain")])
+    first = told(stack)
+    assert set(first) == {"c"}
+    note_drained(stack.layout, stack.machines, [c, b])
+    assert told(stack)["c"] == first["c"]
+    assert set(told(stack)) == {"b", "c"}
+    note_drained(stack.layout, stack.machines, [Node("1", "c", "Active"), Node("2", "b", "Pause")])
+    assert told(stack) == {}
 
 
 def test_what_somebody_has_stopped_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,8 +32,8 @@ def test_an_apply_of_nothing_asks_each_thing_once(tmp_path: Path, monkeypatch: p
     assert Counter(what for host, what in asked if host == "a") == {
         **dict(of_each),
         # A manager for each of: bringing the state here, the apply, the lease. Then who is a node: before
-        # anything, once nobody else is at work, and where labels are set.
-        "node ls": 6,
+        # anything, once nobody else is at work, where labels are set, and at the end, which are drained.
+        "node ls": 7,
         "node inspect": 1,
         "network inspect": 1,
         "service ls": 1,
