@@ -290,6 +290,12 @@ def test_a_lost_machine_mutes_what_it_brings_with_it() -> None:
     assert set(muted) & {*few, "RedisNotWritable", "MysqlMemberDown"} == set()
 
 
+def test_a_second_lost_machine_does_not_wait_for_the_next_message_of_the_first() -> None:
+    routes = yaml.safe_load(FILES["alertmanager/alertmanager.yml"])["route"]["routes"]
+    own = next(r for r in routes if "MachineDown" in r["matchers"][0])
+    assert (own["receiver"], own["group_by"]) == ("critical", ["alertname", "service", "host"])
+
+
 @pytest.mark.parametrize(("names", "said"), [("abc", "2 of the 3"), ("abcde", "3 of the 5")])
 def test_what_an_alert_says_of_a_majority_is_that_of_the_hosts(names: str, said: str) -> None:
     hosts = {
