@@ -143,7 +143,7 @@ class Alert:
             expr = expr.replace("{machines_down}", down)
         expr = expr.replace("{machines}", str(machines)).replace("{floating}", floating)
         if machines:
-            # By this one two Prometheis hear of each other: what it says of a target, another one does.
+            # By this one Prometheis hear of each other: what it says of a target, another one does.
             expr = expr.replace('job!="techsapo-probes"', 'job!~"techsapo-(probes|incidents)"')
             expr = of_newest_copy(expr)
             # The name of an instance tells a reader its host, and nothing that compares labels.

@@ -32,7 +32,7 @@ alert is away for less than ten minutes, as while Prometheus restarts."""
 INCIDENT_SINCE = "techsapo:alert:since_timestamp_seconds"
 """When it began, for each, as a value."""
 OTHERS_SINCE = "techsapo:alert:others_since_timestamp_seconds"
-"""The same of another Prometheus of the stack, where there are two: both then say the earlier one."""
+"""The same of the other Prometheis of the stack, on several machines: all then say the earliest one."""
 SINCE = "since"
 """Label that says when an incident began (Unix seconds); it tells one from the next of the same alert."""
 OF_THE_RULE = ("alertname", "severity", "priority", "service")

@@ -16,6 +16,8 @@ JOBS_OFF: dict[str, Any] = {name: None for name in Schedule().times() if name !=
 """A schedule with the job drift alone: the rules then expect that one, whichever jobs there are."""
 _SAME = re.compile(r"\{\{ if eq \$labels\.(\w+) \$labels\.(\w+) \}\}(.*?)\{\{ else \}\}(.*?)\{\{ end \}\}")
 _HOSTS = re.compile(r"\{\{ range \$n, \$each := query .*?\{\{ else \}\}(.*?)\{\{ end \}\}")
+_IN_A_NAME = "{{ with $labels.host }}-{{ . }}{{ end }}"
+_HOST = '{{ or $labels.host "HOST" }}'
 CASES = Path(__file__).parents[1] / "cases" / "alerts"
 
 
@@ -74,6 +76,8 @@ def _expected(rule: dict[str, Any], alert: dict[str, Any]) -> dict[str, Any]:
     def fill(text: str) -> str:
         text = _SAME.sub(lambda m: m[3] if labels.get(m[1]) == labels.get(m[2]) else m[4], text)
         text = _HOSTS.sub(lambda m: alert.get("hosts", m[1]), text)
+        text = text.replace(_IN_A_NAME, f"-{labels['host']}" if "host" in labels else "")
+        text = text.replace(_HOST, labels.get("host", "HOST"))
         text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda m: labels.get(m[1], ""), text)
         return re.sub(r"\{\{ \$value \|[^}]*\}\}", lambda _: alert["value"], text)
 

@@ -1,8 +1,9 @@
-"""When an incident began, where two Prometheis see it: both have to say the same moment.
+"""When an incident began, where several Prometheis see it: all have to say the same moment.
 
 Each evaluates for itself, a scrape apart at times. An acknowledgement names an incident by its beginning, and
-so do the alerts that are sent on: with two of them nobody would have the other one. So each reads the other's
-by its /federate, and the earlier one holds for both, 15 to 30 s after the alert.
+so do the alerts that are sent on: with two of them nobody would have the other one. So each reads the others'
+by their /federate, and the earliest one holds for all, 15 to 30 s after the alert. Of three the same series
+comes from two others: they differ by REPLICA, which /federate adds.
 
 https://prometheus.io/docs/prometheus/latest/federation/
 """
@@ -20,15 +21,15 @@ from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
 INCIDENTS = "techsapo-incidents"
-"""Name of the scrape job by which one Prometheus hears of another's incidents."""
+"""Name of the scrape job by which one Prometheus hears of the others' incidents."""
 REPLICA = "replica"
 """Label by which the samples of one of several Prometheis differ from the others'; no alert carries it."""
 _OWN = f"last_over_time({INCIDENT_SINCE}[10m])"
 
 
 def with_others(expr: str) -> str:
-    """The rule of INCIDENT_SINCE, with what the other Prometheus says of the same series."""
-    others = f"last_over_time({OTHERS_SINCE}[10m])"
+    """The rule of INCIDENT_SINCE, with what the other Prometheis say of the same series."""
+    others = f"min without ({REPLICA}) (last_over_time({OTHERS_SINCE}[10m]))"
     return expr.replace(_OWN, f"({_OWN} < {others} or {others} or {_OWN})")
 
 

@@ -60,8 +60,11 @@ class Prometheus(Kind):
             yield Wanted(self.name, settings.host, settings.port)
 
     def machines(self, every: Sequence[Machine]) -> Sequence[Machine]:
-        """Two, each of which scrapes everything: the samples of one are lost with its machine."""
-        return every[:2]
+        """As many as may be lost, and one: each scrapes everything, and is lost with its samples.
+
+        Whichever machines go on as a majority, one of them watches.
+        """
+        return every[: (len(every) + 1) // 2]
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """prometheus.yml and its rules."""

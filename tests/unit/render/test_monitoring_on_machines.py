@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,49 @@ def test_a_label_of_the_spec_is_taken_off_what_the_other_one_tells() -> None:
     assert {
         "source_labels": ["site"], "regex": r"a\.b", "target_label": "site", "replacement": "",
     } in relabel  # fmt: skip
+
+
+FIVE = {
+    name: {"address": f"10.77.0.{number}", "docker": f"unix:///lab/{name}/docker.sock"}
+    for number, name in enumerate("abcde", 1)
+}
+
+
+def test_of_five_hosts_any_two_may_be_lost_and_one_that_is_left_still_watches() -> None:
+    topology = machines_topology(hosts=FIVE)
+    watching = {s.machine.name for s in topology.of_kind("prometheus") if s.machine is not None}
+    assert watching == {"a", "b", "c"}
+    assert all(watching - set(lost) for lost in combinations("abcde", 2))
+    three = {s.machine.name for s in machines_topology().of_kind("prometheus") if s.machine is not None}
+    assert three == {"a", "b"}
+
+
+def test_of_five_hosts_three_watch_each_other_and_are_asked_by_all() -> None:
+    files = machines_files(machines_topology(hosts=FIVE))
+    assert {path for path in files if path.endswith("prometheus.yml")} == {
+        f"prometheus/on-{name}/prometheus.yml" for name in "abc"
+    }
+    config = prometheus("c", files)
+    assert config["global"]["external_labels"] == {"replica": "prometheus-c"}
+    assert set(labels_by_target("prometheus", config)) == {f"prometheus-{name}:9090" for name in "abc"}
+    others = config["scrape_configs"][-1]["static_configs"]
+    assert [each["targets"] for each in others] == [["prometheus-a:9090"], ["prometheus-b:9090"]]
+    command = yaml.safe_load(files["stack.yml"])["services"]["app-e"]["command"]
+    told = command[command.index("--prometheus") + 1].split(",")
+    assert sorted(told) == [f"prometheus-{name}:9090" for name in "abc"]
+    sources = yaml.safe_load(files["grafana/provisioning/datasources/techsapo.yml"])["datasources"]
+    assert {s["name"] for s in sources} == {
+        "Prometheus", "Alertmanager", "prometheus-a", "prometheus-b", "prometheus-c"
+    }  # fmt: skip
+
+
+def test_what_several_others_say_of_one_incident_is_kept_apart_and_the_earliest_holds() -> None:
+    files = machines_files(machines_topology(hosts=FIVE))
+    relabel = prometheus("c", files)["scrape_configs"][-1]["metric_relabel_configs"]
+    assert "replica" not in str(relabel), "else the second sample of one series would be refused"
+    recording = yaml.safe_load(files["prometheus/rules/recording.yml"])
+    rules = {r["record"]: r["expr"] for g in recording["groups"] for r in g["rules"]}
+    assert "min without (replica)" in rules["techsapo:alert:since_timestamp_seconds"]
 
 
 def test_each_alertmanager_looks_for_the_others() -> None:
