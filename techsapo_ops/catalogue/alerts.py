@@ -22,8 +22,8 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
     exporter     the scrape job that expr reads: without it the alert is left out, and for always holds
                  two of its scrapes in a row. Absent where the alert is in every stack
     machines     true: the alert is in stacks on several machines alone. Its expr may hold {machines}, how
-                 many there are, {machines_down}, how many of them are down or drained, and {floating}, the
-                 address that moves: without one it is left out
+                 many there are, {machines_down}, how many of them are down or drained, {MachineDown}, the
+                 expr of that alert, and {floating}, the address that moves: without one it is left out
     hosts        PromQL whose labels `host` the description names in the place of {hosts}, as when it was
                  sent; absent where it names none
     on_machines  {KEY: value}: expr, severity, summary or description in such a stack, where one of a kind is
@@ -40,7 +40,8 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
     summary, description for a tired person at 3 a.m. They may hold {threshold}, {minimum}, {window},
                  {for} and Prometheus's {{ $value }} and {{ $labels.x }}; labels never hold a value, it
                  would make a new alert each time. Of an alert with `machines` also {machines} and
-                 {majority}, how many are most of them
+                 {majority}, how many are most of them, and {{ $externalLabels.replica }}, which Prometheus
+                 says so
 """
 
 from __future__ import annotations
@@ -137,6 +138,7 @@ class Alert:
         and `floating` the address that moves between them.
         """
         expr = self.of_stack(several=machines > 0).expr
+        expr = expr.replace("{MachineDown}", alerts()[MACHINE_DOWN].expr)
         if "{machines_down}" in expr:
             away = f"{alerts()[MACHINE_DOWN].expr}\nor on (host)\n{alerts()[MACHINE_DRAINED].expr}"
             down = f"scalar(count(\n{away}\n) or vector(0))"

@@ -75,6 +75,7 @@ def _expected(rule: dict[str, Any], alert: dict[str, Any]) -> dict[str, Any]:
 
     def fill(text: str) -> str:
         text = _SAME.sub(lambda m: m[3] if labels.get(m[1]) == labels.get(m[2]) else m[4], text)
+        text = text.replace("{{ $externalLabels.replica }}", "")  # promtool's Prometheus has none
         text = _HOSTS.sub(lambda m: alert.get("hosts", m[1]), text)
         text = text.replace(_IN_A_NAME, f"-{labels['host']}" if "host" in labels else "")
         text = text.replace(_HOST, labels.get("host", "HOST"))

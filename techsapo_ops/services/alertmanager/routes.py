@@ -100,7 +100,8 @@ def _patience(spec: Spec, alert: Alert, causes: Sequence[Alert]) -> float:
     """Seconds from when `alert` fires until each of `causes` would fire, too.
 
     A cause may be seen a scrape and an evaluation later than its effect, and have to hold for longer. One
-    that the spec makes wait for very long holds nothing back for more than a group's interval.
+    that the spec makes wait for very long holds nothing back for more than a group's interval. On several
+    machines one that holds for less than its effect does is waited for as much shorter.
     """
     prometheus = spec.monitoring.prometheus
     every = seconds(prometheus.evaluation_interval)
@@ -109,8 +110,9 @@ def _patience(spec: Spec, alert: Alert, causes: Sequence[Alert]) -> float:
     def held(which: Alert) -> float:
         return math.ceil(seconds(for_of(spec, which)) / every) * every
 
-    longest = max([0.0, *(held(cause) - held(alert) for cause in causes)])
-    return max(seen, min(seen + longest, seconds(spec.monitoring.alertmanager.group_interval)))
+    longest = max((held(cause) - held(alert) for cause in causes), default=0.0)
+    least = 0.0 if alert.machines else seen
+    return max(least, min(seen + longest, seconds(spec.monitoring.alertmanager.group_interval)))
 
 
 def _hours(spec: Spec, severity: str, priority: Priority) -> dict[str, Any]:

@@ -338,6 +338,23 @@ def test_a_second_lost_machine_does_not_wait_for_the_next_message_of_the_first()
     routes = yaml.safe_load(FILES["alertmanager/alertmanager.yml"])["route"]["routes"]
     own = next(r for r in routes if "MachineDown" in r["matchers"][0])
     assert (own["receiver"], own["group_by"]) == ("critical", ["alertname", "service", "host"])
+    # What mutes it fires before it, and is not waited for.
+    assert "group_wait" not in own
+
+
+def test_what_the_smaller_side_of_a_cut_sees_is_one_message() -> None:
+    inhibited = yaml.safe_load(FILES["alertmanager/alertmanager.yml"])["inhibit_rules"]
+    own = [r for r in inhibited if r["source_matchers"][0] == 'alertname="MonitoringCutOff"']
+    assert [r.get("equal", []) for r in own] == [[]]
+    muted = set(own[0]["target_matchers"][0].removeprefix('alertname=~"').rstrip('"').split("|"))
+    assert muted >= {
+        "MachineDown", "ProbeFailing", "RedisNotWritable", "SentinelQuorumLost", "SwarmQuorumLost",
+        "GaleraNotPrimary", "MysqlDown", "RedisErrors", "TargetDown",
+    }  # fmt: skip
+    # That no host has the address is not known there in the first place; the rest is worse on either side.
+    assert (
+        muted & {"FloatingAddressLost", "FloatingAddressTwice", "RedisSplit", "RedisDown", "AppDown"} == set()
+    )
 
 
 @pytest.mark.parametrize(("names", "said"), [("abc", "2 of the 3"), ("abcde", "3 of the 5")])
