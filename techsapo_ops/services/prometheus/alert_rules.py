@@ -53,7 +53,9 @@ def concerns(spec: Spec, alert: Alert) -> bool:
     """Whether the machines of `spec` are such that it can have the alert."""
     if not alert.machines:
         return True
-    return bool(spec.hosts) and ("{floating}" not in alert.expr or spec.floating_address is not None)
+    said = (alert.expr, *alert.description.values())
+    moves = any("{floating}" in text for text in said)
+    return bool(spec.hosts) and (not moves or spec.floating_address is not None)
 
 
 def runbook_url(spec: Spec, alert: Alert) -> str:
