@@ -74,8 +74,10 @@ def group(
     every = {"alertname": rule["alert"], **rule["labels"], **labels}
 
     def filled(words: str) -> str:
-        if "query" in words:  # of who has it, which Prometheus asks for: nobody
+        if words.startswith("{{ $of"):  # who has it, which Prometheus asks for: nobody
             return ""
+        words = re.sub(r"\{\{ range \$n, \$each := query .*?\{\{ else \}\}.*?\{\{ end \}\}", "a, b", words)
+        words = words.replace("{{ $externalLabels.replica }}", "prometheus-a")
         words = words.replace('{{ "{{" }}', "{{")
         words = re.sub(r"\{\{ if eq .*?\}\}.*?\{\{ else \}\}(.*?)\{\{ end \}\}", r"\1", words)
         return re.sub(
