@@ -159,7 +159,7 @@ def alert_rule(
         words = words.replace("{machines}", str(len(spec.hosts)))
         words = words.replace("{majority}", str(len(spec.hosts) // 2 + 1))
         if alert.hosts is not None:
-            words = words.replace("{hosts}", hosts_text(alert.hosts, locale))
+            words = words.replace("{hosts}", hosts_text(alert.hosts.replace("{floating}", floating), locale))
         words = words.replace("{minimum}", "" if minimum is None else promql_number(minimum))
         words = words.replace("{window}", spoken(seconds(window or "0s"), locale))
         return words.replace("{for}", spoken(seconds(for_), locale))
