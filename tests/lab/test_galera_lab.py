@@ -221,6 +221,34 @@ def test_one_that_is_not_heard_is_waited_for_until_a_person_says_that_it_is_gone
     assert "mariabackup SST completed on joiner" in third.log()
 
 
+def test_of_two_that_are_gone_a_person_may_say_so_one_after_the_other(
+    members: Cluster, tmp_path: Path
+) -> None:
+    first, second, third = members.members
+    with app(tmp_path, members, 0) as writing:
+        writing.end()
+    second.kill()
+    third.kill()
+    early = subprocess.CompletedProcess[str]([], 0)
+
+    def refused() -> bool:
+        nonlocal early
+        early = word(first, second.name)
+        return early.returncode == 1
+
+    wait_for(refused, timeout=60, what="the last one tells no position while its server runs")
+    assert "it ends its server to tell its position. Say it again" in early.stderr
+    wait_for(lambda: word(first, second.name).returncode == 0, timeout=120, what="its position is known")
+    assert not first.answers, "the other one is waited for still"
+    both = word(first, third.name)
+    assert both.returncode == 0, both.stderr
+    assert f"gone for good: {third.name},{second.name}." in both.stdout
+    members.wait(first)
+    second.start()
+    third.start()
+    nothing_is_lost(members, writing)
+
+
 def word(member: Member, gone: str) -> subprocess.CompletedProcess[str]:
     return member.script_says("gone", gone)
 

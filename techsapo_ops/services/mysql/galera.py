@@ -11,9 +11,9 @@ from techsapo_ops.stack.topology import Topology
 
 SCRIPT = "mysql/member.sh"
 KEY = "mysql-cluster.pem"
+"""The secret by which members know each other: a private key, and a certificate that it signed itself."""
 NO_WORD = 3
 """How `gone_command` ends where the cluster runs, so that nobody waits for a word."""
-"""The secret by which members know each other: a private key, and a certificate that it signed itself."""
 TELL_PORT = 4569
 """Where a member tells its position. Galera's own are 4567 and 4568, that of a full copy is 4444."""
 COPIES_BY = "'mysql'@'localhost'"
