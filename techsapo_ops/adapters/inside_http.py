@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from typing_extensions import override
 
+from techsapo_ops.adapters.away import LOOK
 from techsapo_ops.adapters.http import Answer, Unreachable
 from techsapo_ops.adapters.monitoring_server import LIMIT, Way
 from techsapo_ops.adapters.process import Command, Completed
@@ -39,6 +40,16 @@ except (OSError, ValueError) as error:
     said = {"error": str(why), "connected": not isinstance(error, urllib.error.URLError)}
 print(json.dumps(said))
 """
+
+
+class NotEntered(Unreachable):
+    """No container could be entered to ask from: the url, which leads nowhere from outside, is no news."""
+
+    def __init__(self, why: OpsError) -> None:
+        super().__init__("", why.message)
+        self.message = msg("the monitoring can't be asked: {why}", why=why.message)
+        self.hint = why.hint or LOOK
+        self.args = (self.message,)
 
 
 class Inside(Way):
@@ -76,6 +87,8 @@ class Inside(Way):
         command = Command((self._python, "-c", _ASKS), stdin=json.dumps(question).encode())
         try:
             done = self._run(command, timeout + _START)
+        except NotEntered:
+            raise
         except OpsError as error:
             raise Unreachable(url, error.message, connected=True) from None
         try:

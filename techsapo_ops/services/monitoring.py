@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.monitoring_server import STRAIGHT, MonitoringServer, Way
 from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.errors import OpsError
 from techsapo_ops.services.loaded_configuration import login_at
 from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.address import Viewpoint
@@ -46,11 +47,15 @@ def _server(stack: Stack, kind: str, made: type[Server], timeout: float) -> Serv
 def _way(stack: Stack) -> Way:
     if not stack.topology.machines:
         return STRAIGHT
-    from techsapo_ops.adapters.inside_http import Inside
+    from techsapo_ops.adapters.inside_http import Inside, NotEntered
 
     asks = next(kind.name for kind in kinds() if kind.asks_others)
 
     def run(command: Command, seconds: float) -> Completed:
-        return stack.runner.run(stack.engine.enter(asks, command), timeout=seconds)
+        try:
+            entered = stack.engine.enter(asks, command)
+        except OpsError as error:
+            raise NotEntered(error) from None
+        return stack.runner.run(entered, timeout=seconds)
 
     return Inside(run, stack.engine.python)

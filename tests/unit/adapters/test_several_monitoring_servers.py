@@ -17,10 +17,11 @@ import pytest
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
 from techsapo_ops.adapters.basic_login import BasicLogin
 from techsapo_ops.adapters.http import Unreachable
-from techsapo_ops.adapters.inside_http import Inside
+from techsapo_ops.adapters.inside_http import Inside, NotEntered
 from techsapo_ops.adapters.monitoring_server import ApiError, Way
-from techsapo_ops.adapters.process import SubprocessRunner
+from techsapo_ops.adapters.process import Command, Completed, SubprocessRunner
 from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.errors import OpsError
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 INSIDE: Way = Inside(
@@ -164,3 +165,14 @@ def test_a_machine_without_that_python_is_said() -> None:
     way = Inside(lambda command, seconds: SubprocessRunner().run(command, timeout=seconds), "false")
     with pytest.raises(Unreachable, match="nobody inside the stack asked it"):
         Prometheus("http://127.0.0.1:1", way=way).version()
+
+
+def test_where_no_host_can_be_entered_that_is_said_and_no_address_that_leads_nowhere_from_here() -> None:
+    def run(command: Command, seconds: float) -> Completed:
+        raise NotEntered(OpsError("a: Connection timed out", "look at it"))
+
+    prometheus = Prometheus(["http://prometheus-a:9090", "http://prometheus-b:9090"], way=Inside(run))
+    with pytest.raises(Unreachable) as refused:
+        prometheus.version()
+    assert refused.value.message == "the monitoring can't be asked: a: Connection timed out"
+    assert refused.value.hint == "look at it"
