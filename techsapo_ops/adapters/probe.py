@@ -31,6 +31,7 @@ class ProbeResult:
     wrong: bool = False
     """It is ready, and not what it should be among its peers, see stack.role."""
     sole: bool | None = None
+    """Whether it has what one of its kind alone may have, see stack.role; None where there is no such."""
 
 
 class Question(Protocol):

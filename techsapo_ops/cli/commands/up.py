@@ -30,6 +30,7 @@ from techsapo_ops.health.provider_tests import COMMAND as PROVIDER_TESTS
 from techsapo_ops.health.provider_tests import untested
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.plan import plan_of
+from techsapo_ops.operations.apply.spec_files import applied_elsewhere
 from techsapo_ops.operations.apply.up import up as perform
 from techsapo_ops.operations.backup.undo import undo_interrupted
 from techsapo_ops.operations.root_trust import without_sudo
@@ -109,6 +110,8 @@ def up(
     if dry_run:
         found = plan_of(stack, wanted.services)
         wanted.require(found)
+        if told := applied_elsewhere(stack):
+            out.warn(told)
         tell_plan(
             found,
             out,

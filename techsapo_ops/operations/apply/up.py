@@ -87,6 +87,8 @@ def up(
             require_left(stack.layout)
         found = plan_of(stack, only)
         require_free(found, history, stack.engine)
+        if told := applied_elsewhere(stack):  # before anybody agrees to it
+            listener.warn(told)
         if not approve(found):
             return None
         missing: tuple[MissingTool, ...] = ()
@@ -103,8 +105,6 @@ def up(
             listener.say(
                 msg("@{id} was {reason}; completing it", id=interrupted.id, reason=interrupted.reason)
             )
-        if told := applied_elsewhere(stack):
-            listener.warn(told)
         keep_spec_files(stack)
         applied = Transaction(
             found, stack.engine, history, listener, force=force, interrupted=interrupted is not None

@@ -486,6 +486,20 @@ def test_an_apply_on_several_hosts_does_not_go_back_to_one_that_another_host_may
     assert project.memory() in GIGABYTE
 
 
+def test_that_another_folder_has_applied_another_spec_is_said_before_anybody_agrees(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(up_module, "applied_elsewhere", lambda _: "came from another folder")
+    heard: list[list[str]] = []
+
+    def agrees(_: object) -> bool:
+        heard.append(list(project.said.words))
+        return True
+
+    project.up(approve=agrees)
+    assert heard == [["came from another folder"]]
+
+
 def test_where_nobody_can_go_back_the_files_say_what_runs(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
