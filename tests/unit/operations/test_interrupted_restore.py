@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -104,12 +105,19 @@ def _file(stack: Stack) -> Path:
     return stack.directory / "letters.txt"
 
 
-@pytest.fixture
-def made(tmp_path: Path) -> Iterator[MemoryProject]:
-    """A stack that runs, with letters `old`; what is there now is `new`."""
-    project = MemoryProject(tmp_path)
+@contextmanager
+def with_letters(folder: Path) -> Iterator[MemoryProject]:
+    """A stack in `folder` that runs, and has letters to back up."""
+    folder.mkdir(exist_ok=True)
+    project = MemoryProject(folder)
     project.up()
     with registry.including(Letters()):
+        yield project
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[MemoryProject]:
+    with with_letters(tmp_path) as project:
         yield project
 
 

@@ -12,9 +12,8 @@ import pytest
 from fakes.memory_engine import MemoryEngine
 from fakes.memory_project import MemoryProject
 from machines_spec import machines_topology
-from test_interrupted_restore import Killed, Letters, backup, read, states, undo, write
+from test_interrupted_restore import Killed, Letters, backup, read, states, undo, with_letters, write
 
-from techsapo_ops.backup import registry
 from techsapo_ops.backup.elsewhere import Places
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.engines.swarm import folders
@@ -57,10 +56,7 @@ class Others:
 
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[MemoryProject]:
-    project = MemoryProject(tmp_path / "project")
-    project.folder.mkdir()
-    project.up()
-    with registry.including(Letters()):
+    with with_letters(tmp_path / "project") as project:
         yield project
 
 

@@ -11,7 +11,7 @@ import pytest
 from fakes.memory_engine import MemoryEngine
 from fakes.memory_project import MemoryProject
 from stacks import spec, topology
-from test_interrupted_restore import Letters, backup, read, states, write
+from test_interrupted_restore import Letters, backup, read, states, with_letters, write
 
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command
@@ -35,10 +35,7 @@ from tests.fakes.swarm_stack import StackFake
 
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[MemoryProject]:
-    project = MemoryProject(tmp_path / "project")
-    project.folder.mkdir()
-    project.up()
-    with registry.including(Letters()):
+    with with_letters(tmp_path / "project") as project:
         yield project
 
 
