@@ -32,6 +32,7 @@ IMMATERIAL: Mapping[str, Mapping[str, str]] = {
     },
     "wallbounce": {
         "cache_ttl": "how long an answer is kept, not which",
+        "cache_share": "whose answer is reused is in the key of each question",
         "breaker": "whom it leaves alone is in the digest by who is asked",
         "language": "the language that it comes to is in the key of each question",
         "mask": "the level that it comes to is in the digest",

@@ -181,7 +181,7 @@ class Answers:
         question = await self._prompts.question(prompt, language, request_id, caller)
         request = self._trail.begin(str(prompt), task_type, request_id, caller)
         request.masked, request.memory = question.masker.found, memory
-        key = self._kept.key(question, task_type)
+        key = self._kept.key(question, task_type, caller.id)
         flight, first = self._flights.board(key, lambda f: self._fly(f, key, question, request))
         request.joined = not first
 
@@ -250,7 +250,7 @@ class Answers:
     ) -> AnswerBody:
         made, complete = await self._analyst.analyse(question, request, hear)
         # One that began while another provider was worth asking is not what is answered now.
-        if complete and self._kept.key(question, request.task_type) == key:
+        if complete and self._kept.key(question, request.task_type, request.caller.id) == key:
             await self._kept.keep(key, made, request.caller.id)
         return made
 

@@ -167,7 +167,10 @@ class App:
                 shared.answers,
                 shared.lock("flight"),
                 seconds(spec.wallbounce.cache_ttl),
-                lambda: setting([p.name for p in registry.usable if registry.worth_asking(p)]),
+                lambda caller: (
+                    setting([p.name for p in registry.usable if registry.worth_asking(p)])
+                    + (caller if spec.wallbounce.cache_share == "caller" else "")
+                ),
                 metrics.cache,
                 shared.reuse_share,
             ),

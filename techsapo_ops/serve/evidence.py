@@ -8,7 +8,6 @@ from techsapo_ops.serve.bodies.answer import (
     AgainstBody,
     AmendmentBody,
     BounceBody,
-    CommandBody,
     DestructiveBody,
     DissentBody,
     EscalationBody,
@@ -21,13 +20,8 @@ from techsapo_ops.serve.bodies.answer import (
 )
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.calibration import model_set
-from techsapo_ops.wallbounce.classifier.lines import classify
-from techsapo_ops.wallbounce.commands import commands_of
 from techsapo_ops.wallbounce.grades import Objection, Review, Score, Stance
 from techsapo_ops.wallbounce.verdict import CONTRADICTED
-
-_MOST_COMMANDS = 50
-"""Commands of an answer that its body tells of."""
 
 
 def examination(analysis: Analysis) -> dict[str, Any]:
@@ -49,7 +43,6 @@ def examination(analysis: Analysis) -> dict[str, Any]:
             HazardBody(command=d.command, kind=d.kind, why=d.why, effect=d.effects[0])
             for d in analysis.hazards
         ],
-        "command_effects": [_command(c) for c in commands_of(analysis.answer)[:_MOST_COMMANDS]],
         "bounces": [
             BounceBody(
                 round=b.round,
@@ -66,9 +59,7 @@ def examination(analysis: Analysis) -> dict[str, Any]:
             for e in analysis.escalations
         ],
         "hypotheses": [
-            HypothesisBody(
-                cause=h.cause, providers=list(h.providers), grade=rounded(h.grade), checks=list(h.checks)
-            )
+            HypothesisBody(cause=h.cause, providers=list(h.providers), grade=rounded(h.grade))
             for h in analysis.hypotheses
         ],
     }
@@ -85,11 +76,6 @@ def _evidence(analysis: Analysis) -> EvidenceBody:
         uncapped=round(verdict.uncapped, 4),
         complete="grading_incomplete" not in verdict.notes,
     )
-
-
-def _command(command: str) -> CommandBody:
-    effects = classify(command).effects
-    return CommandBody(command=command, effect=effects[0], effects=list(effects))
 
 
 def _grade(review: Review) -> GradeBody:

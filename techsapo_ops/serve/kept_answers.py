@@ -22,9 +22,9 @@ IMMATERIAL = frozenset({"request_id", "masker"})
 class KeptAnswers:
     """Answers by question, each kept for `ttl` seconds; none at all where that is 0.
 
-    `setting` tells what answers depend on now beside the question. `count` is told of each look-up: hit, miss
-    or error. Of a caller whose `share` is used up no more are kept: they would take the room of what others
-    have kept.
+    `setting` tells what the answers to a caller depend on now beside the question: the caller itself, where
+    answers are not shared. `count` is told of each look-up: hit, miss or error. Of a caller whose `share` is
+    used up no more are kept: they would take the room of what others have kept.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class KeptAnswers:
         cache: AnswerCache,
         lock: SharedLock,
         ttl: float,
-        setting: Callable[[], str],
+        setting: Callable[[str], str],
         count: Callable[[str], None],
         share: KeptShare | None = None,
     ) -> None:
@@ -43,13 +43,13 @@ class KeptAnswers:
         self._setting = setting
         self._count = count
 
-    def key(self, question: Question, task_type: TaskType) -> str:
-        """Same key for the same question to the letter, of the same tier and in the same setting.
+    def key(self, question: Question, task_type: TaskType, caller: str) -> str:
+        """Same key for the same question to the letter, of the same tier and in the same setting of `caller`.
 
         Nothing is folded: the fault that is asked about may be an indentation or a full-width digit.
         """
         asked = {f.name: getattr(question, f.name) for f in fields(question) if f.name not in IMMATERIAL}
-        whole = json.dumps([self._setting(), task_type, asked], sort_keys=True)
+        whole = json.dumps([self._setting(caller), task_type, asked], sort_keys=True)
         return hashlib.sha256(whole.encode()).hexdigest()
 
     async def find(self, key: str) -> AnswerBody | None:

@@ -12,7 +12,6 @@ import yaml
 from techsapo_ops.catalogue.commands import Effect
 from techsapo_ops.serve.bodies.answer import AnswerBody, TriageBody
 from techsapo_ops.wallbounce.claims import sentences
-from techsapo_ops.wallbounce.classifier.lines import classify
 from techsapo_ops.wallbounce.commands import dangerous
 from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.question import Composed, Passage
@@ -36,6 +35,10 @@ _MARKS: Mapping[Language, Mapping[Effect, str]] = {
 _ASK: Mapping[Language, str] = {
     "ja": "次のログの根本原因を特定し、確認手順と対処手順を番号付きで示してください。",
     "en": "Find the root cause of the following log, and give numbered steps to confirm and to fix it.",
+}
+_CONFIRM: Mapping[Language, str] = {
+    "ja": "原因かどうかを確認：{cause}",
+    "en": "Find out whether this is the cause: {cause}",
 }
 _NUMBERED = re.compile(r"^\s*(?:\d{1,2}[.)．、]|[-*・•])\s*(.+)$", re.MULTILINE)
 
@@ -85,7 +88,7 @@ def prompt_of(user_command: str, error_output: str, system_context: str, languag
 def triage(answer: AnswerBody, log: str) -> TriageBody:
     """What `answer` says of `log`; the answer itself is in it under `analysis`."""
     own = _own_text(answer)
-    steps = _checks(answer) if answer.outcome == "refused" else _steps(answer, own)
+    steps = _open_causes(answer) if answer.outcome == "refused" else _steps(answer, own)
     return TriageBody(
         request_id=answer.request_id,
         problem_category=category_of(log),
@@ -116,17 +119,15 @@ def _steps(answer: AnswerBody, own: str) -> list[str]:
     steps += [a.claim for a in answer.amendments]
     steps += [c for c in answer.commands if not any(c in s for s in steps)]
     language: Language = answer.language
-    return [_mark(s, answer.commands, language) + s for s in steps]
+    return [_mark(s, language) + s for s in steps]
 
 
-def _mark(step: str, commands: Sequence[str], language: Language) -> str:
-    """What stands before a step: the worst that a command in it does, or nothing."""
+def _mark(step: str, language: Language) -> str:
+    """What stands before a step: the worst danger recognised in it. Nothing there promises nothing."""
     effects = {e for d in dangerous(step, language) for e in d.effects}
-    if step in commands:
-        effects |= set(classify(step).effects)
     return next((mark for effect, mark in _MARKS[language].items() if effect in effects), "")
 
 
-def _checks(answer: AnswerBody) -> list[str]:
-    """Of a refusal: the read-only checks that tell its hypotheses apart."""
-    return list(dict.fromkeys(check for h in answer.hypotheses for check in h.checks))
+def _open_causes(answer: AnswerBody) -> list[str]:
+    """Of a refusal: each cause that is left open, to be confirmed. No command: nobody has checked any."""
+    return list(dict.fromkeys(_CONFIRM[answer.language].format(cause=h.cause) for h in answer.hypotheses))

@@ -36,12 +36,11 @@ class Amendment:
 
 @dataclass(frozen=True, slots=True)
 class Hypothesis:
-    """One explanation that the answers leave open, who holds it, and read-only checks that speak to it."""
+    """One explanation that the answers leave open, and who holds it."""
 
     cause: str
     providers: tuple[str, ...]
     grade: float | None
-    checks: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,6 @@ class Tokens:
 class Risk(StrEnum):
     """What following an answer's commands can do."""
 
-    READ = "read"
     REVERSIBLE = "reversible"
     DESTRUCTIVE = "destructive"
 

@@ -1,32 +1,47 @@
-"""Which commands an answer holds, what each does, and how that is found in prose."""
+"""Which commands an answer names, and which dangers are recognised in it. The list is never complete."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 
-from techsapo_ops.catalogue.commands import Danger, Effect, danger, dangers, reading
+from techsapo_ops.catalogue.commands import Danger, Effect, Sign, signs
 from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.classifier.judgement import Judgement
-from techsapo_ops.wallbounce.classifier.lines import classify
 from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.similarity import fold
 
 _QUOTED = re.compile(
     r"`([^`\n]{2,200})`|「([^「」\n]{2,200})」|^[ \t]{0,8}\$[ \t]+(\S[^\n]{1,200})$", re.MULTILINE
 )
-_WORD = re.compile("[a-z]+|>")
-_LINE_END = re.compile(r"[\n;|`」。]|&&")
 _FENCED = re.compile(r"```[^\n`]{0,40}\n(.*?)```", re.DOTALL)
-_COMMAND = re.compile(r"(?:[$#%] +)?[a-zA-Z./>:]")
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:[.-][A-Za-z0-9_]+)*|>+|\(\)")
+_SHOWN_END = re.compile(r"[\n;|`」。]|&&|\s(?=[\u3041-\u309f])")
+_COMMAND_END = re.compile(r"[\n;|`」。]|&&|\s&\s|\s(?=[\u3041-\u309f])")
+"""A Japanese particle after a blank goes on with the sentence."""
+_COMMAND_START = re.compile(r"[\n;&(){}`「」『』]|\|(?=\s)|(?<=\s)\|")
+_NAME_END = re.compile(r"(?<=>)|[\s`」』'\";|&(){},.。、]|\Z")
+_FOLDER = re.compile(r"(?<!\S)[./~]\S*/\Z")
 _MARGIN = 160
 """Characters of a command that are shown after the part that was recognised."""
-_MOST = 200
-"""Commands of a text that are parsed; patterns are searched for in all of it."""
+_BEFORE = 120
+"""Characters before a word in which its command begins."""
+_ARGUMENTS = 400
+"""Characters of a command's arguments that are searched."""
 _LASTING = frozenset({Effect.DESTRUCTIVE, Effect.RUNS_REMOTE_CODE})
 """What can't be undone: nor can what code from elsewhere has done."""
+
+_PASSED = re.compile(r"\S*[#$%>]|\d{1,3}[.)]|[-*+!・•:]|true|[A-Za-z_]\w*=\S*")
+"""Prompts, numbers of steps and variables: what stands in front of a command without being one."""
+_NUMBER = re.compile(r"\d[\w.]*")
+_RUNNER = re.compile(
+    r"(?P<own>ssh|su|chroot|flock)|sudo|doas|pkexec|env|nohup|time|timeout|nice|ionice|chrt|taskset|stdbuf|setsid"
+    r"|command|builtin|eval|watch|xargs|parallel|strace|ltrace|script|unshare|nsenter|systemd-run|busybox|runuser"
+    r"|(?:ba|z|da|k|a|fi)?sh|[gm]?awk|perl|python3?|ruby|node|php|if|then|elif|else|while|until|do"
+)
+"""Commands that run others; some have a word of their own before it."""
+_RUNS_NEXT = {"-exec": 0, "-execdir": 0, "-ok": 0, "-okdir": 0, "--": 0, "exec": 1}
+"""Words behind which a command begins, whatever stands before them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,80 +60,104 @@ class Dangerous:
 
 
 def read_table() -> None:
-    """Read the lists of commands now, so that the first question does not wait for them."""
-    _by_words()
-    reading()
-
-
-@cache
-def _by_words() -> tuple[tuple[Danger, ...], frozenset[str]]:
-    """The kinds that are found in prose, and every word of which some kind needs one."""
-    found = tuple(d for d in dangers() if d.pattern is not None)
-    return found, frozenset().union(*(d.words for d in found))
+    """Read the table now, so that the first question does not wait for it."""
+    signs()
 
 
 def dangerous(text: str, language: Language = "en") -> tuple[Dangerous, ...]:
-    """Every dangerous command in `text`, each once: by patterns, and in code marks and 「」 by a parser.
+    """Every dangerous command that is recognised in `text`, each once, in the order of the text.
 
-    A warning against a command is found like the command: to mark too much is the safe side.
+    One pass over its words, in time linear in its length. A warning against a command is found like the
+    command: to mark too much is the safe side. What is not found is not safe.
     """
-    found = {identity(d): d for d in _spoken(text, language)}
-    for command in list(dict.fromkeys(_quoted(text)))[:_MOST]:
-        if _COMMAND.match(command):
-            _join(found, _parsed(classify(command), language))
+    folded = fold(text)
+    table = signs()
+    found: dict[tuple[str, str], Dangerous] = {}
+    ends: dict[str, int] = {}
+    for word in _WORD.finditer(folded):
+        name = word[0].casefold()
+        here = table.get(name) or table.get(name.rpartition(".")[2])
+        if here is not None:
+            for danger, recognised in _at(word, here, folded):
+                if word.start() < ends.get(danger.kind, 0):
+                    continue  # within a command that is marked so
+                end = _SHOWN_END.search(folded, recognised, recognised + _MARGIN)
+                ends[danger.kind] = stop = end.start() if end else recognised + _MARGIN
+                command = " ".join(folded[word.start() : stop].strip(" :「`'\"").split())
+                made = Dangerous(command, danger.kind, danger.why[language], danger.effects)
+                found.setdefault(identity(made), made)
     return tuple(found.values())
 
 
-def _join(found: dict[tuple[str, str], Dangerous], more: Iterator[Dangerous]) -> None:
-    """Add what is not there yet: a parser finds the whole of a command where a pattern may find its end."""
-    for each in more:
-        kind, words = identity(each)
-        if not any(k == kind and (w in words or words in w) for k, w in found):
-            found[kind, words] = each
-
-
-def _parsed(judged: Judgement, language: Language) -> Iterator[Dangerous]:
-    for kind, command in dict.fromkeys((h.kind, h.command) for h in judged.hazards):
-        yield Dangerous(command[:_MARGIN], kind, danger(kind).why[language], danger(kind).effects)
-
-
-def _spoken(text: str, language: Language) -> list[Dangerous]:
-    kinds, needed = _by_words()
-    folded = fold(text)
-    words = set(_WORD.findall(folded.casefold()))
-    if words.isdisjoint(needed):
-        return []
-    found: dict[tuple[str, str], tuple[int, Dangerous]] = {}
-    for each in kinds:
-        if words.isdisjoint(each.words) or each.pattern is None:
+def _at(word: re.Match[str], here: Sequence[Sign], folded: str) -> Iterator[tuple[Danger, int]]:
+    """The dangers that begin with `word`, one for the same effects, each with the end of its sign."""
+    arguments = _arguments(folded, word) if any(s.starts_command for s in here) else None
+    seen: set[tuple[Effect, ...]] = set()
+    for sign in here:
+        if sign.danger.effects in seen:
             continue
-        for match in each.pattern.finditer(folded):
-            end = _LINE_END.search(folded, match.end(), match.end() + _MARGIN)
-            stop = end.start() if end else min(len(folded), match.end() + _MARGIN)
-            start = match.start()
-            command = " ".join(folded[start:stop].strip(" :「`'\"").split())
-            made = Dangerous(command, each.kind, each.why[language], each.effects)
-            found.setdefault((each.kind, command), (start, made))
-    return [d for _, d in sorted(found.values(), key=lambda item: item[0])]
+        if not sign.starts_command:
+            match = sign.pattern.match(folded, word.end())
+            end = match.end() if match else None
+        else:
+            end = word.end() if arguments and sign.pattern.search(arguments) else None
+        if end is not None:
+            seen.add(sign.danger.effects)
+            yield sign.danger, end
+
+
+def _arguments(folded: str, word: re.Match[str]) -> str | None:
+    """The arguments of the command that begins at `word`, a blank around each; None where none begins."""
+    start = word.end()
+    if not (_NAME_END.match(folded, start) and _starts_command(folded, word)):
+        return None
+    end = _COMMAND_END.search(folded, start, start + _ARGUMENTS)
+    text = folded[start : end.start() if end else start + _ARGUMENTS]
+    words = text.replace("'", "").replace('"', "").split()
+    return f" {' '.join(words)} "
+
+
+def _starts_command(folded: str, word: re.Match[str]) -> bool:
+    """Whether a command begins at `word`: nothing is before it, or only what runs another command."""
+    if word[0] != word[0].lower():
+        return False  # a sentence
+    before = _COMMAND_START.split(folded[max(0, word.start() - _BEFORE) : word.start()])
+    begins = len(before) > 1 or word.start() <= _BEFORE
+    runs, own = False, 0
+    words = [w.strip("'\"") for w in _FOLDER.sub("", before[-1]).split()]
+    for each in words:
+        base = each.rsplit("/", 1)[-1]
+        if base in _RUNS_NEXT:
+            begins, runs, own = True, True, _RUNS_NEXT[base]
+        elif runner := _RUNNER.fullmatch(base):
+            runs, own = True, int(runner["own"] is not None)
+        elif not each or _PASSED.fullmatch(each):
+            continue
+        elif runs and each.startswith("-"):
+            own += "=" not in each
+        elif runs and _NUMBER.fullmatch(each):
+            own = max(0, own - 1)
+        elif own:
+            own -= 1
+        else:
+            begins = False
+            if _RUNS_NEXT.keys().isdisjoint(words):
+                break
+    return begins
 
 
 def destructive(text: str, language: Language = "en") -> tuple[Dangerous, ...]:
-    """Every command in `text` that can't be undone."""
+    """Every command that is recognised in `text` and can't be undone."""
     return tuple(d for d in dangerous(text, language) if d.lasting)
 
 
 def dangerous_in(answer: Answer, language: Language = "en") -> tuple[Dangerous, ...]:
-    """Every dangerous command of `answer`, from its commands, claims and text."""
-    found: dict[tuple[str, str], Dangerous] = {}
-    for each in dangerous(whole(answer), language):
-        found.setdefault(identity(each), each)
-    for command in answer.commands[:_MOST]:
-        _join(found, _parsed(classify(command), language))
-    return tuple(found.values())
+    """Every dangerous command that is recognised in the commands, claims and text of `answer`."""
+    return dangerous(whole(answer), language)
 
 
 def destructive_in(answer: Answer, language: Language = "en") -> tuple[Dangerous, ...]:
-    """Every command of `answer` that can't be undone."""
+    """Every command that is recognised in `answer` and can't be undone."""
     return tuple(d for d in dangerous_in(answer, language) if d.lasting)
 
 
@@ -139,11 +178,6 @@ def commands_of(answer: Answer) -> tuple[str, ...]:
         return answer.commands
     found = dict.fromkeys(_quoted(answer.text))
     return tuple(c for c in found if re.match(r"[a-zA-Z./]", c))
-
-
-def read_only(command: str) -> bool:
-    """Whether every part of `command` is known to only read. What is not known is not read-only."""
-    return classify(command).effect is Effect.READS_ONLY
 
 
 def _quoted(text: str) -> Iterator[str]:

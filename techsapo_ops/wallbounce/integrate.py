@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from techsapo_ops.wallbounce.analysis import Amendment, Analysis, Dissent, Hypothesis
@@ -11,13 +11,11 @@ from techsapo_ops.wallbounce.answers import Answer, Risk
 from techsapo_ops.wallbounce.claims import LONGEST_CLAIM
 from techsapo_ops.wallbounce.commands import (
     Dangerous,
-    commands_of,
     dangerous,
     dangerous_in,
     destructive,
     destructive_in,
     identity,
-    read_only,
 )
 from techsapo_ops.wallbounce.examination import Examination
 from techsapo_ops.wallbounce.grades import Objection, Stance
@@ -25,7 +23,6 @@ from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.similarity import cosine, grams
 from techsapo_ops.wallbounce.verdict import CONTRADICTED, Outcome, Verdict
 
-MOST_CHECKS = 5
 SAME_CLAIM = 0.7
 """Cosine from which two undisputed claims say the same; taking one of two for a copy costs little here."""
 
@@ -41,19 +38,16 @@ class _Words:
     refused: str
     reasons: Mapping[str, str]
     hypotheses: str
-    checks: str
-    no_checks: str
-    checks_of_one: str
-    no_checks_of_one: str
-    """The same where only one cause is named, which is told apart from none."""
+    not_checked: str
     between: str
 
 
 _WORDS: dict[Language, _Words] = {
     "ja": _Words(
         amendments="他の回答からの補足（異論なし）",
-        destructive="【注意】元に戻せない操作が含まれます。実行前にバックアップと対象を確認してください",
-        hazards="【注意】サービスの停止やセキュリティの低下を伴う操作が含まれます。影響を確認してから実行してください",
+        destructive="【注意】元に戻せない操作が含まれます（網羅的ではありません）。実行前にバックアップと対象を確認してください",
+        hazards="【注意】サービスの停止やセキュリティの低下を伴う操作が含まれます（網羅的ではありません）。"
+        "影響を確認してから実行してください",
         unlisted="回答者がこの手順を元に戻せないものと申告しています",
         unsettled="未確定の点（反対意見あり）",
         dissent="別の見解",
@@ -71,16 +65,14 @@ _WORDS: dict[Language, _Words] = {
             "refused_for_budget": "ほかのプロバイダーに尋ねる必要がありますが、予算が足りません。",
         },
         hypotheses="考えられる原因",
-        checks="切り分けのための確認（読み取りのみ）",
-        no_checks="安全に切り分けられるコマンドは挙がりませんでした",
-        checks_of_one="この原因かどうかの確認（読み取りのみ）",
-        no_checks_of_one="この原因かどうかを安全に確認できるコマンドは挙がりませんでした",
+        not_checked="どの原因も確かめられていません。各回答のコマンドは、内容を確認してから実行してください。",
         between="",
     ),
     "en": _Words(
         amendments="Added from other answers (undisputed)",
-        destructive="WARNING: this cannot be undone. Check backup and target before you run it",
-        hazards="WARNING: this stops a service or weakens security. Check what depends on it first",
+        destructive="WARNING: this cannot be undone (may be incomplete). Check backup and target first",
+        hazards="WARNING: this stops a service or weakens security (may be incomplete). "
+        "Check what depends on it first",
         unlisted="the provider itself says that these steps cannot be undone",
         unsettled="Unsettled (contradicted by a peer)",
         dissent="Another view",
@@ -98,10 +90,7 @@ _WORDS: dict[Language, _Words] = {
             "refused_for_budget": "Another provider is needed, and the budget does not allow it.",
         },
         hypotheses="Possible causes",
-        checks="Read-only checks that tell them apart",
-        no_checks="no safe command that tells them apart was named",
-        checks_of_one="Read-only checks whether it is that",
-        no_checks_of_one="no safe command that checks whether it is that was named",
+        not_checked="No cause is confirmed. Read each command of the single answers before you run it.",
         between=" ",
     ),
 }
@@ -147,23 +136,13 @@ def dissent(examination: Examination, verdict: Verdict) -> tuple[Dissent, ...]:
 
 
 def hypotheses(examination: Examination) -> tuple[Hypothesis, ...]:
-    """What each group of answers holds for the cause; the checks that only this group names come first."""
-    groups = examination.groups()
-    named = [dict.fromkeys(_checks(examination, group)) for group in groups]
+    """What each group of answers holds for the cause."""
     made = []
-    for place, group in enumerate(groups):
+    for group in examination.groups():
         best = max(group, key=lambda i: (examination.grade(i) or 0.0, -i))
-        others = {c for other, checks in enumerate(named) if other != place for c in checks}
-        ordered = sorted(named[place], key=lambda c: c in others)
         names = tuple(examination.candidates[i].answer.provider for i in group)
-        made.append(
-            Hypothesis(
-                examination.candidates[best].cause[:LONGEST_CLAIM],
-                names,
-                examination.grade(best),
-                tuple(ordered[:MOST_CHECKS]),
-            )
-        )
+        cause = examination.candidates[best].cause[:LONGEST_CLAIM]
+        made.append(Hypothesis(cause, names, examination.grade(best)))
     return tuple(made)
 
 
@@ -205,7 +184,6 @@ def text(analysis: Analysis) -> str:
 
 def _refusal(analysis: Analysis, words: _Words) -> str:
     open_, notes = analysis.hypotheses, analysis.verdict.notes
-    checks = list(dict.fromkeys(check for h in open_ for check in h.checks))
     told = [why for note, why in words.reasons.items() if note in notes]
     if "split" in notes:
         told = [why for why in told if why != words.reasons["consensus_below_threshold"]]
@@ -216,10 +194,7 @@ def _refusal(analysis: Analysis, words: _Words) -> str:
         for each in open_:
             named[each.cause] += len(each.providers)
         parts.append(_list(words.hypotheses, (f"{cause} ({count})" for cause, count in named.items())))
-        one = len(named) == 1
-        title = words.checks_of_one if one else words.checks
-        nothing = words.no_checks_of_one if one else words.no_checks
-        parts.append(_list(title, (f"`{c}`" for c in checks)) if checks else nothing)
+        parts.append(words.not_checked)
     return "\n\n".join(parts)
 
 
@@ -234,7 +209,3 @@ def _danger(each: Dangerous) -> str:
 def _objection(each: Objection) -> str:
     held = next((evidence for _, evidence in each.against if evidence), "")
     return f"{each.claim} ⇔ {held}" if held else each.claim
-
-
-def _checks(examination: Examination, group: Sequence[int]) -> list[str]:
-    return [c for i in group for c in commands_of(examination.candidates[i].answer) if read_only(c)]

@@ -18,7 +18,7 @@ from techsapo_ops.wallbounce.registry import Recipe
 
 QUESTION = Question(
     "This is a test of the connection, no incident. Fill every field as briefly as you can: the answer `ok`, "
-    "one claim of three words, no commands, the risk read.",
+    "one claim of three words, no commands, the risk reversible.",
     "en",
 )
 AT_MOST = 0.01

@@ -40,7 +40,7 @@ class Outcome(StrEnum):
     UNSETTLED = "unsettled"
     """Answered, below a threshold; what is unsettled is said."""
     REFUSED = "refused"
-    """Not answered: hypotheses and read-only checks instead."""
+    """Not answered: hypotheses instead."""
 
 
 @dataclass(frozen=True, slots=True)

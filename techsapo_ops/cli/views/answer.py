@@ -10,7 +10,7 @@ from rich.text import Text
 
 from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.output import console
-from techsapo_ops.messages import joined, msg
+from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.causes import FailureKind, advice_on
 
 _SHORT = 160
@@ -75,10 +75,10 @@ def show_examination(body: Mapping[str, Any]) -> None:
         out.print(_titled(msg("destructive"), line, "bold red"), soft_wrap=True)
     for line in _danger(body, "hazards"):
         out.print(_titled(msg("hazard"), line, "bold yellow"), soft_wrap=True)
-    for reads, command in _commands(body):
-        effect = msg("only reads") if reads else msg("unknown, may not be safe")
-        line = joined(" : ", (command, effect))
-        out.print(_titled(msg("command"), line, "green" if reads else "yellow"), soft_wrap=True)
+    if body.get("destructive") or body.get("hazards"):
+        out.print(
+            _titled(msg("note"), msg("the list of dangers may be incomplete"), "yellow"), soft_wrap=True
+        )
     for note in body["notes"]:
         out.print(_titled(msg("note"), _NOTES.get(note, note), "yellow"), soft_wrap=True)
     for title, line in _history(body):
@@ -185,16 +185,6 @@ def _unsettled(body: Mapping[str, Any]) -> list[str]:
 
 def _danger(body: Mapping[str, Any], which: str = "destructive") -> list[str]:
     return [" : ".join(filter(None, (d["command"], d["why"]))) for d in body.get(which, ())]
-
-
-def _commands(body: Mapping[str, Any]) -> list[tuple[bool, str]]:
-    """Each command that is no danger of the lines above, and whether it is known to read only."""
-    told = ("destructive", "runs_remote_code", "weakens_security", "stops_a_service")
-    return [
-        (c["effect"] == "reads_only", c["command"])
-        for c in body.get("command_effects", ())
-        if c["effect"] not in told
-    ]
 
 
 def _history(body: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -146,14 +146,6 @@ class HazardBody(DestructiveBody):
     """A command of the answer that stops a service or weakens security."""
 
 
-class CommandBody(Body):
-    """A command of the answer, and everything that is known of what it does, the worst first."""
-
-    command: str
-    effect: Annotated[Effect, Field(description="The worst of `effects`. unknown is not safe: nobody knows.")]
-    effects: list[Effect]
-
-
 class BounceBody(Body):
     """Contested claims that went back to their author; a revision is kept only if its grade rose."""
 
@@ -174,12 +166,11 @@ class EscalationBody(Body):
 
 
 class HypothesisBody(Body):
-    """One explanation that a refusal leaves open, with read-only checks that speak to it."""
+    """One explanation that a refusal leaves open, and who holds it."""
 
     cause: str
     providers: list[str]
     grade: float | None
-    checks: list[str]
 
 
 class AnswerBody(Body):
@@ -221,13 +212,19 @@ class AnswerBody(Body):
     unsettled: list[UnsettledBody]
     dissent: list[DissentBody]
     amendments: list[AmendmentBody]
-    destructive: list[DestructiveBody]
+    destructive: Annotated[
+        list[DestructiveBody],
+        Field(
+            description="Commands that can't be undone, as far as we recognise them: the list may be "
+            "incomplete, and a command that is not in it is not thereby safe."
+        ),
+    ]
     hazards: Annotated[
         list[HazardBody],
-        Field(description="Other dangerous commands: they stop a service or weaken security."),
-    ] = []
-    command_effects: Annotated[
-        list[CommandBody], Field(description="Each command that stands in the answer, with what it does.")
+        Field(
+            description="Other dangerous commands that we recognise: they stop a service or weaken security. "
+            "May be incomplete, as `destructive`."
+        ),
     ] = []
     bounces: list[BounceBody]
     escalations: list[EscalationBody]
@@ -256,7 +253,13 @@ class TriageBody(Body):
     problem_category: Annotated[str, Field(description="By fixed rules; unknown where none matches.")]
     severity: Literal["critical", "high", "medium", "low"]
     root_cause: str
-    solution_steps: list[str]
+    solution_steps: Annotated[
+        list[str],
+        Field(
+            description="Of a refusal the causes to confirm. A step in which we recognise a danger says so "
+            "first; that may be incomplete."
+        ),
+    ]
     confidence: float
     accepted: bool
     outcome: Literal["accepted", "unsettled", "refused"]

@@ -194,21 +194,6 @@ function dangers(title, found) {
   return lines;
 }
 
-/** Each command with everything that it does. An effect that this page does not know is shown as unknown, never as safe. */
-function drawCommands(commands) {
-  const lines = commands.map((c) => {
-    const line = element("li");
-    line.append(element("code", "", c.command), " ");
-    for (const effect of c.effects) {
-      const style = effect === "reads_only" ? "good" : effect in word("effects") && effect !== "unknown" ? "bad" : "warn";
-      line.append(badge(word("effects")[effect] ?? word("effects").unknown, style), " ");
-    }
-    return line;
-  });
-  if (lines.length) lines[0].prepend(element("strong", "", `${word("commands")}: `));
-  document.getElementById("commands").replaceChildren(...lines);
-}
-
 function drawExamination(body) {
   document.getElementById("lists").replaceChildren(
     ...list("unsettled", body.unsettled.map((u) => `${u.claim} ⇔ ${u.against.map((a) => `${a.provider}: ${a.evidence}`).join(" / ")}`)),
@@ -219,7 +204,6 @@ function drawExamination(body) {
   );
   drawGrades(body);
   document.getElementById("danger").replaceChildren(...dangers("destructive", body.destructive), ...dangers("hazards", body.hazards ?? []));
-  drawCommands(body.command_effects ?? []);
 }
 
 function drawAnswer(body) {

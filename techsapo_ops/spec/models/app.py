@@ -219,6 +219,8 @@ class WallBounce(Section):
     """When a failing provider is left alone."""
     cache_ttl: Duration = "1h"
     """How long an answer is reused for the same prompt; 0s turns the cache off."""
+    cache_share: Literal["all", "caller"] = "all"
+    """Whose answers are reused: everybody's (all), or only those of the same API key or user (caller)."""
     mask: Annotated[MaskLevel | None, BeforeValidator(_switched_off)] = None
     """What is masked for the providers: off, secrets, or personal (data too); default: by `edition`."""
     mask_prompts: bool = False

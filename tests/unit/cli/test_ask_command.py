@@ -220,29 +220,17 @@ def test_where_every_provider_refuses_the_hint_says_what_to_do_about_it(
     assert "add credit" in told
 
 
-def test_each_command_is_shown_with_its_effect_and_one_that_is_unknown_is_never_shown_as_safe(
+def test_dangers_are_shown_as_a_list_that_may_be_incomplete_and_no_other_command_is_judged(
     orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hazard = {"command": "reboot", "kind": "power_off", "why": "stops the host", "effect": "stops_a_service"}
-    effects = {
-        "df -h": "reads_only",
-        "reboot": "stops_a_service",
-        "my-script": "unknown",
-        "x": "of_a_later_version",
-    }
-    commands = [{"command": c, "effect": e, "effects": [e]} for c, e in effects.items()]
-    orchestrator.reply = (
-        200,
-        json.dumps({**ANSWER, "hazards": [hazard], "command_effects": commands}).encode(),
-    )
+    more = {"hazards": [hazard], "commands": ["df -h", "reboot", "my-script"]}
+    orchestrator.reply = (200, json.dumps({**ANSWER, **more}).encode())
     assert ask(monkeypatch, "x", "--url", orchestrator.url) == 0
     told = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "hazard reboot : stops the host" in told
-    assert [line for line in told if line.startswith("command")] == [
-        "command df -h : only reads",
-        "command my-script : unknown, may not be safe",
-        "command x : unknown, may not be safe",
-    ]
+    assert "note the list of dangers may be incomplete" in told
+    assert not [line for line in told if "my-script" in line or line.startswith("command")]
 
 
 def test_json_is_the_servers_document_and_nothing_else(

@@ -201,13 +201,13 @@ def test_masking_calibration_build_and_who_is_asked_in_which_order_decide_it_too
 
 
 def test_of_a_question_all_but_who_asks_and_what_masks_decides_it() -> None:
-    answers = kept_answers.KeptAnswers(None, None, 0, lambda: "setting", lambda _: None)  # type: ignore[arg-type]
+    answers = kept_answers.KeptAnswers(None, None, 0, lambda _: "setting", lambda _: None)  # type: ignore[arg-type]
     question = Question("x", "en", "req-1")
     for each in fields(Question):
         copy = replace(question, **{each.name: other(getattr(question, each.name))})
-        same = answers.key(copy, "basic") == answers.key(question, "basic")
+        same = answers.key(copy, "basic", "") == answers.key(question, "basic", "")
         assert same == (each.name in kept_answers.IMMATERIAL), each.name
-    assert answers.key(question, "basic") != answers.key(question, "premium")
+    assert answers.key(question, "basic", "") != answers.key(question, "premium", "")
 
 
 def test_an_answer_that_was_made_while_a_provider_was_down_is_not_given_once_it_is_back(
@@ -282,7 +282,7 @@ def test_answers_of_a_caller_whose_share_is_used_up_are_kept_no_more() -> None:
             return True
 
     answers = kept_answers.KeptAnswers(
-        cast(AnswerCache, Cache()), cast(SharedLock, None), 60, lambda: "", lambda _: None,
+        cast(AnswerCache, Cache()), cast(SharedLock, None), 60, lambda _: "", lambda _: None,
         cast(KeptShare, Share()),
     )  # fmt: skip
 

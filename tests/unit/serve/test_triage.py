@@ -75,7 +75,10 @@ def test_a_dangerous_step_says_so(language: str, text: str, marked: str) -> None
     assert triaged(text, language=language)["solution_steps"] == ["df -h", marked]
 
 
-def test_the_steps_of_a_refusal_are_its_read_only_checks() -> None:
-    hypotheses = [{"cause": "disk", "checks": ["df -h", "dmesg"]}, {"cause": "memory", "checks": ["dmesg"]}]
-    found = triaged("Remove all.", outcome="refused", hypotheses=hypotheses, root_cause="disk")
-    assert found["solution_steps"] == ["df -h", "dmesg"]
+def test_the_steps_of_a_refusal_are_the_causes_to_confirm_and_no_commands() -> None:
+    hypotheses = [{"cause": "disk"}, {"cause": "memory"}]
+    found = triaged("Remove all.", ("df -h",), outcome="refused", hypotheses=hypotheses, root_cause="disk")
+    assert found["solution_steps"] == [
+        "Find out whether this is the cause: disk",
+        "Find out whether this is the cause: memory",
+    ]

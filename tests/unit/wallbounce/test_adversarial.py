@@ -72,7 +72,7 @@ def test_no_case_depends_on_the_order_in_which_peers_are_shown(case: dict[str, A
     assert len(outcomes) == 1
 
 
-def test_a_refusal_names_causes_and_read_only_checks_and_no_answer() -> None:
+def test_a_refusal_names_causes_and_no_command_and_no_answer() -> None:
     case = next(c for c in READ["cases"] if c["name"] == "a_cause_that_most_contradict")
     analysis, _ = staged(case)
     assert {h.cause for h in analysis.hypotheses} == {
@@ -81,18 +81,17 @@ def test_a_refusal_names_causes_and_read_only_checks_and_no_answer() -> None:
         "証明書が期限切れです。",
     }
     assert "確かな答えを出せません" in analysis.text
-    assert "`df -h`" in analysis.text
-    assert "`dmesg -T`" in analysis.text
+    assert "df -h" not in analysis.text
+    assert "どの原因も確かめられていません" in analysis.text
 
 
-def test_what_destroys_is_marked_in_the_text_and_never_offered_as_a_check() -> None:
+def test_what_destroys_is_marked_in_the_text_and_never_offered_in_a_refusal() -> None:
     by_name = {c["name"]: c for c in READ["cases"]}
     accepted, _ = staged(by_name["all_agree_on_what_to_destroy"])
     assert "元に戻せない操作" in accepted.text.splitlines()[0]
     assert "rm -rf /var/log/app/*" in accepted.text
     refused, _ = staged(by_name["all_agree_but_not_on_what_to_destroy"])
     assert "mkfs" not in refused.text
-    assert [c for h in refused.hypotheses for c in h.checks] == ["df -h"]
 
 
 def test_hostile_text_of_the_longest_size_is_searched_in_bounded_time() -> None:

