@@ -208,11 +208,20 @@ def test_with_keys_required_a_key_opens_the_api_and_is_judged_by_the_app(stack: 
 
 
 KEYS = ({"X-API-Key": "junk"}, {"Authorization": "Bearer junk"})
-PAGES = ("/", "/status", "/docs", "/runbooks/AppDown", "/alerts/AppDown/silence", "/alerts/AppDown/acknowledge")
+PAGES = (
+    "/",
+    "/status",
+    "/docs",
+    "/runbooks/AppDown",
+    "/alerts/AppDown/silence",
+    "/alerts/AppDown/acknowledge",
+)
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_a_key_opens_no_page_and_is_judged_where_the_app_checks_keys(stack: Stack, key: dict[str, str]) -> None:
+def test_a_key_opens_no_page_and_is_judged_where_the_app_checks_keys(
+    stack: Stack, key: dict[str, str]
+) -> None:
     """Keys are required since the test before."""
     for page in (*PAGES, "/api/../status", "/metrics/..//status", "/api/%2e%2e/status", "/openapi.json"):
         answer = httpx.get(f"{stack.nginx}{page}", headers=key)
@@ -221,7 +230,10 @@ def test_a_key_opens_no_page_and_is_judged_where_the_app_checks_keys(stack: Stac
     assert form.status_code == 302
     for keyed in ("/api/v1/status", "/api/v1/health", "/metrics", "/v1/models", "/api/v1/metrics/stream"):
         answer = httpx.get(f"{stack.nginx}{keyed}", headers=key)
-        assert (answer.status_code, answer.json().get("code") or answer.json()["problem"]) == (401, "unauthorized"), keyed
+        assert (answer.status_code, answer.json().get("code") or answer.json()["problem"]) == (
+            401,
+            "unauthorized",
+        ), keyed
 
 
 def test_at_the_apps_own_port_nobody_gets_a_page_or_a_form(stack: Stack) -> None:

@@ -116,7 +116,7 @@ def test_hsts_is_sent_by_default_where_browsers_can_keep_to_it(
 def test_streams_are_not_buffered_and_web_sockets_live_an_hour(tmp_path: Path) -> None:
     text = conf(tmp_path, app=THREE_INSTANCES)
     assert "proxy_buffering off;" in block(text, "location ~ ^/api/v1/(.+/)?stream$")
-    assert "proxy_read_timeout 3600s;" in block(text, "location /ws/")
+    assert "proxy_read_timeout 3600s;" in block(text, "location ^~ /ws/")
 
 
 def test_status_is_for_this_host_alone(tmp_path: Path) -> None:

@@ -42,7 +42,9 @@ def run(directory: Path, work: Work, *, keys: bool = True) -> Any:
 
 def routes(app: App) -> set[tuple[str, str]]:
     """Every method and address that the app answers, each name in it filled in; WebSockets left out."""
-    every = [each for r in app.asgi.routes for each in getattr(getattr(r, "original_router", None), "routes", [r])]
+    every = [
+        each for r in app.asgi.routes for each in getattr(getattr(r, "original_router", None), "routes", [r])
+    ]
     return {
         (method, re.sub(r"\{[^}]*\}", "AppDown", route.path))
         for route in every
@@ -70,7 +72,9 @@ def test_without_a_user_no_route_answers_but_probes_and_those_that_check_keys(
 
 def test_who_signed_in_gets_the_pages(tmp_path: Path) -> None:
     async def work(_: App, client: httpx.AsyncClient) -> list[int]:
-        return [(await client.get(path, headers=SIGNED_IN)).status_code for path in ("/", "/status", "/runbooks")]
+        return [
+            (await client.get(path, headers=SIGNED_IN)).status_code for path in ("/", "/status", "/runbooks")
+        ]
 
     assert run(tmp_path, work) == [200, 200, 200]
 
