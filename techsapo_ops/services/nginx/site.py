@@ -48,16 +48,20 @@ _DIGEST_LINE = re.compile(r'return 200 "([0-9a-f]{64})\\n";')
 _UNWRITABLE = re.compile(r"[\x00-\x1f\x7f$]")
 _LOOPBACK = ("127.0.0.1", "::1")
 _SIGN_IN_DOWN = (
-    '<!doctype html><html lang="ja"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-    '<meta name="robots" content="noindex"><title>サインインできません / Sign-in unavailable</title></head><body><main>'
-    "<h1>いまはサインインできません</h1><p>サインインのサービスが応答しません。数分後に再読み込みしてください。"
-    "続くときは、このスタックの管理者に連絡してください。管理者はホストで <code>techsapo health</code> を実行してください。</p>"
-    '<section lang="en"><h1>Sign-in is unavailable</h1><p>The sign-in service does not answer. Reload this page in a few '
-    "minutes. If it goes on, tell whoever runs this stack; on the host, <code>techsapo health</code> says more.</p>"
+    '<!doctype html><html lang="ja"><head><meta charset="utf-8">'
+    '<meta name="viewport" content="width=device-width"><meta name="robots" content="noindex">'
+    "<title>サインインできません / Sign-in unavailable</title></head><body><main>"
+    "<h1>いまはサインインできません</h1>"
+    "<p>サインインのサービスが応答しません。数分後に再読み込みしてください。"
+    "続くときは、このスタックの管理者に連絡してください。"
+    "管理者はホストで <code>techsapo health</code> を実行してください。</p>"
+    '<section lang="en"><h1>Sign-in is unavailable</h1>'
+    "<p>The sign-in service does not answer. Reload this page in a few minutes. If it goes on, tell whoever "
+    "runs this stack; on the host, <code>techsapo health</code> says more.</p>"
     "</section></main></body></html>"
 )
-"""What a browser shows while the sign-in proxy does not answer. A word of nginx.conf in single quotes: without
-them, `$` and backslashes, and shorter than 4 KB."""
+"""What a browser shows while the sign-in proxy does not answer. A word of nginx.conf in single quotes: it has
+none of them, no `$`, no backslash, and less than 4 KB."""
 
 
 def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:

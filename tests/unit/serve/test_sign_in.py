@@ -97,7 +97,7 @@ def test_a_wrong_key_opens_none_of_the_routes_where_nginx_takes_a_key_for_a_sign
 @pytest.mark.parametrize(
     ("wanted", "back"),
     [
-        ("/ask?a=1&b=%26&rd=//evil", "/ask?a=1&b=%26&rd=//evil"), ("/alerts/X/acknowledge?signature=a-_b", None),
+        ("/ask?a=1&b=%26&rd=//evil", None), ("/alerts/X/acknowledge?signature=a-_b", None),
         ("//evil.example", "/"), ("/\\evil.example", "/"), ("https://evil.example", "/"), ("", "/"),
         ("/\x07", "/"), ("/" + "&" * 700, "/"), ("/" + "a" * 2000, None),
     ],
