@@ -219,3 +219,31 @@ def test_the_files_of_maintenance_are_for_nginx_alone_and_looked_for_by_it(tmp_p
         "set $techsapo_closed 1;\n        }"
     )
     assert "return 503;" in block(told, "if ($techsapo_closed)")
+
+
+SIGN_IN = {"auth": {"required": True, "sign_in": {"address": "http://127.0.0.1:4180", "secret": "s" * 32}}}
+
+
+@pytest.mark.parametrize("certificates", [{}, {"site": {"names": ["a.example.com"]}}])
+def test_a_key_stands_for_a_sign_in_only_in_places_where_the_app_checks_keys(
+    tmp_path: Path, certificates: dict[str, object]
+) -> None:
+    wanted = spec(app={**THREE_INSTANCES, **SIGN_IN}, certificates=certificates)
+    files = {f.path: f.content for f in nginx_files(topology(wanted, tmp_path), Templates())}
+    text = files["nginx/nginx.conf"]
+    asked = dict(
+        re.findall(
+            r"\n        location ([^{]+) \{(?:(?!\n        \}).)*?auth_request (\S+);", text, re.DOTALL
+        )
+    )
+    by_key = {place for place, asks in asked.items() if asks == "/oauth2/auth-or-key"}
+    assert asked["/"] == "/oauth2/auth"
+    assert by_key <= {
+        "= /api/v1/generate", "= /api/v1/analyze-logs", "= /v1/chat/completions", "@techsapo_again",
+        "@techsapo_once", "~ ^/api/v1/(.+/)?stream$", "~ ^/(api|v1|ws|metrics)(/|$)", "^~ /ws/",
+    }  # fmt: skip
+    assert "~ ^/(api|v1|ws|metrics)(/|$)" in by_key
+    # The first regular expression that matches counts: streams are not buffered.
+    assert text.index("~ ^/api/v1/(.+/)?stream$") < text.index("location ~ ^/(api|v1|ws|metrics)")
+    plain = text[: text.index("ssl_protocols")] if certificates else text
+    assert block(plain, "location = /nginx-sign-in").count("deny all;") == 1
