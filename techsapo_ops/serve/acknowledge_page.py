@@ -37,7 +37,7 @@ from techsapo_ops.services.alertmanager.acknowledging import (
     Unfit,
 )
 from techsapo_ops.services.alertmanager.beginnings import moment_text
-from techsapo_ops.services.alertmanager.signing import is_signed
+from techsapo_ops.services.alertmanager.signing import signed_start
 from techsapo_ops.services.alertmanager.silencing import HOURS, LONGEST_COMMENT
 
 log = structlog.get_logger()
@@ -62,12 +62,14 @@ class Door:
     guesses: Attempts = field(default_factory=lambda: Attempts(30, 300))
     signed: Attempts = field(default_factory=lambda: Attempts(30, 300))
 
-    def admits(self, client: str, alert: str, signature: str) -> bool:
-        """Whether the signature is that of the alert. Raises Problem where a client tries too often."""
+    def start(self, client: str, alert: str, signature: str) -> int | None:
+        """When the alert began that the signature is for, in Unix seconds; None where it is no signature of
+        the alert. Raises Problem where a client tries too often.
+        """
         key = self.key()
-        admitted = key is not None and is_signed(signature, key, self.project, alert)
-        (self.signed if admitted else self.guesses).count(client)
-        return admitted
+        start = signed_start(signature, key, self.project, alert) if key is not None else None
+        (self.guesses if start is None else self.signed).count(client)
+        return start
 
 
 @cache
@@ -149,39 +151,40 @@ class _Pages:
     async def ask(self, request: Request, name: str) -> Response:
         """The form; nothing is changed."""
         signature = request.query_params.get("signature", "")
-        if not self.door.admits(str(request.state.client), name, signature):
+        start = self.door.start(str(request.state.client), name, signature)
+        if start is None:
             return self._refused(request, name)
-        return await self._form(request, name, Form.empty(signature))
+        return await self._form(request, name, start, Form.empty(signature))
 
     async def take(self, request: Request, name: str) -> Response:
         """Acknowledge what the form says."""
         await self.door.origins.check(request)
         body = await request.body()
         form = Form.read(body)
-        if not self.door.admits(str(request.state.client), name, form.signature):
+        start = self.door.start(str(request.state.client), name, form.signature)
+        if start is None:
             return self._refused(request, name)
-        by = self.door.sign_in.user(request) or form.by
         if form.hours is None:
-            return await self._form(request, name, form, error="unfit_hours", status=422)
+            return await self._form(request, name, start, form, error="unfit_hours", status=422)
         until = datetime.now(UTC) + timedelta(hours=form.hours)
         try:
-            claim = Claim(by, until, form.comment, form.take_over)
+            claim = self._claim(request, form, until)
             firing = await asyncio.to_thread(self._of, name)
             wanted = [each.incident for each in firing if _digest(each.incident) in form.chosen]
-            if not wanted:
-                return await self._form(request, name, form, error="none", status=422)
+            if not wanted or not _holds(start, firing):
+                return await self._form(request, name, start, form, error="none", status=422)
             made = await asyncio.to_thread(self._take, wanted, claim)
         except Unfit as error:
-            return await self._form(request, name, form, error=f"unfit_{error.field}", status=422)
+            return await self._form(request, name, start, form, error=f"unfit_{error.field}", status=422)
         except Taken:
-            return await self._form(request, name, form, error="taken", status=409)
+            return await self._form(request, name, start, form, error="taken", status=409)
         except NotKept:
-            return await self._form(request, name, form, error="not_kept", status=503)
+            return await self._form(request, name, start, form, error="not_kept", status=503)
         except HalfWay as error:
             log.warning(
                 "Alert acknowledged, but not all of it",
                 alert=name,
-                by=by,
+                by=claim.recorded,
                 error=error.message,
                 **_from(request),
             )
@@ -189,8 +192,23 @@ class _Pages:
         except (Unreachable, ApiError) as error:
             return self._unknown(request, name, error)
         of = [each.incident.of for each in made]
-        log.info("Alert acknowledged", alert=name, by=by, of=of, until=until.isoformat(), **_from(request))
+        log.info(
+            "Alert acknowledged",
+            alert=name,
+            by=claim.recorded,
+            of=of,
+            until=until.isoformat(),
+            **_from(request),
+        )
         return self._page(request, name, "done", done=[_done(each) for each in made])
+
+    def _claim(self, request: Request, form: Form, until: datetime) -> Claim:
+        """In the name of who signed in. Where nobody can, in the one that was written, marked as such."""
+        signed_in = self.door.sign_in.user(request)
+        if signed_in is not None:
+            return Claim(signed_in, until, form.comment, form.take_over)
+        mark = words()[self.locale]["unverified"]
+        return Claim(form.by, until, form.comment, form.take_over, mark)
 
     def _of(self, name: str) -> list[Fires]:
         return [] if self.kept is None else self.kept.of(name)
@@ -199,7 +217,7 @@ class _Pages:
         return () if self.kept is None else self.kept.take(wanted, claim)
 
     async def _form(
-        self, request: Request, name: str, form: Form, *, error: str = "", status: int = 200
+        self, request: Request, name: str, start: int, form: Form, *, error: str = "", status: int = 200
     ) -> Response:
         try:
             firing = await asyncio.to_thread(self._of, name)
@@ -207,6 +225,8 @@ class _Pages:
             return self._unknown(request, name, trouble)
         if not firing:
             return self._page(request, name, "over")
+        if not _holds(start, firing):
+            return self._page(request, name, "expired", 410)
         # What fires anew was not there to be chosen.
         chosen = form.chosen & {_digest(each.incident) for each in firing} or None
         rows = [_row(each, number, chosen) for number, each in enumerate(firing)]
@@ -230,6 +250,7 @@ class _Pages:
             "alert": alert,
             "texts": words().items(),
             "all_hours": HOURS,
+            "mark": words()[self.locale]["unverified"],
             "longest": {"name": LONGEST_NAME, "comment": LONGEST_COMMENT},
         }
         locale = asked_language(request) or self.locale
@@ -240,6 +261,11 @@ class _Pages:
 def _from(request: Request) -> dict[str, str]:
     """Where a request came from, for the log."""
     return {"client": str(request.state.client), "requestId": str(request.state.request_id)}
+
+
+def _holds(start: int, firing: Sequence[Fires]) -> bool:
+    """Whether a link of that start does: of what went on then, something still does."""
+    return any(each.went_on_at(start) for each in firing)
 
 
 def _digest(incident: Incident) -> str:

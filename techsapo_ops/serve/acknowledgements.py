@@ -41,6 +41,12 @@ class Fires:
     since: datetime
     held: Acknowledgement | None
 
+    def went_on_at(self, start: int) -> bool:
+        """Whether it went on at `start` (Unix seconds) already, or began then as its messages say: an alert
+        that flaps begins anew for Alertmanager, within the same incident.
+        """
+        return self.incident.began.timestamp() <= start or int(self.since.timestamp()) == start
+
 
 @dataclass(frozen=True, slots=True)
 class Glance:

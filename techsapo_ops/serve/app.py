@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import structlog
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import Response
 from starlette.types import Lifespan
 
@@ -60,7 +60,7 @@ from techsapo_ops.serve.reading import reading_routes
 from techsapo_ops.serve.responses import json_response
 from techsapo_ops.serve.runbook_pages import runbook_routes
 from techsapo_ops.serve.shares import Shares
-from techsapo_ops.serve.sign_in import SignIn
+from techsapo_ops.serve.sign_in import SignIn, sign_in_routes
 from techsapo_ops.serve.silence_page import silence_routes
 from techsapo_ops.serve.spending import open_spending
 from techsapo_ops.serve.status_report import StatusReport
@@ -130,6 +130,7 @@ class App:
         anomalies = Anomalies(spec.app.anomalies, proxies, metrics.anomaly)
         self._tracing = tracing = tracing_of(spec, instance, registry.usable, proxies, metrics.spans)
         self._gate = gate = Gate(auth, keys, limiter, metrics, anomalies)
+        sign_in = SignIn(auth.sign_in)
         names = HostNames((*host_names(spec), options.instance))
         origins = SameOrigin(anomalies.proxies, strict=options.refuse_other_hosts)
         self._unlisted = unlisted = UnlistedNames(
@@ -223,6 +224,7 @@ class App:
         drills = DrillSeal(options.app_key) if options.app_key is not None else None
         others = (
             drill_routes(drills, idempotency, self.audit, instance.name, self.lifecycle, drill_alert),
+            sign_in_routes(),
             page_routes(spec.locale, keys=gate.needs_keys, people=gate.has_operators),
             runbook_routes(spec.locale, several_hosts=bool(options.audit_members)),
             help_routes(spec.locale),
@@ -230,7 +232,7 @@ class App:
             probe_routes(gate, own_health, self.lifecycle, metrics.render),
             acknowledge_routes(
                 spec.locale,
-                AckDoor(spec.project, key_in(options.acknowledge_key), origins, SignIn(auth.sign_in)),
+                AckDoor(spec.project, key_in(options.acknowledge_key), origins, sign_in),
                 acknowledgements,
             ),
             monitoring_routes(
@@ -242,7 +244,9 @@ class App:
             ),
         )
         routers = (*questions, *others)
-        self.asgi = api = _fastapi(instance.version, self._lifespan, routers, keys=gate.needs_keys)
+        self.asgi = api = _fastapi(
+            instance.version, self._lifespan, routers, keys=gate.needs_keys, admit=sign_in.admit
+        )
         api.router.routes.extend(live_routes(telemetry.broadcast, gate, origins))
         crowd, max_body = Crowd(spec.app.limits, proxies.known), size_bytes(spec.app.limits.max_body)
         self.door = Door(crowd, self._turned_away, max_body)
@@ -325,7 +329,12 @@ class App:
 
 
 def _fastapi(
-    version: str, lifespan: Lifespan[FastAPI], routers: Sequence[APIRouter], *, keys: bool
+    version: str,
+    lifespan: Lifespan[FastAPI],
+    routers: Sequence[APIRouter],
+    *,
+    keys: bool,
+    admit: Callable[[Request], Awaitable[None]],
 ) -> FastAPI:
     app = FastAPI(
         title="TechSapo",
@@ -336,6 +345,7 @@ def _fastapi(
         redirect_slashes=False,  # a redirect through nginx would lose its port
         openapi_url=None,  # its own route below, so that requests for it are counted by template
         lifespan=lifespan,
+        dependencies=[Depends(admit)],
     )
     add_problem_handlers(app)
     for router in routers:

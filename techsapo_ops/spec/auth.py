@@ -7,6 +7,14 @@ from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Auth
 from techsapo_ops.spec.models.base import ATTACHED
 
+KEYED_ROUTES = r"^/(api|v1|ws|metrics)(/|$)"
+"""Paths of the routes where the app checks API keys. With a key nobody has to sign in there; elsewhere a key
+counts for nothing."""
+SIGN_IN_PATH = "/sign-in"
+"""Where nginx asks the app for the redirect to the sign-in page."""
+RETURN_HEADER = "X-Techsapo-Return"
+"""By which it says where to come back to: path and query, as the browser sent them."""
+
 
 def monitoring_networks(auth: Auth, edition: Edition, *, isolated: bool) -> tuple[str, ...] | None:
     """Which networks may look at the inside without a key; None: every private address.

@@ -1,21 +1,29 @@
 """What oauth2-proxy answers nginx, by its documentation (v7, "Configuring for use with the Nginx auth_request
 directive", and "Endpoints"): 202 or 401 on /oauth2/auth, by its cookie alone, with the user's names in
-headers as `--set-xauthrequest` has them. No body is taken.
+headers as `--set-xauthrequest` has them. No body is taken. Its sign-in form holds the `rd` to come back to,
+which it takes from the query: the first one of that name, and "/" for one that leads to another server.
 """
 
 from __future__ import annotations
 
+import html
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.cookies import SimpleCookie
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs
 
 COOKIE = "_oauth2_proxy"
+_OWN = re.compile(r"/(?![/\\\s])")
+"""`IsValidRedirect` in its redirect validator: one slash, and neither another nor a backslash after it."""
 
 
 @contextmanager
-def oauth2_proxy(sessions: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[int, list[dict[str, str]]]]:
+def oauth2_proxy(
+    sessions: Mapping[str, Mapping[str, str]], port: int = 0
+) -> Iterator[tuple[int, list[dict[str, str]]]]:
     """Its port, and the headers of each request. `sessions`: the answer's headers by cookie."""
     seen: list[dict[str, str]] = []
 
@@ -32,7 +40,10 @@ def oauth2_proxy(sessions: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[in
             elif path == "/oauth2/auth":
                 self._answer(401 if session is None else 202, session or {})
             elif path == "/oauth2/sign_in":
-                self._answer(200, {"Content-Type": "text/html"}, b"<form>Sign in</form>")
+                asked = parse_qs(self.path.partition("?")[2]).get("rd", ["/"])[0]
+                back = html.escape(asked if _OWN.match(asked) else "/")
+                form = f'<form action="/oauth2/start"><input name="rd" value="{back}">Sign in</form>'
+                self._answer(200, {"Content-Type": "text/html"}, form.encode())
             elif path == "/oauth2/start":
                 self._answer(302, {"Location": "https://login.example/authorize"})
             else:
@@ -48,7 +59,7 @@ def oauth2_proxy(sessions: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[in
         def log_message(self, *_: object) -> None:
             """The test tells what went wrong."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:

@@ -27,7 +27,7 @@ from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.services.alertmanager import signing_files
 from techsapo_ops.services.alertmanager.acknowledging import acknowledgements
-from techsapo_ops.services.alertmanager.signing import key_file
+from techsapo_ops.services.alertmanager.signing import key_file, signature
 from techsapo_ops.stack.layout import Layout
 
 pytestmark = pytest.mark.lab
@@ -145,21 +145,21 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
             page.keyboard.press("Tab")
         page.keyboard.type("asking the vendor")
         page.keyboard.press("Enter")
-        page.get_by_text("hanako has ProviderDown (provider=claude)").wait_for()
+        page.get_by_text("hanako (unverified) has ProviderDown (provider=claude)").wait_for()
         opened.assert_clean()
         acknowledged = time.monotonic()
         (held,) = acknowledgements(alertmanager)
-        assert (held.by, held.comment) == ("hanako", "asking the vendor")
+        assert (held.by, held.comment) == ("hanako (unverified)", "asking the vendor")
 
         (shown,) = [a for a in httpx.get(f"{url}/api/v1/status", trust_env=False).json()["alerts"]
                     if a["name"] == "ProviderDown"]  # fmt: skip
         assert (shown["acknowledged"]["by"], shown["acknowledged"]["comment"]) == (
-            "hanako",
+            "hanako (unverified)",
             "asking the vendor",
         )
         # The next message names who has it, and no longer asks for somebody.
         servers.wait_for(
-            lambda: "Who has it: hanako" in texts[-1], timeout=60, what="a message with the name"
+            lambda: "Who has it: hanako (unverified)" in texts[-1], timeout=60, what="a message with the name"
         )
         assert "Say that you have it" in texts[-1]  # to take it over
         servers.wait_for(
@@ -178,6 +178,20 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
                 assert look.page.evaluate("document.documentElement.scrollWidth") <= 360
                 look.assert_clean()
         assert found == []
+
+        # One that began before: the key is right, and the alert of that link is over.
+        key = key_file(state).read_bytes().strip()
+        began = int(link.partition("signature=")[2].partition(".")[0])
+        before = (
+            link.partition("signature=")[0] + f"signature={signature(key, 't', 'ProviderDown', began - 900)}"
+        )
+        expired = httpx.get(before, trust_env=False)
+        assert (expired.status_code, "This link has expired" in expired.text) == (410, True)
+        failing.metrics = 'techsapo_provider_consecutive_failures{provider="claude"} 0\n'
+        servers.wait_for(
+            lambda: "ProviderDown does not fire now" in httpx.get(link, trust_env=False).text,
+            timeout=60, what="the end of the alert, and of its link",
+        )  # fmt: skip
 
         key_file(state).unlink()
         assert httpx.get(link, trust_env=False).status_code == 403

@@ -226,6 +226,46 @@ def test_where_keys_are_on_the_history_goes_with_the_tab_and_answers_with_the_ke
         window.assert_clean(allowed="status of 40")
 
 
+@pytest.mark.parametrize("press", ["the button", "a click without a mouse", "Enter", "Control+Enter"])
+@pytest.mark.parametrize("at", ["/", "/?answer=req_of_somebody_else"])
+def test_a_key_that_was_typed_is_that_of_the_next_press(
+    at: str, press: str, keyed: tuple[str, str], open_window: Callable[..., Window]
+) -> None:
+    from playwright.sync_api import expect
+
+    url, key = keyed
+    window = open_window(1200, 900)
+    page = window.page
+    asked: list[str | None] = []
+    page.on("request", lambda r: asked.append(r.headers.get("authorization")) if r.method == "POST" else None)
+    page.goto(f"{url}{at}")
+    page.get_by_label("質問", exact=True).fill(f"disk full, {press}, {at}")
+    page.get_by_label("APIキー").press_sequentially(key)
+    if press == "the button":
+        page.get_by_role("button", name="質問する").click()
+    elif press == "a click without a mouse":  # as assistive technology does, and the field keeps the focus
+        page.get_by_role("button", name="質問する").evaluate("button => button.click()")
+    else:
+        page.get_by_label("APIキー").press(press)
+    expect(page.locator("#answer")).to_contain_text("（シミュレーション）", timeout=60_000)
+    assert asked == [f"Bearer {key}"]
+    # Somebody else's key, and no other question: what is shown is read again, and nothing is paid twice.
+    page.get_by_label("APIキー").fill("tsk_other")
+    page.get_by_label("APIキー").press("Enter")
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert len(asked) == 1
+    window.assert_clean(allowed="status of 40")
+
+
+@pytest.fixture(scope="module")
+def keyed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """The address of an app that needs keys, and one of them."""
+    with serving(tmp_path_factory.mktemp("keyed"), **NEEDED) as app:
+        key = make_key(keys_of(app), "mine")
+        wait_for(lambda: with_key(app, key).status_code == 200, what="the key")
+        yield app.url, key
+
+
 def test_what_a_tier_asks_and_costs_is_said_before_anything_is_sent(
     tmp_path: Path, open_window: Callable[..., Window]
 ) -> None:

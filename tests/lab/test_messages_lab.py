@@ -25,7 +25,7 @@ from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.services.alertmanager import signing_files
 from techsapo_ops.services.alertmanager.beginnings import moment_text
 from techsapo_ops.services.alertmanager.configuration import TEST_LABEL
-from techsapo_ops.services.alertmanager.signing import signatures_file
+from techsapo_ops.services.alertmanager.signing import key_file, signature, signatures_file
 from techsapo_ops.services.alertmanager.slack import slack_message
 from techsapo_ops.services.prometheus.alert_rules import alert_rule
 
@@ -187,6 +187,27 @@ def test_a_message_links_to_acknowledging_once_also_to_take_over_what_somebody_h
     for by in filter(None, holders):
         assert by in parts["techsapo.text"]
     assert not any("\n\n\n" in text for text in parts.values())
+
+
+STARTS = (
+    "2026-01-01T00:00:00Z", "2028-02-29T23:59:59.999Z", "2026-12-31T23:59:59.001Z",
+    "2026-11-27T05:07:09+09:00",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_the_link_that_alertmanager_makes_is_signed_for_the_start_of_its_alert_and_no_other(
+    start: str, told: Any, tmp_path: Path
+) -> None:
+    locale, folder, rules = told
+    data = group(rules["ProbeTargetFailing"])
+    data["alerts"][0]["startsAt"] = start
+    parts = rendered(with_signatures(locale, folder, tmp_path), data)
+    key = key_file(topology_of(spec_of(), tmp_path).layout).read_bytes().strip()
+    made = signature(key, "techsapo", "ProbeTargetFailing", int(datetime.fromisoformat(start).timestamp()))
+    link = f"{SITE}/alerts/ProbeTargetFailing/acknowledge?signature={made}"
+    assert f": {link}\n" in parts["techsapo.text"]
+    assert f"<{link}|" in parts["techsapo.slack.text"]
 
 
 def test_slack_says_since_when_the_first_of_those_fires_that_still_do(told: Any) -> None:

@@ -5,18 +5,23 @@ The proxy is a strict stand-in; nginx, app and `techsapo up` are real.
 
 from __future__ import annotations
 
+import html
 import json
+import re
+import socket
 import sqlite3
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 from oauth2_proxy import COOKIE, oauth2_proxy
 from orchestrator import QUICK
 from projects import Project, only_redis, project
-from servers import wait_for
+from servers import free_port, wait_for
 
 pytestmark = pytest.mark.lab
 
@@ -27,10 +32,32 @@ ODD = {"X-Auth-Request-User": "Jos\u00e9 Garc\u00eda (DBA)"}
 FORGED = {"X-Techsapo-User": "root", "X-Techsapo-Sign-In": "x" * 48, "X-Auth-Request-User": "root"}
 
 
+SESSIONS = {"a": ALICE, "b": BOB, "c": ODD}
+
+
+class Proxy:
+    """The stand-in, at one port for as often as it is opened."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.seen: list[dict[str, str]] = []
+        self._running = ExitStack()
+
+    def open(self) -> None:
+        self.seen = self._running.enter_context(oauth2_proxy(SESSIONS, self.port))[1]
+
+    def close(self) -> None:
+        self._running.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Stack:
     made: Project
-    seen: list[dict[str, str]]
+    proxy: Proxy
+
+    @property
+    def seen(self) -> list[dict[str, str]]:
+        return self.proxy.seen
 
     @property
     def nginx(self) -> str:
@@ -63,29 +90,56 @@ class Stack:
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with oauth2_proxy({"a": ALICE, "b": BOB, "c": ODD}) as (port, seen):
+    proxy = Proxy()
+    proxy.open()
+    try:
         spec = only_redis(providers=QUICK)
         spec["nginx"]["enabled"] = True
-        address = f"http://127.0.0.1:{port}"
+        address = f"http://127.0.0.1:{proxy.port}"
         spec["app"]["auth"] = {"required": False, "sign_in": {"address": address, "secret": SECRET}}
         with project(spec) as made:
             made.run("up", "--yes")
-            yield Stack(made, seen)
+            yield Stack(made, proxy)
             made.run("down", "--yes")
+    finally:
+        proxy.close()
 
 
 def signed_in(session: str) -> dict[str, str]:
     return {"Cookie": f"{COOKIE}={session}"}
 
 
-def test_a_page_leads_to_the_sign_in_and_back(stack: Stack) -> None:
-    answer = httpx.get(f"{stack.nginx}/ask?x=1")
-    assert (answer.status_code, answer.headers["location"]) == (
-        302,
-        f"{stack.nginx}/oauth2/sign_in?rd=/ask?x=1",
-    )
-    assert httpx.get(f"{stack.nginx}/oauth2/sign_in").text == "<form>Sign in</form>"
-    assert httpx.get(f"{stack.nginx}/", headers=signed_in("a")).status_code in {200, 307, 308}
+HOSTILE = {
+    "/ask?x=1": "/ask?x=1",
+    "/ask?a=1&rd=https://evil.example/&b=%26%2F": "/ask?a=1&rd=https://evil.example/&b=%26%2F",
+    "/ask?rd=//evil.example&skip=1#x": "/ask?rd=//evil.example&skip=1",
+    "//evil.example/x": "/",
+    "/%5Cevil.example": "/%5Cevil.example",
+    "/\\evil.example": "/",
+    "/a%0d%0aSet-Cookie:x=1": "/a%0d%0aSet-Cookie:x=1",
+    "/?" + "é%20&".replace("é", "%C3%A9") * 700: "/",
+}
+
+
+@pytest.mark.parametrize("asked", HOSTILE)
+def test_a_page_leads_to_the_sign_in_and_back_whatever_is_in_its_address(stack: Stack, asked: str) -> None:
+    # httpx would tidy the address up; a browser's address bar does not.
+    with socket.create_connection(("127.0.0.1", stack.made.spec["nginx"]["listen"])) as connection:
+        request = f"GET {asked.partition('#')[0]} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+        connection.sendall(request.encode())
+        head = b"".join(iter(lambda: connection.recv(65536), b"")).partition(b"\r\n\r\n")[0].decode()
+    assert head.startswith("HTTP/1.1 302 "), head
+    assert "\r\nSet-Cookie" not in head
+    (location,) = re.findall(r"(?im)^location: (\S+)\r?$", head)
+    parts = urlsplit(location)
+    assert (parts.netloc, parts.path) == ("", "/oauth2/sign_in")
+    assert parse_qs(parts.query, strict_parsing=True) == {"rd": [HOSTILE[asked]]}
+    form = httpx.get(f"{stack.nginx}{location}").text
+    assert f'name="rd" value="{html.escape(HOSTILE[asked])}"' in form
+
+
+def test_a_session_opens_the_page(stack: Stack) -> None:
+    assert httpx.get(f"{stack.nginx}/", headers=signed_in("a")).status_code == 200
 
 
 @pytest.mark.parametrize("path", ["/api/v1/status", "/v1/models", "/api/v1/metrics/stream", "/metrics"])
@@ -151,3 +205,71 @@ def test_with_keys_required_a_key_opens_the_api_and_is_judged_by_the_app(stack: 
     assert stack.asker(stack.ask(stack.nginx, "both", **both)) == "ci", (
         "a key is not asked about at the sign-in"
     )
+
+
+KEYS = ({"X-API-Key": "junk"}, {"Authorization": "Bearer junk"})
+PAGES = (
+    "/",
+    "/status",
+    "/docs",
+    "/runbooks/AppDown",
+    "/alerts/AppDown/silence",
+    "/alerts/AppDown/acknowledge",
+)
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_opens_no_page_and_is_judged_where_the_app_checks_keys(
+    stack: Stack, key: dict[str, str]
+) -> None:
+    """Keys are required since the test before."""
+    for page in (*PAGES, "/api/../status", "/metrics/..//status", "/api/%2e%2e/status", "/openapi.json"):
+        answer = httpx.get(f"{stack.nginx}{page}", headers=key)
+        assert answer.status_code == (401 if page == "/openapi.json" else 302), page
+    form = httpx.post(f"{stack.nginx}/alerts/AppDown/acknowledge", data={"by": "mallory"}, headers=key)
+    assert form.status_code == 302
+    for keyed in ("/api/v1/status", "/api/v1/health", "/metrics", "/v1/models", "/api/v1/metrics/stream"):
+        answer = httpx.get(f"{stack.nginx}{keyed}", headers=key)
+        assert (answer.status_code, answer.json().get("code") or answer.json()["problem"]) == (
+            401,
+            "unauthorized",
+        ), keyed
+
+
+def test_at_the_apps_own_port_nobody_gets_a_page_or_a_form(stack: Stack) -> None:
+    for page in PAGES:
+        for headers in ({}, FORGED, *KEYS):
+            answer = httpx.get(f"{stack.app}{page}", headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (401, "sign_in"), page
+    form = httpx.post(f"{stack.app}/alerts/AppDown/acknowledge", data={"by": "mallory"}, headers=FORGED)
+    assert (form.status_code, form.json()["code"]) == (401, "sign_in")
+    for path in ("/ping", "/health", "/metrics"):
+        assert httpx.get(f"{stack.app}{path}").status_code == 200, path
+
+
+def test_while_the_sign_in_proxy_is_down_users_get_a_page_that_says_so_and_health_reports_it(
+    stack: Stack,
+) -> None:
+    def part() -> dict[str, str]:
+        (found,) = [p for p in stack.made.health()["probes"] if p["name"] == "sign-in"]
+        return found
+
+    assert part()["status"] == "healthy"
+    stack.proxy.close()
+    try:
+        for page in ("/status", "/oauth2/sign_in"):
+            answer = httpx.get(f"{stack.nginx}{page}", headers=signed_in("a"))
+            assert answer.status_code == 503
+            assert answer.headers["content-type"] == "text/html; charset=utf-8"
+            assert "いまはサインインできません" in answer.text
+            assert "Sign-in is unavailable" in answer.text
+            assert "nginx" not in answer.text
+        program = httpx.get(f"{stack.nginx}/api/v1/status", headers=signed_in("a"))
+        assert (program.status_code, program.json()["code"]) == (503, "unreachable")
+        assert httpx.get(f"{stack.nginx}/ping").status_code == 200
+        stack.made.run("health", code=1)
+        assert part()["status"] == "degraded"
+        assert stack.made.spec["app"]["auth"]["sign_in"]["address"] in part()["detail"]
+    finally:
+        stack.proxy.open()
+    assert httpx.get(f"{stack.nginx}/status", headers=signed_in("a")).status_code == 200

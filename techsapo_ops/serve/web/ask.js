@@ -4,7 +4,7 @@ import { events } from "/web/live.js";
 import { drawHistory, linkTo, named, note, questionOf, recall } from "/web/history.js";
 import { copyButton, written } from "/web/markup.js";
 import { followOffer, offer } from "/web/offer.js";
-import { chosenLanguage, element, headers, number, setUp, word } from "/web/words.js";
+import { chosenLanguage, element, headers, number, setUp, takeKey, word } from "/web/words.js";
 
 const form = document.getElementById("form");
 const prompt = document.getElementById("prompt");
@@ -23,6 +23,8 @@ const link = document.getElementById("link");
 
 let shown = null;
 let underWay = null;
+/** The question whose answer is shown, as it was asked here. */
+let answered = "";
 
 function badge(text, style) {
   return element("span", `badge ${style}`, text);
@@ -339,7 +341,7 @@ async function during(work, doing) {
   underWay?.abort();
   const mine = new AbortController();
   underWay = mine;
-  send.disabled = true;
+  send.disabled = doing === "asking";
   stop.hidden = false;
   show({ status: doing });
   let next;
@@ -361,6 +363,7 @@ async function ask() {
     const next = await request(signal, { started: performance.now(), providers: {}, log: [] });
     if (next.answer && underWay?.signal === signal) {
       note(next.answer.request_id, asked, asTier);
+      answered = asked;
       history.pushState(null, "", linkTo(next.answer.request_id));
     }
     return next;
@@ -384,6 +387,7 @@ function follow() {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
+  takeKey();
   if (prompt.value.trim()) ask();
 });
 // Wherever the reader is, for a tier may have been chosen since, or an answer read; a form of its own sends itself.
@@ -391,7 +395,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || event.repeat) return;
   if ((event.target.form ?? form) !== form) return;
   event.preventDefault();
-  if (!underWay) form.requestSubmit();
+  if (!send.disabled) form.requestSubmit();
 });
 stop.addEventListener("click", () => underWay?.abort());
 document.addEventListener("keydown", (event) => {
@@ -400,10 +404,16 @@ document.addEventListener("keydown", (event) => {
 for (const choice of form.elements.tier) choice.addEventListener("change", draw);
 window.addEventListener("popstate", follow);
 const askOffer = followOffer(prompt, draw);
-setUp(draw, () => {
+
+function useKey() {
   draw();
   askOffer();
   if (named()) open(named());
+}
+
+setUp(draw, useKey, () => {
+  if (prompt.value.trim() && prompt.value !== answered && !send.disabled) form.requestSubmit();
+  else useKey();
 });
 draw();
 askOffer();

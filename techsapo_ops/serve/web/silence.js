@@ -1,6 +1,6 @@
 // The form that silences an alert: nothing happens before it is sent.
 
-import { headers, setUp, stamp, word } from "/web/words.js";
+import { headers, setUp, stamp, takeKey, word } from "/web/words.js";
 
 const form = document.getElementById("silence");
 const status = document.getElementById("status");
@@ -16,6 +16,7 @@ function draw() {
 
 async function send(event) {
   event.preventDefault();
+  takeKey();
   const button = form.querySelector("button");
   button.disabled = true;
   const body = JSON.stringify({ hours: Number(form.elements.hours.value), comment: form.elements.comment.value });

@@ -19,6 +19,9 @@ const asked = new URLSearchParams(location.search).get("lang");
 let language = asked in WORDS ? asked : (stored("language") ?? root.dataset.locale);
 if (!(language in WORDS)) language = "ja";
 let apiKey = stored(KEY, "sessionStorage") ?? "";
+/** Takes the key that is in its field, and says whether it is another one. For a press of the reader's: what asks by
+ * itself while a key is being typed would send a part of it. */
+export let takeKey = () => false;
 
 /** The language that the reader chose for the pages; null where that is left to the stack. */
 export function chosenLanguage() {
@@ -121,35 +124,40 @@ function forgetWhatWasAsked() {
   try { sessionStorage.removeItem(HISTORY); } catch { /* nothing is kept */ }
 }
 
-/** The bar where the API key is entered; `use` is called when there is a new one. */
-function keyBar(use) {
+/** The bar where the API key is entered; `use` is called when there is a new one, `enter` for Enter in it. */
+function keyBar(use, enter) {
   const bar = element("form", "keybar");
   const label = labelled("label", "key");
   label.htmlFor = "key";
   const field = Object.assign(element("input"), { type: "password", id: "key", autocomplete: "off", value: apiKey });
   bar.append(label, field, labelled("button", "keySave", "quiet"), labelled("small", "keyHint", "dim"));
-  const take = () => {
+  takeKey = () => {
     const given = field.value.trim();
-    if (given !== apiKey) forgetWhatWasAsked();
+    if (given === apiKey) return false;
+    forgetWhatWasAsked();
     apiKey = given;
     store(KEY, apiKey, "sessionStorage");
-    use();
+    return true;
   };
   bar.addEventListener("submit", (event) => {
     event.preventDefault();
-    take();
+    takeKey();
+    use();
+  });
+  field.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.repeat) return;
+    event.preventDefault();
+    takeKey();
+    enter();
   });
   // Whoever goes on to the question has entered a key as well: without this it was asked for again.
-  // Later, as Enter changes the field before it sends the form.
-  field.addEventListener("change", () => setTimeout(() => {
-    if (field.value.trim() !== apiKey) take();
-  }));
+  field.addEventListener("change", () => { if (takeKey()) use(); });
   document.querySelector("header").after(bar);
 }
 
-export function setUp(redraw, useKey = redraw) {
+export function setUp(redraw, useKey = redraw, enterKey = useKey) {
   applyTheme(stored("theme"));
-  if (root.dataset.keys === "on") keyBar(useKey);
+  if (root.dataset.keys === "on") keyBar(useKey, enterKey);
   document.getElementById("language").addEventListener("click", () => {
     language = language === "ja" ? "en" : "ja";
     store("language", language);

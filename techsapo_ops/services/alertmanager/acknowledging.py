@@ -153,7 +153,8 @@ def holders(
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Somebody takes an incident over until a time; `take_over` also where another has it.
+    """Somebody takes an incident over until a time; `take_over` also where another has it. `mark` follows the
+    name wherever it is recorded, such as that nobody verified it.
 
     Raises Unfit for a name or a comment that is too long, or is more than a line of text.
     """
@@ -162,6 +163,12 @@ class Claim:
     until: datetime
     comment: str = ""
     take_over: bool = False
+    mark: str = ""
+
+    @property
+    def recorded(self) -> str:
+        """The name as Alertmanager keeps it, and as lists, pages and messages show it."""
+        return self.by + self.mark
 
     def __post_init__(self) -> None:
         if not 0 < len(self.by) <= LONGEST_NAME or not self.by.isprintable():
@@ -184,7 +191,7 @@ def acknowledge(
     """
     before = acknowledgements(alertmanager)
     if not claim.take_over:
-        _refuse([a for i in wanted if (a := holder(i, before)) is not None and a.by != claim.by])
+        _refuse([a for i in wanted if (a := holder(i, before)) is not None and a.by != claim.recorded])
     told = alertmanager.alerts()
     made: dict[str, Incident] = {}
     try:
@@ -194,7 +201,7 @@ def acknowledge(
     except (Unreachable, ApiError) as error:
         if not made:
             raise
-        raise HalfWay(tuple(made.values()), claim.by, error) from None
+        raise HalfWay(tuple(made.values()), claim.recorded, error) from None
 
 
 def _settled(
@@ -234,8 +241,8 @@ def _silence(
     matchers += [Matcher(SINCE, "=", incident.since), _ANY_NEXT]
     if steps := _told_steps(incident, told):
         matchers.append(Matcher(NEXT, "!~", "|".join(steps)))
-    comment = claim.comment or _has(claim.by, incident)
-    return alertmanager.silence(matchers, now, claim.until, claim.by, comment)
+    comment = claim.comment or _has(claim.recorded, incident)
+    return alertmanager.silence(matchers, now, claim.until, claim.recorded, comment)
 
 
 def _told_steps(incident: Incident, alerts: Iterable[Alert]) -> list[str]:

@@ -1,7 +1,9 @@
-"""What gives the right to acknowledge an alert by a link: a signature of the stack and the alert's name.
+"""What gives the right to acknowledge an alert by a link: a signature of the stack, the alert and its start.
 
-Neither Prometheus nor Alertmanager can sign. So the signatures of all alerts stand in a template that
-Alertmanager alone reads, and messages ask it for theirs.
+Neither Prometheus nor Alertmanager can sign, but a template can look up. So the signature is made of parts,
+one for each field of the start (month, day, hour, minute, second), and each alert's parts for every value
+stand in a template that Alertmanager alone reads. A link shows the parts of its own start: one of before
+lacks those of another start, which its receivers can't make.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from techsapo_ops.stack.layout import Layout
@@ -19,9 +22,15 @@ KEY = "acknowledge-key"
 """The name under which a container of the app gets the key."""
 SIGNATURES = "acknowledge.tmpl"
 """The name under which a container of Alertmanager gets the signatures."""
-_BYTES = 18
+_PART_BYTES = 6
+_YEARS = range(2025, 2100)
+_FIELDS = (("Month", 13), ("Day", 32), ("Hour", 24), ("Minute", 60), ("Second", 60))
+"""Of a start in UTC, as Go and, in lower case, Python call them; each is less than the number beside it."""
+_LONGEST_START = 11
 _LINES = ("techsapo.acknowledge", "techsapo.slack.acknowledge")
 """Templates of signed links; each hands on to the one of its name and `.line`, which knows the words."""
+_PATH = "techsapo.acknowledge.path"
+_YEAR = "techsapo.acknowledge.year"
 
 
 def signs(topology: Topology) -> bool:
@@ -67,32 +76,59 @@ def given(topology: Topology, reader: str) -> Mapping[str, Path]:
     return files.get(reader, {})
 
 
-def signature(key: bytes, project: str, alert: str) -> str:
-    """The right to acknowledge `alert` of the stack `project`, and nothing else."""
-    words = "\0".join(("acknowledge", project, alert)).encode()
-    digest = hmac.digest(key, words, hashlib.sha256)
-    return base64.urlsafe_b64encode(digest[:_BYTES]).decode("ascii")
+def signature(key: bytes, project: str, alert: str, start: int) -> str:
+    """The right to acknowledge `alert` of the stack `project` that began at `start`, in Unix seconds, and
+    nothing else.
+    """
+    began = datetime.fromtimestamp(start, UTC)
+    values = [getattr(began, field.lower()) for field, _ in _FIELDS]
+    parts = [_part(key, project, alert, field, v) for (field, _), v in zip(_FIELDS, values, strict=True)]
+    return f"{start}.{_part(key, project, 'Year', began.year)}{''.join(parts)}"
 
 
-def is_signed(given: str, key: bytes, project: str, alert: str) -> bool:
-    """Whether `given` is that signature."""
-    return hmac.compare_digest(given.encode(), signature(key, project, alert).encode())
-
-
-def path_of(alert: str, signed: str) -> str:
-    """Where a signed link leads, below the address of the app's pages."""
-    return f"/alerts/{alert}/acknowledge?signature={signed}"
+def signed_start(given: str, key: bytes, project: str, alert: str) -> int | None:
+    """The start of the alert for which `given` is that signature; None where it is none."""
+    start = given.partition(".")[0]
+    if not (start.isascii() and start.isdigit() and len(start) <= _LONGEST_START):
+        return None
+    expected = signature(key, project, alert, int(start))
+    return int(start) if hmac.compare_digest(given.encode(), expected.encode()) else None
 
 
 def signatures(key: bytes, project: str, names: Iterable[str]) -> str:
-    """The template with the signed link of each alert."""
-    paths = {name: path_of(name, signature(key, project, name)) for name in names}
-    return "".join(line for template in _LINES for line in _chosen(template, paths))
+    """The template with the signed links of each alert, which is what it is called with."""
+    known = tuple(names)
+    return "".join((*_years(key, project), *_paths(key, project, known), *_lines(known)))
 
 
-def _chosen(template: str, paths: Mapping[str, str]) -> Iterator[str]:
-    yield f'{{{{ define "{template}" -}}}}\n'
-    for number, (name, path) in enumerate(paths.items()):
+def _part(key: bytes, project: str, *of: object) -> str:
+    words = "\0".join(("acknowledge", project, *map(str, of))).encode()
+    digest = hmac.digest(key, words, hashlib.sha256)
+    return base64.urlsafe_b64encode(digest[:_PART_BYTES]).decode("ascii")
+
+
+def _years(key: bytes, project: str) -> Iterator[str]:
+    yield f'{{{{ define "{_YEAR}" -}}}}\n'
+    for number, year in enumerate(_YEARS):
         word = "else if" if number else "if"
-        yield f'{{{{- {word} eq . "{name}" }}}}{{{{ template "{template}.line" "{path}" }}}}\n'
+        yield f"{{{{- {word} eq . {year} }}}}{_part(key, project, 'Year', year)}\n"
     yield "{{- end }}\n{{- end }}\n"
+
+
+def _paths(key: bytes, project: str, names: Iterable[str]) -> Iterator[str]:
+    yield f'{{{{ define "{_PATH}" -}}}}\n{{{{ $start := .StartsAt.UTC -}}}}\n'
+    for number, name in enumerate(names):
+        word = "else if" if number else "if"
+        yield f'{{{{- {word} eq .Labels.alertname "{name}" -}}}}\n/alerts/{name}/acknowledge?signature='
+        yield f'{{{{ $start.Unix }}}}.{{{{ template "{_YEAR}" $start.Year }}}}\n'
+        for field, size in _FIELDS:
+            parts = " ".join(f'"{_part(key, project, name, field, value)}"' for value in range(size))
+            yield f"{{{{- index (stringSlice {parts}) $start.{field} }}}}\n"
+    yield "{{- end }}\n{{- end }}\n"
+
+
+def _lines(names: Iterable[str]) -> Iterator[str]:
+    pattern = f"^(?:{'|'.join(names)})$"
+    for line in _LINES:
+        yield f'{{{{ define "{line}" -}}}}\n{{{{- if match "{pattern}" (or .Labels.alertname "") }}}}'
+        yield f'{{{{ template "{line}.line" . }}}}{{{{ end }}}}\n{{{{- end }}}}\n'

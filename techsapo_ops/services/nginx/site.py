@@ -24,7 +24,7 @@ from techsapo_ops.services.nginx.limits import (
     HEADER_SECONDS,
     SHUTDOWN_SECONDS,
 )
-from techsapo_ops.spec.auth import resolved_auth
+from techsapo_ops.spec.auth import KEYED_ROUTES, RETURN_HEADER, SIGN_IN_PATH, resolved_auth
 from techsapo_ops.spec.hsts import hsts_header
 from techsapo_ops.spec.keyed import retries_keyed
 from techsapo_ops.spec.models import Spec
@@ -40,11 +40,28 @@ NGINX_CONF = "nginx/nginx.conf"
 SIGN_IN_CONF = "nginx/sign-in.conf"
 CONFIG_LOCATION = "/nginx-config"
 """Answers with the digest of the configuration that the answering worker runs, to this host alone."""
+SIGN_IN_LOCATION = "/nginx-sign-in"
+"""Answers as the sign-in proxy does when nginx asks it, to this host alone: 401 where nobody signed in."""
 _DIGEST_HERE = "0" * 64
 _DIGEST_LINE = re.compile(r'return 200 "([0-9a-f]{64})\\n";')
 
 _UNWRITABLE = re.compile(r"[\x00-\x1f\x7f$]")
 _LOOPBACK = ("127.0.0.1", "::1")
+_SIGN_IN_DOWN = (
+    '<!doctype html><html lang="ja"><head><meta charset="utf-8">'
+    '<meta name="viewport" content="width=device-width"><meta name="robots" content="noindex">'
+    "<title>サインインできません / Sign-in unavailable</title></head><body><main>"
+    "<h1>いまはサインインできません</h1>"
+    "<p>サインインのサービスが応答しません。数分後に再読み込みしてください。"
+    "続くときは、このスタックの管理者に連絡してください。"
+    "管理者はホストで <code>techsapo health</code> を実行してください。</p>"
+    '<section lang="en"><h1>Sign-in is unavailable</h1>'
+    "<p>The sign-in service does not answer. Reload this page in a few minutes. If it goes on, tell whoever "
+    "runs this stack; on the host, <code>techsapo health</code> says more.</p>"
+    "</section></main></body></html>"
+)
+"""What a browser shows while the sign-in proxy does not answer. A word of nginx.conf in single quotes: it has
+none of them, no `$`, no backslash, and less than 4 KB."""
 
 
 def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
@@ -91,6 +108,11 @@ def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         certificate=_certificate_folder(topology, certificate) if certificate is not None else "",
         quote=quote,
         sign_in=signing_in.address if signing_in is not None else None,
+        sign_in_path=SIGN_IN_PATH,
+        sign_in_location=SIGN_IN_LOCATION,
+        sign_in_down=_SIGN_IN_DOWN,
+        return_header=RETURN_HEADER,
+        keyed_routes=KEYED_ROUTES,
         keys=resolved_auth(spec, topology.layout.environment).required,
         config_location=CONFIG_LOCATION,
         probed=topology.has("blackbox-exporter"),

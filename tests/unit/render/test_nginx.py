@@ -116,7 +116,7 @@ def test_hsts_is_sent_by_default_where_browsers_can_keep_to_it(
 def test_streams_are_not_buffered_and_web_sockets_live_an_hour(tmp_path: Path) -> None:
     text = conf(tmp_path, app=THREE_INSTANCES)
     assert "proxy_buffering off;" in block(text, "location ~ ^/api/v1/(.+/)?stream$")
-    assert "proxy_read_timeout 3600s;" in block(text, "location /ws/")
+    assert "proxy_read_timeout 3600s;" in block(text, "location ^~ /ws/")
 
 
 def test_status_is_for_this_host_alone(tmp_path: Path) -> None:
@@ -219,3 +219,31 @@ def test_the_files_of_maintenance_are_for_nginx_alone_and_looked_for_by_it(tmp_p
         "set $techsapo_closed 1;\n        }"
     )
     assert "return 503;" in block(told, "if ($techsapo_closed)")
+
+
+SIGN_IN = {"auth": {"required": True, "sign_in": {"address": "http://127.0.0.1:4180", "secret": "s" * 32}}}
+
+
+@pytest.mark.parametrize("certificates", [{}, {"site": {"names": ["a.example.com"]}}])
+def test_a_key_stands_for_a_sign_in_only_in_places_where_the_app_checks_keys(
+    tmp_path: Path, certificates: dict[str, object]
+) -> None:
+    wanted = spec(app={**THREE_INSTANCES, **SIGN_IN}, certificates=certificates)
+    files = {f.path: f.content for f in nginx_files(topology(wanted, tmp_path), Templates())}
+    text = files["nginx/nginx.conf"]
+    asked = dict(
+        re.findall(
+            r"\n        location ([^{]+) \{(?:(?!\n        \}).)*?auth_request (\S+);", text, re.DOTALL
+        )
+    )
+    by_key = {place for place, asks in asked.items() if asks == "/oauth2/auth-or-key"}
+    assert asked["/"] == "/oauth2/auth"
+    assert by_key <= {
+        "= /api/v1/generate", "= /api/v1/analyze-logs", "= /v1/chat/completions", "@techsapo_again",
+        "@techsapo_once", "~ ^/api/v1/(.+/)?stream$", "~ ^/(api|v1|ws|metrics)(/|$)", "^~ /ws/",
+    }  # fmt: skip
+    assert "~ ^/(api|v1|ws|metrics)(/|$)" in by_key
+    # The first regular expression that matches counts: streams are not buffered.
+    assert text.index("~ ^/api/v1/(.+/)?stream$") < text.index("location ~ ^/(api|v1|ws|metrics)")
+    plain = text[: text.index("ssl_protocols")] if certificates else text
+    assert block(plain, "location = /nginx-sign-in").count("deny all;") == 1

@@ -13,24 +13,33 @@ from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.services.alertmanager import signing_files
 from techsapo_ops.services.alertmanager.signing import (
     given,
-    is_signed,
     key_file,
     key_of_app,
     signature,
     signatures_file,
+    signed_start,
 )
 
 KEY = b"0" * 48
+START = 1_835_395_199
+"""The last second of 28 February 2028."""
 
 
-def test_a_signature_is_of_one_key_one_stack_and_one_alert() -> None:
-    made = signature(KEY, "shop", "AppDown")
-    assert is_signed(made, KEY, "shop", "AppDown")
+def test_a_signature_is_of_one_key_one_stack_one_alert_and_one_start() -> None:
+    made = signature(KEY, "shop", "AppDown", START)
+    assert signed_start(made, KEY, "shop", "AppDown") == START
     others = [(b"1" * 48, "shop", "AppDown"), (KEY, "other", "AppDown"), (KEY, "shop", "NginxDown")]
     others += [(KEY, "shopAppDown", ""), (KEY, "", "shop\0AppDown")]
-    assert [is_signed(made, *other) for other in others] == [False] * len(others)
-    for forged in ("", made[:-1], made + "=", made.swapcase(), "日本語", "\0"):
-        assert not is_signed(forged, KEY, "shop", "AppDown")
+    assert [signed_start(made, *other) for other in others] == [None] * len(others)
+    parts = made.partition(".")[2]
+    forged = ["", made[:-1], made + "=", made.swapcase(), "日本語", "\0", parts, f"0{made}", f"+{made}"]
+    # Of a day of a leap year, each later start has another part in its place.
+    forged += [
+        f"{later}.{parts}"
+        for later in (START + 1, START + 60, START + 3600, START + 86_400, START + 366 * 86_400)
+    ]
+    forged += [f"{'9' * 5000}.{parts}", f"\u0661.{parts}"]
+    assert [signed_start(each, KEY, "shop", "AppDown") for each in forged] == [None] * len(forged)
 
 
 def test_the_template_of_signatures_is_for_alertmanager_alone_and_the_key_for_the_app(tmp_path: Path) -> None:
@@ -42,7 +51,8 @@ def test_the_template_of_signatures_is_for_alertmanager_alone_and_the_key_for_th
     key = key_file(topology.layout).read_bytes()
     assert key.decode() not in text
     for name in (name for name, alert in alerts().items() if not alert.machines):
-        assert f"/alerts/{name}/acknowledge?signature={signature(key, 'techsapo', name)}" in text
+        assert f"/alerts/{name}/acknowledge?signature={{{{ $start.Unix }}}}." in text
+    assert len(text) < 500_000, "the most that Docker keeps as a secret"
     assert list(given(topology, "alertmanager").values()) == [signatures_file(topology.layout)]
     assert list(given(topology, "app").values()) == [key_of_app(topology.layout)]
     assert given(topology, "grafana") == {}

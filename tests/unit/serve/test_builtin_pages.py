@@ -64,7 +64,8 @@ def test_pages_know_whether_the_next_one_at_the_browser_may_be_somebody_else(
 
     async def main() -> str:
         async with client_of(app) as client:
-            return (await client.get("/")).text
+            signed_in = {"X-Techsapo-User": "hanako", "X-Techsapo-Sign-In": "s" * 32}
+            return (await client.get("/", headers=signed_in)).text
 
     assert f'data-people="{people}"' in asyncio.run(main())
 
