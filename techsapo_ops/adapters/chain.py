@@ -41,6 +41,11 @@ class Chain:
         self._key = key
         self._owner = owner
 
+    @classmethod
+    def of(cls, folder: Path, owner: tuple[int, int] | None = None) -> Chain:
+        """The record of administration in the folder that a stack keeps it in."""
+        return cls(folder / "record.jsonl", folder / "key", owner)
+
     def read(self) -> Reading:
         """All of it, checked. Raises OpsError where it can't be read."""
         data = self._content()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,16 +21,18 @@ from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import Message, joined, msg, template
-from techsapo_ops.operations.administration import recorded
+from techsapo_ops.operations.administration import begin, recorded, why
 from techsapo_ops.services.app.api_keys import keys_owner
 from techsapo_ops.spec.auth import resolved_auth
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.away import lacking
+from techsapo_ops.stores.key_endings import REVOKE, ROTATE, ends_of
 from techsapo_ops.stores.keys import KeyFile, new_key
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output
     from techsapo_ops.cli.project import Project
+    from techsapo_ops.operations.administration import Warn
     from techsapo_ops.stack.layout import Layout
     from techsapo_ops.stores.keys import ApiKey
 
@@ -243,9 +245,12 @@ def rotate(
     project = place.open()
     store, owner, layout = _store(project)
     what = {"which": which, "overlap": overlap}
-    with _alone(project, store, out), recorded(layout, msg("keys rotate"), what, out.warn) as known:
-        rotation = store.rotate(which, now, span, owner)
-        known.update(name=rotation.key.name, key=rotation.key.id, ending=[k.id for k in rotation.ending])
+    with _alone(project, store, out):
+        with _refusal_recorded(layout, ROTATE, what, out.warn):
+            rotation = store.rotation(which, now, span)
+        what |= {"name": rotation.key.name, "key": rotation.key.id, **ends_of(rotation.ending)}
+        with recorded(layout, ROTATE, what, out.warn):
+            store.change((*rotation.ending, rotation.key), owner)
     if out.as_json:
         ending = [_public(k) for k in rotation.ending]
         out.json({**_public(rotation.key), "key": rotation.shown, "ending": ending})
@@ -287,16 +292,27 @@ def revoke(
     """
     project = place.open()
     store, owner, layout = _store(project)
-    with (
-        _alone(project, store, out),
-        recorded(layout, msg("keys revoke"), {"which": which}, out.warn) as known,
-    ):
-        gone = store.revoke(which, _now(), owner, every=every)
-        known.update(keys=[k.id for k in gone])
+    with _alone(project, store, out):
+        with _refusal_recorded(layout, REVOKE, {"which": which}, out.warn):
+            gone = store.revocation(which, _now(), every=every)
+        with recorded(layout, REVOKE, {"which": which, **ends_of(gone)}, out.warn):
+            store.change(gone, owner)
     if out.as_json:
         out.json([_public(k) for k in gone])
     for key in gone:
         out.say(msg("revoked {id} ({key})", id=key.id, key=key.name))
+
+
+@contextmanager
+def _refusal_recorded(layout: Layout, action: str, what: Mapping[str, Any], warn: Warn) -> Iterator[None]:
+    """Record an action that the block refuses. One that it lets through is recorded with the ids it is about,
+    before it is done: a restore reads them there.
+    """
+    try:
+        yield
+    except OpsError as error:
+        begin(layout, action, what, warn).end("failed", {"why": why(error)}, warn)
+        raise
 
 
 def _public(key: ApiKey) -> dict[str, Any]:
