@@ -28,7 +28,7 @@ from techsapo_ops.backup.config_places import (
     places,
     require_same_overrides,
 )
-from techsapo_ops.backup.key_files import require_keys, end_keys, key_files, known_endings, put_keys
+from techsapo_ops.backup.key_files import change_keys, key_files, known_endings, put_keys, require_keys
 from techsapo_ops.backup.masked_spec import filled
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -36,6 +36,7 @@ from techsapo_ops.services.app.api_keys import keys_owner
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Target
 from techsapo_ops.stack.shapes import each, has, member, sha256, text
+from techsapo_ops.stores.key_endings import ended
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.stack import Stack
@@ -163,7 +164,7 @@ class ConfigBackup(BackupKind):
                         place.put(content, mode, owner)
                 progress(file.path.stat().st_size)
             for path in keys:  # the spec that came back may name one that lay here unused
-                end_keys(path, endings)
+                change_keys(path, lambda keys: ended(keys, endings))
 
     @override
     def differences(self, stack: Stack, part: Part) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.rendered_spec import keys_file
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stores.key_endings import Endings, ended, endings_of, merged, recorded_endings, sooner
+from techsapo_ops.stores.key_endings import Endings, endings_of, merged, recorded_endings, sooner
 from techsapo_ops.stores.keys import ApiKey, keys_in, text_of
 
 if TYPE_CHECKING:
@@ -85,20 +85,25 @@ def put_keys(
             )
 
 
-def end_keys(path: Path, endings: Endings) -> None:
-    """Let no key of the file `path` work longer than `endings` says. Raises OpsError; nothing for no file."""
+def keys_at(path: Path) -> tuple[ApiKey, ...]:
+    """The keys of a file; none where it is not there, or none of ours. Raises OpsError."""
+    return _here(NoFollowFile(path))
+
+
+def change_keys(path: Path, change: Callable[[tuple[ApiKey, ...]], tuple[ApiKey, ...]]) -> None:
+    """Write what `change` makes of the keys of a file, where there are any. Raises OpsError."""
     place = NoFollowFile(path)
-    if not _here(place):
+    here = _here(place)
+    if change(here) == here:  # no lock is left beside a file that stays
         return
     with alone_with_keys(path):
         here, facts = _here(place), place.look()
-        whole = ended(here, endings)
+        whole = change(here)
         if facts is not None and whole != here:
             place.put(io.BytesIO(text_of(whole).encode()), facts.st_mode, (facts.st_uid, facts.st_gid))
 
 
 def _here(place: NoFollowFile) -> tuple[ApiKey, ...]:
-    """The keys of a file; none where it is not there, or none of ours."""
     if place.look() is None:
         return ()
     content = io.BytesIO()

@@ -66,7 +66,7 @@ def merged(back: Iterable[ApiKey], here: Iterable[ApiKey], endings: Endings) -> 
 
 
 def ends_of(changed: Iterable[ApiKey]) -> dict[str, Any]:
-    """What an action records of the keys that it ends: the ids of the revoked, and when each other one ends."""
+    """What an action records of the keys that it ends: the ids of the revoked, and when the others end."""
     changed = tuple(changed)
     expiring = {k.id: k.expires.isoformat() for k in changed if k.revoked is None and k.expires is not None}
     revoked = [k.id for k in changed if k.revoked is not None]

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.adapters.folders import opened
-from techsapo_ops.adapters.lock import exclusive
+from techsapo_ops.backup.key_files import alone_with_keys
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import open_stack, topology_for
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.cli.views.keys import public
 from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import Message, joined, msg, template
@@ -123,7 +123,7 @@ def create(
         store.write((*keys, kept), owner)
         known["key"] = kept.id
     if out.as_json:
-        out.json({**_public(kept), "key": shown})
+        out.json({**public(kept), "key": shown})
         return
     out.data(shown)
     out.say(
@@ -140,7 +140,7 @@ def list_keys(*, place: SpecPlace, out: JsonOutput) -> None:
     store = _file(place.open())
     keys = store.read()
     if out.as_json:
-        out.json([_public(k) for k in keys])
+        out.json([public(k) for k in keys])
         return
     if not keys:
         out.say(msg("There are no API keys."))
@@ -252,8 +252,8 @@ def rotate(
         with recorded(layout, ROTATE, what, out.warn):
             store.change((*rotation.ending, rotation.key), owner)
     if out.as_json:
-        ending = [_public(k) for k in rotation.ending]
-        out.json({**_public(rotation.key), "key": rotation.shown, "ending": ending})
+        ending = [public(k) for k in rotation.ending]
+        out.json({**public(rotation.key), "key": rotation.shown, "ending": ending})
         return
     out.data(rotation.shown)
     key = rotation.key
@@ -298,7 +298,7 @@ def revoke(
         with recorded(layout, REVOKE, {"which": which, **ends_of(gone)}, out.warn):
             store.change(gone, owner)
     if out.as_json:
-        out.json([_public(k) for k in gone])
+        out.json([public(k) for k in gone])
     for key in gone:
         out.say(msg("revoked {id} ({key})", id=key.id, key=key.name))
 
@@ -315,19 +315,13 @@ def _refusal_recorded(layout: Layout, action: str, what: Mapping[str, Any], warn
         raise
 
 
-def _public(key: ApiKey) -> dict[str, Any]:
-    """What may be shown of a key, which is all but its digest."""
-    told = {k: v for k, v in key.to_json().items() if k != "digest"}
-    return {**told, "state": key.state(datetime.now(UTC))}
-
-
 @contextmanager
 def _alone(project: Project, store: KeyFile, out: Output) -> Iterator[None]:
     """Be the only techsapo at work on the keys, from the newest on; all hosts get what comes of it."""
     with ExitStack() as held:
         if project.spec.hosts:
             held.enter_context(at_work(project.layout, _WAIT, out.say))
-        held.enter_context(exclusive(store.path.with_suffix(".lock"), wait=5, waits=False))
+        held.enter_context(alone_with_keys(store.path))
         yield
         if project.spec.hosts and (words := lacking(open_stack(project).engine.deliver())):
             out.warn(words)
@@ -337,8 +331,6 @@ def _store(project: Project) -> tuple[KeyFile, tuple[int, int] | None, Layout]:
     """The file of keys, the user of the app where that is not the one at work, and the stack's folders."""
     store = _file(project)
     owner = keys_owner(topology_for(project)) if os.geteuid() == 0 else None
-    with opened(store.path.parent, make=0o755):
-        pass
     return store, owner, project.layout
 
 

@@ -17,6 +17,8 @@ class Choice:
 
     snapshot: AwaySnapshot
     parts: tuple[AwaySnapshot, ...] = ()
+    newest: AwaySnapshot | None = None
+    """The newest copy of all, where another one was chosen: it knows what was revoked since."""
 
 
 def readable(restic: Restic, warn: Callable[[str], None]) -> tuple[AwaySnapshot, ...]:
@@ -91,4 +93,9 @@ def chosen(snapshots: Sequence[AwaySnapshot], id_: str, at: datetime | None) -> 
             msg("`techsapo recover --abandon`, then begin anew"),
         )
     later = [each for each in snapshots if each.time > found.time and (at is None or each.time <= at)]
-    return Choice(found, tuple(e for e in later if not e.whole and e.project == found.project))
+    mine = [each for each in snapshots if not found.project or each.project == found.project]
+    return Choice(
+        found,
+        tuple(e for e in later if not e.whole and e.project == found.project),
+        mine[-1] if mine[-1] is not found else None,
+    )

@@ -129,13 +129,13 @@ def test_a_key_made_after_the_backup_and_revoked_is_known_though_the_backup_does
 def test_what_is_revoked_while_a_restore_is_under_way_stays_so_on_the_way_back(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other, late = add(ground.file, "other", NOW), list[str]()
+    other, late = add(ground.file, "other"), list[str]()
     bring_back = ConfigBackup.bring_back
 
     def killed(*arguments: Any) -> None:
         bring_back(*arguments)
         ground.revoke()
-        late.append(add(ground.file, "late", NOW + timedelta(seconds=5)))
+        late.append(add(ground.file, "late", datetime.now(UTC)))
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ConfigBackup, "bring_back", killed)
@@ -186,7 +186,7 @@ def test_a_record_that_can_not_be_read_is_said_before_anything_is_touched(ground
     record = chain_of(ground.stack.layout).path
     record.unlink()
     record.mkdir()
-    with pytest.raises(OpsError, match="record.jsonl"):
+    with pytest.raises(OpsError, match=r"record\.jsonl"):
         intend(ground.stack, ground.backup, ("config",))
 
 
