@@ -214,6 +214,13 @@ class BackupKind(ABC):
     def differences(self, stack: Stack, part: Part) -> list[str]:
         """How what is there differs from the facts of a part."""
 
+    def spent(self, stack: Stack, kind: str) -> Mapping[str, int]:  # noqa: ARG002 - most know of no money
+        """Nano-dollars that were spent, by names of the kind's own; asked while the app is off."""
+        return {}
+
+    def keep_spent(self, stack: Stack, kind: str, before: Mapping[str, int]) -> None:  # noqa: B027 - likewise
+        """See that what came back says no less than `before`, which `spent` gave."""
+
     def put_back(self, stack: Stack, kind: str) -> None:  # noqa: B027 - see keeps_replaced
         """Bring back what lies beside; nothing where the work had not come so far."""
 

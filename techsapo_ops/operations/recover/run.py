@@ -202,8 +202,8 @@ class Recovery:
         if not copied.described:
             self._unpack_configuration(look)
         layout = Layout(self.desk.state, self.desk.state / "generated", draft.file)
-        spec, revoke_all = look.prospect.stack.spec, look.revoke_all_keys
-        settle(layout, spec, look.endings, self.doors.listener.warn, revoke_all=revoke_all)
+        applied, warn = look.prospect.stack.spec, self.doors.listener.warn
+        settle(layout, applied, look.endings, warn, revoke_all=look.revoke_all_keys)
 
     def _unpack_configuration(self, look: Look) -> None:
         """What a copy of before 0.2 has in the archive of the configuration alone."""
