@@ -38,7 +38,10 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A file that a restore is about; `what` is `new`, `replaced`, `the same`, or `left`, and then `why`."""
+    """A file that a restore is about; `what` is `new`, `replaced`, `merged`, `the same`, or `left`.
+
+    `why` is there for `merged` and `left`.
+    """
 
     path: str
     what: str

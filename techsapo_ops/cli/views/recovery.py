@@ -99,7 +99,7 @@ def _show_keys(look: Look, out: Output) -> None:
         out.say(msg("no API key will work: the copy has none that does"))
     else:
         out.table(
-            ("API key that will work", "name", "scopes", "made", "expires"),
+            ("API key that will work", "name", "scopes", "created", "expires"),
             [
                 (
                     key.id,
