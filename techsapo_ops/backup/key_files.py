@@ -16,7 +16,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.rendered_spec import keys_file
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stores.key_endings import Endings, endings_of, merged, recorded_endings, sooner
+from techsapo_ops.stores.key_endings import Endings, ended, endings_of, merged, recorded_endings, sooner
 from techsapo_ops.stores.keys import ApiKey, keys_in, text_of
 
 if TYPE_CHECKING:
@@ -101,6 +101,18 @@ def change_keys(path: Path, change: Callable[[tuple[ApiKey, ...]], tuple[ApiKey,
         whole = change(here)
         if facts is not None and whole != here:
             place.put(io.BytesIO(text_of(whole).encode()), facts.st_mode, (facts.st_uid, facts.st_gid))
+
+
+def end_keys(layout: Layout, spec: Spec) -> None:
+    """Let no key work, by `spec`, longer than the record of administration and the files of keys say.
+
+    Raises OpsError.
+    """
+    files = key_files(layout, spec)
+    if any(keys_at(path) for path in files):
+        endings = known_endings(layout, files)
+        for path in files:
+            change_keys(path, lambda keys: ended(keys, endings))
 
 
 def _here(place: NoFollowFile) -> tuple[ApiKey, ...]:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from fakes.memory_project import MemoryProject
 from projects import only_redis
 
 from techsapo_ops.backup.config import ConfigBackup
@@ -205,3 +206,21 @@ def test_an_end_that_can_not_be_read_in_the_record_is_now(ground: Ground, moment
     found = recorded_endings(chain_of(ground.stack.layout).read())
     assert found["k"].revoked is not None
     assert json.loads(ground.file.path.read_text())["version"] == 1
+
+
+def test_a_roll_back_to_a_spec_that_names_another_file_of_keys_revives_none_there(tmp_path: Path) -> None:
+    project = MemoryProject(tmp_path, sections={"app": {"auth": {"keys_file": "keys.json"}}})
+    old = KeyFile(tmp_path / "keys.json")
+    shown = add(old, "ci")
+    project.up()
+    project.sections = {}
+    project.up()
+    stack = project.stack()
+    moved = KeyFile(stack.layout.api_keys)
+    moved.path.parent.mkdir(parents=True)
+    moved.write(old.read())
+    ground = Ground(stack, moved, shown, "")
+    ground.revoke()
+    assert Ground(stack, old, shown, "").opens() == "yes"
+    project.rollback("@1")
+    assert Ground(stack, old, shown, "").opens() == "revoked"
