@@ -116,7 +116,7 @@ def spent(made: Project) -> dict[str, float]:
 def ask(made: Project, prompt: str) -> None:
     before = spent(made)["day"]
     made.run("ask", prompt)
-    wait_for(lambda: spent(made)["day"] > before, what="the money is booked", timeout=30)
+    wait_for(lambda: spent(made)["day"] > before, what="the money is booked")
 
 
 def logged(made: Project) -> float:
@@ -151,10 +151,10 @@ def test_what_was_spent_after_the_backup_still_counts_after_a_restore(stack: str
         assert before["day"] > first["day"]
         wait_for(lambda: logged(made) == pytest.approx(before["month"], abs=1e-6), what="its rows")
         made.run("restore", whole, "--yes")
-        wait_for(lambda: spent(made) == pytest.approx(before), what="the same amounts", timeout=30)
+        wait_for(lambda: spent(made) == pytest.approx(before), what="the same amounts")
         for only in (log, *(("redis",) if stack != "no Redis" else ())):
             made.run("restore", whole, "--only", only, "--yes")
-            wait_for(lambda: spent(made) == pytest.approx(before), what=f"the same after {only}", timeout=30)
+            wait_for(lambda: spent(made) == pytest.approx(before), what=f"the same after {only}")
         made.run("restart", "app")
-        wait_for(lambda: spent(made) == pytest.approx(before), what="the same later", timeout=30)
+        wait_for(lambda: spent(made) == pytest.approx(before), what="the same later")
         assert logged(made) == pytest.approx(before["month"], abs=1e-6)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from techsapo_ops.backup.offsite import AwaySnapshot, Restic
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.stores.key_endings import Endings
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,9 @@ class Choice:
     snapshot: AwaySnapshot
     parts: tuple[AwaySnapshot, ...] = ()
     newest: AwaySnapshot | None = None
-    """The newest copy of all, where another one was chosen: it knows what was revoked since."""
+    """The newest copy of all, where another one was chosen."""
+    later: Endings = field(default_factory=dict)
+    """Which API keys that one knows as revoked."""
 
 
 def readable(restic: Restic, warn: Callable[[str], None]) -> tuple[AwaySnapshot, ...]:

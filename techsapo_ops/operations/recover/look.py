@@ -62,19 +62,13 @@ class Look:
 
 
 def look_at(
-    choice: Choice,
-    copied: Copied,
-    places: Places,
-    draft: Draft,
-    prospect: Prospect,
-    asked: Asked,
-    later: Endings,
+    choice: Choice, copied: Copied, places: Places, draft: Draft, prospect: Prospect, asked: Asked
 ) -> Look:
-    """All of it as values; nothing is changed. `later` is what the newest copy knows of revoked keys.
+    """All of it as values; nothing is changed.
 
     Raises OpsError where the copy's record of administration can't be read.
     """
-    endings = sooner(copied_endings(copied), later)
+    endings = sooner(copied_endings(copied), choice.later)
     rows = tuple(row for _, row in _rows(copied, prospect.stack, asked))
     return Look(
         choice, copied, draft, places, prospect, rows, tuple(_cannot(copied, rows, prospect.stack)),

@@ -137,8 +137,8 @@ class Recovery:
                 )
             )
         prospect = self.doors.prospect(draft, journal.asked.engine)
-        later = later_endings(self.restic, choice.newest, self.doors.listener.warn)
-        found = look_at(choice, copied, places, draft, prospect, journal.asked, later)
+        choice = replace(choice, later=later_endings(self.restic, choice.newest, self.doors.listener.warn))
+        found = look_at(choice, copied, places, draft, prospect, journal.asked)
         self.looked = time.monotonic() - began
         return found
 
