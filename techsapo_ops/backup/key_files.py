@@ -26,10 +26,15 @@ _LOCK_SECONDS = 5
 
 
 def key_files(layout: Layout, *specs: Spec) -> tuple[Path, ...]:
-    """Every file of API keys that the stack may use by one of `specs`, without links on the way."""
-    named = [layout.api_keys, *(keys_file(spec, layout) for spec in specs)]
-    # Of the file itself no link is followed: where one stands, it is refused as any other.
-    return tuple(dict.fromkeys(path.parent.resolve() / path.name for path in named))
+    """Every file of API keys that the stack may use by one of `specs`, without links on the way.
+
+    That of the last one is the last.
+    """
+    # In the place of the stack's own a link is refused, as any other; what a spec names may be one.
+    own = layout.api_keys.parent.resolve() / layout.api_keys.name
+    named = (keys_file(spec, layout) for spec in specs)
+    found = [own, *(own if path == layout.api_keys else path.resolve() for path in named)]
+    return tuple(reversed(dict.fromkeys(reversed(found))))
 
 
 @contextmanager
@@ -87,7 +92,7 @@ def put_keys(
 
 def keys_at(path: Path) -> tuple[ApiKey, ...]:
     """The keys of a file; none where it is not there, or none of ours. Raises OpsError."""
-    return _here(NoFollowFile(path))
+    return _here(NoFollowFile(path.parent.resolve() / path.name))
 
 
 def change_keys(path: Path, change: Callable[[tuple[ApiKey, ...]], tuple[ApiKey, ...]]) -> None:

@@ -16,7 +16,6 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.recover.copied import Copied
-from techsapo_ops.services.app.rendered_spec import keys_file
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.stack import Stack
@@ -81,7 +80,7 @@ def working(copied: Copied, spec: Spec, endings: Endings) -> tuple[ApiKey, ...]:
 
 def working_now(stack: Stack) -> tuple[ApiKey, ...]:
     """The keys of the stack that work."""
-    return _active(iter(keys_at(keys_file(stack.spec, stack.layout))))
+    return _active(iter(keys_at(key_files(stack.layout, stack.spec)[-1])))
 
 
 def settle(

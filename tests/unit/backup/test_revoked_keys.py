@@ -77,12 +77,26 @@ def made(folder: Path, file: Path, **spec: Any) -> Ground:
     return Ground(stack, keys, shown, create_backup(stack, only=("config",)).backup.id)
 
 
-@pytest.fixture(params=["its own place", "a file that the spec names"])
+@pytest.fixture(
+    params=[
+        "its own place",
+        "its own place on another disk",
+        "a file that the spec names",
+        "a link that it names",
+    ]
+)
 def ground(tmp_path: Path, request: pytest.FixtureRequest) -> Ground:
-    if request.param == "its own place":
+    if request.param.startswith("its own place"):
+        if request.param.endswith("disk"):
+            (tmp_path / "disk").mkdir()
+            (tmp_path / ".techsapo").symlink_to(tmp_path / "disk")
         return made(tmp_path, tmp_path / ".techsapo" / "api-keys" / "keys.json")
     (tmp_path / "conf").mkdir()
-    named = {"app": {"auth": {"keys_file": "conf/keys.json"}}, "backup": {"config": {"paths": ["conf"]}}}
+    name = "conf/keys.json"
+    if request.param == "a link that it names":
+        name = "link.json"
+        (tmp_path / name).symlink_to("conf/keys.json")
+    named = {"app": {"auth": {"keys_file": name}}, "backup": {"config": {"paths": ["conf"]}}}
     return made(tmp_path, tmp_path / "conf" / "keys.json", **named)
 
 
@@ -195,7 +209,7 @@ def test_the_list_of_files_says_that_keys_are_merged(ground: Ground) -> None:
     ground.revoke()
     targets = intend(ground.stack, ground.backup, ("config",)).targets["config"]
     told = {target.path: (target.what, target.why) for target in targets}
-    assert told[str(ground.file.path)] == (
+    assert told[str(ground.file.path.resolve())] == (
         "merged", "keys made since stay, and so do the ends of those that were revoked or rotated",
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.administration import actions, chain_of
 from techsapo_ops.operations.recover.choice import Choice
 from techsapo_ops.operations.recover.copied import Copied
-from techsapo_ops.operations.recover.keys import copied_endings, later_endings, settle, working
+from techsapo_ops.operations.recover.keys import copied_endings, later_endings, settle, working, working_now
 from techsapo_ops.operations.recover.look import Look
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.layout import Layout
@@ -194,3 +194,18 @@ def test_the_screen_and_the_json_list_the_keys_that_will_work_and_how_old_the_co
     (listed,) = look_json(look_of(copy))["api_keys"]
     assert (listed["id"], listed["state"], "digest" in listed) == (copy.page.id, "active", False)
     assert look_json(look_of(copy, revoke_all=True))["api_keys"] == []
+
+
+def test_at_the_end_those_of_the_file_that_the_spec_names_are_told(copy: Copy, tmp_path: Path) -> None:
+    layout = copy.placed(tmp_path)
+    (tmp_path / "disk").symlink_to(tmp_path / "new")
+    linked = Layout(tmp_path / "disk" / ".techsapo", layout.config, layout.spec_file)
+
+    def told(spec: Spec) -> list[str]:
+        return [k.name for k in working_now(cast(Any, SimpleNamespace(spec=spec, layout=linked)))]
+
+    assert told(Spec(project="shop")) == ["ci", "page"]
+    named = Spec.model_validate({"project": "shop", "app": {"auth": {"keys_file": "own.json"}}})
+    assert told(named) == []
+    KeyFile(tmp_path / "new" / "own.json").write((replace(copy.ci, revoked=NOW), copy.page))
+    assert told(named) == ["page"]
