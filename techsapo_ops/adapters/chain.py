@@ -36,10 +36,18 @@ class Chain:
     `owner` (uid, gid) is given both where they are made by another user, which can only be root.
     """
 
+    RECORD = "record.jsonl"
+    """Name of its file in the folder of administration."""
+
     def __init__(self, path: Path, key: Path, owner: tuple[int, int] | None = None) -> None:
         self.path = path
         self._key = key
         self._owner = owner
+
+    @classmethod
+    def of(cls, folder: Path, owner: tuple[int, int] | None = None) -> Chain:
+        """The record of administration in the folder that a stack keeps it in."""
+        return cls(folder / cls.RECORD, folder / "key", owner)
 
     def read(self) -> Reading:
         """All of it, checked. Raises OpsError where it can't be read."""

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -24,11 +24,11 @@ from techsapo_ops.backup.config_places import (
     NAMED,
     changed,
     config_source,
-    keys_name,
     left_templates,
     places,
     require_same_overrides,
 )
+from techsapo_ops.backup.key_files import change_keys, key_files, known_endings, put_keys, require_keys
 from techsapo_ops.backup.masked_spec import filled
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -36,6 +36,7 @@ from techsapo_ops.services.app.api_keys import keys_owner
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Target
 from techsapo_ops.stack.shapes import each, has, member, sha256, text
+from techsapo_ops.stores.key_endings import ended
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.stack import Stack
@@ -44,7 +45,7 @@ _BESIDE = "config-before-restore"
 _UNPACKED = "config-restoring"
 _INDEX = "index.json"
 _LARGEST_SPEC = 16 * 1024 * 1024
-"""Bytes of a spec, which is looked into in memory."""
+"""Bytes of a spec, or of a file of keys, which are looked into in memory."""
 
 
 def _listed(value: Any) -> bool:
@@ -96,7 +97,7 @@ class ConfigBackup(BackupKind):
 
     @override
     def present(self, stack: Stack, part: Part) -> tuple[str, str]:
-        differing = len(self.differences(stack, part))
+        differing = len(list(changed(stack, part)))
         every = len(places(stack, part))
         return f"techsapo-ops {__version__}", (
             msg("{differing} of {every} files differ", differing=differing, every=every) if every else ""
@@ -106,14 +107,18 @@ class ConfigBackup(BackupKind):
     def targets(self, stack: Stack, part: Part) -> Sequence[Target]:
         # Raises OpsError where a link stands on the way to one.
         there = places(stack, part)
-        differing = set(changed(stack, part))
-        found = [
-            Target(
-                str(place.path),
-                (msg("replaced") if place.look() else msg("new")) if name in differing else msg("the same"),
-            )
-            for name, place in there.items()
-        ]
+        differing, keys = set(changed(stack, part)), key_files(stack.layout, stack.spec)
+        found = []
+        for name, place in there.items():
+            if name not in differing:
+                found.append(Target(str(place.path), msg("the same")))
+            elif place.look() is None:
+                found.append(Target(str(place.path), msg("new")))
+            elif place.path in keys:
+                why = msg("keys made since stay, and so do the ends of those that were revoked or rotated")
+                found.append(Target(str(place.path), msg("merged"), why))
+            else:
+                found.append(Target(str(place.path), msg("replaced")))
         found += [
             Target(f"/{name.removeprefix(NAMED)}", msg("left"), msg("it is not below backup.config.paths"))
             for name in part.facts["files"]
@@ -124,17 +129,25 @@ class ConfigBackup(BackupKind):
 
     @override
     def require(self, stack: Stack, part: Part, reader: PackedReader) -> None:
-        # Raises OpsError for a spec that does not hold as it would come back.
-        spec = stack.layout.spec_file.name
+        # Raises OpsError for a spec that does not hold as it would come back, and where keys could not be
+        # merged.
+        layout = stack.layout
+        there, keys = places(stack, part), key_files(layout, stack.spec)
+        known_endings(layout, keys)
         for name, _, content in _contents(part, reader):
-            if name == spec:
+            if name == layout.spec_file.name:
                 require_same_overrides(stack, part, stack.check_spec(_spec(stack, content)))
+            elif name in there and there[name].path in keys:
+                require_keys(_whole(content), there[name].path)
 
     @override
     def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
         # All of it is unpacked into a private folder and checked before a file is replaced.
         there = places(stack, part)
         with _unpacked(stack, part, reader, frozenset(changed(stack, part))) as files:
+            spec = stack.layout.spec_file.name
+            keys = _key_files(stack, next((file.path for file in files if file.name == spec), None))
+            endings = known_endings(stack.layout, keys)
             _put_aside(stack, [there[file.name] for file in files])
             for file in files:
                 place = there[file.name]
@@ -142,27 +155,41 @@ class ConfigBackup(BackupKind):
                 mode, owner = file.mode, None
                 if facts is not None:
                     mode, owner = facts.st_mode, (facts.st_uid, facts.st_gid)
-                elif file.name == keys_name(stack):
+                elif place.path in keys:
                     owner = keys_owner(stack.topology)
-                with file.path.open("rb") as content:
-                    place.put(content, mode, owner)
+                if place.path in keys:
+                    put_keys(place, file.path.read_bytes(), endings, mode, owner)
+                else:
+                    with file.path.open("rb") as content:
+                        place.put(content, mode, owner)
                 progress(file.path.stat().st_size)
+            for path in keys:  # the spec that came back may name one that lay here unused
+                change_keys(path, lambda keys: ended(keys, endings))
 
     @override
     def differences(self, stack: Stack, part: Part) -> list[str]:
-        return [msg("{name} is not what was backed up", name=name) for name in changed(stack, part)]
+        # Keys are merged; what was written of them was read back then.
+        keys, there = _key_files(stack), places(stack, part)
+        differing = (name for name in changed(stack, part) if there[name].path not in keys)
+        return [msg("{name} is not what was backed up", name=name) for name in differing]
 
     @override
     def put_back(self, stack: Stack, kind: str) -> None:
         folder = _beside(stack)
         if (folder / _INDEX).exists():
-            for number, entry in enumerate(json.loads(read_text(folder / _INDEX))):
-                place = NoFollowFile(Path(entry["path"]))
+            index, since = json.loads(read_text(folder / _INDEX)), int((folder / _INDEX).stat().st_mtime)
+            keys = _key_files(stack)
+            endings = known_endings(stack.layout, keys)
+            for number, entry in enumerate(index):
+                place, owner = NoFollowFile(Path(entry["path"])), entry["owner"]
                 if entry["mode"] is None:
                     place.remove()
+                elif place.path in keys:  # one may have been revoked meanwhile
+                    copy = (folder / str(number)).read_bytes()
+                    put_keys(place, copy, endings, entry["mode"], tuple(owner), since=since)
                 else:
                     with (folder / str(number)).open("rb") as content:
-                        place.put(content, entry["mode"], tuple(entry["owner"]))
+                        place.put(content, entry["mode"], tuple(owner))
         self.forget(stack, kind)
 
     @override
@@ -172,6 +199,15 @@ class ConfigBackup(BackupKind):
         for each_folder in (folder, stack.layout.state / _UNPACKED):
             if each_folder.exists():
                 shutil.rmtree(each_folder)
+
+
+def _key_files(stack: Stack, spec_file: Path | None = None) -> tuple[Path, ...]:
+    """The files of API keys by the spec of before, and by that in `spec_file` or in its place now."""
+    specs = [stack.spec]
+    with suppress(OpsError):  # half of a restore may have left none that holds
+        text = read_text(spec_file or stack.layout.spec_file, what="spec")
+        specs += [spec for spec in (stack.check_spec(text),) if spec is not None]
+    return key_files(stack.layout, *specs)
 
 
 def _put_aside(stack: Stack, places: Sequence[NoFollowFile]) -> None:
@@ -282,7 +318,9 @@ def _whole(content: Iterator[bytes]) -> bytes:
     for piece in content:
         data += piece
         if len(data) > _LARGEST_SPEC:
-            raise OpsError(msg("the spec in the backup is too large"), msg("choose another one"))
+            raise OpsError(
+                msg("the spec, or a file of API keys, in the backup is too large"), msg("choose another one")
+            )
     return data
 
 

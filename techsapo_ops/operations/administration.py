@@ -84,8 +84,7 @@ def chain_of(layout: Layout) -> Chain:
     if os.geteuid() == 0 and layout.state.is_dir():
         facts = layout.state.stat()
         owner = (facts.st_uid, facts.st_gid) if facts.st_uid != 0 else None
-    folder = layout.administration
-    return Chain(folder / "record.jsonl", folder / "key", owner)
+    return Chain.of(layout.administration, owner)
 
 
 def begin(layout: Layout, action: str, what: Mapping[str, Any], warn: Warn = tell_nobody) -> Begun:

@@ -92,6 +92,20 @@ def look(name: str) -> None:
     source.close()
 
 
+def ask(name: str, table: str, statements: list[str]) -> None:
+    """Run statements in one transaction and print the rows that they give; none where there is no `table`."""
+    rows: list[Any] = []
+    if os.path.exists(name):  # noqa: PTH110
+        source = _open(name)
+        if table in facts(source)["tables"]:
+            source.execute("BEGIN IMMEDIATE")
+            for statement in statements:
+                rows += source.execute(statement).fetchall()
+            source.execute("COMMIT")
+        source.close()
+    sys.stdout.write(json.dumps(rows) + "\n")
+
+
 def put(name: str, size: int) -> None:
     """Read a database of `size` bytes and swap it in; what was there is kept under another name."""
     new = f".{name}.restoring"
@@ -181,6 +195,8 @@ def main(words: list[str]) -> None:
             take(words[1])
         elif words[0] == "look":
             look(words[1])
+        elif words[0] == "ask":
+            ask(words[1], words[2], words[3:])
         elif words[0] == "put":
             put(words[1], int(words[2]))
         elif words[0] == "back":

@@ -38,7 +38,10 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A file that a restore is about; `what` is `new`, `replaced`, `the same`, or `left`, and then `why`."""
+    """A file that a restore is about; `what` is `new`, `replaced`, `merged`, `the same`, or `left`.
+
+    `why` is there for `merged` and `left`.
+    """
 
     path: str
     what: str
@@ -213,6 +216,13 @@ class BackupKind(ABC):
     @abstractmethod
     def differences(self, stack: Stack, part: Part) -> list[str]:
         """How what is there differs from the facts of a part."""
+
+    def spent(self, stack: Stack, kind: str) -> Mapping[str, int]:  # noqa: ARG002 - most know of no money
+        """Nano-dollars that were spent, by names of the kind's own; asked while the app is off."""
+        return {}
+
+    def keep_spent(self, stack: Stack, kind: str, before: Mapping[str, int]) -> None:  # noqa: B027 - likewise
+        """See that what came back says no less than `before`, which `spent` gave."""
 
     def put_back(self, stack: Stack, kind: str) -> None:  # noqa: B027 - see keeps_replaced
         """Bring back what lies beside; nothing where the work had not come so far."""

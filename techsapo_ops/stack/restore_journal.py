@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from techsapo_ops.adapters.files import read_text, remove_file, write_atomic
@@ -11,6 +12,7 @@ from techsapo_ops.adapters.lock import held
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import LOCK, Layout
+from techsapo_ops.stack.shapes import count, each
 
 HALF = msg("a restore was interrupted half way: the data is neither the old nor the new")
 GOES_BACK = msg("`techsapo up` goes back to what was there before, and `techsapo restore` does that first")
@@ -28,6 +30,8 @@ class Interrupted:
     kinds: tuple[str, ...]
     apps: tuple[str, ...]
     whole: bool = False
+    spent: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By kind, what was spent before, by what the kind calls it: what comes back may say no less."""
 
     def now_whole(self) -> Interrupted:
         """The same, once nothing of the data is missing."""
@@ -40,7 +44,10 @@ class Interrupted:
 
 def journal(layout: Layout, left: Interrupted) -> None:
     """Note down that the data is about to be replaced, or that it is whole again."""
-    note = {"safety": left.safety, "kinds": left.kinds, "apps": left.apps, "whole": left.whole}
+    note = {
+        "safety": left.safety, "kinds": left.kinds, "apps": left.apps, "whole": left.whole,
+        "spent": left.spent,
+    }  # fmt: skip
     write_atomic(_path(layout), (json.dumps(note) + "\n").encode(), 0o600)
 
 
@@ -56,8 +63,15 @@ def interrupted(layout: Layout) -> Interrupted | None:
         return None
     try:
         found = json.loads(read_text(path, what=msg("note of a restore")))
+        spent = found.get("spent", {})
+        if not _SPENT(spent):
+            raise ValueError
         return Interrupted(
-            str(found["safety"]), tuple(found["kinds"]), tuple(found["apps"]), found.get("whole") is True
+            str(found["safety"]),
+            tuple(found["kinds"]),
+            tuple(found["apps"]),
+            found.get("whole") is True,
+            spent,
         )
     except (ValueError, KeyError, TypeError, AttributeError):
         raise OpsError(
@@ -85,6 +99,9 @@ def require_none(layout: Layout) -> None:
     left = interrupted(layout)
     if left is not None and not left.whole:
         raise OpsError(HALF, GOES_BACK)
+
+
+_SPENT = each(each(count))
 
 
 def _path(layout: Layout) -> Path:

@@ -107,6 +107,29 @@ class Rotation:
     ending: tuple[ApiKey, ...]
 
 
+def keys_in(text: str, path: Path) -> tuple[ApiKey, ...]:
+    """The keys that the file at `path` holds, oldest first. Raises OpsError where `text` is no such file."""
+    try:
+        value = json.loads(text)
+        replaced = value.get("replaced", {})
+        keys = (ApiKey.from_json(entry) for entry in value["keys"])
+        return tuple(replace(key, replaced_by=replaced.get(key.id)) for key in keys)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise OpsError(
+            msg("{path} is not a file of API keys", path=path),
+            msg("restore it from a backup, or move it away and make new keys"),
+        ) from None
+
+
+def text_of(keys: Iterable[ApiKey]) -> str:
+    """What a file of these keys holds."""
+    entries = [k.to_json() for k in keys]
+    # Beside the keys: version 0.1 refuses a file whose entries have a field that it does not know.
+    replaced = {e["id"]: by for e in entries if (by := e.pop("replaced_by")) is not None}
+    value = {"version": 1, "keys": entries, "replaced": replaced}
+    return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+
+
 class KeyFile:
     """The keys in a file that only its owner reads, written whole or not at all."""
 
@@ -117,31 +140,23 @@ class KeyFile:
         """The keys, oldest first; none where there is no file. Raises OpsError for a broken one."""
         if not self.path.exists():
             return ()
-        try:
-            value = json.loads(read_text(self.path, what=msg("API keys")))
-            replaced = value.get("replaced", {})
-            keys = (ApiKey.from_json(entry) for entry in value["keys"])
-            return tuple(replace(key, replaced_by=replaced.get(key.id)) for key in keys)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise OpsError(
-                msg("{path} is not a file of API keys", path=self.path),
-                msg("restore it from a backup, or move it away and make new keys"),
-            ) from None
+        return keys_in(read_text(self.path, what=msg("API keys")), self.path)
 
-    def write(self, keys: tuple[ApiKey, ...], owner: tuple[int, int] | None = None) -> None:
+    def write(self, keys: Iterable[ApiKey], owner: tuple[int, int] | None = None) -> None:
         """Replace the file; `owner` (uid, gid) is the user of the app where that is another one."""
-        entries = [k.to_json() for k in keys]
-        # Beside the keys: version 0.1 refuses a file whose entries have a field that it does not know.
-        replaced = {e["id"]: by for e in entries if (by := e.pop("replaced_by")) is not None}
-        content = json.dumps(
-            {"version": 1, "keys": entries, "replaced": replaced}, ensure_ascii=False, indent=1
-        )
-        write_atomic(self.path, content.encode() + b"\n", mode=0o600, owner=owner)
+        write_atomic(self.path, text_of(keys).encode(), mode=0o600, owner=owner)
 
-    def revoke(
-        self, which: str, now: datetime, owner: tuple[int, int] | None = None, *, every: bool = False
-    ) -> tuple[ApiKey, ...]:
-        """Revoke the key of that id or name, or with `every` all of that name.
+    def change(self, changed: Iterable[ApiKey], owner: tuple[int, int] | None = None) -> None:
+        """Write the keys anew, `changed` in place of those of the same ids, and behind them where new.
+
+        One write: a kill leaves all of them as they were, or all changed.
+        """
+        left = {k.id: k for k in changed}
+        keys = [left.pop(k.id, k) for k in self.read()]
+        self.write((*keys, *left.values()), owner)
+
+    def revocation(self, which: str, now: datetime, *, every: bool = False) -> tuple[ApiKey, ...]:
+        """The key of that id or name, or with `every` all of that name, revoked: for `change`.
 
         Raises OpsError for none, and for several active ones of that name without `every`.
         """
@@ -160,17 +175,15 @@ class KeyFile:
                 ),
                 exit_code=2,
             )
-        self.write(tuple(replace(k, revoked=now) if k in hit else k for k in keys), owner)
         return tuple(replace(k, revoked=now) for k in hit)
 
-    def rotate(
-        self, which: str, now: datetime, overlap: timedelta, owner: tuple[int, int] | None = None
-    ) -> Rotation:
-        """Make a key with the name and rights of the key of that id or name, which ends after `overlap`.
+    def rotation(self, which: str, now: datetime, overlap: timedelta) -> Rotation:
+        """A key with the name and rights of the key of that id or name, which ends after `overlap`: for
+        `change`.
 
-        One write: a kill leaves the old keys alone or all of it. Keys that were replaced before end then too,
-        none later than it would have; without an overlap they are revoked. The new key lives as long as the
-        old one was to. Raises OpsError for no active key, several of that name, or one replaced already.
+        Keys that were replaced before end then too, none later than it would have; without an overlap they
+        are revoked. The new key lives as long as the old one was to. Raises OpsError for no active key,
+        several of that name, or one replaced already.
         """
         keys = self.read()
         old = _current(keys, which, now)
@@ -180,8 +193,8 @@ class KeyFile:
         kept = replace(kept, per_minute=old.per_minute, daily_usd=old.daily_usd, monthly_usd=old.monthly_usd)
         end = now + overlap
         going = {k.id for k in keys if k.state(now) == "active" and _leads_to(keys, k, old)}
-        changed = {
-            k.id: replace(
+        ending = (
+            replace(
                 k,
                 replaced_by=kept.id if k.id == old.id else k.replaced_by,
                 expires=k.expires if not overlap else min(k.expires or end, end),
@@ -189,9 +202,8 @@ class KeyFile:
             )
             for k in keys
             if k.id in going
-        }
-        self.write((*(changed.get(k.id, k) for k in keys), kept), owner)
-        return Rotation(kept, shown, tuple(changed.values()))
+        )
+        return Rotation(kept, shown, tuple(ending))
 
 
 class KeyRing:

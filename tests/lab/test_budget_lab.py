@@ -19,7 +19,10 @@ import redis as client
 from orchestrator import QUICK, ask, log_lines, serving, share_key
 from servers import Server, redis, wait_for
 
+from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.adapters.redis import RedisServer
+from techsapo_ops.services.redis import spent as redis_spent
+from techsapo_ops.stack.backup import Door
 from techsapo_ops.stores.budget import BudgetStore
 from techsapo_ops.stores.budget_ledger import EVERYBODY, NANO, Balance, Ledger, Lost, OverBudget
 from techsapo_ops.stores.redis_link import RedisLink
@@ -55,7 +58,7 @@ def stores(
         return spent
 
     redis = RedisServer("127.0.0.1", server.port)
-    return [BudgetStore(RedisLink(redis, "test"), "lab:", before, lost) for _ in range(count)]
+    return [BudgetStore(RedisLink(redis, "test"), "lab:budget:", before, lost) for _ in range(count)]
 
 
 def test_of_200_reservations_at_once_exactly_those_that_fit_are_made(server: Server) -> None:
@@ -83,6 +86,33 @@ def test_of_200_reservations_at_once_exactly_those_that_fit_are_made(server: Ser
     outcomes, spent = asyncio.run(main())
     assert outcomes == {"spent": 50, "refused": 150}
     assert spent == NANO // 2
+
+
+def test_what_redis_says_was_spent_is_read_to_the_last_digit_and_never_lowered(server: Server) -> None:
+    door = Door(SubprocessRunner(), options=("-p", str(server.port)))
+
+    async def spend(amount: int, open_: int) -> None:
+        (store,) = stores(server, 1)
+        for each in (ledger(10**6), Ledger.of("k", "month", 10**6, NOW)):
+            await store.settle("a", [each], amount)
+            await store.reserve("died", [each], open_, 60)
+
+    asyncio.run(spend(123456789012345, 7))
+    before = redis_spent.spent(door, "lab")
+    names = ("lab:budget::day:2026-11-24:spent", "lab:budget:k:month:2026-11:spent")
+    assert before == dict.fromkeys(names, 123456789012352)
+    assert redis_spent.spent(door, "other") == {}
+    with client.Redis(port=server.port) as link:
+        link.delete(names[0], names[0].replace("spent", "open"))
+        link.set(names[1], 5)  # and what was reserved then is there
+        redis_spent.keep_spent(door, before)
+        assert link.get(names[0]) == b"123456789012352"
+        assert 39 * 86400 < link.ttl(names[0]) <= 40 * 86400
+        assert redis_spent.spent(door, "lab") == before
+        link.incr(names[0])
+        redis_spent.keep_spent(door, before)
+        assert link.get(names[0]) == b"123456789012353", "more than before stays"
+        redis_spent.keep_spent(door, {})
 
 
 def test_nothing_is_held_where_one_of_several_budgets_has_no_room(server: Server) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import hostile
@@ -19,6 +20,7 @@ from techsapo_ops.cli.project import open_project
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stores.keys import new_key, text_of
 
 pytestmark = pytest.mark.lab
 
@@ -35,11 +37,12 @@ def lab(tmp_path: Path) -> Iterator[Project]:
         redis={"port": only_redis()["redis"]["port"], "password": PASSWORD},
         backup={"config": {"paths": [str(extra)]}},
     )
+    key, _ = new_key("ci", plan="basic", scopes=("ask",), now=datetime.now(UTC))
     with project(spec) as made:
         (made.directory / "template-overrides" / "redis").mkdir(parents=True)
         (made.directory / "template-overrides" / "redis" / "note.j2").write_text("mine\n")
         (made.layout.api_keys.parent).mkdir(parents=True)
-        made.layout.api_keys.write_text("{}\n")
+        made.layout.api_keys.write_text(text_of([key]))
         yield made
 
 

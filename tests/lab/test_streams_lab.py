@@ -171,7 +171,8 @@ def test_where_keys_are_on_the_stream_needs_one_from_outside(tmp_path: Path) -> 
 
 def revoked(app: Server, name: str) -> float:
     """Revoke the key of that name, as the command does, and tell when."""
-    KeyFile(keys_of(app)).revoke(name, datetime.now(UTC))
+    file = KeyFile(keys_of(app))
+    file.change(file.revocation(name, datetime.now(UTC)))
     return time.monotonic()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,24 +13,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.adapters.folders import opened
-from techsapo_ops.adapters.lock import exclusive
+from techsapo_ops.backup.key_files import alone_with_keys
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import open_stack, topology_for
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.cli.views.keys import public
 from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import Message, joined, msg, template
-from techsapo_ops.operations.administration import recorded
+from techsapo_ops.operations.administration import begin, recorded, why
 from techsapo_ops.services.app.api_keys import keys_owner
 from techsapo_ops.spec.auth import resolved_auth
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.away import lacking
+from techsapo_ops.stores.key_endings import REVOKE, ROTATE, ends_of
 from techsapo_ops.stores.keys import KeyFile, new_key
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output
     from techsapo_ops.cli.project import Project
+    from techsapo_ops.operations.administration import Warn
     from techsapo_ops.stack.layout import Layout
     from techsapo_ops.stores.keys import ApiKey
 
@@ -121,7 +123,7 @@ def create(
         store.write((*keys, kept), owner)
         known["key"] = kept.id
     if out.as_json:
-        out.json({**_public(kept), "key": shown})
+        out.json({**public(kept), "key": shown})
         return
     out.data(shown)
     out.say(
@@ -138,7 +140,7 @@ def list_keys(*, place: SpecPlace, out: JsonOutput) -> None:
     store = _file(place.open())
     keys = store.read()
     if out.as_json:
-        out.json([_public(k) for k in keys])
+        out.json([public(k) for k in keys])
         return
     if not keys:
         out.say(msg("There are no API keys."))
@@ -243,12 +245,15 @@ def rotate(
     project = place.open()
     store, owner, layout = _store(project)
     what = {"which": which, "overlap": overlap}
-    with _alone(project, store, out), recorded(layout, msg("keys rotate"), what, out.warn) as known:
-        rotation = store.rotate(which, now, span, owner)
-        known.update(name=rotation.key.name, key=rotation.key.id, ending=[k.id for k in rotation.ending])
+    with _alone(project, store, out):
+        with _refusal_recorded(layout, ROTATE, what, out.warn):
+            rotation = store.rotation(which, now, span)
+        what |= {"name": rotation.key.name, "key": rotation.key.id, **ends_of(rotation.ending)}
+        with recorded(layout, ROTATE, what, out.warn):
+            store.change((*rotation.ending, rotation.key), owner)
     if out.as_json:
-        ending = [_public(k) for k in rotation.ending]
-        out.json({**_public(rotation.key), "key": rotation.shown, "ending": ending})
+        ending = [public(k) for k in rotation.ending]
+        out.json({**public(rotation.key), "key": rotation.shown, "ending": ending})
         return
     out.data(rotation.shown)
     key = rotation.key
@@ -287,22 +292,27 @@ def revoke(
     """
     project = place.open()
     store, owner, layout = _store(project)
-    with (
-        _alone(project, store, out),
-        recorded(layout, msg("keys revoke"), {"which": which}, out.warn) as known,
-    ):
-        gone = store.revoke(which, _now(), owner, every=every)
-        known.update(keys=[k.id for k in gone])
+    with _alone(project, store, out):
+        with _refusal_recorded(layout, REVOKE, {"which": which}, out.warn):
+            gone = store.revocation(which, _now(), every=every)
+        with recorded(layout, REVOKE, {"which": which, **ends_of(gone)}, out.warn):
+            store.change(gone, owner)
     if out.as_json:
-        out.json([_public(k) for k in gone])
+        out.json([public(k) for k in gone])
     for key in gone:
         out.say(msg("revoked {id} ({key})", id=key.id, key=key.name))
 
 
-def _public(key: ApiKey) -> dict[str, Any]:
-    """What may be shown of a key, which is all but its digest."""
-    told = {k: v for k, v in key.to_json().items() if k != "digest"}
-    return {**told, "state": key.state(datetime.now(UTC))}
+@contextmanager
+def _refusal_recorded(layout: Layout, action: str, what: Mapping[str, Any], warn: Warn) -> Iterator[None]:
+    """Record an action that the block refuses. One that it lets through is recorded with the ids it is about,
+    before it is done: a restore reads them there.
+    """
+    try:
+        yield
+    except OpsError as error:
+        begin(layout, action, what, warn).end("failed", {"why": why(error)}, warn)
+        raise
 
 
 @contextmanager
@@ -311,7 +321,7 @@ def _alone(project: Project, store: KeyFile, out: Output) -> Iterator[None]:
     with ExitStack() as held:
         if project.spec.hosts:
             held.enter_context(at_work(project.layout, _WAIT, out.say))
-        held.enter_context(exclusive(store.path.with_suffix(".lock"), wait=5, waits=False))
+        held.enter_context(alone_with_keys(store.path))
         yield
         if project.spec.hosts and (words := lacking(open_stack(project).engine.deliver())):
             out.warn(words)
@@ -321,8 +331,6 @@ def _store(project: Project) -> tuple[KeyFile, tuple[int, int] | None, Layout]:
     """The file of keys, the user of the app where that is not the one at work, and the stack's folders."""
     store = _file(project)
     owner = keys_owner(topology_for(project)) if os.geteuid() == 0 else None
-    with opened(store.path.parent, make=0o755):
-        pass
     return store, owner, project.layout
 
 

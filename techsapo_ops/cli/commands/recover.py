@@ -71,6 +71,9 @@ def recover(
     without: Annotated[
         list[str] | None, typer.Option("--without", metavar="KIND", help="Do not restore that data.")
     ] = None,
+    revoke_all_keys: Annotated[
+        bool, typer.Option("--revoke-all-keys", help="Let no API key of the copy work any more.")
+    ] = False,
     project: Annotated[
         str, typer.Option("--project", metavar="NAME", help="Which stack, where the repository has several.")
     ] = "",
@@ -97,7 +100,8 @@ def recover(
     RESTIC_PASSWORD_FILE or RESTIC_PASSWORD, or asked for; logins of S3 and REST as restic reads them. Of a
     REST server --from names the user alone, since `ps` shows it: set RESTIC_REST_PASSWORD, or be asked.
     What was on several hosts comes back on as many, which --set names anew; --engine compose brings it to
-    this host alone (docs/three-machines.md).
+    this host alone (docs/three-machines.md). An API key that the copy, or a newer one, knows as revoked stays
+    so; one that was revoked after the newest copy works again: see the list, or pass --revoke-all-keys.
 
     Examples:
 
@@ -112,6 +116,8 @@ def recover(
       techsapo recover --from /mnt/backups --set hosts.c.address=10.0.0.9 --set hosts.c.docker=ssh://ops@c
 
       techsapo recover card --html card.html
+
+      techsapo recover --from /mnt/backups --revoke-all-keys
 
       techsapo recover --abandon --into /srv/techsapo
     """
@@ -145,6 +151,7 @@ def recover(
         engine,
         environment,
         tuple(without or ()),
+        revoke_all_keys,
     )
     restic = restic_at(asked.repository, password_file, option or (), desk.folder / RESTIC_CACHE)
     with desk.lock(wait), _interrupted_in_words(desk, out):

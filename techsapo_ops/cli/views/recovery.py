@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.backup.description import NOT_TAKEN
+from techsapo_ops.cli.views.keys import public
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.recover.look import age
 from techsapo_ops.operations.recover.recovered import DATA_MINUTES, DATA_STEPS, WHOLE_MINUTES
@@ -71,6 +72,7 @@ def show_look(look: Look, out: Output) -> None:
     for each in look.places.placements:
         files[each.kept.what] = files.get(each.kept.what, 0) + 1
     out.say(msg("with it: spec, {files}", files=joined(", ", [what for what in files if what != "backup"])))
+    _show_keys(look, out)
     if outside := look.places.outside(look.draft.file.parent):
         out.table(("written outside of the folder", "what"), [(str(p.target), p.kept.what) for p in outside])
     if look.differs:
@@ -85,6 +87,46 @@ def show_look(look: Look, out: Output) -> None:
         out.say(msg("note: {note}", note=note))
     for what, remedy in look.blockers:
         out.warn(msg("{what} ({remedy})", what=what, remedy=remedy) if remedy else what)
+
+
+def _show_keys(look: Look, out: Output) -> None:
+    """Which API keys will work: as of the copy, which does not know what was revoked after it."""
+    if not look.copied.described:
+        out.say(msg("which API keys it has is known once they are placed"))
+    elif look.revoke_all_keys:
+        out.say(msg("no API key will work: all are revoked"))
+    elif not look.keys:
+        out.say(msg("no API key will work: the copy has none that does"))
+    else:
+        out.table(
+            ("API key that will work", "name", "scopes", "created", "expires"),
+            [
+                (
+                    key.id,
+                    key.name,
+                    ", ".join(key.scopes),
+                    f"{key.created.astimezone():%Y-%m-%d}",
+                    f"{key.expires.astimezone():%Y-%m-%d %H:%M}" if key.expires else msg("never"),
+                )
+                for key in look.keys
+            ],
+        )
+        if look.choice.newest is None:
+            out.say(
+                msg(
+                    "one of them that was revoked in the {span} since the copy works again; "
+                    "--revoke-all-keys revokes all of them",
+                    span=span(age(look.copied)),
+                )
+            )
+        else:
+            out.say(
+                msg(
+                    "one of them that was revoked after the newest copy, of {moment:%Y-%m-%d %H:%M:%S}, "
+                    "works again; --revoke-all-keys revokes all of them",
+                    moment=look.choice.newest.time.astimezone(),
+                )
+            )
 
 
 def look_json(look: Look) -> dict[str, Any]:
@@ -102,6 +144,7 @@ def look_json(look: Look) -> dict[str, Any]:
         "authentication": str(look.copied.origin.state),
         "described": look.copied.described,
         "parts": [asdict(row) for row in look.rows],
+        "api_keys": [] if look.revoke_all_keys else [public(key) for key in look.keys],
         "files": [
             {"what": p.kept.what, "was": p.kept.path, "target": str(p.target), "why": p.why, "there": p.there}
             for p in look.places.placements
@@ -121,6 +164,8 @@ def show_recovered(done: Recovered, out: Output) -> None:
     rows.append(("whole service back", f"{done.whole_seconds:.1f} s", f"{WHOLE_MINUTES} min"))
     rows.append(("since the first command", f"{done.since_began:.1f} s", ""))
     out.table(("step", "took", "the guide's"), rows, right=("took", "the guide's"))
+    names = ", ".join(f"{key.id} ({key.name})" for key in done.keys)
+    out.say(msg("API keys that work: {names}", names=names or msg("none")))
     out.say(msg("without operating system, DNS and package downloads, and without waiting for answers"))
     for what, remedy in done.remaining:
         out.warn(msg("{what} ({remedy})", what=what, remedy=remedy) if remedy else what)
@@ -132,6 +177,8 @@ def recovered_json(done: Recovered) -> dict[str, Any]:
         "spec": done.spec,
         "backup": done.backup,
         "snapshot": done.snapshot,
+        "data_of": done.data_of,
+        "api_keys": [public(key) for key in done.keys],
         "status": done.status,
         "seconds": dict(done.seconds),
         "data_seconds": done.data_seconds,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from techsapo_ops.backup.key_files import end_keys
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.changes import ChangeKind, edited_error
@@ -60,6 +61,7 @@ def rollback(
         edited = [c for c in found.files if c.kind is ChangeKind.EDITED]
         if edited and not force:
             raise edited_error(edited, history.layout.config)
+        end_keys(history.layout, snapshot.desired.topology.spec)  # it may name a file of keys of then
         transaction = Transaction(
             found, running, history, listener, force=force, interrupted=interrupted is not None
         )

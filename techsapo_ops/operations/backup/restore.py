@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from time import monotonic
 
@@ -79,14 +80,16 @@ def perform(
             for name in intent.apps:
                 say(msg("stopping {name}", name=name))
                 stack.engine.halt(name)
+            spent = _spent(stack, intent)
             if present and aside:
                 say(msg("backing up what is there"))
                 safety = put_aside(stack, present, wait)
                 for machine, why in stack.engine.keep_aside(safety.folder).items():
                     say(msg("{machine} keeps no copy of it: {why}", machine=machine, why=why))
-            left = Interrupted(safety.id if safety is not None else "", replaced, intent.apps)
+            left = Interrupted(safety.id if safety is not None else "", replaced, intent.apps, spent=spent)
             note_begun(stack, left)
             _replace(stack, intent, replay, seconds, say, told)
+            _keep_spent(stack, intent, spent)
             note_whole(stack, left)
             start_apps(stack, intent.apps, say)
         except BaseException as error:
@@ -158,6 +161,7 @@ def perform_instead(
         for part_kind, kind in kept_beside(left.kinds):
             kind.put_back(stack, part_kind)
         _replace(stack, intent, replay, seconds, say, told)
+        _keep_spent(stack, intent, left.spent)
         note_whole(stack, Interrupted("", there, apps))
         start_apps(stack, apps, say)
         conclude(stack, there)
@@ -193,6 +197,19 @@ def _touched(stack: Stack, begun: Interrupted, kinds: tuple[str, ...]) -> Interr
         return replace(begun, kinds=kinds)
     conclude(stack, begun.kinds)
     return None
+
+
+def _spent(stack: Stack, intent: Intent) -> dict[str, Mapping[str, int]]:
+    """What was spent by all that is going to be replaced. Raises OpsError."""
+    there = [part for part in intent.parts if part.kind not in intent.absent]
+    return {part.kind: found for part in there if (found := registry.of(part).spent(stack, part.kind))}
+
+
+def _keep_spent(stack: Stack, intent: Intent, spent: Mapping[str, Mapping[str, int]]) -> None:
+    """See that what came back says that no less was spent. Raises OpsError."""
+    for part in intent.parts:
+        if before := spent.get(part.kind):
+            registry.of(part).keep_spent(stack, part.kind, before)
 
 
 def _prepared(stack: Stack, intent: Intent) -> Replay | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from techsapo_ops.backup.offsite import AwaySnapshot, Restic
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.stores.key_endings import Endings
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,10 @@ class Choice:
 
     snapshot: AwaySnapshot
     parts: tuple[AwaySnapshot, ...] = ()
+    newest: AwaySnapshot | None = None
+    """The newest copy of all, where another one was chosen."""
+    later: Endings = field(default_factory=dict)
+    """Which API keys that one knows as revoked."""
 
 
 def readable(restic: Restic, warn: Callable[[str], None]) -> tuple[AwaySnapshot, ...]:
@@ -91,4 +96,9 @@ def chosen(snapshots: Sequence[AwaySnapshot], id_: str, at: datetime | None) -> 
             msg("`techsapo recover --abandon`, then begin anew"),
         )
     later = [each for each in snapshots if each.time > found.time and (at is None or each.time <= at)]
-    return Choice(found, tuple(e for e in later if not e.whole and e.project == found.project))
+    mine = [each for each in snapshots if not found.project or each.project == found.project]
+    return Choice(
+        found,
+        tuple(e for e in later if not e.whole and e.project == found.project),
+        mine[-1] if mine[-1] is not found else None,
+    )

@@ -44,6 +44,8 @@ class Asked:
     environment: str | None = None
     without: tuple[str, ...] = ()
     """Kinds of data that are not restored."""
+    revoke_all_keys: bool = False
+    """Whether no API key of the copy may work."""
 
     @property
     def moment(self) -> datetime | None:
@@ -81,6 +83,8 @@ class Journal:
     """What did not work in the steps that are done, and what to try."""
     several: bool = False
     """Whether the stack is one of several hosts."""
+    data_of: str = ""
+    """The moment of the data (ISO 8601, UTC), once the files are placed."""
 
     def has(self, step: str) -> bool:
         """Whether that step is done."""
@@ -223,6 +227,7 @@ _WHOLE = shapes.has(
         engine=shapes.optional(shapes.text),
         environment=shapes.optional(shapes.text),
         without=_TEXTS,
+        revoke_all_keys=shapes.flag,
     ),
     snapshot=shapes.text,
     backup=shapes.text,
@@ -233,5 +238,10 @@ _WHOLE = shapes.has(
     environment=shapes.optional(shapes.text),
     engine=shapes.optional(shapes.text),
     schedule=shapes.text,
-    also={"began": shapes.text, "remaining": shapes.listed(_TEXTS), "several": shapes.flag},
+    also={
+        "began": shapes.text,
+        "remaining": shapes.listed(_TEXTS),
+        "several": shapes.flag,
+        "data_of": shapes.text,
+    },
 )

@@ -17,6 +17,7 @@ from techsapo_ops.operations.recover.copied import Copied
 from techsapo_ops.operations.recover.doors import Prospect
 from techsapo_ops.operations.recover.draft import Draft
 from techsapo_ops.operations.recover.journal import Asked
+from techsapo_ops.operations.recover.keys import copied_endings, working
 from techsapo_ops.operations.recover.placing import Places
 from techsapo_ops.operations.recover.servers import too_old
 from techsapo_ops.spec.models.base import is_loopback
@@ -25,6 +26,8 @@ from techsapo_ops.stack.backup_kind import BackupKind
 from techsapo_ops.stack.diagnosis import Level
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Absent
+from techsapo_ops.stores.key_endings import Endings, sooner
+from techsapo_ops.stores.keys import ApiKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +54,27 @@ class Look:
     differs: tuple[tuple[str, str, str], ...]
     notes: tuple[str, ...]
     blockers: tuple[tuple[str, str], ...]
+    keys: tuple[ApiKey, ...]
+    """The API keys that will work, unless all are revoked."""
+    endings: Endings
+    """Which keys were revoked, and when others end, by this copy and the newest one."""
+    revoke_all_keys: bool
 
 
 def look_at(
     choice: Choice, copied: Copied, places: Places, draft: Draft, prospect: Prospect, asked: Asked
 ) -> Look:
-    """All of it as values; nothing is changed."""
+    """All of it as values; nothing is changed.
+
+    Raises OpsError where the copy's record of administration can't be read.
+    """
+    endings = sooner(copied_endings(copied), choice.later)
     rows = tuple(row for _, row in _rows(copied, prospect.stack, asked))
     return Look(
         choice, copied, draft, places, prospect, rows, tuple(_cannot(copied, rows, prospect.stack)),
         tuple(_differs(copied, prospect, places, draft)), tuple(_notes(copied, prospect, choice)),
         tuple(_blockers(copied, prospect, rows, draft)),
+        working(copied, prospect.stack.spec, endings), endings, asked.revoke_all_keys,
     )  # fmt: skip
 
 

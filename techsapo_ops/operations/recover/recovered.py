@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from techsapo_ops.stores.keys import ApiKey
+
 DATA_MINUTES, WHOLE_MINUTES = 15, 60
 """The guide's numbers: the data is back, and the whole service."""
 DATA_STEPS = ("fetch", "place", "hosts", "up", "restore")
@@ -20,6 +22,10 @@ class Recovered:
     seconds: Mapping[str, float]
     status: str
     remaining: tuple[tuple[str, str], ...]
+    data_of: str
+    """The moment of the data (ISO 8601, UTC)."""
+    keys: tuple[ApiKey, ...]
+    """The API keys that work."""
     since_began: float = 0.0
     """Seconds since it was first asked for, with what was waited for, cut short and done again."""
 

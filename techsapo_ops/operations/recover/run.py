@@ -27,6 +27,7 @@ from techsapo_ops.operations.recover.doors import Doors
 from techsapo_ops.operations.recover.draft import draft_of
 from techsapo_ops.operations.recover.fetching import fetch
 from techsapo_ops.operations.recover.journal import HOSTS, Asked, Desk, Journal
+from techsapo_ops.operations.recover.keys import later_endings, settle, working_now
 from techsapo_ops.operations.recover.look import Look, look_at, missing_variables, restorable
 from techsapo_ops.operations.recover.placing import MODES, places_in, put, require_free
 from techsapo_ops.operations.recover.progress import Progress
@@ -94,8 +95,8 @@ class Recovery:
         if journal.has("place") and before != now:
             raise OpsError(
                 msg(
-                    "a recovery is under way, and its spec is placed already: --set, --engine, -e and "
-                    "--without can't be others now"
+                    "a recovery is under way, and its spec is placed already: --set, --engine, -e, "
+                    "--without and --revoke-all-keys can't be others now"
                 ),
                 msg("go on with the same command and change the spec then, or `techsapo recover --abandon`"),
             )
@@ -136,6 +137,7 @@ class Recovery:
                 )
             )
         prospect = self.doors.prospect(draft, journal.asked.engine)
+        choice = replace(choice, later=later_endings(self.restic, choice.newest, self.doors.listener.warn))
         found = look_at(choice, copied, places, draft, prospect, journal.asked)
         self.looked = time.monotonic() - began
         return found
@@ -171,7 +173,7 @@ class Recovery:
         self._conclude(stack)
         return Recovered(
             journal.spec, journal.backup, journal.snapshot[:12], journal.done, status[-1], remaining,
-            _since(journal.began),
+            journal.data_of, working_now(stack), _since(journal.began),
         )  # fmt: skip
 
     def _place(self, look: Look) -> None:
@@ -195,9 +197,13 @@ class Recovery:
             backup=copied.backup.id, spec=str(draft.file), environment=draft.environment,
             engine=look.prospect.stack.topology.engine,
             several=bool(look.prospect.stack.topology.machines),
+            data_of=copied.backup.read().started.isoformat(),
         )  # fmt: skip
         if not copied.described:
             self._unpack_configuration(look)
+        layout = Layout(self.desk.state, self.desk.state / "generated", draft.file)
+        applied, warn = look.prospect.stack.spec, self.doors.listener.warn
+        settle(layout, applied, look.endings, warn, revoke_all=look.revoke_all_keys)
 
     def _unpack_configuration(self, look: Look) -> None:
         """What a copy of before 0.2 has in the archive of the configuration alone."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import override
 
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.messages import msg
-from techsapo_ops.services import sqlite
+from techsapo_ops.services import audit_spent, sqlite
 from techsapo_ops.stack.backup import Door, Part, Progress, Source
 
 if TYPE_CHECKING:
@@ -64,6 +66,24 @@ class AuditLogBackup(sqlite.SqliteBackup):
         return sqlite.differences(part.facts, found) if found is not None else ["it is not there"]
 
     @override
+    def spent(self, stack: Stack, kind: str) -> Mapping[str, int]:
+        if not _has_folder(stack, kind):
+            return {}
+        return audit_spent.spent_of(self._ask(stack, kind, audit_spent.query(audit_spent.TABLE, _now())))
+
+    @override
+    def keep_spent(self, stack: Stack, kind: str, before: Mapping[str, int]) -> None:
+        lacking = audit_spent.carrying(audit_spent.TABLE, before, self.spent(stack, kind))
+        if lacking:
+            self._ask(stack, kind, *lacking)
+
+    def _ask(self, stack: Stack, kind: str, *statements: str) -> list[list[object]]:
+        found: list[list[object]] = json.loads(
+            _database(stack, _instance(kind)).run("ask", audit_spent.TABLE, *statements)
+        )
+        return found
+
+    @override
     def put_back(self, stack: Stack, kind: str) -> None:
         if _has_folder(stack, kind):
             _database(stack, _instance(kind)).run("back")
@@ -71,6 +91,10 @@ class AuditLogBackup(sqlite.SqliteBackup):
     @override
     def forget(self, stack: Stack, kind: str) -> None:
         _database(stack, _instance(kind)).run("done")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _instance(kind: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,12 @@ from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.services import audit_spent
 from techsapo_ops.services.mysql import contents, dump, role
 from techsapo_ops.services.mysql.accounts_backup import BESIDE
 from techsapo_ops.services.mysql.binlog import Binlog
 from techsapo_ops.services.mysql.quoting import literal, name
-from techsapo_ops.services.mysql.session import Doors, administrator, scratch_door, session, version
+from techsapo_ops.services.mysql.session import Doors, Session, administrator, scratch_door, session, version
 from techsapo_ops.stack.backup import Door, Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
 from techsapo_ops.stack.shapes import count, each, flag, has, optional, sha256, text
@@ -176,10 +178,35 @@ class MysqlBackup(BackupKind):
             shutil.rmtree(folder)
 
     @override
+    def spent(self, stack: Stack, kind: str) -> Mapping[str, int]:
+        assert stack.spec.mysql is not None  # noqa: S101 - the topology has a MariaDB
+        with session(administrator(stack)) as asking:
+            return _spent(asking, stack.spec.mysql.database)
+
+    @override
+    def keep_spent(self, stack: Stack, kind: str, before: Mapping[str, int]) -> None:
+        assert stack.spec.mysql is not None  # noqa: S101 - the topology has a MariaDB
+        database = stack.spec.mysql.database
+        with session(administrator(stack)) as asking:
+            for statement in audit_spent.carrying(_table(database), before, _spent(asking, database)):
+                asking.ask(statement)
+
+    @override
     def differences(self, stack: Stack, part: Part) -> list[str]:
         with session(administrator(stack)) as asking:
             same = version(asking) == part.server
             return contents.differences(part.facts, asking, str(part.facts["database"]), checksums=same)
+
+
+def _table(database: str) -> str:
+    return f"{name(database)}.{audit_spent.TABLE}"
+
+
+def _spent(asking: Session, database: str) -> dict[str, int]:
+    """What its audit log says; nothing where it has no such table, as a new one or a damaged one."""
+    if audit_spent.TABLE not in contents.rows(asking, database):
+        return {}
+    return audit_spent.spent_of(asking.ask(audit_spent.query(_table(database), datetime.now(UTC))))
 
 
 def _loader(stack: Stack, part: Part) -> Door:

@@ -16,7 +16,7 @@ from techsapo_ops.adapters.pipes import Running, pour
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.services.redis import contents, snapshot
+from techsapo_ops.services.redis import contents, snapshot, spent
 from techsapo_ops.services.redis.door import door_to, redis_door, scratch_client, scratch_door
 from techsapo_ops.services.redis.several import calm, in_step, several
 from techsapo_ops.stack.backup import Part, Progress, Source
@@ -153,6 +153,14 @@ class RedisBackup(BackupKind):
             Step(Action.RESTART, server.name, msg("it was restored")).perform(stack.engine)
         if others:  # until then one of them could become the master with what it had before
             in_step(service, others, lambda server: door_to(stack, server), stack.pause)
+
+    @override
+    def spent(self, stack: Stack, kind: str) -> Mapping[str, int]:
+        return spent.spent(redis_door(stack), stack.spec.project)
+
+    @override
+    def keep_spent(self, stack: Stack, kind: str, before: Mapping[str, int]) -> None:
+        spent.keep_spent(redis_door(stack), before)
 
     @override
     def differences(self, stack: Stack, part: Part) -> list[str]:

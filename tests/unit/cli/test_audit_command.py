@@ -57,7 +57,10 @@ def test_what_is_done_to_keys_is_recorded_with_who_and_from_where_and_without_th
     assert [a["action"] for a in (created, rotated, revoked)] == ["keys create", "keys rotate", "keys revoke"]
     assert [a["outcome"] for a in (created, rotated, revoked, failed)] == ["done", "done", "done", "failed"]
     assert created["what"] == {"name": "ci", "plan": "basic", "expires": None, "key": made["id"]}
-    assert (rotated["what"]["key"], rotated["what"]["ending"]) == (turned["id"], [made["id"]])
+    (ending,) = turned["ending"]
+    assert rotated["what"]["key"] == turned["id"]
+    assert rotated["what"]["expiring"] == {made["id"]: ending["expires"]}
+    assert revoked["what"]["revoked"] == [made["id"], turned["id"]]
     assert failed["what"]["why"] == "there is no active key 'nobody'"
     assert created["who"]["ssh"] == "203.0.113.7 51234"
     assert created["who"]["uid"] == os.getuid()

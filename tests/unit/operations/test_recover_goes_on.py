@@ -40,6 +40,7 @@ def test_what_did_not_work_is_told_by_the_command_that_goes_on_after_a_kill(
     monkeypatch.setattr(run, "certify", lambda *_: [failed])
     monkeypatch.setattr(Recovery, "_schedule", lambda *_: [])
     monkeypatch.setattr(run, "settled", lambda _: status)
+    monkeypatch.setattr(run, "working_now", lambda _: ())
     asked, done = Asked("/away"), dict.fromkeys(("fetch", "place", "up", "restore"), 1.0)
     with desk.lock():
         desk.write(Journal(asked, "1" * 64, "x", done=done, spec=str(into / "techsapo.yaml")))

@@ -145,6 +145,7 @@ def test_hosts_are_one_swarm_before_the_stack_is_opened_and_hear_of_the_end(
     monkeypatch.setattr(Recovery, "_restore", lambda *_: None)
     monkeypatch.setattr(Recovery, "_schedule", lambda *_: [])
     monkeypatch.setattr(run, "certify", lambda *_: [])
+    monkeypatch.setattr(run, "working_now", lambda _: ())
     monkeypatch.setattr(run, "settled", lambda _: "healthy")
     with recovery.desk.lock():
         placed(recovery, engine)

@@ -42,7 +42,9 @@ def snapshot(hours: int, *tags: str, project: str = "shop") -> AwaySnapshot:
 def test_the_newest_whole_copy_is_taken_and_later_parts_are_told_of() -> None:
     known = [snapshot(0), snapshot(1), snapshot(2, PART_TAG), snapshot(3, PART_TAG, project="other")]
     assert choose(known, None, "shop") == snapshot(1)
-    assert chosen(known, snapshot(1).id, None) == Choice(snapshot(1), (snapshot(2, PART_TAG),))
+    assert chosen(known, snapshot(1).id, None) == Choice(
+        snapshot(1), (snapshot(2, PART_TAG),), snapshot(2, PART_TAG)
+    )
     assert chosen(known, snapshot(1).id, NOON + timedelta(hours=1)).parts == ()
     with pytest.raises(OpsError, match="is no longer in the repository"):
         chosen(known, "f" * 64, None)

@@ -130,7 +130,7 @@ def test_a_key_that_was_accepted_is_looked_at_again(
     ring = KeyRing(file)
     assert ring.check(shown, "monitor").id == key.id
     if ends == "revoked":
-        file.revoke("page", NOW)
+        file.change(file.revocation("page", NOW))
     elif ends == "expired":
         file.write((replace(key, expires=NOW - timedelta(seconds=1)),))
     elif ends == "unknown":

@@ -1,0 +1,211 @@
+"""API keys on an empty host: what the copies know as revoked opens nothing there."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from techsapo_ops.adapters.chain import Chain
+from techsapo_ops.backup.description import Description, Kept, What
+from techsapo_ops.backup.offsite import AwaySnapshot, Restic
+from techsapo_ops.backup.origin import Origin, State
+from techsapo_ops.backup.repository import Backup
+from techsapo_ops.cli.views.recovery import look_json, show_look
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.administration import actions, chain_of
+from techsapo_ops.operations.recover.choice import Choice
+from techsapo_ops.operations.recover.copied import Copied
+from techsapo_ops.operations.recover.keys import copied_endings, later_endings, settle, working, working_now
+from techsapo_ops.operations.recover.look import Look
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stores.key_endings import REVOKE, ends_of, recorded_endings
+from techsapo_ops.stores.keys import ApiKey, KeyFile, new_key, text_of
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+BEFORE = NOW - timedelta(days=3)
+STATE = "/srv/old/.techsapo"
+
+
+def quiet(said: str) -> None:
+    raise AssertionError(said)
+
+
+def key(name: str) -> ApiKey:
+    return new_key(name, plan="basic", scopes=("ask",), now=BEFORE)[0]
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy whose file of keys is older than its record of administration."""
+
+    copied: Copied
+    ci: ApiKey
+    page: ApiKey
+
+    def placed(self, tmp_path: Path) -> Layout:
+        """The files of the copy in their places on this host."""
+        new = tmp_path / "new" / ".techsapo"
+        shutil.copytree(self.copied.at(STATE), new)
+        return Layout(new, new / "generated", tmp_path / "new" / "techsapo.yaml")
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Copy:
+    root = tmp_path / "fetched"
+    state = root / STATE.lstrip("/")
+    ci, page = key("ci"), key("page")
+    KeyFile(state / "api-keys" / "keys.json").write((ci, page))
+    record = {"action": REVOKE, "what": ends_of([replace(ci, revoked=NOW)])}
+    Chain.of(state / "administration").append(record)
+    kept = tuple(
+        Kept(f"{STATE}/{name}", f"{STATE}/{name}", what, True, 0o700, 0, 0)
+        for name, what in (("api-keys", What.API_KEYS), ("administration", What.ADMINISTRATION))
+    )
+    description = Description(
+        "20260131T020000Z", "shop", BEFORE, "0.2.0", "0.2.0+1", "3.11", "native", 2, None, "old", "root",
+        "/srv/old", "techsapo.yaml", STATE, "none", False, kept=kept,
+    )  # fmt: skip
+    backup = cast(Backup, SimpleNamespace(id="b", read=lambda: SimpleNamespace(started=BEFORE)))
+    return Copy(Copied(root, description, backup, Origin(State.AUTHENTICATED), True), ci, page)
+
+
+def states(layout: Layout) -> dict[str, str]:
+    return {k.name: k.state(datetime.now(UTC)) for k in KeyFile(layout.api_keys).read()}
+
+
+def test_a_key_that_only_the_record_in_the_copy_knows_as_revoked_opens_nothing(
+    copy: Copy, tmp_path: Path
+) -> None:
+    endings, spec = copied_endings(copy.copied), Spec(project="shop")
+    assert [k.name for k in working(copy.copied, spec, endings)] == ["page"]
+    layout = copy.placed(tmp_path)
+    settle(layout, spec, endings, quiet, revoke_all=False)
+    assert states(layout) == {"ci": "revoked", "page": "active"}
+
+
+def test_all_are_revoked_where_that_is_asked_and_the_record_says_so(copy: Copy, tmp_path: Path) -> None:
+    spec, layout = Spec(project="shop"), copy.placed(tmp_path)
+    settle(layout, spec, copied_endings(copy.copied), quiet, revoke_all=True)
+    assert states(layout) == {"ci": "revoked", "page": "revoked"}
+    reading = chain_of(layout).read()
+    assert copy.page.id in recorded_endings(reading)
+    assert [(a.action, a.outcome) for a in actions(reading)][-1] == (REVOKE, "done")
+    settle(layout, spec, {}, quiet, revoke_all=True)  # as after a kill
+    assert len(chain_of(layout).read().records) == len(reading.records)
+
+
+def test_keys_in_a_file_that_the_spec_names_are_treated_likewise(copy: Copy, tmp_path: Path) -> None:
+    old = "/srv/old/keys.json"
+    shutil.copy(copy.copied.at(f"{STATE}/api-keys/keys.json"), copy.copied.at("/srv/old") / "keys.json")
+    named = Kept(old, old, What.FILE, False, 0o600, 0, 0, field="app.auth.keys_file", named="keys.json")
+    description = replace(copy.copied.description, kept=(*copy.copied.description.kept, named))
+    copied = replace(copy.copied, description=description)
+    spec = Spec.model_validate({"project": "shop", "app": {"auth": {"keys_file": "keys.json"}}})
+    endings = copied_endings(copied)
+    assert [k.name for k in working(copied, spec, endings)] == ["page"]
+    layout = copy.placed(tmp_path)
+    shutil.copy(copied.at(old), tmp_path / "new" / "keys.json")
+    settle(layout, spec, endings, quiet, revoke_all=False)
+    assert [k.revoked for k in KeyFile(tmp_path / "new" / "keys.json").read()] == [
+        endings[copy.ci.id].revoked, None,
+    ]  # fmt: skip
+
+
+NEWEST = AwaySnapshot("f" * 64, NOW, "old", (f"{STATE}/administration", f"{STATE}/api-keys"), ("techsapo",))
+
+
+def restic(content: Callable[[str], bytes]) -> Restic:
+    return cast(Restic, SimpleNamespace(content=lambda _, path: content(path)))
+
+
+def test_of_an_older_copy_the_newest_is_asked_which_keys_were_revoked_since(
+    copy: Copy, tmp_path: Path
+) -> None:
+    record = tmp_path / "administration"
+    Chain.of(record).append({"action": REVOKE, "what": ends_of([replace(copy.page, revoked=NOW)])})
+    other = replace(key("other"), revoked=NOW)
+    files = {
+        f"{STATE}/administration/record.jsonl": (record / "record.jsonl").read_bytes(),
+        f"{STATE}/api-keys/keys.json": text_of([other]).encode(),
+    }
+    found = later_endings(restic(files.__getitem__), NEWEST, quiet)
+    assert set(found) == {copy.page.id, other.id}
+    assert later_endings(restic(files.__getitem__), replace(NEWEST, paths=()), quiet) == {}
+    assert later_endings(restic(files.__getitem__), None, quiet) == {}
+
+
+def test_a_newest_copy_that_can_not_be_asked_is_said() -> None:
+    said: list[str] = []
+
+    def refused(_: str) -> bytes:
+        raise OpsError("restic dump failed")
+
+    assert later_endings(restic(refused), NEWEST, said.append) == {}
+    assert "the newest copy can't be asked which API keys were revoked since: restic dump failed" in said
+
+
+class Screen:
+    """What is said, and the tables."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def say(self, said: str) -> None:
+        self.text += f"{said}\n"
+
+    warn = say
+
+    def table(self, heads: Sequence[str], rows: Sequence[Sequence[str]], **_: Any) -> None:
+        for row in (heads, *rows):
+            self.say(" ".join(row))
+
+
+def look_of(copy: Copy, *, newest: AwaySnapshot | None = None, revoke_all: bool = False) -> Look:
+    draft = SimpleNamespace(file=Path("/new/techsapo.yaml"))
+    topology = SimpleNamespace(engine="native")
+    places = SimpleNamespace(placements=(), outside=lambda _: ())
+    chosen = Choice(replace(NEWEST, id="0" * 64), (), newest)
+    return Look(
+        chosen, copy.copied, cast(Any, draft), cast(Any, places),
+        cast(Any, SimpleNamespace(stack=SimpleNamespace(topology=topology))), (), (), (), (), (),
+        (copy.page,), {}, revoke_all,
+    )  # fmt: skip
+
+
+def test_the_screen_and_the_json_list_the_keys_that_will_work_and_how_old_the_copy_is(copy: Copy) -> None:
+    def shown(**words: Any) -> str:
+        screen = Screen()
+        show_look(look_of(copy, **words), cast(Any, screen))
+        return screen.text
+
+    text = shown()
+    assert f"{copy.page.id} page ask" in text
+    assert "revoked in the 3 d 0 h since the copy works again; --revoke-all-keys" in text
+    assert "revoked after the newest copy, of " in shown(newest=NEWEST)
+    assert "no API key will work: all are revoked" in shown(revoke_all=True)
+    (listed,) = look_json(look_of(copy))["api_keys"]
+    assert (listed["id"], listed["state"], "digest" in listed) == (copy.page.id, "active", False)
+    assert look_json(look_of(copy, revoke_all=True))["api_keys"] == []
+
+
+def test_at_the_end_those_of_the_file_that_the_spec_names_are_told(copy: Copy, tmp_path: Path) -> None:
+    layout = copy.placed(tmp_path)
+    (tmp_path / "disk").symlink_to(tmp_path / "new")
+    linked = Layout(tmp_path / "disk" / ".techsapo", layout.config, layout.spec_file)
+
+    def told(spec: Spec) -> list[str]:
+        return [k.name for k in working_now(cast(Any, SimpleNamespace(spec=spec, layout=linked)))]
+
+    assert told(Spec(project="shop")) == ["ci", "page"]
+    named = Spec.model_validate({"project": "shop", "app": {"auth": {"keys_file": "own.json"}}})
+    assert told(named) == []
+    KeyFile(tmp_path / "new" / "own.json").write((replace(copy.ci, revoked=NOW), copy.page))
+    assert told(named) == ["page"]
