@@ -12,6 +12,7 @@ import typer
 from techsapo_ops import __version__
 from techsapo_ops.cli.lang_option import LangOption
 from techsapo_ops.cli.lazy import LazyEntry, lazy_group
+from techsapo_ops.cli.root_path import fix_search_path
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -119,6 +120,7 @@ def root(
 
 def main() -> None:
     """Entry point of `techsapo`; an OpsError becomes two lines on stderr and its exit code."""
+    fix_search_path()
     try:
         if "_TECHSAPO_COMPLETE" in os.environ and _completed():
             return
