@@ -144,7 +144,9 @@ class StrictModes:
 
     def _blame(self, path: Path, facts: os.stat_result, *, whole: Path | None = None) -> None:
         uid, mode = facts.st_uid, stat.S_IMODE(facts.st_mode)
-        why = msg("is owned by {user_name} (mode {mode:04o})", user_name=user_name(uid), mode=mode)
+        why = msg(
+            "is owned by {user_name} (mode {mode:04o})", user_name=user_name(uid, short=True), mode=mode
+        )
         option = "-R " if whole else "-h " if stat.S_ISLNK(facts.st_mode) else ""
         verb = "" if _is_home(path, uid) else f"chown {option}{_account(os.geteuid())}"
         self._add(Fault(path, why, verb, whole or path, uid))
@@ -184,7 +186,7 @@ def _ways(faults: Sequence[Fault]) -> list[str]:
     commands = [_command(verb, [f for f in faults if f.verb == verb]) for verb in verbs]
     ways = []
     if len(commands) and all(fault.verb for fault in faults):
-        ways.append(joined(msg(" and "), [f"`{command}`" for command in commands]))
+        ways.append(joined(", ", [f"`{command}`" for command in commands]))
     else:
         ways.append(msg("move it where nobody else may write, such as /srv"))
     owners = {fault.owner for fault in faults if fault.owner is not None}
@@ -197,7 +199,9 @@ def _ways(faults: Sequence[Fault]) -> list[str]:
             )
         )
     if len(owners) == 1:
-        ways.append(msg("run it as {user_name}", user_name=user_name(next(iter(owners)), short=True)))
+        # Of what is another user's, that is more often meant than to take it.
+        run = msg("run it as {user_name}", user_name=user_name(next(iter(owners)), short=True))
+        ways.insert(len(ways) if root else 0, run)
     return ways
 
 

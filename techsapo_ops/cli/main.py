@@ -67,7 +67,7 @@ COMMANDS: dict[str, LazyEntry] = {
     "audit": LazyEntry("audit", "app", "Show who did what to the stack, and verify the record.", _STACK),
     "secrets": LazyEntry("secrets", "app", "List the servers' passwords, or show one.", _STACK),
     "version": LazyEntry("version", "run", "Print the version; --verbose prints all versions.", _STACK),
-    "trust": LazyEntry("trust", "app", "Say whose folders root may use.", _STACK),
+    "trust": LazyEntry("trust", "app", "Say whose files root may use.", _STACK),
     "support": LazyEntry("support", "app", "Collect what somebody who helps needs; no secrets.", _STACK),
     "doctor": LazyEntry("doctor", "doctor", "Say what this host lacks; --fix installs it.", _STACK),
     "backup": LazyEntry("backup", "app", "Back up data and configuration; list, verify, prune.", _DATA),

@@ -157,5 +157,5 @@ def open_project(
         )
     project = Project(path, loaded, began)
     if trusted:
-        require_trust_in(project)
+        require_trust_in(project.spec, project.directory)
     return project

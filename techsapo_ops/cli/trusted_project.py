@@ -30,7 +30,7 @@ from techsapo_ops.stack.layout import (
 )
 
 if TYPE_CHECKING:
-    from techsapo_ops.cli.project import Project
+    from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.topology import Topology
 
 _NOT_ACTED_BY = {BACKUPS, DATA, PROOF_FOLDER, RECOVERY, RESTIC_CACHE, SCRATCH_FOLDER, "jobs"}
@@ -64,14 +64,14 @@ def require_trust(file: Path | None, *, others: Iterable[Path] = ()) -> None:
     )
 
 
-def require_trust_in(project: Project) -> None:
+def require_trust_in(spec: Spec, directory: Path) -> None:
     """Raise UntrustedError for what the spec names: the folder of templates, the programs of certificates."""
     modes = StrictModes(trusted_users())
-    _named(modes, project)
+    _named(modes, spec, directory)
     modes.require()
 
 
-def require_trust_of_jobs(project: Project, topology: Topology) -> UntrustedError | None:
+def require_trust_of_jobs(topology: Topology) -> UntrustedError | None:
     """See that root's jobs will run, where nobody runs sudo for them.
 
     Raises UntrustedError where cron, systemd or a scheduler in a container would be refused. What the stack's
@@ -82,34 +82,41 @@ def require_trust_of_jobs(project: Project, topology: Topology) -> UntrustedErro
     in_container = topology.places.from_images and topology.has(SCHEDULER)
     # That scheduler runs as the owner of the state directory, and knows of nobody else.
     trusted = frozenset({0, topology.host.owner.uid}) if in_container else trusted_users({})
-    refused = _unattended(project, trusted, program=not in_container)
-    if refused is not None and (in_container or project.spec.schedule.by in {"cron", "systemd"}):
+    refused = _unattended(topology.layout.spec_file, topology.spec, trusted, program=not in_container)
+    if refused is not None and (in_container or topology.spec.schedule.by in {"cron", "systemd"}):
         raise refused
     return refused
 
 
-def require_trust_unattended(project: Project) -> None:
+def require_trust_unattended(file: Path, spec: Spec) -> None:
     """Raise UntrustedError where root would be refused that nobody runs sudo for."""
-    if os.geteuid() == 0 and (refused := _unattended(project, trusted_users({}))) is not None:
+    if os.geteuid() == 0 and (refused := _unattended(file, spec, trusted_users({}))) is not None:
         raise refused
 
 
-def _unattended(project: Project, trusted: frozenset[int], *, program: bool = True) -> UntrustedError | None:
+def _unattended(
+    file: Path, spec: Spec, trusted: frozenset[int], *, program: bool = True
+) -> UntrustedError | None:
     if trusted_users() <= trusted:  # it was judged so when the project was opened
         return None
     modes = StrictModes(trusted)
     if program:
         _program(modes)
-    _project(modes, project.path)
-    _named(modes, project)
+    _project(modes, file)
+    _named(modes, spec, file.parent)
     return UntrustedError(modes.faults) if modes.faults else None
 
 
-def _named(modes: StrictModes, project: Project) -> None:
-    if project.spec.template_overrides is not None:  # those next to the spec are judged with it
-        modes.tree(project.overrides.folder)
-    for program in _hooks(project):
-        modes.judge(project.directory / program)
+def _named(modes: StrictModes, spec: Spec, directory: Path) -> None:
+    if spec.template_overrides is not None:  # those next to the spec are judged with it
+        modes.tree(directory / Path(spec.template_overrides).expanduser())
+    for certificate in spec.certificates.values():
+        for hook in (*certificate.deploy_hooks, certificate.dns_hook or ""):
+            # One without a path is searched when it runs, and judged then; of an open quote the run tells.
+            with suppress(ValueError):
+                for word in shlex.split(hook)[:1]:
+                    if "/" in word:
+                        modes.judge(directory / word)
 
 
 def _project(modes: StrictModes, spec: Path) -> None:
@@ -143,16 +150,6 @@ def _service_users() -> frozenset[int]:
     users = {each.uid for each in facts().values()}
     names = set(service_users())
     return frozenset(users | {entry.pw_uid for entry in pwd.getpwall() if entry.pw_name in names})
-
-
-def _hooks(project: Project) -> list[str]:
-    """The programs that certificates name by a path; others are searched when they run, and judged then."""
-    found = []
-    for certificate in project.spec.certificates.values():
-        for hook in (*certificate.deploy_hooks, certificate.dns_hook or ""):
-            with suppress(ValueError):  # an open quote, which whoever runs it says
-                found += [word for word in shlex.split(hook)[:1] if "/" in word]
-    return found
 
 
 def _program(modes: StrictModes) -> None:

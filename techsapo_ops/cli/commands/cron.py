@@ -44,7 +44,7 @@ def install(*, place: SpecPlace, where: HostTable, out: QuietOutput) -> None:
     table = where.open(project)
     schedule = project.spec.schedule
     if where.user is None:
-        require_trust_unattended(project)
+        require_trust_unattended(project.path, project.spec)
     # First, for it needs the right to write here, as each of the jobs will.
     announce(schedule, run_context(project.layout, out.say, out.detail))
     changed = table.install()

@@ -56,7 +56,7 @@ def plan(
     """
     project = place.open()
     stack = open_stack(project, engine)
-    require_trust_of_jobs(project, stack.topology)
+    require_trust_of_jobs(stack.topology)
     only = tuple(services or ())
     found = plan_of(stack, only)
     if keep is not None:

@@ -95,7 +95,7 @@ def up(
                 "engine: {engine} ({reason}); --engine changes it", engine=choice.engine, reason=choice.reason
             )
         )
-    by_sudo = require_trust_of_jobs(project, topology)
+    by_sudo = require_trust_of_jobs(topology)
     stack = stack_on(project, topology, seconds=timeout, tell=out.say)
     leaves = stack.leaves(topology)
     if leaves is not None:

@@ -393,11 +393,11 @@ def test_a_stack_whose_own_scheduler_knows_of_sudo_is_told_what_a_reboot_needs(
     monkeypatch.setattr(trusted_users, "TRUSTED_USERS", list_of_users(project))
     monkeypatch.setenv("SUDO_UID", str(ALICE))
     opened = open_project(project / "techsapo.yaml")
-    said = require_trust_of_jobs(opened, topology_for(opened, "native"))
+    said = require_trust_of_jobs(topology_for(opened, "native"))
     assert said is not None
     assert f"`techsapo trust add {ALICE}`" in said.hint
     owned_by(0, project, project / "techsapo.yaml")
-    assert require_trust_of_jobs(opened, topology_for(opened, "native")) is None
+    assert require_trust_of_jobs(topology_for(opened, "native")) is None
 
 
 def test_without_root_the_rule_is_oneself(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
