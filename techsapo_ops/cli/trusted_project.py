@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.topology import Topology
 
-_NOT_ACTED_BY = {BACKUPS, DATA, PROOF_FOLDER, RECOVERY, RESTIC_CACHE, SCRATCH_FOLDER, "jobs"}
+_NOT_ACTED_BY = {BACKUPS, DATA, PROOF_FOLDER, RECOVERY, RESTIC_CACHE, SCRATCH_FOLDER}
 """What is below these in the state directory is a service's own, which root opens by descriptor; or it is
 authenticated, or only shown; or it was fetched, with the owners of another host."""
 

@@ -261,7 +261,9 @@ def test_what_a_recovery_fetched_has_its_owners_of_the_old_host(project: Path) -
     refused(techsapo(project, "ps"), folder)
 
 
-@pytest.mark.parametrize("name", ["generated/supervisor/supervisord.conf", "keys/password", "ledger/a/b"])
+@pytest.mark.parametrize(
+    "name", ["generated/supervisor/supervisord.conf", "keys/password", "ledger/a/b", "jobs/drift/1"]
+)
 def test_what_an_earlier_owner_left_in_the_state_directory_is_refused(project: Path, name: str) -> None:
     """Its owner can write into it, also where the folders are root's by now."""
     left = project / ".techsapo" / name
