@@ -150,6 +150,12 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.fixture(autouse=True)
+def _own_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line gives root a PATH of its own; what a test runs in this process ends with the test."""
+    monkeypatch.setenv("PATH", os.environ.get("PATH", ""))
+
+
 @pytest.fixture
 def repository() -> Path:
     """Root of the checkout."""

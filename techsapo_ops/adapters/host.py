@@ -14,6 +14,7 @@ import yaml
 
 from techsapo_ops.adapters.disk import existing
 from techsapo_ops.adapters.host_facts import HostFacts, Owner
+from techsapo_ops.adapters.process import require_programs
 
 TOOLS = (
     "logrotate",
@@ -48,9 +49,11 @@ def gather(
     the PATH to search; the sbin sibling of a system folder on it is searched too, so that an
     empty PATH finds nothing. Users are judged by the modes of files and folders; ACLs are not read. Takes a
     few milliseconds and starts no process. With `docker_socket` the owner of `state` is looked up too.
+    Raises UntrustedError where others could change one of the executables.
     """
     root = os.geteuid() == 0
     binaries = find_binaries((*programs, *TOOLS), path_env)
+    require_programs(map(Path, binaries.values()))
     owner = _owner(state, docker_socket) if docker_socket is not None else Owner()
     systemd = systemd_tells()
     if not root:

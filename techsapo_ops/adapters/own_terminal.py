@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
-from techsapo_ops.adapters.process import Command, not_started
+from techsapo_ops.adapters.process import Command, not_started, program_of
 
 _STREAMS = (0, 1, 2)
 _ONCE = 65536
@@ -63,7 +63,8 @@ def _started(
 
     try:
         return subprocess.Popen(
-            command.argv, env={**environment, **command.env}, cwd=command.cwd, start_new_session=True,
+            command.argv, executable=program_of(command),
+            env={**environment, **command.env}, cwd=command.cwd, start_new_session=True,
             stdin=streams.get(0), stdout=streams.get(1), stderr=streams.get(2),
             preexec_fn=enter,
         )  # fmt: skip

@@ -10,7 +10,16 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import IO
 
-from techsapo_ops.adapters.process import Command, Completed, TimedOut, Watch, communicate, end, not_started
+from techsapo_ops.adapters.process import (
+    Command,
+    Completed,
+    TimedOut,
+    Watch,
+    communicate,
+    end,
+    not_started,
+    program_of,
+)
 
 _END_SECONDS = 30.0
 
@@ -77,6 +86,7 @@ def _started(
     try:
         process = subprocess.Popen(
             command.argv,
+            executable=program_of(command),
             stdin=stdin,
             stdout=stdout,
             stderr=stderr,

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import IO, Self
 
-from techsapo_ops.adapters.process import Command
+from techsapo_ops.adapters.process import Command, program_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -42,10 +42,12 @@ class Running:
 
     def __init__(self, command: Command, *, read: bool = False, feed: bool = False) -> None:
         self.command = command
+        program = program_of(command)
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         try:
             self._process = subprocess.Popen(
                 command.argv,
+                executable=program,
                 stdin=subprocess.PIPE if feed or command.stdin is not None else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if read else subprocess.DEVNULL,
                 stderr=self._errors,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from techsapo_ops.adapters.strict_modes import StrictModes
+from techsapo_ops.adapters.trusted_users import trusted_users
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -119,6 +122,7 @@ class SubprocessRunner:
         try:
             process = subprocess.Popen(
                 command.argv,
+                executable=program_of(command),
                 stdin=subprocess.PIPE if command.stdin is not None else subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -159,6 +163,37 @@ def communicate(
         stdin = None  # it goes on with what it was given
 
 
+def which(name: str, path: str | None = None) -> str | None:
+    """The program `name` on PATH, or on `path`; None where there is none.
+
+    Raises UntrustedError where others could change it.
+    """
+    found = shutil.which(name, path=path)
+    if found is not None:
+        require_programs([Path(found)])
+    return found
+
+
+def require_programs(programs: Iterable[Path]) -> None:
+    """Raise UntrustedError where others could change one of `programs`."""
+    modes = StrictModes(trusted_users())
+    for program in programs:
+        modes.judge(program)
+    modes.require("" if os.geteuid() == 0 else msg("take its folder out of PATH"))
+
+
+def program_of(command: Command) -> str | None:
+    """The file that `command` runs, as Popen's `executable`; None where there is none, which Popen says.
+
+    Raises UntrustedError where others could change it.
+    """
+    word = command.argv[0]
+    if "/" not in word:
+        return which(word)
+    require_programs([(command.cwd or Path()) / word])
+    return None
+
+
 def not_started(command: Command, error: OSError) -> OpsError:
     """What to say where `command` could not be started."""
     if isinstance(error, FileNotFoundError):
@@ -176,7 +211,12 @@ def attached(command: Command, environment: Mapping[str, str]) -> int:
     the signal's number, as a shell says it. Raises OpsError when it can't be started.
     """
     try:
-        process = subprocess.Popen(command.argv, env={**environment, **command.env}, cwd=command.cwd)
+        process = subprocess.Popen(
+            command.argv,
+            executable=program_of(command),
+            env={**environment, **command.env},
+            cwd=command.cwd,
+        )
     except OSError as error:
         raise not_started(command, error) from None
     # Not before: an ignored signal stays ignored over exec.
@@ -197,6 +237,7 @@ def stream(command: Command) -> Iterator[str]:
     try:
         process = subprocess.Popen(
             command.argv,
+            executable=program_of(command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
-from techsapo_ops.adapters.process import Command
+from techsapo_ops.adapters.process import Command, program_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -50,11 +50,13 @@ def supervise(
     orphans (PR_SET_CHILD_SUBREAPER in prctl(2)) for as long as the program runs. Descriptors in `keep` are
     inherited. Raises OpsError when the program can't be started.
     """
+    program = program_of(command)
     with _adopting() as known:
         reader, writer = os.pipe()
         try:
             process = subprocess.Popen(
                 command.argv,
+                executable=program,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

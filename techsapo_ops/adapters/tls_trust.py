@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.adapters.trust import trusted_users
+from techsapo_ops.adapters.trusted_users import trusted_users
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -246,7 +246,7 @@ def _read(path: Path, *, leaf: bool) -> _Kept | None:
         return _Kept("", why=f"{path}: {(error.strerror or str(error)).lower()}")
     with os.fdopen(descriptor, "rb") as file:
         facts = os.fstat(descriptor)
-        ours = facts.st_uid in {os.geteuid(), *trusted_users(os.environ)}
+        ours = facts.st_uid in trusted_users()
         if not stat.S_ISREG(facts.st_mode) or not ours or facts.st_mode & 0o022:
             return _Kept("", why=msg("{path} is not yours alone", path=path))
         content = file.read(_LARGEST)

@@ -11,11 +11,10 @@ import sys
 from pathlib import Path
 
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
+from techsapo_ops.cli.root_path import ROOT_PATH
 from techsapo_ops.messages import msg
 
 _REFUSED = {errno.EACCES, errno.EPERM}
-_SUDO_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-"""Where Debian's sudo looks for a command (secure_path)."""
 _LONGEST = 120
 
 
@@ -34,7 +33,7 @@ def as_whom(error: BaseException) -> str:
         return msg("it is your own: see its mode, `{command}`", command=shlex.join(["ls", "-ld", str(path)]))
     if owner == 0:
         return msg("run it as root: `{command}`", command=_command("sudo"))
-    from techsapo_ops.adapters.ownership import user_name
+    from techsapo_ops.adapters.strict_modes import user_name
 
     name = user_name(owner, short=True)
     account = f"#{owner}" if name.startswith("uid ") else name
@@ -71,7 +70,7 @@ def _owners(path: Path) -> list[int]:
 def _command(*prefix: str) -> str:
     words = sys.argv[1:]
     program = ["techsapo"]
-    if shutil.which("techsapo", path=_SUDO_PATH) is None and (file := Path(sys.argv[0])).is_file():
+    if shutil.which("techsapo", path=ROOT_PATH) is None and (file := Path(sys.argv[0])).is_file():
         # `python -m techsapo_ops` names a file that nobody can run.
         module = file.name == "__main__.py"
         program = [sys.executable, "-m", file.parent.name] if module else [str(file.absolute())]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,17 +12,17 @@ from typing import Annotated
 import typer
 
 from techsapo_ops.adapters.crontab import Crontab
+from techsapo_ops.adapters.process import which
 from techsapo_ops.adapters.systemd import Units
 from techsapo_ops.cli.bundles import Bundle
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.job_runs import job_argv
 from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.project import Project
+from techsapo_ops.cli.root_path import ROOT_PATH
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.jobs.timetable import CronTable, Table, scheduled, timer_table
-
-SYSTEM_PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class TableChoice:
             )
         root = os.geteuid() == 0
         folder = Path("/etc/systemd/system") if root else Path.home() / ".config" / "systemd" / "user"
-        units = Units(runner(), shutil.which("systemctl", path=_path()), user=not root)
+        units = Units(runner(), which("systemctl", path=_path()), user=not root)
         argv = _runs(project, self.daemon)
         return timer_table(topology_for(project), units, folder, argv, _path())
 
@@ -65,7 +64,7 @@ HostTable = Annotated[TableChoice, Bundle({"user": (_user, None), "systemd": (_s
 def cron_table(project: Project, user: str | None = None) -> CronTable:
     """The stack's block in the crontab of `user`, by default of whoever this is."""
     return CronTable(
-        Crontab(runner(), shutil.which("crontab", path=_path()), user),
+        Crontab(runner(), which("crontab", path=_path()), user),
         project.path,
         scheduled(project.spec.schedule),
         _runs(project, "cron"),
@@ -85,4 +84,4 @@ def _runs(project: Project, by: str) -> Callable[[str], tuple[str, ...]]:
 def _path() -> str:
     """This PATH's absolute folders and the system's own: cron's holds little more than /usr/bin."""
     here = [folder for folder in os.environ.get("PATH", "").split(":") if folder.startswith("/")]
-    return ":".join(dict.fromkeys([*here, *SYSTEM_PATH]))
+    return ":".join(dict.fromkeys([*here, *ROOT_PATH.split(":")]))

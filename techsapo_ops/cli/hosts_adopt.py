@@ -9,7 +9,7 @@ import typer
 
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.options import JsonQuietOutput
-from techsapo_ops.cli.state_directory import require_trust
+from techsapo_ops.cli.trusted_project import require_trust
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.hosts.adopt import adopt as perform
 

@@ -30,8 +30,8 @@ from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.stack.layout import Layout
 
 if TYPE_CHECKING:
+    from techsapo_ops.adapters.strict_modes import UntrustedError
     from techsapo_ops.cli.options import SpecChoice
-    from techsapo_ops.operations.root_trust import UntrustedError
     from techsapo_ops.schedule.runs import Starter
 
 
@@ -101,17 +101,17 @@ def perform_command(name: str, file: Path, environment: str | None) -> Command:
 
 
 def record_refusal(name: str, file: Path, refusal: UntrustedError, by: Starter) -> None:
-    """Write down a run of job `name` that root refused, and what would allow it, as a failed one.
+    """Write down a run of job `name` that was refused, and what helps, as a failed one.
 
-    The folder to write into is the one that root does not trust. So a child does it with the rights of the
-    state directory's owner, or with root's where that directory, opened without following a link, is root's
-    alone: then whoever owns the folder around it could only have moved it. It works inside the opened folder.
+    The folder to write into is one that others can change. So a child of root's does it with the rights of
+    the state directory's owner, or with root's where that directory, opened without following a link, is
+    root's alone: then whoever owns the folder around it could only have moved it. It works inside the opened
+    folder.
     Raises OpsError where it can't be written.
     """
-    # The remedy first: the record's line is cut at a length.
+    # The hint first: the record's line is cut at a length.
     told = OpsError(
-        msg("{remedy}: {message}", remedy=refusal.remedy, message=refusal.message),
-        exit_code=refusal.exit_code,
+        msg("{hint}: {message}", hint=refusal.hint, message=refusal.message), exit_code=refusal.exit_code
     )
 
     def record(state: Path, say: Callable[[str], None]) -> bool:
@@ -165,7 +165,8 @@ def enter_as_owner(state: Path, job: str) -> None:
     os.fchdir(descriptor)
     owner = os.fstat(descriptor).st_uid
     if owner != 0:
-        _become(owner)
+        if owner != os.geteuid():
+            _become(owner)
         return
     for path in (".", "jobs", f"jobs/{job}", "textfile"):
         try:

@@ -12,6 +12,7 @@ import typer
 from techsapo_ops import __version__
 from techsapo_ops.cli.lang_option import LangOption
 from techsapo_ops.cli.lazy import LazyEntry, lazy_group
+from techsapo_ops.cli.root_path import fix_search_path
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -66,7 +67,7 @@ COMMANDS: dict[str, LazyEntry] = {
     "audit": LazyEntry("audit", "app", "Show who did what to the stack, and verify the record.", _STACK),
     "secrets": LazyEntry("secrets", "app", "List the servers' passwords, or show one.", _STACK),
     "version": LazyEntry("version", "run", "Print the version; --verbose prints all versions.", _STACK),
-    "trust": LazyEntry("trust", "app", "Say whose folders root may use.", _STACK),
+    "trust": LazyEntry("trust", "app", "Say whose files root may use.", _STACK),
     "support": LazyEntry("support", "app", "Collect what somebody who helps needs; no secrets.", _STACK),
     "doctor": LazyEntry("doctor", "doctor", "Say what this host lacks; --fix installs it.", _STACK),
     "backup": LazyEntry("backup", "app", "Back up data and configuration; list, verify, prune.", _DATA),
@@ -119,6 +120,7 @@ def root(
 
 def main() -> None:
     """Entry point of `techsapo`; an OpsError becomes two lines on stderr and its exit code."""
+    fix_search_path()
     try:
         if "_TECHSAPO_COMPLETE" in os.environ and _completed():
             return

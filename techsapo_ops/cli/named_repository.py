@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import unquote
@@ -12,6 +11,7 @@ from urllib.parse import unquote
 import typer
 
 from techsapo_ops.adapters.files import read_text
+from techsapo_ops.adapters.process import which
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.cli.environment import runner
@@ -30,7 +30,7 @@ def place_of(repository: str) -> str:
 
 def restic_at(place: str, password_file: Path | None, options: Sequence[str], cache: Path) -> Restic:
     """The repository; asks on a terminal for the passwords that nothing tells. Raises OpsError."""
-    binary = shutil.which("restic")
+    binary = which("restic")
     if binary is None:
         raise OpsError(msg("restic is not on PATH"), "apt-get install restic")
     pairs = {}

@@ -43,15 +43,6 @@ class OwnTemplates:
         if (unusable := self._unusable(self.overrides)) is not None:
             raise unusable
 
-    def require_trusted(self) -> None:
-        """Raise UntrustedError where root must not use the folder that the spec names."""
-        if self.loaded.spec.template_overrides is None:  # those beside the spec were looked at with it
-            return
-        from techsapo_ops.operations.root_trust import folder_doubts, refusal
-
-        if doubts := folder_doubts(self.overrides.folder):
-            raise refusal(doubts)
-
     def warnings(self) -> tuple[Problem, ...]:
         """Those that are where version 0.1 had them, and those that are not used."""
         return tuple(self._problem(found) for found in self.overrides.warnings())

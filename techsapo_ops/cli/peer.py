@@ -13,7 +13,8 @@ from techsapo_ops.adapters.tls_trust import Trust, read_authorities
 from techsapo_ops.cli.bundles import Bundle
 from techsapo_ops.cli.environment import api_key
 from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.state_directory import layout_beside, require_trust
+from techsapo_ops.cli.state_directory import layout_beside
+from techsapo_ops.cli.trusted_project import require_trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 

@@ -93,11 +93,10 @@ def _candidates() -> Iterator[Path]:
 
 def _doubt(path: Path) -> str:
     """Why the spec `path`, which nobody named, is not taken; empty where nobody else may change it."""
-    from techsapo_ops.adapters.ownership import Judge
-    from techsapo_ops.adapters.trust import read_allowed, trusted_users
+    from techsapo_ops.adapters.strict_modes import StrictModes
+    from techsapo_ops.adapters.trusted_users import trusted_users
 
-    root = os.geteuid() == 0
-    judge = Judge(trusted_users(os.environ) | {os.geteuid()}, read_allowed() if root else (), path.parent)
-    judge.way(path)
-    judge.look(str(path.parent))  # not only passed through: into a sticky folder others put what is missing
-    return str(judge.doubts[0]) if judge.doubts else ""
+    modes = StrictModes(trusted_users())
+    modes.judge(path)
+    modes.judge(path.parent)  # not as a folder above: where it is sticky, others put what is missing
+    return str(modes.faults[0]) if modes.faults else ""

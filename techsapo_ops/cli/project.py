@@ -15,7 +15,8 @@ from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.cli.environment import environment_variables, without_plugins
 from techsapo_ops.cli.own_templates import OwnTemplates
 from techsapo_ops.cli.place import Found, lacking
-from techsapo_ops.cli.state_directory import began_with, require_trust
+from techsapo_ops.cli.state_directory import began_with
+from techsapo_ops.cli.trusted_project import require_trust, require_trust_in
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.edition import FIRST, Deployment, Edition
 from techsapo_ops.spec.load import LoadedSpec, load
@@ -131,11 +132,11 @@ def open_project(
 ) -> Project:
     """Load the spec at `file`.
 
-    Raises OpsError when it is not there, UntrustedError where root must not use it, SpecError when it is
+    Raises OpsError when it is not there, UntrustedError where others could change it, SpecError when it is
     wrong.
 
     `cross_check=False` is for a rendered part of a spec: the defaults of what it leaves out may not agree
-    with what it holds. `trusted=False` is for who sees by other means that root may use it.
+    with what it holds. `trusted=False` is for a part that `up` rendered, which had looked.
     """
     if not file.is_file():
         raise lacking(Found(file))
@@ -156,5 +157,5 @@ def open_project(
         )
     project = Project(path, loaded, began)
     if trusted:
-        project.own_templates.require_trusted()
+        require_trust_in(project.spec, project.directory)
     return project

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def recorded_stack(file: Path) -> NativeStack | ContainerStack:
     """The stack beside the spec `file`; so `ps`, `logs` and `down` work while the spec is broken or gone.
 
-    Raises UntrustedError where root must not use it.
+    Raises UntrustedError where others could change it.
     """
     layout = layout_beside(file)
     if _may_have_several(file, layout):

@@ -202,9 +202,9 @@ def left_here(layout: Layout, runner: Runner) -> NativeStack | ContainerStack | 
 
 def _orphaned_project(layout: Layout, runner: Runner) -> str | None:
     """The compose project whose containers were made from this stack's files, if there are any."""
-    import shutil
+    from techsapo_ops.adapters.process import which
 
-    if shutil.which("docker") is None:
+    if which("docker") is None:
         return None
     from techsapo_ops.adapters.docker import Docker
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -13,15 +13,14 @@ from techsapo_ops.adapters import accounts
 from techsapo_ops.adapters.apt import Apt, Installed
 from techsapo_ops.adapters.disk import NETWORK, file_system, human, room
 from techsapo_ops.adapters.host_facts import HostFacts
-from techsapo_ops.adapters.ownership import Doubt, user_name
 from techsapo_ops.adapters.ports import listeners
 from techsapo_ops.adapters.process import Runner
-from techsapo_ops.adapters.trust import read_allowed, trusted_users
+from techsapo_ops.adapters.strict_modes import UntrustedError, user_name
+from techsapo_ops.adapters.trusted_users import trusted_users
 from techsapo_ops.backup.registry import kinds as backup_kinds
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.doctor_ports import foreign, ports
-from techsapo_ops.operations.root_trust import refusal
 from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.diagnosis import HostFinding, HostReport, Level
 from techsapo_ops.stack.stack import Stack
@@ -59,14 +58,12 @@ class Diagnosis:
         return any(f.topic == "user" and f.level is Level.WARNING and not f.package for f in self.findings)
 
 
-def distrusted(doubts: Sequence[Doubt]) -> Diagnosis:
-    """The diagnosis of a project that root must not read: why, and nothing else."""
-    refused = refusal(doubts)
-    findings = [HostFinding("trust", str(d.path), Level.MISSING, d.why, d.cure) for d in doubts]
-    findings.append(
-        HostFinding("trust", "root", Level.MISSING, msg("nothing else was looked at"), refused.hint)
-    )
-    return Diagnosis(tuple(findings), root=True, apt=False)
+def distrusted(refused: UntrustedError) -> Diagnosis:
+    """The diagnosis of a project that others can change: why it is not read, and nothing else."""
+    findings = [HostFinding("trust", str(f.path), Level.MISSING, f.why, f.fix) for f in refused.faults]
+    said = msg("nothing else was looked at")
+    findings.append(HostFinding("trust", "root", Level.MISSING, said, refused.hint))
+    return Diagnosis(tuple(findings), root=os.geteuid() == 0, apt=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,12 +155,8 @@ def _python() -> HostFinding:
 def _trust(host: HostFacts) -> Iterator[HostFinding]:
     """Whose files root reads here; whether others may change them was looked at before the spec was read."""
     if host.root:
-        users = ", ".join(map(user_name, sorted(trusted_users(os.environ))))
-        allowed = [str(entry.folder) for entry in read_allowed()]
-        more = msg(", and others in {allowed}", allowed=", ".join(allowed)) if allowed else ""
-        yield HostFinding(
-            "trust", "root", Level.OK, msg("can be changed by {users} alone{more}", users=users, more=more)
-        )
+        users = ", ".join(map(user_name, sorted(trusted_users())))
+        yield HostFinding("trust", "root", Level.OK, msg("can be changed by {users} alone", users=users))
 
 
 def _tools(topology: Topology, told: Collection[str]) -> Iterator[HostFinding]:

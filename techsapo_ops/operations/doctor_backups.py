@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
-from techsapo_ops.adapters.ownership import Doubt, Judge
-from techsapo_ops.adapters.trust import read_allowed, trusted_users
+from techsapo_ops.adapters.strict_modes import Fault, StrictModes
+from techsapo_ops.adapters.trusted_users import trusted_users
 from techsapo_ops.backup.offsite import too_old, version_of
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.errors import OpsError
@@ -19,9 +18,9 @@ from techsapo_ops.stack.stack import Stack
 RESTIC = "restic"
 
 
-def folder_doubts(stack: Stack) -> tuple[Doubt, ...]:
+def folder_faults(stack: Stack) -> tuple[Fault, ...]:
     """Who else may write the folder of the backups, or one on the way to it, where the spec has it elsewhere
-    than in the state directory. Raises OpsError where it can't be looked at.
+    than in the state directory.
 
     Nobody is refused by it, as backups know who made them (docs/backup.md); but whoever may write there can
     delete them, and whoever owns it can read them.
@@ -29,21 +28,18 @@ def folder_doubts(stack: Stack) -> tuple[Doubt, ...]:
     folder = repository_of(stack).path.absolute()
     if folder.is_relative_to(stack.layout.state):
         return ()  # root looks at that before anything else, and others may write what is their own
-    judge = Judge(trusted_users(os.environ) | {os.geteuid()}, read_allowed(), scope=folder)
-    judge.way(folder)
-    return tuple(judge.doubts)
+    modes = StrictModes(trusted_users())
+    modes.judge(folder)
+    return tuple(modes.faults)
 
 
 def look_at_backups(stack: Stack) -> Iterator[HostFinding]:
     """What others may do to the backups, and whether restic is one that we can rely on."""
-    try:
-        for doubt in folder_doubts(stack):
-            can = msg(
-                "{doubt}: who may write there can delete backups, and who owns it can read them", doubt=doubt
-            )
-            yield HostFinding("backups", "backup.path", Level.WARNING, can, doubt.cure)
-    except OpsError as error:
-        yield HostFinding("backups", "backup.path", Level.WARNING, error.message, error.hint or "")
+    for fault in folder_faults(stack):
+        can = msg(
+            "{fault}: who may write there can delete backups, and who owns it can read them", fault=fault
+        )
+        yield HostFinding("backups", "backup.path", Level.WARNING, can, fault.fix)
     yield from _proof(stack)
     binary = stack.topology.host.binaries.get(RESTIC)
     if stack.spec.backup.offsite is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from techsapo_ops.adapters.ownership import user_name
+from techsapo_ops.adapters.strict_modes import user_name
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of

@@ -158,7 +158,8 @@ def test_the_owner_is_named_who_is_not_root(folder: Path) -> None:
         os.chown(path, owner.pw_uid, owner.pw_gid)
     (said,) = as_user(NOBODY, folder, [["history"]])
     assert said["code"] == 1
-    assert said["err"].endswith("try: run it as daemon: `sudo -u daemon techsapo history`\n"), said["err"]
+    assert f"{state} is owned by daemon (mode 0700)" in said["err"], said["err"]
+    assert f"try: run it as daemon; or `sudo chown nobody {state}`\n" in said["err"], said["err"]
     (state / "ledger").chmod(0o000)
     (said,) = as_user(owner.pw_uid, folder, [["history"]])
     assert "it is your own: see its mode" in said["err"], said["err"]

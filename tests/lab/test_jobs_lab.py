@@ -166,7 +166,7 @@ def test_on_a_full_disk_the_job_runs_and_says_that_it_could_not_be_recorded(made
     folder = made.state / "jobs"
     (folder / "costs").mkdir(parents=True)
     script = (
-        'mount -t tmpfs -o size=64k none "$1" && mkdir "$1/costs" && touch "$1/costs/lock" && '
+        'mount -t tmpfs -o size=64k,mode=755 none "$1" && mkdir "$1/costs" && touch "$1/costs/lock" && '
         'dd if=/dev/zero of="$1/full" 2>/dev/null; exec "$2" -m techsapo_ops jobs run costs'
     )
     done = subprocess.run(

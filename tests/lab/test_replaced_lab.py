@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import servers
 from projects import Project, only_redis, project
+from searched import searching
 
 pytestmark = pytest.mark.lab
 
@@ -29,7 +30,7 @@ def programs() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def stack(programs: Path) -> Iterator[Project]:
     with project(only_redis(engine="native")) as made:
-        made.environment["PATH"] = f"{programs}:{os.environ['PATH']}"
+        made.environment |= searching(f"{programs}:{os.environ['PATH']}", programs / "python")
         made.run("up")
         made.well()
         yield made

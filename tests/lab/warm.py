@@ -30,6 +30,13 @@ _READ_ONCE = ("PYTHON", "LC_", "LANG", "FORCE_COLOR", "PY_COLORS", "TERMINAL_WID
 _ALIKE = {"PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
 """Those that change nothing that a program says or does."""
 _OWN = dict(os.environ)
+_COLD = """
+import runpy, sys
+from techsapo_ops.cli import root_path
+root_path.ROOT_PATH = {path!r}
+runpy.run_module("techsapo_ops", run_name="__main__", alter_sys=True)
+"""
+"""The command line in a new interpreter; root, who otherwise searches a fixed PATH, has that of the test."""
 
 
 def can_be_warm(argv: Sequence[str], environment: Mapping[str, str]) -> bool:
@@ -93,10 +100,12 @@ def popen(
 ) -> subprocess.Popen[Any]:
     """`subprocess.Popen`, warm where that can be; `environment` is by default this process's own."""
     words = [os.fspath(word) for word in argv]
-    kind = (
-        Warm if can_be_warm(words, os.environ if environment is None else environment) else subprocess.Popen
-    )
-    return kind(words, env=environment, **options)
+    given = os.environ if environment is None else environment
+    if can_be_warm(words, given):
+        return Warm(words, env=environment, **options)
+    if words[:3] == [sys.executable, "-m", "techsapo_ops"] and "PATH" in given:
+        words[1:3] = ["-c", _COLD.format(path=given["PATH"])]
+    return subprocess.Popen(words, env=environment, **options)
 
 
 def run(
@@ -197,8 +206,17 @@ def _become(request: dict[str, Any]) -> None:
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])
+    if "PATH" in os.environ:
+        _search(os.environ["PATH"])
     time.tzset()
     sys.orig_argv = list(request["argv"])
+
+
+def _search(path: str) -> None:
+    """Let the PATH that a test gives count for root too; see _COLD."""
+    from techsapo_ops.cli import root_path
+
+    root_path.ROOT_PATH = path
 
 
 def _run(words: list[str]) -> None:

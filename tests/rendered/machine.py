@@ -152,6 +152,9 @@ def _become(folder: Path, environment: Mapping[str, str], host: Host, out: int, 
     }  # fmt: skip
     for name, call in fixed.items():
         setattr(os, name, call)
+    root_path = sys.modules.get("techsapo_ops.cli.root_path")
+    if root_path is not None:  # root searches a fixed path, which an older tree had not
+        root_path.ROOT_PATH = os.environ["PATH"]  # type: ignore[attr-defined]
     pwd.getpwnam = _user
     pwd.getpwuid = _user_of
     socket.gethostname = lambda: "host.example"

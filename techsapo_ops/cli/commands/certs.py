@@ -23,7 +23,7 @@ from techsapo_ops.cli.options import (
     YesOption,
 )
 from techsapo_ops.cli.output import Output, confirm, print_error
-from techsapo_ops.cli.state_directory import require_trust
+from techsapo_ops.cli.trusted_project import require_trust
 from techsapo_ops.cli.views.certificates import (
     renewal_error,
     renewal_value,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.adapters.apt import Apt
+from techsapo_ops.adapters.strict_modes import UntrustedError
 from techsapo_ops.adapters.systemd import Units
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.open_files import open_files
@@ -21,6 +22,7 @@ from techsapo_ops.cli.options import FullOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.place import DEFAULT_SPEC
 from techsapo_ops.cli.project import Project, open_project
+from techsapo_ops.cli.trusted_project import require_trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.doctor import distrusted, examine, repair
@@ -32,7 +34,6 @@ from techsapo_ops.operations.doctor_providers import look_at_tests
 from techsapo_ops.operations.doctor_services import look_at_services
 from techsapo_ops.operations.doctor_templates import look_at_templates
 from techsapo_ops.operations.jobs.starters import look_at_starters
-from techsapo_ops.operations.root_trust import UntrustedError, root_doubts
 from techsapo_ops.operations.waiting import Found, findings, look
 from techsapo_ops.operations.watch.unreached import look_at_notifications
 from techsapo_ops.spec.load import load
@@ -65,20 +66,16 @@ def doctor(
 
       techsapo doctor --json
     """
-    doubts, project = root_doubts(place.file.resolve()), None
-    if not doubts:
-        try:
-            project = _project(place.file, place.environment)
-        except UntrustedError as error:  # for a folder that the spec names
-            doubts = error.doubts
-    if project is None:
-        refused = distrusted(doubts)
+    try:
+        project = _project(place.file, place.environment)
+        stack = open_stack(project)
+    except UntrustedError as error:
+        refused = distrusted(error)
         if out.as_json:
             out.json(_value(refused, None))
         else:
             _print(refused, out)
-        raise typer.Exit(1)
-    stack = open_stack(project)
+        raise typer.Exit(1) from None
     waiting = look(stack, time.time())
     diagnosis = _examined(project, stack, waiting)
     done: Repair | None = None
@@ -105,7 +102,7 @@ def _project(file: Path, environment: str | None) -> Project:
     """The project of the spec, or of a default spec where there is none yet."""
     if file != DEFAULT_SPEC or file.is_file():
         return open_project(file, environment)
-
+    require_trust(file)
     return Project(file.absolute(), load("project: techsapo\n", {}, lambda path: path, filename=str(file)))
 
 

@@ -12,7 +12,7 @@ from techsapo_ops.adapters.folders import keep_out_of_git
 from techsapo_ops.cli.open_stack import stack_on, topology_for
 from techsapo_ops.cli.options import FullOutput, SpecPlace
 from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.state_directory import require_trust
+from techsapo_ops.cli.trusted_project import require_trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.generate import examine, write_files

@@ -16,7 +16,7 @@ from techsapo_ops.cli.first_receivers import FirstReceivers, ReceiverKind, ask, 
 from techsapo_ops.cli.options import QuietOutput
 from techsapo_ops.cli.output import Output, interactive
 from techsapo_ops.cli.place import DEFAULT_SPEC
-from techsapo_ops.cli.state_directory import require_trust
+from techsapo_ops.cli.trusted_project import require_trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.render.templates import Templates

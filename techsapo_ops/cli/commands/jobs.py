@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from techsapo_ops.adapters.files import read_text
+from techsapo_ops.adapters.strict_modes import UntrustedError
 from techsapo_ops.catalogue.jobs import jobs
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.completes import completes
@@ -41,7 +42,6 @@ from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.jobs.starters import nobody_starts
-from techsapo_ops.operations.root_trust import UntrustedError
 from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.schedule.status import find_job, job_statuses
 from techsapo_ops.schedule.wrapper import due, run_job

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from techsapo_ops.adapters.process import which
 from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
@@ -66,8 +66,8 @@ def _opener() -> str | None:
     if os.geteuid() == 0:
         return None
     if sys.platform == "darwin":
-        return shutil.which("open")
-    return shutil.which("xdg-open") if any(os.environ.get(name) for name in _DISPLAYS) else None
+        return which("open")
+    return which("xdg-open") if any(os.environ.get(name) for name in _DISPLAYS) else None
 
 
 def _tunnel(page: Page) -> str:

@@ -10,6 +10,7 @@ import typer
 
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import EngineOption, FullOutput, ServicesArgument, SpecPlace
+from techsapo_ops.cli.trusted_project import require_trust_of_jobs
 from techsapo_ops.cli.views.plan import tell_plan
 from techsapo_ops.cli.views.services import stopped_lines
 from techsapo_ops.messages import msg
@@ -55,6 +56,7 @@ def plan(
     """
     project = place.open()
     stack = open_stack(project, engine)
+    require_trust_of_jobs(stack.topology)
     only = tuple(services or ())
     found = plan_of(stack, only)
     if keep is not None:

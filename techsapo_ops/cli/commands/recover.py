@@ -26,7 +26,7 @@ from techsapo_ops.cli.options import (
 from techsapo_ops.cli.output import Output, confirm
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.cli.recover_doors import RecoverDoors
-from techsapo_ops.cli.state_directory import require_trust
+from techsapo_ops.cli.trusted_project import require_trust
 from techsapo_ops.cli.views.recovery import TITLES, look_json, recovered_json, show_look, show_recovered
 from techsapo_ops.engines.opening import fleet_of
 from techsapo_ops.engines.swarm.machines_note import noted_machines

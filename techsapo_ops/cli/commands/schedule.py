@@ -151,8 +151,8 @@ class _Trust:
 
     def given(self) -> bool:
         """Look again."""
-        from techsapo_ops.cli.state_directory import require_trust
-        from techsapo_ops.operations.root_trust import UntrustedError
+        from techsapo_ops.adapters.strict_modes import UntrustedError
+        from techsapo_ops.cli.trusted_project import require_trust
 
         try:
             require_trust(self._file)

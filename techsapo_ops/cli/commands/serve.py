@@ -106,7 +106,8 @@ def serve(
         )
     # The stack's supervisor runs what `up` rendered, after `up` had looked: an instance that it starts anew,
     # perhaps of a newer version, must not stay down because nobody ran sudo for it.
-    supervised = rendered and _started_for(place.file)
+    # Of other users than root those of services and containers run it, on files of root's or of the owner's.
+    supervised = rendered and (os.geteuid() != 0 or _started_for(place.file))
     project = open_project(place.file, place.environment, cross_check=not rendered, trusted=not supervised)
     spec = stores.spec(project.spec)
     spec = spec.model_copy(update={"edition": _edition(spec, project)})

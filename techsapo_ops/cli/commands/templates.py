@@ -11,7 +11,7 @@ from techsapo_ops.adapters.files import read_text, write_atomic
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecChoice, SpecPlace
 from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.state_directory import require_trust
+from techsapo_ops.cli.trusted_project import require_trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.render.templates import Templates

@@ -22,6 +22,7 @@ from techsapo_ops.cli.options import (
 )
 from techsapo_ops.cli.output import Output, confirm, interactive
 from techsapo_ops.cli.saved_plans import Wanted, by_plan
+from techsapo_ops.cli.trusted_project import require_trust_of_jobs
 from techsapo_ops.cli.views.apply import Progress, back_json, show_failures, steps_json
 from techsapo_ops.cli.views.plan import show_plan, tell_plan
 from techsapo_ops.cli.views.services import stopped_lines
@@ -33,7 +34,6 @@ from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.apply.spec_files import applied_elsewhere
 from techsapo_ops.operations.apply.up import up as perform
 from techsapo_ops.operations.backup.undo import undo_interrupted
-from techsapo_ops.operations.root_trust import without_sudo
 from techsapo_ops.services.registry import facts
 from techsapo_ops.stack.restore_journal import require_none
 
@@ -95,6 +95,7 @@ def up(
                 "engine: {engine} ({reason}); --engine changes it", engine=choice.engine, reason=choice.reason
             )
         )
+    by_sudo = require_trust_of_jobs(topology)
     stack = stack_on(project, topology, seconds=timeout, tell=out.say)
     leaves = stack.leaves(topology)
     if leaves is not None:
@@ -145,13 +146,8 @@ def up(
             out.say(nobody)
     for warning in project.warnings:
         out.warn(str(warning))
-    if needed := without_sudo(project.path, project.overrides.folder):
-        out.warn(
-            msg(
-                "root trusts this folder because of sudo alone; for cron and after a reboot {needed}",
-                needed=needed,
-            )
-        )
+    if by_sudo is not None:
+        out.warn(msg("this is trusted because of sudo alone; for a reboot: {hint}", hint=by_sudo.hint))
     show_failures(report.outcomes, report.back, out)
     if report.failures:
         raise typer.Exit(1)

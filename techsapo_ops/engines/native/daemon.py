@@ -45,7 +45,7 @@ def service_environment(environment: Mapping[str, str], state: Path) -> dict[str
         if k in _PASSED_ON or k == _MESSAGES or k.startswith(_PASSED_ON_PREFIXES)
     }
     if os.geteuid() == 0 and (sudo := environment.get("SUDO_UID")):
-        # What root starts for a user who became root by sudo trusts that user as well: see adapters/trust.py.
+        # What root starts for who became root by sudo trusts that user as well: adapters/trusted_users.py.
         kept["SUDO_UID"] = sudo
     return {"PATH": os.defpath, **kept, STATE_VARIABLE: str(state), "PYTHONUTF8": "1"}
 

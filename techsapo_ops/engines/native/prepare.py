@@ -5,7 +5,7 @@ from __future__ import annotations
 from techsapo_ops.adapters import owners
 from techsapo_ops.adapters.folders import keep_out_of_git
 from techsapo_ops.adapters.process import Runner
-from techsapo_ops.adapters.trust import owned_by_others
+from techsapo_ops.adapters.trusted_users import owned_by_others
 from techsapo_ops.engines.native.members import members_folder
 from techsapo_ops.engines.native.programs import programs_of
 from techsapo_ops.services.runtimes import runtime_of

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.build import build, is_other, noted
-from techsapo_ops.adapters.ownership import user_name
 from techsapo_ops.adapters.replaced import replaced_files, works_in_removed
+from techsapo_ops.adapters.strict_modes import user_name
 from techsapo_ops.engines.measured import with_usage
 from techsapo_ops.engines.native import history, logs
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError, session

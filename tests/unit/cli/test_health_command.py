@@ -78,12 +78,12 @@ def test_a_wrong_spec_or_usage_ends_with_3(tmp_path: Path, words: tuple[str, ...
 def test_watch_with_json_prints_one_value_a_line_until_ctrl_c(tmp_path: Path) -> None:
     with peers.peer(peers.http("200 OK", b'{"status": "healthy"}')) as port:
         spec(tmp_path, port)
-        process = subprocess.Popen(
+        process = warm.popen(
             [sys.executable, "-m", "techsapo_ops", "health", "--json", "--watch"],
+            {"PATH": ""},
             cwd=tmp_path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={"PATH": ""},
         )
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in range(2)]

@@ -33,7 +33,7 @@ class Noted:
 def noted(monkeypatch: pytest.MonkeyPatch) -> Noted:
     made = Noted()
     monkeypatch.setattr(named_repository, "runner", lambda: made)
-    monkeypatch.setattr("shutil.which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(named_repository, "which", lambda name: f"/usr/bin/{name}")
     monkeypatch.setenv("RESTIC_PASSWORD", HIDDEN)
     monkeypatch.delenv("RESTIC_PASSWORD_FILE", raising=False)
     monkeypatch.delenv("RESTIC_REST_PASSWORD", raising=False)

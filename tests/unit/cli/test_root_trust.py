@@ -1,4 +1,4 @@
-"""What root does with folders that another user owns or may write, through the command line."""
+"""What root does with programs, specs and folders that another user owns or may write."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from techsapo_ops.adapters import trust
+from techsapo_ops.adapters import trusted_users
+from techsapo_ops.cli import host_tables, root_path
 from techsapo_ops.cli.main import main
-from techsapo_ops.operations import root_trust
+from techsapo_ops.cli.open_stack import topology_for
+from techsapo_ops.cli.project import open_project
+from techsapo_ops.cli.trusted_project import require_trust_of_jobs
 from techsapo_ops.schedule.scheduler import JobScheduler
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
@@ -49,14 +52,15 @@ class Done:
 
 
 def techsapo(folder: Path, *words: str, **environment: str) -> Done:
-    """Root's command line in `folder`, in this process, with a list of trusted folders of its own."""
+    """Root's command line in `folder`, in this process, with a list of trusted users of its own."""
     out, err, code = io.StringIO(), io.StringIO(), 0
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.chdir(folder)
         patch.delenv("SUDO_UID", raising=False)
+        patch.setenv("PATH", os.environ["PATH"])  # what the command line sets ends with it
         for name, value in {"NO_COLOR": "1", "COLUMNS": "200", **environment}.items():
             patch.setenv(name, value)
-        patch.setattr(trust, "TRUSTED_FOLDERS", trusted_folders(folder))
+        patch.setattr(trusted_users, "TRUSTED_USERS", list_of_users(folder))
         patch.setattr(sys, "argv", ["techsapo", *words])
         try:
             main()
@@ -65,20 +69,20 @@ def techsapo(folder: Path, *words: str, **environment: str) -> Done:
     return Done(words, code, out.getvalue(), err.getvalue())
 
 
-def trusted_folders(project: Path) -> Path:
-    return project.parent / "etc" / "trusted.json"
+def list_of_users(project: Path) -> Path:
+    return project.parent / "etc" / "trusted-users"
 
 
 def techsapo_of(checkout: Path, folder: Path, *words: str, **environment: str) -> Done:
     """As techsapo, but the one of another checkout."""
     code = (
-        "import pathlib, sys; from techsapo_ops.adapters import trust\n"
+        "import pathlib, sys; from techsapo_ops.adapters import trusted_users\n"
         "from techsapo_ops.cli.main import main\n"
-        "trust.TRUSTED_FOLDERS = pathlib.Path(sys.argv.pop(1)); main()"
+        "trusted_users.TRUSTED_USERS = pathlib.Path(sys.argv.pop(1)); main()"
     )
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("SUDO_", "TECHSAPO_"))}
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code, str(trusted_folders(folder)), *words],
+        [sys.executable, "-P", "-c", code, str(list_of_users(folder)), *words],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -105,7 +109,7 @@ def refused(done: Done, path: Path) -> str:
     """Stderr of a refusal that names `path`."""
     # Of `health`, 3 is a spec that can't be used.
     assert done.returncode == (3 if "health" in done.words else 1), (done.words, done.stdout, done.stderr)
-    assert "root does not use what others may change" in done.stderr, done.stderr
+    assert "what others can change is not used" in done.stderr, done.stderr
     assert str(path) in done.stderr
     return done.stderr
 
@@ -123,7 +127,8 @@ def test_no_command_of_roots_uses_the_project_of_another_user(
 ) -> None:
     owned_by(ALICE, project, project / "techsapo.yaml")
     said = refused(techsapo(project, *command), project)
-    assert f"`techsapo trust add {project}`" in said
+    assert f"`chown root {project} {project / 'techsapo.yaml'}`" in said
+    assert f"`techsapo trust add {ALICE}`" in said
     assert f"uid {ALICE} (mode 0755)" in said, "whose it is, and its mode"
     assert not (project / ".techsapo").exists()
 
@@ -166,13 +171,13 @@ def test_a_sticky_folder_on_the_way_is_safe_as_tmp_is_and_another_is_not(project
         assert done.returncode == 0, done.stderr
     else:
         assert f"`chmod o-w {project.parent}`" in refused(done, project.parent)
-        assert "trust add" not in done.stderr, "what everyone may write can't be allowed"
+        assert "trust add" not in done.stderr, "what everyone may write belongs to nobody"
 
 
 def test_a_project_straight_in_a_sticky_folder_is_refused_since_others_can_add_to_it(project: Path) -> None:
     project.chmod(0o1777)
     done = techsapo(project, "up")
-    assert "move it where root alone may write" in refused(done, project)
+    assert "move it where nobody else may write" in refused(done, project)
     assert f"chmod o-w {project}" not in done.stderr
 
 
@@ -202,20 +207,11 @@ def test_a_template_of_another_user_is_not_run_by_plan(project: Path, folder: st
     owned_by(ALICE, template)
     said = refused(techsapo(project, "plan"), template)
     assert not (project / "ran").exists()
-    if folder.endswith("mine"):
-        mine = template.parents[1]
-        assert f"`techsapo trust add {mine}`" in said
-        assert techsapo(project, "validate", SUDO_UID=str(ALICE)).returncode == 0
-        assert root_trust.without_sudo(project / "techsapo.yaml", mine).startswith(
-            f"`techsapo trust add {mine}`"
-        )
-        techsapo(project, "trust", "add", str(mine))
-        assert techsapo(project, "validate").returncode == 0
+    assert f"`chown -R root {template.parents[1]}`" in said
+    assert techsapo(project, "validate", SUDO_UID=str(ALICE)).returncode == 0
 
 
-@pytest.mark.parametrize(
-    "name", ["run/members", "run", "keys", "logs/supervisord.err", "jobs/drift", "textfile"]
-)
+@pytest.mark.parametrize("name", ["run/members", "run", "keys", "logs/supervisord.err", "textfile"])
 @pytest.mark.parametrize("uid", [0, ALICE])
 def test_up_follows_no_link_in_the_state_directory(project: Path, name: str, uid: int) -> None:
     victim = project.parent / "victim"
@@ -228,7 +224,9 @@ def test_up_follows_no_link_in_the_state_directory(project: Path, name: str, uid
     link.symlink_to(victim)
     owned_by(uid, link)
     before = (victim.stat().st_mode, victim.stat().st_uid, victim.stat().st_mtime_ns)
-    assert "is a symbolic link" in refused(techsapo(project, "up"), link)
+    done = techsapo(project, "up")
+    assert (done.returncode, str(link) in done.stderr) == (1, True)
+    assert ("is a symbolic link" if uid == 0 else "is owned by") in done.stderr
     assert (victim.stat().st_mode, victim.stat().st_uid, victim.stat().st_mtime_ns) == before
     assert victim.is_file() or not list(victim.iterdir())
 
@@ -237,7 +235,7 @@ def test_a_server_is_asked_from_a_folder_that_holds_no_project(project: Path) ->
     project.chmod(0o1777)
     (project / "techsapo.yaml").unlink()
     asked = techsapo(project, "ask", "why", "--url", "http://127.0.0.1:9")
-    assert "root does not use" not in asked.stderr
+    assert "is not used" not in asked.stderr
     assert asked.returncode == 1
     assert "connection refused" in asked.stderr
     (project / ".techsapo" / "certs").mkdir(parents=True)
@@ -263,7 +261,9 @@ def test_what_a_recovery_fetched_has_its_owners_of_the_old_host(project: Path) -
     refused(techsapo(project, "ps"), folder)
 
 
-@pytest.mark.parametrize("name", ["generated/supervisor/supervisord.conf", "keys/password", "ledger/a/b"])
+@pytest.mark.parametrize(
+    "name", ["generated/supervisor/supervisord.conf", "keys/password", "ledger/a/b", "jobs/drift/1"]
+)
 def test_what_an_earlier_owner_left_in_the_state_directory_is_refused(project: Path, name: str) -> None:
     """Its owner can write into it, also where the folders are root's by now."""
     left = project / ".techsapo" / name
@@ -276,70 +276,145 @@ def test_what_an_earlier_owner_left_in_the_state_directory_is_refused(project: P
     assert techsapo(project, "ps").returncode == 0
 
 
-def test_an_allowed_folder_is_used_until_that_is_taken_back(project: Path) -> None:
+def test_a_recorded_user_is_trusted_until_that_is_taken_back(project: Path) -> None:
     owned_by(ALICE, project, project / "techsapo.yaml")
-    said = techsapo(project, "trust", "add", ".")
+    said = techsapo(project, "trust", "add", str(ALICE))
     assert said.returncode == 0
-    assert f"uid {ALICE}" in said.stderr
+    assert f"root trusts {ALICE} (uid {ALICE})" in said.stderr
     assert techsapo(project, "validate").returncode == 0
     listed = json.loads(techsapo(project, "trust", "list", "--json").stdout)
-    assert listed == [{"folder": str(project), "users": [ALICE], "groups": []}]
-    assert str(project) in techsapo(project, "trust", "list").stdout
+    assert listed == [{"user": str(ALICE), "uid": ALICE}]
+    assert str(ALICE) in techsapo(project, "trust", "list").stdout
     owned_by(BOB, project / "techsapo.yaml")
     refused(techsapo(project, "validate"), project / "techsapo.yaml")
     owned_by(ALICE, project / "techsapo.yaml")
-    assert techsapo(project, "trust", "remove", str(project)).returncode == 0
+    assert techsapo(project, "trust", "remove", str(ALICE)).returncode == 0
     refused(techsapo(project, "validate"), project)
-    again = techsapo(project, "trust", "remove", str(project))
-    assert (again.returncode, "was not allowed" in again.stderr) == (2, True)
+    again = techsapo(project, "trust", "remove", str(ALICE))
+    assert (again.returncode, "is not trusted" in again.stderr) == (2, True)
+    assert techsapo(project, "trust", "add", "no-such-user").returncode == 2
+    assert "as it is" in techsapo(project, "trust", "add", "root").stderr
 
 
-def test_a_group_that_may_write_is_allowed_by_its_number(project: Path) -> None:
-    os.chown(project, 0, BOB)
-    project.chmod(0o2775)
-    refused(techsapo(project, "validate"), project)
-    techsapo(project, "trust", "add", str(project))
+def test_a_list_that_others_may_write_ends_every_command(project: Path) -> None:
+    techsapo(project, "trust", "add", str(ALICE))
+    listed = list_of_users(project)
+    listed.chmod(0o666)
+    for words in (("validate",), ("trust", "list"), ("trust", "add", str(BOB)), ("plan",), ("ps",)):
+        assert f"chmod o-w {listed}" in refused(techsapo(project, *words), listed)
+    assert listed.read_text() == f"{ALICE}\n"
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """A folder of another user's with a `promtool` and an `nginx`, which note that they ran."""
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    for name in ("promtool", "nginx"):
+        (folder / name).write_text(f"#!/bin/sh\necho {name} >> {tmp_path}/ran\n")
+        (folder / name).chmod(0o755)
+    owned_by(ALICE, folder, *folder.iterdir())
+    return folder
+
+
+@pytest.mark.parametrize("command", [("generate",), ("plan",)], ids=" ".join)
+def test_root_runs_and_writes_down_no_program_of_a_folder_that_is_first_on_path(
+    project: Path, hostile: Path, command: tuple[str, ...]
+) -> None:
+    (project / "techsapo.yaml").write_text(
+        f"{SPEC}engine: native\napp: {{instances: [{{port: 4000}}, {{port: 4001}}]}}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "techsapo_ops", *command], cwd=project, capture_output=True, text=True,
+        check=False, timeout=120, env={**os.environ, "PATH": f"{hostile}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert done.returncode in {0, 100}, done.stderr
+    assert not (project.parent / "ran").exists()
+    if command == ("generate",):
+        written = (project / ".techsapo/generated/supervisor/supervisord.conf").read_text()
+        assert " /usr/sbin/nginx " in written
+        everything = b"".join(p.read_bytes() for p in (project / ".techsapo").rglob("*") if p.is_file())
+        assert str(hostile).encode() not in everything
+
+
+def test_roots_jobs_search_the_fixed_path_too(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{hostile}:/usr/bin")
+    root_path.fix_search_path()
+    assert host_tables._path() == os.environ["PATH"] == root_path.ROOT_PATH
+
+
+@pytest.mark.parametrize("command", [("plan",), ("up", "--yes"), ("generate",), ("health",)], ids=" ".join)
+def test_a_program_of_another_user_in_a_system_folder_is_refused_before_anything_is_done(
+    project: Path, hostile: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(root_path, "ROOT_PATH", f"{hostile}:/usr/bin:/bin")
+    said = refused(techsapo(project, *command), hostile / "promtool")
+    assert f"chown root {hostile} " in said
+    assert not (project.parent / "ran").exists()
+    assert not (project / ".techsapo").exists()
+    (finding, *_) = json.loads(techsapo(project, "doctor", "--json").stdout)["findings"]
+    assert (finding["topic"], finding["level"]) == ("trust", "missing")
+
+
+def test_a_hook_that_another_user_may_change_is_refused_long_before_a_certificate_is_renewed(
+    project: Path,
+) -> None:
+    hook = project.parent / "hook"
+    hook.touch()
+    owned_by(ALICE, hook)
+    spec = project / "techsapo.yaml"
+    spec.write_text(
+        f"{SPEC}certificates:\n  site:\n    source: self-signed\n    names: [a.example]\n"
+        f"    deploy_hooks: ['{hook} --now']\n"
+    )
+    for command in ("plan", "up"):
+        assert f"`chown root {hook}`" in refused(techsapo(project, command), hook)
+    spec.write_text(spec.read_text().replace(f"'{hook} --now'", '"true \'open"'))
+    assert "Traceback" not in techsapo(project, "validate").stderr
+
+
+@pytest.mark.parametrize("by", ["cron", "systemd"])
+def test_what_only_sudo_makes_trusted_is_refused_by_plan_and_up_where_jobs_run_without_it(
+    project: Path, by: str
+) -> None:
+    spec = project / "techsapo.yaml"
+    spec.write_text(f"{SPEC}engine: native\nschedule: {{by: {by}}}\n")
+    owned_by(ALICE, project, spec)
+    for command in (("plan",), ("up", "--yes"), ("cron", "install")):
+        said = refused(techsapo(project, *command, SUDO_UID=str(ALICE)), project)
+        assert f"`techsapo trust add {ALICE}`" in said
+    assert techsapo(project, "validate", SUDO_UID=str(ALICE)).returncode == 0
+    techsapo(project, "trust", "add", str(ALICE))
+    assert techsapo(project, "plan", SUDO_UID=str(ALICE)).returncode == 100
+
+
+def test_a_stack_whose_own_scheduler_knows_of_sudo_is_told_what_a_reboot_needs(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owned_by(ALICE, project, project / "techsapo.yaml")
+    monkeypatch.setattr(trusted_users, "TRUSTED_USERS", list_of_users(project))
+    monkeypatch.setenv("SUDO_UID", str(ALICE))
+    opened = open_project(project / "techsapo.yaml")
+    said = require_trust_of_jobs(topology_for(opened, "native"))
+    assert said is not None
+    assert f"`techsapo trust add {ALICE}`" in said.hint
+    owned_by(0, project, project / "techsapo.yaml")
+    assert require_trust_of_jobs(topology_for(opened, "native")) is None
+
+
+def test_without_root_the_rule_is_oneself(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = project / "techsapo.yaml"
+    owned_by(BOB, project, spec)
+    monkeypatch.setattr(os, "geteuid", lambda: BOB)
     assert techsapo(project, "validate").returncode == 0
-    os.chown(project, 0, ALICE)
-    refused(techsapo(project, "validate"), project)
-
-
-def test_whom_root_was_told_to_trust_is_recorded_with_the_stack(project: Path) -> None:
-    owned_by(ALICE, project, project / "techsapo.yaml")
-    techsapo(project, "trust", "add", str(project))
-    assert not (project / ".techsapo").exists(), "there is no stack yet that it would belong to"
-    (project / ".techsapo").mkdir()
-    owned_by(ALICE, project / ".techsapo")
-    techsapo(project, "trust", "add", str(project))
-    techsapo(project, "trust", "remove", str(project))
-    record = project / ".techsapo" / "administration" / "record.jsonl"
-    actions = [json.loads(line)["action"] for line in record.read_text().splitlines()]
-    assert actions == ["trust add", "trust add", "trust remove", "trust remove"]
-    assert record.stat().st_uid == ALICE
-
-
-def test_what_everyone_may_write_is_not_allowed_and_roots_own_needs_it_not(project: Path) -> None:
-    same = techsapo(project, "trust", "add", ".")
-    assert (same.returncode, "nothing to allow" in same.stderr) == (0, True)
-    (project / "techsapo.yaml").chmod(0o666)
-    done = techsapo(project, "trust", "add", ".")
-    assert done.returncode == 1
-    assert f"chmod o-w {project / 'techsapo.yaml'}" in done.stderr
-    assert techsapo(project, "trust", "add", "nowhere").returncode == 1
-
-
-def test_a_list_of_trusted_folders_that_others_may_write_is_refused(project: Path) -> None:
-    owned_by(ALICE, project, project / "techsapo.yaml")
-    techsapo(project, "trust", "add", ".")
-    trusted = project.parent / "etc" / "trusted.json"
-    assert (trusted.stat().st_mode & 0o777, trusted.stat().st_uid) == (0o644, 0)
-    owned_by(ALICE, trusted)
-    done = techsapo(project, "validate")
-    assert done.returncode == 1
-    assert f"{trusted} says whom root trusts, but" in done.stderr
-    owned_by(0, trusted)
-    trusted.write_text("{")
-    assert "is damaged" in techsapo(project, "validate").stderr
+    assert techsapo(project, "validate", SUDO_UID=str(ALICE)).returncode == 0
+    owned_by(ALICE, spec)
+    said = refused(techsapo(project, "validate", SUDO_UID=str(ALICE)), spec)
+    assert f"`sudo chown {BOB} {spec}`" in said
+    assert "trust add" not in said
+    owned_by(BOB, spec)
+    spec.chmod(0o646)
+    assert f"`chmod o-w {spec}`" in refused(techsapo(project, "plan"), spec)
 
 
 def test_doctor_shows_it_as_a_check_and_reads_nothing_else(project: Path) -> None:
@@ -351,7 +426,7 @@ def test_doctor_shows_it_as_a_check_and_reads_nothing_else(project: Path) -> Non
     assert done.returncode == 1
     assert {f["topic"] for f in found} == {"trust"}
     assert {f["level"] for f in found} == {"missing"}
-    assert f"techsapo trust add {project}" in found[-1]["remedy"]
+    assert f"techsapo trust add {ALICE}" in found[-1]["remedy"]
 
 
 def test_doctor_shows_a_folder_of_templates_that_the_spec_names_as_a_check_too(project: Path) -> None:
@@ -361,7 +436,7 @@ def test_doctor_shows_a_folder_of_templates_that_the_spec_names_as_a_check_too(p
     done = techsapo(project, "doctor", "--json")
     found = json.loads(done.stdout)["findings"]
     assert {f["topic"] for f in found} == {"trust"}
-    assert f"techsapo trust add {project / 'mine'}" in found[-1]["remedy"]
+    assert f"chown root {project / 'mine'}" in found[-1]["remedy"]
 
 
 def run_of(project: Path) -> dict[str, object]:
@@ -381,7 +456,7 @@ def test_a_nightly_job_that_is_refused_is_a_failed_run_that_names_the_command(
     refused(done, project)
     run = run_of(project)
     assert (run["result"], run["by"], run["exit_code"]) == ("failed", "cron", 1)
-    assert str(run["error"]).startswith(f"`techsapo trust add {project}` lets root use it")
+    assert str(run["error"]).startswith(f"`chown root {project} {project / 'techsapo.yaml'}")
     metrics = (state / "textfile" / "drift.prom").read_text()
     assert 'techsapo_job_last_exit_code{name="drift"} 1.0' in metrics
     owners = {path.lstat().st_uid for path in (state / "jobs").rglob("*")}
@@ -416,32 +491,65 @@ def checkout(tmp_path: Path, repository: Path) -> Iterator[Path]:
     shutil.rmtree(copy)
 
 
-def test_a_package_of_another_user_is_refused_with_its_own_command(checkout: Path, project: Path) -> None:
+def test_a_package_of_another_user_is_refused_with_the_command_that_helps(
+    checkout: Path, project: Path
+) -> None:
     owned_by(ALICE, checkout)
     said = refused(techsapo_of(checkout, project, "validate"), checkout)
-    assert f"techsapo trust add {checkout}" in said
+    assert f"chown root {checkout}`" in said
     assert techsapo_of(checkout, project, "validate", SUDO_UID=str(ALICE)).returncode == 0
-    techsapo_of(checkout, project, "trust", "add", str(checkout))
+    techsapo_of(checkout, project, "trust", "add", str(ALICE))
     assert techsapo_of(checkout, project, "validate").returncode == 0
 
 
 @pytest.mark.parametrize(
     "name", ["techsapo_ops/cli/commands/ps.py", "templates/supervisor/supervisord.conf.j2"]
 )
-def test_a_file_of_another_user_in_the_package_is_refused(checkout: Path, project: Path, name: str) -> None:
+@pytest.mark.parametrize("how", ["owner", "mode"])
+def test_a_file_in_the_package_that_others_can_change_is_refused(
+    checkout: Path, project: Path, name: str, how: str
+) -> None:
     """What is left where the folders alone were given to root, as one is asked to."""
-    owned_by(ALICE, checkout / name)
+    if how == "owner":
+        owned_by(ALICE, checkout / name)
+    else:
+        (checkout / name).chmod(0o666)
     said = refused(techsapo_of(checkout, project, "validate"), checkout / name)
-    assert f"chown -R root {checkout / name.partition('/')[0]}`" in said
-    techsapo_of(checkout, project, "trust", "add", str(checkout))
-    assert techsapo_of(checkout, project, "validate").returncode == 0
+    command = "chown -R root" if how == "owner" else "chmod -R o-w"
+    assert f"{command} {checkout / name.partition('/')[0]}`" in said
 
 
-def test_a_project_that_root_uses_by_sudo_alone_is_told_what_cron_needs(project: Path) -> None:
-    owned_by(ALICE, project, project / "techsapo.yaml")
-    assert root_trust.without_sudo(project / "techsapo.yaml").startswith(f"`techsapo trust add {project}`")
-    owned_by(0, project, project / "techsapo.yaml")
-    assert root_trust.without_sudo(project / "techsapo.yaml") == ""
+def test_a_folder_that_python_imports_from_is_judged_too(project: Path, tmp_path: Path) -> None:
+    imported = tmp_path / "imported"
+    imported.mkdir()
+    owned_by(ALICE, imported)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "techsapo_ops", "plan"], cwd=project, capture_output=True, text=True,
+        check=False, timeout=60, env={**os.environ, "PYTHONPATH": str(imported)},
+    )  # fmt: skip
+    assert f"{imported} is owned by uid {ALICE}" in done.stderr
+    project.chmod(0o1777)
+    (project / "techsapo.yaml").unlink()
+    here = subprocess.run(
+        [sys.executable, "-m", "techsapo_ops", "init", "elsewhere"], cwd=project, capture_output=True,
+        text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert "start it in another folder" in here.stderr
+
+
+def test_a_job_of_an_ordinary_user_that_is_refused_is_recorded_with_that_users_rights(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = project / ".techsapo"
+    state.mkdir()
+    owned_by(BOB, project, project / "techsapo.yaml", state)
+    project.chmod(0o757)
+    monkeypatch.setattr(os, "geteuid", lambda: BOB)
+    monkeypatch.setattr(os, "setresuid", lambda *_: pytest.fail("it is that user already"))
+    refused(techsapo(project, "jobs", "run", "drift", "--by", "cron"), project)
+    run = run_of(project)
+    assert (run["result"], run["exit_code"]) == ("failed", 1)
+    assert str(run["error"]).startswith(f"`chmod o-w {project}`")
 
 
 def test_a_scheduler_that_root_no_longer_trusts_reads_and_writes_nothing_there(
@@ -461,5 +569,5 @@ def test_a_scheduler_that_root_no_longer_trusts_reads_and_writes_nothing_there(
     monkeypatch.setattr(JobScheduler, "stop", lambda _: None)
     done = techsapo(project, "schedule", "--rendered", str(rendered))
     assert (done.returncode, started) == (0, [()])
-    assert f"`techsapo trust add {project}`" in done.stderr
+    assert f"`techsapo trust add {ALICE}`" in done.stderr
     assert not (project / ".techsapo").exists()

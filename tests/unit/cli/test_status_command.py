@@ -100,9 +100,9 @@ def test_a_wrong_spec_or_usage_ends_with_3(tmp_path: Path, words: tuple[str, ...
 def test_watch_with_json_prints_one_value_a_line_and_ctrl_c_ends_it_well(tmp_path: Path) -> None:
     with peers.peer(peers.http("200 OK", b'{"status": "healthy"}')) as port:
         spec(tmp_path, port)
-        process = subprocess.Popen(
+        process = warm.popen(
             [sys.executable, "-m", "techsapo_ops", "status", "--json", "--watch", "--interval", "1"],
-            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={"PATH": ""},
+            {"PATH": ""}, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         assert process.stdout is not None
         told = [process.stdout.readline() for _ in range(2)]

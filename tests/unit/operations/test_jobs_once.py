@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm
 
 from techsapo_ops.adapters import swarm_objects
 from techsapo_ops.adapters.docker import Docker
@@ -285,7 +286,7 @@ def test_of_two_processes_in_folders_that_never_ran_anything_one_runs_it(tmp_pat
     argv = (sys.executable, "-m", "techsapo_ops", "jobs", "run", "drift", "--by", "systemd")
     environment = {**os.environ, "PATH": f"{docker.parent}:{os.environ['PATH']}", "LANG": "C.UTF-8"}
     running = [
-        subprocess.Popen(argv, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        warm.popen(argv, environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for folder in folders
     ]
     said = [process.communicate(timeout=240) for process in running]

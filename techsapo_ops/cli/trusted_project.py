@@ -1,0 +1,163 @@
+"""What of a project, and of this program, decides what a command does: each is judged before it is used."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import techsapo_ops
+from techsapo_ops.adapters.build import TEMPLATES
+from techsapo_ops.adapters.folders import STATE_DIRECTORY
+from techsapo_ops.adapters.strict_modes import StrictModes, UntrustedError
+from techsapo_ops.adapters.trusted_users import trusted_users
+from techsapo_ops.messages import msg
+from techsapo_ops.stack.layout import (
+    BACKUPS,
+    DATA,
+    OLD_OVERRIDES,
+    OVERRIDES,
+    PROOF_FOLDER,
+    RECOVERY,
+    RESTIC_CACHE,
+    SCHEDULER,
+    SCRATCH_FOLDER,
+)
+
+if TYPE_CHECKING:
+    from techsapo_ops.spec.models import Spec
+    from techsapo_ops.stack.topology import Topology
+
+_NOT_ACTED_BY = {BACKUPS, DATA, PROOF_FOLDER, RECOVERY, RESTIC_CACHE, SCRATCH_FOLDER}
+"""What is below these in the state directory is a service's own, which root opens by descriptor; or it is
+authenticated, or only shown; or it was fetched, with the owners of another host."""
+
+
+def judged_project(file: Path | None, *, others: Iterable[Path] = ()) -> StrictModes:
+    """This program, the spec `file` with what is taken or kept next to it, and `others`, judged.
+
+    With None for what is of no project. Before anything is read; a few thousand lstat calls at most.
+    """
+    modes = StrictModes(trusted_users())
+    _program(modes)
+    if file is not None:
+        _project(modes, file)
+    for path in others:
+        modes.judge(path)
+    return modes
+
+
+def require_trust(file: Path | None, *, others: Iterable[Path] = ()) -> None:
+    """Raise UntrustedError where judged_project finds a fault."""
+    modes = judged_project(file, others=others)
+    here = Path.cwd()
+    imports = str(here) in sys.path and any(fault.path == here for fault in modes.faults)
+    modes.require(
+        msg("start it in another folder: Python imports from the one that it is started in")
+        if imports
+        else ""
+    )
+
+
+def require_trust_in(spec: Spec, directory: Path) -> None:
+    """Raise UntrustedError for what the spec names: the folder of templates, the programs of certificates."""
+    modes = StrictModes(trusted_users())
+    _named(modes, spec, directory)
+    modes.require()
+
+
+def require_trust_of_jobs(topology: Topology) -> UntrustedError | None:
+    """See that root's jobs will run, where nobody runs sudo for them.
+
+    Raises UntrustedError where cron, systemd or a scheduler in a container would be refused. What the stack's
+    supervisor starts knows of sudo: there the error is returned that a reboot would bring.
+    """
+    if os.geteuid() != 0:
+        return None
+    in_container = topology.places.from_images and topology.has(SCHEDULER)
+    # That scheduler runs as the owner of the state directory, and knows of nobody else.
+    trusted = frozenset({0, topology.host.owner.uid}) if in_container else trusted_users({})
+    refused = _unattended(topology.layout.spec_file, topology.spec, trusted, program=not in_container)
+    if refused is not None and (in_container or topology.spec.schedule.by in {"cron", "systemd"}):
+        raise refused
+    return refused
+
+
+def require_trust_unattended(file: Path, spec: Spec) -> None:
+    """Raise UntrustedError where root would be refused that nobody runs sudo for."""
+    if os.geteuid() == 0 and (refused := _unattended(file, spec, trusted_users({}))) is not None:
+        raise refused
+
+
+def _unattended(
+    file: Path, spec: Spec, trusted: frozenset[int], *, program: bool = True
+) -> UntrustedError | None:
+    if trusted_users() <= trusted:  # it was judged so when the project was opened
+        return None
+    modes = StrictModes(trusted)
+    if program:
+        _program(modes)
+    _project(modes, file)
+    _named(modes, spec, file.parent)
+    return UntrustedError(modes.faults) if modes.faults else None
+
+
+def _named(modes: StrictModes, spec: Spec, directory: Path) -> None:
+    if spec.template_overrides is not None:  # those next to the spec are judged with it
+        modes.tree(directory / Path(spec.template_overrides).expanduser())
+    for certificate in spec.certificates.values():
+        for hook in (*certificate.deploy_hooks, certificate.dns_hook or ""):
+            # One without a path is searched when it runs, and judged then; of an open quote the run tells.
+            with suppress(ValueError):
+                for word in shlex.split(hook)[:1]:
+                    if "/" in word:
+                        modes.judge(directory / word)
+
+
+def _project(modes: StrictModes, spec: Path) -> None:
+    modes.judge(spec)
+    folder = spec.resolve().parent
+    # Not as a folder above: where it is sticky, others could put there what is missing.
+    modes.judge(folder)
+    modes.judge(folder / ".env")
+    for name in (OVERRIDES, OLD_OVERRIDES):
+        modes.tree(folder / name)
+    state = folder / STATE_DIRECTORY
+    modes.judge(state)
+    if modes.faults or not os.access(state, os.R_OK):
+        return
+    with os.scandir(state) as entries:
+        for entry in entries:
+            path = Path(entry.path)
+            if os.geteuid() == 0 and entry.is_dir(follow_symlinks=False) and entry.name not in _NOT_ACTED_BY:
+                modes.tree(path, also=_service_users)
+            else:
+                modes.judge(path)
+
+
+@cache
+def _service_users() -> frozenset[int]:
+    """Whose the rendered secrets may be: each service's own, on this host or in its container."""
+    import pwd
+
+    from techsapo_ops.services.registry import facts, service_users
+
+    users = {each.uid for each in facts().values()}
+    names = set(service_users())
+    return frozenset(users | {entry.pw_uid for entry in pwd.getpwall() if entry.pw_name in names})
+
+
+def _program(modes: StrictModes) -> None:
+    """Python, where it imports from, this package, and the templates of a checkout."""
+    package = Path(techsapo_ops.__file__).parent
+    modes.judge(Path(sys.executable))
+    modes.judge(Path(sys.prefix) / "pyvenv.cfg")
+    for entry in dict.fromkeys(sys.path):
+        modes.judge(Path(entry or "."))
+    modes.tree(package)
+    modes.tree(package.parent / TEMPLATES)

@@ -1,0 +1,280 @@
+"""Whose files are relied on: a table of owners and modes, in real folders."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from techsapo_ops.adapters import strict_modes, trusted_users
+from techsapo_ops.adapters.process import Command, SubprocessRunner, which
+from techsapo_ops.adapters.strict_modes import StrictModes, UntrustedError
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
+
+ALICE, BOB = 54321, 54322
+OPEN_GROUP = 54323
+"""A group that nobody knows, so that anybody may be in it."""
+ROOT_GROUP = 0
+DAEMON = pwd.getpwnam("daemon")
+
+
+@pytest.fixture
+def top(tmp_path: Path) -> Path:
+    """`ops/spec`, root's, below a folder of root's."""
+    folder = tmp_path / "above" / "ops"
+    folder.mkdir(parents=True)
+    (folder / "spec").touch()
+    return tmp_path / "above"
+
+
+def judged(path: Path, *trusted: int) -> list[str]:
+    modes = StrictModes(frozenset({0, *trusted}))
+    modes.judge(path)
+    return [f"{fault} | {fault.fix}" for fault in modes.faults]
+
+
+CASES: tuple[tuple[str, str, Mapping[str, int], tuple[int, ...], str, str], ...] = (
+    # what is changed, how, whom is trusted besides root, what is said, the command that helps
+    ("ops/spec", "roots own", {}, (), "", ""),
+    ("ops/spec", "another user's", {"uid": ALICE}, (), "is owned by uid 54321 (mode 0644)", "chown root {}"),
+    ("ops/spec", "a trusted user's", {"uid": ALICE}, (ALICE,), "", ""),
+    ("ops/spec", "not the trusted one's", {"uid": BOB}, (ALICE,), "is owned by uid 54322", "chown root {}"),
+    ("ops", "its folder another's", {"uid": ALICE}, (), "is owned by uid 54321 (mode 0755)", "chown root {}"),
+    (".", "one further up another's", {"uid": ALICE}, (), "is owned by uid 54321", "chown root {}"),
+    ("ops/spec", "writable by all", {"mode": 0o646}, (), "by everyone (mode 0646)", "chmod o-w {}"),
+    ("ops/spec", "by group and all", {"mode": 0o666, "gid": OPEN_GROUP}, (), "by everyone", "chmod go-w {}"),
+    ("ops", "its folder, by all", {"mode": 0o757}, (), "by everyone (mode 0757)", "chmod o-w {}"),
+    ("ops", "its folder, sticky", {"mode": 0o1777}, (), "", ""),
+    (".", "sticky further up, as /tmp", {"mode": 0o1777}, (), "", ""),
+    (".", "sticky, but another's", {"mode": 0o1777, "uid": ALICE}, (), "is owned by", "chown root {}"),
+    ("ops/spec", "by a group of unknown members", {"mode": 0o664, "gid": OPEN_GROUP}, (),
+     "by the group gid 54323 (mode 0664)", "chmod g-w {}"),
+    ("ops/spec", "by a group with a stranger", {"mode": 0o664, "gid": DAEMON.pw_gid}, (),
+     "by the group daemon", "chmod g-w {}"),
+    ("ops/spec", "by a group of trusted members", {"mode": 0o664, "gid": DAEMON.pw_gid}, (DAEMON.pw_uid,),
+     "", ""),
+    ("ops", "its folder, by the group of root", {"mode": 0o775, "gid": ROOT_GROUP}, (), "", ""),
+    ("ops", "its folder, by a stranger's group", {"mode": 0o2775, "gid": DAEMON.pw_gid}, (),
+     "by the group daemon (mode 2775)", "chmod g-w {}"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{c[0]}: {c[1]}" for c in CASES])
+def test_the_table(top: Path, case: tuple[str, str, Mapping[str, int], tuple[int, ...], str, str]) -> None:
+    name, _, facts, trusted, said, fix = case
+    changed = top / name
+    os.chown(changed, facts.get("uid", -1), facts.get("gid", -1))
+    if "mode" in facts:
+        changed.chmod(facts["mode"])
+    found = judged(top / "ops" / "spec", *trusted)
+    if not said:
+        assert found == []
+    else:
+        (only,) = found
+        assert only.startswith(f"{changed} ")
+        assert said in only
+        assert only.endswith(f"| {fix.format(changed)}")
+
+
+def test_links_are_judged_with_what_they_lead_to(top: Path) -> None:
+    theirs = top / "theirs"
+    theirs.mkdir()
+    (theirs / "spec").touch()
+    os.chown(theirs / "spec", ALICE, ALICE)
+    link = top / "ops" / "link"
+    link.symlink_to("../theirs/spec")
+    assert judged(link) == [f"{theirs}/spec is owned by uid 54321 (mode 0644) | chown root {theirs}/spec"], (
+        "root's own link to another user's file"
+    )
+    os.chown(theirs / "spec", 0, 0)
+    assert judged(link) == []
+    os.chown(link, ALICE, ALICE, follow_symlinks=False)
+    assert judged(link) == [f"{link} is owned by uid 54321 (mode 0777) | chown -h root {link}"]
+    os.chown(link, 0, 0, follow_symlinks=False)
+    around = top / "ops" / "around"
+    around.symlink_to(theirs)
+    theirs.chmod(0o777)
+    assert judged(around / "spec") == [
+        f"{theirs} can be written by everyone (mode 0777) | chmod o-w {theirs}"
+    ]
+    loop = top / "loop"
+    loop.symlink_to("loop")
+    assert judged(loop) == []
+
+
+def test_the_mask_of_an_access_list_is_no_group(top: Path) -> None:
+    spec = top / "ops" / "spec"
+    spec.chmod(0o664)
+    acl = b"\x02\x00\x00\x00" + b"".join(
+        tag.to_bytes(2, "little") + perm.to_bytes(2, "little") + who.to_bytes(4, "little")
+        for tag, perm, who in (
+            (1, 6, 0xFFFFFFFF), (2, 6, ALICE), (4, 4, 0xFFFFFFFF), (16, 6, 0xFFFFFFFF), (32, 4, 0xFFFFFFFF),
+        )
+    )  # fmt: skip
+    try:
+        os.setxattr(spec, "system.posix_acl_access", acl)
+    except OSError:
+        pytest.skip("this file system has no access lists")
+    (found,) = judged(spec)
+    assert found.endswith(f"| chmod g-w {spec}")
+
+
+def test_one_file_in_a_tree_is_enough_and_the_command_is_about_the_whole(top: Path) -> None:
+    inner = top / "ops" / "a" / "b"
+    inner.mkdir(parents=True)
+    for name in ("one", "two"):
+        (inner / name).touch()
+        os.chown(inner / name, ALICE, ALICE)
+    modes = StrictModes(frozenset({0}))
+    modes.tree(top / "ops")
+    assert [fault.fix for fault in modes.faults] == [f"chown -R root {top}/ops"]
+    services = StrictModes(frozenset({0}))
+    services.tree(top / "ops", also=lambda: frozenset({ALICE}))
+    assert services.faults == []
+    (inner / "two").chmod(0o666)
+    services.tree(top / "ops", also=lambda: frozenset({ALICE}))
+    assert [fault.fix for fault in services.faults] == [f"chmod -R go-w {top}/ops"]
+
+
+def test_the_error_names_the_paths_and_one_command_for_all(top: Path) -> None:
+    os.chown(top / "ops", ALICE, ALICE)
+    os.chown(top / "ops" / "spec", ALICE, ALICE)
+    modes = StrictModes(frozenset({0}))
+    modes.judge(top / "ops" / "spec")
+    with pytest.raises(UntrustedError) as refused:
+        modes.require()
+    assert f"{top}/ops is owned by uid 54321 (mode 0755); {top}/ops/spec is" in refused.value.message
+    assert refused.value.hint.startswith(
+        f"`chown root {top}/ops {top}/ops/spec`; or `techsapo trust add 54321`"
+    )
+    assert refused.value.exit_code == 1
+
+
+def test_nobody_is_asked_to_give_a_home_away(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.chown(top, DAEMON.pw_uid, DAEMON.pw_gid)
+    entry = pwd.struct_passwd((*DAEMON[:5], str(top), DAEMON[6]))
+    monkeypatch.setattr(strict_modes.pwd, "getpwuid", lambda _: entry)
+    modes = StrictModes(frozenset({0}))
+    modes.judge(top / "ops")
+    with pytest.raises(UntrustedError) as refused:
+        modes.require()
+    assert "chown" not in refused.value.hint
+    assert "move it where nobody else may write" in refused.value.hint
+
+
+@pytest.fixture
+def recorded(top: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The list of trusted users, elsewhere than in /etc."""
+    path = top / "etc" / "trusted-users"
+    monkeypatch.setattr(trusted_users, "TRUSTED_USERS", path)
+    return path
+
+
+def test_root_trusts_the_user_of_sudo_as_git_counts_it(recorded: Path) -> None:
+    assert trusted_users.trusted_users({"SUDO_UID": str(ALICE)}) == {0, ALICE}
+    for value in ("", "alice", f"{ALICE} ", f"+{ALICE}", "-1", "4294967295", f"0x{ALICE:x}", "٣"):
+        assert trusted_users.trusted_users({"SUDO_UID": value}) == {0}, value
+
+
+def test_without_root_sudo_and_the_list_name_nobody(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trusted_users.record_users(["daemon"])
+    monkeypatch.setattr(os, "geteuid", lambda: BOB)
+    assert trusted_users.trusted_users({"SUDO_UID": str(ALICE)}) == {0, BOB}
+
+
+def test_recorded_users_count_by_name_and_those_that_are_gone_do_not(recorded: Path) -> None:
+    assert trusted_users.recorded_users() == ()
+    trusted_users.record_users(["daemon", str(ALICE), "no-such-user"])
+    assert recorded.read_text() == f"{ALICE}\ndaemon\nno-such-user\n"
+    assert stat.S_IMODE(recorded.stat().st_mode) == 0o644
+    assert trusted_users.trusted_users({}) == {0, ALICE, DAEMON.pw_uid}
+    recorded.write_text("# by hand\n daemon # the daemon\n\n")
+    assert trusted_users.trusted_users({}) == {0, DAEMON.pw_uid}
+
+
+@pytest.mark.parametrize("how", ["owner", "mode", "folder"])
+def test_a_list_that_others_may_write_is_refused(recorded: Path, how: str) -> None:
+    trusted_users.record_users(["daemon"])
+    if how == "owner":
+        os.chown(recorded, ALICE, ALICE)
+    else:
+        (recorded if how == "mode" else recorded.parent).chmod(0o777)
+    with pytest.raises(UntrustedError) as refused:
+        trusted_users.trusted_users({})
+    assert str(recorded.parent) in refused.value.message
+    assert ("chown root" if how == "owner" else "chmod o-w") in refused.value.hint
+
+
+@pytest.fixture
+def program(top: Path, recorded: Path) -> Path:
+    """A program that notes that it ran."""
+    path = top / "bin" / "docker"
+    path.parent.mkdir()
+    path.write_text(f"#!/bin/sh\ntouch {top}/ran\n")
+    path.chmod(0o755)
+    return path
+
+
+def test_a_program_of_another_user_is_not_run_by_whatever_name(
+    program: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = program.parents[1] / "ran"
+    monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")
+    SubprocessRunner().run(Command(("docker",)))
+    assert ran.exists()
+    ran.unlink()
+    os.chown(program, ALICE, ALICE)
+    for words in (("docker",), (str(program),)):
+        with pytest.raises(UntrustedError, match="docker is owned by"):
+            SubprocessRunner().run(Command(words))
+    with pytest.raises(UntrustedError, match="docker is owned by"):
+        SubprocessRunner().run(Command(("./docker",), cwd=program.parent))
+    with pytest.raises(UntrustedError):
+        which("docker")
+    assert not ran.exists()
+
+
+def test_without_root_neither_and_the_folder_is_to_leave_path(program: Path) -> None:
+    """As bob, whose PATH begins with a folder of alice's; the child has his rights."""
+    for path in (program.parent, program):
+        os.chown(path, ALICE, ALICE)
+    reading, writing = os.pipe()
+    if (child := os.fork()) == 0:
+        said = b"it ran"
+        try:
+            os.environ["PATH"] = str(program.parent)
+            os.geteuid = lambda: BOB  # type: ignore[assignment]
+            SubprocessRunner().run(Command(("docker",)))
+        except UntrustedError as error:
+            said = str(error).encode()
+        finally:
+            os.write(writing, said)
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8") as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    assert f"{program} is owned by uid 54321" in said
+    assert f"`sudo chown {BOB} {program.parent} {program}`" in said
+    assert "take its folder out of PATH" in said
+    assert "trust add" not in said, "that is root's alone"
+
+
+def test_the_fixed_path_holds_in_all_that_root_starts(tmp_path: Path, repository: Path) -> None:
+    """No variable brings another one."""
+    code = (
+        "import os, subprocess; from techsapo_ops.cli.root_path import fix_search_path;"
+        "fix_search_path(); print(subprocess.run(['sh', '-c', 'echo $PATH'], capture_output=True).stdout)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=repository, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "b'/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\\n'" in done.stdout
