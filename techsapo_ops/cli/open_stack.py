@@ -65,6 +65,7 @@ def stack_on(
         leaves=opening.recorded_elsewhere,
         following=AuditDatabase(opening.runner),
         check_spec=project.check,
+        disabled=project.loaded.disabled,
     )
 
 

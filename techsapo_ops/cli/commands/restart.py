@@ -11,6 +11,8 @@ from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace, WaitOption
 from techsapo_ops.cli.output import Output
 from techsapo_ops.messages import msg
+from techsapo_ops.operations.apply.app_start import require_app_restarts
+from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.stop import restart as perform
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ def restart(
     """
     stack = open_stack(place.open())
     names = tuple(services or ())
+    require_app_restarts(History.of(stack), names)
     if not probe:
         done = perform(stack.engine, names, wait=wait, say=out.say, pause=stack.pause)
         out.json({"restarted": list(done)}) if out.as_json else out.say(

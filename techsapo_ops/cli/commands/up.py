@@ -29,6 +29,7 @@ from techsapo_ops.cli.views.summary import plan_summary
 from techsapo_ops.health.provider_tests import COMMAND as PROVIDER_TESTS
 from techsapo_ops.health.provider_tests import untested
 from techsapo_ops.messages import msg
+from techsapo_ops.operations.apply.app_start import require_app_starts
 from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.apply.spec_files import applied_elsewhere
 from techsapo_ops.operations.apply.up import up as perform
@@ -110,6 +111,7 @@ def up(
     if dry_run:
         found = plan_of(stack, wanted.services)
         wanted.require(found)
+        require_app_starts(found, stack.disabled)
         if told := applied_elsewhere(stack):
             out.warn(told)
         tell_plan(

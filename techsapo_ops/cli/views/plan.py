@@ -62,12 +62,13 @@ def show_plan(plan: StackPlan, out: Output, *, diff: bool = False) -> None:
 
 
 def tell_plan(plan: StackPlan, out: Output, *, diff: bool = False, then: str) -> None:
-    """Tell what would change, as text or JSON; `then` is the command that does it."""
+    """Tell what would change, as text or JSON; `then` is the command that does it, if one can."""
     if out.as_json:
         out.json(plan_json(plan))
     elif plan.changes:
         show_plan(plan, out, diff=diff)
-        out.next(then)
+        if then:
+            out.next(then)
     else:
         out.data(msg("up to date"))
 

@@ -43,7 +43,7 @@ LOW = SAID | {"operations", "services", "adapters", "stack", "spec"}
     [
         ("--help", set(), SAID, 14),
         ("ps", set(), LOW | {"engines"}, 55),
-        ("validate", {"yaml", "cython_runtime"}, LOW | {"render"}, 80),
+        ("validate", {"yaml", "cython_runtime"}, LOW | {"render"}, 85),
     ],
 )
 def test_a_command_that_only_looks_imports_little(
