@@ -17,6 +17,7 @@ from techsapo_ops.cli.own_templates import OwnTemplates
 from techsapo_ops.cli.place import Found, lacking
 from techsapo_ops.cli.state_directory import began_with, require_trust
 from techsapo_ops.messages import msg
+from techsapo_ops.operations.apply.environment import environment_of
 from techsapo_ops.spec.edition import FIRST, Deployment, Edition
 from techsapo_ops.spec.load import LoadedSpec, load
 from techsapo_ops.spec.problems import Problem, problem_at
@@ -35,6 +36,8 @@ class Project:
     path: Path
     loaded: LoadedSpec
     began_with: Edition = FIRST
+    remembered: bool = False
+    """Whether its environment is the one that was applied last, because none was named."""
 
     @property
     def directory(self) -> Path:
@@ -132,7 +135,7 @@ def open_project(
     """Load the spec at `file`.
 
     Raises OpsError when it is not there, UntrustedError where root must not use it, SpecError when it is
-    wrong.
+    wrong. Without `environment` it is the one that was applied last; "none" is the spec without an overlay.
 
     `cross_check=False` is for a rendered part of a spec: the defaults of what it leaves out may not agree
     with what it holds. `trusted=False` is for who sees by other means that root may use it.
@@ -143,7 +146,10 @@ def open_project(
         require_trust(file)
     path = file.resolve()
     # A rendered part names its edition; one that an earlier version rendered is of the first.
-    began = began_with(path.parent / STATE_DIRECTORY) if cross_check else FIRST
+    state = path.parent / STATE_DIRECTORY
+    began = began_with(state) if cross_check else FIRST
+    remembered = environment is None and cross_check
+    environment = environment_of(state if remembered else None, environment)
     variables = dict(environment_variables(path.parent))
     with without_plugins():
         loaded = load(
@@ -154,7 +160,7 @@ def open_project(
             deployment=Deployment(environment, began),
             cross_check=cross_check,
         )
-    project = Project(path, loaded, began)
+    project = Project(path, loaded, began, remembered)
     if trusted:
         project.own_templates.require_trusted()
     return project

@@ -134,4 +134,4 @@ def _show(out: Output, probed: Probed) -> None:
         )
     )
     if not probed.well and probed.error is None:
-        out.next(msg("`techsapo logs app nginx --since 5m` shows what happened"))
+        out.next("techsapo logs app nginx --since 5m")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.cli.options import SpecPlace
+from techsapo_ops.cli.options import SpecPlace, say_remembered
 from techsapo_ops.cli.told_stores import ToldStores
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -108,6 +108,7 @@ def serve(
     # perhaps of a newer version, must not stay down because nobody ran sudo for it.
     supervised = rendered and _started_for(place.file)
     project = open_project(place.file, place.environment, cross_check=not rendered, trusted=not supervised)
+    say_remembered(project)
     spec = stores.spec(project.spec)
     spec = spec.model_copy(update={"edition": _edition(spec, project)})
 

@@ -44,7 +44,7 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
                 {
                     "valid": False,
                     "file": str(place.file),
-                    "environment": place.environment,
+                    "environment": place.overlay(),
                     "problems": _plain(error.problems),
                 }
             )
@@ -63,7 +63,7 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
             {
                 "valid": True,
                 "file": str(place.file),
-                "environment": place.environment,
+                "environment": project.loaded.environment,
                 "warnings": _plain(warnings),
                 "disabled_providers": dict(project.loaded.disabled),
                 "counts": {**counts, "hosts": hosts} if hosts else counts,

@@ -9,6 +9,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.app_start import require_app_starts
 from techsapo_ops.operations.apply.changes import ChangeKind, edited_error
+from techsapo_ops.operations.apply.environment import change_of
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.operations.apply.outcome import Applied, Listener
@@ -55,7 +56,13 @@ def rollback(
         running = history.engine(snapshot)
         running.announce()
         leaves = history.leaves(snapshot.desired.topology)
-        found = replace(plan(snapshot, running, Purpose.BACK), leaves=leaves, restores=target.id)
+        wanted = snapshot.desired.topology.layout.environment
+        found = replace(
+            plan(snapshot, running, Purpose.BACK),
+            leaves=leaves,
+            restores=target.id,
+            environment=change_of(history.layout.state, wanted),
+        )
         require_app_starts(found, {})
         if found.changes and not approve(target, found):
             return None

@@ -56,7 +56,9 @@ class UpReport:
     @property
     def changed(self) -> bool:
         """Whether anything was done."""
-        return bool(self.plan.files) or any(o.step.action is not Action.NOTHING for o in self.outcomes)
+        return bool(self.plan.files or self.plan.environment) or any(
+            o.step.action is not Action.NOTHING for o in self.outcomes
+        )
 
 
 def up(
