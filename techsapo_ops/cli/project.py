@@ -20,8 +20,9 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.environment import environment_of
 from techsapo_ops.spec.edition import FIRST, Deployment, Edition
 from techsapo_ops.spec.load import LoadedSpec, load
-from techsapo_ops.spec.problems import Problem, problem_at
-from techsapo_ops.stack.layout import Layout
+from techsapo_ops.spec.offsite import inside_backups
+from techsapo_ops.spec.problems import Problem, SpecError, problem_at
+from techsapo_ops.stack.layout import BACKUPS, Layout
 
 if TYPE_CHECKING:
     from techsapo_ops.render.templates import Templates
@@ -161,6 +162,9 @@ def open_project(
             cross_check=cross_check,
         )
     project = Project(path, loaded, began, remembered)
+    if cross_check and (found := inside_backups(project.spec, project.directory, state / BACKUPS)):
+        told = problem_at(loaded.position(found.path), found.path, found.message, found.hint)
+        raise SpecError((told,), loaded.filename)
     if trusted:
         project.own_templates.require_trusted()
     return project

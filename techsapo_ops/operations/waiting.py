@@ -129,7 +129,7 @@ def _packages(stack: Stack, now: float, packages: Packages | None) -> Found:
 def _package(update: PackageUpdate, stack: Stack) -> Waiting:
     pending, services = update.pending, update.services
     all_of_them = len(services) == len(stack.topology.services)
-    again = " ".join(("techsapo restart", *(() if all_of_them else services))) if services else ""
+    again = " ".join(("techsapo restart", *(("--all",) if all_of_them else services))) if services else ""
     commands = (
         f"apt-mark unhold {pending.package}" if pending.held else "",
         f"apt-get install --only-upgrade {pending.package}",
@@ -154,7 +154,7 @@ def findings(found: Found) -> Iterator[HostFinding]:
     if found.newer:
         detail = msg("newer packages, none of security: {newer}", newer=", ".join(found.newer))
         command = msg(
-            "apt-get install --only-upgrade {newer}, then techsapo restart", newer=" ".join(found.newer)
+            "apt-get install --only-upgrade {newer}, then techsapo restart --all", newer=" ".join(found.newer)
         )
         yield HostFinding("updates", "packages", Level.NOTE, detail, command)
     if found.others:

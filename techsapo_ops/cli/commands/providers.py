@@ -84,6 +84,7 @@ def list_all(
     for note in notes(listed, today):
         out.say(note)
     if any(row.lacks is None and row.model is not None for row in listed):
+        out.say(msg("a test asks each a few small questions, for at most a cent a provider"))
         out.next("techsapo providers test")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from techsapo_ops.messages import msg
@@ -11,6 +12,7 @@ from techsapo_ops.services.app.kind import App
 from techsapo_ops.services.app.rendered_spec import calibration_file, keys_file
 from techsapo_ops.spec.auth import resolved_auth
 from techsapo_ops.spec.edition import edition_of
+from techsapo_ops.stack.address import listen_host
 from techsapo_ops.stack.step import Action
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def app_start_problems(
         auth = auth.model_copy(update={"refuse_without_keys": False})  # its own user may read them
     named = spec.wallbounce.calibration
     edition = edition_of(spec.edition, layout.environment, layout.began_with)
-    return start_problems(
+    found = start_problems(
         spec.model_copy(update={"edition": edition}),
         auth.model_copy(update={"keys_file": str(keys)}),
         keys,
@@ -49,6 +51,26 @@ def app_start_problems(
         data=[of.data_dir(service) for service in here] if of is not None else (),
         listen=[of.listens(service) for service in here] if of is not None else (),
     )
+    return found if of is None or of.machines else (*found, *_elsewhere(of))
+
+
+def _elsewhere(topology: Topology) -> Iterator[StartProblem]:
+    """The stores that are to listen at an address of another host, as an external one would."""
+    from techsapo_ops.adapters.ports import bind_error
+    from techsapo_ops.wallbounce.start import StartProblem
+
+    for service in (*topology.of_kind("redis"), *topology.of_kind("mysql")):
+        error = bind_error(listen_host(service.host), 0)
+        if error is not None and error.errno == errno.EADDRNOTAVAIL:
+            yield StartProblem(
+                (service.kind, "host"),
+                msg(
+                    "{host} is no address of this host, and a {title} that runs elsewhere is not supported",
+                    host=service.host,
+                    title=service.facts.title,
+                ),
+                msg("leave {kind}.host out: the stack runs its own", kind=service.kind),
+            )
 
 
 def plan_start_problems(plan: StackPlan, disabled: Mapping[str, str]) -> tuple[StartProblem, ...]:

@@ -33,6 +33,8 @@ SPEC = {
     "environments": {"staging": {"app": {"port": 4100}}, "qa": {"app": {"port": 4200}}},
 }
 
+NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -50,7 +52,7 @@ def applied(folder: Path, environment: str | None, number: int = 1, result: Resu
     ledger = folder / ".techsapo" / "ledger"
     ledger.mkdir(parents=True, exist_ok=True)
     entry = LedgerEntry(
-        id=number, time=datetime(2026, 12, 1, tzinfo=UTC), user="alice", command="up", version="1", engine="native",
+        id=number, time=NOON, user="alice", command="up", version="1", engine="native",
         environment=environment, spec_hash="", state="", identity="", result=result,
     )  # fmt: skip
     (ledger / f"{number:06}.json").write_bytes(written_entry(entry))

@@ -147,3 +147,19 @@ def test_a_provider_that_the_app_leaves_out_is_not_called_valid_without_a_word(t
     done = techsapo(tmp_path, "validate")
     assert done.returncode == 0
     assert "providers.c: is not used: its price is unknown" in done.stderr
+
+
+@pytest.mark.parametrize(("kind", "title"), [("redis", "Redis"), ("mysql", "MariaDB")])
+def test_a_store_on_another_host_is_said_to_be_unsupported(tmp_path: Path, kind: str, title: str) -> None:
+    spec = {"project": "x", kind: {"host": "db.internal"}}
+    (tmp_path / "techsapo.yaml").write_text(json.dumps(spec))
+    named = techsapo(tmp_path, "validate")
+    assert named.returncode == 1
+    assert f"{kind}.host: 'db.internal' is no address to listen on" in named.stderr
+    assert "one that runs elsewhere is not supported" in named.stderr
+
+    project = MemoryProject(tmp_path)
+    with pytest.raises(OpsError, match=r"203\.0\.113\.9 is no address of this host") as caught:
+        project.up(sections={kind: {"host": "203.0.113.9"}})
+    assert f"a {title} that runs elsewhere is not supported" in caught.value.message
+    assert not (tmp_path / ".techsapo" / "ledger").exists()
