@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from techsapo_ops.adapters.build import build
+from techsapo_ops.adapters.build import build, difference
 from techsapo_ops.adapters.kernel import reboot_reason
 from techsapo_ops.adapters.packages import Packages
 from techsapo_ops.errors import OpsError
@@ -90,15 +90,16 @@ def _running(observed: Observed) -> Iterator[Waiting]:
     for seen in observed.services.values():
         if seen.outdated:
             runs = msg(
-                "runs build {build}, and {build2} is installed",
+                "runs build {build}, and {build2} is installed ({what})",
                 build=seen.build or msg("unknown"),
                 build2=build(),
+                what=difference(seen.build or ""),
             )
             yield Waiting("build", seen.name, runs, ("techsapo up",), (seen.name,))
         elif seen.replaced:
             yield Waiting("replaced", seen.name, seen.replaced, (seen.begins_again,), (seen.name,))
-    for name in observed.behind:
-        yield Waiting("build", name, msg("does not run what is installed"), ("techsapo up",), (name,))
+    for name, why in observed.behind.items():
+        yield Waiting("build", name, why, ("techsapo up",), (name,))
     for name, why in observed.beside.items():
         yield Waiting("replaced", name, why, ("techsapo down", "techsapo up"), (name,))
 
