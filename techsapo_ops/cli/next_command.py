@@ -53,10 +53,9 @@ def command_in(text: str) -> str:
 
     A word in capitals is for the reader to fill in.
     """
-    for found in (text, *_QUOTED.findall(text)):
-        if found.startswith(("techsapo ", "sudo ", "systemctl ")) and not _PROSE.search(found):
-            return found
-    return ""
+    quoted = (str(found[1]) for found in _QUOTED.finditer(text))
+    beginnings = ("techsapo ", "sudo ", "systemctl ")
+    return next((c for c in (text, *quoted) if c.startswith(beginnings) and not _PROSE.search(c)), "")
 
 
 def without(option: str) -> str:
