@@ -95,7 +95,7 @@ def difference(told: str) -> str:
     if not told:
         return msg("it does not tell its build")
     if code_of(told) != code():
-        return msg("other code, {told}", told=code_of(told))
+        return msg("other code")
     mine, other = (each.rpartition(".")[2] for each in (build(), told))
     python = mine[:_PYTHON_DIGITS] != other[:_PYTHON_DIGITS]
     libraries = mine[_PYTHON_DIGITS:] != other[_PYTHON_DIGITS:]

@@ -6,10 +6,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from techsapo_ops.cli.options import SpecChoice
+from typing import Any, Protocol
 
 _PLACE = "techsapo_ops.place"
 _QUOTED = re.compile(r"`([^`]+)`")
@@ -17,7 +14,15 @@ _PROSE = re.compile(r"[`;,]|\b[A-Z]{2,}\b")
 """What no command of a hint has: more words about it, or a word for the reader to fill in."""
 
 
-def remember_place(place: SpecChoice) -> None:
+class Place(Protocol):
+    """What the running command is about."""
+
+    def chosen(self) -> dict[str, str]:
+        """The options that another command needs to be about the same, and their values."""
+        ...
+
+
+def remember_place(place: Place) -> None:
     """Let what this command says next be about the stack of `place`."""
     context = _context()
     if context is not None:
@@ -27,7 +32,7 @@ def remember_place(place: SpecChoice) -> None:
 def completed(command: str) -> str:
     """`command` with the --file and --environment of this one, as far as it takes them and needs them."""
     context = _context()
-    place: SpecChoice | None = context.meta.get(_PLACE) if context is not None else None
+    place: Place | None = context.meta.get(_PLACE) if context is not None else None
     if context is None or place is None:
         return command
     chosen = place.chosen()

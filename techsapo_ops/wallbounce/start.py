@@ -15,7 +15,6 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Auth
-from techsapo_ops.spec.problems import Path as SpecPath
 from techsapo_ops.stack.address import listen_host
 from techsapo_ops.stores.audit.spools import NAME as SPOOL
 from techsapo_ops.stores.keys import KeyFile, KeyRing
@@ -25,48 +24,49 @@ from techsapo_ops.wallbounce.registry import look_up, no_provider
 
 @dataclass(frozen=True, slots=True)
 class StartProblem:
-    """One reason not to start: where in the spec, what is wrong, and what to try."""
+    """One reason not to start: where in the spec (dotted), what is wrong, and what to try."""
 
-    path: SpecPath
+    path: str
     message: str
     hint: str = ""
 
 
 def start_problems(
-    spec: Spec,
-    auth: Auth,
-    keys: Path,
-    *,
-    disabled: Mapping[str, str],
-    weights: Path | None = None,
-    data: Sequence[Path] = (),
-    listen: Sequence[Address] = (),
+    spec: Spec, auth: Auth, disabled: Mapping[str, str], weights: Path | None
 ) -> tuple[StartProblem, ...]:
-    """Every reason for which an instance would refuse to start; nothing is made or changed.
+    """Every reason in `spec`, its keys and its files for which an instance would refuse to start.
 
-    `auth` has its defaults filled in, `keys` is the file of API keys where it names none, `weights` that of
-    the calibration. `data` are the folders of instances that would run as the user who asks, `listen` their
-    addresses on this host: a port that is taken is no reason, since its holder may be asked to go.
+    `auth` has its defaults and the file of keys filled in; `disabled` are the providers that the loader left
+    out, `weights` is the file of the calibration. Nothing is made or changed.
     """
 
     def found() -> Iterator[StartProblem]:
         if (error := no_provider(look_up(spec, disabled))) is not None:
-            yield _problem(("providers",), error)
-        if (error := no_key(KeyRing(file := key_file(auth, keys)), file, auth)) is not None:
-            yield _problem(("app", "auth"), error)
+            yield _problem("providers", error)
+        if auth.keys_file is not None:
+            file = KeyFile(Path(auth.keys_file))
+            if (error := no_key(KeyRing(file), file, auth)) is not None:
+                yield _problem("app.auth", error)
         if weights is not None:
             try:
                 read_calibration(weights)
             except OpsError as unread:
-                yield _problem(("wallbounce", "calibration"), unread)
-        for folder in data:
-            if (error := unusable_data(folder)) is not None:
-                yield _problem((), error)
-        for address in listen:
-            if (error := unusable_address(address)) is not None:
-                yield _problem(("app", "port"), error)
+                yield _problem("wallbounce.calibration", unread)
 
     return tuple(found())
+
+
+def place_problems(folders: Sequence[Path], addresses: Sequence[Address]) -> Iterator[StartProblem]:
+    """Why an instance that runs as the user who asks could not have its data folder or its address.
+
+    A port that is taken is no reason, since its holder may be asked to go.
+    """
+    for folder in folders:
+        if (error := unusable_data(folder)) is not None:
+            yield _problem("", error)
+    for address in addresses:
+        if (error := unusable_address(address)) is not None:
+            yield _problem("app.port", error)
 
 
 def require_start(problems: Sequence[StartProblem], *, what: str) -> None:
@@ -128,5 +128,5 @@ def refused_address(address: Address, error: OSError) -> OpsError:
     return OpsError(msg("{where}: {strerror}", where=where, strerror=error.strerror), msg("check `app.host`"))
 
 
-def _problem(path: SpecPath, error: OpsError) -> StartProblem:
+def _problem(path: str, error: OpsError) -> StartProblem:
     return StartProblem(path, error.message, error.hint or "")

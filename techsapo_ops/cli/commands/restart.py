@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 RATE = 20.0
 """Simulated requests a second: enough to see a gap of a tenth of a second. Each is sent once."""
+LOGS = "techsapo logs app nginx --since 5m"
 SECONDS, WORK, TIMEOUT = 900.0, 0.2, 30.0
 """How long they go on at most, how long a POST takes the app, and how long an answer is waited for."""
 
@@ -153,4 +154,4 @@ def _show(out: Output, probed: Probed) -> None:
         )
     )
     if not probed.well and probed.error is None:
-        out.next("techsapo logs app nginx --since 5m")
+        out.next(LOGS)

@@ -124,7 +124,7 @@ def serve(
     from techsapo_ops.spec.masking import mask_level
     from techsapo_ops.stack.maintenance import FOLDER
     from techsapo_ops.stores.shared_key import shared_key
-    from techsapo_ops.wallbounce.start import read_calibration, require_start, start_problems
+    from techsapo_ops.wallbounce.start import place_problems, read_calibration, require_start, start_problems
 
     lines = configure_logs(spec.logs, instance)
     auth, where = _auth(spec, project, host, published=rendered), data or project.layout.data / instance
@@ -132,15 +132,9 @@ def serve(
     address = Address(host or spec.app.host, port or _port(instance, ports))
     named = spec.wallbounce.calibration
     weights = project.directory / named if named is not None else None
-    problems = start_problems(
-        spec,
-        auth,
-        project.layout.api_keys,
-        disabled=project.loaded.disabled,
-        weights=weights,
-        data=(where,),
-        listen=(address,),
-    )
+    auth = auth.model_copy(update={"keys_file": auth.keys_file or str(project.layout.api_keys)})
+    problems = start_problems(spec, auth, project.loaded.disabled, weights)
+    problems += tuple(place_problems((where,), (address,)))
     require_start(problems, what=msg("{instance} can't start", instance=instance))
     options = Options(
         spec,
@@ -152,7 +146,6 @@ def serve(
         refuse_other_hosts=_chosen(spec.app.refuse_other_hosts, spec, project),
         durable_audit=_chosen(durable_answers(spec.audit), spec, project),
         key_shares=_chosen(spec.app.limits.key_shares, spec, project),
-        keys=project.layout.api_keys,
         app_key=shared_key(app_key or project.layout.app_key) if app_key or not rendered else None,
         authorities=stores.authorities(spec, project.layout),
         sentinels=stores.sentinels,

@@ -97,7 +97,12 @@ def _require_start(project: Project) -> None:
     found = app_start_problems(project.spec, project.layout, loaded.disabled)
     if found:
         raise SpecError(
-            (problem_at(loaded.position(p.path), p.path, p.message, p.hint) for p in found), loaded.filename
+            (
+                problem_at(loaded.position(at), at, p.message, p.hint)
+                for p in found
+                for at in (tuple(p.path.split(".")),)
+            ),
+            loaded.filename,
         )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.services.app.rendered_spec import calibration_file, keys_file
+from techsapo_ops.services.registry import kind_of
 from techsapo_ops.spec.auth import resolved_auth
 from techsapo_ops.spec.edition import edition_of
 from techsapo_ops.stack.address import listen_host
@@ -34,7 +35,7 @@ def app_start_problems(
     `disabled` are the providers that the loader left out. With `of`, its instances there are looked at too:
     whether each can have its folder and its address, where it would run as the user who asks.
     """
-    from techsapo_ops.wallbounce.start import start_problems
+    from techsapo_ops.wallbounce.start import place_problems, start_problems
 
     auth, keys = resolved_auth(spec, layout.environment), keys_file(spec, layout)
     here = [] if of is None else [s for s in of.of_kind(KIND) if s.user is None and not of.places.isolated]
@@ -42,34 +43,32 @@ def app_start_problems(
         auth = auth.model_copy(update={"refuse_without_keys": False})  # its own user may read them
     named = spec.wallbounce.calibration
     edition = edition_of(spec.edition, layout.environment, layout.began_with)
-    found = start_problems(
-        spec.model_copy(update={"edition": edition}),
-        auth.model_copy(update={"keys_file": str(keys)}),
-        keys,
-        disabled=disabled,
-        weights=calibration_file(named, layout) if named is not None else None,
-        data=[of.data_dir(service) for service in here] if of is not None else (),
-        listen=[of.listens(service) for service in here] if of is not None else (),
-    )
-    return found if of is None or of.machines else (*found, *_elsewhere(of))
+    weights = calibration_file(named, layout) if named is not None else None
+    auth = auth.model_copy(update={"keys_file": str(keys)})
+    found = start_problems(spec.model_copy(update={"edition": edition}), auth, disabled, weights)
+    if of is None:
+        return found
+    folders, addresses = [of.data_dir(service) for service in here], [of.listens(service) for service in here]
+    return (*found, *place_problems(folders, addresses), *(() if of.machines else _elsewhere(of)))
 
 
 def _elsewhere(topology: Topology) -> Iterator[StartProblem]:
-    """The stores that are to listen at an address of another host, as an external one would."""
+    """The servers that are to listen at an address of another host, as an external one would."""
     from techsapo_ops.adapters.ports import bind_error
     from techsapo_ops.wallbounce.start import StartProblem
 
-    for service in (*topology.of_kind("redis"), *topology.of_kind("mysql")):
-        error = bind_error(listen_host(service.host), 0)
+    for service in topology.services:
+        error = bind_error(listen_host(service.host), 0) if service.kind != KIND else None
         if error is not None and error.errno == errno.EADDRNOTAVAIL:
+            setting = kind_of(service).setting_of(service).rpartition(".")[0] + ".host"
             yield StartProblem(
-                (service.kind, "host"),
+                setting,
                 msg(
                     "{host} is no address of this host, and a {title} that runs elsewhere is not supported",
                     host=service.host,
                     title=service.facts.title,
                 ),
-                msg("leave {kind}.host out: the stack runs its own", kind=service.kind),
+                msg("leave {setting} out: the stack runs its own", setting=setting),
             )
 
 
