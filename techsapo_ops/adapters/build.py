@@ -1,4 +1,4 @@
-"""Which build of this package runs: `0.2.0+3f2a9c1d04.9e07b2`.
+"""Which build of this package runs: `0.2.0+3f2a9c1d04.9e07b2c41d`.
 
 That is the version, a digest of the package's content (code, templates, lock file) and one of what it runs on
 (Python, and the packages of the lock file as they are installed). Two processes with the same build run the
@@ -37,7 +37,7 @@ TEMPLATES = "templates"
 OPTIONAL = frozenset({"claude-agent-sdk", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"})
 """Packages of the extras that the app imports and the lock file does not name."""
 
-_CONTENT_DIGITS, _BASE_DIGITS = 10, 6
+_CONTENT_DIGITS, _PYTHON_DIGITS, _PACKAGES_DIGITS = 10, 4, 6
 _LOCKED = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==", re.MULTILINE)
 MOVED = ((PACKAGED_LOCK, LOCK), (PACKAGED_OTEL_LOCK, OTEL_LOCK), (PACKAGED_TEMPLATES, TEMPLATES))
 """Names inside a wheel, and those of the same beside a checkout's package."""
@@ -60,7 +60,7 @@ class Content:
 @cache
 def build() -> str:
     """The build that this process runs, as found when first asked: a long-lived process asks at its start."""
-    return f"{code()}.{_base(content().locked, sys.path)[:_BASE_DIGITS]}"
+    return f"{code()}.{_base(content().locked, sys.path)}"
 
 
 @cache
@@ -88,6 +88,22 @@ def is_other(told: str, *, elsewhere: bool = False) -> bool:
     an image, which names no more.
     """
     return code_of(told) != code() if elsewhere or told == code_of(told) else told != build()
+
+
+def difference(told: str) -> str:
+    """What of the build `told` is another than this process's, in words: code, Python, or libraries."""
+    if not told:
+        return msg("it does not tell its build")
+    if code_of(told) != code():
+        return msg("other code")
+    mine, other = (each.rpartition(".")[2] for each in (build(), told))
+    python = mine[:_PYTHON_DIGITS] != other[:_PYTHON_DIGITS]
+    libraries = mine[_PYTHON_DIGITS:] != other[_PYTHON_DIGITS:]
+    if python and libraries:
+        return msg("the same code on another Python, with other Python packages")
+    return (
+        msg("the same code on another Python") if python else msg("the same code, with other Python packages")
+    )
 
 
 def own_cache() -> Path | None:
@@ -179,7 +195,7 @@ def _read(looks: Iterable[tuple[str, Path, os.stat_result]]) -> Content:
 
 
 def _base(locked: frozenset[str], path: Iterable[str]) -> str:
-    """SHA-256 of this Python and of the packages of `locked` that are installed on `path`.
+    """Digits for this Python, then those for the packages of `locked` that are installed on `path`.
 
     By the names of their metadata folders, so that nothing is imported; what else is installed beside them,
     such as a developer's tools, makes no difference. `sys.version` has the date on which Python was built: a
@@ -196,7 +212,8 @@ def _base(locked: frozenset[str], path: Iterable[str]) -> str:
                 name, _, version = stem.partition("-")
                 if suffix in _METADATA and _normal(name) in wanted:
                     found.add((_normal(name), version))
-    return hashlib.sha256(json.dumps([sys.version, sorted(found)]).encode()).hexdigest()
+    packages = hashlib.sha256(json.dumps(sorted(found)).encode()).hexdigest()[:_PACKAGES_DIGITS]
+    return hashlib.sha256(sys.version.encode()).hexdigest()[:_PYTHON_DIGITS] + packages
 
 
 def _normal(name: str) -> str:

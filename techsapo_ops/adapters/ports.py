@@ -84,6 +84,19 @@ def is_free(host: str, port: int) -> bool:
 
     An address that this host does not have, or a port that needs root, counts as not free.
     """
+    error = bind_error(host, port)
+    if error is not None and error.errno not in {
+        errno.EADDRINUSE,
+        errno.EACCES,
+        errno.EADDRNOTAVAIL,
+        errno.EPERM,
+    }:
+        raise error
+    return error is None
+
+
+def bind_error(host: str, port: int) -> OSError | None:
+    """Why this process can't listen on `host`:`port` now; None where it can."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as attempt:
         # As servers do: without it, connections in TIME_WAIT make a free port look taken.
@@ -92,10 +105,8 @@ def is_free(host: str, port: int) -> bool:
             attempt.bind((host, port))
             attempt.listen(1)
         except OSError as error:
-            if error.errno in {errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL, errno.EPERM}:
-                return False
-            raise
-    return True
+            return error
+    return None
 
 
 def belongs_to(pid: int, folder: Path) -> bool:

@@ -125,7 +125,7 @@ def _acknowledge(
         out.warn(
             msg("in the same moment somebody took or gave back {lost}: see --list", lost=", ".join(lost))
         )
-    out.next(msg("`techsapo alerts ack {alert} --undo` gives it back", alert=made[0].incident.alert))
+    out.next(f"techsapo alerts ack {made[0].incident.alert} --undo")
 
 
 def _undo(stack: Stack, server: Alertmanager, only: Sequence[Matcher], by: str | None, out: Output) -> None:

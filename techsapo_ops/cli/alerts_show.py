@@ -49,9 +49,9 @@ def show(
         out.warn(found.untold)
     _print(found, stack.spec.locale, out)
     if any(each.state == "firing" and each.acknowledged is None for each in found.now):
-        out.next(msg("`techsapo alerts ack {name}` says that you have it", name=name))
+        out.next(f"techsapo alerts ack {name}")
     else:
-        out.next(msg("`techsapo runbook {name}` shows its whole page", name=name))
+        out.next(f"techsapo runbook {name}")
 
 
 def _print(found: OneAlert, locale: str, out: Output) -> None:

@@ -74,8 +74,8 @@ def cron_table(project: Project, user: str | None = None) -> CronTable:
 
 def _runs(project: Project, by: str) -> Callable[[str], tuple[str, ...]]:
     def argv(name: str) -> tuple[str, ...]:
-        chosen = project.loaded.environment
-        words = job_argv(sys.executable, "run", name, project.path, chosen, anywhere=by != "cron")
+        # Without the environment: a job is of the one that is applied when it runs.
+        words = job_argv(sys.executable, "run", name, project.path, None, anywhere=by != "cron")
         return (*words, "--by", by)
 
     return argv

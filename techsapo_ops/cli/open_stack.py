@@ -17,9 +17,13 @@ from techsapo_ops.engines.auto import Choice, Image, images_of
 from techsapo_ops.engines.opening import Opening, tell_nobody
 from techsapo_ops.engines.places import places_of
 from techsapo_ops.engines.swarm.machines_note import MachinesNote
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.operations.apply.environment import change_of
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.audit_database import AuditDatabase
 from techsapo_ops.services.registry import binary_names, kind_of, resolve, service_users
+from techsapo_ops.spec.edition import NO_ENVIRONMENT
 from techsapo_ops.stack.places import EngineName
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
@@ -53,6 +57,7 @@ def stack_on(
     """As open_stack, where its engine was chosen already."""
     if topology.machines:
         bring_newest(project.layout, MachinesNote(project.spec.project, topology.machines))
+        _require_same_environment(project)
     opening = Opening(runner(), seconds, tell)
     return Stack(
         topology=topology,
@@ -65,7 +70,17 @@ def stack_on(
         leaves=opening.recorded_elsewhere,
         following=AuditDatabase(opening.runner),
         check_spec=project.check,
+        disabled=project.loaded.disabled,
     )
+
+
+def _require_same_environment(project: Project) -> None:
+    """Raise OpsError where another host, whose state came just now, has applied another environment."""
+    if project.remembered and (change := change_of(project.state, project.loaded.environment)) is not None:
+        raise OpsError(
+            msg("another host has applied environment {name} since", name=change.before or NO_ENVIRONMENT),
+            msg("nothing was changed: run it again"),
+        )
 
 
 def topology_for(project: Project, engine: EngineName | None = None) -> Topology:

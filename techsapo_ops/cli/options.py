@@ -11,6 +11,7 @@ import typer
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.cli.bundles import Bundle
 from techsapo_ops.cli.completes import completes
+from techsapo_ops.cli.next_command import remember_place
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.place import (
     ENVIRONMENT_VARIABLE,
@@ -19,6 +20,7 @@ from techsapo_ops.cli.place import (
     lacking,
 )
 from techsapo_ops.messages import msg
+from techsapo_ops.spec.edition import NO_ENVIRONMENT
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.project import Project
@@ -54,19 +56,22 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say only what 
 class SpecChoice:
     """The spec that a command is about, and the overlay to apply to it."""
 
-    __slots__ = ("_found", "environment")
+    __slots__ = ("_found", "_is_named", "environment")
 
     def __init__(
         self, file: Path | None = None, environment: str | None = None, short: Path | None = None
     ) -> None:
-        self._found = find(file or short)
-        self.environment = environment or os.environ.get(ENVIRONMENT_VARIABLE) or None
+        named = file or short
+        self._found = find(named)
+        self._is_named = named is not None or bool(os.environ.get(FILE_VARIABLE))
+        self.environment = given_environment(environment)
         # They are for this command. What it starts is told by options, and an app that it starts has a spec
         # of its own.
         for variable in (FILE_VARIABLE, ENVIRONMENT_VARIABLE):
             os.environ.pop(variable, None)
         if self._found.told and self.file.is_file():
-            _say_which(self.file)
+            _say(msg("spec: {path}", path=self.file))
+        remember_place(self)
 
     @property
     def file(self) -> Path:
@@ -79,7 +84,34 @@ class SpecChoice:
             open_project,
         )  # `ps`, which needs no spec, imports this module too
 
-        return open_project(self.spec_file(), self.environment)
+        project = open_project(self.spec_file(), self.environment)
+        say_remembered(project)
+        return project
+
+    def say_environment(self) -> None:
+        """Say which environment was applied, where that decides and the spec itself is not opened."""
+        if self.environment is None and (name := self.overlay()) is not None:
+            _say_applied(name)
+
+    def overlay(self) -> str | None:
+        """The overlay that is applied to the spec: the one that was named, else the applied one."""
+        from techsapo_ops.operations.apply.environment import environment_of
+
+        return environment_of(self.file.resolve().parent / STATE_DIRECTORY, self.environment)
+
+    def chosen(self) -> dict[str, str]:
+        """What another command has to be given to be about the same: options and their values.
+
+        The environment only where it is not the one that was applied, which a command without -e has.
+        """
+        chosen = {"--file": str(self.file)} if self._is_named else {}
+        if self.environment is not None:
+            from techsapo_ops.operations.apply.environment import applied_environment
+
+            state = self.file.resolve().parent / STATE_DIRECTORY
+            if (applied_environment(state) or NO_ENVIRONMENT) != self.environment:
+                chosen["--environment"] = self.environment
+        return chosen
 
     def spec_file(self) -> Path:
         """Where the spec is. Raises OpsError where there is none."""
@@ -97,8 +129,23 @@ class SpecChoice:
         return self.file
 
 
-def _say_which(file: Path) -> None:
-    """Say which spec is used, where the user might think of another."""
+def given_environment(option: str | None) -> str | None:
+    """The environment that -e or TECHSAPO_ENVIRONMENT names; None where neither does."""
+    return option or os.environ.get(ENVIRONMENT_VARIABLE) or None
+
+
+def say_remembered(project: Project) -> None:
+    """Say which environment was applied, where that decides because none was named."""
+    if project.remembered and (name := project.loaded.environment) is not None:
+        _say_applied(name)
+
+
+def _say_applied(name: str) -> None:
+    _say(msg("environment: {name}, as it was applied (-e none leaves it)", name=name))
+
+
+def _say(text: str) -> None:
+    """Say what the user might think otherwise: which spec, which environment."""
     from typer._click.globals import get_current_context  # what typer exports tells no context
 
     context = get_current_context(silent=True)
@@ -106,7 +153,7 @@ def _say_which(file: Path) -> None:
         return
     if any(context.params.get(name) for name in ("quiet", "as_json")):
         return
-    Output().say(msg("spec: {path}", path=file))
+    Output().say(text)
 
 
 _file = (
@@ -128,7 +175,7 @@ EnvironmentOption = Annotated[
     typer.Option(
         "--environment",
         "-e",
-        help="Overlay to apply, from `environments`; else TECHSAPO_ENVIRONMENT.",
+        help="Overlay of `environments`, or none; else TECHSAPO_ENVIRONMENT, else the applied one.",
         autocompletion=completes("environments"),
     ),
 ]

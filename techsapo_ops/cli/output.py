@@ -90,10 +90,22 @@ class Output:
         """Warn on stderr, also with --quiet."""
         _tell("warning:", text, colour="33")
 
-    def next(self, text: str) -> None:
-        """The next step, last."""
+    def next(self, command: str) -> None:
+        """The next step, last: a command that can be pasted as it is, about the same spec and environment."""
         if not self.quiet and not self.as_json:
-            _tell("next:", text, weight="2")
+            from techsapo_ops.cli.next_command import completed
+
+            _tell("next:", completed(command), weight="2")
+
+    def advise(self, text: str) -> None:
+        """What to do next: the command in `text` alone can be pasted, so the rest of it comes before."""
+        from techsapo_ops.cli.next_command import command_in
+
+        command = command_in(text)
+        if command != text.strip("`") and not self.as_json:
+            self.say(text)
+        if command:
+            self.next(command)
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()

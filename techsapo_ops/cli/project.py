@@ -18,10 +18,12 @@ from techsapo_ops.cli.place import Found, lacking
 from techsapo_ops.cli.state_directory import began_with
 from techsapo_ops.cli.trusted_project import require_trust, require_trust_in
 from techsapo_ops.messages import msg
+from techsapo_ops.operations.apply.environment import environment_of
 from techsapo_ops.spec.edition import FIRST, Deployment, Edition
 from techsapo_ops.spec.load import LoadedSpec, load
-from techsapo_ops.spec.problems import Problem, problem_at
-from techsapo_ops.stack.layout import Layout
+from techsapo_ops.spec.offsite import inside_backups
+from techsapo_ops.spec.problems import Problem, SpecError, problem_at
+from techsapo_ops.stack.layout import BACKUPS, Layout
 
 if TYPE_CHECKING:
     from techsapo_ops.render.templates import Templates
@@ -36,6 +38,8 @@ class Project:
     path: Path
     loaded: LoadedSpec
     began_with: Edition = FIRST
+    remembered: bool = False
+    """Whether its environment is the one that was applied last, because none was named."""
 
     @property
     def directory(self) -> Path:
@@ -133,7 +137,7 @@ def open_project(
     """Load the spec at `file`.
 
     Raises OpsError when it is not there, UntrustedError where others could change it, SpecError when it is
-    wrong.
+    wrong. Without `environment` it is the one that was applied last; "none" is the spec without an overlay.
 
     `cross_check=False` is for a rendered part of a spec: the defaults of what it leaves out may not agree
     with what it holds. `trusted=False` is for a part that `up` rendered, which had looked.
@@ -144,7 +148,10 @@ def open_project(
         require_trust(file)
     path = file.resolve()
     # A rendered part names its edition; one that an earlier version rendered is of the first.
-    began = began_with(path.parent / STATE_DIRECTORY) if cross_check else FIRST
+    state = path.parent / STATE_DIRECTORY
+    began = began_with(state) if cross_check else FIRST
+    remembered = environment is None and cross_check
+    environment = environment_of(state if remembered else None, environment)
     variables = dict(environment_variables(path.parent))
     with without_plugins():
         loaded = load(
@@ -155,7 +162,10 @@ def open_project(
             deployment=Deployment(environment, began),
             cross_check=cross_check,
         )
-    project = Project(path, loaded, began)
+    project = Project(path, loaded, began, remembered)
+    if cross_check and (found := inside_backups(project.spec, project.directory, state / BACKUPS)):
+        told = problem_at(loaded.position(found.path), found.path, found.message, found.hint)
+        raise SpecError((told,), loaded.filename)
     if trusted:
         require_trust_in(project.spec, project.directory)
     return project

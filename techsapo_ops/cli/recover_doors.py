@@ -33,7 +33,7 @@ from techsapo_ops.operations.recover.draft import Draft
 from techsapo_ops.operations.recover.on_hosts import join, look_at_hosts
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.dotenv import parse_dotenv
-from techsapo_ops.spec.edition import Deployment, Edition
+from techsapo_ops.spec.edition import NO_ENVIRONMENT, Deployment, Edition
 from techsapo_ops.spec.load import load
 from techsapo_ops.stack.places import EngineName
 from techsapo_ops.stack.stack import Stack
@@ -82,7 +82,9 @@ class RecoverDoors:
 
     def gather(self, file: Path, environment: str | None, engine: str | None) -> None:
         """Let the hosts of the spec that was placed be one Swarm. Raises OpsError."""
-        topology = topology_for(open_project(file, environment), cast("EngineName | None", engine))
+        topology = topology_for(
+            open_project(file, environment or NO_ENVIRONMENT), cast("EngineName | None", engine)
+        )
         join(topology, self._fleet(topology), self.out.say, time.sleep)
 
     def _fleet(self, topology: Topology) -> Fleet:
@@ -90,12 +92,12 @@ class RecoverDoors:
 
     def open(self, file: Path, environment: str | None, engine: str | None) -> Stack:
         """The stack of the spec that was placed. Raises OpsError."""
-        project = open_project(file, environment)
+        project = open_project(file, environment or NO_ENVIRONMENT)
         return open_stack(project, cast("EngineName | None", engine), tell=self.out.say)
 
     def install_schedule(self, file: Path, environment: str | None, by: str) -> str:
         """Let `cron` or `systemd` start the jobs; returns where they were written. Raises OpsError."""
-        project = open_project(file, environment)
+        project = open_project(file, environment or NO_ENVIRONMENT)
         table = TableChoice(systemd=by == "systemd").open(project)
         table.install()
         announce(project.spec.schedule, run_context(project.layout, self.out.say, self.out.detail))
@@ -103,7 +105,7 @@ class RecoverDoors:
 
     def remove_schedule(self, file: Path, environment: str | None, by: str) -> None:
         """Take that back."""
-        TableChoice(systemd=by == "systemd").open(open_project(file, environment)).remove()
+        TableChoice(systemd=by == "systemd").open(open_project(file, environment or NO_ENVIRONMENT)).remove()
 
 
 class _Starting(Progress):

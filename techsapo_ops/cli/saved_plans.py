@@ -11,6 +11,7 @@ from techsapo_ops.cli.open_stack import history_beside
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.spec.edition import NO_ENVIRONMENT
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.apply.plan import StackPlan
@@ -36,8 +37,9 @@ def by_plan(file: Path, place: SpecChoice, engine: EngineName | None, services: 
 
     history = history_beside(place.file)
     saved = read_plan(file, history.ledger)
+    chosen = saved.environment or NO_ENVIRONMENT
     for given, kept, what in (
-        (place.environment, saved.environment, "--environment"),
+        (place.environment, chosen, "--environment"),
         (engine, saved.engine, "--engine"),
         (services or None, saved.services, msg("services")),
     ):
@@ -47,6 +49,4 @@ def by_plan(file: Path, place: SpecChoice, engine: EngineName | None, services: 
                 msg("leave it out: the plan says it"),
                 exit_code=2,
             )
-    return Wanted(
-        SpecChoice(place.file, saved.environment), saved.engine, saved.services, require_holds(saved, history)
-    )
+    return Wanted(SpecChoice(place.file, chosen), saved.engine, saved.services, require_holds(saved, history))

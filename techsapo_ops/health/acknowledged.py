@@ -1,10 +1,11 @@
-"""Who has what fires, for the report."""
+"""Who has what fires, and what of it nobody has, for the report."""
 
 from __future__ import annotations
 
 import threading
 import time
 
+from techsapo_ops.catalogue.alerts import DRILL, WATCHDOG, alerts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement, holders
 from techsapo_ops.services.monitoring import alertmanager_of, prometheus_of
@@ -21,6 +22,7 @@ class AskedMeanwhile:
         self._deadline = time.monotonic() + timeout
         self._timeout = timeout
         self._found: tuple[Acknowledgement, ...] = ()
+        self._firing: tuple[str, ...] = ()
         self._thread = threading.Thread(target=self._ask, name="who has which alert", daemon=True)
         self._thread.start()
 
@@ -29,13 +31,22 @@ class AskedMeanwhile:
         self._thread.join(max(self._deadline - time.monotonic(), 0.0))
         return self._found
 
+    def firing(self) -> tuple[str, ...]:
+        """The alerts that fire and nobody has, those that page first; what was told within the time."""
+        self._thread.join(max(self._deadline - time.monotonic(), 0.0))
+        return self._firing
+
     def _ask(self) -> None:
         prometheus = prometheus_of(self._stack, self._timeout)
         alertmanager = alertmanager_of(self._stack, self._timeout)
         if prometheus is None or alertmanager is None:
             return
         try:
-            held = holders(prometheus, alertmanager)
+            self._found = tuple(holders(prometheus, alertmanager).values())
+            known = [a for a in prometheus.alerts() if a.state == "firing"]
         except OpsError:
             return
-        self._found = tuple(held.values())
+        taken = {each.incident.alert for each in self._found} | {WATCHDOG, DRILL}
+        told = {a.labels.get("alertname", ""): a.labels.get("severity", "") for a in known}
+        free = [name for name in told if name in alerts() and name not in taken]
+        self._firing = tuple(sorted(free, key=lambda name: (told[name] != "critical", name)))

@@ -76,7 +76,7 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     tests = provider_parts(topology.spec, stack.layout.provider_tests)
     asked = _not_applied(stack, with_one_of_each(_at_once(jobs, timeout)))
     parts = (*asked, *closed, *tests, *absent)
-    return HealthReport(parts, time.monotonic() - started, held.found(), away)
+    return HealthReport(parts, time.monotonic() - started, held.found(), held.firing(), away)
 
 
 def _away(stack: Stack) -> Mapping[str, str]:

@@ -27,6 +27,8 @@ class HealthReport:
     probes: tuple[HealthPart, ...]
     seconds: float
     acknowledged: tuple[Acknowledgement, ...] = ()
+    firing: tuple[str, ...] = ()
+    """The alerts that fire and nobody has."""
     unreachable: Mapping[str, str] = field(default_factory=dict)
     """By name the machines that could not be reached, and why."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from techsapo_ops.adapters.build import build
+from techsapo_ops.adapters.build import build, difference
 from techsapo_ops.adapters.kernel import reboot_reason
 from techsapo_ops.adapters.packages import Packages
 from techsapo_ops.errors import OpsError
@@ -90,15 +90,16 @@ def _running(observed: Observed) -> Iterator[Waiting]:
     for seen in observed.services.values():
         if seen.outdated:
             runs = msg(
-                "runs build {build}, and {build2} is installed",
+                "runs build {build}, and {build2} is installed ({what})",
                 build=seen.build or msg("unknown"),
                 build2=build(),
+                what=difference(seen.build or ""),
             )
             yield Waiting("build", seen.name, runs, ("techsapo up",), (seen.name,))
         elif seen.replaced:
             yield Waiting("replaced", seen.name, seen.replaced, (seen.begins_again,), (seen.name,))
-    for name in observed.behind:
-        yield Waiting("build", name, msg("does not run what is installed"), ("techsapo up",), (name,))
+    for name, why in observed.behind.items():
+        yield Waiting("build", name, why, ("techsapo up",), (name,))
     for name, why in observed.beside.items():
         yield Waiting("replaced", name, why, ("techsapo down", "techsapo up"), (name,))
 
@@ -129,7 +130,7 @@ def _packages(stack: Stack, now: float, packages: Packages | None) -> Found:
 def _package(update: PackageUpdate, stack: Stack) -> Waiting:
     pending, services = update.pending, update.services
     all_of_them = len(services) == len(stack.topology.services)
-    again = " ".join(("techsapo restart", *(() if all_of_them else services))) if services else ""
+    again = " ".join(("techsapo restart", *(("--all",) if all_of_them else services))) if services else ""
     commands = (
         f"apt-mark unhold {pending.package}" if pending.held else "",
         f"apt-get install --only-upgrade {pending.package}",
@@ -154,7 +155,7 @@ def findings(found: Found) -> Iterator[HostFinding]:
     if found.newer:
         detail = msg("newer packages, none of security: {newer}", newer=", ".join(found.newer))
         command = msg(
-            "apt-get install --only-upgrade {newer}, then techsapo restart", newer=" ".join(found.newer)
+            "apt-get install --only-upgrade {newer}, then techsapo restart --all", newer=" ".join(found.newer)
         )
         yield HostFinding("updates", "packages", Level.NOTE, detail, command)
     if found.others:

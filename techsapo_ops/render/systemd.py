@@ -23,14 +23,13 @@ def systemd_files(topology: Topology, templates: Templates) -> tuple[RenderedFil
     """systemd/techsapo.service: a system unit where root made it, else one for `systemctl --user`.
 
     It runs `techsapo up` and `techsapo down`, which start and stop services in order; the supervisor that
-    `up` leaves behind lives in the unit's control group.
+    `up` leaves behind lives in the unit's control group. It names no environment: `up` stays in the one that
+    was applied.
     """
     layout = topology.layout
 
     def command(name: str, *options: str) -> str:
         words = [topology.host.python, "-m", "techsapo_ops", name, "--file", str(layout.spec_file)]
-        if layout.environment is not None and name != "down":  # it reads no spec
-            words += ["--environment", layout.environment]
         return " ".join(systemd_quote(word) for word in (*words, *options))
 
     content = templates.render(

@@ -10,7 +10,6 @@ from pathlib import Path
 import structlog
 from starlette.requests import Request
 
-from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.metrics import Metrics
@@ -19,8 +18,9 @@ from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.proxies import Proxies, header_of
 from techsapo_ops.serve.sign_in import SignIn
 from techsapo_ops.spec.models.app import Auth, Plans
-from techsapo_ops.stores.keys import ApiKey, KeyFile, KeyRefused, KeyRing, Scope
+from techsapo_ops.stores.keys import ApiKey, KeyRefused, KeyRing, Scope
 from techsapo_ops.stores.limits import RateLimiter
+from techsapo_ops.wallbounce.start import key_file, no_key
 
 log = structlog.get_logger()
 
@@ -192,14 +192,11 @@ def key_ring(auth: Auth, default: Path) -> KeyRing | None:
     """
     if not auth.required:
         return None
-    file = KeyFile(Path(auth.keys_file) if auth.keys_file else default)
+    file = key_file(auth, default)
     ring = KeyRing(file)
+    if (error := no_key(ring, file, auth)) is not None:
+        raise error
     if ring.active() == 0:
-        if auth.refuse_without_keys:
-            raise OpsError(
-                ring.trouble or msg("requests need an API key and there is none in {path}", path=file.path),
-                msg("`techsapo keys create NAME` makes one"),
-            )
         log.warning(
             "No API key yet: every question is refused", file=str(file.path), trouble=ring.trouble or None
         )

@@ -93,14 +93,14 @@ def drill_routes(
     """The routes below PATH. Without `seal` nobody can prove to be a drill, and nobody is."""
 
     async def admit(request: Request) -> Caller:
-        await _admit(seal, request, "post")
+        await admit_sealed(seal, request, "post")
         return Caller(None, None, "")
 
     router = APIRouter(route_class=body_route(admit), include_in_schema=False)
 
     @router.get(PATH)
     async def get(request: Request) -> Response:
-        await _admit(seal, request, "get")
+        await admit_sealed(seal, request, "get")
         return json_response({"request_id": request.state.request_id, "instance": instance})
 
     @router.post(PATH)
@@ -119,7 +119,7 @@ def drill_routes(
 
     @router.get(STREAM_PATH)
     async def stream(request: Request) -> Response:
-        await _admit(seal, request, "stream")
+        await admit_sealed(seal, request, "stream")
         to_stream(request.scope)
         return EventStream(
             lambda: events(instance, lifecycle),
@@ -129,8 +129,10 @@ def drill_routes(
     return router
 
 
-async def _admit(seal: DrillSeal | None, request: Request, kind: str) -> None:
-    """Raises Problem for a request that its proof was not made for, body and key too."""
+async def admit_sealed(seal: DrillSeal | None, request: Request, kind: str) -> None:
+    """Let in who proves to have the app's key. Raises Problem for a request that its proof was not made for,
+    body and key too.
+    """
     proof = request.headers.get(HEADER, "")
     name, path = str(request.state.request_id), str(request.scope["path"])
     # Sent again with another key, a request that was overheard would be a new one.

@@ -18,6 +18,7 @@ from typing import Any
 import structlog
 import uvicorn
 
+from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.ports import port_holder
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -26,6 +27,7 @@ from techsapo_ops.serve.lifecycle import Lifecycle
 from techsapo_ops.serve.transports import HttpProtocol, WebSocketProtocol
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.address import listen_host
+from techsapo_ops.wallbounce.start import refused_address
 
 log = structlog.get_logger()
 
@@ -186,8 +188,4 @@ def _refused(host: str, port: int, error: OSError) -> OpsError:
             ),
             msg("stop it, or choose another: --port, and in the spec `app.port` or that of `app.instances`"),
         )
-    if error.errno == errno.EACCES:
-        return OpsError(
-            msg("{where}: ports below 1024 need root", where=where), msg("choose a port from 1024 on")
-        )
-    return OpsError(msg("{where}: {strerror}", where=where, strerror=error.strerror), msg("check `app.host`"))
+    return refused_address(Address(host, port), error)

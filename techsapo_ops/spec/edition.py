@@ -13,6 +13,8 @@ Edition = Literal[1, 2]
 FIRST: Edition = 1
 LATEST: Edition = 2
 PRODUCTION = "production"
+NO_ENVIRONMENT = "none"
+"""What -e says for the spec without an overlay; no overlay may be called so."""
 
 
 @dataclass(frozen=True, slots=True)

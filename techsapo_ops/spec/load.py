@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.edition import LATEST, PRODUCTION, Deployment, edition_of
+from techsapo_ops.spec.edition import LATEST, NO_ENVIRONMENT, PRODUCTION, Deployment, edition_of
 from techsapo_ops.spec.fields import fields_of, secret_places, sections, value_at
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.interpolate import MALFORMED_HINT, Interpolated, interpolate
@@ -169,6 +169,14 @@ class _Loading:
         usable = {}
         for name, overlay in given.items():
             path: Path = ("environments", name)
+            if name == NO_ENVIRONMENT:
+                self.problem(
+                    path,
+                    msg("no overlay may be called so: `-e {name}` means the spec without one", name=name),
+                    msg("give it another name"),
+                    at_key=True,
+                )
+                continue
             if overlay is not None and not isinstance(overlay, dict):
                 self.problem(path, msg("must be `key: value` pairs"), msg("write what differs below it"))
                 continue

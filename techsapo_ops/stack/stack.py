@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,6 +45,8 @@ class Stack:
     """What has to follow in a service that is ready."""
     check_spec: Callable[[str], Spec | None] = lambda _: None
     """The spec of a text. Raises OpsError for one that could not be used in place of this one."""
+    disabled: Mapping[str, str] = field(default_factory=dict)
+    """The providers that the spec's loader left out, and why."""
     config_paths: tuple[str, ...] | None = None
     """In place of `backup.config.paths`; for a recovery on an empty host, out of an authenticated backup."""
 

@@ -88,6 +88,14 @@ class Breaker:
         self._probing = state == "half-open"
         return Permit(self, self._turn, self._probing)
 
+    def answered(self) -> bool:
+        """Take in that the provider answered somebody else, such as a test; says whether that closed it."""
+        self._failed, self._probing = 0, False
+        if self._opened_at is None:
+            return False
+        self._close()
+        return True
+
     def _refusal(self, wait: float) -> CircuitOpen:
         then = msg("next try in {wait:.0f} s", wait=wait)
         if self._cause is None:

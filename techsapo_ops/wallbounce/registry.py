@@ -85,16 +85,22 @@ class Registry:
 def build_registry(spec: Spec, disabled: Mapping[str, str]) -> Registry:
     """The same as `look_up`. Raises OpsError when no provider is left."""
     registry = look_up(spec, disabled)
-    if not registry.usable:
-        reasons = joined(
-            "; ",
-            (msg("{name}: {reason}", name=n, reason=reason) for n, reason in registry.unavailable.items()),
-        )
-        raise OpsError(
-            msg("no provider can be used ({reasons})", reasons=reasons or msg("the spec lists none")),
-            msg("enable one under `providers`, or remove the section to try simulated providers"),
-        )
+    if (error := no_provider(registry)) is not None:
+        raise error
     return registry
+
+
+def no_provider(registry: Registry) -> OpsError | None:
+    """That no provider is left, and why none can be used; None where one can."""
+    if registry.usable:
+        return None
+    reasons = joined(
+        "; ", (msg("{name}: {reason}", name=n, reason=reason) for n, reason in registry.unavailable.items())
+    )
+    return OpsError(
+        msg("no provider can be used ({reasons})", reasons=reasons or msg("the spec lists none")),
+        msg("enable one under `providers`, or remove the section to try simulated providers"),
+    )
 
 
 def look_up(spec: Spec, disabled: Mapping[str, str]) -> Registry:

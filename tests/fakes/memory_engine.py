@@ -141,7 +141,8 @@ class MemoryEngine(Engine):
                 kind = name.rpartition("-")[0] or name
                 why = "it was not started by `techsapo up`"
                 services[name] = ObservedService(name, kind, process.state, drift=why)
-        behind, stopped = tuple(sorted(self.world.behind)), stopped_of(self.layout)
+        behind = dict.fromkeys(sorted(self.world.behind), "does not run what is installed")
+        stopped = stopped_of(self.layout)
         return Observed(self.world.running, services, behind, stopped=stopped)
 
     def _observed(self, record: Record, measure: bool) -> ObservedService:

@@ -88,7 +88,7 @@ def list_alerts(
         out.say(line)
     noisy = next((f for f in found if f.state == "firing" and f.alert.name != WATCHDOG), None)
     if noisy is not None:
-        out.next(msg("`techsapo runbook {alert}` says what to do", alert=noisy.alert.name))
+        out.next(f"techsapo runbook {noisy.alert.name}")
 
 
 app.command(name="show")(show)
@@ -220,7 +220,7 @@ def _silenced(made: str, wanted: list[Matcher], ends: datetime, out: Output) -> 
     out.say(
         msg("Nobody is notified of {told} until {moment_text}.", told=told, moment_text=moment_text(ends))
     )
-    out.next(msg("`techsapo alerts silence --expire {made}` ends it earlier", made=made[:8]))
+    out.next(f"techsapo alerts silence --expire {made[:8]}")
 
 
 def _list_silences(server: Alertmanager, out: Output) -> None:

@@ -140,7 +140,7 @@ def _show(found: Verified, path: str, out: Output) -> None:
     if found.head is not None:
         out.data(f"{found.head.sequence}:{found.head.hash}")
     if not found.ok:
-        out.next(msg('docs/administration.md, "How it is checked", says what this can mean'))
+        out.say(msg('docs/administration.md, "How it is checked", says what this can mean'))
 
 
 def _verified(found: Verified) -> dict[str, Any]:

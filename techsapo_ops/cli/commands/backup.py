@@ -276,15 +276,15 @@ def _show(found: Verification, out: Output) -> None:
             msg("{id} {good} ({seconds:.1f} s)", id=found.id, good=_GOOD[found.level], seconds=found.seconds)
         )
     elif found.level == LEVEL:
-        out.next(
-            msg("`techsapo backup` copies another there; `techsapo runbook BackupOffsiteVerificationFailed`")
-        )
+        out.say(msg("`techsapo backup` copies another there"))
+        out.next("techsapo runbook BackupOffsiteVerificationFailed")
     else:
-        out.next(msg("`techsapo backup` makes another; `techsapo backup list` shows which one is good"))
+        out.say(msg("`techsapo backup list` shows which one is good"))
+        out.next("techsapo backup")
     for sentence in found.passed_over:
         out.warn(msg("a newer backup was passed over: {sentence}", sentence=sentence))
     if found.ok and found.passed_over:
-        out.next(msg("`techsapo backup` makes another"))
+        out.next("techsapo backup")
 
 
 @app.command()

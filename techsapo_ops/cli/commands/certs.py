@@ -102,7 +102,7 @@ def status(
         out.json([status_value(s) for s in found])
     elif not found:
         out.say(msg("There are no certificates in the spec."))
-        out.next(msg("`techsapo explain certificates` shows what to write"))
+        out.next("techsapo explain certificates")
     else:
         show(found, out)
     if any(s.attention for s in found):
@@ -280,7 +280,7 @@ def install_cron(*, place: SpecPlace, out: QuietOutput) -> None:
     if schedule.by == "service":
         out.say(msg("the stack's own scheduler starts it too; whoever comes second finds a run done"))
     if shown.state == "partial":
-        out.next(msg("`techsapo cron install` adds the other jobs of the schedule"))
+        out.next("techsapo cron install")
 
 
 def _renew(

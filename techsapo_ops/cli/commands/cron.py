@@ -55,7 +55,7 @@ def install(*, place: SpecPlace, where: HostTable, out: QuietOutput) -> None:
     )
     by = where.daemon
     if nobody_starts_jobs(topology_for(project)):
-        out.next(
+        out.say(
             msg(
                 "set `schedule.by: {by}` and run `techsapo up`, so that a job that does not come alerts",
                 by=by,
@@ -63,9 +63,9 @@ def install(*, place: SpecPlace, where: HostTable, out: QuietOutput) -> None:
         )
     elif schedule.by == "service":
         out.say(msg("the stack's own scheduler starts them too; whoever comes second finds a run done"))
-        out.next(msg("set `schedule.by: {by}` and run `techsapo up` to leave it out", by=by))
+        out.say(msg("set `schedule.by: {by}` and run `techsapo up` to leave it out", by=by))
     elif schedule.by != by:
-        out.next(msg("set `schedule.by: {by}` in the spec", by=by))
+        out.say(msg("set `schedule.by: {by}` in the spec", by=by))
     else:
         out.next("techsapo jobs")
 
@@ -124,9 +124,9 @@ def status(*, place: SpecPlace, where: HostTable, out: JsonOutput) -> None:
             ("WHERE", "STATE"), [(shown.where, shown.state), (daemon, "running" if runs else "stopped")]
         )
         if shown.state != "installed":
-            out.next("techsapo cron install" + (msg(" --systemd") if where.systemd else ""))
+            out.next("techsapo cron install" + (" --systemd" if where.systemd else ""))
         elif not runs:
-            out.next(msg("start {daemon}, or set `schedule.by: service`", daemon=daemon))
+            out.say(msg("start {daemon}, or set `schedule.by: service`", daemon=daemon))
     if shown.state != "installed":
         raise typer.Exit(CHANGES)
     if not runs:

@@ -18,7 +18,7 @@ from techsapo_ops.adapters.systemd import Units
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.open_files import open_files
 from techsapo_ops.cli.open_stack import host_report, open_stack
-from techsapo_ops.cli.options import FullOutput, SpecPlace
+from techsapo_ops.cli.options import FullOutput, SpecPlace, say_remembered
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.place import DEFAULT_SPEC
 from techsapo_ops.cli.project import Project, open_project
@@ -68,6 +68,7 @@ def doctor(
     """
     try:
         project = _project(place.file, place.environment)
+        say_remembered(project)
         stack = open_stack(project)
     except UntrustedError as error:
         refused = distrusted(error)
@@ -148,7 +149,7 @@ def _repair(diagnosis: Diagnosis, topology: Topology, out: Output) -> Repair:
 
 def _say_next(diagnosis: Diagnosis, out: Output, fix: str, then: str) -> None:
     if diagnosis.packages and not diagnosis.apt:
-        out.next(
+        out.say(
             msg(
                 "install by your system's means (Debian's names): {packages}",
                 packages=" ".join(diagnosis.packages),

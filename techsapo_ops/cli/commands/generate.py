@@ -126,17 +126,16 @@ def _close(out: Output, found: Generated, topology: Topology, *, check: bool) ->
         out.say(
             msg("{count} of {files} written to {directory}", count=count, files=files, directory=directory)
         )
-        out.next(msg("`techsapo up` applies them"))
+        out.next("techsapo up")
         return
     out.say(
         msg("{count} of {files} in {directory} would change", count=count, files=files, directory=directory)
     )
     if found.edited:
-        out.next(
-            msg("move your edits into the spec or a template, or overwrite them: `techsapo generate --force`")
-        )
+        out.say(msg("move your edits into the spec or a template, or overwrite them"))
+        out.next("techsapo generate --force")
     else:
-        out.next(msg("`techsapo generate` writes them"))
+        out.next("techsapo generate")
 
 
 def _document(found: Generated, topology: Topology, *, written: bool, diff: bool) -> dict[str, Any]:

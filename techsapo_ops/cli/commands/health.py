@@ -125,7 +125,7 @@ def _print(report: HealthReport, out: Output, missing: Sequence[str]) -> None:
     for line in (*map(str, report.acknowledged), *filter(None, missing)):
         out.say(line)
     if step := next_step(report):
-        out.next(step)
+        out.advise(step)
 
 
 def _watch(look: Any, *, as_json: bool) -> None:

@@ -128,12 +128,8 @@ def init(
     elif nobody := loaded.spec.report_to_nobody:
         out.say(nobody)
     named = "" if spec == DEFAULT_SPEC else f" --file {shlex.quote(str(spec))}"
-    out.next(
-        msg(
-            "`techsapo up{named}` starts the stack; `techsapo validate{named}` checks your changes",
-            named=named,
-        )
-    )
+    out.say(msg("`techsapo validate{named}` checks your changes", named=named))
+    out.next(f"techsapo up{named}")
 
 
 def _copy(example: Path, spec: Path, out: Output) -> None:

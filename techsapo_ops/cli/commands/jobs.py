@@ -112,7 +112,8 @@ def list_jobs(context: typer.Context, *, place: SpecPlace, out: JsonOutput) -> N
         out.warn(nobody)
     if schedule.by == "none":
         out.say(msg("schedule.by is none: nobody starts these"))
-    out.next("techsapo jobs history NAME")
+    failed = next((s.job.name for s in found if s.last and s.last.result != "ok"), None)
+    out.next(f"techsapo jobs log {failed}" if failed else f"techsapo jobs history {found[0].job.name}")
 
 
 @app.command()
@@ -139,6 +140,8 @@ def run(
     """
     unattended = by is not By.HAND
     out = Output(quiet=out.quiet or unattended)
+    if not unattended:
+        place.say_environment()
     schedule, refusal = schedule_or_why(place.spec_file(), place.environment)
     job = find_job(schedule, name)
     if isinstance(refusal, UntrustedError):

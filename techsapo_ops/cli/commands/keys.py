@@ -131,7 +131,7 @@ def create(
     )
     if not resolved_auth(project.spec, project.loaded.environment).required:
         out.say(msg("This stack asks for no keys: it opens nothing before `app.auth.required: true`."))
-    out.next(msg("send it as `Authorization: Bearer KEY`, or set TECHSAPO_API_KEY for `techsapo ask`"))
+    out.say(msg("send it as `Authorization: Bearer KEY`, or set TECHSAPO_API_KEY for `techsapo ask`"))
 
 
 @app.command(name="list")
@@ -144,7 +144,7 @@ def list_keys(*, place: SpecPlace, out: JsonOutput) -> None:
         return
     if not keys:
         out.say(msg("There are no API keys."))
-        out.next(msg("`techsapo keys create NAME` makes one"))
+        out.say(msg("`techsapo keys create NAME` makes one"))
         return
     now = datetime.now(UTC)
     rows = [
@@ -266,7 +266,7 @@ def rotate(
     )
     for old in rotation.ending:
         out.say(msg("{id}, made {day}, {end}.", id=old.id, day=_day(old.created), end=_end(old)))
-    out.next(msg("send it as `Authorization: Bearer KEY` in place of the old one"))
+    out.say(msg("send it as `Authorization: Bearer KEY` in place of the old one"))
 
 
 @app.command()

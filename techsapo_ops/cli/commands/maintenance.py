@@ -56,7 +56,7 @@ def on(
     if not out.as_json:
         if before is not None and (before.message, before.until) != (made.message, made.until):
             out.say(msg("in place of: {before}", before=before))
-        out.next(msg("`techsapo maintenance off` lets users in again"))
+        out.next("techsapo maintenance off")
 
 
 @app.command()

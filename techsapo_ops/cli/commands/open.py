@@ -52,7 +52,7 @@ def run(
     opener = _opener()
     if opener is None:
         if tunnel := _tunnel(found):
-            out.next(msg("on your own machine `{tunnel}`, then open it there", tunnel=tunnel))
+            out.say(msg("on your own machine `{tunnel}`, then open it there", tunnel=tunnel))
         return
     # Its own words would mix with the prompt that follows; it lives on when this ends.
     subprocess.Popen(

@@ -14,6 +14,7 @@ from techsapo_ops.cli.trusted_project import require_trust_of_jobs
 from techsapo_ops.cli.views.plan import tell_plan
 from techsapo_ops.cli.views.services import stopped_lines
 from techsapo_ops.messages import msg
+from techsapo_ops.operations.apply.app_start import plan_start_problems
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.apply.spec_files import applied_elsewhere
@@ -40,7 +41,8 @@ def plan(
 ) -> None:
     """Show what `up` would change, and why: files, and an action per service.
 
-    Ends with 0 when everything is up to date, 100 when something would change. With --out, `up --plan` does
+    Ends with 0 when everything is up to date, 100 when something would change, 1 when `up` would refuse it
+    because the app could not start. With --out, `up --plan` does
     exactly what was shown, or nothing where something is no longer so: the spec, a variable, a template, the
     version, this host, or what runs.
 
@@ -59,7 +61,8 @@ def plan(
     require_trust_of_jobs(stack.topology)
     only = tuple(services or ())
     found = plan_of(stack, only)
-    if keep is not None:
+    problems = plan_start_problems(found, stack.disabled)
+    if keep is not None and not problems:
         from techsapo_ops.operations.apply.plan_file import save_plan
 
         save_plan(keep, found, History.of(stack), only, engine)
@@ -72,11 +75,15 @@ def plan(
     for taken in taken_ports(found, History.of(stack), stack.engine):
         out.warn(taken)
     then = "techsapo up" if keep is None else f"techsapo up --plan {shlex.quote(str(keep))}"
-    tell_plan(found, out, diff=diff, then=then)
+    tell_plan(found, out, diff=diff, then="" if problems else then)
     if not out.as_json:
         for line in stopped_lines(found.observed):
             out.say(line)
     if not out.as_json and (nobody := nobody_starts(stack.topology, stack.runner)):
         out.say(nobody)
+    if problems:
+        from techsapo_ops.wallbounce.start import require_start
+
+        require_start(problems, what=msg("`up` would refuse it, because the app could not start"))
     if found.changes:
         raise typer.Exit(CHANGES_PENDING)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +25,10 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.providers import ask_lists, list_providers
 from techsapo_ops.spec.edition import edition_of
+
+if TYPE_CHECKING:
+    from techsapo_ops.cli.output import Output
+    from techsapo_ops.cli.project import Project
 
 app = CommandGroup(no_args_is_help=True)
 
@@ -84,9 +88,8 @@ def list_all(
     for note in notes(listed, today):
         out.say(note)
     if any(row.lacks is None and row.model is not None for row in listed):
-        out.next(
-            msg("techsapo providers test asks each a few small questions, for at most a cent a provider")
-        )
+        out.say(msg("a test asks each a few small questions, for at most a cent a provider"))
+        out.next("techsapo providers test")
 
 
 def _completed(context: typer.Context, incomplete: str) -> list[str]:
@@ -142,6 +145,7 @@ def run(
     from techsapo_ops.cli.signals import interruptible
     from techsapo_ops.cli.views.provider_tests import all_well, said_before, show, tests_json, told_now
     from techsapo_ops.operations.provider_tests import plan_tests, run_tests
+    from techsapo_ops.wallbounce.tried import Outcome
 
     project = place.open()
     limit = math.inf if timeout is None else timeout
@@ -153,8 +157,25 @@ def run(
         found = run_tests(
             tests, project.layout, datetime.now(UTC), lambda tried: told_now(tried, out), out.warn
         )
+    _tell_app(project, [tried.name for tried in found if tried.outcome is not Outcome.FAILED], out)
     if out.as_json:
         out.json(tests_json(tests, found))
     else:
         show(tests, found, out)
     raise typer.Exit(0 if all_well(tests, found) else 1)
+
+
+def _tell_app(project: Project, answered: list[str], out: Output) -> None:
+    """Let the running app ask those at once that it leaves alone; that it can't be told is no failed test."""
+    if not answered or not project.layout.app_key.exists():
+        return
+    from techsapo_ops.cli.open_stack import open_stack
+    from techsapo_ops.operations.tell_tested import tell_tested
+
+    try:
+        closed = tell_tested(open_stack(project), answered)
+    except OpsError as error:
+        out.warn(str(error))
+        return
+    if closed:
+        out.say(msg("the app asks {names} again at once", names=", ".join(closed)))

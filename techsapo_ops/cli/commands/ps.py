@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 
 import typer
 
-from techsapo_ops.adapters.build import build, is_other
+from techsapo_ops.adapters.build import build, difference, is_other
 from techsapo_ops.cli.options import JsonQuietOutput, SpecFile
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.cli.views.services import age, service_json, stopped_lines
-from techsapo_ops.messages import joined, msg
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.maintenance import maintenance_of
 
 
@@ -88,10 +88,15 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
     if crashed:
         out.next(f"techsapo logs {crashed[0]}")
         return
-    old = [s.name for s in observed.services.values() if s.build and is_other(s.build)]
-    old += observed.behind
+    old = {
+        s.name: msg("not the installed build, {build}: {what}", build=build(), what=difference(s.build))
+        for s in observed.services.values()
+        if s.build and is_other(s.build)
+    }
+    old |= observed.behind
+    for name, why in old.items():
+        out.say(msg("{service}: {replaced}", service=name, replaced=why))
     if old:
-        out.say(msg("{old}: not the installed build, {build}", old=joined(", ", old), build=build()))
         out.next("techsapo up")
         return
     replaced = [s for s in observed.services.values() if s.replaced]

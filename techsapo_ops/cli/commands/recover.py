@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.commands.recover_card import card
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.named_repository import place_of, restic_at
+from techsapo_ops.cli.next_command import without as same_without
 from techsapo_ops.cli.options import (
     DryRunOption,
     EngineOption,
@@ -22,6 +24,7 @@ from techsapo_ops.cli.options import (
     JsonQuietOutput,
     WaitOption,
     YesOption,
+    given_environment,
 )
 from techsapo_ops.cli.output import Output, confirm
 from techsapo_ops.cli.recorded_stack import recorded_stack
@@ -149,7 +152,7 @@ def recover(
         project,
         tuple(settings or ()),
         engine,
-        environment,
+        given_environment(environment),
         tuple(without or ()),
         revoke_all_keys,
     )
@@ -162,10 +165,8 @@ def recover(
         show_recovered(done, out)
     if done.remaining:
         raise typer.Exit(1)
-    where = (
-        "" if Path(done.spec).parent == Path.cwd() else msg("cd {parent} && ", parent=Path(done.spec).parent)
-    )
-    out.next(msg("{where}techsapo health", where=where))
+    folder = Path(done.spec).parent
+    out.next(("" if folder == Path.cwd() else f"cd {shlex.quote(str(folder))} && ") + "techsapo health")
 
 
 def _recover(recovery: Recovery, asked: Asked, out: Output, dry_run: bool, yes: bool) -> Recovered:
@@ -186,7 +187,7 @@ def _recover(recovery: Recovery, asked: Asked, out: Output, dry_run: bool, yes: 
                 recovery.desk.clear()
             if out.as_json:
                 out.json(look_json(look))
-            out.next(msg("the same without --dry-run recovers it"))
+            out.next(same_without("--dry-run"))
             raise typer.Exit(1 if look.blockers else 0)
         if look.blockers:
             first, remedy = look.blockers[0]

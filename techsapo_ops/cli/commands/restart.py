@@ -9,15 +9,21 @@ import typer
 from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace, WaitOption
-from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.output import Output, confirm, interactive
+from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.operations.apply.app_start import require_app_restarts
+from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.stop import restart as perform
+from techsapo_ops.operations.apply.stop import running_names
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.drills.probed import Probed
+    from techsapo_ops.stack.stack import Stack
 
 RATE = 20.0
 """Simulated requests a second: enough to see a gap of a tenth of a second. Each is sent once."""
+LOGS = "techsapo logs app nginx --since 5m"
 SECONDS, WORK, TIMEOUT = 900.0, 0.2, 30.0
 """How long they go on at most, how long a POST takes the app, and how long an answer is waited for."""
 
@@ -25,10 +31,9 @@ SECONDS, WORK, TIMEOUT = 900.0, 0.2, 30.0
 def restart(
     services: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[SERVICE]…", help="Names or kinds; default: all.", autocompletion=completes("services")
-        ),
+        typer.Argument(metavar="[SERVICE]…", help="Names or kinds.", autocompletion=completes("services")),
     ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All services of the stack.")] = False,
     probe: Annotated[
         bool,
         typer.Option("--probe", help="Send simulated requests meanwhile, and say which of them failed."),
@@ -38,7 +43,7 @@ def restart(
     wait: WaitOption = 0.0,
     out: JsonQuietOutput,
 ) -> None:
-    """Restart services one at a time, each until it is ready.
+    """Restart services one at a time, each until it is ready. Without a name it asks, or needs --all.
 
     They start with the configuration that `up` gave them last; `techsapo up` applies a changed spec. With
     --probe, GETs, keyed POSTs and a stream go through nginx all the while: they ask no provider, cost
@@ -53,10 +58,15 @@ def restart(
 
       techsapo restart app --probe
 
-      techsapo restart
+      techsapo restart --all
     """
-    stack = open_stack(place.open())
     names = tuple(services or ())
+    if names and everything:
+        raise OpsError(msg("--all is given, and names too"), msg("leave one of them out"), exit_code=2)
+    stack = open_stack(place.open())
+    if not names and not everything:
+        _ask(stack)
+    require_app_restarts(History.of(stack), names)
     if not probe:
         done = perform(stack.engine, names, wait=wait, say=out.say, pause=stack.pause)
         out.json({"restarted": list(done)}) if out.as_json else out.say(
@@ -74,6 +84,19 @@ def restart(
         raise probed.error
     if not probed.well:
         raise typer.Exit(1)
+
+
+def _ask(stack: Stack) -> None:
+    """Ask whether all services are meant, the databases too. Raises OpsError where nobody can be asked."""
+    meant = running_names(stack.engine, ())
+    if not interactive():
+        raise OpsError(
+            msg("no service is named: {services}", services=", ".join(meant)),
+            msg("name those to restart, e.g. `techsapo restart app`, or all of them by --all"),
+            exit_code=2,
+        )
+    if not confirm(msg("restart all of them: {services}?", services=", ".join(meant)), yes=False):
+        raise OpsError(msg("nothing was restarted"), msg("name those to restart, or pass --all"))
 
 
 def _show(out: Output, probed: Probed) -> None:
@@ -131,4 +154,4 @@ def _show(out: Output, probed: Probed) -> None:
         )
     )
     if not probed.well and probed.error is None:
-        out.next(msg("`techsapo logs app nginx --since 5m` shows what happened"))
+        out.next(LOGS)

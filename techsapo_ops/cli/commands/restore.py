@@ -13,6 +13,7 @@ from techsapo_ops.backup.origin import State
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.cli.arguments import time_of
 from techsapo_ops.cli.backup_kinds import RestoredOption, parse, telling_kinds
+from techsapo_ops.cli.next_command import without
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import (
     BackupArgument,
@@ -155,9 +156,7 @@ def restore(
     then = f"techsapo {'plan' if changed else 'health'}"
     if done.safety:
         named = f" --only {only}" if only is not None else ""
-        then = msg(
-            "{then}; `techsapo restore {safety}{named}` goes back", then=then, safety=done.safety, named=named
-        )
+        out.say(msg("`techsapo restore {safety}{named}` goes back", safety=done.safety, named=named))
     out.next(then)
 
 
@@ -201,7 +200,7 @@ def _dry_run(intent: Intent, out: Output) -> None:
         )
         return
     _told_of(intent, out)
-    out.next(msg("the same without --dry-run restores it"))
+    out.next(without("--dry-run"))
 
 
 def _show(intent: Intent) -> None:

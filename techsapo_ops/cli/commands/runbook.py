@@ -105,7 +105,7 @@ def _list(locale: str, out: Output) -> None:
         out.json([dict(zip(("name", "severity", "meaning"), row, strict=True)) for row in rows])
         return
     out.table(("alert", "severity", "meaning"), rows)
-    out.next(msg("`techsapo runbook NAME` shows one"))
+    out.say(msg("`techsapo runbook NAME` shows one"))
 
 
 def _show(page: Runbook, locale: str, out: Output) -> None:

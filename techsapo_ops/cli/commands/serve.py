@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.cli.options import SpecPlace
+from techsapo_ops.cli.options import SpecPlace, say_remembered
 from techsapo_ops.cli.told_stores import ToldStores
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -109,9 +109,11 @@ def serve(
     # Of other users than root those of services and containers run it, on files of root's or of the owner's.
     supervised = rendered and (os.geteuid() != 0 or _started_for(place.file))
     project = open_project(place.file, place.environment, cross_check=not rendered, trusted=not supervised)
+    say_remembered(project)
     spec = stores.spec(project.spec)
     spec = spec.model_copy(update={"edition": _edition(spec, project)})
 
+    from techsapo_ops.adapters.address import Address
     from techsapo_ops.serve.app import App
     from techsapo_ops.serve.logs import configure_logs
     from techsapo_ops.serve.options import Options
@@ -123,26 +125,28 @@ def serve(
     from techsapo_ops.spec.masking import mask_level
     from techsapo_ops.stack.maintenance import FOLDER
     from techsapo_ops.stores.shared_key import shared_key
+    from techsapo_ops.wallbounce.start import place_problems, read_calibration, require_start, start_problems
 
     lines = configure_logs(spec.logs, instance)
-    calibration = None
-    if spec.wallbounce.calibration is not None:
-        from techsapo_ops.adapters.files import read_text
-        from techsapo_ops.wallbounce.calibration import loads
-
-        weights = project.directory / spec.wallbounce.calibration
-        calibration = loads(read_text(weights, what="calibration"), str(weights))
+    auth, where = _auth(spec, project, host, published=rendered), data or project.layout.data / instance
+    ports = [i.port for i in spec.app.resolved_instances]
+    address = Address(host or spec.app.host, port or _port(instance, ports))
+    named = spec.wallbounce.calibration
+    weights = project.directory / named if named is not None else None
+    auth = auth.model_copy(update={"keys_file": auth.keys_file or str(project.layout.api_keys)})
+    problems = start_problems(spec, auth, project.loaded.disabled, weights)
+    problems += tuple(place_problems((where,), (address,)))
+    require_start(problems, what=msg("{instance} can't start", instance=instance))
     options = Options(
         spec,
         instance,
-        data or project.layout.data / instance,
+        where,
         disabled=project.loaded.disabled,
-        calibration=calibration,
-        auth=_auth(spec, project, host, published=rendered),
+        calibration=read_calibration(weights) if weights is not None else None,
+        auth=auth,
         refuse_other_hosts=_chosen(spec.app.refuse_other_hosts, spec, project),
         durable_audit=_chosen(durable_answers(spec.audit), spec, project),
         key_shares=_chosen(spec.app.limits.key_shares, spec, project),
-        keys=project.layout.api_keys,
         app_key=shared_key(app_key or project.layout.app_key) if app_key or not rendered else None,
         authorities=stores.authorities(spec, project.layout),
         sentinels=stores.sentinels,
@@ -158,9 +162,8 @@ def serve(
         unreached=_unreached(project, unreached),
         maintenance=place.file.parent / FOLDER if rendered else None,
     )
-    ports = [i.port for i in spec.app.resolved_instances]
     try:
-        run(App(options), host or spec.app.host, port or _port(instance, ports))
+        run(App(options), address.host, address.port)
     finally:
         lines.tell()
 

@@ -76,7 +76,7 @@ def status(
     else:
         _print(lines(found, stack))
         if step := next_of(found):
-            out.next(step)
+            out.advise(step)
     raise typer.Exit(EXIT_CODES[found.status])
 
 

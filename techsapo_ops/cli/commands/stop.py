@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -41,4 +42,4 @@ def stop(
     out.say(msg("stopped {services}", services=", ".join(done.services)))
     if done.needing:
         out.say(msg("running without it: {needing}", needing=", ".join(done.needing)))
-    out.next(msg("`techsapo start {services}` starts it again", services=" ".join(done.services)))
+    out.next(f"techsapo start {shlex.join(done.services)}")

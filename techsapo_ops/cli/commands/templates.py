@@ -46,7 +46,7 @@ def list_templates(*, place: SpecPlace, out: JsonOutput) -> None:
         out.json([{"name": name, "overridden": own} for name, own in found])
         return
     out.table(("template", "used"), [(name, msg("yours") if own else msg("built in")) for name, own in found])
-    out.next(
+    out.say(
         msg("`techsapo templates eject NAME` copies one into {folder} to change it", folder=overrides.folder)
     )
 
@@ -82,7 +82,7 @@ def eject(name: NameArgument, *, place: SpecPlace, out: QuietOutput) -> None:
         )
     write_atomic(target, Templates().source(name).encode())
     out.data(str(target))
-    out.next(msg("change it, then `techsapo generate --check --diff` shows the effect"))
+    out.next("techsapo generate --check --diff")
 
 
 @app.command()

@@ -27,9 +27,11 @@ from techsapo_ops.cli.views.apply import Progress, back_json, show_failures, ste
 from techsapo_ops.cli.views.plan import show_plan, tell_plan
 from techsapo_ops.cli.views.services import stopped_lines
 from techsapo_ops.cli.views.summary import plan_summary
+from techsapo_ops.errors import OpsError
 from techsapo_ops.health.provider_tests import COMMAND as PROVIDER_TESTS
 from techsapo_ops.health.provider_tests import untested
 from techsapo_ops.messages import msg
+from techsapo_ops.operations.apply.app_start import require_app_starts
 from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.apply.spec_files import applied_elsewhere
 from techsapo_ops.operations.apply.up import up as perform
@@ -69,6 +71,7 @@ def up(
     """Start the stack, or bring it up to date with the spec.
 
     Only what changed is touched. On a terminal, changes of a running stack are shown first and asked for.
+    Without -e the stack stays in the environment that was applied; another one is asked for, or needs --yes.
     What runs is read back afterwards; when anything fails, the last good apply is brought back.
     A restore that was cut short is undone first.
     Ends with 0 only when every service that it started is ready and runs what was asked for; with --dry-run
@@ -111,6 +114,7 @@ def up(
     if dry_run:
         found = plan_of(stack, wanted.services)
         wanted.require(found)
+        require_app_starts(found, stack.disabled)
         if told := applied_elsewhere(stack):
             out.warn(told)
         tell_plan(
@@ -129,7 +133,15 @@ def up(
     def approve(plan: StackPlan) -> bool:
         wanted.require(plan)
         progress.origins = plan.origins.services
-        if yes or saved is not None or not (plan.changes and plan.running) or not interactive():
+        if plan.environment is not None and (yes or saved is not None):
+            out.say(str(plan.environment))
+        elif plan.environment is not None and not interactive():
+            raise OpsError(
+                msg("{change}: nothing was changed", change=plan.environment),
+                msg("--yes agrees to it; without -e the stack stays in the environment that was applied"),
+            )
+        asks = plan.environment is not None or (plan.changes and plan.running and interactive())
+        if yes or saved is not None or not asks:
             return True
         show_plan(plan, out)
         return confirm(msg("go ahead?"), yes=False)
@@ -194,9 +206,7 @@ def _next(report: UpReport, untested_providers: bool) -> str:
     ready = [row for row in report.rows if facts()[row.kind].runs_package and row.state == "running"]
     if not ready:
         return "techsapo health"
-    question = msg('techsapo ask "Dockerコンテナが起動しない"')
-    url = next((row.url for row in ready if row.url), "")
-    return msg("open {url}, or {command}", url=url, command=question) if url else question
+    return msg('techsapo ask "Dockerコンテナが起動しない"')
 
 
 def _json(report: UpReport) -> dict[str, Any]:

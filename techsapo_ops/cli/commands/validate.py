@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,7 +13,7 @@ from techsapo_ops.messages import Message, joined, msg, template
 from techsapo_ops.spec.load import SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from techsapo_ops.cli.project import Project
     from techsapo_ops.spec.load import Problem
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     """Check the spec; every error at once, as FILE:LINE:COLUMN.
+
+    Whatever would keep the app from starting is an error too, such as a provider whose price is unknown, or
+    an API key that environment production needs and that is not made yet.
 
     Examples:
 
@@ -33,13 +37,14 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     try:
         project = place.open()
         project.own_templates.require_usable()
+        _require_start(project)
     except SpecError as error:
         if out.as_json:
             out.json(
                 {
                     "valid": False,
                     "file": str(place.file),
-                    "environment": place.environment,
+                    "environment": place.overlay(),
                     "problems": _plain(error.problems),
                 }
             )
@@ -51,14 +56,14 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
                 msg("{found} {which}", found=found, which=msg("problem") if found == 1 else msg("problems"))
             )
         raise typer.Exit(error.exit_code) from None
-    warnings = project.warnings
+    warnings = (*project.warnings, *_unused(project))
     counts, hosts = _counts(project.spec), len(project.spec.hosts)
     if out.as_json:
         out.json(
             {
                 "valid": True,
                 "file": str(place.file),
-                "environment": place.environment,
+                "environment": project.loaded.environment,
                 "warnings": _plain(warnings),
                 "disabled_providers": dict(project.loaded.disabled),
                 "counts": {**counts, "hosts": hosts} if hosts else counts,
@@ -79,6 +84,55 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     spec = project.spec
     for line in filter(None, (spec.told_nobody, spec.report_to_nobody, _nobody_starts(project))):
         out.say(line)
+
+
+def _require_start(project: Project) -> None:
+    """Raise SpecError where the app could not start with this spec, and the keys and files that are here."""
+    if _is_plain(project):
+        return
+    from techsapo_ops.operations.apply.app_start import app_start_problems
+    from techsapo_ops.spec.problems import problem_at
+
+    loaded = project.loaded
+    found = app_start_problems(project.spec, project.layout, loaded.disabled)
+    if found:
+        raise SpecError(
+            (
+                problem_at(loaded.position(at), at, p.message, p.hint)
+                for p in found
+                for at in (tuple(p.path.split(".")),)
+            ),
+            loaded.filename,
+        )
+
+
+def _is_plain(project: Project) -> bool:
+    """Whether it asks for nothing that may be missing: nothing of the app is imported then."""
+    from techsapo_ops.spec.auth import resolved_auth
+
+    spec = project.spec
+    keyed = resolved_auth(spec, project.loaded.environment).refuse_without_keys
+    simulated = any(p.enabled for p in spec.providers.values()) and not _has_real_providers(spec)
+    return simulated and not keyed and spec.wallbounce.calibration is None
+
+
+def _has_real_providers(spec: Spec) -> bool:
+    return any(p.enabled and not p.simulated for p in spec.providers.values())
+
+
+def _unused(project: Project) -> Iterator[Problem]:
+    """The enabled providers that the app would leave out, though it starts: by the list that it goes by."""
+    if not _has_real_providers(project.spec):
+        return
+    from techsapo_ops.spec.problems import problem_at
+    from techsapo_ops.wallbounce.registry import UNUSED_SIMULATION, look_up
+
+    loaded = project.loaded
+    for name, reason in look_up(project.spec, {}).unavailable.items():
+        if project.spec.providers[name].enabled and reason != UNUSED_SIMULATION:
+            path = ("providers", name)
+            told = problem_at(loaded.position(path), path, msg("is not used: {reason}", reason=reason))
+            yield replace(told, filename=loaded.filename)
 
 
 def _nobody_starts(project: Project) -> str:

@@ -103,7 +103,7 @@ def calibrate(
         )
     write_atomic(output, dumps(Calibration(tuple(fits))).encode())
     _show(out, told)
-    out.next(msg("set wallbounce.calibration: {output} in techsapo.yaml, then `techsapo up`", output=output))
+    out.say(msg("set wallbounce.calibration: {output} in techsapo.yaml, then `techsapo up`", output=output))
 
 
 def _too_few(count: int, outcomes: set[bool]) -> str:

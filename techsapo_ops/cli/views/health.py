@@ -50,9 +50,13 @@ def next_step(report: HealthReport) -> str:
     services = [p for p in report.probes if p.kind not in _NO_SERVICES]
     if all(p.status in {"down", "absent"} for p in services):
         return "techsapo up"
+    if report.failing:  # what waits for an update is not what is unwell now
+        why_off = [p.hint for p in report.failing if p.kind == "restore"]
+        logs = [f"techsapo logs {p.name}" for p in report.failing if p in services]
+        return next((hint for hint in (*why_off, *(p.hint for p in report.failing), *logs) if hint), "")
+    if report.firing:
+        return f"techsapo alerts show {report.firing[0]}"
     told = (
-        [p.hint for p in report.failing if p.kind == "restore"],  # why others are off
-        [p.hint for p in report.failing],
         [p.hint for p in report.probes if p.outdated],
         [p.hint for p in report.probes if p.kind == "updates"],
         [p.hint for p in report.probes if p.status == "untested"],

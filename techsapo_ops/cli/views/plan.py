@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.cli.state_words import action_word
@@ -27,6 +28,8 @@ def show_plan(plan: StackPlan, out: Output, *, diff: bool = False) -> None:
 
     Of both, what is removed comes first; the last line counts.
     """
+    if plan.environment is not None:
+        out.data(str(plan.environment))
     if plan.files:
         out.data(msg("files below {config}:", config=plan.desired.topology.layout.config))
         few = len(plan.files) <= _FEW_FILES or diff or out.verbose
@@ -62,12 +65,13 @@ def show_plan(plan: StackPlan, out: Output, *, diff: bool = False) -> None:
 
 
 def tell_plan(plan: StackPlan, out: Output, *, diff: bool = False, then: str) -> None:
-    """Tell what would change, as text or JSON; `then` is the command that does it."""
+    """Tell what would change, as text or JSON; `then` is the command that does it, if one can."""
     if out.as_json:
         out.json(plan_json(plan))
     elif plan.changes:
         show_plan(plan, out, diff=diff)
-        out.next(then)
+        if then:
+            out.next(then)
     else:
         out.data(msg("up to date"))
 
@@ -96,6 +100,7 @@ def plan_json(plan: StackPlan) -> dict[str, Any]:
     """A plan with stable keys."""
     return {
         "changes": plan.changes,
+        "environment": asdict(plan.environment) if plan.environment is not None else None,
         "summary": plan_summary(plan),
         "stopped": {name: each.to_json() for name, each in plan.observed.stopped.items()},
         "files": [

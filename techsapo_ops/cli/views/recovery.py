@@ -10,6 +10,7 @@ from techsapo_ops.cli.views.keys import public
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.recover.look import age
 from techsapo_ops.operations.recover.recovered import DATA_MINUTES, DATA_STEPS, WHOLE_MINUTES
+from techsapo_ops.spec.edition import NO_ENVIRONMENT
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output
@@ -64,6 +65,7 @@ def show_look(look: Look, out: Output) -> None:
             span=span(age(look.copied)),
         )
     )
+    out.say(msg("environment: {name}", name=look.draft.environment or NO_ENVIRONMENT))
     out.table(
         ("what", "comes back", "from"),
         [(row.kind, row.holds if not row.why else msg("no"), row.server) for row in look.rows],
@@ -140,6 +142,7 @@ def look_json(look: Look) -> dict[str, Any]:
         "data_of": look.copied.backup.read().started.isoformat(),
         "lost_seconds": round(age(look.copied)),
         "into": str(look.draft.file.parent),
+        "environment": look.draft.environment,
         "engine": look.prospect.stack.topology.engine,
         "authentication": str(look.copied.origin.state),
         "described": look.copied.described,

@@ -18,7 +18,7 @@ from techsapo_ops.engines import logins, planning
 from techsapo_ops.engines.native import daemon, gate, history, prepare, proof
 from techsapo_ops.engines.native.access import NativeAccess
 from techsapo_ops.engines.native.programs import programs_of
-from techsapo_ops.engines.native.recorded import STOP_MARGIN, scheduler_is_behind
+from techsapo_ops.engines.native.recorded import STOP_MARGIN, scheduler_behind
 from techsapo_ops.engines.state import OTHER_CODE, Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -87,7 +87,7 @@ class NativeEngine(NativeAccess, Engine):
 
     def _renew_scheduler(self) -> None:
         """Start it anew with the installed build; `prepare` may have done so by now, or ended it for good."""
-        if scheduler_is_behind(self.layout, self.supervisor.process(SCHEDULER)):
+        if scheduler_behind(self.layout, self.supervisor.process(SCHEDULER)):
             self._end_companion(SCHEDULER)
             self.supervisor.reread()
             self.supervisor.add(SCHEDULER)

@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.build import build, is_other, noted
+from techsapo_ops.adapters.build import build, difference, is_other, noted
 from techsapo_ops.adapters.replaced import replaced_files, works_in_removed
 from techsapo_ops.adapters.strict_modes import user_name
 from techsapo_ops.engines.measured import with_usage
@@ -86,7 +86,7 @@ class NativeStack:
                 )
                 for name, record in records.items()
             },
-            (SCHEDULER,) if scheduler_is_behind(self.layout, processes.get(SCHEDULER)) else (),
+            {SCHEDULER: why} if (why := scheduler_behind(self.layout, processes.get(SCHEDULER))) else {},
             self._supervisor_replaced(),
         )
 
@@ -235,19 +235,20 @@ def _memory(process: psutil.Process) -> int:
         return 0
 
 
-def scheduler_is_behind(layout: Layout, process: Process | None) -> bool:
-    """Whether the scheduler's `process` runs another build than the one installed, or replaced files.
+def scheduler_behind(layout: Layout, process: Process | None) -> str:
+    """What of the scheduler's `process` is not as it is installed: its build, or files it runs; else empty.
 
     One that has only just begun will say so soon.
     """
     if process is None or process.pid is None:
-        return False
-    if replaced_files(process.pid):
-        return True
-    found = noted(layout.scheduler_build, process.pid)
-    if not found and process.started is not None:
-        return time.time() - process.started.timestamp() > _NOTE_SECONDS
-    return found != build()
+        return ""
+    if words := _replaced(process.pid):
+        return words
+    found = noted(layout.scheduler_build, process.pid) or ""
+    young = process.started is not None and time.time() - process.started.timestamp() <= _NOTE_SECONDS
+    if found == build() or (not found and young):
+        return ""
+    return msg("not the installed build, {build}: {what}", build=build(), what=difference(found))
 
 
 def _replaced(pid: int) -> str:

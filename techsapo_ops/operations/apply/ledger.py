@@ -24,14 +24,13 @@ from techsapo_ops.backup.secret_files import made_secrets
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.forgetting import Alive, forgotten_digests, lost, without_stale
-from techsapo_ops.operations.apply.ledger_entry import LedgerEntry, read_entry, written_entry
+from techsapo_ops.operations.apply.ledger_entry import ENTRY, LedgerEntry, read_entry, written_entry
 from techsapo_ops.operations.apply.snapshot import Snapshot, file_entries, freeze, thaw
 
 KEPT = 50
 """Applies that are kept, beside the last good one."""
 SECRETS_KEPT = 3
 """Good states, the present one among them, whose secrets are kept whatever became of them since."""
-_ENTRY = re.compile(r"\d{6,}\.json")
 _REFERENCE = re.compile(r"@?(\d{1,12})")
 
 
@@ -54,7 +53,7 @@ class Ledger:
         if not self.folder.is_dir():
             return []
         try:
-            paths = [p for p in self.folder.iterdir() if _ENTRY.fullmatch(p.name)]
+            paths = [p for p in self.folder.iterdir() if ENTRY.fullmatch(p.name)]
             found = [(path, _content(path)) for path in sorted(paths, key=lambda p: int(p.stem))]
             return [(path, read_entry(data)) for path, data in found if data is not None]
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
@@ -10,6 +11,8 @@ from typing import Literal
 
 from techsapo_ops.messages import msg
 
+ENTRY = re.compile(r"\d{6,}\.json")
+"""The name of an apply's file in the ledger."""
 Result = Literal["ok", "failed", "rolled-back"]
 
 

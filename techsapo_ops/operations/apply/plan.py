@@ -9,6 +9,7 @@ from enum import Enum, auto
 from techsapo_ops.operations.apply import origin
 from techsapo_ops.operations.apply.certificates import certificates_due
 from techsapo_ops.operations.apply.changes import FileChange, changes
+from techsapo_ops.operations.apply.environment import EnvironmentChange, change_of
 from techsapo_ops.operations.apply.origin import OriginsFound
 from techsapo_ops.operations.apply.snapshot import Snapshot
 from techsapo_ops.operations.apply.steps import by_proof, with_new_build, with_renewed
@@ -53,6 +54,8 @@ class StackPlan:
     """Whether it is about some services only."""
     leaves: Recorded | None = None
     """The stack as another engine runs it, which is stopped first."""
+    environment: EnvironmentChange | None = None
+    """The environment that it leaves, of a plan of `up` or of a roll back."""
     restores: int | None = None
     """The apply that it goes back to, of a roll back."""
 
@@ -69,7 +72,7 @@ class StackPlan:
     @property
     def changes(self) -> bool:
         """Whether anything would be done."""
-        return bool(self.files or self.steps.changes)
+        return bool(self.files or self.steps.changes or self.environment)
 
 
 def desired_state(topology: Topology, templates: Templates) -> Desired:
@@ -119,7 +122,11 @@ def plan(
 def plan_of(stack: Stack, only: Sequence[str] = ()) -> StackPlan:
     """The plan of `up`, with the origin of each change; changes nothing."""
     wanted = wanted_by(stack)
-    found = replace(plan(wanted, stack.engine, Purpose.UP, only), leaves=stack.leaves(stack.topology))
+    found = replace(
+        plan(wanted, stack.engine, Purpose.UP, only),
+        leaves=stack.leaves(stack.topology),
+        environment=change_of(stack.layout.state, stack.layout.environment),
+    )
     if not found.changes:
         return found
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from techsapo_ops.backup.key_files import end_keys
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.operations.apply.app_start import require_app_starts
 from techsapo_ops.operations.apply.changes import ChangeKind, edited_error
+from techsapo_ops.operations.apply.environment import change_of
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.operations.apply.outcome import Applied, Listener
@@ -40,8 +42,8 @@ def rollback(
     """Bring the stack back to an earlier apply as one transaction; None when `approve` refused the plan.
 
     `reference` is for `History.choose`. Data is left as it is. Raises OpsError when there is nothing to go
-    back to, the lock is taken, a file was edited by hand (unless `force`), a restore was interrupted, which
-    is undone first, or for a failure that is no service's.
+    back to, the lock is taken, the app of then could not start, a file was edited by hand (unless `force`),
+    a restore was interrupted, which is undone first, or for a failure that is no service's.
     """
     if not history.ledger.folder.is_dir():
         raise OpsError(msg("nothing was applied yet"), msg("`techsapo up` does"))
@@ -55,7 +57,14 @@ def rollback(
         running = history.engine(snapshot)
         running.announce()
         leaves = history.leaves(snapshot.desired.topology)
-        found = replace(plan(snapshot, running, Purpose.BACK), leaves=leaves, restores=target.id)
+        wanted = snapshot.desired.topology.layout.environment
+        found = replace(
+            plan(snapshot, running, Purpose.BACK),
+            leaves=leaves,
+            restores=target.id,
+            environment=change_of(history.layout.state, wanted),
+        )
+        require_app_starts(found, {})
         if found.changes and not approve(target, found):
             return None
         edited = [c for c in found.files if c.kind is ChangeKind.EDITED]

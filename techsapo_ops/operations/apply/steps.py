@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from techsapo_ops.adapters.build import build
+from techsapo_ops.adapters.build import build, difference
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.rolling import DISTURBING
 from techsapo_ops.services.registry import kinds
@@ -59,9 +59,10 @@ def with_new_build(plan: Plan, observed: Observed) -> Plan:
         if seen is None or not seen.outdated or one.action is Action.REMOVE:
             return one
         why = msg(
-            "runs {build}, installed is {build2}",
+            "runs {build}, installed is {build2} ({what})",
             build=seen.build or msg("a build that it does not tell"),
             build2=build(),
+            what=difference(seen.build or ""),
         )
         if one.action is Action.NOTHING:
             return Step(Action.RESTART, one.service, why)

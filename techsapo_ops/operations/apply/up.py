@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from techsapo_ops.engines.swarm.machines_note import forget_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
+from techsapo_ops.operations.apply.app_start import require_app_starts
 from techsapo_ops.operations.apply.changes import ChangeKind, edited_error
 from techsapo_ops.operations.apply.generate import validate
 from techsapo_ops.operations.apply.history import History
@@ -55,7 +56,9 @@ class UpReport:
     @property
     def changed(self) -> bool:
         """Whether anything was done."""
-        return bool(self.plan.files) or any(o.step.action is not Action.NOTHING for o in self.outcomes)
+        return bool(self.plan.files or self.plan.environment) or any(
+            o.step.action is not Action.NOTHING for o in self.outcomes
+        )
 
 
 def up(
@@ -77,8 +80,8 @@ def up(
     both. Every apply is recorded in the ledger, and one that was killed is completed.
 
     Raises OpsError when the lock is taken for longer than `wait` seconds, somebody else has a port that a
-    service of a running stack is to have, a file was edited by hand (unless `force`) or refused by its tool,
-    and for a failure that is no service's.
+    service of a running stack is to have, the app could not start, a file was edited by hand (unless
+    `force`) or refused by its tool, and for a failure that is no service's.
     """
     history = History.of(stack)
     stack.engine.announce()
@@ -87,6 +90,7 @@ def up(
             require_left(stack.layout)
         found = plan_of(stack, only)
         require_free(found, history, stack.engine)
+        require_app_starts(found, stack.disabled)
         if told := applied_elsewhere(stack):  # before anybody agrees to it
             listener.warn(told)
         if not approve(found):

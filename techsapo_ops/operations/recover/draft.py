@@ -16,6 +16,7 @@ from techsapo_ops.operations.recover.copied import Copied
 from techsapo_ops.operations.recover.journal import Asked
 from techsapo_ops.operations.recover.placing import Places
 from techsapo_ops.spec.edit import repointed, with_value, without_section
+from techsapo_ops.spec.edition import NO_ENVIRONMENT
 
 _OF_ITS_HOSTS = ("hosts", "floating_address")
 """What the spec of a stack on several hosts says of them: on one host it would be refused."""
@@ -40,6 +41,8 @@ def draft_of(copied: Copied, places: Places, asked: Asked, into: Path) -> Draft:
     (kept,) = description.of(What.SPEC)
     text = read_text(copied.at(kept.content), what=msg("spec of the copy"))
     environment = asked.environment or description.environment
+    if environment == NO_ENVIRONMENT:
+        environment = None
     text = repointed(text, places.repointed)
     if asked.engine is not None:  # else the next `up` would move the stack back
         text = with_value(text, "engine", asked.engine, environment=environment)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, tzinfo
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta, tzinfo
 from typing import Any, Generic, TypeVar, cast
 
 from techsapo_ops.adapters.at_once import at_once
@@ -17,6 +17,7 @@ from techsapo_ops.health.report import HealthReport, Status
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.drift import DriftReport, drift
 from techsapo_ops.operations.apply.history import History
+from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.operations.certificates.needs import certificates_of
 from techsapo_ops.operations.certificates.status import Status as CertificateStatus
 from techsapo_ops.operations.certificates.status import status as certificate_statuses
@@ -24,7 +25,7 @@ from techsapo_ops.operations.status.kept import Backups, backups_of
 from techsapo_ops.operations.status.spent import Spent, spent_of
 from techsapo_ops.operations.status.versions import Versions, versions_of
 from techsapo_ops.operations.waiting import Found, look
-from techsapo_ops.operations.watch.alerts import Listing, listed
+from techsapo_ops.operations.watch.alerts import Listed, Listing, listed
 from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.schedule.status import JobStatus, job_statuses
 from techsapo_ops.services.monitoring import alertmanager_of, prometheus_of
@@ -35,6 +36,10 @@ from techsapo_ops.stack.stack import Stack
 T = TypeVar("T")
 _MARGIN = 1.0
 """Seconds beyond the bound of the probes, which say themselves what did not answer."""
+ASKED = timedelta(minutes=1)
+"""In which Prometheus has asked every service once after an apply, and evaluated its rules."""
+SETTLED = timedelta(minutes=5)
+"""After an apply in which alerts that became pending by it are not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ def status_of(stack: Stack, *, timeout: float, now: datetime, zone: tzinfo) -> S
     asked: dict[str, Callable[[], Any]] = {
         "health": lambda: check(stack, timeout=timeout, now=now),
         "services": lambda: _services(stack),
-        "alerts": lambda: listed(stack, prometheus_of(stack), alertmanager_of(stack)),
+        "alerts": lambda: _listed(stack, now),
         "backups": lambda: backups_of(stack),
         "certificates": lambda: certificate_statuses(certificates_of(stack, lambda _: None)),
         "budget": lambda: spent_of(stack, now),
@@ -112,6 +117,33 @@ def status_of(stack: Stack, *, timeout: float, now: datetime, zone: tzinfo) -> S
         **cast(dict[str, Any], found),
         unreachable={} if seen is None else seen.unreachable,
     )
+
+
+def _listed(stack: Stack, now: datetime) -> Listing:
+    """The alerts, without those that are pending because the stack was being started or changed."""
+    found = listed(stack, prometheus_of(stack), alertmanager_of(stack))
+    try:
+        entries = History.of(stack).ledger.entries()
+    except OpsError:  # whoever looks for drift says so
+        return found
+    return without_start(found, entries[-1], now) if entries else found
+
+
+def without_start(found: Listing, apply: LedgerEntry, now: datetime) -> Listing:
+    """`found` without what became pending during `apply`, or before everything was asked once after it.
+
+    Only for some minutes: what is still pending then has another reason. What fires stays.
+    """
+    ended = apply.time + timedelta(seconds=apply.seconds)
+    if now > ended + SETTLED:
+        return found
+
+    def of_the_start(each: Listed) -> bool:
+        return (
+            each.state == "pending" and each.since is not None and apply.time <= each.since <= ended + ASKED
+        )
+
+    return replace(found, alerts=tuple(each for each in found.alerts if not of_the_start(each)))
 
 
 def _services(stack: Stack) -> Observed:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from techsapo_ops.adapters.build import build, is_other
+from techsapo_ops.adapters.build import build, difference, is_other
 from techsapo_ops.messages import all_of, joined, msg
 from techsapo_ops.services.probing import ask, look_at_logs, part_of
 from techsapo_ops.stack.health import HealthPart, PartStatus
@@ -47,7 +47,7 @@ def health_parts(topology: Topology, service: Service, timeout: float) -> tuple[
     outdated = runs is not None and is_other(runs, elsewhere=topology.places.from_images)
     if runs is not None:
         detail += msg("; build {runs}", runs=runs) + (
-            msg(", installed is {build}", build=build()) if outdated else ""
+            msg(", installed is {build} ({what})", build=build(), what=difference(runs)) if outdated else ""
         )
     hint = look_at_logs(service, status) or ("`techsapo up`" if outdated else "")
     part = part_of(service, found, status)

@@ -95,6 +95,20 @@ def _host(value: str) -> str:
     return value
 
 
+def _own_host(value: str) -> str:
+    """The same of a server that people also have elsewhere."""
+    try:
+        return _host(value)
+    except ValueError:
+        raise ValueError(
+            msg(
+                "{value} is no address to listen on: the stack runs this server itself, and one that runs "
+                "elsewhere is not supported; write e.g. 127.0.0.1, or leave it out",
+                value=repr(value),
+            )
+        ) from None
+
+
 ATTACHED = "attached"
 """A word in place of a network: those that the host or container of the app is attached to."""
 
@@ -282,6 +296,8 @@ Size = Annotated[
     Means(msg("size, e.g. 512K, 10M or 1G"), _SIZE_SCHEMA),
 ]
 ListenHost = Annotated[str, AfterValidator(_host), Means(msg("IP address"))]
+OwnHost = Annotated[str, AfterValidator(_own_host), Means(msg("IP address"))]
+"""Where a server of the stack listens that could be taken for one that runs elsewhere."""
 Network = Annotated[str, AfterValidator(_network), Means(msg("network, e.g. 10.1.2.0/24"))]
 Cron = Annotated[str, AfterValidator(_cron), Means(msg('cron expression, e.g. "0 2 * * *"'))]
 Name = Annotated[str, StringConstraints(pattern=_NAME), Means(msg("name"))]

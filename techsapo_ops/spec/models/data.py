@@ -15,8 +15,8 @@ from techsapo_ops.spec.models.base import (
     Duration,
     FilePath,
     HostPort,
-    ListenHost,
     NotASwitch,
+    OwnHost,
     Port,
     PositiveDuration,
     Section,
@@ -31,7 +31,7 @@ class Redis(Section):
 
     enabled: bool = True
     """false: every instance keeps its cache in its own memory."""
-    host: ListenHost = "127.0.0.1"
+    host: OwnHost = "127.0.0.1"
     """Address to listen on."""
     port: Port = 6379
     """Port to listen on."""
@@ -56,7 +56,7 @@ class Redis(Section):
 class Mysql(Section):
     """The audit database; a managed MariaDB. Without this section the audit log is SQLite."""
 
-    host: ListenHost = "127.0.0.1"
+    host: OwnHost = "127.0.0.1"
     """Address to listen on."""
     port: Port = 3306
     """Port to listen on."""

@@ -19,6 +19,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.stores.audit.cluster import ClusterStore
 from techsapo_ops.stores.audit.condition import RETRY, Condition, Operation
 from techsapo_ops.stores.audit.costs import Report, mean_costs, report, spent_since
+from techsapo_ops.stores.audit.earlier import EarlierRows, spent_earlier
 from techsapo_ops.stores.audit.intake import Intake
 from techsapo_ops.stores.audit.replay import BATCH, MAYBE_WRITTEN, ReadBack, Replay
 from techsapo_ops.stores.audit.server import AuditServer
@@ -76,6 +77,7 @@ class AuditLog:
     ) -> None:
         self._mysql = mysql
         self._directory = directory
+        self._sqlite = directory / "audit.sqlite"
         self._durable = durable
         clustered = mysql is not None and bool(mysql.others)
         by_spool = durable or clustered
@@ -141,14 +143,14 @@ class AuditLog:
 
     def costs_since(self, since: datetime) -> Report:
         """Costs since `since` by provider. Blocks: call it in a thread. Raises OpsError."""
-        return report(self._mysql, [self._directory / "audit.sqlite"], since, "provider")
+        return report(self._mysql, [self._sqlite], since, "provider")
 
     def mean_costs(self, since: datetime, *, simulated: bool) -> dict[str, tuple[float, int]]:
         """By tier what a question that was answered anew cost on average, in USD, and how many those were.
 
         Those of simulated providers, or of real ones. Blocks: call it in a thread. Raises OpsError.
         """
-        return mean_costs(self._mysql, self._directory / "audit.sqlite", since, simulated=simulated)
+        return mean_costs(self._mysql, self._sqlite, since, simulated=simulated)
 
     def spent_since(self, since: datetime, key_id: str | None, *, simulated: bool = True) -> float:
         """USD charged since `since`, of one API key or, with None, of all; rows that wait on disk included.
@@ -162,9 +164,11 @@ class AuditLog:
                 for row in self._spool.read()
                 if row.time >= since and key_id in (None, row.key_id) and (simulated or not row.simulated)
             }
+            if self._mysql is not None:
+                waiting |= spent_earlier(self._sqlite, since, key_id, simulated=simulated)
             written = spent_since(
                 self._mysql,
-                self._directory / "audit.sqlite",
+                self._sqlite,
                 since,
                 key_id,
                 simulated=simulated,
@@ -213,9 +217,10 @@ class AuditLog:
             store = cluster = ClusterStore(self._mysql)
             replay: Replay = ReadBack(spool, self._inserting(store), self._dropped, cluster)
         else:
-            store = AuditStore(self._mysql, self._directory / "audit.sqlite")
+            store = AuditStore(self._mysql, self._sqlite)
             replay = Replay(spool, self._inserting(store), self._dropped)
         self._take_over()
+        earlier = EarlierRows(self._sqlite, self._inserting(store)) if self._mysql is not None else None
         self._probe(store)
         probed = time.monotonic()
         open_ = True
@@ -225,6 +230,8 @@ class AuditLog:
                 self._deliver(store, spool, rows)
             if spool.rows and self._condition.due:
                 replay.run()
+            while earlier is not None and not earlier.over and self._queue.empty() and self._condition.due:
+                self._go_on(earlier)
             if self._condition.errors or time.monotonic() - probed >= PROBE:
                 self._take_over()
                 if self._condition.due:
@@ -243,6 +250,17 @@ class AuditLog:
             spool.close()
         if self._spools is not None:
             self._spools.close()
+
+    def _go_on(self, earlier: EarlierRows) -> None:
+        """Write some more of the history in SQLite. Where that can't be read, it stays there alone."""
+        try:
+            earlier.go_on()
+        except database_errors() as error:
+            earlier.over = True
+            log.error(
+                "The audit rows in SQLite can't be taken over; they stay in their file",
+                extra={"file": str(self._sqlite), "error": str(error)[:200]},
+            )
 
     def _take_over(self) -> None:
         """Bring what an earlier process of this instance left into this one's spool."""

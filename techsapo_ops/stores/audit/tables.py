@@ -26,7 +26,7 @@ _CAUSAL = "SET SESSION wsrep_sync_wait = 1"
 TEXT_LIMITS = {"instance": 64, "request_id": 128, "user_id": 64, "status": 32, "key_id": 32, **ADDED}
 CALL_LIMITS = {"provider": 64, "model": 128, "status": 32}
 _ROW = tuple(f.name for f in fields(AuditRow) if f.name != "calls")
-_CALL = tuple(f.name for f in fields(AuditCall))
+CALL_COLUMNS = tuple(f.name for f in fields(AuditCall))
 
 
 class AuditStore:
@@ -185,7 +185,7 @@ def audit_engine(
 
 def _call_values(row: AuditRow, number: int) -> dict[str, Any]:
     call = row.calls[number]
-    values: dict[str, Any] = {name: getattr(call, name) for name in _CALL}
+    values: dict[str, Any] = {name: getattr(call, name) for name in CALL_COLUMNS}
     for name, limit in CALL_LIMITS.items():
         values[name] = values[name][:limit]
     time = row.time.astimezone(UTC).replace(tzinfo=None)

@@ -287,3 +287,23 @@ def test_a_file_that_goes_while_a_pull_is_at_work_is_looked_for_again(
     monkeypatch.setattr(build, "files_of", lambda _: [("pkg/gone.py", checkout / "gone.py")])
     with pytest.raises(OpsError, match="changes while it is read"):
         read_content(checkout, None)
+
+
+def test_another_build_says_what_of_it_differs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(build, "code", lambda: "0.2.0+aaaaaaaaaa")
+    monkeypatch.setattr(build, "build", lambda: "0.2.0+aaaaaaaaaa.1111222222")
+    assert build.difference("0.2.0+bbbbbbbbbb.1111222222") == "other code"
+    assert build.difference("0.2.0+aaaaaaaaaa.9999222222") == "the same code on another Python"
+    assert build.difference("0.2.0+aaaaaaaaaa.1111999999") == "the same code, with other Python packages"
+    both = build.difference("0.2.0+aaaaaaaaaa.9999999999")
+    assert both == "the same code on another Python, with other Python packages"
+    assert build.difference("") == "it does not tell its build"
+
+
+def test_the_end_of_a_build_tells_python_from_packages(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = base(site)
+    assert len(before) == 10
+    (site / "PyYAML-6.0.3.dist-info").rename(site / "PyYAML-6.0.4.dist-info")
+    assert (base(site)[:4] == before[:4], base(site)[4:] == before[4:]) == (True, False)
+    monkeypatch.setattr(build.sys, "version", "3.99")
+    assert base(site)[:4] != before[:4]

@@ -32,7 +32,7 @@ def test_check_says_what_would_change_exits_100_and_writes_nothing(project: Path
     done = techsapo(project, "generate", "--check")
     assert done.returncode == 100
     assert "added    app/techsapo.yaml" in done.stdout.splitlines()
-    assert done.stderr.splitlines()[-1] == "next: `techsapo generate` writes them"
+    assert done.stderr.splitlines()[-1] == "next: techsapo generate"
     assert not (project / ".techsapo").exists()
 
 
@@ -54,7 +54,7 @@ def test_written_once_the_files_are_up_to_date(project: Path) -> None:
     first = techsapo(project, "generate")
     assert first.returncode == 0, first.stderr
     assert (project / ".techsapo/generated/ecosystem.config.js").is_file()
-    assert first.stderr.splitlines()[-1] == "next: `techsapo up` applies them"
+    assert first.stderr.splitlines()[-1] == "next: techsapo up"
     again = techsapo(project, "generate", "--check")
     assert (again.returncode, again.stdout) == (0, "")
     assert "are up to date" in again.stderr

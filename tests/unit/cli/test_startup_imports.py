@@ -42,8 +42,8 @@ LOW = SAID | {"operations", "services", "adapters", "stack", "spec"}
     ("command", "packages", "rooms", "most"),
     [
         ("--help", set(), SAID, 14),
-        ("ps", set(), LOW | {"engines"}, 55),
-        ("validate", {"yaml", "cython_runtime"}, LOW | {"render"}, 80),
+        ("ps", set(), LOW | {"engines"}, 56),
+        ("validate", {"yaml", "cython_runtime"}, LOW | {"render"}, 86),
     ],
 )
 def test_a_command_that_only_looks_imports_little(

@@ -22,6 +22,6 @@ def test_with_tested_or_simulated_providers_a_question_is_next() -> None:
     assert next_of(False, ("redis", "running", "")) == "techsapo health"
 
 
-def test_the_page_of_the_first_instance_is_named() -> None:
+def test_the_page_of_the_first_instance_stands_in_the_table_and_not_in_the_command() -> None:
     rows = (("redis", "running", "redis://localhost:6379"), ("app", "running", "http://localhost:4000"))
-    assert next_of(False, *rows).startswith("open http://localhost:4000, or techsapo ask ")
+    assert next_of(False, *rows).startswith("techsapo ask ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,13 +14,15 @@ from monitoring_stack import spec_of, topology_of
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Silence
 from techsapo_ops.adapters.http import Unreachable
-from techsapo_ops.adapters.prometheus import Prometheus, Sample
+from techsapo_ops.adapters.prometheus import Firing, Prometheus, Sample
 from techsapo_ops.cli.commands import health as command
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.views.health import next_step
 from techsapo_ops.health.acknowledged import AskedMeanwhile
 from techsapo_ops.health.check import check
 from techsapo_ops.health.report import HealthReport
+from techsapo_ops.stack.health import HealthPart, PartStatus
 
 LABELS = {"alertname": "ProviderDown", "severity": "critical", "priority": "P1", "service": "llm"}
 CLAUDE = {**LABELS, "provider": "claude"}
@@ -82,3 +85,43 @@ def test_the_report_has_what_was_told_meanwhile(held: HealthReport, tmp_path: Pa
     topology = topology_of(spec_of({"project": "t"}), tmp_path)
     found = check(open_stack(topology, Seen()), timeout=0.2, now=datetime.now(UTC))
     assert found.acknowledged == held.acknowledged
+
+
+def test_what_fires_and_nobody_has_is_next_and_no_update_that_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def firing(name: str, severity: str, state: str = "firing") -> Firing:
+        return Firing({"alertname": name, "severity": severity}, {}, state, AT)
+
+    alerts = (
+        firing("DiskSlow", "warning"), firing("RedisFull", "critical"), firing("Watchdog", "none"),
+        firing("ProviderDown", "critical"), firing("AppDown", "critical", "pending"),
+        firing("Own", "critical"), firing("RedisDown", "warning"),
+    )  # fmt: skip
+    incident = Sample({"__name__": "techsapo:alert:incident", **CLAUDE, "since": "1767322800"}, 1.0, 0.0)
+    monkeypatch.setattr(Prometheus, "query", lambda *_: (incident,))
+    monkeypatch.setattr(Prometheus, "alerts", lambda _: alerts)
+    monkeypatch.setattr(Alertmanager, "silences", lambda _: (silence("1767322800"),))
+    asked = AskedMeanwhile(open_stack(topology_of(spec_of({"project": "t"}), tmp_path)), 60.0)
+    assert asked.firing() == ("RedisFull", "RedisDown")
+
+    updates = HealthPart(
+        "updates", "updates", PartStatus.HEALTHY, "redis waits", hint="`techsapo restart redis`"
+    )
+    redis = HealthPart("redis", "redis", PartStatus.HEALTHY, "")
+    well = HealthReport((redis, updates), 0.1)
+    assert next_step(well) == "`techsapo restart redis`"
+    assert next_step(replace(well, firing=asked.firing())) == "techsapo alerts show RedisFull"
+
+
+@pytest.mark.parametrize(
+    ("hint", "kind", "step"),
+    [("free the disk", "disk", "free the disk"), ("", "disk", ""), ("", "app", "techsapo logs app-1")],
+)
+def test_while_something_is_unwell_no_update_that_waits_is_next(hint: str, kind: str, step: str) -> None:
+    parts = (
+        HealthPart("redis", "redis", PartStatus.HEALTHY, ""),
+        HealthPart("app-1", kind, PartStatus.DEGRADED, "", hint=hint),
+        HealthPart("updates", "updates", PartStatus.HEALTHY, "", hint="`techsapo restart redis`"),
+    )
+    assert next_step(HealthReport(parts, 0.1)) == step

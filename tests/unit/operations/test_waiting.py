@@ -26,7 +26,9 @@ class SeenWith(Seen):
 
     def observe(self, *, measure: bool = False) -> Observed:
         seen = super().observe(measure=measure)
-        return replace(seen, behind=("scheduler",), beside={"supervisord": OLD})
+        return replace(
+            seen, behind={"scheduler": "does not run what is installed"}, beside={"supervisord": OLD}
+        )
 
 
 class Silent:

@@ -45,7 +45,7 @@ def test_the_unit_brings_this_spec_up_and_down_again(tmp_path: Path) -> None:
     found = unit(directory, environment="production")
     expected = ["/opt/venv/bin/python", "-m", "techsapo_ops"]
     named = ["--file", str(directory / "techsapo.yaml")]
-    assert unquoted(found["ExecStart"]) == [*expected, "up", *named, "--environment", "production", "--yes"]
+    assert unquoted(found["ExecStart"]) == [*expected, "up", *named, "--yes"]
     assert unquoted(found["ExecStop"]) == [*expected, "down", *named]
 
 

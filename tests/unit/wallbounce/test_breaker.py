@@ -232,3 +232,21 @@ def test_retries_stop_when_the_breaker_opens() -> None:
     with pytest.raises(CircuitOpen):
         asyncio.run(guard.call(AskAnswer(QUESTION)))
     assert calls == 2
+
+
+@pytest.mark.parametrize("when", ["open", "probing"])
+def test_an_answer_that_somebody_else_had_closes_it_at_once(when: str) -> None:
+    made, clock, events = breaker()
+    made.admit().ended(FailureKind.REFUSED, Cause.KEY)
+    assert made.state == "open"
+    if when == "probing":
+        clock.now += MAX_REST
+        probe = made.admit()
+    assert made.answered()
+    assert (made.state, made.cause, made.failed) == ("closed", None, 0)
+    assert isinstance(events[-1], BreakerClosed)
+    if when == "probing":
+        probe.ended(DOWN)  # of before the answer
+    assert made.state == "closed"
+    made.admit().ended(None)
+    assert not made.answered(), "it was closed already"

@@ -1,0 +1,138 @@
+"""The history that an instance kept in SQLite, before the stack had MariaDB: it goes there, once.
+
+The file stays as it is, for a way back to a spec without MariaDB. Beside it stands how many of its rows are
+in the database; where it has more again, because there was such a way back, the rest follows.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from techsapo_ops.adapters.files import write_atomic
+from techsapo_ops.stores.audit.spool import AuditCall, AuditRow
+from techsapo_ops.stores.audit.sqlite import sqlite_engine
+from techsapo_ops.stores.audit.tables import CALL_COLUMNS, audit_tables
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+
+log = logging.getLogger("techsapo.audit")
+BATCH = 500
+NOTE = ".taken-over"
+"""Ending of the note beside the file."""
+
+
+class EarlierRows:
+    """The rows of the SQLite `file`, which `insert` writes; it says whether it could. Of one thread.
+
+    `insert` leaves out what is there already, so that a take-over that was cut short begins anew.
+    """
+
+    def __init__(self, file: Path, insert: Callable[[list[AuditRow]], bool]) -> None:
+        self._insert = insert
+        self._file = file
+        self._note = file.with_name(file.name + NOTE)
+        self._rows: Iterator[list[AuditRow]] | None = None
+        self._count = 0
+        self.over = not file.exists()
+        """Whether nothing is left to do."""
+
+    def go_on(self) -> None:
+        """Write the next BATCH; a database that refuses it is asked again. Raises what SQLite raises."""
+        if self._rows is None:
+            self._rows = self._batches()
+        rows = next(self._rows, [])
+        if rows and not self._insert(rows):
+            self._rows = None
+            return
+        self._count += len(rows)
+        if rows:
+            return
+        self.over = True
+        if self._count:
+            write_atomic(self._note, f"{self._count}\n".encode(), mode=0o600)
+            log.info("Audit rows of SQLite were taken over", extra={"rows": self._count})
+
+    def _batches(self) -> Iterator[list[AuditRow]]:
+        import sqlalchemy as sa
+
+        requests, calls = audit_tables()
+        self._count = 0
+        engine = sqlite_engine(self._file)
+        with closing(_Closing(engine)), engine.connect() as connection:
+            if _is_taken_over(connection, requests, self._file):
+                return
+            last = ""
+            while True:
+                wanted = sa.select(requests).where(requests.c.id > last).order_by(requests.c.id).limit(BATCH)
+                found = connection.execute(wanted).mappings().all()
+                if not found:
+                    return
+                last = str(found[-1]["id"])
+                by_row = _calls(connection, calls, [str(row["id"]) for row in found])
+                yield [_row(row, by_row.get(str(row["id"]), ())) for row in found]
+
+
+class _Closing:
+    def __init__(self, engine: Engine) -> None:
+        self.close = engine.dispose
+
+
+def spent_earlier(file: Path, since: datetime, key_id: str | None, *, simulated: bool) -> dict[str, float]:
+    """By id what each request in the SQLite `file` was charged since then, in USD: see `spent_since`.
+
+    Nothing once its rows are taken over. Raises SQLAlchemyError or OSError.
+    """
+    if not file.exists():
+        return {}
+    import sqlalchemy as sa
+
+    requests, _ = audit_tables()
+    wanted = sa.select(requests.c.id, requests.c.cost_usd).where(
+        requests.c.time >= since.astimezone(UTC).replace(tzinfo=None)
+    )
+    if key_id is not None:
+        wanted = wanted.where(requests.c.key_id == key_id)
+    if not simulated:
+        wanted = wanted.where(requests.c.simulated == sa.false())
+    engine = sqlite_engine(file)
+    with closing(_Closing(engine)), engine.connect() as connection:
+        if _is_taken_over(connection, requests, file):
+            return {}
+        return {str(id_): float(cost) for id_, cost in connection.execute(wanted)}
+
+
+def _is_taken_over(connection: Connection, requests: Any, file: Path) -> bool:
+    """Whether the note beside `file` tells of as many rows as there are."""
+    import sqlalchemy as sa
+
+    count = connection.execute(sa.select(sa.func.count()).select_from(requests)).scalar()
+    with suppress(OSError, ValueError):
+        return int(file.with_name(file.name + NOTE).read_text("ascii")) == count
+    return False
+
+
+def _calls(connection: Connection, calls: Any, ids: list[str]) -> dict[str, tuple[AuditCall, ...]]:
+    import sqlalchemy as sa
+
+    wanted = (
+        sa.select(calls).where(calls.c.request_row.in_(ids)).order_by(calls.c.request_row, calls.c.number)
+    )
+    found: dict[str, tuple[AuditCall, ...]] = {}
+    for call in connection.execute(wanted).mappings():
+        made = AuditCall(**{name: call[name] for name in CALL_COLUMNS})
+        found[str(call["request_row"])] = (*found.get(str(call["request_row"]), ()), made)
+    return found
+
+
+def _row(values: Any, calls: tuple[AuditCall, ...]) -> AuditRow:
+    told = dict(values)
+    told["time"] = told["time"].replace(tzinfo=UTC)
+    told["providers"] = tuple(json.loads(told["providers"]))
+    return AuditRow(**told, calls=calls)

@@ -1,0 +1,165 @@
+"""The app's reasons not to start: the same for validate, plan, up, restart and the app."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import warm
+from fakes.memory_project import MemoryProject
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.app_start import require_app_restarts
+from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stores.keys import KeyFile, new_key
+
+LOCAL = {"kind": "openai-compatible", "model": "m", "base_url": "http://127.0.0.1:9/v1"}
+UNPRICED: dict[str, Any] = {"a": LOCAL, "b": LOCAL}
+PRICED: dict[str, Any] = {n: {**LOCAL, "price": {"input": 0, "output": 0}} for n in UNPRICED}
+NEEDS_KEY = {"auth": {"required": True, "refuse_without_keys": True}}
+
+
+def techsapo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": "", "NO_COLOR": "1", "LANG": "C.UTF-8", "HOME": str(folder)}
+    return warm.run([sys.executable, "-m", "techsapo_ops", *words], environment, cwd=folder, text=True)
+
+
+def unpriced(_folder: Path) -> dict[str, Any]:
+    return {"providers": UNPRICED}
+
+
+def keyless(_folder: Path) -> dict[str, Any]:
+    return {"app": NEEDS_KEY}
+
+
+def broken_keys(folder: Path) -> dict[str, Any]:
+    keys = Layout(folder / ".techsapo", folder / ".techsapo" / "generated").api_keys
+    keys.parent.mkdir(parents=True)
+    keys.write_text("{")
+    return {"app": NEEDS_KEY}
+
+
+def broken_weights(folder: Path) -> dict[str, Any]:
+    (folder / "weights.json").write_text("[]")
+    return {"wallbounce": {"calibration": "weights.json"}}
+
+
+def no_weights(_folder: Path) -> dict[str, Any]:
+    return {"wallbounce": {"calibration": "weights.json"}}
+
+
+REASONS = [
+    (unpriced, "its price is unknown"),
+    (keyless, "requests need an API key and there is none"),
+    (broken_keys, "is not a file of API keys"),
+    (broken_weights, "is not a calibration file"),
+    (no_weights, "calibration"),
+]
+
+
+@pytest.mark.parametrize(("given", "reason"), REASONS)
+def test_validate_plan_up_and_the_app_have_the_same_reason(
+    tmp_path: Path, given: Callable[[Path], dict[str, Any]], reason: str
+) -> None:
+    (tmp_path / "techsapo.yaml").write_text(json.dumps({"project": "x", **given(tmp_path)}))
+    validated = techsapo(tmp_path, "validate")
+    assert (validated.returncode, validated.stdout) == (1, "")
+    assert reason in validated.stderr
+    assert validated.stderr.startswith("techsapo.yaml:1:")
+    assert json.loads(techsapo(tmp_path, "validate", "--json").stdout)["valid"] is False
+
+    planned = techsapo(tmp_path, "plan")
+    assert planned.returncode == 1
+    assert reason in planned.stderr
+    assert "next:" not in planned.stderr
+    for words in (("up", "--dry-run"), ("up",), ("serve", "--port", "4999")):
+        done = techsapo(tmp_path, *words)
+        assert (done.returncode, reason in done.stderr) == (1, True), done.stderr
+    assert not (tmp_path / ".techsapo" / "ledger").exists()
+
+
+def test_every_reason_is_named_at_once(tmp_path: Path) -> None:
+    sections = {"project": "x", **unpriced(tmp_path), **keyless(tmp_path), **broken_weights(tmp_path)}
+    (tmp_path / "techsapo.yaml").write_text(json.dumps(sections))
+    said = techsapo(tmp_path, "validate").stderr
+    assert all(reason in said for given, reason in REASONS if given in (unpriced, keyless, broken_weights))
+
+
+def test_nothing_of_a_running_stack_is_touched_by_an_up_after_which_the_app_could_not_start(
+    tmp_path: Path,
+) -> None:
+    project = MemoryProject(tmp_path)
+    project.up(sections={"providers": PRICED})
+    before, done = project.ledger.entries(), dict(project.world.processes)
+    with pytest.raises(OpsError, match="nothing was changed") as caught:
+        project.up(sections={"providers": UNPRICED})
+    assert "its price is unknown" in caught.value.message
+    assert (project.ledger.entries(), project.world.processes) == (before, done)
+    project.up(sections={"providers": UNPRICED, "budget": {"unknown_price": "reserve"}})
+
+
+def test_an_up_that_leaves_the_app_alone_does_not_ask_whether_it_could_start(tmp_path: Path) -> None:
+    project = MemoryProject(tmp_path)
+    keys = KeyFile(project.history.layout.api_keys)
+    keys.path.parent.mkdir(parents=True)
+    key, _ = new_key("ci", plan="basic", scopes=("ask",), now=datetime.now(UTC))
+    keys.write((key,))
+    project.up(sections={"app": NEEDS_KEY})
+    keys.write(())
+    assert not project.up(sections={"app": NEEDS_KEY}).changed
+    with pytest.raises(OpsError, match="there is none"):
+        project.up(sections={"app": NEEDS_KEY, "wallbounce": {"cache_ttl": "7m"}})
+
+
+def test_going_back_to_an_apply_whose_app_could_not_start_stops_nothing(tmp_path: Path) -> None:
+    project = MemoryProject(tmp_path)
+    (tmp_path / "weights.json").write_text('{"format": 2, "fits": []}')
+    project.up(sections={"wallbounce": {"calibration": "weights.json"}})
+    project.up()
+    (tmp_path / "weights.json").unlink()
+    done = dict(project.world.processes)
+    with pytest.raises(OpsError, match="the app could not start"):
+        project.rollback()
+    assert project.world.processes == done
+
+
+def test_an_app_that_could_not_start_again_is_not_restarted(tmp_path: Path) -> None:
+    project = MemoryProject(tmp_path)
+    (tmp_path / "weights.json").write_text('{"format": 2, "fits": []}')
+    project.up(sections={"wallbounce": {"calibration": "weights.json"}})
+    require_app_restarts(project.history, ())
+    (tmp_path / "weights.json").unlink()
+    require_app_restarts(project.history, ("redis",))
+    for names in ((), ("app",)):
+        with pytest.raises(OpsError, match="the app could not start"):
+            require_app_restarts(project.history, names)
+
+
+def test_a_provider_that_the_app_leaves_out_is_not_called_valid_without_a_word(tmp_path: Path) -> None:
+    spec = {"project": "x", "providers": {**PRICED, "c": LOCAL}}
+    (tmp_path / "techsapo.yaml").write_text(json.dumps(spec))
+    done = techsapo(tmp_path, "validate")
+    assert done.returncode == 0
+    assert "providers.c: is not used: its price is unknown" in done.stderr
+
+
+@pytest.mark.parametrize(("kind", "title"), [("redis", "Redis"), ("mysql", "MariaDB")])
+def test_a_store_on_another_host_is_said_to_be_unsupported(tmp_path: Path, kind: str, title: str) -> None:
+    spec = {"project": "x", kind: {"host": "db.internal"}}
+    (tmp_path / "techsapo.yaml").write_text(json.dumps(spec))
+    named = techsapo(tmp_path, "validate")
+    assert named.returncode == 1
+    assert f"{kind}.host: 'db.internal' is no address to listen on" in named.stderr
+    assert "one that runs elsewhere is not supported" in named.stderr
+
+    project = MemoryProject(tmp_path)
+    with pytest.raises(OpsError, match=r"203\.0\.113\.9 is no address of this host") as caught:
+        project.up(sections={kind: {"host": "203.0.113.9"}})
+    assert f"a {title} that runs elsewhere is not supported" in caught.value.message
+    assert not (tmp_path / ".techsapo" / "ledger").exists()
