@@ -31,8 +31,6 @@ from techsapo_ops.schedule.runs import Result, Run, Runs, Starter
 PING_SECONDS = 10.0
 CLOCK_TOLERANCE = 60.0
 """Seconds by which a run may lie in the future before the clock counts as set back."""
-_LOCK_PROBE_SECONDS = 0.2
-"""Whoever lists runs holds a job's lock for an instant: no reason to refuse a run."""
 _OWN = "techsapo_job_"
 _DETAIL = 500
 
@@ -136,9 +134,7 @@ def run_job(
             msg("cannot make {folder}: {strerror}", folder=folder, strerror=error.strerror),
             msg("check who owns the folder"),
         ) from None
-    with exclusive(
-        runs.lock(job.name), wait=max(wait, _LOCK_PROBE_SECONDS), what=msg("job {job}", job=job.name)
-    ) as lock:
+    with exclusive(runs.lock(job.name), wait=wait, what=msg("job {job}", job=job.name)) as lock:
         recorded = _try_to(context, lambda: runs.record_killed(job.name))
         if by != "hand" and refusal is None and not due_now(job, runs.last(job.name), context):
             return None
