@@ -110,7 +110,7 @@ def _lines(chunks: Iterator[bytes], url: str) -> Iterator[bytes]:
                 rest.clear()
 
 
-def _text(data: bytes) -> str:
+def _text(data: bytes | bytearray) -> str:
     return data.decode(errors="replace")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from techsapo_ops.adapters.build import build
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.problems import unknown
@@ -29,10 +28,8 @@ def plan(desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan
     wanted = in_order(topology, chosen)
     units = {u.service: u for u in desired.units}
     steps = [_step(units[name], desired, observed) for name in wanted]
-    why = msg("does not run what is installed, build {build}", build=build())
-    behind = [Step(Action.RESTART, name, why) for name in observed.behind]
     if only:
-        return Plan((*behind, *steps))
+        return Plan(tuple(steps))
     ports = {s.port for s in topology.services}
     gone = [s for name, s in reversed(list(observed.services.items())) if name not in units]
     removed = [
@@ -40,7 +37,7 @@ def plan(desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan
     ]
     first = [step for s, step in removed if s.port in ports]
     last = [step for s, step in removed if s.port not in ports]
-    return Plan((*behind, *first, *steps, *last))
+    return Plan((*first, *steps, *last))
 
 
 def select(topology: Topology, only: Sequence[str]) -> tuple[str, ...]:

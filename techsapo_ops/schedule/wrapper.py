@@ -27,6 +27,7 @@ from techsapo_ops.schedule.cron import next_run
 from techsapo_ops.schedule.job import INTERRUPTED, OK, TIMED_OUT, Job, JobResult
 from techsapo_ops.schedule.log import RunLog
 from techsapo_ops.schedule.runs import Result, Run, Runs, Starter
+from techsapo_ops.schedule.status import NEXT_RUN
 
 PING_SECONDS = 10.0
 CLOCK_TOLERANCE = 60.0
@@ -237,7 +238,7 @@ def export(job: Job, run: Run | None, result: JobResult, context: RunContext) ->
     samples = [Sample("techsapo_job_time_limit_seconds", job.time_limit)]
     upcoming = None if job.at is None else next_run(job.at, context.now(), context.zone)
     if upcoming is not None:
-        samples.append(Sample("techsapo_job_next_run_timestamp_seconds", upcoming.timestamp()))
+        samples.append(Sample(NEXT_RUN, upcoming.timestamp()))
     success = run if run is not None and run.ok else context.runs.last_success(job.name)
     if run is not None:
         samples += [

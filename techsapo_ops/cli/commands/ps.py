@@ -89,7 +89,6 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
         out.next(f"techsapo logs {crashed[0]}")
         return
     old = [s.name for s in observed.services.values() if s.build and is_other(s.build)]
-    old += observed.behind
     if old:
         out.say(msg("{old}: not the installed build, {build}", old=joined(", ", old), build=build()))
         out.next("techsapo up")
