@@ -19,6 +19,7 @@ from techsapo_ops.stack.health import PartStatus
 
 DAILY = Schedule(by="cron", drift="0 2 * * *")
 """At 02:00, fourteen hours after NOON."""
+HOSTS = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)}
 DUE = NOON + timedelta(hours=14)
 
 
@@ -100,6 +101,20 @@ def test_with_cron_and_systemd_missed_runs_decide_health(tmp_path: Path, by: str
     (late,) = jobs_part(where, bench.clock.now())
     assert (late.status, late.hint) == (PartStatus.DEGRADED, hint)
     assert "drift was due" in late.detail
+
+
+@pytest.mark.parametrize("where", ["without a socket", "on several hosts"])
+def test_in_containers_without_a_scheduler_missed_runs_decide_as_well(tmp_path: Path, where: str) -> None:
+    """Cron starts them there, whatever `schedule.by` says."""
+    several = {"hosts": HOSTS, "mysql": {}} if where == "on several hosts" else {}
+    model = spec(schedule={"drift": "0 2 * * *"}, **several)
+    made = topology(model, tmp_path, "swarm" if several else "compose")
+    bench = Bench(made.layout.state)
+    announce(model.schedule, bench.context)
+    assert [part.status for part in jobs_part(made, NOON)] == [PartStatus.UNTESTED]
+    bench.clock.move(days=1)
+    (late,) = jobs_part(made, bench.clock.now())
+    assert (late.status, late.hint) == (PartStatus.DEGRADED, "`techsapo jobs`")
 
 
 def test_the_scheduler_of_the_stack_and_nobody_at_all_are_no_matter_of_missed_runs(tmp_path: Path) -> None:
