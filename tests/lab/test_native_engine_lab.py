@@ -176,7 +176,7 @@ def test_status_reads_every_part_and_ends_as_health_does(stack: Project) -> None
     assert {job["name"] for job in told["jobs"]} >= {"backup", "drift", "costs"}
     code, screen = typed(stack, "status")
     assert code == 0
-    assert "services       4 of 4 run" in screen
+    assert "services       5 of 5 run" in screen
     assert "none was proved to come back yet" in screen
 
 
