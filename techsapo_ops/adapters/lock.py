@@ -1,10 +1,15 @@
-"""One tool at a time at a stack."""
+"""One tool at a time at a stack.
+
+A lock is a write lock of the file's open description (F_OFD_SETLK), which goes with its last descriptor:
+Ctrl-C and kill -9 leave none. Unlike flock's it can be asked about without taking it. See fcntl(2).
+"""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
+import struct
 import sys
 import time
 from collections.abc import Iterator
@@ -17,7 +22,10 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 MODE = 0o600
-"""Of a lock file: flock asks for no right to write, and whoever reads the file may hold it for ever."""
+"""Of a lock file: who may only read it can keep it from its owner for ever, by a read lock."""
+_FLOCK = struct.Struct("@hhqqi0q")
+"""The kernel's `struct flock`: type, whence, start, length (0: to the end of the file) and pid, here 0."""
+_WHOLE = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
 
 def _holder(descriptor: int) -> str:
@@ -36,10 +44,9 @@ def exclusive(
 ) -> Iterator[int]:
     """Hold the lock file `path` while the block runs, waiting up to `wait` seconds for it.
 
-    The kernel's flock goes with the process, so Ctrl-C and kill -9 leave no stale lock; the file's
-    content only says who holds it. Yields the file's descriptor: a child that is given it keeps the lock
-    for as long as it lives. Raises OpsError naming the holder, at work on `what`, when the lock is taken.
-    `waits` says whether the user can have the command wait for longer, by --wait.
+    The file's content only says who holds it. Yields the file's descriptor: a child that is given it keeps
+    the lock for as long as it lives. Raises OpsError naming the holder, at work on `what`, when the lock is
+    taken. `waits` says whether the user can have the command wait for longer, by --wait.
     """
     try:
         with opened(path.parent, make=0o777):
@@ -56,7 +63,7 @@ def exclusive(
         deadline = time.monotonic() + wait
         while True:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _WHOLE)
                 break
             except BlockingIOError:
                 if time.monotonic() >= deadline:
@@ -84,10 +91,9 @@ def exclusive(
 
 
 def held(path: Path) -> bool:
-    """Whether somebody holds the lock file `path`, in whatever PID namespace.
+    """Whether somebody holds the lock file `path`, in whatever PID namespace; it is not taken for that.
 
-    For an instant this is a holder itself: who must not fail by that waits a little for the lock. To who may
-    not look, it is held.
+    To who may not look, it is held.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -96,9 +102,7 @@ def held(path: Path) -> bool:
     except PermissionError:
         return True
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        kind, *_ = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _WHOLE))
     finally:
         os.close(descriptor)
-    return False
+    return bool(kind != fcntl.F_UNLCK)

@@ -22,6 +22,8 @@ from techsapo_ops.messages import msg
 
 CHUNK = 256 * 1024
 """Bytes that are read or written at once."""
+PATIENCE = 3600.0
+"""Seconds for which a program may take nothing of what it is fed, or go on after the last of it."""
 _F_SETPIPE_SZ = 1031
 _PIPE_BYTES = 1024 * 1024
 _GATHER_SECONDS = 0.001
@@ -48,6 +50,7 @@ class Running:
             self._process = subprocess.Popen(
                 command.argv,
                 executable=program,
+                bufsize=0,
                 stdin=subprocess.PIPE if feed or command.stdin is not None else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if read else subprocess.DEVNULL,
                 stderr=self._errors,
@@ -66,12 +69,21 @@ class Running:
                 ),
                 msg("`techsapo doctor` shows what is missing") if missing else "",
             ) from None
+        try:
+            self._begin()
+        except BaseException:
+            self._end()
+            raise
+
+    def _begin(self) -> None:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(PermissionError):  # this user's share of pipe memory is used up
                     fcntl.fcntl(pipe.fileno(), _F_SETPIPE_SZ, _PIPE_BYTES)
-        if command.stdin is not None:
-            self.write(command.stdin)
+        if self._process.stdin is not None:
+            os.set_blocking(self._process.stdin.fileno(), False)
+        if self.command.stdin is not None:
+            self.write(self.command.stdin)
 
     def __enter__(self) -> Self:
         return self
@@ -82,8 +94,10 @@ class Running:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        with contextlib.suppress(BrokenPipeError):  # it is gone already, and what it says of it is kept
-            self.close()
+        self._end()
+
+    def _end(self) -> None:
+        self.close()
         if self._process.poll() is None:
             self.stop()
         for pipe in (self._process.stdout, self._errors):
@@ -112,14 +126,33 @@ class Running:
         return data
 
     def write(self, data: bytes) -> None:
-        """Feed it. Raises OpsError with its own words when it does not take any more."""
+        """Feed it. Raises OpsError with its own words when it takes no more, Stalled after PATIENCE s."""
         assert self._process.stdin is not None  # noqa: S101 - made with feed=True
+        descriptor = self._process.stdin.fileno()
+        left = memoryview(data)
+        while left:
+            if not select.select([], [descriptor], [], PATIENCE)[1]:
+                raise Stalled(
+                    msg("{name} has taken nothing for {timeout:g} s", name=self.name, timeout=PATIENCE)
+                )
+            try:
+                left = left[os.write(descriptor, left) :]
+            except BlockingIOError:  # room for less than one page
+                pass
+            except BrokenPipeError:
+                raise self._takes_no_more() from None
+            if left:  # the pipe is full: more than one page of it is to be free at the next call
+                time.sleep(_GATHER_SECONDS)
+
+    def _takes_no_more(self) -> OpsError:
         try:
-            self._process.stdin.write(data)
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            self._process.wait()
-            raise self.failure() from None
+            code = self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.stop()
+            return self._failed(
+                msg("closed its input, did not end within {timeout:g} s and was ended", timeout=_END_SECONDS)
+            )
+        return self.failure() if code else self._failed(msg("ended before it had taken all of its input"))
 
     def close(self) -> None:
         """Say that nothing more is fed."""
@@ -127,8 +160,9 @@ class Running:
             self._process.stdin.close()
 
     def wait(self, timeout: float | None = None) -> int:
-        """Its exit code, once it has ended."""
+        """Its exit code, once it has ended. Raises Stalled after `timeout` seconds, PATIENCE where None."""
         self.close()
+        timeout = PATIENCE if timeout is None else timeout
         try:
             return self._process.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -161,6 +195,9 @@ class Running:
             if code < 0
             else msg("failed with code {code}", code=code)
         )
+        return self._failed(how)
+
+    def _failed(self, how: str) -> OpsError:
         said = self.said
         # mariadb repeats the statement between two such lines, and then says what was wrong with it.
         said = said.rpartition(_AFTER_STATEMENT)[2].strip() or said
@@ -174,14 +211,13 @@ class Running:
         )
 
     def stop(self) -> None:
-        """End it, at first by SIGTERM."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGTERM)
-        try:
-            self._process.wait(_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+        """End it, at first by SIGTERM; one that the kernel does not end either is left to it."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(_END_SECONDS)
+                return
 
 
 def pour(pieces: Iterable[bytes], program: Running, progress: Callable[[int], None]) -> None:

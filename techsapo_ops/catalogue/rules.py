@@ -18,6 +18,7 @@ what users notice. Pages that poll, dashboards, scrapes, probes and webhooks wou
 API_ROUTES = f'route=~"{"|".join(ANSWERING)}"'
 """Label matchers for them."""
 JOB_EXPECTED = "techsapo:job_expected:info"
+SCHEDULER_EXPECTED = "techsapo:scheduler_expected:info"
 """1 for each job that the spec schedules, in the label `name`. Rules of its own make it, so that a job which
 never ran and left nothing is still missed."""
 FRONT_ADDRESS = "techsapo:front_address:info"

@@ -12,8 +12,6 @@ from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tzlocal
-
 from techsapo_ops.adapters.folders import FOLDER, STATE_DIRECTORY
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.cli.environment import acting_user
@@ -23,6 +21,7 @@ from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.schedule.cron import local_zone
 from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.schedule.status import find_job
 from techsapo_ops.schedule.wrapper import RunContext, run_job
@@ -33,16 +32,6 @@ if TYPE_CHECKING:
     from techsapo_ops.adapters.strict_modes import UntrustedError
     from techsapo_ops.cli.options import SpecChoice
     from techsapo_ops.schedule.runs import Starter
-
-
-def local_zone() -> tzinfo:
-    """The host's time zone. Raises OpsError when it can't be told, e.g. for a TZ that does not exist."""
-    try:
-        return tzlocal.get_localzone()
-    except (LookupError, ValueError, OSError) as error:
-        raise OpsError(
-            msg("the host's time zone can't be told: {error}", error=error), msg("set TZ, e.g. Asia/Tokyo")
-        ) from None
 
 
 def here_and_now(zone: tzinfo) -> Callable[[], datetime]:

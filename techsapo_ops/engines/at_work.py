@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.lock import exclusive, held
 from techsapo_ops.adapters.process import Runner, SubprocessRunner
 from techsapo_ops.engines.swarm.machines_note import noted_machines
+from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import LOCK, Layout
 
 if TYPE_CHECKING:
     from techsapo_ops.engines.swarm.shared_state import SharedState
     from techsapo_ops.stack.machine import Machine
 
+_REFRESH = "refresh.lock"
+"""Lock file, in the state directory, of who brings the newest state here only to look at it."""
 _WAIT = 30.0
-"""Seconds for which one look waits for another one of this host."""
+"""Seconds for which one look waits for another one of this host, and a command that is at work for a look."""
 
 
 def tell_nobody(_: str) -> None:
@@ -30,13 +34,27 @@ def at_work(layout: Layout, wait: float, say: Callable[[str], None] = tell_nobod
     On several machines the newest state directory is brought here first, and shared at the end. Raises
     OpsError naming who holds it.
     """
-    with exclusive(layout.state / LOCK, wait=wait) as descriptor:
+    with alone_here(layout.state, wait) as descriptor:
         note = noted_machines(layout.state)
         if not note.machines:
             yield descriptor
             return
         with _shared(layout, note.project, note.machines, SubprocessRunner(), say).at_work(wait):
             yield descriptor
+
+
+@contextmanager
+def alone_here(state: Path, wait: float) -> Iterator[int]:
+    """Hold the lock of this host's state directory while the block runs; yields its descriptor.
+
+    A look that is bringing the newest state here ends first; one that begins later sees the lock held, and
+    brings nothing. Raises OpsError naming who holds it for longer than `wait` seconds.
+    """
+    with exclusive(state / LOCK, wait=wait) as descriptor:
+        if held(state / _REFRESH):
+            with _refreshing(state):
+                pass
+        yield descriptor
 
 
 @contextmanager
@@ -57,12 +75,14 @@ def refresh(
 ) -> None:
     """Bring the state directory to what the machines have, unless a command of this host is at work on it.
 
-    Raises OpsError where no quorum of them answers.
+    The stack's lock stays free, so that no command fails beside a look. Raises OpsError where no quorum of
+    the machines answers.
     """
     if held(layout.state / LOCK):
         return
-    with exclusive(layout.state / LOCK, wait=_WAIT):
-        _shared(layout, project, machines, runner, say).refresh()
+    with _refreshing(layout.state):
+        if not held(layout.state / LOCK):
+            _shared(layout, project, machines, runner, say).refresh()
 
 
 def somebody_at_work(layout: Layout, project: str, machines: Sequence[Machine], runner: Runner) -> bool:
@@ -79,6 +99,10 @@ def somebody_at_work(layout: Layout, project: str, machines: Sequence[Machine], 
 def share(layout: Layout, project: str, machines: Sequence[Machine], runner: Runner) -> None:
     """Let a majority of the machines have the state directory as it is now. Raises OpsError."""
     _shared(layout, project, machines, runner, tell_nobody).publish()
+
+
+def _refreshing(state: Path) -> AbstractContextManager[int]:
+    return exclusive(state / _REFRESH, wait=_WAIT, what=msg("bringing the newest state here"), waits=False)
 
 
 def _shared(

@@ -28,9 +28,8 @@ def plan(desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan
     wanted = in_order(topology, chosen)
     units = {u.service: u for u in desired.units}
     steps = [_step(units[name], desired, observed) for name in wanted]
-    behind = [Step(Action.RESTART, name, why) for name, why in observed.behind.items()]
     if only:
-        return Plan((*behind, *steps))
+        return Plan(tuple(steps))
     ports = {s.port for s in topology.services}
     gone = [s for name, s in reversed(list(observed.services.items())) if name not in units]
     removed = [
@@ -38,7 +37,7 @@ def plan(desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan
     ]
     first = [step for s, step in removed if s.port in ports]
     last = [step for s, step in removed if s.port not in ports]
-    return Plan((*behind, *first, *steps, *last))
+    return Plan((*first, *steps, *last))
 
 
 def select(topology: Topology, only: Sequence[str]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from techsapo_ops.adapters.textfile import read_textfile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.acknowledged import AskedMeanwhile
 from techsapo_ops.health.host_parts import certificate_part, disk_part
+from techsapo_ops.health.job_runs import jobs_part
 from techsapo_ops.health.provider_tests import provider_parts
 from techsapo_ops.health.report import HealthReport
 from techsapo_ops.health.sole import with_one_of_each
@@ -75,7 +76,7 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     absent = [HealthPart(a.kind, a.kind, PartStatus.ABSENT, a.reason, hint=a.remedy) for a in topology.absent]
     tests = provider_parts(topology.spec, stack.layout.provider_tests)
     asked = _not_applied(stack, with_one_of_each(_at_once(jobs, timeout)))
-    parts = (*asked, *closed, *tests, *absent)
+    parts = (*asked, *closed, *jobs_part(topology, now), *tests, *absent)
     return HealthReport(parts, time.monotonic() - started, held.found(), held.firing(), away)
 
 
@@ -97,7 +98,7 @@ def _services(stack: Stack, timeout: float, away: Mapping[str, str]) -> Iterator
         vital = kind_of(service).vital
         if service.name in stopped:
             ask = partial(_left_stopped, service, str(stopped[service.name]))
-        elif topology.published(service):
+        elif topology.places.publishes(service):
             ask = partial(health_of, topology, service, timeout)
         elif service.machine is not None and service.machine.name in away:
             ask = partial(_not_reached, service, service.machine.name, away)

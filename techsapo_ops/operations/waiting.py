@@ -98,8 +98,6 @@ def _running(observed: Observed) -> Iterator[Waiting]:
             yield Waiting("build", seen.name, runs, ("techsapo up",), (seen.name,))
         elif seen.replaced:
             yield Waiting("replaced", seen.name, seen.replaced, (seen.begins_again,), (seen.name,))
-    for name, why in observed.behind.items():
-        yield Waiting("build", name, why, ("techsapo up",), (name,))
     for name, why in observed.beside.items():
         yield Waiting("replaced", name, why, ("techsapo down", "techsapo up"), (name,))
 

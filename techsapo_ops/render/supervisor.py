@@ -19,10 +19,8 @@ import techsapo_ops
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import programs
-from techsapo_ops.services.scheduler.timetable import scheduler_argv, scheduler_environment
 from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import Program, RenderedFile
-from techsapo_ops.stack.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
 
@@ -95,26 +93,11 @@ def supervisor_files(topology: Topology, templates: Templates) -> tuple[Rendered
         root=topology.host.root,
         path=path,
         command=command,
-        raw_command=lambda program: supervisor_command(program.argv),
         environment=_environment,
         housekeeping_code=housekeeping_code(),
         housekeeping=supervisor_command(housekeeping_argv(topology)),
-        scheduler=scheduler(topology),
     )
     return (RenderedFile(SUPERVISORD_CONF, content, mode=0o600),)
-
-
-def scheduler(topology: Topology) -> Program | None:
-    """The program beside the services that starts the jobs, unless others do."""
-    if topology.spec.schedule.by != "service":
-        return None
-    return Program(
-        SCHEDULER,
-        (*launcher_argv(topology.host.python), *scheduler_argv(topology)),
-        topology.layout.logs,
-        environment=scheduler_environment(),
-        stop_seconds=SCHEDULER_STOP_SECONDS,
-    )
 
 
 def supervisor_command(words: tuple[str, ...]) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.cron import trigger
 from techsapo_ops.spec.models.data import Schedule
 
@@ -25,3 +27,15 @@ def next_runs(schedule: Schedule, now: datetime, zone: tzinfo | str) -> dict[str
         job: next_run(expression, now, zone) if expression is not None else None
         for job, expression in schedule.times().items()
     }
+
+
+def local_zone() -> tzinfo:
+    """The host's time zone. Raises OpsError when it can't be told, e.g. for a TZ that does not exist."""
+    import tzlocal
+
+    try:
+        return tzlocal.get_localzone()
+    except (LookupError, ValueError, OSError) as error:
+        raise OpsError(
+            msg("the host's time zone can't be told: {error}", error=error), msg("set TZ, e.g. Asia/Tokyo")
+        ) from None

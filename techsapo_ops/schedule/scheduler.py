@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
@@ -23,6 +23,8 @@ _log = logging.getLogger(__name__)
 CLOCK_JUMP_SECONDS = 5.0
 """By how much the wall clock may run ahead of or behind the monotonic one between two looks."""
 LOOK_SECONDS = 15.0
+_LATE_SECONDS = 60.0
+"""Seconds after its time at which a run that nobody has started tells that the planning thread hangs."""
 _STOP_SECONDS = 15.0
 _MOST_AT_ONCE = 16
 
@@ -111,6 +113,11 @@ class JobScheduler:
         for planned in self._scheduler.get_jobs():  # the next one first
             found.setdefault(planned.args[0], planned.next_run_time)
         return found
+
+    def keeps_time(self) -> bool:
+        """Whether every run that is due was started: the thread that plans them works."""
+        late = datetime.now(UTC) - timedelta(seconds=_LATE_SECONDS)
+        return all(at is None or at > late for at in self.next_runs().values())
 
     def stop(self) -> None:
         """End; runs under way are told to end, and clean up."""

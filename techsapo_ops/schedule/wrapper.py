@@ -27,12 +27,11 @@ from techsapo_ops.schedule.cron import next_run
 from techsapo_ops.schedule.job import INTERRUPTED, OK, TIMED_OUT, Job, JobResult
 from techsapo_ops.schedule.log import RunLog
 from techsapo_ops.schedule.runs import Result, Run, Runs, Starter
+from techsapo_ops.schedule.status import NEXT_RUN
 
 PING_SECONDS = 10.0
 CLOCK_TOLERANCE = 60.0
 """Seconds by which a run may lie in the future before the clock counts as set back."""
-_LOCK_PROBE_SECONDS = 0.2
-"""Whoever lists runs holds a job's lock for an instant: no reason to refuse a run."""
 _OWN = "techsapo_job_"
 _DETAIL = 500
 
@@ -136,9 +135,7 @@ def run_job(
             msg("cannot make {folder}: {strerror}", folder=folder, strerror=error.strerror),
             msg("check who owns the folder"),
         ) from None
-    with exclusive(
-        runs.lock(job.name), wait=max(wait, _LOCK_PROBE_SECONDS), what=msg("job {job}", job=job.name)
-    ) as lock:
+    with exclusive(runs.lock(job.name), wait=wait, what=msg("job {job}", job=job.name)) as lock:
         recorded = _try_to(context, lambda: runs.record_killed(job.name))
         if by != "hand" and refusal is None and not due_now(job, runs.last(job.name), context):
             return None
@@ -241,7 +238,7 @@ def export(job: Job, run: Run | None, result: JobResult, context: RunContext) ->
     samples = [Sample("techsapo_job_time_limit_seconds", job.time_limit)]
     upcoming = None if job.at is None else next_run(job.at, context.now(), context.zone)
     if upcoming is not None:
-        samples.append(Sample("techsapo_job_next_run_timestamp_seconds", upcoming.timestamp()))
+        samples.append(Sample(NEXT_RUN, upcoming.timestamp()))
     success = run if run is not None and run.ok else context.runs.last_success(job.name)
     if run is not None:
         samples += [

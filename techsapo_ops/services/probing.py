@@ -7,12 +7,14 @@ from dataclasses import replace
 from techsapo_ops.adapters.probe import ProbeResult, Question, probe
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
+from techsapo_ops.services.scheduler.heartbeat import last_beat
 from techsapo_ops.spec.own_tls import speaks_tls
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.own_tls import ca_file
 from techsapo_ops.stack.service import Login, Service
+from techsapo_ops.stack.service_facts import HEARTBEAT
 from techsapo_ops.stack.topology import Topology
 
 UNAUTHORIZED = 401
@@ -25,6 +27,8 @@ def ask(
 
     Raises nothing for what it finds.
     """
+    if service.facts.probe.kind == HEARTBEAT:
+        return last_beat(topology.layout.textfiles)
     login = kind_of(service).login(topology) or Login()
     password = login.password or _kept(login)
     found = probe(
@@ -76,5 +80,6 @@ def part_of(service: Service, found: ProbeResult, status: PartStatus | None = No
 
 
 def look_at_logs(service: Service, status: PartStatus) -> str:
-    """The hint to a service that is down."""
-    return f"`techsapo logs {service.name}`" if status is PartStatus.DOWN else ""
+    """The hint to a service that is down; a restart ends one that hangs as well."""
+    command = "restart" if service.facts.probe.kind == HEARTBEAT else "logs"
+    return f"`techsapo {command} {service.name}`" if status is PartStatus.DOWN else ""

@@ -106,9 +106,6 @@ class Observed:
 
     running: bool
     services: Mapping[str, ObservedService] = field(default_factory=dict)
-    behind: Mapping[str, str] = field(default_factory=dict)
-    """By name the programs beside the services, such as the scheduler, that run another build than the one
-    installed, or files that an update has replaced, and what differs: `up` starts them anew."""
     beside: Mapping[str, str] = field(default_factory=dict)
     """By name the programs without which no service runs, and what they run that an update has replaced."""
     unreachable: Mapping[str, str] = field(default_factory=dict)

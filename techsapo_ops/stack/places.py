@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.stack.address import Viewpoint, is_local, listen_host
-from techsapo_ops.stack.layout import SCHEDULER
 from techsapo_ops.stack.machine import Machine, machines_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import ServiceFacts
@@ -61,11 +60,6 @@ class Places(Protocol):
 
     def units(self, programs: Callable[[], T], containers: Callable[[], T]) -> T:
         """What it runs services as: of both forms, the one that is its own."""
-        ...
-
-    @property
-    def companions(self) -> frozenset[str]:
-        """Programs that the engine runs beside the services, in place of a service of that name."""
         ...
 
     @property
@@ -135,7 +129,6 @@ class NativePlaces:
     rendered = ""
     own_files = ""
     definitions = ("supervisor/supervisord.conf",)
-    companions = frozenset({"housekeeping", SCHEDULER})
     isolated = False
     from_images = False
     neighbours: tuple[str, ...] = ()
@@ -183,7 +176,7 @@ class NativePlaces:
 
     def as_root(self, service: Service, host: HostFacts) -> bool:
         """Where root runs the tool and no user was found for it."""
-        return host.root and service.user is None
+        return host.root and service.user is None and service.facts.user != ""
 
     def defines(self, service: str) -> str:
         """A section of the supervisor's configuration."""
@@ -204,7 +197,6 @@ class ContainerPlaces:
         "docker/docker-compose.monitoring.yml",
         "docker/production/docker-compose.prod.yml",
     )
-    companions: frozenset[str] = frozenset()
     isolated = True
     from_images = True
     neighbours = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+HEARTBEAT = "heartbeat"
+"""Kind of the probe of a service that listens nowhere."""
+
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """How a service's readiness is asked: by a protocol that adapters.probe speaks; `path` is for http."""
+    """How a service's readiness is asked: by a protocol that adapters.probe speaks; `path` is for http.
+
+    One of the kind HEARTBEAT is not asked: it writes a sign of life, see services.scheduler.heartbeat.
+    """
 
     kind: str
     path: str = "/"
@@ -24,7 +30,7 @@ class ServiceFacts:
     port: int
     """Port inside its container, and the default on the host."""
     user: str
-    """System user that it drops to when started by root."""
+    """System user that it drops to when started by root; empty for one that stays root."""
     uid: int
     """User id of the image, the owner of the copies of its secrets; the scheduler's container runs as the
     owner of the state directory instead."""

@@ -107,8 +107,8 @@ class Topology:
         return bool(self.of_kind(kind))
 
     def published(self, service: Service) -> bool:
-        """Whether `service` can be reached from this host."""
-        return self.places.publishes(service)
+        """Whether `service` can be reached from this host; one without a port listens nowhere."""
+        return service.port != 0 and self.places.publishes(service)
 
     def address(self, service: Service, viewpoint: Viewpoint) -> Address:
         """Where `service` is reached from `viewpoint`."""

@@ -73,7 +73,6 @@ class World:
     deaf: set[str] = field(default_factory=set)
     kill: Callable[[str], bool] = lambda words: False
     strangers: list[str] = field(default_factory=list)
-    behind: set[str] = field(default_factory=set)
     at_once: int = 1
     taken: dict[int, str] = field(default_factory=dict)
     """By port, who else listens there."""
@@ -141,9 +140,7 @@ class MemoryEngine(Engine):
                 kind = name.rpartition("-")[0] or name
                 why = "it was not started by `techsapo up`"
                 services[name] = ObservedService(name, kind, process.state, drift=why)
-        behind = dict.fromkeys(sorted(self.world.behind), "does not run what is installed")
-        stopped = stopped_of(self.layout)
-        return Observed(self.world.running, services, behind, stopped=stopped)
+        return Observed(self.world.running, services, stopped=stopped_of(self.layout))
 
     def _observed(self, record: Record, measure: bool) -> ObservedService:
         seen = ObservedService(
@@ -196,9 +193,7 @@ class MemoryEngine(Engine):
         with self.world.lock:
             self.world.told.append(f"{step.action} {step.service}")
             self.world.together.append(tuple(other.service for other in together))
-            if step.service in self.world.behind:
-                self.world.behind.discard(step.service)
-            elif step.action is Action.REMOVE:
+            if step.action is Action.REMOVE:
                 self.world.processes.pop(step.service, None)
                 self.state.drop(step.service)
             elif desired is None:

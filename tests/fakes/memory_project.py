@@ -29,7 +29,8 @@ QUIET: Mapping[str, Any] = {
         "alertmanager": OFF,
         "grafana": OFF,
         "exporters": {name: {**OFF, "port": 1} for name in ("node", "redis", "mysqld", "nginx")},
-    }
+    },
+    "schedule": {"by": "none"},
 }
 """A stack of Redis and the app alone."""
 

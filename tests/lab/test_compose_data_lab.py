@@ -34,6 +34,7 @@ from servers import http_ok, wait_for
 
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.packed import PackedReader
+from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.backup.repository import Backup, repository_of
 from techsapo_ops.cli.job_runs import job_argv
 from techsapo_ops.errors import OpsError
@@ -46,6 +47,7 @@ from techsapo_ops.services.prometheus import snapshot as prometheus
 from techsapo_ops.services.prometheus.backup import PrometheusBackup
 from techsapo_ops.services.prometheus.client import api as prometheus_api
 from techsapo_ops.services.prometheus.client import scratch_api
+from techsapo_ops.services.scheduler import heartbeat
 from techsapo_ops.stores.audit.migrate import HEAD
 
 pytestmark = pytest.mark.lab
@@ -407,6 +409,21 @@ def test_the_scheduler_runs_a_job_by_itself_and_its_metrics_reach_prometheus(lab
         timeout=120,
         what="the job's metrics by way of node exporter",
     )
+
+
+def test_a_scheduler_that_hangs_is_missed_and_the_command_that_health_names_fixes_it(lab: Project) -> None:
+    def part() -> dict[str, Any]:
+        return next(p for p in lab.health()["probes"] if p["name"] == "scheduler")
+
+    assert part()["status"] == "healthy"
+    docker("kill", "--signal", "STOP", container_ids(PROJECT)["scheduler"])
+    silent_since = time.time() - heartbeat.SILENT_SECONDS
+    write_textfile(lab.layout.textfiles, "scheduler", [Sample(heartbeat.METRIC, silent_since)])
+    found = part()
+    assert (found["status"], found["hint"]) == ("down", "`techsapo restart scheduler`")
+    assert "no heartbeat for 18" in found["detail"]
+    lab.run("restart", "scheduler")
+    assert part()["status"] == "healthy"
 
 
 def test_jobs_in_the_schedulers_container_back_up_and_renew(lab: Project, edge: Edge) -> None:

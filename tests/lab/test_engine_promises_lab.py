@@ -76,7 +76,7 @@ class Bench:
 
 @contextmanager
 def native(folder: Path) -> Iterator[Bench]:
-    spec = only_redis()
+    spec = only_redis(schedule={"by": "none"})
     with project(spec) as made:
 
         def open_it(redis: dict[str, Any]) -> Stack:

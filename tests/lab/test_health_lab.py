@@ -14,6 +14,7 @@ from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.health.check import check
 from techsapo_ops.health.report import HealthReport, Status
 from techsapo_ops.services.registry import resolve
+from techsapo_ops.services.scheduler import heartbeat
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import NATIVE
@@ -50,6 +51,7 @@ def test_a_stack_is_healthy_then_degraded_then_down_as_its_parts_die(tmp_path: P
                 }
             )
             topology = resolve(spec, NATIVE, layout, HostFacts("python3", binaries=BINARIES))
+            heartbeat.beat(layout.textfiles)
 
             def look() -> HealthReport:
                 return check(open_stack(topology, Seen()), timeout=5, now=datetime.now(UTC))
@@ -62,7 +64,7 @@ def test_a_stack_is_healthy_then_degraded_then_down_as_its_parts_die(tmp_path: P
             report = look()
             assert report.status is Status.HEALTHY, report
             assert {p.name for p in report.probes if p.status == "healthy"} == {
-                "app", "redis", "mysql", "prometheus", target, "alertmanager", "disk",
+                "app", "redis", "mysql", "prometheus", target, "alertmanager", "disk", "scheduler",
             }  # fmt: skip
             redis.kill()
             mysql.kill()

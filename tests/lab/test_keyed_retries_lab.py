@@ -129,7 +129,7 @@ def test_no_request_fails_and_none_is_paid_twice_when_the_busiest_instance_is_ki
 
 
 def test_a_post_without_a_key_is_sent_once(stack: Project, vendor: Counting) -> None:
-    wait_for(lambda: len(stack.pids()) == 5, what="the instance is back")
+    wait_for(lambda: len(stack.pids()) == 6, what="the instance is back")
     before = vendor.asked("nectarine").total()
     told: list[str] = []
 

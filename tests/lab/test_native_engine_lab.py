@@ -30,7 +30,7 @@ def stack() -> Iterator[Project]:
 
 def test_up_starts_every_service_and_its_table_says_where(stack: Project) -> None:
     services = stack.services()
-    assert sorted(services) == ["alertmanager", "app", "prometheus", "redis"]
+    assert sorted(services) == ["alertmanager", "app", "prometheus", "redis", "scheduler"]
     assert list(services).index("redis") < list(services).index("app"), "the app needs Redis"
     assert all(
         http_ok(f"http://127.0.0.1:{stack.spec['app']['port']}{path}") for path in ("/ping", "/metrics")
@@ -51,7 +51,8 @@ def test_a_changed_alert_threshold_reloads_prometheus_and_touches_nothing_else(s
     stack.write(monitoring={**stack.spec["monitoring"], "alerts": {"MemoryHigh": {"threshold": 77}}})
     plan = json.loads(stack.run("plan", "--json", code=100).stdout)
     steps = {s["service"]: s["action"] for s in plan["steps"]}
-    assert steps == {"redis": "nothing", "prometheus": "reload", "alertmanager": "nothing", "app": "nothing"}
+    untouched = dict.fromkeys(("redis", "alertmanager", "app", "scheduler"), "nothing")
+    assert steps == {**untouched, "prometheus": "reload"}
     done = json.loads(stack.run("up", "--json").stdout)
     assert {s["service"]: s["action"] for s in done["steps"]} == steps
     assert stack.pids() == before
@@ -85,9 +86,7 @@ def test_a_killed_supervisor_takes_its_services_along_and_up_starts_all_anew(sta
     after = stack.pids()
     assert set(after) == set(before)
     assert not set(after.values()) & set(before.values())
-    assert len(stack.members()) == len(after) + 3, (
-        "the supervisor, housekeeping, scheduler and one process a service"
-    )
+    assert len(stack.members()) == len(after) + 2, "the supervisor, housekeeping and one process a service"
 
 
 def test_logs_of_all_services_are_merged_filtered_and_followed(stack: Project) -> None:
@@ -177,7 +176,7 @@ def test_status_reads_every_part_and_ends_as_health_does(stack: Project) -> None
     assert {job["name"] for job in told["jobs"]} >= {"backup", "drift", "costs"}
     code, screen = typed(stack, "status")
     assert code == 0
-    assert "services       4 of 4 run" in screen
+    assert "services       5 of 5 run" in screen
     assert "none was proved to come back yet" in screen
 
 
@@ -314,7 +313,7 @@ def test_up_killed_at_any_moment_leaves_what_up_or_down_can_finish() -> None:
         for delay in (0.3, 0.8, 1.3, 1.8):
             _up_killed_after(made, delay)
         made.run("up")
-        assert set(made.pids()) == {"redis", "app"}
+        assert set(made.pids()) == {"redis", "app", "scheduler"}
         assert len(made.members()) == 5, "supervisor, housekeeping, scheduler, redis, app: nothing twice"
         made.run("down")
         made.assert_gone()

@@ -117,19 +117,17 @@ def test_a_killed_nginx_master_heals_although_its_workers_keep_the_port(stack: P
 
 def test_a_scheduler_of_another_build_that_is_no_longer_wanted_ends(stack: Project) -> None:
     note = stack.layout.scheduler_build
-    wait_for(note.exists, what="the note of its build")
     note.write_text(f"{note.read_text().split()[0]} 0.1.0+0000000000000000\n")
-    assert engine_of(stack).observe().behind == ("scheduler",)
+    assert stack.services()["scheduler"].outdated
     before = stack.pids()
     stack.write(schedule={"by": "none"})
     stack.run("up")
     assert engine_of(stack).supervisor.process("scheduler") is None
+    del before["scheduler"]
     assert stack.pids() == before
     stack.write(schedule={"by": "service"})
     stack.run("up")
-    running = engine_of(stack).supervisor.process("scheduler")
-    assert running is not None
-    assert running.pid is not None
+    assert stack.pids()["scheduler"] is not None
 
 
 def test_a_scratch_redis_and_mariadb_have_passwords_and_are_gone_afterwards(stack: Project) -> None:

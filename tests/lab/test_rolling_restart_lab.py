@@ -111,7 +111,7 @@ def test_no_get_fails_while_instances_are_restarted_in_turn(stack: Project) -> N
     with asked(stack) as counts:
         done = json.loads(stack.run("up", "--json").stdout)
     after = stack.pids()
-    assert actions(done["steps"]) == RESTARTED
+    assert actions(done["steps"]) == RESTARTED | {"scheduler": "nothing"}
     assert {s["service"]: s["origin"] for s in done["steps"] if s["origin"]} == {
         "app-1": ["spec"],
         "app-2": ["spec"],
@@ -125,7 +125,7 @@ def test_changed_code_reaches_what_runs_and_every_command_tells_so(
     stack: Project, installed: Installed
 ) -> None:
     before, (old, runs) = stack.pids(), listed(stack)
-    assert runs == {"redis": None, "app-1": old, "app-2": old, "nginx": None}
+    assert runs == {"redis": None, "app-1": old, "app-2": old, "nginx": None, "scheduler": old}
     scheduler = (stack.state / "run/scheduler.build").read_text()
     assert stack.run("plan").stdout == "up to date\n"
     installed.edit("serve/health.py", "detail = {} if", 'detail = {"detail": "fixed"} if')
@@ -152,7 +152,7 @@ def test_changed_code_reaches_what_runs_and_every_command_tells_so(
     assert done == {"scheduler": "restart", **RESTARTED}, "what was planned"
     after = stack.pids()
     assert set(counts) == {"200"}, counts
-    assert {n for n in after if after[n] != before[n]} == {"app-1", "app-2"}
+    assert {n for n in after if after[n] != before[n]} == {"app-1", "app-2", "scheduler"}
     assert [(a["build"], a["detail"]) for a in instances(stack, "/health")] == [(new, "fixed")] * 2
     assert [a["build"] for a in instances(stack, "/api/v1/health")] == [new] * 2
     assert set(listed(stack)[1].values()) == {None, new}
@@ -178,7 +178,8 @@ def test_an_instance_that_the_supervisor_started_again_tells_the_code_of_that_mo
     assert actions(plan["steps"]) == RESTARTED | {"app-2": "nothing", "scheduler": "restart"}
     installed.edit("serve/health.py", '"detail": "twice"', '"detail": "fixed"')
     plan = json.loads(stack.run("plan", "--json", code=100).stdout)
-    assert actions(plan["steps"]) == RESTARTED | {"app-1": "nothing"}, "the old commit, checked out again"
+    again = RESTARTED | {"app-1": "nothing", "scheduler": "nothing"}
+    assert actions(plan["steps"]) == again, "the old commit, checked out again"
 
 
 def test_code_that_is_replaced_while_an_instance_starts_is_not_what_it_tells(

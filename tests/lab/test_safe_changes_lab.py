@@ -71,8 +71,9 @@ def test_what_the_plan_said_is_what_happens_and_only_prometheus_reloads(stack: P
         "nginx": "nothing",
         "alertmanager": "nothing",
         "prometheus": "reload",
+        "scheduler": "nothing",
     }
-    counts = {**dict.fromkeys(plan["summary"]["services"], 0), "reload": 1, "nothing": 4}
+    counts = {**dict.fromkeys(plan["summary"]["services"], 0), "reload": 1, "nothing": 5}
     assert plan["summary"]["services"] == counts
     stack.run("up", "--plan", "change.plan", "--dry-run", code=100)
     done = json.loads(stack.run("up", "--plan", "change.plan", "--json").stdout)

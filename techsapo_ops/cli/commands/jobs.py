@@ -17,7 +17,6 @@ from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.job_runs import (
     here_and_now,
-    local_zone,
     perform_command,
     record_refusal,
     run_context,
@@ -42,6 +41,7 @@ from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.jobs.starters import nobody_starts
+from techsapo_ops.schedule.cron import local_zone
 from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.schedule.status import find_job, job_statuses
 from techsapo_ops.schedule.wrapper import due, run_job
@@ -89,7 +89,8 @@ def list_jobs(context: typer.Context, *, place: SpecPlace, out: JsonOutput) -> N
     project = place.open()
     zone = local_zone()
     schedule = project.spec.schedule
-    found = job_statuses(schedule, Runs(project.layout.jobs), here_and_now(zone)(), zone)
+    layout = project.layout
+    found = job_statuses(schedule, Runs(layout.jobs), layout.textfiles, here_and_now(zone)(), zone)
     if out.as_json:
         out.json({"by": schedule.by, "jobs": [status_json(s) for s in found]})
         return
@@ -99,7 +100,7 @@ def list_jobs(context: typer.Context, *, place: SpecPlace, out: JsonOutput) -> N
             s.job.at or "off",
             clock(s.next),
             clock(s.last.started if s.last else None),
-            s.last.result if s.last else "-",
+            msg("missed {time}", time=clock(s.missed)) if s.missed else s.last.result if s.last else "-",
             took(s.last),
             ((s.last.error or s.last.summary) if s.last else "")
             or jobs()[s.job.name].title[spoken_language()],
@@ -110,6 +111,8 @@ def list_jobs(context: typer.Context, *, place: SpecPlace, out: JsonOutput) -> N
     out.table(*filled(columns, rows), right=("TOOK",))
     if nobody := nobody_starts(topology_for(project), runner()):
         out.warn(nobody)
+    if missed := [s.job.name for s in found if s.missed is not None]:
+        out.warn(msg("no run began when it was due: {names}", names=", ".join(missed)))
     if schedule.by == "none":
         out.say(msg("schedule.by is none: nobody starts these"))
     failed = next((s.job.name for s in found if s.last and s.last.result != "ok"), None)

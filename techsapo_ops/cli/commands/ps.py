@@ -93,7 +93,6 @@ def ps(*, place: SpecFile, out: JsonQuietOutput) -> None:
         for s in observed.services.values()
         if s.build and is_other(s.build)
     }
-    old |= observed.behind
     for name, why in old.items():
         out.say(msg("{service}: {replaced}", service=name, replaced=why))
     if old:

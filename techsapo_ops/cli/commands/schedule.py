@@ -50,6 +50,7 @@ def schedule(
     from techsapo_ops.operations.jobs.timetable import announce, scheduled
     from techsapo_ops.schedule.recovery import overdue, record_killed
     from techsapo_ops.schedule.scheduler import LOOK_SECONDS, JobScheduler
+    from techsapo_ops.services.scheduler import heartbeat
     from techsapo_ops.spec.models.data import Schedule
 
     trust = _Trust(place.file)
@@ -95,6 +96,21 @@ def schedule(
             except OpsError as error:  # the times of the schedule stay
                 _say(str(error))
 
+    unwritten = ""
+
+    def beat() -> None:
+        """Show that this loop works, as the service; what is in the way is said once."""
+        nonlocal unwritten
+        if rendered is None or not trust.before or not scheduler.keeps_time():
+            return
+        try:
+            heartbeat.beat(context.textfiles)
+            unwritten = ""
+        except OpsError as error:
+            if unwritten != error.message:
+                _say(str(error))
+            unwritten = error.message
+
     scheduler = JobScheduler(jobs, context.zone, command, ended)
     with interruptible():
         try:
@@ -107,6 +123,7 @@ def schedule(
             waiting = threading.Event()
             if trust.before:
                 wake()
+            beat()
             while not waiting.wait(LOOK_SECONDS):
                 jumped = scheduler.look()
                 if not trust.given():
@@ -114,6 +131,7 @@ def schedule(
                 if jumped:
                     announce(found, context)
                 wake()
+                beat()
                 now = source.read_bytes() if source.is_file() else content
                 if now == content:
                     continue
@@ -129,6 +147,8 @@ def schedule(
                 _say_due(scheduler.next_runs(), context)
         except KeyboardInterrupt:
             scheduler.stop()
+            if rendered is not None and trust.before:
+                heartbeat.forget(context.textfiles)
 
 
 def _note_build(path: Path) -> None:

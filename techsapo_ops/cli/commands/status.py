@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from techsapo_ops.adapters.terminal import harmless
-from techsapo_ops.cli.job_runs import local_zone
 from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
@@ -19,6 +18,7 @@ from techsapo_ops.cli.views.status import LABEL, Line, lines, next_of
 from techsapo_ops.cli.views.status_json import value
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.status.status import StackStatus, status_of
+from techsapo_ops.schedule.cron import local_zone
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -62,4 +62,5 @@ def status_json(found: JobStatus) -> dict[str, Any]:
         "ping": job.ping is not None,
         "last": run_json(found.last) if found.last is not None else None,
         "last_success": found.last_success.started.isoformat() if found.last_success is not None else None,
+        "missed": found.missed.isoformat() if found.missed is not None else None,
     }

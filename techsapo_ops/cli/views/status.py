@@ -294,7 +294,12 @@ def _jobs(jobs: tuple[JobStatus, ...], now: datetime) -> Iterator[Line]:
         for j in failed
         if j.last is not None
     ]
-    yield from _some(Line("", words, "ok" if soon and not failed else "warning"), below)
+    below += [
+        Line("", msg("  {name}: missed {time}", name=j.job.name, time=_due(j.missed, now)), "failed")
+        for j in jobs
+        if j.missed is not None
+    ]
+    yield from _some(Line("", words, "ok" if soon and not below else "warning"), below)
 
 
 def _due(when: datetime, now: datetime) -> str:

@@ -129,6 +129,7 @@ def _job_value(each: JobStatus) -> dict[str, Any]:
         "last": _iso(last.started) if last is not None else None,
         "result": last.result if last is not None else None,
         "error": last.error if last is not None else None,
+        "missed": _iso(each.missed),
     }
 
 

@@ -22,6 +22,7 @@ from techsapo_ops.services.probing import ask
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.service_facts import HEARTBEAT
 from techsapo_ops.stack.topology import Topology
 
 
@@ -67,6 +68,9 @@ class Prober:
             )
         if self.topology.published(service):
             return ask(self.topology, service, timeout)
+        # Where its container passes its check as well, that says more.
+        if service.facts.probe.kind == HEARTBEAT and not (beat := ask(self.topology, service, timeout)).ok:
+            return beat
         return self._inside(service, container, containers, timeout)
 
     def _inside(

@@ -18,7 +18,7 @@ from techsapo_ops.engines import logins, planning
 from techsapo_ops.engines.native import daemon, gate, history, prepare, proof
 from techsapo_ops.engines.native.access import NativeAccess
 from techsapo_ops.engines.native.programs import programs_of
-from techsapo_ops.engines.native.recorded import STOP_MARGIN, scheduler_behind
+from techsapo_ops.engines.native.recorded import STOP_MARGIN, STOP_SECONDS
 from techsapo_ops.engines.state import OTHER_CODE, Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -28,15 +28,14 @@ from techsapo_ops.stack.address import listen_host
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.desired import Desired, Program
 from techsapo_ops.stack.engine import Engine, Mismatch
-from techsapo_ops.stack.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.step import Action, Plan, Step
 from techsapo_ops.stack.topology import Topology
 
 CONFIGURATION = "supervisor/supervisord.conf"
-COMPANIONS = {"housekeeping": STOP_MARGIN, SCHEDULER: STOP_MARGIN + SCHEDULER_STOP_SECONDS}
-"""Programs beside the services, which start by themselves, and how long each may take to stop."""
+HOUSEKEEPING = "housekeeping"
+"""The program beside the services, which starts by itself."""
 
 
 class NativeEngine(NativeAccess, Engine):
@@ -74,31 +73,17 @@ class NativeEngine(NativeAccess, Engine):
         if not self.supervisor.answers():
             daemon.start(self.layout, self.layout.config / CONFIGURATION, self._environment)
             return
-        changed, gone = self.supervisor.compare()
-        for companion in COMPANIONS:
-            if companion in changed | gone:
-                self._end_companion(companion)
-            if companion in changed:
-                self.supervisor.add(companion)
-
-    def _end_companion(self, name: str) -> None:
-        self.supervisor.stop(name, within=COMPANIONS[name])
-        self.supervisor.remove(name)
-
-    def _renew_scheduler(self) -> None:
-        """Start it anew with the installed build; `prepare` may have done so by now, or ended it for good."""
-        if scheduler_behind(self.layout, self.supervisor.process(SCHEDULER)):
-            self._end_companion(SCHEDULER)
-            self.supervisor.reread()
-            self.supervisor.add(SCHEDULER)
+        changed = self.supervisor.reread()
+        if HOUSEKEEPING in changed:
+            self.supervisor.stop(HOUSEKEEPING, within=STOP_SECONDS + STOP_MARGIN)
+            self.supervisor.remove(HOUSEKEEPING)
+            self.supervisor.add(HOUSEKEEPING)
 
     @override
     def perform(
         self, step: Step, desired: Desired | None, say: Callable[[str], None], together: Sequence[Step] = ()
     ) -> None:
-        if step.service == SCHEDULER:
-            self._renew_scheduler()
-        elif step.action is Action.REMOVE:
+        if step.action is Action.REMOVE:
             self._remove(step.service)
         elif desired is not None:
             self._apply(step, desired, say)

@@ -12,13 +12,14 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.build import build, difference, is_other, noted
+from techsapo_ops.adapters.build import is_other, noted
 from techsapo_ops.adapters.replaced import replaced_files, works_in_removed
 from techsapo_ops.adapters.strict_modes import user_name
 from techsapo_ops.engines.measured import with_usage
 from techsapo_ops.engines.native import history, logs
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError, session
 from techsapo_ops.engines.state import OTHER_CODE, Record, StateFile
+from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.stack.layout import BUILD_NOTE, SCHEDULER, Layout
@@ -28,12 +29,12 @@ from techsapo_ops.stack.stopped import stopped_of
 if TYPE_CHECKING:
     import psutil
 
+STOP_SECONDS = 10.0
+"""A program's stop time where its configuration says none: supervisord's own default."""
 STOP_MARGIN = 10.0
-"""Seconds beyond a program's own stop time, after which supervisord has killed it."""
+"""Seconds beyond a program's own stop time, at which supervisord kills it."""
 SUPERVISOR = "supervisord"
 _SAMPLE_SECONDS = 0.2
-_NOTE_SECONDS = 10.0
-"""How long the scheduler may take to note which build it runs: its imports take less than one."""
 
 
 class NativeStack:
@@ -86,7 +87,6 @@ class NativeStack:
                 )
                 for name, record in records.items()
             },
-            {SCHEDULER: why} if (why := scheduler_behind(self.layout, processes.get(SCHEDULER))) else {},
             self._supervisor_replaced(),
         )
 
@@ -104,9 +104,13 @@ class NativeStack:
         return replace(self._with_build(seen), replaced=_replaced(seen.pid))
 
     def _with_build(self, seen: ObservedService) -> ObservedService:
-        if seen.kind != App.facts.kind or seen.pid is None:
+        notes = {
+            App.facts.kind: self.layout.data / seen.name / BUILD_NOTE,
+            SCHEDULER: self.layout.scheduler_build,
+        }
+        if seen.kind not in notes or seen.pid is None:
             return seen
-        found = noted(self.layout.data / seen.name / BUILD_NOTE, seen.pid)
+        found = noted(notes[seen.kind], seen.pid)
         return replace(seen, build=found, outdated=seen.state.runs and is_other(found))
 
     def stop(self, *, remove_data: bool = False) -> tuple[str, ...]:
@@ -119,7 +123,7 @@ class NativeStack:
         records = self.state.load()
         try:
             stopped = self._stop_in_order(records)
-        except SupervisorGoneError:
+        except OpsError:  # it does not answer, or could not end one: what is left is ended from here
             stopped = ()
         leftovers = daemon.shut_down(self.layout)
         self.state.clear()
@@ -149,7 +153,7 @@ class NativeStack:
             stopped += free
         # supervisord spends a second on each program that it knows when it shuts down.
         for name in self.supervisor.processes():
-            self.supervisor.stop(name, within=STOP_MARGIN)
+            self.supervisor.stop(name, within=STOP_SECONDS + STOP_MARGIN)
             self.supervisor.remove(name)
         return tuple(stopped)
 
@@ -233,22 +237,6 @@ def _memory(process: psutil.Process) -> int:
         return int(process.memory_info().rss)
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return 0
-
-
-def scheduler_behind(layout: Layout, process: Process | None) -> str:
-    """What of the scheduler's `process` is not as it is installed: its build, or files it runs; else empty.
-
-    One that has only just begun will say so soon.
-    """
-    if process is None or process.pid is None:
-        return ""
-    if words := _replaced(process.pid):
-        return words
-    found = noted(layout.scheduler_build, process.pid) or ""
-    young = process.started is not None and time.time() - process.started.timestamp() <= _NOTE_SECONDS
-    if found == build() or (not found and young):
-        return ""
-    return msg("not the installed build, {build}: {what}", build=build(), what=difference(found))
 
 
 def _replaced(pid: int) -> str:

@@ -40,6 +40,8 @@ ALREADY_STARTED = 60
 ALREADY_ADDED = 90
 BAD_NAME = 10
 SHUTTING_DOWN = 6
+KILL_SECONDS = 10.0
+"""Seconds within which a process that was killed is gone."""
 
 
 class SupervisorGoneError(OpsError):
@@ -162,22 +164,18 @@ class Supervisor:
             raise
 
     def reread(self) -> frozenset[str]:
-        """Read the configuration file again and return the names of programs that are new or changed."""
-        return self.compare()[0]
-
-    def compare(self) -> tuple[frozenset[str], frozenset[str]]:
-        """Read the configuration file again: names of programs that are new or changed, and that are gone.
+        """Read the configuration file again and return the names of programs that are new or changed.
 
         Programs that run stay as they are until they are removed and added. Raises OpsError for a
         configuration that supervisord refuses.
         """
         try:
-            [[added, changed, removed]] = self._call("supervisor.reloadConfig")
+            [[added, changed, _]] = self._call("supervisor.reloadConfig")
         except xmlrpc.client.Fault as fault:
             raise OpsError(
                 msg("the supervisor refuses its configuration: {faultstring}", faultstring=fault.faultString)
             ) from None
-        return frozenset((*added, *changed)), frozenset(removed)
+        return frozenset((*added, *changed))
 
     def add(self, name: str) -> None:
         """Take program `name` over from the configuration that was last read."""
@@ -199,17 +197,25 @@ class Supervisor:
     def stop(self, name: str, *, within: float, term_after: float | None = None) -> None:
         """Stop a program and wait until it is gone; supervisord kills it after its stop time.
 
-        Where `term_after` is given, it is sent TERM as well after so many seconds. Raises OpsError when it is
-        still there after `within` seconds.
+        Where `term_after` is given, it is sent TERM as well after so many seconds. One that is still there
+        after `within` seconds, of a supervisord that lags, is killed from here. Raises OpsError for one that
+        the kernel does not end within KILL_SECONDS either.
         """
+        killed = False
         started = time.monotonic()
         if (process := self.process(name)) is not None and not process.stopping:
             self.begin_stop(name)
         pause = 0.01
         while (process := self.process(name)) is not None and process.pid is not None:
             waited = time.monotonic() - started
-            if waited > within:
-                raise OpsError(msg("{name} (pid {pid}) does not stop", name=name, pid=process.pid))
+            if waited > within and not killed:
+                self._call_unless((NOT_RUNNING, BAD_NAME), "supervisor.signalProcess", name, "KILL")
+                killed = True
+            if waited > within + KILL_SECONDS:
+                raise OpsError(
+                    msg("the kernel does not end {name} (pid {pid})", name=name, pid=process.pid),
+                    msg("it waits for a disk or a network file system; a reboot ends it"),
+                )
             if term_after is not None and waited >= term_after:
                 self._call_unless((NOT_RUNNING, BAD_NAME), "supervisor.signalProcess", name, "TERM")
                 term_after = None

@@ -100,12 +100,7 @@ def find(
         chain = ()
     return OriginsFound(
         {c.path: _of_file(c, chain) for c in changed_files},
-        {
-            s.service: (Origin.VERSION,)
-            if s.service in observed.behind
-            else _of_step(s, chain, observed.services.get(s.service))
-            for s in changed_steps
-        },
+        {s.service: _of_step(s, chain, observed.services.get(s.service)) for s in changed_steps},
     )
 
 

@@ -110,10 +110,7 @@ def plan(
     steps = with_own_certificates(steps, desired.topology, observed)
     if purpose is Purpose.UP:
         steps = with_new_build(steps, observed)
-    if purpose is Purpose.DRIFT:
-        behind = frozenset(observed.behind)
-        steps = Plan(tuple(step for step in steps.steps if step.service not in behind))
-    else:
+    if purpose is not Purpose.DRIFT:
         steps = with_renewed(steps, certificates_due(desired.topology))
     files = changes(desired.files, desired.topology.layout.config)
     return StackPlan(wanted, files, steps, observed, partial=bool(only))

@@ -97,8 +97,6 @@ def _running(observed: Observed, digest: Digest) -> Iterator[tuple[str, str]]:
         # The supervisor calls it so for its first second; what is planned for it is the same.
         state = State.RUNNING if seen.state is State.STARTING else seen.state
         yield name, f"{state} {digest(_made_of(seen))}"
-    for name in observed.behind:
-        yield name, "behind"
 
 
 def _made_of(seen: ObservedService) -> bytes:

@@ -31,7 +31,8 @@ def row(topology: Topology, service: Service, seen: ObservedService | None, fail
     state = seen.state if seen is not None else State.STOPPED
     if state is State.STARTING:
         state = State.RUNNING  # it passed its gate a moment ago; the supervisor calls it so a second later
-    share = _share(topology, service) if topology.published(service) else msg("private to the stack")
+    shown = topology.published(service) or not service.port
+    share = _share(topology, service) if shown else msg("private to the stack")
     return Row(
         service.name,
         service.kind,

@@ -12,8 +12,8 @@ from techsapo_ops.adapters.docker_refusals import Unreached, host_of, plainly
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.fleet import Fleet, Member
 from techsapo_ops.adapters.folders import STATE_DIRECTORY, keep_out_of_git
-from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.process import Runner, TimedOut
+from techsapo_ops.engines.at_work import alone_here
 from techsapo_ops.engines.swarm import bundle
 from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.engines.swarm.shared_state import SLOTS, SharedState, holder_of
@@ -23,7 +23,7 @@ from techsapo_ops.operations.apply.spec_files import FOLDER, LACKING, note_seen
 from techsapo_ops.spec.models.base import DOCKER_PATTERN, PATTERN_WORDS
 from techsapo_ops.spec.problems import shown, unknown
 from techsapo_ops.spec.wording import without_login
-from techsapo_ops.stack.layout import LOCK, MACHINES_NOTE
+from techsapo_ops.stack.layout import MACHINES_NOTE
 
 _SECONDS = 30.0
 _WAIT = 30.0
@@ -68,7 +68,7 @@ def adopt(
     _require_free(directory, name, force=force)
     state.mkdir(mode=0o700, exist_ok=True)
     keep_out_of_git(state)
-    with exclusive(state / LOCK, wait=_WAIT):
+    with alone_here(state, _WAIT):
         _refresh(runner, source, member, name, state, say)
         files, lacking = _placed(state / FOLDER, directory, force=force)
         note_seen(state)

@@ -102,7 +102,9 @@ def status_of(stack: Stack, *, timeout: float, now: datetime, zone: tzinfo) -> S
         "backups": lambda: backups_of(stack),
         "certificates": lambda: certificate_statuses(certificates_of(stack, lambda _: None)),
         "budget": lambda: spent_of(stack, now),
-        "jobs": lambda: job_statuses(spec.schedule, Runs(layout.jobs), now.astimezone(zone), zone),
+        "jobs": lambda: job_statuses(
+            spec.schedule, Runs(layout.jobs), layout.textfiles, now.astimezone(zone), zone
+        ),
         "drift": lambda: _drift(stack),
         "versions": lambda: versions_of(stack),
         "updates": lambda: look(stack, now.timestamp()),

@@ -35,7 +35,7 @@ def versions_of(stack: Stack) -> Versions:
         platform.python_version(),
         stack.topology.engine,
         stack.topology.edition,
-        (*old, *observed.behind),
+        tuple(old),
         applied.id if applied is not None else None,
         applied.time if applied is not None else None,
         applied.user if applied is not None else "",

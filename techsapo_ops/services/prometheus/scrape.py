@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from techsapo_ops.catalogue.jobs import jobs as scheduled_jobs
-from techsapo_ops.catalogue.rules import CONFIG_INFO, JOB_EXPECTED, recording_rules
+from techsapo_ops.catalogue.rules import CONFIG_INFO, JOB_EXPECTED, SCHEDULER_EXPECTED, recording_rules
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import JOB
@@ -25,6 +25,7 @@ from techsapo_ops.services.web_login import basic_auth
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
+from techsapo_ops.stack.layout import SCHEDULER
 from techsapo_ops.stack.machine import ON
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.templates import Templates
@@ -130,7 +131,10 @@ def recording_groups(*, several: bool = False) -> list[dict[str, Any]]:
 
 
 def expected_jobs(topology: Topology) -> list[dict[str, Any]]:
-    """A rule for each job that somebody starts, where node exporter is there to tell of its runs."""
+    """A rule for each job that somebody starts, where node exporter is there to tell of its runs.
+
+    And one for the scheduler, where it is a service of the stack.
+    """
     schedule = topology.spec.schedule
     if schedule.by == "none" or nobody_starts_jobs(topology) or not topology.has("node-exporter"):
         return []
@@ -140,6 +144,8 @@ def expected_jobs(topology: Topology) -> list[dict[str, Any]]:
         for name in scheduled_jobs()
         if times.get(name) is not None
     ]
+    if topology.has(SCHEDULER):
+        rules.append({"record": SCHEDULER_EXPECTED, "expr": "vector(1)", "labels": {"name": SCHEDULER}})
     return [{"name": "techsapo-jobs", "rules": rules}] if rules else []
 
 

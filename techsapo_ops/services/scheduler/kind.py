@@ -1,7 +1,6 @@
 """The scheduler: starts the jobs, where `schedule.by` is service.
 
-The native engine runs it beside the services; in containers it is one of them, where it may have the Docker
-daemon's socket.
+In containers there is one only where it may have the Docker daemon's socket.
 """
 
 from __future__ import annotations
@@ -11,11 +10,12 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.stack.kind import LOOPBACK, Kind, Wanted
 from techsapo_ops.stack.layout import SCHEDULER, SCHEDULER_STOP_SECONDS
-from techsapo_ops.stack.service_facts import Probe, ServiceFacts
+from techsapo_ops.stack.service_facts import HEARTBEAT, Probe, ServiceFacts
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.container import Build, Container, Package
+    from techsapo_ops.stack.desired import Program
     from techsapo_ops.stack.places import Places
     from techsapo_ops.stack.service import Service
     from techsapo_ops.stack.templates import Templates
@@ -29,19 +29,32 @@ class Scheduler(Kind):
         kind=SCHEDULER,
         title="scheduler",
         image="techsapo/scheduler:local",
-        # It listens nowhere; user and uid are the native engine's, which runs it beside the services.
+        # It listens nowhere, and stays who started it: jobs read and write what is that user's.
         port=0,
-        user="techsapo",
+        user="",
         uid=0,
-        probe=Probe("tcp"),
+        probe=Probe(HEARTBEAT),
     )
     comes_last = True  # jobs ask the others
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:
-        """One, where the engine does not run it beside the services."""
-        by_service = spec.schedule.by == "service" and spec.schedule.docker_socket is not None
-        if by_service and self.name not in places.companions:
+        """One, where it can reach the services."""
+        reaches = not places.from_images or spec.schedule.docker_socket is not None
+        if spec.schedule.by == "service" and reaches:
             yield Wanted(self.name, LOOPBACK, 0)
+
+    def program(self, topology: Topology, service: Service) -> Program:
+        """`techsapo schedule` with the Python that runs the tool; it follows its configuration by itself."""
+        from techsapo_ops.services.scheduler.timetable import scheduler_argv, scheduler_environment
+        from techsapo_ops.stack.desired import Program
+
+        return Program(
+            service.name,
+            scheduler_argv(topology),
+            topology.layout.logs,
+            environment=scheduler_environment(),
+            stop_seconds=SCHEDULER_STOP_SECONDS,
+        )
 
     def container(self, topology: Topology, service: Service) -> Container:  # noqa: ARG002 - there is one
         """The scheduler with what the jobs need of the host."""

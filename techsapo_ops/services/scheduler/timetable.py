@@ -47,12 +47,11 @@ def nobody_starts_jobs(topology: Topology) -> bool:
 
     In containers a scheduler runs only where it may have the Docker daemon's socket.
     """
-    beside = SCHEDULER in topology.places.companions
-    return topology.spec.schedule.by == "service" and not beside and not topology.has(SCHEDULER)
+    return topology.spec.schedule.by == "service" and not topology.has(SCHEDULER)
 
 
 def scheduler_argv(topology: Topology) -> tuple[str, ...]:
-    """The program beside the services that starts the jobs, on this host."""
+    """The program that starts the jobs, on this host."""
     return (topology.host.python, "-m", "techsapo_ops", *schedule_words(topology.layout))
 
 

@@ -2,9 +2,15 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
+import psutil
 import pytest
 
+from techsapo_ops.adapters import pipes
 from techsapo_ops.adapters.pipes import CHUNK, Running, Stalled
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
@@ -48,3 +54,69 @@ def test_a_statement_that_a_client_repeats_does_not_hide_what_was_wrong(wrote: s
     with Running(python(code)) as program, pytest.raises(OpsError) as failed:
         program.finish()
     assert failed.value.message.partition("code 1: ")[2] == told
+
+
+@contextmanager
+def nothing_left() -> Iterator[None]:
+    """No process and no descriptor more than before the block."""
+    before = set(psutil.Process().children()), len(list(Path("/proc/self/fd").iterdir()))
+    yield
+    after = set(psutil.Process().children()), len(list(Path("/proc/self/fd").iterdir()))
+    assert after == before
+
+
+CLOSES_AND_SLEEPS = "import os, time; os.close(0); time.sleep(20)"
+
+
+def test_a_program_that_takes_no_more_and_goes_on_is_ended_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipes, "_END_SECONDS", 0.5)
+    began = time.monotonic()
+    with (
+        nothing_left(),
+        Running(python(CLOSES_AND_SLEEPS), feed=True) as program,
+        pytest.raises(OpsError) as failed,
+    ):
+        program.write(bytes(64 * CHUNK))
+    assert time.monotonic() - began < 10
+    assert "closed its input" in failed.value.message
+    assert "code 0" not in failed.value.message
+
+
+def test_a_program_that_ends_well_before_it_took_all_has_failed() -> None:
+    with (
+        Running(python("import sys; sys.stdin.buffer.read(10)"), feed=True) as program,
+        pytest.raises(OpsError, match="before it had taken all"),
+    ):
+        program.write(bytes(64 * CHUNK))
+
+
+def test_what_is_fed_from_the_start_leaves_nothing_open_where_it_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pipes, "_END_SECONDS", 0.5)
+    command = Command((sys.executable, "-I", "-c", CLOSES_AND_SLEEPS), stdin=bytes(16 * CHUNK))
+    kept = []
+    with nothing_left():
+        try:
+            Running(command, read=True)
+        except OpsError as error:
+            kept.append(error)  # with its traceback, which keeps the object from being collected
+    assert kept
+
+
+def feed_whole(program: Running) -> None:
+    program.write(bytes(16 * CHUNK))
+    program.finish()
+
+
+@pytest.mark.parametrize("code", ["", "import sys; sys.stdin.read()"], ids=["not read", "read"])
+def test_a_program_that_never_ends_has_stalled(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    monkeypatch.setattr(pipes, "PATIENCE", 1.0)
+    began = time.monotonic()
+    with (
+        nothing_left(),
+        Running(python(f"{code}\nimport time; time.sleep(20)"), feed=True) as program,
+        pytest.raises(Stalled),
+    ):
+        feed_whole(program)
+    assert time.monotonic() - began < 10

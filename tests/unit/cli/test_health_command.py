@@ -20,7 +20,8 @@ def techsapo(*words: str, cwd: Path, path: str = "") -> subprocess.CompletedProc
 
 
 def spec(folder: Path, port: int) -> None:
-    (folder / "techsapo.yaml").write_text(f"project: techsapo\napp: {{port: {port}}}\n")
+    text = f"project: techsapo\napp: {{port: {port}}}\nschedule: {{by: none}}\n"
+    (folder / "techsapo.yaml").write_text(text)
 
 
 @pytest.mark.parametrize(

@@ -94,10 +94,11 @@ def test_plan_lists_files_and_services_and_ends_with_100(tmp_path: Path) -> None
     shown = techsapo(tmp_path, "plan")
     assert shown.returncode == 100
     assert "files (--verbose names them)" in shown.stdout
-    assert "create   app  not there yet" in shown.stdout
+    assert "create   app        not there yet" in shown.stdout
+    assert "create   scheduler  not there yet" in shown.stdout
     value = json.loads(techsapo(tmp_path, "plan", "--json").stdout)
     assert value["changes"] is True
-    assert [s["service"] for s in value["steps"]] == ["app"]
+    assert [s["service"] for s in value["steps"]] == ["app", "scheduler"]
     assert not (tmp_path / ".techsapo").exists(), "a plan writes nothing"
 
 

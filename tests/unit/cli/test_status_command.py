@@ -59,7 +59,8 @@ def techsapo(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 def spec(folder: Path, port: int) -> None:
-    (folder / "techsapo.yaml").write_text(f"project: techsapo\nengine: native\napp: {{port: {port}}}\n")
+    text = f"project: techsapo\nengine: native\napp: {{port: {port}}}\nschedule: {{by: none}}\n"
+    (folder / "techsapo.yaml").write_text(text)
 
 
 @pytest.mark.parametrize(

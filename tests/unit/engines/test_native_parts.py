@@ -156,14 +156,14 @@ def test_a_supervisor_and_a_scheduler_that_run_replaced_files_are_named(tmp_path
         (layout.run / "supervisord.pid").write_text(f"{running.pid}\n")
         stack = NativeStack(layout)
         stack.supervisor = OnlyScheduler(running.pid)
-        assert (stack.observe().beside, stack.observe().behind) == ({}, {})
+        stack.state.put(Record("scheduler", "scheduler", "127.0.0.1", 0, None, (), 25))
+        assert (stack.observe().beside, stack.observe().services["scheduler"].replaced) == ({}, "")
         shutil.copy("/bin/cat", tmp_path / "new")
         (tmp_path / "new").rename(program)
         seen = stack.observe()
         running.stdin.close()
     assert seen.beside == {"supervisord": f"still runs {program} from before an update"}
-    assert list(seen.behind) == ["scheduler"]
-    assert "from before an update" in seen.behind["scheduler"], "the library that differs is named"
+    assert seen.services["scheduler"].replaced == f"still runs {program} from before an update"
 
 
 class OnlyScheduler(Supervisor):

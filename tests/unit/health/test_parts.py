@@ -25,6 +25,7 @@ from techsapo_ops.health.host_parts import certificate_part, disk_part
 from techsapo_ops.health.report import Status
 from techsapo_ops.services.health import health_of
 from techsapo_ops.services.registry import kind_of, resolve
+from techsapo_ops.services.scheduler import heartbeat
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.layout import Layout
@@ -310,6 +311,7 @@ def test_a_certificate_that_is_not_there_or_not_one_is_told(tmp_path: Path) -> N
 def stack(tmp_path: Path, port: int, binaries: dict[str, str] | None = None) -> Topology:
     spec = Spec.model_validate({"project": "techsapo", "app": {"port": port}})
     layout = Layout(tmp_path / ".techsapo", tmp_path / ".techsapo/generated")
+    heartbeat.beat(layout.textfiles)
     return resolve(spec, NATIVE, layout, HostFacts("python3", binaries=binaries or {}))
 
 

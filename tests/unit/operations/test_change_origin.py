@@ -139,7 +139,8 @@ def test_another_python_on_the_host_is_the_hosts(tmp_path: Path) -> None:
     before = wanted(tmp_path)
     record(before)
     files, services = found(wanted(tmp_path, python="/usr/bin/python3"), running(before))
-    assert (files["supervisor/supervisord.conf"], services) == (["host"], {"app": ["host"]})
+    assert files["supervisor/supervisord.conf"] == ["host"]
+    assert services == {"app": ["host"], "scheduler": ["host"]}
 
 
 def test_a_program_that_was_installed_is_the_hosts(tmp_path: Path) -> None:

@@ -130,11 +130,6 @@ def ended_meanwhile(project: Project) -> Stack:
     return project.stack(**BIGGER)
 
 
-def behind_meanwhile(project: Project) -> Stack:
-    project.world.behind.add("supervisor")
-    return project.stack(**BIGGER)
-
-
 def gone_meanwhile(project: Project) -> Stack:
     project.world.lose(project.stack().layout, "redis")
     return project.stack(**BIGGER)
@@ -177,7 +172,6 @@ def replaced_meanwhile(project: Project) -> Stack:
         (applied_meanwhile, "history: last apply was @1, and is @2"),
         (ended_meanwhile, "redis: running then, stopped now"),
         (gone_meanwhile, "redis: running then, gone now"),
-        (behind_meanwhile, "supervisor: gone then, behind now"),
         (edited_meanwhile, "files: redis/redis.conf has changed on disk"),
         (edited_elsewhere, "has changed on disk"),
         (replaced_meanwhile, "app: it was started or changed in another way since"),

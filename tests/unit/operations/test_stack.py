@@ -173,21 +173,6 @@ def test_what_certificates_are_due_for_is_told_without_writing_any(tmp_path: Pat
     assert certificates_due(where) == "certificate site: its link was missing"
 
 
-def test_a_program_beside_the_services_that_runs_another_build_is_restarted_by_a_step(
-    project: MemoryProject,
-) -> None:
-    project.up()
-    project.world.behind.add("scheduler")
-    found = plan_of(project.stack())
-    assert [(s.action, s.service) for s in found.steps.changes] == [(Action.RESTART, "scheduler")]
-    assert [str(origin) for origin in found.origins.services["scheduler"]] == ["version"]
-    assert project.findings() == [], "the stack is as it was left"
-    report = project.up()
-    assert report.entry is not None
-    assert [(s.action, s.service) for s in report.entry.steps] == [("restart", "scheduler")]
-    assert not project.up().changed
-
-
 def test_down_without_a_state_directory_still_looks_for_leftovers_and_makes_none(
     project: MemoryProject,
 ) -> None:

@@ -116,7 +116,7 @@ def test_what_was_spent_is_of_this_utc_day_and_month_and_simulated_money_counts_
     assert (Spent(1, 1, 0, 0).day_percent, Spent(1, 1, 0, 0).month_percent) == (0, 0)
 
 
-def test_another_build_is_one_that_is_known_and_is_not_this_or_that_the_engine_is_behind_with(
+def test_another_build_is_one_that_is_known_and_is_not_this(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def service(name: str, told: str | None) -> ObservedService:
@@ -128,10 +128,10 @@ def test_another_build_is_one_that_is_known_and_is_not_this_or_that_the_engine_i
         service("app-3", ""),
         service("r", None),
     ]
-    observed = Observed(True, {each.name: each for each in seen}, ("supervisor",))
+    observed = Observed(True, {each.name: each for each in seen})
     monkeypatch.setattr(stack.engine, "observe", lambda: observed)
     found = versions_of(stack)
-    assert found.others == ("app-2", "supervisor")
+    assert found.others == ("app-2",)
     assert (found.build, found.apply, found.applied_by) == (build(), None, "")
 
 

@@ -26,9 +26,7 @@ class SeenWith(Seen):
 
     def observe(self, *, measure: bool = False) -> Observed:
         seen = super().observe(measure=measure)
-        return replace(
-            seen, behind={"scheduler": "does not run what is installed"}, beside={"supervisord": OLD}
-        )
+        return replace(seen, beside={"supervisord": OLD})
 
 
 class Silent:
@@ -98,7 +96,6 @@ def test_what_runs_from_before_an_update_says_by_which_command_it_begins_again(t
     assert commands(found) == {
         ("replaced", "redis"): ("techsapo restart redis",),
         ("build", "app-1"): ("techsapo up",),
-        ("build", "scheduler"): ("techsapo up",),
         ("replaced", "supervisord"): ("techsapo down", "techsapo up"),
         ("kernel", "kernel"): ("reboot",),
     }

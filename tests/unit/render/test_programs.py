@@ -15,6 +15,7 @@ from techsapo_ops.render.timers import unit_prefix
 from techsapo_ops.services.app.pages import EXPOSURES, THRESHOLDS, UNREACHED
 from techsapo_ops.services.prometheus.kind import prometheus_size
 from techsapo_ops.services.registry import programs
+from techsapo_ops.services.scheduler.timetable import JOBS_JSON
 from techsapo_ops.stack.desired import Program
 
 
@@ -48,7 +49,8 @@ def test_a_program_reads_the_files_it_is_started_with(tmp_path: Path) -> None:
             _, found, path = word.partition(f"{where.layout.config}/")
             if found:
                 assert path in files, (program.service, path)
-                if path in (EXPOSURES, THRESHOLDS, UNREACHED):  # read whenever a page is looked at
+                # Read whenever a page is looked at, and followed by the scheduler.
+                if path in (EXPOSURES, THRESHOLDS, UNREACHED, JOBS_JSON):
                     continue
                 assert path.startswith(program.config), (program.service, path)
 

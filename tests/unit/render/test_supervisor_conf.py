@@ -16,7 +16,6 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.render.supervisor import (
     housekeeping_argv,
     launcher_argv,
-    scheduler,
     supervisor_command,
     supervisor_files,
     supervisor_path,
@@ -50,7 +49,7 @@ def test_supervisor_reads_back_every_argv_and_place(
     where = topology(wanted, tmp_path / folder)
     with loaded(wanted, where, monkeypatch) as configs:
         expected = programs(where)
-        assert set(configs) == {p.service for p in expected} | {"housekeeping", "scheduler"}
+        assert set(configs) == {p.service for p in expected} | {"housekeeping"}
         for program in expected:
             config = configs[program.service]
             argv = (*launcher_argv(where.host.python, program.user), *program.argv)
@@ -64,11 +63,6 @@ def test_supervisor_reads_back_every_argv_and_place(
             assert config.stopwaitsecs == program.stop_seconds
             assert not config.autostart
         assert tuple(shlex.split(configs["housekeeping"].command)) == housekeeping_argv(where)
-        jobs = scheduler(where)
-        assert jobs is not None
-        assert tuple(shlex.split(configs["scheduler"].command)) == jobs.argv
-        assert configs["scheduler"].environment == dict(jobs.environment)
-        assert configs["scheduler"].autostart
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"])), min_size=1, max_size=5))

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from job_lab import Bench, handing_back, job
@@ -80,6 +81,23 @@ def test_a_clock_that_is_set_makes_the_scheduler_plan_anew(jump: float, runs: in
         assert scheduler.look() == (abs(jump) > 5)
         assert watch.one.wait(5) if runs else not watch.one.wait(0.2)
         assert not scheduler.look(), "one jump is noticed once"
+
+
+def test_one_whose_planning_thread_hangs_keeps_no_time() -> None:
+    watch = Watch()
+    with watch.scheduler() as scheduler:
+        scheduler.start()
+        assert scheduler.keeps_time()
+        planned = scheduler._scheduler.get_jobs()[0]
+        passed = datetime.now(UTC) - timedelta(seconds=61)
+        # As where its thread is gone: nobody starts what is due, or sets the next time.
+        scheduler._scheduler._jobstores["default"].update_job(with_time(planned, passed))
+        assert not scheduler.keeps_time()
+
+
+def with_time(planned: Any, at: datetime) -> Any:
+    planned.next_run_time = at
+    return planned
 
 
 def test_a_changed_schedule_takes_the_place_of_the_old_one() -> None:

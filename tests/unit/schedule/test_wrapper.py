@@ -219,7 +219,11 @@ def test_a_job_that_was_asked_for_runs_once_before_its_time(bench: Bench) -> Non
     assert runs.wake_at("drift") == NOON + timedelta(minutes=1)
     bench.clock.move(seconds=59)
     assert run_job(job(), handing_back(""), bench.context, by="service") is None
-    (shown,) = (s for s in job_statuses(Schedule(), runs, bench.clock.now(), UTC) if s.job.name == "drift")
+    (shown,) = (
+        s
+        for s in job_statuses(Schedule(), runs, bench.context.textfiles, bench.clock.now(), UTC)
+        if s.job.name == "drift"
+    )
     assert shown.next == NOON + timedelta(minutes=1)
     bench.clock.move(seconds=1)
     assert overdue({"drift": job()}, bench.context) == ["drift"]

@@ -1,0 +1,101 @@
+"""What the scheduler's heartbeat tells of it, whichever engine runs it."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from fakes.open_stacks import Seen, open_stack
+from stacks import host, spec, topology
+
+from techsapo_ops.adapters.container_facts import ContainerFacts
+from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.probe import ProbeResult
+from techsapo_ops.adapters.textfile import Sample, write_textfile
+from techsapo_ops.engines.compose import probing
+from techsapo_ops.engines.compose.probing import Prober
+from techsapo_ops.health.check import check
+from techsapo_ops.health.report import HealthReport, Status
+from techsapo_ops.services.health import health_of
+from techsapo_ops.services.scheduler import heartbeat
+from techsapo_ops.services.scheduler.heartbeat import METRIC, SILENT_SECONDS, last_beat
+from techsapo_ops.stack.health import HealthPart, PartStatus
+from techsapo_ops.stack.topology import Topology
+
+SOCKET = {"docker_socket": "/var/run/docker.sock"}
+
+
+def beaten(folder: Path, ago: float) -> Path:
+    write_textfile(folder, "scheduler", [Sample(METRIC, time.time() - ago)])
+    return folder
+
+
+def part(where: Topology) -> HealthPart:
+    (found,) = health_of(where, where.of_kind("scheduler")[0], 1.0)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("ago", "works"), [(0, True), (SILENT_SECONDS - 5, True), (SILENT_SECONDS, False), (-3600, True)]
+)
+def test_it_hangs_once_its_last_one_is_three_minutes_old(tmp_path: Path, ago: float, works: bool) -> None:
+    assert last_beat(beaten(tmp_path, ago)).ok is works
+
+
+def test_without_one_or_with_a_damaged_one_it_is_not_known_to_work(tmp_path: Path) -> None:
+    assert last_beat(tmp_path).detail == "it has no heartbeat"
+    (tmp_path / "scheduler.prom").write_text("half a li{")
+    assert not last_beat(tmp_path).ok
+
+
+def test_the_stack_is_degraded_and_the_command_that_fixes_it_is_named(tmp_path: Path) -> None:
+    where = topology(spec(), tmp_path)
+    heartbeat.beat(where.layout.textfiles)
+    assert part(where).status is PartStatus.HEALTHY
+    beaten(where.layout.textfiles, 200)
+    found = part(where)
+    assert (found.status, found.hint) == (PartStatus.DOWN, "`techsapo restart scheduler`")
+    assert "no heartbeat for 200 s" in found.detail
+    assert HealthReport((found,), 0).status is Status.DEGRADED
+    heartbeat.forget(where.layout.textfiles)
+    heartbeat.forget(where.layout.textfiles)
+    assert part(where).detail == "it has no heartbeat"
+
+
+def test_health_asks_it_by_its_heartbeat_and_not_for_a_port(tmp_path: Path) -> None:
+    where = topology(spec(), tmp_path)
+    beaten(where.layout.textfiles, 200)
+    report = check(open_stack(where, Seen()), timeout=0.3, now=datetime.now(UTC))
+    (found,) = [p for p in report.probes if p.name == "scheduler"]
+    assert found.hint == "`techsapo restart scheduler`"
+
+
+@pytest.mark.parametrize(("ago", "works"), [(0.0, True), (200.0, False)])
+def test_a_container_that_hangs_passes_its_own_check_and_is_told_by_its_heartbeat(
+    tmp_path: Path, ago: float, works: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = topology(spec(schedule=SOCKET), tmp_path, "compose")
+    beaten(where.layout.textfiles, ago)
+    monkeypatch.setattr(probing, "execute", lambda *_: ProbeResult(True, "26.1.5", 0.0))
+    container = cast(ContainerFacts, SimpleNamespace(id="1", running=True, check=("docker", "version")))
+    (service,) = where.of_kind("scheduler")
+    prober = Prober(where, cast(Docker, None), lambda: {"scheduler": container})
+    found = prober.ask(service, 1.0)
+    assert found.ok is works
+    assert ("no heartbeat" in found.detail) is not works
+
+
+@pytest.mark.parametrize("by", ["cron", "systemd", "none"])
+def test_where_others_start_the_jobs_there_is_no_such_service(tmp_path: Path, by: str) -> None:
+    assert not topology(spec(schedule={"by": by}), tmp_path).has("scheduler")
+
+
+def test_natively_it_stays_who_started_it_and_is_no_service_without_a_user(tmp_path: Path) -> None:
+    where = topology(spec(), tmp_path, facts=host(root=True, users=frozenset({"techsapo"})))
+    (service,) = where.of_kind("scheduler")
+    assert service.user is None
+    assert not where.places.as_root(service, where.host)
