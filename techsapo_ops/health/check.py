@@ -35,6 +35,7 @@ from techsapo_ops.stack.topology import Topology
 # Python's own work after a probe was cut at its deadline.
 _GRACE = 0.25
 _UPDATE = "techsapo_update_info"
+_SHRUNK = "techsapo_backup_shrunk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
         *_certificates(topology, now, timeout),
         updates,
     ]
-    closed = (*_half_restored(stack), *_maintenance(stack, now))
+    closed = (*_half_restored(stack), *_maintenance(stack, now), *_shrunk(stack))
     absent = [HealthPart(a.kind, a.kind, PartStatus.ABSENT, a.reason, hint=a.remedy) for a in topology.absent]
     tests = provider_parts(topology.spec, stack.layout.provider_tests)
     asked = _not_applied(stack, with_one_of_each(_at_once(jobs, timeout)))
@@ -210,6 +211,20 @@ def _half_restored(stack: Stack) -> tuple[HealthPart, ...]:
     if half_restored(stack.layout) is None:
         return ()
     return (HealthPart("restore", "restore", PartStatus.DOWN, HALF, hint=GOES_BACK),)
+
+
+def _shrunk(stack: Stack) -> tuple[HealthPart, ...]:
+    """That a backup has less than half of what the one before had, as the last command on backups left it."""
+    try:
+        samples = read_textfile(stack.layout.textfiles, "backups")
+    except OpsError:  # node exporter can't read it either, and JobAbsent tells
+        return ()
+    sources = [s.labels["source"] for s in samples if s.metric == _SHRUNK and s.value]
+    if not sources:
+        return ()
+    detail = msg("{sources} shrank: see the newest backup", sources=", ".join(sources))
+    hint = msg("`techsapo backup show`, then `techsapo backup accept ID` or `techsapo restore ID`")
+    return (HealthPart("backups", "backups", PartStatus.DEGRADED, detail, hint=hint),)
 
 
 def _seen_waiting(stack: Stack) -> list[tuple[str, str]]:

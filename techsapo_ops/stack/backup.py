@@ -5,12 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from techsapo_ops.adapters.disk import human
 from techsapo_ops.adapters.process import Command, Completed, Runner
+from techsapo_ops.messages import msg
 
 Progress = Callable[[int], None]
 """Told how many bytes of a source are done."""
+Unit = Literal["rows", "keys", "bytes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How much data there is."""
+
+    unit: Unit
+    count: int
+
+    def __str__(self) -> str:
+        if self.unit == "rows":
+            return msg("{count:,} rows", count=self.count)
+        return msg("{count:,} keys", count=self.count) if self.unit == "keys" else human(self.count)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from techsapo_ops.services.mysql.accounts_backup import BESIDE
 from techsapo_ops.services.mysql.binlog import Binlog
 from techsapo_ops.services.mysql.quoting import literal, name
 from techsapo_ops.services.mysql.session import Doors, administrator, scratch_door, session, version
-from techsapo_ops.stack.backup import Door, Part, Progress, Source
+from techsapo_ops.stack.backup import Amount, Door, Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
 from techsapo_ops.stack.shapes import count, each, flag, has, optional, sha256, text
 from techsapo_ops.stack.tool import Tool
@@ -85,6 +85,10 @@ class MysqlBackup(BackupKind):
             rows=sum(table["rows"] for table in tables.values()),
             tables=len(tables),
         )
+
+    @override
+    def amount(self, part: Part) -> Amount:
+        return Amount("rows", sum(table["rows"] for table in part.facts["tables"].values()))
 
     @override
     def warnings(self, part: Part) -> Sequence[str]:
