@@ -19,6 +19,7 @@ from techsapo_ops.health.report import HealthReport
 from techsapo_ops.health.sole import with_one_of_each
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.health import health_of
+from techsapo_ops.services.lost_data import lost_data
 from techsapo_ops.services.nginx.certificate import tls_address
 from techsapo_ops.services.probing import part_of
 from techsapo_ops.services.registry import kind_of
@@ -65,12 +66,14 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     held = AskedMeanwhile(stack, timeout + _GRACE)
     disk = _Job("disk", "disk", lambda: (disk_part(stack.layout.state),), vital=True)
     updates = _Job("updates", "updates", partial(_updates, stack))
+    data = _Job("data", "data", partial(_data, stack))
     jobs = [
         *_services(stack, timeout, away),
         *(_targets(stack, timeout) if len(away) < len(topology.machines) else ()),
         disk,
         *_certificates(topology, now, timeout),
         updates,
+        data,
     ]
     closed = (*_half_restored(stack), *_maintenance(stack, now), *_shrunk(stack))
     absent = [HealthPart(a.kind, a.kind, PartStatus.ABSENT, a.reason, hint=a.remedy) for a in topology.absent]
@@ -168,6 +171,17 @@ def _inside(prober: Prober, service: Service, timeout: float) -> tuple[HealthPar
     return (part_of(service, prober(service, timeout)),)
 
 
+def _data(stack: Stack) -> tuple[HealthPart, ...]:
+    """That data is gone which was there."""
+    try:
+        lost = lost_data(stack.topology, stack.engine, stack.topology.engine)
+    except OpsError as error:
+        return (HealthPart("data", "data", PartStatus.UNTESTED, error.message, hint=error.hint),)
+    hint = msg("`techsapo up` names the newest backup of it")
+    detail = joined("; ", (str(each) for each in lost))
+    return (HealthPart("data", "data", PartStatus.DOWN, detail, hint=hint),) if lost else ()
+
+
 def _updates(stack: Stack) -> tuple[HealthPart, ...]:
     """What still runs from before an update, and what the job drift saw waiting. It is no fault: it works.
 
@@ -182,7 +196,7 @@ def _updates(stack: Stack) -> tuple[HealthPart, ...]:
             "of {names} the data folder was removed; what they hold is lost when they end",
             names=", ".join(gone),
         )
-        hint = msg("`techsapo backup` what still runs, then `techsapo up` and `techsapo restore`")
+        hint = msg("`techsapo backup` what still runs, then `techsapo up --empty` and `techsapo restore`")
         return (HealthPart("data", "data", PartStatus.DEGRADED, detail, hint=hint),)
     found = [
         (msg("{name} {replaced}", name=s.name, replaced=s.replaced), s.begins_again)

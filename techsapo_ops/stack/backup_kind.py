@@ -126,6 +126,10 @@ class BackupKind(ABC):
         """How much a part holds, by what a loss of data would show in: rows, keys, else bytes."""
         return Amount("bytes", part.raw_bytes)
 
+    def present_amount(self, stack: Stack, service: str) -> Amount | None:  # noqa: ARG002 - see below
+        """How much of it `service` has now; None where that takes long to find out, or says nothing."""
+        return None
+
     def warnings(self, part: Part) -> Sequence[str]:  # noqa: ARG002 - most have none
         """What is to be told of a part that was just taken, one sentence each."""
         return ()

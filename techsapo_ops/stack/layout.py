@@ -183,6 +183,11 @@ class Layout:
         return self.keys / "app-key"
 
     @property
+    def data_note(self) -> Path:
+        """Which services have data, see stack.data_note."""
+        return self.state / "data.json"
+
+    @property
     def provider_tests(self) -> Path:
         """How each provider did when it was tested last."""
         return self.state / "provider-tests.json"

@@ -39,7 +39,8 @@ def plan(
 ) -> None:
     """Show what `up` would change, and why: files, and an action per service.
 
-    Ends with 0 when everything is up to date, 100 when something would change. With --out, `up --plan` does
+    Ends with 0 when everything is up to date, 100 when something would change, 1 where data is gone that was
+    there, which `up` refuses. With --out, `up --plan` does
     exactly what was shown, or nothing where something is no longer so: the spec, a variable, a template, the
     version, this host, or what runs.
 
@@ -76,5 +77,7 @@ def plan(
             out.say(line)
     if not out.as_json and (nobody := nobody_starts(stack.topology, stack.runner)):
         out.say(nobody)
+    if found.lost:
+        raise typer.Exit(1)
     if found.changes:
         raise typer.Exit(CHANGES_PENDING)

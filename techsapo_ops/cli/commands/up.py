@@ -62,6 +62,9 @@ def up(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     force: OverwriteOption = False,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="Start without data that was there and is gone; it is recorded.")
+    ] = False,
     wait: WaitOption = 0.0,
     timeout: GateOption = None,
     out: FullOutput,
@@ -70,7 +73,8 @@ def up(
 
     Only what changed is touched. On a terminal, changes of a running stack are shown first and asked for.
     What runs is read back afterwards; when anything fails, the last good apply is brought back.
-    A restore that was cut short is undone first.
+    A restore that was cut short is undone first. Where data is gone that was there, nothing is done, and the
+    newest backup of it is named; --empty starts without that data.
     Ends with 0 only when every service that it started is ready and runs what was asked for; with --dry-run
     as `techsapo plan` does. With --plan nothing is asked, since the plan was looked at, and nothing is done
     where anything that it rests on is no longer so: it says what.
@@ -117,6 +121,8 @@ def up(
             out,
             then="techsapo up" if saved is None else f"techsapo up --plan {shlex.quote(str(saved))}",
         )
+        if found.lost:
+            raise typer.Exit(1)
         raise typer.Exit(CHANGES_PENDING if found.changes else 0)
     progress = Progress(out)
     if saved is not None or leaves is not None:
@@ -133,7 +139,9 @@ def up(
         show_plan(plan, out)
         return confirm(msg("go ahead?"), yes=False)
 
-    report = perform(stack, progress, only=wanted.services, force=force, wait=wait, approve=approve)
+    report = perform(
+        stack, progress, only=wanted.services, force=force, empty=empty, wait=wait, approve=approve
+    )
     if report is None:
         out.say(msg("nothing was changed"))
         raise typer.Exit(1)

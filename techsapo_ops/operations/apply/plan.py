@@ -17,6 +17,7 @@ from techsapo_ops.render.compose import container_units
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.swarm import swarm_units
 from techsapo_ops.render.templates import Templates as Overridden
+from techsapo_ops.services.lost_data import LostData, lost_data
 from techsapo_ops.services.registry import programs
 from techsapo_ops.stack.desired import Desired, Unit
 from techsapo_ops.stack.engine import Recorded, Running
@@ -53,6 +54,8 @@ class StackPlan:
     """Whether it is about some services only."""
     leaves: Recorded | None = None
     """The stack as another engine runs it, which is stopped first."""
+    lost: tuple[LostData, ...] = ()
+    """Data that is gone; of a plan of `up` alone."""
     restores: int | None = None
     """The apply that it goes back to, of a roll back."""
 
@@ -119,7 +122,9 @@ def plan(
 def plan_of(stack: Stack, only: Sequence[str] = ()) -> StackPlan:
     """The plan of `up`, with the origin of each change; changes nothing."""
     wanted = wanted_by(stack)
-    found = replace(plan(wanted, stack.engine, Purpose.UP, only), leaves=stack.leaves(stack.topology))
+    found = plan(wanted, stack.engine, Purpose.UP, only)
+    lost = lost_data(stack.topology, stack.engine, stack.topology.engine)
+    found = replace(found, leaves=stack.leaves(stack.topology), lost=lost)
     if not found.changes:
         return found
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from techsapo_ops.engines.swarm.machines_note import forget_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.changes import ChangeKind, edited_error
+from techsapo_ops.operations.apply.data import lost_of, note_data, require_data, start_empty
 from techsapo_ops.operations.apply.generate import validate
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
@@ -18,6 +19,7 @@ from techsapo_ops.operations.apply.plan import StackPlan, plan_of
 from techsapo_ops.operations.apply.report import Row, notes, row
 from techsapo_ops.operations.apply.snapshot import Snapshot
 from techsapo_ops.operations.apply.spec_files import applied_elsewhere, keep_spec_files
+from techsapo_ops.operations.apply.steps import with_emptied
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.apply.stopping import forget_others
 from techsapo_ops.operations.apply.taken_ports import require_free
@@ -64,6 +66,7 @@ def up(
     *,
     only: Sequence[str] = (),
     force: bool = False,
+    empty: bool = False,
     wait: float = 0.0,
     approve: Callable[[StackPlan], bool] = lambda _: True,
 ) -> UpReport | None:
@@ -76,9 +79,11 @@ def up(
     that fails does not keep others from starting, but for those that need it. `UpReport.failures` names
     both. Every apply is recorded in the ledger, and one that was killed is completed.
 
-    Raises OpsError when the lock is taken for longer than `wait` seconds, somebody else has a port that a
-    service of a running stack is to have, a file was edited by hand (unless `force`) or refused by its tool,
-    and for a failure that is no service's.
+    Data that was there and is gone is made anew, empty, only with `empty`.
+
+    Raises OpsError when the lock is taken for longer than `wait` seconds, data is gone, somebody else has a
+    port that a service of a running stack is to have, a file was edited by hand (unless `force`) or refused
+    by its tool, and for a failure that is no service's.
     """
     history = History.of(stack)
     stack.engine.announce()
@@ -86,6 +91,11 @@ def up(
         if stack.topology.machines:
             require_left(stack.layout)
         found = plan_of(stack, only)
+        lost = lost_of(found)
+        if empty:
+            found = replace(found, steps=with_emptied(found.steps, [each.service for each in lost]))
+        else:
+            require_data(stack, found)
         require_free(found, history, stack.engine)
         if told := applied_elsewhere(stack):  # before anybody agrees to it
             listener.warn(told)
@@ -106,6 +116,8 @@ def up(
                 msg("@{id} was {reason}; completing it", id=interrupted.id, reason=interrupted.reason)
             )
         keep_spec_files(stack)
+        if lost:
+            start_empty(stack, lost, listener.warn)
         applied = Transaction(
             found, stack.engine, history, listener, force=force, interrupted=interrupted is not None
         ).run()
@@ -114,6 +126,8 @@ def up(
         if words := lacking(stack.engine.deliver()):
             listener.warn(words)
         require_applied(applied)
+        if applied.back is None and not any(o.error for o in applied.outcomes):
+            note_data(stack)
         if not stack.topology.machines and applied.back is None:
             forget_machines(stack.layout.state)
         current = applied.back.snapshot if applied.back is not None else None

@@ -75,6 +75,10 @@ class App(Kind):
         """Each of several instances has its port in the list."""
         return self.port_setting if service.name == self.name else "app.instances"
 
+    def data_names(self, topology: Topology) -> tuple[str, ...]:
+        """The audit log, where it is a file."""
+        return () if topology.has("mysql") else ("audit.sqlite",)
+
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:  # noqa: ARG002 - no template
         """Its part of the spec, and what its pages draw."""
         from techsapo_ops.services.app.pages import page_files

@@ -91,6 +91,12 @@ class MysqlBackup(BackupKind):
         return Amount("rows", sum(table["rows"] for table in part.facts["tables"].values()))
 
     @override
+    def present_amount(self, stack: Stack, service: str) -> Amount | None:
+        assert stack.spec.mysql is not None  # noqa: S101 - the topology has a MariaDB
+        with session(administrator(stack)) as asking:
+            return Amount("rows", sum(contents.rows(asking, stack.spec.mysql.database).values()))
+
+    @override
     def warnings(self, part: Part) -> Sequence[str]:
         if part.facts["exact"]:
             return ()

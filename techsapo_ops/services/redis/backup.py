@@ -99,6 +99,10 @@ class RedisBackup(BackupKind):
         return Amount("keys", sum(db["keys"] - db["expires"] for db in part.facts["databases"].values()))
 
     @override
+    def present_amount(self, stack: Stack, service: str) -> Amount | None:
+        return Amount("keys", sum(contents.counts(redis_door(stack)).keys.values()))
+
+    @override
     def check(self, stack: Stack, part: Part, reader: PackedReader) -> list[str]:
         # Without a Redis in the stack there is its package at most.
         service = next(iter(stack.topology.of_kind("redis")), None)
