@@ -188,6 +188,11 @@ class Layout:
         return self.state / "data.json"
 
     @property
+    def budget_note(self) -> Path:
+        """What the app has to know of budgets, see stack.budget_note."""
+        return self.state / "budget.json"
+
+    @property
     def provider_tests(self) -> Path:
         """How each provider did when it was tested last."""
         return self.state / "provider-tests.json"

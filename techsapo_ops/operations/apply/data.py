@@ -11,9 +11,11 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.administration import Warn, recorded
 from techsapo_ops.operations.apply.plan import StackPlan
+from techsapo_ops.operations.budget import note_audit, note_gap
 from techsapo_ops.services.lost_data import LostData, is_there
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.backup import Amount
+from techsapo_ops.stack.budget_note import Gap
 from techsapo_ops.stack.data_note import MARK, DataNote, KnownData
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
@@ -80,7 +82,17 @@ def start_empty(stack: Stack, lost: Sequence[LostData], warn: Warn) -> None:
             seen = observed.services.get(each.service)
             if seen is not None and seen.state.kept_running:
                 stack.engine.halt(each.service)
+        _note_gaps(stack, lost)
         DataNote(stack.layout, stack.topology.engine).forget([each.service for each in lost])
+
+
+def _note_gaps(stack: Stack, lost: Sequence[LostData]) -> None:
+    """Tell the app which audit rows are gone: they are what budgets are rebuilt from."""
+    audit = "mysql" if stack.topology.has("mysql") else "app"
+    gone = [each for each in lost if each.known.kind == audit]
+    now = datetime.now(UTC)
+    for each in gone:
+        note_gap(stack.layout, Gap(each.known.since, each.known.seen, now), [each.service])
 
 
 def note_data(stack: Stack, *, new: bool = True) -> None:
@@ -98,7 +110,12 @@ def note_data(stack: Stack, *, new: bool = True) -> None:
         if (new or service.name in known)
         and (seen := _seen(stack, service, known.get(service.name))) is not None
     }
-    note.add(found) if new else note.refresh(found)
+    if not new:
+        note.refresh(found)
+        return
+    note.add(found)
+    own = {name: each.since for name, each in note.known().items() if each.kind == "app"}
+    note_audit(stack.layout, {} if stack.topology.has("mysql") else own)
 
 
 def _seen(stack: Stack, service: Service, known: KnownData | None) -> KnownData | None:

@@ -14,6 +14,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, begin_anyway, ending
 from techsapo_ops.operations.apply.moving import may_run_on
 from techsapo_ops.operations.apply.rolling import Rolling
+from techsapo_ops.operations.budget import forget_audit
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.data_note import DataNote
 from techsapo_ops.stack.layout import Layout
@@ -53,6 +54,7 @@ def down(
         with ending(begun, warn) as known:
             if remove_data:  # first: what is half removed is not missed either
                 DataNote(stack.layout, stack.name).forget()
+                forget_audit(stack.layout)
             elsewhere = may_run_on(stack.layout)
             stopped = (*(left.stop() if left is not None else ()), *stack.stop(remove_data=remove_data))
             known["stopped"] = list(stopped)

@@ -268,11 +268,13 @@ def _own_binds(topology: Topology) -> Iterable[Bind]:
         keys_file,
     )
     from techsapo_ops.spec.auth import resolved_auth
+    from techsapo_ops.stack import budget_note
     from techsapo_ops.stack.container import Bind
     from techsapo_ops.stack.maintenance import seen_by
 
     spec, layout = topology.spec, topology.layout
     yield from seen_by(topology, App.facts.kind)
+    yield from seen_by(topology, App.facts.kind, budget_note.FOLDER)
     if resolved_auth(spec, layout.environment).required:
         # `techsapo keys` writes here, perhaps only later.
         yield Bind(keys_file(spec, layout).parent, CONTAINER_KEYS_FOLDER, create=True)
