@@ -19,7 +19,7 @@ from techsapo_ops.stores.budget_ledger import Ledger, SpendingUnknown, nano
 
 log = structlog.get_logger()
 
-LOOK = 1.0
+LOOK = 0.2
 """Seconds between two looks at the note."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.changes import ChangeKind, edited_error
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
@@ -15,6 +15,7 @@ from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.apply.transaction import Transaction
 from techsapo_ops.operations.apply.up import require_applied
+from techsapo_ops.services.lost_data import lost_data
 from techsapo_ops.stack.restore_journal import require_none
 
 
@@ -39,8 +40,8 @@ def rollback(
     """Bring the stack back to an earlier apply as one transaction; None when `approve` refused the plan.
 
     `reference` is for `History.choose`. Data is left as it is. Raises OpsError when there is nothing to go
-    back to, the lock is taken, a file was edited by hand (unless `force`), a restore was interrupted, which
-    is undone first, or for a failure that is no service's.
+    back to, the lock is taken, data is gone, a file was edited by hand (unless `force`), a restore was
+    interrupted, which is undone first, or for a failure that is no service's.
     """
     if not history.ledger.folder.is_dir():
         raise OpsError(msg("nothing was applied yet"), msg("`techsapo up` does"))
@@ -54,6 +55,10 @@ def rollback(
         running = history.engine(snapshot)
         running.announce()
         leaves = history.leaves(snapshot.desired.topology)
+        topology = snapshot.desired.topology
+        if lost := lost_data(topology, running, topology.engine):
+            what = joined("\n", (str(each) for each in lost))
+            raise OpsError(what, msg("`techsapo up` names the newest backup of it"))
         found = replace(plan(snapshot, running, Purpose.BACK), leaves=leaves, restores=target.id)
         if found.changes and not approve(target, found):
             return None

@@ -183,6 +183,14 @@ def test_data_that_is_gone_is_not_forgotten_by_an_apply_of_another_service(began
     assert "app" in refused(began).message.lower() or "TechSapo" in refused(began).message
 
 
+def test_a_roll_back_makes_nothing_in_its_place_either(began: Project) -> None:
+    shutil.rmtree(data(began) / "redis")
+    began.world.told.clear()
+    with pytest.raises(OpsError, match="Redis's data is gone"):
+        began.rollback("@1")
+    assert began.world.told == []
+
+
 def test_health_says_it(began: Project) -> None:
     shutil.rmtree(data(began) / "redis")
     report = check(began.stack(), timeout=1, now=datetime.now(UTC))
