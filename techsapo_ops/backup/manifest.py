@@ -11,11 +11,11 @@ from typing import Any
 
 from techsapo_ops import __version__
 from techsapo_ops.adapters.chain_records import Head
-from techsapo_ops.backup import registry, shrinking
+from techsapo_ops.backup import registry
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack import shapes
-from techsapo_ops.stack.backup import Part
+from techsapo_ops.stack.backup import Part, Shrink
 
 VERSION = 1
 """Of the manifest's form; a newer one is refused."""
@@ -50,7 +50,7 @@ class Manifest:
     tag: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Sources that were not backed up, and why."""
-    shrunk: tuple[shrinking.Shrink, ...] = ()
+    shrunk: tuple[Shrink, ...] = ()
     """Sources with less than half of what they had in the backup before."""
     administration: Head | None = None
     """The last record of administration when the backup began, see operations.administration."""
@@ -140,7 +140,7 @@ def read(data: bytes, where: str) -> Manifest:
             parts
         ):
             raise ValueError(where)
-        shrunk = tuple(shrinking.Shrink(**each) for each in found.pop("shrunk", ()))
+        shrunk = tuple(Shrink(**each) for each in found.pop("shrunk", ()))
         started, ended = (_time(found.pop(key)) for key in ("started", "ended"))
         head = _HEAD.fullmatch(found.get("left_out", {}).get(_ADMINISTRATION, ""))
         if head is not None:
@@ -181,6 +181,13 @@ _PART = shapes.has(
     seconds=shapes.number,
     also={"server": shapes.text, "facts": lambda value: isinstance(value, dict)},
 )
+_SHRINK = shapes.has(
+    source=shapes.text,
+    unit=lambda value: value in ("rows", "keys", "bytes"),
+    before=shapes.count,
+    now=shapes.count,
+    than=shapes.text,
+)
 _WHOLE = shapes.has(
     id=shapes.text,
     sequence=shapes.count,
@@ -193,6 +200,6 @@ _WHOLE = shapes.has(
     also={
         "tag": shapes.text,
         "left_out": shapes.each(shapes.text),
-        "shrunk": shapes.listed(shrinking.SHAPE),
+        "shrunk": shapes.listed(_SHRINK),
     },
 )

@@ -6,46 +6,13 @@ Nobody notices a table that lost its rows until the last backup that had them is
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from techsapo_ops.backup import registry
-from techsapo_ops.messages import msg
-from techsapo_ops.stack import shapes
-from techsapo_ops.stack.backup import Amount, Part, Unit
-
-if TYPE_CHECKING:
-    from techsapo_ops.backup.manifest import Manifest
+from techsapo_ops.backup.manifest import Manifest
+from techsapo_ops.stack.backup import Amount, Part, Shrink, Unit
 
 LEAST: Mapping[Unit, int] = {"rows": 10, "keys": 10, "bytes": 64 * 1024}
 """A source that had less than this is too small to be compared: half of it comes and goes in normal use."""
-SHAPE = shapes.has(
-    source=shapes.text,
-    unit=lambda value: isinstance(value, str) and value in LEAST,
-    before=shapes.count,
-    now=shapes.count,
-    than=shapes.text,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Shrink:
-    """One source that shrank: `now` `unit`s, where the backup `than` had `before`."""
-
-    source: str
-    unit: Unit
-    before: int
-    now: int
-    than: str
-
-    def __str__(self) -> str:
-        return msg(
-            "{source} shrank: it has {now}, and had {before} in {than}",
-            source=self.source,
-            now=Amount(self.unit, self.now),
-            before=Amount(self.unit, self.before),
-            than=self.than,
-        )
 
 
 def amount_of(part: Part) -> Amount:

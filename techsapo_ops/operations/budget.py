@@ -10,8 +10,8 @@ from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.operations.administration import Warn, recorded
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.stack.away import lacking
-from techsapo_ops.stack.budget_note import FILE, FOLDER, BudgetNote, Gap, read_note
-from techsapo_ops.stack.layout import Layout
+from techsapo_ops.stack.budget_note import FILE, BudgetNote, Gap, read_note
+from techsapo_ops.stack.layout import BUDGET_FOLDER, Layout
 from techsapo_ops.stack.places import EVERY
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stores.budget_ledger import Period
@@ -67,9 +67,9 @@ def follow(layout: Layout) -> None:
     for places in EVERY:
         beside = layout.config / places.rendered / App.facts.kind
         if beside.is_dir():
-            (beside / FOLDER).mkdir(mode=0o755, exist_ok=True)
-            (beside / FOLDER).chmod(0o755)
-            write_atomic(beside / FOLDER / FILE, content)
+            (beside / BUDGET_FOLDER).mkdir(mode=0o755, exist_ok=True)
+            (beside / BUDGET_FOLDER).chmod(0o755)
+            write_atomic(beside / BUDGET_FOLDER / FILE, content)
 
 
 def _write(layout: Layout, made: BudgetNote) -> None:

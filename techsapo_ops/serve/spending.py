@@ -6,15 +6,14 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Literal
 
 import structlog
 
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.budget_history import BudgetHistory
+from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Budget
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stores.audit.log import AuditLog
@@ -259,26 +258,24 @@ class Spending:
 
 
 def open_spending(
-    spec: Spec,
+    options: Options,
     shared: Shared,
     audit: AuditLog,
     listener: Callable[[Event], None],
     booked: Callable[[str, str, float], None],
     *,
-    instance: str,
-    data: Path,
-    note: Path | None,
     counts: bool,
 ) -> Spending:
-    """The budgets of `spec`, as the instances share them; `audit` says what a period's ledger begins with.
-
-    For `instance`, `data` and `note` see BudgetHistory.
+    """The budgets of an instance, as all share them; `audit` says what a period's ledger begins with.
 
     `counts` and `booked`: see Spending; `listener` hears every event.
     """
+    spec = options.spec
     life = seconds(spec.app.limits.request_timeout) + LIFE_MARGIN
     daily, pretended = spec.budget.resolved_daily_usd, spec.budget.count_simulated
-    history = BudgetHistory(audit, instance, data, note, daily, pretended)
+    history = BudgetHistory(
+        audit, options.instance, options.data, options.budget_note, daily, simulated=pretended
+    )
     store = shared.budgets(history.spent_before, lambda lost: spending.lost(lost), history.unaccounted)
     spending = Spending(store, spec.budget, life, history, counts, [listener], booked)
     return spending

@@ -53,6 +53,26 @@ class Part:
         return self.kind.partition(":")[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Shrink:
+    """One source that shrank: `now` `unit`s, where the backup `than` had `before`."""
+
+    source: str
+    unit: Unit
+    before: int
+    now: int
+    than: str
+
+    def __str__(self) -> str:
+        return msg(
+            "{source} shrank: it has {now}, and had {before} in {than}",
+            source=self.source,
+            now=Amount(self.unit, self.now),
+            before=Amount(self.unit, self.before),
+            than=self.than,
+        )
+
+
 class Source(Protocol):
     """One thing that is backed up."""
 

@@ -16,9 +16,8 @@ from techsapo_ops.adapters.files import read_text
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
-FOLDER = "budget"
-"""Beside the app's configuration."""
 FILE = "note.json"
+"""In the folder `BUDGET_FOLDER`."""
 
 
 @dataclass(frozen=True, slots=True)

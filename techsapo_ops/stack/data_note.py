@@ -60,11 +60,11 @@ class DataNote:
     def __init__(self, layout: Layout, engine: str) -> None:
         self._layout = layout
         self._path = layout.data_note
-        self._engine = engine
+        self._section = engine
 
     def known(self) -> dict[str, KnownData]:
         """The services with data, by name."""
-        return {name: KnownData.of(value) for name, value in self._read().get(self._engine, {}).items()}
+        return {name: KnownData.of(value) for name, value in self._read().get(self._section, {}).items()}
 
     def add(self, found: Mapping[str, KnownData]) -> None:
         """Note the data of these services; those that are noted keep their `since`."""
@@ -91,7 +91,7 @@ class DataNote:
         with exclusive(self._path.with_suffix(".lock"), wait=_WAIT):
             noted = self.known()
             yield noted
-            every = {**self._read(), self._engine: {name: each.to_json() for name, each in noted.items()}}
+            every = {**self._read(), self._section: {name: each.to_json() for name, each in noted.items()}}
             write_atomic(self._path, (json.dumps(every, indent=1) + "\n").encode(), 0o600)
 
     def _read(self) -> dict[str, Any]:

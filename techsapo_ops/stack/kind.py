@@ -212,6 +212,10 @@ class Kind:
         """
         return ()
 
+    def has_audit_log(self, topology: Topology) -> bool:  # noqa: ARG002 - most have none
+        """Whether the audit log is in its data."""
+        return False
+
     def setting_of(self, service: Service) -> str:  # noqa: ARG002 - the same for each
         """Where the spec says the port of `service`."""
         return self.port_setting

@@ -41,6 +41,8 @@ LOCK = "lock"
 SPEC_SEEN = "spec-seen"
 """Which of the specs applied last this folder has, where the stack is on several machines."""
 MACHINES_NOTE = "machines.json"
+BUDGET_FOLDER = "budget"
+"""Folder beside the app's configuration with what it has to know of budgets, see stack.budget_note."""
 BUILD_NOTE = "build"
 """File in an app instance's data folder: which build its process runs, see adapters.build."""
 

@@ -31,7 +31,8 @@ from techsapo_ops.health.provider_tests import untested
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.apply.spec_files import applied_elsewhere
-from techsapo_ops.operations.apply.up import up as perform
+from techsapo_ops.operations.apply.up import up as up_with_data
+from techsapo_ops.operations.apply.up import up_empty
 from techsapo_ops.operations.backup.undo import undo_interrupted
 from techsapo_ops.operations.root_trust import without_sudo
 from techsapo_ops.services.registry import facts
@@ -139,9 +140,8 @@ def up(
         show_plan(plan, out)
         return confirm(msg("go ahead?"), yes=False)
 
-    report = perform(
-        stack, progress, only=wanted.services, force=force, empty=empty, wait=wait, approve=approve
-    )
+    perform = up_empty if empty else up_with_data
+    report = perform(stack, progress, only=wanted.services, force=force, wait=wait, approve=approve)
     if report is None:
         out.say(msg("nothing was changed"))
         raise typer.Exit(1)

@@ -88,11 +88,10 @@ def start_empty(stack: Stack, lost: Sequence[LostData], warn: Warn) -> None:
 
 def _note_gaps(stack: Stack, lost: Sequence[LostData]) -> None:
     """Tell the app which audit rows are gone: they are what budgets are rebuilt from."""
-    audit = "mysql" if stack.topology.has("mysql") else "app"
-    gone = [each for each in lost if each.known.kind == audit]
     now = datetime.now(UTC)
-    for each in gone:
-        note_gap(stack.layout, Gap(each.known.since, each.known.seen, now), [each.service])
+    for each in lost:
+        if kind_of(each.known.kind).has_audit_log(stack.topology):
+            note_gap(stack.layout, Gap(each.known.since, each.known.seen, now), [each.service])
 
 
 def note_data(stack: Stack, *, new: bool = True) -> None:
@@ -114,8 +113,9 @@ def note_data(stack: Stack, *, new: bool = True) -> None:
         note.refresh(found)
         return
     note.add(found)
-    own = {name: each.since for name, each in note.known().items() if each.kind == "app"}
-    note_audit(stack.layout, {} if stack.topology.has("mysql") else own)
+    noted = note.known().items()
+    audit = {n: each.since for n, each in noted if kind_of(each.kind).has_audit_log(stack.topology)}
+    note_audit(stack.layout, audit)
 
 
 def _seen(stack: Stack, service: Service, known: KnownData | None) -> KnownData | None:

@@ -57,8 +57,8 @@ def samples(repository: Repository) -> Iterator[Sample]:
             yield Sample("techsapo_backup_size_bytes", part.bytes, source)
             yield Sample("techsapo_backup_duration_seconds", part.seconds, source)
     shrunk = {shrink.source for _, shrink in unaccepted(*repository.compared())}
-    for source in dict.fromkeys(part.kind for m in known for part in m.parts):
-        yield Sample("techsapo_backup_shrunk", int(source in shrunk), {"source": source})
+    for kind in dict.fromkeys(part.kind for m in known for part in m.parts):
+        yield Sample("techsapo_backup_shrunk", int(kind in shrunk), {"source": kind})
     good = [[pair for pair in each if checks[pair[1]].get("deep", {}).get("ok")] for each in begun]
     if any(good):
         moment, proved = max(each[-1] for each in good if each)

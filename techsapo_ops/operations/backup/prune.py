@@ -11,10 +11,11 @@ from techsapo_ops.backup import registry
 from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.backup.repository import Backup, repository_of
 from techsapo_ops.backup.retention import Known, Verdict, judge
-from techsapo_ops.backup.shrinking import Shrink, unaccepted
+from techsapo_ops.backup.shrinking import unaccepted
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, begin_anyway, ending
 from techsapo_ops.operations.backup.telling import noted, shared
+from techsapo_ops.stack.backup import Shrink
 from techsapo_ops.stack.stack import Stack
 
 

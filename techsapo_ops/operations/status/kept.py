@@ -8,8 +8,9 @@ from typing import Literal
 
 from techsapo_ops.backup.manifest import SAFETY_TAG
 from techsapo_ops.backup.repository import repository_of
-from techsapo_ops.backup.shrinking import Shrink, unaccepted
+from techsapo_ops.backup.shrinking import unaccepted
 from techsapo_ops.operations.backup.proof import LEVEL, proofs
+from techsapo_ops.stack.backup import Shrink
 from techsapo_ops.stack.stack import Stack
 
 

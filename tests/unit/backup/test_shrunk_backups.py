@@ -17,7 +17,6 @@ from techsapo_ops.backup import registry
 from techsapo_ops.backup.create import create
 from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.backup.repository import Backup, repository_of
-from techsapo_ops.backup.shrinking import Shrink
 from techsapo_ops.cli.main import app
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
@@ -26,7 +25,7 @@ from techsapo_ops.operations.administration import actions, chain_of
 from techsapo_ops.operations.backup.metrics import samples, write_metrics
 from techsapo_ops.operations.backup.prune import prune_backups
 from techsapo_ops.operations.status.kept import backups_of
-from techsapo_ops.stack.backup import Part, Progress, Source
+from techsapo_ops.stack.backup import Part, Progress, Shrink, Source
 from techsapo_ops.stack.stack import Stack
 
 BEGAN = datetime(2026, 1, 1, 2, tzinfo=UTC)
