@@ -19,7 +19,7 @@ _LONGEST = 4 * 1024 * 1024
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The checks in the file `path`, by `quick`, `deep`, `offsite` and `offsite_deep`.
+    """The checks in the file `path`, by `quick`, `deep`, `offsite`, `offsite_deep` and `shrunk`.
 
     Those of another shape are left out.
 
@@ -64,4 +64,5 @@ _SHAPES = {
     "deep": LOOKED,
     "offsite_deep": LOOKED,
     "offsite": shapes.has(ok=shapes.flag, at=_moment),
+    "shrunk": shapes.has(ok=shapes.flag, at=_moment),
 }

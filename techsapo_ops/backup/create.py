@@ -8,8 +8,9 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from techsapo_ops.backup.manifest import Manifest
+from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.backup.repository import Backup, Repository, stamp
+from techsapo_ops.backup.shrinking import shrinks
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.backup import Part, Source
@@ -38,13 +39,17 @@ def create(
 ) -> Backup:
     """Take all sources at once and return the finished backup; the caller holds the repository's lock.
 
-    When one source fails, the others are stopped and nothing is kept. Raises OpsError naming the source.
+    Sources that shrank are marked, but for what a restore puts aside, which may be any half of a stack. When
+    one source fails, the others are stopped and nothing is kept. Raises OpsError naming the source.
     """
     started = now()
     name, partial, sequence = repository.begin(started)
     try:
         parts = _take(sources, partial, stamp(started), watch or Watch())
-        manifest = replace(draft, id=name, sequence=sequence, started=started, ended=now(), parts=parts)
+        shrunk = () if draft.tag == SAFETY_TAG else shrinks(parts, *repository.compared())
+        manifest = replace(
+            draft, id=name, sequence=sequence, started=started, ended=now(), parts=parts, shrunk=shrunk
+        )
         return repository.commit(partial, manifest)
     except BaseException:
         repository.abandon(partial)

@@ -15,7 +15,7 @@ from techsapo_ops.backup import registry
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack import shapes
-from techsapo_ops.stack.backup import Part
+from techsapo_ops.stack.backup import Part, Shrink
 
 VERSION = 1
 """Of the manifest's form; a newer one is refused."""
@@ -50,6 +50,8 @@ class Manifest:
     tag: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Sources that were not backed up, and why."""
+    shrunk: tuple[Shrink, ...] = ()
+    """Sources with less than half of what they had in the backup before."""
     administration: Head | None = None
     """The last record of administration when the backup began, see operations.administration."""
 
@@ -77,7 +79,12 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as JSON data."""
-        whole = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "administration"}
+        apart = ("administration", "shrunk")
+        whole = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in apart}
+        if (
+            self.shrunk
+        ):  # as seldom as can be: version 0.1 refuses a manifest with a field that it does not know
+            whole["shrunk"] = [asdict(each) for each in self.shrunk]
         if (head := self.administration) is not None:
             # Where version 0.1 has free text: it refuses a manifest with a field that it does not know.
             whole["left_out"] = {**self.left_out, _ADMINISTRATION: f"record {head.sequence} {head.hash}"}
@@ -133,12 +140,13 @@ def read(data: bytes, where: str) -> Manifest:
             parts
         ):
             raise ValueError(where)
+        shrunk = tuple(Shrink(**each) for each in found.pop("shrunk", ()))
         started, ended = (_time(found.pop(key)) for key in ("started", "ended"))
         head = _HEAD.fullmatch(found.get("left_out", {}).get(_ADMINISTRATION, ""))
         if head is not None:
             del found["left_out"][_ADMINISTRATION]
             found["administration"] = Head(int(head[1]), head[2])
-        return Manifest(**found, started=started, ended=ended, parts=parts)
+        return Manifest(**found, started=started, ended=ended, parts=parts, shrunk=shrunk)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         raise OpsError(
             msg("{where} is damaged", where=where), msg("this backup can't be trusted; take another one")
@@ -173,6 +181,13 @@ _PART = shapes.has(
     seconds=shapes.number,
     also={"server": shapes.text, "facts": lambda value: isinstance(value, dict)},
 )
+_SHRINK = shapes.has(
+    source=shapes.text,
+    unit=lambda value: value in ("rows", "keys", "bytes"),
+    before=shapes.count,
+    now=shapes.count,
+    than=shapes.text,
+)
 _WHOLE = shapes.has(
     id=shapes.text,
     sequence=shapes.count,
@@ -182,5 +197,9 @@ _WHOLE = shapes.has(
     started=shapes.text,
     ended=shapes.text,
     parts=shapes.listed(_PART),
-    also={"tag": shapes.text, "left_out": shapes.each(shapes.text)},
+    also={
+        "tag": shapes.text,
+        "left_out": shapes.each(shapes.text),
+        "shrunk": shapes.listed(_SHRINK),
+    },
 )

@@ -233,6 +233,14 @@ class Repository:
             b for b in self.backups() if b.manifest is not None and self.origin(b).state is not State.TAMPERED
         )
 
+    def compared(self) -> tuple[tuple[Manifest, ...], frozenset[str]]:
+        """What a backup is compared with, see backup.shrinking: the manifests that are ours, oldest first,
+        without what restores put aside, and the ids of those that were accepted though they had shrunk.
+        """
+        known = [b for b in self.ours() if b.read().tag != manifests.SAFETY_TAG]
+        accepted = frozenset(b.id for b in known if b.read().shrunk and "shrunk" in self.checks(b))
+        return tuple(b.read() for b in known), accepted
+
     def accept(self, backup: Backup) -> Origin:
         """Vouch for a backup without a MAC, which counts as unauthenticated from now on.
 

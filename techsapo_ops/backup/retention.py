@@ -16,7 +16,8 @@ class Known:
 
     `good`: whole, and not found wrong; `deep`: restored on trial and found right; `logs`: those of the
     servers with which going on from it begins; `kinds`: what it holds; `safety`: made by a restore;
-    `tampered`: changed, or put there, by somebody else as far as can be told.
+    `tampered`: changed, or put there, by somebody else as far as can be told; `shrank`: id of a backup that
+    has less than half of this one, and that nobody has accepted.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Known:
     kinds: tuple[str, ...] = ()
     safety: bool = False
     tampered: bool = False
+    shrank: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,10 @@ def judge(
         _count([b for b in good if b.kinds == kinds and not b.safety], counts, zone, reasons)
     for backup in [b for b in good if b.safety][-SAFETY_KEPT:]:
         reasons[backup.id].append(msg("what a restore replaced"))
+    for backup in [b for b in backups if b.shrank]:
+        reasons[backup.id].append(
+            msg("{shrank} shrank since, and nobody accepted that", shrank=backup.shrank)
+        )
     chain = [b for b in good if b.logs and (logs is None or not b.logs.isdisjoint(logs))]
     if chain:
         since = msg("the point-in-time chain begins here")

@@ -20,6 +20,7 @@ from techsapo_ops.health.report import HealthReport
 from techsapo_ops.health.sole import with_one_of_each
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.health import health_of
+from techsapo_ops.services.lost_data import lost_data
 from techsapo_ops.services.nginx.certificate import tls_address
 from techsapo_ops.services.probing import part_of
 from techsapo_ops.services.registry import kind_of
@@ -36,6 +37,7 @@ from techsapo_ops.stack.topology import Topology
 # Python's own work after a probe was cut at its deadline.
 _GRACE = 0.25
 _UPDATE = "techsapo_update_info"
+_SHRUNK = "techsapo_backup_shrunk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +67,16 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     held = AskedMeanwhile(stack, timeout + _GRACE)
     disk = _Job("disk", "disk", lambda: (disk_part(stack.layout.state),), vital=True)
     updates = _Job("updates", "updates", partial(_updates, stack))
+    data = _Job("data", "data", partial(_data, stack))
     jobs = [
         *_services(stack, timeout, away),
         *(_targets(stack, timeout) if len(away) < len(topology.machines) else ()),
         disk,
         *_certificates(topology, now, timeout),
         updates,
+        data,
     ]
-    closed = (*_half_restored(stack), *_maintenance(stack, now))
+    closed = (*_half_restored(stack), *_maintenance(stack, now), *_shrunk(stack))
     absent = [HealthPart(a.kind, a.kind, PartStatus.ABSENT, a.reason, hint=a.remedy) for a in topology.absent]
     tests = provider_parts(topology.spec, stack.layout.provider_tests)
     asked = _not_applied(stack, with_one_of_each(_at_once(jobs, timeout)))
@@ -168,6 +172,17 @@ def _inside(prober: Prober, service: Service, timeout: float) -> tuple[HealthPar
     return (part_of(service, prober(service, timeout)),)
 
 
+def _data(stack: Stack) -> tuple[HealthPart, ...]:
+    """That data is gone which was there."""
+    try:
+        lost = lost_data(stack.topology, stack.engine, stack.topology.engine)
+    except OpsError as error:
+        return (HealthPart("data", "data", PartStatus.UNTESTED, error.message, hint=error.hint),)
+    hint = msg("`techsapo up` names the newest backup of it")
+    detail = joined("; ", (str(each) for each in lost))
+    return (HealthPart("data", "data", PartStatus.DOWN, detail, hint=hint),) if lost else ()
+
+
 def _updates(stack: Stack) -> tuple[HealthPart, ...]:
     """What still runs from before an update, and what the job drift saw waiting. It is no fault: it works.
 
@@ -182,7 +197,7 @@ def _updates(stack: Stack) -> tuple[HealthPart, ...]:
             "of {names} the data folder was removed; what they hold is lost when they end",
             names=", ".join(gone),
         )
-        hint = msg("`techsapo backup` what still runs, then `techsapo up` and `techsapo restore`")
+        hint = msg("`techsapo backup` what still runs, then `techsapo up --empty` and `techsapo restore`")
         return (HealthPart("data", "data", PartStatus.DEGRADED, detail, hint=hint),)
     found = [
         (msg("{name} {replaced}", name=s.name, replaced=s.replaced), s.begins_again)
@@ -211,6 +226,20 @@ def _half_restored(stack: Stack) -> tuple[HealthPart, ...]:
     if half_restored(stack.layout) is None:
         return ()
     return (HealthPart("restore", "restore", PartStatus.DOWN, HALF, hint=GOES_BACK),)
+
+
+def _shrunk(stack: Stack) -> tuple[HealthPart, ...]:
+    """That a backup has less than half of what the one before had, as the last command on backups left it."""
+    try:
+        samples = read_textfile(stack.layout.textfiles, "backups")
+    except OpsError:  # node exporter can't read it either, and JobAbsent tells
+        return ()
+    sources = [s.labels["source"] for s in samples if s.metric == _SHRUNK and s.value]
+    if not sources:
+        return ()
+    detail = msg("{sources} shrank: see the newest backup", sources=", ".join(sources))
+    hint = msg("`techsapo backup show`, then `techsapo backup accept ID` or `techsapo restore ID`")
+    return (HealthPart("backups", "backups", PartStatus.DEGRADED, detail, hint=hint),)
 
 
 def _seen_waiting(stack: Stack) -> list[tuple[str, str]]:

@@ -155,7 +155,7 @@ class App:
             simulated=registry.simulated,
         )
         self.spending = spending = open_spending(
-            spec, shared, self.audit, trail.lost, metrics.spent, counts=counts
+            options, shared, self.audit, trail.lost, metrics.spent, counts=counts
         )
         shared.journals.life = spending.life
         self.lifecycle.at_warm.append(lambda: tell_of_tiers(wallbounce, spending))

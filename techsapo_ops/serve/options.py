@@ -66,6 +66,8 @@ class Options:
     """What others may reach, by rule, and the reason where that is meant; as it is now."""
     maintenance: Path | None = None
     """The folder that says whether maintenance goes on; None by hand."""
+    budget_note: Path | None = None
+    """The file that says what budgets can't be rebuilt from, and resets; None by hand."""
     unreached: Callable[[], Sequence[str]] = tuple
     """Which lists of `notifications` have no receiver; as it is now."""
 

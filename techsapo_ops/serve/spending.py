@@ -11,8 +11,9 @@ from typing import Literal
 import structlog
 
 from techsapo_ops.messages import msg
+from techsapo_ops.serve.budget_history import BudgetHistory
+from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Budget
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stores.audit.log import AuditLog
@@ -26,7 +27,7 @@ from techsapo_ops.stores.budget_ledger import (
     Lost,
     OverBudget,
     Period,
-    nano,
+    SpendingUnknown,
 )
 from techsapo_ops.stores.keys import ApiKey
 from techsapo_ops.stores.shared import Shared
@@ -80,6 +81,7 @@ class Spending:
     store: BudgetStore
     budget: Budget
     life: float
+    history: BudgetHistory
     counts: bool = True
     listeners: list[Callable[[Event], None]] = field(default_factory=list)
     booked: Callable[[str, str, float], None] = lambda _provider, _model, _usd: None
@@ -92,15 +94,19 @@ class Spending:
         """The present day's and month's ledgers that a request of `key` spends from."""
         now = datetime.now(UTC)
         daily, monthly = self.budget.resolved_daily_usd, self.budget.monthly_usd
-        found = [Ledger.of(EVERYBODY, "day", daily, now), Ledger.of(EVERYBODY, "month", monthly, now)]
+        new_day, new_month = self.history.reset("day"), self.history.reset("month")
+        found = [
+            Ledger.of(EVERYBODY, "day", daily, now, new_day),
+            Ledger.of(EVERYBODY, "month", monthly, now, new_month),
+        ]
         if key is not None:
             day, month = self.budget.per_key_daily_usd, self.budget.per_key_monthly_usd
             day = key.daily_usd if key.daily_usd is not None else day
             month = key.monthly_usd if key.monthly_usd is not None else month
             if day is not None:
-                found.append(Ledger.of(key.id, "day", day, now))
+                found.append(Ledger.of(key.id, "day", day, now, new_day))
             if month is not None:
-                found.append(Ledger.of(key.id, "month", month, now))
+                found.append(Ledger.of(key.id, "month", month, now, new_month))
         return tuple(found)
 
     def refusal(self, error: OverBudget) -> Problem:
@@ -134,7 +140,22 @@ class Spending:
             period=PERIODS[ledger.period],
             reset=reset.isoformat(),
         )
-        if error.wanted > ledger.limit:  # nor will it have any after
+        if isinstance(error, SpendingUnknown) or self.history.has_gap(ledger):
+            why = (
+                msg("the audit log can't be read")
+                if isinstance(error, SpendingUnknown)
+                else msg("rows of the audit log are lost")
+            )
+            detail = msg(
+                "{whose} for the {period} counts as spent until {reset}, since {why}: `techsapo budget reset "
+                "{name}` lets it start at zero",
+                whose=whose,
+                period=PERIODS[ledger.period],
+                reset=reset.isoformat(),
+                why=why,
+                name=ledger.period,
+            )
+        elif error.wanted > ledger.limit:  # nor will it have any after
             detail = msg(
                 "this question may cost up to ${wanted:.4f}, more than {whose} for a whole {period} "
                 "(${limit:g}); raise it, or lower the providers' max_output_tokens",
@@ -154,12 +175,14 @@ class Spending:
 
     def refused(self, error: OverBudget) -> None:
         """Take note that a budget had no room, where waiting for requests under way is no help."""
-        if not error.passing:
+        if not error.passing and not isinstance(error, SpendingUnknown):  # the next look may tell
             self._level(error.ledger, "exhausted", error.balance)
 
     def saw(self, ledgers: Sequence[Ledger], balances: Sequence[Balance]) -> None:
         """Remember how full the ledgers are, and say so from the warning's share on."""
         for ledger, balance in zip(ledgers, balances, strict=True):
+            if not balance.known:  # the next look may tell
+                continue
             share = _share(ledger, balance)
             if not ledger.scope:
                 self._spent[ledger.period] = (ledger.name, balance.spent)
@@ -235,7 +258,7 @@ class Spending:
 
 
 def open_spending(
-    spec: Spec,
+    options: Options,
     shared: Shared,
     audit: AuditLog,
     listener: Callable[[Event], None],
@@ -243,19 +266,18 @@ def open_spending(
     *,
     counts: bool,
 ) -> Spending:
-    """The budgets of `spec`, as the instances share them; `audit` says what a period's ledger begins with.
+    """The budgets of an instance, as all share them; `audit` says what a period's ledger begins with.
 
     `counts` and `booked`: see Spending; `listener` hears every event.
     """
-    pretended = spec.budget.count_simulated
+    spec = options.spec
     life = seconds(spec.app.limits.request_timeout) + LIFE_MARGIN
-
-    async def spent_before(ledger: Ledger) -> int:
-        spent = audit.spent_since
-        return nano(await asyncio.to_thread(spent, ledger.start, ledger.scope or None, simulated=pretended))
-
-    store = shared.budgets(spent_before, lambda lost: spending.lost(lost))
-    spending = Spending(store, spec.budget, life, counts, [listener], booked)
+    daily, pretended = spec.budget.resolved_daily_usd, spec.budget.count_simulated
+    history = BudgetHistory(
+        audit, options.instance, options.data, options.budget_note, daily, simulated=pretended
+    )
+    store = shared.budgets(history.spent_before, lambda lost: spending.lost(lost), history.unaccounted)
+    spending = Spending(store, spec.budget, life, history, counts, [listener], booked)
     return spending
 
 

@@ -22,7 +22,7 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services import sqlite_tool
-from techsapo_ops.stack.backup import Door, Part, Progress
+from techsapo_ops.stack.backup import Amount, Door, Part, Progress
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
 from techsapo_ops.stack.layout import SCRATCH_FOLDER
 from techsapo_ops.stack.shapes import count, each, has, text
@@ -138,6 +138,10 @@ class SqliteBackup(BackupKind):
     @override
     def describe(self, part: Part) -> str:
         return described(part.facts)
+
+    @override
+    def amount(self, part: Part) -> Amount:
+        return Amount("rows", sum(table["rows"] for table in part.facts["tables"].values()))
 
     @override
     def check(self, stack: Stack, part: Part, reader: PackedReader) -> list[str]:

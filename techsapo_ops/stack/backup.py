@@ -5,12 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from techsapo_ops.adapters.disk import human
 from techsapo_ops.adapters.process import Command, Completed, Runner
+from techsapo_ops.messages import msg
 
 Progress = Callable[[int], None]
 """Told how many bytes of a source are done."""
+Unit = Literal["rows", "keys", "bytes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """How much data there is."""
+
+    unit: Unit
+    count: int
+
+    def __str__(self) -> str:
+        if self.unit == "rows":
+            return msg("{count:,} rows", count=self.count)
+        return msg("{count:,} keys", count=self.count) if self.unit == "keys" else human(self.count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +51,26 @@ class Part:
     def source(self) -> str:
         """The word that `--only` knows it by: `sqlite` of `sqlite:app-2`."""
         return self.kind.partition(":")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Shrink:
+    """One source that shrank: `now` `unit`s, where the backup `than` had `before`."""
+
+    source: str
+    unit: Unit
+    before: int
+    now: int
+    than: str
+
+    def __str__(self) -> str:
+        return msg(
+            "{source} shrank: it has {now}, and had {before} in {than}",
+            source=self.source,
+            now=Amount(self.unit, self.now),
+            before=Amount(self.unit, self.before),
+            than=self.than,
+        )
 
 
 class Source(Protocol):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.stack.backup import Part, Progress, Source
+from techsapo_ops.stack.backup import Amount, Part, Progress, Source
 from techsapo_ops.stack.tool import Tool
 
 if TYPE_CHECKING:  # `techsapo backup --help` lists the kinds, and needs nothing of the spec
@@ -124,6 +124,14 @@ class BackupKind(ABC):
     @abstractmethod
     def describe(self, part: Part) -> str:
         """What a part holds, in a few words, by its facts: `1,234 keys`."""
+
+    def amount(self, part: Part) -> Amount:
+        """How much a part holds, by what a loss of data would show in: rows, keys, else bytes."""
+        return Amount("bytes", part.raw_bytes)
+
+    def present_amount(self, stack: Stack, service: str) -> Amount | None:  # noqa: ARG002 - see below
+        """How much of it `service` has now; None where that takes long to find out, or says nothing."""
+        return None
 
     def warnings(self, part: Part) -> Sequence[str]:  # noqa: ARG002 - most have none
         """What is to be told of a part that was just taken, one sentence each."""

@@ -273,6 +273,10 @@ class Access(Protocol):
         """Whether the data folder of `service` has `file`; `image_of` as for `beside`."""
         ...
 
+    def data_entries(self, service: str) -> frozenset[str] | None:
+        """What lies in the data folder of `service`, nothing where that is gone; None: that can't be told."""
+        ...
+
     def removal(self, service: str) -> str:
         """How a person takes the data of `service` away, as a part of a sentence."""
         ...

@@ -205,6 +205,17 @@ class Kind:
         kind: BackupKind | None = module.BACKUP if module is not None else None
         return kind
 
+    def data_names(self, topology: Topology) -> tuple[str, ...]:  # noqa: ARG002 - most have none
+        """Files or folders of which its data folder has one as long as its data is there.
+
+        None where it has no data whose loss would be noticed.
+        """
+        return ()
+
+    def has_audit_log(self, topology: Topology) -> bool:  # noqa: ARG002 - most have none
+        """Whether the audit log is in its data."""
+        return False
+
     def setting_of(self, service: Service) -> str:  # noqa: ARG002 - the same for each
         """Where the spec says the port of `service`."""
         return self.port_setting

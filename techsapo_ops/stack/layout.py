@@ -41,6 +41,8 @@ LOCK = "lock"
 SPEC_SEEN = "spec-seen"
 """Which of the specs applied last this folder has, where the stack is on several machines."""
 MACHINES_NOTE = "machines.json"
+BUDGET_FOLDER = "budget"
+"""Folder beside the app's configuration with what it has to know of budgets, see stack.budget_note."""
 BUILD_NOTE = "build"
 """File in an app instance's data folder: which build its process runs, see adapters.build."""
 
@@ -181,6 +183,16 @@ class Layout:
     def app_key(self) -> Path:
         """The key that the app's instances share and no other service has: what they keep is sealed by it."""
         return self.keys / "app-key"
+
+    @property
+    def data_note(self) -> Path:
+        """Which services have data, see stack.data_note."""
+        return self.state / "data.json"
+
+    @property
+    def budget_note(self) -> Path:
+        """What the app has to know of budgets, see stack.budget_note."""
+        return self.state / "budget.json"
 
     @property
     def provider_tests(self) -> Path:

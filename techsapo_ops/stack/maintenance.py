@@ -109,15 +109,15 @@ def note(layout: Layout) -> Path:
     return layout.state / NOTE
 
 
-def seen_by(topology: Topology, kind: str) -> tuple[Bind, ...]:
+def seen_by(topology: Topology, kind: str, folder: str = FOLDER) -> tuple[Bind, ...]:
     """The folder of a reader on several machines, whose configuration can't change while it runs."""
     if not topology.machines:
         return ()
     from techsapo_ops.stack.container import Bind
     from techsapo_ops.stack.places import CONTAINER_CONFIG
 
-    here = topology.layout.config / topology.places.rendered / kind / FOLDER
-    return (Bind(here, f"{CONTAINER_CONFIG}/{kind}/{FOLDER}"),)
+    here = topology.layout.config / topology.places.rendered / kind / folder
+    return (Bind(here, f"{CONTAINER_CONFIG}/{kind}/{folder}"),)
 
 
 def maintenance_of(layout: Layout) -> Maintenance | None:

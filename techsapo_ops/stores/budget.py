@@ -13,7 +13,16 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.streaks import Operation
-from techsapo_ops.stores.budget_ledger import Balance, Ledger, Lost, OverBudget, SpentBefore
+from techsapo_ops.stores.budget_ledger import (
+    Balance,
+    Ledger,
+    Lost,
+    OverBudget,
+    SpendingUnknown,
+    SpentBefore,
+    Unaccounted,
+    nothing,
+)
 from techsapo_ops.stores.budget_script import DONE_BY, Reply, key_names
 from techsapo_ops.stores.redis_link import Away, RedisLink
 
@@ -22,6 +31,8 @@ if TYPE_CHECKING:
 
 _KEEP = 40 * 86400
 """Seconds for which Redis keeps a ledger: longer than its month."""
+_AGAIN = 30.0
+"""Seconds until an audit log that could not be read is asked again."""
 _TRIAL = Ledger("-", "day", "trial", 0)
 """One that nobody spends from; it is kept for a second."""
 _TRIALS: dict[Operation, tuple[str, ...]] = {
@@ -66,8 +77,9 @@ class BudgetStore:
     never go beyond a limit. While Redis is away each instance goes on alone from what it saw last, and books
     what it spent meanwhile once Redis is back. A ledger that Redis does not know (a new period, lost data)
     starts with what the audit log says, and one of which it knows less is raised to that: after a power cut
-    it has what it last saved, up to an hour old. A reservation whose owner died is booked whole after its
-    life, and `lost` is told of it once by the instance that finds it.
+    it has what it last saved, up to an hour old. Where the audit log can't be read, a ledger counts as spent;
+    one that begins anew starts with what is `unaccounted` too. A reservation whose owner died is booked whole
+    after its life, and `lost` is told of it once by the instance that finds it.
     """
 
     def __init__(
@@ -76,11 +88,13 @@ class BudgetStore:
         prefix: str,
         spent_before: SpentBefore,
         lost: Callable[[Lost], None] = lambda _: None,
+        unaccounted: Unaccounted = nothing,
     ) -> None:
         self._link = link
         self._prefix = prefix
         self._spent_before = spent_before
         self._lost = lost
+        self._unaccounted = unaccounted
         self._script = (files("techsapo_ops.stores") / "budget.lua").read_text(encoding="utf-8")
         self._local: dict[str, _LocalLedger] = {}
         self._seeding = asyncio.Lock()
@@ -89,7 +103,8 @@ class BudgetStore:
         self._comparing: set[asyncio.Task[None]] = set()
 
     async def reserve(self, owner: str, ledgers: Sequence[Ledger], amount: int, life: float) -> list[Balance]:
-        """Add `amount` to what `owner` holds in every ledger, for `life` seconds. Raises OverBudget.
+        """Add `amount` to what `owner` holds in every ledger, for `life` seconds. Raises OverBudget, as
+        SpendingUnknown where nobody knows what is spent.
 
         Nothing is held where one ledger has no room.
         """
@@ -109,7 +124,7 @@ class BudgetStore:
         """
         try:
             reply = await self._run("adopt", owner, ledgers, 0, math.ceil(life), ())
-        except Away:
+        except (Away, SpendingUnknown):
             return None
         return reply.at if reply.status == "ok" else None
 
@@ -120,21 +135,34 @@ class BudgetStore:
                 self._local[ledger.key].release(owner)
         try:
             return self._seen(ledgers, await self._run("settle", owner, ledgers, amount, 0, ()))
-        except Away:
+        except (Away, SpendingUnknown):
             found = []
             for ledger in ledgers:
-                local = await self._local_ledger(ledger)
+                try:
+                    local = await self._local_ledger(ledger)
+                except SpendingUnknown:
+                    local = self._local[ledger.key] = _LocalLedger(ledger.limit)
                 local.own += amount
                 found.append(local.balance())
             return found
 
     async def balances(self, ledgers: Sequence[Ledger]) -> list[Balance]:
-        """What is spent and held in the ledgers now."""
+        """What is spent and held in the ledgers now; of one of which that is not known, all of it."""
         try:
             reply = await self._run("read", "", ledgers, 0, 0, ())
+        except SpendingUnknown as error:
+            if len(ledgers) == 1:
+                return [error.balance]
+            return [each for ledger in ledgers for each in await self.balances([ledger])]
         except Away:
-            return [(await self._local_ledger(ledger)).balance() for ledger in ledgers]
+            return [await self._local_balance(ledger) for ledger in ledgers]
         return self._seen(ledgers, reply)
+
+    async def _local_balance(self, ledger: Ledger) -> Balance:
+        try:
+            return (await self._local_ledger(ledger)).balance()
+        except SpendingUnknown as error:
+            return error.balance
 
     async def try_again(self) -> None:
         """Do with a ledger of its own what Redis refused before.
@@ -171,7 +199,7 @@ class BudgetStore:
             async with self._seeding:
                 local = self._local.get(ledger.key)
                 if local is None:
-                    base = await self._spent_before(ledger)
+                    base = await self._begins_with(ledger)
                     self._forget_before(ledger)
                     local = self._local[ledger.key] = _LocalLedger(base)
         return local
@@ -231,6 +259,8 @@ class BudgetStore:
             await self._call("raise", "", [ledger], await self._spent_before(ledger), 0, ())
         except Away:
             self._compared.discard(ledger.key)
+        except SpendingUnknown:  # later again, and not with every question meanwhile
+            asyncio.get_running_loop().call_later(_AGAIN, self._compared.discard, ledger.key)
 
     async def _seed(self, ledger: Ledger) -> None:
         async with self._seeding:
@@ -238,9 +268,19 @@ class BudgetStore:
             if balance.spent >= 0:
                 return
             known = self._local.get(ledger.key)
-            base = max(await self._spent_before(ledger), known.base if known else 0)
+            base = known.base if known else 0
+            try:
+                base = max(await self._begins_with(ledger), base)
+            except SpendingUnknown:
+                if known is None:
+                    raise
             await self._call("seed", "", [ledger], base, 0, ())
             self._compared.add(ledger.key)
+
+    async def _begins_with(self, ledger: Ledger) -> int:
+        """What a ledger begins with of which nothing is known but rows. Raises SpendingUnknown."""
+        spent = await self._spent_before(ledger)
+        return max(spent, min(ledger.limit, spent + await self._unaccounted(ledger)))
 
     async def _pay_debts(self, ledgers: Sequence[Ledger]) -> None:
         """Book in Redis what was spent while it was away."""

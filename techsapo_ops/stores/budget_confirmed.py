@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from typing_extensions import override
 
 from techsapo_ops.stores.budget import BudgetStore
-from techsapo_ops.stores.budget_ledger import Balance, Ledger, OverBudget
+from techsapo_ops.stores.budget_ledger import Balance, Ledger, OverBudget, SpendingUnknown
 from techsapo_ops.stores.budget_script import DONE_BY, Reply
 from techsapo_ops.stores.redis_link import FAILOVER_PAUSE, PATIENCE, Away
 from techsapo_ops.stores.unconfirmed import Unconfirmed
@@ -66,7 +66,10 @@ class ConfirmedBudgets(BudgetStore):
     @override
     async def adopt(self, owner: str, ledgers: Sequence[Ledger], life: float) -> int | None:
         """Go on with what an instance that died had reserved; see BudgetStore. Raises Unconfirmed."""
-        reply = await _patiently(lambda: self._run("adopt", owner, ledgers, 0, math.ceil(life), ()))
+        try:
+            reply = await _patiently(lambda: self._run("adopt", owner, ledgers, 0, math.ceil(life), ()))
+        except SpendingUnknown:
+            return None
         if reply.status != "ok":
             return None
         self._mine[owner] = reply.at
@@ -85,9 +88,13 @@ class ConfirmedBudgets(BudgetStore):
             for owner, (owed, amount) in list(self._owed.items()):
                 reply = await self._call("close", owner, owed, amount, _CLOSED, ())
                 while reply.status == "unknown":
-                    await self._seed(owed[reply.at])
+                    try:
+                        await self._seed(owed[reply.at])
+                    except SpendingUnknown:  # it is owed until somebody knows
+                        break
                     reply = await self._call("close", owner, owed, amount, _CLOSED, ())
-                del self._owed[owner]
+                else:
+                    del self._owed[owner]
 
     @override
     def _seen(self, ledgers: Sequence[Ledger], reply: Reply) -> list[Balance]:

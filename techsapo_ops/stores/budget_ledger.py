@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
@@ -26,7 +26,10 @@ def nano(usd: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """One budget: `limit` nano-dollars for `scope` in the day or month (UTC) named `name`."""
+    """One budget: `limit` nano-dollars for `scope` in the day or month (UTC) named `name`.
+
+    The name of one that was reset ends with `+` and the Unix time of that: it is a ledger of its own.
+    """
 
     scope: str
     period: Period
@@ -34,10 +37,17 @@ class Ledger:
     limit: int
 
     @classmethod
-    def of(cls, scope: str, period: Period, limit_usd: float, now: datetime) -> Ledger:
-        """The ledger of the period that `now` lies in."""
+    def of(
+        cls, scope: str, period: Period, limit_usd: float, now: datetime, reset: datetime | None = None
+    ) -> Ledger:
+        """The ledger of the period that `now` lies in; `reset` is when one of that kind was reset last."""
         name = now.strftime("%Y-%m-%d" if period == "day" else "%Y-%m")
-        return cls(scope, period, name, int(limit_usd * NANO + 0.5))
+        found = cls(scope, period, name, int(limit_usd * NANO + 0.5))
+        return (
+            found
+            if reset is None or reset < found.start
+            else replace(found, name=f"{name}+{int(reset.timestamp())}")
+        )
 
     @property
     def key(self) -> str:
@@ -46,24 +56,33 @@ class Ledger:
 
     @property
     def start(self) -> datetime:
-        """When the period began."""
-        form = "%Y-%m-%d" if self.period == "day" else "%Y-%m"
-        return datetime.strptime(self.name, form).replace(tzinfo=UTC)
+        """From when on it counts: the begin of the period, or its last reset."""
+        _, _, reset = self.name.partition("+")
+        return datetime.fromtimestamp(int(reset), UTC) if reset else self._begin
 
     @property
     def reset(self) -> datetime:
         """When the next period begins."""
         if self.period == "day":
-            return self.start + timedelta(days=1)
-        return (self.start + timedelta(days=32)).replace(day=1)
+            return self._begin + timedelta(days=1)
+        return (self._begin + timedelta(days=32)).replace(day=1)
+
+    @property
+    def _begin(self) -> datetime:
+        form = "%Y-%m-%d" if self.period == "day" else "%Y-%m"
+        return datetime.strptime(self.name.partition("+")[0], form).replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """Nano-dollars of a ledger that are spent, and that are reserved by requests under way."""
+    """Nano-dollars of a ledger that are spent, and that are reserved by requests under way.
+
+    Where that is not `known` all of it counts as spent.
+    """
 
     spent: int
     held: int
+    known: bool = True
 
 
 class OverBudget(Exception):
@@ -81,6 +100,13 @@ class OverBudget(Exception):
         return self.balance.spent + self.wanted <= self.ledger.limit
 
 
+class SpendingUnknown(OverBudget):
+    """Nobody can tell what was spent of `ledger` so far, so it counts as spent."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(ledger, Balance(ledger.limit, 0, known=False), 1)
+
+
 @dataclass(frozen=True, slots=True)
 class Lost:
     """A reservation of an instance that died: `amount` is booked in `ledger`, since it may be spent."""
@@ -92,4 +118,11 @@ class Lost:
 
 
 SpentBefore = Callable[[Ledger], Awaitable[int]]
-"""Nano-dollars spent in a ledger's period by what the audit log says."""
+"""Nano-dollars spent in a ledger's period by what the audit log says. Raises SpendingUnknown."""
+Unaccounted = Callable[[Ledger], Awaitable[int]]
+"""Nano-dollars that may have been spent besides, since the rows that would tell are lost."""
+
+
+async def nothing(_: Ledger) -> int:
+    """Where all rows are there."""
+    return 0

@@ -14,7 +14,7 @@ from techsapo_ops.spec.models.base import seconds, size_bytes
 from techsapo_ops.spec.models.data import Redis
 from techsapo_ops.stores.budget import BudgetStore
 from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
-from techsapo_ops.stores.budget_ledger import Lost, SpentBefore
+from techsapo_ops.stores.budget_ledger import Lost, SpentBefore, Unaccounted, nothing
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.confirmed_journals import ConfirmedJournals
 from techsapo_ops.stores.confirmed_lock import ConfirmedLock
@@ -82,10 +82,12 @@ class Shared:
         kind = ConfirmedLock if self._locks.copies else SharedLock
         return kind(self._locks, f"{self._project}:{name}:")
 
-    def budgets(self, spent_before: SpentBefore, lost: Callable[[Lost], None]) -> BudgetStore:
-        """The budgets; for `spent_before` and `lost` see BudgetStore."""
+    def budgets(
+        self, spent_before: SpentBefore, lost: Callable[[Lost], None], unaccounted: Unaccounted = nothing
+    ) -> BudgetStore:
+        """The budgets; for `spent_before`, `lost` and `unaccounted` see BudgetStore."""
         kind = ConfirmedBudgets if self._money.copies else BudgetStore
-        self._budgets = kind(self._money, f"{self._project}:budget:", spent_before, lost)
+        self._budgets = kind(self._money, f"{self._project}:budget:", spent_before, lost, unaccounted)
         return self._budgets
 
     def limiter(self) -> RateLimiter:

@@ -352,6 +352,11 @@ class MemoryEngine(Engine):
         return (self.layout.data / service / file).exists()
 
     @override
+    def data_entries(self, service: str) -> frozenset[str] | None:
+        folder = self.layout.data / service
+        return frozenset(each.name for each in folder.iterdir()) if folder.is_dir() else frozenset()
+
+    @override
     def removal(self, service: str) -> str:
         return f"move .techsapo/data/{service} away"
 

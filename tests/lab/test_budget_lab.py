@@ -24,7 +24,15 @@ from techsapo_ops.adapters.redis import RedisServer
 from techsapo_ops.services.redis import spent as redis_spent
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stores.budget import BudgetStore
-from techsapo_ops.stores.budget_ledger import EVERYBODY, NANO, Balance, Ledger, Lost, OverBudget
+from techsapo_ops.stores.budget_ledger import (
+    EVERYBODY,
+    NANO,
+    Balance,
+    Ledger,
+    Lost,
+    OverBudget,
+    SpendingUnknown,
+)
 from techsapo_ops.stores.redis_link import RedisLink
 
 pytestmark = pytest.mark.lab
@@ -113,6 +121,45 @@ def test_what_redis_says_was_spent_is_read_to_the_last_digit_and_never_lowered(s
         redis_spent.keep_spent(door, before)
         assert link.get(names[0]) == b"123456789012353", "more than before stays"
         redis_spent.keep_spent(door, {})
+
+
+def test_a_record_that_vanished_from_redis_is_rebuilt_and_counts_as_spent_where_it_can_not_be(
+    server: Server,
+) -> None:
+    audited: list[int | None] = [0]
+
+    async def before(ledger: Ledger) -> int:
+        if audited[0] is None:
+            raise SpendingUnknown(ledger)
+        return audited[0]
+
+    def store() -> BudgetStore:
+        return BudgetStore(RedisLink(RedisServer("127.0.0.1", server.port), "test"), "lab:", before)
+
+    def flush() -> None:
+        with client.Redis(port=server.port) as link:
+            link.flushall()
+
+    async def main() -> None:
+        day, running = ledger(1.0), store()
+        await running.reserve("a", [day], NANO // 4, 60)
+        await running.settle("a", [day], NANO // 4)
+        audited[0] = NANO // 4
+        flush()
+        assert await running.balances([day]) == [Balance(NANO // 4, 0)]
+        audited[0] = None
+        flush()
+        assert await running.balances([day]) == [Balance(NANO // 4, 0)], "this instance has seen it"
+        flush()
+        anew = store()
+        with pytest.raises(SpendingUnknown):
+            await anew.reserve("b", [day], 1, 60)
+        assert await anew.adopt("b", [day], 60) is None
+        assert await anew.balances([day]) == [Balance(NANO, 0, known=False)]
+        audited[0] = NANO // 2
+        assert await anew.reserve("b", [day], 1, 60) == [Balance(NANO // 2, 1)]
+
+    asyncio.run(main())
 
 
 def test_nothing_is_held_where_one_of_several_budgets_has_no_room(server: Server) -> None:

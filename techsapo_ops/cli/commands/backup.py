@@ -25,7 +25,7 @@ from techsapo_ops.cli.options import (
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.views.backups import Bars, backup_json, brief, origin_of, state
 from techsapo_ops.messages import joined, msg, template
-from techsapo_ops.operations.administration import recorded
+from techsapo_ops.operations.backup.accept import accept_backup
 from techsapo_ops.operations.backup.create import create_backup, select
 from techsapo_ops.operations.backup.proof import LEVEL
 from techsapo_ops.operations.backup.prune import prune_backups
@@ -146,7 +146,7 @@ def list_backups(*, place: SpecPlace, out: JsonOutput) -> None:
                 f"{manifest.started.astimezone():%Y-%m-%d %H:%M:%S}",
                 human(manifest.bytes),
                 ", ".join(manifest.kinds),
-                state(repository.checks(backup)),
+                state(repository.checks(backup), backup),
                 origin,
                 manifest.tag,
             )
@@ -205,7 +205,9 @@ def show(
         out.data(msg("{kind}: {why}", kind=kind, why=why))
     origin = origin_of(repository, backup)
     out.data(msg("\norigin: {filter}", filter=joined(", ", filter(None, origin.values()))))
-    out.data(msg("checked: {state}", state=state(repository.checks(backup))))
+    out.data(msg("checked: {state}", state=state(repository.checks(backup), backup)))
+    for shrink in manifest.shrunk:
+        out.data(str(shrink))
     for check in repository.checks(backup).values():
         for part in check.get("parts", ()):
             for problem in part["problems"]:
@@ -295,27 +297,24 @@ def accept(
     wait: WaitOption = 0.0,
     out: JsonQuietOutput,
 ) -> None:
-    """Vouch for a backup without a MAC that came after this stack's key, such as an older techsapo's.
+    """Vouch for a backup that shrank, or for one without a MAC that came after this stack's key.
 
-    It counts as unauthenticated then: verify goes on, and restore wants --allow-unauthenticated. One whose
-    MAC is wrong is never accepted.
+    What shrank is meant, then: the alert ends, and prune may remove the backup before it. One without a MAC,
+    such as an older techsapo's, counts as unauthenticated: verify goes on, and restore wants
+    --allow-unauthenticated. One whose MAC is wrong is never accepted.
 
     Examples:
 
       techsapo backup accept 20260131T020000Z
     """
     stack = open_stack(place.open())
-    repository = repository_of(stack)
-    with repository.lock(wait):
-        backup = repository.find(which)
-        what = {"backup": backup.id, "manifest": backup.digest}
-        with recorded(stack.layout, msg("backup accept"), what, out.warn) as known:
-            found = repository.accept(backup)
-            known["origin"] = str(found.state)
+    backup, found = accept_backup(stack, which, wait=wait, warn=out.warn)
     if out.as_json:
         out.json({"id": backup.id, "authentication": str(found.state), "authentication_why": found.why})
     why = msg(": {why}", why=found.why) if found.why else ""
     out.say(msg("{id} is {state}{why}", id=backup.id, state=found.state, why=why))
+    for shrink in backup.read().shrunk:
+        out.say(msg("accepted: {shrink}", shrink=shrink))
     out.next(f"techsapo backup verify {backup.id} --deep")
 
 

@@ -41,8 +41,8 @@ def plan(
 ) -> None:
     """Show what `up` would change, and why: files, and an action per service.
 
-    Ends with 0 when everything is up to date, 100 when something would change, 1 when `up` would refuse it
-    because the app could not start. With --out, `up --plan` does
+    Ends with 0 when everything is up to date, 100 when something would change, 1 when `up` would refuse it:
+    the app could not start, or data is gone that was there. With --out, `up --plan` does
     exactly what was shown, or nothing where something is no longer so: the spec, a variable, a template, the
     version, this host, or what runs.
 
@@ -85,5 +85,7 @@ def plan(
         from techsapo_ops.wallbounce.start import require_start
 
         require_start(problems, what=msg("`up` would refuse it, because the app could not start"))
+    if found.lost:
+        raise typer.Exit(1)
     if found.changes:
         raise typer.Exit(CHANGES_PENDING)

@@ -123,6 +123,8 @@ def serve(
     from techsapo_ops.services.prometheus.kind import Prometheus
     from techsapo_ops.spec.durability import durable_answers
     from techsapo_ops.spec.masking import mask_level
+    from techsapo_ops.stack.budget_note import FILE
+    from techsapo_ops.stack.layout import BUDGET_FOLDER
     from techsapo_ops.stack.maintenance import FOLDER
     from techsapo_ops.stores.shared_key import shared_key
     from techsapo_ops.wallbounce.start import place_problems, read_calibration, require_start, start_problems
@@ -161,6 +163,7 @@ def serve(
         exposures=_exposures(project, exposures),
         unreached=_unreached(project, unreached),
         maintenance=place.file.parent / FOLDER if rendered else None,
+        budget_note=place.file.parent / BUDGET_FOLDER / FILE if rendered else None,
     )
     try:
         run(App(options), address.host, address.port)

@@ -34,7 +34,8 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.app_start import require_app_starts
 from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.apply.spec_files import applied_elsewhere
-from techsapo_ops.operations.apply.up import up as perform
+from techsapo_ops.operations.apply.up import up as up_with_data
+from techsapo_ops.operations.apply.up import up_empty
 from techsapo_ops.operations.backup.undo import undo_interrupted
 from techsapo_ops.services.registry import facts
 from techsapo_ops.stack.restore_journal import require_none
@@ -64,6 +65,9 @@ def up(
     dry_run: DryRunOption = False,
     yes: YesOption = False,
     force: OverwriteOption = False,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="Start without data that was there and is gone; it is recorded.")
+    ] = False,
     wait: WaitOption = 0.0,
     timeout: GateOption = None,
     out: FullOutput,
@@ -73,7 +77,8 @@ def up(
     Only what changed is touched. On a terminal, changes of a running stack are shown first and asked for.
     Without -e the stack stays in the environment that was applied; another one is asked for, or needs --yes.
     What runs is read back afterwards; when anything fails, the last good apply is brought back.
-    A restore that was cut short is undone first.
+    A restore that was cut short is undone first. Where data is gone that was there, nothing is done, and the
+    newest backup of it is named; --empty starts without that data.
     Ends with 0 only when every service that it started is ready and runs what was asked for; with --dry-run
     as `techsapo plan` does. With --plan nothing is asked, since the plan was looked at, and nothing is done
     where anything that it rests on is no longer so: it says what.
@@ -122,6 +127,8 @@ def up(
             out,
             then="techsapo up" if saved is None else f"techsapo up --plan {shlex.quote(str(saved))}",
         )
+        if found.lost:
+            raise typer.Exit(1)
         raise typer.Exit(CHANGES_PENDING if found.changes else 0)
     progress = Progress(out)
     if saved is not None or leaves is not None:
@@ -146,6 +153,7 @@ def up(
         show_plan(plan, out)
         return confirm(msg("go ahead?"), yes=False)
 
+    perform = up_empty if empty else up_with_data
     report = perform(stack, progress, only=wanted.services, force=force, wait=wait, approve=approve)
     if report is None:
         out.say(msg("nothing was changed"))

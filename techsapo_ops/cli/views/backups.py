@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -115,9 +116,11 @@ def origin_of(repository: Repository, backup: Backup) -> dict[str, str]:
     return {"state": str(found.state), "why": found.why}
 
 
-def state(checks: dict[str, Any]) -> str:
+def state(checks: dict[str, Any], backup: Backup) -> str:
     """What was found out about a backup, in a few words."""
     told = []
+    if backup.manifest is not None and backup.manifest.shrunk:
+        told.append(msg("shrunk, accepted") if "shrunk" in checks else msg("shrunk"))
     for key, good in (("deep", msg("restores")), ("quick", msg("whole"))):
         if key in checks:
             told.append(good if checks[key]["ok"] else msg("failed"))
@@ -141,7 +144,13 @@ def backup_json(repository: Repository, backup: Backup) -> dict[str, Any]:
     if (manifest := backup.manifest) is not None:
         head = manifest.administration
         noted = {"sequence": head.sequence, "hash": head.hash} if head is not None else None
-        told = {**manifest.to_json(), "left_out": dict(manifest.left_out), "administration": noted}
+        shrunk = [asdict(each) for each in manifest.shrunk]
+        told = {
+            **manifest.to_json(),
+            "left_out": dict(manifest.left_out),
+            "administration": noted,
+            "shrunk": shrunk,
+        }
     origin = origin_of(repository, backup)
     return {
         **told,

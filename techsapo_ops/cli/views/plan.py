@@ -68,6 +68,12 @@ def tell_plan(plan: StackPlan, out: Output, *, diff: bool = False, then: str) ->
     """Tell what would change, as text or JSON; `then` is the command that does it, if one can."""
     if out.as_json:
         out.json(plan_json(plan))
+        return
+    for each in plan.lost:
+        out.data(str(each))
+    if plan.lost:
+        show_plan(plan, out, diff=diff)
+        out.next(msg("`techsapo up`, which names the newest backup of that"))
     elif plan.changes:
         show_plan(plan, out, diff=diff)
         if then:
@@ -101,6 +107,7 @@ def plan_json(plan: StackPlan) -> dict[str, Any]:
     return {
         "changes": plan.changes,
         "environment": asdict(plan.environment) if plan.environment is not None else None,
+        "lost": [{"service": each.service, "words": str(each), **each.known.to_json()} for each in plan.lost],
         "summary": plan_summary(plan),
         "stopped": {name: each.to_json() for name, each in plan.observed.stopped.items()},
         "files": [

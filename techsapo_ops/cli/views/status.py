@@ -243,6 +243,8 @@ def _backups(backups: Backups, now: datetime) -> Iterator[Line]:
             count=backups.count,
         ),
     )
+    for name, shrink in backups.shrunk:
+        yield Line("", msg("{name}: {shrink}", name=name, shrink=shrink), "warning")
     if backups.failed:
         yield Line(
             "", msg("failed its last check: {failed}", failed=", ".join(backups.failed[-3:])), "failed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +101,7 @@ def _backups_value(backups: Backups) -> dict[str, Any]:
         if proved is None
         else {"id": proved.id, "begun": _iso(proved.begun), "at": _iso(proved.at), "where": proved.where},
         "failed": list(backups.failed),
+        "shrunk": [{"backup": name, **asdict(shrink)} for name, shrink in backups.shrunk],
     }
 
 

@@ -35,6 +35,25 @@ class ComposeAccess(ComposeStack, ContainerAccess):
         return self.docker.beside(volumes, of_image[1].image, str(found.facts.uid), folder, command)
 
     @override
+    def data_entries(self, service: str) -> frozenset[str] | None:
+        found = self.topology.find(service)
+        if found is None:
+            return None
+        folder = str(self.topology.data_dir(found))
+        listing = Command(("ls", "-A", folder))
+        container = self.containers().get(service)
+        if container is not None and container.running:
+            done = self.docker.execute(container.id, listing)
+        elif self.docker.attempt("volume", "inspect", self._volume(service)).code != 0:
+            return frozenset()
+        else:
+            image = self.topology.spec.image_of(found.kind, found.facts.image)
+            volumes = ["--volume", f"{self._volume(service)}:{folder}"]
+            beside = self.docker.beside(volumes, image, str(found.facts.uid), "/", listing)
+            done = self.docker.runner.run(beside)
+        return frozenset(done.stdout.decode(errors="replace").split("\n")) - {""} if done.code == 0 else None
+
+    @override
     def removal(self, service: str) -> str:
         return msg("`techsapo down` and `docker volume rm {volume}`", volume=self._volume(service))
 

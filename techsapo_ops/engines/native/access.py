@@ -71,6 +71,15 @@ class NativeAccess(NativeStack, Access):
         return (self.layout.data / service / file).exists()
 
     @override
+    def data_entries(self, service: str) -> frozenset[str] | None:
+        try:
+            return frozenset(each.name for each in (self.layout.data / service).iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            return frozenset()
+        except OSError:  # another user's
+            return None
+
+    @override
     def removal(self, service: str) -> str:
         return msg("move .techsapo/data/{service} away", service=service)
 

@@ -68,6 +68,10 @@ class SwarmAccess(SwarmStack, ContainerAccess):
         return member.beside(("--volume", volume), image, str(found.facts.uid), folder, command)
 
     @override
+    def data_entries(self, service: str) -> frozenset[str] | None:
+        return None  # what one host has lost, the others have
+
+    @override
     def removal(self, service: str) -> str:
         return msg(
             "`techsapo down` and, on its host, `docker volume rm {volume}`", volume=self._volume(service)

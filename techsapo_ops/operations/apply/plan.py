@@ -18,6 +18,7 @@ from techsapo_ops.render.compose import container_units
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.swarm import swarm_units
 from techsapo_ops.render.templates import Templates as Overridden
+from techsapo_ops.services.lost_data import LostData, lost_data
 from techsapo_ops.services.registry import programs
 from techsapo_ops.stack.desired import Desired, Unit
 from techsapo_ops.stack.engine import Recorded, Running
@@ -56,6 +57,8 @@ class StackPlan:
     """The stack as another engine runs it, which is stopped first."""
     environment: EnvironmentChange | None = None
     """The environment that it leaves, of a plan of `up` or of a roll back."""
+    lost: tuple[LostData, ...] = ()
+    """Data that is gone; of a plan of `up` alone."""
     restores: int | None = None
     """The apply that it goes back to, of a roll back."""
 
@@ -123,6 +126,7 @@ def plan_of(stack: Stack, only: Sequence[str] = ()) -> StackPlan:
         plan(wanted, stack.engine, Purpose.UP, only),
         leaves=stack.leaves(stack.topology),
         environment=change_of(stack.layout.state, stack.layout.environment),
+        lost=lost_data(stack.topology, stack.engine, stack.topology.engine),
     )
     if not found.changes:
         return found

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from techsapo_ops.backup.key_files import end_keys
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.app_start import require_app_starts
 from techsapo_ops.operations.apply.changes import ChangeKind, edited_error
 from techsapo_ops.operations.apply.environment import change_of
@@ -18,6 +18,7 @@ from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.apply.transaction import Transaction
 from techsapo_ops.operations.apply.up import require_applied
+from techsapo_ops.services.lost_data import lost_data
 from techsapo_ops.stack.restore_journal import require_none
 
 
@@ -42,8 +43,8 @@ def rollback(
     """Bring the stack back to an earlier apply as one transaction; None when `approve` refused the plan.
 
     `reference` is for `History.choose`. Data is left as it is. Raises OpsError when there is nothing to go
-    back to, the lock is taken, the app of then could not start, a file was edited by hand (unless `force`),
-    a restore was interrupted, which is undone first, or for a failure that is no service's.
+    back to, the lock is taken, data is gone, the app of then could not start, a file was edited by hand
+    (unless `force`), a restore was interrupted, which is undone first, or for a failure that is no service's.
     """
     if not history.ledger.folder.is_dir():
         raise OpsError(msg("nothing was applied yet"), msg("`techsapo up` does"))
@@ -57,12 +58,15 @@ def rollback(
         running = history.engine(snapshot)
         running.announce()
         leaves = history.leaves(snapshot.desired.topology)
-        wanted = snapshot.desired.topology.layout.environment
+        topology = snapshot.desired.topology
+        if lost := lost_data(topology, running, topology.engine):
+            what = joined("\n", (str(each) for each in lost))
+            raise OpsError(what, msg("`techsapo up` names the newest backup of it"))
         found = replace(
             plan(snapshot, running, Purpose.BACK),
             leaves=leaves,
             restores=target.id,
-            environment=change_of(history.layout.state, wanted),
+            environment=change_of(history.layout.state, topology.layout.environment),
         )
         require_app_starts(found, {})
         if found.changes and not approve(target, found):

@@ -71,6 +71,17 @@ def with_new_build(plan: Plan, observed: Observed) -> Plan:
     return Plan(tuple(step(one) for one in plan.steps))
 
 
+def with_emptied(plan: Plan, lost: Collection[str]) -> Plan:
+    """`plan` with a restart of each service in `lost`, whose data is gone and is made anew."""
+
+    def step(one: Step) -> Step:
+        if one.service not in lost or one.action not in {Action.NOTHING, Action.RELOAD}:
+            return one
+        return Step(Action.RESTART, one.service, msg("its data is gone: it starts empty"))
+
+    return Plan(tuple(step(one) for one in plan.steps)) if lost else plan
+
+
 def with_renewed(plan: Plan, renewed: str) -> Plan:
     """`plan` with a reload of what serves certificates where one is `renewed`, which says which and why."""
     if not renewed:

@@ -14,7 +14,9 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, begin_anyway, ending
 from techsapo_ops.operations.apply.moving import may_run_on
 from techsapo_ops.operations.apply.rolling import Rolling
+from techsapo_ops.operations.budget import forget_audit
 from techsapo_ops.spec.problems import unknown
+from techsapo_ops.stack.data_note import DataNote
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.restore_journal import interrupted, require_none
 from techsapo_ops.stack.step import Action, Step
@@ -50,6 +52,9 @@ def down(
     with locked(stack.layout, wait, warn):
         begun = begin_anyway(stack.layout, "down", {"remove_data": remove_data}, warn)
         with ending(begun, warn) as known:
+            if remove_data:  # first: what is half removed is not missed either
+                DataNote(stack.layout, stack.name).forget()
+                forget_audit(stack.layout)
             elsewhere = may_run_on(stack.layout)
             stopped = (*(left.stop() if left is not None else ()), *stack.stop(remove_data=remove_data))
             known["stopped"] = list(stopped)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from techsapo_ops.engines.swarm.machines_note import forget_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.app_start import require_app_starts
 from techsapo_ops.operations.apply.changes import ChangeKind, edited_error
+from techsapo_ops.operations.apply.data import lost_of, note_data, require_data, start_empty
 from techsapo_ops.operations.apply.generate import validate
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
@@ -19,6 +20,7 @@ from techsapo_ops.operations.apply.plan import StackPlan, plan_of
 from techsapo_ops.operations.apply.report import Row, notes, row
 from techsapo_ops.operations.apply.snapshot import Snapshot
 from techsapo_ops.operations.apply.spec_files import applied_elsewhere, keep_spec_files
+from techsapo_ops.operations.apply.steps import with_emptied
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.apply.stopping import forget_others
 from techsapo_ops.operations.apply.taken_ports import require_free
@@ -79,16 +81,47 @@ def up(
     that fails does not keep others from starting, but for those that need it. `UpReport.failures` names
     both. Every apply is recorded in the ledger, and one that was killed is completed.
 
-    Raises OpsError when the lock is taken for longer than `wait` seconds, somebody else has a port that a
-    service of a running stack is to have, the app could not start, a file was edited by hand (unless
-    `force`) or refused by its tool, and for a failure that is no service's.
+    Raises OpsError when the lock is taken for longer than `wait` seconds, data is gone, somebody else has a
+    port that a service of a running stack is to have, the app could not start, a file was edited by hand
+    (unless `force`) or refused by its tool, and for a failure that is no service's.
     """
+    return _up(stack, listener, only=only, force=force, empty=False, wait=wait, approve=approve)
+
+
+def up_empty(
+    stack: Stack,
+    listener: Listener,
+    *,
+    only: Sequence[str] = (),
+    force: bool = False,
+    wait: float = 0.0,
+    approve: Callable[[StackPlan], bool] = lambda _: True,
+) -> UpReport | None:
+    """As `up`, but without data that was there and is gone: it is made anew, empty, and that is recorded."""
+    return _up(stack, listener, only=only, force=force, empty=True, wait=wait, approve=approve)
+
+
+def _up(
+    stack: Stack,
+    listener: Listener,
+    *,
+    only: Sequence[str],
+    force: bool,
+    empty: bool,
+    wait: float,
+    approve: Callable[[StackPlan], bool],
+) -> UpReport | None:
     history = History.of(stack)
     stack.engine.announce()
     with locked(stack.layout, wait, listener.warn):
         if stack.topology.machines:
             require_left(stack.layout)
         found = plan_of(stack, only)
+        lost = lost_of(found)
+        if empty:
+            found = replace(found, steps=with_emptied(found.steps, [each.service for each in lost]))
+        else:
+            require_data(stack, found)
         require_free(found, history, stack.engine)
         require_app_starts(found, stack.disabled)
         if told := applied_elsewhere(stack):  # before anybody agrees to it
@@ -110,6 +143,8 @@ def up(
                 msg("@{id} was {reason}; completing it", id=interrupted.id, reason=interrupted.reason)
             )
         keep_spec_files(stack)
+        if lost:
+            start_empty(stack, lost, listener.warn)
         applied = Transaction(
             found, stack.engine, history, listener, force=force, interrupted=interrupted is not None
         ).run()
@@ -118,6 +153,8 @@ def up(
         if words := lacking(stack.engine.deliver()):
             listener.warn(words)
         require_applied(applied)
+        if applied.back is None and not any(o.error for o in applied.outcomes):
+            note_data(stack)
         if not stack.topology.machines and applied.back is None:
             forget_machines(stack.layout.state)
         current = applied.back.snapshot if applied.back is not None else None

@@ -108,6 +108,7 @@ def create_backup(
         backup = _take(stack, selection, tag, now, watch)
         unheard = shared(stack, lambda: noted(stack, repository), wait) or unheard
         copied = copy_away(stack, away, backup) if away is not None else ""
+    warnings += [str(shrink) for shrink in backup.read().shrunk]
     for part in backup.read().parts:
         warnings += [f"{part.kind}: {warning}" for warning in registry.of(part).warnings(part)]
     if unheard:

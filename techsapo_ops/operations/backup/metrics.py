@@ -8,6 +8,7 @@ from datetime import datetime
 from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.backup.manifest import SAFETY_TAG
 from techsapo_ops.backup.repository import Repository
+from techsapo_ops.backup.shrinking import unaccepted
 from techsapo_ops.operations.backup.proof import proofs
 from techsapo_ops.stack.layout import Layout
 
@@ -55,6 +56,9 @@ def samples(repository: Repository) -> Iterator[Sample]:
             source = {"source": part.kind}
             yield Sample("techsapo_backup_size_bytes", part.bytes, source)
             yield Sample("techsapo_backup_duration_seconds", part.seconds, source)
+    shrunk = {shrink.source for _, shrink in unaccepted(*repository.compared())}
+    for kind in dict.fromkeys(part.kind for m in known for part in m.parts):
+        yield Sample("techsapo_backup_shrunk", int(kind in shrunk), {"source": kind})
     good = [[pair for pair in each if checks[pair[1]].get("deep", {}).get("ok")] for each in begun]
     if any(good):
         moment, proved = max(each[-1] for each in good if each)

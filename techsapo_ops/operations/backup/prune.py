@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,9 +11,11 @@ from techsapo_ops.backup import registry
 from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.backup.repository import Backup, repository_of
 from techsapo_ops.backup.retention import Known, Verdict, judge
+from techsapo_ops.backup.shrinking import unaccepted
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, begin_anyway, ending
 from techsapo_ops.operations.backup.telling import noted, shared
+from techsapo_ops.stack.backup import Shrink
 from techsapo_ops.stack.stack import Stack
 
 
@@ -36,6 +39,8 @@ def prune_backups(
         backups = repository.backups()
         ours = {b.id for b in repository.ours()}
         known = [_known(b, repository.checks(b), ours=b.id in ours) for b in backups]
+        shrank = _last_before(known, unaccepted(*repository.compared()))
+        known = [replace(each, shrank=shrank.get(each.id, "")) for each in known]
         zone = datetime.now().astimezone().tzinfo or UTC
         verdicts = judge(known, stack.spec.backup.keep, zone, _logs(stack))
         going = {v.id for v in verdicts if not v.keep}
@@ -49,6 +54,21 @@ def prune_backups(
                             repository.remove(backup)
             shared(stack, lambda: noted(stack, repository), wait)
     return Pruned(verdicts, freed)
+
+
+def _last_before(known: Sequence[Known], shrunk: Iterable[tuple[Manifest, Shrink]]) -> dict[str, str]:
+    """The last backups before a source shrank, by id, each with the id of the one that shrank.
+
+    Where such a one is gone, or no good, the last good one before it is meant.
+    """
+    ids = [each.id for each in known]
+    found = {}
+    for manifest, shrink in shrunk:
+        end = ids.index(shrink.than) + 1 if shrink.than in ids else ids.index(manifest.id)
+        before = [k for k in known[:end] if k.good and not (k.tampered or k.safety)]
+        if last := [k.id for k in before if shrink.source in k.kinds]:
+            found[last[-1]] = manifest.id
+    return found
 
 
 def _known(backup: Backup, checks: dict[str, Any], *, ours: bool) -> Known:

@@ -13,8 +13,11 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations import waiting
 from techsapo_ops.operations.apply import drift
+from techsapo_ops.operations.apply.data import note_data
 from techsapo_ops.operations.jobs import JobContext
 from techsapo_ops.schedule.job import JobResult
+from techsapo_ops.services.lost_data import lost_data
+from techsapo_ops.stack.data_note import DataNote
 
 APPLY_SECONDS = 240.0
 """How long an apply that is under way is waited for."""
@@ -39,12 +42,30 @@ def run(context: JobContext) -> JobResult:
             for name in report.services
         ),
         *_updates(context),
+        *_data(context),
     )
     if not report.findings:
         return JobResult(msg("as applied by @{id}", id=report.against.id), samples)
     return JobResult(
         msg("{count} differ from @{id}", count=len(report.findings), id=report.against.id), samples
     )
+
+
+def _data(context: JobContext) -> Iterator[Sample]:
+    """What data is there, and what is gone; nothing where the spec can't be read."""
+    try:
+        stack = context.stack()
+        lost = {each.service: each for each in lost_data(stack.topology, stack.engine, stack.topology.engine)}
+        note_data(stack, new=False)
+        known = DataNote(stack.layout, stack.topology.engine).known()
+    except OpsError as error:
+        context.tell(f"data was not looked for: {error.message}")
+        return
+    for each in lost.values():
+        context.tell(str(each))
+    for name in known:
+        if stack.topology.find(name) is not None:
+            yield Sample("techsapo_data_missing", int(name in lost), {"service": name})
 
 
 def _updates(context: JobContext) -> Iterator[Sample]:

@@ -8,7 +8,9 @@ from typing import Literal
 
 from techsapo_ops.backup.manifest import SAFETY_TAG
 from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.backup.shrinking import unaccepted
 from techsapo_ops.operations.backup.proof import LEVEL, proofs
+from techsapo_ops.stack.backup import Shrink
 from techsapo_ops.stack.stack import Stack
 
 
@@ -25,13 +27,16 @@ class Proved:
 
 @dataclass(frozen=True, slots=True)
 class Backups:
-    """How many there are, the newest, the last proof; `failed` are those of which a look was bad."""
+    """How many there are, the newest, the last proof; `failed` are those of which a look was bad, `shrunk`
+    what shrank by now and nobody accepted, with the backup.
+    """
 
     count: int
     newest: str | None
     newest_begun: datetime | None
     proved: Proved | None
     failed: tuple[str, ...]
+    shrunk: tuple[tuple[str, Shrink], ...] = ()
 
 
 def backups_of(stack: Stack) -> Backups:
@@ -59,4 +64,5 @@ def backups_of(stack: Stack) -> Backups:
         begun[newest] if newest is not None else None,
         max(proved, key=lambda proof: proof.at, default=None),
         tuple(failed),
+        tuple((manifest.id, shrink) for manifest, shrink in unaccepted(*repository.compared())),
     )

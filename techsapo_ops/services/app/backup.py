@@ -12,7 +12,7 @@ from typing_extensions import override
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.messages import msg
 from techsapo_ops.services import audit_spent, sqlite
-from techsapo_ops.stack.backup import Door, Part, Progress, Source
+from techsapo_ops.stack.backup import Amount, Door, Part, Progress, Source
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.stack import Stack
@@ -54,6 +54,11 @@ class AuditLogBackup(sqlite.SqliteBackup):
         if found is None:
             return part.server, ""  # any SQLite of the app reads the copy
         return f"SQLite {found['sqlite']}", sqlite.described(found)
+
+    @override
+    def present_amount(self, stack: Stack, service: str) -> Amount | None:
+        found = _database(stack, service).look()
+        return None if found is None else Amount("rows", sum(t["rows"] for t in found["tables"].values()))
 
     @override
     def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:

@@ -75,6 +75,14 @@ class App(Kind):
         """Each of several instances has its port in the list."""
         return self.port_setting if service.name == self.name else "app.instances"
 
+    def data_names(self, topology: Topology) -> tuple[str, ...]:
+        """The audit log, where it is a file."""
+        return ("audit.sqlite",) if self.has_audit_log(topology) else ()
+
+    def has_audit_log(self, topology: Topology) -> bool:
+        """Of its own, where there is no database for all instances."""
+        return not topology.has("mysql")
+
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:  # noqa: ARG002 - no template
         """Its part of the spec, and what its pages draw."""
         from techsapo_ops.services.app.pages import page_files
@@ -265,10 +273,12 @@ def _own_binds(topology: Topology) -> Iterable[Bind]:
     )
     from techsapo_ops.spec.auth import resolved_auth
     from techsapo_ops.stack.container import Bind
+    from techsapo_ops.stack.layout import BUDGET_FOLDER
     from techsapo_ops.stack.maintenance import seen_by
 
     spec, layout = topology.spec, topology.layout
     yield from seen_by(topology, App.facts.kind)
+    yield from seen_by(topology, App.facts.kind, BUDGET_FOLDER)
     if resolved_auth(spec, layout.environment).required:
         # `techsapo keys` writes here, perhaps only later.
         yield Bind(keys_file(spec, layout).parent, CONTAINER_KEYS_FOLDER, create=True)

@@ -67,6 +67,10 @@ class Grafana(Kind):
             given=settings.admin_password, setting=ADMIN_PASSWORD,
         )  # fmt: skip
 
+    def data_names(self, topology: Topology) -> tuple[str, ...]:  # noqa: ARG002 - the same for each
+        """What it makes at its start."""
+        return ("grafana.db",)
+
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """grafana.ini, its provisioning and its dashboards."""
         from techsapo_ops.services.grafana.provisioning import grafana_files

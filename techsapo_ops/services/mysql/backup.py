@@ -22,7 +22,7 @@ from techsapo_ops.services.mysql.accounts_backup import BESIDE
 from techsapo_ops.services.mysql.binlog import Binlog
 from techsapo_ops.services.mysql.quoting import literal, name
 from techsapo_ops.services.mysql.session import Doors, Session, administrator, scratch_door, session, version
-from techsapo_ops.stack.backup import Door, Part, Progress, Source
+from techsapo_ops.stack.backup import Amount, Door, Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
 from techsapo_ops.stack.shapes import count, each, flag, has, optional, sha256, text
 from techsapo_ops.stack.tool import Tool
@@ -87,6 +87,16 @@ class MysqlBackup(BackupKind):
             rows=sum(table["rows"] for table in tables.values()),
             tables=len(tables),
         )
+
+    @override
+    def amount(self, part: Part) -> Amount:
+        return Amount("rows", sum(table["rows"] for table in part.facts["tables"].values()))
+
+    @override
+    def present_amount(self, stack: Stack, service: str) -> Amount | None:
+        assert stack.spec.mysql is not None  # noqa: S101 - the topology has a MariaDB
+        with session(administrator(stack)) as asking:
+            return Amount("rows", sum(contents.rows(asking, stack.spec.mysql.database).values()))
 
     @override
     def warnings(self, part: Part) -> Sequence[str]:

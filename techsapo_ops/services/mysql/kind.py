@@ -69,6 +69,14 @@ class Mysql(Kind):
             else:
                 yield msg("audit log: SQLite; a `mysql:` section in the spec makes it MariaDB")
 
+    def has_audit_log(self, topology: Topology) -> bool:  # noqa: ARG002 - wherever there is one
+        """That of all instances."""
+        return True
+
+    def data_names(self, topology: Topology) -> tuple[str, ...]:  # noqa: ARG002 - the same for each
+        """What it makes at its start."""
+        return ("mysql",)
+
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """my.cnf and what the image runs on a new database."""
         from techsapo_ops.services.mysql.configuration import mysql_files

@@ -66,6 +66,10 @@ class Prometheus(Kind):
         """
         return every[: (len(every) + 1) // 2]
 
+    def data_names(self, topology: Topology) -> tuple[str, ...]:  # noqa: ARG002 - the same for each
+        """What it makes at its start."""
+        return ("wal",)
+
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """prometheus.yml and its rules."""
         from techsapo_ops.services.prometheus.scrape import prometheus_files

@@ -19,7 +19,7 @@ from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.redis import contents, snapshot, spent
 from techsapo_ops.services.redis.door import door_to, redis_door, scratch_client, scratch_door
 from techsapo_ops.services.redis.several import calm, in_step, several
-from techsapo_ops.stack.backup import Part, Progress, Source
+from techsapo_ops.stack.backup import Amount, Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial, Untouched
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.shapes import count, digits, each, has, listed, number, text
@@ -92,6 +92,15 @@ class RedisBackup(BackupKind):
     @override
     def describe(self, part: Part) -> str:
         return msg("{count:,} keys", count=sum(db["keys"] for db in part.facts["databases"].values()))
+
+    @override
+    def amount(self, part: Part) -> Amount:
+        # Kept answers, counters and the like expire: how many there are says how busy the day was.
+        return Amount("keys", sum(db["keys"] - db["expires"] for db in part.facts["databases"].values()))
+
+    @override
+    def present_amount(self, stack: Stack, service: str) -> Amount | None:
+        return Amount("keys", sum(contents.counts(redis_door(stack)).keys.values()))
 
     @override
     def check(self, stack: Stack, part: Part, reader: PackedReader) -> list[str]:

@@ -60,6 +60,10 @@ class Redis(Kind):
         file = password_file(topology.layout, REPLICA)
         return {file.name: file}
 
+    def data_names(self, topology: Topology) -> tuple[str, ...]:  # noqa: ARG002 - the same for each
+        """What it makes at its start."""
+        return ("appendonlydir", "dump.rdb")
+
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """redis.conf."""
         from techsapo_ops.services.redis.configuration import redis_files

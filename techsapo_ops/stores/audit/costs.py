@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal
@@ -99,6 +99,21 @@ def spent_since(
 
     def read(connection: Connection) -> float:
         return float(connection.execute(wanted).scalar() or 0.0)
+
+    return with_connection(mysql, sqlite, read)
+
+
+def oldest(mysql: AuditServer | None, sqlite: Path) -> datetime | None:
+    """The time of the oldest row; None where there is none. Raises SQLAlchemyError or OSError."""
+    import sqlalchemy as sa
+
+    if mysql is None and not sqlite.exists():
+        return None
+    requests, _ = audit_tables()
+
+    def read(connection: Connection) -> datetime | None:
+        found: datetime | None = connection.execute(sa.select(sa.func.min(requests.c.time))).scalar()
+        return None if found is None else found.replace(tzinfo=UTC)
 
     return with_connection(mysql, sqlite, read)
 

@@ -18,7 +18,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stores.audit.cluster import ClusterStore
 from techsapo_ops.stores.audit.condition import RETRY, Condition, Operation
-from techsapo_ops.stores.audit.costs import Report, mean_costs, report, spent_since
+from techsapo_ops.stores.audit.costs import Report, mean_costs, oldest, report, spent_since
 from techsapo_ops.stores.audit.earlier import EarlierRows, spent_earlier
 from techsapo_ops.stores.audit.intake import Intake
 from techsapo_ops.stores.audit.replay import BATCH, MAYBE_WRITTEN, ReadBack, Replay
@@ -48,6 +48,10 @@ class AuditStatus:
     consecutive_errors: int
     waiting: int
     spooled: int
+
+
+class Unreadable(Exception):
+    """The audit log can't be read now."""
 
 
 class AuditLog:
@@ -155,8 +159,8 @@ class AuditLog:
     def spent_since(self, since: datetime, key_id: str | None, *, simulated: bool = True) -> float:
         """USD charged since `since`, of one API key or, with None, of all; rows that wait on disk included.
 
-        Without `simulated` only what real providers charged. 0 with a line in the log while the database
-        can't be read. Blocks: call it in a thread.
+        Without `simulated` only what real providers charged. Blocks: call it in a thread. Raises Unreadable,
+        with a line in the log, while the database can't be read.
         """
         try:
             waiting = {
@@ -177,13 +181,20 @@ class AuditLog:
         except database_errors() as error:
             cause = " ".join(str(getattr(error, "orig", None) or error).split())[:200]
             log.error(
-                "Costs of earlier requests can't be read; the budget starts from 0",
+                "Costs of earlier requests can't be read",
                 extra={"database": self._where, "error": cause},
             )
             self._operated("read", False)
-            return 0.0
+            raise Unreadable from None
         self._operated("read", True)
         return written + sum(waiting.values())
+
+    def first(self) -> datetime | None:
+        """When the oldest row was written; None without any. Blocks. Raises Unreadable."""
+        try:
+            return oldest(self._mysql, self._directory / "audit.sqlite")
+        except database_errors():
+            raise Unreadable from None
 
     @property
     def consecutive_errors(self) -> int:

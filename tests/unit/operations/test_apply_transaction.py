@@ -358,7 +358,8 @@ def test_the_job_looks_for_drift_also_where_the_spec_can_not_be_read(project: Pr
         raise OpsError("techsapo.yaml:3: no such field")
 
     result = drift_job.run(JobContext(project.stack().layout, broken, project.history, told.append))
-    assert told == ["updates were not looked for: techsapo.yaml:3: no such field"]
+    why = "techsapo.yaml:3: no such field"
+    assert told == [f"updates were not looked for: {why}", f"data was not looked for: {why}"]
     assert not [s for s in result.samples if s.metric == "techsapo_updates_waiting"]
 
 

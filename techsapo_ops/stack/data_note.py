@@ -1,0 +1,112 @@
+"""Which services have data, and how much of it was there when somebody looked last.
+
+Without such a note a data folder that is gone looks like one that was never there, and is made anew, empty.
+By engine, since each has data of its own: folders, or volumes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from techsapo_ops.adapters.files import read_text, write_atomic
+from techsapo_ops.adapters.lock import exclusive
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.stack.backup import Amount
+from techsapo_ops.stack.layout import Layout
+
+MARK = ".techsapo-data"
+"""File in each data folder that was noted: one that was made anew has none."""
+_WAIT = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class KnownData:
+    """The data of one service: there since `since`, seen last at `seen`, and how much it was then."""
+
+    kind: str
+    since: datetime
+    seen: datetime
+    amount: Amount | None = None
+
+    @classmethod
+    def of(cls, value: Any) -> KnownData:
+        """That of a note. Raises ValueError, KeyError or TypeError for what is none."""
+        amount = value["amount"]
+        return cls(
+            str(value["kind"]),
+            datetime.fromisoformat(value["since"]).astimezone(),
+            datetime.fromisoformat(value["seen"]).astimezone(),
+            None if amount is None else Amount(amount["unit"], int(amount["count"])),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is noted."""
+        amount = None if self.amount is None else {"unit": self.amount.unit, "count": self.amount.count}
+        since, seen = self.since.isoformat(), self.seen.isoformat()
+        return {"kind": self.kind, "since": since, "seen": seen, "amount": amount}
+
+
+class DataNote:
+    """The note of the stack of `layout` for the engine of that name. Methods raise OpsError where it can't be
+    read or written.
+    """
+
+    def __init__(self, layout: Layout, engine: str) -> None:
+        self._layout = layout
+        self._path = layout.data_note
+        self._section = engine
+
+    def known(self) -> dict[str, KnownData]:
+        """The services with data, by name."""
+        return {name: KnownData.of(value) for name, value in self._read().get(self._section, {}).items()}
+
+    def add(self, found: Mapping[str, KnownData]) -> None:
+        """Note the data of these services; those that are noted keep their `since`."""
+        with self._changing() as noted:
+            for name, new in found.items():
+                noted[name] = replace(new, since=noted[name].since) if name in noted else new
+
+    def refresh(self, found: Mapping[str, KnownData]) -> None:
+        """As `add`, for those that are noted: what was forgotten meanwhile stays forgotten."""
+        with self._changing() as noted:
+            for name in noted.keys() & found.keys():
+                noted[name] = replace(found[name], since=noted[name].since)
+
+    def forget(self, names: Collection[str] | None = None) -> None:
+        """Forget these services, or all: their data is gone because somebody wanted that."""
+        if not self._path.exists():
+            return
+        with self._changing() as noted:
+            for name in set(noted) if names is None else noted.keys() & set(names):
+                del noted[name]
+
+    @contextmanager
+    def _changing(self) -> Iterator[dict[str, KnownData]]:
+        with exclusive(self._path.with_suffix(".lock"), wait=_WAIT):
+            noted = self.known()
+            yield noted
+            every = {**self._read(), self._section: {name: each.to_json() for name, each in noted.items()}}
+            write_atomic(self._path, (json.dumps(every, indent=1) + "\n").encode(), 0o600)
+
+    def _read(self) -> dict[str, Any]:
+        if not self._path.exists():
+            return {}
+        try:
+            found = json.loads(read_text(self._path, what=msg("the note of what data there is")))
+            for services in found.values():
+                for value in services.values():
+                    KnownData.of(value)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise OpsError(
+                msg("{path} is damaged", path=self._path),
+                msg(
+                    "see that the data of each service is there, then remove it: `techsapo up` makes another"
+                ),
+            ) from None
+        return dict(found)

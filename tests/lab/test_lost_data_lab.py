@@ -1,0 +1,130 @@
+"""Data that is deleted under a real stack: nothing is made in its place unasked; a backup brings it back."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis as client
+from docker_lab import DockerLab, docker, docker_project
+from orchestrator import QUICK
+from projects import Project, only_redis, project
+from servers import free_port
+
+pytestmark = pytest.mark.lab
+
+PASSWORD = "planted-redis-secret"
+SPENT = {"daily_usd": 100.0, "monthly_usd": 1000.0, "count_simulated": True}
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Project]:
+    spec = only_redis(
+        engine="native", mysql={"port": free_port()}, providers=QUICK, budget=SPENT, schedule={"by": "none"}
+    )
+    spec["redis"]["password"] = PASSWORD
+    with project(spec) as made:
+        made.run("up", timeout=180)
+        for n in range(3):
+            made.run("ask", f"502 {n}")
+        made.run("up")
+        yield made
+
+
+def test_a_budget_whose_redis_lost_its_keys_goes_on_from_the_audit_log(lab: Project) -> None:
+    lab.run("ask", "502 again")
+    before = json.loads(lab.popen("status", "--json").communicate(timeout=60)[0])["budget"]
+    with client.Redis(port=lab.spec["redis"]["port"], password=PASSWORD) as link:
+        link.flushall()
+    lab.run("restart", "app")
+    after = json.loads(lab.popen("status", "--json").communicate(timeout=60)[0])["budget"]
+    assert after == before
+
+
+def test_data_that_is_deleted_is_told_refused_and_brought_back(lab: Project) -> None:
+    backup = json.loads(lab.run("backup", "--json").stdout)["id"]
+    lab.run("jobs", "run", "drift")
+    lab.run("down")
+    shutil.rmtree(lab.state / "data" / "mysql")
+    planned = lab.run("plan", code=1)
+    assert "MariaDB's data is gone (" in planned.stdout
+    assert " rows at " in planned.stdout
+
+    refused = lab.run("up", code=1)
+    assert "MariaDB's data is gone (" in refused.stderr
+    assert f"techsapo restore {backup}" in refused.stderr
+    assert "techsapo up --empty" in refused.stderr
+    assert not (lab.state / "data" / "mysql").exists()
+    assert not lab.pids(), "nothing was started"
+
+    lab.run("up", "--empty", "--yes", timeout=180)
+    lab.run("restore", backup, "--yes")
+    lab.run("plan")
+    assert "up --empty" in lab.run("audit", "show").stdout
+
+
+def test_a_folder_that_is_deleted_under_running_servers_is_told_and_refused(lab: Project) -> None:
+    lab.well()
+    shutil.rmtree(lab.state / "data" / "redis")
+    assert "Redis's data is gone (" in lab.run("plan", code=1).stdout
+    parts = {part["name"]: part for part in lab.health()["probes"]}
+    assert "Redis's data is gone (" in parts["data"]["detail"]
+    assert "Redis's data is gone (" in lab.popen("status").communicate(timeout=60)[0]
+    before = lab.pids()
+    lab.run("up", "--yes", code=1)
+    assert lab.pids() == before, "nothing was stopped"
+    lab.run("jobs", "run", "drift")
+    told = (lab.layout.textfiles / "drift.prom").read_text()
+    assert 'techsapo_data_missing{name="drift",service="redis"} 1.0' in told
+    lab.run("up", "--empty", "--yes")
+    lab.well()
+    lab.run("jobs", "run", "drift")
+    assert 'service="redis"} 0.0' in (lab.layout.textfiles / "drift.prom").read_text()
+
+
+def test_a_volume_of_sqlite_that_is_gone_makes_the_day_count_as_spent_until_it_is_reset(
+    tmp_path: Path,
+) -> None:
+    spec = only_redis(engine="native", providers=QUICK, budget=SPENT, schedule={"by": "none"})
+    spec["redis"]["enabled"] = False
+    with project(spec, "sqlite") as made:
+        made.run("up")
+        made.run("ask", "502")
+        made.run("up")
+        made.run("down")
+        shutil.rmtree(made.state / "data" / "app")
+        made.run("up", code=1)
+        made.run("up", "--empty", "--yes")
+        refused = made.run("ask", "502 once more", code=1)
+        assert "techsapo budget reset day" in refused.stderr
+        made.run("budget", "reset", "day", "--yes")
+        made.run("ask", "502 and once more")
+        made.run("down", "--volumes", "--yes")
+        made.run("up")
+        made.run("ask", "502")
+
+
+def test_a_docker_volume_that_is_removed_or_emptied_is_told_and_refused(lab_images: DockerLab) -> None:
+    spec = only_redis(project=f"lab-lost-{os.getpid()}", providers=QUICK, schedule={"by": "none"})
+    with docker_project(lab_images, spec, "lost") as made:
+        volume = f"{spec['project']}_redis"
+        made.run("up", timeout=300)
+        made.run("down", timeout=120)  # Redis saves
+        made.run("up", timeout=120)
+        docker("exec", f"{spec['project']}-redis-1", "rm", "/data/dump.rdb")
+        assert "Redis's data is gone (" in made.run("plan", code=1).stdout
+        made.run("down", timeout=120)  # Redis saves what it still has in memory
+        made.run("plan", code=100)
+        image = ("--network", "none", "--entrypoint", "rm", lab_images.images["redis"])
+        docker("run", "--rm", "-u", "0", "-v", f"{volume}:/data", *image, "/data/dump.rdb")
+        assert "Redis's data is gone (" in made.run("up", code=1).stderr, "the volume is there, and empty"
+        docker("volume", "rm", volume)
+        assert "Redis's data is gone (" in made.run("up", code=1).stderr
+        made.run("up", "--empty", "--yes", timeout=120)
+        made.run("plan")
+        made.run("down", "--volumes", "--yes", timeout=120)
+        made.run("up", timeout=120)

@@ -1,0 +1,264 @@
+"""Data that was there and is gone: all say it, and nothing is made in its place unasked."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from fakes.memory_project import MemoryProject
+
+from techsapo_ops.adapters.process import Command, Completed
+from techsapo_ops.adapters.textfile import Sample
+from techsapo_ops.cli.views.plan import plan_json
+from techsapo_ops.errors import OpsError
+from techsapo_ops.health.check import check
+from techsapo_ops.operations.administration import actions, chain_of
+from techsapo_ops.operations.apply.data import note_data
+from techsapo_ops.operations.apply.plan import plan_of
+from techsapo_ops.operations.apply.stop import down
+from techsapo_ops.operations.apply.up import UpReport, up, up_empty
+from techsapo_ops.operations.backup.create import create_backup
+from techsapo_ops.operations.jobs import JobContext
+from techsapo_ops.operations.jobs import drift as drift_job
+from techsapo_ops.services.lost_data import LostData, lost_data
+from techsapo_ops.stack.backup import Amount
+from techsapo_ops.stack.data_note import MARK, DataNote
+from techsapo_ops.stack.health import PartStatus
+from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.step import Action
+
+KEYS = (
+    "redis_version:7.0.15\r\nrdb_changes_since_last_save:0\r\ntotal_commands_processed:1\r\n"
+    "db0:keys=1204,expires=0\r\n"
+)
+
+
+class Shell:
+    """A host with a shell, whose Redis says how many keys it has."""
+
+    def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
+        if command.argv[0] == "sh":
+            done = subprocess.run(
+                command.argv, cwd=command.cwd, capture_output=True, timeout=timeout, check=False
+            )
+            return Completed(command, done.returncode, done.stdout, done.stderr)
+        if "INFO" in command.argv:
+            return Completed(command, 0, KEYS.encode(), b"")
+        raise OpsError(f"{command} must not run here")
+
+
+class Project(MemoryProject):
+    def stack(self, **sections: object) -> Stack:
+        return replace(super().stack(**sections), runner=Shell())
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def began(project: Project) -> Project:
+    """A stack whose Redis and audit log have data, which an apply has seen."""
+    project.up()
+    for file in ("redis/dump.rdb", "app/audit.sqlite"):
+        path = data(project) / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("data")
+    project.up()
+    return project
+
+
+def data(project: Project) -> Path:
+    return project.folder / ".techsapo" / "data"
+
+
+def lost(project: Project) -> tuple[LostData, ...]:
+    stack = project.stack()
+    return lost_data(stack.topology, stack.engine, stack.topology.engine)
+
+
+def known(project: Project) -> DataNote:
+    return DataNote(project.stack().layout, "native")
+
+
+def refused(project: Project) -> OpsError:
+    project.world.told.clear()
+    with pytest.raises(OpsError) as caught:
+        project.up()
+    assert project.world.told == [], "nothing was touched"
+    return caught.value
+
+
+def emptied(project: Project) -> UpReport:
+    report = up_empty(project.stack(), project.said)
+    assert report is not None
+    return report
+
+
+def test_an_apply_notes_what_data_there_is_and_how_much(began: Project) -> None:
+    found = known(began).known()
+    assert found["redis"].amount == Amount("keys", 1204)
+    assert set(found) == {"redis", "app"}
+    assert (data(began) / "redis" / MARK).exists()
+    assert not lost(began)
+
+
+@pytest.mark.parametrize("how", ["removed", "empty", "made anew"])
+def test_a_folder_that_is_gone_or_empty_or_another_one_is_told_by_plan_and_refused_by_up(
+    began: Project, how: str
+) -> None:
+    seen = known(began).known()["redis"].seen.astimezone()
+    folder = data(began) / "redis"
+    shutil.rmtree(folder)
+    if how != "removed":
+        folder.mkdir()
+    if how == "made anew":
+        (folder / "dump.rdb").write_text("")
+    words = f"Redis's data is gone (1,204 keys at {seen:%H:%M})"
+    planned = plan_of(began.stack())
+    assert [str(each) for each in planned.lost] == [words]
+    assert plan_json(planned)["lost"][0]["service"] == "redis"
+    error = refused(began)
+    assert words in error.message
+    assert "there is no backup of it" in error.message
+    assert "techsapo up --empty" in error.hint
+
+
+def test_a_mark_that_outlived_the_data_does_not_hide_that_it_is_gone(began: Project) -> None:
+    (data(began) / "redis" / "dump.rdb").unlink()
+    assert [each.service for each in lost(began)] == ["redis"]
+
+
+def test_the_newest_backup_that_has_the_data_is_named_with_both_commands(began: Project) -> None:
+    create_backup(began.stack(), only=("config",))
+    shutil.rmtree(data(began) / "redis")
+    assert "there is no backup of it" in refused(began).message
+
+    from techsapo_ops.backup.create import create
+    from techsapo_ops.backup.manifest import Manifest
+    from techsapo_ops.backup.repository import repository_of
+    from techsapo_ops.stack.backup import Part
+
+    class Taken:
+        kind = "redis"
+
+        def take(self, folder: Path, stamp: str, progress: object) -> Part:
+            (folder / "dump").write_text("x")
+            facts = {"databases": {}, "changes": 0, "sample": []}
+            return Part("redis", "dump", 1, 1, "0" * 64, 0.1, "Redis 7", facts)
+
+    repository = repository_of(began.stack())
+    with repository.lock():
+        made = create(repository, Manifest.draft("lab", "native"), (Taken(),), lambda: datetime.now(UTC))
+    create_backup(began.stack(), only=("config",))
+    error = refused(began)
+    assert f"the newest backup of it is {made.id}" in error.message
+    assert f"`techsapo restore {made.id}`" in error.hint
+    assert "`techsapo up --empty`" in error.hint
+
+
+def test_up_empty_starts_anew_once_and_is_recorded(began: Project) -> None:
+    shutil.rmtree(data(began) / "redis")
+    report = emptied(began)
+    step = next(o.step for o in report.outcomes if o.step.service == "redis")
+    assert step.action is Action.RESTART
+    assert "halt redis" in began.world.told
+    told = [a for a in actions(chain_of(began.stack().layout).read()) if a.action == "up --empty"]
+    assert [a.outcome for a in told] == ["done"]
+    assert "1,204 keys" in told[0].what["lost"]["redis"]
+    assert not lost(began)
+    began.up()
+
+
+def test_data_that_is_gone_is_not_forgotten_by_an_apply_of_another_service(began: Project) -> None:
+    shutil.rmtree(data(began) / "app")
+    up(began.stack(), began.said, only=("redis",))
+    assert [each.service for each in lost(began)] == ["app"]
+    assert "app" in refused(began).message.lower() or "TechSapo" in refused(began).message
+
+
+def test_a_roll_back_makes_nothing_in_its_place_either(began: Project) -> None:
+    shutil.rmtree(data(began) / "redis")
+    began.world.told.clear()
+    with pytest.raises(OpsError, match="Redis's data is gone"):
+        began.rollback("@1")
+    assert began.world.told == []
+
+
+def test_health_says_it(began: Project) -> None:
+    shutil.rmtree(data(began) / "redis")
+    report = check(began.stack(), timeout=1, now=datetime.now(UTC))
+    (part,) = [p for p in report.probes if p.kind == "data"]
+    assert part.status is PartStatus.DOWN
+    assert "1,204 keys" in part.detail
+
+
+def test_the_job_drift_leaves_a_metric_of_each_service_with_data(began: Project) -> None:
+    def samples() -> dict[str, float]:
+        stack = began.stack()
+        context = JobContext(stack.layout, began.stack, began.history, lambda _: None)
+        found: tuple[Sample, ...] = tuple(drift_job.run(context).samples)
+        return {s.labels["service"]: s.value for s in found if s.metric == "techsapo_data_missing"}
+
+    assert samples() == {"redis": 0, "app": 0}
+    shutil.rmtree(data(began) / "app")
+    assert samples() == {"redis": 0, "app": 1}
+
+
+def test_a_stack_that_was_never_applied_or_has_no_data_yet_begins_empty(project: Project) -> None:
+    assert not plan_of(project.stack()).lost
+    project.up()
+    project.up()
+    assert known(project).known() == {}
+
+
+def test_after_down_with_volumes_it_begins_empty_again(began: Project) -> None:
+    down(began.engine, remove_data=True)
+    shutil.rmtree(data(began), ignore_errors=True)
+    assert not plan_of(began.stack()).lost
+    began.up()
+
+
+def test_down_alone_forgets_nothing(began: Project) -> None:
+    down(began.engine)
+    shutil.rmtree(data(began))
+    assert "Redis's data is gone" in refused(began).message
+
+
+def test_the_data_of_another_engine_is_none_of_this_ones(began: Project) -> None:
+    note = DataNote(began.stack().layout, "compose")
+    assert note.known() == {}
+    note.add(known(began).known())
+    known(began).forget()
+    assert set(note.known()) == {"redis", "app"}
+    assert not lost(began)
+
+
+def test_a_job_that_noted_meanwhile_brings_back_nothing_that_was_forgotten(began: Project) -> None:
+    known(began).forget()
+    note_data(began.stack(), new=False)
+    assert known(began).known() == {}
+
+
+def test_an_audit_log_in_mariadb_makes_the_old_file_none_that_is_missed(began: Project) -> None:
+    shutil.rmtree(data(began) / "app")
+    stack = began.stack(mysql={})
+    assert stack.topology.has("mysql")
+    assert not lost_data(stack.topology, stack.engine, "native")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"native": {"redis": {"kind": "redis"}}}', '{"native": 1}'])
+def test_a_damaged_note_is_an_error_and_no_reason_to_start_empty(began: Project, content: str) -> None:
+    began.stack().layout.data_note.write_text(content)
+    assert "is damaged" in refused(began).message
+
+
+def test_the_note_survives_as_it_was_written(began: Project) -> None:
+    text = began.stack().layout.data_note.read_text()
+    assert json.loads(text)["native"]["redis"]["amount"] == {"unit": "keys", "count": 1204}
