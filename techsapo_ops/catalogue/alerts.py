@@ -6,6 +6,7 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
                  those below or the spec's; {disks} selects the file systems that can fill up; {hung} is how
                  many seconds a scrape takes at least that was given up; {absent_targets} is absent() of
                  every scrape job but the app's, and of what an exporter says of its server
+    parts        {NAME: PromQL} in the place of {NAME} in expr, for what it says more than once
     threshold    as the description says it, or the field of the spec that says it (a share in percent, a
                  time in minutes); absent where
                  there is nothing to set
@@ -195,9 +196,12 @@ def promql_number(value: float) -> str:
 def _alert(name: str, entry: dict[str, Any], dashboard: str) -> Alert:
     threshold, minimum = entry.get("threshold"), entry.get("minimum")
     field = threshold if isinstance(threshold, str) else None
+    expr = entry["expr"]
+    for part, promql in entry.get("parts", {}).items():
+        expr = expr.replace(f"{{{part}}}", promql)
     return Alert(
         name=name,
-        expr=entry["expr"],
+        expr=expr,
         threshold=None if threshold is None or field else float(threshold),
         threshold_field=field,
         minimum=None if minimum is None else float(minimum),

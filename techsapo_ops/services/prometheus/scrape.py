@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from techsapo_ops.catalogue.jobs import jobs as scheduled_jobs
-from techsapo_ops.catalogue.rules import CONFIG_INFO, JOB_EXPECTED, recording_rules
+from techsapo_ops.catalogue.rules import JOB_EXPECTED, recording_rules
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import JOB
@@ -85,8 +84,6 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
         ALERT_RULES: templates.render("prometheus/rules.yml.j2", groups=groups),
         RECORDING_RULES: templates.render("prometheus/rules.yml.j2", groups=recorded),
     }
-    recorded.append(_taken_over(texts))
-    texts[RECORDING_RULES] = templates.render("prometheus/rules.yml.j2", groups=recorded)
     return tuple(RenderedFile(path, text) for path, text in texts.items())
 
 
@@ -141,23 +138,6 @@ def expected_jobs(topology: Topology) -> list[dict[str, Any]]:
         if times.get(name) is not None
     ]
     return [{"name": "techsapo-jobs", "rules": rules}] if rules else []
-
-
-def _taken_over(texts: Mapping[str, str]) -> dict[str, Any]:
-    """A rule for each of these files: its series tells which content Prometheus runs with."""
-    rules = [
-        {
-            "record": CONFIG_INFO,
-            "expr": "vector(1)",
-            "labels": {
-                "job": "prometheus",
-                "file": path,
-                "hash": hashlib.sha256(text.encode()).hexdigest()[:16],
-            },
-        }
-        for path, text in texts.items()
-    ]
-    return {"name": "techsapo-config", "rules": rules}
 
 
 def _external_labels(spec: Spec, service: Service) -> dict[str, str]:
