@@ -4,8 +4,9 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
 
     expr         PromQL that is true while something is wrong. {threshold}, {minimum} and {window} are
                  those below or the spec's; {disks} selects the file systems that can fill up; {hung} is how
-                 many seconds a scrape takes at least that was given up; {absent_targets} is absent() of
-                 every scrape job but the app's, and of what an exporter says of its server
+                 many seconds a scrape takes at least that was given up, {scrape} the interval of scrapes;
+                 {absent_targets} is absent() of every scrape job but the app's, and of what an exporter says
+                 of its server
     parts        {NAME: PromQL} in the place of {NAME} in expr, for what it says more than once
     threshold    as the description says it, or the field of the spec that says it (a share in percent, a
                  time in minutes); absent where

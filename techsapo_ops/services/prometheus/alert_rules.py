@@ -145,7 +145,9 @@ def alert_rule(
         floating=floating,
     )
     hung = 0.9 * min(_SCRAPE_TIMEOUT, seconds(spec.monitoring.prometheus.scrape_interval))
-    rule: dict[str, Any] = {"alert": alert.name, "expr": expr.replace("{hung}", promql_number(hung))}
+    expr = expr.replace("{hung}", promql_number(hung))
+    expr = expr.replace("{scrape}", spec.monitoring.prometheus.scrape_interval)
+    rule: dict[str, Any] = {"alert": alert.name, "expr": expr}
     if seconds(for_) > 0:
         rule["for"] = for_
     if keep is not None and seconds(keep) > 0:

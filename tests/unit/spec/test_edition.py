@@ -105,7 +105,9 @@ def test_an_existing_stack_in_production_is_told_that_its_defaults_changed_until
 
     one = "{kind: openai-compatible, model: m, base_url: 'https://a/v1'}"
     meant = "accepted_exposures: {no-watcher: a trial, no-critical-receiver: a trial}"
-    real = f"providers: {{a: {one}, b: {one}, c: {one}}}\nmonitoring: {{grafana: {{enabled: false}}}}\n{meant}"
+    real = (
+        f"providers: {{a: {one}, b: {one}, c: {one}}}\nmonitoring: {{grafana: {{enabled: false}}}}\n{meant}"
+    )
     (warning,) = told(f"project: x\n{real}")
     assert "safer defaults than this stack began with. Before: no key asked for" in warning
     assert told(f"project: x\nedition: 2\n{real}") == []
