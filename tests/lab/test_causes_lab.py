@@ -20,11 +20,11 @@ import pytest
 import redis as redis_client
 import servers
 import yaml
-from promql_names import metric_names
 from stacks import host, spec, topology
 from systemd_bus import systemd_bus
 
 from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.catalogue.promql_names import metric_names
 from techsapo_ops.services.redis.accounts import EXPORTER, rights
 from techsapo_ops.services.registry import programs
 

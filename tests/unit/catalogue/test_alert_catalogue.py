@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from alert_cases import load_cases
-from promql_names import metric_names
 
 from techsapo_ops.catalogue.alerts import SEVERITIES, Alert, alerts, promql_number, server_up
 from techsapo_ops.catalogue.metrics import job_metrics, metrics
+from techsapo_ops.catalogue.promql_names import metric_names
 from techsapo_ops.catalogue.rules import JOB_EXPECTED, recording_rules
 from techsapo_ops.spec.models.base import seconds
 
