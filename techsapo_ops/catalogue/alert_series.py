@@ -20,13 +20,15 @@ class AlertSeries:
     """The file; its head explains each key."""
 
     scrape_jobs: Mapping[str, str]
+    textfiles: str
+    answers: Mapping[str, str]
     of_jobs: Mapping[str, str]
     with_an_event: frozenset[str]
 
     def scrape_job(self, series: str) -> str | None:
         """The scrape job that brings `series`; None for what Prometheus makes."""
         if series in job_metrics():
-            return "node-exporter"
+            return self.textfiles
         return next((job for prefix, job in self.scrape_jobs.items() if series.startswith(prefix)), None)
 
 
@@ -37,6 +39,8 @@ def alert_series() -> AlertSeries:
     found = yaml.safe_load(text)
     return AlertSeries(
         MappingProxyType(found["scrape_jobs"]),
+        found["textfiles"],
+        MappingProxyType(found["answers"]),
         MappingProxyType(found["of_jobs"]),
         frozenset(found["with_an_event"]),
     )

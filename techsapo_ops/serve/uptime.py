@@ -31,7 +31,7 @@ busy key, or that its user gave up, is neither answered nor failed, and a kept a
 class Watched(NamedTuple):
     """Something whose uptime is told: the series that is 1 while it is up, and the label that names it."""
 
-    kind: Literal["app", "instance", "server"]
+    kind: Literal["any_instance", "instance", "server"]
     series: str
     label: str
     name: str = ""
@@ -39,7 +39,7 @@ class Watched(NamedTuple):
 
 def watched_things() -> Iterator[Watched]:
     """Whether any instance of the app is up, each instance, and each server that an exporter tells of."""
-    yield Watched("app", f'max(up{{job="{JOB}"}})', "")
+    yield Watched("any_instance", f'max(up{{job="{JOB}"}})', "")
     yield Watched("instance", f'max by (instance) (up{{job="{JOB}"}})', "instance")
     for series in server_up().values():
         yield Watched("server", f"min({series})", "", series.removesuffix("_up"))

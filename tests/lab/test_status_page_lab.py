@@ -32,7 +32,7 @@ ALERT = {
 }  # fmt: skip
 
 
-ROWS = (("app", ""), ("instance", "app-1"), ("server", "redis"))
+ROWS = (("any_instance", ""), ("instance", "app-1"), ("server", "redis"))
 
 
 @pytest.fixture(scope="module")

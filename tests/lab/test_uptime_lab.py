@@ -67,8 +67,8 @@ def test_a_day_is_up_down_or_unknown_and_what_is_missing_is_never_up(tmp_path: P
     assert body.days[-1] == now.date().isoformat()
     assert len(body.days) == DAYS
     rows: dict[str, UptimeRowBody] = {row.name or row.kind: row for row in body.rows}
-    assert list(rows) == ["app", "app-1", "app-2", "redis"]
-    answers, second = rows["app"], rows["app-2"]
+    assert list(rows) == ["any_instance", "app-1", "app-2", "redis"]
+    answers, second = rows["any_instance"], rows["app-2"]
     assert answers.up[-8] is None
     assert answers.up[-7:-4] == [1, 1, 1], "one instance is enough"
     assert second.up[-7] == 1
@@ -107,7 +107,7 @@ def test_of_questions_the_share_is_told_that_was_answered_by_their_number(tmp_pa
         midnight + 1,
     )
     questions, app = body.rows[0], body.rows[1]
-    assert (questions.kind, app.kind) == ("questions", "app")
+    assert (questions.kind, app.kind) == ("questions", "any_instance")
     assert app.up[-3] == 1
     assert questions.up[-4:] == [None, pytest.approx(0.25, abs=0.001), None, None]
     assert questions.asked is not None

@@ -76,13 +76,14 @@ def noisy(sources: Sources) -> tuple[list[str], dict[str, Any]]:
         "alerts": [
             {"alert": name, "times": count, "minutes": minutes, "acknowledged_by": sorted(by.get(name, ()))}
             for count, minutes, name in found
-        ]
+        ],
     }
 
 
 def _silences(sources: Sources) -> tuple[list[str], list[dict[str, Any]] | None]:
-    """Of which critical alerts nobody is told now, and until when; no line without any. What Alertmanager does
-    not tell is told to be unknown.
+    """Of which critical alerts nobody is told now, and until when; no line without any.
+
+    Where Alertmanager does not answer, that is the line.
     """
     words = sources.words
     alertmanager = alertmanager_of(sources.stack)

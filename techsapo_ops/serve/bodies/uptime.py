@@ -13,10 +13,10 @@ class UptimeRowBody(Body):
     """One thing by day, in the order of `days`."""
 
     kind: Annotated[
-        Literal["questions", "app", "instance", "server"],
+        Literal["questions", "any_instance", "instance", "server"],
         Field(
             description="questions: analyses that were answered, of those that were answered or failed; "
-            "app: at least one instance of the app was up."
+            "any_instance: at least one instance of the app was up."
         ),
     ]
     name: str

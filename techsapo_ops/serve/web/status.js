@@ -1,5 +1,6 @@
 // The Status page: health, services, alerts, jobs, backups, costs and more, asked for again every ten seconds.
 
+import { hinted } from "/web/hints.js";
 import { drawCertificates, drawDisks, drawServices } from "/web/stack.js";
 import { drawUptime, followUptime } from "/web/uptime.js";
 import { element, get, inPlace, local, moment, number, setUp, stamp, word } from "/web/words.js";
@@ -179,7 +180,7 @@ function drawCosts() {
     const facts = element("ul", "facts");
     for (const p of month.providers) facts.append(line(p.name, element("span", "number", money(p.usd)), `${p.calls} ${word("calls")}${p.failed ? ` · ${p.failed} ${word("failures")}` : ""}`));
     if (month.simulated_usd) facts.append(line(word("simulated"), element("span", "number", money(month.simulated_usd)), word(month.simulated_counts ? "simulatedCounts" : "simulatedFree")));
-    parts.push(month.providers.length ? facts : element("p", "dim", word("noCosts")), element("h3", "", word("recommended")));
+    parts.push(month.providers.length ? facts : hinted("costs"), element("h3", "", word("recommended")));
     parts.push(element("p", month.recommended ? "" : "dim", month.recommended ? `${month.recommended.providers.join(" + ")} · ${money(month.recommended.usd)}` : word("noRecommendation")));
   }
   document.getElementById("costs").replaceChildren(...parts);

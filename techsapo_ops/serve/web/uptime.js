@@ -31,7 +31,7 @@ function styleOf(up) {
 }
 
 function nameOf(row) {
-  return { questions: word("questionsAnswered"), app: word("appUp") }[row.kind] ?? row.name;
+  return { questions: word("questionsAnswered"), any_instance: word("appUp") }[row.kind] ?? row.name;
 }
 
 /** What a day without a figure is called. */

@@ -13,8 +13,8 @@ from techsapo_ops.services.blackbox.configuration import asked as asked_of
 from techsapo_ops.services.blackbox.found import probe_parts
 from techsapo_ops.services.loaded_configuration import server_of
 from techsapo_ops.services.probing import UNAUTHORIZED, ask, part_of
-from techsapo_ops.services.prometheus.missing_series import cannot_fire
 from techsapo_ops.services.prometheus.scrape import expected_alerts
+from techsapo_ops.services.prometheus.silent_alerts import cannot_fire
 from techsapo_ops.spec.logins import without_logins
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.service import Service
