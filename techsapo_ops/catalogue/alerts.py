@@ -4,8 +4,10 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
 
     expr         PromQL that is true while something is wrong. {threshold}, {minimum} and {window} are
                  those below or the spec's; {disks} selects the file systems that can fill up; {hung} is how
-                 many seconds a scrape takes at least that was given up; {absent_targets} is absent() of
-                 every scrape job but the app's, and of what an exporter says of its server
+                 many seconds a scrape takes at least that was given up, {scrape} the interval of scrapes;
+                 {absent_targets} is absent() of every scrape job but the app's, and of what an exporter says
+                 of its server; {rules} is how many alerts there are
+    parts        {NAME: PromQL} in the place of {NAME} in expr, for what it says more than once
     threshold    as the description says it, or the field of the spec that says it (a share in percent, a
                  time in minutes); absent where
                  there is nothing to set
@@ -20,7 +22,8 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
     priority     P0 users are cut off; P1 users notice or will soon; P2 look at it in working hours
     service      what is affected
     exporter     the scrape job that expr reads: without it the alert is left out, and for always holds
-                 two of its scrapes in a row. Absent where the alert is in every stack
+                 two of its scrapes in a row. Absent where the alert is in every stack that scrapes
+                 something of what it reads
     machines     true: the alert is in stacks on several machines alone. Its expr may hold {machines}, how
                  many there are, {machines_down}, how many of them are down or drained, {MachineDown}, the
                  expr of that alert, and {floating}, the address that moves: without one it is left out
@@ -47,7 +50,7 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -56,6 +59,7 @@ from typing import Any, Literal
 
 import yaml
 
+from techsapo_ops.catalogue.alert_series import brought_by
 from techsapo_ops.catalogue.newest_copy import of_newest_copy
 
 Severity = Literal["critical", "warning", "info"]
@@ -65,6 +69,8 @@ SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
 """From the worst down."""
 WATCHDOG = "Watchdog"
 """The alert that always fires, so that its absence tells that nothing else is told either."""
+APP_JOB = "techsapo-app"
+"""The scrape job of the app, which every stack has."""
 DRILL = "Drill"
 """The alert that a drill lets fire: nothing is wrong."""
 MACHINE_DOWN = "MachineDown"
@@ -112,6 +118,13 @@ class Alert:
     def has_threshold(self) -> bool:
         """Whether there is a number to set."""
         return self.threshold is not None or self.threshold_field is not None
+
+    def can_fire(self, jobs: Collection[str]) -> bool:
+        """Whether one of the scrape jobs `jobs`, the app's left out, brings what it reads."""
+        if self.exporter is not None:
+            return self.exporter in jobs
+        brought = brought_by(self.expr)
+        return not brought or not brought.isdisjoint({*jobs, APP_JOB})
 
     @property
     def runbook(self) -> str:
@@ -195,9 +208,12 @@ def promql_number(value: float) -> str:
 def _alert(name: str, entry: dict[str, Any], dashboard: str) -> Alert:
     threshold, minimum = entry.get("threshold"), entry.get("minimum")
     field = threshold if isinstance(threshold, str) else None
+    expr = entry["expr"]
+    for part, promql in entry.get("parts", {}).items():
+        expr = expr.replace(f"{{{part}}}", promql)
     return Alert(
         name=name,
-        expr=entry["expr"],
+        expr=expr,
         threshold=None if threshold is None or field else float(threshold),
         threshold_field=field,
         minimum=None if minimum is None else float(minimum),

@@ -23,9 +23,6 @@ SCHEDULER_EXPECTED = "techsapo:scheduler_expected:info"
 never ran and left nothing is still missed."""
 FRONT_ADDRESS = "techsapo:front_address:info"
 """Series of each host that has the address which several share, with that address."""
-CONFIG_INFO = "techsapo:config:info"
-"""1 for each of Prometheus's own files, in the labels `file` and `hash`. Rules of its own make it:
-Prometheus tells when it read its configuration last, which a restart changes, and not which one."""
 
 INCIDENT = "techsapo:alert:incident"
 """1 for each series of an alert that fires, with the alert's labels and SINCE. An incident goes on while the

@@ -17,6 +17,7 @@ from techsapo_ops.health.host_parts import certificate_part, disk_part
 from techsapo_ops.health.job_runs import jobs_part
 from techsapo_ops.health.provider_tests import provider_parts
 from techsapo_ops.health.report import HealthReport
+from techsapo_ops.health.silenced import silence_parts
 from techsapo_ops.health.sole import with_one_of_each
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.health import health_of
@@ -73,6 +74,7 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
         *(_targets(stack, timeout) if len(away) < len(topology.machines) else ()),
         disk,
         *_certificates(topology, now, timeout),
+        _Job("silences", "silences", partial(silence_parts, stack, timeout)),
         updates,
         data,
     ]

@@ -1,4 +1,4 @@
-"""How much of each of the last days something answered, as Prometheus saw it."""
+"""How much of each of the last days something was up, and how many questions were answered, by Prometheus."""
 
 from __future__ import annotations
 
@@ -22,20 +22,24 @@ FRESH = 300.0
 _STEP = 300
 """Seconds between two looks within a day."""
 _DAY = 86_400
+_ENDED = 'sum(increase(techsapo_wallbounce_requests_total{{status="{status}"}}[{window}s:60s]{offset}))'
+"""Analyses of a window that ended so. As in every figure of ours, one that was refused for the budget or a
+busy key, or that its user gave up, is neither answered nor failed, and a kept answer is none.
+"""
 
 
 class Watched(NamedTuple):
     """Something whose uptime is told: the series that is 1 while it is up, and the label that names it."""
 
-    kind: Literal["answers", "instance", "server"]
+    kind: Literal["any_instance", "instance", "server"]
     series: str
     label: str
     name: str = ""
 
 
 def watched_things() -> Iterator[Watched]:
-    """Whether questions are answered at all, each instance, and each server that an exporter tells of."""
-    yield Watched("answers", f'max(up{{job="{JOB}"}})', "")
+    """Whether any instance of the app is up, each instance, and each server that an exporter tells of."""
+    yield Watched("any_instance", f'max(up{{job="{JOB}"}})', "")
     yield Watched("instance", f'max by (instance) (up{{job="{JOB}"}})', "instance")
     for series in server_up().values():
         yield Watched("server", f"min({series})", "", series.removesuffix("_up"))
@@ -74,7 +78,7 @@ class Uptime:
         return UptimeBody(watched="ready", days=days, rows=rows)
 
     def _rows(self, prometheus: Prometheus, midnight: float) -> list[UptimeRowBody]:
-        rows = []
+        rows = [*_questions(prometheus, midnight, self._now())]
         for thing in watched_things():
             up = self._by_day(prometheus, thing, "avg_over_time", midnight)
             counted = self._by_day(prometheus, thing, "count_over_time", midnight)
@@ -113,3 +117,35 @@ class Uptime:
         for sample in prometheus.query(f"{function}(({thing.series})[{seconds}s:{_STEP}s])"):
             found.setdefault(sample.labels.get(thing.label, ""), {})[DAYS - 1] = sample.value
         return found
+
+
+def _questions(prometheus: Prometheus, midnight: float, now: float) -> Iterator[UptimeRowBody]:
+    """The share of the questions that was answered, by their number; nothing before the first one."""
+    answered, failed = (_counted(prometheus, status, midnight, now) for status in ("success", "error"))
+    asked = [round(answered.get(day, 0.0) + failed.get(day, 0.0)) for day in range(DAYS)]
+    if any(asked):
+        yield UptimeRowBody(
+            kind="questions",
+            name="",
+            up=[
+                round(answered.get(day, 0.0) / (answered.get(day, 0.0) + failed.get(day, 0.0)), 6)
+                if n
+                else None
+                for day, n in enumerate(asked)
+            ],
+            known=[1.0 if n else 0.0 for n in asked],
+            asked=asked,
+        )
+
+
+def _counted(prometheus: Prometheus, status: str, midnight: float, now: float) -> dict[int, float]:
+    """By day, 0 being the first of them, how many questions ended with `status`."""
+    first = midnight - (DAYS - 2) * _DAY  # the end of the first day
+    whole = _ENDED.format(status=status, window=_DAY, offset=" offset 1s")
+    found = {
+        round((when - first) / _DAY): value
+        for series in prometheus.query_range(whole, first, midnight, _DAY)
+        for when, value in series.values.items()
+    }
+    today = _ENDED.format(status=status, window=max(120, int(now - midnight)), offset="")
+    return found | {DAYS - 1: sum(sample.value for sample in prometheus.query(today))}

@@ -1,4 +1,4 @@
-"""Rules about who may reach what: a list of exposures that can be accepted by name, and what never can."""
+"""Exposures: who may reach what, and whom alerts must. Some can be accepted by name, others never."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from techsapo_ops.spec.redis_login import NONE, redis_login
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """Something that others than intended may reach; `accepted` is the reason for which it is meant.
+    """Something that others than intended may reach, or that nobody would hear of; `accepted` is the reason
+    for which it is meant.
 
     `uses` are the paths on which it rests, as of a Finding.
     """
@@ -332,6 +333,23 @@ def _offsite(spec: Spec, _: Deployment) -> Iterator[Exposure]:
     )
 
 
+def _listeners(spec: Spec, deployment: Deployment) -> Iterator[Exposure]:
+    """In production somebody is told of what pages, and somebody elsewhere that nothing is told any more."""
+    if deployment.environment != PRODUCTION:
+        return
+    uses: tuple[Path, ...] = (
+        ("notifications",),
+        ("monitoring", "alertmanager"),
+        ("monitoring", "prometheus"),
+    )
+    if "critical" in spec.unreached:
+        message, _, hint = spec.told_nobody.partition(": ")
+        yield Exposure("no-critical-receiver", ("notifications", "critical"), message, hint, uses)
+    if spec.watched_by_nobody:
+        message, _, hint = spec.watched_by_nobody.partition(": ")
+        yield Exposure("no-watcher", ("notifications", "watchdog"), message, hint, uses)
+
+
 _LOOKS: tuple[Callable[[Spec, Deployment], Iterator[Exposure]], ...] = (
-    _app, _nginx, _redis, _monitoring, _grafana, _offsite,
+    _app, _nginx, _redis, _monitoring, _grafana, _offsite, _listeners,
 )  # fmt: skip

@@ -11,9 +11,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
+import pytest
 import servers
 import warm
 import yaml
@@ -22,7 +24,10 @@ from alert_servers import Around
 from monitoring_stack import monitoring_files, spec_of, topology_of, write
 from orchestrator import serving
 
+from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
+from techsapo_ops.operations.apply.told import tell_prometheus
 from techsapo_ops.render.secrets import secret_files
+from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stores.keys import KeyFile, new_key
 
 BUDGET = {"daily_usd": 15, "monthly_usd": 450}
@@ -150,6 +155,16 @@ class Stack:
         """Seconds from the cause until Alertmanager held the alert back for a worse one; None if never."""
         at = self._inhibited.get(name)
         return None if at is None else at - self.caused[name]
+
+    def applied(self, number: int) -> None:
+        """Leave for node exporter what an apply leaves that ended now."""
+        entry = LedgerEntry(
+            id=number, time=datetime.now(UTC), user="hanako", command="up", version="1", engine="native",
+            environment=None, spec_hash="x", state="x", identity="x", result="ok",
+            files=(("nginx.conf", "changed"),),
+        )  # fmt: skip
+        layout = SimpleNamespace(textfiles=self.directory / "textfile")
+        tell_prometheus(entry, cast(Layout, layout), lambda said: pytest.fail(said))
 
     def settle(self, said: Callable[[str], float | None], *names: str, within: float = 120) -> None:
         """Wait until `said` knows of each of `names`, or in vain: whoever asks for one later is told why."""

@@ -89,10 +89,7 @@ FAULTS = {
     "clock": Fault("nothing sets the clock", "ClockUnsynchronised", {}, {}),
     "slow": Fault(
         "a provider answers too late", "AnalysisSlow", {"task_type": "basic"},
-        {
-            "ProviderDown": "what the end of a phase cuts off has failed",
-            "ConfigChanged": "a quick provider takes the slow one's place at its end",
-        },
+        {"ProviderDown": "what the end of a phase cuts off has failed"},
     ),
     "loop": Fault("an instance crashes again and again", "ServiceRestarting", {"server": "app-3"}, {}),
 }  # fmt: skip

@@ -44,8 +44,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(["AuthFailuresHigh", "ApiKeyMisuse", "SensitiveAccess", "AbnormalTraffic"], PASSING),
     "ApiKeyRefused": PASSING,
     **dict.fromkeys(["NotificationsFailing", "ProviderAdded"], LOOK),
-    # Longer than a killed app takes to be there again.
-    "ConfigChanged": {"window": "20s"},
+    "ConfigChanged": {"threshold": 0.33},
     "SpoolGrowing": {"for": "1s", "window": "12s"},
     # Their thresholds are durations, too: 10 s and 5 s by default.
     "ResponseTimeHigh": {"threshold": 0.5, "for": "1s"},
@@ -266,7 +265,7 @@ def wrong_and_dear(stack: Stack) -> None:
 
 
 def reborn(stack: Stack) -> None:
-    """More money, and one vendor more: the apps are killed and started with another spec."""
+    """More money, and one vendor more: the apps are killed and started with another spec, as by an apply."""
     stack.cause(*REBORN)
     stack.end("BudgetHigh")  # nobody tells of the old ledger any more
     for number in (2, 3):
@@ -275,6 +274,7 @@ def reborn(stack: Stack) -> None:
     stack.start(2, **vendors(stack, "lab-a", "lab-b", "lab-c"))
     stack.start(3, **friendly())
     stack.end("TargetDown")
+    stack.applied(number=2)
     stack.settle(stack.fired, "ConfigChanged", "ProviderAdded")
     stack.end("ConfigChanged", "ProviderAdded")
 
@@ -328,6 +328,11 @@ def test_what_follows_from_a_redis_that_is_down_is_held_back_by_the_alert_about_
 @pytest.mark.parametrize("name", UNMUTED)
 def test_a_milder_alert_is_told_once_the_worse_one_is_over(trouble: Stack, name: str) -> None:
     assert trouble.fired(name) is not None, trouble.why(name)
+
+
+def test_an_apply_is_told_in_one_message_with_its_number(trouble: Stack) -> None:
+    told = [n for n in trouble.told.notes if (n.alert, n.status) == ("ConfigChanged", "firing")]
+    assert [n.labels["number"] for n in told] == ["2"], trouble.why("ConfigChanged")
 
 
 @pytest.mark.parametrize("name", [*TOLD, *UNMUTED])

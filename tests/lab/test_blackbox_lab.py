@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 import servers
-from promql_names import metric_names
 from tls_orchestrators import self_signed
 
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import dashboards
+from techsapo_ops.catalogue.promql_names import metric_names
 from techsapo_ops.catalogue.rules import recording_rules
 from techsapo_ops.engines.places import places_of
 from techsapo_ops.render.templates import Templates

@@ -20,11 +20,11 @@ import pytest
 import redis as redis_client
 import servers
 import yaml
-from promql_names import metric_names
 from stacks import host, spec, topology
 from systemd_bus import systemd_bus
 
 from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.catalogue.promql_names import metric_names
 from techsapo_ops.services.redis.accounts import EXPORTER, rights
 from techsapo_ops.services.registry import programs
 
@@ -247,10 +247,10 @@ def test_a_server_that_starts_anew_three_times_is_told_by_its_name_and_its_expor
     lab: Lab, name: str
 ) -> None:
     job = f"{name}-exporter"
-    entry = alerts()["ServiceRestarting"]
+    expr = alerts()["ServiceRestarting"].expression(window="5m").replace("{scrape}", "1s")
 
     def restarting() -> list[dict[str, str]]:
-        return [one for one in lab.query(entry.expression(window="5m")) if one["job"] == job]
+        return [one for one in lab.query(expr) if one["job"] == job]
 
     for _ in range(3):
         assert restarting() == []

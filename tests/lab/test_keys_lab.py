@@ -141,6 +141,7 @@ def test_production_does_not_start_without_a_key(tmp_path: Path) -> None:
     providers = {n: {"kind": "openai-compatible", "model": "m", "base_url": "http://127.0.0.1:9/v1",
                      "price": {}} for n in ("a", "b", "c", "d")}  # fmt: skip
     spec = {"project": "techsapo", "providers": providers, "environments": {"production": {}},
+            "accepted_exposures": {"no-watcher": "a trial", "no-critical-receiver": "a trial"},
             "monitoring": {"grafana": {"enabled": False}}}  # fmt: skip
     (tmp_path / "techsapo.yaml").write_text(json.dumps(spec))
     done = techsapo(tmp_path, "serve", "-e", "production", "--port", str(free_port()))

@@ -21,11 +21,11 @@ import yaml
 from alert_stack import Stack
 from monitoring_stack import monitoring_files, spec_of
 from orchestrator import QUICK
-from promql_names import metric_names
 from quiet_host import front, host, jobs_left
 from quiet_week import DAY, DAYS, EVENTS, LENGTH, Lived, Scraped, between, counts, week
 
 from techsapo_ops.catalogue.jobs import jobs
+from techsapo_ops.catalogue.promql_names import metric_names
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 

@@ -32,7 +32,7 @@ ALERT = {
 }  # fmt: skip
 
 
-ROWS = (("answers", ""), ("instance", "app-1"), ("server", "redis"))
+ROWS = (("any_instance", ""), ("instance", "app-1"), ("server", "redis"))
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,9 @@ def told_of_days() -> dict[str, Any]:
     up: list[float | None] = [None] * 30 + [1.0] * 60
     known = [0.0] * 30 + [1.0] * 60
     up[40], known[50] = 0.5, 0.5
-    rows = [{"kind": kind, "name": name, "up": up, "known": known} for kind, name in ROWS]
+    rows: list[dict[str, Any]] = [{"kind": k, "name": name, "up": up, "known": known} for k, name in ROWS]
+    asked = {"up": [None] * 89 + [0.25], "known": [0.0] * 89 + [1.0], "asked": [0] * 89 + [40]}
+    rows.append({"kind": "questions", "name": "", **asked})
     return {"watched": "ready", "days": days, "rows": rows}
 
 
@@ -149,7 +151,8 @@ def test_what_nobody_saw_is_grey_and_said(shared: Pool, open_window: Callable[..
     page.route("**/api/v1/uptime", lambda route: route.fulfill(json=told_of_days()))
     page.goto(f"{app.url}/status?lang=en")
     rows = page.locator(".uptime")
-    expect(rows).to_have_count(3)
+    expect(rows).to_have_count(4)
+    expect(rows.last).to_contain_text("Questions answered 25.00 % · 40 questions")
     first = rows.first
     expect(first).to_contain_text("59.5 / 90")
     expect(first.locator("rect.good, rect.warn, rect.bad")).to_have_count(60)
@@ -160,7 +163,7 @@ def test_what_nobody_saw_is_grey_and_said(shared: Pool, open_window: Callable[..
     expect(first.locator("li")).to_have_text(
         ["2026-10-09: 50.00 %", "2026-10-19: 100 % (known share of the day 50.00 %)", "no data: 30 days"]
     )
-    expect(first.locator("svg")).to_have_attribute("aria-label", re.compile("Answers.*99.16 %"))
+    expect(first.locator("svg")).to_have_attribute("aria-label", re.compile("App.*99.16 %"))
     window.assert_clean()
 
 

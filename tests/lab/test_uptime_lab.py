@@ -67,8 +67,8 @@ def test_a_day_is_up_down_or_unknown_and_what_is_missing_is_never_up(tmp_path: P
     assert body.days[-1] == now.date().isoformat()
     assert len(body.days) == DAYS
     rows: dict[str, UptimeRowBody] = {row.name or row.kind: row for row in body.rows}
-    assert list(rows) == ["answers", "app-1", "app-2", "redis"]
-    answers, second = rows["answers"], rows["app-2"]
+    assert list(rows) == ["any_instance", "app-1", "app-2", "redis"]
+    answers, second = rows["any_instance"], rows["app-2"]
     assert answers.up[-8] is None
     assert answers.up[-7:-4] == [1, 1, 1], "one instance is enough"
     assert second.up[-7] == 1
@@ -80,6 +80,39 @@ def test_a_day_is_up_down_or_unknown_and_what_is_missing_is_never_up(tmp_path: P
     assert answers.up[:80] == [None] * 80
     assert rows["redis"].up[-2] == 0
     assert answers.known[-7] == pytest.approx(1, abs=0.01)
+
+
+def test_of_questions_the_share_is_told_that_was_answered_by_their_number(tmp_path: Path) -> None:
+    """Three of four fail, while the app is up all the time; the day before nobody asked."""
+    now = datetime.now(UTC)
+    midnight = int(now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp())
+    of = 'techsapo_wallbounce_requests_total{job="techsapo-app",instance="app-1",status="%s"}'
+    begin = midnight - 2 * DAY
+
+    def counted(total: int, until: int) -> list[tuple[int, int]]:
+        """A counter of which the last day but one holds all of `total`."""
+        at = range(begin - DAY, until, 60)
+        noon = begin + DAY // 2
+        return [(max(0, min(total, (when - noon) // 600)), when) for when in at]
+
+    body = told(
+        tmp_path,
+        {
+            'up{job="techsapo-app",instance="app-1"}': [(1, at) for at in range(begin - DAY, midnight, STEP)],
+            of % "success": counted(10, midnight),
+            of % "error": counted(30, midnight),
+            of % "refused": counted(70, midnight),
+            of % "cancelled": counted(70, midnight),
+        },
+        midnight + 1,
+    )
+    questions, app = body.rows[0], body.rows[1]
+    assert (questions.kind, app.kind) == ("questions", "any_instance")
+    assert app.up[-3] == 1
+    assert questions.up[-4:] == [None, pytest.approx(0.25, abs=0.001), None, None]
+    assert questions.asked is not None
+    assert questions.asked[-4:] == [0, 40, 0, 0]
+    assert questions.known[-4:] == [0, 1, 0, 0]
 
 
 def test_without_prometheus_nothing_is_told_and_why() -> None:

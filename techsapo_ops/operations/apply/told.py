@@ -1,4 +1,4 @@
-"""What Prometheus is told of an apply, through node exporter's textfile collector: charts mark it."""
+"""What Prometheus is told of an apply, through node exporter's textfile collector, for charts and alerts."""
 
 from __future__ import annotations
 
@@ -21,9 +21,14 @@ def tell_prometheus(entry: LedgerEntry, layout: Layout, warn: Callable[[str], No
     """
     labels = {
         "number": str(entry.id), "user": entry.user, "command": entry.command, "result": entry.result,
+        "files": str(len(entry.files)),
     }  # fmt: skip
     ended = entry.time.timestamp() + entry.seconds
+    samples = [
+        Sample("techsapo_apply_timestamp_seconds", ended, labels),
+        Sample("techsapo_apply_duration_seconds", entry.seconds, {"number": str(entry.id)}),
+    ]
     try:
-        write_textfile(layout.textfiles, NAME, [Sample("techsapo_apply_timestamp_seconds", ended, labels)])
+        write_textfile(layout.textfiles, NAME, samples)
     except OpsError as error:
         warn(msg("the dashboards will not mark this apply: {message}", message=error.message))

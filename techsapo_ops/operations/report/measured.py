@@ -12,7 +12,10 @@ from typing import Any
 
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.rules import NEXT
+from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.report.section import STEP, Sources, named, some
+from techsapo_ops.services.alertmanager.silencing import over_critical
+from techsapo_ops.services.monitoring import alertmanager_of
 from techsapo_ops.spec.models.base import seconds
 
 _ASKED_SECONDS = 20.0
@@ -46,7 +49,9 @@ def refused(sources: Sources) -> tuple[list[str], dict[str, Any]]:
 
 
 def noisy(sources: Sources) -> tuple[list[str], dict[str, Any]]:
-    """The alerts that fired most often, then longest, and who had them when they ended, or has them now."""
+    """The alerts that fired most often, then longest, and who had them when they ended, or has them now; then
+    the silences over critical ones.
+    """
     words = sources.words
     fired = {
         series.labels.get("alertname", ""): sorted(series.values)
@@ -65,12 +70,48 @@ def noisy(sources: Sources) -> tuple[list[str], dict[str, Any]]:
         )
         for count, minutes, name in found
     ]
-    return [some(words, shown) if shown else _nothing(sources, "alerts_none")], {
+    lines, silences = _silences(sources)
+    return [some(words, shown) if shown else _nothing(sources, "alerts_none"), *lines], {
+        "silences": silences,
         "alerts": [
             {"alert": name, "times": count, "minutes": minutes, "acknowledged_by": sorted(by.get(name, ()))}
             for count, minutes, name in found
-        ]
+        ],
     }
+
+
+def _silences(sources: Sources) -> tuple[list[str], list[dict[str, Any]] | None]:
+    """Of which critical alerts nobody is told now, and until when; no line without any.
+
+    Where Alertmanager does not answer, that is the line.
+    """
+    words = sources.words
+    alertmanager = alertmanager_of(sources.stack)
+    if alertmanager is None:
+        return [], []
+    try:
+        found = over_critical(alertmanager.silences(), sources.stack.spec)
+    except OpsError as error:
+        return [words("silences_unknown", why=named(error.message.splitlines()[0]))], None
+    shown = [
+        words(
+            "silence",
+            alerts=some(words, hushed.alerts, 2),
+            end=sources.clock(hushed.silence.ends.timestamp()),
+            by=named(hushed.silence.created_by),
+        )
+        for hushed in found
+    ]
+    return [words("silences", silences=some(words, shown))] if shown else [], [
+        {
+            "id": hushed.silence.id,
+            "alerts": list(hushed.alerts),
+            "until": sources.iso(hushed.silence.ends.timestamp()),
+            "by": hushed.silence.created_by,
+            "comment": hushed.silence.comment,
+        }
+        for hushed in found
+    ]
 
 
 def down(sources: Sources) -> tuple[list[str], dict[str, Any]]:

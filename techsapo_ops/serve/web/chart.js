@@ -18,6 +18,9 @@ export function level(panel, value) {
   return panel.critical === null && panel.warning === null ? "" : "good";
 }
 
+/** How many of the newest looks may miss a series that still is. */
+const MISSED = 3;
+
 function last(values) {
   for (let n = values.length - 1; n >= 0; n -= 1) if (values[n] !== null && values[n] !== undefined) return values[n];
   return null;
@@ -204,7 +207,8 @@ export function draw(host, panel, figures, height, way = {}) {
   const held = host.querySelector(".entry:focus")?.dataset.series;
   const focused = host.querySelector(".chart:focus") !== null;
   host.replaceChildren();
-  const now = (s) => (panel.shows === "name" ? s.values.at(-1) : last(s.values));
+  // A bar is of now: a provider that is no longer in use ended with its last look.
+  const now = (s) => (panel.shows === "name" ? s.values.at(-1) : last(panel.kind === "bargauge" ? s.values.slice(-MISSED) : s.values));
   const present = figures.series.filter((s) => (now(s) ?? null) !== null);
   if (present.length === 0) {
     const empty = element("div", "empty dim");

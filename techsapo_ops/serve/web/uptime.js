@@ -31,10 +31,20 @@ function styleOf(up) {
 }
 
 function nameOf(row) {
-  return row.kind === "answers" ? word("answersUp") : row.name;
+  return { questions: word("questionsAnswered"), any_instance: word("appUp") }[row.kind] ?? row.name;
+}
+
+/** What a day without a figure is called. */
+function blankOf(row) {
+  return word(row.asked ? "noQuestion" : "noData");
 }
 
 function summary(row) {
+  if (row.asked) {
+    const asked = row.asked.reduce((sum, count) => sum + count, 0);
+    const answered = row.up.reduce((sum, share, n) => sum + (share ?? 0) * row.asked[n], 0);
+    return `${percent(answered / asked)} · ${number(asked, 0)} ${word("questionsAsked")}`;
+  }
   const days = row.known.reduce((sum, known) => sum + known, 0);
   const up = row.up.reduce((sum, share, n) => sum + (share ?? 0) * row.known[n], 0);
   return days === 0 ? word("noData") : `${percent(up / days)} · ${word("knownDays")} ${number(Math.floor(days * 10) / 10, days < 89.95 ? 1 : 0)} / ${row.up.length}`;
@@ -45,7 +55,7 @@ function bars(row) {
   row.up.forEach((up, n) => {
     const group = shape("g", {});
     const title = shape("title", {});
-    title.textContent = `${day(told.days[n])}: ${up === null ? word("noData") : percent(up)}${up !== null && row.known[n] < WHOLE ? ` (${word("ofTheDay")} ${percent(row.known[n])})` : ""}`;
+    title.textContent = `${day(told.days[n])}: ${up === null ? blankOf(row) : percent(up)}${up !== null && row.known[n] < WHOLE ? ` (${word("ofTheDay")} ${percent(row.known[n])})` : ""}`;
     group.append(title, shape("rect", { x: n * (WIDTH + GAP), y: 0, width: WIDTH, height: HEIGHT, class: "unknown" }));
     if (up !== null) {
       const height = HEIGHT * (row.known[n] >= WHOLE ? 1 : row.known[n]);
@@ -64,7 +74,7 @@ function words(row) {
     items.push(element("li", "", `${told.days[n]}: ${percent(up)}${row.known[n] < WHOLE ? ` (${word("ofTheDay")} ${percent(row.known[n])})` : ""}`));
   });
   const blank = row.up.filter((up) => up === null).length;
-  if (blank) items.push(element("li", "dim", `${word("noData")}: ${blank} ${word("days")}`));
+  if (blank) items.push(element("li", "dim", `${blankOf(row)}: ${blank} ${word("days")}`));
   return items;
 }
 

@@ -124,4 +124,5 @@ def _hours(spec: Spec, severity: str, priority: Priority) -> dict[str, Any]:
 def _can_fire(topology: Topology, alert: Alert) -> bool:
     settings = topology.spec.monitoring.alerts.get(alert.name)
     enabled = settings is None or settings.enabled
-    return enabled and (alert.exporter is None or topology.has(alert.exporter))
+    kinds = {service.kind for service in topology.services}
+    return enabled and alert.can_fire(kinds)

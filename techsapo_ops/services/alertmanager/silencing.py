@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from techsapo_ops.adapters.alertmanager import Matcher
-from techsapo_ops.catalogue.alerts import WATCHDOG, alerts
+from techsapo_ops.adapters.alertmanager import Matcher, Silence
+from techsapo_ops.catalogue.alerts import WATCHDOG, Alert, alerts
+from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.messages import msg
+from techsapo_ops.spec.models import Spec
 
 SHORTEST = 60.0
 """Seconds that a silence or an acknowledgement lasts at least: Alertmanager refuses one that is over before
@@ -27,11 +30,38 @@ def is_comment(text: str) -> bool:
 
 def mutes_watchdog(matchers: Sequence[Matcher], added: Mapping[str, str]) -> bool:
     """Whether a silence of `matchers` holds for Watchdog, to which Prometheus adds labels."""
-    alert = alerts()[WATCHDOG]
-    own = {
-        "alertname": alert.name,
-        "severity": alert.severity,
-        "priority": alert.priority,
-        "service": alert.service,
-    }
-    return all(m.holds({**own, **added}) for m in matchers)
+    return all(m.holds({**_labels(alerts()[WATCHDOG]), **added}) for m in matchers)
+
+
+@dataclass(frozen=True, slots=True)
+class Hushed:
+    """A silence that holds, and the critical alerts of which nobody is told meanwhile, at least of some."""
+
+    silence: Silence
+    alerts: tuple[str, ...]
+
+
+def over_critical(silences: Iterable[Silence], spec: Spec) -> tuple[Hushed, ...]:
+    """Those of `silences` that hold for critical alerts of `spec`, the one that ends last first.
+
+    One that names a label which tells alerts of a name apart, such as instance, holds for some of them. An
+    acknowledgement is none: the alert itself is sent as before.
+    """
+    added = spec.monitoring.prometheus.external_labels
+    critical = [a for a in alerts(several=bool(spec.hosts)).values() if a.severity == "critical"]
+    found = []
+    for silence in silences:
+        names = tuple(a.name for a in critical if _may_hold(silence.matchers, {**_labels(a), **added}))
+        if silence.state == "active" and names:
+            found.append(Hushed(silence, names))
+    return tuple(sorted(found, key=lambda each: each.silence.ends, reverse=True))
+
+
+def _may_hold(matchers: Sequence[Matcher], known: Mapping[str, str]) -> bool:
+    return all(m.holds(known) for m in matchers if m.name in known)
+
+
+def _labels(alert: Alert) -> dict[str, str]:
+    """What every alert of that name has alike where it is first sent."""
+    own = {"alertname": alert.name, "severity": alert.severity, "priority": alert.priority}
+    return {**own, "service": alert.service, NEXT: ""}

@@ -32,14 +32,17 @@ def alert_groups(
 ) -> list[dict[str, Any]]:
     """The catalogue's alerts as rule groups of Prometheus, one a severity, with the spec's changes.
 
-    `jobs` are the scrape jobs whose absence is an alert; an alert about an exporter that is not among them is
-    left out. `commands` is what takes the place of what a runbook says of any stack.
+    `jobs` are the scrape jobs whose absence is an alert; an alert that reads nothing of what these or the app
+    bring is left out. `commands` is what takes the place of what a runbook says of any stack.
     """
     groups: dict[str, list[dict[str, Any]]] = {}
     for alert in alerts_of(spec).values():
         settings = spec.monitoring.alerts.get(alert.name)
-        if (settings is None or settings.enabled) and (alert.exporter is None or alert.exporter in jobs):
+        if (settings is None or settings.enabled) and alert.can_fire(jobs):
             groups.setdefault(alert.severity, []).append(alert_rule(spec, alert, jobs, commands))
+    total = sum(map(len, groups.values()))
+    for rule in (rule for rules in groups.values() for rule in rules):
+        rule["expr"] = rule["expr"].replace("{rules}", str(total))
     return [{"name": f"techsapo-alerts-{severity}", "rules": rules} for severity, rules in groups.items()]
 
 
@@ -145,7 +148,9 @@ def alert_rule(
         floating=floating,
     )
     hung = 0.9 * min(_SCRAPE_TIMEOUT, seconds(spec.monitoring.prometheus.scrape_interval))
-    rule: dict[str, Any] = {"alert": alert.name, "expr": expr.replace("{hung}", promql_number(hung))}
+    expr = expr.replace("{hung}", promql_number(hung))
+    expr = expr.replace("{scrape}", spec.monitoring.prometheus.scrape_interval)
+    rule: dict[str, Any] = {"alert": alert.name, "expr": expr}
     if seconds(for_) > 0:
         rule["for"] = for_
     if keep is not None and seconds(keep) > 0:

@@ -13,6 +13,8 @@ from techsapo_ops.services.blackbox.configuration import asked as asked_of
 from techsapo_ops.services.blackbox.found import probe_parts
 from techsapo_ops.services.loaded_configuration import server_of
 from techsapo_ops.services.probing import UNAUTHORIZED, ask, part_of
+from techsapo_ops.services.prometheus.scrape import expected_alerts
+from techsapo_ops.services.prometheus.silent_alerts import cannot_fire
 from techsapo_ops.spec.logins import without_logins
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.service import Service
@@ -39,7 +41,9 @@ def health_parts(topology: Topology, service: Service, timeout: float) -> tuple[
 
 
 def target_parts(topology: Topology, door: Callable[[], Prometheus]) -> tuple[HealthPart, ...]:
-    """Each active target of the Prometheus behind `door`, and what was found by probing."""
+    """Each active target of the Prometheus behind `door`, what was found by probing, and which alerts can't
+    fire.
+    """
     started = time.monotonic()
     try:
         asked = door()
@@ -47,6 +51,7 @@ def target_parts(topology: Topology, door: Callable[[], Prometheus]) -> tuple[He
         urls = {(each.name, each.scope): each.url for each in asked_of(topology)}
         waiting = {each.instance for each in targets if each.job == PROBES and each.health == "unknown"}
         probes = tuple(probe_parts(asked, urls, waiting)) if topology.has("blackbox-exporter") else ()
+        silent = cannot_fire(asked, expected_alerts(topology))
     except OpsError as error:
         took = time.monotonic() - started
         return (HealthPart("targets", "target", PartStatus.DEGRADED, error.message, took, error.hint),)
@@ -65,4 +70,5 @@ def target_parts(topology: Topology, door: Callable[[], Prometheus]) -> tuple[He
             if target.job != PROBES
         ),
         *probes,
+        *silent,
     )

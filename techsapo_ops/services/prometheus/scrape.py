@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from techsapo_ops.catalogue.jobs import jobs as scheduled_jobs
-from techsapo_ops.catalogue.rules import CONFIG_INFO, JOB_EXPECTED, SCHEDULER_EXPECTED, recording_rules
+from techsapo_ops.catalogue.rules import JOB_EXPECTED, SCHEDULER_EXPECTED, recording_rules
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import JOB
@@ -18,6 +17,7 @@ from techsapo_ops.services.node.kind import tells_of_units
 from techsapo_ops.services.prometheus.alert_rules import alert_groups
 from techsapo_ops.services.prometheus.incidents import INCIDENTS, REPLICA, incident_jobs, with_others
 from techsapo_ops.services.prometheus.machine_rules import machine_groups
+from techsapo_ops.services.prometheus.missing_series import missing_series
 from techsapo_ops.services.prometheus.next_receivers import next_groups
 from techsapo_ops.services.redis import commands as redis
 from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
@@ -65,9 +65,9 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
     recorded = [*recording_groups(several=several), *expected_jobs(topology), *machine_groups(topology)]
     alertmanagers = [_address(topology, service) for service in topology.of_kind("alertmanager")]
     rules = "../rules" if topology.machines else "rules"
-    jobs = [*_own_jobs(topology), *_sentinels(topology), *_probes(topology), *_extra_jobs(spec)]
-    names = [job["name"] for job in jobs if job["name"] not in {JOB, PROBES}]
-    groups = alert_groups(spec, names, own_commands(topology))
+    jobs = _jobs(topology)
+    groups = alert_groups(spec, _exporters(jobs), own_commands(topology))
+    recorded += missing_series(groups, [job["name"] for job in jobs])
     groups += next_groups(spec, groups)
     texts = {
         prometheus_yml(service): templates.render(
@@ -86,9 +86,24 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
         ALERT_RULES: templates.render("prometheus/rules.yml.j2", groups=groups),
         RECORDING_RULES: templates.render("prometheus/rules.yml.j2", groups=recorded),
     }
-    recorded.append(_taken_over(texts))
-    texts[RECORDING_RULES] = templates.render("prometheus/rules.yml.j2", groups=recorded)
     return tuple(RenderedFile(path, text) for path, text in texts.items())
+
+
+def expected_alerts(topology: Topology) -> Sequence[str]:
+    """The names of the alerts that this stack has."""
+    groups = alert_groups(topology.spec, _exporters(_jobs(topology)))
+    return [rule["alert"] for group in groups for rule in group["rules"]]
+
+
+def _jobs(topology: Topology) -> list[dict[str, Any]]:
+    """What every Prometheus scrapes, but the others."""
+    extra = _extra_jobs(topology.spec)
+    return [*_own_jobs(topology), *_sentinels(topology), *_probes(topology), *extra]
+
+
+def _exporters(jobs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Those of `jobs` whose absence is an alert of its own."""
+    return [job["name"] for job in jobs if job["name"] not in {JOB, PROBES}]
 
 
 def prometheus_yml(service: Service) -> str:
@@ -147,23 +162,6 @@ def expected_jobs(topology: Topology) -> list[dict[str, Any]]:
     if topology.has(SCHEDULER):
         rules.append({"record": SCHEDULER_EXPECTED, "expr": "vector(1)", "labels": {"name": SCHEDULER}})
     return [{"name": "techsapo-jobs", "rules": rules}] if rules else []
-
-
-def _taken_over(texts: Mapping[str, str]) -> dict[str, Any]:
-    """A rule for each of these files: its series tells which content Prometheus runs with."""
-    rules = [
-        {
-            "record": CONFIG_INFO,
-            "expr": "vector(1)",
-            "labels": {
-                "job": "prometheus",
-                "file": path,
-                "hash": hashlib.sha256(text.encode()).hexdigest()[:16],
-            },
-        }
-        for path, text in texts.items()
-    ]
-    return {"name": "techsapo-config", "rules": rules}
 
 
 def _external_labels(spec: Spec, service: Service) -> dict[str, str]:

@@ -38,10 +38,10 @@ TOLD_APART = frozenset({"host", "port", "instances", "public_url"})
 """Parts of `app` that an instance is told on its command line, or that others put into their messages."""
 ExposureName = Literal[
     "alertmanager-without-login", "app-plain-http", "grafana-default-password", "monitoring-plain-http",
-    "nginx-plain-http", "offsite-plain-http", "prometheus-without-login", "redis-plain-text",
-    "redis-without-login",
+    "nginx-plain-http", "no-critical-receiver", "no-watcher", "offsite-plain-http",
+    "prometheus-without-login", "redis-plain-text", "redis-without-login",
 ]  # fmt: skip
-"""The rules of docs/exposure.md on what others may reach; the names are stable."""
+"""The rules of docs/exposure.md on what others may reach, and whom alerts must; the names are stable."""
 ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - told, not bound
 AT_ONCE = "critical-at-once"
 """In place of `critical` among the lists without a receiver where the next receivers are told, later."""
@@ -194,6 +194,29 @@ class Spec(Section):
                 "alerts reach no one: write e.g. `notifications: {example}` (docs/alerts.md)", example=example
             )
         return msg("critical alerts reach no one: add a receiver to notifications.critical (docs/alerts.md)")
+
+    @property
+    def watched_by_nobody(self) -> str:
+        """In one line that nobody elsewhere misses this stack, and what to write; empty where a watcher does,
+        or where there are no alerts, or no Alertmanager to send them.
+        """
+        if "watchdog" not in self.unreached or not self.monitoring.alertmanager.enabled:
+            return ""
+        if self.notifications.is_example("watchdog"):
+            watcher = msg(
+                "write a real watcher's address in place of the example's into notifications.watchdog"
+            )
+        elif self.notifications.watchdog:
+            watcher = msg(
+                "notifications.watchdog is on this host, which counts as none; let one elsewhere expect "
+                "Watchdog"
+            )
+        else:
+            watcher = msg(
+                "let a watcher elsewhere expect Watchdog, `notifications: {{watchdog: [{{kind: "
+                "webhook, url_file: secrets/watcher}}]}}`"
+            )
+        return msg("nobody notices when this stack can't tell any more: {watcher}", watcher=watcher)
 
     @property
     def report_to_nobody(self) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from alert_cases import load_cases
-from promql_names import metric_names
 
 from techsapo_ops.catalogue.alerts import SEVERITIES, Alert, alerts, promql_number, server_up
 from techsapo_ops.catalogue.metrics import job_metrics, metrics
-from techsapo_ops.catalogue.rules import CONFIG_INFO, JOB_EXPECTED, SCHEDULER_EXPECTED, recording_rules
+from techsapo_ops.catalogue.promql_names import metric_names
+from techsapo_ops.catalogue.rules import JOB_EXPECTED, SCHEDULER_EXPECTED, recording_rules
 from techsapo_ops.spec.models.base import seconds
 
 every_alert = pytest.mark.parametrize("alert", alerts().values(), ids=lambda a: a.name)
@@ -142,7 +142,7 @@ def test_what_an_upgrade_calls_new_has_the_severity_that_it_says(
     told = re.findall(form, (repository / "docs" / page).read_text(encoding="utf-8"))
     found = {name: (severity, priority) for names, severity, priority in told
              for name in re.split("[、,] ?", names)}  # fmt: skip
-    assert len(found) == 34
+    assert len(found) == 36
     for name, (severity, priority) in found.items():
         alert = alerts()[name]
         assert (alert.severity, priority or alert.priority) == (severity, alert.priority), name
@@ -161,7 +161,7 @@ def test_the_queries_of_a_page_read_series_that_exist(alert: Alert, repository: 
         encoding="utf-8"
     )
     have = {series for m in metrics().values() for series in m.series}
-    have |= {*job_metrics(), JOB_EXPECTED, SCHEDULER_EXPECTED, CONFIG_INFO}
+    have |= {*job_metrics(), JOB_EXPECTED, SCHEDULER_EXPECTED}
     have |= {r.record for rules in recording_rules().values() for r in rules}
     queries = [q for q in re.findall(r"`([^`]+)`", page) if re.search(r"\btechsapo[:_]", q) and "$(" not in q]
     assert {n for q in queries for n in metric_names(q) if n.startswith("techsapo")} - have == set()

@@ -13,10 +13,10 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard as SdkDashboard
 from monitoring_stack import EVERYTHING, monitoring_files, spec_of
-from promql_names import metric_names
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import Dashboard, Thresholds, dashboards
+from techsapo_ops.catalogue.promql_names import metric_names
 from techsapo_ops.services.grafana.dashboards import dashboard_json
 from techsapo_ops.services.registry import facts
 

@@ -6,20 +6,15 @@ import re
 from typing import get_args
 
 import pytest
-from promql_names import metric_names
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.anomalies import Reason
 from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.catalogue.metrics import Metric, job_metrics, metrics
-from techsapo_ops.catalogue.rules import (
-    CONFIG_INFO,
-    JOB_EXPECTED,
-    SCHEDULER_EXPECTED,
-    expand_api,
-    recording_rules,
-)
+from techsapo_ops.catalogue.promql_names import metric_names
+from techsapo_ops.catalogue.rules import JOB_EXPECTED, SCHEDULER_EXPECTED, expand_api, recording_rules
 from techsapo_ops.serve.problems import Code
+from techsapo_ops.services.prometheus.missing_series import MISSING_SERIES
 from techsapo_ops.stores.audit.condition import Operation
 from techsapo_ops.stores.keys import Refusal
 
@@ -118,7 +113,7 @@ def test_label_sets_that_are_known_beforehand_are_all_combinations_of_closed_val
 def test_every_expression_reads_series_that_somebody_has() -> None:
     known = (*metrics().values(), *job_metrics().values())
     have = {series for m in known for series in m.series} | set(recorded())
-    have |= PROMETHEUS_MAKES | {JOB_EXPECTED, SCHEDULER_EXPECTED, CONFIG_INFO}
+    have |= PROMETHEUS_MAKES | {JOB_EXPECTED, SCHEDULER_EXPECTED, MISSING_SERIES}
     unknown = {
         where: names
         for where, expr in every_expression().items()

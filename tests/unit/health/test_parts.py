@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.build import build, code
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.textfile import Sample, write_textfile
+from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.certs.self_signed import ensure
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import _at_once, _Job, check
@@ -172,8 +174,15 @@ def test_a_failing_instance_points_at_its_log() -> None:
     assert part.hint == "`techsapo logs app`"
 
 
-def targets_answer(*targets: dict[str, object]) -> bytes:
-    return json.dumps({"status": "success", "data": {"activeTargets": targets}}).encode()
+def targets_answer(*targets: dict[str, object], without: str = "", missing: Sequence[str] = ()) -> bytes:
+    """All that is asked for: the targets, the rules but the one of `without`, the `missing` series."""
+    rules = [{"name": name, "query": "vector(1)"} for name in alerts() if name != without]
+    labels = {"instance": "host", "alerts": "ClockSkew, MysqlRestarted"}
+    found = [{"metric": {**labels, "missing": each}, "value": [1, "1"]} for each in missing]
+    data = {"activeTargets": targets, "groups": [{"name": "all", "rules": rules}]}
+    return json.dumps(
+        {"status": "success", "data": {**data, "resultType": "vector", "result": found}}
+    ).encode()
 
 
 def target(job: str, health: str, error: str = "") -> dict[str, object]:
@@ -199,6 +208,17 @@ def test_each_target_of_prometheus_is_a_part_with_its_error() -> None:
         ("target redis 127.0.0.1:1", "down", "connection refused"),
     ]
     assert found[1].seconds == 0.25
+
+
+def test_alerts_that_can_not_fire_degrade_and_are_named_with_what_is_missing() -> None:
+    body = targets_answer(target("app", "up"), without="AppDown", missing=["node_time_seconds"])
+    with peers.peer(peers.http("200 OK", body)) as port:
+        *_, silent = asked("prometheus", port, 1.0)
+    assert (silent.name, silent.status) == ("alerts", PartStatus.DEGRADED)
+    assert silent.detail == (
+        "3 alerts cannot fire: AppDown: its rule is not loaded; ClockSkew: host has no node_time_seconds; "
+        "MysqlRestarted: host has no node_time_seconds"
+    )
 
 
 def test_a_key_in_what_was_scraped_is_not_shown_with_its_error() -> None:

@@ -14,8 +14,10 @@ from fakes.open_stacks import open_stack
 from fakes.weeks import Away, Full, rows
 from stacks import spec, topology
 
+from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Silence
+from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.report import section
+from techsapo_ops.operations.report import measured, section
 from techsapo_ops.operations.report.delivery import NotDelivered, Target
 from techsapo_ops.operations.report.page import COLUMNS, width
 from techsapo_ops.operations.report.report import Report, report_of
@@ -28,6 +30,11 @@ from techsapo_ops.stores.audit.rows import Rows
 NOW = datetime(2026, 11, 30, 8, 0, tzinfo=UTC)
 HOSTILE = "<!channel> \x1b[2J & *x*\n" + "y" * 500
 SLACK = {"kind": "slack", "url": "https://hooks.slack.example/services/T0/B0/s3cret"}
+
+
+@pytest.fixture(autouse=True)
+def no_alertmanager(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measured, "alertmanager_of", lambda _: None)
 
 
 @pytest.fixture(autouse=True)
@@ -124,6 +131,39 @@ def test_it_stays_short_and_on_its_lines_whatever_the_names(
     assert len(page) <= 60
     assert max(map(width, page)) <= COLUMNS
     assert "\x1b" not in made.text
+
+
+def test_silences_over_critical_alerts_are_listed_with_their_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measured, "alertmanager_of", lambda _: Alertmanager("http://127.0.0.1:1"))
+    end = NOW + timedelta(days=30)
+
+    def silence(*matchers: str, state: str = "active") -> Silence:
+        made = tuple(Matcher.parse(each) for each in matchers)
+        return Silence("abc", made, NOW, end, "hanako", "moving house", state)
+
+    hushed = [
+        silence("alertname=MemoryHigh", "instance=app-1"),
+        silence("alertname=BackupOld"),
+        silence("severity=warning"),
+        silence("alertname=DiskAlmostFull", state="expired"),
+        silence("alertname=AppDown", "since=1767322800", "next=~.+"),
+    ]
+    monkeypatch.setattr(Alertmanager, "silences", lambda _: tuple(hushed))
+    report = with_data(monkeypatch, stack(tmp_path, locale="en"), "x")
+    (line,) = (line for line in report.text.splitlines() if "silenced" in line)
+    until = f"{end.astimezone(NOW.tzinfo):%Y-%m-%d %H:%M}"
+    assert line.strip() == f"silenced critical alerts: MemoryHigh until {until} (hanako)"
+    facts = report.to_json()["sections"]["alerts"]["silences"]
+    assert [(each["alerts"], each["comment"]) for each in facts] == [(["MemoryHigh"], "moving house")]
+
+    def refuse(_: Alertmanager) -> tuple[Silence, ...]:
+        raise Unreachable("http://127.0.0.1:1", "connection refused")
+
+    monkeypatch.setattr(Alertmanager, "silences", refuse)
+    away = with_data(monkeypatch, stack(tmp_path, locale="en"), "x")
+    assert "silences are not available: http://127.0.0.1:1: connection refused" in away.text
 
 
 def test_a_backup_that_was_planted_or_a_week_without_one_is_told(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from techsapo_ops.adapters.prometheus import Prometheus, Sample, Series
 from techsapo_ops.adapters.textfile import Sample as Told
 from techsapo_ops.adapters.textfile import write_textfile
 from techsapo_ops.catalogue.models import End, Source
-from techsapo_ops.operations.report import kept, section
+from techsapo_ops.operations.report import kept, measured, section
 from techsapo_ops.operations.report.page import COLUMNS, width, wrapped
 from techsapo_ops.operations.report.report import Report, report_of
 from techsapo_ops.schedule.runs import Run, Runs
@@ -113,6 +113,11 @@ UNMEASURED = {
     "en": "Prometheus measured nothing in this time",
     "ja": "この期間、Prometheus は何も測定していません",
 }
+
+
+@pytest.fixture(autouse=True)
+def no_alertmanager(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measured, "alertmanager_of", lambda _: None)
 
 
 class Week(Full):

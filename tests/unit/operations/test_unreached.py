@@ -165,13 +165,16 @@ def test_validate_says_that_the_weekly_report_reaches_no_one(
     assert any(line.startswith(REPORT) for line in done.stderr.splitlines()) == said
 
 
-@pytest.mark.parametrize(("environment", "level"), [("production", Level.WARNING), (None, Level.NOTE)])
-def test_doctor_warns_of_it_in_production(tmp_path: Path, environment: str | None, level: Level) -> None:
-    where = topology(spec(), tmp_path)
-    where = where.relocated(replace(where.layout, environment=environment))
-    found = list(look_at_notifications(where))
-    assert {f.level for f in found} == {level}
+def test_doctor_notes_it_and_in_production_leaves_to_the_exposures_what_is_one(tmp_path: Path) -> None:
+    where = topology(spec(**SITE, notifications={"critical": SLACK}), tmp_path)
+    silent = topology(spec(), tmp_path)
+    production = replace(where.layout, environment="production")
+    found = list(look_at_notifications(silent))
+    assert {f.level for f in found} == {Level.NOTE}
     assert (found[0].detail, found[0].remedy) == tuple(NOBODY.split(": ", 1))
+    assert list(look_at_notifications(silent.relocated(production))) == []
+    (warnings,) = look_at_notifications(where.relocated(production))
+    assert (warnings.level, warnings.detail) == (Level.WARNING, "warnings reach no one")
 
 
 def techsapo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

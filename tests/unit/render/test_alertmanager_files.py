@@ -244,10 +244,10 @@ def test_an_alert_with_a_route_of_its_own_reaches_whom_its_severity_does() -> No
         assert route.get("active_time_intervals", []) == (["business-hours"] if patient else [])
 
 
-def test_what_cuts_users_off_and_each_provider_that_is_down_is_told_at_once() -> None:
+def test_what_cuts_users_off_is_told_at_once_and_each_provider_that_is_down_apart() -> None:
     found = by_name()
     at_once = {n: r["group_interval"] for n, r in found.items() if r.get("group_wait") == "0s"}
-    assert {"AppDown", "NginxDown", "ProviderDown", "CertificateAlmostExpired"} <= set(at_once)
+    assert {"AppDown", "NginxDown", "AllProvidersDown", "CertificateAlmostExpired"} <= set(at_once)
     assert set(at_once.values()) == {"30s"}
     assert found["ProviderDown"]["group_by"] == ["alertname", "service", "provider"]
     urgent = {

@@ -104,7 +104,10 @@ def test_an_existing_stack_in_production_is_told_that_its_defaults_changed_until
         return [str(w) for w in warnings if "edition" in str(w)]
 
     one = "{kind: openai-compatible, model: m, base_url: 'https://a/v1'}"
-    real = f"providers: {{a: {one}, b: {one}, c: {one}}}\nmonitoring: {{grafana: {{enabled: false}}}}"
+    meant = "accepted_exposures: {no-watcher: a trial, no-critical-receiver: a trial}"
+    real = (
+        f"providers: {{a: {one}, b: {one}, c: {one}}}\nmonitoring: {{grafana: {{enabled: false}}}}\n{meant}"
+    )
     (warning,) = told(f"project: x\n{real}")
     assert "safer defaults than this stack began with. Before: no key asked for" in warning
     assert told(f"project: x\nedition: 2\n{real}") == []

@@ -53,7 +53,9 @@ def test_the_guides_example_is_the_whole_guide(loaded: Loader) -> None:
     ]
     assert set(result.disabled) == {"gpt", "gemini", "claude", "openrouter"}
     keys = dict.fromkeys(("OPENAI_API_KEY", "GEMINI_API_KEY", "ANTHROPIC_API_KEY", "OPENROUTER_API_KEY"), "k")
-    production = loaded(text, env={**keys, "GRAFANA_PASSWORD": "fresh"}, environment="production")
+    env = {**keys, "GRAFANA_PASSWORD": "fresh", "SLACK_URL": "https://hooks.slack.com/x"}
+    watched = re.sub(r"# (watchdog: .*)url_file: secrets/watcher", r"\1url: 'https://hc-ping.com/x'", text)
+    production = loaded(watched, env=env, environment="production")
     assert list(production.spec.providers) == ["gpt", "gemini", "claude", "openrouter"]
     assert production.spec.logs.level == "warn"
     assert production.warnings == ()
@@ -242,7 +244,8 @@ def test_a_secret_of_the_overlay_takes_the_place_of_the_other_spelling(loaded: L
 
 
 def test_production_needs_no_overlay_to_be_chosen(loaded: Loader) -> None:
-    text = f"project: x\nproviders: {REAL}monitoring: {{grafana: {{admin_password_file: g}}}}\n"
+    meant = "accepted_exposures: {no-watcher: a trial, no-critical-receiver: a trial}\n"
+    text = f"project: x\nproviders: {REAL}monitoring: {{grafana: {{admin_password_file: g}}}}\n{meant}"
     result = loaded(text, files={"g": "fresh"}, environment="production")
     assert result.environment == "production"
     assert result.spec.monitoring.grafana.admin_password.reveal() == "fresh"

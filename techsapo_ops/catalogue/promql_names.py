@@ -1,4 +1,4 @@
-"""Metric names in a PromQL expression, for expressions that promtool has already passed."""
+"""Metric names in PromQL that a Prometheus takes."""
 
 from __future__ import annotations
 

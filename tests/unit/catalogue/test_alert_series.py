@@ -1,0 +1,80 @@
+"""What alerts need so that they can fire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from monitoring_stack import monitoring_files, spec_of
+
+from techsapo_ops.catalogue.alert_series import alert_series, series_needed, series_read
+from techsapo_ops.catalogue.alerts import Alert, alerts
+from techsapo_ops.catalogue.jobs import jobs
+from techsapo_ops.catalogue.metrics import job_metrics
+from techsapo_ops.services.prometheus.missing_series import MISSING_SERIES
+
+BY_PROMETHEUS = {"ALERTS", "scrape_duration_seconds", "up"}
+"""What no scrape brings."""
+
+
+def expression(alert: Alert) -> str:
+    return alert.expression(machines=3 if alert.machines else 0, floating="192.0.2.1", jobs=("prometheus",))
+
+
+def missing(**sections: Any) -> dict[str, dict[str, str]]:
+    """By series, the rule that says that it is missing."""
+    text = monitoring_files(spec_of(**sections))["prometheus/rules/recording.yml"].content
+    rules = [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+    return {r["labels"]["missing"]: r for r in rules if r["record"] == MISSING_SERIES}
+
+
+def test_of_each_series_that_an_alert_reads_it_is_known_who_brings_it() -> None:
+    for alert in alerts().values():
+        for series in series_read(expression(alert)) - BY_PROMETHEUS:
+            assert alert_series().scrape_job(series) is not None, f"{alert.name} reads {series}"
+
+
+def test_no_series_is_excused_that_no_alert_reads() -> None:
+    read = {series for alert in alerts().values() for series in series_read(expression(alert))}
+    read |= {
+        s for a in alerts(several=True).values() for s in series_read(a.expression(machines=3, floating="x"))
+    }
+    known = alert_series()
+    assert known.with_an_event - read == set()
+    assert set(known.of_jobs) - read == set()
+    assert set(known.of_jobs) <= set(job_metrics())
+    assert set(known.of_jobs.values()) <= set(jobs())
+
+
+def test_a_series_that_is_read_by_way_of_a_recording_rule_is_needed_too() -> None:
+    assert "node_memory_MemTotal_bytes" in series_needed("techsapo:memory_used:ratio > 0.9")
+
+
+def test_prometheus_says_of_each_such_series_that_a_target_which_answers_lacks_it() -> None:
+    rules = missing()
+    clock, opened = rules["node_timex_offset_seconds"], rules["redis_connected_clients"]
+    assert clock["expr"] == 'up{job="node-exporter"} == 1 unless on (job, instance) node_timex_offset_seconds'
+    assert clock["labels"]["alerts"] == "ClockSkew"
+    assert opened["expr"].startswith('redis_up{job="redis-exporter"} == 1'), "RedisDown tells of the rest"
+    assert "techsapo_http_requests_total" not in rules
+    assert 'name="verify"' in rules["techsapo_backup_last_verification_success"]["expr"]
+
+
+def test_what_nothing_brings_here_is_not_missed_and_its_alerts_are_left_out() -> None:
+    off = {"exporters": {"node": {"enabled": False}}}
+    assert not [series for series in missing(monitoring=off) if series.startswith("node_")]
+    files = monitoring_files(spec_of(monitoring=off))
+    groups = yaml.safe_load(files["prometheus/rules/alerts.yml"].content)["groups"]
+    names = {rule["alert"] for group in groups for rule in group["rules"]}
+    assert names.isdisjoint({"DiskAlmostFull", "JobFailed", "BackupOld", "CertificateAlmostExpired"})
+    assert {"MemoryHigh", "AppDown", "ServiceRestarting"} <= names, "the app tells of them too"
+
+
+@pytest.mark.parametrize("off", [(), ("MemoryHigh", "BudgetHigh")])
+def test_prometheus_knows_how_many_rules_there_should_be(off: tuple[str, ...]) -> None:
+    files = monitoring_files(spec_of(monitoring={"alerts": {name: {"enabled": False} for name in off}}))
+    groups = yaml.safe_load(files["prometheus/rules/alerts.yml"].content)["groups"]
+    rules = [rule for group in groups for rule in group["rules"] if "next" not in rule["labels"]]
+    (silent,) = (rule for rule in rules if rule["alert"] == "AlertCannotFire")
+    assert f"< {len(rules)}," in silent["expr"]

@@ -1,0 +1,72 @@
+"""Silences over critical alerts are said by `techsapo health`, with their end."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from fakes.open_stacks import open_stack
+from stacks import spec, topology
+
+from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Silence
+from techsapo_ops.adapters.http import Unreachable
+from techsapo_ops.health.silenced import silence_parts
+from techsapo_ops.services.alertmanager.silencing import over_critical
+from techsapo_ops.stack.health import PartStatus
+
+AT, UNTIL = datetime(2026, 1, 2, tzinfo=UTC), datetime(2026, 2, 2, tzinfo=UTC)
+
+
+def silence(*matchers: str, ends: datetime = UNTIL, state: str = "active") -> Silence:
+    made = tuple(Matcher.parse(each) for each in matchers)
+    return Silence("1", made, AT, ends, "hanako", "moving house", state)
+
+
+@pytest.mark.parametrize(
+    ("matchers", "names"),
+    [
+        (["alertname=AppDown"], ("AppDown",)),
+        (["alertname=MemoryHigh", "instance=app-1"], ("MemoryHigh",)),
+        (["alertname=~BackupOld|NginxDown", "severity!=warning"], ("NginxDown",)),
+        (["site=Tokyo", "alertname=AppDown"], ("AppDown",)),
+        (["site=Osaka", "alertname=AppDown"], None),
+        (["alertname=BackupOld"], None),
+        (["severity=info"], None),
+        (["alertname=AppDown", "since=1767322800", "next=~.+"], None),
+    ],
+)
+def test_a_silence_counts_that_may_hold_for_a_critical_alert(
+    matchers: list[str], names: tuple[str, ...] | None
+) -> None:
+    model = spec(monitoring={"prometheus": {"external_labels": {"site": "Tokyo"}}})
+    assert [each.alerts for each in over_critical([silence(*matchers)], model)] == ([names] if names else [])
+    assert over_critical([silence(*matchers, state="expired")], model) == ()
+
+
+def test_health_names_them_with_their_end_the_last_first_and_is_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = datetime(2026, 3, 3, tzinfo=UTC)
+    found = (silence("alertname=AppDown"), silence("severity=critical", ends=later), silence("severity=info"))
+    monkeypatch.setattr(Alertmanager, "silences", lambda _: found)
+    (part,) = silence_parts(open_stack(topology(spec(), tmp_path)), 1.0)
+    assert (part.name, part.status) == ("silences", PartStatus.HEALTHY)
+    everything, app = part.detail.split("; ")
+    assert everything.startswith("nobody is told of AppDown, NginxDown, ProbeFailing and ")
+    assert f"until {later.astimezone():%Y-%m-%d %H:%M:%S %Z} (hanako: moving house)" in everything
+    assert app.startswith(f"nobody is told of AppDown until {UNTIL.astimezone():%Y-%m-%d %H:%M:%S %Z}")
+
+
+def test_without_any_and_of_an_alertmanager_that_does_not_answer_there_is_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = open_stack(topology(spec(), tmp_path))
+    monkeypatch.setattr(Alertmanager, "silences", lambda _: (silence("severity=info"),))
+    assert silence_parts(stack, 1.0) == ()
+
+    def refuse(_: Alertmanager) -> tuple[Silence, ...]:
+        raise Unreachable("http://127.0.0.1:1", "connection refused")
+
+    monkeypatch.setattr(Alertmanager, "silences", refuse)
+    assert silence_parts(stack, 1.0) == ()
