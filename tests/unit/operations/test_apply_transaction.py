@@ -76,13 +76,17 @@ def test_a_new_version_is_on_disk_before_its_apply_is_recorded_and_no_other_appl
 
 def test_prometheus_is_told_the_newest_apply_and_a_failure_too(project: Project) -> None:
     project.up()
-    (told,) = read_textfile(project.textfiles, "apply")
-    assert dict(told.labels) == {"number": "1", "user": "alice", "command": "up", "result": "ok"}
+    told, took = read_textfile(project.textfiles, "apply")
     (entry,) = project.ledger.entries()
+    files = str(len(entry.files))
+    who = {"number": "1", "user": "alice", "command": "up", "result": "ok"}
+    assert dict(told.labels) == {**who, "files": files}
     assert told.value == pytest.approx(entry.time.timestamp() + entry.seconds)
+    assert (took.metric, dict(took.labels)) == ("techsapo_apply_duration_seconds", {"number": "1"})
+    assert took.value == pytest.approx(entry.seconds)
     project.world.refused = refuses("redis", *GIGABYTE)
     project.up("1G")
-    (told,) = read_textfile(project.textfiles, "apply")
+    told, _ = read_textfile(project.textfiles, "apply")
     assert (told.labels["number"], told.labels["result"]) == ("2", "rolled-back")
 
 

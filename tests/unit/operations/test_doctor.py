@@ -257,13 +257,14 @@ def exposures_of(state: Path, root: bool = False, **sections: object) -> list[Ho
 
 def test_what_others_may_reach_is_told_and_what_is_accepted_with_its_reason(tmp_path: Path) -> None:
     accepted = {"app-plain-http": "TLS ends at lb1", "grafana-default-password": "a lab"}
-    app, grafana = exposures_of(
+    app, grafana, nobody, unwatched = exposures_of(
         tmp_path, app={"host": "0.0.0.0", "port": free_port()}, accepted_exposures=accepted
     )
     assert (app.name, app.level) == ("app-plain-http", Level.NOTE)
     assert app.detail.endswith("accepted: TLS ends at lb1")
     assert grafana.name == "grafana-default-password"
-    (open_one,) = exposures_of(tmp_path)
+    assert (nobody.name, unwatched.name) == ("no-critical-receiver", "no-watcher")
+    open_one, *_ = exposures_of(tmp_path)
     assert (open_one.name, open_one.level) == ("grafana-default-password", Level.WARNING)
 
 
