@@ -15,7 +15,7 @@ from orchestrator import client_of, make_spec
 
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
-from techsapo_ops.services.nginx.site import _SIGN_IN_DOWN
+from techsapo_ops.services.nginx.site import _SIGN_IN_DOWN, _SIGN_IN_REFUSED
 from techsapo_ops.spec.auth import KEYED_ROUTES, RETURN_HEADER
 
 SECRET = "s" * 32
@@ -115,6 +115,7 @@ def test_the_sign_in_is_told_one_escaped_address_of_this_server_to_come_back_to(
     assert answer.headers["cache-control"] == "no-store"
 
 
-def test_the_page_of_a_sign_in_that_is_down_is_one_word_of_nginx_conf() -> None:
-    assert not re.search(r"['$\\\n]", _SIGN_IN_DOWN)
-    assert len(_SIGN_IN_DOWN.encode()) < 4000
+@pytest.mark.parametrize("page", [_SIGN_IN_DOWN, _SIGN_IN_REFUSED])
+def test_a_page_about_the_sign_in_is_one_word_of_nginx_conf(page: str) -> None:
+    assert not re.search(r"['$\\\n]", page)
+    assert len(page.encode()) < 4000
