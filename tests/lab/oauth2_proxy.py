@@ -1,7 +1,8 @@
 """What oauth2-proxy answers nginx, by its documentation (v7, "Configuring for use with the Nginx auth_request
-directive", and "Endpoints"): 202, 401 or, for who may not, 403 on /oauth2/auth, by its cookie alone, with the user's names in
-headers as `--set-xauthrequest` has them. No body is taken. Its sign-in form holds the `rd` to come back to,
-which it takes from the query: the first one of that name, and "/" for one that leads to another server.
+directive", and "Endpoints"): 202, 401 or, for who may not, 403 on /oauth2/auth, by its cookie alone, with
+the user's names in headers as `--set-xauthrequest` has them. No body is taken. Its sign-in form holds the
+`rd` to come back to, which it takes from the query: the first one of that name, and "/" for one that leads
+to another server.
 """
 
 from __future__ import annotations

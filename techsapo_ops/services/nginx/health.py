@@ -13,8 +13,8 @@ from techsapo_ops.stack.service_facts import Probe
 from techsapo_ops.stack.topology import Topology
 
 _ANSWERS = (200, 202, 204, 401)
-"""Whether somebody signed in: yes or no. Of any other status, such as the 404 of another service or a redirect,
-nginx makes a failure."""
+"""Whether somebody signed in: yes or no. Of any other status, such as the 404 of another service or a
+redirect, nginx makes a failure."""
 _FAILED = 500
 """From here on nginx itself says that there is no answer, or the proxy that it has none."""
 

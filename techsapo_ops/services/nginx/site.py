@@ -64,7 +64,8 @@ def _page(ja: tuple[str, str], en: tuple[str, str]) -> str:
 _SIGN_IN_DOWN = _page(
     (
         "いまはサインインできません",
-        "サインインのサービスが応答しません。数分後に再読み込みしてください。続くときは、このスタックの管理者に連絡してください。"
+        "サインインのサービスが応答しません。数分後に再読み込みしてください。"
+        "続くときは、このスタックの管理者に連絡してください。"
         "管理者はホストで <code>techsapo health</code> を実行してください。",
     ),
     (
@@ -77,13 +78,14 @@ _SIGN_IN_DOWN = _page(
 _SIGN_IN_REFUSED = _page(
     (
         "このアカウントでは開けません",
-        "サインインのサービスが、このアカウントの利用を認めていません。別のアカウントでサインインし直すか、このスタックの管理者に連絡してください。"
+        "サインインのサービスが、このアカウントの利用を認めていません。"
+        "別のアカウントでサインインし直すか、このスタックの管理者に連絡してください。"
         '<a href="/oauth2/sign_out">サインアウト</a>',
     ),
     (
         "This account may not open this page",
-        "The sign-in service does not let this account in. Sign in with another one, or ask whoever runs this "
-        'stack. <a href="/oauth2/sign_out">Sign out</a>',
+        "The sign-in service does not let this account in. Sign in with another one, or ask whoever runs "
+        'this stack. <a href="/oauth2/sign_out">Sign out</a>',
     ),
 )
 """What a browser shows where the sign-in proxy knows who it is and refuses."""

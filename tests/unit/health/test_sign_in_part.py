@@ -56,8 +56,8 @@ def parts(directory: Path, port: int, timeout: float = 5, **auth: object) -> lis
 
 @pytest.mark.parametrize(
     ("answer", "status"),
-    [(401, "healthy"), (202, "healthy"), (403, "degraded"), (404, "degraded"), (302, "degraded"), (500, "degraded"), (502, "degraded")],
-)  # fmt: skip
+    [(401, "healthy"), (202, "healthy"), *((s, "degraded") for s in (302, 403, 404, 500, 502))],
+)
 def test_a_sign_in_proxy_that_does_not_answer_nginx_is_degraded_with_what_to_do(
     tmp_path: Path, answer: int, status: str
 ) -> None:

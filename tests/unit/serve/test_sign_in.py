@@ -79,6 +79,15 @@ def test_who_signed_in_gets_the_pages(tmp_path: Path) -> None:
     assert run(tmp_path, work) == [200, 200, 200]
 
 
+def test_who_is_let_in_without_a_name_is_told_what_the_sign_in_service_lacks(tmp_path: Path) -> None:
+    async def work(_: App, client: httpx.AsyncClient) -> httpx.Response:
+        return await client.get("/status", headers={"X-Techsapo-Sign-In": SECRET, "X-Techsapo-User": ""})
+
+    answer = run(tmp_path, work)
+    assert (answer.status_code, answer.json()["code"]) == (401, "sign_in")
+    assert "--set-xauthrequest" in answer.json()["detail"]
+
+
 def test_a_wrong_key_opens_none_of_the_routes_where_nginx_takes_a_key_for_a_sign_in(tmp_path: Path) -> None:
     async def work(app: App, client: httpx.AsyncClient) -> dict[tuple[str, str], int]:
         headers = {**BY_NGINX, "X-Techsapo-Sign-In": SECRET, "X-Techsapo-User": "", "X-API-Key": "junk"}
