@@ -265,7 +265,8 @@ def _from(request: Request) -> dict[str, str]:
 
 def _holds(start: int, firing: Sequence[Fires]) -> bool:
     """Whether a link of that start does: of what went on then, something still does."""
-    return any(each.went_on_at(start) for each in firing)
+    now = datetime.now(UTC).timestamp()
+    return any(each.went_on_at(start, now) for each in firing)
 
 
 def _digest(incident: Incident) -> str:

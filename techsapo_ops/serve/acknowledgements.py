@@ -29,6 +29,8 @@ log = structlog.get_logger()
 
 EVERY = 15.0
 """Seconds between two looks at Alertmanager, for the metric."""
+APART = 60.0
+"""Seconds that the clocks of two hosts of a stack may differ by."""
 GLANCE = 1.0
 """Seconds that each answer of Alertmanager may take which a page does not wait for."""
 
@@ -41,11 +43,13 @@ class Fires:
     since: datetime
     held: Acknowledgement | None
 
-    def went_on_at(self, start: int) -> bool:
-        """Whether it went on at `start` (Unix seconds) already, or began then as its messages say: an alert
-        that flaps begins anew for Alertmanager, within the same incident.
+    def went_on_at(self, start: int, now: float) -> bool:
+        """Whether it went on at `start` already, or began then as its messages say: an alert that flaps
+        begins anew for Alertmanager, within the same incident. No alert began after `now` (both Unix
+        seconds): a start of the future, put together of parts of several links, would never expire.
         """
-        return self.incident.began.timestamp() <= start or int(self.since.timestamp()) == start
+        began = self.incident.began.timestamp()
+        return began <= start <= now + APART or int(self.since.timestamp()) == start
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,8 +49,7 @@ class SignIn:
         """
         if self._secret is None:
             return None
-        proof = request.headers.get(PROOF, "")
-        if not hmac.compare_digest(proof.encode("latin-1"), self._secret):
+        if not self._by_nginx(request):
             return ""
         name = request.headers.get(USER, "")
         plain = _OTHER.sub("_", name)
@@ -62,8 +61,20 @@ class SignIn:
         """Pass what needs no user. Raises Problem (401) for a page or form where nobody signed in, such as
         one that somebody asks for at the app's own port.
         """
-        if self.user(request) == "" and not _WITHOUT_A_USER.search(request.url.path):
-            raise Problem(401, "sign_in", msg("nobody signed in: open this page at nginx's address"))
+        if self.user(request) != "" or _WITHOUT_A_USER.search(request.url.path):
+            return
+        if self._by_nginx(request):
+            detail = msg(
+                "the sign-in service lets this request in and does not say who it is: "
+                "start oauth2-proxy with --set-xauthrequest"
+            )
+            raise Problem(401, "sign_in", detail)
+        raise Problem(401, "sign_in", msg("nobody signed in: open this page at nginx's address"))
+
+    def _by_nginx(self, request: Request) -> bool:
+        """Whether the request has nginx's secret."""
+        proof = request.headers.get(PROOF, "").encode("latin-1")
+        return self._secret is not None and hmac.compare_digest(proof, self._secret)
 
 
 def sign_in_routes() -> APIRouter:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from techsapo_ops.catalogue.commands import Danger, Effect, Sign, signs
 from techsapo_ops.wallbounce.answers import Answer
@@ -26,6 +28,8 @@ _MARGIN = 160
 """Characters of a command that are shown after the part that was recognised."""
 _BEFORE = 120
 """Characters before a word in which its command begins."""
+_WORDS_BEFORE = 16
+"""Words before a word among which its command begins."""
 _ARGUMENTS = 400
 """Characters of a command's arguments that are searched."""
 _LASTING = frozenset({Effect.DESTRUCTIVE, Effect.RUNS_REMOTE_CODE})
@@ -42,6 +46,9 @@ _RUNNER = re.compile(
 """Commands that run others; some have a word of their own before it."""
 _RUNS_NEXT = {"-exec": 0, "-execdir": 0, "-ok": 0, "-okdir": 0, "--": 0, "exec": 1}
 """Words behind which a command begins, whatever stands before them."""
+_BEGINS_NEXT = re.compile(r"(?<=\s)(?:-exec(?:dir)?|-ok(?:dir)?|--|exec)(?=\s)")
+_COMMANDS_WITHIN = 3
+"""Commands that begin so within the arguments of one: more would be searched again and again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +78,7 @@ def dangerous(text: str, language: Language = "en") -> tuple[Dangerous, ...]:
     command: to mark too much is the safe side. What is not found is not safe.
     """
     folded = fold(text)
+    places = _Places.of(folded)
     table = signs()
     found: dict[tuple[str, str], Dangerous] = {}
     ends: dict[str, int] = {}
@@ -78,7 +86,7 @@ def dangerous(text: str, language: Language = "en") -> tuple[Dangerous, ...]:
         name = word[0].casefold()
         here = table.get(name) or table.get(name.rpartition(".")[2])
         if here is not None:
-            for danger, recognised in _at(word, here, folded):
+            for danger, recognised in _at(word, here, places):
                 if word.start() < ends.get(danger.kind, 0):
                     continue  # within a command that is marked so
                 end = _SHOWN_END.search(folded, recognised, recognised + _MARGIN)
@@ -89,15 +97,51 @@ def dangerous(text: str, language: Language = "en") -> tuple[Dangerous, ...]:
     return tuple(found.values())
 
 
-def _at(word: re.Match[str], here: Sequence[Sign], folded: str) -> Iterator[tuple[Danger, int]]:
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Where in a text commands begin and end, so that no word searches for it again."""
+
+    text: str
+    separators: Sequence[int]
+    """The end of each: a command may begin there."""
+    ends: Sequence[int]
+    within: Sequence[int]
+    """Where a command begins within the arguments of another."""
+
+    @classmethod
+    def of(cls, folded: str) -> _Places:
+        """Those of a folded text."""
+        return cls(
+            folded,
+            [m.end() for m in _COMMAND_START.finditer(folded)],
+            [m.start() for m in _COMMAND_END.finditer(folded)],
+            [m.start() for m in _BEGINS_NEXT.finditer(folded)],
+        )
+
+    def before(self, place: int) -> tuple[str, bool]:
+        """What stands before `place` in its command, and whether that is all of it."""
+        last = bisect_right(self.separators, place)
+        start = self.separators[last - 1] if last else 0
+        return self.text[max(start, place - _BEFORE) : place], start >= place - _BEFORE
+
+    def arguments(self, place: int) -> str:
+        """The arguments of a command whose name ends at `place`, as they stand in the text."""
+        stop = place + _ARGUMENTS
+        for places, number in ((self.ends, 0), (self.within, _COMMANDS_WITHIN)):
+            number += bisect_left(places, place)
+            stop = min(stop, places[number]) if number < len(places) else stop
+        return self.text[place:stop]
+
+
+def _at(word: re.Match[str], here: Sequence[Sign], places: _Places) -> Iterator[tuple[Danger, int]]:
     """The dangers that begin with `word`, one for the same effects, each with the end of its sign."""
-    arguments = _arguments(folded, word) if any(s.starts_command for s in here) else None
+    arguments = _arguments(places, word) if any(s.starts_command for s in here) else None
     seen: set[tuple[Effect, ...]] = set()
     for sign in here:
         if sign.danger.effects in seen:
             continue
         if not sign.starts_command:
-            match = sign.pattern.match(folded, word.end())
+            match = sign.pattern.match(places.text, word.end())
             end = match.end() if match else None
         else:
             end = word.end() if arguments and sign.pattern.search(arguments) else None
@@ -106,36 +150,34 @@ def _at(word: re.Match[str], here: Sequence[Sign], folded: str) -> Iterator[tupl
             yield sign.danger, end
 
 
-def _arguments(folded: str, word: re.Match[str]) -> str | None:
+def _arguments(places: _Places, word: re.Match[str]) -> str | None:
     """The arguments of the command that begins at `word`, a blank around each; None where none begins."""
-    start = word.end()
-    if not (_NAME_END.match(folded, start) and _starts_command(folded, word)):
+    if not (_NAME_END.match(places.text, word.end()) and _starts_command(places, word)):
         return None
-    end = _COMMAND_END.search(folded, start, start + _ARGUMENTS)
-    text = folded[start : end.start() if end else start + _ARGUMENTS]
-    words = text.replace("'", "").replace('"', "").split()
+    words = places.arguments(word.end()).replace("'", "").replace('"', "").split()
     return f" {' '.join(words)} "
 
 
-def _starts_command(folded: str, word: re.Match[str]) -> bool:
+def _starts_command(places: _Places, word: re.Match[str]) -> bool:
     """Whether a command begins at `word`: nothing is before it, or only what runs another command."""
     if word[0] != word[0].lower():
         return False  # a sentence
-    before = _COMMAND_START.split(folded[max(0, word.start() - _BEFORE) : word.start()])
-    begins = len(before) > 1 or word.start() <= _BEFORE
+    before, begins = places.before(word.start())
     runs, own = False, 0
-    words = [w.strip("'\"") for w in _FOLDER.sub("", before[-1]).split()]
+    words = _FOLDER.sub("", before).split()
+    if len(words) > _WORDS_BEFORE:
+        words, begins = words[-_WORDS_BEFORE:], False
     for each in words:
-        base = each.rsplit("/", 1)[-1]
-        if base in _RUNS_NEXT:
-            begins, runs, own = True, True, _RUNS_NEXT[base]
-        elif runner := _RUNNER.fullmatch(base):
-            runs, own = True, int(runner["own"] is not None)
-        elif not each or _PASSED.fullmatch(each):
+        does, more = _does(each)
+        if does == "runs next":
+            begins, runs, own = True, True, more
+        elif does == "runs":
+            runs, own = True, more
+        elif does == "passed":
             continue
-        elif runs and each.startswith("-"):
-            own += "=" not in each
-        elif runs and _NUMBER.fullmatch(each):
+        elif runs and does == "option":
+            own += more
+        elif runs and does == "number":
             own = max(0, own - 1)
         elif own:
             own -= 1
@@ -146,6 +188,22 @@ def _starts_command(folded: str, word: re.Match[str]) -> bool:
     return begins
 
 
+@lru_cache(1024)
+def _does(word: str) -> tuple[str, int]:
+    """What a word before a command is, and how many words of its own it takes."""
+    bare = word.strip("'\"")
+    base = bare.rsplit("/", 1)[-1]
+    if base in _RUNS_NEXT:
+        return "runs next", _RUNS_NEXT[base]
+    if runner := _RUNNER.fullmatch(base):
+        return "runs", int(runner["own"] is not None)
+    if not bare or _PASSED.fullmatch(bare):
+        return "passed", 0
+    if bare.startswith("-"):
+        return "option", int("=" not in bare)
+    return ("number" if _NUMBER.fullmatch(bare) else "other"), 0
+
+
 def destructive(text: str, language: Language = "en") -> tuple[Dangerous, ...]:
     """Every command that is recognised in `text` and can't be undone."""
     return tuple(d for d in dangerous(text, language) if d.lasting)
@@ -153,7 +211,11 @@ def destructive(text: str, language: Language = "en") -> tuple[Dangerous, ...]:
 
 def dangerous_in(answer: Answer, language: Language = "en") -> tuple[Dangerous, ...]:
     """Every dangerous command that is recognised in the commands, claims and text of `answer`."""
-    return dangerous(whole(answer), language)
+    return _dangerous_once(whole(answer), language)
+
+
+_dangerous_once = lru_cache(16)(dangerous)
+"""An answer is looked through at each step of an analysis; its claims, one by one, would push it out."""
 
 
 def destructive_in(answer: Answer, language: Language = "en") -> tuple[Dangerous, ...]:

@@ -1,7 +1,8 @@
 """What oauth2-proxy answers nginx, by its documentation (v7, "Configuring for use with the Nginx auth_request
-directive", and "Endpoints"): 202 or 401 on /oauth2/auth, by its cookie alone, with the user's names in
-headers as `--set-xauthrequest` has them. No body is taken. Its sign-in form holds the `rd` to come back to,
-which it takes from the query: the first one of that name, and "/" for one that leads to another server.
+directive", and "Endpoints"): 202, 401 or, for who may not, 403 on /oauth2/auth, by its cookie alone, with
+the user's names in headers as `--set-xauthrequest` has them. No body is taken. Its sign-in form holds the
+`rd` to come back to, which it takes from the query: the first one of that name, and "/" for one that leads
+to another server.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ def oauth2_proxy(
             if self.headers.get("Content-Length", "0") not in {"", "0"}:
                 self._answer(400, {})
             elif path == "/oauth2/auth":
-                self._answer(401 if session is None else 202, session or {})
+                refused = session is not None and not session
+                self._answer(401 if session is None else 403 if refused else 202, session or {})
             elif path == "/oauth2/sign_in":
                 asked = parse_qs(self.path.partition("?")[2]).get("rd", ["/"])[0]
                 back = html.escape(asked if _OWN.match(asked) else "/")

@@ -11,7 +11,7 @@ import re
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -32,7 +32,7 @@ ODD = {"X-Auth-Request-User": "Jos\u00e9 Garc\u00eda (DBA)"}
 FORGED = {"X-Techsapo-User": "root", "X-Techsapo-Sign-In": "x" * 48, "X-Auth-Request-User": "root"}
 
 
-SESSIONS = {"a": ALICE, "b": BOB, "c": ODD}
+SESSIONS: dict[str, dict[str, str]] = {"a": ALICE, "b": BOB, "c": ODD, "refused": {}}
 
 
 class Proxy:
@@ -48,6 +48,14 @@ class Proxy:
 
     def close(self) -> None:
         self._running.close()
+
+    @contextmanager
+    def hung(self) -> Iterator[None]:
+        """In its place somebody who takes connections and says nothing."""
+        self.close()
+        with socket.create_server(("127.0.0.1", self.port)):
+            yield
+        self.open()
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +253,24 @@ def test_at_the_apps_own_port_nobody_gets_a_page_or_a_form(stack: Stack) -> None
     assert (form.status_code, form.json()["code"]) == (401, "sign_in")
     for path in ("/ping", "/health", "/metrics"):
         assert httpx.get(f"{stack.app}{path}").status_code == 200, path
+
+
+def test_an_account_that_the_sign_in_proxy_refuses_is_told_so(stack: Stack) -> None:
+    page = httpx.get(f"{stack.nginx}/status", headers=signed_in("refused"))
+    assert (page.status_code, page.headers["content-type"]) == (403, "text/html; charset=utf-8")
+    assert "このアカウントでは開けません" in page.text
+    assert "This account may not open this page" in page.text
+    assert "nginx" not in page.text
+    program = httpx.get(f"{stack.nginx}/api/v1/status", headers=signed_in("refused"))
+    assert (program.status_code, program.json()["code"]) == (403, "forbidden")
+
+
+def test_a_sign_in_proxy_that_hangs_is_no_healthy_one(stack: Stack) -> None:
+    with stack.proxy.hung():
+        (part,) = [p for p in stack.made.health()["probes"] if p["name"] == "sign-in"]
+        assert part["status"] == "degraded"
+        page = httpx.get(f"{stack.nginx}/status", headers=signed_in("a"), timeout=20)
+        assert (page.status_code, "Sign-in is unavailable" in page.text) == (503, True)
 
 
 def test_while_the_sign_in_proxy_is_down_users_get_a_page_that_says_so_and_health_reports_it(

@@ -73,7 +73,8 @@ def tell_plan(plan: StackPlan, out: Output, *, diff: bool = False, then: str) ->
         out.data(str(each))
     if plan.lost:
         show_plan(plan, out, diff=diff)
-        out.next(msg("`techsapo up`, which names the newest backup of that"))
+        out.say(msg("`up` would refuse it; restore that data from a backup"))
+        out.next("techsapo backup list")
     elif plan.changes:
         show_plan(plan, out, diff=diff)
         if then:

@@ -24,7 +24,7 @@ from techsapo_ops.spec.edition import FIRST
 from techsapo_ops.spec.fields import sections
 from techsapo_ops.spec.load import load
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.app import Limits
+from techsapo_ops.spec.models.app import Limits, WallBounce
 from techsapo_ops.spec.models.edge import Nginx
 from techsapo_ops.spec.models.monitoring import Exporters
 from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
@@ -47,6 +47,7 @@ _FIELDS_SINCE: Mapping[type[BaseModel], tuple[str, ...]] = {
     Exporters: ("blackbox",),
     Nginx: ("client_rate", "hsts_max_age", "hsts_subdomains"),
     Spec: ("objectives", "floating_address", "swarm"),
+    WallBounce: ("cache_share",),
 }
 """Fields of the spec with a default that version 0.1 refuses: at that default they are left out."""
 

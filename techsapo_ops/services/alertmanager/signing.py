@@ -1,9 +1,10 @@
 """What gives the right to acknowledge an alert by a link: a signature of the stack, the alert and its start.
 
 Neither Prometheus nor Alertmanager can sign, but a template can look up. So the signature is made of parts,
-one for each field of the start (month, day, hour, minute, second), and each alert's parts for every value
-stand in a template that Alertmanager alone reads. A link shows the parts of its own start: one of before
-lacks those of another start, which its receivers can't make.
+one for each field of the start (day of the year, hour, minute, second), and each alert's parts for every
+value stand in a template that Alertmanager alone reads. A link shows the parts of its own start: one of
+before lacks those of another start, which its receivers can't make. The day is one part, so that links of
+two months, put together, are no third day.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ KEY = "acknowledge-key"
 """The name under which a container of the app gets the key."""
 SIGNATURES = "acknowledge.tmpl"
 """The name under which a container of Alertmanager gets the signatures."""
-_PART_BYTES = 6
+_PART_BYTES = 4
 _YEARS = range(2025, 2100)
-_FIELDS = (("Month", 13), ("Day", 32), ("Hour", 24), ("Minute", 60), ("Second", 60))
-"""Of a start in UTC, as Go and, in lower case, Python call them; each is less than the number beside it."""
+_FIELDS = (("YearDay", 367), ("Hour", 24), ("Minute", 60), ("Second", 60))
+"""Of a start in UTC, as Go calls them; each is less than the number beside it."""
 _LONGEST_START = 11
 _LINES = ("techsapo.acknowledge", "techsapo.slack.acknowledge")
 """Templates of signed links; each hands on to the one of its name and `.line`, which knows the words."""
@@ -81,7 +82,7 @@ def signature(key: bytes, project: str, alert: str, start: int) -> str:
     nothing else.
     """
     began = datetime.fromtimestamp(start, UTC)
-    values = [getattr(began, field.lower()) for field, _ in _FIELDS]
+    values = (began.timetuple().tm_yday, began.hour, began.minute, began.second)
     parts = [_part(key, project, alert, field, v) for (field, _), v in zip(_FIELDS, values, strict=True)]
     return f"{start}.{_part(key, project, 'Year', began.year)}{''.join(parts)}"
 
@@ -104,7 +105,7 @@ def signatures(key: bytes, project: str, names: Iterable[str]) -> str:
 def _part(key: bytes, project: str, *of: object) -> str:
     words = "\0".join(("acknowledge", project, *map(str, of))).encode()
     digest = hmac.digest(key, words, hashlib.sha256)
-    return base64.urlsafe_b64encode(digest[:_PART_BYTES]).decode("ascii")
+    return base64.urlsafe_b64encode(digest[:_PART_BYTES]).decode("ascii").rstrip("=")
 
 
 def _years(key: bytes, project: str) -> Iterator[str]:

@@ -12,8 +12,11 @@ from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import Probe
 from techsapo_ops.stack.topology import Topology
 
+_ANSWERS = (200, 202, 204, 401)
+"""Whether somebody signed in: yes or no. Of any other status, such as the 404 of another service or a
+redirect, nginx makes a failure."""
 _FAILED = 500
-"""Statuses from here on are no answer to whether somebody signed in."""
+"""From here on nginx itself says that there is no answer, or the proxy that it has none."""
 
 
 def health_parts(topology: Topology, service: Service, timeout: float) -> tuple[HealthPart, ...]:
@@ -25,12 +28,17 @@ def health_parts(topology: Topology, service: Service, timeout: float) -> tuple[
         return (itself,)
     left = max(timeout - (time.monotonic() - started), 0.001)
     found = ask(topology, service, left, Probe("http", SIGN_IN_LOCATION))
-    answers = found.status is not None and found.status < _FAILED
-    detail = (
-        msg("{address} answers nginx", address=signing_in.address)
-        if answers
-        else msg("{address} does not answer nginx: nobody can open a page", address=signing_in.address)
-    )
+    answers, address = found.status in _ANSWERS, signing_in.address
+    if answers:
+        detail = msg("{address} answers nginx", address=address)
+    elif not found.status or found.status >= _FAILED:
+        detail = msg("{address} does not answer nginx: nobody can open a page", address=address)
+    else:
+        detail = msg(
+            "{address} answers nginx with {status}, not whether somebody signed in: nobody can open a page",
+            address=address,
+            status=found.status,
+        )
     hint = (
         ""
         if answers

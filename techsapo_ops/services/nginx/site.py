@@ -47,21 +47,48 @@ _DIGEST_LINE = re.compile(r'return 200 "([0-9a-f]{64})\\n";')
 
 _UNWRITABLE = re.compile(r"[\x00-\x1f\x7f$]")
 _LOOPBACK = ("127.0.0.1", "::1")
-_SIGN_IN_DOWN = (
-    '<!doctype html><html lang="ja"><head><meta charset="utf-8">'
-    '<meta name="viewport" content="width=device-width"><meta name="robots" content="noindex">'
-    "<title>サインインできません / Sign-in unavailable</title></head><body><main>"
-    "<h1>いまはサインインできません</h1>"
-    "<p>サインインのサービスが応答しません。数分後に再読み込みしてください。"
-    "続くときは、このスタックの管理者に連絡してください。"
-    "管理者はホストで <code>techsapo health</code> を実行してください。</p>"
-    '<section lang="en"><h1>Sign-in is unavailable</h1>'
-    "<p>The sign-in service does not answer. Reload this page in a few minutes. If it goes on, tell whoever "
-    "runs this stack; on the host, <code>techsapo health</code> says more.</p>"
-    "</section></main></body></html>"
+
+
+def _page(ja: tuple[str, str], en: tuple[str, str]) -> str:
+    """A page of a heading and a text in both languages, as a word of nginx.conf in single quotes: neither has
+    one of them, a `$` or a backslash, and together they have less than 4 KB.
+    """
+    return (
+        '<!doctype html><html lang="ja"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width"><meta name="robots" content="noindex">'
+        f"<title>{ja[0]} / {en[0]}</title></head><body><main><h1>{ja[0]}</h1><p>{ja[1]}</p>"
+        f'<section lang="en"><h1>{en[0]}</h1><p>{en[1]}</p></section></main></body></html>'
+    )
+
+
+_SIGN_IN_DOWN = _page(
+    (
+        "いまはサインインできません",
+        "サインインのサービスが応答しません。数分後に再読み込みしてください。"
+        "続くときは、このスタックの管理者に連絡してください。"
+        "管理者はホストで <code>techsapo health</code> を実行してください。",
+    ),
+    (
+        "Sign-in is unavailable",
+        "The sign-in service does not answer. Reload this page in a few minutes. If it goes on, tell whoever "
+        "runs this stack; on the host, <code>techsapo health</code> says more.",
+    ),
 )
-"""What a browser shows while the sign-in proxy does not answer. A word of nginx.conf in single quotes: it has
-none of them, no `$`, no backslash, and less than 4 KB."""
+"""What a browser shows while the sign-in proxy does not answer."""
+_SIGN_IN_REFUSED = _page(
+    (
+        "このアカウントでは開けません",
+        "サインインのサービスが、このアカウントの利用を認めていません。"
+        "別のアカウントでサインインし直すか、このスタックの管理者に連絡してください。"
+        '<a href="/oauth2/sign_out">サインアウト</a>',
+    ),
+    (
+        "This account may not open this page",
+        "The sign-in service does not let this account in. Sign in with another one, or ask whoever runs "
+        'this stack. <a href="/oauth2/sign_out">Sign out</a>',
+    ),
+)
+"""What a browser shows where the sign-in proxy knows who it is and refuses."""
 
 
 def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
@@ -111,6 +138,7 @@ def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         sign_in_path=SIGN_IN_PATH,
         sign_in_location=SIGN_IN_LOCATION,
         sign_in_down=_SIGN_IN_DOWN,
+        sign_in_refused=_SIGN_IN_REFUSED,
         return_header=RETURN_HEADER,
         keyed_routes=KEYED_ROUTES,
         keys=resolved_auth(spec, topology.layout.environment).required,

@@ -237,10 +237,12 @@ def test_a_recovery_says_which_environment_it_brings_back(
     description = SimpleNamespace(host="", project="x", backup="b")
     manifest = SimpleNamespace(started=datetime(2026, 12, 1, tzinfo=UTC))
     look: Any = SimpleNamespace(
-        copied=SimpleNamespace(description=description, backup=SimpleNamespace(read=lambda: manifest)),
+        copied=SimpleNamespace(
+            described=True, description=description, backup=SimpleNamespace(read=lambda: manifest)
+        ),
         draft=SimpleNamespace(file=Path("/srv/x/techsapo.yaml"), environment=environment),
         places=SimpleNamespace(placements=(), outside=lambda _: ()),
-        rows=(), differs=(), cannot=(), notes=(), blockers=(),
+        rows=(), differs=(), cannot=(), notes=(), blockers=(), keys=(), revoke_all_keys=False,
     )  # fmt: skip
     show_look(look, Output())
     assert f"environment: {said}\n" in capsys.readouterr().err

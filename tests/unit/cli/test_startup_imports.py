@@ -43,7 +43,7 @@ LOW = SAID | {"operations", "services", "adapters", "stack", "spec"}
     [
         ("--help", set(), SAID, 14),
         ("ps", set(), LOW | {"engines"}, 56),
-        ("validate", {"yaml", "cython_runtime"}, LOW | {"render"}, 86),
+        ("validate", {"yaml", "cython_runtime"}, LOW | {"render"}, 87),
     ],
 )
 def test_a_command_that_only_looks_imports_little(

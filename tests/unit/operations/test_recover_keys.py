@@ -169,7 +169,7 @@ class Screen:
 
 
 def look_of(copy: Copy, *, newest: AwaySnapshot | None = None, revoke_all: bool = False) -> Look:
-    draft = SimpleNamespace(file=Path("/new/techsapo.yaml"))
+    draft = SimpleNamespace(file=Path("/new/techsapo.yaml"), environment=None)
     topology = SimpleNamespace(engine="native")
     places = SimpleNamespace(placements=(), outside=lambda _: ())
     chosen = Choice(replace(NEWEST, id="0" * 64), (), newest)

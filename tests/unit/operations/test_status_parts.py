@@ -52,6 +52,9 @@ class Kept:
     def ours(self) -> tuple[Backup, ...]:
         return self.backups
 
+    def compared(self) -> tuple[tuple[Manifest, ...], frozenset[str]]:
+        return (), frozenset()
+
     def checks(self, backup: Backup) -> dict[str, Any]:
         return self.known.get(int(backup.id[1:]), {})
 

@@ -227,7 +227,7 @@ def test_up_says_it_once(
     monkeypatch.setattr(up, "choose_engine", lambda *_: (where, SimpleNamespace(decided=False)))
     monkeypatch.setattr(up, "stack_on", lambda *_, **__: SimpleNamespace(leaves=lambda _: None))
     monkeypatch.setattr(up, "undo_interrupted", lambda *_, **__: None)
-    monkeypatch.setattr(up, "perform", lambda *_, **__: done)
+    monkeypatch.setattr(up, "up_with_data", lambda *_, **__: done)
     up.up(place=SpecChoice(tmp_path / "techsapo.yaml"), out=Output(**options))
     shown = capsys.readouterr()
     assert shown.err.splitlines().count(NOBODY) == said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,18 @@ def test_a_signature_is_of_one_key_one_stack_one_alert_and_one_start() -> None:
     ]
     forged += [f"{'9' * 5000}.{parts}", f"\u0661.{parts}"]
     assert [signed_start(each, KEY, "shop", "AppDown") for each in forged] == [None] * len(forged)
+
+
+def test_links_of_two_months_put_together_are_no_third_day() -> None:
+    starts = [
+        int(datetime(2026, month, day, 3, 4, 5, tzinfo=UTC).timestamp())
+        for month, day in ((7, 1), (5, 9), (7, 9))
+    ]
+    july, may, third = (signature(KEY, "shop", "AppDown", start).partition(".")[2] for start in starts)
+    assert len({july, may, third}) == 3
+    for cut in range(len(july) + 1):
+        for parts in (july[:cut] + may[cut:], may[:cut] + july[cut:]):
+            assert signed_start(f"{starts[2]}.{parts}", KEY, "shop", "AppDown") is None
 
 
 def test_the_template_of_signatures_is_for_alertmanager_alone_and_the_key_for_the_app(tmp_path: Path) -> None:

@@ -223,6 +223,7 @@ def test_a_link_expires_with_its_alert_and_opens_no_later_one(tmp_path: Path, ke
         (START, None, 200),
         (START + 300, None, 200),  # it flapped: for Alertmanager it began anew, within the same incident
         (START - 1, None, 410),
+        (4_000_000_000, None, 410),  # no alert began in the future
         (START - 900, START - 900, 200),  # Prometheus lost when it began, and messages say what they said
         (START - 900, START - 901, 410),
     ],

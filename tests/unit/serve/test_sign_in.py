@@ -15,7 +15,7 @@ from orchestrator import client_of, make_spec
 
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
-from techsapo_ops.services.nginx.site import _SIGN_IN_DOWN
+from techsapo_ops.services.nginx.site import _SIGN_IN_DOWN, _SIGN_IN_REFUSED
 from techsapo_ops.spec.auth import KEYED_ROUTES, RETURN_HEADER
 
 SECRET = "s" * 32
@@ -79,6 +79,15 @@ def test_who_signed_in_gets_the_pages(tmp_path: Path) -> None:
     assert run(tmp_path, work) == [200, 200, 200]
 
 
+def test_who_is_let_in_without_a_name_is_told_what_the_sign_in_service_lacks(tmp_path: Path) -> None:
+    async def work(_: App, client: httpx.AsyncClient) -> httpx.Response:
+        return await client.get("/status", headers={"X-Techsapo-Sign-In": SECRET, "X-Techsapo-User": ""})
+
+    answer = run(tmp_path, work)
+    assert (answer.status_code, answer.json()["code"]) == (401, "sign_in")
+    assert "--set-xauthrequest" in answer.json()["detail"]
+
+
 def test_a_wrong_key_opens_none_of_the_routes_where_nginx_takes_a_key_for_a_sign_in(tmp_path: Path) -> None:
     async def work(app: App, client: httpx.AsyncClient) -> dict[tuple[str, str], int]:
         headers = {**BY_NGINX, "X-Techsapo-Sign-In": SECRET, "X-Techsapo-User": "", "X-API-Key": "junk"}
@@ -115,6 +124,7 @@ def test_the_sign_in_is_told_one_escaped_address_of_this_server_to_come_back_to(
     assert answer.headers["cache-control"] == "no-store"
 
 
-def test_the_page_of_a_sign_in_that_is_down_is_one_word_of_nginx_conf() -> None:
-    assert not re.search(r"['$\\\n]", _SIGN_IN_DOWN)
-    assert len(_SIGN_IN_DOWN.encode()) < 4000
+@pytest.mark.parametrize("page", [_SIGN_IN_DOWN, _SIGN_IN_REFUSED])
+def test_a_page_about_the_sign_in_is_one_word_of_nginx_conf(page: str) -> None:
+    assert not re.search(r"['$\\\n]", page)
+    assert len(page.encode()) < 4000

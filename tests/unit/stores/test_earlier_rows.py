@@ -22,7 +22,7 @@ from techsapo_ops.stores.audit.sqlite import sqlite_engine
 from techsapo_ops.stores.audit.tables import AuditStore
 
 NOON = datetime(2026, 12, 1, 12, 0, tzinfo=UTC)
-CALL = AuditCall("gpt", "gpt-5", "answer", "ok", 0.25, 100, 20, 900)
+CALL = AuditCall("gpt", "m", "answer", "ok", 0.25, 100, 20, 900)
 ROW = AuditRow(
     id="0" * 32, time=NOON, instance="app-1", request_id="req_0", user_id="ci", task_type="basic",
     prompt_hash="a" * 64, providers=("gpt", "日本"), confidence=0.8, consensus=None, accepted=True,

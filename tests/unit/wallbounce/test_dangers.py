@@ -157,6 +157,7 @@ HOSTILE = (
     ),
     *("docker compose down ", "python exec(http", "sed 's/a/b/w ", "tar -x -C ", "grant all ", "git push "),
     *("systemctl --a --b ", "kubectl -", "find ", "() { |", "git checkout "),
+    *("-- git push ", "-- podman run ", "-- php rm ", "-- gem add ", "-- k replace ", "-- sed ", ">$ "),
 )
 
 
@@ -165,6 +166,13 @@ def test_the_work_grows_with_the_length_of_a_hostile_text_and_no_faster(piece: s
     """64 KB take about four times as long as 16 KB; with quadratic work it would be sixteen times."""
     short, long = (best((piece * size)[:size]) for size in (16_000, 64_000))
     assert long < 9 * short + 0.05
+    assert long < 0.6, "an event loop waits for it"
+
+
+def test_a_command_behind_many_others_is_found_in_the_arguments_of_each() -> None:
+    for piece in ("git push {}--force", "docker run {}--privileged x", "kubectl -n a {}delete pod x"):
+        assert dangerous("sudo " + piece.format("a=b " * 40)), piece
+        assert dangerous("env -- nice -- time -- " + piece.format("x -- y ")), piece
 
 
 def best(text: str) -> float:
