@@ -50,6 +50,9 @@ class Kept:
     def ours(self) -> tuple[Backup, ...]:
         return self.backups
 
+    def compared(self) -> tuple[tuple[Manifest, ...], frozenset[str]]:
+        return tuple(backup.read() for backup in self.backups), frozenset()
+
     def checks(self, backup: Backup) -> dict[str, Any]:
         return self.known.get(int(backup.id[1:]), {})
 
