@@ -16,6 +16,7 @@ from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.services.grafana.backup import database as grafana_database
 from techsapo_ops.services.prometheus.client import api as prometheus_api
+from techsapo_ops.stack.data_note import MARK
 
 pytestmark = pytest.mark.lab
 
@@ -70,9 +71,10 @@ def logins(made: Project, statement: str = "") -> list[str]:
 
 
 def files(service: str) -> list[str]:
-    """What lies in the data folder of a service."""
+    """What lies in the data folder of a service, but for our mark."""
     folder = {"prometheus": "/prometheus", "grafana": "/var/lib/grafana"}[service]
-    return docker("exec", container_ids(PROJECT)[service], "ls", "-A", folder).stdout.split()
+    listed = docker("exec", container_ids(PROJECT)[service], "ls", "-A", folder).stdout.split()
+    return [name for name in listed if name != MARK]
 
 
 def test_a_restore_of_samples_that_is_killed_is_taken_back_by_the_next_one(lab: Project) -> None:

@@ -6,13 +6,14 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from techsapo_ops.adapters.process import Command
+from techsapo_ops.backup import registry
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.administration import Warn, recorded
 from techsapo_ops.operations.apply.plan import StackPlan
 from techsapo_ops.operations.budget import note_audit, note_gap
-from techsapo_ops.services.lost_data import LostData, is_there
+from techsapo_ops.services.lost_data import LostData, is_there, lost_data
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.backup import Amount
 from techsapo_ops.stack.budget_note import Gap
@@ -113,9 +114,23 @@ def note_data(stack: Stack, *, new: bool = True) -> None:
         note.refresh(found)
         return
     note.add(found)
+    # What was scaled away, or is no longer in the spec, may be cleared away.
+    note.forget([name for name in note.known() if stack.topology.find(name) is None])
     noted = note.known().items()
     audit = {n: each.since for n, each in noted if kind_of(each.kind).has_audit_log(stack.topology)}
     note_audit(stack.layout, audit)
+
+
+def note_restored(stack: Stack, part_kinds: Collection[str]) -> None:
+    """Note the data that a restore of these parts brought back in place of data that was gone."""
+    kinds = ((registry.find(part.partition(":")[0]), part) for part in part_kinds)
+    names = {kind.service(part) for kind, part in kinds if kind is not None}
+    lost = lost_data(stack.topology, stack.engine, stack.topology.engine)
+    back = [each for each in lost if each.service in names]
+    services = {service.name: service for service in stack.topology.services}
+    found = {n.service: seen for n in back if (seen := _seen(stack, services[n.service], None)) is not None}
+    _note_gaps(stack, [each for each in back if each.service in found])
+    DataNote(stack.layout, stack.topology.engine).add(found)
 
 
 def _seen(stack: Stack, service: Service, known: KnownData | None) -> KnownData | None:

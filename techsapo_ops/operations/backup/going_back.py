@@ -11,6 +11,7 @@ from techsapo_ops.backup.repository import Backup, Repository, repository_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
+from techsapo_ops.operations.apply.data import note_restored
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.backup.bringing_back import (
     Say,
@@ -125,6 +126,8 @@ def conclude(stack: Stack, part_kinds: Sequence[str]) -> None:
     The note goes first: what lies beside is of no use to anybody then.
     """
     finished(stack.layout)
+    with suppress(OpsError):  # it is back; `up` tells of a note that can't be written
+        note_restored(stack, part_kinds)
     for part_kind, kind in kept_beside(part_kinds):
         kind.forget(stack, part_kind)
     stack.engine.forget_aside()

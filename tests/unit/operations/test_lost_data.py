@@ -18,7 +18,7 @@ from techsapo_ops.cli.views.plan import plan_json
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import check
 from techsapo_ops.operations.administration import actions, chain_of
-from techsapo_ops.operations.apply.data import note_data
+from techsapo_ops.operations.apply.data import note_data, note_restored
 from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.apply.stop import down
 from techsapo_ops.operations.apply.up import UpReport, up, up_empty
@@ -27,6 +27,7 @@ from techsapo_ops.operations.jobs import JobContext
 from techsapo_ops.operations.jobs import drift as drift_job
 from techsapo_ops.services.lost_data import LostData, lost_data
 from techsapo_ops.stack.backup import Amount
+from techsapo_ops.stack.budget_note import read_note
 from techsapo_ops.stack.data_note import MARK, DataNote
 from techsapo_ops.stack.health import PartStatus
 from techsapo_ops.stack.stack import Stack
@@ -209,6 +210,25 @@ def test_the_job_drift_leaves_a_metric_of_each_service_with_data(began: Project)
     assert samples() == {"redis": 0, "app": 0}
     shutil.rmtree(data(began) / "app")
     assert samples() == {"redis": 0, "app": 1}
+
+
+def test_data_that_a_restore_brought_back_is_there_again(began: Project) -> None:
+    shutil.rmtree(data(began) / "app")
+    note_restored(began.stack(), ["sqlite:app", "redis", "config"])
+    assert [each.service for each in lost(began)] == ["app"], "nothing was brought back"
+    (data(began) / "app").mkdir()
+    (data(began) / "app" / "audit.sqlite").write_text("of a backup")
+    note_restored(began.stack(), ["sqlite:app"])
+    assert not lost(began)
+    (gap,) = read_note(began.stack().layout.budget_note).gaps
+    assert gap.since == known(began).known()["app"].since
+    began.up()
+
+
+def test_what_was_scaled_away_is_not_missed(began: Project) -> None:
+    instances = {"app": {"instances": [{"port": 4000}, {"port": 4001}]}, "nginx": {"enabled": False}}
+    began.up(sections=instances)
+    assert set(known(began).known()) == {"redis"}
 
 
 def test_a_stack_that_was_never_applied_or_has_no_data_yet_begins_empty(project: Project) -> None:
