@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,8 +19,9 @@ from techsapo_ops.operations.backup.proof import note_proof
 from techsapo_ops.operations.status import kept, spent
 from techsapo_ops.operations.status.kept import backups_of
 from techsapo_ops.operations.status.spent import Spent, spent_of
-from techsapo_ops.operations.status.status import Look, StackStatus
+from techsapo_ops.operations.status.status import Look, StackStatus, without_start
 from techsapo_ops.operations.status.versions import versions_of
+from techsapo_ops.operations.watch.alerts import Listing
 from techsapo_ops.stack.observed import Observed, ObservedService, State
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stores.audit.rows import Request, Rows
@@ -117,7 +119,7 @@ def test_what_was_spent_is_of_this_utc_day_and_month_and_simulated_money_counts_
     assert (Spent(1, 1, 0, 0).day_percent, Spent(1, 1, 0, 0).month_percent) == (0, 0)
 
 
-def test_another_build_is_one_that_is_known_and_is_not_this_or_that_the_engine_is_behind_with(
+def test_another_build_is_one_that_is_known_and_is_not_this(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def service(name: str, told: str | None) -> ObservedService:
@@ -129,10 +131,10 @@ def test_another_build_is_one_that_is_known_and_is_not_this_or_that_the_engine_i
         service("app-3", ""),
         service("r", None),
     ]
-    observed = Observed(True, {each.name: each for each in seen}, ("supervisor",))
+    observed = Observed(True, {each.name: each for each in seen})
     monkeypatch.setattr(stack.engine, "observe", lambda: observed)
     found = versions_of(stack)
-    assert found.others == ("app-2", "supervisor")
+    assert found.others == ("app-2",)
     assert (found.build, found.apply, found.applied_by) == (build(), None, "")
 
 
@@ -140,3 +142,19 @@ def test_a_stack_whose_health_cannot_be_told_is_down(stack: Stack) -> None:
     nothing: Look[Any] = Look(why="it hangs")
     parts = (nothing,) * 10
     assert StackStatus(NOW, 0.1, None, *parts).status == "down"
+
+
+def test_alerts_that_are_pending_because_of_the_last_apply_are_not_listed_for_some_minutes() -> None:
+    def at(seconds: float, state: str = "pending") -> Any:
+        return SimpleNamespace(state=state, since=NOW + timedelta(seconds=seconds))
+
+    apply: Any = SimpleNamespace(time=NOW, seconds=30.0)
+    before, during, after = at(-5), at(12), at(200)
+    firing: Any = at(20, "firing")
+    listing = Listing((before, during, after, firing))
+
+    def shown(seconds: float) -> tuple[Any, ...]:
+        return without_start(listing, apply, NOW + timedelta(seconds=seconds)).alerts
+
+    assert shown(70) == (before, after, firing)
+    assert shown(30 + 5 * 60 + 1) == listing.alerts, "whatever is pending that long has another reason"
