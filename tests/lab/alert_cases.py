@@ -79,7 +79,6 @@ def _expected(rule: dict[str, Any], alert: dict[str, Any]) -> dict[str, Any]:
         text = _HOSTS.sub(lambda m: alert.get("hosts", m[1]), text)
         text = text.replace(_IN_A_NAME, f"-{labels['host']}" if "host" in labels else "")
         text = text.replace(_HOST, labels.get("host", "HOST"))
-        text = re.sub(r'\{\{ or \$labels\.(\w+) "([^"]*)" \}\}', lambda m: labels.get(m[1]) or m[2], text)
         text = re.sub(r"\{\{ \$labels\.(\w+) \}\}", lambda m: labels.get(m[1], ""), text)
         return re.sub(r"\{\{ \$value \|[^}]*\}\}", lambda _: alert["value"], text)
 
