@@ -47,6 +47,12 @@ def test_no_series_is_excused_that_no_alert_reads() -> None:
     assert set(known.of_jobs.values()) <= set(jobs())
 
 
+def test_what_a_job_leaves_is_not_expected_before_it_ran() -> None:
+    known = alert_series()
+    read = {series for alert in alerts().values() for series in series_read(expression(alert))}
+    assert (read & set(job_metrics())) - set(known.of_jobs) - known.with_an_event == set()
+
+
 def test_a_series_that_is_read_by_way_of_a_recording_rule_is_needed_too() -> None:
     assert "node_memory_MemTotal_bytes" in series_needed("techsapo:memory_used:ratio > 0.9")
 
