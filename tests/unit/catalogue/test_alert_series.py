@@ -84,6 +84,5 @@ def test_prometheus_knows_how_many_rules_there_should_be(off: tuple[str, ...]) -
     ("series", "job"), [("techsapo_backup_shrunk", "backup"), ("techsapo_data_missing", "drift")]
 )
 def test_what_a_job_leaves_is_not_missed_before_the_jobs_first_run(series: str, job: str) -> None:
-    assert missing()[series]["expr"] == (
-        f'max by (job) (techsapo_job_last_success_timestamp_seconds{{name="{job}"}}) > 0 unless on () {series}'
-    )
+    ended = f'techsapo_job_last_success_timestamp_seconds{{name="{job}"}}'
+    assert missing()[series]["expr"] == f"max by (job) ({ended}) > 0 unless on () {series}"

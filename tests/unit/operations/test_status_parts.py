@@ -123,7 +123,9 @@ def test_what_was_spent_is_of_this_utc_day_and_month_and_simulated_money_counts_
     assert (Spent(1, 1, 0, 0).day_percent, Spent(1, 1, 0, 0).month_percent) == (0, 0)
 
 
-@pytest.mark.parametrize(("until", "lost"), [(NOW - timedelta(hours=1), True), (NOW - timedelta(days=40), False)])
+@pytest.mark.parametrize(
+    ("until", "lost"), [(NOW - timedelta(hours=1), True), (NOW - timedelta(days=40), False)]
+)
 def test_where_audit_rows_of_this_month_are_lost_what_was_spent_is_not_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: datetime, lost: bool
 ) -> None:
