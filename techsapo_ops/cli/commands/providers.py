@@ -145,7 +145,6 @@ def run(
     from techsapo_ops.cli.signals import interruptible
     from techsapo_ops.cli.views.provider_tests import all_well, said_before, show, tests_json, told_now
     from techsapo_ops.operations.provider_tests import plan_tests, run_tests
-    from techsapo_ops.wallbounce.tried import Outcome
 
     project = place.open()
     limit = math.inf if timeout is None else timeout
@@ -157,7 +156,7 @@ def run(
         found = run_tests(
             tests, project.layout, datetime.now(UTC), lambda tried: told_now(tried, out), out.warn
         )
-    _tell_app(project, [tried.name for tried in found if tried.outcome is not Outcome.FAILED], out)
+    _tell_app(project, [tried.name for tried in found if tried.answered], out)
     if out.as_json:
         out.json(tests_json(tests, found))
     else:

@@ -284,6 +284,8 @@ def _budget(spent: Spent) -> Iterator[Line]:
     )
     over = max(spent.day_percent, spent.month_percent)
     yield Line("", joined(", ", parts), "failed" if over >= 100 else "ok")
+    if spent.rows_lost:
+        yield Line("", msg("or more: rows of the audit log are lost"), "warning")
 
 
 def _jobs(jobs: tuple[JobStatus, ...], now: datetime) -> Iterator[Line]:

@@ -120,6 +120,7 @@ def _budget_value(spent: Spent) -> dict[str, Any]:
         "day_limit_usd": spent.daily_usd,
         "month_usd": round(spent.month_usd, 9),
         "month_limit_usd": spent.monthly_usd,
+        "rows_lost": spent.rows_lost,
     }
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from techsapo_ops.operations.watch.costs import rows_of
+from techsapo_ops.services.lost_data import lost_data
+from techsapo_ops.services.registry import kind_of
+from techsapo_ops.stack.budget_note import read_note
 from techsapo_ops.stack.stack import Stack
 
 
@@ -17,6 +20,8 @@ class Spent:
     month_usd: float
     daily_usd: float
     monthly_usd: float
+    rows_lost: bool = False
+    """Whether audit rows of this month are lost, so that it was as much or more."""
 
     @property
     def day_percent(self) -> float:
@@ -42,4 +47,13 @@ def spent_of(stack: Stack, now: datetime) -> Spent:
         sum(r.cost_usd for r in asked if r.day.startswith(f"{today:%Y-%m}")),
         budget.resolved_daily_usd,
         budget.monthly_usd,
+        _rows_lost(stack, datetime(today.year, today.month, 1, tzinfo=UTC)),
     )
+
+
+def _rows_lost(stack: Stack, first: datetime) -> bool:
+    """Whether audit rows since `first` are lost: noted when the stack went on without them, or gone now."""
+    if any(gap.until > first for gap in read_note(stack.layout.budget_note).gaps):
+        return True
+    lost = lost_data(stack.topology, stack.engine, stack.topology.engine)
+    return any(kind_of(each.known.kind).has_audit_log(stack.topology) for each in lost)

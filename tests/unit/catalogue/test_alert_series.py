@@ -84,3 +84,11 @@ def test_prometheus_knows_how_many_rules_there_should_be(off: tuple[str, ...]) -
     rules = [rule for group in groups for rule in group["rules"] if "next" not in rule["labels"]]
     (silent,) = (rule for rule in rules if rule["alert"] == "AlertCannotFire")
     assert f"< {len(rules)}," in silent["expr"]
+
+
+@pytest.mark.parametrize(
+    ("series", "job"), [("techsapo_backup_shrunk", "backup"), ("techsapo_data_missing", "drift")]
+)
+def test_what_a_job_leaves_is_not_missed_before_the_jobs_first_run(series: str, job: str) -> None:
+    ended = f'techsapo_job_last_success_timestamp_seconds{{name="{job}"}}'
+    assert missing()[series]["expr"] == f"max by (job) ({ended}) > 0 unless on () {series}"

@@ -368,6 +368,10 @@ def test_what_needs_somebody_has_its_colour_and_its_line(tmp_path: Path) -> None
     assert due.endswith(f"certs {soon:%H:%M}, costs {soon:%H:%M}, backup {later:%m-%d %H:%M}")
     under = Look(Spent(3.99, 99.9, 4.0, 100.0))
     assert {x.state for x in lines(replace(found, budget=under), stack) if x.label == "budget"} == {"ok"}
+    assert "lost" not in " ".join(text)
+    partly = replace(found, budget=Look(Spent(0.0, 0.0, 4.0, 100.0, rows_lost=True)))
+    (line,) = (x for x in lines(partly, stack) if "or more: rows of the audit log are lost" in str(x))
+    assert line.state == "warning"
 
 
 @pytest.mark.parametrize("timeout", [0.0, -1.0])

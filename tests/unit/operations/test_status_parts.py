@@ -16,12 +16,16 @@ from techsapo_ops.adapters.build import build
 from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.backup.repository import Backup
 from techsapo_ops.operations.backup.proof import note_proof
+from techsapo_ops.operations.budget import note_gap
 from techsapo_ops.operations.status import kept, spent
 from techsapo_ops.operations.status.kept import backups_of
 from techsapo_ops.operations.status.spent import Spent, spent_of
 from techsapo_ops.operations.status.status import Look, StackStatus, without_start
 from techsapo_ops.operations.status.versions import versions_of
 from techsapo_ops.operations.watch.alerts import Listing
+from techsapo_ops.services.lost_data import LostData
+from techsapo_ops.stack.budget_note import Gap
+from techsapo_ops.stack.data_note import KnownData
 from techsapo_ops.stack.observed import Observed, ObservedService, State
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stores.audit.rows import Request, Rows
@@ -117,6 +121,29 @@ def test_what_was_spent_is_of_this_utc_day_and_month_and_simulated_money_counts_
     assert (found.day_usd, found.month_usd) == (day, month)
     assert (found.day_percent, found.month_percent) == (day / 4 * 100, month)
     assert (Spent(1, 1, 0, 0).day_percent, Spent(1, 1, 0, 0).month_percent) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("until", "lost"), [(NOW - timedelta(hours=1), True), (NOW - timedelta(days=40), False)]
+)
+def test_where_audit_rows_of_this_month_are_lost_what_was_spent_is_not_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: datetime, lost: bool
+) -> None:
+    monkeypatch.setattr(spent, "rows_of", lambda *_: Rows(()))
+    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
+    note_gap(stack.layout, Gap(until - timedelta(days=1), until - timedelta(hours=1), until), ["app"])
+    assert spent_of(stack, NOW).rows_lost == lost
+
+
+def test_where_the_audit_log_is_gone_what_was_spent_is_not_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spent, "rows_of", lambda *_: Rows(()))
+    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
+    for kind, lost in (("prometheus", False), ("app", True)):
+        found = (LostData(kind, kind, KnownData(kind, NOW, NOW)),)
+        monkeypatch.setattr(spent, "lost_data", lambda *_, found=found: found)
+        assert spent_of(stack, NOW).rows_lost == lost
 
 
 def test_another_build_is_one_that_is_known_and_is_not_this(
