@@ -164,14 +164,17 @@ def communicate(
 
 
 def which(name: str, path: str | None = None) -> str | None:
-    """The program `name` on PATH, or on `path`; None where there is none.
+    """The absolute path of the program `name` on PATH, or on `path`; None where there is none.
 
     Raises UntrustedError where others could change it.
     """
     found = shutil.which(name, path=path)
-    if found is not None:
-        require_programs([Path(found)])
-    return found
+    if found is None:
+        return None
+    # PATH may name a folder relative to this one, and what is run may start in another.
+    program = Path(found).absolute()
+    require_programs([program])
+    return str(program)
 
 
 def require_programs(programs: Iterable[Path]) -> None:
@@ -271,7 +274,12 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.communicate(timeout=_TERM_SECONDS)
     except BaseException as error:
         _signal(process, signal.SIGKILL)
-        process.communicate()
+        # What moved to a session of its own may hold the other ends of its pipes for as long as it likes.
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                with suppress(OSError):  # what was left to write
+                    pipe.close()
+        process.wait()
         if not isinstance(error, subprocess.TimeoutExpired):
             raise
 
