@@ -77,6 +77,6 @@ def _row(table: str, name: str, amount: int) -> str:
     return (
         f"INSERT INTO {table} (id, time, instance, request_id, task_type, prompt_hash, providers, simulated,"  # noqa: S608 - numbers, hexadecimal and our own words
         " cache, cost_usd, status, processing_ms, key_id) VALUES "
-        f"('{secrets.token_hex(16)}', '{day} {time or _TIME}.000000', 'restore', '', '{STATUS}', '{'0' * 64}',"
-        f" '[]', {simulated}, '', {Decimal(amount) / _NANO:f}, '{STATUS}', 0, {key_id})"
+        f"('{secrets.token_hex(16)}', '{day} {time or _TIME}.000000', 'restore', '', '{STATUS}',"
+        f" '{'0' * 64}', '[]', {simulated}, '', {Decimal(amount) / _NANO:f}, '{STATUS}', 0, {key_id})"
     )
