@@ -188,13 +188,28 @@ def require_programs(programs: Iterable[Path]) -> None:
 def program_of(command: Command) -> str | None:
     """The file that `command` runs, as Popen's `executable`; None where there is none, which Popen says.
 
-    Raises UntrustedError where others could change it.
+    Raises UntrustedError where others could change it, or the plugins that `docker` runs.
     """
     word = command.argv[0]
+    if Path(word).name == "docker":
+        _require_plugins({**os.environ, **command.env})
     if "/" not in word:
         return which(word)
     require_programs([(command.cwd or Path()) / word])
     return None
+
+
+def _require_plugins(environment: Mapping[str, str]) -> None:
+    """Raise UntrustedError where others could change what `docker compose` runs.
+
+    Its plugins are searched in its folder below HOME at first, which may be another user's, as PATH may.
+    """
+    config = environment.get("DOCKER_CONFIG") or f"{environment.get('HOME', '')}/.docker"
+    modes = StrictModes(trusted_users())
+    for path in (Path(config) / "config.json", Path(config) / "cli-plugins"):
+        if path.exists():
+            modes.tree(path)
+    modes.require(msg("set HOME and DOCKER_CONFIG to what is your own"))
 
 
 def not_started(command: Command, error: OSError) -> OpsError:

@@ -326,3 +326,24 @@ def test_junk_in_the_list_of_trusted_users_trusts_nobody(
     listed.write_bytes(b"daemon # a comment\n\0\0\0\n-1\n4294967295\n99999999999\nno such\n")
     monkeypatch.setattr(trusted_users, "TRUSTED_USERS", listed)
     assert trusted_users.trusted_users({}) == {0, DAEMON.pw_uid}
+
+
+@pytest.mark.parametrize("variable", ["HOME", "DOCKER_CONFIG"])
+@pytest.mark.parametrize("changed", ["cli-plugins/docker-compose", "cli-plugins", "config.json", "."])
+def test_plugins_of_docker_are_judged_as_it_is_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, changed: str
+) -> None:
+    monkeypatch.delenv("DOCKER_CONFIG", raising=False)
+    (tmp_path / "bin").mkdir()
+    for name in ("bin/docker", ".docker/cli-plugins/docker-compose", ".docker/config.json"):
+        program = tmp_path / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text("#!/bin/sh\necho docker\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    monkeypatch.setenv(variable, str(tmp_path if variable == "HOME" else tmp_path / ".docker"))
+    ask = Command(("docker", "compose", "version"))
+    assert SubprocessRunner().run(ask).output == "docker"
+    os.chown(tmp_path / ".docker" / changed, ALICE, ALICE)
+    with pytest.raises(UntrustedError, match="is owned by uid 54321"):
+        SubprocessRunner().run(ask)
