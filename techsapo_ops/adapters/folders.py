@@ -154,7 +154,9 @@ def open_file(path: Path, flags: int, mode: int = 0o644) -> int:
     """
     with opened(path.parent) as folder:
         try:
-            descriptor = os.open(path.name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=folder)
+            # Without O_NONBLOCK a pipe that somebody put there would be waited for.
+            flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            descriptor = os.open(path.name, flags, mode, dir_fd=folder)
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise _link(path) from None

@@ -6,6 +6,7 @@ Ctrl-C and kill -9 leave none. Unlike flock's it can be asked about without taki
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -34,7 +35,7 @@ def _holder(descriptor: int) -> str:
         return msg(
             "`{who}` (pid {who2}, since {who3})", who=who["command"], who2=who["pid"], who3=who["since"]
         )
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return msg("another techsapo")
 
 
@@ -93,14 +94,17 @@ def exclusive(
 def held(path: Path) -> bool:
     """Whether somebody holds the lock file `path`, in whatever PID namespace; it is not taken for that.
 
-    To who may not look, it is held.
+    To who may not look, it is held. What is no lock file, such as a link, nobody can hold: who takes the lock
+    is told of it.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except PermissionError:
         return True
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO}:
+            return False
+        raise
     try:
         kind, *_ = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, _WHOLE))
     finally:

@@ -44,6 +44,8 @@ class Running:
 
     def __init__(self, command: Command, *, read: bool = False, feed: bool = False) -> None:
         self.command = command
+        self.until: float | None = None
+        """When the whole is over, by time.monotonic()."""
         program = program_of(command)
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         try:
@@ -107,11 +109,13 @@ class Running:
     def read(self, timeout: float | None = None) -> bytes:
         """The next bytes of its output, at most CHUNK; empty at the end.
 
-        Raises Stalled when none come for `timeout` seconds.
+        Raises Stalled when none come for `timeout` seconds; where None, until the whole is over, or PATIENCE.
         """
         assert self._process.stdout is not None  # noqa: S101 - made with read=True
         descriptor = self._process.stdout.fileno()
-        if timeout is not None and not select.select([descriptor], [], [], timeout)[0]:
+        if timeout is None:
+            timeout = PATIENCE if self.until is None else max(0.0, self.until - time.monotonic())
+        if not select.select([descriptor], [], [], timeout)[0]:
             raise Stalled(msg("{name} has said nothing for {timeout:g} s", name=self.name, timeout=timeout))
         return os.read(descriptor, CHUNK)
 
@@ -233,14 +237,14 @@ def pour(pieces: Iterable[bytes], program: Running, progress: Callable[[int], No
 def conversation(command: Command, timeout: float) -> Iterator[Running]:
     """A program that is both read and fed, ended when the whole takes longer than `timeout` seconds."""
     with Running(command, read=True, feed=True) as program:
-        began = time.monotonic()
+        program.until = time.monotonic() + timeout
         timer = threading.Timer(timeout, program.stop)
         timer.daemon = True
         timer.start()
         try:
             yield program
         except OpsError:
-            if time.monotonic() - began >= timeout:
+            if time.monotonic() >= program.until:
                 raise Stalled(
                     msg("{program} did not end within {timeout:g} s", program=program.name, timeout=timeout)
                 ) from None

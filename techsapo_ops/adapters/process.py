@@ -164,14 +164,17 @@ def communicate(
 
 
 def which(name: str, path: str | None = None) -> str | None:
-    """The program `name` on PATH, or on `path`; None where there is none.
+    """The absolute path of the program `name` on PATH, or on `path`; None where there is none.
 
     Raises UntrustedError where others could change it.
     """
     found = shutil.which(name, path=path)
-    if found is not None:
-        require_programs([Path(found)])
-    return found
+    if found is None:
+        return None
+    # PATH may name a folder relative to this one, and what is run may start in another.
+    program = Path(found).absolute()
+    require_programs([program])
+    return str(program)
 
 
 def require_programs(programs: Iterable[Path]) -> None:
@@ -185,13 +188,28 @@ def require_programs(programs: Iterable[Path]) -> None:
 def program_of(command: Command) -> str | None:
     """The file that `command` runs, as Popen's `executable`; None where there is none, which Popen says.
 
-    Raises UntrustedError where others could change it.
+    Raises UntrustedError where others could change it, or the plugins that `docker` runs.
     """
     word = command.argv[0]
+    if Path(word).name == "docker":
+        _require_plugins({**os.environ, **command.env})
     if "/" not in word:
         return which(word)
     require_programs([(command.cwd or Path()) / word])
     return None
+
+
+def _require_plugins(environment: Mapping[str, str]) -> None:
+    """Raise UntrustedError where others could change what `docker compose` runs.
+
+    Its plugins are searched in its folder below HOME at first, which may be another user's, as PATH may.
+    """
+    config = environment.get("DOCKER_CONFIG") or f"{environment.get('HOME', '')}/.docker"
+    modes = StrictModes(trusted_users())
+    for path in (Path(config) / "config.json", Path(config) / "cli-plugins"):
+        if path.exists():
+            modes.tree(path)
+    modes.require(msg("set HOME and DOCKER_CONFIG to what is your own"))
 
 
 def not_started(command: Command, error: OSError) -> OpsError:
@@ -271,7 +289,12 @@ def end(process: subprocess.Popen[bytes]) -> None:
         process.communicate(timeout=_TERM_SECONDS)
     except BaseException as error:
         _signal(process, signal.SIGKILL)
-        process.communicate()
+        # What moved to a session of its own may hold the other ends of its pipes for as long as it likes.
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                with suppress(OSError):  # what was left to write
+                    pipe.close()
+        process.wait()
         if not isinstance(error, subprocess.TimeoutExpired):
             raise
 

@@ -69,7 +69,10 @@ class StrictModes:
         self._groups: dict[int, bool] = {}
 
     def judge(self, path: Path) -> None:
-        """Judge `path` and every folder and link on the way to it; what is missing is passed over."""
+        """Judge `path` and every folder and link on the way to it.
+
+        What is missing is passed over where nobody else could put it there.
+        """
         pending = list(reversed(path.absolute().parts[1:]))
         here, links = "/", 0
         self._look(here, last=not pending)
@@ -81,7 +84,7 @@ class StrictModes:
             there = f"{here.rstrip('/')}/{part}"
             facts = self._look(there, last=not pending)
             if facts is None:
-                return
+                break
             if not stat.S_ISLNK(facts.st_mode):
                 here = there
                 continue
@@ -91,6 +94,8 @@ class StrictModes:
             target = os.readlink(there)  # noqa: PTH115 - see above
             here = "/" if target.startswith("/") else here
             pending += [p for p in reversed(target.split("/")) if p not in {"", "."}]
+        # Where the path ends: also by `..`, and where a name is missing that others could put there.
+        self._look(here, last=True)
 
     def tree(self, top: Path, also: Callable[[], frozenset[int]] | None = None) -> None:
         """Judge the folder `top` and all that is in it: an earlier owner goes on writing what was left there.
@@ -99,7 +104,20 @@ class StrictModes:
         fault inside is enough: the command that helps is about the whole folder.
         """
         self.judge(top)
-        top = top.resolve()
+        pending, seen = [top.resolve()], set[Path]()
+        while pending:
+            top = pending.pop()
+            if top in seen:
+                continue
+            seen.add(top)
+            before = len(self.faults)
+            pending += self._inside(top, also)
+            if len(self.faults) > before:
+                return
+
+    def _inside(self, top: Path, also: Callable[[], frozenset[int]] | None) -> list[Path]:
+        """Judge all that is in the folder `top`, up to a fault; the folders that links in it lead to."""
+        linked: list[Path] = []
         for folder, folders, files in os.walk(top):
             for name in (*folders, *files):
                 path = f"{folder}/{name}"
@@ -113,10 +131,12 @@ class StrictModes:
                 elif stat.S_ISLNK(facts.st_mode):
                     if also is None:
                         self.judge(Path(path))
+                        linked += [Path(path).resolve()] if name in folders else []
                 elif facts.st_mode & 0o022 and not stat.S_ISSOCK(facts.st_mode):
                     self._writable(Path(path), facts, whole=top)
                 if len(self.faults) > before:
-                    return
+                    return linked
+        return linked
 
     def require(self, also: str = "") -> None:
         """Raise UntrustedError where anything was found."""

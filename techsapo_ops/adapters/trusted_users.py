@@ -40,7 +40,7 @@ def uid_of(user: str) -> int | None:
     """The uid of a user's name, or of a number; None where there is no such user."""
     try:
         return pwd.getpwnam(user).pw_uid
-    except KeyError:
+    except (KeyError, ValueError):  # ValueError: a zero byte, as a power cut leaves them
         return _number(user)
 
 

@@ -1,14 +1,15 @@
 """What the audit log says was spent, and the rows that keep it so where a restore makes it say less.
 
 The same SQL for MariaDB and SQLite. Amounts are whole nano-dollars by day (UTC), API key and whether they
-were simulated: what a budget's ledger of any day, month or key is seeded with.
+were simulated: what a budget's ledger of any day, month or key is seeded with. What was spent after a budget
+was reset is told apart from what was spent before on that day, since it alone counts.
 """
 
 from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -20,17 +21,27 @@ STATUS = "restored"
 """Of a row that stands for questions whose own rows a restore has taken away."""
 Spent = Mapping[str, int]
 """Nano-dollars by what they belong to."""
-_TIME = "00:00:01.000000"
-"""Of a row within its day; SQLite compares it as text, which is as long as that of the app."""
+_TIME = "00:00:01"
+"""Of a row within its day, where no reset was before."""
 _NANO = 1_000_000_000
-_LEDGER = re.compile(r"(\d{4}-\d\d-\d\d) ([01]) (.*)", re.DOTALL)
+_LEDGER = re.compile(r"(\d{4}-\d\d-\d\d)(?:T(\d\d:\d\d:\d\d))? ([01]) (.*)", re.DOTALL)
 
 
-def query(table: str, now: datetime) -> str:
-    """Day, whether simulated, API key and USD since the month of `now` began; the key is in hexadecimal."""
+def query(table: str, now: datetime, resets: Iterable[datetime] = ()) -> str:
+    """Begin, whether simulated, API key and USD since the month of `now` began; the key is in hexadecimal.
+
+    The begin is a day, or the last one of `resets`, when budgets were told to start at zero, on that day.
+    """
     month = f"{now.astimezone(UTC):%Y-%m}-01"
+    moments = sorted({f"{reset.astimezone(UTC):%Y-%m-%d %H:%M:%S}" for reset in resets}, reverse=True)
+    cases = (
+        f"WHEN DATE(time) = '{moment[:10]}' AND time >= '{moment}' THEN '{moment.replace(' ', 'T')}' "
+        for moment in moments
+    )
+    day = "CAST(DATE(time) AS CHAR)"
+    begin = f"CASE {''.join(cases)}ELSE {day} END" if moments else day
     return (
-        f"SELECT DATE(time), simulated, HEX(COALESCE(key_id, '')), SUM(cost_usd) FROM {table}"  # noqa: S608 - our own words
+        f"SELECT {begin}, simulated, HEX(COALESCE(key_id, '')), SUM(cost_usd) FROM {table}"  # noqa: S608 - our own words
         f" WHERE time >= '{month}' GROUP BY 1, 2, 3"
     )
 
@@ -38,14 +49,14 @@ def query(table: str, now: datetime) -> str:
 def spent_of(rows: Sequence[Sequence[object]]) -> dict[str, int]:
     """The amounts by ledger, out of what `query` gives."""
     found: dict[str, int] = {}
-    for day, simulated, key, usd in rows:
-        name = f"{day} {int(str(simulated))} {bytes.fromhex(str(key)).decode(errors='replace')}"
+    for begin, simulated, key, usd in rows:
+        name = f"{begin} {int(str(simulated))} {bytes.fromhex(str(key)).decode(errors='replace')}"
         found[name] = round(Decimal(str(usd)) * _NANO)
     return found
 
 
 def carrying(table: str, before: Spent, after: Spent) -> list[str]:
-    """Statements that add what `after` lacks of `before`: one row for each day and key.
+    """Statements that add what `after` lacks of `before`: one row for each begin and key.
 
     Raises OpsError where `before` is none of `spent_of`.
     """
@@ -60,12 +71,12 @@ def _row(table: str, name: str, amount: int) -> str:
             msg("{name} is no day, kind and key of what was spent", name=repr(name[:80])),
             msg("remove restore.json in the state directory, then bring a backup back: `techsapo restore`"),
         )
-    day, simulated, key = found.groups()
+    day, time, simulated, key = found.groups()
     # A cast, since a string in hexadecimal is binary: what a key is called needs no quoting so.
     key_id = f"CAST(X'{key.encode().hex()}' AS CHAR)" if key else "NULL"
     return (
         f"INSERT INTO {table} (id, time, instance, request_id, task_type, prompt_hash, providers, simulated,"  # noqa: S608 - numbers, hexadecimal and our own words
         " cache, cost_usd, status, processing_ms, key_id) VALUES "
-        f"('{secrets.token_hex(16)}', '{day} {_TIME}', 'restore', '', '{STATUS}', '{'0' * 64}', '[]', "
-        f"{simulated}, '', {Decimal(amount) / _NANO:f}, '{STATUS}', 0, {key_id})"
+        f"('{secrets.token_hex(16)}', '{day} {time or _TIME}.000000', 'restore', '', '{STATUS}',"
+        f" '{'0' * 64}', '[]', {simulated}, '', {Decimal(amount) / _NANO:f}, '{STATUS}', 0, {key_id})"
     )

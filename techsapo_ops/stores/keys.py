@@ -68,8 +68,8 @@ class ApiKey:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ApiKey:
         """The key of `to_json`; raises ValueError, KeyError or TypeError for anything else."""
-        times = {n: datetime.fromisoformat(value[n]) if value[n] else None for n in ("expires", "revoked")}
-        made = {**value, **times, "created": datetime.fromisoformat(value["created"])}
+        times = {n: _utc(value[n]) if value[n] else None for n in ("expires", "revoked")}
+        made = {**value, **times, "created": _utc(value["created"])}
         return cls(**{**made, "scopes": tuple(value["scopes"])})
 
 
@@ -151,9 +151,13 @@ class KeyFile:
 
         One write: a kill leaves all of them as they were, or all changed.
         """
-        left = {k.id: k for k in changed}
-        keys = [left.pop(k.id, k) for k in self.read()]
-        self.write((*keys, *left.values()), owner)
+        new = {k.id: k for k in changed}
+        keys = self.read()
+        known = {k.id for k in keys}
+        # A file that was edited by hand may have an id twice, of which the last counts: all of them change.
+        self.write(
+            (*(new.get(k.id, k) for k in keys), *(k for k in new.values() if k.id not in known)), owner
+        )
 
     def revocation(self, which: str, now: datetime, *, every: bool = False) -> tuple[ApiKey, ...]:
         """The key of that id or name, or with `every` all of that name, revoked: for `change`.
@@ -326,6 +330,12 @@ def _lifetime_of(keys: tuple[ApiKey, ...], key: ApiKey, now: datetime) -> dateti
     """When a new key made now ends: it lives as long as `key` was to before any rotation cut that short."""
     last = list(_successors(keys, key))[-1]
     return now + (last.expires - last.created) if last.expires is not None else None
+
+
+def _utc(text: str) -> datetime:
+    """The time that `text` names; one without a zone, as hands write it, is UTC too."""
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _digest(key: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing_extensions import override
 
 from techsapo_ops.adapters import owners
-from techsapo_ops.adapters.process import Command, Runner
+from techsapo_ops.adapters.process import Command, Runner, program_of
 from techsapo_ops.engines.native import launch
 from techsapo_ops.engines.native.daemon import without_locale
 from techsapo_ops.engines.native.recorded import STOP_MARGIN, NativeStack
@@ -42,7 +42,10 @@ class NativeAccess(NativeStack, Access):
     def enter(self, service: str, command: Command, *, root: bool = False) -> Command:
         found = self._found(service)
         drop = ("--user", found.user) if found.user is not None else ()
-        argv = (sys.executable, "-I", launch.__file__, launch.VISIT, *drop, "--", *command.argv)
+        # The launcher, which imports nothing of this package, judges nothing of what it becomes.
+        program = program_of(command) or command.argv[0]
+        words = (program, *command.argv[1:])
+        argv = (sys.executable, "-I", launch.__file__, launch.VISIT, *drop, "--", *words)
         folder = self.topology.data_dir(found)
         cwd = command.cwd or (folder if folder.is_dir() else self.layout.run)
         return replace(command, argv=argv, cwd=cwd, launched=command.program)

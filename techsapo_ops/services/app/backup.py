@@ -13,6 +13,7 @@ from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.messages import msg
 from techsapo_ops.services import audit_spent, sqlite
 from techsapo_ops.stack.backup import Amount, Door, Part, Progress, Source
+from techsapo_ops.stack.budget_note import read_note
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.stack import Stack
@@ -74,7 +75,9 @@ class AuditLogBackup(sqlite.SqliteBackup):
     def spent(self, stack: Stack, kind: str) -> Mapping[str, int]:
         if not _has_folder(stack, kind):
             return {}
-        return audit_spent.spent_of(self._ask(stack, kind, audit_spent.query(audit_spent.TABLE, _now())))
+        resets = read_note(stack.layout.budget_note).resets.values()
+        asked = audit_spent.query(audit_spent.TABLE, _now(), resets)
+        return audit_spent.spent_of(self._ask(stack, kind, asked))
 
     @override
     def keep_spent(self, stack: Stack, kind: str, before: Mapping[str, int]) -> None:

@@ -24,11 +24,13 @@ from techsapo_ops.services.mysql.quoting import literal, name
 from techsapo_ops.services.mysql.session import Doors, Session, administrator, scratch_door, session, version
 from techsapo_ops.stack.backup import Amount, Door, Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
+from techsapo_ops.stack.budget_note import read_note
 from techsapo_ops.stack.shapes import count, each, flag, has, optional, sha256, text
 from techsapo_ops.stack.tool import Tool
 
 if TYPE_CHECKING:
     from techsapo_ops.stack.engine import Scratch
+    from techsapo_ops.stack.layout import Layout
     from techsapo_ops.stack.stack import Stack
 
 _LOADER = "loader"
@@ -191,14 +193,15 @@ class MysqlBackup(BackupKind):
     def spent(self, stack: Stack, kind: str) -> Mapping[str, int]:
         assert stack.spec.mysql is not None  # noqa: S101 - the topology has a MariaDB
         with session(administrator(stack)) as asking:
-            return _spent(asking, stack.spec.mysql.database)
+            return _spent(asking, stack.spec.mysql.database, stack.layout)
 
     @override
     def keep_spent(self, stack: Stack, kind: str, before: Mapping[str, int]) -> None:
         assert stack.spec.mysql is not None  # noqa: S101 - the topology has a MariaDB
         database = stack.spec.mysql.database
         with session(administrator(stack)) as asking:
-            for statement in audit_spent.carrying(_table(database), before, _spent(asking, database)):
+            after = _spent(asking, database, stack.layout)
+            for statement in audit_spent.carrying(_table(database), before, after):
                 asking.ask(statement)
 
     @override
@@ -212,11 +215,12 @@ def _table(database: str) -> str:
     return f"{name(database)}.{audit_spent.TABLE}"
 
 
-def _spent(asking: Session, database: str) -> dict[str, int]:
+def _spent(asking: Session, database: str, layout: Layout) -> dict[str, int]:
     """What its audit log says; nothing where it has no such table, as a new one or a damaged one."""
     if audit_spent.TABLE not in contents.rows(asking, database):
         return {}
-    return audit_spent.spent_of(asking.ask(audit_spent.query(_table(database), datetime.now(UTC))))
+    resets = read_note(layout.budget_note).resets.values()
+    return audit_spent.spent_of(asking.ask(audit_spent.query(_table(database), datetime.now(UTC), resets)))
 
 
 def _loader(stack: Stack, part: Part) -> Door:

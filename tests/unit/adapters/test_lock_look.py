@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from techsapo_ops.adapters.lock import exclusive, held
+from techsapo_ops.errors import OpsError
 
 TIMES = 6000
 LOOKS = """
@@ -77,6 +78,42 @@ def test_a_look_asks_for_no_right_to_write(tmp_path: Path) -> None:
 def test_a_lock_that_is_not_there_is_held_by_nobody_and_is_not_made(tmp_path: Path) -> None:
     assert not held(tmp_path / "lock")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_is_no_lock_file_is_held_by_nobody_and_waited_for_by_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "around").symlink_to("around")
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("file")
+    look = (
+        "import sys; from pathlib import Path; from techsapo_ops.adapters.lock import held\n"
+        "sys.exit(held(Path(sys.argv[1])))"
+    )
+    with exclusive(tmp_path / "file"):
+        for name in ("pipe", "around", "file/lock", "link"):
+            done = subprocess.run([sys.executable, "-c", look, tmp_path / name], timeout=30, check=False)
+            assert done.returncode == 0, name
+
+
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    code = (
+        "import os, sys; from pathlib import Path; from techsapo_ops.adapters.folders import open_file\n"
+        "try: open_file(Path(sys.argv[1]), int(sys.argv[2]))\n"
+        "except Exception: sys.exit(7)"
+    )
+    for flags in (os.O_RDONLY, os.O_WRONLY):
+        words = [sys.executable, "-c", code, tmp_path / "pipe", str(flags)]
+        assert subprocess.run(words, timeout=30, check=False).returncode == 7
+
+
+@pytest.mark.parametrize("note", ["[1]", "null", "[" * 100_000, '{"command": 1}'])
+def test_a_note_of_the_holder_that_is_none_is_passed_over(tmp_path: Path, note: str) -> None:
+    path = tmp_path / "lock"
+    with exclusive(path):
+        path.write_text(note)
+        with pytest.raises(OpsError, match="another techsapo is at work"), exclusive(path):
+            pass
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="makes a mount")

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from techsapo_ops.adapters import pipes
-from techsapo_ops.adapters.pipes import CHUNK, Running, Stalled
+from techsapo_ops.adapters.pipes import CHUNK, Running, Stalled, conversation
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 
@@ -120,3 +120,25 @@ def test_a_program_that_never_ends_has_stalled(monkeypatch: pytest.MonkeyPatch, 
     ):
         feed_whole(program)
     assert time.monotonic() - began < 10
+
+
+ORPHAN = "import subprocess; subprocess.Popen(['sleep', '15'], start_new_session=True)"
+"""It holds the pipes of its parent for longer than that lives."""
+
+
+def test_a_conversation_ends_in_time_where_an_orphan_holds_its_pipe() -> None:
+    began = time.monotonic()
+    with pytest.raises(Stalled, match="did not end within 1 s"), conversation(python(ORPHAN), 1.0) as program:
+        program.read()
+    assert time.monotonic() - began < 10
+
+
+def test_output_that_an_orphan_holds_open_is_waited_for_no_longer_than_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pipes, "PATIENCE", 1.0)
+    with (
+        Running(python(ORPHAN), read=True) as program,
+        pytest.raises(Stalled, match="has said nothing for 1 s"),
+    ):
+        program.read()

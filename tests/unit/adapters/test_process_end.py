@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -44,3 +45,11 @@ def test_ctrl_c_as_a_program_ends_by_itself_stays_ctrl_c(monkeypatch: pytest.Mon
     monkeypatch.setattr(subprocess.Popen, "communicate", ends_and_is_interrupted)
     with pytest.raises(KeyboardInterrupt):
         SubprocessRunner().run(Command(("true",)))
+
+
+def test_a_pipe_that_an_orphan_holds_open_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_TERM_SECONDS", 0.2)
+    began = time.monotonic()
+    with pytest.raises(OpsError, match="did not end within"):
+        SubprocessRunner().run(Command(("sh", "-c", "setsid sleep 15 & echo started")), timeout=0.5)
+    assert time.monotonic() - began < 10

@@ -109,6 +109,33 @@ def test_links_are_judged_with_what_they_lead_to(top: Path) -> None:
     assert judged(loop) == []
 
 
+@pytest.mark.parametrize("end", ["mine/..", "back", "here", "missing", "missing/deeper"])
+def test_a_path_that_ends_at_a_sticky_folder_is_what_others_put_there(top: Path, end: str) -> None:
+    sticky = top / "ops"
+    (sticky / "mine").mkdir()
+    (sticky / "back").symlink_to("mine/..")
+    (sticky / "here").symlink_to(".")
+    sticky.chmod(0o1777)
+    (found,) = judged(sticky / end)
+    assert found.startswith(f"{sticky} can be written by everyone (mode 1777)")
+    assert judged(sticky / "mine") == []
+
+
+def test_a_tree_goes_on_where_a_link_in_it_leads(top: Path) -> None:
+    tree, shared = top / "ops", top / "shared"
+    (shared / "deep").mkdir(parents=True)
+    (shared / "around").symlink_to(shared)
+    theirs = shared / "deep" / "nginx.conf.j2"
+    theirs.touch()
+    (tree / "nginx").symlink_to(shared)
+    modes = StrictModes(frozenset({0}))
+    modes.tree(tree)
+    assert modes.faults == []
+    os.chown(theirs, ALICE, ALICE)
+    modes.tree(tree)
+    assert [fault.fix for fault in modes.faults] == [f"chown -R root {shared}"]
+
+
 def test_the_mask_of_an_access_list_is_no_group(top: Path) -> None:
     spec = top / "ops" / "spec"
     spec.chmod(0o664)
@@ -278,3 +305,45 @@ def test_the_fixed_path_holds_in_all_that_root_starts(tmp_path: Path, repository
         cwd=repository, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True,
     )  # fmt: skip
     assert "b'/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\\n'" in done.stdout
+
+
+def test_what_is_run_is_the_program_that_was_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for folder, words in (("here", "judged"), ("there", "not judged")):
+        program = tmp_path / folder / "bin" / "hello"
+        program.parent.mkdir(parents=True)
+        program.write_text(f"#!/bin/sh\necho {words}\n")
+        program.chmod(0o755)
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("PATH", "bin:/usr/bin:/bin")
+    done = SubprocessRunner().run(Command(("hello",), cwd=tmp_path / "there"))
+    assert done.output == "judged"
+
+
+def test_junk_in_the_list_of_trusted_users_trusts_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = tmp_path / "trusted-users"
+    listed.write_bytes(b"daemon # a comment\n\0\0\0\n-1\n4294967295\n99999999999\nno such\n")
+    monkeypatch.setattr(trusted_users, "TRUSTED_USERS", listed)
+    assert trusted_users.trusted_users({}) == {0, DAEMON.pw_uid}
+
+
+@pytest.mark.parametrize("variable", ["HOME", "DOCKER_CONFIG"])
+@pytest.mark.parametrize("changed", ["cli-plugins/docker-compose", "cli-plugins", "config.json", "."])
+def test_plugins_of_docker_are_judged_as_it_is_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, changed: str
+) -> None:
+    monkeypatch.delenv("DOCKER_CONFIG", raising=False)
+    (tmp_path / "bin").mkdir()
+    for name in ("bin/docker", ".docker/cli-plugins/docker-compose", ".docker/config.json"):
+        program = tmp_path / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text("#!/bin/sh\necho docker\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:/usr/bin:/bin")
+    monkeypatch.setenv(variable, str(tmp_path if variable == "HOME" else tmp_path / ".docker"))
+    ask = Command(("docker", "compose", "version"))
+    assert SubprocessRunner().run(ask).output == "docker"
+    os.chown(tmp_path / ".docker" / changed, ALICE, ALICE)
+    with pytest.raises(UntrustedError, match="is owned by uid 54321"):
+        SubprocessRunner().run(ask)

@@ -165,6 +165,7 @@ def test_one_file_or_folder_of_anothers_is_enough(project: Path, name: str, how:
 
 @pytest.mark.parametrize("sticky", [True, False])
 def test_a_sticky_folder_on_the_way_is_safe_as_tmp_is_and_another_is_not(project: Path, sticky: bool) -> None:
+    list_of_users(project).parent.mkdir()  # or others could
     project.parent.chmod(0o1777 if sticky else 0o777)
     done = techsapo(project, "validate")
     if sticky:

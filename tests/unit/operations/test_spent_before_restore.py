@@ -111,10 +111,9 @@ def tool(path: Path, *words: str) -> list[list[object]]:
     return found
 
 
-def spent(path: Path) -> dict[str, int]:
-    return audit_spent.spent_of(
-        tool(path, "ask", audit_spent.TABLE, audit_spent.query(audit_spent.TABLE, NOW))
-    )
+def spent(path: Path, *resets: datetime, now: datetime = NOW) -> dict[str, int]:
+    asked = audit_spent.query(audit_spent.TABLE, now, resets)
+    return audit_spent.spent_of(tool(path, "ask", audit_spent.TABLE, asked))
 
 
 def test_an_audit_log_that_came_back_says_what_was_spent_of_every_day_and_key(tmp_path: Path) -> None:
@@ -141,6 +140,25 @@ def test_an_audit_log_that_came_back_says_what_was_spent_of_every_day_and_key(tm
     with closing(sqlite3.connect(back)) as connection:
         found = connection.execute("SELECT COUNT(*) FROM audit_requests WHERE status = 'restored'")
         assert found.fetchone() == (3,)
+
+
+def test_what_was_spent_after_a_reset_counts_after_a_restore_and_what_was_spent_before_does_not(
+    tmp_path: Path,
+) -> None:
+    noon = datetime(2026, 11, 10, 12, tzinfo=UTC)
+    day, month = noon - timedelta(hours=2, microseconds=-5), noon + timedelta(hours=2)
+    rows = [row(f"{n:x}", noon + timedelta(hours=n - 4), 2.0**n, "k1") for n in range(8)]
+    rows.append(row("8", noon + timedelta(days=1), 1000.0, "k1"))
+    (tmp_path / "there").mkdir()
+    there = filled(tmp_path / "there" / "audit.sqlite", *rows)
+    back = filled(tmp_path / "audit.sqlite", rows[0])
+    wanted = spent(there, day, month, now=noon)
+    tool(back, "ask", audit_spent.TABLE, *audit_spent.carrying(
+        audit_spent.TABLE, wanted, spent(back, day, month, now=noon)
+    ))  # fmt: skip
+    for start in (noon.replace(hour=0), day.replace(microsecond=0), month, noon + timedelta(hours=6)):
+        assert spent_since(None, back, start, "k1") == spent_since(None, there, start, "k1"), start
+    assert spent(back, day, month, now=noon) == wanted
 
 
 def test_a_database_without_the_table_says_nothing(tmp_path: Path) -> None:

@@ -188,3 +188,26 @@ def test_version_0_1_reads_a_file_with_rotated_keys(tmp_path: Path) -> None:
     known = {f.name for f in fields(ApiKey)} - {"replaced_by"}
     for entry in json.loads(file.path.read_text())["keys"]:
         assert set(entry) == known
+
+
+def test_a_key_whose_id_a_hand_wrote_twice_is_revoked_as_a_whole(tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / "keys.json")
+    key, shown = made()
+    file.write((key, replace(key, name="copy")))
+    assert KeyRing(file).check(shown, "ask").name == "copy"
+    revoke(file, key.id, NOW, every=True)
+    assert reason(KeyRing(file), shown) == "revoked"
+    assert len(file.read()) == 2
+
+
+def test_a_time_that_a_hand_wrote_without_a_zone_is_utc(tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / "keys.json")
+    key, shown = made()
+    file.write((replace(key, expires=NOW),))
+    text = file.path.read_text()
+    file.path.write_text(text.replace("2026-11-24T00:00:00+00:00", "2026-11-24"))
+    assert text != file.path.read_text()
+    assert file.read() == (replace(key, expires=NOW),)
+    other = KeyFile(tmp_path / "ended.json")
+    other.path.write_text(file.path.read_text().replace('"expires": "2026-11-24"', '"expires": "2026-01-01"'))
+    assert reason(KeyRing(other), shown) == "expired"
