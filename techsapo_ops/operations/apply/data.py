@@ -121,6 +121,31 @@ def note_data(stack: Stack, *, new: bool = True) -> None:
     note_audit(stack.layout, audit)
 
 
+def unnoted_data(stack: Stack) -> tuple[Service, ...]:
+    """The services that run and have data which no apply has seen, such as what Redis saved later."""
+    if stack.topology.machines:
+        return ()
+    known, observed = DataNote(stack.layout, stack.topology.engine).known(), stack.engine.observe().services
+    return tuple(
+        service
+        for service in stack.topology.services
+        if service.name not in known
+        and service.name in observed
+        and observed[service.name].state.kept_running
+        and (names := kind_of(service).data_names(stack.topology))
+        and (entries := stack.engine.data_entries(service.name)) is not None
+        and is_there(entries, names)
+    )
+
+
+def note_unnoted(stack: Stack) -> None:
+    """Note that data, while nobody else is at work on the stack: else what is being given up came back."""
+    found = {
+        each.name: seen for each in unnoted_data(stack) if (seen := _seen(stack, each, None)) is not None
+    }
+    DataNote(stack.layout, stack.topology.engine).add(found)
+
+
 def note_restored(stack: Stack, part_kinds: Collection[str]) -> None:
     """Note the data that a restore of these parts brought back in place of data that was gone."""
     kinds = ((registry.find(part.partition(":")[0]), part) for part in part_kinds)

@@ -13,7 +13,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations import waiting
 from techsapo_ops.operations.apply import drift
-from techsapo_ops.operations.apply.data import note_data
+from techsapo_ops.operations.apply.data import note_data, note_unnoted, unnoted_data
 from techsapo_ops.operations.jobs import JobContext
 from techsapo_ops.schedule.job import JobResult
 from techsapo_ops.services.lost_data import lost_data
@@ -57,6 +57,9 @@ def _data(context: JobContext) -> Iterator[Sample]:
         stack = context.stack()
         lost = {each.service: each for each in lost_data(stack.topology, stack.engine, stack.topology.engine)}
         note_data(stack, new=False)
+        if unnoted_data(stack):
+            with at_work(context.layout, APPLY_SECONDS):
+                note_unnoted(stack)
         known = DataNote(stack.layout, stack.topology.engine).known()
     except OpsError as error:
         context.tell(f"data was not looked for: {error.message}")

@@ -18,7 +18,7 @@ from techsapo_ops.cli.views.plan import plan_json
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import check
 from techsapo_ops.operations.administration import actions, chain_of
-from techsapo_ops.operations.apply.data import note_data, note_restored
+from techsapo_ops.operations.apply.data import note_data, note_restored, note_unnoted, unnoted_data
 from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.apply.stop import down
 from techsapo_ops.operations.apply.up import UpReport, up, up_empty
@@ -264,6 +264,27 @@ def test_a_job_that_noted_meanwhile_brings_back_nothing_that_was_forgotten(began
     known(began).forget()
     note_data(began.stack(), new=False)
     assert known(began).known() == {}
+
+
+def test_data_that_a_service_saved_after_its_only_apply_is_noted_and_missed(project: Project) -> None:
+    project.up()
+    assert not unnoted_data(project.stack())
+    (data(project) / "redis").mkdir(parents=True, exist_ok=True)
+    (data(project) / "redis" / "dump.rdb").write_text("data")
+    assert [each.name for each in unnoted_data(project.stack())] == ["redis"]
+    note_unnoted(project.stack())
+    assert set(known(project).known()) == {"redis"}
+    assert not unnoted_data(project.stack())
+    shutil.rmtree(data(project) / "redis")
+    assert [each.service for each in lost(project)] == ["redis"]
+
+
+def test_what_does_not_run_is_not_noted_later(project: Project) -> None:
+    project.up()
+    down(project.engine)
+    (data(project) / "redis").mkdir(parents=True, exist_ok=True)
+    (data(project) / "redis" / "dump.rdb").write_text("data")
+    assert not unnoted_data(project.stack())
 
 
 def test_an_audit_log_in_mariadb_makes_the_old_file_none_that_is_missed(began: Project) -> None:
