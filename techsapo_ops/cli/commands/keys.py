@@ -335,6 +335,10 @@ def _store(project: Project) -> tuple[KeyFile, tuple[int, int] | None, Layout]:
 
 
 def _file(project: Project) -> KeyFile:
-    """The file of keys, which need not be there."""
+    """The file of keys, which need not be there.
+
+    Where the spec names a link, the file that it leads to, as for a restore: by another name it would have
+    another lock, and a new file in the link's place would leave revoked keys active where it led.
+    """
     named = project.spec.app.auth.keys_file
-    return KeyFile(project.directory / Path(named) if named else project.layout.api_keys)
+    return KeyFile((project.directory / Path(named)).resolve() if named else project.layout.api_keys)

@@ -133,3 +133,15 @@ def test_on_a_stack_that_asks_for_no_keys_it_is_said_that_a_key_opens_nothing(fo
     done = keys(folder, *operate)
     assert done.returncode == 0
     assert "This stack asks for no keys" not in done.stderr
+
+
+def test_a_key_is_revoked_where_the_link_that_the_spec_names_leads(folder: Path) -> None:
+    (folder / "techsapo.yaml").write_text("project: x\napp: {auth: {keys_file: link.json}}\n")
+    (folder / "conf").mkdir()
+    (folder / "link.json").symlink_to("conf/keys.json")
+    assert keys(folder, "create", "ci").returncode == 0
+    assert keys(folder, "revoke", "ci").returncode == 0
+    assert (folder / "link.json").is_symlink()
+    (only,) = json.loads((folder / "conf" / "keys.json").read_text())["keys"]
+    assert only["revoked"]
+    assert not (folder / "link.lock").exists(), "a restore has its lock where the file is"
