@@ -169,7 +169,7 @@ PAGES = (
     "README.md", "docs/running.md", "docs/upgrade.md", "docs/jobs.md", "docs/streams.md",
     "docs/troubleshooting.md", "docs/performance.md", "docs/administration.md", "docs/api.md",
 )  # fmt: skip
-ELSEWHERE = ("example.com", "…", "/home/alice")
+ELSEWHERE = ("example.com", "…", "alice")
 """In commands to another host, or with a value of the reader's: other tests run these."""
 
 

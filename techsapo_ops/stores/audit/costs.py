@@ -161,7 +161,7 @@ def summed(rows: Rows, since: datetime, by: By) -> Report:
         since=since,
         total_usd=sum(r.cost_usd for r in requests),
         simulated_usd=sum(r.cost_usd for r in requests if r.simulated),
-        requests=len(requests),
+        requests=sum(r.asked for r in requests),
         cached=sum(r.cache == "hit" for r in requests),
         rows=_by_day(requests, calls) if by == "day" else _by(by, calls),
         pairs=pairs,
@@ -193,8 +193,13 @@ def _by_day(requests: Sequence[Request], calls: Sequence[Call]) -> tuple[Cost, .
     for request in requests:
         days[request.day].append(request)
     return tuple(
-        _sum(day, [c for c in calls if c.day == day], len(asked), sum(r.cost_usd for r in asked))
-        for day, asked in sorted(days.items())
+        _sum(
+            day,
+            [c for c in calls if c.day == day],
+            sum(r.asked for r in found),
+            sum(r.cost_usd for r in found),
+        )
+        for day, found in sorted(days.items())
     )
 
 

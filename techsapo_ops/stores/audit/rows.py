@@ -36,6 +36,11 @@ class Request:
     accepted: bool
     simulated: bool
 
+    @property
+    def asked(self) -> bool:
+        """Whether somebody asked: not of a row that carries what was spent over a restore."""
+        return bool(self.cache)
+
 
 @dataclass(frozen=True, slots=True)
 class Call:

@@ -12,8 +12,10 @@ from servers import free_port, wait_for
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.stores.audit import log as logs
+from techsapo_ops.stores.audit.costs import summed
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.migrate import ADDED
+from techsapo_ops.stores.audit.rows import Request, Rows
 from techsapo_ops.stores.audit.server import audit_server
 from techsapo_ops.stores.audit.spool import DRILL, AuditRow, Spool
 
@@ -203,3 +205,11 @@ def test_a_row_without_a_claim_waits_on_disk_as_0_1_0_reads_it(tmp_path: Path) -
     assert "claimed_user" not in ROW.to_json()
     claimed = replace(ROW, claimed_user="root")
     assert AuditRow.from_json(claimed.to_json()) == claimed
+
+
+def test_what_a_restore_carries_over_is_money_and_no_question() -> None:
+    asked = Request("2026-12-01", 0.5, "miss", ("a", "b"), 0.9, None, True, False)
+    carried = Request("2026-12-01", 0.25, "", (), None, None, False, False)
+    found = summed(Rows((asked, carried), ()), datetime(2026, 12, 1, tzinfo=UTC), "day")
+    assert (found.total_usd, found.requests) == (0.75, 1)
+    assert [(day.cost_usd, day.requests) for day in found.rows] == [(0.75, 1)]
