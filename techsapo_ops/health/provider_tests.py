@@ -172,7 +172,7 @@ def provider_parts(spec: Spec, file: Path) -> Iterator[HealthPart]:
     answered = sum(test.outcome != "failed" for test in tests)
     told = [
         msg(
-            "{answered} of {count} answered the test of {days}",
+            "{answered} of {count} passed the test of {days}",
             answered=answered,
             count=len(found),
             days=_days(tests),

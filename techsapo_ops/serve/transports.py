@@ -32,9 +32,9 @@ from techsapo_ops.serve.door import (
 from techsapo_ops.serve.problems import Problem
 
 EXTENSION = "techsapo.connection"
+"""Key of the asyncio transport in a scope's extensions."""
 UNREAD_PONGS = 64 * 1024
 """Bytes of answers to pings that a client may leave unread."""
-"""Key of the asyncio transport in a scope's extensions."""
 
 _quiet = logging.getLogger("techsapo.websocket")
 _quiet.setLevel(logging.CRITICAL)

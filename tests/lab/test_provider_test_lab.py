@@ -265,7 +265,7 @@ def test_a_key_that_is_refused_is_told_without_the_key_and_stays_in_health_until
             assert not seen.asked
             row = await health_row(tmp_path)
             assert row["status"] == "degraded"
-            assert row["detail"].startswith("0 of 2 answered the test of ")
+            assert row["detail"].startswith("0 of 2 passed the test of ")
             assert "; a: the API key is refused: HTTP 401: " in row["detail"]
             assert KEY not in row["detail"]
             doctor = await techsapo(tmp_path, "doctor", "--json")
@@ -276,7 +276,7 @@ def test_a_key_that_is_refused_is_told_without_the_key_and_stays_in_health_until
             assert mended.code == 0, mended.out
             row = await health_row(tmp_path)
             assert row["status"] == "healthy"
-            assert "2 of 2 answered the test of " in row["detail"]
+            assert "2 of 2 passed the test of " in row["detail"]
 
     asyncio.run(main())
 
@@ -297,7 +297,7 @@ def test_a_section_that_changed_since_counts_as_untested(tmp_path: Path) -> None
             write(tmp_path, {"a": other, "b": good})
             row = await health_row(tmp_path)
             assert row["status"] == "untested"
-            assert row["detail"].startswith("1 of 2 answered the test of ")
+            assert row["detail"].startswith("1 of 2 passed the test of ")
             assert row["detail"].endswith("; a: changed since")
             write(tmp_path, {"a": other, "b": other})
             assert (await health_row(tmp_path))["detail"] == "not tested since a, b changed"
@@ -443,7 +443,7 @@ def test_ctrl_c_ends_it_at_once_and_what_was_found_until_then_is_kept(tmp_path: 
             assert seen.dropped == 1, "the vendor is told that nobody waits any more"
             row = await health_row(tmp_path)
             assert row["status"] == "untested"
-            assert row["detail"].startswith("1 of 2 answered the test of ")
+            assert row["detail"].startswith("1 of 2 passed the test of ")
             assert row["detail"].endswith("slow: never tested")
 
     asyncio.run(main())

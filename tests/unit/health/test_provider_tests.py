@@ -46,22 +46,22 @@ def test_simulated_providers_have_no_row(tmp_path: Path) -> None:
     ("tests", "status", "detail"),
     [
         ({}, "untested", "never tested"),
-        ({"a": ("ok", ""), "b": ("warning", "x")}, "healthy", "2 of 2 answered the test of 2026-11-26"),
-        ({"a": ("ok", "")}, "untested", "1 of 2 answered the test of 2026-11-26; b: never tested"),
+        ({"a": ("ok", ""), "b": ("warning", "x")}, "healthy", "2 of 2 passed the test of 2026-11-26"),
+        ({"a": ("ok", "")}, "untested", "1 of 2 passed the test of 2026-11-26; b: never tested"),
         (
             {"a": ("ok", ""), "b": ("failed", "overloaded")},
             "untested",
-            "1 of 2 answered the test of 2026-11-26; b: overloaded",
+            "1 of 2 passed the test of 2026-11-26; b: overloaded",
         ),
         (
             {"a": ("failed", "overloaded"), "b": ("failed", "no route")},
             "degraded",
-            "0 of 2 answered the test of 2026-11-26; a: overloaded; b: no route",
+            "0 of 2 passed the test of 2026-11-26; a: overloaded; b: no route",
         ),
         (
             {"a": ("ok", ""), "b": ("failed", "key refused", True)},
             "degraded",
-            "1 of 2 answered the test of 2026-11-26; b: key refused",
+            "1 of 2 passed the test of 2026-11-26; b: key refused",
         ),
     ],
 )
