@@ -6,6 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from searched import searching
 from servers import binary
 
 _SERVER = """\
@@ -45,4 +46,4 @@ def keys(folder: Path, addresses: list[str]) -> None:
 
 def environment(folder: Path) -> dict[str, str]:
     """Variables with which `ssh`, as docker calls it for `ssh://…`, gets into the machines."""
-    return {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
+    return searching(f"{folder / 'bin'}:{os.environ['PATH']}", folder / "searched")

@@ -10,7 +10,7 @@ def searching(path: str, folder: Path) -> dict[str, str]:
 
     No variable of its own does that: whoever may set PYTHONPATH for root runs what they like anyway.
     """
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "sitecustomize.py").write_text(
         f"from techsapo_ops.cli import root_path\nroot_path.ROOT_PATH = {path!r}\n", encoding="utf-8"
     )
