@@ -20,6 +20,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import (
     BACKUPS,
     DATA,
+    DRILL_FOLDERS,
     OLD_OVERRIDES,
     OVERRIDES,
     PROOF_FOLDER,
@@ -134,7 +135,9 @@ def _project(modes: StrictModes, spec: Path) -> None:
     with os.scandir(state) as entries:
         for entry in entries:
             path = Path(entry.path)
-            if os.geteuid() == 0 and entry.is_dir(follow_symlinks=False) and entry.name not in _NOT_ACTED_BY:
+            # A drill's scratch stack is judged by itself when the drill opens it.
+            skipped = entry.name in _NOT_ACTED_BY or entry.name.startswith(DRILL_FOLDERS)
+            if os.geteuid() == 0 and entry.is_dir(follow_symlinks=False) and not skipped:
                 modes.tree(path, also=_service_users)
             else:
                 modes.judge(path)

@@ -29,6 +29,8 @@ ACME_ROOT = "acme"
 """Below nginx's data directory: the folder that serves `/.well-known/acme-challenge/`."""
 
 DATA, RUN, LOGS = "data", "run", "logs"
+DRILL_FOLDERS = "drill-"
+"""How the folder of a scratch stack begins, in the state directory: other users' services reach into it."""
 SCRATCH_FOLDER = "scratch"
 """Folder in the state directory of throwaway servers."""
 BACKUPS = "backups"

@@ -18,6 +18,7 @@ from typing import Any
 from acme_ca import challenge_dns, pebble
 from docker_lab import DockerLab, container_ids, docker, docker_project, left_over
 from projects import Project, kill_all, project, small_spec
+from searched import searching
 from servers import binary, free_port, wait_for
 
 from tests.recovery.hosts import Host, old_host
@@ -238,8 +239,8 @@ def _grafana(made: Project, port: int, folder: Path) -> Iterator[None]:
     program = folder / "grafana-server"
     program.write_text(_GRAFANA.replace("{port}", str(port)), encoding="utf-8")
     program.chmod(0o755)
-    before = os.environ["PATH"]
-    os.environ["PATH"] = f"{folder}:{before}"
+    before = {name: os.environ.get(name) for name in ("PATH", "PYTHONPATH")}
+    os.environ.update(searching(f"{folder}:{before['PATH']}", folder / "python"))
     data = made.state / "data/grafana"
     data.mkdir(parents=True)
     with closing(sqlite3.connect(data / "grafana.db")) as sql, sql:
@@ -248,7 +249,11 @@ def _grafana(made: Project, port: int, folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        os.environ["PATH"] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _scraped(service: Service) -> float:

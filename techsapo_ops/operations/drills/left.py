@@ -14,10 +14,7 @@ from techsapo_ops.adapters.process import Runner
 from techsapo_ops.engines.opening import recorded
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.stack.layout import Layout
-
-SCRATCH = "drill-"
-"""How the folder of a scratch stack begins, in the state directory: other users' services reach into it."""
+from techsapo_ops.stack.layout import DRILL_FOLDERS, Layout
 
 
 @contextmanager
@@ -26,7 +23,7 @@ def scratch(layout: Layout, runner: Runner, name: str) -> Iterator[Path]:
 
     Raises OpsError where it can't be made, or removed.
     """
-    folder = layout.state / f"{SCRATCH}{name}"
+    folder = layout.state / f"{DRILL_FOLDERS}{name}"
     try:
         with opened(folder, make=0o755):
             pass
@@ -41,7 +38,7 @@ def scratch(layout: Layout, runner: Runner, name: str) -> Iterator[Path]:
 def clean(layout: Layout, runner: Runner) -> Iterator[str]:
     """Stop and remove what killed drills have left; a line for each. The caller is the one drill."""
     try:
-        found = sorted(p for p in layout.state.iterdir() if p.name.startswith(SCRATCH))
+        found = sorted(p for p in layout.state.iterdir() if p.name.startswith(DRILL_FOLDERS))
     except OSError:
         return
     for folder in found:

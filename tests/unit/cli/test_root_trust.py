@@ -262,6 +262,13 @@ def test_what_a_recovery_fetched_has_its_owners_of_the_old_host(project: Path) -
     refused(techsapo(project, "ps"), folder)
 
 
+def test_what_a_killed_drill_left_keeps_no_command_from_its_work(project: Path) -> None:
+    fetched = project / ".techsapo/drill-1/stack/.techsapo/recovery/fetched/tmp"
+    fetched.mkdir(parents=True)
+    fetched.chmod(0o1777)
+    assert techsapo(project, "ps").returncode == 0
+
+
 @pytest.mark.parametrize(
     "name", ["generated/supervisor/supervisord.conf", "keys/password", "ledger/a/b", "jobs/drift/1"]
 )
