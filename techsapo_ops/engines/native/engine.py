@@ -22,7 +22,7 @@ from techsapo_ops.engines.native.recorded import STOP_MARGIN, STOP_SECONDS
 from techsapo_ops.engines.state import OTHER_CODE, Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.probing import ask
+from techsapo_ops.services.probing import ask, forget_sign_of_life
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.address import listen_host
 from techsapo_ops.stack.backup import Door
@@ -128,6 +128,7 @@ class NativeEngine(NativeAccess, Engine):
         self._stop_to_start(service, stop_seconds)
         self.supervisor.remove(service.name)
         self._free_port(service)
+        forget_sign_of_life(service, self.layout)
         self.supervisor.reread()
         self.supervisor.add(service.name)
         self.supervisor.start(service.name)

@@ -21,6 +21,7 @@ from techsapo_ops.engines.compose.probing import Prober
 from techsapo_ops.health.check import check
 from techsapo_ops.health.report import HealthReport, Status
 from techsapo_ops.services.health import health_of
+from techsapo_ops.services.probing import ask, forget_sign_of_life
 from techsapo_ops.services.scheduler import heartbeat
 from techsapo_ops.services.scheduler.heartbeat import METRIC, SILENT_SECONDS, last_beat
 from techsapo_ops.stack.health import HealthPart, PartStatus
@@ -99,3 +100,12 @@ def test_natively_it_stays_who_started_it_and_is_no_service_without_a_user(tmp_p
     (service,) = where.of_kind("scheduler")
     assert service.user is None
     assert not where.places.as_root(service, where.host)
+
+
+def test_what_a_killed_one_has_left_tells_nothing_of_the_one_that_starts_anew(tmp_path: Path) -> None:
+    where = topology(spec(schedule={"by": "service"}), tmp_path)
+    (scheduler,) = where.of_kind("scheduler")
+    beaten(where.layout.textfiles, 5)
+    assert ask(where, scheduler, 1.0).ok
+    forget_sign_of_life(scheduler, where.layout)
+    assert ask(where, scheduler, 1.0).detail == "it has no heartbeat"
