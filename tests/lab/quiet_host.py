@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from quiet_week import Scraped
+from quiet_week import DEPLOY_MINUTES, Scraped
 
 
 def jobs_left(jobs: Mapping[str, float], node: Mapping[str, str]) -> list[Scraped]:
@@ -23,6 +23,7 @@ def jobs_left(jobs: Mapping[str, float], node: Mapping[str, str]) -> list[Scrape
     for job, limit in jobs.items():
         found += [
             left("techsapo_job_last_exit_code", name=job),
+            left("techsapo_job_last_success_timestamp_seconds", name=job),
             left("techsapo_job_next_run_timestamp_seconds", name=job),
             left("techsapo_job_time_limit_seconds", limit, name=job),
         ]
@@ -44,6 +45,13 @@ def jobs_left(jobs: Mapping[str, float], node: Mapping[str, str]) -> list[Scrape
         }.items()
     ]  # fmt: skip
     found.append(left("techsapo_drill_last_success", 1.0, name="drills", drill="restore"))
+    found.append(left("techsapo_backup_shrunk", name="backups", source="mysql"))
+    found.append(left("techsapo_data_missing", name="drift", service="mysql"))
+    found.append(left("techsapo_scheduler_heartbeat_timestamp_seconds", name="scheduler"))
+    # Of a new version of the app alone: it wrote no file.
+    deploy = {"number": "7", "user": "root", "command": "up", "result": "ok", "files": "0"}
+    found.append(left("techsapo_apply_timestamp_seconds", name="apply", **deploy))
+    found.append(left("techsapo_apply_duration_seconds", 60.0 * DEPLOY_MINUTES, name="apply", number="7"))
     found += [left("techsapo_service_replaced", name="drift", service=s) for s in ("app-1", "nginx")]
     return [*found, left("techsapo_backup_recovery_seconds", 40, name="backups", source="mysql")]
 

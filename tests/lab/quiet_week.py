@@ -28,6 +28,7 @@ SLOW = 3 * DAY + 9 * 60 + 17
 FAILED = 1 * DAY + 15 * 60 + 17
 """A question that ends without an answer."""
 DEPLOYS = (2 * DAY + 14 * 60 + 5, 4 * DAY + 10 * 60 + 5)
+DEPLOY_MINUTES = 8
 REBOOT = 5 * DAY + 3 * 60 + 41
 AWAY = 3
 """Minutes without the host, and with it without Prometheus."""
@@ -202,6 +203,14 @@ def _next_run(series: Scraped, t: int, _: int) -> float:
     return 60.0 * (_last(at + 5, t) - 5 + DAY)
 
 
+def _last_run(series: Scraped, t: int, since: int) -> float:
+    return _next_run(series, t, since) - 60.0 * (DAY - 5)
+
+
+def _applied(_: Scraped, t: int, __: int) -> float:
+    return 60.0 * max((at + DEPLOY_MINUTES for at in DEPLOYS if at + DEPLOY_MINUTES <= t), default=-DAY)
+
+
 def _free(series: Scraped, t: int, _: int) -> float:
     """A backup of a twentieth of the disk is made each night, and two hours later the eighth goes."""
     size = series.value
@@ -233,6 +242,9 @@ _SHAPES: dict[str, Shape] = {
     "techsapo_cert_not_.*|probe_ssl_last_chain_expiry_timestamp_seconds": _certificate,
     "probe_success": _probed,
     "techsapo_job_next_run_timestamp_seconds": _next_run,
+    "techsapo_job_last_success_timestamp_seconds": _last_run,
+    "techsapo_apply_timestamp_seconds": _applied,
+    "techsapo_scheduler_heartbeat_timestamp_seconds": lambda _, t, __: 60.0 * t,
     "techsapo_backup_newest_timestamp_seconds": lambda _, t, __: 60.0 * _last(BACKUP, t),
     "techsapo_backup_newest_verified_timestamp_seconds": lambda _, t, __: (
         60.0 * (_last(TRIAL, t) - TRIAL + BACKUP)
@@ -249,6 +261,8 @@ _SHAPES: dict[str, Shape] = {
     "scrape_duration_seconds": lambda _, __, ___: 0.02,
     "techsapo_memory_usage_percent": lambda _, __, ___: 40.0,
     "prometheus_notifications_queue_length": lambda _, __, ___: 0.0,
+    # The stack that was scraped has no probes, and so not the rules about them, which the week has.
+    "prometheus_rule_group_rules": lambda _, __, ___: 1000.0,
     # Each scrape of its status page adds one.
     "nginx_http_requests_total": lambda _, t, since: 4.0 * (t - since) + 1,
 }

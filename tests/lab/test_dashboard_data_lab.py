@@ -234,7 +234,7 @@ def test_figures_alerts_and_jobs_are_what_their_documented_models_tell_of(watche
 
 def test_a_stretch_of_any_length_has_its_figures_and_the_applies_in_it(watched: Watched) -> None:
     traffic(watched)
-    apply = {"number": "17", "user": "花子", "command": "up", "result": "ok"}
+    apply = {"number": "17", "user": "花子", "command": "up", "result": "ok", "files": "2"}
     ended = time.time()
     write_textfile(watched.textfiles, "apply", [Sample("techsapo_apply_timestamp_seconds", ended, apply)])
     servers.wait_for(

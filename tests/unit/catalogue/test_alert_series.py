@@ -59,9 +59,9 @@ def test_a_series_that_is_read_by_way_of_a_recording_rule_is_needed_too() -> Non
 
 def test_prometheus_says_of_each_such_series_that_a_target_which_answers_lacks_it() -> None:
     rules = missing()
-    clock, opened = rules["node_timex_offset_seconds"], rules["redis_connected_clients"]
-    assert clock["expr"] == 'up{job="node-exporter"} == 1 unless on (job, instance) node_timex_offset_seconds'
-    assert clock["labels"]["alerts"] == "ClockSkew"
+    killed, opened = rules["node_vmstat_oom_kill"], rules["redis_connected_clients"]
+    assert killed["expr"] == 'up{job="node-exporter"} == 1 unless on (job, instance) node_vmstat_oom_kill'
+    assert killed["labels"]["alerts"] == "OutOfMemoryKill"
     assert opened["expr"].startswith('redis_up{job="redis-exporter"} == 1'), "RedisDown tells of the rest"
     assert "techsapo_http_requests_total" not in rules
     assert 'name="verify"' in rules["techsapo_backup_last_verification_success"]["expr"]
