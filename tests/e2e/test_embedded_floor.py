@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from searched import searching
 from servers import free_port, tcp_open
 
 
@@ -17,7 +18,7 @@ def techsapo(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(
         [sys.executable, "-m", "techsapo_ops", *arguments],
         cwd=project,
-        env={"PATH": "", "LANG": "C.UTF-8"},
+        env={"LANG": "C.UTF-8", **searching("", project / "searched")},
         capture_output=True,
         text=True,
         check=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import servers
 from fakes.open_stacks import Seen, open_stack
 
 from techsapo_ops.adapters.host_facts import HostFacts
+from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.health.check import check
 from techsapo_ops.health.report import HealthReport, Status
 from techsapo_ops.services.registry import resolve
@@ -23,6 +25,7 @@ pytestmark = pytest.mark.lab
 
 PROMETHEUS = """
 global: {{scrape_interval: 1s}}
+rule_files: [{1}]
 scrape_configs: [{{job_name: self, static_configs: [{{targets: ["127.0.0.1:{0}"]}}]}}]
 """
 ALERTMANAGER = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
@@ -33,10 +36,15 @@ def test_a_stack_is_healthy_then_degraded_then_down_as_its_parts_die(tmp_path: P
     layout = Layout(tmp_path / "state", tmp_path / "state/generated")
     layout.mysql_password.parent.mkdir(parents=True)
     port = servers.free_port()
+    # Health asks whether each alert's rule is loaded; none of these fires.
+    rules = [{"alert": name, "expr": "vector(0) > 1"} for name in alerts()]
+    (tmp_path / "rules.yml").write_text(json.dumps({"groups": [{"name": "all", "rules": rules}]}))
     with (
         servers.redis(tmp_path / "redis", password="geheim") as redis,
         servers.mariadb(tmp_path / "mysql") as mysql,
-        servers.prometheus(PROMETHEUS.format(port), tmp_path / "prometheus", port=port) as prometheus,
+        servers.prometheus(
+            PROMETHEUS.format(port, tmp_path / "rules.yml"), tmp_path / "prometheus", port=port
+        ) as prometheus,
         servers.alertmanager(ALERTMANAGER, tmp_path / "alertmanager") as alertmanager,
     ):
         layout.mysql_password.write_text(f"{mysql.password}\n")

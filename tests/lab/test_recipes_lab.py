@@ -43,7 +43,7 @@ STAND_INS: dict[tuple[str, str], Wire] = {
     ("Amazon Bedrock", "openai-compatible"): CLOUDS["bedrock-chat"],
     ("Amazon Bedrock", "anthropic"): CLOUDS["bedrock-claude"],
 }
-SECOND = "  second: {kind: openai-compatible, model: m, base_url: http://127.0.0.1:9/v1}\n"
+SECOND = "  second: {kind: openai-compatible, model: m, price: {input: 0, output: 0}, base_url: http://127.0.0.1:9/v1}\n"
 """An analysis compares two."""
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 
