@@ -168,7 +168,7 @@ fuzz: $(VENV)/dev lab
 
 # Each threshold, minimum and duration of every alert is moved a step; what no case notices fails. ONLY=DiskFilling for one.
 mutations: $(VENV)/dev lab
-	MUTATIONS=all $(BIN)/python -m pytest -n $(WORKERS) --timeout 1800 tests/lab/test_alert_mutants_lab.py $(if $(ONLY),-k "$(ONLY)")
+	MUTATIONS=all $(BIN)/python -m pytest -n $(WORKERS) --timeout 1800 tests/lab/alerts/test_alert_mutants_lab.py $(if $(ONLY),-k "$(ONLY)")
 
 # What .ci/run does: the same tests, with a second look at what failed (docs/decisions/0017-a-second-look.md).
 ci: $(VENV)/dev $(VENV)/docs $(VENV)/release lab

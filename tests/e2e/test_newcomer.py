@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rows import each_row
 from servers import wait_for
 
 from techsapo_ops.adapters.basic_login import BasicLogin
@@ -210,7 +211,7 @@ def healthy(checkout: Path) -> bool:
     return found.returncode == 0
 
 
-@pytest.mark.parametrize("what", dict.fromkeys(documented()))
+@each_row("what", dict.fromkeys(documented()))
 def test_what_the_documentation_says_works(stack: Path, what: str) -> None:
     if what.startswith("http"):
         with opened(what, stack) as response:
@@ -221,7 +222,7 @@ def test_what_the_documentation_says_works(stack: Path, what: str) -> None:
         run(stack, "sh", "-c", f'PATH="{stack}/.venv/bin:$PATH"; {what}')
 
 
-@pytest.mark.parametrize("page", PAGES)
+@each_row("page", PAGES)
 def test_a_page_shows_the_same_commands_in_both_languages(page: str) -> None:
     shown = [
         [FREE_TEXT.sub(r"\1", line) for line in commands_of(name)]

@@ -1,8 +1,8 @@
 """An engine whose services run in memory: all that the real ones promise, and faults on demand.
 
 Its notes are the real state.json and its data folders real folders, so that what a killed apply leaves behind
-is there for the next one. `tests/lab/test_engine_promises_lab.py` holds it to the same promises as the native
-engine.
+is there for the next one. `tests/lab/engines/test_engine_promises_lab.py` holds it to the same promises as
+the native engine.
 """
 
 from __future__ import annotations

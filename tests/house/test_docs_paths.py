@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
+from rows import each_row
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = REPOSITORY / "techsapo_ops"
@@ -55,19 +55,19 @@ def places(name: str) -> list[Path]:
     return [found for root in (PACKAGE, REPOSITORY) for found in root.glob(name.rstrip("/"))]
 
 
-@pytest.mark.parametrize("page", [page for page in pages() if page.endswith(".ja.md")])
+@each_row("page", [page for page in pages() if page.endswith(".ja.md")])
 def test_a_page_in_two_languages_links_from_each_to_the_other_at_its_top(page: str) -> None:
     english = page.replace(".ja.md", ".md")
     for one, link in ((page, f"[English]({Path(english).name})"), (english, f"[日本語]({Path(page).name})")):
         assert link in "\n".join(text_of(one).splitlines()[:4]), one
 
 
-@pytest.mark.parametrize("page", pages())
+@each_row("page", pages())
 def test_every_path_that_a_page_names_is_there(page: str) -> None:
     assert sorted({name for name in paths(page) if not places(name)}) == []
 
 
-@pytest.mark.parametrize("page", pages())
+@each_row("page", pages())
 def test_every_page_and_heading_that_a_page_links_to_is_there(page: str) -> None:
     folder = (REPOSITORY / page).parent
     links = {(target, part) for target, part in _LINK.findall(text_of(page)) if "://" not in target}
@@ -104,7 +104,7 @@ def _names(body: list[ast.stmt], prefix: str = "") -> Iterator[str]:
             yield from (prefix + target.id for target in targets if isinstance(target, ast.Name))
 
 
-@pytest.mark.parametrize("page", FOR_DEVELOPERS)
+@each_row("page", FOR_DEVELOPERS)
 def test_what_a_page_names_in_a_file_is_defined_there(page: str) -> None:
     missing = []
     named = _NAMED.findall(re.sub(r"\s+", " ", text_of(page)))

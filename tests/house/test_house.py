@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from rows import each_row
 
 from tests.house.ratchets import COUNTERS, limits
 from tests.house.source import package
 
 
-@pytest.mark.parametrize("name", COUNTERS)
+@each_row("name", COUNTERS)
 def test_a_count_is_at_its_ceiling(name: str) -> None:
     limit, found = limits()[name], list(COUNTERS[name](package()))
     said = (COUNTERS[name].__doc__ or "").partition("\n")[0]

@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.services.registry import kinds
 from tests.house import imports, names, ratchets, said, shape, signatures
@@ -48,7 +49,7 @@ def test_names_of_kinds_are_counted_one_by_one_and_prose_is_not() -> None:
     assert counted(names.kind_names, services__redis__kind="a = 'redis'", spec__x="a = 'redis'") == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     "asked",
     [
         "if topology.engine == 'native': pass",
@@ -95,7 +96,7 @@ def test_a_question_which_engine_runs_is_counted_in_any_spelling(asked: str) -> 
     assert len(lines(names.engine_tests, asked, **engines)) == 1
 
 
-@pytest.mark.parametrize(
+@each_row(
     "told",
     [
         "if topology.engine is None: pass",
@@ -119,7 +120,7 @@ def test_engines_may_ask_themselves() -> None:
     assert counted(names.engine_tests, engines__choice="a = engine == 'native'") == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     "naming",
     ["redis_port = 1", "a.REDIS", "a = 'rediss://'", "import redis", "from x import RedisLink", "f(redis=1)"],
 )
@@ -188,14 +189,14 @@ def _part(order: Order | None) -> int:
 ORDER = "from techsapo_ops.operations.x import Order\n"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "call", ["x.make(Order(1, 2))", "make(order=Order(1, 2))", "def f():\n    o = Order(1, 2)\n    make(o)"]
 )
 def test_a_dataclass_that_only_carries_arguments_is_counted(call: str) -> None:
     assert lines(signatures.argument_bags, BAG, cli__x=ORDER + call) == [2]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "call",
     [
         "",

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rows import each_row
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = REPOSITORY / "techsapo_ops"
@@ -66,7 +67,7 @@ def entries() -> list[Any]:
     return [pytest.param(where, entry, id=entry["example"]) for where in WORDS for entry in WORDS[where]]
 
 
-@pytest.mark.parametrize(("where", "entry"), entries())
+@each_row("where, entry", entries())
 def test_a_word_that_is_not_used_occurs_nowhere(where: str, entry: dict[str, str]) -> None:
     assert re.search(entry["word"], entry["example"], re.IGNORECASE), "finds not even its example"
     places = list(found(entry["word"], texts() if where == "everywhere" else japanese_pages()))
@@ -110,7 +111,7 @@ def places() -> list[str]:
     return sorted({name for row in rows() for name in re.findall(r"`([^`]+)`", row["where"])})
 
 
-@pytest.mark.parametrize("name", places())
+@each_row("name", places())
 def test_a_place_that_the_glossary_names_is_there(name: str) -> None:
     if name.startswith("techsapo "):
         command = [word for word in name.split()[1:] if word[0].isalpha()]

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from rows import each_row
 
 ONCE = """
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_failed_twice_is_broken(repository: Path, tmp_path: Path) -> None:
     assert "UNSTEADY" not in said
 
 
-@pytest.mark.parametrize("text", [ONCE, "import nothing_of_this_name\n"])
+@each_row("text", [ONCE, "import nothing_of_this_name\n"])
 def test_many_failures_and_other_ends_are_final(repository: Path, tmp_path: Path, text: str) -> None:
     many = {f"t{number}": text for number in range(5)}
     first, second, said = _run(repository, tmp_path, **many)

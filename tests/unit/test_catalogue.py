@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.catalogue.translations import in_language, translations
 from techsapo_ops.messages import msg
@@ -54,8 +55,8 @@ def test_the_package_reads_what_babel_reads() -> None:
     assert dict(translations("ja")) == read
 
 
-@pytest.mark.parametrize(
-    ("entry", "read"),
+@each_row(
+    "entry, read",
     [
         ('msgid "a"\nmsgstr "あ"\n', {"a": "あ"}),
         (

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
+from rows import each_row
 from typer._click.exceptions import UsageError
 
 from techsapo_ops.cli.lazy import LazyCommand
@@ -67,13 +67,13 @@ def wrong(line: str) -> str:
     return f"too many words: {left}" if left else ""
 
 
-@pytest.mark.parametrize("page", PAGES)
+@each_row("page", PAGES)
 def test_every_command_of_a_page_is_one(page: str) -> None:
     bad = {line: why for line in commands_of(page) if (why := wrong(line))}
     assert bad == {} or page in _OLD, bad
 
 
-@pytest.mark.parametrize("page", [p for p in PAGES if p.endswith(".ja.md")])
+@each_row("page", [p for p in PAGES if p.endswith(".ja.md")])
 def test_both_languages_show_the_same_commands_to_be_typed(page: str) -> None:
     def typed(name: str) -> list[str]:
         text = (ROOT / name).read_text(encoding="utf-8")

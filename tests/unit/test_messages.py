@@ -10,6 +10,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from rows import each_row
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import Message, joined, msg, placeholders, said
@@ -61,7 +62,7 @@ def test_values_are_written_as_the_template_says() -> None:
     assert in_japanese(msg("at {moment:%H:%M}", moment=moment)) == "03時04分に"
 
 
-@pytest.mark.parametrize("template", ["unknown to the catalogue {one}", "broken {one}", "odd {one}"])
+@each_row("template", ["unknown to the catalogue {one}", "broken {one}", "odd {one}"])
 def test_what_cannot_be_said_is_said_in_english(template: str) -> None:
     told = Message(template, {"one": 1})
     assert in_japanese(told) == template.replace("{one}", "1")

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
+from rows import each_row
 
 from docsite.reference.__main__ import ROOT, made, stale
 from docsite.reference.commands import man_pages
@@ -44,7 +44,7 @@ def test_what_was_changed_by_hand_is_left_over_or_is_missing_is_told(tmp_path: P
     ]
 
 
-@pytest.mark.parametrize("language", ["", ".ja"])
+@each_row("language", ["", ".ja"])
 def test_the_references_name_every_field_metric_alert_and_command(language: str) -> None:
     pages = {
         name: made()[f"docs/reference/{name}{language}.md"]

@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from hatch_build import addresses, long_description
 from release import __main__ as release
@@ -135,7 +136,7 @@ def test_a_command_that_fails_is_told_with_what_it_said(tmp_path: Path) -> None:
         run(["sh", "-c", "echo why >&2; exit 3"], tmp_path)
 
 
-@pytest.mark.parametrize("why", ["degraded", "fails"])
+@each_row("why", ["degraded", "fails"])
 def test_the_stack_of_a_trial_is_ended_whatever_happened(tmp_path: Path, why: str) -> None:
     program = tmp_path / "techsapo"
     bad = 'echo \'{"status": "degraded"}\'' if why == "degraded" else "exit 1"

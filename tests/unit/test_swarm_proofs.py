@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.stores.drill_seal import HEADER, DrillSeal
 from tests.swarm import proofs
@@ -61,8 +62,8 @@ def test_an_answer_in_chunks_is_put_together() -> None:
     assert told(head + b'5\r\n{"ins\r\n10\r\ntance": "app-1"}\r\n0\r\n\r\n')["instance"] == "app-1"
 
 
-@pytest.mark.parametrize(
-    ("raw", "reason"),
+@each_row(
+    "raw, reason",
     [
         (b"", "closed without a word"),
         (b"HTTP/1.1 200 OK\r\nContent-Le", "broken off"),

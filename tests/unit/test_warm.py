@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import warm
+from rows import each_row
 
 TELL = """
 import json, os, signal, sys
@@ -29,7 +30,7 @@ def cold(argv: list[str], folder: Path, environment: dict[str, str]) -> tuple[in
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.parametrize(
+@each_row(
     "words",
     [
         ("-c", TELL, "a", "b c"),

@@ -3,8 +3,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
 from acme.client import _renewal_info_path_component
+from rows import each_row
 
 from techsapo_ops.adapters.acme_messages import pause, renewal_id, retry_at
 from techsapo_ops.adapters.acme_words import clock_hint, explain, words
@@ -13,8 +13,8 @@ from techsapo_ops.certs.self_signed import local_authority, sign
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-@pytest.mark.parametrize(
-    ("header", "at"),
+@each_row(
+    "header, at",
     [
         (None, None),
         ("120", NOW + timedelta(seconds=120)),

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.acme import AcmeError, AcmeServer
 from techsapo_ops.adapters.acme_messages import Binding
@@ -77,9 +78,7 @@ def refused(ask: Callable[[], object]) -> AcmeError:
     return found.value
 
 
-@pytest.mark.parametrize(
-    ("status", "code"), [(409, "alreadyReplaced"), (400, "malformed"), (500, "serverInternal")]
-)
+@each_row("status, code", [(409, "alreadyReplaced"), (400, "malformed"), (500, "serverInternal")])
 def test_a_refusal_keeps_the_ca_s_code_and_words_whatever_the_status(status: int, code: str) -> None:
     problem = {"type": PROBLEM + code, "detail": "the certificate has an order already"}
     with refusing(status, json.dumps(problem).encode()) as server:
@@ -89,9 +88,9 @@ def test_a_refusal_keeps_the_ca_s_code_and_words_whatever_the_status(status: int
     assert error.retry_at is not None
 
 
-@pytest.mark.parametrize("body", [b"<h1>Sorry</h1>", b""])
-@pytest.mark.parametrize(
-    ("status", "words"),
+@each_row("body", [b"<h1>Sorry</h1>", b""])
+@each_row(
+    "status, words",
     [
         (409, "does not answer as an ACME server: 409 without a problem"),
         (503, "is in trouble: 503 Service Unavailable"),
@@ -111,8 +110,8 @@ MISSING = "set certificates.site.eab_key_id and certificates.site.eab_hmac_key_f
 WRONG = "compare certificates.site.eab_key_id and its HMAC key"
 
 
-@pytest.mark.parametrize(
-    ("code", "binds", "binding", "hint"),
+@each_row(
+    "code, binds, binding, hint",
     [
         ("externalAccountRequired", True, None, MISSING),
         ("externalAccountRequired", False, None, MISSING),

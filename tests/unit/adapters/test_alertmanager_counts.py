@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Sent
 
@@ -29,7 +30,7 @@ alertmanager_notification_requests_failed_total{integration="webhook"} 17
 """
 
 
-@pytest.mark.parametrize(("metrics", "sent"), [(NAMED, Sent(3, 1, 5, 1)), (UNNAMED, Sent(93, 84, 17, 8))])
+@each_row("metrics, sent", [(NAMED, Sent(3, 1, 5, 1)), (UNNAMED, Sent(93, 84, 17, 8))])
 def test_a_receiver_s_notifications_are_counted_without_the_watcher_s_beats(
     metrics: str, sent: Sent, monkeypatch: pytest.MonkeyPatch
 ) -> None:

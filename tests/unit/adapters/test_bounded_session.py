@@ -12,6 +12,7 @@ import peers
 import pytest
 import requests
 from opentelemetry.sdk.trace import TracerProvider
+from rows import each_row
 
 from techsapo_ops.adapters.bounded_session import BoundedSession
 from techsapo_ops.adapters.otlp import SpanSender
@@ -38,9 +39,7 @@ def ask(session: BoundedSession, url: str, timeout: float = SHORT) -> requests.R
     return session.request("POST", url, data=b"spans", timeout=timeout)
 
 
-@pytest.mark.parametrize(
-    "head", [b"", HEAD + b"X-Slow: ", HEAD + b"Content-Length: 9999999\r\n\r\n", HEAD + b"\r\n"]
-)
+@each_row("head", [b"", HEAD + b"X-Slow: ", HEAD + b"Content-Length: 9999999\r\n\r\n", HEAD + b"\r\n"])
 def test_an_answer_that_trickles_is_cut_at_the_deadline(head: bytes) -> None:
     with (
         peers.peer(trickled(head)) as port,

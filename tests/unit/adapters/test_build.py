@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops import __version__
 from techsapo_ops.adapters import build
@@ -238,8 +239,8 @@ def test_a_build_names_its_version_and_the_package_finds_its_dependencies() -> N
     assert build.build().startswith(build.code() + ".")
 
 
-@pytest.mark.parametrize(
-    ("told", "elsewhere", "other"),
+@each_row(
+    "told, elsewhere, other",
     [
         ("{build}", False, False),
         ("{code}.000000", False, True),
@@ -263,9 +264,7 @@ def test_a_note_counts_for_the_process_that_wrote_it(tmp_path: Path) -> None:
     assert noted(tmp_path / "absent", os.getpid()) == ""
 
 
-@pytest.mark.parametrize(
-    "text", ["", "\x1b[31m\n", "{pid} 0.2.0+a\x1b[31m\n", "{pid} 0.2.0", "{pid} " + "9" * 500]
-)
+@each_row("text", ["", "\x1b[31m\n", "{pid} 0.2.0+a\x1b[31m\n", "{pid} 0.2.0", "{pid} " + "9" * 500])
 def test_a_note_of_another_form_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "build").write_text(text.format(pid=os.getpid()))
     assert noted(tmp_path / "build", os.getpid()) == ""

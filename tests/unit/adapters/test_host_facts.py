@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters import host
 from techsapo_ops.adapters.host import find_binaries, gather, shares_mounts, systemd_tells
@@ -165,8 +166,8 @@ def test_systemd_is_asked_where_it_runs_and_there_is_a_bus_to_ask_it_on(tmp_path
     assert systemd_tells(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("root", "shared"),
+@each_row(
+    "root, shared",
     [
         ("27 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw", True),
         ("27 1 254:1 / / rw,relatime master:3 - ext4 /dev/vda1 rw", True),

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.jsons import dump, load
 
 
-@pytest.mark.parametrize(
-    ("value", "text"),
+@each_row(
+    "value, text",
     [
         ({"答え": ["ディスク", 0.5, None, True]}, '{"答え":["ディスク",0.5,null,true]}'),
         ("broken \ud800 off", '"broken ? off"'),
@@ -29,7 +30,7 @@ def test_what_json_has_no_word_for_needs_a_default() -> None:
     assert dump({"file": Path("a")}, default=str) == b'{"file":"a"}'
 
 
-@pytest.mark.parametrize("raw", ['"\\ud800"', "[1e999]", str(2**70), '{"a": 1, "a": 2}', " [1] ", '"é"'])
+@each_row("raw", ['"\\ud800"', "[1e999]", str(2**70), '{"a": 1, "a": 2}', " [1] ", '"é"'])
 def test_whatever_the_standard_library_reads_is_read_alike(raw: str) -> None:
     assert load(raw) == json.loads(raw)
     assert load(raw.encode()) == json.loads(raw)
@@ -39,7 +40,7 @@ def test_not_a_number_is_read_as_the_standard_library_reads_it() -> None:
     assert math.isnan(load("NaN"))
 
 
-@pytest.mark.parametrize("raw", ["", "{", "[1,]", "'x'", b"\xff"])
+@each_row("raw", ["", "{", "[1,]", "'x'", b"\xff"])
 def test_what_is_not_json_is_a_value_error(raw: str | bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the kind is what callers catch
         load(raw)

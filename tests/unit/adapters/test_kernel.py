@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.kernel import reboot_reason
 
@@ -24,8 +24,8 @@ def kernel(boot: Path, release: str, said: str = "") -> None:
     (boot / f"vmlinuz-{release}").write_bytes(head)
 
 
-@pytest.mark.parametrize(
-    ("installed", "told"),
+@each_row(
+    "installed, told",
     [
         ([RUNS], ""),
         ([(RUNS[0], "")], ""),

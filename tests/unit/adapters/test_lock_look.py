@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.lock import exclusive, held
 from techsapo_ops.errors import OpsError
@@ -107,7 +108,7 @@ def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None
         assert subprocess.run(words, timeout=30, check=False).returncode == 7
 
 
-@pytest.mark.parametrize("note", ["[1]", "null", "[" * 100_000, '{"command": 1}'])
+@each_row("note", ["[1]", "null", "[" * 100_000, '{"command": 1}'])
 def test_a_note_of_the_holder_that_is_none_is_passed_over(tmp_path: Path, note: str) -> None:
     path = tmp_path / "lock"
     with exclusive(path):

@@ -7,14 +7,15 @@ import os
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters import lock
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.errors import OpsError
 
 
-@pytest.mark.parametrize(
-    ("number", "hint"),
+@each_row(
+    "number, hint",
     [
         (errno.ENOSPC, "the disk is full"),
         (errno.EDQUOT, "the quota of this user is used up"),
@@ -35,7 +36,7 @@ def test_the_hint_is_about_what_is_wrong(
     assert hint in caught.value.hint
 
 
-@pytest.mark.parametrize(("waits", "hint"), [(True, "pass --wait SECONDS"), (False, "then try again")])
+@each_row("waits, hint", [(True, "pass --wait SECONDS"), (False, "then try again")])
 def test_the_holder_is_named_and_wait_only_where_the_command_has_it(
     tmp_path: Path, waits: bool, hint: str
 ) -> None:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.nofollow import NoFollowFile
 from techsapo_ops.errors import OpsError
@@ -28,7 +29,7 @@ def test_a_file_is_written_with_missing_folders_and_without_special_modes(tmp_pa
     assert place.look() is None
 
 
-@pytest.mark.parametrize("depth", ["a folder", "a folder above", "the file"])
+@each_row("depth", ["a folder", "a folder above", "the file"])
 def test_a_link_is_refused_and_what_it_leads_to_stays(depth: str, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     (outside / "b").mkdir(parents=True)

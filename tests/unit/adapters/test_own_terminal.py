@@ -15,7 +15,7 @@ import threading
 import time
 from pathlib import Path
 
-import pytest
+from rows import each_row
 
 _MAIN = """
 import os, sys
@@ -139,7 +139,7 @@ def test_a_stream_that_is_no_terminal_stays_what_it_is() -> None:
     screen.close()
 
 
-@pytest.mark.parametrize("ending", ["-TERM", "-KILL"])
+@each_row("ending", ["-TERM", "-KILL"])
 def test_one_that_a_signal_ended_is_told_as_a_shell_does(ending: str) -> None:
     screen = Screen("/bin/sh", "-c", f"kill {ending} $$")
     screen.until(f"code {143 if ending == '-TERM' else 137}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters import pipes
 from techsapo_ops.adapters.pipes import CHUNK, Running, Stalled, conversation
@@ -39,8 +40,8 @@ def test_a_program_that_says_nothing_has_stalled_and_is_ended_with_the_block() -
         os.kill(pid, 0)
 
 
-@pytest.mark.parametrize(
-    ("wrote", "told"),
+@each_row(
+    "wrote, told",
     [
         (r"--------------\nSELECT 1\n--------------\n\nERROR 1021: Disk full", "ERROR 1021: Disk full"),
         (r"LECT 1\n--------------\n\nERROR 1021: Disk full", "ERROR 1021: Disk full"),
@@ -109,7 +110,7 @@ def feed_whole(program: Running) -> None:
     program.finish()
 
 
-@pytest.mark.parametrize("code", ["", "import sys; sys.stdin.read()"], ids=["not read", "read"])
+@each_row("code", ["", "import sys; sys.stdin.read()"], ids=["not read", "read"])
 def test_a_program_that_never_ends_has_stalled(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     monkeypatch.setattr(pipes, "PATIENCE", 1.0)
     began = time.monotonic()

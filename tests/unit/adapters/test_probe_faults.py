@@ -7,6 +7,7 @@ from pathlib import Path
 
 import peers
 import pytest
+from rows import each_row
 from servers import free_port
 
 from techsapo_ops.adapters.address import Address
@@ -22,14 +23,14 @@ def ask(kind: str, port: int, *, host: str = "127.0.0.1", timeout: float = 2.0) 
     return probe(Probe(kind, "/health"), Address(host, port), timeout=timeout, user="u", password="p")
 
 
-@pytest.mark.parametrize("kind", ["http", "redis", "mysql", "tcp"])
+@each_row("kind", ["http", "redis", "mysql", "tcp"])
 def test_a_refused_connection_is_a_result_and_says_so(kind: str) -> None:
     found = ask(kind, free_port())
     assert not found.ok
     assert found.detail == "connection refused"
 
 
-@pytest.mark.parametrize("kind", ["http", "redis", "mysql"])
+@each_row("kind", ["http", "redis", "mysql"])
 def test_a_peer_that_accepts_and_says_nothing_costs_no_more_than_the_timeout(kind: str) -> None:
     with peers.peer(peers.silent) as port:
         found = ask(kind, port, timeout=SHORT)
@@ -37,8 +38,8 @@ def test_a_peer_that_accepts_and_says_nothing_costs_no_more_than_the_timeout(kin
     assert found.detail.endswith(f"did not answer within {SHORT:g} s")
 
 
-@pytest.mark.parametrize(
-    ("kind", "raw"),
+@each_row(
+    "kind, raw",
     [
         ("http", b"HTTP/1.1 200 OK\r\nX-Slow: " + b"a" * 4096),
         ("redis", b"+" + b"P" * 4096),
@@ -102,8 +103,8 @@ def test_a_compressed_bomb_is_not_unpacked() -> None:
         assert fetch(f"http://127.0.0.1:{p}/", timeout=5).body == b"\x1f\x8b\x08"
 
 
-@pytest.mark.parametrize(
-    ("raw", "detail"),
+@each_row(
+    "raw, detail",
     [
         (b"", "closed the connection without an answer"),
         (
@@ -133,7 +134,7 @@ def test_plain_http_to_a_tls_port_fails_within_the_timeout(tmp_path: Path) -> No
     )
 
 
-@pytest.mark.parametrize(("kind", "words"), [("redis", "not Redis's protocol"), ("mysql", "did not answer")])
+@each_row("kind, words", [("redis", "not Redis's protocol"), ("mysql", "did not answer")])
 def test_a_web_server_in_place_of_a_database_is_noticed(kind: str, words: str) -> None:
     with peers.peer(peers.http("200 OK", b"hi")) as port:
         found = ask(kind, port, timeout=SHORT)
@@ -141,15 +142,15 @@ def test_a_web_server_in_place_of_a_database_is_noticed(kind: str, words: str) -
     assert words in found.detail
 
 
-@pytest.mark.parametrize("kind", ["http", "tcp"])
+@each_row("kind", ["http", "tcp"])
 def test_an_ipv6_address_is_reached(kind: str) -> None:
     with peers.peer(peers.http("200 OK", b"pong"), "::1") as port:
         found = ask(kind, port, host="::1")
     assert found.ok
 
 
-@pytest.mark.parametrize(
-    ("reply", "words"),
+@each_row(
+    "reply, words",
     [
         (b"-LOADING Redis is loading the dataset in memory\r\n", "loading its data set"),
         (b"-ERR max number of clients reached\r\n", "max number of clients"),

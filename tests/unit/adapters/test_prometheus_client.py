@@ -6,6 +6,7 @@ import json
 
 import peers
 import pytest
+from rows import each_row
 from servers import free_port
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
@@ -46,9 +47,7 @@ def test_prometheus_s_own_error_is_passed_on_with_the_address() -> None:
     assert f"{url}/api/v1/query" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "body", [b"<html>", b"[]", b"3", b'{"status": "success"}', b'{"status": "success", "data": 1}']
-)
+@each_row("body", [b"<html>", b"[]", b"3", b'{"status": "success"}', b'{"status": "success", "data": 1}'])
 def test_another_program_on_the_port_is_told(body: bytes) -> None:
     with peers.peer(peers.http("200 OK", body)) as port:
         url = f"http://127.0.0.1:{port}"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters import sse
 from techsapo_ops.adapters.http import Unreachable
@@ -65,7 +66,7 @@ def endless(piece: bytes, first: bytes = b"") -> Iterator[bytes]:
         yield piece
 
 
-@pytest.mark.parametrize("first", [b"data: ", b": ", b"event: ", b"id: "])
+@each_row("first", [b"data: ", b": ", b"event: ", b"id: "])
 def test_a_line_without_an_end_is_refused_before_it_is_read_whole(first: bytes) -> None:
     with peer(endless(b"x" * MEGABYTE, first)) as one, pytest.raises(Unreachable, match="longer than"):
         asked(one)
@@ -93,8 +94,8 @@ def test_comments_of_a_long_stream_count_to_no_event() -> None:
         assert [event.data for event in asked(one)] == ["x"]
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
-@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=["lf", "crlf", "cr"])
+@each_row("size", [1, 2, 3, 7, 1000])
+@each_row("end", [b"\n", b"\r\n", b"\r"], ids=["lf", "crlf", "cr"])
 def test_events_are_the_same_however_they_come_in_pieces(end: bytes, size: int) -> None:
     lines = (
         "\ufeff: begins", "event: 進捗", "id: 7", "data: one\u2028more", "data:two", "data", "",

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters import strict_modes, trusted_users
 from techsapo_ops.adapters.process import Command, SubprocessRunner, which
@@ -328,8 +329,8 @@ def test_junk_in_the_list_of_trusted_users_trusts_nobody(
     assert trusted_users.trusted_users({}) == {0, DAEMON.pw_uid}
 
 
-@pytest.mark.parametrize("variable", ["HOME", "DOCKER_CONFIG"])
-@pytest.mark.parametrize("changed", ["cli-plugins/docker-compose", "cli-plugins", "config.json", "."])
+@each_row("variable", ["HOME", "DOCKER_CONFIG"])
+@each_row("changed", ["cli-plugins/docker-compose", "cli-plugins", "config.json", "."])
 def test_plugins_of_docker_are_judged_as_it_is_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, changed: str
 ) -> None:

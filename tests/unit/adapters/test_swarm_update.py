@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rows import each_row
 
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.process import Command, Completed
@@ -22,7 +23,7 @@ CASES: list[dict[str, Any]] = yaml.safe_load(
 ASKED = Command(())
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+@each_row("case", CASES, ids=[case["name"] for case in CASES])
 def test_an_update_is_where_swarm_says_and_what_holds_it_up_is_told(case: dict[str, Any]) -> None:
     found = update_state(case["service"], case["tasks"])
     assert (found.progress, found.reason) == (Progress(case["state"]), case["reason"])

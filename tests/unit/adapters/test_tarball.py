@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter, Stream
 from techsapo_ops.adapters.tarball import ArchiveError, entries
@@ -60,7 +61,7 @@ def pack(content: bytes, path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("form", [*FORMATS, "--format=gnu", "--format=posix"])
+@each_row("form", [*FORMATS, "--format=gnu", "--format=posix"])
 def test_archives_of_python_and_of_gnu_tar_are_read_without_their_special_modes(
     form: str, tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.textfile import Sample, read_textfile, write_textfile
 from techsapo_ops.errors import OpsError
@@ -22,7 +23,7 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     assert read_textfile(tmp_path / "textfile", "costs") == samples
 
 
-@pytest.mark.parametrize("value", HOSTILE)
+@each_row("value", HOSTILE)
 def test_a_hostile_label_value_stays_one_value(value: str, tmp_path: Path) -> None:
     sample = Sample("techsapo_costs_usd", 1.0, {"provider": value})
     path = write_textfile(tmp_path, "costs", [sample])
@@ -42,7 +43,7 @@ def test_a_file_is_replaced_as_a_whole_and_readable_by_the_collectors_user(tmp_p
     assert stat.S_IMODE(folder.stat().st_mode) == 0o755
 
 
-@pytest.mark.parametrize("name", ["", "../x", "a b", "A", ".x", "a" * 64])
+@each_row("name", ["", "../x", "a b", "A", ".x", "a" * 64])
 def test_what_is_no_name_of_a_job_gets_no_file(name: str, tmp_path: Path) -> None:
     with pytest.raises(OpsError, match="no name of a job"):
         write_textfile(tmp_path, name, [])

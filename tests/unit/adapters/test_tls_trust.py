@@ -5,6 +5,7 @@ import ssl
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.http import fetch, way
 from techsapo_ops.adapters.sse import events
@@ -27,7 +28,7 @@ def connections(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return attempted
 
 
-@pytest.mark.parametrize(
+@each_row(
     "url",
     [
         "http://127.0.0.1:4000/x",
@@ -133,8 +134,8 @@ def test_plain_http_reads_no_certificates(monkeypatch: pytest.MonkeyPatch, tmp_p
     way("http://127.0.0.1/", {}, Trust(own=tmp_path), 1.0)
 
 
-@pytest.mark.parametrize(
-    ("code", "reason", "hint"),
+@each_row(
+    "code, reason, hint",
     [
         (9, "is not valid yet", "clocks"),
         (10, "has expired", "renew"),

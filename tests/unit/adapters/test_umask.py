@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.folders import opened
 
@@ -19,7 +20,7 @@ def _strict() -> Iterator[None]:
     os.umask(before)
 
 
-@pytest.mark.parametrize("below", [(), ("keys",), ("keys", "api")])
+@each_row("below", [(), ("keys",), ("keys", "api")])
 def test_a_folder_has_the_mode_that_it_is_made_with(tmp_path: Path, below: tuple[str, ...]) -> None:
     path = tmp_path.joinpath(".techsapo", *below)
     with opened(path, make=0o755):

@@ -15,6 +15,7 @@ from pathlib import Path
 import hostile
 import pytest
 from hostile import END, ID, entry, names_of
+from rows import each_row
 
 from techsapo_ops.adapters.packed import file_sha256
 from techsapo_ops.backup.config_archive import ConfigSource
@@ -120,7 +121,7 @@ TAMPERED: dict[str, tuple[Callable[[Path], None], str, bool]] = {
 }
 
 
-@pytest.mark.parametrize("name", TAMPERED)
+@each_row("name", TAMPERED)
 def test_a_backup_that_was_changed_is_known_though_every_digest_fits(
     name: str, repository: Repository
 ) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from fakes.open_stacks import with_backup
 from projects import only_redis
+from rows import each_row
 from typer.testing import CliRunner
 
 from techsapo_ops.adapters.disk import Room
@@ -116,8 +117,8 @@ def test_a_trial_in_containers_looks_at_dockers_disk_and_says_nothing_where_that
         require_room(stack, [part("redis", GIB)], at_once=True)
 
 
-@pytest.mark.parametrize(
-    ("version", "old"),
+@each_row(
+    "version, old",
     [((0, 14, 0), True), ((0, 17, 0), True), ((0, 17, 1), False), ((1,), False), ((), False)],
 )
 def test_a_restic_without_the_exit_codes_that_we_go_by_is_too_old(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.backup.masked_spec import filled
 from techsapo_ops.errors import OpsError
@@ -40,8 +41,8 @@ notifications: {critical: [{kind: slack, url: "https://hooks.example.com/a"}]}
     )
 
 
-@pytest.mark.parametrize(
-    ("backed_up", "present", "place"),
+@each_row(
+    "backed_up, present, place",
     [
         ('mysql: {password: "********"}\n', PRESENT, "techsapo.yaml:1 mysql.password"),
         ('redis:\n  password: "********"\n', "", "techsapo.yaml:2 redis.password"),

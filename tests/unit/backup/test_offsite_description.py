@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.backup import description
 from techsapo_ops.backup.description import Description, Kept, What, read
@@ -56,7 +57,7 @@ def test_a_newer_form_is_refused_with_words() -> None:
         read(changed(version=2), "it")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "members",
     [
         {"version": True},
@@ -87,7 +88,7 @@ def test_what_could_mean_harm_is_refused(members: dict[str, Any]) -> None:
         read(changed(**members), "it")
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{", b"null", b"\xff", b'{"version": 1}', b"[" * 100_000])
+@each_row("data", [b"", b"[]", b"{", b"null", b"\xff", b'{"version": 1}', b"[" * 100_000])
 def test_what_is_no_description_is_refused(data: bytes) -> None:
     with pytest.raises(OpsError, match="is damaged"):
         read(data, "it")

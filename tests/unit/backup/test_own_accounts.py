@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.mysql.own_accounts import (
@@ -37,7 +38,7 @@ def database(account: Account, name: str = "techsapo_audit", select: str = "Y") 
 RIGHTS = {REPORTING: [database(REPORTING), priv(REPORTING)]}
 
 
-@pytest.mark.parametrize(
+@each_row(
     "more",
     [
         {},
@@ -55,7 +56,7 @@ def test_an_account_comes_back_locked_without_its_password(more: dict[str, objec
     assert HASH in login_statements({REPORTING: [priv(REPORTING, **more)]})
 
 
-@pytest.mark.parametrize("secret", [HASH, OTHER])
+@each_row("secret", [HASH, OTHER])
 def test_a_hash_that_stands_elsewhere_keeps_them_from_being_written(secret: str) -> None:
     own = priv(REPORTING, auth_or=[{"authentication_string": OTHER}])
     with pytest.raises(OpsError, match="hold a password's hash"):

@@ -12,6 +12,7 @@ from typing import Any
 
 import hostile
 import pytest
+from rows import each_row
 
 from techsapo_ops.backup.config_archive import ConfigSource
 from techsapo_ops.backup.create import create
@@ -113,7 +114,7 @@ def endless(path: Path) -> None:
     path.symlink_to("/dev/zero")
 
 
-@pytest.mark.parametrize("hurt", [nested, words, endless, os.mkfifo], ids=lambda each: each.__name__)
+@each_row("hurt", [nested, words, endless, os.mkfifo], ids=lambda each: each.__name__)
 def test_a_file_beside_a_backup_may_be_anything(repository: Repository, hurt: Callable[[Path], None]) -> None:
     pieces = (hostile.entry("techsapo.yaml"), hostile.END)
     hostile.write(repository.path, pieces, hostile.names_of(pieces))
@@ -176,7 +177,7 @@ def test_of_a_backup_that_was_tampered_with_the_manifest_alone_is_read(repositor
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("ending", ["partial", "removed"])
+@each_row("ending", ["partial", "removed"])
 def test_a_link_planted_where_a_killed_backup_leaves_a_folder_goes_and_what_it_leads_to_stays(
     repository: Repository, tmp_path: Path, ending: str
 ) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Sample
@@ -12,8 +12,8 @@ from techsapo_ops.services.prometheus.snapshot import differences, read_through,
 HOUR = 3600 * 1000
 
 
-@pytest.mark.parametrize(
-    ("first", "end", "count"),
+@each_row(
+    "first, end, count",
     [(HOUR, HOUR + 1, 1), (HOUR, 13 * HOUR, 2), (HOUR, 13 * HOUR - 1, 1), (HOUR, 37 * HOUR, 4)],
 )
 def test_every_moment_of_a_block_is_in_one_window_also_where_its_start_is_left_out(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
@@ -34,8 +35,8 @@ def script(path: Path, said: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("engine", ["native", "compose"])
-@pytest.mark.parametrize("redis", [True, False])
+@each_row("engine", ["native", "compose"])
+@each_row("redis", [True, False])
 def test_a_snapshot_is_checked_also_where_the_stack_has_no_redis_any_more(
     redis: bool, engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from hostile import END, ID, entry, names_of
 from projects import only_redis
+from rows import each_row
 
 from techsapo_ops.backup.config_places import config_source
 from techsapo_ops.backup.repository import repository_of
@@ -73,7 +74,7 @@ def test_a_backup_holds_the_old_folder_by_its_own_name_and_no_built_in_templates
     assert held(clone) == {}
 
 
-@pytest.mark.parametrize("folder", [".", "..", ".techsapo"])
+@each_row("folder", [".", "..", ".techsapo"])
 def test_a_folder_that_holds_more_than_templates_is_neither_backed_up_nor_written_to(
     tmp_path: Path, folder: str
 ) -> None:
@@ -115,7 +116,7 @@ def test_the_built_in_templates_that_an_old_backup_of_a_clone_holds_are_left_the
     assert not (stack.directory / "template-overrides").exists()
 
 
-@pytest.mark.parametrize(("then", "now"), [("mine", None), (None, "mine"), ("mine", "other")])
+@each_row("then, now", [("mine", None), (None, "mine"), ("mine", "other")])
 def test_a_spec_that_would_look_for_them_elsewhere_is_refused_before_anything_changes(
     tmp_path: Path, then: str | None, now: str | None
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from alert_cases import load_cases
+from rows import each_row
 
 from techsapo_ops.catalogue.alerts import SEVERITIES, Alert, alerts, promql_number, server_up
 from techsapo_ops.catalogue.metrics import job_metrics, metrics
@@ -42,7 +43,7 @@ def test_both_languages_of_an_alert_speak_of_the_same_figures(alert: Alert) -> N
         assert figures["ja"] == figures["en"]
 
 
-@pytest.mark.parametrize("name", ["ErrorBudgetBurnFast", "ErrorBudgetBurnSlow"])
+@each_row("name", ["ErrorBudgetBurnFast", "ErrorBudgetBurnSlow"])
 def test_an_alert_on_requests_or_probes_names_both_in_its_summary_and_on_its_page(
     name: str, repository: Path
 ) -> None:
@@ -114,7 +115,7 @@ def test_an_alert_has_a_page_that_says_what_it_means_how_to_check_and_how_to_fix
     assert all(len(part.strip()) > 20 for part in japanese + english)
 
 
-@pytest.mark.parametrize("page", ["alerts.md", "alerts.ja.md"])
+@each_row("page", ["alerts.md", "alerts.ja.md"])
 def test_the_docs_say_of_each_alert_on_a_count_of_questions_what_few_users_mean(
     page: str, repository: Path
 ) -> None:
@@ -129,8 +130,8 @@ def test_the_docs_say_of_each_alert_on_a_count_of_questions_what_few_users_mean(
     assert [name for name in counted if not any(re.search(rf"\b{name}\b", row) for row in rows)] == []
 
 
-@pytest.mark.parametrize(
-    ("page", "form"),
+@each_row(
+    "page, form",
     [
         ("upgrade.md", r"((?:\w+, )*\w+) \(new, (\w+)(?:, (P\d))?\)"),
         ("upgrade.ja.md", r"((?:\w+、)*\w+)（新規、(\w+)(?:、(P\d))?）"),
@@ -195,8 +196,8 @@ def test_series_of_cases_carry_the_labels_of_a_real_scrape() -> None:
                 assert not re.search(r"(^|[ _])0x", str(values)), f"{name}: {values}"
 
 
-@pytest.mark.parametrize(
-    ("number", "text"),
+@each_row(
+    "number, text",
     [
         (85.0, "85"),
         (0.7, "0.7"),

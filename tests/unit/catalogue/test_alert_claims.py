@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rows import each_row
 
 from techsapo_ops.catalogue.alerts import Alert, alerts
 from techsapo_ops.catalogue.runbooks import runbooks
@@ -75,8 +76,8 @@ def test_no_claim_is_left_over_whose_words_are_gone() -> None:
                 assert any(claim[lang] in text for text in said), (name, claim[lang])
 
 
-@pytest.mark.parametrize(
-    ("lang", "text"),
+@each_row(
+    "lang, text",
     [
         ("en", "Calls fail. Other providers go on answering."),
         ("ja", "失敗しています。ほかのプロバイダーで回答を続けています。"),

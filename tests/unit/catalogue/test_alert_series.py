@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 import yaml
 from monitoring_stack import monitoring_files, spec_of
+from rows import each_row
 
 from techsapo_ops.catalogue.alert_series import alert_series, series_needed, series_read
 from techsapo_ops.catalogue.alerts import Alert, alerts
@@ -77,7 +77,7 @@ def test_what_nothing_brings_here_is_not_missed_and_its_alerts_are_left_out() ->
     assert {"MemoryHigh", "AppDown", "ServiceRestarting"} <= names, "the app tells of them too"
 
 
-@pytest.mark.parametrize("off", [(), ("MemoryHigh", "BudgetHigh")])
+@each_row("off", [(), ("MemoryHigh", "BudgetHigh")])
 def test_prometheus_knows_how_many_rules_there_should_be(off: tuple[str, ...]) -> None:
     files = monitoring_files(spec_of(monitoring={"alerts": {name: {"enabled": False} for name in off}}))
     groups = yaml.safe_load(files["prometheus/rules/alerts.yml"].content)["groups"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
+from rows import each_row
 
 from techsapo_ops.catalogue.models import model_of
 
@@ -27,7 +27,7 @@ ROWS = [
 ]
 
 
-@pytest.mark.parametrize(("vendor", "row"), ROWS, ids=lambda v: v["id"] if isinstance(v, dict) else v)
+@each_row("vendor, row", ROWS, ids=lambda v: v["id"] if isinstance(v, dict) else v)
 def test_limits_and_ends_are_the_same(vendor: str, row: dict[str, Any]) -> None:
     facts = model_of(vendor, row["id"])
     assert facts is not None, "the catalogue does not know it"
@@ -40,7 +40,7 @@ def test_limits_and_ends_are_the_same(vendor: str, row: dict[str, Any]) -> None:
         assert facts.end.retires == row["retires"]
 
 
-@pytest.mark.parametrize(("model", "rules"), table("openai")["effort"]["models"].items())
+@each_row("model, rules", table("openai")["effort"]["models"].items())
 def test_the_efforts_are_the_same(model: str, rules: dict[str, Any]) -> None:
     facts = model_of("openai", model)
     assert facts is not None
@@ -49,7 +49,7 @@ def test_the_efforts_are_the_same(model: str, rules: dict[str, Any]) -> None:
     assert facts.effort.default == rules.get("default")
 
 
-@pytest.mark.parametrize(("model", "rules"), table("anthropic")["models"]["rows"].items())
+@each_row("model, rules", table("anthropic")["models"]["rows"].items())
 def test_the_modes_of_claude_are_the_same(model: str, rules: dict[str, Any]) -> None:
     facts = model_of("anthropic", model)
     assert facts is not None
@@ -57,7 +57,7 @@ def test_the_modes_of_claude_are_the_same(model: str, rules: dict[str, Any]) -> 
     assert sorted(facts.thinking.modes) == sorted(rules["thinking"])
 
 
-@pytest.mark.parametrize(("model", "rules"), table("google")["thinking"]["models"].items())
+@each_row("model, rules", table("google")["thinking"]["models"].items())
 def test_the_levels_and_budgets_of_gemini_are_the_same(model: str, rules: dict[str, Any]) -> None:
     facts = model_of("google", model)
     assert facts is not None

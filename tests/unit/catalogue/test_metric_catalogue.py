@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import get_args
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.anomalies import Reason
@@ -58,7 +58,7 @@ def every_expression() -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("metric", [*metrics().values(), *job_metrics().values()], ids=lambda m: m.name)
+@each_row("metric", [*metrics().values(), *job_metrics().values()], ids=lambda m: m.name)
 def test_a_metric_is_named_and_described_as_prometheus_asks(metric: Metric) -> None:
     assert re.fullmatch(r"techsapo_[a-z0-9_]+", metric.name)
     assert metric.help.endswith(".") or metric.kind == "untyped"

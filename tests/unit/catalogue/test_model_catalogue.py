@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.catalogue.models import (
     CHAT_ANSWER,
@@ -25,16 +26,16 @@ NAMED_WITH_REASON = {
     "docs/from-the-guide.md": "what the guide's names became",
     "docs/upgrade.md": "what became of specs that name them",
     "docs/upgrade.ja.md": "what became of specs that name them",
-    "tests/lab/test_upgrade_lab.py": "a stack as the version before brought it up",
+    "tests/lab/apply/test_upgrade_lab.py": "a stack as the version before brought it up",
     "docs/wall-bounce.md": "which models the warning is for",
     "docs/wall-bounce.ja.md": "which models the warning is for",
     "tests/cases/vendors/google.yaml": "the stand-in refuses them",
     "tests/cases/vendors/models.yaml": "the vendors' lists still tell them",
-    "tests/lab/test_vendor_lists_lab.py": "the day on which they end is told there",
+    "tests/lab/providers/test_vendor_lists_lab.py": "the day on which they end is told there",
     "tests/cases/vendor_refusals.yaml": "they are refused there, or their options",
     "tests/cases/vendor_options.yaml": "Claude's budget of thinking is theirs alone",
     "tests/unit/catalogue/test_catalogue_and_stand_ins.py": "both tables know them",
-    "tests/lab/test_model_lists_lab.py": "the day on which they end is read there",
+    "tests/lab/providers/test_model_lists_lab.py": "the day on which they end is read there",
     "tests/unit/spec/test_answer_length.py": "how long their answers are",
     "docs/providers.md": "which options they take",
     "docs/providers.ja.md": "which options they take",
@@ -42,7 +43,7 @@ NAMED_WITH_REASON = {
     "tests/unit/cli/test_providers_command.py": "what is shown of them",
     "tests/cases/vendors/openai.yaml": "the stand-in refuses them, or their options",
     "tests/cases/vendors/anthropic.yaml": "the stand-in refuses them, or their options",
-    "tests/lab/test_provider_contracts_lab.py": "they are refused there",
+    "tests/lab/providers/test_provider_contracts_lab.py": "they are refused there",
     "tests/unit/spec/test_spec_vendors.py": "they are warned of there",
     "tests/unit/operations/test_doctor_models.py": "they are warned of there",
     "tests/unit/serve/test_model_ends.py": "their ends are exported there",
@@ -91,7 +92,7 @@ def test_every_successor_has_a_list_price_so_that_naming_it_is_enough() -> None:
     assert {pair for pair in successors if list_price(*pair) is None} == set()
 
 
-@pytest.mark.parametrize("facts", EVERY, ids=lambda f: f.model)
+@each_row("facts", EVERY, ids=lambda f: f.model)
 def test_a_models_facts_agree_with_each_other(facts: ModelFacts) -> None:
     effort, thinking, limits = facts.effort, facts.thinking, facts.limits
     if effort is not None:
@@ -114,7 +115,7 @@ def test_a_models_facts_agree_with_each_other(facts: ModelFacts) -> None:
     assert 0 < facts.max_output_tokens <= THINKING_ANSWER
 
 
-@pytest.mark.parametrize("facts", [f for f in EVERY if f.prices is not None], ids=lambda f: f.model)
+@each_row("facts", [f for f in EVERY if f.prices is not None], ids=lambda f: f.model)
 def test_price_steps_are_ordered_and_begin_with_one_that_always_applies(facts: ModelFacts) -> None:
     assert facts.prices is not None
     steps = facts.prices.steps
@@ -127,7 +128,7 @@ def test_price_steps_are_ordered_and_begin_with_one_that_always_applies(facts: M
         assert step.cache_write is None or step.cache_write >= step.input
 
 
-@pytest.mark.parametrize("facts", [f for f in EVERY if f.prices is not None], ids=lambda f: f.model)
+@each_row("facts", [f for f in EVERY if f.prices is not None], ids=lambda f: f.model)
 def test_prices_are_those_of_the_pinned_package_where_it_knows_the_model(facts: ModelFacts) -> None:
     from genai_prices import Usage, calc_price
 
@@ -191,8 +192,8 @@ def test_of_a_model_behind_openrouter_only_what_its_vendor_made_is_known() -> No
         assert model_of("openrouter", unknown) is None
 
 
-@pytest.mark.parametrize(
-    ("vendor", "model", "longest"),
+@each_row(
+    "vendor, model, longest",
     [
         ("openai", "gpt-6.1-sol", THINKING_ANSWER),
         ("openai", "gpt-4.1", CHAT_ANSWER),
@@ -204,8 +205,8 @@ def test_what_can_think_gets_room_for_it(vendor: str, model: str, longest: int) 
     assert known(vendor, model).max_output_tokens == longest
 
 
-@pytest.mark.parametrize(
-    ("tokens", "day", "price"),
+@each_row(
+    "tokens, day, price",
     [
         (1, date(2026, 8, 20), (5, 30)),
         (272_000, date(2026, 8, 20), (5, 30)),
@@ -223,8 +224,8 @@ def test_a_call_has_the_price_of_its_length_and_day(
     assert (step.input, step.output) == price
 
 
-@pytest.mark.parametrize(
-    ("model", "taken", "refused"),
+@each_row(
+    "model, taken, refused",
     [
         ("gemini-2.5-pro", [-1, 128, 32_768], [0, 1, 127, 32_769]),
         ("gemini-2.5-flash", [-1, 0, 1, 24_576], [24_577]),

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.certs.checks import problems, require
 from techsapo_ops.certs.material import Pair, covers
@@ -54,8 +55,8 @@ def test_a_key_that_can_not_be_read_says_so(pair: Pair, key: bytes, why: str) ->
         problems(Pair(key, pair.chain), [], NOW)
 
 
-@pytest.mark.parametrize(
-    ("wanted", "good"),
+@each_row(
+    "wanted, good",
     [
         ("example.com", True),
         ("www.example.com", True),

@@ -7,6 +7,7 @@ import pytest
 from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
+from rows import each_row
 
 from techsapo_ops.certs.policy import Window, renewal_time
 from techsapo_ops.certs.self_signed import Authority, local_authority, sign
@@ -24,7 +25,7 @@ def leaf(authority: Authority, days: int) -> x509.Certificate:
     return sign(["example.com"], authority, days=days, now=NOW + BACKDATED).leaf
 
 
-@pytest.mark.parametrize(("days", "share"), [(90, 1 / 3), (64, 1 / 3), (45, 1 / 3), (11, 1 / 3), (6, 1 / 2)])
+@each_row("days, share", [(90, 1 / 3), (64, 1 / 3), (45, 1 / 3), (11, 1 / 3), (6, 1 / 2)])
 def test_renewal_follows_the_life_of_the_certificate(authority: Authority, days: int, share: float) -> None:
     shown = leaf(authority, days)
     total = shown.not_valid_after_utc - shown.not_valid_before_utc

@@ -8,6 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from rows import each_row
 
 from techsapo_ops.adapters import files
 from techsapo_ops.certs.self_signed import due, ensure
@@ -102,7 +103,7 @@ def test_an_expired_one_says_so(tmp_path: Path) -> None:
     assert ensure(tmp_path / "web", NAMES, now=NOW + timedelta(days=200)).reason == "it had expired"
 
 
-@pytest.mark.parametrize("names", [NAMES[:1], [*NAMES, "more.example.com"]])
+@each_row("names", [NAMES[:1], [*NAMES, "more.example.com"]])
 def test_changed_names_make_a_new_one(tmp_path: Path, names: list[str]) -> None:
     ensure(tmp_path / "web", NAMES, now=NOW)
     assert ensure(tmp_path / "web", names, now=NOW).reason == "the names changed"
@@ -142,8 +143,8 @@ def test_a_key_of_another_certificate_is_noticed(tmp_path: Path) -> None:
     assert not ensure(tmp_path / "web", NAMES, now=NOW).changed
 
 
-@pytest.mark.parametrize("name", ["web/fullchain.pem", "web/privkey.pem", ".ca/ca.pem", ".ca/ca.key"])
-@pytest.mark.parametrize("content", [b"", b"-----BEGIN CERTIFICATE-----\nMIIB", "日本語".encode()])
+@each_row("name", ["web/fullchain.pem", "web/privkey.pem", ".ca/ca.pem", ".ca/ca.key"])
+@each_row("content", [b"", b"-----BEGIN CERTIFICATE-----\nMIIB", "日本語".encode()])
 def test_a_file_that_was_cut_short_is_mended(tmp_path: Path, name: str, content: bytes) -> None:
     ensure(tmp_path / "web", NAMES, now=NOW)
     (tmp_path / name).write_bytes(content)

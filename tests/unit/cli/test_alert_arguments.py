@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from fakes.open_stacks import open_stack
 from monitoring_stack import spec_of, topology_of
+from rows import each_row
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.prometheus import Prometheus
@@ -39,8 +40,8 @@ def silence(*words: Any, matcher: list[str] | None = None, duration: str = "1h")
     alerts.silence(*words, matcher=matcher, duration=duration, comment="why", place=place, out=Output())
 
 
-@pytest.mark.parametrize(
-    ("name", "matcher", "said", "hint"),
+@each_row(
+    "name, matcher, said, hint",
     [
         ("Watchdog", [], "Watchdog can't be silenced", "pause the check at your watcher"),
         (None, ["alertname=Watchdog"], "Watchdog can't be silenced", "pause the check at your watcher"),
@@ -60,14 +61,14 @@ def test_a_silence_that_mutes_the_watchdog_is_refused(
     assert refused.value.exit_code == 2
 
 
-@pytest.mark.parametrize("matcher", [["severity=info", "alertname!=Watchdog"], ["instance=app-2"]])
+@each_row("matcher", [["severity=info", "alertname!=Watchdog"], ["instance=app-2"]])
 def test_any_other_silence_is_sent(matcher: list[str]) -> None:
     with pytest.raises(AssertionError, match="a server was asked"):
         silence(None, matcher=matcher)
 
 
-@pytest.mark.parametrize("command", ["silence", "ack"])
-@pytest.mark.parametrize("duration", ["0s", "1s", "59s"])
+@each_row("command", ["silence", "ack"])
+@each_row("duration", ["0s", "1s", "59s"])
 def test_a_time_too_short_to_matter_is_refused_in_words_before_anybody_is_asked(
     command: str, duration: str
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rows import each_row
 from servers import free_port
 
 from techsapo_ops.cli import main as cli
@@ -281,9 +282,7 @@ def test_what_a_terminal_takes_for_orders_is_not_printed(
     assert "busy\ufffd[2J" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "url", ["localhost:4000", "http://", "ftp://127.0.0.1", "http://127.0.0.1:99999", "http://[::1"]
-)
+@each_row("url", ["localhost:4000", "http://", "ftp://127.0.0.1", "http://127.0.0.1:99999", "http://[::1"])
 def test_an_address_that_is_none_is_wrong_usage(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
 ) -> None:
@@ -293,7 +292,7 @@ def test_an_address_that_is_none_is_wrong_usage(
     )
 
 
-@pytest.mark.parametrize("key", ["鍵", "a\nb", "\udcff"])
+@each_row("key", ["鍵", "a\nb", "\udcff"])
 def test_a_key_that_no_header_can_carry_is_told_without_showing_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: str
 ) -> None:
@@ -392,8 +391,8 @@ THREE: dict[str, Any] = {
 """A stack on three hosts."""
 
 
-@pytest.mark.parametrize(
-    ("sections", "expected"),
+@each_row(
+    "sections, expected",
     [
         ({}, ["http://127.0.0.1:4000"]),
         (

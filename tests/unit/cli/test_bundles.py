@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-import pytest
 import typer
+from rows import each_row
 from typer.testing import CliRunner
 
 from techsapo_ops.cli.bundles import CommandGroup, expanded
@@ -71,7 +71,7 @@ def _options(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, st
         yield from _options(below, (*path, name))
 
 
-@pytest.mark.parametrize("option", COMMON)
+@each_row("option", COMMON)
 def test_a_common_option_is_the_same_in_every_command(option: str) -> None:
     """But for `version`, which says of what it says more."""
     found = [each for each in _options(typer.main.get_command(app)) if each[1] == option]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.cli.views.certificates import renewal_error
 from techsapo_ops.errors import OpsError
@@ -8,9 +8,7 @@ from techsapo_ops.operations.certificates.needs import Due, Need
 from techsapo_ops.operations.certificates.renew import Renewal
 
 
-@pytest.mark.parametrize(
-    "message", ["http-01 needs the stack's nginx", "certificate site: http-01 needs the stack's nginx"]
-)
+@each_row("message", ["http-01 needs the stack's nginx", "certificate site: http-01 needs the stack's nginx"])
 def test_an_error_names_the_certificate_once(message: str) -> None:
     error = OpsError(message, "`techsapo up` starts it")
     shown = renewal_error(Renewal("site", Due(Need.RENEW, ""), error), error)

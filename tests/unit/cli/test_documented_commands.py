@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rows import each_row
 from typer.testing import CliRunner
 
 from techsapo_ops.adapters.alertmanager import Matcher
@@ -42,7 +43,7 @@ def commands(page: str, words: str) -> list[list[str]]:
     return [line[1:] for line in lines]
 
 
-@pytest.mark.parametrize("page", LANGUAGES)
+@each_row("page", LANGUAGES)
 def test_runbooks_are_shown_where_there_is_no_spec(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -53,7 +54,7 @@ def test_runbooks_are_shown_where_there_is_no_spec(
         assert "AppDown" in done.output
 
 
-@pytest.mark.parametrize("page", LANGUAGES)
+@each_row("page", LANGUAGES)
 def test_a_script_begins_a_spec_whose_secrets_only_its_owner_reads(page: str, tmp_path: Path) -> None:
     tool = tmp_path / "bin" / "techsapo"
     tool.parent.mkdir()
@@ -104,7 +105,7 @@ class Held:
         self.given = [each for each in self.given if each not in found]
 
 
-@pytest.mark.parametrize("page", LANGUAGES)
+@each_row("page", LANGUAGES)
 def test_alerts_are_acknowledged_and_given_back(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from fakes.open_stacks import Seen, open_stack
 from monitoring_stack import spec_of, topology_of
+from rows import each_row
 from typer.testing import CliRunner
 
 from techsapo_ops.catalogue.drills import DrillWords
@@ -58,7 +59,7 @@ def test_times_have_the_same_decimals_and_numbers_none(capsys: pytest.CaptureFix
     assert "| redis（秒） | 0.00 |" in page(done, "ja")
 
 
-@pytest.mark.parametrize("which", DRILLS)
+@each_row("which", DRILLS)
 def test_an_interrupted_drill_says_what_is_left_of_it(
     which: Drill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

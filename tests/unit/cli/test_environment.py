@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import warm
 from fakes.memory_project import MemoryProject
+from rows import each_row
 
 import techsapo_ops.cli
 from techsapo_ops.cli.next_command import command_in
@@ -190,8 +191,8 @@ def test_a_spec_that_a_variable_names_is_named_in_the_next_line(folder: Path) ->
     assert done.stderr.rstrip().endswith("next: techsapo up --file other.yaml --environment staging")
 
 
-@pytest.mark.parametrize(
-    ("hint", "command"),
+@each_row(
+    "hint, command",
     [
         ("techsapo restart redis", "techsapo restart redis"),
         ("`techsapo up`", "techsapo up"),
@@ -230,7 +231,7 @@ def test_every_next_line_is_a_command() -> None:
     assert not [each for each in said if re.search(r"\b[A-Z]{3,}\b", each[1])]
 
 
-@pytest.mark.parametrize(("environment", "said"), [("staging", "staging"), (None, "none")])
+@each_row("environment, said", [("staging", "staging"), (None, "none")])
 def test_a_recovery_says_which_environment_it_brings_back(
     capsys: pytest.CaptureFixture[str], environment: str | None, said: str
 ) -> None:

@@ -16,9 +16,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import pytest
 import warm
 import yaml
+from rows import each_row
 
 from techsapo_ops.catalogue.translations import LANGUAGES
 from techsapo_ops.messages import msg
@@ -156,7 +156,7 @@ def told(stderr: str) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("case", TABLE, ids=lambda case: case["mistake"])
+@each_row("case", TABLE, ids=lambda case: case["mistake"])
 def test_a_mistake_is_told_with_what_to_try(case: dict[str, Any], tmp_path: Path) -> None:
     folder = tmp_path / "here"
     folder.mkdir()
@@ -167,7 +167,7 @@ def test_a_mistake_is_told_with_what_to_try(case: dict[str, Any], tmp_path: Path
     assert stdout == ""
 
 
-@pytest.mark.parametrize("case", TABLE, ids=lambda case: case["mistake"])
+@each_row("case", TABLE, ids=lambda case: case["mistake"])
 def test_it_is_told_in_japanese_with_the_same_names(case: dict[str, Any], tmp_path: Path) -> None:
     folder = tmp_path / "ここ"
     folder.mkdir()

@@ -17,6 +17,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
+from rows import each_row
 
 import techsapo_ops.cli
 from techsapo_ops.adapters.terminal import harmless, harmless_json
@@ -104,8 +105,8 @@ def without_ours(text: str) -> str:
     return re.sub(r"\x1b\[(?:[\d;]*m|\?25[lh]|\d*[AK]|2K)|\r", "", text)
 
 
-@pytest.mark.parametrize("hostile", HOSTILE)
-@pytest.mark.parametrize("way", WAYS)
+@each_row("hostile", HOSTILE)
+@each_row("way", WAYS)
 def test_what_acts_on_a_terminal_is_printed_in_no_way(
     monkeypatch: pytest.MonkeyPatch, way: str, hostile: str
 ) -> None:
@@ -116,7 +117,7 @@ def test_what_acts_on_a_terminal_is_printed_in_no_way(
     assert ACTS.findall(shown) == []
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each_row("way", WAYS)
 def test_what_rich_takes_for_markup_is_text(monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     terminal = on_terminal(monkeypatch)
     WAYS[way](MARKUP)
@@ -124,13 +125,13 @@ def test_what_rich_takes_for_markup_is_text(monkeypatch: pytest.MonkeyPatch, way
     assert "\x1b]8" not in terminal.getvalue()
 
 
-@pytest.mark.parametrize("text", ["障害の監視\n\tbash: ok", "👩‍💻 é ©", "a\nb\tc"])
+@each_row("text", ["障害の監視\n\tbash: ok", "👩‍💻 é ©", "a\nb\tc"])
 def test_lines_tabs_and_words_of_any_language_stay(text: str) -> None:
     assert harmless(text) == text
     assert harmless("a\r\nb") == "a\nb"
 
 
-@pytest.mark.parametrize("hostile", HOSTILE.values())
+@each_row("hostile", HOSTILE.values())
 def test_json_escapes_it_and_the_values_stay_what_they_are(hostile: str) -> None:
     document = harmless_json(json.dumps({hostile: [hostile]}, ensure_ascii=False))
     assert ACTS.findall(document) == []
@@ -177,7 +178,7 @@ def test_a_question_to_the_user_is_harmless_too(monkeypatch: pytest.MonkeyPatch)
     assert ACTS.findall("".join(asked)) == []
 
 
-@pytest.mark.parametrize("error", [ValueError, OSError, KeyError, OpsError])
+@each_row("error", [ValueError, OSError, KeyError, OpsError])
 def test_the_words_of_an_error_that_nobody_caught_are_harmless(
     monkeypatch: pytest.MonkeyPatch, error: type[Exception]
 ) -> None:
@@ -192,7 +193,7 @@ def test_the_words_of_an_error_that_nobody_caught_are_harmless(
     assert ACTS.findall(without_ours(terminal.getvalue())) == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     "words",
     [["ps", "--file"], ["{}"], ["keys", "{}"], ["logs", "--lines", "{}"], ["backup", "show", "{}", "{}"]],
 )

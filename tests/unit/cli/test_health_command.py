@@ -11,6 +11,7 @@ from pathlib import Path
 import peers
 import pytest
 import warm
+from rows import each_row
 from servers import free_port
 
 
@@ -24,8 +25,8 @@ def spec(folder: Path, port: int) -> None:
     (folder / "techsapo.yaml").write_text(text)
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "code", "word"),
+@each_row(
+    "status, body, code, word",
     [
         ("200 OK", {"status": "healthy"}, 0, "healthy"),
         ("200 OK", {"status": "degraded", "dependencies": {"cache": {"status": "degraded"}}}, 1, "degraded"),
@@ -55,8 +56,8 @@ def test_a_stack_that_is_not_up_is_told_how_to_start(tmp_path: Path) -> None:
     assert "techsapo up" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("words", "text"),
+@each_row(
+    "words, text",
     [
         (("health",), "project: [\n"),
         (("health",), "project: techsapo\nunknown: 1\n"),

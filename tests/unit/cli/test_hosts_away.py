@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import warm
 import yaml
+from rows import each_row
 
 from techsapo_ops.cli.commands import hosts
 from techsapo_ops.cli.output import Output
@@ -160,7 +161,7 @@ def test_a_stack_of_one_host_has_nothing_to_switch_over_which_is_wrong_usage(fol
     assert "this stack has one Redis" in done.stderr
 
 
-@pytest.mark.parametrize(("asked", "hint"), [(True, ""), (False, "pass --yes where nobody can be asked")])
+@each_row("asked, hint", [(True, ""), (False, "pass --yes where nobody can be asked")])
 def test_whoever_says_no_is_not_told_how_to_say_yes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: bool, hint: str
 ) -> None:

@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
+from rows import each_row
 from servers import wait_for
 
 HOOK = "https://hooks.slack.com/services/T0/B0/planted-secret"
@@ -85,7 +85,7 @@ def test_e_mail_needs_a_server_and_its_password_stays_in_a_file(tmp_path: Path) 
     validated(tmp_path)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "to",
     [
         "Ops <ops@example.com>", '"Ops, Team" <ops@example.com>', "運用 <ops@example.com>",
@@ -102,9 +102,7 @@ def test_e_mail_comes_from_an_address_of_the_receivers_domain_however_the_receiv
     assert told["smtp"]["sender"] == "techsapo@example.com"
 
 
-@pytest.mark.parametrize(
-    "to", ["nonsense", "ops@", "Ops ops@example.com", "a@b@example.com", "a@b.example, c"]
-)
+@each_row("to", ["nonsense", "ops@", "Ops ops@example.com", "a@b@example.com", "a@b.example, c"])
 def test_what_is_no_address_is_refused_since_alertmanager_would_send_nothing_to_it(
     tmp_path: Path, to: str
 ) -> None:
@@ -114,8 +112,8 @@ def test_what_is_no_address_is_refused_since_alertmanager_would_send_nothing_to_
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
+@each_row(
+    "words, said",
     [
         (("--alerts", "slack"), "--alerts slack needs --alerts-url-file"),
         (("--alerts", "email", "--alerts-to", "a@b.example"), "--alerts email needs --smtp"),
@@ -234,8 +232,8 @@ def test_enter_three_times_writes_what_it_wrote_without_questions(tmp_path: Path
     assert (one / "techsapo.yaml").read_text() == (other / "techsapo.yaml").read_text()
 
 
-@pytest.mark.parametrize(
-    ("words", "said"),
+@each_row(
+    "words, said",
     [
         ((), "alerts and the weekly report reach no one yet"),
         (("--alerts", "webhook", "--alerts-url-file", "-"), "the weekly report reaches no one: write"),

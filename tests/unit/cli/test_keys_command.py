@@ -1,4 +1,4 @@
-"""keys create and keys list, as a user runs them; tests/lab/test_keys_lab.py has what the keys open."""
+"""keys create and keys list, as a user runs them; tests/lab/app/test_keys_lab.py has what the keys open."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pytest
 import typer
 from rich.cells import cell_len
+from rows import each_row
 
 from techsapo_ops.cli import help_words, language
 from techsapo_ops.cli.main import main
@@ -67,8 +68,8 @@ def japanese() -> Iterator[None]:
     language.speak("en")
 
 
-@pytest.mark.parametrize(
-    ("environment", "spoken"),
+@each_row(
+    "environment, spoken",
     [
         ({}, "en"),
         ({"LANG": "ja_JP.UTF-8"}, "ja"),

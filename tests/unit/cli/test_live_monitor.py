@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from rows import each_row
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "lab"))
 from terminal import Screen
@@ -75,7 +75,7 @@ def test_it_is_drawn_anew_for_another_size() -> None:
         assert screen.ends() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@each_row("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_leaves_the_terminal_as_it_was(number: signal.Signals) -> None:
     with monitor() as screen:
         screen.process.send_signal(number)

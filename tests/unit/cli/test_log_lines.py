@@ -11,6 +11,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.cli.commands.logs import _printer
 from techsapo_ops.cli.views.log_lines import LONGEST
@@ -135,7 +136,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("broken", BROKEN)
+@each_row("broken", BROKEN)
 def test_a_line_that_is_no_json_object_stays_text(monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     line = LogLine("app-1", BROKEN[broken], NOON)
     (told,) = printed(monkeypatch, line, as_json=True).splitlines()

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import typer
+from rows import each_row
 
 from techsapo_ops import __version__
 from techsapo_ops.cli.main import COMMANDS
@@ -24,13 +24,13 @@ def techsapo(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedPr
     )
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@each_row("name", COMMANDS)
 def test_every_entry_of_the_command_table_can_be_imported(name: str) -> None:
     target = COMMANDS[name].load()
     assert isinstance(target, typer.Typer) or callable(target)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@each_row("name", COMMANDS)
 def test_every_command_has_help_with_an_example(name: str) -> None:
     done = techsapo(name, "--help")
     assert done.returncode == 0, done.stderr
@@ -96,7 +96,7 @@ def test_completion_offers_commands() -> None:
     assert "health" in done.stdout.split()
 
 
-@pytest.mark.parametrize("command", [("schema",), ("explain", "app"), ("--version",)])
+@each_row("command", [("schema",), ("explain", "app"), ("--version",)])
 def test_a_full_disk_under_the_output_is_an_error_like_others(command: tuple[str, ...]) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
@@ -108,7 +108,7 @@ def test_a_full_disk_under_the_output_is_an_error_like_others(command: tuple[str
     )
 
 
-@pytest.mark.parametrize("command", [("schema",), ("explain", "app"), ("--version",)])
+@each_row("command", [("schema",), ("explain", "app"), ("--version",)])
 def test_a_reader_that_goes_away_is_no_error_worth_a_word(command: tuple[str, ...]) -> None:
     reader, writer = os.pipe()
     os.close(reader)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
+from rows import each_row
 
 from techsapo_ops.cli.keyboard import DOWN, END, ENTER, ESCAPE, UP, Keyboard, decoded
 from techsapo_ops.cli.views.monitor import Board, drawn
@@ -49,9 +50,9 @@ def texts(board: Board, width: int = 100, height: int = 24) -> list[str]:
     return [line.plain for line in drawn(board, width, height)]
 
 
-@pytest.mark.parametrize("name", BOARDS)
-@pytest.mark.parametrize("width", [1, 2, 7, 20, 41, 80, 200])
-@pytest.mark.parametrize("height", [1, 2, 3, 5, 8, 24, 100])
+@each_row("name", BOARDS)
+@each_row("width", [1, 2, 7, 20, 41, 80, 200])
+@each_row("height", [1, 2, 3, 5, 8, 24, 100])
 def test_it_fits_any_terminal(name: str, width: int, height: int) -> None:
     lines = texts(BOARDS[name], width, height)
     assert len(lines) == height
@@ -96,8 +97,8 @@ def test_the_choice_holds_its_service_and_moves_on_from_one_that_is_gone() -> No
     assert Board().moved(1) == Board()
 
 
-@pytest.mark.parametrize(
-    ("sent", "keys"),
+@each_row(
+    "sent, keys",
     [
         (b"j", ["j"]),
         (b"\x1b[A\x1bOB", [UP, DOWN]),

@@ -7,11 +7,12 @@ from io import StringIO
 import pytest
 from rich.console import Console
 from rich.text import Text
+from rows import each_row
 
 from techsapo_ops.cli.output import Output, console, make_table
 
 
-@pytest.mark.parametrize("name", ["prometheus-redis-exporter", "20261126T051342Z", "障害の監視"])
+@each_row("name", ["prometheus-redis-exporter", "20261126T051342Z", "障害の監視"])
 def test_a_name_is_never_broken_over_two_lines(name: str) -> None:
     """It is copied into the next command."""
     shown = StringIO()
@@ -60,7 +61,7 @@ class Terminal(StringIO):
         return True
 
 
-@pytest.mark.parametrize(
+@each_row(
     "variables",
     [
         {"TERM": "xterm-256color", "COLORTERM": "truecolor"},
@@ -70,8 +71,8 @@ class Terminal(StringIO):
         {"TERM": "xterm", "FORCE_COLOR": "1", "NO_COLOR": "1"},
     ],
 )
-@pytest.mark.parametrize("stream", [StringIO, Terminal])
-@pytest.mark.parametrize("text", ["run `up`", "spec[0]: [bold]\\[x]", "a\ttab\nand a line", "日本語 " * 80])
+@each_row("stream", [StringIO, Terminal])
+@each_row("text", ["run `up`", "spec[0]: [bold]\\[x]", "a\ttab\nand a line", "日本語 " * 80])
 def test_talk_looks_as_rich_would_print_it(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], stream: type[StringIO], text: str
 ) -> None:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.views.provider_tests import all_well, said_before, show
@@ -36,8 +37,8 @@ def tests_of(*worst: float) -> ProviderTests:
 tests_of.__test__ = False  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(
-    ("checks", "well", "answered"),
+@each_row(
+    "checks, well, answered",
     [
         ([ANSWERED], True, 1),
         ([ANSWERED, Check("stream", Outcome.WARNING, "broke off")], True, 1),
@@ -67,8 +68,8 @@ def test_of_one_that_was_not_asked_the_reason_and_what_to_do_are_told(
     assert f"try: {TOO_DEAR.remedy}" in said
 
 
-@pytest.mark.parametrize(
-    ("worst", "said"),
+@each_row(
+    "worst, said",
     [
         ([0.01], "asking 1 provider up to 3 small questions each, at most $0.01 in all"),
         (
@@ -82,7 +83,7 @@ def test_what_it_may_cost_is_said_for_each_and_for_all(worst: list[float], said:
     assert said_before(tests_of(*worst)).startswith(said)
 
 
-@pytest.mark.parametrize(("keys", "well"), [({}, False), ({"B": "sk-b"}, True)], ids=["none", "one"])
+@each_row("keys, well", [({}, False), ({"B": "sk-b"}, True)], ids=["none", "one"])
 def test_where_no_key_at_all_is_set_nothing_was_tested_and_that_is_a_fault(
     keys: dict[str, str], well: bool
 ) -> None:

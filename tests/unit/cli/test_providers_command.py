@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.cli.views.providers import notes, provider_row, told_notes
 from techsapo_ops.operations.providers import list_providers
@@ -120,9 +121,7 @@ def test_a_name_of_a_provider_can_not_move_the_terminal(tmp_path: Path) -> None:
     assert "\x1b" not in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize(
-    ("today", "words"), [(date(2026, 11, 29), "is retired by"), (date(2026, 11, 30), "was retired by")]
-)
+@each_row("today, words", [(date(2026, 11, 29), "is retired by"), (date(2026, 11, 30), "was retired by")])
 def test_from_its_day_on_a_model_was_retired(today: date, words: str) -> None:
     text = "project: x\nproviders:\n  a: {kind: anthropic, model: claude-sonnet-4-5, api_key: k}\n"
     loaded = load(text, {}, lambda path: path, cross_check=False)
@@ -140,8 +139,8 @@ def test_of_a_model_at_another_address_no_end_is_known() -> None:
     assert row.end is None
 
 
-@pytest.mark.parametrize(
-    ("today", "words"),
+@each_row(
+    "today, words",
     [
         (date(2026, 10, 1), None),
         (date(2026, 11, 26), "retires this model on 2026-12-11"),

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.catalogue.runbooks import runbooks
 
@@ -25,8 +25,8 @@ def test_a_runbook_is_shown_without_a_spec_and_in_a_pipe_it_is_markdown(tmp_path
     assert said.stdout == runbooks()["AppDown"].text["en"]
 
 
-@pytest.mark.parametrize(
-    ("spec", "words", "variables", "language"),
+@each_row(
+    "spec, words, variables, language",
     [
         ("project: x\n", (), {"LANG": "en_GB.UTF-8"}, "ja"),
         ("project: x\nlocale: en\n", (), {"LANG": "ja_JP.UTF-8"}, "en"),

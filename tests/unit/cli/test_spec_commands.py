@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.folders import keep_out_of_git
 
@@ -228,7 +229,7 @@ def test_a_state_folder_is_kept_out_of_git_by_whichever_command_makes_it(tmp_pat
     assert staged_by_git(tmp_path) == ["techsapo.yaml"]
 
 
-@pytest.mark.parametrize("kind", ["file", "link"])
+@each_row("kind", ["file", "link"])
 def test_a_gitignore_of_somebodys_own_stays(tmp_path: Path, kind: str) -> None:
     own = tmp_path / ".techsapo" / ".gitignore"
     own.parent.mkdir()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import warm
+from rows import each_row
 from typer.testing import CliRunner
 
 from techsapo_ops.certs.self_signed import local_authority, sign
@@ -29,8 +30,8 @@ def techsapo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return warm.run([sys.executable, "-m", "techsapo_ops", *words], environment, cwd=folder, text=True)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"),
+@each_row(
+    "seconds, words",
     [(0, "0s"), (59, "59s"), (60, "1m"), (3599, "59m"), (7500, "2h 5m"), (90_000, "1d 1h"), (-5, "0s")],
 )
 def test_an_age_has_at_most_two_parts(seconds: int, words: str) -> None:
@@ -38,16 +39,12 @@ def test_an_age_has_at_most_two_parts(seconds: int, words: str) -> None:
     assert age(None, NOW) == "-"
 
 
-@pytest.mark.parametrize(
-    ("count", "words"), [(None, "-"), (512, "512 B"), (1536, "1.5 KB"), (5 << 40, "5.0 TB")]
-)
+@each_row("count, words", [(None, "-"), (512, "512 B"), (1536, "1.5 KB"), (5 << 40, "5.0 TB")])
 def test_a_size_has_a_unit(count: int | None, words: str) -> None:
     assert size(count) == words
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("90s", 90), ("1h30m", 5400), ("1h 30m", 5400), ("2d", 172_800), ("500ms", 0.5)]
-)
+@each_row("text, seconds", [("90s", 90), ("1h30m", 5400), ("1h 30m", 5400), ("2d", 172_800), ("500ms", 0.5)])
 def test_since_takes_an_age(text: str, seconds: float) -> None:
     assert moment(text, NOW) == NOW - timedelta(seconds=seconds)
 
@@ -56,7 +53,7 @@ def test_since_takes_a_time() -> None:
     assert moment("2026-01-31T08:00:00+00:00") == datetime(2026, 1, 31, 8, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("text", ["yesterday", "1", "1h!", "", "99999999999w", "9999-12-31T23:59:59-12:00"])
+@each_row("text", ["yesterday", "1", "1h!", "", "99999999999w", "9999-12-31T23:59:59-12:00"])
 def test_since_refuses_what_is_neither(text: str) -> None:
     with pytest.raises(OpsError) as caught:
         moment(text, NOW)
@@ -72,7 +69,7 @@ def test_a_time_is_of_this_host_without_a_zone_and_what_is_none_is_refused_by_it
         assert caught.value.exit_code == 2
 
 
-@pytest.mark.parametrize("command", ["ps", "monit"])
+@each_row("command", ["ps", "monit"])
 def test_a_stack_that_was_never_up_has_no_services(tmp_path: Path, command: str) -> None:
     (tmp_path / "techsapo.yaml").write_text("project: techsapo\n")
     shown = techsapo(tmp_path, command)
@@ -118,7 +115,7 @@ def test_logs_before_any_start_and_with_a_wrong_expression(tmp_path: Path) -> No
     assert "--grep: '('" in wrong.stderr
 
 
-@pytest.mark.parametrize("word", ["warn", "warning", "WARNING", "err", "Critical", "info"])
+@each_row("word", ["warn", "warning", "WARNING", "err", "Critical", "info"])
 def test_a_level_is_taken_as_other_programs_call_it(tmp_path: Path, word: str) -> None:
     (tmp_path / "techsapo.yaml").write_text("project: techsapo\n")
     told = techsapo(tmp_path, "logs", "--level", word)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
+from rows import each_row
 
 TYPER = (
     "import sys, typer\napp = typer.Typer()\n@app.command()\ndef hello(): pass\n"
@@ -38,8 +38,8 @@ LOW = SAID | {"operations", "services", "adapters", "stack", "spec"}
 """Rooms from which something may be needed to look: who root trusts, where things and templates are."""
 
 
-@pytest.mark.parametrize(
-    ("command", "packages", "rooms", "most"),
+@each_row(
+    "command, packages, rooms, most",
     [
         ("--help", set(), SAID, 14),
         ("ps", set(), LOW | {"engines"}, 56),

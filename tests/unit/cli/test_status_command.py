@@ -21,6 +21,7 @@ import pytest
 import warm
 from fakes.open_stacks import Seen, open_stack
 from monitoring_stack import spec_of, topology_of
+from rows import each_row
 from servers import free_port
 from terminal import Screen
 
@@ -63,8 +64,8 @@ def spec(folder: Path, port: int) -> None:
     (folder / "techsapo.yaml").write_text(text)
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "code", "word"),
+@each_row(
+    "status, body, code, word",
     [
         ("200 OK", {"status": "healthy"}, 0, "healthy"),
         ("200 OK", {"status": "degraded"}, 1, "degraded"),
@@ -90,7 +91,7 @@ def test_it_ends_as_health_does_and_has_every_part(
     assert told["drift"] is None
 
 
-@pytest.mark.parametrize("words", [("--nonsense",), ("--timeout", "soon"), ("-e", "nowhere")])
+@each_row("words", [("--nonsense",), ("--timeout", "soon"), ("-e", "nowhere")])
 def test_a_wrong_spec_or_usage_ends_with_3(tmp_path: Path, words: tuple[str, ...]) -> None:
     spec(tmp_path, free_port())
     done = techsapo("status", *words, cwd=tmp_path)
@@ -134,7 +135,7 @@ def test_on_a_terminal_it_redraws_in_place_and_leaves_the_cursor_as_it_was(tmp_p
     assert b"Traceback" not in shown
 
 
-@pytest.mark.parametrize("watch", [(), ("--watch",)])
+@each_row("watch", [(), ("--watch",)])
 def test_on_a_terminal_it_speaks_japanese_and_no_line_begins_below_the_labels(
     tmp_path: Path, watch: tuple[str, ...]
 ) -> None:
@@ -284,8 +285,8 @@ def test_the_screen_says_who_has_what_and_what_is_proved(tmp_path: Path) -> None
     assert json.dumps(told)
 
 
-@pytest.mark.parametrize(
-    ("hosts", "said"),
+@each_row(
+    "hosts, said",
     [
         (("b",), "address        b has 10.0.0.100/24"),
         ((), "address        no host has 10.0.0.100/24"),
@@ -374,7 +375,7 @@ def test_what_needs_somebody_has_its_colour_and_its_line(tmp_path: Path) -> None
     assert line.state == "warning"
 
 
-@pytest.mark.parametrize("timeout", [0.0, -1.0])
+@each_row("timeout", [0.0, -1.0])
 def test_no_time_to_ask_is_refused(tmp_path: Path, timeout: float) -> None:
     stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
     with pytest.raises(OpsError, match="leaves no time to ask"):

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 import typer
 import warm
 import yaml
+from rows import each_row
 
 from techsapo_ops.cli import suggest
 from techsapo_ops.cli.main import COMMANDS
@@ -32,7 +32,7 @@ def told(*words: str) -> tuple[int, str]:
     return done.returncode, " ".join(done.stderr.replace("│", " ").split())
 
 
-@pytest.mark.parametrize("case", MISTYPED, ids=lambda case: " ".join(case["typed"]))
+@each_row("case", MISTYPED, ids=lambda case: " ".join(case["typed"]))
 def test_a_command_is_suggested_by_meaning_and_none_that_changes_things_by_likeness(
     case: dict[str, Any],
 ) -> None:
@@ -44,7 +44,7 @@ def test_a_command_is_suggested_by_meaning_and_none_that_changes_things_by_liken
     assert [name for name in found if in_a_group or name not in COMING] == case["meant"]
 
 
-@pytest.mark.parametrize("case", CASES["options"], ids=lambda case: " ".join(case["typed"]))
+@each_row("case", CASES["options"], ids=lambda case: " ".join(case["typed"]))
 def test_an_option_is_suggested_but_none_that_changes_things(case: dict[str, Any]) -> None:
     code, said = told(*case["typed"])
     assert code == 2
@@ -53,7 +53,7 @@ def test_an_option_is_suggested_but_none_that_changes_things(case: dict[str, Any
     assert (found[1].split(", ") if found else []) == case["meant"]
 
 
-@pytest.mark.parametrize("command", ["up", "plan", "recover"])
+@each_row("command", ["up", "plan", "recover"])
 def test_an_engine_that_an_option_can_not_choose_is_chosen_in_the_spec(command: str) -> None:
     code, said = told(command, "--engine", "swarm")
     assert code == 2

@@ -14,6 +14,7 @@ from typing import cast
 
 import pytest
 import warm
+from rows import each_row
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.support import bundle
@@ -197,8 +198,8 @@ def test_a_secret_is_known_in_every_form_in_which_it_is_written() -> None:
     assert scrubber.found["known"] == 4
 
 
-@pytest.mark.parametrize(
-    ("secret", "told"),
+@each_row(
+    "secret, told",
     [
         ("rest:http://rest:pass%2Fword1@10.0.0.5/", "user rest, password pass%2Fword1"),
         ("rest:http://rest:pass%2Fword1@10.0.0.5/", "user rest, password pass/word1"),

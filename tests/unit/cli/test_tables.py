@@ -7,6 +7,7 @@ from io import StringIO
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
+from rows import each_row
 
 from techsapo_ops.cli import language
 from techsapo_ops.cli.output import make_table
@@ -40,7 +41,7 @@ def test_with_room_for_all_each_row_is_a_line() -> None:
     assert shown[1].endswith("techsapo     0.2.0+c43d578132.590e31")
 
 
-@pytest.mark.parametrize("width", range(30, 130, 7))
+@each_row("width", range(30, 130, 7))
 def test_nothing_is_lost_and_nothing_is_wider_than_the_terminal(width: int) -> None:
     summary = "prometheus の設定（prometheus/rules/recording.yml）が変わりました"
     rows: list[tuple[object, ...]] = [
@@ -70,8 +71,8 @@ def test_states_are_words_for_people_and_names_stay(monkeypatch: pytest.MonkeyPa
     assert [line.split() for line in shown[1:]] == [["app-1", "稼働中", "running"], ["x", "odd", "-"]]
 
 
-@pytest.mark.parametrize(
-    ("text", "width", "lines"),
+@each_row(
+    "text, width, lines",
     [
         ("Grafana を入れ、`techsapo up` を実行", 20, ["Grafana を入れ、", "`techsapo up` を実行"]),
         ("設定を読み直しました。", 20, ["設定を読み直しまし", "た。"]),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rows import each_row
 from typer.testing import CliRunner
 
 from techsapo_ops.cli.main import app
@@ -20,8 +21,8 @@ providers:
 """
 
 
-@pytest.mark.parametrize(
-    ("checks", "told"),
+@each_row(
+    "checks, told",
     [
         pytest.param([Check("answer", Outcome.OK, "answered in 1.0 s")], [["a"]], id="answered"),
         pytest.param(

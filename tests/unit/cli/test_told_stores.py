@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.cli.told_stores import Told
 from techsapo_ops.errors import OpsError
@@ -35,7 +36,7 @@ def test_a_store_of_which_nothing_is_told_is_where_the_spec_says() -> None:
     assert told().spec(spec) == spec
 
 
-@pytest.mark.parametrize("text", ["", "redis", ":6379", "redis:port"])
+@each_row("text", ["", "redis", ":6379", "redis:port"])
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(OpsError, match="is not HOST:PORT") as refused:
         told(redis=text).spec(Spec(project="told"))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import warm
+from rows import each_row
 
 SPEC = """\
 project: techsapo
@@ -71,7 +72,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.mark.parametrize(("words", "hint"), TYPOS.items(), ids=TYPOS)
+@each_row("words, hint", TYPOS.items(), ids=TYPOS)
 def test_a_name_that_there_is_not_ends_with_2_and_a_hint(folder: Path, words: str, hint: str) -> None:
     done = techsapo(folder, *words.split())
     assert (done.returncode, done.stdout) == (2, ""), done.stderr

@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.cli import main as cli
 from techsapo_ops.wallbounce.calibration import loads
@@ -59,7 +60,7 @@ def test_the_same_labels_and_seed_give_the_same_output(
     assert told[0] == told[1]
 
 
-@pytest.mark.parametrize(("count", "right"), [(20, None), (200, True)])
+@each_row("count, right", [(20, None), (200, True)])
 def test_too_few_labels_or_one_outcome_write_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.engines.native import daemon
@@ -53,7 +54,7 @@ KILL = ("supervisor.signalProcess", "nginx", "KILL")
 SERVICE = Service("scheduler", "scheduler", "127.0.0.1", 0, kind_of("scheduler").facts)
 
 
-@pytest.mark.parametrize("ends_before_signal", [False, True])
+@each_row("ends_before_signal", [False, True])
 def test_it_is_told_once_and_its_end_in_between_is_no_error(ends_before_signal: bool) -> None:
     supervisor = Draining(ends_before_signal=ends_before_signal)
     supervisor.stop("nginx", within=60, term_after=0)
@@ -114,7 +115,7 @@ class Several(Supervisor):
         }  # fmt: skip
 
 
-@pytest.mark.parametrize("needed", [0.0, 14.0, 24.0, 3600.0])
+@each_row("needed", [0.0, 14.0, 24.0, 3600.0])
 def test_down_gives_the_scheduler_the_time_that_its_runs_have_to_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, needed: float
 ) -> None:

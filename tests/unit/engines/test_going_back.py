@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops import __version__
@@ -17,7 +17,7 @@ from techsapo_ops.services.registry import programs
 from techsapo_ops.stack.desired import Desired
 
 
-@pytest.mark.parametrize(("recorded_by", "as_it_is"), [(__version__, True), ("0.1.0", False)])
+@each_row("recorded_by, as_it_is", [(__version__, True), ("0.1.0", False)])
 def test_a_version_sees_that_another_one_started_what_it_recorded(
     tmp_path: Path, recorded_by: str, as_it_is: bool
 ) -> None:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.adapters.process import SubprocessRunner
@@ -35,7 +36,7 @@ class Told(Supervisor):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("at", ["stop", "start"])
+@each_row("at", ["stop", "start"])
 def test_a_service_is_not_left_stopped(at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = topology(spec(), tmp_path)
     engine = NativeEngine(wanted, SubprocessRunner(), {})

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines.native.gate import LogFrom, wait_ready
@@ -66,7 +67,7 @@ def test_only_lines_of_this_start_are_shown(tmp_path: Path) -> None:
     assert caught.value.lines == ("of today",)
 
 
-@pytest.mark.parametrize(("state", "exits"), [(State.CRASHED, 6), (State.BACKOFF, 3)])
+@each_row("state, exits", [(State.CRASHED, 6), (State.BACKOFF, 3)])
 def test_a_process_that_keeps_ending_is_not_waited_for(tmp_path: Path, state: State, exits: int) -> None:
     with pytest.raises(GateError, match=rf"ended by itself with exit code 3, {exits} ×"):
         wait(tmp_path / "log", lambda _: REFUSED, lambda: process(state, None, 3), exits, seconds=3600)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters import owners
 from techsapo_ops.engines.native.daemon import service_environment, without_locale
@@ -42,9 +43,7 @@ def test_records_are_read_back_as_written_and_keep_their_place(tmp_path: Path) -
     assert file.load() == {}
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"services": {"a": {}}}', '{"services": {"a": {"needs": 3}}}']
-)
+@each_row("text", ["", "{", "[]", '{"services": {"a": {}}}', '{"services": {"a": {"needs": 3}}}'])
 def test_a_damaged_state_file_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "state.json").write_text(text)
     with pytest.raises(OpsError, match=r"state\.json is damaged"):
@@ -63,8 +62,8 @@ def test_services_get_no_variable_that_may_hold_a_key() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("terminal", "told"),
+@each_row(
+    "terminal, told",
     [
         (
             {"LANG": "ja_JP.UTF-8", "LC_TIME": "C", "LC_COLLATE": "de_DE.UTF-8"},
@@ -124,7 +123,7 @@ def test_a_folder_where_a_file_stands_is_an_error_that_names_it(tmp_path: Path) 
         owners.folder(tmp_path / "data", 0o755)
 
 
-@pytest.mark.parametrize("name", ["short", "とても長い" * 12, "x" * 200])
+@each_row("name", ["short", "とても長い" * 12, "x" * 200])
 def test_the_socket_of_the_supervisor_fits_whatever_the_project_is_called(name: str) -> None:
     layout = Layout(state=Path("/srv") / name / ".techsapo", config=Path("/srv"))
     temporary = f"{layout.supervisor_socket}.4194304"

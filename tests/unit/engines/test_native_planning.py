@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rows import each_row
 from stacks import host, spec, topology
 
 from techsapo_ops.engines.planning import in_order, plan, select
@@ -47,7 +48,7 @@ def up_to_date(desired: Desired) -> dict[str, ObservedService]:
     }
 
 
-@pytest.mark.parametrize("case", CASES, ids=[c["name"] for c in CASES])
+@each_row("case", CASES, ids=[c["name"] for c in CASES])
 def test_a_step_follows_from_how_the_service_is_seen(case: dict[str, Any]) -> None:
     desired = wanted()
     seen = up_to_date(desired)
@@ -91,7 +92,7 @@ def test_only_some_services_means_them_and_what_they_need_and_removes_nothing() 
     assert select(desired.topology, ["app"]) == ("redis", "mysql", "app-1", "app-2")
 
 
-@pytest.mark.parametrize(("word", "hint"), [("promethes", "did you mean prometheus?"), ("zzz", "known: ")])
+@each_row("word, hint", [("promethes", "did you mean prometheus?"), ("zzz", "known: ")])
 def test_an_unknown_service_is_an_error_with_a_suggestion(word: str, hint: str) -> None:
     with pytest.raises(OpsError, match=f"no service {word}") as caught:
         select(wanted().topology, [word])

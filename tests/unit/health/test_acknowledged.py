@@ -11,6 +11,7 @@ import pytest
 import typer
 from fakes.open_stacks import Seen, open_stack
 from monitoring_stack import spec_of, topology_of
+from rows import each_row
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Silence
 from techsapo_ops.adapters.http import Unreachable
@@ -114,8 +115,8 @@ def test_what_fires_and_nobody_has_is_next_and_no_update_that_waits(
     assert next_step(replace(well, firing=asked.firing())) == "techsapo alerts show RedisFull"
 
 
-@pytest.mark.parametrize(
-    ("hint", "kind", "step"),
+@each_row(
+    "hint, kind, step",
     [("free the disk", "disk", "free the disk"), ("", "disk", ""), ("", "app", "techsapo logs app-1")],
 )
 def test_while_something_is_unwell_no_update_that_waits_is_next(hint: str, kind: str, step: str) -> None:

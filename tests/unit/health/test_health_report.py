@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.health.report import HealthReport, Status
 from techsapo_ops.stack.health import HealthPart, PartStatus
@@ -12,8 +12,8 @@ def part(kind: str, status: PartStatus, *, vital: bool = False) -> HealthPart:
     return HealthPart(kind, kind, status, "", vital=vital or kind in {"app", "nginx", "disk"})
 
 
-@pytest.mark.parametrize(
-    ("parts", "expected"),
+@each_row(
+    "parts, expected",
     [
         ([("app", UP), ("disk", UP)], Status.HEALTHY),
         ([("app", UP), ("app", GONE)], Status.DEGRADED),

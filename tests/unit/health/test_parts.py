@@ -12,6 +12,7 @@ from pathlib import Path
 import peers
 import pytest
 from fakes.open_stacks import Seen, open_stack
+from rows import each_row
 from servers import free_port
 
 from techsapo_ops.adapters import disk
@@ -71,8 +72,8 @@ def test_a_healthy_app_tells_what_it_runs_on() -> None:
     assert part.seconds is not None
 
 
-@pytest.mark.parametrize(
-    ("told", "elsewhere", "outdated"),
+@each_row(
+    "told, elsewhere, outdated",
     [
         ({"build": build()}, False, False),
         ({"build": code() + ".000000"}, False, True),
@@ -146,8 +147,8 @@ def test_what_the_app_says_of_its_dependencies_is_passed_on() -> None:
     assert part.detail == "cache: Redis: 接続が拒否されました; gpt: no key"
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "expected", "words"),
+@each_row(
+    "status, body, expected, words",
     [
         ("503 No", {"status": "down"}, PartStatus.DOWN, "says it is down"),
         ("200 OK", {"status": "healthy", "draining": True}, PartStatus.DEGRADED, "draining"),
@@ -241,8 +242,8 @@ def test_a_prometheus_whose_api_talks_nonsense_degrades() -> None:
     assert "not JSON" in found[1].detail
 
 
-@pytest.mark.parametrize(
-    ("free", "inodes", "expected"),
+@each_row(
+    "free, inodes, expected",
     [
         (0.5, 0.5, "healthy"),
         (0.09, 0.5, "degraded"),
@@ -307,8 +308,8 @@ def test_a_certificate_that_no_client_takes_for_the_sites_name_is_told(tmp_path:
     assert wrong.detail == "Hostname mismatch, certificate is not valid for 'x.example'."
 
 
-@pytest.mark.parametrize(
-    ("behaviour", "words"),
+@each_row(
+    "behaviour, words",
     [(peers.silent, "no TLS handshake within 0.3 s"), (peers.http("200 OK"), "does not speak TLS")],
 )
 def test_a_port_that_serves_no_certificate_is_told(
@@ -345,8 +346,8 @@ def test_absent_parts_are_listed_and_do_not_degrade(tmp_path: Path) -> None:
     assert "doctor --fix" in absent["redis"]
 
 
-@pytest.mark.parametrize(
-    ("drift", "hint"), [("", "`techsapo restart redis`"), ("its image is another one now", "`techsapo up`")]
+@each_row(
+    "drift, hint", [("", "`techsapo restart redis`"), ("its image is another one now", "`techsapo up`")]
 )
 def test_what_runs_from_before_an_update_is_told_and_is_no_fault(
     tmp_path: Path, drift: str, hint: str
@@ -402,7 +403,7 @@ def test_a_probe_stuck_in_the_kernel_holds_nobody_up() -> None:
     assert found[1] == quick
 
 
-@pytest.mark.parametrize("timeout", [0.0, -1.0, float("nan")])
+@each_row("timeout", [0.0, -1.0, float("nan")])
 def test_no_time_at_all_is_refused(tmp_path: Path, timeout: float) -> None:
     topology = stack(tmp_path, 1)
     with pytest.raises(OpsError, match="leaves no time"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.prometheus import Prometheus, Sample
 from techsapo_ops.services.blackbox.found import probe_parts
@@ -40,8 +41,8 @@ def test_what_a_probe_found_before_prometheus_was_started_anew_is_no_news(
     ]
 
 
-@pytest.mark.parametrize(
-    ("url", "said"),
+@each_row(
+    "url, said",
     [("http://db.example:8080", "no answer"), ("https://db.example", "no answer, or no valid certificate")],
 )
 def test_a_certificate_is_spoken_of_where_there_has_to_be_one(

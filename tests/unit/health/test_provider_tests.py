@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.provider_tests import (
@@ -42,8 +43,8 @@ def test_simulated_providers_have_no_row(tmp_path: Path) -> None:
     assert not untested(Spec.model_validate({"project": "p"}), tmp_path / "t")
 
 
-@pytest.mark.parametrize(
-    ("tests", "status", "detail"),
+@each_row(
+    "tests, status, detail",
     [
         ({}, "untested", "never tested"),
         ({"a": ("ok", ""), "b": ("warning", "x")}, "healthy", "2 of 2 passed the test of 2026-11-26"),
@@ -78,8 +79,8 @@ def test_the_row_says_who_answered_and_is_degraded_by_what_lasts(
     assert untested(of, file) == (len(tests) < 2)
 
 
-@pytest.mark.parametrize(
-    ("change", "counts"),
+@each_row(
+    "change, counts",
     [
         ({"api_key": "sk-2"}, True),
         ({"attempts": 5}, True),
@@ -108,7 +109,7 @@ def test_what_is_kept_is_read_as_it_was_written_and_holds_no_key(tmp_path: Path)
     assert "\x1b" not in found.detail
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "", "{", "[]", '{"form": 2, "providers": {}}', '{"form": 1, "providers": {"a": {}}}', "[" * 100_000,

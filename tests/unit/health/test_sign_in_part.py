@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import pytest
+from rows import each_row
 from stacks import THREE_INSTANCES, spec, topology
 
 from techsapo_ops.services.nginx.health import health_parts
@@ -54,8 +54,8 @@ def parts(directory: Path, port: int, timeout: float = 5, **auth: object) -> lis
     return list(health_parts(found, found.of_kind("nginx")[0], timeout))
 
 
-@pytest.mark.parametrize(
-    ("answer", "status"),
+@each_row(
+    "answer, status",
     [(401, "healthy"), (202, "healthy"), *((s, "degraded") for s in (302, 403, 404, 500, 502))],
 )
 def test_a_sign_in_proxy_that_does_not_answer_nginx_is_degraded_with_what_to_do(

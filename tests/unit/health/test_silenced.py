@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from fakes.open_stacks import open_stack
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Silence
@@ -23,8 +24,8 @@ def silence(*matchers: str, ends: datetime = UNTIL, state: str = "active") -> Si
     return Silence("1", made, AT, ends, "hanako", "moving house", state)
 
 
-@pytest.mark.parametrize(
-    ("matchers", "names"),
+@each_row(
+    "matchers, names",
     [
         (["alertname=AppDown"], ("AppDown",)),
         (["alertname=MemoryHigh", "instance=app-1"], ("MemoryHigh",)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.health.sole import with_one_of_each
 from techsapo_ops.stack.health import HealthPart, PartStatus
@@ -20,7 +20,7 @@ def told(*sole: bool | None) -> list[tuple[str, str]]:
     return [(str(part.status), part.detail) for part in with_one_of_each(parts(*sole))]
 
 
-@pytest.mark.parametrize("sole", [(True, False, False), (False, False, None), (None, None, None), ()])
+@each_row("sole", [(True, False, False), (False, False, None), (None, None, None), ()])
 def test_one_that_has_it_is_well_and_so_are_those_of_which_one_did_not_say(
     sole: tuple[bool | None, ...],
 ) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from fakes.alertmanager import FakeAlertmanager, gone
+from rows import each_row
 
 from techsapo_ops.adapters.alertmanager import Matcher
 from techsapo_ops.adapters.http import Unreachable
@@ -214,14 +215,14 @@ def test_a_comment_that_nobody_wrote_is_none(server: FakeAlertmanager, clock: Cl
     assert (made.own_comment, str(made).endswith(": restarting it")) == ("restarting it", True)
 
 
-@pytest.mark.parametrize("by", ["", "x" * 65, "a\x1b[31m", "a\x07", "a\u202eb", "a\nb"])
+@each_row("by", ["", "x" * 65, "a\x1b[31m", "a\x07", "a\u202eb", "a\nb"])
 def test_a_name_is_a_short_line(by: str) -> None:
     with pytest.raises(Unfit) as caught:
         claim(by)
     assert (caught.value.field, caught.value.exit_code) == ("by", 2)
 
 
-@pytest.mark.parametrize("comment", ["x" * 301, "a\x1b[31m", "a\u202eb", "a\nb"])
+@each_row("comment", ["x" * 301, "a\x1b[31m", "a\u202eb", "a\nb"])
 def test_a_comment_is_a_line_of_at_most_300_characters(comment: str) -> None:
     assert claim("x" * 64, "花" * 300).comment == "花" * 300
     with pytest.raises(Unfit) as caught:

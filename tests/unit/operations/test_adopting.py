@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.engines.swarm.machines_note import note_machines
 from techsapo_ops.errors import OpsError
@@ -74,7 +75,7 @@ def test_a_damaged_list_of_what_did_not_travel_stops_nothing(
     assert _placed(copies, tmp_path / "here", force=False) == ((tmp_path / "here/techsapo.yaml",), ())
 
 
-@pytest.mark.parametrize(
+@each_row(
     "source", ["b", "tcp://b", "http://b:2375", "ssh://b/x", "ssh://-oProxyCommand=x", "ssh://ops:secret@b"]
 )
 def test_what_no_spec_may_have_is_no_way_to_adopt_by(tmp_path: Path, source: str) -> None:
@@ -87,8 +88,8 @@ def test_what_no_spec_may_have_is_no_way_to_adopt_by(tmp_path: Path, source: str
     assert not (tmp_path / "st").exists()
 
 
-@pytest.mark.parametrize(
-    ("source", "silent", "said", "hint"),
+@each_row(
+    "source, silent, said, hint",
     [
         ("ssh://ops@b", SSH + "ssh: Could not resolve hostname b: Name or service not known",
          "b can't be reached: nobody knows the name b",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from fakes.open_stacks import open_stack
 from monitoring_stack import spec_of, topology_of
+from rows import each_row
 
 from techsapo_ops.adapters.alertmanager import Alert, Alertmanager
 from techsapo_ops.adapters.monitoring_server import ApiError
@@ -63,8 +64,8 @@ def test_what_fires_began_when_its_messages_say_and_what_is_pending_when_its_con
     assert since == {"AppDown": fired, "NginxDown": condition}
 
 
-@pytest.mark.parametrize(
-    ("broken", "said"),
+@each_row(
+    "broken, said",
     [
         (None, "Alertmanager does not answer: nobody is told"),
         (ApiError("HTTP 401"), "Alertmanager answers with an error: maybe nobody is told (HTTP 401)"),

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import warm
 from fakes.memory_project import MemoryProject
+from rows import each_row
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.app_start import require_app_restarts
@@ -63,7 +64,7 @@ REASONS = [
 ]
 
 
-@pytest.mark.parametrize(("given", "reason"), REASONS)
+@each_row("given, reason", REASONS)
 def test_validate_plan_up_and_the_app_have_the_same_reason(
     tmp_path: Path, given: Callable[[Path], dict[str, Any]], reason: str
 ) -> None:
@@ -149,7 +150,7 @@ def test_a_provider_that_the_app_leaves_out_is_not_called_valid_without_a_word(t
     assert "providers.c: is not used: its price is unknown" in done.stderr
 
 
-@pytest.mark.parametrize(("kind", "title"), [("redis", "Redis"), ("mysql", "MariaDB")])
+@each_row("kind, title", [("redis", "Redis"), ("mysql", "MariaDB")])
 def test_a_store_on_another_host_is_said_to_be_unsupported(tmp_path: Path, kind: str, title: str) -> None:
     spec = {"project": "x", kind: {"host": "db.internal"}}
     (tmp_path / "techsapo.yaml").write_text(json.dumps(spec))

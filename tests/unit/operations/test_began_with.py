@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from fakes.memory_project import MemoryProject, refuses
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.cli.state_directory import began_with
@@ -51,7 +52,7 @@ def test_the_edition_is_noted_before_anything_of_the_first_apply_happens(tmp_pat
     assert (project.config.parent / "edition").exists()
 
 
-@pytest.mark.parametrize("text", ["", "two", "0", "-1", "２"])
+@each_row("text", ["", "two", "0", "-1", "２"])
 def test_a_note_that_names_no_edition_is_an_error_that_says_what_to_write(tmp_path: Path, text: str) -> None:
     (tmp_path / "edition").write_text(text)
     with pytest.raises(OpsError, match="names no edition") as caught:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.adapters.process import SubprocessRunner
@@ -64,8 +64,8 @@ def test_a_run_notes_it_and_a_stack_without_certificates_has_none(tmp_path: Path
     assert wake(empty) is None
 
 
-@pytest.mark.parametrize(
-    ("days", "left", "hours"),
+@each_row(
+    "days, left, hours",
     [
         (6, timedelta(days=3), 18),
         (6, timedelta(hours=4), 1),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.adapters.process import SubprocessRunner
@@ -58,7 +59,7 @@ CHANGES: list[tuple[dict[str, Any], float, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("change", "days", "why"), CHANGES)
+@each_row("change, days, why", CHANGES)
 def test_a_certificate_of_a_ca_is_renewed_when_its_life_or_the_spec_says_so(
     tmp_path: Path, change: dict[str, Any], days: float, why: str
 ) -> None:
@@ -74,8 +75,8 @@ def test_a_stand_in_is_no_certificate_of_the_ca(tmp_path: Path) -> None:
     assert made.due("site").need is Need.ISSUE
 
 
-@pytest.mark.parametrize("source", ["acme", "self-signed"])
-@pytest.mark.parametrize("damage", [lambda p: p.write_text("x"), lambda p: p.unlink()], ids=["cut", "gone"])
+@each_row("source", ["acme", "self-signed"])
+@each_row("damage", [lambda p: p.write_text("x"), lambda p: p.unlink()], ids=["cut", "gone"])
 def test_a_damaged_certificate_is_replaced(
     tmp_path: Path, source: str, damage: Callable[[Path], object]
 ) -> None:

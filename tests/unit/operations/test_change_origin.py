@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
+from rows import each_row
 from stacks import host, spec, topology
 
 from techsapo_ops.adapters.build import build
@@ -191,8 +191,8 @@ def test_a_file_edited_by_hand_and_one_that_is_missing_are_of_outside(tmp_path: 
     assert files[REDIS] == ["spec", "outside"]
 
 
-@pytest.mark.parametrize(
-    ("changed", "expected"),
+@each_row(
+    "changed, expected",
     [
         ({"state": State.CRASHED}, "ended"),
         ({"state": State.BACKOFF}, "ended"),

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.adapters.fleet import Fleet
@@ -306,7 +307,7 @@ esac
 """
 
 
-@pytest.mark.parametrize(("follow", "by"), [("yes", "new"), ("no", "old")])
+@each_row("follow, by", [("yes", "new"), ("no", "old")])
 def test_plain_writes_go_to_the_next_master_unless_they_are_of_one_alone(
     tmp_path: Path, follow: str, by: str
 ) -> None:

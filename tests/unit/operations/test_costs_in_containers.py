@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fakes.memory_engine import MemoryEngine, Process, World
 from fakes.open_stacks import open_stack
+from rows import each_row
 from stacks import host, spec, topology
 from typing_extensions import override
 
@@ -113,8 +114,8 @@ def test_without_an_instance_that_runs_mariadb_is_out_of_reach(tmp_path: Path) -
         costs(lab(tmp_path, {}, mysql={})[1], 30, "provider")
 
 
-@pytest.mark.parametrize(
-    ("code", "said", "match"),
+@each_row(
+    "code, said, match",
     [
         (1, b"error: the audit database can't be read: gone\ntry: x", "audit log: the audit database can't"),
         (2, b"", "exit code 2"),

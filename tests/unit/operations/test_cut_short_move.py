@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.adapters.process import Command, Completed
@@ -167,9 +168,7 @@ def test_on_the_host_itself_nothing_is_in_the_way(where: Topology, monkeypatch: 
     require_left(where.layout)
 
 
-@pytest.mark.parametrize(
-    ("written", "wanted"), [("compose", "compose"), ("native", "native"), ("auto", None)]
-)
+@each_row("written, wanted", [("compose", "compose"), ("native", "native"), ("auto", None)])
 def test_on_the_way_back_the_engine_is_the_one_that_the_spec_names(
     tmp_path: Path, written: str, wanted: str | None
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fakes.open_stacks import open_stack
 from monitoring_stack import spec_of, topology_of
+from rows import each_row
 
 from techsapo_ops.adapters.alertmanager import Alert, Alertmanager, AlertmanagerStatus, Sent
 from techsapo_ops.catalogue.alerts import alerts
@@ -68,8 +69,8 @@ def tried(folder: Path, server: Counting, locale: str = "en") -> Delivery:
     return try_out(stack, alerts()["MemoryHigh"], server, within=30, clock=lambda: next(passed))
 
 
-@pytest.mark.parametrize(
-    ("receiver", "steps"),
+@each_row(
+    "receiver, steps",
     [
         (HOOK, [{}, {"webhook": Sent(1, 0, 0, 0)}, {"webhook": Sent(1, 1, 0, 0)}]),
         (HOOK, [{"webhook": Sent(1, 0, n, 0)} for n in range(5)] + [{"webhook": Sent(1, 1, 4, 0)}]),
@@ -85,8 +86,8 @@ def test_it_arrived_once_every_integration_took_a_request(
     assert arrived.seconds == len(steps)
 
 
-@pytest.mark.parametrize(
-    ("receiver", "sent", "why"),
+@each_row(
+    "receiver, sent, why",
     [
         (HOOK, {"webhook": Sent(1, 0, 0, 0)}, "webhook of receiver critical has not answered within 30 s"),
         (HOOK, {"webhook": Sent(1, 0, 4, 0)}, "webhook of receiver critical failed, 4 tries"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from fakes.open_stacks import open_stack
+from rows import each_row
 from servers import free_port
 
 from techsapo_ops.adapters.apt import Apt
@@ -128,8 +129,8 @@ def test_the_tls_port_of_nginx_is_looked_at_too(tmp_path: Path) -> None:
     assert "nginx" in found[f"port {port}"].detail
 
 
-@pytest.mark.parametrize(
-    ("free", "inodes", "read_only", "kind", "level", "words"),
+@each_row(
+    "free, inodes, read_only, kind, level, words",
     [
         (0.5, 0.5, False, "ext4", Level.OK, "on ext4"),
         (0.5, 0.5, True, "ext4", Level.MISSING, "read-only"),
@@ -182,9 +183,7 @@ def test_the_compose_engine_needs_docker(tmp_path: Path) -> None:
     assert not diagnosis.complete
 
 
-@pytest.mark.parametrize(
-    ("version", "level"), [("26.1.5+dfsg1", Level.OK), ("25.0.0", Level.OK), ("20.10.24", Level.MISSING)]
-)
+@each_row("version, level", [("26.1.5+dfsg1", Level.OK), ("25.0.0", Level.OK), ("20.10.24", Level.MISSING)])
 def test_a_daemon_that_refuses_the_files_is_named_once(tmp_path: Path, version: str, level: Level) -> None:
     spec = Spec.model_validate({**free_ports(), "engine": "compose"})
     facts = HostFacts("python3", binaries={"docker": "/usr/bin/docker"})

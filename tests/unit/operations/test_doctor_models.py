@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.operations.doctor_models import look_at_models
 from techsapo_ops.spec.models import Spec
@@ -19,8 +19,8 @@ def found(today: date, **provider: Any) -> list[tuple[Level, str, str]]:
     return [(f.level, f.detail, f.remedy) for f in look_at_models(spec, today)]
 
 
-@pytest.mark.parametrize(
-    ("today", "level", "when"),
+@each_row(
+    "today, level, when",
     [
         (date(2026, 11, 15), Level.WARNING, "in 60 days"),
         (date(2026, 11, 14), Level.NOTE, "in 61 days"),
@@ -38,7 +38,7 @@ def test_an_end_asks_for_something_from_sixty_days_before_on(today: date, level:
     )
 
 
-@pytest.mark.parametrize(
+@each_row(
     "provider",
     [
         {"model": "gpt-6.1-sol"},

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.health.provider_tests import KeptTest, keep_tests, kept_tests, section_digest
 from techsapo_ops.operations import provider_tests as testing
@@ -26,8 +27,8 @@ RETIRES = Check("list", Outcome.WARNING, "m is retired on 2026-12-11", "the vend
 BROKE_OFF = Check("stream", Outcome.WARNING, "broke off")
 
 
-@pytest.mark.parametrize(
-    ("outcome", "told", "level", "detail"),
+@each_row(
+    "outcome, told, level, detail",
     [
         ("ok", "", Level.OK, "answered the test of 2026-11-26"),
         (
@@ -50,8 +51,8 @@ def test_only_a_test_of_which_nothing_was_to_be_told_is_ok(
     assert (found.level, found.detail, found.remedy) == (level, detail, "do it" if told else "")
 
 
-@pytest.mark.parametrize(
-    ("checks", "told", "remedy", "lasting"),
+@each_row(
+    "checks, told, remedy, lasting",
     [
         ([ANSWERED], "", "", False),
         ([RETIRES, ANSWERED, BROKE_OFF], f"{RETIRES.detail}; broke off", RETIRES.remedy, False),
@@ -78,9 +79,7 @@ def test_an_end_is_kept_beside_whatever_else_was_the_matter(
     assert (kept.told, kept.remedy, kept.lasting) == (told, remedy, lasting)
 
 
-@pytest.mark.parametrize(
-    ("today", "level"), [(date(2027, 1, 1), Level.OK), (date(2027, 5, 1), Level.WARNING)]
-)
+@each_row("today, level", [(date(2027, 1, 1), Level.OK), (date(2027, 5, 1), Level.WARNING)])
 def test_an_end_that_the_vendor_named_in_a_test_long_ago_is_warned_of_when_it_is_near(
     tmp_path: Path, today: date, level: Level
 ) -> None:

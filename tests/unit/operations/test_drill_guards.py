@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
 from fakes.open_stacks import Seen, open_stack
 from monitoring_stack import spec_of, topology_of
+from rows import each_row
 
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.prometheus import Firing, Sample
@@ -81,7 +81,7 @@ CHANGES: Mapping[str, tuple[dict[str, object], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", CHANGES)
+@each_row("name", CHANGES)
 def test_what_prometheus_says_keeps_a_drill_from_its_begin_and_ends_it(name: str) -> None:
     changed, words = CHANGES[name]
     stand = Stand()
@@ -154,7 +154,7 @@ def test_it_looks_once_a_second_at_most() -> None:
     assert "app-2 is not ready" in guards.during()
 
 
-@pytest.mark.parametrize(
+@each_row(
     "quiet",
     [
         firing("Watchdog"),
@@ -169,7 +169,7 @@ def test_what_wakes_nobody_stops_no_drill(quiet: Firing) -> None:
     assert stand.guards().during() == ""
 
 
-@pytest.mark.parametrize(("failed", "asked"), [(2, 2), (5, 100), (0, 0), (float("nan"), float("nan"))])
+@each_row("failed, asked", [(2, 2), (5, 100), (0, 0), (float("nan"), float("nan"))])
 def test_few_errors_of_users_stop_no_drill(failed: float, asked: float) -> None:
     stand = Stand(Server(failed=failed, asked=asked))
     assert stand.guards().before() == ()

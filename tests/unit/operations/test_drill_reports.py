@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.textfile import exposition
 from techsapo_ops.errors import OpsError
@@ -53,8 +54,8 @@ def test_a_report_is_kept_and_read_again_as_it_was(tmp_path: Path) -> None:
     assert where.drills.stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.parametrize(
-    ("changed", "missed"),
+@each_row(
+    "changed, missed",
     [
         ({"phases": (Phase("failover", 30.1, 30.0),)}, ("failover",)),
         ({"phases": (Phase("failover", None, 30.0),)}, ("failover",)),
@@ -69,9 +70,7 @@ def test_what_is_late_lost_or_stopped_is_missed(changed: dict[str, object], miss
     assert (report.missed, report.ok) == (missed, not missed)
 
 
-@pytest.mark.parametrize(
-    "damage", ["", "{", "[]", "null", '{"form": 2}', '{"form": 1, "drill": "else"}', '{"form": 1}']
-)
+@each_row("damage", ["", "{", "[]", "null", '{"form": 2}', '{"form": 1, "drill": "else"}', '{"form": 1}'])
 def test_a_report_that_can_not_be_read_is_passed_over_and_said_where_it_is_asked_for(
     damage: str, tmp_path: Path
 ) -> None:
@@ -190,8 +189,8 @@ def test_what_was_under_way_where_it_was_lost_is_carried_out_again_and_anything_
     assert list(twice(found, (), 0.0).notes()) == ["carried out twice: answered twice"]
 
 
-@pytest.mark.parametrize(
-    ("moment", "there"),
+@each_row(
+    "moment, there",
     [
         ("2026-11-27T01:00", True),
         ("2026-11-27T09:00", False),

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from fakes.open_stacks import Seen, open_stack
 from monitoring_stack import spec_of, topology_of
+from rows import each_row
 
 from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.engines.state import StateFile
@@ -65,8 +66,8 @@ def test_no_other_instance_is_killed_than_the_one_that_somebody_agreed_to(tmp_pa
         failover_app(where, begin, instance="app-1", load=load)
 
 
-@pytest.mark.parametrize(
-    ("engine", "sections", "words"),
+@each_row(
+    "engine, sections, words",
     [
         (running("app-1"), {}, "1 instance of the app runs"),
         (running(), {}, "no instance"),
@@ -81,8 +82,8 @@ def test_nobody_is_chosen_where_users_would_be_cut_off(
         chosen(stack(tmp_path, engine, **sections))
 
 
-@pytest.mark.parametrize(
-    ("sections", "url"),
+@each_row(
+    "sections, url",
     [
         ({"nginx": {"listen": 8081}}, "http://127.0.0.1:8081"),
         ({"nginx": {"host": "0.0.0.0", "listen": 8081}}, "http://127.0.0.1:8081"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from fakes.memory_project import MemoryProject
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.adapters.docker_refusals import plainly
@@ -240,8 +241,8 @@ SSH = (
 )
 
 
-@pytest.mark.parametrize(
-    ("said", "why"),
+@each_row(
+    "said, why",
     [
         (SSH.format("Host key verification failed."), "its ssh host key is not known here"),
         (SSH.format("ops@a: Permission denied (publickey)."), "ssh does not let this user in"),

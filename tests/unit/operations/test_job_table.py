@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import get_args
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.catalogue.jobs import JobFacts, jobs
 from techsapo_ops.operations.jobs import load
@@ -10,7 +10,7 @@ from techsapo_ops.schedule.job import Retry, configured
 from techsapo_ops.spec.models.data import JobName, JobSettings
 
 
-@pytest.mark.parametrize("facts", jobs().values(), ids=lambda f: f.name)
+@each_row("facts", jobs().values(), ids=lambda f: f.name)
 def test_every_job_that_is_offered_can_be_run_and_scheduled(facts: JobFacts) -> None:
     assert callable(load(facts.operation))
     assert facts.name in get_args(JobName)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rows import each_row
 from stacks import EVERYTHING, spec, topology
 
 from techsapo_ops.errors import OpsError
@@ -43,7 +44,7 @@ def snapshot(folder: Path, engine: Any = "native", **sections: Any) -> Snapshot:
     return Snapshot(desired_state(topology(model, folder, engine), Templates(None)), model)
 
 
-@pytest.mark.parametrize("engine", ["native", "compose"])
+@each_row("engine", ["native", "compose"])
 def test_a_state_comes_back_whole_without_spec_or_templates(tmp_path: Path, engine: Any) -> None:
     made, ledger = snapshot(tmp_path, engine), Ledger(tmp_path)
     entry = replace(BASE, state=ledger.save_state(made))
@@ -54,7 +55,7 @@ def test_a_state_comes_back_whole_without_spec_or_templates(tmp_path: Path, engi
     assert found.spec.redis.password.reveal() == "redis-secret"
 
 
-@pytest.mark.parametrize("engine", ["native", "compose"])
+@each_row("engine", ["native", "compose"])
 def test_headers_of_a_provider_come_back_and_stand_in_no_file_but_their_own(
     tmp_path: Path, engine: Any
 ) -> None:
@@ -164,13 +165,13 @@ def test_the_current_state_is_the_last_good_one(tmp_path: Path) -> None:
     assert ledger.next_id() == 3
 
 
-@pytest.mark.parametrize("reference", ["@1", "1"])
+@each_row("reference", ["@1", "1"])
 def test_a_number_names_an_apply_for_ever(tmp_path: Path, reference: str) -> None:
     assert recorded(tmp_path, BASE).find(reference) == BASE
 
 
-@pytest.mark.parametrize(
-    ("reference", "words"),
+@each_row(
+    "reference, words",
     [("@9", "there is no apply @9"), ("last", "names no apply"), ("@-1", "names no apply")],
 )
 def test_what_names_no_apply_is_a_usage_error(tmp_path: Path, reference: str, words: str) -> None:

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
+from rows import each_row
 
 from techsapo_ops.operations.watch.log_filter import LogFilter, line_level
 from techsapo_ops.stack.observed import LogLine
@@ -17,7 +17,7 @@ CASES: list[dict[str, Any]] = yaml.safe_load(
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: c["line"][:40])
+@each_row("case", CASES, ids=lambda c: c["line"][:40])
 def test_the_level_of_a_line_is_read_from_the_line(case: dict[str, Any]) -> None:
     assert line_level(case["line"]) == case["level"]
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
+from rows import each_row
 
 from techsapo_ops.services.loaded_configuration import lacking
 
 CASES = yaml.safe_load((Path(__file__).parents[2] / "cases" / "readback.yaml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("case", CASES, ids=[c["case"] for c in CASES])
+@each_row("case", CASES, ids=[c["case"] for c in CASES])
 def test_only_what_was_wanted_and_does_not_run_is_a_difference(case: dict[str, Any]) -> None:
     assert lacking(case["ours"], case["theirs"]) == case.get("lacks", "")

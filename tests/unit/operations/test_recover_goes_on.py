@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.backup.offsite import AwaySnapshot, Restic
 from techsapo_ops.errors import OpsError
@@ -29,7 +30,7 @@ class Quiet:
             raise AssertionError(said)
 
 
-@pytest.mark.parametrize("status", ["healthy", "degraded"])
+@each_row("status", ["healthy", "degraded"])
 def test_what_did_not_work_is_told_by_the_command_that_goes_on_after_a_kill(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
@@ -133,7 +134,7 @@ def test_a_disk_that_is_full_while_it_is_fetched_is_said_in_one_line(tmp_path: P
         assert "no space left" not in str(caught.value)
 
 
-@pytest.mark.parametrize("left", [None, Interrupted("", ("redis",), ("app",))])
+@each_row("left", [None, Interrupted("", ("redis",), ("app",))])
 def test_servers_that_a_killed_restore_had_stopped_are_started_before_they_are_given_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: Interrupted | None
 ) -> None:

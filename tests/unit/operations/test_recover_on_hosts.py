@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.adapters import swarm_objects
@@ -122,7 +123,7 @@ def placed(recovery: Recovery, engine: str, **done: float) -> None:
     )
 
 
-@pytest.mark.parametrize(("engine", "gathered"), [("swarm", 1), ("compose", 0)])
+@each_row("engine, gathered", [("swarm", 1), ("compose", 0)])
 def test_hosts_are_one_swarm_before_the_stack_is_opened_and_hear_of_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, gathered: int
 ) -> None:
@@ -166,7 +167,7 @@ def test_what_another_host_has_fetched_is_not_missed_in_words_of_damage(tmp_path
     assert "--abandon" in (told.value.hint or "")
 
 
-@pytest.mark.parametrize("made", [True, False])
+@each_row("made", [True, False])
 def test_one_that_is_given_up_before_its_hosts_were_one_swarm_stops_nothing_there(
     tmp_path: Path, made: bool
 ) -> None:

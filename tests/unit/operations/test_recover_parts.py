@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rows import each_row
 
 from techsapo_ops.adapters.packed import file_sha256
 from techsapo_ops.backup.description import FILE, FOLDER, Description, Kept, What
@@ -70,7 +71,7 @@ def test_of_several_stacks_one_has_to_be_named() -> None:
         choose(both, None, "news")
 
 
-@pytest.mark.parametrize("known", [[], [snapshot(0, PART_TAG)]], ids=["empty", "parts alone"])
+@each_row("known", [[], [snapshot(0, PART_TAG)]], ids=["empty", "parts alone"])
 def test_a_repository_without_a_whole_copy_is_refused(known: list[AwaySnapshot]) -> None:
     with pytest.raises(OpsError):
         choose(known, None, "")

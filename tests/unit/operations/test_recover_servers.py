@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from fakes.open_stacks import open_stack
 from monitoring_stack import spec_of, topology_of
+from rows import each_row
 
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.errors import OpsError
@@ -72,7 +72,7 @@ def test_a_program_that_is_older_than_the_copy_s_is_told_once_with_both_versions
     ]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "programs",
     [
         Programs(mariadbd="11.8.1", redis_server="8.0.0"),  # the third number is of no matter
@@ -93,7 +93,7 @@ def test_an_image_is_judged_by_its_tag_where_it_is_of_the_well_known_name(tmp_pa
     )
 
 
-@pytest.mark.parametrize(
+@each_row(
     "image",
     [
         "redis:8", "redis:8.0-alpine", "redis", "redis:alpine", "redis:3f2a", "acme/redis:1",
@@ -104,8 +104,8 @@ def test_an_image_that_is_as_new_or_does_not_tell_is_left_alone(tmp_path: Path, 
     assert list(too_old(DATA, stack_of(tmp_path, "compose", redis=image))) == []
 
 
-@pytest.mark.parametrize(
-    ("words", "version"),
+@each_row(
+    "words, version",
     [
         ("prometheus, version 2.53.3+ds1 (branch: debian/sid)", "2.53.3"),
         ("Prometheus 3.5.0", "3.5.0"),

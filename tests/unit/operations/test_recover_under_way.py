@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.errors import OpsError
@@ -76,7 +77,7 @@ def test_folders_that_it_made_go_with_it_where_they_are_empty_and_no_other(tmp_p
     assert gone[-2:] == (str(tmp_path / "there/new/deep"), str(tmp_path / "there/new"))
 
 
-@pytest.mark.parametrize("there", [True, False])
+@each_row("there", [True, False])
 def test_one_that_did_not_begin_leaves_no_folder_that_was_not_there(tmp_path: Path, there: bool) -> None:
     into = tmp_path / "new/deep"
     if there:

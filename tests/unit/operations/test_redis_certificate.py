@@ -6,7 +6,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.operations.certificates.own import ensure_own_certificates, with_own_certificates
@@ -31,8 +31,8 @@ def reasons(
     return {step.service: step.reason for step in found.steps if step.action is Action.RESTART}
 
 
-@pytest.mark.parametrize(
-    ("host", "more"),
+@each_row(
+    "host, more",
     [("127.0.0.1", ()), ("0.0.0.0", ()), ("localhost", ()), ("::", ()), ("10.1.2.3", ("10.1.2.3",))],
 )
 def test_the_certificate_has_every_name_that_a_client_uses(

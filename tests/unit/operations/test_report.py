@@ -12,6 +12,7 @@ import pytest
 from fakes.debian import Debian, package_lists
 from fakes.open_stacks import open_stack
 from fakes.weeks import Away, Full, rows
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Silence
@@ -55,8 +56,8 @@ def with_data(monkeypatch: pytest.MonkeyPatch, made: Stack, name: str) -> Report
     return report_of(made, NOW, server=Full(name))
 
 
-@pytest.mark.parametrize(
-    ("locale", "title", "away", "packages"),
+@each_row(
+    "locale, title, away, packages",
     [
         (
             "ja",
@@ -118,7 +119,7 @@ def test_a_week_is_counted_by_whole_days_beside_the_one_before(
     assert "nothing was measured for" in made.text
 
 
-@pytest.mark.parametrize("locale", ["ja", "en"])
+@each_row("locale", ["ja", "en"])
 def test_it_stays_short_and_on_its_lines_whatever_the_names(
     locale: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,8 +172,8 @@ def test_a_backup_that_was_planted_or_a_week_without_one_is_told(tmp_path: Path)
     assert "Backups: there is none" in made.text
 
 
-@pytest.mark.parametrize(
-    ("notifications", "paths"),
+@each_row(
+    "notifications, paths",
     [
         ({}, []),
         ({"report": [SLACK]}, ["report.0"]),
@@ -252,8 +253,8 @@ def test_a_damaged_note_of_what_was_sent_sends_nothing(tmp_path: Path) -> None:
         send_report(made.layout, report, to, hand_over=lambda *_: pytest.fail("sent"))
 
 
-@pytest.mark.parametrize(
-    ("text", "began_with", "at"),
+@each_row(
+    "text, began_with, at",
     [
         ("project: x", 1, None),
         ("project: x", 2, "0 8 * * 1"),

@@ -13,6 +13,7 @@ import pytest
 from fakes.debian import Debian, package_lists
 from fakes.open_stacks import Seen, open_stack
 from fakes.weeks import Full, Unused
+from rows import each_row
 from stacks import THREE_INSTANCES, host, spec, topology
 
 from techsapo_ops.adapters.prometheus import Prometheus, Sample, Series
@@ -187,7 +188,7 @@ def test_a_week_in_which_everything_happened_fits_a_screen(
     assert max(map(width, page.splitlines())) <= COLUMNS
 
 
-@pytest.mark.parametrize("locale", FIRST)
+@each_row("locale", FIRST)
 def test_the_first_report_says_since_when_it_knows_and_counts_no_nothing(
     locale: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,7 +198,7 @@ def test_the_first_report_says_since_when_it_knows_and_counts_no_nothing(
     assert report().page == FIRST[locale]
 
 
-@pytest.mark.parametrize("locale", UNMEASURED)
+@each_row("locale", UNMEASURED)
 def test_a_prometheus_that_measured_nothing_says_so_and_not_that_there_was_nothing(
     locale: str, tmp_path: Path
 ) -> None:
@@ -206,8 +207,8 @@ def test_a_prometheus_that_measured_nothing_says_so_and_not_that_there_was_nothi
     assert told == dict.fromkeys(("refused", "down", "alerts"), (UNMEASURED[locale],))
 
 
-@pytest.mark.parametrize(
-    ("locale", "title"),
+@each_row(
+    "locale, title",
     [("en", "shop: report of 2026-11-29 to 2026-11-30"), ("ja", "shop のレポート 2026-11-29〜2026-11-30")],
 )
 def test_one_day_is_called_by_its_date(locale: str, title: str, tmp_path: Path) -> None:
@@ -244,8 +245,8 @@ def test_containers_tell_of_images_that_are_not_the_specs_and_that_no_registry_w
     ]
 
 
-@pytest.mark.parametrize(
-    ("line", "parts"),
+@each_row(
+    "line, parts",
     [
         ("short", ["short"]),
         ("", [""]),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fakes.memory_engine import MemoryEngine
 from fakes.memory_project import MemoryProject
+from rows import each_row
 from stacks import spec, topology
 from test_interrupted_restore import Letters, backup, read, states, with_letters, write
 
@@ -190,7 +191,7 @@ def engine_of(hosts: StackFake, stack: Topology) -> SwarmEngine:
     return SwarmEngine(stack, Fleet(hosts, "docker", {m.name: m.docker for m in stack.machines}))
 
 
-@pytest.mark.parametrize(("status", "reach"), [("Ready", "Unreachable"), ("Down", "Reachable")])
+@each_row("status, reach", [("Ready", "Unreachable"), ("Down", "Reachable")])
 def test_a_service_on_a_host_that_does_not_hear_goes_on_and_that_is_said_soon(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str, reach: str
 ) -> None:

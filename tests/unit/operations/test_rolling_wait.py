@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.operations.apply.rolling import RETURN_SECONDS, YOUNG_SECONDS, Rolling
 from techsapo_ops.stack.observed import Observed, ObservedService, State
@@ -47,8 +47,8 @@ def test_app_instances_behind_nginx_are_given_time_to_return() -> None:
     assert waits(ran(old), steps) == []
 
 
-@pytest.mark.parametrize(
-    ("ages", "steps", "times"),
+@each_row(
+    "ages, steps, times",
     [
         # `up` was killed after app-1, or somebody restarted it, or it crashed and came back.
         ({"app-1": 3, "app-2": OLD}, restarts("app-2"), 1),

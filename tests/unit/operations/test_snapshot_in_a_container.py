@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.adapters.process import Command, Completed
@@ -70,7 +70,7 @@ def test_without_a_container_it_waits_for_a_later_backup(tmp_path: Path) -> None
     assert left.exists()
 
 
-@pytest.mark.parametrize("engine", ["compose", "native"])
+@each_row("engine", ["compose", "native"])
 def test_both_engines_back_its_samples_up(engine: str, tmp_path: Path) -> None:
     selection = select(stack(Volume("c1"), tmp_path, engine), ("prometheus",))
     assert [source.kind for source in selection.sources] == ["prometheus"]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from fakes.memory_project import MemoryProject
+from rows import each_row
 from test_interrupted_restore import Letters, backup, half, read, write
 
 from techsapo_ops.backup import registry
@@ -168,7 +169,7 @@ def test_a_database_without_the_table_says_nothing(tmp_path: Path) -> None:
     assert spent(tmp_path / "none.sqlite") == {}
 
 
-@pytest.mark.parametrize("name", ["x", "2026-01-01 2 k", "2026-01-01' 1 k"])
+@each_row("name", ["x", "2026-01-01 2 k", "2026-01-01' 1 k"])
 def test_a_name_that_is_none_of_ours_gets_into_no_statement(name: str) -> None:
     with pytest.raises(OpsError, match="is no day, kind and key"):
         audit_spent.carrying(audit_spent.TABLE, {name: 1}, {})

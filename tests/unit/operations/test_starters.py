@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
+from rows import each_row
 from stacks import host, spec, topology
 
 from techsapo_ops.adapters.process import Command, Completed
@@ -65,8 +65,8 @@ def test_it_is_said_too_where_the_crontab_can_not_be_read_or_is_another_stacks(t
     assert nobody_starts(replace(made, host=bare), Host()) == NOBODY
 
 
-@pytest.mark.parametrize(
-    ("engine", "schedule"),
+@each_row(
+    "engine, schedule",
     [
         ("native", {}),
         ("compose", {"docker_socket": SOCKET}),
@@ -91,8 +91,8 @@ def test_nothing_is_said_where_this_users_crontab_has_the_stacks_block(tmp_path:
     assert list(look_at_starters(made, there)) == []
 
 
-@pytest.mark.parametrize(
-    ("by", "age", "said"),
+@each_row(
+    "by, age, said",
     [("cron", 1, ""), ("systemd", 1, ""), ("cron", 3, NOBODY), ("hand", 0, NOBODY)],
 )
 def test_a_run_of_late_that_nobody_started_by_hand_shows_that_somebody_does(
@@ -104,7 +104,7 @@ def test_a_run_of_late_that_nobody_started_by_hand_shows_that_somebody_does(
     assert nobody_starts(made, Host()) == said
 
 
-@pytest.mark.parametrize(("environment", "level"), [("production", Level.WARNING), (None, Level.NOTE)])
+@each_row("environment, level", [("production", Level.WARNING), (None, Level.NOTE)])
 def test_doctor_warns_of_it_in_production(environment: str | None, level: Level, tmp_path: Path) -> None:
     made = stack(tmp_path)
     made = made.relocated(replace(made.layout, environment=environment))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fakes.open_stacks import Seen, open_stack
 from monitoring_stack import spec_of, topology_of
+from rows import each_row
 
 from techsapo_ops.adapters.build import build
 from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
@@ -99,7 +100,7 @@ def test_without_backups_nothing_is_proved(stack: Stack, monkeypatch: pytest.Mon
     assert backups_of(stack) == kept.Backups(0, None, None, None, ())
 
 
-@pytest.mark.parametrize(("simulated_too", "day", "month"), [(False, 1.0, 3.0), (True, 9.0, 11.0)])
+@each_row("simulated_too, day, month", [(False, 1.0, 3.0), (True, 9.0, 11.0)])
 def test_what_was_spent_is_of_this_utc_day_and_month_and_simulated_money_counts_where_the_spec_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulated_too: bool, day: float, month: float
 ) -> None:
@@ -123,9 +124,7 @@ def test_what_was_spent_is_of_this_utc_day_and_month_and_simulated_money_counts_
     assert (Spent(1, 1, 0, 0).day_percent, Spent(1, 1, 0, 0).month_percent) == (0, 0)
 
 
-@pytest.mark.parametrize(
-    ("until", "lost"), [(NOW - timedelta(hours=1), True), (NOW - timedelta(days=40), False)]
-)
+@each_row("until, lost", [(NOW - timedelta(hours=1), True), (NOW - timedelta(days=40), False)])
 def test_where_audit_rows_of_this_month_are_lost_what_was_spent_is_not_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: datetime, lost: bool
 ) -> None:

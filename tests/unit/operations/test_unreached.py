@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from orchestrator import client_of, make_app
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.cli.commands import up
@@ -49,8 +50,8 @@ def later(*receivers: dict[str, Any], after: str = "15m") -> dict[str, Any]:
     return {"after": after, "receivers": list(receivers)}
 
 
-@pytest.mark.parametrize(
-    ("sections", "line", "unreached"),
+@each_row(
+    "sections, line, unreached",
     [
         ({}, "alerts reach no one", ["critical", "warning", "info", "watchdog"]),
         ({"notifications": {"watchdog": WATCHER}}, "alerts reach no one", ["critical", "warning", "info"]),
@@ -141,8 +142,8 @@ REPORT = "the weekly report reaches no one: write e.g."
 MONDAYS = {"schedule": {"report": "0 8 * * 1"}}
 
 
-@pytest.mark.parametrize(
-    ("sections", "said"),
+@each_row(
+    "sections, said",
     [
         (MONDAYS, True),
         (MONDAYS | {"notifications": {"info": WATCHER, "critical": SLACK}}, True),
@@ -182,7 +183,7 @@ def techsapo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False, env={"PATH": ""})
 
 
-@pytest.mark.parametrize("command", [("validate",), ("health", "--timeout", "0.1"), ("alerts", "list")])
+@each_row("command", [("validate",), ("health", "--timeout", "0.1"), ("alerts", "list")])
 def test_a_command_that_looks_says_it_once_and_keeps_its_exit_code(
     tmp_path: Path, command: tuple[str, ...]
 ) -> None:
@@ -202,8 +203,8 @@ def test_a_command_that_looks_says_it_once_and_keeps_its_exit_code(
     assert "critical" not in json.loads(techsapo(tmp_path, *command, "--json").stdout)["unreached"]
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
+@each_row(
+    "options, said",
     [({}, 1), ({"quiet": True}, 0), ({"as_json": True}, 0)],
     ids=["plain", "-q", "--json"],
 )
@@ -247,8 +248,8 @@ def test_the_status_page_is_told_what_the_stack_renders_for_it(tmp_path: Path) -
     assert asyncio.run(main())["unreached"] == ["critical", "warning", "info", "watchdog"]
 
 
-@pytest.mark.parametrize(
-    ("watchdog", "said"),
+@each_row(
+    "watchdog, said",
     [
         (HERE, "notifications.watchdog is on this host, which counts as none"),
         ([{"kind": "webhook", "url": "https://watcher.example.com/x"}], "in place of the example's"),

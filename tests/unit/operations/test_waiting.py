@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from fakes.debian import POLICY, Debian
 from fakes.open_stacks import Seen, open_stack
+from rows import each_row
 from stacks import THREE_INSTANCES, host, spec, topology
 
 from techsapo_ops.adapters.packages import Packages
@@ -133,7 +133,7 @@ def test_lists_that_are_stale_or_missing_are_said(tmp_path: Path) -> None:
     assert [(f.name, f.remedy) for f in findings(none)] == [("package lists", "apt-get update")]
 
 
-@pytest.mark.parametrize("others", [0, 2])
+@each_row("others", [0, 2])
 def test_a_host_on_which_nothing_waits_says_so(others: int) -> None:
     told = list(findings(Found(fetched=1.0, others=others)))
     assert told[-1].level is Level.OK

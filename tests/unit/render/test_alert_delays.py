@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from alert_delays import at_most, rows
+from rows import each_row
 
 from techsapo_ops.catalogue.alerts import alerts
 
 
-@pytest.mark.parametrize(
-    ("page", "locale"),
+@each_row(
+    "page, locale",
     [
         ("alerts.md", "en"),
         ("alerts.ja.md", "ja"),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from monitoring_stack import monitoring_files, spec_of, topology_of
+from rows import each_row
 
 from techsapo_ops.catalogue.alerts import Alert, alerts
 from techsapo_ops.errors import OpsError
@@ -115,7 +116,7 @@ def test_receivers_of_several_kinds_stand_side_by_side_in_order() -> None:
     assert found["email_configs"][0]["to"] == "ops@example.com"
 
 
-@pytest.mark.parametrize("value", [*HOSTILE, "{{ .CommonLabels }}", "{{{", "}}", "{{-", '{{ "'])
+@each_row("value", [*HOSTILE, "{{ .CommonLabels }}", "{{{", "}}", "{{-", '{{ "'])
 def test_a_value_comes_back_as_it_was_written(value: str) -> None:
     raw = {"opsgenie_configs": [{"api_key": value, "tags": [value], value: {"n": 1, "b": True}}]}
     sections = {
@@ -144,8 +145,8 @@ def test_a_receiver_passed_through_may_hold_secrets_so_alertmanager_alone_reads_
     assert (without.mode, without.secret, without.owner) == (0o644, False, None)
 
 
-@pytest.mark.parametrize(
-    ("notifications", "words"),
+@each_row(
+    "notifications, words",
     [
         ({"critical": [{"kind": "slack"}]}, r"notifications\.critical\.0: slack has no url"),
         ({"info": [{"kind": "webhook"}]}, r"notifications\.info\.0: webhook has no url"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
+from rows import each_row
 from stacks import THREE_INSTANCES, host, spec
 
 from techsapo_ops.engines.places import places_of
@@ -47,8 +47,8 @@ def job(topology: Topology) -> list[tuple[str, dict[str, str]]]:
     return [(c["targets"][0], c["labels"]) for c in found["static_configs"]]
 
 
-@pytest.mark.parametrize(
-    ("sections", "began_with", "environment", "there"),
+@each_row(
+    "sections, began_with, environment, there",
     [
         ({}, 2, None, True),
         ({}, 1, None, False),
@@ -70,8 +70,8 @@ def test_new_stacks_and_production_have_one_and_older_stacks_where_their_spec_as
     assert any("techsapo-probes" in file.content for file in text[:1]) is there
 
 
-@pytest.mark.parametrize(
-    ("engine", "address", "folder"),
+@each_row(
+    "engine, address, folder",
     [
         ("native", "127.0.0.1:8443", f"{HERE}/.techsapo/certs"),
         ("compose", "nginx:8443", "/etc/techsapo/certs"),
@@ -116,8 +116,8 @@ def test_plain_nginx_is_asked_by_plain_http() -> None:
     assert [target for target, _ in job(plain)] == ["blackbox-exporter:9115"]
 
 
-@pytest.mark.parametrize(
-    ("certificate", "trusted"),
+@each_row(
+    "certificate, trusted",
     [
         ({"source": "acme", "names": ["ops.example.com"]}, False),
         ({"source": "acme", "names": ["ops.example.com"], "staging": True}, True),
@@ -141,8 +141,8 @@ def test_a_certificate_for_nobody_knows_which_name_is_not_judged() -> None:
     assert modules(topology)["front"]["http"]["tls_config"] == {"insecure_skip_verify": True}
 
 
-@pytest.mark.parametrize(
-    ("sections", "name"),
+@each_row(
+    "sections, name",
     [
         ({}, None),
         ({"nginx": {"enabled": True, "server_name": "Ops.example.com"}}, "ops.example.com"),

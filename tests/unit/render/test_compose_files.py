@@ -4,8 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
+from rows import each_row
 from stacks import EVERYTHING, HOSTILE_FOLDER, host, rendered, spec, topology
 
 from techsapo_ops.adapters.build import LOCK, OTEL_LOCK
@@ -171,7 +171,7 @@ def test_node_exporter_is_on_the_hosts_network_and_listens_where_containers_reac
     assert job["static_configs"][0]["targets"] == ["node-exporter:19100"]
 
 
-@pytest.mark.parametrize("shared", [True, False])
+@each_row("shared", [True, False])
 def test_node_exporter_sees_what_is_mounted_later_where_the_hosts_mounts_are_shared(
     shared: bool, tmp_path: Path
 ) -> None:
@@ -248,7 +248,7 @@ def test_a_stop_is_given_the_time_that_the_service_needs(tmp_path: Path) -> None
     assert services["mysql"]["stop_grace_period"] == "30s"
 
 
-@pytest.mark.parametrize("tracing", [False, True])
+@each_row("tracing", [False, True])
 def test_the_image_holds_all_that_tells_which_code_runs_and_installs_one_of_the_locks(
     tracing: bool, tmp_path: Path
 ) -> None:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
+from rows import each_row
 from stacks import EVERYTHING, spec, topology
 
 from techsapo_ops.render.package import package
@@ -55,7 +56,7 @@ def pieces() -> Iterator[str]:
             yield from (word + odd, odd + word, f"{word[:2]}{odd}{word[2:]}", word.replace(" ", odd))
 
 
-@pytest.mark.parametrize("annotation", [pytest.param(a, id=name) for name, a in fields()])
+@each_row("annotation", [pytest.param(a, id=name) for name, a in fields()])
 def test_no_text_of_the_spec_that_is_taken_holds_a_control_character(annotation: Any) -> None:
     adapter = TypeAdapter(annotation)
     for text in pieces():
@@ -88,7 +89,7 @@ def test_no_image_that_is_taken_adds_a_line_to_a_dockerfile(image: str) -> None:
     assert lines(**model.images) == lines()
 
 
-@pytest.mark.parametrize(
+@each_row(
     "image",
     [
         "redis", "redis:8", "docker.io/library/redis:8.0-alpine", "127.0.0.1:5000/x", "[::1]:5000/team/x",
@@ -100,7 +101,7 @@ def test_references_of_images_are_taken(image: str) -> None:
     assert TypeAdapter(ImageReference).validate_python(image) == image
 
 
-@pytest.mark.parametrize(
+@each_row(
     "image",
     [
         "",

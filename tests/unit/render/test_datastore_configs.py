@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rows import each_row
 from stacks import HOSTILE_FOLDER, host, rendered, spec, topology
 
 from techsapo_ops.errors import OpsError
@@ -110,7 +111,7 @@ def test_my_cnf_escapes_backslashes_and_refuses_line_breaks() -> None:
         my_cnf_quote("a\nuser=root")
 
 
-@pytest.mark.parametrize("engine", ["native", "compose"])
+@each_row("engine", ["native", "compose"])
 def test_with_accounts_redis_reads_them_from_a_file_and_no_rendered_file_holds_a_password(
     tmp_path: Path, engine: EngineName
 ) -> None:

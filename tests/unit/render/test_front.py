@@ -9,8 +9,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
+from rows import each_row
 from stacks import EVERYTHING, THREE_INSTANCES, rendered, spec, topology
 
 from techsapo_ops.services.keepalived.configuration import RUN, check_timeout, priority
@@ -110,7 +110,7 @@ def test_scripts_can_be_run_and_changed_by_nobody(tmp_path: Path) -> None:
     assert set(scripts.values()) == {0o555}
 
 
-@pytest.mark.parametrize("count", [3, 5])
+@each_row("count", [3, 5])
 def test_machines_listen_to_each_other_alone_and_no_two_have_a_priority(tmp_path: Path, count: int) -> None:
     found = files(tmp_path, count)
     confs = {
@@ -206,9 +206,7 @@ def test_an_exporter_of_nginx_watches_the_one_beside_it(tmp_path: Path) -> None:
 SIGN_IN = {"address": "http://{}:4180", "secret": "a secret of thirty-two letters or more"}
 
 
-@pytest.mark.parametrize(
-    ("sign_in", "dns"), [(None, ["127.0.0.1"]), ("10.0.0.9", ["127.0.0.1"]), ("oauth2-proxy", None)]
-)
+@each_row("sign_in, dns", [(None, ["127.0.0.1"]), ("10.0.0.9", ["127.0.0.1"]), ("oauth2-proxy", None)])
 def test_nobody_outside_is_asked_for_the_names_of_instances_that_do_not_run(
     tmp_path: Path, sign_in: str | None, dns: list[str] | None
 ) -> None:

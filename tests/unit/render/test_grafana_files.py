@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from monitoring_stack import monitoring_files, spec_of
+from rows import each_row
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.grafana.provisioning import ini
@@ -57,20 +58,18 @@ def test_the_password_is_named_by_file() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "value", ['"', "'", "a;b", "a # b", "{{x}}", "日本 語", " x ", "$x", "\\n", "a=b", "x" * 4000]
-)
+@each_row("value", ['"', "'", "a;b", "a # b", "{{x}}", "日本 語", " x ", "$x", "\\n", "a=b", "x" * 4000])
 def test_a_value_comes_back_as_it_was_written(value: str) -> None:
     assert settings(admin_user=value)["security.admin_user"] == value
 
 
-@pytest.mark.parametrize("value", ["a`b", "${HOME}", "$__file{/etc/passwd}", "$__env{X}", "%(x)s"])
+@each_row("value", ["a`b", "${HOME}", "$__file{/etc/passwd}", "$__env{X}", "%(x)s"])
 def test_a_value_that_grafana_would_expand_or_that_has_no_escape_is_refused(value: str) -> None:
     with pytest.raises(OpsError, match=r"grafana\.ini"):
         settings(admin_user=value)
 
 
-@pytest.mark.parametrize("root", ["/srv/a b;c", "/srv/日本", "/srv/#x", "/srv/$HOME"])
+@each_row("root", ["/srv/a b;c", "/srv/日本", "/srv/#x", "/srv/$HOME"])
 def test_a_folder_of_any_name_is_found(root: str) -> None:
     found = settings(root)
     assert found["paths.provisioning"] == f"{root}/grafana/provisioning"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from machines_spec import machines_files
+from rows import each_row
 from servers import wait_for
 
 SCRIPT = machines_files()["mysql/member.sh"]
@@ -71,8 +72,8 @@ def saved(uuid: str, seqno: int) -> dict[str, str]:
     return {**BEGUN, "grastate.dat": f"# GALERA saved state\n{state}"}
 
 
-@pytest.mark.parametrize(
-    ("files", "recovered", "state"),
+@each_row(
+    "files, recovered, state",
     [
         pytest.param({}, "", "new -", id="a new disk"),
         pytest.param({**BEGUN, "techsapo-unfinished": ""}, "", "new -", id="a first start cut short"),
@@ -141,7 +142,7 @@ def sealed(number: str, name: str, words: str) -> str:
 ZEROES = "0" * 32
 
 
-@pytest.mark.parametrize(
+@each_row(
     "question",
     [
         "", ZEROES, "x" * 32, "0" * 31, "0" * 33, "$(id)", "0123456789abcdef'; id; '",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rows import each_row
 from stacks import rendered, spec, topology
 
 from techsapo_ops.engines.containers.units import containers_of
@@ -67,9 +68,7 @@ def test_grafana_reads_the_passwords_from_its_copies(tmp_path: Path) -> None:
         assert password == f"$__file{{{keys}/{kind}-password.grafana}}"
 
 
-@pytest.mark.parametrize(
-    ("folder", "words"), [("a}b", "can't name the file"), ("a$$b", "can't be told the file")]
-)
+@each_row("folder, words", [("a}b", "can't name the file"), ("a$$b", "can't be told the file")])
 def test_a_folder_that_grafana_would_read_otherwise_is_refused(
     folder: str, words: str, tmp_path: Path
 ) -> None:
@@ -87,9 +86,7 @@ def test_without_a_login_every_file_is_as_it_was(tmp_path: Path) -> None:
         assert "-password" not in file.content or "monitoring-grafana" in file.content, file.path
 
 
-@pytest.mark.parametrize(
-    ("login", "began_with", "asks"), [(None, 1, False), (None, 2, True), (True, 1, True), (False, 2, False)]
-)
+@each_row("login, began_with, asks", [(None, 1, False), (None, 2, True), (True, 1, True), (False, 2, False)])
 def test_the_spec_decides_and_else_the_edition(
     login: bool | None, began_with: int, asks: bool, tmp_path: Path
 ) -> None:

@@ -14,6 +14,7 @@ import yaml
 from cryptography import x509
 from machines_spec import machine_rules, machines_files, machines_topology
 from monitoring_stack import monitoring_files, spec_of
+from rows import each_row
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.metrics import job_metrics
@@ -184,7 +185,7 @@ def test_who_has_the_alertmanagers_secret_is_one_of_them_and_nobody_else(tmp_pat
     assert names.get_values_for_type(x509.DNSName) == ["alertmanager"]
 
 
-@pytest.mark.parametrize(("interval", "turn"), [("5m", "5s"), ("12s", "2s"), ("1s", "200ms")])
+@each_row("interval, turn", [("5m", "5s"), ("12s", "2s"), ("1s", "200ms")])
 def test_the_last_one_had_its_turn_before_the_next_look_at_the_same_alerts(interval: str, turn: str) -> None:
     spec = {"alertmanager": {"group_interval": interval}}
     stack = yaml.safe_load(machines_files(machines_topology(monitoring=spec))["stack.yml"])
@@ -227,7 +228,7 @@ def started(folder: Path, first: str, *, image: bool = True) -> subprocess.Compl
     )
 
 
-@pytest.mark.parametrize("address", ["10.99.0.7", "10.99.15.200"])
+@each_row("address", ["10.99.0.7", "10.99.15.200"])
 def test_it_tells_the_others_its_address_in_the_network_of_the_stack(tmp_path: Path, address: str) -> None:
     done = started(tmp_path, address)
     assert (done.stdout, done.stderr) == (
@@ -236,7 +237,7 @@ def test_it_tells_the_others_its_address_in_the_network_of_the_stack(tmp_path: P
     )
 
 
-@pytest.mark.parametrize("address", ["10.99.16.1", "10.98.255.255", "192.168.0.9"])
+@each_row("address", ["10.99.16.1", "10.98.255.255", "192.168.0.9"])
 def test_it_does_not_start_with_an_address_that_the_others_do_not_reach(tmp_path: Path, address: str) -> None:
     done = started(tmp_path, address)
     assert done.returncode == 1
@@ -357,7 +358,7 @@ def test_what_the_smaller_side_of_a_cut_sees_is_one_message() -> None:
     )
 
 
-@pytest.mark.parametrize(("names", "said"), [("abc", "2 of the 3"), ("abcde", "3 of the 5")])
+@each_row("names, said", [("abc", "2 of the 3"), ("abcde", "3 of the 5")])
 def test_what_an_alert_says_of_a_majority_is_that_of_the_hosts(names: str, said: str) -> None:
     hosts = {
         name: {"address": f"10.77.0.{number}", "docker": f"unix:///lab/{name}/docker.sock"}
@@ -369,7 +370,7 @@ def test_what_an_alert_says_of_a_majority_is_that_of_the_hosts(names: str, said:
     assert {name for name in of_a_majority if said not in rules[name]["annotations"]["description"]} == set()
 
 
-@pytest.mark.parametrize("locale", ["en", "ja"])
+@each_row("locale", ["en", "ja"])
 def test_what_an_alert_says_of_the_address_is_the_spec_s(locale: str) -> None:
     said = machine_rules(locale=locale)["FloatingAddressLost"]["annotations"]
     assert "10.77.0.100" in said["summary"]

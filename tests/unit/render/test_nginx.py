@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from rows import each_row
 from stacks import HOSTILE_FOLDER, THREE_INSTANCES, host, spec, topology
 
 from techsapo_ops.adapters.host_facts import HostFacts
@@ -69,7 +70,7 @@ def test_without_redirect_both_servers_answer(tmp_path: Path) -> None:
     assert "return 308" not in text
 
 
-@pytest.mark.parametrize("wanted", [True, False])
+@each_row("wanted", [True, False])
 def test_hsts_is_sent_by_choice(tmp_path: Path, wanted: bool) -> None:
     text = conf(tmp_path, certificates={"site": {}}, nginx={"hsts": wanted})
     assert ("Strict-Transport-Security" in text) is wanted
@@ -80,8 +81,8 @@ ACME = {"source": "acme", "names": ["ops.example.com"]}
 FILES = {"source": "files", "certificate_file": "c", "private_key_file": "k"}
 
 
-@pytest.mark.parametrize(
-    ("certificate", "nginx", "expected"),
+@each_row(
+    "certificate, nginx, expected",
     [
         (ACME, {}, "max-age=2592000"),
         ({**FILES, "names": ["ops.example.com"]}, {}, "max-age=2592000"),
@@ -130,8 +131,8 @@ def test_an_nginx_on_one_address_of_this_host_lets_that_address_see_its_status(t
     assert "allow 192.0.2.7;" in block(text, "location = /nginx-status")
 
 
-@pytest.mark.parametrize(
-    ("address", "listen"),
+@each_row(
+    "address, listen",
     [("::1", "[::1]:8080"), ("::", "[::]:8080 ipv6only=off"), ("localhost", "127.0.0.1:8080")],
 )
 def test_listen_addresses_are_written_as_nginx_takes_them(tmp_path: Path, address: str, listen: str) -> None:
@@ -166,9 +167,7 @@ def test_a_certificate_folder_that_nginx_can_not_be_given_is_refused() -> None:
         quote("/srv/$HOME/certs")
 
 
-@pytest.mark.parametrize(
-    ("size", "expected"), [("1M", "1m"), ("10MB", "10m"), ("512", "512"), ("2G", "2g"), ("1T", "1024g")]
-)
+@each_row("size, expected", [("1M", "1m"), ("10MB", "10m"), ("512", "512"), ("2G", "2g"), ("1T", "1024g")])
 def test_sizes_are_written_in_nginxs_units(size: str, expected: str) -> None:
     assert nginx_size(size) == expected
 
@@ -200,7 +199,7 @@ def test_a_question_with_a_key_is_sent_on_and_no_other_one(tmp_path: Path) -> No
     assert "non_idempotent" not in outside.replace(drill, "")
 
 
-@pytest.mark.parametrize(
+@each_row(
     "sections",
     [{"nginx": {"retry_keyed": False}}, {"redis": {"enabled": False}, "nginx": {"retry_keyed": True}}],
 )
@@ -224,7 +223,7 @@ def test_the_files_of_maintenance_are_for_nginx_alone_and_looked_for_by_it(tmp_p
 SIGN_IN = {"auth": {"required": True, "sign_in": {"address": "http://127.0.0.1:4180", "secret": "s" * 32}}}
 
 
-@pytest.mark.parametrize("certificates", [{}, {"site": {"names": ["a.example.com"]}}])
+@each_row("certificates", [{}, {"site": {"names": ["a.example.com"]}}])
 def test_a_key_stands_for_a_sign_in_only_in_places_where_the_app_checks_keys(
     tmp_path: Path, certificates: dict[str, object]
 ) -> None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.render.templates import Templates
 
@@ -87,7 +87,7 @@ def started(shell: str, folder: Path, seconds: float, program: str = PROGRAM) ->
         process.wait(30)
 
 
-@pytest.mark.parametrize("shell", SHELLS)
+@each_row("shell", SHELLS)
 def test_told_to_stop_it_says_so_serves_on_and_lets_the_server_finish(shell: str, tmp_path: Path) -> None:
     (tmp_path / "drain").touch()  # of the one before
     with started(shell, tmp_path, 0.5) as it:
@@ -100,7 +100,7 @@ def test_told_to_stop_it_says_so_serves_on_and_lets_the_server_finish(shell: str
         assert it.told() == ["-p /data", "QUIT"]
 
 
-@pytest.mark.parametrize("shell", SHELLS)
+@each_row("shell", SHELLS)
 def test_a_second_word_ends_the_waiting_and_a_third_one_the_server(shell: str, tmp_path: Path) -> None:
     (tmp_path / "slow").touch()
     with started(shell, tmp_path, 3600) as it:
@@ -116,10 +116,8 @@ def test_a_second_word_ends_the_waiting_and_a_third_one_the_server(shell: str, t
         assert it.told() == ["-p /data", "QUIT", "TERM"]
 
 
-@pytest.mark.parametrize("shell", SHELLS)
-@pytest.mark.parametrize(
-    ("program", "code"), [("raise SystemExit(3)", 3), ("import os; os.kill(os.getpid(), 9)", 137)]
-)
+@each_row("shell", SHELLS)
+@each_row("program, code", [("raise SystemExit(3)", 3), ("import os; os.kill(os.getpid(), 9)", 137)])
 def test_a_server_that_ends_by_itself_ends_the_container(
     shell: str, program: str, code: int, tmp_path: Path
 ) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
+from rows import each_row
 from stacks import spec
 
 from techsapo_ops.spec.hosts import host_names
@@ -15,7 +15,7 @@ from techsapo_ops.stack.page_url import leads_here_alone, page_url
 CASES = yaml.safe_load((Path(__file__).parents[2] / "cases/page_urls.yaml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["url"])
+@each_row("case", CASES, ids=lambda case: case["url"])
 def test_the_pages_are_linked_by_the_name_that_the_spec_gives_them(case: dict[str, Any]) -> None:
     made = spec(**case["spec"])
     assert page_url(made, "/runbooks/AppDown") == case["url"] + "/runbooks/AppDown"

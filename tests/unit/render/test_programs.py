@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rows import each_row
 from stacks import EVERYTHING, HOSTILE_FOLDER, host, rendered, spec, topology
 
 from techsapo_ops.adapters.host_facts import HostFacts
@@ -122,8 +123,8 @@ def test_the_stop_time_of_the_app_covers_its_drain_and_its_longest_request(tmp_p
     assert found["app"].stop_seconds == 27
 
 
-@pytest.mark.parametrize(
-    ("address", "flag"),
+@each_row(
+    "address, flag",
     [
         ("::1", "--web.listen-address=[::1]:9090"),
         ("localhost", "--web.listen-address=127.0.0.1:9090"),
@@ -139,7 +140,7 @@ def test_prometheus_has_its_admin_api_only_where_its_samples_are_backed_up(tmp_p
     assert "--web.enable-admin-api" in made(tmp_path, backup={"prometheus": True})["prometheus"].argv
 
 
-@pytest.mark.parametrize(("size", "flag"), [("512M", "512MB"), ("1gb", "1GB"), ("1024", "1024B")])
+@each_row("size, flag", [("512M", "512MB"), ("1gb", "1GB"), ("1024", "1024B")])
 def test_sizes_are_written_in_prometheuss_units(size: str, flag: str) -> None:
     assert prometheus_size(size) == flag
 
@@ -151,8 +152,8 @@ def test_the_exporters_login_comes_from_the_spec_or_from_the_engine(tmp_path: Pa
     assert f"--config.my-cnf={tmp_path}/.techsapo/keys/mysqld-exporter.cnf" in managed
 
 
-@pytest.mark.parametrize(
-    ("binary", "home"),
+@each_row(
+    "binary, home",
     [("/usr/sbin/grafana-server", "/usr/share/grafana"), ("/opt/grafana/bin/grafana-server", "/opt/grafana")],
 )
 def test_grafanas_home_is_found_from_its_executable(tmp_path: Path, binary: str, home: str) -> None:

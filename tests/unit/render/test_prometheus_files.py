@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from monitoring_stack import EVERYTHING, monitoring_files, spec_of
+from rows import each_row
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import dashboards
@@ -101,21 +102,21 @@ def test_an_extra_job_keeps_its_path_scheme_and_interval() -> None:
     }
 
 
-@pytest.mark.parametrize("names", [["prometheus"], ["techsapo-app"], ["a", "a"]])
+@each_row("names", [["prometheus"], ["techsapo-app"], ["a", "a"]])
 def test_a_job_name_that_is_taken_is_refused(names: list[str]) -> None:
     jobs = [{"name": name, "targets": ["h:1"]} for name in names]
     with pytest.raises(OpsError, match=rf"monitoring\.scrape\.{len(names) - 1}\.name"):
         config(monitoring={"scrape": jobs})
 
 
-@pytest.mark.parametrize("value", HOSTILE)
+@each_row("value", HOSTILE)
 def test_a_value_comes_back_as_it_was_written(value: str) -> None:
     assert config(monitoring={"prometheus": {"external_labels": {"site": value}}})["global"][
         "external_labels"
     ] == {"site": value}
 
 
-@pytest.mark.parametrize("value", ["${HOME}", "$$", "a$"])
+@each_row("value", ["${HOME}", "$$", "a$"])
 def test_a_label_that_prometheus_3_would_expand_is_refused(value: str) -> None:
     with pytest.raises(OpsError, match=r"external_labels\.site"):
         config(monitoring={"prometheus": {"external_labels": {"site": value}}})
@@ -148,7 +149,7 @@ def test_thresholds_durations_and_switches_of_the_spec_are_taken_over() -> None:
     assert "DailyRequestsHigh" not in rules
 
 
-@pytest.mark.parametrize(("interval", "seconds_"), [("15s", "> 9"), ("2m", "> 9"), ("5s", "> 4.5")])
+@each_row("interval, seconds_", [("15s", "> 9"), ("2m", "> 9"), ("5s", "> 4.5")])
 def test_a_database_that_hangs_is_known_by_a_scrape_that_was_given_up(interval: str, seconds_: str) -> None:
     rules = alert_rules(monitoring={"prometheus": {"scrape_interval": interval}})
     assert rules["MysqlDown"]["expr"].endswith(f'scrape_duration_seconds{{job="mysqld-exporter"}} {seconds_}')
@@ -188,8 +189,8 @@ def test_a_server_is_told_down_where_the_stack_has_it_and_its_exporter() -> None
     assert told(monitoring={"alerts": {"NginxDown": {"enabled": False}}}) == {"RedisDown", "MysqlDown"}
 
 
-@pytest.mark.parametrize(
-    ("scrape", "evaluation", "nginx", "others"),
+@each_row(
+    "scrape, evaluation, nginx, others",
     [
         ("15s", "15s", "30s", "1m"),
         ("1s", "1s", "30s", "1m"),
@@ -283,7 +284,7 @@ def test_every_job_but_the_app_is_missed_where_it_is_not_scraped() -> None:
     assert "gpu" in jobs
 
 
-@pytest.mark.parametrize("text", ["0s", "1m30s", "1d2h", "500ms"])
+@each_row("text", ["0s", "1m30s", "1d2h", "500ms"])
 def test_a_duration_is_written_as_prometheus_writes_it(text: str) -> None:
     assert duration_text(seconds(text)) == text
 
@@ -314,7 +315,7 @@ def keys(value: Any) -> Iterator[str]:
             yield from keys(inner)
 
 
-@pytest.mark.parametrize("interval", ["1s", "15s", "2m"])
+@each_row("interval", ["1s", "15s", "2m"])
 def test_nothing_is_made_that_prometheus_3_or_2_53_takes_otherwise(interval: str) -> None:
     monitoring = {**EVERYTHING["monitoring"], "prometheus": {"scrape_interval": interval}}
     files = monitoring_files(spec_of(monitoring=monitoring))
@@ -335,7 +336,7 @@ def test_nothing_is_made_that_prometheus_3_or_2_53_takes_otherwise(interval: str
         assert expr.isascii()
 
 
-@pytest.mark.parametrize("interval", ["1m", "2m"])
+@each_row("interval", ["1m", "2m"])
 def test_windows_of_the_catalogue_follow_the_scrape_interval(interval: str) -> None:
     monitoring = {**EVERYTHING["monitoring"], "prometheus": {"scrape_interval": interval}, "alerts": {}}
     files = monitoring_files(spec_of(monitoring=monitoring))

@@ -6,10 +6,10 @@ import stat
 import subprocess
 from pathlib import Path
 
-import pytest
 import yaml
 from machines_spec import machines_files, machines_topology
 from monitoring_stack import topology_of
+from rows import each_row
 
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
@@ -49,7 +49,7 @@ def test_a_redis_of_several_says_when_it_stops_to_take_writes_and_one_of_its_own
     assert "replica" not in files["redis/redis.conf"].replace("is a replica for a moment", "")
 
 
-@pytest.mark.parametrize(("hosts", "most"), [(3, 2), (5, 3)])
+@each_row("hosts, most", [(3, 2), (5, 3)])
 def test_of_so_many_machines_most_have_to_agree(hosts: int, most: int) -> None:
     machines = {
         name: {"address": f"10.77.0.{n}", "docker": f"unix:///lab/{name}.sock"}
@@ -61,7 +61,7 @@ def test_of_so_many_machines_most_have_to_agree(hosts: int, most: int) -> None:
     assert f'[ "$heard" -lt {most} ]' in files["redis/start.sh"]
 
 
-@pytest.mark.parametrize("script", ["redis/start.sh", "sentinel/start.sh"])
+@each_row("script", ["redis/start.sh", "sentinel/start.sh"])
 def test_a_start_script_is_one_of_a_plain_shell_and_names_no_password(script: str, tmp_path: Path) -> None:
     file = tmp_path / "start.sh"
     file.write_text(machines_files()[script])

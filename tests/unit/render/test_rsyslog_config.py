@@ -1,4 +1,4 @@
-"""rsyslog's configuration as text; a real rsyslogd reads it in tests/lab/test_syslog_lab.py."""
+"""rsyslog's configuration as text; a real rsyslogd reads it in tests/lab/engines/test_syslog_lab.py."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rows import each_row
 from stacks import HOSTILE_FOLDER, rendered, spec, topology
 
 from techsapo_ops.render.rsyslog import quoted, watched
@@ -57,7 +58,7 @@ def test_the_app_is_not_started_anew_for_it(tmp_path: Path) -> None:
     assert before["supervisor/supervisord.conf"] == after["supervisor/supervisord.conf"]
 
 
-@pytest.mark.parametrize("target", ["[2001:db8::1]:514", "2001:db8::1:514"])
+@each_row("target", ["[2001:db8::1]:514", "2001:db8::1:514"])
 def test_an_ipv6_address_stands_in_brackets_in_the_spec_alone(tmp_path: Path, target: str) -> None:
     if not target.startswith("["):
         with pytest.raises(ValueError, match="pattern"):
@@ -73,7 +74,7 @@ def test_what_has_a_meaning_to_rsyslog_in_a_folder_stands_for_any_character() ->
     assert quoted('a"b$c\\d') == '"a\\"b\\$c\\\\d"'
 
 
-@pytest.mark.parametrize(("folder", "told"), [("/home/me/x", True), ("/root", True), ("/srv/home", False)])
+@each_row("folder, told", [("/home/me/x", True), ("/root", True), ("/srv/home", False)])
 def test_a_folder_that_debians_unit_hides_from_rsyslog_is_told_of(folder: str, told: bool) -> None:
     files = of(Path(folder), spec(logs={"syslog": SYSLOG}))
     for path in ("rsyslog/techsapo.conf", "docker/rsyslog/techsapo.conf"):

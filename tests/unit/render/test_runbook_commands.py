@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.catalogue.alerts import alerts
@@ -32,8 +32,8 @@ def steps(directory: Path, engine: Any = "native", edition: int = 2, **sections:
     return {r["alert"]: r["annotations"]["steps"] for g in groups for r in g["rules"]}
 
 
-@pytest.mark.parametrize("locale", LOCALES)
-@pytest.mark.parametrize("engine", ["native", "compose"])
+@each_row("locale", LOCALES)
+@each_row("engine", ["native", "compose"])
 def test_no_first_step_names_a_port_that_is_not_this_stack_s(
     locale: str, engine: str, tmp_path: Path
 ) -> None:
@@ -43,7 +43,7 @@ def test_no_first_step_names_a_port_that_is_not_this_stack_s(
     assert "/targets`" in told["TargetDown"]
 
 
-@pytest.mark.parametrize("locale", LOCALES)
+@each_row("locale", LOCALES)
 def test_redis_is_asked_at_its_port_with_the_login_that_it_wants(locale: str, tmp_path: Path) -> None:
     ask = (
         "`REDISCLI_AUTH=$(techsapo secrets show redis-operator) redis-cli -p 16379 --user techsapo_operator "
@@ -74,7 +74,7 @@ def test_mariadb_is_asked_at_its_port_or_in_its_container(tmp_path: Path) -> Non
     assert "PROJECT" not in inside
 
 
-@pytest.mark.parametrize("locale", LOCALES)
+@each_row("locale", LOCALES)
 def test_a_message_whose_links_may_be_dead_names_the_command_that_acknowledges(
     locale: str, tmp_path: Path
 ) -> None:

@@ -7,10 +7,10 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 import yaml
 from machines_spec import machines_files, machines_topology
 from orchestrator import client_of, make_spec
+from rows import each_row
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.catalogue.alerts import alerts
@@ -45,7 +45,7 @@ def pages(locale: str) -> dict[str, str]:
     return {name: page.of_stack(own, several=True).text[locale] for name, page in runbooks().items()}
 
 
-@pytest.mark.parametrize("locale", LOCALES)
+@each_row("locale", LOCALES)
 def test_no_command_of_a_message_or_a_page_is_another_engine_s(locale: str) -> None:
     said = [*(told["steps"] for told in rules(locale).values()), *pages(locale).values()]
     for text in said:
@@ -54,7 +54,7 @@ def test_no_command_of_a_message_or_a_page_is_another_engine_s(locale: str) -> N
         assert not [c for c in commands if re.match(r"`(redis-cli|mariadb|REDISCLI_AUTH|MYSQL_PWD)", c)], text
 
 
-@pytest.mark.parametrize("locale", LOCALES)
+@each_row("locale", LOCALES)
 def test_every_service_that_a_command_names_is_one_of_the_stack_s_on_each_host(locale: str) -> None:
     texts = [filled(told["steps"], host) for told in rules(locale).values() for host in ("b", "")]
     texts += [page.replace("HOST", host) for page in pages(locale).values() for host in ("a", "b")]
@@ -67,7 +67,7 @@ def test_every_service_that_a_command_names_is_one_of_the_stack_s_on_each_host(l
     assert sorted(named - NAMES - elsewhere - left) == []
 
 
-@pytest.mark.parametrize("locale", LOCALES)
+@each_row("locale", LOCALES)
 def test_the_server_of_the_alert_s_host_is_asked(locale: str) -> None:
     told = rules(locale)
     for name in ("RedisFull", "RedisMemoryHigh", "RedisConnectionsHigh"):
@@ -88,14 +88,14 @@ def test_an_alert_of_one_server_carries_its_host() -> None:
     assert "host" not in alerts()["RedisFull"].expression()
 
 
-@pytest.mark.parametrize("locale", LOCALES)
+@each_row("locale", LOCALES)
 def test_what_is_scraped_is_looked_up_by_the_tool(locale: str) -> None:
     assert "`techsapo health`" in rules(locale)["TargetDown"]["steps"].splitlines()[1]
     assert "`techsapo health`" in pages(locale)["TargetAbsent"]
     assert "secrets list" not in "".join(told["steps"] for told in rules(locale).values())
 
 
-@pytest.mark.parametrize("locale", LOCALES)
+@each_row("locale", LOCALES)
 def test_a_page_says_what_is_true_here_alone_and_numbers_its_steps_anew(locale: str) -> None:
     labels = r"On one host: |On several hosts: |1 台のホスト：|複数のホスト："
     for several in (True, False):
@@ -118,7 +118,7 @@ def test_a_labelled_line_is_one_line() -> None:
             ), page.name
 
 
-@pytest.mark.parametrize("locale", LOCALES)
+@each_row("locale", LOCALES)
 def test_a_page_with_a_name_to_put_in_says_which(locale: str) -> None:
     for name, text in pages(locale).items():
         assert ("-HOST" in text) <= ("\n\n`HOST` " in text), name
@@ -139,7 +139,7 @@ def test_the_app_s_own_pages_are_those_of_several_hosts_there(tmp_path: Path) ->
     assert ask in page(replace(alone, audit_members=(Address("mysql-b", 3306),)))
 
 
-@pytest.mark.parametrize("locale", LOCALES)
+@each_row("locale", LOCALES)
 def test_who_waits_for_a_lost_member_is_given_the_word_for_it_and_no_old_data(locale: str) -> None:
     command = "`techsapo exec mysql-HOST " + " ".join(gone_command(TOPOLOGY, ["mysql-LOST"])) + "`"
     shown = pages(locale)
@@ -152,7 +152,7 @@ def test_who_waits_for_a_lost_member_is_given_the_word_for_it_and_no_old_data(lo
     assert "`techsapo restart mysql`" in alone
 
 
-@pytest.mark.parametrize("locale", LOCALES)
+@each_row("locale", LOCALES)
 def test_no_page_of_several_hosts_says_that_answers_are_given_without_redis(locale: str) -> None:
     for name in ("RedisDown", "RedisErrors", "RedisNotWritable"):
         text = pages(locale)[name]
@@ -160,7 +160,7 @@ def test_no_page_of_several_hosts_says_that_answers_are_given_without_redis(loca
         assert not re.search(r"Answers are still given|回答は返ります|`redis\.host`", text)
 
 
-@pytest.mark.parametrize("locale", LOCALES)
+@each_row("locale", LOCALES)
 def test_a_host_that_is_gone_for_good_has_its_commands(locale: str) -> None:
     shown = pages(locale)
     for command in (

@@ -3,8 +3,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import pytest
 import yaml
+from rows import each_row
 from stacks import rendered, spec, topology
 
 from techsapo_ops.catalogue.jobs import jobs
@@ -31,7 +31,7 @@ def test_the_scheduler_is_told_the_schedule_and_no_secret(tmp_path: Path) -> Non
     assert read.jobs["costs"].timeout == "1m"
 
 
-@pytest.mark.parametrize("by", ["cron", "systemd", "none"])
+@each_row("by", ["cron", "systemd", "none"])
 def test_where_others_start_the_jobs_the_stack_has_no_scheduler(by: str, tmp_path: Path) -> None:
     wanted = spec(schedule={"by": by})
     files = rendered(wanted, topology(wanted, tmp_path))
@@ -50,8 +50,8 @@ def test_the_jobs_that_somebody_starts_are_expected(tmp_path: Path) -> None:
     assert expected(files, f"docker/config/{RULES}") == set()
 
 
-@pytest.mark.parametrize(
-    ("sections", "path"),
+@each_row(
+    "sections, path",
     [
         ({"schedule": {"by": "none"}}, RULES),
         ({"monitoring": {"exporters": {"node": {"enabled": False}}}}, RULES),

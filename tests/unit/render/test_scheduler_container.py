@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rows import each_row
 from stacks import HOSTILE_FOLDER, host, rendered, spec, topology
 
 from techsapo_ops.adapters.host_facts import Owner
@@ -74,7 +75,7 @@ def test_it_works_as_the_owner_with_the_hosts_paths_network_pids_and_zone(tmp_pa
     assert made["command"][:2] == ["schedule", "--file"]
 
 
-@pytest.mark.parametrize(("named", "seen"), [("../shared/mine", ["shared/mine"]), ("mine", [])])
+@each_row("named, seen", [("../shared/mine", ["shared/mine"]), ("mine", [])])
 def test_it_sees_the_folder_of_templates_that_the_spec_names(
     tmp_path: Path, named: str, seen: list[str]
 ) -> None:
@@ -130,7 +131,7 @@ def test_what_the_spec_names_outside_of_the_project_is_there_too(tmp_path: Path)
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("path", ["/", "/etc", "/usr", "/var/lib"])
+@each_row("path", ["/", "/etc", "/usr", "/var/lib"])
 def test_a_folder_that_would_hide_the_containers_own_is_refused(path: str, tmp_path: Path) -> None:
     wanted = spec(schedule={"docker_socket": SOCKET}, backup={"path": path})
     with pytest.raises(OpsError, match=rf"backup\.path: .* can't be given {path}") as caught:

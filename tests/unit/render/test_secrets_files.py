@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rows import each_row
 from stacks import EVERYTHING, rendered, spec, topology
 
 from techsapo_ops.errors import OpsError
@@ -87,7 +88,7 @@ def test_no_secret_stands_in_a_file_that_others_may_read(tmp_path: Path) -> None
             assert file.mode == 0o600, file.path
 
 
-@pytest.mark.parametrize("password", ["a\nb", "a?b", "%(password)s", "x%(user)sy"])
+@each_row("password", ["a\nb", "a?b", "%(password)s", "x%(user)sy"])
 def test_a_password_that_mysqld_exporter_can_not_read_is_refused(tmp_path: Path, password: str) -> None:
     where = topology(spec(mysql={"password": password}), tmp_path)
     with pytest.raises(OpsError, match="mysqld exporter"):

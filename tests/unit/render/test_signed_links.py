@@ -6,9 +6,9 @@ import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
 import yaml
 from monitoring_stack import monitoring_files, spec_of, topology_of
+from rows import each_row
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.services.alertmanager import signing_files
@@ -87,15 +87,15 @@ def test_a_key_that_was_removed_is_made_anew_into_the_files_that_containers_have
         assert file.read_text() != text
 
 
-@pytest.mark.parametrize("missing", ["prometheus", "alertmanager"])
+@each_row("missing", ["prometheus", "alertmanager"])
 def test_nothing_is_signed_where_nobody_could_acknowledge(tmp_path: Path, missing: str) -> None:
     topology = topology_of(spec_of(monitoring={missing: {"enabled": False}}), tmp_path)
     signing_files.make(topology)
     assert not key_file(topology.layout).exists()
 
 
-@pytest.mark.parametrize(
-    ("engine", "path"),
+@each_row(
+    "engine, path",
     [("native", "/srv/techsapo/keys/acknowledge.tmpl"), ("compose", "/run/secrets/acknowledge.tmpl")],
 )
 def test_alertmanager_is_told_where_the_signatures_are_and_no_rendered_file_holds_one(

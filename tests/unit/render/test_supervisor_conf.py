@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rows import each_row
 from stacks import EVERYTHING, HOSTILE_FOLDER, host, spec, topology
 from supervisor.options import ServerOptions, UnhosedConfigParser
 
@@ -41,7 +42,7 @@ def loaded(wanted: Any, where: Topology, monkeypatch: pytest.MonkeyPatch) -> Ite
     yield {config.name: config for group in options.process_group_configs for config in group.process_configs}
 
 
-@pytest.mark.parametrize("folder", ["plain", HOSTILE_FOLDER])
+@each_row("folder", ["plain", HOSTILE_FOLDER])
 def test_supervisor_reads_back_every_argv_and_place(
     tmp_path: Path, folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

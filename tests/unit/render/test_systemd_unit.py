@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rows import each_row
 from stacks import HOSTILE_FOLDER, host, spec, topology
 
 from techsapo_ops.errors import OpsError
@@ -49,7 +50,7 @@ def test_the_unit_brings_this_spec_up_and_down_again(tmp_path: Path) -> None:
     assert unquoted(found["ExecStop"]) == [*expected, "down", *named]
 
 
-@pytest.mark.parametrize("line", ["ExecStart", "ExecReload", "ExecStop"])
+@each_row("line", ["ExecStart", "ExecReload", "ExecStop"])
 def test_each_command_of_the_unit_takes_its_options(tmp_path: Path, line: str) -> None:
     argv = unquoted(unit(tmp_path, environment="production")[line])
     said = subprocess.run(
@@ -58,7 +59,7 @@ def test_each_command_of_the_unit_takes_its_options(tmp_path: Path, line: str) -
     assert said.returncode == 0, said.stderr
 
 
-@pytest.mark.parametrize(("root", "target"), [(True, "multi-user.target"), (False, "default.target")])
+@each_row("root, target", [(True, "multi-user.target"), (False, "default.target")])
 def test_without_root_it_is_a_unit_of_the_user(tmp_path: Path, root: bool, target: str) -> None:
     assert unit(tmp_path, root=root)["WantedBy"] == target
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.errors import OpsError
@@ -103,7 +104,7 @@ def copied(project: Path) -> None:
     shutil.copytree(template_root(), project / "templates")
 
 
-@pytest.mark.parametrize("place", [linked, copied])
+@each_row("place", [linked, copied])
 def test_our_own_templates_are_never_taken_for_the_operators(
     tmp_path: Path, place: Callable[[Path], None]
 ) -> None:
@@ -124,8 +125,8 @@ def test_a_checkout_that_does_not_run_is_used_as_before_where_it_differs_and_nam
     assert f"({REDIS})" in warning, "what differs, and no more"
 
 
-@pytest.mark.parametrize(
-    ("named", "words"),
+@each_row(
+    "named, words",
     [
         ("nowhere", "there is no folder {project}/nowhere"),
         ("a file", "{project}/a file is not a folder"),
@@ -221,7 +222,7 @@ def test_a_checkouts_templates_in_an_old_backup_are_told_from_overrides() -> Non
     assert not is_copy_of_ours(dict.fromkeys(set(builtin_names()) - FIXED))
 
 
-@pytest.mark.parametrize("page", ["templates.md", "templates.ja.md"])
+@each_row("page", ["templates.md", "templates.ja.md"])
 def test_the_examples_of_the_page_add_to_the_built_in_files(
     page: str, repository: Path, tmp_path: Path
 ) -> None:
@@ -246,7 +247,7 @@ def test_the_examples_of_the_page_add_to_the_built_in_files(
     }
 
 
-@pytest.mark.parametrize("page", ["templates.md", "templates.ja.md"])
+@each_row("page", ["templates.md", "templates.ja.md"])
 def test_the_page_names_every_block(page: str, repository: Path) -> None:
     blocks = {
         name: re.findall(r"{% block (\w+) %}", Templates().source(name))

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
+from rows import each_row
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.templates import Templates
@@ -74,8 +75,8 @@ def test_a_folder_of_overrides_that_does_not_exist_is_no_error(tmp_path: Path) -
     assert "- name: g" in Templates(tmp_path / "nowhere").render(RULES, **GROUPS)
 
 
-@pytest.mark.parametrize(
-    ("text", "line", "words"),
+@each_row(
+    "text, line, words",
     [
         ("a\n{% if %}\n", 2, "Expected an expression"),
         ("a\nb\n{{ gruops }}\n", 3, "'gruops' is undefined"),
@@ -168,12 +169,12 @@ def test_words_that_other_yaml_readers_take_for_something_else_are_quoted() -> N
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("text", "escaped"), [("a}}b", "a}}b"), ("{{x", '{{ "{{" }}x'), ("$x", "$x")])
+@each_row("text, escaped", [("a}}b", "a}}b"), ("{{x", '{{ "{{" }}x'), ("$x", "$x")])
 def test_go_templates_get_braces_as_text(text: str, escaped: str) -> None:
     assert go_template_text(text) == escaped
 
 
-@pytest.mark.parametrize(
+@each_row(
     "payload",
     [
         "{{ ''.__class__.__mro__[1].__subclasses__() }}",

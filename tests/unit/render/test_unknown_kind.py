@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 from fakes.memory_engine import Process, World
 from fakes.toy.kind import Toy
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.operations.apply.plan import desired_state
@@ -37,7 +37,7 @@ def test_a_container_that_can_not_be_told_of_a_change_is_restarted(tmp_path: Pat
     assert unit_of(Deaf(9777), tmp_path).reload_signal is None
 
 
-@pytest.mark.parametrize(("kind", "action"), [(Toy, Action.RELOAD), (Deaf, Action.RECREATE)])
+@each_row("kind, action", [(Toy, Action.RELOAD), (Deaf, Action.RECREATE)])
 def test_one_that_runs_another_configuration_than_its_notes_say_is_told_only_where_that_is_possible(
     tmp_path: Path, kind: type[Toy], action: Action
 ) -> None:

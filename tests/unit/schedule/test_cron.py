@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
+from rows import each_row
 
 from techsapo_ops.schedule.cron import next_run, next_runs
 from techsapo_ops.spec.models.data import Schedule
@@ -13,15 +14,13 @@ from techsapo_ops.spec.models.data import Schedule
 CASES = yaml.safe_load((Path(__file__).parents[2] / "cases/cron.yaml").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize(
-    ("expression", "now", "zone", "expected"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
-)
+@each_row("expression, now, zone, expected", [c[1:] for c in CASES], ids=[c[0] for c in CASES])
 def test_the_next_run_is_cron_s(expression: str, now: str, zone: str, expected: str | None) -> None:
     found = next_run(expression, datetime.fromisoformat(now), ZoneInfo(zone))
     assert found == (datetime.fromisoformat(expected) if expected else None)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "expression",
     ["", "* * * *", "60 * * * *", "* * * * 8", "* * * * 5-2", "* * * * */0", "* * * * 1-5/x", "a b c d e"],
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rows import each_row
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.schedule.crontab import Line, cron_quote, crontab_block, find_block, replace_block
@@ -46,7 +47,7 @@ def test_any_word_arrives_through_cron_and_shell(word: str) -> None:
     assert subprocess.run(["sh", "-c", line], capture_output=True, check=True).stdout.decode() == word
 
 
-@pytest.mark.parametrize("word", ["a\nb", "\x00", "\x7f"])
+@each_row("word", ["a\nb", "\x00", "\x7f"])
 def test_a_control_character_is_refused(word: str) -> None:
     with pytest.raises(OpsError, match="control character"):
         cron_quote(word)
@@ -57,7 +58,7 @@ def test_a_command_that_cron_would_cut_is_refused() -> None:
         crontab_block(SPEC, LINES, {"PATH": "/usr/bin:" * 200})
 
 
-@pytest.mark.parametrize(
+@each_row(
     "before",
     [
         b"",
@@ -85,7 +86,7 @@ def test_two_stacks_have_a_block_each() -> None:
     assert replace_block(both, other, b"") == BLOCK
 
 
-@pytest.mark.parametrize("cut", [0, -1])
+@each_row("cut", [0, -1])
 def test_a_block_that_has_lost_a_mark_is_not_guessed_at(cut: int) -> None:
     lines = BLOCK.splitlines(keepends=True)
     del lines[cut]

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.schedule.housekeeper import Housekeeper
@@ -107,8 +108,8 @@ async def _nothing() -> None:
     return
 
 
-@pytest.mark.parametrize(
-    ("when", "words"),
+@each_row(
+    "when, words",
     [
         ({}, "either"),
         ({"seconds": 1.0, "cron": "* * * * *"}, "either"),

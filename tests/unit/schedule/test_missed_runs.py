@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from job_lab import NOON, Bench, handing_back, job
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.health.job_runs import jobs_part
@@ -85,9 +86,7 @@ def test_a_damaged_metric_leaves_the_ledger_to_tell(bench: Bench) -> None:
     assert missed(bench, DAILY) == DUE
 
 
-@pytest.mark.parametrize(
-    ("by", "hint"), [("cron", "`techsapo cron status`"), ("systemd", "`techsapo cron status --systemd`")]
-)
+@each_row("by, hint", [("cron", "`techsapo cron status`"), ("systemd", "`techsapo cron status --systemd`")])
 def test_with_cron_and_systemd_missed_runs_decide_health(tmp_path: Path, by: str, hint: str) -> None:
     where = topology(spec(schedule={"by": by, "drift": "0 2 * * *"}), tmp_path)
     bench = Bench(where.layout.state)
@@ -103,7 +102,7 @@ def test_with_cron_and_systemd_missed_runs_decide_health(tmp_path: Path, by: str
     assert "drift was due" in late.detail
 
 
-@pytest.mark.parametrize("where", ["without a socket", "on several hosts"])
+@each_row("where", ["without a socket", "on several hosts"])
 def test_in_containers_without_a_scheduler_missed_runs_decide_as_well(tmp_path: Path, where: str) -> None:
     """Cron starts them there, whatever `schedule.by` says."""
     several = {"hosts": HOSTS, "mysql": {}} if where == "on several hosts" else {}

@@ -10,8 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 from job_lab import Bench, handing_back, job
+from rows import each_row
 
 from techsapo_ops.schedule.recovery import overdue, record_killed
 from techsapo_ops.schedule.scheduler import JobScheduler
@@ -72,7 +72,7 @@ def test_a_run_that_is_under_way_at_the_end_is_told_to_end() -> None:
     assert watch.ended == [("drift", -15)]
 
 
-@pytest.mark.parametrize(("jump", "runs"), [(0.0, 0), (2.0, 0), (-86400.0, 0), (7200.0, 1)])
+@each_row("jump, runs", [(0.0, 0), (2.0, 0), (-86400.0, 0), (7200.0, 1)])
 def test_a_clock_that_is_set_makes_the_scheduler_plan_anew(jump: float, runs: int) -> None:
     watch = Watch()
     with watch.scheduler() as scheduler:

@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from job_lab import NOON, Bench, handing_back, job, python
+from rows import each_row
 
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.textfile import Sample, write_textfile
@@ -181,8 +182,8 @@ def test_a_damaged_record_is_passed_over_and_its_number_not_given_again(bench: B
     assert [run.id for run in bench.context.runs.of("drift")] == [1, 3]
 
 
-@pytest.mark.parametrize(
-    ("last", "now", "expected"),
+@each_row(
+    "last, now, expected",
     [
         (None, 0, True),
         (-15, 0, True),  # one time passed since

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from fakes.alertmanager import FakeAlertmanager, gone
 from orchestrator import client_of, make_spec
+from rows import each_row
 from structlog.testing import capture_logs
 
 from techsapo_ops.adapters.alertmanager import Alert, Alertmanager, Silence
@@ -427,7 +428,7 @@ RESENT = 60
 """Seconds after which Prometheus sends a firing alert once more, by default; it does so as it evaluates."""
 
 
-@pytest.mark.parametrize(("page", "words"), [("alerts.md", "two minutes"), ("alerts.ja.md", "2 分以内")])
+@each_row("page, words", [("alerts.md", "two minutes"), ("alerts.ja.md", "2 分以内")])
 def test_the_docs_say_how_late_messages_learn_a_name(page: str, words: str) -> None:
     prometheus = PrometheusSpec()
     scraped, evaluated = seconds(prometheus.scrape_interval), seconds(prometheus.evaluation_interval)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 import yaml
 from orchestrator import client_of, make_app, make_spec
+from rows import each_row
 
 from techsapo_ops.serve.answer_language import AnswerLanguage
 from techsapo_ops.spec.edition import Edition
@@ -23,7 +23,7 @@ ENGLISH_LOG = {"user_command": "docker compose up", "error_output": "write: no s
 ASK, ANALYZE, CHAT = "/api/v1/generate", "/api/v1/analyze-logs", "/v1/chat/completions"
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["words"][:40])
+@each_row("case", CASES, ids=lambda case: case["words"][:40])
 def test_the_rule_decides_unless_the_words_clearly_ask_for_a_language(case: dict[str, Any]) -> None:
     words = case["words"]
 
@@ -40,8 +40,8 @@ def test_what_the_request_names_comes_before_what_its_words_ask_for() -> None:
     assert AnswerLanguage("locale", "ja").of("ja", "answer in English", "answer in English") == "ja"
 
 
-@pytest.mark.parametrize(
-    ("written", "edition", "rule"),
+@each_row(
+    "written, edition, rule",
     [(None, 1, "auto"), (None, 2, "locale"), ("auto", 2, "auto"), ("en", 1, "en"), ("locale", 1, "locale")],
 )
 def test_a_stack_that_began_before_follows_what_is_sent_and_a_new_one_its_locale(
@@ -61,8 +61,8 @@ def told(directory: Path, path: str, body: dict[str, Any], **sections: Any) -> s
     return str((document["analysis"] if path == ANALYZE else document)["language"])
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "locale", "expected"),
+@each_row(
+    "path, body, locale, expected",
     [
         (ANALYZE, ENGLISH_LOG, "ja", "ja"),
         (ANALYZE, ENGLISH_LOG, "en", "en"),
@@ -85,8 +85,8 @@ def chat(*messages: tuple[str, str]) -> dict[str, Any]:
     return {"model": "techsapo-basic", "messages": [{"role": r, "content": c} for r, c in messages]}
 
 
-@pytest.mark.parametrize(
-    ("body", "expected"),
+@each_row(
+    "body, expected",
     [
         (chat(("user", "disk full")), "ja"),
         (chat(("system", "Always answer in English."), ("user", "ディスクが一杯")), "en"),
@@ -100,7 +100,7 @@ def test_in_a_conversation_instructions_and_the_last_message_are_the_askers_word
     assert told(tmp_path, CHAT, body, locale="ja", edition=2) == expected
 
 
-@pytest.mark.parametrize(("log", "expected"), [("no space left on device", "en"), ("空きがありません", "ja")])
+@each_row("log, expected", [("no space left on device", "en"), ("空きがありません", "ja")])
 def test_an_existing_stack_answers_a_log_in_its_language_as_before(
     tmp_path: Path, log: str, expected: str
 ) -> None:

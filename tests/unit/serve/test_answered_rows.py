@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from orchestrator import client_of, make_app, make_spec
+from rows import each_row
 
 from techsapo_ops.serve import audit_trail
 from techsapo_ops.serve.app import App
@@ -36,7 +37,7 @@ async def some(futures: list[Future[bool]]) -> None:
     raise TimeoutError("no row came")
 
 
-@pytest.mark.parametrize("headers", [{}, STREAM])
+@each_row("headers", [{}, STREAM])
 def test_no_answer_is_given_before_its_row_is_on_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 from orchestrator import client_of, make_app
+from rows import each_row
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.serve.auth import key_ring
@@ -16,7 +17,7 @@ from techsapo_ops.stores.keys import KeyFile, Plan, new_key
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"keys": [{}]}', "\0", '{"keys": 5}'])
+@each_row("content", ["", "[]", '{"keys": [{}]}', "\0", '{"keys": 5}'])
 def test_a_broken_file_is_told_and_production_does_not_start_on_it(tmp_path: Path, content: str) -> None:
     path = tmp_path / "keys.json"
     path.write_text(content)
@@ -30,7 +31,7 @@ def test_an_open_api_has_no_keys(tmp_path: Path) -> None:
     assert key_ring(Auth(required=False), tmp_path / "keys.json") is None
 
 
-@pytest.mark.parametrize(("plan", "limit"), [("basic", 100), ("standard", 1000), ("premium", 5000)])
+@each_row("plan, limit", [("basic", 100), ("standard", 1000), ("premium", 5000)])
 def test_a_plan_allows_so_many_requests_a_minute_and_every_answer_says_so(
     tmp_path: Path, plan: Plan, limit: int
 ) -> None:

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.serve.body_limit import SMALL, BodyLimit
 from techsapo_ops.serve.problems import Problem
@@ -59,8 +60,8 @@ def test_a_body_within_the_limit_reaches_the_app_whole() -> None:
     assert (status, echo.bodies) == (200, [b"1234567890"])
 
 
-@pytest.mark.parametrize(
-    ("chunks", "header"),
+@each_row(
+    "chunks, header",
     [
         ([b"12345", b"678901"], (b"transfer-encoding", b"chunked")),
         ([b"1" * 11], (b"content-length", b"11")),

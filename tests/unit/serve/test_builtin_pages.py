@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from fakes.alertmanager import FakeAlertmanager
 from orchestrator import client_of, make_app
+from rows import each_row
 
 from techsapo_ops.adapters.alertmanager import Alert, Matcher
 from techsapo_ops.adapters.prometheus import Firing, Prometheus, Sample
@@ -33,7 +33,7 @@ def get(directory: Path, *paths: str, locale: str = "ja", **headers: str) -> lis
     return asyncio.run(main())
 
 
-@pytest.mark.parametrize("locale", ["ja", "en"])
+@each_row("locale", ["ja", "en"])
 def test_pages_start_in_the_specs_language(tmp_path: Path, locale: str) -> None:
     for page in get(tmp_path, *PAGES, locale=locale):
         assert page.headers["content-type"] == "text/html; charset=utf-8"
@@ -51,9 +51,7 @@ def test_without_scripts_a_reader_is_told_in_both_languages_where_else_to_go(tmp
 SIGN_IN = {"sign_in": {"address": "http://127.0.0.1:4180", "secret": "s" * 32}}
 
 
-@pytest.mark.parametrize(
-    ("auth", "people"), [({}, "one"), (SIGN_IN, "many"), ({"required": True, "keys_file": "keys"}, "many")]
-)
+@each_row("auth, people", [({}, "one"), (SIGN_IN, "many"), ({"required": True, "keys_file": "keys"}, "many")])
 def test_pages_know_whether_the_next_one_at_the_browser_may_be_somebody_else(
     tmp_path: Path, auth: dict[str, Any], people: str
 ) -> None:
@@ -213,7 +211,7 @@ def test_the_pages_say_of_every_cause_what_happened_and_what_to_do_as_the_app_do
         assert len(re.findall(rf"\n      {cause}: \"", ja)) >= 2
 
 
-@pytest.mark.parametrize("path", ["/web/../app.py", "/web/%2e%2e/app.py", "/web/app.py", "/web/", "/web/a/b"])
+@each_row("path", ["/web/../app.py", "/web/%2e%2e/app.py", "/web/app.py", "/web/", "/web/a/b"])
 def test_only_the_pages_own_files_are_served(tmp_path: Path, path: str) -> None:
     (response,) = get(tmp_path, path)
     assert response.status_code == 404

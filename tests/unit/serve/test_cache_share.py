@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from orchestrator import QUICK, client_of, make_spec
+from rows import each_row
 
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
@@ -65,7 +65,7 @@ def at_once(app: App, headers: list[dict[str, str]]) -> list[dict[str, Any]]:
     return asyncio.run(main())
 
 
-@pytest.mark.parametrize("share", [None, "all"])
+@each_row("share", [None, "all"])
 def test_one_team_shares_its_answers_by_default(tmp_path: Path, share: str | None) -> None:
     app, (a, b) = keyed(tmp_path, share)
     assert one_by_one(app, [a, b, a]) == ["miss", "hit", "hit"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.cgroup import HostUsage
 
@@ -21,7 +22,7 @@ def test_memory_is_a_share_of_the_cgroups_limit_without_what_can_be_given_back(t
     assert usage.memory_limit() == 1000
 
 
-@pytest.mark.parametrize("limit", ["max\n", "", "nonsense"])
+@each_row("limit", ["max\n", "", "nonsense"])
 def test_without_a_limit_memory_is_the_hosts(tmp_path: Path, limit: str) -> None:
     usage = group(tmp_path, memory_max=limit, memory_current="600\n")
     assert 0 < usage.memory_percent() <= 100

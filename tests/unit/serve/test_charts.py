@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.prometheus import Prometheus, Sample, Series, Target
 from techsapo_ops.catalogue.dashboards import dashboards
@@ -54,7 +55,7 @@ def test_a_choice_is_offered_where_some_panel_reads_it() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("length", "points"), [(10, 11), (90, 91), (3600, 121)])
+@each_row("length, points", [(10, 11), (90, 91), (3600, 121)])
 def test_a_stretch_is_asked_for_from_its_begin_to_its_end(length: int, points: int) -> None:
     prometheus = Answering({})
     told = figures(View("jobs", "1h", begin=1_795_000_000, end=1_795_000_000 + length), prometheus)
@@ -62,7 +63,7 @@ def test_a_stretch_is_asked_for_from_its_begin_to_its_end(length: int, points: i
     assert prometheus.asked == {(1_795_000_000, 1_795_000_000 + length)}
 
 
-@pytest.mark.parametrize("length", [10, 121, 1291, 4567, 86_401, 2_592_000])
+@each_row("length", [10, 121, 1291, 4567, 86_401, 2_592_000])
 def test_every_moment_of_a_stretch_finds_its_value(length: int) -> None:
     told = figures(View("jobs", "1h", begin=1_795_000_001, end=1_795_000_001 + length))
     (series,) = told.panels[0].series
@@ -72,9 +73,7 @@ def test_every_moment_of_a_stretch_finds_its_value(length: int) -> None:
     assert told.times[-1] == 1_795_000_001 + length
 
 
-@pytest.mark.parametrize(
-    ("begin", "end"), [(None, 100), (100, None), (100, 50), (100, 109), (0, 2_592_001)], ids=str
-)
+@each_row("begin, end", [(None, 100), (100, None), (100, 50), (100, 109), (0, 2_592_001)], ids=str)
 def test_a_stretch_that_can_not_be_drawn_is_refused(begin: int | None, end: int | None) -> None:
     with pytest.raises(Problem) as refused:
         figures(View("jobs", "1h", begin=begin, end=end))
@@ -97,8 +96,8 @@ def test_no_more_applies_are_told_than_a_chart_can_mark() -> None:
     assert [a.number for a in told] == list(range(150, 200))
 
 
-@pytest.mark.parametrize(
-    ("dashboard", "title", "origin"),
+@each_row(
+    "dashboard, title, origin",
     [
         ("backups", "Kept", "backups"),
         ("certificates", "Time left", "certificates"),

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from openai.types.chat import CompletionCreateParams, completion_create_params
 from orchestrator import QUICK, client_of, make_app
+from rows import each_row
 
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.bodies.answer import AnswerBody, DissentBody
@@ -33,7 +34,7 @@ def post(directory: Path, *bodies: Any, **sections: Any) -> list[httpx.Response]
     return asyncio.run(main())
 
 
-@pytest.mark.parametrize("case", CASES["refused"], ids=lambda case: json.dumps(case)[:70])
+@each_row("case", CASES["refused"], ids=lambda case: json.dumps(case)[:70])
 def test_what_can_not_be_done_is_refused_by_openais_code(case: Mapping[str, Any], tmp_path: Path) -> None:
     body = {**GOOD, **case.get("body", {})}
     body.pop(case.get("without", ""), None)
@@ -49,7 +50,7 @@ def test_what_can_not_be_done_is_refused_by_openais_code(case: Mapping[str, Any]
     assert answer.json()["problem"] == case.get("problem", case["code"])
 
 
-@pytest.mark.parametrize("more", CASES["accepted"], ids=lambda more: json.dumps(more)[:70])
+@each_row("more", CASES["accepted"], ids=lambda more: json.dumps(more)[:70])
 def test_what_asks_for_nothing_else_is_answered(more: dict[str, Any], tmp_path: Path) -> None:
     (answer,) = post(tmp_path, {**GOOD, **more})
     assert answer.status_code == 200, answer.text
@@ -152,8 +153,8 @@ def test_the_answer_of_the_api_says_what_all_calls_took_beside_each_answers_own(
         assert told["tokens"][direction] > answers, "gradings are billed too"
 
 
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize(("locale", "words"), [("ja", "判定"), ("en", "Verdict")])
+@each_row("stream", [False, True])
+@each_row("locale, words", [("ja", "判定"), ("en", "Verdict")])
 def test_a_model_with_notes_has_the_verdict_and_the_dissent_in_its_text(
     tmp_path: Path, locale: str, words: str, stream: bool
 ) -> None:

@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 from orchestrator import make_spec
+from rows import each_row
 
 from techsapo_ops.serve.config_state import config_hash, config_since
 from techsapo_ops.spec.models import Spec
@@ -19,7 +19,7 @@ def test_the_hash_changes_with_what_the_app_reads() -> None:
     assert config_hash(spec()) != config_hash(spec(budget={"monthly_usd": 1}))
 
 
-@pytest.mark.parametrize(
+@each_row(
     "sections",
     [
         {"app": {"port": 4444}},
@@ -48,7 +48,7 @@ def test_the_time_of_a_configuration_survives_restarts_until_it_changes(tmp_path
     assert config_since(tmp_path, "b") == second
 
 
-@pytest.mark.parametrize("broken", ["", "{", "[]", '{"hash": "a"}', '{"hash": "a", "since": "x"}', "\x00"])
+@each_row("broken", ["", "{", "[]", '{"hash": "a"}', '{"hash": "a", "since": "x"}', "\x00"])
 def test_a_broken_memory_is_made_anew(broken: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(broken)
     first = config_since(tmp_path, "a")

@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
 from orchestrator import client_of, make_app
+from rows import each_row
 
 from techsapo_ops.serve import progress
 
@@ -26,7 +26,7 @@ def description(directory: Path, **sections: Any) -> dict[str, Any]:
     return asyncio.run(main())
 
 
-@pytest.mark.parametrize(("required", "questions"), [(True, BOTH), (False, [*BOTH, {}])])
+@each_row("required, questions", [(True, BOTH), (False, [*BOTH, {}])])
 def test_the_ways_to_send_a_key_are_told_and_where_none_is_needed(
     tmp_path: Path, required: bool, questions: list[Any]
 ) -> None:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from documented import Documented
 from orchestrator import client_of, make_app
+from rows import each_row
 
 ASK, LOGS, CHAT = "/api/v1/generate", "/api/v1/analyze-logs", "/v1/chat/completions"
 DISK: dict[str, Any] = {"model": "techsapo-basic", "messages": [{"role": "user", "content": "disk full"}]}
@@ -49,7 +50,7 @@ async def ask_for_everything(client: httpx.AsyncClient, documented: Documented) 
     return {answer.status_code for answer in answers}
 
 
-@pytest.mark.parametrize("sections", [{}, {"providers": FLAKY}, {"redis": {"port": 1}, "mysql": {"port": 1}}])
+@each_row("sections", [{}, {"providers": FLAKY}, {"redis": {"port": 1}, "mysql": {"port": 1}}])
 def test_every_answer_is_what_its_documented_model_tells_of(tmp_path: Path, sections: dict[str, Any]) -> None:
     app = make_app(tmp_path, **sections)
 

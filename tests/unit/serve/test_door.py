@@ -6,8 +6,8 @@ import asyncio
 import json
 from typing import Any
 
-import pytest
 import uvicorn
+from rows import each_row
 from test_transports import Application, Recorded, answering, turns
 from uvicorn.server import ServerState
 
@@ -66,8 +66,8 @@ def opened(door: Door, application: Application | None = None, **wire: str) -> t
     return protocol, connection
 
 
-@pytest.mark.parametrize(
-    ("begins", "goes_on"),
+@each_row(
+    "begins, goes_on",
     [
         (b"GET / HTTP/1.1\r\nHost: x\r\nX-Long: ", b"a" * 1000),
         (b"GET / HTTP/1.1\r\nHost: x\r\n", b"X-Many: a\r\n" * 100),
@@ -170,7 +170,7 @@ def test_the_next_head_may_wait_for_the_answer_under_way() -> None:
     assert asyncio.run(main()).said.count(b"pong\n") == 2
 
 
-@pytest.mark.parametrize("unread", [POST, CHUNKED + b"5\r\nhello\r\n"])
+@each_row("unread", [POST, CHUNKED + b"5\r\nhello\r\n"])
 def test_a_body_that_nobody_reads_and_that_never_ends_is_cut_off(unread: bytes) -> None:
     async def main() -> Wire:
         protocol, wire = opened(Door(body_seconds=0.01))
@@ -245,8 +245,8 @@ def test_what_is_not_http_is_told_so_and_counted() -> None:
     assert refused == [("malformed_request", "192.0.2.1")]
 
 
-@pytest.mark.parametrize(
-    ("limits", "peers", "codes"),
+@each_row(
+    "limits, peers, codes",
     [
         ({"client_connections": 2}, ["192.0.2.1"] * 3, [None, None, (429, "too_many_connections")]),
         ({"client_connections": 2}, ["192.0.2.1", "192.0.2.2"] * 2, [None] * 4),
@@ -274,7 +274,7 @@ def test_connections_are_bounded_in_all_and_by_client(
     assert crowd.open() == (0, 0, 0), "who has gone is forgotten"
 
 
-@pytest.mark.parametrize("endless", [b"0\r\nX-Trailer: " + b"a" * 1000, b"5;extension=" + b"a" * 1000])
+@each_row("endless", [b"0\r\nX-Trailer: " + b"a" * 1000, b"5;extension=" + b"a" * 1000])
 def test_what_follows_a_body_or_stands_in_the_head_of_a_chunk_has_an_end(endless: bytes) -> None:
     async def main() -> None:
         protocol, wire = opened(Door(head_bytes=8000))

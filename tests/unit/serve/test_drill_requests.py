@@ -16,6 +16,7 @@ from typing import Any, cast
 import httpx
 import pytest
 from orchestrator import client_of, make_spec
+from rows import each_row
 
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.drill import events
@@ -162,7 +163,7 @@ async def test_what_is_overheard_can_not_become_another_request(tmp_path: Path) 
     assert rows(tmp_path) == []
 
 
-@pytest.mark.parametrize(("kept", "status"), [(True, 200), (False, 503)])
+@each_row("kept, status", [(True, 200), (False, 503)])
 def test_it_is_answered_only_once_its_row_is_on_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: bool, status: int
 ) -> None:

@@ -10,6 +10,7 @@ from orchestrator import client_of, make_app
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
+from rows import each_row
 
 from techsapo_ops.catalogue.metrics import metrics
 from techsapo_ops.serve.exposition import accepted
@@ -27,7 +28,7 @@ def exemplars(text: str) -> set[str]:
     return {s.exemplar.labels["request_id"] for f in openmetrics(text) for s in f.samples if s.exemplar}
 
 
-@pytest.mark.parametrize("accept", ["", OPENMETRICS])
+@each_row("accept", ["", OPENMETRICS])
 def test_lines_that_are_kept_from_the_last_scrape_are_written_anew_once_their_series_changes(
     accept: str,
 ) -> None:
@@ -72,8 +73,8 @@ def test_label_values_are_escaped() -> None:
         assert 'route="a\\"\\\\\\n{}"' in registry.text(accept)[0].decode()
 
 
-@pytest.mark.parametrize(
-    ("accept", "kind"),
+@each_row(
+    "accept, kind",
     [
         ("application/openmetrics-text;version=no;q=1", "application/openmetrics-text"),
         ("application/openmetrics-text;version=1.0.0;escaping=dots,*/*", "application/openmetrics-text"),
@@ -105,7 +106,7 @@ def test_the_first_analysis_is_seen_since_every_known_histogram_begins_at_0(tmp_
     assert 'techsapo_llm_agreement_count{provider_pair="sim-a|sim-b"} 0.0\n' in text
 
 
-@pytest.mark.parametrize("accept", ["", OPENMETRICS])
+@each_row("accept", ["", OPENMETRICS])
 def test_a_histogram_is_written_as_the_client_would_write_it(
     accept: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

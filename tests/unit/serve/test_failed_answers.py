@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.serve.answer_body import problem_of
 from techsapo_ops.serve.progress import as_document
@@ -11,7 +11,7 @@ from techsapo_ops.wallbounce.events import Failed
 from techsapo_ops.wallbounce.failures import Failure, FailureKind
 
 
-@pytest.mark.parametrize("kind", [FailureKind.TIMEOUT, FailureKind.BAD_ANSWER])
+@each_row("kind", [FailureKind.TIMEOUT, FailureKind.BAD_ANSWER])
 def test_where_every_provider_failed_the_problem_says_what_each_cost(kind: FailureKind) -> None:
     failures = tuple(
         Failure(name, "m", kind, "no", 1.0, cost_usd=usd) for name, usd in (("a", 0.25), ("b", 0))

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from orchestrator import QUICK, client_of, make_app
+from rows import each_row
 
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.problems import MEDIA_TYPE
@@ -111,8 +112,8 @@ def test_all_providers_failing_is_a_problem_that_names_each(tmp_path: Path) -> N
     assert response.headers["retry-after"] == "2"
 
 
-@pytest.mark.parametrize(
-    ("body", "expected"),
+@each_row(
+    "body, expected",
     [
         ({"prompt": ""}, (422, "invalid_request")),
         ({"prompt": " \n"}, (422, "invalid_request")),
@@ -131,8 +132,8 @@ def test_what_is_not_accepted_is_a_problem_with_a_stable_code(
     assert problem(post(app, **body)) == expected
 
 
-@pytest.mark.parametrize(
-    ("content", "expected"),
+@each_row(
+    "content, expected",
     [
         (b"{", (400, "malformed_json")),
         (b"", (422, "invalid_request")),
@@ -157,8 +158,8 @@ def test_a_broken_body_is_told_apart_from_a_wrong_one(
         assert problem(response) == expected
 
 
-@pytest.mark.parametrize(
-    ("content", "content_type", "expected"),
+@each_row(
+    "content, content_type, expected",
     [
         (b"", "application/json", (422, "body: is empty; send a JSON object")),
         (b"[]", "application/json", (422, "body: must be a JSON object")),
@@ -183,7 +184,7 @@ def test_what_is_wrong_with_a_body_is_said_in_words_of_json(
     assert (response.status_code, response.json()["detail"]) == expected
 
 
-@pytest.mark.parametrize("path", [URL, "/api/v1/analyze-logs", "/v1/chat/completions"])
+@each_row("path", [URL, "/api/v1/analyze-logs", "/v1/chat/completions"])
 def test_a_stranger_is_refused_before_the_body_is_looked_at(tmp_path: Path, path: str) -> None:
     app = make_app(tmp_path, app={"auth": {"required": True, "keys_file": str(tmp_path / "none.json")}})
 
@@ -299,8 +300,8 @@ def test_an_unforeseen_error_is_answered_and_tells_nothing_of_the_inside(
     assert "the inside" not in response.text
 
 
-@pytest.mark.parametrize(
-    ("given", "kept"),
+@each_row(
+    "given, kept",
     [
         ("req_12345", True),
         ("a.b-C_9", True),

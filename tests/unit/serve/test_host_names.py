@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from orchestrator import make_spec
+from rows import each_row
 
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
@@ -75,20 +76,20 @@ def lenient(tmp_path_factory: pytest.TempPathFactory) -> App:
     return make(tmp_path_factory.mktemp("lenient"), refuse=False)
 
 
-@pytest.mark.parametrize("case", HOSTS, ids=lambda c: repr(c["host"]))
+@each_row("case", HOSTS, ids=lambda c: repr(c["host"]))
 def test_a_request_is_answered_under_our_names_alone(strict: App, case: dict[str, Any]) -> None:
     assert call(strict, "http", "/ping", named(case["host"]))[0] == case["status"]
     websocket = 101 if case["status"] == 200 else case["status"]
     assert call(strict, "websocket", "/ws/metrics", named(case["host"]))[0] == websocket
 
 
-@pytest.mark.parametrize("case", HOSTS, ids=lambda c: repr(c["host"]))
+@each_row("case", HOSTS, ids=lambda c: repr(c["host"]))
 def test_an_older_stack_answers_under_every_name_that_is_one(lenient: App, case: dict[str, Any]) -> None:
     expected = 400 if case["status"] == 400 else 200
     assert call(lenient, "http", "/ping", named(case["host"]))[0] == expected
 
 
-@pytest.mark.parametrize("case", ORIGINS, ids=lambda c: f"{c['origin']!r} to {c['host']}")
+@each_row("case", ORIGINS, ids=lambda c: f"{c['origin']!r} to {c['host']}")
 def test_a_websocket_is_opened_by_pages_of_the_same_origin_alone(
     strict: App, lenient: App, case: dict[str, Any]
 ) -> None:
@@ -184,7 +185,7 @@ def test_strangers_fill_neither_memory_nor_disk_and_do_not_push_out_who_asks_oft
     assert len(json.loads(file.read_text())) == MOST
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"a": 1}', '{"a": {"requests": "x"}}', "\x00"])
+@each_row("content", ["", "[]", '{"a": 1}', '{"a": {"requests": "x"}}', "\x00"])
 def test_a_damaged_list_begins_anew(tmp_path: Path, content: str) -> None:
     file = tmp_path / "names.json"
     file.write_text(content)

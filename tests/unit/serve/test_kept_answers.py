@@ -14,6 +14,7 @@ import pytest
 import yaml
 from orchestrator import QUICK, client_of, make_app, make_spec
 from pydantic import BaseModel
+from rows import each_row
 
 from techsapo_ops.serve import kept_answers
 from techsapo_ops.serve.answer_setting import IMMATERIAL, answer_setting
@@ -51,7 +52,7 @@ async def ask(client: httpx.AsyncClient, prompt: str, **more: Any) -> str:
     return str(told["cache"])
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["differ"])
+@each_row("case", CASES, ids=lambda case: case["differ"])
 def test_two_questions_that_differ_in_any_character_have_an_answer_each(
     case: Mapping[str, str], tmp_path: Path
 ) -> None:
@@ -68,7 +69,7 @@ def conversation(text: str) -> dict[str, Any]:
     return {"model": "techsapo-basic", "messages": [told, {"role": "user", "content": text}]}
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["differ"])
+@each_row("case", CASES, ids=lambda case: case["differ"])
 def test_two_conversations_or_logs_that_differ_in_any_character_have_an_answer_each(
     case: Mapping[str, str], tmp_path: Path
 ) -> None:
@@ -85,7 +86,7 @@ def test_two_conversations_or_logs_that_differ_in_any_character_have_an_answer_e
     assert asyncio.run(main()) == ["miss"] * 4 + ["hit"] * 4
 
 
-@pytest.mark.parametrize("text", ["  a: 1\nb: 2\n", "\tall:", "x\n\n"])
+@each_row("text", ["  a: 1\nb: 2\n", "\tall:", "x\n\n"])
 def test_models_are_shown_a_message_and_a_log_to_the_letter(text: str) -> None:
     asked = ChatBody.model_validate(conversation(text)).prompt(), prompt_of(text, text, text, "en")
     for prompt in asked:
@@ -143,7 +144,7 @@ def section(kind: str) -> BaseModel:
     return KINDS[kind].model_validate(wanted)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@each_row("kind", KINDS)
 def test_every_option_of_a_provider_decides_the_answer_or_is_listed_as_one_that_does_not(kind: str) -> None:
     plain = make_spec()
     before = section(kind)

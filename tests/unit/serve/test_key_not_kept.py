@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel
+from rows import each_row
 from starlette.requests import Request
 
 from techsapo_ops.serve.auth import Caller
@@ -63,7 +64,7 @@ def asked(shared: bool, came: Request) -> None:
     asyncio.run(idempotency.once(came, Caller(None, None, ""), Body(), work))
 
 
-@pytest.mark.parametrize(("shared", "kept"), [(True, "no"), (False, "instance")])
+@each_row("shared, kept", [(True, "no"), (False, "instance")])
 def test_the_answer_says_how_far_its_key_is_kept(shared: bool, kept: str) -> None:
     came = request(idempotency_key="k")
     asked(shared, came)
@@ -93,7 +94,7 @@ class Full:
         return caller != "@greedy"
 
 
-@pytest.mark.parametrize(("who", "kept", "told"), [("greedy", [], "no"), ("other", ["kept", "kept"], None)])
+@each_row("who, kept, told", [("greedy", [], "no"), ("other", ["kept", "kept"], None)])
 def test_whose_share_is_used_up_is_answered_and_told_that_nothing_is_kept(
     who: str, kept: list[str], told: str | None
 ) -> None:

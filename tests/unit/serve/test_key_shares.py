@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from orchestrator import client_of, make_spec
+from rows import each_row
 
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
@@ -136,8 +137,8 @@ def take_all(places: Shares, one: ApiKey, held: ExitStack) -> None:
         held.enter_context(places.place(one))
 
 
-@pytest.mark.parametrize(
-    ("plans", "shares"),
+@each_row(
+    "plans, shares",
     [
         (["basic"], [32]),
         (["standard"], [43]),
@@ -159,7 +160,7 @@ def test_each_key_gets_so_many_of_64_places_one_after_the_other(plans: list[Plan
     assert places.taken == 0
 
 
-@pytest.mark.parametrize("most", [1, 2, 3])
+@each_row("most", [1, 2, 3])
 def test_a_small_instance_has_a_place_for_a_key(most: int) -> None:
     with Shares(most, fair=True).place(key("basic")[0]):
         pass

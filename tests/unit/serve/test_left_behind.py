@@ -7,8 +7,8 @@ from contextvars import Context, copy_context
 from pathlib import Path
 from typing import Any
 
-import pytest
 from orchestrator import QUICK, client_of, make_app
+from rows import each_row
 
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.providers import Latency, SimulatedProvider
@@ -23,7 +23,7 @@ from techsapo_ops.wallbounce.question import Question
 QUESTIONS = 10
 
 
-@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+@each_row("accept", ["application/json", "text/event-stream"])
 def test_an_analysis_leaves_no_circle_for_the_garbage_collector(tmp_path: Path, accept: str) -> None:
     # Under load the collector took a third of the processor, half of it for circles of our own.
     assert circles(tmp_path, accept) == []

@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import httpx
-import pytest
 from orchestrator import client_of, make_app
+from rows import each_row
 from typing_extensions import override
 
 from techsapo_ops.serve.markup import LONGEST, html_of
@@ -71,7 +71,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@each_row("text", HOSTILE)
 def test_nothing_acts_or_fetches(text: str) -> None:
     read = Reader(html_of(text))
     assert [link for link in read.links if not link.startswith("https://a.example")] == [
@@ -105,8 +105,8 @@ def test_a_link_says_where_it_leads_and_is_told_nothing() -> None:
     assert made.count('rel="noopener noreferrer nofollow"') == 2
 
 
-@pytest.mark.parametrize(
-    ("words", "host"),
+@each_row(
+    "words, host",
     [
         ("paypal.example", "pal.example"), ("bank.example/evil.example", "evil.example"),
         ("evil.example.bank.example", "evil.example"), ("evil.example@bank.example", "evil.example"),
@@ -117,13 +117,13 @@ def test_a_host_that_stands_somewhere_in_the_words_is_named_all_the_same(words: 
     assert Reader(html_of(f"[{words}](http://{host}/x)")).words.strip() == f"{words} ({host})"
 
 
-@pytest.mark.parametrize("words", ["a.example", "http://a.example/x", "A.example:80/x", "a.example and more"])
+@each_row("words", ["a.example", "http://a.example/x", "A.example:80/x", "a.example and more"])
 def test_words_that_are_the_address_are_not_followed_by_it(words: str) -> None:
     assert Reader(html_of(f"[{words}](http://a.example/x)")).words.strip() == words
 
 
-@pytest.mark.parametrize("sign", "\u202e\u2066\u200f\u200b\ufeff\U000e0041")
-@pytest.mark.parametrize("written", ["{}", "&#{number};", "&#x{number:x};"])
+@each_row("sign", "\u202e\u2066\u200f\u200b\ufeff\U000e0041")
+@each_row("written", ["{}", "&#{number};", "&#x{number:x};"])
 def test_signs_that_are_not_what_is_read_are_left_out(sign: str, written: str) -> None:
     made = html_of(f"rm {written.format(sign, number=ord(sign))}/pmt/ fr-\n\n    rm {sign}/pmt/ fr-\n")
     assert sign not in made
@@ -138,7 +138,7 @@ MANY_CELLS = [
 ]
 
 
-@pytest.mark.parametrize("text", MANY_CELLS)
+@each_row("text", MANY_CELLS)
 def test_tables_do_not_grow_a_text_a_hundredfold(text: str) -> None:
     text = text[:LONGEST]
     made = html_of(text)
@@ -151,7 +151,7 @@ def test_a_table_as_models_write_it_is_one() -> None:
     assert html_of(f"first\n\n{long}\nlast\n").count("<tr>") == 301
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "x" * 200_000,

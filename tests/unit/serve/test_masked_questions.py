@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from orchestrator import client_of, make_spec
+from rows import each_row
 
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
@@ -88,7 +88,7 @@ WAYS: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
 }
 
 
-@pytest.mark.parametrize("way", WAYS)
+@each_row("way", WAYS)
 def test_no_provider_is_sent_a_secret_nor_another_providers(tmp_path: Path, way: str) -> None:
     sent: list[tuple[str, str]] = []
     (response,) = asked(app_at(tmp_path, "secrets", sent), WAYS[way])

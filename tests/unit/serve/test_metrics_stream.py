@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.serve.broadcast import PATIENCE, REPLAY, Broadcast, Frame
 from techsapo_ops.serve.telemetry import Telemetry, Values
@@ -82,8 +82,8 @@ def test_a_slow_client_is_given_the_newest_frame_alone() -> None:
     run(work)
 
 
-@pytest.mark.parametrize(
-    ("last_id", "expected"),
+@each_row(
+    "last_id, expected",
     [
         ("{name}-38", ["39", "40"]),
         ("{name}-40", []),

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.serve.model_ends import DAY, SOON, ModelEnds
 from techsapo_ops.spec.models import Spec
@@ -68,7 +69,7 @@ def test_what_the_vendor_says_takes_the_place_of_the_catalogues_day() -> None:
     }
 
 
-@pytest.mark.parametrize("answer", [DOWN, NO_LIST, Listed(True), Listed(False)])
+@each_row("answer", [DOWN, NO_LIST, Listed(True), Listed(False)])
 def test_a_list_that_is_not_there_or_tells_no_ends_leaves_the_catalogues_day(
     answer: Listed | ProviderError,
 ) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rows import each_row
 from stacks import spec, topology
 from starlette.types import Scope
 
@@ -19,8 +20,8 @@ def asked(client: str, *, server: str = "0.0.0.0", forwarded: bool = False) -> S
     return {"type": "http", "client": (client, 1), "server": (server, 4000), "headers": headers}
 
 
-@pytest.mark.parametrize(
-    ("networks", "let_in", "kept_out"),
+@each_row(
+    "networks, let_in, kept_out",
     [
         (None, ("127.0.0.1", "::1", "10.9.9.9", "192.168.1.2", "fd00::1"), ("9.9.9.9", "8.8.8.8", "x")),
         ((), ("127.0.0.1", "::1", "127.9.9.9"), ("10.9.9.9", "192.168.1.2", "172.17.0.1", "fd00::1")),
@@ -49,8 +50,8 @@ def test_attached_are_networks_of_this_machines_addresses_and_loopback_is_none()
     assert all(neighbours.has(asked(str(network.network_address))) for network in found)
 
 
-@pytest.mark.parametrize(
-    ("edition", "engine", "given", "told"),
+@each_row(
+    "edition, engine, given, told",
     [
         (1, "native", None, None),
         (1, "compose", None, None),
@@ -69,7 +70,7 @@ def test_the_app_is_told_its_networks_by_edition_and_engine(
     assert read.app.auth.monitoring_networks == told
 
 
-@pytest.mark.parametrize("text", ["10.1.2.3/24", "private", "10.0.0.0/33", "*", "example.com"])
+@each_row("text", ["10.1.2.3/24", "private", "10.0.0.0/33", "*", "example.com"])
 def test_what_is_no_network_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a network.*10\.1\.2\.0/24"):
         spec(app={"auth": {"monitoring_networks": [text]}})

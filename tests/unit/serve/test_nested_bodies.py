@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 from fastapi import FastAPI
 from orchestrator import client_of, make_app
+from rows import each_row
 
 from techsapo_ops.serve.body_route import MOST_DEPTH, deeper_than
 from techsapo_ops.serve.problems import add_problem_handlers
@@ -28,7 +28,7 @@ def post(directory: Path, path: str, body: str) -> httpx.Response:
     return asyncio.run(main())
 
 
-@pytest.mark.parametrize("depth", [MOST_DEPTH, 200, 1000, 1020])
+@each_row("depth", [MOST_DEPTH, 200, 1000, 1020])
 def test_a_chat_body_that_is_nested_too_deeply_is_refused_in_words(tmp_path: Path, depth: int) -> None:
     answer = post(tmp_path, "/v1/chat/completions", CHAT % nested(depth))
     error = answer.json()["error"]
@@ -36,7 +36,7 @@ def test_a_chat_body_that_is_nested_too_deeply_is_refused_in_words(tmp_path: Pat
     assert f"deeper than {MOST_DEPTH} levels" in error["message"]
 
 
-@pytest.mark.parametrize("depth", [5000, 400_000])
+@each_row("depth", [5000, 400_000])
 def test_what_no_json_reader_comes_back_from_is_malformed(tmp_path: Path, depth: int) -> None:
     answer = post(tmp_path, "/v1/chat/completions", CHAT % nested(depth))
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "malformed_json")
@@ -46,7 +46,7 @@ def test_a_question_nested_as_deeply_as_is_allowed_is_answered(tmp_path: Path) -
     assert post(tmp_path, "/v1/chat/completions", CHAT % nested(MOST_DEPTH - 2)).status_code == 200
 
 
-@pytest.mark.parametrize("form", ['{"a": %s}', "[1, %s]"])
+@each_row("form", ['{"a": %s}', "[1, %s]"])
 def test_levels_are_counted_in_objects_and_in_arrays(form: str) -> None:
     import json
 

@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any, cast
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.cli.views import answer as view
 from techsapo_ops.serve.answer_body import answer_body
@@ -157,7 +158,7 @@ def contradictions(body: dict[str, Any]) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("part", range(8))
+@each_row("part", range(8))
 def test_no_two_statements_of_an_answer_contradict_each_other(part: int) -> None:
     seen: Counter[str] = Counter()
     for seed in range(part * 250, part * 250 + 250):

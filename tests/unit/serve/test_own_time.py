@@ -12,6 +12,7 @@ import httpx
 import pytest
 from orchestrator import QUICK, client_of, make_app
 from prometheus_client.parser import text_string_to_metric_families
+from rows import each_row
 
 from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.serve.app import App
@@ -182,7 +183,7 @@ def test_an_analysis_out_of_time_counts_as_failed_with_all_its_time(tmp_path: Pa
     assert seen(app, USED, "le", le="+Inf") == {"+Inf": 1}
 
 
-@pytest.mark.parametrize("carrier", ["JSON", "events"])
+@each_row("carrier", ["JSON", "events"])
 def test_an_analysis_that_gave_a_provider_up_at_the_end_of_a_phase_has_used_all_of_its_time(
     carrier: str, tmp_path: Path
 ) -> None:
@@ -241,7 +242,7 @@ def test_the_log_says_how_much_of_a_requests_time_was_ours(
     assert "ownTime" not in page
 
 
-@pytest.mark.parametrize("carrier", ["events", "chat's chunks"])
+@each_row("carrier", ["events", "chat's chunks"])
 def test_of_a_stream_the_time_to_its_first_event_is_ours(carrier: str, tmp_path: Path) -> None:
     slower = {n: {**p, "latency": {"mean": "3s", "jitter": 0}} for n, p in QUICK.items()}
     app = make_app(tmp_path, providers=slower, app={"limits": {"request_timeout": "2s"}})

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.serve.provider_health import REFUSING, ProviderHealth
 from techsapo_ops.spec.models.providers import SimulatedProvider
@@ -43,7 +43,7 @@ def test_one_failure_may_be_the_questions_fault_and_two_are_the_providers() -> N
     assert f.up() == 1
 
 
-@pytest.mark.parametrize("cause", sorted(LASTING))
+@each_row("cause", sorted(LASTING))
 def test_a_cause_that_no_question_brings_about_makes_it_down_at_once_until_it_answers(cause: Cause) -> None:
     f = Fixture()
     f.call_fails(cause)
@@ -57,7 +57,7 @@ def test_a_cause_that_no_question_brings_about_makes_it_down_at_once_until_it_an
     assert (f.up(), list(f.health.refusing())) == (1, [])
 
 
-@pytest.mark.parametrize("cause", sorted(NOT_ITS_OWN))
+@each_row("cause", sorted(NOT_ITS_OWN))
 def test_a_question_that_it_would_not_answer_does_not_make_it_down(cause: Cause) -> None:
     f = Fixture()
     for _ in range(50):
@@ -77,7 +77,7 @@ def test_a_small_model_whose_grades_cant_be_read_is_up() -> None:
     assert f.up() == 0, "an answer is what it is asked for"
 
 
-@pytest.mark.parametrize("cause", [Cause.REJECTED, Cause.PARAMETER, Cause.RATE])
+@each_row("cause", [Cause.REJECTED, Cause.PARAMETER, Cause.RATE])
 def test_rate_limits_and_refusals_that_a_question_could_bring_about_make_it_down_when_nothing_else_comes(
     cause: Cause,
 ) -> None:
@@ -116,7 +116,7 @@ def test_a_later_hiccup_does_not_hide_that_the_key_is_refused() -> None:
     assert f.health.standing("sim-a").cause is Cause.KEY
 
 
-@pytest.mark.parametrize(("advance", "state"), [(0, "open"), (601, "half-open")])
+@each_row("advance, state", [(0, "open"), (601, "half-open")])
 def test_exactly_one_state_of_a_breaker_is_1(advance: float, state: str) -> None:
     f = Fixture()
     for _ in range(3):

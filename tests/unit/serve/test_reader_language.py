@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.problems import Problem
@@ -16,8 +16,8 @@ def scope(*accepted: str, path: str = "/api/v1/generate") -> dict[str, Any]:
     return {"path": path, "headers": [(b"accept-language", told.encode("latin-1")) for told in accepted]}
 
 
-@pytest.mark.parametrize(
-    ("accepted", "language"),
+@each_row(
+    "accepted, language",
     [
         ([], "en"),
         ([""], "en"),

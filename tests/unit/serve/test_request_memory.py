@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.request_memory import RequestMemory
@@ -80,8 +81,8 @@ def test_what_the_dead_one_had_asked_is_paid_by_the_next_at_worst_where_nobody_k
     assert counts == {"unknown": 1}
 
 
-@pytest.mark.parametrize(
-    ("left", "takes_over"),
+@each_row(
+    "left, takes_over",
     [
         (Left(), True),  # nobody began
         (Left(HEAD, closed=True, unpaid=UNPAID), True),  # it paid for itself
@@ -96,7 +97,7 @@ def test_nothing_is_paid_twice(left: Left, takes_over: bool) -> None:
     assert journal.begun[0][2] is False
 
 
-@pytest.mark.parametrize(("lost", "said"), [(False, ["closed"]), (True, ["handed over", "closed"])])
+@each_row("lost, said", [(False, ["closed"]), (True, ["handed over", "closed"])])
 def test_who_has_lost_the_question_settles_nothing(lost: bool, said: list[str]) -> None:
     account = Paying()
     memory = RequestMemory(cast(RequestJournal, Journal(Left(), lost=lost)), lambda _: None)

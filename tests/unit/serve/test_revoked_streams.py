@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.serve.broadcast import Broadcast
 from techsapo_ops.serve.problems import Problem
@@ -119,7 +120,7 @@ def test_who_does_not_read_why_it_ended_is_cut_off() -> None:
         assert link.cut
 
 
-@pytest.mark.parametrize("ends", ["revoked", "expired", "unknown", None])
+@each_row("ends", ["revoked", "expired", "unknown", None])
 def test_a_key_that_was_accepted_is_looked_at_again(
     tmp_path: Path, ends: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

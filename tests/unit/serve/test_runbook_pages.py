@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import httpx
-import pytest
 from orchestrator import client_of, make_app
+from rows import each_row
 
 from techsapo_ops.catalogue.runbooks import runbooks
 from techsapo_ops.serve.runbook_pages import _html
@@ -58,8 +58,8 @@ def test_the_list_names_every_runbook_with_what_it_means(tmp_path: Path) -> None
     assert "No instance of the app has answered a scrape for a minute" in page.text
 
 
-@pytest.mark.parametrize(
-    ("name", "near"),
+@each_row(
+    "name, near",
     [("appdown", "AppDown"), ("RedisDwn", "RedisDown"), ("%3Cscript%3E", ""), ("x" * 500, "")],
 )
 def test_a_name_that_there_is_not_is_answered_404_with_those_like_it(
@@ -74,7 +74,7 @@ def test_a_name_that_there_is_not_is_answered_404_with_those_like_it(
     assert 'href="/runbooks"' in page.text
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "<script>alert(1)</script>",

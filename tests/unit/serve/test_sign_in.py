@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-import pytest
 from orchestrator import client_of, make_spec
+from rows import each_row
 
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
@@ -52,7 +52,7 @@ def routes(app: App) -> set[tuple[str, str]]:
     }
 
 
-@pytest.mark.parametrize("headers", [{}, FORGED, FORGED | BY_NGINX, {"X-API-Key": "junk"}])
+@each_row("headers", [{}, FORGED, FORGED | BY_NGINX, {"X-API-Key": "junk"}])
 def test_without_a_user_no_route_answers_but_probes_and_those_that_check_keys(
     tmp_path: Path, headers: dict[str, str]
 ) -> None:
@@ -103,8 +103,8 @@ def test_a_wrong_key_opens_none_of_the_routes_where_nginx_takes_a_key_for_a_sign
     assert refused == {}
 
 
-@pytest.mark.parametrize(
-    ("wanted", "back"),
+@each_row(
+    "wanted, back",
     [
         ("/ask?a=1&b=%26&rd=//evil", None), ("/alerts/X/acknowledge?signature=a-_b", None),
         ("//evil.example", "/"), ("/\\evil.example", "/"), ("https://evil.example", "/"), ("", "/"),
@@ -124,7 +124,7 @@ def test_the_sign_in_is_told_one_escaped_address_of_this_server_to_come_back_to(
     assert answer.headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize("page", [_SIGN_IN_DOWN, _SIGN_IN_REFUSED])
+@each_row("page", [_SIGN_IN_DOWN, _SIGN_IN_REFUSED])
 def test_a_page_about_the_sign_in_is_one_word_of_nginx_conf(page: str) -> None:
     assert not re.search(r"['$\\\n]", page)
     assert len(page.encode()) < 4000

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 from orchestrator import client_of, make_spec
+from rows import each_row
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.serve.app import App
@@ -16,8 +17,8 @@ from techsapo_ops.serve.options import Options
 from techsapo_ops.stores.keys import KeyFile, new_key
 
 
-@pytest.mark.parametrize(
-    ("name", "status", "word", "detail"),
+@each_row(
+    "name, status, word, detail",
     [
         ("Watchdog", 403, "silenceWatchdog", "Watchdog can't be silenced"),
         ("DiskFillling", 404, "silenceUnknown", "there is no such alert"),

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from orchestrator import QUICK, client_of, make_app
+from rows import each_row
 
 from techsapo_ops.serve.app import App
 
@@ -127,7 +128,7 @@ def test_a_problem_before_the_first_event_is_the_http_answer_and_a_later_one_an_
     assert (told[-1][0], told[-1][1]["code"]) == ("problem", "providers_failed")
 
 
-@pytest.mark.parametrize("path", [URL, "/api/v1/analyze-logs"])
+@each_row("path", [URL, "/api/v1/analyze-logs"])
 def test_an_idempotency_key_gets_the_same_answer_once_paid(tmp_path: Path, path: str) -> None:
     app = make_app(tmp_path, providers=UNHURRIED, wallbounce={"cache_ttl": "0s"})
     body = {"prompt": "disk full"} if path == URL else {"error_output": "No space left on device"}

@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.prometheus import Prometheus, Sample
 from techsapo_ops.catalogue.alerts import DISKS
@@ -74,7 +75,7 @@ def test_a_disk_that_is_mounted_twice_is_told_once_by_its_shortest_path_and_the_
     assert found == [("/data", 90.0, 20.0, 90.0), ("/", 40.0, 60.0, 90.0)]
 
 
-@pytest.mark.parametrize(("begins", "left"), [(-1000.0, 50.0), (None, None), (1000.0, None)])
+@each_row("begins, left", [(-1000.0, 50.0), (None, None), (1000.0, None)])
 def test_a_certificate_is_told_with_what_is_left_of_it(begins: float | None, left: float | None) -> None:
     now = time.time()
     label = {"name": "web", "source": "acme"}

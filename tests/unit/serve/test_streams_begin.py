@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from orchestrator import QUICK, make_app
+from rows import each_row
 from starlette.types import Message, Scope
 
 from techsapo_ops.serve import progress, streams
@@ -78,8 +79,8 @@ def post(app: App, path: str, body: dict[str, Any]) -> Client:
     return Client(app.asgi, scope, content)
 
 
-@pytest.mark.parametrize(
-    ("path", "body", "first"),
+@each_row(
+    "path, body, first",
     [
         ("/api/v1/generate", {"prompt": "x"}, b"event: asked\n"),
         ("/api/v1/analyze-logs", {"error_output": "x"}, b"event: asked\n"),
@@ -103,7 +104,7 @@ def test_headers_and_the_first_step_come_before_any_provider_answers(
     assert event["body"].startswith(first)
 
 
-@pytest.mark.parametrize("path", ["/api/v1/generate", "/v1/chat/completions"])
+@each_row("path", ["/api/v1/generate", "/v1/chat/completions"])
 def test_who_joins_an_analysis_under_way_is_told_what_happened_at_once(tmp_path: Path, path: str) -> None:
     app = make_app(tmp_path, providers=ENDLESS)
     body = CHAT if path.startswith("/v1") else {"prompt": "x"}
@@ -178,7 +179,7 @@ def test_a_question_that_is_refused_has_the_status_of_its_refusal(tmp_path: Path
 DOCS = Path(__file__).parents[3] / "docs"
 
 
-@pytest.mark.parametrize("page", ["api.md", "api.ja.md"])
+@each_row("page", ["api.md", "api.ja.md"])
 def test_every_event_that_a_client_is_told_of_stands_in_the_docs(page: str) -> None:
     source = inspect.getsource(progress)
     names = {*re.findall(r'"event": "(\w+)"', source), *progress._PHASES.values()}

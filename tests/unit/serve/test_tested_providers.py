@@ -12,6 +12,7 @@ import pytest
 from fakes.open_stacks import open_stack
 from monitoring_stack import spec_of, topology_of
 from orchestrator import client_of, make_spec
+from rows import each_row
 
 from techsapo_ops.adapters.http import Answer, Unreachable
 from techsapo_ops.errors import OpsError
@@ -67,8 +68,8 @@ def test_the_breaker_of_that_provider_closes_and_of_no_other(tmp_path: Path) -> 
     assert states(app) == {"gpt": "closed", "other": "open"}
 
 
-@pytest.mark.parametrize(
-    ("body", "key", "own", "status"),
+@each_row(
+    "body, key, own, status",
     [
         ({"provider": "gpt"}, b"another", KEY, 401),
         ({"provider": "gpt"}, KEY, None, 401),

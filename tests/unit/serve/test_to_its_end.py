@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-import pytest
 from pydantic import BaseModel
+from rows import each_row
 from starlette.requests import Request
 
 from techsapo_ops.serve.auth import Caller
@@ -49,8 +49,8 @@ def request() -> Request:
     return Request(scope)
 
 
-@pytest.mark.parametrize(
-    ("confirms", "asks", "came_to"),
+@each_row(
+    "confirms, asks, came_to",
     [
         (True, True, ["asked", "answered"]),
         (True, False, ["cancelled"]),  # nothing was asked yet, and nobody waits

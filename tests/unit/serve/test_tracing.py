@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from collector import Collector, Seen, collecting
 from orchestrator import QUICK, client_of, make_app
+from rows import each_row
 from servers import free_port
 
 from techsapo_ops.adapters import extras
@@ -212,7 +213,7 @@ def test_a_trusted_network_continues_its_trace_and_decides_whether_it_is_recorde
     assert collector.spans == [], "whom the proxy speaks for is not trusted"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "given",
     [
         "",
@@ -294,7 +295,7 @@ TROUBLES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("trouble", TROUBLES)
+@each_row("trouble", TROUBLES)
 def test_what_a_collector_does_not_take_is_counted_and_told_of_once(tmp_path: Path, trouble: str) -> None:
     stream = io.StringIO()
     configure_logs(Logs(), "app-1", stream)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.serve.bodies.answer import AmendmentBody, AnswerBody, HypothesisBody, ProviderBody
 from techsapo_ops.serve.triage import triage
@@ -29,8 +29,8 @@ def triaged(text: str, commands: tuple[str, ...] = (), root_cause: str = "", **m
     return triage(answer, "").document()
 
 
-@pytest.mark.parametrize(
-    ("text", "steps"),
+@each_row(
+    "text, steps",
     [
         ("Read /var/log/error.log. Reload.", ["Read /var/log/error.log.", "Reload."]),
         ("容量を確認します。古いログを消します。", ["容量を確認します。", "古いログを消します。"]),
@@ -57,8 +57,8 @@ def test_what_others_added_is_a_step_and_what_they_object_is_none() -> None:
     assert found["solution_steps"] == ["Remove old logs.", "Rotate daily."]
 
 
-@pytest.mark.parametrize(
-    ("language", "text", "marked"),
+@each_row(
+    "language, text, marked",
     [
         ("en", "1. df -h\n2. rm -rf /var/log/app", "[cannot be undone] rm -rf /var/log/app"),
         ("ja", "1. df -h\n2. rm -rf /var/log/app", "【元に戻せません】rm -rf /var/log/app"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import random
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.serve.windows import SLOT, SLOTS, Mean, Quantiles
 
@@ -39,7 +40,7 @@ def test_memory_stays_bounded_over_a_long_time() -> None:
     assert len(mean._window._slots) <= SLOTS
 
 
-@pytest.mark.parametrize("quantile", [0.5, 0.95, 0.99])
+@each_row("quantile", [0.5, 0.95, 0.99])
 def test_a_quantile_is_within_ten_percent(quantile: float) -> None:
     draw = random.Random(4)
     values = sorted(draw.lognormvariate(-1, 1) for _ in range(5000))

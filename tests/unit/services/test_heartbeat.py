@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 from fakes.open_stacks import Seen, open_stack
+from rows import each_row
 from stacks import host, spec, topology
 
 from techsapo_ops.adapters.container_facts import ContainerFacts
@@ -40,9 +41,7 @@ def part(where: Topology) -> HealthPart:
     return found
 
 
-@pytest.mark.parametrize(
-    ("ago", "works"), [(0, True), (SILENT_SECONDS - 5, True), (SILENT_SECONDS, False), (-3600, True)]
-)
+@each_row("ago, works", [(0, True), (SILENT_SECONDS - 5, True), (SILENT_SECONDS, False), (-3600, True)])
 def test_it_hangs_once_its_last_one_is_three_minutes_old(tmp_path: Path, ago: float, works: bool) -> None:
     assert last_beat(beaten(tmp_path, ago)).ok is works
 
@@ -75,7 +74,7 @@ def test_health_asks_it_by_its_heartbeat_and_not_for_a_port(tmp_path: Path) -> N
     assert found.hint == "`techsapo restart scheduler`"
 
 
-@pytest.mark.parametrize(("ago", "works"), [(0.0, True), (200.0, False)])
+@each_row("ago, works", [(0.0, True), (200.0, False)])
 def test_a_container_that_hangs_passes_its_own_check_and_is_told_by_its_heartbeat(
     tmp_path: Path, ago: float, works: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,7 +89,7 @@ def test_a_container_that_hangs_passes_its_own_check_and_is_told_by_its_heartbea
     assert ("no heartbeat" in found.detail) is not works
 
 
-@pytest.mark.parametrize("by", ["cron", "systemd", "none"])
+@each_row("by", ["cron", "systemd", "none"])
 def test_where_others_start_the_jobs_there_is_no_such_service(tmp_path: Path, by: str) -> None:
     assert not topology(spec(schedule={"by": by}), tmp_path).has("scheduler")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from machines_spec import machines_topology
+from rows import each_row
 from servers import wait_for
 
 from techsapo_ops.adapters.process import Command, Completed
@@ -83,8 +84,8 @@ def test_it_is_switched_with_all_that_the_last_master_had_and_nothing_is_left_be
     ]
 
 
-@pytest.mark.parametrize(
-    ("answers", "said"),
+@each_row(
+    "answers, said",
     [
         ({"old-INFO-replication": ""}, "silent"),
         ({"new-INFO-replication": "role:slave\r\nslave_repl_offset:4999\r\n"}, "behind"),
@@ -123,7 +124,7 @@ def test_a_sentinel_that_refuses_is_quoted_and_writes_go_on(tmp_path: Path) -> N
     assert asked[-2:] == [RESET, UNPAUSE]
 
 
-@pytest.mark.parametrize("answer", ["OK", ""])
+@each_row("answer", ["OK", ""])
 def test_while_it_may_still_be_promoted_no_write_is_let_in_that_would_be_lost(
     tmp_path: Path, answer: str
 ) -> None:
@@ -180,8 +181,8 @@ class Servers:
         return Completed(command, 0, "\n".join(lines).encode(), b"")
 
 
-@pytest.mark.parametrize(
-    ("said", "why"),
+@each_row(
+    "said, why",
     [
         ("", "was not switched over: nobody answered"),
         ("silent\n", "was not switched over: redis-a did not say how much it has"),

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.calendar import calendar_events
 
 
-@pytest.mark.parametrize(
-    ("cron", "events"),
+@each_row(
+    "cron, events",
     [
         ("0 2 * * *", ["*-*-* 02:00:00"]),
         ("*/30 * * * *", ["*-*-* *:00,30:00"]),
@@ -25,7 +26,7 @@ def test_systemd_is_told_the_times_of_cron(cron: str, events: list[str]) -> None
     assert list(calendar_events(cron)) == events
 
 
-@pytest.mark.parametrize("cron", ["0 2 last * *", "0 2 1st * *", "0 2 * * 5-2"])
+@each_row("cron", ["0 2 last * *", "0 2 1st * *", "0 2 * * 5-2"])
 def test_what_systemd_has_no_words_for_is_refused(cron: str) -> None:
     with pytest.raises(OpsError, match="systemd has no calendar event"):
         calendar_events(cron)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.spec.dotenv import parse_dotenv
 from techsapo_ops.spec.problems import SpecError
 
 
-@pytest.mark.parametrize(
-    ("line", "value"),
+@each_row(
+    "line, value",
     [
         ("A=b", "b"),
         ("  export A = b c  ", "b c"),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.spec import older_defaults
 from techsapo_ops.spec.edition import Edition, chosen, edition_of
@@ -19,8 +20,8 @@ Loader = Callable[..., LoadedSpec]
 DOCS = Path(__file__).parents[3] / "docs"
 
 
-@pytest.mark.parametrize(
-    ("written", "environment", "began_with", "expected"),
+@each_row(
+    "written, environment, began_with, expected",
     [
         (None, None, 1, 1),
         (None, None, 2, 2),
@@ -76,8 +77,8 @@ def test_one_warning_names_what_a_stack_of_the_first_edition_keeps(
 ADMIN = "any user of this host can read and delete Prometheus's samples: its admin API asks for no login"
 
 
-@pytest.mark.parametrize(
-    ("monitoring", "began_with", "warned"),
+@each_row(
+    "monitoring, began_with, warned",
     [
         ("{}", 1, True),
         ("{}", 2, False),
@@ -113,7 +114,7 @@ def test_an_existing_stack_in_production_is_told_that_its_defaults_changed_until
     assert told(f"project: x\nedition: 2\n{real}") == []
 
 
-@pytest.mark.parametrize("page", ["upgrade.md", "upgrade.ja.md"])
+@each_row("page", ["upgrade.md", "upgrade.ja.md"])
 def test_the_page_on_upgrades_lists_just_the_defaults_that_depend_on_the_edition(page: str) -> None:
     text = (DOCS / page).read_text()
     table = re.split(r"\n### (?:Editions of the defaults|既定値の版)\n", text)[1].split("\n### ")[0]
@@ -121,7 +122,7 @@ def test_the_page_on_upgrades_lists_just_the_defaults_that_depend_on_the_edition
     assert [row.split("`")[1] for row in rows] == [dotted(default.path) for default in SAFER]
 
 
-@pytest.mark.parametrize("offsite", [True, False])
+@each_row("offsite", [True, False])
 def test_a_stack_of_the_first_edition_has_no_job_that_its_spec_does_not_name(offsite: bool) -> None:
     assert Schedule().of_edition(1, offsite=offsite, alerts=True) == Schedule()
     assert Schedule(drill_alert="0 9 * * 1").of_edition(1, offsite=offsite, alerts=True).times() == {
@@ -137,7 +138,7 @@ def test_from_the_second_on_they_have_times_unless_the_spec_says_otherwise() -> 
     assert (said.report, said.drill_alert) == (None, "0 9 * * 1")
 
 
-@pytest.mark.parametrize("without", ["prometheus", "alertmanager"])
+@each_row("without", ["prometheus", "alertmanager"])
 def test_no_alert_is_drilled_by_itself_in_a_stack_that_sends_none(without: str, loaded: Loader) -> None:
     text = f"project: x\nedition: 2\nmonitoring: {{{without}: {{enabled: false}}}}\n"
     spec = loaded(text).spec

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 import pytest
 import yaml
+from rows import each_row
 
 from techsapo_ops.spec.edition import Deployment, Edition
 from techsapo_ops.spec.exposure import exposures
@@ -54,7 +55,7 @@ def refused(loaded: Loader, text: str, began_with: Edition | None = None) -> lis
     return []
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: c["name"])
+@each_row("case", CASES, ids=lambda c: c["name"])
 def test_an_exposure_is_an_error_in_production_and_a_warning_elsewhere(
     loaded: Loader, case: dict[str, Any]
 ) -> None:
@@ -65,7 +66,7 @@ def test_an_exposure_is_an_error_in_production_and_a_warning_elsewhere(
     assert refused(loaded, text, 2) == case["rules"]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda c: c["name"])
+@each_row("case", CASES, ids=lambda c: c["name"])
 def test_an_exposure_that_is_accepted_with_a_reason_is_neither(loaded: Loader, case: dict[str, Any]) -> None:
     text = written(case["spec"], accepted_exposures=dict.fromkeys(case["rules"], "only lb1 gets through"))
     found = loaded(text, environment="production")
@@ -100,7 +101,7 @@ def test_the_published_password_passes_where_only_this_host_reaches_it(loaded: L
     assert loaded("project: x").warnings == ()
 
 
-@pytest.mark.parametrize("reason", ["", "  "])
+@each_row("reason", ["", "  "])
 def test_an_acceptance_needs_a_reason(loaded: Loader, reason: str) -> None:
     text = written({"app": {"host": "0.0.0.0"}}, accepted_exposures={"app-plain-http": reason})
     with pytest.raises(SpecError) as error:
@@ -118,7 +119,7 @@ def test_an_acceptance_that_is_no_longer_needed_is_told(loaded: Loader) -> None:
     assert "accepted_exposures.app-plain-http: nothing is exposed so any more" in str(warning)
 
 
-@pytest.mark.parametrize("page", ["exposure.md", "exposure.ja.md"])
+@each_row("page", ["exposure.md", "exposure.ja.md"])
 def test_the_page_on_exposure_lists_every_rule(page: str) -> None:
     rows = re.findall(r"^\| `([a-z-]+)` \|", (DOCS / page).read_text("utf-8"), re.MULTILINE)
     assert rows == sorted(get_args(ExposureName))

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
+from rows import each_row
 
 from techsapo_ops.services.registry import kinds
 from techsapo_ops.spec.edition import Deployment
@@ -37,7 +37,7 @@ def problems(**sections: Any) -> list[str]:
     return [f"{p.path}: {p.message}" for p in found(**sections)]
 
 
-@pytest.mark.parametrize("page", ["three-machines.md", "three-machines.ja.md"])
+@each_row("page", ["three-machines.md", "three-machines.ja.md"])
 def test_the_first_example_of_the_page_is_a_whole_spec(page: str) -> None:
     text = (Path(__file__).parents[3] / "docs" / page).read_text(encoding="utf-8")
     (example,) = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
@@ -61,8 +61,8 @@ def with_host(name: str, **changes: Any) -> dict[str, Any]:
     return {**HOSTS, name: {**HOSTS.get(name, {}), **changes}}
 
 
-@pytest.mark.parametrize(
-    ("sections", "said"),
+@each_row(
+    "sections, said",
     [
         ({}, []),
         ({"floating_address": "10.0.0.100/24"}, []),
@@ -157,7 +157,7 @@ def test_nginx_of_several_hosts_is_exposed_whatever_address_it_is_given() -> Non
     assert wanted.needs_keys
 
 
-@pytest.mark.parametrize(
+@each_row(
     "docker",
     [
         "tcp://10.0.0.1:2375",
@@ -175,13 +175,13 @@ def test_a_way_to_docker_is_ssh_or_a_socket(docker: str) -> None:
     assert said.startswith("hosts.a.docker: must be ssh://[USER@]HOST[:PORT] ")
 
 
-@pytest.mark.parametrize("docker", ["ssh://b", "ssh://ops@b:2222", "ssh://ops@[fd00::2]:22"])
+@each_row("docker", ["ssh://b", "ssh://ops@b:2222", "ssh://ops@[fd00::2]:22"])
 def test_a_user_and_a_port_may_be_left_out(docker: str) -> None:
     assert problems(hosts=with_host("b", docker=docker)) == []
 
 
-@pytest.mark.parametrize(
-    ("docker", "said"),
+@each_row(
+    "docker, said",
     [
         ("ssh://ops@a/var/run/docker.sock", "not ssh://ops@a/var/run/docker.sock"),
         ("ssh://ops@a:abc", "not ssh://ops@a:abc"),
@@ -195,13 +195,13 @@ def test_what_stands_there_is_shown_with_its_user_and_without_a_password(docker:
     assert told.endswith(said)
 
 
-@pytest.mark.parametrize("name", ["b.example.com", "B", "B.Example"])
+@each_row("name", ["b.example.com", "B", "B.Example"])
 def test_a_host_that_calls_itself_otherwise_is_told_both_names(name: str) -> None:
     (problem,) = found(hosts={"a": HOSTS["a"], "c": HOSTS["c"], name: HOSTS["b"]})
     assert problem.hint == "write `b`, and on the host `hostnamectl set-hostname b`"
 
 
-@pytest.mark.parametrize("name", ["A", "a_b", "-a", "a.b", "x" * 33])
+@each_row("name", ["A", "a_b", "-a", "a.b", "x" * 33])
 def test_a_host_has_the_name_of_a_dns_label(name: str) -> None:
     assert problems(hosts={**{k: v for k, v in HOSTS.items() if k != "c"}, name: HOSTS["c"]})
 

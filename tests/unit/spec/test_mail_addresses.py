@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.spec.mail import domains
 
 
-@pytest.mark.parametrize(
-    ("text", "found"),
+@each_row(
+    "text, found",
     [
         ("ops@example.com", ["example.com"]),
         ("Ops <ops@example.com>", ["example.com"]),

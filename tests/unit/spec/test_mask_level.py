@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.spec.load import LoadedSpec
 from techsapo_ops.spec.masking import mask_level
@@ -13,8 +14,8 @@ from techsapo_ops.spec.problems import SpecError
 Loader = Callable[..., LoadedSpec]
 
 
-@pytest.mark.parametrize(
-    ("written", "level"),
+@each_row(
+    "written, level",
     [
         ("mask: secrets", "secrets"),
         ("mask: personal", "personal"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.spec.edition import Edition
 from techsapo_ops.spec.load import LoadedSpec
@@ -24,8 +24,8 @@ def lengths(loaded: Loader, provider: str) -> tuple[int, int]:
     return answer_length(section, 1).tokens, answer_length(section, 2).tokens
 
 
-@pytest.mark.parametrize(
-    ("provider", "second"),
+@each_row(
+    "provider, second",
     [
         ("kind: openai, model: gpt-6.1-sol, api_key: k", 16_384),
         ("kind: openai, model: gpt-4.1, api_key: k", 4096),
@@ -52,9 +52,7 @@ def test_what_the_spec_says_holds_in_every_edition(loaded: Loader) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("edition", "longest"), [("", 4096), ("edition: 1\n", 4096), ("edition: 2\n", 16_384)]
-)
+@each_row("edition, longest", [("", 4096), ("edition: 1\n", 4096), ("edition: 2\n", 16_384)])
 def test_the_app_asks_for_what_the_edition_of_its_spec_has(
     loaded: Loader, edition: str, longest: int
 ) -> None:
@@ -64,8 +62,8 @@ def test_the_app_asks_for_what_the_edition_of_its_spec_has(
     assert provider.max_output_tokens == longest
 
 
-@pytest.mark.parametrize(
-    ("provider", "began_with", "told"),
+@each_row(
+    "provider, began_with, told",
     [
         ("kind: openai, model: gpt-6.1-sol, api_key: k", 1, True),
         ("kind: openai, model: gpt-6.1-sol, api_key: k", 2, False),

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.spec.load import SpecError
@@ -18,8 +19,8 @@ def opened(folder: Path, restic: str, path: str | None = None) -> None:
     open_project(spec)
 
 
-@pytest.mark.parametrize(
-    ("restic", "path"),
+@each_row(
+    "restic, path",
     [
         (".techsapo/backups/offsite", None),
         (".techsapo/backups", None),
@@ -38,8 +39,6 @@ def test_inside_it_is_an_error_with_its_place(tmp_path: Path, restic: str, path:
     assert (problem.path, problem.filename) == ("backup.offsite.restic", str(tmp_path / "techsapo.yaml"))
 
 
-@pytest.mark.parametrize(
-    "restic", ["/mnt/nas", "copies", "kept-2/copies", "s3:https://s3.example.com/kept/x"]
-)
+@each_row("restic", ["/mnt/nas", "copies", "kept-2/copies", "s3:https://s3.example.com/kept/x"])
 def test_beside_it_is_none(tmp_path: Path, restic: str) -> None:
     opened(tmp_path, restic, "kept")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.spec.load import LoadedSpec
 
 
-@pytest.mark.parametrize(
-    ("url", "said"),
+@each_row(
+    "url, said",
     [
         ("https://shop.example.com/health?token=abc123", True),
         ("https://shop.example.com/health?x=1&api_key=abc123", True),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import yaml
+from rows import each_row
 
 from techsapo_ops.operations.apply.forgetting import _masked
 from techsapo_ops.spec.load import LoadedSpec, SpecError
@@ -33,8 +34,8 @@ def errors(loaded: Loader, provider: str) -> list[str]:
     return [str(p) for p in caught.value.problems]
 
 
-@pytest.mark.parametrize(
-    ("provider", "words"),
+@each_row(
+    "provider, words",
     [
         (f"{OLD_CLAUDE}, thinking: enabled", "`thinking: enabled` and thinking_budget go together"),
         (f"{OLD_CLAUDE}, thinking_budget: 2000", "`thinking: enabled` and thinking_budget go together"),
@@ -75,8 +76,8 @@ def test_what_no_model_takes_is_an_error(provider: str, words: str, loaded: Load
     assert words in error
 
 
-@pytest.mark.parametrize(
-    ("provider", "words"),
+@each_row(
+    "provider, words",
     [
         (
             "kind: openai, model: gpt-6.1-sol, api_key: k, reasoning_effort: minimal",
@@ -108,7 +109,7 @@ def test_what_a_known_model_does_not_take_is_a_warning_with_what_it_takes(
     assert len(told) == 1
 
 
-@pytest.mark.parametrize(
+@each_row(
     "provider",
     [
         "kind: openai, model: gpt-6.1-sol, api_key: k, reasoning_effort: max",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.spec.load import LoadedSpec, load
 from techsapo_ops.spec.models import Spec
@@ -81,7 +81,7 @@ def test_the_app_gets_files_in_place_of_secrets_and_raw_receivers_as_they_are(lo
     assert data["redis"]["password_file"] == "/run/redis.password"
 
 
-@pytest.mark.parametrize("name", ["minimal", "techsapo", "guide", "local-llm", "secrets"])
+@each_row("name", ["minimal", "techsapo", "guide", "local-llm", "secrets"])
 def test_what_was_given_is_the_whole_spec_for_the_version_that_reads_it(loaded: Loader, name: str) -> None:
     example = Path(__file__).parents[3] / f"examples/{name}.yaml"
     text = example.read_text(encoding="utf-8") if example.exists() else TEXT

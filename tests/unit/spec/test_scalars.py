@@ -9,12 +9,13 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from rows import each_row
 
 from techsapo_ops.spec.scalars import Trap, plain
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
+@each_row(
+    "text, value",
     [
         ("", None),
         ("~", None),
@@ -50,8 +51,8 @@ def test_a_scalar_with_one_meaning_is_read(text: str, value: object) -> None:
     assert type(result) is type(value)
 
 
-@pytest.mark.parametrize(
-    ("text", "hint"),
+@each_row(
+    "text, hint",
     [
         ("on", 'write true, or "on" for the text'),
         ("NO", 'write false, or "NO" for the text'),

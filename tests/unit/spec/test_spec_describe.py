@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.catalogue.translations import in_language
 from techsapo_ops.errors import OpsError
@@ -18,7 +19,7 @@ MODELS = list(sections_of(ROOT))
 SCHEMA = json_schema()
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda m: m.__name__)
+@each_row("model", MODELS, ids=lambda m: m.__name__)
 def test_every_field_has_help_and_every_section_a_docstring(model: Section) -> None:
     assert model.__doc__
     assert set(help_of(model)) == set(fields_of(model))
@@ -30,8 +31,8 @@ def test_the_help_of_a_field_is_a_message_whose_braces_are_its_own() -> None:
     assert in_language(told, "ja").startswith('API キー。"${VARIABLE}" と書く')
 
 
-@pytest.mark.parametrize(
-    ("path", "type_", "default"),
+@each_row(
+    "path, type_, default",
     [
         ("app.instances", "list of sections", []),
         ("app.instances.port", "port, 1 to 65535", None),
@@ -68,8 +69,8 @@ def test_kinds_are_told_apart_where_their_keys_differ() -> None:
     assert children["kind", ""].type == "slack, email, webhook, alertmanager"
 
 
-@pytest.mark.parametrize(
-    ("path", "message"),
+@each_row(
+    "path, message",
     [
         ("app.prt", "there is no prt in app; did you mean port?"),
         ("ap", "there is no ap in the spec; did you mean app?"),

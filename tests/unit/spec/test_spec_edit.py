@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rows import each_row
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.edit import repointed, with_value, without_section
@@ -36,8 +37,8 @@ def at(text: str, *path: str | int) -> Any:
     return found
 
 
-@pytest.mark.parametrize(
-    ("path", "value", "place"),
+@each_row(
+    "path, value, place",
     [
         ("app.port", 4100, ("app", "port")),
         ("app.drain", "5s", ("app", "drain")),
@@ -75,7 +76,7 @@ def test_where_the_overlay_has_it_too_that_one_is_changed_as_well() -> None:
     assert at(other, "environments", "production") == {"app": {"port": 5000}}
 
 
-@pytest.mark.parametrize("path", ["project.name", "app.instances.7.port", "app.port.x"])
+@each_row("path", ["project.name", "app.instances.7.port", "app.port.x"])
 def test_a_path_that_leads_through_a_value_is_refused(path: str) -> None:
     with pytest.raises(OpsError):
         with_value(TEXT, path, 1)
@@ -93,8 +94,8 @@ def test_a_place_that_an_alias_names_again_is_replaced_once() -> None:
     assert repointed(text, {"/etc/key": "k"}) == "first: &key k\nagain: *key\nlast: k\n"
 
 
-@pytest.mark.parametrize(
-    ("text", "path"),
+@each_row(
+    "text, path",
     [
         ("app: &x {port: 1}\nnginx: *x\n", "nginx.port"),
         ("app: {host: &x a, other: *x}\n", "app.other"),

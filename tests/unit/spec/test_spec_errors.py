@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rows import each_row
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.load import LoadedSpec, SpecError, load
@@ -18,7 +19,7 @@ CASES = yaml.safe_load((Path(__file__).parents[2] / "cases/spec/errors.yaml").re
 Loader = Callable[..., LoadedSpec]
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+@each_row("case", CASES, ids=[case["name"] for case in CASES])
 def test_a_wrong_spec_is_told_word_for_word(case: dict[str, Any], loaded: Loader) -> None:
     with pytest.raises(SpecError) as caught:
         loaded(
@@ -52,7 +53,7 @@ def test_a_file_larger_than_a_megabyte_is_refused_unread(loaded: Loader) -> None
         loaded("# " + "x" * (1 << 20))
 
 
-@pytest.mark.parametrize(
+@each_row(
     "bomb",
     [
         "[" * 100_000,
@@ -90,8 +91,8 @@ def test_a_secret_file_that_the_reader_refuses_is_told_in_its_words() -> None:
         load("project: x\nredis: {password_file: f}\n", {}, refuse)
 
 
-@pytest.mark.parametrize(
-    ("error", "hint"),
+@each_row(
+    "error, hint",
     [
         (
             PermissionError(errno.EACCES, "Permission denied"),
@@ -119,7 +120,7 @@ def test_a_secret_file_that_is_no_text_is_told() -> None:
         load("project: x\nredis: {password_file: f}\n", {}, binary)
 
 
-@pytest.mark.parametrize("breaks", ["\\r", "\\u2028", "\\n", "\\e[2J"])
+@each_row("breaks", ["\\r", "\\u2028", "\\n", "\\e[2J"])
 def test_a_key_that_is_given_twice_stays_on_one_line_whatever_it_holds(loaded: Loader, breaks: str) -> None:
     with pytest.raises(SpecError) as caught:
         loaded(f'project: x\n"a{breaks}": 1\n"a{breaks}": 2\n? {{"b{breaks}": [], ? [] : 1}}\n')

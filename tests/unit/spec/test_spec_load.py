@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rows import each_row
 
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.cron import trigger
@@ -38,7 +39,7 @@ def test_a_project_alone_is_valid_and_gets_every_default(loaded: Loader) -> None
     assert (result.warnings, dict(result.disabled), result.environment) == ((), {}, None)
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.name)
+@each_row("path", EXAMPLES, ids=lambda p: p.name)
 def test_every_example_loads_without_any_variable_set(path: Path, loaded: Loader) -> None:
     assert loaded(path.read_bytes()).spec.project
 
@@ -92,9 +93,7 @@ def test_variables_fill_text_numbers_and_switches(loaded: Loader) -> None:
     assert spec.backup.path == "${NAME}/$x:1"
 
 
-@pytest.mark.parametrize(
-    "value", ["a\nredis: {port: 1}", "{b: c}", "- x", "&a x", "*a", "${NAME}", "'\"#: ", "%@`"]
-)
+@each_row("value", ["a\nredis: {port: 1}", "{b: c}", "- x", "&a x", "*a", "${NAME}", "'\"#: ", "%@`"])
 def test_a_variable_can_not_bring_in_structure(value: str, loaded: Loader) -> None:
     spec = loaded("project: x\nredis: {password: '${V}'}\n", env={"V": value}).spec
     assert spec.redis.password is not None
@@ -166,8 +165,8 @@ def test_a_stack_of_the_first_edition_keeps_its_three_simulated_providers(loaded
     assert list(loaded(f"project: x\n{own}").spec.providers) == ["a", "b"]
 
 
-@pytest.mark.parametrize(
-    ("text", "needed"),
+@each_row(
+    "text, needed",
     [
         ("app: {host: 0.0.0.0}", True),
         ("app: {host: 127.0.0.2}", False),
@@ -273,7 +272,7 @@ def test_anchors_and_merge_keys_work_and_own_keys_win(loaded: Loader) -> None:
     assert [(i.port, i.weight) for i in spec.app.instances] == [(4000, 3), (4001, 3)]
 
 
-@pytest.mark.parametrize("size", ["10", "10485760", "512K", "10M", "1g", "2TB"])
+@each_row("size", ["10", "10485760", "512K", "10M", "1g", "2TB"])
 def test_sizes_are_written_with_or_without_a_unit(size: str, loaded: Loader) -> None:
     assert loaded(f"project: x\nlogs: {{max_size: {size}}}\n").spec.logs.max_size == size
 
@@ -344,7 +343,7 @@ backup: {offsite: {restic: 'rest:https://me:hunter2@backup.example.com/', passwo
     assert "hunter2" not in "".join(map(str, warnings))
 
 
-@pytest.mark.parametrize(
+@each_row(
     "section",
     [
         "providers: {a: {kind: openai-compatible, model: m, base_url: 'https://a/v1?version=2'}, "

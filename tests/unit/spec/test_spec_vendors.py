@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.spec.load import LoadedSpec, SpecError
 
@@ -26,8 +27,8 @@ def test_a_retiring_model_is_a_warning_with_its_day_and_the_vendors_successor(lo
     ]
 
 
-@pytest.mark.parametrize(
-    ("provider", "words"),
+@each_row(
+    "provider, words",
     [
         ("kind: openai, model: gpt-5, api_key: k", "2026-12-11"),
         (
@@ -45,7 +46,7 @@ def test_each_vendors_announcements_are_known(provider: str, words: str, loaded:
     assert words in warning
 
 
-@pytest.mark.parametrize(
+@each_row(
     "provider",
     [
         "kind: openai, model: gpt-5, base_url: 'https://api.openai.com/v1'",
@@ -62,7 +63,7 @@ def test_the_vendors_own_address_written_out_changes_nothing(provider: str, load
     assert len(warnings(loaded, f"{provider}, api_key: k")) == 1
 
 
-@pytest.mark.parametrize(
+@each_row(
     "provider",
     [
         "kind: openai, model: gpt-6.1-sol, api_key: k",
@@ -97,8 +98,8 @@ def test_an_option_that_is_not_given_is_not_told_to_the_app(loaded: Loader) -> N
     assert "thinking_level" not in data["providers"]["a"]
 
 
-@pytest.mark.parametrize(
-    ("provider", "told"),
+@each_row(
+    "provider, told",
     [
         ("base_url: 'http://192.0.2.7:8000/v1', api_key: k", True),
         ("base_url: 'http://192.0.2.7:8000/v1'", False),
@@ -115,8 +116,8 @@ def test_a_vendors_key_that_goes_to_another_host_by_plain_http_is_told(
     assert ["by plain http, and can be read on the way" in w for w in found] == [True] * told
 
 
-@pytest.mark.parametrize(
-    ("provider", "told"),
+@each_row(
+    "provider, told",
     [
         ("kind: anthropic, model: claude-sonnet-5-5, api_key: k, max_output_tokens: 128000", False),
         ("kind: anthropic, model: claude-sonnet-5-5, api_key: k, max_output_tokens: 128001", True),

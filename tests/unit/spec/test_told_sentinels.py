@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.redis import RedisServer, Sentinels
@@ -21,7 +22,7 @@ def test_sentinels_are_told_between_commas_and_another_text_is_refused() -> None
             every(text)
 
 
-@pytest.mark.parametrize(("hosts", "copies"), [(3, 1), (5, 2)])
+@each_row("hosts, copies", [(3, 1), (5, 2)])
 def test_with_the_master_most_machines_have_what_must_not_be_lost(hosts: int, copies: int) -> None:
     addresses = tuple(Address(f"10.0.0.{n}", 26379) for n in range(hosts))
     assert RedisServer("unused", 1, sentinels=Sentinels(addresses, "x")).copies == copies

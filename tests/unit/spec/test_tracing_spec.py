@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import yaml
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.render.package import package
@@ -22,8 +22,8 @@ REPOSITORY = Path(__file__).parents[3]
 Loader = Callable[..., LoadedSpec]
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "headers", "told"),
+@each_row(
+    "endpoint, headers, told",
     [
         ("http://192.0.2.7:4318", "{Authorization: k}", True),
         ("http://192.0.2.7:4318", "{}", False),
@@ -77,8 +77,8 @@ def test_the_image_of_an_app_that_is_traced_has_the_packages(tmp_path: Path) -> 
     assert "COPY --from=source requirements-otel.lock " in built.text
 
 
-@pytest.mark.parametrize(
-    ("engine", "endpoint", "told"),
+@each_row(
+    "engine, endpoint, told",
     [
         ("compose", "http://127.0.0.1:4318", True),
         ("compose", "http://[::1]:4318", True),

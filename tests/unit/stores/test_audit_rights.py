@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.services.mysql.accounts import TABLES, Passwords, accounts_sql, adding, narrowed
 from techsapo_ops.spec.models.data import Mysql
@@ -19,7 +19,7 @@ def test_rows_are_added_to_the_tables_that_the_app_writes_and_to_no_other() -> N
     assert all(line.startswith("GRANT INSERT ON `techsapo_audit`.`audit_") for line in granted)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "sql",
     [
         accounts_sql(Mysql(), Passwords(Secret("a"), Secret("b")), HOSTS).split(";\n"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.stores.drill_seal import LIFE, MOST_LIFE, DrillSeal
 
@@ -23,7 +23,7 @@ def test_a_proof_holds_for_its_request_until_its_time_is_over() -> None:
     assert not seal(now=NOW + LIFE + 1).holds(PROOF, *ASKED)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "asked",
     [
         ("GET", "/api/v1/drill", "drill-1-000001"),
@@ -37,7 +37,7 @@ def test_a_proof_holds_for_no_other_request(asked: tuple[str, str, str]) -> None
     assert not seal().holds(PROOF, *asked)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "proof",
     ["", "1", PROOF[:-1], PROOF.upper(), PROOF.replace("1 ", "2 ", 1), f"{PROOF} ", "1 99 " + "0" * 64],
 )

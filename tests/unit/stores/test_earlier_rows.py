@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from rows import each_row
 
 from techsapo_ops.stores.audit import earlier as module
 from techsapo_ops.stores.audit import tables
@@ -114,7 +115,7 @@ def test_what_was_cut_short_begins_anew_and_makes_no_second_row(
     assert len(whole(tmp_path / "database.sqlite")[0]) == 4
 
 
-@pytest.mark.parametrize("count", [0, 1])
+@each_row("count", [0, 1])
 def test_nothing_is_to_do_without_a_file_or_rows(tmp_path: Path, count: int) -> None:
     file = kept(tmp_path) if count else tmp_path / "audit.sqlite"
     database = Database(tmp_path)

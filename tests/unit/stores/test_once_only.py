@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.stores import flights
 from techsapo_ops.stores.flights import Held, OtherWork, SharedLock
@@ -122,7 +123,7 @@ def test_without_redis_it_is_made_here_and_a_failure_is_told() -> None:
         once(redis, nothing, work)
 
 
-@pytest.mark.parametrize("holder", ["another something", "another it", "another"])
+@each_row("holder", ["another something", "another it", "another"])
 def test_whoever_does_something_else_is_not_waited_for(holder: str) -> None:
     redis, looks = Redis(), 0
     redis.holder = holder

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.stores.audit.prompt_hash import PromptHash
 
 PROMPT = "Dockerコンテナが起動しない"
 
 
-@pytest.mark.parametrize("prompt", [PROMPT, "", "\ud800", "x" * 20_000])
+@each_row("prompt", [PROMPT, "", "\ud800", "x" * 20_000])
 def test_it_fits_the_column_and_names_its_form_and_key(prompt: str) -> None:
     assert re.fullmatch(r"k1\.[0-9a-f]{8}\.[0-9a-f]{52}", PromptHash(b"key").of(prompt))
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.redis import RedisServer
 from techsapo_ops.stores import cache, limits
 from techsapo_ops.stores.redis_pool import connect
 
 
-@pytest.mark.parametrize(
-    ("listens", "asked"),
+@each_row(
+    "listens, asked",
     [
         ("0.0.0.0", "127.0.0.1"),
         ("::", "::1"),

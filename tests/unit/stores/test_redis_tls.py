@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.redis import RedisServer, Sentinels
@@ -28,7 +29,7 @@ def server(place: Path, *, sentinels: bool) -> RedisServer:
     return RedisServer("localhost", 6379, tls=True, ca=place / ".ca/ca.pem", sentinels=known)
 
 
-@pytest.mark.parametrize("sentinels", [False, True])
+@each_row("sentinels", [False, True])
 def test_connections_share_a_context_that_trusts_no_ca_of_the_system(tmp_path: Path, sentinels: bool) -> None:
     redis = server(tmp_path, sentinels=sentinels)
     clients = [

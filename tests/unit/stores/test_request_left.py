@@ -6,6 +6,7 @@ import asyncio
 from typing import Any, cast
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.jsons import load
 from techsapo_ops.stores import request_journal as journals
@@ -48,7 +49,7 @@ def test_what_an_attempt_that_paid_for_itself_had_asked_is_known_and_not_paid_ag
     assert [begun.call for begun in found.unpaid] == ["b"]
 
 
-@pytest.mark.parametrize(("closed", "whether"), [("o-1", True), ("o-0", False), (None, False)])
+@each_row("closed, whether", [("o-1", True), ("o-0", False), (None, False)])
 def test_it_is_closed_where_the_last_one_paid(closed: str | None, whether: bool) -> None:
     assert left(head=HEAD, **({} if closed is None else {"closed": closed})).closed is whether
 
@@ -76,7 +77,7 @@ def journal(store: Store, before: Left | None = None) -> RequestJournal:
     return RequestJournal(cast(RequestJournals, store), "k", held, "d", before or Left())
 
 
-@pytest.mark.parametrize(("carried", "attempts"), [(True, ["first", "second00"]), (False, ["second00"])])
+@each_row("carried, attempts", [(True, ["first", "second00"]), (False, ["second00"])])
 def test_one_that_goes_on_pays_for_the_attempts_before_only_where_it_took_over(
     carried: bool, attempts: list[str]
 ) -> None:

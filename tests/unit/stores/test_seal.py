@@ -4,6 +4,7 @@ import re
 import time
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.stores.seal import Forged, Seal
 
@@ -16,7 +17,7 @@ def test_what_was_sealed_is_opened_at_its_place() -> None:
     assert SEAL.opened("lab:answer:1", KEPT) == b'{"text": "restart it"}'
 
 
-@pytest.mark.parametrize(
+@each_row(
     "kept",
     [
         b"", b"{}", b'{"text": "curl x | sh"}', KEPT[:-1], KEPT + b" ",

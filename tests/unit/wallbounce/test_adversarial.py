@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rows import each_row
 from staged import Staged
 from virtual import run
 
@@ -45,7 +46,7 @@ def staged(case: dict[str, Any], seed: int = 1) -> tuple[Analysis, float]:
     return run(bounce.analyse(question, case["tier"]))
 
 
-@pytest.mark.parametrize("case", CASES)
+@each_row("case", CASES)
 def test_each_case_ends_in_its_range_and_verdict(case: dict[str, Any]) -> None:
     analysis, seconds = staged(case)
     verdict, expect = analysis.verdict, case["expect"]
@@ -64,7 +65,7 @@ def test_each_case_ends_in_its_range_and_verdict(case: dict[str, Any]) -> None:
     assert seconds <= expect.get("seconds", 5)
 
 
-@pytest.mark.parametrize("case", CASES)
+@each_row("case", CASES)
 def test_no_case_depends_on_the_order_in_which_peers_are_shown(case: dict[str, Any]) -> None:
     outcomes = {
         (a.verdict.outcome, round(a.verdict.confidence, 9)) for a, _ in (staged(case, s) for s in (1, 2))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from rows import each_row
 from scripted import Scripted, never, orchestrator
 
 from techsapo_ops.wallbounce.analysis import AnalysisError
@@ -101,7 +102,7 @@ def test_cancelling_an_analysis_cancels_every_call_under_way() -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("text", ["", " \n ", "あ" * (MAX_ANSWER + 1)])
+@each_row("text", ["", " \n ", "あ" * (MAX_ANSWER + 1)])
 def test_an_empty_or_endless_answer_is_a_failure(text: str) -> None:
     bounce, events = orchestrator(Scripted("a", ADVICE), Scripted("b", text))
     analysis = asyncio.run(bounce.analyse(QUESTION, "basic"))

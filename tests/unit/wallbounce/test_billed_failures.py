@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.spec.models.providers import GoogleProvider, OpenRouterProvider
 from techsapo_ops.wallbounce.answers import Tokens
@@ -36,8 +37,8 @@ def gemini_stream() -> Reading:
     return model.reading()
 
 
-@pytest.mark.parametrize("error", [{"error": ERROR}, IN_CHOICE], ids=["whole", "choice"])
-@pytest.mark.parametrize("stream", [False, True])
+@each_row("error", [{"error": ERROR}, IN_CHOICE], ids=["whole", "choice"])
+@each_row("stream", [False, True])
 def test_what_the_router_charges_for_a_failure_is_counted_before_it_is_raised(
     error: dict[str, Any], stream: bool
 ) -> None:
@@ -55,7 +56,7 @@ def test_a_failure_for_which_the_router_charges_nothing_costs_nothing() -> None:
     assert tally == Tally(Tokens(900, 0), 0.0)
 
 
-@pytest.mark.parametrize("usage", ["much", [7], {"prompt_tokens": {}}, {"prompt_tokens_details": "x"}, {}])
+@each_row("usage", ["much", [7], {"prompt_tokens": {}}, {"prompt_tokens_details": "x"}, {}])
 def test_a_count_that_cannot_be_read_hides_no_failure(usage: object) -> None:
     tally = Tally()
     with pytest.raises(ProviderError, match="Provider disconnected"):
@@ -89,8 +90,8 @@ def piece(finish: str | None = None, **usage: int) -> dict[str, Any]:
     return {"candidates": [candidate], **({"usageMetadata": usage} if usage else {})}
 
 
-@pytest.mark.parametrize(
-    ("pieces", "output"),
+@each_row(
+    "pieces, output",
     [
         ([piece(promptTokenCount=900)], LONGEST),
         ([piece(promptTokenCount=900), piece()], LONGEST),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rows import each_row
 
 from techsapo_ops.serve.odd_bills import HOUR, OddBills
 from techsapo_ops.wallbounce.answers import Tokens
@@ -25,7 +26,7 @@ CASES = Path(__file__).parents[2] / "cases" / "bills.yaml"
 QUESTION = Question("what does exit code 137 mean?", "en", "req-1")
 
 
-@pytest.mark.parametrize("case", yaml.safe_load(CASES.read_text()), ids=lambda case: str(case["told"])[:12])
+@each_row("case", yaml.safe_load(CASES.read_text()), ids=lambda case: str(case["told"])[:12])
 def test_a_bill_is_booked_as_told_unless_it_cannot_be(case: dict[str, Any]) -> None:
     assert bill_of(case["told"], case["counted"], case["most"]) == Bill(case["booked"], case.get("odd"))
 
@@ -100,7 +101,7 @@ def test_tokens_that_nobody_can_have_sent_or_written_are_bounded_and_told() -> N
     assert [type(event) for event in told] == [OddBill]
 
 
-@pytest.mark.parametrize("counted", [Tokens(1000, 0), None])
+@each_row("counted", [Tokens(1000, 0), None])
 def test_a_failure_that_the_vendor_charges_less_for_is_no_odd_bill(counted: Tokens | None) -> None:
     failed = ProviderError(FailureKind.UNAVAILABLE, "disconnected", began=True)
     assert cost_of(Billing(counted, 0.0, Price(10.0, 10.0), failed)) == (0.0, [])

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from rows import each_row
 from scripted import Scripted, never
 
 from techsapo_ops.wallbounce.asks import AskAnswer
@@ -71,7 +72,7 @@ def test_a_success_between_failures_starts_the_count_anew() -> None:
     assert made.state == "closed"
 
 
-@pytest.mark.parametrize("kind", [FailureKind.REFUSED, FailureKind.RATE_LIMITED, FailureKind.BAD_ANSWER])
+@each_row("kind", [FailureKind.REFUSED, FailureKind.RATE_LIMITED, FailureKind.BAD_ANSWER])
 def test_a_provider_that_answers_anything_is_up(kind: FailureKind) -> None:
     made, _, _ = breaker()
     fail(made, 9, kind)
@@ -132,7 +133,7 @@ def test_a_call_from_before_it_opened_can_neither_close_nor_reopen_it() -> None:
     assert len(events) == 2
 
 
-@pytest.mark.parametrize("cause", sorted(LASTING))
+@each_row("cause", sorted(LASTING))
 def test_a_cause_that_lasts_opens_it_at_once_and_it_is_tried_now_and_then(cause: Cause) -> None:
     made, clock, events = breaker(failures=5)
     made.admit().ended(advice(cause).kind, cause)
@@ -159,7 +160,7 @@ def test_a_key_that_is_refused_at_the_probe_after_an_outage_rests_as_such_and_th
     assert made.cause is None
 
 
-@pytest.mark.parametrize("cause", [Cause.CONTENT, Cause.TOO_LONG, Cause.REJECTED, Cause.PARAMETER])
+@each_row("cause", [Cause.CONTENT, Cause.TOO_LONG, Cause.REJECTED, Cause.PARAMETER])
 def test_a_refusal_that_a_question_could_bring_about_stops_nobody(cause: Cause) -> None:
     made, _, _ = breaker(failures=1)
     for _ in range(9):
@@ -234,7 +235,7 @@ def test_retries_stop_when_the_breaker_opens() -> None:
     assert calls == 2
 
 
-@pytest.mark.parametrize("when", ["open", "probing"])
+@each_row("when", ["open", "probing"])
 def test_an_answer_that_somebody_else_had_closes_it_at_once(when: str) -> None:
     made, clock, events = breaker()
     made.admit().ended(FailureKind.REFUSED, Cause.KEY)

@@ -8,6 +8,7 @@ from statistics import fmean
 import pytest
 from heldout import HELD_OUT, experiment, row_of
 from laboratory import analyses, questions, right
+from rows import each_row
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.wallbounce.calibration import Calibration, Fit, dumps, loads
@@ -114,8 +115,8 @@ def test_a_calibration_file_comes_back_as_it_was_written() -> None:
     assert made.key != Calibration().key
 
 
-@pytest.mark.parametrize(
-    ("content", "told"),
+@each_row(
+    "content, told",
     [
         ("", "is not JSON"),
         ("[" * 100_000, "is not JSON"),
@@ -155,8 +156,8 @@ def test_labels_are_read_line_by_line_whatever_else_they_hold() -> None:
     assert list(by_set(labels)) == [("basic", ("a", "b")), ("premium", ("a", "b"))]
 
 
-@pytest.mark.parametrize(
-    ("line", "told"),
+@each_row(
+    "line, told",
     [
         ("{", "l.jsonl:2 not JSON"),
         ("[" * 100_000, "l.jsonl:2 not JSON"),

@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
+from rows import each_row
 
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.commands import (
@@ -24,12 +24,12 @@ def answer(text: str, **fields: Any) -> Answer:
     return Answer("p", "m", text, Tokens(), 0.1, 0.0, **fields)
 
 
-@pytest.mark.parametrize("case", CASES["destructive"], ids=lambda c: c["text"])
+@each_row("case", CASES["destructive"], ids=lambda c: c["text"])
 def test_what_cannot_be_undone_is_found(case: dict[str, Any]) -> None:
     assert [d.kind for d in destructive(case["text"])] == case["kinds"]
 
 
-@pytest.mark.parametrize("case", CASES["same"], ids=lambda c: c["one"])
+@each_row("case", CASES["same"], ids=lambda c: c["one"])
 def test_a_destructive_command_is_the_same_whatever_its_flags_but_not_on_another_target(
     case: dict[str, Any],
 ) -> None:
@@ -48,7 +48,7 @@ def test_commands_come_from_the_list_or_else_from_code_and_brackets() -> None:
     assert set(commands_of(answer(text))) == {"df -h", "ss -ltn", "free -m", "uptime"}
 
 
-@pytest.mark.parametrize("case", CASES["dangerous"], ids=lambda c: c["text"])
+@each_row("case", CASES["dangerous"], ids=lambda c: c["text"])
 def test_every_danger_in_an_answers_text_is_found_with_what_it_does(case: dict[str, Any]) -> None:
     found = dangerous_in(answer(case["text"]))
     assert {d.effects[0] for d in found} == {case["effect"]}

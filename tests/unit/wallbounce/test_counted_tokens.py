@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from rows import each_row
 from scripted import Purse
 from typing_extensions import override
 
@@ -32,7 +33,7 @@ def test_a_part_larger_than_its_whole_counts_as_all_of_it() -> None:
     assert tokens_of(10, 5, 4, cache_written=99) == Tokens(10, 5, 4, 6)
 
 
-@pytest.mark.parametrize("odd", [-1, 2**31, 1.5, "7", None])
+@each_row("odd", [-1, 2**31, 1.5, "7", None])
 def test_what_is_no_count_makes_the_whole_count_unknown(odd: object) -> None:
     assert tokens_of(10, 5, 0, cache_written=odd) is None
     assert tokens_of(10, 5, 0, thinking=odd) is None
@@ -73,8 +74,8 @@ class Unlucky(LanguageModel):
     async def close(self) -> None: ...
 
 
-@pytest.mark.parametrize(
-    ("ends", "ask"),
+@each_row(
+    "ends, ask",
     [
         ("breaks off", AskAnswer(QUESTION)),
         ("cut off", AskAnswer(QUESTION)),

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from fuzzing import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rows import each_row
 
 from techsapo_ops.catalogue.commands import Effect, signs
 from techsapo_ops.wallbounce.commands import dangerous
@@ -54,7 +54,7 @@ def test_of_commands_that_nothing_was_tuned_on_most_dangers_are_marked() -> None
     assert len(marked(UNTUNED)) <= 9
 
 
-@pytest.mark.parametrize(
+@each_row(
     "inside",
     [
         "{}",
@@ -96,7 +96,7 @@ def test_a_danger_is_found_within_what_runs_it_and_in_prose(inside: str) -> None
     assert "destructive" in effects(inside.format("rm -rf /srv"))
 
 
-@pytest.mark.parametrize(
+@each_row(
     "text",
     [
         "grep -c reboot /var/log/syslog",
@@ -161,7 +161,7 @@ HOSTILE = (
 )
 
 
-@pytest.mark.parametrize("piece", HOSTILE)
+@each_row("piece", HOSTILE)
 def test_the_work_grows_with_the_length_of_a_hostile_text_and_no_faster(piece: str) -> None:
     """64 KB take about four times as long as 16 KB; with quadratic work it would be sixteen times."""
     short, long = (best((piece * size)[:size]) for size in (16_000, 64_000))

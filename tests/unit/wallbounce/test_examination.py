@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from rows import each_row
 from scripted import Purse, Scripted, climbing, graded, never, orchestrator
 from virtual import run
 
@@ -183,7 +184,7 @@ def test_fewer_than_two_healthy_providers_are_refused_honestly() -> None:
     assert "df -h" not in analysis.text, "a refusal hands out no command"
 
 
-@pytest.mark.parametrize("hanging", ["answer", "grade", "revise"])
+@each_row("hanging", ["answer", "grade", "revise"])
 def test_whatever_hangs_the_analysis_ends_before_its_deadline(hanging: str) -> None:
     class Hanging(Doubter):
         async def answer(self, question: Question) -> Answer:

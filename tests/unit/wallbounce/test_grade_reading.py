@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rows import each_row
 
 from techsapo_ops.wallbounce.grade_reading import parse_grades
 from techsapo_ops.wallbounce.grades import Grade, Peer, Stance
@@ -61,8 +62,8 @@ def test_grades_come_in_the_order_of_the_peers_with_claims_by_their_ids() -> Non
     assert second.whole
 
 
-@pytest.mark.parametrize(
-    ("score", "read"),
+@each_row(
+    "score, read",
     [
         (0, 0), (4, 4), (4.0, 4), ("4", 4), ("４", 4), ("3/4", 3), ("3 / 4", 3), ("2.0", 2), ("3点", 3),
         ("3 out of 4", 3),
@@ -87,7 +88,7 @@ def test_a_bare_number_is_a_score() -> None:
     assert [s.value if s else None for s in only.scores] == [3, 4, None]
 
 
-@pytest.mark.parametrize(
+@each_row(
     "label",
     ["A", " a ", "Ａ", "回答A", "回答 Ａ", "Answer A", "answer_a", "[A]", "(A)", "「A」", "A.", "Expert A:"],
 )
@@ -96,7 +97,7 @@ def test_a_label_is_known_however_it_is_dressed(label: str) -> None:
     assert only.label == "A"
 
 
-@pytest.mark.parametrize("label", ["Z", "AB", "", "A and B", "alpha", 7, None, ["A"], {"x": 1}, True])
+@each_row("label", ["Z", "AB", "", "A and B", "alpha", 7, None, ["A"], {"x": 1}, True])
 def test_a_label_that_nobody_has_is_ignored(label: object) -> None:
     assert [g.label for g in graded(grade(label), grade("B"))] == ["B"]
 
@@ -119,8 +120,8 @@ def test_grades_by_label_and_one_alone_are_read_too() -> None:
     assert [g.label for g in parse_grades(json.dumps(grade("B")), PEERS)] == ["B"]
 
 
-@pytest.mark.parametrize(
-    ("claims", "stances"),
+@each_row(
+    "claims, stances",
     [
         ([claim("c1"), claim("c2", "contradicts")], (E, C)),
         ([claim("C2 "), claim(1, "silent")], (S, E)),
@@ -143,7 +144,7 @@ def test_stances_go_by_the_ids_of_the_claims_and_no_other_word_is_taken_for_one(
     assert only.stances == stances
 
 
-@pytest.mark.parametrize("reply", [WHOLE, f"```json\n{WHOLE}", f"Here you are: {WHOLE}"])
+@each_row("reply", [WHOLE, f"```json\n{WHOLE}", f"Here you are: {WHOLE}"])
 def test_of_a_reply_that_breaks_off_everything_before_counts(reply: str) -> None:
     whole = parse_grades(reply, PEERS)
     assert len(whole) == 2

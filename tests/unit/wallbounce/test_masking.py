@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from rows import each_row
 
 from techsapo_ops.wallbounce.masking import RULES, Masker, _finds, mask
 from techsapo_ops.wallbounce.personal_data import luhn, my_number
@@ -43,18 +43,18 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("case", SECRETS, ids=lambda case: case["line"][:40])
+@each_row("case", SECRETS, ids=lambda case: case["line"][:40])
 def test_every_labelled_secret_is_masked(case: dict[str, Any]) -> None:
     masked = mask(case["line"], "secrets").text
     assert [secret for secret in case["secrets"] if str(secret) in masked] == []
 
 
-@pytest.mark.parametrize("line", ORDINARY, ids=lambda line: line[:40])
+@each_row("line", ORDINARY, ids=lambda line: line[:40])
 def test_an_ordinary_line_stays_as_it_is(line: str) -> None:
     assert mask(line, "secrets").text == line
 
 
-@pytest.mark.parametrize("case", LABELLED["personal"], ids=lambda case: case["text"][:40])
+@each_row("case", LABELLED["personal"], ids=lambda case: case["text"][:40])
 def test_personal_data_is_masked_where_that_is_asked_for(case: dict[str, str]) -> None:
     assert mask(case["text"], "personal").text == case.get("masked", case["text"])
     assert mask(case["text"], "secrets").text == case["text"]
@@ -129,16 +129,14 @@ def _repeats(parsed: Any) -> Iterator[tuple[int, Any]]:
                             yield from _repeats(branch)
 
 
-@pytest.mark.parametrize(
-    "rule", RULES["personal"], ids=lambda rule: f"{rule.kind} {rule.pattern.pattern[:40]}"
-)
+@each_row("rule", RULES["personal"], ids=lambda rule: f"{rule.kind} {rule.pattern.pattern[:40]}")
 def test_no_pattern_repeats_without_a_bound_so_that_time_grows_with_the_text_alone(rule: Any) -> None:
     parser = re._parser  # type: ignore[attr-defined]
     for most, _ in _repeats(parser.parse(rule.pattern.pattern, rule.pattern.flags & ~re.UNICODE)):
         assert most <= 65536, rule.pattern.pattern
 
 
-@pytest.mark.parametrize(
+@each_row(
     "unit",
     ["a", "a.", "password", "password=", "mysql ", "://", "-----BEGIN PRIVATE KEY-----\n", "cookie: a=b; ",
      "\n ", "1 ",

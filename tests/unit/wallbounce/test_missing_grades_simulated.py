@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from functools import cache
 from statistics import fmean
 
-import pytest
 from garbling import Garbling
 from heldout import HELD_OUT
 from laboratory import analyses, questions, right
+from rows import each_row
 
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.scoring import auroc, ece
@@ -35,7 +35,7 @@ def accepted(judged: Judged) -> list[bool]:
     return [correct for analysis, correct in judged if analysis.verdict.accepted]
 
 
-@pytest.mark.parametrize("share", [0.2, 0.4])
+@each_row("share", [0.2, 0.4])
 def test_what_is_accepted_on_less_evidence_is_right_as_often(share: float) -> None:
     assert len(accepted(outcomes(share))) > 20
     assert fmean(accepted(outcomes(share))) >= 0.97

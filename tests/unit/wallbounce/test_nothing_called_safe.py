@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import pytest
 from rich.console import Console
+from rows import each_row
 from staged import Staged
 from virtual import run
 
@@ -82,8 +83,8 @@ def shown(document: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> str:
 REFUSED, ANSWERED = (CLAIM, OTHER), (CLAIM, CLAIM)
 
 
-@pytest.mark.parametrize("language", ["ja", "en"])
-@pytest.mark.parametrize("claims", [ANSWERED, REFUSED])
+@each_row("language", ["ja", "en"])
+@each_row("claims", [ANSWERED, REFUSED])
 def test_no_key_and_no_word_of_an_answer_calls_a_command_safe(
     language: Language, claims: tuple[dict[str, str], ...]
 ) -> None:
@@ -112,7 +113,7 @@ def test_no_field_of_the_answers_schema_is_a_label_of_safety() -> None:
     assert "command_effects" not in schema
 
 
-@pytest.mark.parametrize("claims", [ANSWERED, REFUSED])
+@each_row("claims", [ANSWERED, REFUSED])
 def test_the_cli_shows_no_command_as_safe(
     claims: tuple[dict[str, str], ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,7 +132,7 @@ def test_the_page_has_no_word_and_no_style_for_a_safe_command() -> None:
     assert "網羅的ではありません" in text
 
 
-@pytest.mark.parametrize(("language", "label"), [("en", "may be incomplete"), ("ja", "網羅的ではありません")])
+@each_row("language, label", [("en", "may be incomplete"), ("ja", "網羅的ではありません")])
 def test_where_dangers_are_listed_the_list_says_that_it_may_be_incomplete(
     language: Language, label: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

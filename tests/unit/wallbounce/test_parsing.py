@@ -4,9 +4,9 @@ import json
 import time
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rows import each_row
 
 from techsapo_ops.wallbounce.answers import Risk
 from techsapo_ops.wallbounce.grade_reading import parse_grades
@@ -28,7 +28,7 @@ def answer(**changed: Any) -> str:
     return json.dumps({**FIELDS, **changed}, ensure_ascii=False)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "reply",
     [
         answer(),
@@ -47,8 +47,8 @@ def test_a_structured_answer_is_found_wherever_it_stands(reply: str) -> None:
     assert (fields.risk, fields.self_confidence) == (Risk.REVERSIBLE, 0.8)
 
 
-@pytest.mark.parametrize(
-    ("changed", "name", "expected"),
+@each_row(
+    "changed, name, expected",
     [
         ({"claims": [str(n) for n in range(50)]}, "claims", tuple("01234567")),
         ({"claims": "not a list"}, "claims", ()),
@@ -74,8 +74,8 @@ def test_a_field_that_is_not_what_it_should_be_is_left_empty(
     assert getattr(fields, name) == expected
 
 
-@pytest.mark.parametrize(
-    ("reply", "text", "whole"),
+@each_row(
+    "reply, text, whole",
     [
         ('{"answer": "途中で切', "途中で切", False),
         ('{"answer": "quote \\"x\\" and cut \\u30', 'quote "x" and cut', False),
@@ -114,8 +114,8 @@ def test_megabytes_of_white_space_are_read_at_once() -> None:
     assert time.process_time() - started < 5, "quadratic reading would take hours"
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
+@each_row(
+    "text, expected",
     [
         ("再起動します。\nconfidence: 0.85", ("再起動します。", 0.85)),
         ("Restart it.\n\nConfidence：1.00\n", ("Restart it.", 1.0)),

@@ -5,6 +5,7 @@ from importlib.metadata import version
 from types import SimpleNamespace
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.spec.models.providers import DearerPrice
 from techsapo_ops.spec.models.providers import Price as PriceSpec
@@ -27,7 +28,7 @@ KNOWN = [
 ]
 
 
-@pytest.mark.parametrize(("vendor", "model"), KNOWN)
+@each_row("vendor, model", KNOWN)
 def test_known_models_have_a_list_price_that_names_its_source(vendor: str, model: str) -> None:
     price = list_price(vendor, model)
     assert price is not None
@@ -47,7 +48,7 @@ def test_an_unknown_model_has_no_price() -> None:
     assert list_price("nobody", "gpt-6.1-sol") is None
 
 
-@pytest.mark.parametrize("variant", ["nitro", "free", "floor"])
+@each_row("variant", ["nitro", "free", "floor"])
 def test_a_variant_of_a_model_behind_openrouter_has_the_models_price(variant: str) -> None:
     price = list_price("openrouter", f"anthropic/claude-sonnet-5.5:{variant}")
     assert price is not None

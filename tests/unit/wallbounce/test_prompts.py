@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.wallbounce import prompts
 from techsapo_ops.wallbounce.grades import Peer
@@ -17,7 +18,7 @@ def test_the_version_of_the_prompts_is_the_same_wherever_they_are() -> None:
     assert prompts._version() == prompts.PROMPT_VERSION
 
 
-@pytest.mark.parametrize("name", ["_ANSWER", "_GRADE", "_REVISE", "_JSON_ONLY"])
+@each_row("name", ["_ANSWER", "_GRADE", "_REVISE", "_JSON_ONLY"])
 def test_the_version_changes_with_any_word_of_a_prompt(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     told: Mapping[str, str] = getattr(prompts, name)
     monkeypatch.setattr(prompts, name, {**told, "ja": told["ja"] + "。"})
@@ -36,7 +37,7 @@ def objects(schema: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from objects(inner)
 
 
-@pytest.mark.parametrize("schema", [prompts.ANSWER_SCHEMA, prompts.GRADES_SCHEMA])
+@each_row("schema", [prompts.ANSWER_SCHEMA, prompts.GRADES_SCHEMA])
 def test_a_schema_keeps_to_what_every_vendors_strict_mode_takes(schema: Mapping[str, Any]) -> None:
     known = {"type", "properties", "required", "additionalProperties", "items", "enum", "description"}
     for each in objects(schema):

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
@@ -57,7 +58,7 @@ def test_every_kind_of_the_spec_becomes_a_provider_with_a_breaker_of_its_own() -
     assert [p.price.source.split()[0] for p in registry.usable] == ["genai-prices"] * 4 + ["spec"]
 
 
-@pytest.mark.parametrize("kind", ["openai", "anthropic", "google", "openrouter"])
+@each_row("kind", ["openai", "anthropic", "google", "openrouter"])
 def test_a_vendor_without_a_key_is_unavailable(kind: str) -> None:
     registry = build_registry(spec({"local": LOCAL, "v": {"kind": kind, "model": "m"}}), {})
     assert registry.unavailable == {"v": "no key; set providers.v.api_key or api_key_file"}

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rows import each_row
 from scripted import Purse, Scripted, climbing
 
 from techsapo_ops.spec.models.app import Budget
@@ -41,7 +42,7 @@ class Section:
         self.timeout, self.max_output_tokens = "60s", 16_384
 
 
-@pytest.mark.parametrize("case", yaml.safe_load(CASES.read_text()), ids=lambda c: f"{c['tier']}-{c['of'][0]}")
+@each_row("case", yaml.safe_load(CASES.read_text()), ids=lambda c: f"{c['tier']}-{c['of'][0]}")
 def test_a_tier_of_models_reserves_what_the_table_says(case: dict[str, Any]) -> None:
     made = []
     for n, model in enumerate(case["of"]):
@@ -56,7 +57,7 @@ def test_a_tier_of_models_reserves_what_the_table_says(case: dict[str, Any]) -> 
     assert (worst <= budget.resolved_daily_usd, worst <= budget.monthly_usd) == (case["a_day"], True)
 
 
-@pytest.mark.parametrize("filling", ["the disk is full ", "ディスクが一杯です。", '<"\n'])
+@each_row("filling", ["the disk is full ", "ディスクが一杯です。", '<"\n'])
 def test_what_the_calls_of_a_tier_set_aside_never_exceeds_what_was_reserved(filling: str) -> None:
     """Each grader is shown its own answer beside the others: that was left out."""
     payer = Purse()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rows import each_row
 
 from techsapo_ops.wallbounce.breaker import CircuitOpen
 from techsapo_ops.wallbounce.causes import Cause, advice
@@ -45,14 +46,14 @@ def failure(kind: FailureKind, retry_after: float | None = None) -> ProviderErro
     return ProviderError(kind, "it failed", retry_after=retry_after)
 
 
-@pytest.mark.parametrize("kind", [FailureKind.RATE_LIMITED, FailureKind.UNAVAILABLE, FailureKind.TIMEOUT])
+@each_row("kind", [FailureKind.RATE_LIMITED, FailureKind.UNAVAILABLE, FailureKind.TIMEOUT])
 def test_passing_failures_are_retried_with_growing_waits(kind: FailureKind) -> None:
     upstream = Upstream(failure(kind), failure(kind))
     assert upstream.run() == "answer"
     assert upstream.waits == [0.5, 1.0]
 
 
-@pytest.mark.parametrize("kind", [FailureKind.REFUSED, FailureKind.BAD_ANSWER])
+@each_row("kind", [FailureKind.REFUSED, FailureKind.BAD_ANSWER])
 def test_failures_that_would_come_again_are_not_retried(kind: FailureKind) -> None:
     upstream = Upstream(failure(kind))
     with pytest.raises(ProviderError):
@@ -111,8 +112,8 @@ def test_a_wait_lies_between_what_was_asked_and_the_cap(n: int, draw: float, ask
     assert (asked or 0) <= policy.wait(n, asked, draw) <= (asked or 0) + policy.cap
 
 
-@pytest.mark.parametrize(
-    ("value", "seconds"),
+@each_row(
+    "value, seconds",
     [
         ("3", 3.0),
         ("1.5", 1.5),
@@ -145,7 +146,7 @@ def test_any_header_gives_a_number_or_none(value: str) -> None:
     assert seconds is None or 0 <= seconds <= 3600
 
 
-@pytest.mark.parametrize("cause", [Cause.QUOTA, Cause.MONEY, Cause.KEY])
+@each_row("cause", [Cause.QUOTA, Cause.MONEY, Cause.KEY])
 def test_what_lasts_is_not_tried_again_within_the_call(cause: Cause) -> None:
     upstream = Upstream(ProviderError(advice(cause).kind, "it lasts", cause=cause, retry_after=1))
     with pytest.raises(ProviderError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import pytest
+from rows import each_row
 from scripted import Purse, Scripted, climbing, never, orchestrator
 
 from techsapo_ops.wallbounce.causes import LASTING, Cause, advice
@@ -35,7 +35,7 @@ def analyse(bounce: WallBounce, **options: Any) -> Any:
     return asyncio.run(bounce.analyse(QUESTION, "basic", **options))
 
 
-@pytest.mark.parametrize("cause", [*sorted(LASTING), Cause.SERVER, Cause.CONTENT, Cause.UNREADABLE])
+@each_row("cause", [*sorted(LASTING), Cause.SERVER, Cause.CONTENT, Cause.UNREADABLE])
 def test_a_provider_that_fails_is_replaced_within_its_tier_and_nothing_is_escalated(cause: Cause) -> None:
     bounce, events = climbing(failing("a", cause), Scripted("b", ADVICE), Scripted("c", ADVICE))
     analysis = analyse(bounce)
@@ -164,8 +164,8 @@ def test_who_made_way_for_a_try_in_vain_sits_in_first() -> None:
     assert sat_in(events) == [("c", "b")]
 
 
-@pytest.mark.parametrize(
-    ("turns", "seats", "order"),
+@each_row(
+    "turns, seats, order",
     [
         ({}, 2, "abcd"),
         ({"b": Turn.DUE, "c": Turn.DUE}, 2, "abcd"),  # one try at a time

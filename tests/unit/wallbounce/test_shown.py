@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-import pytest
+from rows import each_row
 from scripted import Scripted, orchestrator
 
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS, Answer, Tokens
@@ -60,7 +60,7 @@ def sent(prompt: Prompt) -> int:
     return sum(len(part.encode(errors="replace")) for part in (prompt.system, prompt.user, schema))
 
 
-@pytest.mark.parametrize("filling", FILLINGS.values(), ids=list(FILLINGS))
+@each_row("filling", FILLINGS.values(), ids=list(FILLINGS))
 def test_nothing_that_a_grader_is_sent_exceeds_what_is_counted_for_it(filling: str) -> None:
     answer = longest(filling)
     peers = tuple(Peer.of(label, answer) for label in "ABC")
@@ -71,8 +71,8 @@ def test_nothing_that_a_grader_is_sent_exceeds_what_is_counted_for_it(filling: s
     assert sent(prompt) <= size(ask.question.text) + ask.shown + PROMPT_OVERHEAD
 
 
-@pytest.mark.parametrize("filling", FILLINGS.values(), ids=list(FILLINGS))
-@pytest.mark.parametrize("language", ["en", "ja"])
+@each_row("filling", FILLINGS.values(), ids=list(FILLINGS))
+@each_row("language", ["en", "ja"])
 def test_nothing_that_is_sent_with_a_question_exceeds_what_is_counted_for_it(
     filling: str, language: Language
 ) -> None:
@@ -80,7 +80,7 @@ def test_nothing_that_is_sent_with_a_question_exceeds_what_is_counted_for_it(
     assert sent(answer_prompt(question)) <= size(question.text) + PROMPT_OVERHEAD
 
 
-@pytest.mark.parametrize("filling", FILLINGS.values(), ids=list(FILLINGS))
+@each_row("filling", FILLINGS.values(), ids=list(FILLINGS))
 def test_nothing_that_an_author_is_sent_for_a_revision_exceeds_what_is_counted_for_it(filling: str) -> None:
     critiques = [Critique(filled(filling, 300), filled(filling, 4_000)) for _ in range(MAX_CLAIMS)]
     ask = shown(AskRevision(QUESTION, longest(filling), critiques))

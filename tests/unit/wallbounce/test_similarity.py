@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rows import each_row
 
 from techsapo_ops.wallbounce.language import language_of
 from techsapo_ops.wallbounce.similarity import cosine, grams
@@ -32,8 +33,8 @@ def test_likeness_is_symmetric_and_between_0_and_1(a: str, b: str) -> None:
     assert alike(a, b) == pytest.approx(alike(b, a))
 
 
-@pytest.mark.parametrize(
-    ("text", "language"),
+@each_row(
+    "text, language",
     [
         ("Dockerコンテナが起動しない", "ja"),
         ("接続拒否", "ja"),

@@ -5,6 +5,7 @@ from statistics import mean
 from typing import Any
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.spec.models.providers import SimulatedProvider
 from techsapo_ops.wallbounce.answers import Answer
@@ -157,7 +158,7 @@ def test_grading_is_seeded() -> None:
     assert grades_of(provider(seed=3), answers, text) == grades_of(provider(seed=3), answers, text)
 
 
-@pytest.mark.parametrize(("accuracy", "rate"), [(1, 0.85), (0, 0.15)])
+@each_row("accuracy, rate", [(1, 0.85), (0, 0.15)])
 def test_right_and_wrong_answers_are_graded_as_right_at_the_rates_set(accuracy: float, rate: float) -> None:
     author, grader = provider(seed=1, accuracy=accuracy), provider(seed=2)
     texts = [f"ディスクが一杯です {n}" for n in range(600)]
@@ -173,7 +174,7 @@ def test_an_answer_that_says_grade_all_4_is_not_believed() -> None:
     assert grade.claims[0].stance is Stance.CONTRADICTS
 
 
-@pytest.mark.parametrize(("rate", "changes"), [(1.0, True), (0.0, False)])
+@each_row("rate, changes", [(1.0, True), (0.0, False)])
 def test_a_revision_takes_the_right_cause_as_often_as_it_is_recognised(rate: float, changes: bool) -> None:
     text = "Redisに接続できない"
     author = provider(seed=2, accuracy=0, same_wrong=0, grader_true_positive=rate)

@@ -9,6 +9,7 @@ from statistics import fmean
 
 import pytest
 from laboratory import TIERS, Setting, analyses, questions, right
+from rows import each_row
 from virtual import run
 
 from techsapo_ops.wallbounce.analysis import Analysis
@@ -37,13 +38,13 @@ def accuracy(outcomes: Sequence[Analysis]) -> float:
     return fmean(right(a.question, a.answer) for a in outcomes)
 
 
-@pytest.mark.parametrize("p", [0.7, 0.8, 0.9])
+@each_row("p", [0.7, 0.8, 0.9])
 def test_three_independent_voices_reach_what_condorcet_says(p: float) -> None:
     outcomes = asked(Setting(p, same_wrong=1), 3)
     assert accuracy(outcomes) == pytest.approx(3 * p**2 - 2 * p**3, abs=0.04)
 
 
-@pytest.mark.parametrize(("p", "copied"), [(0.7, 0.5), (0.8, 0.3), (0.6, 0.9)])
+@each_row("p, copied", [(0.7, 0.5), (0.8, 0.3), (0.6, 0.9)])
 def test_two_that_agree_are_right_as_often_as_shared_errors_allow(p: float, copied: float) -> None:
     # Both take the common error with `copied`; else one of ten other topics comes by chance.
     s = copied**2 + (1 - copied**2) / 10

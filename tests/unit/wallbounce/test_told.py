@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
+from rows import each_row
 
 from techsapo_ops.catalogue.vendor_errors import error_rows
 from techsapo_ops.wallbounce.causes import (
@@ -62,7 +63,7 @@ def body_of(reply: dict[str, Any]) -> bytes:
     return text.encode()
 
 
-@pytest.mark.parametrize(("reply", "row"), list(refusals()))
+@each_row("reply, row", list(refusals()))
 def test_an_errors_cause_is_read_from_what_the_vendor_sends(
     reply: dict[str, Any], row: dict[str, Any]
 ) -> None:
@@ -74,8 +75,8 @@ def test_an_errors_cause_is_read_from_what_the_vendor_sends(
         assert str(reply["status"]) in error.message
 
 
-@pytest.mark.parametrize(
-    ("body", "kind", "cause"),
+@each_row(
+    "body, kind, cause",
     [
         ({"type": "error", "error": {"type": "overloaded_error"}}, "unavailable", "overloaded"),
         ({"type": "error", "code": "rate_limit_exceeded", "message": "slow"}, "rate_limited", "rate"),
@@ -101,8 +102,8 @@ def test_an_error_within_an_answer_is_told_apart_and_billed(
     assert (error.kind, error.cause, error.began) == (kind, cause, True)
 
 
-@pytest.mark.parametrize(
-    ("message", "wait"),
+@each_row(
+    "message, wait",
     [
         ("Please try again in 558ms. Visit", 0.558),
         ("Please try again in 8.64s.", 8.64),
@@ -118,7 +119,7 @@ def test_a_wait_that_stands_in_the_message_alone_is_read(message: str, wait: flo
     assert error.retry_after == wait
 
 
-@pytest.mark.parametrize("after", [", model: m", "\nPlease retry in 20s.", "", "."])
+@each_row("after", [", model: m", "\nPlease retry in 20s.", "", "."])
 def test_a_limit_of_nought_is_no_limit_of_the_minute_however_the_message_goes_on(after: str) -> None:
     for limit, cause in (("0", Cause.PLAN), ("10", Cause.RATE), ("0.5", Cause.RATE)):
         body = {"error": {"code": 429, "message": f"* Quota exceeded for metric: x, limit: {limit}{after}"}}

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 from pydantic import TypeAdapter
+from rows import each_row
 
 from techsapo_ops.spec.models.providers import Provider as Section
 from techsapo_ops.wallbounce import try_provider as trying
@@ -87,8 +88,8 @@ def fails(message: str, *, began: bool = False) -> Reply:
     return reply
 
 
-@pytest.mark.parametrize(
-    ("section", "message", "told"),
+@each_row(
+    "section, message, told",
     [
         ({"headers": {"OpenAI-Version": "0"}}, "no answer in 20.0 s", "no answer in 20.0 s"),
         ({"api_key": "x"}, "max_tokens is an extra", "max_tokens is an extra"),
@@ -114,8 +115,8 @@ def thinks_until(enough: int) -> Reply:
     return reply
 
 
-@pytest.mark.parametrize(
-    ("price", "remedies"),
+@each_row(
+    "price, remedies",
     [
         (Price(2, 10), ["`techsapo providers test a --at-most 0.14` pays for all", "a lower effort"]),
         (Price(0, 0), ["a lower effort", "name a model that comes to an end"]),
@@ -148,7 +149,7 @@ def uncounted(model: Model, tally: Tally) -> Completion:
     return Completion(ANSWER, None)
 
 
-@pytest.mark.parametrize("reply", [fails("broke off", began=True), uncounted], ids=["fails", "uncounted"])
+@each_row("reply", [fails("broke off", began=True), uncounted], ids=["fails", "uncounted"])
 def test_what_a_vendor_does_not_count_costs_no_more_than_was_said(reply: Reply) -> None:
     price, said = Price(4, 20), 0.012
     found = tried(reply, price, said)

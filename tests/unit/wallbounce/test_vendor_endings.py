@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from pydantic import TypeAdapter
+from rows import each_row
 
 from techsapo_ops.spec.models.providers import Provider
 from techsapo_ops.wallbounce.answers import Tokens
@@ -122,7 +123,7 @@ BOTH_WAYS = [
 ]
 
 
-@pytest.mark.parametrize(("row", "stream"), BOTH_WAYS)
+@each_row("row, stream", BOTH_WAYS)
 def test_an_ending_means_what_the_table_says(row: dict[str, Any], stream: bool) -> None:
     found, tally = read(row, stream)
     if isinstance(found, ProviderError):

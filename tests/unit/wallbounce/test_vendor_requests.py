@@ -7,9 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from pydantic import TypeAdapter
+from rows import each_row
 
 from techsapo_ops.spec.edition import LATEST
 from techsapo_ops.spec.models.providers import Provider
@@ -54,7 +54,7 @@ def _named(node: Any) -> Any:
     return names.get(node, node) if isinstance(node, str) else node
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row["name"])
+@each_row("row", ROWS, ids=lambda row: row["name"])
 def test_exactly_this_is_sent(row: dict[str, Any]) -> None:
     model = made(row["spec"], row.get("edition", LATEST))
     assert sent(model, words=row.get("words", False)) == row["body"]
@@ -83,7 +83,7 @@ def test_every_option_of_every_kind_has_a_row() -> None:
         assert set(type(model).model_fields) - of_the_call - common <= given
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.get("cloud")], ids=lambda row: row["name"])
+@each_row("row", [row for row in ROWS if row.get("cloud")], ids=lambda row: row["name"])
 def test_no_list_is_asked_for_a_name_that_a_cloud_gave(row: dict[str, Any]) -> None:
     assert asyncio.run(made(row["spec"]).listed()) == NO_LIST
 

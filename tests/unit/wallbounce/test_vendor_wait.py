@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 import virtual
+from rows import each_row
 from scripted import Scripted, never, orchestrator
 
 from techsapo_ops.wallbounce.analysis import AnalysisError
@@ -100,8 +101,8 @@ async def broken() -> str:
     raise ProviderError(FailureKind.TIMEOUT, "the vendor itself says that it was too late")
 
 
-@pytest.mark.parametrize(
-    ("providers", "cut_off"),
+@each_row(
+    "providers, cut_off",
     [
         ([Scripted("a", "x"), Scripted("b", "x"), Scripted("c", "x")], False),
         ([Scripted("a", "x"), Scripted("b", "x"), Scripted("c", never, timeout=60)], True),

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rows import each_row
 
 from techsapo_ops.wallbounce.bounce import counts, critiques, stalled, within_reach
 from techsapo_ops.wallbounce.escalation import next_tier, outcome, reason_to_escalate
@@ -48,7 +49,7 @@ def verdict(case: dict[str, Any]) -> Verdict:
     return Verdict(0, 0.0, case["confidence"], case.get("accepted", False), tuple(case.get("notes", ())))
 
 
-@pytest.mark.parametrize("case", cases("verdict"))
+@each_row("case", cases("verdict"))
 def test_a_verdict_follows_from_agreement_grades_and_caps(case: dict[str, Any]) -> None:
     made = judge(evidence(case), TierRule(2, case["tau"], 0.6), PROVISIONAL)
     expect = case["expect"]
@@ -77,7 +78,7 @@ def test_labels_raise_what_is_said_of_a_contradicted_answer_but_it_is_not_accept
     assert outcome(made, "top") == ("unsettled", None)
 
 
-@pytest.mark.parametrize("danger", ["destructive_split", "manipulation"])
+@each_row("danger", ["destructive_split", "manipulation"])
 def test_no_label_raises_the_caps_on_danger(danger: str) -> None:
     case = {"count": 3, "cluster": 3, "grade": 1, "consensus": 1, danger: True}
     assert judge(evidence(case), TierRule(2, 0.8, 0.6), RAISED).confidence == 0.5
@@ -89,7 +90,7 @@ def test_an_agreed_answer_is_accepted_by_what_its_labels_bear_out() -> None:
     assert (made.confidence, made.accepted) == (0.98, True)
 
 
-@pytest.mark.parametrize("case", cases("escalation"))
+@each_row("case", cases("escalation"))
 def test_what_needs_another_voice(case: dict[str, Any]) -> None:
     told = reason_to_escalate(
         verdict(case),
@@ -100,7 +101,7 @@ def test_what_needs_another_voice(case: dict[str, Any]) -> None:
     assert told == case["reason"]
 
 
-@pytest.mark.parametrize("case", cases("outcomes"))
+@each_row("case", cases("outcomes"))
 def test_what_an_analysis_ends_in(case: dict[str, Any]) -> None:
     assert outcome(verdict(case), case["obstacle"]) == (case["outcome"], case["note"])
 
@@ -109,9 +110,7 @@ def test_tiers_follow_each_other() -> None:
     assert [next_tier(t) for t in ("basic", "premium", "critical")] == ["premium", "critical", None]
 
 
-@pytest.mark.parametrize(
-    ("confidence", "reach"), [(0.44, False), (0.45, True), (0.69, True), (0.7, False), (0.9, False)]
-)
+@each_row("confidence, reach", [(0.44, False), (0.45, True), (0.69, True), (0.7, False), (0.9, False)])
 def test_a_bounce_is_for_what_lies_just_below_the_threshold(confidence: float, reach: bool) -> None:
     assert within_reach(verdict({"confidence": confidence}), 0.7) is reach
 
@@ -135,6 +134,6 @@ def test_critiques_name_claims_and_reasons_but_nobody() -> None:
     assert [(c.claim, c.objection) for c in told] == [("the disk is full", "df says 40 %")]
 
 
-@pytest.mark.parametrize("x", [-1e308, -800.0, 0.0, 800.0, 1e308])
+@each_row("x", [-1e308, -800.0, 0.0, 800.0, 1e308])
 def test_the_sigmoid_takes_any_number(x: float) -> None:
     assert 0 <= sigmoid(x) <= 1

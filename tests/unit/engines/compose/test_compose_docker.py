@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.container_facts import docker_time
 from techsapo_ops.adapters.docker import Docker, full_reference, without_progress
@@ -98,8 +99,8 @@ def test_a_container_that_is_gone_meanwhile_is_left_out() -> None:
     assert Docker(client).inspect(["c1"]) == ()
 
 
-@pytest.mark.parametrize(
-    ("said", "message"),
+@each_row(
+    "said, message",
     [
         ("Cannot connect to the Docker daemon at unix:///var/run/docker.sock.", "no Docker daemon answers"),
         ("permission denied while trying to connect", "may not talk to the Docker daemon"),
@@ -131,8 +132,8 @@ def test_a_secret_for_a_command_inside_a_container_is_not_in_argv() -> None:
     assert asked.argv[:5] == ("docker", "exec", "-i", "--env", "REDISCLI_AUTH")
 
 
-@pytest.mark.parametrize(
-    ("reference", "full"),
+@each_row(
+    "reference, full",
     [
         ("redis", "redis:latest"),
         ("docker.io/library/redis:8", "redis:8"),
@@ -144,8 +145,8 @@ def test_references_are_compared_in_the_daemons_form(reference: str, full: str) 
     assert full_reference(reference) == full
 
 
-@pytest.mark.parametrize(
-    ("reference", "registry"),
+@each_row(
+    "reference, registry",
     [
         ("redis:8", "registry-1.docker.io"),
         ("prom/prometheus:v3", "registry-1.docker.io"),
@@ -158,15 +159,15 @@ def test_the_registry_of_an_image(reference: str, registry: str) -> None:
     assert registry_of(reference) == registry
 
 
-@pytest.mark.parametrize(
-    ("text", "size"),
+@each_row(
+    "text, size",
     [("12.5MiB", 13107200), ("1GiB", 1 << 30), ("3.2kB", 3200), ("900B", 900), ("2MB", 2000000), ("--", 0)],
 )
 def test_sizes_of_docker_stats(text: str, size: int) -> None:
     assert size_bytes(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "not a time", "2026-13-01T00:00:00Z"])
+@each_row("text", ["", "not a time", "2026-13-01T00:00:00Z"])
 def test_a_line_without_a_time_has_none(text: str) -> None:
     assert docker_time(text) is None
 
@@ -174,8 +175,8 @@ def test_a_line_without_a_time_has_none(text: str) -> None:
 PRESENT = 'sha256:1 ["a:1"] []\n'
 
 
-@pytest.mark.parametrize(
-    ("answers", "binaries", "engine", "reason"),
+@each_row(
+    "answers, binaries, engine, reason",
     [
         ({}, {}, "native", "no docker on PATH"),
         ({"version": (1, "", "Cannot connect")}, {"docker": "d"}, "native", "no Docker daemon answers"),
@@ -211,7 +212,7 @@ def test_inspect_is_not_asked_for_nothing() -> None:
     assert Docker(Client({})).image_ids([]) == {}
 
 
-@pytest.mark.parametrize(("version", "count"), [("v2.26.1-4", 1), ("2.40.0", 0)])
+@each_row("version, count", [("v2.26.1-4", 1), ("2.40.0", 0)])
 def test_a_digest_of_another_docker_compose_is_no_proof_of_other_settings(version: str, count: int) -> None:
     made = entry()
     made["Config"]["Labels"]["com.docker.compose.version"] = "2.26.1"
@@ -230,7 +231,7 @@ def test_a_digest_of_another_docker_compose_is_no_proof_of_other_settings(versio
     assert ["other settings" in m.what for m in mismatches(stack, desired, ["redis"])] == [True] * count
 
 
-@pytest.mark.parametrize(("state", "count"), [("running", 1), ("exited", 1), ("created", 0)])
+@each_row("state, count", [("running", 1), ("exited", 1), ("created", 0)])
 def test_a_container_that_never_ran_is_no_stranger(tmp_path: Path, state: str, count: int) -> None:
     made = entry(State={**entry()["State"], "Status": state})
     made["Config"]["Labels"]["com.docker.compose.project.working_dir"] = str(tmp_path)
@@ -261,8 +262,8 @@ def test_what_goes_through_a_container_beside_is_not_written_to_a_log_and_it_is_
     assert argv[-4:] == ("sha256:1", "-cf", "-", ".")
 
 
-@pytest.mark.parametrize(
-    ("folder", "value"),
+@each_row(
+    "folder, value",
     [
         ("/srv/資料 x", "type=bind,source=/srv/資料 x,target=/scratch"),
         ("/srv/a,b", 'type=bind,"source=/srv/a,b",target=/scratch'),

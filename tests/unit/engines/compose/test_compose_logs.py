@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.engines.containers.logs import line_of
 
@@ -22,13 +22,13 @@ def handed_out(text: str) -> str:
     )
 
 
-@pytest.mark.parametrize("length", [10, CUT, CUT + 1, 3 * CUT, 100_000])
+@each_row("length", [10, CUT, CUT + 1, 3 * CUT, 100_000])
 def test_a_line_that_docker_cut_is_whole_again(length: int) -> None:
     text = json.dumps({"level": "info", "message": "x" * length})
     assert line_of("app-1", handed_out(text)).text == text
 
 
-@pytest.mark.parametrize("length", [5_500, 20_000])
+@each_row("length", [5_500, 20_000])
 def test_of_a_cut_character_alone_something_is_lost(length: int) -> None:
     text = json.dumps({"message": "あ" * length}, ensure_ascii=False)
     found = line_of("app-1", handed_out(text)).text

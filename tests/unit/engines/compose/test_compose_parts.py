@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rows import each_row
 from stacks import EVERYTHING, spec, topology
 
 from techsapo_ops.adapters import access_list
@@ -123,8 +124,8 @@ def test_an_owned_container_keeps_its_notes_and_a_foreign_one_is_drift() -> None
     assert observed(RECORD, FACTS, present).replaced == ""
 
 
-@pytest.mark.parametrize(
-    ("word", "state"),
+@each_row(
+    "word, state",
     [
         ("running", State.RUNNING), ("restarting", State.BACKOFF), ("exited", State.STOPPED),
         ("created", State.STOPPED), ("paused", State.STOPPED), ("dead", State.CRASHED),
@@ -134,7 +135,7 @@ def test_dockers_states_in_the_engines_words(word: str, state: State) -> None:
     assert observed(RECORD, replace(FACTS, state=word), {}).state is state
 
 
-@pytest.mark.parametrize("label", [code(), "0.1.9+0000000000"])
+@each_row("label", [code(), "0.1.9+0000000000"])
 def test_a_containers_code_is_its_images_matter(label: str) -> None:
     seen = observed(RECORD, replace(FACTS, build=label), {})
     assert (seen.build, seen.outdated) == (label, False)

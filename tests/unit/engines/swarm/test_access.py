@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from machines_spec import machines_topology
+from rows import each_row
 
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.fleet import Fleet
@@ -77,7 +78,7 @@ def test_a_service_that_does_not_end_is_told(tmp_path: Path, monkeypatch: pytest
         SwarmAccess(machines_topology(tmp_path), fleet).halt("redis-a")
 
 
-@pytest.mark.parametrize(("computer", "asked"), [("b", "unix:///b"), ("elsewhere", "unix:///a")])
+@each_row("computer, asked", [("b", "unix:///b"), ("elsewhere", "unix:///a")])
 def test_a_throwaway_server_is_where_its_folder_is(
     computer: str, asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

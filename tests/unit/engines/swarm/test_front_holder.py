@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.adapters.fleet import REACH_SECONDS, Fleet
@@ -132,8 +133,8 @@ def test_a_restart_goes_in_the_order_of_hosts_where_nobody_says_that_it_has_the_
 FAULT = "may not have the address: nginx or the network of its host"
 
 
-@pytest.mark.parametrize(
-    ("kind", "said", "words", "wrong", "sole"),
+@each_row(
+    "kind, said, words, wrong, sole",
     [
         ("redis", MASTER, "master of 2 replicas", False, True),
         ("redis", MASTER.replace("2", "0"), "master of 0 replicas", True, True),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters import process
 from techsapo_ops.adapters.fleet import Fleet
@@ -81,9 +82,7 @@ def test_a_copy_that_takes_without_end_is_given_up_and_nothing_of_it_runs_on(
     assert not Path(f"/proc/{saver}").exists()
 
 
-@pytest.mark.parametrize(
-    "bring", [copy, lambda fleet: images._pull(fleet, "techsapo/app:1", "b")], ids=["copy", "pull"]
-)
+@each_row("bring", [copy, lambda fleet: images._pull(fleet, "techsapo/app:1", "b")], ids=["copy", "pull"])
 def test_what_a_lost_machine_is_to_have_is_given_up_long_before_its_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bring: Callable[[Fleet], None]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command, Completed
@@ -46,7 +47,7 @@ def required(manager: Manager, **wanted: object) -> None:
     require_network(Fleet(manager, "docker", {"a": "unix:///a"}), "shop", Swarm.model_validate(wanted))
 
 
-@pytest.mark.parametrize("encrypted", [False, True])
+@each_row("encrypted", [False, True])
 def test_what_is_as_wanted_stays(encrypted: bool) -> None:
     manager = Manager(encrypted=encrypted)
     required(manager, encrypted=encrypted)
@@ -64,8 +65,8 @@ def test_one_that_is_there_and_can_not_be_looked_at_is_not_taken_for_none() -> N
         required(manager, encrypted=True)
 
 
-@pytest.mark.parametrize(
-    ("manager", "wanted", "says"),
+@each_row(
+    "manager, wanted, says",
     [
         (
             Manager(used=True),

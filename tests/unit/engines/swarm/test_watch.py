@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.adapters.fleet import Fleet
@@ -51,7 +52,7 @@ def engine_of(folder: Path) -> tuple[SwarmEngine, StackFake]:
     return SwarmEngine(stack, Fleet(hosts, "docker", {m.name: m.docker for m in stack.machines})), hosts
 
 
-@pytest.mark.parametrize("newer", ["", "2026-11-28"])
+@each_row("newer", ["", "2026-11-28"])
 def test_a_service_of_a_machine_that_is_lost_is_not_waited_for_to_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, newer: str
 ) -> None:

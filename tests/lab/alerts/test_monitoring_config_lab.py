@@ -1,0 +1,302 @@
+"""The monitoring's generated configuration, judged by promtool, amtool and the servers themselves."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import servers
+import yaml
+from monitoring_stack import EVERYTHING, monitoring_files, spec_of, write
+from monitoring_tools import passes
+from rows import each_row
+
+from techsapo_ops.catalogue.alerts import SEVERITIES, alerts
+from techsapo_ops.catalogue.dashboards import dashboards
+from techsapo_ops.catalogue.promql_names import metric_names
+from techsapo_ops.catalogue.rules import recording_rules
+
+pytestmark = pytest.mark.lab
+
+HOSTILE = [
+    '"',
+    "'",
+    "\\",
+    ";",
+    "#",
+    "{{ $value }}",
+    "{{",
+    "}}",
+    "${HOME}",
+    "%(x)s",
+    "日本語",
+    "x" * 3000,
+]
+
+
+SPECS = {
+    "defaults": {"project": "techsapo"},
+    "everything": EVERYTHING,
+    "english": {**EVERYTHING, "locale": "en"},
+    "next": {
+        **EVERYTHING,
+        "notifications": {
+            **EVERYTHING["notifications"],
+            "next": [
+                {"after": "15m", "receivers": [{"kind": "webhook", "url": "https://hooks.example/next"}]},
+                {"after": "1h", "receivers": [{"kind": "email", "to": "head@example.com"}]},
+            ],
+        },
+    },
+    "bare": {
+        "project": "t",
+        "redis": {"enabled": False},
+        "monitoring": {"alertmanager": {"enabled": False}, "grafana": {"enabled": False}},
+    },
+}
+
+
+@each_row("name", SPECS)
+@each_row("engine", ["native", "compose"])
+def test_the_real_tools_find_nothing_wrong_with_what_is_generated(
+    name: str, engine: Any, tmp_path: Path
+) -> None:
+    files = monitoring_files(spec_of(SPECS[name]), tmp_path, engine)
+    write(files.values(), tmp_path)
+    passes(
+        "promtool", "check", "config", "--lint=all", "--lint-fatal", tmp_path / "prometheus/prometheus.yml"
+    )
+    rules = sorted(tmp_path.glob("prometheus/rules/*.yml"))
+    passes("promtool", "check", "rules", "--lint=all", "--lint-fatal", *rules)
+    if "alertmanager/alertmanager.yml" in files:
+        passes(
+            "amtool", "check-config", "--enable-feature=utf8-strict-mode",
+            tmp_path / "alertmanager/alertmanager.yml",
+        )  # fmt: skip
+
+
+@each_row("value", HOSTILE)
+def test_hostile_texts_pass_the_real_tools(value: str, tmp_path: Path) -> None:
+    spec = spec_of(
+        notifications={
+            "critical": [
+                {"kind": "slack", "url": "https://hooks.example/x", "channel": value},
+                {"kind": "email", "to": value},
+                {"kind": "alertmanager", "config": {"pagerduty_configs": [{"routing_key": value}]}},
+            ],
+            "smtp": {"smarthost": "mail.example:25", "sender": value, "username": value, "password": "p"},
+        },
+        monitoring={
+            "prometheus": {"external_labels": {"site": value.replace("$", "")}},
+            "runbook_url": "https://wiki.example/" + re.sub(r"\s", "", value)[:1000],
+        },
+    )
+    write(monitoring_files(spec, tmp_path).values(), tmp_path)
+    passes(
+        "promtool", "check", "config", "--lint=all", "--lint-fatal", tmp_path / "prometheus/prometheus.yml"
+    )
+    passes(
+        "amtool", "check-config", "--enable-feature=utf8-strict-mode",
+        tmp_path / "alertmanager/alertmanager.yml",
+    )  # fmt: skip
+
+
+@each_row(
+    "locale, title, words",
+    [
+        (
+            "ja",
+            "[発生 1 件] MemoryHigh（critical）",
+            ["■ まとめ", "対象: app-1", "手順書: https://wiki/M", "□ 復旧: 前の"],
+        ),
+        (
+            "en",
+            "[FIRING: 1] MemoryHigh (critical)",
+            ["■ まとめ", "Instance: app-1", "Runbook: https://wiki/M"],
+        ),
+    ],
+)
+def test_notifications_say_what_where_and_what_to_do(
+    locale: str, title: str, words: list[str], tmp_path: Path
+) -> None:
+    write(monitoring_files(spec_of(locale=locale), tmp_path).values(), tmp_path)
+    times = {"startsAt": "2026-01-01T00:00:00Z", "endsAt": "2026-01-01T00:05:00Z"}
+    firing = {
+        "status": "firing",
+        "labels": {"alertname": "MemoryHigh", "instance": "app-1", "priority": "P1"},
+        "annotations": {"summary": "まとめ", "description": "説明", "runbook_url": "https://wiki/M"},
+        "generatorURL": "http://localhost:9090/graph",
+        **times,
+    }
+    resolved = {"status": "resolved", "labels": {}, "annotations": {"summary": "前の"}, **times}
+    data = {
+        "status": "firing",
+        "commonLabels": {"alertname": "MemoryHigh", "severity": "critical"},
+        "alerts": [firing, resolved],
+    }
+    (tmp_path / "data.json").write_text(json.dumps(data), encoding="utf-8")
+
+    def render(name: str) -> str:
+        return passes(
+            "amtool", "template", "render", f"--template.glob={tmp_path}/alertmanager/templates/*.tmpl",
+            f"--template.data={tmp_path}/data.json", f'--template.text={{{{ template "{name}" . }}}}',
+        )  # fmt: skip
+
+    assert render("techsapo.title") == title
+    assert render("techsapo.color") == "danger"
+    text = render("techsapo.text")
+    assert [w for w in words if w not in text] == []
+
+
+def test_every_panel_query_is_valid_promql(tmp_path: Path) -> None:
+    queries = [q for d in dashboards().values() for p in d.panels for q in p.queries]
+    plain = [q.promql(rate_interval="1m") for q in queries]
+    assert not [e for e in plain if "$" in e]
+    rules = [{"record": f"panel:query:{n}", "expr": e} for n, e in enumerate(plain)]
+    path = tmp_path / "panels.yml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "panels", "rules": rules}]}), encoding="utf-8")
+    passes("promtool", "check", "rules", "--lint=none", path)
+
+
+def get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=60) as response:
+        return json.load(response)["data"] if "/api/v1/" in url else json.load(response)
+
+
+def test_prometheus_and_alertmanager_run_on_the_generated_configuration(tmp_path: Path) -> None:
+    ports = {name: servers.free_port() for name in ("prometheus", "alertmanager")}
+    spec = spec_of(
+        {
+            "project": "techsapo",
+            "redis": {"enabled": False},
+            "app": {"port": servers.free_port()},
+            "monitoring": {
+                "prometheus": {
+                    "port": ports["prometheus"], "scrape_interval": "1s", "evaluation_interval": "1s",
+                    "external_labels": {"site": "{{ 東京 }}"},
+                },
+                "alertmanager": {"port": ports["alertmanager"], "group_wait": "1s"},
+                "grafana": {"enabled": False},
+                "exporters": {"node": {"enabled": False, "port": 9100}},
+                "alerts": {"AppDown": {"for": "1s"}, "TargetDown": {"enabled": False}},
+            },
+        }
+    )  # fmt: skip
+    files = monitoring_files(spec, tmp_path)
+    for kind in ports:
+        write([f for f in files.values() if f.path.startswith(f"{kind}/")], tmp_path)
+    with (
+        servers.alertmanager(
+            files["alertmanager/alertmanager.yml"].content,
+            tmp_path / "alertmanager",
+            port=ports["alertmanager"],
+        ) as alertmanager,
+        # It takes 5 s to find its Alertmanager; what fires before would be sent again a minute later.
+        servers.prometheus(
+            files["prometheus/prometheus.yml"].content,
+            tmp_path / "prometheus",
+            port=ports["prometheus"],
+            flags=["--rules.alert.resend-delay=2s"],
+        ) as prometheus,
+    ):
+        groups = get(f"{prometheus.url}/api/v1/rules")["groups"]
+        loaded = {r["name"] for g in groups for r in g["rules"] if r["type"] == "alerting"}
+        theirs = {a.name for a in alerts().values() if not a.can_fire(["prometheus", "alertmanager"])}
+        assert theirs
+        of_machines = {a.name for a in alerts().values() if a.machines}
+        assert loaded == set(alerts()) - {"TargetDown"} - theirs - of_machines
+
+        def received() -> dict[str, Any]:
+            return {a["labels"]["alertname"]: a for a in get(f"{alertmanager.url}/api/v2/alerts")}
+
+        servers.wait_for(lambda: {"Watchdog", "AppDown"} <= set(received()), what="alerts")
+        found = received()
+        assert [r["name"] for r in found["AppDown"]["receivers"]] == ["critical"]
+        assert [r["name"] for r in found["Watchdog"]["receivers"]] == ["watchdog"]
+        assert found["AppDown"]["labels"]["site"] == "{{ 東京 }}"
+        assert found["AppDown"]["annotations"]["runbook_url"].endswith("/runbooks/AppDown")
+
+        def targets() -> dict[str, str]:
+            active = get(f"{prometheus.url}/api/v1/targets?state=active")["activeTargets"]
+            return {t["labels"]["instance"]: t["health"] for t in active}
+
+        wanted = {"app": "down", "prometheus": "up", "alertmanager": "up"}
+        servers.wait_for(lambda: targets() == wanted, what="targets")
+        unhealthy = [
+            (r["name"], r.get("lastError"))
+            for g in get(f"{prometheus.url}/api/v1/rules")["groups"]
+            for r in g["rules"]
+            if r["health"] == "err"
+        ]
+        assert unhealthy == []
+
+
+MDSTAT = """\
+Personalities : [raid1]
+md0 : active raid1 sda1[0]
+      1047552 blocks super 1.2 [2/1] [U_]
+
+unused devices: <none>
+"""
+
+
+def proc_of_a_raid(folder: Path) -> Path:
+    """/proc as it is here, but for a RAID of which a disk is missing."""
+    folder.mkdir()
+    for entry in Path("/proc").iterdir():
+        if entry.name in {"1", "self"} or not entry.name.isdigit():
+            (folder / entry.name).symlink_to(entry)
+    (folder / "mdstat").unlink(missing_ok=True)
+    (folder / "mdstat").write_text(MDSTAT, encoding="ascii")
+    return folder
+
+
+def test_what_rules_and_panels_read_of_other_exporters_is_really_exported(tmp_path: Path) -> None:
+    exprs = [a.expression(jobs=["prometheus"]) for a in alerts().values()]
+    exprs += [r.expr for rules in recording_rules().values() for r in rules]
+    exprs += [q.expr for d in dashboards().values() for p in d.panels for q in p.queries]
+    read = {
+        n for e in exprs for n in metric_names(e) if n.startswith(("node_", "prometheus_", "alertmanager_"))
+    }
+    assert read
+    read -= {"node_systemd_unit_state"}  # where systemd runs: test_causes_lab.py
+    read -= {"alertmanager_cluster_members"}  # where there are several: test_monitoring_cluster_lab.py
+    (tmp_path / "prometheus").mkdir()
+    rules = {"groups": [{"name": "one", "interval": "1s", "rules": [{"record": "one", "expr": "vector(1)"}]}]}
+    (tmp_path / "prometheus" / "rules.yml").write_text(yaml.safe_dump(rules), encoding="utf-8")
+    port = servers.free_port()
+    node = [
+        servers.binary("prometheus-node-exporter"), f"--web.listen-address=127.0.0.1:{port}",
+        f"--path.procfs={proc_of_a_raid(tmp_path / 'proc')}", "--collector.netdev.address-info",
+    ]  # fmt: skip
+    url = f"http://127.0.0.1:{port}"
+    with (
+        servers.running(node, tmp_path / "node", port, lambda: servers.http_ok(url)) as exporter,
+        servers.prometheus("rule_files: [rules.yml]", tmp_path / "prometheus") as prometheus,
+        servers.alertmanager(
+            "{route: {receiver: x}, receivers: [{name: x, webhook_configs: [{url: http://127.0.0.1:9}]}]}",
+            tmp_path / "am",
+        ) as alertmanager,
+    ):
+
+        def exported(*of: servers.Server) -> set[str]:
+            pages = [httpx.get(f"{server.url}/metrics", timeout=60, trust_env=False).text for server in of]
+            return set(re.findall(r"^(\w+)[{ ]", "\n".join(pages), re.MULTILINE))
+
+        # It counts samples from the first one on, which here is the rule's.
+        first = "prometheus_tsdb_head_samples_appended_total"
+        servers.wait_for(lambda: first in exported(prometheus), timeout=60, what="a sample")
+        assert read - exported(exporter, prometheus, alertmanager) == set()
+
+
+def test_the_severities_have_receivers_in_alertmanager_even_when_nobody_is_to_be_told(tmp_path: Path) -> None:
+    write(monitoring_files(spec_of({"project": "t"}), tmp_path).values(), tmp_path)
+    shown = passes(
+        "amtool", "config", "routes", "show", f"--config.file={tmp_path}/alertmanager/alertmanager.yml"
+    )
+    assert [s for s in SEVERITIES if f"receiver: {s}" not in shown] == []

@@ -1,0 +1,320 @@
+"""What can go wrong between the stack, its CA and the disk: each ends in words, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import warm
+from acme_ca import pebble
+from acme_faults import Front, front, impostor, refusal
+from certificate_fault import DEPLOYED, PHASES
+from edges import NAME, Edge, acme_edge
+from rows import each_row
+from servers import free_port
+
+from techsapo_ops.adapters.acme import AcmeServer
+from techsapo_ops.operations.certificates.renew import renew
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    with acme_edge(tmp_path_factory.mktemp("edge")) as made:
+        made.techsapo("issue")
+        yield made
+
+
+@contextmanager
+def through_front(edge: Edge, directory: Path) -> Iterator[Front]:
+    """The stack asks its CA through a front."""
+    kept = edge.project.spec["certificates"]
+    with front(directory, edge.ca) as made:
+        edge.certificate(directory=made.directory, ca_file=str(made.ca_file))
+        try:
+            yield made
+        finally:
+            edge.project.write(certificates=kept)
+            edge.techsapo("renew")
+
+
+def key_is_whole(edge: Edge) -> bool:
+    """Whether key and chain in use belong together."""
+    commands = (
+        ["openssl", "x509", "-in", str(edge.folder / "fullchain.pem"), "-noout", "-pubkey"],
+        ["openssl", "pkey", "-in", str(edge.folder / "privkey.pem"), "-pubout"],
+    )
+    first, second = (subprocess.run(c, capture_output=True, check=True).stdout for c in commands)
+    return first == second
+
+
+def account_file(edge: Edge) -> Path:
+    """What is kept of the account at the edge's own CA."""
+    found = (edge.project.state / "acme/accounts").glob("*/account.json")
+    (account,) = (p for p in found if json.loads(p.read_text())["directory"] == edge.ca.directory)
+    return account
+
+
+def forget_the_wait(edge: Edge) -> None:
+    """Let the CA be asked again now."""
+    state = {**edge.state(), "retry_at": datetime.now(UTC).isoformat()}
+    (edge.folder / "state.json").write_text(json.dumps(state))
+
+
+@each_row(
+    "answer, why",
+    [((404, b"not here"), "404"), ((200, b"something else"), "did not match"), (None, "imeout")],
+    ids=["404", "wrong content", "timeout"],
+)
+def test_a_validation_that_fails_is_told_in_the_ca_s_words_and_changes_nothing(
+    edge: Edge, answer: tuple[int, bytes] | None, why: str
+) -> None:
+    code = 0
+    edge.dns.point(NAME, "127.0.0.2")
+    try:
+        with impostor("127.0.0.2", edge.project.spec["nginx"]["listen"], lambda _: answer):
+            # Pebble takes an earlier validation for one order in a hundred, at PEBBLE_AUTHZREUSE=0 too.
+            for _ in range(3):
+                before, live = edge.served(), edge.live()
+                code, said = edge.ending("renew", "--force")
+                if code:
+                    break
+    finally:
+        edge.dns.point(NAME, None)
+    assert code == 1, said
+    assert f"could not validate {NAME}" in said
+    assert why in said
+    assert "must lead to this stack's nginx" in said
+    assert (edge.served(), edge.live()) == (before, live)
+    assert "could not validate" in edge.status(code=1)["attention"][-1]
+    assert not list((edge.project.state / "data/nginx/acme/.well-known/acme-challenge").iterdir())
+    edge.techsapo("renew", "--force")
+    assert edge.served() != before
+
+
+def test_a_ca_that_refuses_the_name_says_so(edge: Edge) -> None:
+    kept = edge.project.spec["certificates"]
+    edge.certificate(names=["blocked.example.com"])
+    edge.project.write(nginx={**edge.project.spec["nginx"], "server_name": None})
+    said = edge.techsapo("renew", code=1)
+    assert "rejectedIdentifier" in said
+    assert "does not issue for that name" in said
+    edge.project.write(certificates=kept, nginx={**edge.project.spec["nginx"], "server_name": NAME})
+    edge.techsapo("renew")
+
+
+def test_bad_nonces_are_asked_again(edge: Edge, tmp_path: Path) -> None:
+    kept = edge.project.spec["certificates"]
+    port = edge.project.spec["nginx"]["listen"]
+    with pebble(tmp_path / "p", edge.dns, port, environment={"PEBBLE_WFE_NONCEREJECT": "50"}) as picky:
+        edge.certificate(directory=picky.directory, ca_file=str(picky.ca_file))
+        assert "directory changed" in edge.techsapo("renew")
+        # A nonce of its own is only fetched at first, and again after each one that was refused.
+        assert picky.server.log().count("HEAD /nonce-plz") > 3
+        assert picky.certificate_status(f"{edge.served().serial_number:x}") == "Valid"
+    edge.project.write(certificates=kept)
+    edge.techsapo("renew")
+
+
+def test_a_rate_limit_is_explained_and_waited_for(edge: Edge, tmp_path: Path) -> None:
+    with through_front(edge, tmp_path) as ca:
+        before = edge.served()
+        ca.limit("/order-plz", 3600)
+        ca.clock = timedelta(minutes=-20)
+        said = edge.techsapo("renew", code=1)
+        assert "has had enough requests of this kind: too many certificates already issued" in said
+        assert "it may be asked again at" in said
+        assert "clock is 20 minutes ahead of the CA's" in said
+        ca.refuse.clear()
+        asked = len(ca.seen)
+        said = edge.techsapo("renew", "--force", code=1)
+        assert "asked again at" in said
+        assert "not before" in said
+        assert len(ca.seen) == asked
+        assert edge.served() == before
+        forget_the_wait(edge)
+        edge.techsapo("renew")
+        assert edge.status()["failures"] == 0
+
+
+def test_a_renewal_that_the_ca_does_not_take_as_one_is_ordered_as_new(edge: Edge, tmp_path: Path) -> None:
+    with through_front(edge, tmp_path) as ca:
+        edge.techsapo("renew")  # another directory: the next order is the first renewal there
+        for status, code in (
+            (500, "serverInternal"),
+            (400, "malformed"),
+            (409, "alreadyReplaced"),
+            (403, "unauthorized"),
+        ):
+            before, orders = edge.served(), edge.orders()
+            ca.refuse_renewals = refusal(status, code, "could not find an order for the given certificate")
+            said = edge.techsapo("renew", "--force")
+            assert "ordered as a new certificate, not as a renewal: " in said
+            assert f"could not find an order for the given certificate ({code})" in said
+            assert edge.orders() == orders + 1
+            assert edge.served() != before
+            assert edge.status()["failures"] == 0
+        before = edge.served()
+        ca.refuse["/order-plz"] = refusal(400, "rejectedIdentifier", "not for that name")
+        said = edge.techsapo("renew", "--force", code=1)
+        assert "not for that name (rejectedIdentifier)" in said
+        assert "as a new certificate" not in said
+        asked = len(ca.seen)
+        ca.refuse_renewals = (*refusal(429, "rateLimited", "too many")[:2], {"Retry-After": "3600"})
+        assert "has had enough requests" in edge.techsapo("renew", "--force", code=1)
+        assert sum("/order-plz" in path for path in ca.seen[asked:]) == 1
+        assert edge.served() == before
+        forget_the_wait(edge)
+
+
+@each_row("where", ["/chalZ/", "/finalize-order/", "/certZ/"])
+def test_an_order_broken_off_by_the_ca_goes_on_where_it_was(edge: Edge, tmp_path: Path, where: str) -> None:
+    with through_front(edge, tmp_path) as ca:
+        before, orders = edge.served(), edge.orders()
+        ca.break_off = where
+        said = edge.techsapo("renew", code=1)
+        assert "can't be reached" in said
+        assert "goes on from there" in said
+        assert edge.served() == before
+        (key,) = (edge.project.state / "acme/orders").glob("*.key")
+        private = key.read_bytes()
+        ca.break_off = ""
+        assert "going on with the order" in edge.techsapo("renew")
+        assert edge.orders() == orders + 1
+        assert (edge.folder / "privkey.pem").read_bytes() == private
+        assert edge.served() != before
+
+
+@each_row("point", [*PHASES, *DEPLOYED])
+def test_killed_anywhere_the_next_run_completes_the_same_order(edge: Edge, point: str) -> None:
+    before, orders = edge.served(), edge.orders()
+    fault = Path(__file__).parents[1] / "certificate_fault.py"
+    killed = warm.run([sys.executable, fault, point, "certs", "renew", "--force"], cwd=edge.project.directory)
+    assert killed.returncode == -9, killed.stderr
+    assert key_is_whole(edge)
+    assert edge.served() == before or point in {"reloaded", "recorded"}
+    edge.techsapo("renew", *(["--force"] if point in PHASES else []))
+    assert edge.orders() == orders + 1
+    assert key_is_whole(edge)
+    assert edge.served().serial_number != before.serial_number
+    assert edge.status()["attention"] == []
+    assert not list((edge.project.state / "acme/orders").iterdir())
+
+
+def test_an_account_that_the_ca_forgot_is_made_anew_with_the_same_key(edge: Edge, tmp_path: Path) -> None:
+    account = account_file(edge)
+    key = account.with_name("account.key").read_bytes()
+    facts = json.loads(account.read_text())
+    account.write_text(json.dumps({**facts, "url": facts["url"] + "0"}))
+    assert "does not know the account any more" in edge.techsapo("renew", "--force")
+    assert account.with_name("account.key").read_bytes() == key
+    assert json.loads(account.read_text())["url"] == facts["url"]
+
+
+def test_an_account_that_was_closed_is_replaced_by_another(edge: Edge) -> None:
+    account = account_file(edge)
+    key = account.with_name("account.key")
+    old = key.read_bytes()
+    server = AcmeServer(edge.ca.directory, old, ca_file=edge.ca.ca_file)
+    url = json.loads(account.read_text())["url"]
+    server.use(url)
+    server.deactivate(url)
+    before = edge.served()
+    assert "was closed: making another" in edge.techsapo("renew", "--force")
+    assert key.read_bytes() != old
+    assert key.with_name("account.key.closed-1").read_bytes() == old
+    assert edge.served() != before
+
+
+def test_a_contact_that_changed_reaches_the_ca(edge: Edge) -> None:
+    kept = edge.project.spec["certificates"]
+    account = account_file(edge)
+    edge.certificate(contact="others@example.com")
+    edge.techsapo("renew", "--force")
+    assert json.loads(account.read_text())["contact"] == "others@example.com"
+    edge.project.write(certificates=kept)
+
+
+def test_a_clock_that_is_wrong_is_named_and_the_old_certificate_stays(edge: Edge) -> None:
+    before, live = edge.served(), edge.live()
+    certificates = edge.certificates()
+
+    def with_clock(off: timedelta) -> str:
+        clock = replace(certificates, now=lambda: datetime.now(UTC) + off)
+        (result,) = renew(clock, force=True)
+        assert result.error is not None
+        return result.error.message
+
+    assert "clock says" in with_clock(timedelta(days=-3))
+    assert "it expired on" in with_clock(timedelta(days=400))
+    assert (edge.served(), edge.live()) == (before, live)
+    edge.techsapo("renew")
+
+
+def test_a_folder_that_can_not_be_written_leaves_the_certificate_in_use(edge: Edge) -> None:
+    before, live, orders = edge.served(), edge.live(), edge.orders()
+    state = edge.project.state
+    folders = [state / "acme/orders", edge.folder / "versions"]
+    if os.geteuid() == 0:
+        # Root writes anywhere: a file in the folder's place refuses it as well.
+        for folder in folders:
+            folder.rename(folder.with_name("aside"))
+            folder.write_text("")
+            said = edge.techsapo("renew", "--force", code=1)
+            folder.unlink()
+            folder.with_name("aside").rename(folder)
+            assert str(folder) in said
+    else:
+        for folder in folders:
+            folder.chmod(0o500)
+            said = edge.techsapo("renew", "--force", code=1)
+            folder.chmod(0o700)
+            assert str(folder) in said
+            assert "ermission denied" in said
+    assert (edge.served(), edge.live()) == (before, live)
+    edge.techsapo("renew", "--force")
+    assert edge.orders() <= orders + 2
+    assert edge.served() != before
+
+
+def test_a_ca_that_is_down_is_an_error_and_the_old_certificate_stays(edge: Edge) -> None:
+    kept = edge.project.spec["certificates"]
+    before = edge.served()
+    edge.certificate(directory=f"https://127.0.0.1:{free_port()}/dir")
+    said = edge.techsapo("renew", code=1)
+    assert "can't be reached: connection refused" in said
+    assert edge.served() == before
+    edge.certificate(directory=f"http://127.0.0.1:{edge.project.spec['nginx']['listen']}/nginx-health")
+    assert "does not answer as an ACME server" in edge.techsapo("renew", code=1)
+    edge.certificate(ca_file=None, directory=edge.ca.directory)
+    assert "certificate is not trusted" in edge.techsapo("renew", "--force", code=1)
+    edge.project.write(certificates=kept)
+    edge.techsapo("renew")
+
+
+def test_two_at_once_do_not_disturb_each_other(edge: Edge) -> None:
+    orders = edge.orders()
+    both = [edge.project.popen("certs", "renew", "--force", "--wait", "30") for _ in range(2)]
+    said = [p.communicate(timeout=60)[1] for p in both]
+    assert [p.returncode for p in both] == [0, 0], said
+    assert edge.orders() == orders + 2
+    assert edge.status()["attention"] == []
+
+
+def test_without_nginx_http_01_says_what_it_needs(edge: Edge) -> None:
+    edge.project.run("down", "--yes")
+    try:
+        said = edge.techsapo("renew", "--force", code=1)
+        assert "http-01 needs the stack's nginx, which does not run" in said
+    finally:
+        edge.project.run("up", "--yes")
+    edge.techsapo("renew")

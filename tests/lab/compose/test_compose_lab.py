@@ -1,0 +1,537 @@
+"""The compose engine on a real daemon: thirteen services from stand-in images, through the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+import yaml
+from docker_lab import (
+    DockerLab,
+    container_ids,
+    docker,
+    docker_project,
+    full_spec,
+    left_over,
+)
+from projects import Project
+from rows import each_row
+from servers import http_ok, wait_for
+
+from techsapo_ops.adapters.build import code, code_of
+from techsapo_ops.adapters.process import Command
+from techsapo_ops.cli.environment import runner
+from techsapo_ops.cli.open_stack import open_stack
+from techsapo_ops.cli.project import open_project
+from techsapo_ops.stack.engine import Engine
+
+pytestmark = pytest.mark.lab
+
+PROJECT = f"lab-compose-{os.getpid()}"
+SECRETS = ("planted-redis-secret", "planted-mysql-secret", "planted-slack-path")
+FOLDER = "監視 スタック with blanks"
+
+
+@pytest.fixture(scope="module")
+def stack(lab_images: DockerLab) -> Iterator[Project]:
+    spec = full_spec(PROJECT)
+    spec["redis"]["password"] = SECRETS[0]
+    spec["mysql"]["password"] = SECRETS[1]
+    spec["providers"] = {
+        "sim-a": {"kind": "simulated"},
+        "sim-b": {"kind": "simulated"},
+    }
+    spec["notifications"] = {
+        "critical": [{"kind": "slack", "url": f"https://hooks.example.com/{SECRETS[2]}"}],
+        "warning": [],
+    }
+    with docker_project(lab_images, spec, FOLDER) as made:
+        started = time.monotonic()
+        made.run("up", timeout=400)
+        print(f"up from nothing, 13 services: {time.monotonic() - started:.1f} s")
+        yield made
+
+
+def port(stack: Project, service: str) -> int:
+    found: int = stack.spec["monitoring"][service]["port"]
+    return found
+
+
+def get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        return json.load(answer)
+
+
+def query(stack: Project, expression: str) -> list[dict[str, Any]]:
+    asked = stack.ask("prometheus", f"api/v1/query?query={urllib.parse.quote(expression)}")
+    result: list[dict[str, Any]] = asked["data"]["result"]
+    return result
+
+
+def states() -> dict[str, str]:
+    """State and health of each container by service."""
+    name = '{{index .Config.Labels "com.docker.compose.service"}}'
+    form = f"{name} {{{{.State.Status}}}}{{{{with .State.Health}}}} {{{{.Status}}}}{{{{end}}}}"
+    said = docker("container", "inspect", "--format", form, *container_ids(PROJECT).values()).stdout
+    return {line.split(" ", 1)[0]: line.split(" ", 1)[1] for line in said.splitlines()}
+
+
+def all_well() -> bool:
+    return all(state in {"running healthy", "running"} for state in states().values())
+
+
+def wait_healthy(stack: Project) -> list[dict[str, Any]]:
+    """Wait until `techsapo health` says healthy, every target scraped; its probes."""
+    said: dict[str, Any] = {}
+
+    def healthy() -> bool:
+        said.update(stack.health())
+        targets = [p for p in said["probes"] if p["kind"] == "target"]
+        return said["status"] == "healthy" and {t["status"] for t in targets} == {"healthy"}
+
+    try:
+        wait_for(healthy, what="healthy")
+    except AssertionError as error:
+        failing = [f"{p['name']}: {p['detail']}" for p in said["probes"] if p["status"] != "healthy"]
+        raise AssertionError("; ".join(failing)) from error
+    return list(said["probes"])
+
+
+def test_up_brings_every_service_and_health_says_healthy(stack: Project) -> None:
+    services = json.loads(stack.run("ps", "--json").stdout)["services"]
+    assert {s["state"] for s in services} <= {"running", "starting"}
+    assert len(services) == 13
+
+    assert {s["build"] for s in services} == {None, code()}, "the image's own label"
+
+    probes = wait_healthy(stack)
+    told = {p["build"] for p in probes if p["kind"] == "app"}
+    assert {code_of(build) for build in told} == {code()}, "the same code as on the host, on another Python"
+    assert [p["hint"] for p in probes if p["kind"] == "app"] == ["", "", ""]
+    well = {p["name"] for p in probes if p["status"] == "healthy"}
+    exported = {"nginx-exporter", "target node-exporter node-exporter", "blackbox-exporter", "probe nginx"}
+    assert {"redis", "mysql", "app-3", *exported} <= well
+
+
+def test_a_question_is_answered_through_nginx(stack: Project) -> None:
+    answer = json.loads(stack.run("ask", "Dockerコンテナが起動しない", "--json").stdout)
+    assert answer["simulated"] is True
+    assert http_ok(f"http://127.0.0.1:{stack.spec['nginx']['listen']}/ping")
+
+
+def front(stack: Project) -> str:
+    return f"http://127.0.0.1:{stack.spec['nginx']['listen']}"
+
+
+def test_nginx_is_back_while_a_stream_that_was_open_has_not_ended_by_itself(stack: Project) -> None:
+    container, began = container_ids(PROJECT)["nginx"], str(time.time())
+    with httpx.stream("GET", f"{front(stack)}/api/v1/metrics/stream", timeout=60, trust_env=False) as held:
+        chunks = held.iter_raw()  # let go of, it would end the stream
+        next(chunks)
+        stack.run("restart", "nginx")
+        assert http_ok(f"{front(stack)}/ping")
+    said = docker(
+        "events", "--since", began, "--until", str(time.time()), "--filter", f"container={container}",
+        "--filter", "event=kill", "--format", "{{.Actor.Attributes.signal}}",
+    )  # fmt: skip
+    assert said.stdout.split() == ["3", "9"], "told to end what is under way, and ended before that has"
+
+
+def test_users_are_turned_away_by_nginx_in_its_container_until_maintenance_ends(stack: Project) -> None:
+    before = container_ids(PROJECT)
+    stack.run("maintenance", "on", "--until", "2h", "--message", "新しいディスクへ")
+    told = httpx.post(f"{front(stack)}/api/v1/generate", json={"prompt": "x"}, timeout=60, trust_env=False)
+    assert (told.status_code, told.json()["code"]) == (503, "maintenance")
+    assert http_ok(f"{front(stack)}/ping")
+    stack.run("restart", "nginx")
+    page = httpx.get(front(stack), headers={"Accept": "text/html"}, timeout=60, trust_env=False)
+    assert (page.status_code, "新しいディスクへ" in page.text) == (503, True)
+    assert "maintenance since" in stack.run("ps").stderr
+    stack.run("maintenance", "off")
+    assert httpx.get(front(stack), timeout=60, trust_env=False).status_code == 200
+    assert container_ids(PROJECT) == before
+
+
+def test_a_keyed_question_goes_on_where_the_container_of_its_instance_dies(stack: Project) -> None:
+    def post(number: int) -> httpx.Response:
+        body, key = {"prompt": f"disk full {number}"}, {"Idempotency-Key": f"key-{number}"}
+        url = f"{front(stack)}/api/v1/generate"
+        return httpx.post(url, json=body, headers=key, timeout=120, trust_env=False)
+
+    container = container_ids(PROJECT)["app-1"]
+    pid = int(docker("container", "inspect", "--format", "{{.State.Pid}}", container).stdout)
+    with ThreadPoolExecutor(8) as pool:
+        asked = [pool.submit(post, number) for number in range(40)]
+        wait_for(lambda: sum(each.done() for each in asked) >= 8, what="questions are answered")
+        os.kill(pid, signal.SIGKILL)
+        answers = [each.result() for each in asked]
+    assert {answer.status_code for answer in answers} == {200}
+    again = [post(number) for number in (0, 39)]
+    assert [each.headers["Idempotency-Replayed"] for each in again] == ["true", "true"]
+    assert [each.text for each in again] == [answers[0].text, answers[39].text]
+    wait_for(all_well, what="all well")
+
+
+def test_an_idle_up_is_quick_and_changes_nothing(stack: Project) -> None:
+    before = container_ids(PROJECT)
+    wait_for(all_well, what="every health check passed once")
+    started = time.monotonic()
+    assert "up to date" in stack.run("up", "--yes").stderr
+    ours = time.monotonic() - started
+    folder = stack.state / "generated" / "docker"
+    started = time.monotonic()
+    for file in ("docker-compose.monitoring.yml", "production/docker-compose.prod.yml"):
+        docker("compose", "-f", str(folder / file), "up", "-d", "--wait")
+    theirs = time.monotonic() - started
+    print(f"idle up of 13 services: techsapo {ours:.2f} s, docker compose up -d --wait {theirs:.2f} s")
+    assert container_ids(PROJECT) == before, "and a plain docker compose up makes nothing anew either"
+
+
+def test_nothing_private_listens_on_this_host(stack: Project) -> None:
+    form = "{{.Names}} {{.Ports}}"
+    label = f"label=com.docker.compose.project={PROJECT}"
+    said = docker("ps", "--filter", label, "--format", form).stdout
+    published = {line.split()[0]: line for line in said.splitlines() if "->" in line}
+    assert set(published) == {
+        f"{PROJECT}-{name}-1" for name in ("app-1", "app-2", "app-3", "nginx", "prometheus", "alertmanager")
+    }
+    assert not re.search(r"(0\.0\.0\.0|\[::\]):\d", said)
+
+
+def test_docker_shows_no_secret(stack: Project) -> None:
+    folder = stack.state / "generated" / "docker"
+    shown = docker("container", "inspect", *container_ids(PROJECT).values()).stdout
+    for file in ("docker-compose.monitoring.yml", "production/docker-compose.prod.yml"):
+        shown += docker("compose", "-f", str(folder / file), "config").stdout
+    assert "redis-password" in shown, "the files of secrets are named"
+    for secret in SECRETS:
+        assert secret not in shown
+    inside = stack_exec("app-1", "cat", "/run/secrets/redis-password")
+    assert inside == SECRETS[0], "yet the app's user reads its copy"
+
+
+def stack_exec(service: str, *argv: str) -> str:
+    return docker("exec", container_ids(PROJECT)[service], *argv).stdout
+
+
+def test_containers_are_confined(stack: Project) -> None:
+    for entry in json.loads(docker("container", "inspect", *container_ids(PROJECT).values()).stdout):
+        host, config = entry["HostConfig"], entry["Config"]
+        assert host["ReadonlyRootfs"], entry["Name"]
+        assert host["CapDrop"] == ["ALL"], entry["Name"]
+        assert "no-new-privileges:true" in host["SecurityOpt"], entry["Name"]
+        assert int(config["User"].partition(":")[0]) > 0, entry["Name"]
+        assert host["Memory"] > 0, entry["Name"]
+        assert host["PidsLimit"] > 0, entry["Name"]
+        assert host["RestartPolicy"]["Name"] == "unless-stopped", entry["Name"]
+
+
+def test_node_exporter_sees_the_hosts_files_but_no_secret(stack: Project) -> None:
+    stack.directory.parent.chmod(0o711)  # as folders of projects are, so that the files' own modes count
+    generated = stack.state / "generated/docker"
+    exporter = container_ids(PROJECT)["node-exporter"]
+
+    def reads(path: Path) -> bool:
+        return docker("exec", exporter, "cat", f"/host{path}", check=False).returncode == 0
+
+    assert reads(generated / "docker-compose.monitoring.yml")
+    secrets = [*(generated / "secrets").iterdir(), *(stack.state / "keys").iterdir()]
+    assert secrets
+    assert [path.name for path in secrets if reads(path)] == []
+
+
+def test_node_exporter_reports_the_hosts_memory_and_root_file_system(stack: Project) -> None:
+    def seen() -> bool:
+        return bool(query(stack, "node_memory_MemTotal_bytes"))
+
+    wait_for(seen, what="node exporter scraped")
+    total = int(re.search(r"MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text())[1]) * 1024  # type: ignore[index]
+    assert float(query(stack, "node_memory_MemTotal_bytes")[0]["value"][1]) == total
+    facts = os.statvfs("/")
+    root = query(stack, 'node_filesystem_size_bytes{mountpoint="/"}')
+    assert [float(r["value"][1]) for r in root] == [facts.f_blocks * facts.f_frsize]
+
+
+def test_node_exporter_shows_the_network_of_the_host_and_not_that_of_its_container(stack: Project) -> None:
+    wait_for(lambda: bool(query(stack, "node_network_receive_bytes_total")), what="a scrape")
+    seen = {r["metric"]["device"] for r in query(stack, "node_network_receive_bytes_total")}
+    own = {path.name for path in Path("/sys/class/net").iterdir() if path.name != "bonding_masters"}
+    assert {"lo", "docker0"} <= seen
+    assert {name for name in seen ^ own if not name.startswith("veth")} == set()
+    here = int(Path("/proc/sys/net/netfilter/nf_conntrack_max").read_text())
+    assert [r["value"][1] for r in query(stack, "node_nf_conntrack_entries_limit")] == [str(here)]
+
+
+def test_node_exporter_listens_where_containers_reach_the_host_and_nowhere_else(stack: Project) -> None:
+    at = stack.spec["monitoring"]["exporters"]["node"]["port"]
+    bound = {c.laddr.ip for c in psutil.net_connections("tcp") if c.laddr.port == at and c.status == "LISTEN"}
+    gateway = docker(
+        "network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}"
+    ).stdout.strip()
+    assert bound == {gateway}
+    assert not http_ok(f"http://127.0.0.1:{at}/metrics")
+
+
+def test_the_front_is_asked_through_nginx_and_a_stopped_nginx_is_seen(stack: Project) -> None:
+    front = 'probe_success{job="techsapo-probes",scope="front",name="nginx"}'
+
+    def found() -> str:
+        return str(next((r["value"][1] for r in query(stack, front)), ""))
+
+    wait_for(lambda: found() == "1", what="the front answers")
+    nginx = container_ids(PROJECT)["nginx"]
+    docker("pause", nginx)
+    try:
+        wait_for(lambda: found() == "0", what="the front does not answer")
+        assert [r["value"][1] for r in query(stack, 'up{job="techsapo-probes"}')] == ["1"]
+    finally:
+        docker("unpause", nginx)
+    wait_for(lambda: found() == "1", what="it answers again")
+
+
+def test_a_changed_alert_threshold_reloads_prometheus_alone_and_the_alert_reaches_alertmanager(
+    stack: Project,
+) -> None:
+    before = container_ids(PROJECT)
+    # Reloaded, it finds its Alertmanagers again after some 5 s; what fires before is sent a minute later.
+    alerts = {"MemoryHigh": {"threshold": 0.001, "for": "10s"}}
+    stack.write(monitoring={**stack.spec["monitoring"], "alerts": alerts})
+    plan = json.loads(stack.run("plan", "--json", code=100).stdout)
+    changing = {s["service"]: s["action"] for s in plan["steps"] if s["action"] != "nothing"}
+    assert changing == {"prometheus": "reload"}
+    done = json.loads(stack.run("up", "--yes", "--json").stdout)
+    assert {s["service"]: s["action"] for s in done["steps"] if s["action"] != "nothing"} == changing
+    assert container_ids(PROJECT) == before
+
+    def alerted() -> bool:
+        found = stack.ask("alertmanager", "api/v2/alerts")
+        return any(a["labels"]["alertname"] == "MemoryHigh" for a in found)
+
+    wait_for(alerted, timeout=120, what="the alert in Alertmanager")
+    # A scrape that a busy machine missed is none that does not work.
+    exporter = 'up{job="node-exporter"}'
+    wait_for(lambda: query(stack, exporter)[0]["value"][1] == "1", what="the exporter is scraped")
+
+
+def test_every_service_whose_process_is_killed_comes_back_by_itself(stack: Project) -> None:
+    before = container_ids(PROJECT)
+    form = "{{.State.Pid}}"
+    pids = docker("container", "inspect", "--format", form, *before.values()).stdout.split()
+    for pid in pids:
+        os.kill(int(pid), signal.SIGKILL)
+
+    def back() -> bool:
+        now = docker("container", "inspect", "--format", form, *before.values()).stdout.split()
+        return all_well() and not set(now) & {*pids, "0"}
+
+    wait_for(back, timeout=90, what="every container again")
+    assert container_ids(PROJECT) == before
+    counts = {s["service"]: s["restarts"] for s in json.loads(stack.run("ps", "--json").stdout)["services"]}
+    assert all(count >= 1 for count in counts.values()), counts
+    wait_for(
+        lambda: http_ok(f"http://127.0.0.1:{stack.spec['nginx']['listen']}/ping"),
+        what="nginx reaches the apps at their new addresses",
+    )
+
+
+def test_up_starts_what_docker_kill_has_ended(stack: Project) -> None:
+    before = container_ids(PROJECT)
+    docker("kill", *before.values())
+    assert {s["state"] for s in json.loads(stack.run("ps", "--json").stdout)["services"]} == {"stopped"}
+    assert "no container of this stack runs" in stack.run("ps").stderr
+    stack.run("up", "--yes", timeout=200)
+    assert container_ids(PROJECT) == before, "the same containers, with their data"
+    wait_for(all_well, what="all well")
+    assert "up to date" in stack.run("up", "--yes").stderr
+
+
+def test_an_app_ends_at_once_while_it_starts(stack: Project) -> None:
+    app = container_ids(PROJECT)["app-3"]
+    docker("stop", app)
+    docker("start", app)
+    docker("stop", app)
+    exit_code = docker("container", "inspect", "--format", "{{.State.ExitCode}}", app).stdout.strip()
+    assert exit_code != str(128 + signal.SIGKILL), "it was waited for until its grace period was over"
+    stack.run("up", "--yes")
+    wait_for(all_well, what="all well")
+
+
+def test_a_reload_leaves_the_restart_policy_in_force(stack: Project) -> None:
+    stack.run("reload", "prometheus", "nginx", "alertmanager")
+    container = container_ids(PROJECT)["nginx"]
+    pid = docker("container", "inspect", "--format", "{{.State.Pid}}", container).stdout.strip()
+    os.kill(int(pid), signal.SIGKILL)
+    wait_for(lambda: states()["nginx"] == "running healthy", what="nginx again")
+
+
+def test_a_container_that_was_made_anew_by_hand_is_drift_and_up_mends_it(stack: Project) -> None:
+    override = stack.directory / "override.yml"
+    override.write_text(yaml.safe_dump({"services": {"redis": {"environment": {"BY": "hand"}}}}))
+    file = stack.state / "generated/docker/production/docker-compose.prod.yml"
+    docker("compose", "-f", str(file), "-f", str(override), "up", "-d", "--no-deps", "redis")
+    assert "redis" in stack.run("drift", code=100).stdout
+    plan = json.loads(stack.run("plan", "--json", code=100).stdout)
+    assert {s["service"]: s["action"] for s in plan["steps"] if s["action"] != "nothing"} == {
+        "redis": "recreate"
+    }
+    stack.run("up", "--yes")
+    stack.run("drift")
+
+
+def test_logs_of_all_containers_are_merged_and_followed(stack: Project) -> None:
+    merged = [json.loads(line) for line in stack.run("logs", "-n", "0", "--json").stdout.splitlines()]
+    assert {"redis", "prometheus", "app-1"} <= {line["service"] for line in merged}
+    times = [line["time"] for line in merged]
+    assert times == sorted(times)
+    assert "Ready to accept" in stack.run("logs", "redis", "-n", "0", "--grep", "Ready to accept").stdout
+    follower = stack.popen("logs", "redis", "-f", "-n", "1", "--json")
+    assert follower.stdout is not None
+    follower.stdout.readline()
+    stack.run("restart", "redis")
+    assert json.loads(follower.stdout.readline())["service"] == "redis"
+    follower.send_signal(signal.SIGINT)
+    assert follower.wait(60) == 130
+
+
+def engine_of(stack: Project) -> Engine:
+    made = open_project(stack.directory / "techsapo.yaml")
+    return open_stack(made).engine
+
+
+def test_commands_run_inside_a_service_and_say_how_they_ended(stack: Project) -> None:
+    engine = engine_of(stack)
+    secret = {"REDISCLI_AUTH": SECRETS[0]}
+    assert runner().run(engine.enter("redis", Command(("redis-cli", "ping"), secret))).stdout == b"PONG\n"
+    assert runner().run(engine.enter("app-1", Command(("python", "-c", "raise SystemExit(3)")))).code == 3
+    echoed = runner().run(engine.enter("redis", Command(("cat",), stdin="日本語".encode())))
+    assert echoed.stdout.decode() == "日本語"
+
+
+def test_exec_logs_in_inside_the_containers_as_root_and_shows_no_password(stack: Project) -> None:
+    assert stack.run("exec", "redis", "redis-cli", "PING").stdout == "PONG\n"
+    users = stack.run("exec", "mysql", "mariadb", "-N", "-e", "SELECT CURRENT_USER()").stdout
+    assert users.startswith("root@")
+    stack.run("exec", "app-2", "sh", "-c", "exit 7", code=7)
+    waiting = stack.popen("exec", "redis", "redis-cli", "BLPOP", "lab:nothing", "60")
+    try:
+
+        def clients() -> list[psutil.Process]:
+            return [p for p in psutil.process_iter(["name"]) if p.info["name"] == "redis-cli"]
+
+        wait_for(clients, what="redis-cli")
+        for process in (*clients(), *psutil.Process(waiting.pid).children(recursive=True)):
+            assert SECRETS[0] not in " ".join(process.cmdline())
+        assert clients()[0].uids().real == 0, "the user of Redis itself can't look into it"
+    finally:
+        waiting.kill()
+        waiting.communicate()
+        for process in clients():
+            process.kill()
+
+
+def test_a_stopped_container_stays_so_also_where_up_makes_what_needs_it_anew(stack: Project) -> None:
+    said = stack.run("stop", "redis").stderr
+    assert "running without it: " in said
+    before = container_ids(PROJECT)
+    docker("rm", "--force", before["app-3"])
+    stack.run("up", "--yes", timeout=400)
+    after = container_ids(PROJECT)
+    assert after["app-3"] != before["app-3"]
+    assert after["redis"] == before["redis"]
+    found = {s["service"]: s for s in json.loads(stack.run("ps", "--json").stdout)["services"]}
+    assert found["redis"]["state"] == "stopped"
+    assert found["redis"]["stopped"]["by"]
+    assert found["app-3"]["state"] in {"running", "starting"}
+    assert "redis: stopped by " in stack.run("ps").stderr
+    stack.run("start", "redis")
+    wait_for(all_well, what="all well")
+    assert "up to date" in stack.run("up", "--yes").stderr
+    told = json.loads(stack.run("status", "--json", "--timeout", "60").stdout)
+    assert told["unread"] == {}
+    assert told["drift"]["findings"] == []
+
+
+@each_row("kind", ["redis", "mysql"])
+def test_a_throwaway_server_has_no_network_and_is_gone_afterwards(stack: Project, kind: str) -> None:
+    engine, mine = engine_of(stack), f"label=techsapo.scratch={stack.state / 'scratch'}"
+    with engine.scratch(kind) as scratch:
+        assert scratch.run is not None
+        assert scratch.password is not None
+        if kind == "redis":
+            asked = Command(("redis-cli", "dbsize"), {"REDISCLI_AUTH": scratch.password.reveal()})
+        else:
+            argv = ("mariadb", "--no-defaults", "--skip-ssl", "--host=127.0.0.1", "--user=root")
+            sql = b"CREATE DATABASE d; USE d; CREATE TABLE t (n INT); SELECT COUNT(*) FROM t;"
+            asked = Command(argv, {"MYSQL_PWD": scratch.password.reveal()}, stdin=sql)
+        done = scratch.run(asked)
+        assert done.code == 0, done.output
+        assert done.stdout.decode().split()[-1] == "0"
+        (name,) = docker("ps", "--filter", mine, "--format", "{{.Names}}").stdout.split()
+        shown = docker("container", "inspect", name).stdout
+        assert json.loads(shown)[0]["HostConfig"]["NetworkMode"] == "none"
+        assert scratch.password.reveal() not in shown
+    assert not scratch.directory.exists()
+    assert docker("ps", "--all", "--filter", mine, "--quiet").stdout == ""
+
+
+def test_an_app_image_that_nothing_needs_any_more_is_removed_and_no_other(stack: Project) -> None:
+    containers = container_ids(PROJECT)
+    old, foreign = f"techsapo/app:old-{os.getpid()}", f"techsapo-lab-own:{os.getpid()}"
+    ids = [docker("commit", containers["redis"], name).stdout.strip() for name in (old, foreign)]
+    form = ("container", "inspect", "--format", "{{.Image}} {{.Config.Image}}", containers["app-1"])
+    used, reference = docker(*form).stdout.split()
+    try:
+        engine_of(stack).discard({*ids, used})
+        present = docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").stdout.split()
+        assert (old in present, foreign in present, reference in present) == (False, True, True)
+    finally:
+        docker("image", "rm", old, foreign, check=False)
+
+
+def test_doctor_lacks_nothing(stack: Project) -> None:
+    found = json.loads(stack.run("doctor", "--json").stdout)
+    assert found["complete"] is True
+    assert {f["level"] for f in found["findings"] if f["topic"] == "image"} == {"ok"}
+
+
+def test_the_checks_run_inside_the_images_where_the_host_has_docker_alone(
+    stack: Project, tmp_path: Path
+) -> None:
+    (tmp_path / "docker").symlink_to(Path("/usr/bin/docker"))
+    stack.environment["PATH"] = str(tmp_path)
+    try:
+        broken = stack.directory / "template-overrides/prometheus/rules.yml.j2"
+        broken.parent.mkdir(parents=True)
+        broken.write_text("groups: [{name: broken, rules: [{alert: A, expr: 'sum(('}]}]\n")
+        before = container_ids(PROJECT)
+        refused = stack.run("up", "--yes", code=1)
+        assert "promtool refuses docker/config/prometheus/rules" in refused.stderr
+        assert container_ids(PROJECT) == before
+        broken.unlink()
+        said = stack.run("generate", "--output", str(tmp_path / "generated"))
+        assert "is not here" not in said.stderr, "no tool is missing"
+    finally:
+        del stack.environment["PATH"]
+
+
+def test_down_with_volumes_leaves_nothing_in_docker(stack: Project) -> None:
+    assert left_over("volume", PROJECT)
+    assert "redis" in stack.run("down").stderr
+    assert left_over("container", PROJECT) == left_over("network", PROJECT) == []
+    assert left_over("volume", PROJECT), "without --volumes the data stays"
+    stack.run("down", "--volumes", "--yes")
+    assert left_over("volume", PROJECT) == []
+    listed = json.loads(stack.run("ps", "--json").stdout)
+    assert (listed["running"], listed["services"]) == (False, [])

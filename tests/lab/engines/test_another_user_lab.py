@@ -1,0 +1,174 @@
+"""Another user's commands on root's stack: nothing is made up, nothing changes, and they say as whom."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import warm
+import yaml
+from projects import Project, only_redis, project
+from rows import each_row
+
+from techsapo_ops.cli.main import COMMANDS
+
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become others"),
+]
+
+CASES = yaml.safe_load((Path(__file__).parents[2] / "cases/every_command.yaml").read_text(encoding="utf-8"))
+NOBODY = 65534
+_CHANGING = {"generate", "up", "backup", "keys create"}
+
+
+def leaves() -> set[str]:
+    """Every command as one types it."""
+    found = set()
+    for name, entry in COMMANDS.items():
+        target = entry.load()
+        if not isinstance(target, typer.Typer):
+            found.add(name)
+            continue
+        group: Any = typer.main.get_command(target)
+        found |= {f"{name} {sub}" for sub in group.commands}
+        if group.invoke_without_command:
+            found.add(name)
+    return found
+
+
+def test_the_table_has_every_command_once() -> None:
+    named = [case["command"] for case in CASES]
+    assert sorted(named) == sorted(leaves())
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Project]:
+    with project(only_redis()) as made:
+        made.run("up", "--yes")
+        made.run("backup")
+        made.run("keys", "create", "mine")
+        yield made
+        made.run("down")
+
+
+def words_of(case: dict[str, Any]) -> list[str]:
+    return [*case["command"].split(), *case.get("words", [])]
+
+
+def as_user(uid: int, folder: Path, cases: list[list[str]]) -> list[dict[str, Any]]:
+    """What `techsapo` says to each of `cases`, run as the user `uid` in `folder`."""
+    given = json.dumps([{"words": words, "folder": str(folder)} for words in cases])
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).parents[1] / "as_another.py"), str(uid)],
+        input=given, capture_output=True, text=True, check=True, timeout=600,
+        env={**os.environ, "NO_COLOR": "1", "HOME": "/nonexistent"},
+    )  # fmt: skip
+    said: list[dict[str, Any]] = json.loads(done.stdout)
+    return said
+
+
+def files(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """Everything below `folder` but what the running services write: mode, owner and size."""
+    running = ("data/", "logs/", "run/", "textfile/")
+    found = {}
+    for path in folder.rglob("*"):
+        name = str(path.relative_to(folder))
+        if not name.startswith(running):
+            facts = path.lstat()
+            found[name] = (facts.st_mode, facts.st_uid, facts.st_size if path.is_file() else 0)
+    return found
+
+
+def open_up(top: Path, *, but: tuple[str, ...] = ()) -> None:
+    """Let everybody read what is below `top`, but for what is in the folders `but`."""
+    for path in (top, *top.rglob("*")):
+        name = str(path.relative_to(top))
+        if not path.is_symlink() and not name.startswith(but):
+            path.chmod(stat.S_IMODE(path.stat().st_mode) | (0o055 if path.is_dir() else 0o044))
+
+
+def judged(said: dict[str, Any], case: dict[str, Any], how: str) -> list[str]:
+    """What is wrong with what was said."""
+    wrong = []
+    end = said["out"][-300:] + said["err"][-600:]
+    where = f"{how}: techsapo {' '.join(words_of(case))} -> {said['code']}\n{end}"
+    if "Traceback" in said["err"] + said["out"] or said["code"] not in {0, 1, 2, 3, 100}:
+        wrong.append(f"a crash: {where}")
+    if "try:" in said["err"] and "Permission denied" in said["err"] and "try: run it as " not in said["err"]:
+        wrong.append(f"it is not said as whom: {where}")
+    if case.get("changes") and said["code"] == 0:
+        wrong.append(f"it says that it is done: {where}")
+    return wrong
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that others reach, which those of pytest are not."""
+    with tempfile.TemporaryDirectory(prefix="techsapo-lab-") as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+@each_row("readable", ["as it is", "all", "not the ledger", "not the data", "not the spec"])
+def test_another_user_gets_an_error_that_says_as_whom(stack: Project, readable: str) -> None:
+    """Also on a stack of which only some files may be read."""
+    copy = stack.directory.parent / readable.replace(" ", "-")
+    shutil.copytree(stack.directory, copy, ignore=shutil.ignore_patterns("*.sock"))
+    if readable != "as it is":
+        closed = {"not the ledger": ("ledger", "backups"), "not the data": ("data", "state.json", "keys")}
+        open_up(copy / ".techsapo", but=closed.get(readable, ()))
+    if readable == "not the spec":
+        (copy / "techsapo.yaml").chmod(0o600)
+    before = files(copy)
+    # Where more may be read, those that change something still fail at its lock: a few of them do.
+    cases = [c for c in CASES if readable == "as it is" or not c.get("changes") or c["command"] in _CHANGING]
+    found = as_user(NOBODY, copy, [words_of(case) for case in cases])
+    wrong = [line for case, said in zip(cases, found, strict=True) for line in judged(said, case, readable)]
+    assert not wrong, "\n".join(wrong)
+    assert files(copy) == before
+
+
+def test_what_cannot_be_read_is_not_nothing(stack: Project) -> None:
+    told = as_user(NOBODY, stack.directory, [["costs"], ["costs", "--json"]])
+    for said in told:
+        assert (said["code"], said["out"]) == (1, "")
+        assert "cannot read which environment was applied" in said["err"]
+        assert "try: run it as root: `sudo techsapo costs" in said["err"]
+
+
+def test_the_owner_is_named_who_is_not_root(folder: Path) -> None:
+    """With sudo -u; what is one's own is no other user's."""
+    owner = pwd.getpwnam("daemon")
+    (folder / "techsapo.yaml").write_text("project: theirs\nengine: native\n", encoding="utf-8")
+    state = folder / ".techsapo"
+    (state / "ledger").mkdir(parents=True)
+    for path in (state, state / "ledger"):
+        path.chmod(0o700)
+        os.chown(path, owner.pw_uid, owner.pw_gid)
+    (said,) = as_user(NOBODY, folder, [["history"]])
+    assert said["code"] == 1
+    assert f"{state} is owned by daemon (mode 0700)" in said["err"], said["err"]
+    assert f"try: run it as daemon; or `sudo chown nobody {state}`\n" in said["err"], said["err"]
+    (state / "ledger").chmod(0o000)
+    (said,) = as_user(owner.pw_uid, folder, [["history"]])
+    assert "it is your own: see its mode" in said["err"], said["err"]
+
+
+def test_keys_of_a_stack_that_never_ran_are_listed_without_a_folder_for_them(folder: Path) -> None:
+    (folder / "techsapo.yaml").write_text("project: none\nengine: native\n", encoding="utf-8")
+    (said,) = as_user(NOBODY, folder, [["keys", "list"]])
+    assert (said["code"], said["err"].splitlines()[0]) == (0, "There are no API keys.")
+    assert warm.run([sys.executable, "-m", "techsapo_ops", "keys", "list"], cwd=folder).returncode == 0
+    assert [path.name for path in folder.iterdir()] == ["techsapo.yaml"]

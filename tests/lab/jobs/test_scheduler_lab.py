@@ -1,0 +1,131 @@
+"""The scheduler as a service: seen, missed where it hangs, fixed by one command, stopped whatever it does."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from projects import Project, only_redis, project
+from rows import each_row
+from servers import wait_for
+
+from techsapo_ops.adapters.textfile import Sample, read_textfile, write_textfile
+from techsapo_ops.services.scheduler.heartbeat import METRIC, SILENT_SECONDS
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Project]:
+    with project(only_redis()) as made:
+        made.run("up")
+        yield made
+
+
+def scheduler(made: Project) -> psutil.Process:
+    pid = made.pids()["scheduler"]
+    assert pid is not None
+    return psutil.Process(pid)
+
+
+def heartbeat(made: Project) -> float:
+    return max((s.value for s in read_textfile(made.layout.textfiles, "scheduler")), default=0.0)
+
+
+def silent_for(made: Project, seconds: float) -> None:
+    """As if that time had passed since its last heartbeat."""
+    write_textfile(made.layout.textfiles, "scheduler", [Sample(METRIC, time.time() - seconds)])
+
+
+def part(made: Project) -> dict[str, str]:
+    (found,) = [p for p in made.health()["probes"] if p["name"] == "scheduler"]
+    return {key: found[key] for key in ("status", "detail", "hint")}
+
+
+def test_it_is_a_service_like_the_others(stack: Project) -> None:
+    assert "scheduler" in [s["service"] for s in json.loads(stack.run("ps", "--json").stdout)["services"]]
+    assert "is due" in stack.run("logs", "scheduler").stdout
+    assert '"scheduler"' in stack.run("status", "--json").stdout
+    assert part(stack)["status"] == "healthy"
+    stack.well()
+    first = heartbeat(stack)
+    wait_for(lambda: heartbeat(stack) > first, timeout=60, what="the next heartbeat")
+
+
+def test_one_that_hangs_is_missed_and_the_command_that_health_names_fixes_it(stack: Project) -> None:
+    hung = scheduler(stack)
+    hung.suspend()
+    before = heartbeat(stack)
+    time.sleep(20)
+    assert heartbeat(stack) == before, "it writes one from its own loop alone"
+    assert part(stack)["status"] == "healthy"
+    silent_for(stack, SILENT_SECONDS)
+    assert stack.health()["status"] == "degraded"
+    assert "next: techsapo restart scheduler" in stack.run("status", code=1).stderr
+    found = part(stack)
+    assert found["status"] == "down"
+    assert "no heartbeat for 18" in found["detail"]
+    command = shlex.split(found["hint"].strip("`"))
+    assert command == ["techsapo", "restart", "scheduler"]
+    stack.run(*command[1:])
+    assert not hung.is_running()
+    assert part(stack)["status"] == "healthy"
+
+
+def test_one_that_somebody_stopped_is_missed_at_once(stack: Project) -> None:
+    stack.run("stop", "scheduler")
+    try:
+        assert part(stack)["status"] == "down"
+        assert stack.health()["status"] == "degraded"
+    finally:
+        stack.run("start", "scheduler")
+    assert part(stack)["status"] == "healthy"
+
+
+def test_a_killed_one_comes_back_by_itself(stack: Project) -> None:
+    before = scheduler(stack)
+    before.kill()
+    wait_for(lambda: stack.pids()["scheduler"] not in {None, before.pid}, what="another one")
+
+
+@each_row("hangs", ["scheduler", "its run", "supervisor", "redis"])
+def test_down_ends_by_its_deadline_with_0_whatever_hangs(hangs: str) -> None:
+    """A run that took longer than 10 s to end, as on a busy machine, made `down` fail."""
+    with project(only_redis()) as made:
+        made.run("up")
+        if hangs == "its run":
+            suspend_a_run(made)
+        else:
+            suspended = {"supervisor": made.supervisor, "scheduler": lambda: scheduler(made)}
+            pid = made.pids()["redis"]
+            (suspended[hangs]() if hangs in suspended else psutil.Process(pid)).suspend()
+        began = time.monotonic()
+        made.run("down", timeout=120)
+        assert time.monotonic() - began < 80
+        made.assert_gone()
+
+
+def suspend_a_run(made: Project) -> None:
+    """Let the scheduler make up for a run that was missed, and suspend what runs it."""
+    made.run("jobs", "run", "costs")
+    record = made.state / "jobs/costs/000001.json"
+    old = json.loads(record.read_text(encoding="utf-8"))
+    record.write_text(json.dumps({**old, "started": "2026-01-01T00:00:00+00:00"}), encoding="utf-8")
+    starting = made.popen("restart", "scheduler")
+    runs: list[psutil.Process] = []
+
+    def suspended() -> bool:
+        runs.extend(p for p in made.members() if "--by" in p.cmdline() and "costs" in p.cmdline())
+        for run in runs:
+            os.kill(run.pid, signal.SIGSTOP)
+        return bool(runs)
+
+    wait_for(suspended, timeout=60, what="a run")
+    starting.communicate(timeout=60)
+    assert [run for run in runs if run.status() == psutil.STATUS_STOPPED]

@@ -1,0 +1,309 @@
+"""What we read in each vendor's list of models, from stand-ins that list as their vendors do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from asking import KEY, PRICE
+from orchestrator import client_of, make_app
+from rows import each_row
+from vendors import Vendor, vendor
+from vendors.wires import WIRES
+
+from techsapo_ops.catalogue.models import models
+from techsapo_ops.serve import model_ends
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.wallbounce.causes import Cause
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.providers.kinds import listed_model
+from techsapo_ops.wallbounce.providers.listed import NO_LIST, Listed
+
+pytestmark = pytest.mark.lab
+
+NAME = "techsapo_provider_model_retires_timestamp_seconds"
+
+
+def section(kind: str, url: str, model: str, **more: Any) -> Any:
+    given = {"kind": kind, "base_url": url, "model": model, "api_key": KEY, "price": PRICE, **more}
+    return Spec.model_validate({"project": "p", "providers": {"lab": given}}).providers["lab"]
+
+
+def listed(kind: str, model: str, sent: str = KEY, **seen: Any) -> tuple[Listed | ProviderError, Vendor]:
+    """What the list of `kind`'s stand-in says of `model`."""
+
+    async def main() -> tuple[Listed | ProviderError, Vendor]:
+        async with vendor(WIRES[kind]) as shop:
+            for name, value in seen.items():
+                setattr(shop, name, value)
+            try:
+                return await listed_model("lab", section(kind, shop.url, model, api_key=sent)), shop
+            except ProviderError as error:
+                return error, shop
+
+    return asyncio.run(main())
+
+
+@each_row(
+    "kind, model, expected",
+    [
+        ("openai", "gpt-6.1-sol", Listed(True, tells_ends=True)),
+        ("openai", "gpt-4.1", Listed(True, tells_ends=True, retires=date(2027, 1, 14))),
+        (
+            "anthropic",
+            "claude-sonnet-5-5",
+            Listed(True, tells_ends=True, max_output=128_000, context=1_000_000),
+        ),
+        (
+            "anthropic",
+            "claude-sonnet-4-5",
+            Listed(
+                True,
+                tells_ends=True,
+                retires=date(2026, 11, 30),
+                deprecated=True,
+                max_output=64_000,
+                context=200_000,
+            ),
+        ),
+        (
+            "anthropic",
+            "claude-opus-4-1",
+            Listed(
+                False,
+                tells_ends=True,
+                retires=date(2026, 8, 5),
+                deprecated=True,
+            ),
+        ),
+        ("google", "gemini-3.8-flash", Listed(True, max_output=65_536, context=1_000_000)),
+        (
+            "openrouter",
+            "lab/old-model",
+            Listed(
+                True,
+                tells_ends=True,
+                retires=date(2026, 12, 31),
+                deprecated=True,
+                max_output=4096,
+                context=32_768,
+            ),
+        ),
+        (
+            "openrouter",
+            "qwen/qwen3-235b-a22b:nitro",
+            Listed(True, tells_ends=True, max_output=16_384, context=262_144),
+        ),
+        ("openai-compatible", "qwen3-8b", Listed(True)),
+    ],
+)
+def test_the_vendors_list_says_whether_a_model_is_there_when_it_ends_and_how_much_it_takes(
+    kind: str, model: str, expected: Listed
+) -> None:
+    told, shop = listed(kind, model)
+    assert told == expected
+    assert (shop.listed, shop.asked, shop.refused) == (1, [], []), "one GET, which nobody bills"
+
+
+@each_row("kind", list(WIRES))
+def test_a_model_that_the_vendor_does_not_list_is_not_there(kind: str) -> None:
+    told, _ = listed(kind, "no/such model")
+    assert isinstance(told, Listed), told
+    assert told.exists is False
+
+
+def test_of_a_server_that_lacks_the_model_some_names_that_it_has_are_told() -> None:
+    told, _ = listed("openai-compatible", "qwen3:14b")
+    assert isinstance(told, Listed)
+    assert {"qwen3:8b", "qwen3-8b"} == set(told.others[:2])
+
+
+@each_row("kind", ["openai", "anthropic", "google"])
+def test_a_refused_key_is_told_as_that_and_does_not_appear_in_the_words(kind: str) -> None:
+    told, _ = listed(kind, "good", sent="sk-wrong-9876543210", key=KEY)
+    assert isinstance(told, ProviderError)
+    assert told.cause is Cause.KEY
+    assert "sk-wrong-9876543210" not in told.message
+
+
+def test_openrouter_lists_its_models_whatever_the_key_so_that_nothing_is_known_of_that() -> None:
+    told, _ = listed("openrouter", "lab/no-schema", sent="sk-wrong-9876543210", key=KEY)
+    assert isinstance(told, Listed)
+    assert told.exists
+
+
+def answered(status: int, body: str, kind: str = "openai-compatible") -> Listed | ProviderError:
+    """What is made of a server that answers everything so."""
+
+    async def answer(_: web.Request) -> web.Response:
+        headers = {"Location": "/v1/elsewhere"} if status == 302 else {}
+        return web.Response(status=status, text=body, content_type="application/json", headers=headers)
+
+    async def main() -> Listed | ProviderError:
+        app = web.Application()
+        app.router.add_get("/{path:.*}", answer)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
+            return await listed_model("lab", section(kind, url, "m"))
+        except ProviderError as error:
+            return error
+        finally:
+            await runner.cleanup()
+
+    return asyncio.run(main())
+
+
+@each_row("status", [404, 405, 501])
+def test_a_server_without_a_list_says_nothing(status: int) -> None:
+    assert answered(status, '{"error": "no such path"}') == NO_LIST
+
+
+@each_row(
+    "status, body",
+    [
+        (200, "<html>"),
+        (200, "[]"),
+        (200, "null"),
+        (200, '{"data": [{"id": ["m"]}]}'),
+        (200, '{"data": [{"name": "m"}]}'),
+        (200, "[" * 100_000),
+        (200, '{"data": []' + " " * 9_000_000 + "}"),
+        (302, ""),
+        (500, "down"),
+    ],
+)
+@each_row("kind", list(WIRES))
+def test_a_list_of_another_shape_is_an_error_in_words(kind: str, status: int, body: str) -> None:
+    told = answered(status, body, kind)
+    assert isinstance(told, ProviderError)
+    assert told.message
+
+
+@each_row(
+    "kind, body",
+    [
+        ("openai", '{"id": "m", "shutdown_date": "soon"}'),
+        ("anthropic", '{"id": "m", "retires_at": ["2026"]}'),
+        ("openrouter", '{"data": [{"id": "m", "expiration_date": "2026-13-01"}]}'),
+    ],
+)
+def test_an_end_that_is_no_day_is_an_error_in_words(kind: str, body: str) -> None:
+    told = answered(200, body, kind)
+    assert isinstance(told, ProviderError)
+    assert told.kind is FailureKind.BAD_ANSWER
+
+
+def test_counts_that_are_none_are_left_out() -> None:
+    told = answered(
+        200, '{"id": "m", "max_tokens": -5, "max_input_tokens": "many", "lifecycle": 7}', "anthropic"
+    )
+    assert told == Listed(True)
+
+
+def test_a_server_that_is_not_there_is_an_error_in_words() -> None:
+    with pytest.raises(ProviderError, match="cannot be reached"):
+        asyncio.run(listed_model("lab", section("openai-compatible", "http://127.0.0.1:9/v1", "m")))
+
+
+@each_row("given", [{"kind": "simulated"}, {"kind": "claude-agent", "model": "claude-sonnet-5-5"}])
+def test_a_kind_without_a_list_says_nothing(given: dict[str, Any]) -> None:
+    spec = Spec.model_validate({"project": "p", "providers": {"lab": given}}).providers["lab"]
+    assert asyncio.run(listed_model("lab", spec)) == NO_LIST
+
+
+VENDORS = {"openai", "anthropic", "google"}
+
+
+@each_row("facts", [f for f in models().values() if f.vendor in VENDORS], ids=lambda f: f.model)
+def test_the_catalogue_and_the_vendors_list_tell_the_same_of_a_model(facts: Any) -> None:
+    """The stand-ins' rows are the vendors' side, and written from other sources than the catalogue."""
+    told, _ = listed(facts.vendor, facts.model)
+    assert isinstance(told, Listed)
+    if told.retires is not None:
+        assert facts.end is not None
+        assert facts.end.retires == told.retires
+    if told.exists is False:
+        assert facts.end is not None
+    if facts.limits is not None and facts.limits.max_output is not None and told.max_output is not None:
+        assert facts.limits.max_output == told.max_output
+
+
+def test_providers_list_asks_every_vendors_list_at_once_and_says_what_is_wrong(tmp_path: Path) -> None:
+    async def main() -> tuple[int, str, str, list[int]]:
+        async with vendor(WIRES["openai"]) as gpt, vendor(WIRES["anthropic"]) as claude:
+            claude.key = "another"
+            gpt.retires["good"] = date(2026, 12, 24)
+            providers = {
+                "gpt": {"kind": "openai", "base_url": gpt.url, "model": "good"},
+                "lost": {"kind": "openai", "base_url": gpt.url, "model": "no-such"},
+                "claude": {"kind": "anthropic", "base_url": claude.url, "model": "claude-sonnet-5-5"},
+                "idle": {"kind": "openai", "base_url": gpt.url, "model": "good", "enabled": False},
+                "keyless": {"kind": "openai", "model": "good"},
+            }
+            for name, given in providers.items():
+                given |= {"price": PRICE, "api_key": "${NO_SUCH_KEY}" if name == "keyless" else KEY}
+            (tmp_path / "techsapo.yaml").write_text(json.dumps({"project": "p", "providers": providers}))
+            called = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "techsapo_ops", "providers", "list", "--ask", *json_or_not,
+                cwd=tmp_path,
+                env={**os.environ, "COLUMNS": "150"}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )  # fmt: skip
+            out, err = await called.communicate()
+            return called.returncode or 0, out.decode(), err.decode(), [gpt.listed, claude.listed]
+
+    json_or_not = ["--json"]
+    code, out, err, counts = asyncio.run(main())
+    assert (code, counts) == (0, [2, 1]), err
+    told = {row["name"]: row["vendor_list"] for row in json.loads(out)["providers"]}
+    assert (told["gpt"]["exists"], told["gpt"]["retires"]) == (True, "2026-12-24")
+    assert (told["lost"]["exists"], told["lost"]["error"]) == (False, None)
+    assert (told["claude"]["exists"], told["claude"]["cause"]) == (None, "key")
+    assert (told["idle"], told["keyless"]) == (None, None)
+    json_or_not = []
+    code, out, err, _ = asyncio.run(main())
+    assert code == 0
+    rows = {line.split()[0]: line for line in out.splitlines()}
+    assert rows["gpt"].rstrip().endswith("ends 2026-12-24")
+    assert rows["lost"].rstrip().endswith("not listed")
+    assert "lost: the vendor does not list this model. To do: check the spelling" in err
+    assert "claude: the vendor's list was not read: HTTP 401" in err
+    assert KEY not in out + err
+
+
+def test_the_app_reads_the_lists_by_itself_and_exports_the_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model_ends, "SOON", 0.0)
+
+    async def main() -> str:
+        async with vendor(WIRES["openai"]) as gpt, vendor(WIRES["google"]) as gemini:
+            gpt.retires["good"] = date(2100, 1, 1)
+            common = {"api_key": KEY, "model": "good", "price": PRICE}
+            providers = {
+                "gpt": {"kind": "openai", "base_url": gpt.url, **common},
+                "gemini": {"kind": "google", "base_url": gemini.url, **common},
+            }
+            async with client_of(make_app(tmp_path, providers=providers)) as client:
+                text = ""
+                async with asyncio.timeout(30):
+                    while gpt.listed + gemini.listed < 2 or NAME not in text:
+                        text = (await client.get("/metrics")).text
+            assert (gpt.asked, gemini.asked) == ([], []), "no question, which would cost"
+            return text
+
+    text = asyncio.run(main())
+    assert f'{NAME}{{model="good",provider="gpt",source="vendor"}} 4.1024448e+09' in text
+    assert len(re.findall(rf"(?m)^{NAME}\{{", text)) == 1, "Google's list tells no ends"

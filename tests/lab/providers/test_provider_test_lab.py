@@ -1,0 +1,450 @@
+"""`techsapo providers test` against the vendors' strict stand-ins."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import ssl
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from asking import KEY, KINDS, PRICE
+from rows import each_row
+from servers import free_port
+from vendors import OUTPUT_TOKENS, Vendor, vendor
+from vendors.wires import WIRES
+
+from techsapo_ops.certs.self_signed import ensure
+from techsapo_ops.operations.provider_tests import plan_tests
+from techsapo_ops.spec.edition import LATEST
+from techsapo_ops.spec.load import LoadedSpec
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.wallbounce.causes import Cause
+from techsapo_ops.wallbounce.tried import Check, Outcome, Tried
+from techsapo_ops.wallbounce.try_cost import Candidate
+from techsapo_ops.wallbounce.try_provider import try_provider
+
+pytestmark = pytest.mark.lab
+
+PLAYS: list[dict[str, Any]] = yaml.safe_load(
+    (Path(__file__).parents[2] / "cases" / "provider_tests.yaml").read_text(encoding="utf-8")
+)
+
+
+DAY = date(2026, 11, 26)
+
+
+class Told:
+    """What the command said: exit code, stdout, stderr."""
+
+    def __init__(self, code: int, out: bytes, err: bytes) -> None:
+        self.code, self.out, self.err = code, out.decode(), err.decode()
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """Its --json."""
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+    def provider(self, name: str = "a") -> dict[str, Any]:
+        """One provider of its --json."""
+        (found,) = (each for each in self.value["providers"] if each["name"] == name)
+        return found
+
+
+def section(kind: str, url: str, model: str, **more: Any) -> dict[str, Any]:
+    return {"kind": kind, "base_url": url, "model": model, "api_key": KEY, "price": PRICE, **more}
+
+
+def write(folder: Path, providers: Mapping[str, Any]) -> None:
+    folder.chmod(0o700)
+    spec = {"project": "lab", "providers": providers}
+    (folder / "techsapo.yaml").write_text(yaml.safe_dump(spec), encoding="utf-8")
+    (folder / "techsapo.yaml").chmod(0o600)
+
+
+async def start(folder: Path, *words: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "techsapo_ops", *words,
+        cwd=folder, env={**os.environ, "NO_COLOR": "1"}, stdout=-1, stderr=-1,
+    )  # fmt: skip
+
+
+async def techsapo(folder: Path, *words: str) -> Told:
+    process = await start(folder, *words)
+    out, err = await process.communicate()
+    return Told(process.returncode or 0, out, err)
+
+
+@asynccontextmanager
+async def one(folder: Path, kind: str, model: str, **more: Any) -> AsyncIterator[Vendor]:
+    """A vendor of `kind`, and a spec that asks it as providers `a` and `b`: an analysis compares two."""
+    async with vendor(WIRES[kind]) as seen:
+        write(folder, dict.fromkeys("ab", section(kind, seen.url, model, **more)))
+        yield seen
+
+
+def test_of(folder: Path, kind: str, model: str, *words: str, **more: Any) -> tuple[Told, Vendor]:
+    """What the test of one provider of `kind` says where its vendor plays `model`."""
+
+    async def main() -> tuple[Told, Vendor]:
+        async with one(folder, kind, model, **more) as seen:
+            return await techsapo(folder, "providers", "test", "a", "--json", *words), seen
+
+    return asyncio.run(main())
+
+
+test_of.__test__ = False  # type: ignore[attr-defined]
+
+
+def candidate_of(given: dict[str, Any], at_most: float = 0.01) -> Candidate:
+    """The provider of a section, as the command tries it."""
+    spec = Spec.model_validate({"project": "p", "providers": {"a": given}})
+    loaded = LoadedSpec(spec, (), {}, None, "techsapo.yaml")
+    (candidate,) = plan_tests(loaded, LATEST, (), at_most, 2.0).candidates
+    return candidate
+
+
+def tried(
+    kind: str, model: str, at_most: float = 0.01, retires: date | None = None, **more: Any
+) -> tuple[Tried, Vendor, float]:
+    """What is found on DAY where a vendor of `kind` plays `model`, and what it could cost at most.
+
+    `retires` is the day that its list names for the end of the model.
+    """
+
+    async def main() -> tuple[Tried, Vendor, float]:
+        async with vendor(WIRES[kind]) as seen:
+            if retires is not None:
+                seen.retires[model] = retires
+            candidate = candidate_of(section(kind, seen.url, model, **more), at_most)
+            return await try_provider(candidate, DAY), seen, candidate.worst
+
+    return asyncio.run(main())
+
+
+def checks(found: Tried) -> dict[str, Check]:
+    return {check.name: check for check in found.checks}
+
+
+@each_row("kind", KINDS)
+def test_a_provider_that_works_is_asked_whole_in_pieces_and_for_grades_within_a_cent(kind: str) -> None:
+    found, seen, worst = tried(kind, "good")
+    assert found.outcome is Outcome.OK, found.checks
+    assert list(checks(found)) == ["list", "answer", "schema", "stream", "grades"]
+    assert {check.outcome for check in found.checks} == {Outcome.OK}
+    assert found.tokens.output == 3 * OUTPUT_TOKENS
+    assert found.speed is not None
+    assert found.speed > 0
+    assert 0 < found.cost_usd <= worst <= 0.01
+    assert not seen.refused
+    assert [
+        bool(asked.body.get("stream")) or "stream" in path
+        for asked, path in zip(seen.asked, seen.paths, strict=True)
+    ] == [False, True, False]
+    assert all(asked.schema is not None for asked in seen.asked)
+
+
+@each_row("kind", KINDS)
+def test_one_that_is_to_stream_is_asked_so_and_not_a_second_time(kind: str) -> None:
+    found, seen, _ = tried(kind, "good", stream=True)
+    assert found.outcome is Outcome.OK, found.checks
+    assert len(seen.asked) == 2
+    assert checks(found)["stream"].detail == "in pieces, as the spec asks"
+
+
+@each_row("kind", ["openai", "anthropic", "openrouter"])
+@each_row(
+    "day, outcome, words",
+    [
+        (date(2026, 12, 20), "warning", "is retired on 2026-12-20"),
+        (date(2027, 6, 1), "ok", "it answers until 2027-06-01"),
+    ],
+)
+def test_an_end_that_the_vendors_list_names_is_told_and_warned_of_when_near(
+    kind: str, day: date, outcome: str, words: str
+) -> None:
+    found, _, _ = tried(kind, "good", retires=day)
+    assert checks(found)["list"].outcome == outcome
+    assert words in checks(found)["list"].detail
+    assert found.end == day
+
+
+@each_row("kind", KINDS)
+def test_a_model_that_nobody_lists_is_told_and_what_to_do(kind: str) -> None:
+    found, _, _ = tried(kind, "gpt-99-nowhere")
+    assert checks(found)["list"].outcome is Outcome.WARNING
+    assert "gpt-99-nowhere is not in the vendor's list" in checks(found)["list"].detail
+    assert checks(found)["list"].remedy.startswith("check the spelling of `model`")
+    assert found.outcome is Outcome.FAILED
+    assert checks(found)["answer"].cause in {Cause.MODEL, Cause.ADDRESS, Cause.REJECTED}
+
+
+@each_row("play", PLAYS, ids=lambda play: str(play["model"]))
+@each_row("kind", KINDS)
+def test_each_failure_is_told_with_its_cause_and_what_to_do(kind: str, play: dict[str, Any]) -> None:
+    found, _, _ = tried(kind, play["model"])
+    assert found.outcome == play.get("whole", play["outcome"]), found.checks
+    (worst,) = (c for c in found.checks if c.name in play["check"] and c.outcome == play["outcome"])
+    cause = play.get("cause")
+    assert worst.cause in (cause if isinstance(cause, list) else [cause])
+    assert worst.detail
+    assert worst.remedy
+    assert not any(KEY in check.detail + check.remedy for check in found.checks)
+    if play["outcome"] == "failed":
+        assert "grades" not in checks(found), "nothing more is asked, and paid, of one that failed"
+
+
+@each_row("kind", KINDS)
+def test_a_model_that_turns_the_schema_away_is_told_and_is_no_fault(kind: str) -> None:
+    found, _, _ = tried(kind, "no-schema")
+    assert found.outcome is Outcome.OK, found.checks
+    assert checks(found)["schema"].detail == "it turns the schema away; asked in words, it keeps to it"
+
+
+def test_a_model_that_writes_on_without_an_end_is_not_sent_for_more_money() -> None:
+    found, _, _ = tried("openai-compatible", "cut-off", price={"input": 0, "output": 0})
+    assert "--at-most" not in checks(found)["answer"].remedy
+
+
+def test_an_expensive_model_is_asked_only_as_much_as_a_cent_pays() -> None:
+    found, seen, worst = tried("anthropic", "good", price={"input": 5, "output": 25})
+    assert found.outcome is Outcome.OK
+    assert found.cost_usd <= worst == 0.01
+    assert seen.asked[0].body["max_tokens"] < 1024
+    dear, unasked, nothing = tried("anthropic", "good", price={"input": 30, "output": 180})
+    assert not unasked.asked
+    assert dear.outcome is Outcome.SKIPPED
+    assert nothing == 0
+    command, words = checks(dear)["answer"].remedy.removeprefix("`").split("`")
+    assert (command.rpartition(" ")[0], words) == ("techsapo providers test a --at-most", " pays for all")
+    usd = command.rpartition(" ")[2]
+    enough, asked, bound = tried("anthropic", "good", float(usd), price={"input": 30, "output": 180})
+    assert len(asked.asked) == 3
+    assert enough.cost_usd <= bound <= float(usd)
+
+
+def test_a_bound_that_is_raised_pays_for_all_three_questions() -> None:
+    _, seen, worst = tried("anthropic", "good", 0.2, price={"input": 5, "output": 25})
+    assert len(seen.asked) == 3
+    assert 0.01 < worst <= 0.2
+
+
+def test_the_command_says_before_what_it_may_cost_and_prints_stable_keys(tmp_path: Path) -> None:
+    told, _ = test_of(tmp_path, "openai", "good")
+    assert told.code == 0, told.err
+    assert "at most $0.01 in all" in told.err
+    assert set(told.value) == {"at_most_usd", "cost_usd", "providers", "unusable", "left_out"}
+    provider = told.provider()
+    assert set(provider) == {
+        "name", "kind", "model", "outcome", "checks", "price", "cost_usd", "tokens", "seconds",
+        "tokens_per_second", "retires",
+    }  # fmt: skip
+    assert set(provider["checks"][0]) == {"check", "outcome", "detail", "remedy", "cause"}
+    assert provider["price"] == {"input": 2, "output": 8, "known": True, "source": "spec"}
+    assert 0 < provider["cost_usd"] <= told.value["at_most_usd"] <= 0.01
+
+
+def test_a_key_that_is_refused_is_told_without_the_key_and_stays_in_health_until_it_is_mended(
+    tmp_path: Path,
+) -> None:
+    async def main() -> None:
+        async with one(tmp_path, "openai", "good") as seen:
+            seen.key = "sk-another"
+            told = await techsapo(tmp_path, "providers", "test")
+            assert told.code == 1
+            assert "try: put a valid key" in told.out
+            assert KEY not in told.out + told.err
+            assert not seen.asked
+            row = await health_row(tmp_path)
+            assert row["status"] == "degraded"
+            assert row["detail"].startswith("0 of 2 passed the test of ")
+            assert "; a: the API key is refused: HTTP 401: " in row["detail"]
+            assert KEY not in row["detail"]
+            doctor = await techsapo(tmp_path, "doctor", "--json")
+            found, _ = (f for f in doctor.value["findings"] if f["topic"] == "providers")
+            assert (found["level"], found["name"]) == ("warning", "provider a")
+            seen.key = KEY
+            mended = await techsapo(tmp_path, "providers", "test")
+            assert mended.code == 0, mended.out
+            row = await health_row(tmp_path)
+            assert row["status"] == "healthy"
+            assert "2 of 2 passed the test of " in row["detail"]
+
+    asyncio.run(main())
+
+
+async def health_row(folder: Path) -> dict[str, Any]:
+    told = await techsapo(folder, "health", "--json", "--timeout", "1")
+    (row,) = (part for part in told.value["probes"] if part["kind"] == "providers")
+    found: dict[str, Any] = row
+    return found
+
+
+def test_a_section_that_changed_since_counts_as_untested(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with one(tmp_path, "openai-compatible", "good") as seen:
+            assert (await health_row(tmp_path))["detail"] == "never tested"
+            assert (await techsapo(tmp_path, "providers", "test")).code == 0
+            good, other = (section("openai-compatible", seen.url, model) for model in ("good", "m"))
+            write(tmp_path, {"a": other, "b": good})
+            row = await health_row(tmp_path)
+            assert row["status"] == "untested"
+            assert row["detail"].startswith("1 of 2 passed the test of ")
+            assert row["detail"].endswith("; a: changed since")
+            write(tmp_path, {"a": other, "b": other})
+            assert (await health_row(tmp_path))["detail"] == "not tested since a, b changed"
+            assert row["hint"] == "techsapo providers test"
+
+    asyncio.run(main())
+
+
+def test_simulated_and_disabled_providers_and_those_without_a_key_are_left_out(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with vendor(WIRES["openai"]) as seen:
+            url = seen.url
+            write(tmp_path, {
+                "a": section("openai", url, "good"),
+                "b": section("openai", url, "good"),
+                "sim": {"kind": "simulated"},
+                "off": section("openai", url, "good", enabled=False),
+                "keyless": section("openai", url, "good", api_key="${NO_SUCH_KEY}"),
+            })  # fmt: skip
+            told = await techsapo(tmp_path, "providers", "test", "--json")
+            assert told.code == 0, told.err
+            assert [each["name"] for each in told.value["providers"]] == ["a", "b"]
+            left = {each["name"]: each["reason"] for each in told.value["left_out"]}
+            assert left["sim"] == "simulated: nothing to test"
+            assert left["off"] == "disabled in the spec"
+            assert "NO_SUCH_KEY" in left["keyless"]
+            named = await techsapo(tmp_path, "providers", "test", "keyless", "off", "--json")
+            assert named.code == 1
+            assert named.value["unusable"][0]["name"] == "keyless"
+            assert [each["name"] for each in named.value["providers"]] == ["off"]
+            wrong = await techsapo(tmp_path, "providers", "test", "c")
+            assert (wrong.code, wrong.out) == (2, "")
+            assert "there is no provider c" in wrong.err
+
+    asyncio.run(main())
+
+
+def test_only_simulated_providers_are_nothing_to_test(tmp_path: Path) -> None:
+    write(tmp_path, {})
+    (tmp_path / "techsapo.yaml").write_text("project: lab\n", encoding="utf-8")
+    told = asyncio.run(techsapo(tmp_path, "providers", "test"))
+    assert told.code == 0
+    assert "simulated: nothing to test" in told.err
+    assert not (tmp_path / ".techsapo" / "provider-tests.json").exists()
+
+
+def test_a_host_that_is_not_there_or_takes_no_connection_is_told(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path, {
+        "gone": section("openai-compatible", f"http://127.0.0.1:{free_port()}/v1", "m"),
+        "nowhere": section("openai", "https://api.vendor.invalid/v1", "m"),
+    })  # fmt: skip
+    told = asyncio.run(techsapo(tmp_path, "providers", "test", "--json"))
+    assert told.code == 1
+    for name in ("gone", "nowhere"):
+        check = told.provider(name)["checks"][-1]
+        assert check["cause"] == "unreachable"
+        assert "cannot be reached" in check["detail"]
+
+
+def test_a_host_whose_certificate_nobody_vouches_for_is_told_before_it_gets_the_key(tmp_path: Path) -> None:
+    folder = tmp_path / "certs" / "lab"
+    ensure(folder, ["localhost"], now=datetime.now(UTC))
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(folder / "fullchain.pem", folder / "privkey.pem")
+    heard: list[bytes] = []
+
+    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.read(4096))
+        writer.close()
+
+    async def main() -> Tried:
+        async with await asyncio.start_server(hear, "127.0.0.1", 0, ssl=server) as listening:
+            port = listening.sockets[0].getsockname()[1]
+            return await try_provider(
+                candidate_of(section("openai", f"https://localhost:{port}/v1", "m")), DAY
+            )
+
+    found = asyncio.run(main())
+    (check,) = found.checks
+    assert (check.outcome, check.cause) == (Outcome.FAILED, Cause.UNREACHABLE)
+    assert check.detail.startswith("cannot be reached (its certificate is not to be trusted: ")
+    assert not any(KEY.encode() in each for each in heard)
+
+
+def test_what_a_vendor_says_reaches_the_terminal_without_its_orders_and_without_the_key(
+    tmp_path: Path,
+) -> None:
+    hostile = f"\x1b]0;owned\x07\x1b[2J{KEY} \u202e<b>"
+
+    async def main() -> None:
+        async with one(tmp_path, "openai", "good") as seen:
+            seen.reply = {"status": 400, "body": {"error": {"message": hostile, "type": "x", "code": "y"}}}
+            for words in ((), ("--json",)):
+                told = await techsapo(tmp_path, "providers", "test", *words)
+                assert told.code == 1
+                assert "\x1b" not in told.out + told.err
+                assert "\u202e" not in told.out + told.err
+                assert KEY not in told.out + told.err
+            assert KEY not in (tmp_path / ".techsapo" / "provider-tests.json").read_text("utf-8")
+
+    asyncio.run(main())
+
+
+def test_an_outcome_that_cannot_be_kept_is_told_all_the_same(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with one(tmp_path, "openai", "good"):
+            (tmp_path / ".techsapo" / "provider-tests.json").mkdir(parents=True)
+            told = await techsapo(tmp_path, "providers", "test", "a", "--json")
+            assert told.code == 0, told.err
+            assert told.provider()["outcome"] == "ok"
+            assert "warning: the outcome is not kept" in told.err
+
+    asyncio.run(main())
+
+
+@each_row("option", ["--at-most", "--timeout"])
+def test_what_is_no_number_is_wrong_usage_and_nobody_is_asked(tmp_path: Path, option: str) -> None:
+    told, seen = test_of(tmp_path, "openai", "good", option, "nan")
+    assert told.code == 2
+    assert not seen.asked
+
+
+def test_ctrl_c_ends_it_at_once_and_what_was_found_until_then_is_kept(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with vendor(WIRES["openai"]) as seen:
+            write(tmp_path, {
+                "quick": section("openai", seen.url, "good"), "slow": section("openai", seen.url, "slow"),
+            })  # fmt: skip
+            process = await start(tmp_path, "providers", "test")
+            assert process.stderr is not None
+            async for line in process.stderr:
+                if b"quick: answered" in line:
+                    break
+            process.send_signal(signal.SIGINT)
+            await process.communicate()
+            assert process.returncode == 130
+            for _ in range(200):
+                if seen.dropped:
+                    break
+                await asyncio.sleep(0.01)
+            assert seen.dropped == 1, "the vendor is told that nobody waits any more"
+            row = await health_row(tmp_path)
+            assert row["status"] == "untested"
+            assert row["detail"].startswith("1 of 2 passed the test of ")
+            assert row["detail"].endswith("slow: never tested")
+
+    asyncio.run(main())

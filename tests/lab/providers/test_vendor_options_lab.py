@@ -1,0 +1,213 @@
+"""Every option of a spec goes along as its vendor takes it, by tests/cases/vendor_options.yaml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+from asking import KEY, ask
+from rows import each_row
+from vendors import ANSWER, Vendor
+from vendors.chats import SERVERS, OpenAIChat
+from vendors.clouds import CLOUDS
+from vendors.core import Wire
+from vendors.rules.tables import table
+from vendors.wires import WIRES
+
+from techsapo_ops.spec.models import providers as models
+from techsapo_ops.wallbounce.answers import Answer
+from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
+from techsapo_ops.wallbounce.grades import Grades
+
+pytestmark = pytest.mark.lab
+
+OPTIONS: dict[str, list[dict[str, Any]]] = yaml.safe_load(
+    (Path(__file__).parents[2] / "cases" / "vendor_options.yaml").read_text(encoding="utf-8")
+)
+STAND_INS: dict[str, Wire] = {**WIRES, **SERVERS, **CLOUDS, "openai-chat": OpenAIChat()}
+ROWS = [
+    pytest.param(kind, row, id=f"{row.get('stand_in', kind)}-{row['options']}")
+    for kind, rows in OPTIONS.items()
+    for row in rows
+]
+OF_ALL = {
+    "kind", "enabled", "timeout", "price", "model", "max_output_tokens", "attempts", "api_key",
+    "api_key_file", "stream", "base_url",
+}  # fmt: skip
+"""Fields that every kind has and other tests try."""
+
+
+def spec_of(kind: str) -> Any:
+    """The model of a provider of that kind."""
+    (found,) = [
+        m
+        for m in get_args(get_args(models.Provider)[0])
+        if get_args(m.model_fields["kind"].annotation) == (kind,)
+    ]
+    return found
+
+
+def keyed(value: Any) -> Any:
+    """`value` with the lab's key in the place of {key}."""
+    if isinstance(value, dict):
+        return {name: keyed(inner) for name, inner in value.items()}
+    return value.replace("{key}", KEY) if isinstance(value, str) else value
+
+
+def called(kind: str, row: dict[str, Any], **more: Any) -> tuple[Answer | Grades | ProviderError, Vendor]:
+    """What the row's stand-in answers to a provider with the row's options, and what it saw."""
+    options = {"max_output_tokens": 500, **keyed(row["options"]), **more}
+    options.setdefault("at", STAND_INS[row.get("stand_in", kind)])
+    return ask(kind, options.pop("as_model", row.get("model", "good")), **options)
+
+
+def value_at(body: dict[str, Any], dotted: str) -> Any:
+    for name in dotted.split("."):
+        if not isinstance(body, dict) or name not in body:
+            return None
+        body = body[name]
+    return body
+
+
+@each_row("stream", [False, True])
+@each_row("kind, row", ROWS)
+def test_an_option_goes_along_as_the_vendor_takes_it(kind: str, row: dict[str, Any], stream: bool) -> None:
+    answer, seen = called(kind, row, stream=stream)
+    assert isinstance(answer, Answer), answer
+    assert (answer.text, answer.structured) == (ANSWER["answer"], True)
+    assert len(seen.refused) == (1 if row.get("learns") else 0), seen.refused
+    (asked,) = seen.asked
+    assert asked.unread == (), "nothing goes along that is passed over"
+    assert asked.schema is not None
+    for field, value in row["sent"].items():
+        assert value_at(asked.body, field) == value, field
+    for field in row.get("absent", ()):
+        assert value_at(asked.body, field) is None, field
+
+
+@each_row("stream", [False, True])
+@each_row("kind, row", ROWS)
+def test_an_option_goes_along_with_a_schema_in_words(kind: str, row: dict[str, Any], stream: bool) -> None:
+    """The stand-in turns the schema away, and is asked once more."""
+    answer, seen = called(kind, row, stream=stream, as_model="no-schema")
+    assert isinstance(answer, Answer), answer
+    assert answer.structured
+    assert len(seen.refused) == (1 if row.get("learns") else 0), seen.refused
+    assert [asked.schema is None for asked in seen.asked] == [False, True]
+    assert all(asked.unread == () for asked in seen.asked)
+    assert '"root_cause"' in seen.asked[-1].system
+
+
+@each_row("kind", OPTIONS)
+def test_grades_are_asked_for_as_each_vendor_takes_it(kind: str) -> None:
+    for task in ("grade", "revise"):
+        told, seen = ask(kind, "good", task)
+        assert not isinstance(told, ProviderError), told
+        assert (seen.refused, seen.asked[0].unread) == ([], ())
+
+
+@each_row("kind", OPTIONS)
+def test_every_option_of_a_kind_has_a_row(kind: str) -> None:
+    tried = {name for row in OPTIONS[kind] for name in row["options"]} - OF_ALL
+    assert tried == set(spec_of(kind).model_fields) - OF_ALL
+
+
+def efforts() -> list[Any]:
+    """Each effort of the spec with each model of OpenAI's that is known to take some of them."""
+    every = ["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+    return [
+        (model, effort, effort in rules["values"])
+        for model, rules in table("openai")["effort"]["models"].items()
+        for effort in every
+    ]
+
+
+@each_row("model, effort, taken", efforts())
+def test_each_model_of_openai_takes_its_own_efforts_and_names_them_for_others(
+    model: str, effort: str, taken: bool
+) -> None:
+    told, seen = ask("openai", model, reasoning_effort=effort)
+    if taken:
+        assert isinstance(told, Answer), told
+        assert seen.refused == []
+    else:
+        assert isinstance(told, ProviderError)
+        assert told.kind is FailureKind.REFUSED
+        assert f"Unsupported value: '{effort}'" in told.message
+        assert f"'{table('openai')['effort']['models'][model]['values'][-1]}'" in told.message
+
+
+def levels() -> list[Any]:
+    return [
+        (model, level, level.upper() in rules["levels"])
+        for model, rules in table("google")["thinking"]["models"].items()
+        for level in ("minimal", "low", "medium", "high")
+        if model not in table("google")["retired"]
+    ]
+
+
+@each_row("model, level, taken", levels())
+def test_each_gemini_takes_its_own_levels(model: str, level: str, taken: bool) -> None:
+    told, _ = ask("google", model, thinking_level=level)
+    assert isinstance(told, Answer if taken else ProviderError), told
+    if isinstance(told, ProviderError):
+        assert "is not supported for this model" in told.message
+
+
+def thoughts() -> list[Any]:
+    served = table("anthropic")["models"]["rows"]
+    return [
+        (model, kind, kind in rules["thinking"])
+        for model, rules in served.items()
+        for kind in ("adaptive", "between_tools", "disabled", "enabled")
+    ]
+
+
+@each_row("model, kind, taken", thoughts())
+def test_each_claude_takes_its_own_kinds_of_thinking(model: str, kind: str, taken: bool) -> None:
+    budget = {"thinking_budget": 1024} if kind == "enabled" else {}
+    told, _ = ask("anthropic", model, thinking=kind, max_output_tokens=4096, **budget)
+    assert isinstance(told, Answer if taken else ProviderError), told
+    if isinstance(told, ProviderError):
+        assert f"thinking.type.{kind}" in told.message
+
+
+def endings() -> list[Any]:
+    finish = {name: table(name)["finish"] for name in ("openai", "anthropic", "google", "openrouter")}
+    return [
+        *(("openai", reason) for reason in finish["openai"]["incomplete"]),
+        *(("openai-compatible", reason) for reason in finish["openai"]["chat"]),
+        *(("openrouter", reason) for reason in finish["openrouter"]["finish_reason"]),
+        *(("anthropic", reason) for reason in finish["anthropic"]["stop_reason"]),
+        *(("google", reason) for reason in finish["google"]["finishReason"]),
+        *((kind, "a_reason_of_next_year") for kind in OPTIONS),
+    ]
+
+
+@each_row("stream", [False, True])
+@each_row("kind, reason", endings())
+def test_whatever_word_a_vendor_has_for_the_end_there_is_an_answer_or_a_failure_in_words(
+    kind: str, reason: str, stream: bool
+) -> None:
+    told, _ = ask(kind, f"ends-with-{reason}", stream=stream)
+    assert isinstance(told, (Answer, ProviderError))
+    if isinstance(told, ProviderError):
+        assert told.kind is not FailureKind.UNAVAILABLE or reason == "error"
+        assert told.cost_usd > 0, "it was answered, so it is billed"
+    else:
+        assert told.text == ANSWER["answer"], "the whole answer came"
+
+
+@each_row("stream", [False, True])
+@each_row("kind", OPTIONS)
+def test_an_answer_whose_room_went_into_thinking_is_none_and_says_what_to_raise(
+    kind: str, stream: bool
+) -> None:
+    """Each vendor's shape of it: no message beside the reasoning, no text block, no parts, no content."""
+    told, _ = ask(kind, "all-thought", stream=stream)
+    assert isinstance(told, ProviderError)
+    assert told.kind is FailureKind.BAD_ANSWER
+    assert "raise max_output_tokens" in told.message
+    assert told.cost_usd > 0, "thinking is billed"
