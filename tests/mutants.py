@@ -5,9 +5,10 @@
     python -m tests.mutants judge TREE after
     python -m tests.mutants table                 # both, and what escaped
 
-A mutant is judged by the unit tests of its room (`ROOMS`), those that name its module first, then by the core
-labs, then by the labs of its capability; never by the whole suite. A test that failed is run once more: it
-counts when it fails twice. `judge` changes one file of TREE, a checkout with a .venv of its own, and puts it back.
+A mutant is judged by the unit tests of its room, those that name its module first, then by the core labs, then
+by the labs of its capability (tests/cases/mutants.yaml); never by the whole suite. A test that failed is run
+once more: it counts when it fails twice. `judge` changes one file of TREE, a checkout with a .venv of its own,
+and puts it back.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import json
 import random
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -227,7 +227,7 @@ class Judge:
 
 
 def _place(whole: bytes, mutant: Mutant) -> int:
-    """Where the text to change begins; raises LookupError when the file is another one than when it was picked."""
+    """Where the text to change begins; raises LookupError when the file has changed since it was picked."""
     lines = whole.splitlines(keepends=True)
     place = sum(len(line) for line in lines[: mutant.line - 1]) + mutant.column
     if whole[place : place + len(mutant.before.encode())] != mutant.before.encode():
@@ -301,4 +301,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
