@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from in_process import techsapo
 
 
 @pytest.fixture
@@ -19,14 +19,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def keys(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "techsapo_ops", "keys", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        check=False,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), "TZ": "UTC"},
-    )
+    return techsapo(folder, "keys", *arguments)
 
 
 @pytest.mark.parametrize(
