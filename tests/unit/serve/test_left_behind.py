@@ -20,7 +20,7 @@ from techsapo_ops.wallbounce.policy import policy_of
 from techsapo_ops.wallbounce.providers.simulated import Simulated
 from techsapo_ops.wallbounce.question import Question
 
-QUESTIONS = 10
+QUESTIONS = 3
 
 
 @each_row("accept", ["application/json", "text/event-stream"])

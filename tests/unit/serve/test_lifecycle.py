@@ -6,16 +6,13 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import pytest
-from fastapi import FastAPI
 from orchestrator import client_of, make_app
 from servers import free_port
 from structlog.testing import capture_logs
 
 from techsapo_ops.serve.app import App
-from techsapo_ops.serve.lifecycle import CleanUps, Lifecycle
-from techsapo_ops.serve.probes import probe_routes
+from techsapo_ops.serve.lifecycle import CleanUps
 from techsapo_ops.stores.cache import AnswerCache
 
 
@@ -153,13 +150,6 @@ def test_a_provider_that_cannot_be_closed_is_told_and_the_rest_is_closed(
     assert not app.audit.alive
 
 
-class OpenGate:
-    """Lets everybody in."""
-
-    async def admit_monitor(self, request: object) -> None:
-        pass
-
-
 def test_an_audit_log_that_cannot_be_closed_keeps_no_connection_open(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,17 +168,3 @@ def test_an_audit_log_that_cannot_be_closed_keeps_no_connection_open(
 
     asyncio.run(main())
     assert closed == ["cache", "cache"]  # of answers, and of replies
-
-
-def test_a_group_of_routes_is_served_by_an_app_of_two_lines() -> None:
-    async def main() -> list[httpx.Response]:
-        app = FastAPI()
-        app.include_router(
-            probe_routes(OpenGate(), None, Lifecycle(draining=True), lambda _: (b"up 1", "text/x-own"))
-        )
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
-            return [await client.get(path) for path in ("/ping", "/metrics")]
-
-    ping, metrics = asyncio.run(main())
-    assert (ping.status_code, ping.text) == (503, "draining\n")
-    assert (metrics.text, metrics.headers["content-type"]) == ("up 1", "text/x-own")

@@ -15,7 +15,6 @@ from rows import each_row
 
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
-from techsapo_ops.services.nginx.site import _SIGN_IN_DOWN, _SIGN_IN_REFUSED
 from techsapo_ops.spec.auth import KEYED_ROUTES, RETURN_HEADER
 
 SECRET = "s" * 32
@@ -122,9 +121,3 @@ def test_the_sign_in_is_told_one_escaped_address_of_this_server_to_come_back_to(
     assert (answer.status_code, parts.scheme, parts.netloc, parts.path) == (302, "", "", "/oauth2/sign_in")
     assert parse_qs(parts.query, strict_parsing=True, keep_blank_values=True) == {"rd": [back or wanted]}
     assert answer.headers["cache-control"] == "no-store"
-
-
-@each_row("page", [_SIGN_IN_DOWN, _SIGN_IN_REFUSED])
-def test_a_page_about_the_sign_in_is_one_word_of_nginx_conf(page: str) -> None:
-    assert not re.search(r"['$\\\n]", page)
-    assert len(page.encode()) < 4000

@@ -14,7 +14,7 @@ from rows import each_row
 from techsapo_ops.serve.app import App
 
 URL = "/api/v1/generate"
-UNHURRIED = {n: {**p, "latency": {"mean": "150ms", "jitter": 0}} for n, p in QUICK.items()}
+UNHURRIED = {n: {**p, "latency": {"mean": "60ms", "jitter": 0}} for n, p in QUICK.items()}
 
 
 def calls(app: App) -> int:
@@ -227,21 +227,3 @@ def test_the_work_ends_when_the_last_reader_of_a_stream_goes(tmp_path: Path) -> 
 
     asyncio.run(main())
     assert calls(app) == 0
-
-
-def test_a_log_is_triaged_by_its_words(tmp_path: Path) -> None:
-    app = make_app(tmp_path)
-
-    async def main() -> tuple[httpx.Response, httpx.Response]:
-        async with client_of(app) as client:
-            body = {"user_command": "docker run web", "error_output": "write: no space left on device"}
-            empty = await client.post("/api/v1/analyze-logs", json={"system_context": "Debian 13"})
-            return await client.post("/api/v1/analyze-logs", json=body), empty
-
-    told, empty = asyncio.run(main())
-    body = told.json()
-    assert (body["problem_category"], body["severity"]) == ("disk", "high")
-    assert body["root_cause"]
-    assert body["solution_steps"]
-    assert body["confidence"] == body["analysis"]["confidence"]
-    assert (empty.status_code, empty.json()["code"]) == (422, "invalid_request")

@@ -53,6 +53,7 @@ def ask(directory: Path, stream: io.StringIO, level: str = "info", **sections: A
 def test_a_finished_analysis_is_one_line_with_the_guides_fields(tmp_path: Path, stream: io.StringIO) -> None:
     told = [e for e in ask(tmp_path, stream) if e["message"] == "Wall-bounce analysis completed"]
     (line,) = told
+    assert not [e for e in lines(stream) if e.get("route") == "/ping"], "probes are told at debug only"
     assert list(line)[:4] == ["timestamp", "level", "message", "instance"]
     assert line["level"] == "info"
     assert line["timestamp"].endswith("Z")
@@ -109,10 +110,6 @@ def test_the_prompt_is_in_no_line_at_any_level(tmp_path: Path, stream: io.String
     ask(tmp_path, stream, level="debug")
     assert stream.getvalue()
     assert "hunter2" not in stream.getvalue()
-
-
-def test_probes_are_told_at_debug_only(tmp_path: Path, stream: io.StringIO) -> None:
-    assert not [e for e in ask(tmp_path, stream) if e.get("route") == "/ping"]
 
 
 def test_the_level_of_the_spec_holds_for_our_own_and_for_library_lines(

@@ -32,7 +32,6 @@ from techsapo_ops.wallbounce.registry import build_registry
 
 PACKAGE = Path(techsapo_ops.__file__).parent
 QUESTION = Question("ディスクが一杯です", "ja", "req-1")
-DECORATORS = {"Bounded", "Guarded", "Metered", "Reported", "Retrying", "Decorator"}
 
 
 def kinds_of_the_spec() -> dict[str, type[Any]]:
@@ -142,24 +141,3 @@ def test_nothing_outside_its_module_asks_for_a_vendor() -> None:
         )
     ]
     assert not named
-
-
-def test_nobody_asks_what_a_provider_is_made_of() -> None:
-    asked = [
-        place
-        for place, node in sources("wallbounce", "serve")
-        if isinstance(node, ast.Call)
-        and getattr(node.func, "id", "") == "isinstance"
-        and any(isinstance(name, ast.Name) and name.id in DECORATORS for name in ast.walk(node.args[1]))
-    ]
-    assert not asked
-
-
-def test_the_context_of_an_analysis_is_passed_and_in_no_context_variable() -> None:
-    used = {
-        place.rpartition(":")[0]
-        for place, node in sources("wallbounce", "serve")
-        if isinstance(node, ast.alias) and node.name in {"contextvars", "ContextVar"}
-    }
-    # A line of a log knows no request: the ids of its trace, and nothing else, come that way.
-    assert used <= {"serve/trace_context.py"}
