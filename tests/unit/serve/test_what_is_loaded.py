@@ -21,6 +21,7 @@ local = {"kind": "openai-compatible", "model": "m", "base_url": "http://x/v1", "
 build_registry(Spec.model_validate({"project": "p", "providers": {"local": local}}), {})
 print(*sorted(sys.modules))
 preload()
+print(*sorted(sys.modules))
 
 
 async def answered():
@@ -41,7 +42,8 @@ def test_nothing_is_loaded_that_draws_on_a_terminal_asks_a_vendor_or_traces_befo
     """structlog and httpx take rich, and with it pygments, where they find it: 10 MB for nothing."""
     argv = [sys.executable, "-c", PROGRAM, str(tmp_path)]
     ran = subprocess.run(argv, capture_output=True, text=True, check=True)
-    unasked, serving = (set(line.split()) for line in ran.stdout.splitlines()[-2:])
-    assert {"httpx", "structlog"} <= serving
-    assert not serving & {"rich", "pygments", "requests", "opentelemetry.sdk", "opentelemetry.exporter"}
+    unasked, idle, serving = (set(line.split()) for line in ran.stdout.splitlines()[-3:])
     assert not unasked & {"openai", "aiohttp", "httpx2", "genai_prices"}
+    assert {"httpx", "structlog"} <= idle
+    assert not idle & {"rich", "pygments"}
+    assert not serving & {"rich", "requests", "opentelemetry.sdk", "opentelemetry.exporter"}
