@@ -67,10 +67,10 @@ def _talks() -> Iterator[Row]:
         yield Row("not unanimous after it", 1 - unanimous_then, 1 - unanimous, 0.9, "", digits=4)
         yield Row("wrong if unanimous before it", 1 - trusted, 1 - trusted_then, 0.9, "", digits=4)
         unanimous, trusted = unanimous_then, trusted_then
-    (share, _, trusted), *later = talk(guided=True)
-    for share_then, _, trusted_then in later:
+    (share, _, _), *guided = talk(guided=True)
+    for (share_then, _, trusted), (_, _, astray) in zip(guided, later, strict=True):
         yield Row("wrong after guided talk", 1 - share_then, 1 - share, 0.9, "", digits=4)
-        yield _near("right where unanimous", trusted_then, trusted, TALKS)
+        yield Row("wrong if unanimous, guided", 1 - trusted, 1 - astray, 0.5, "", digits=4)
         share = share_then
 
 

@@ -89,13 +89,6 @@ def test_no_page_fetches_from_elsewhere_or_needs_inline_code() -> None:
             assert ".style" not in text
 
 
-def test_every_page_is_reached_from_every_page_and_says_which_one_it_is(pages: list[httpx.Response]) -> None:
-    for path, page in zip(PAGES, pages, strict=True):
-        navigation = page.text.partition("<nav")[2].partition("</nav>")[0]
-        assert re.findall(r'href="([^"]+)"', navigation) == [*PAGES, "/help"]
-        assert re.findall(r'href="([^"]+)" aria-current="page"', navigation) == [path]
-
-
 def test_every_word_that_a_page_names_is_there() -> None:
     known = set(re.findall(r"([A-Za-z_]+): [\"{]", (WEB / "dictionary.js").read_text(encoding="utf-8")))
     for entry in WEB.iterdir():

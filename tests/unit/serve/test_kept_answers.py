@@ -174,18 +174,6 @@ def test_every_setting_of_an_analysis_decides_the_answer_or_is_listed_as_one_tha
         )
 
 
-def test_nothing_is_listed_that_is_no_field() -> None:
-    known = {
-        "providers": {name for kind in KINDS.values() for name in kind.model_fields},
-        "wallbounce": set(WallBounce.model_fields),
-        "budget": set(Budget.model_fields),
-        "limits": set(Limits.model_fields),
-    }
-    assert IMMATERIAL.keys() == known.keys()
-    for name, listed in IMMATERIAL.items():
-        assert listed.keys() <= known[name]
-
-
 def test_masking_calibration_build_and_who_is_asked_in_which_order_decide_it_too() -> None:
     spec = make_spec()
     fitted = Calibration((Fit("basic", ("a", "b"), Weights(1, 2, 3), 9, {}),))

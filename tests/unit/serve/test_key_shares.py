@@ -147,12 +147,6 @@ def test_each_key_gets_so_many_of_64_places_one_after_the_other(plans: list[Plan
     assert places.taken == 0
 
 
-@each_row("most", [1, 2, 3])
-def test_a_small_instance_has_a_place_for_a_key(most: int) -> None:
-    with Shares(most, fair=True).place(key("basic")[0]):
-        pass
-
-
 def test_where_no_key_is_needed_every_place_is_for_all() -> None:
     places = Shares(3, fair=True)
     with ExitStack() as held:

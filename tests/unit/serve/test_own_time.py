@@ -182,19 +182,6 @@ def test_an_analysis_that_gave_a_provider_up_at_the_end_of_a_phase_has_used_all_
     assert seen(app, USED, "le", le="+Inf") == {"+Inf": 1}
 
 
-def test_a_provider_that_is_late_by_its_own_time_out_has_not_used_all_of_an_analysiss_time(
-    tmp_path: Path,
-) -> None:
-    one_is_late = {**QUICK, "sim-b": {**QUICK["sim-b"], **ENDLESS, "timeout": "100ms"}}
-    app = make_app(tmp_path, providers=one_is_late)
-
-    async def work(client: httpx.AsyncClient) -> None:
-        assert (await ask(client, "JSON")).status_code == 200
-
-    asking(app, work)
-    assert seen(app, USED, "le", le="0.8") == {"0.8": 1}
-
-
 def test_the_wait_for_vendors_is_not_ours(tmp_path: Path) -> None:
     app = make_app(tmp_path, providers=SLOW)
 

@@ -56,18 +56,6 @@ def test_the_analysis_goes_on_for_the_others_when_the_first_client_goes(tmp_path
     assert asyncio.run(main()).status_code == 200
 
 
-def test_a_failure_is_told_to_everybody_and_kept_for_nobody(tmp_path: Path) -> None:
-    down = {n: {**p, "error_rate": 1} for n, p in UNHURRIED.items()}
-    app = make_app(tmp_path, providers=down)
-
-    async def main() -> list[int]:
-        async with client_of(app) as client:
-            asked = [client.post(URL, json={"prompt": "x"}) for _ in range(10)]
-            return [r.status_code for r in await asyncio.gather(*asked)]
-
-    assert asyncio.run(main()) == [502] * 10
-
-
 def events_of(text: str) -> list[tuple[str, dict[str, Any]]]:
     found = []
     for block in text.split("\n\n"):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import structlog
-from orchestrator import QUICK, client_of, make_app
+from orchestrator import client_of, make_app
 
 from techsapo_ops.serve.logs import configure_logs
 from techsapo_ops.spec.models.data import Logs
@@ -71,16 +71,6 @@ def test_below_a_threshold_the_line_is_a_warning(tmp_path: Path, stream: io.Stri
     told = ask(tmp_path, stream, wallbounce=high)
     levels = {e["level"] for e in told if e["message"] == "Wall-bounce analysis completed"}
     assert levels == {"warn"}
-
-
-def test_a_failing_provider_is_an_error_line(tmp_path: Path, stream: io.StringIO) -> None:
-    providers = {**QUICK, "sim-b": {**QUICK["sim-b"], "error_rate": 1}}
-    told = ask(tmp_path, stream, providers=providers)
-    (line,) = [e for e in told if e["message"] == "Provider failed"]
-    assert (line["level"], line["provider"], line["kind"]) == ("error", "sim-b", "unavailable")
-    assert line["cause"]
-    assert line["detail"]
-    assert line["requestId"] == "req_12345"
 
 
 def test_why_a_provider_failed_is_told_in_the_vendors_words_without_what_they_repeat_of_the_question(

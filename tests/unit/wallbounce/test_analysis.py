@@ -56,13 +56,6 @@ def test_events_tell_the_whole_story_in_order() -> None:
     assert all(e.request_id == "req-1" for e in events)
 
 
-def test_the_rest_go_on_when_one_fails() -> None:
-    bounce, _ = orchestrator(Scripted("a", ADVICE), failing(FailureKind.UNAVAILABLE), Scripted("b", ADVICE))
-    analysis = asyncio.run(bounce.analyse(QUESTION, "basic"))
-    assert analysis.verdict.accepted
-    assert [(f.kind, f.message) for f in analysis.failures] == [("unavailable", "it was unavailable")]
-
-
 def test_a_sole_survivor_is_not_accepted_however_sure() -> None:
     bounce, _ = orchestrator(Scripted("a", ADVICE), failing(FailureKind.REFUSED))
     verdict = asyncio.run(bounce.analyse(QUESTION, "basic")).verdict

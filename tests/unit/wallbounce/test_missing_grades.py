@@ -20,7 +20,6 @@ from techsapo_ops.wallbounce.verdict import Outcome
 
 QUESTION = Question("ディスクが一杯です", "ja", "req-1")
 DISK = "ディスクの空き容量が尽きています。/varが大きいです。ログが原因です。"
-MEMORY = "OOMキラーがプロセスを終了させました。dmesgに残っています。メモリーが足りません。"
 E, C = Stance.ENTAILS, Stance.CONTRADICTS
 Change = Callable[[int, Grade], Grade | None]
 """What becomes of a grade in the grader's first, second, … reply: None leaves it out."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,8 +9,6 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.wallbounce import prompts
-from techsapo_ops.wallbounce.grades import Peer
-from techsapo_ops.wallbounce.question import Question
 
 
 @each_row("name", ["_ANSWER", "_GRADE", "_REVISE", "_JSON_ONLY"])
@@ -42,10 +39,3 @@ def test_a_schema_keeps_to_what_every_vendors_strict_mode_takes(schema: Mapping[
         if each["type"] == "object":
             assert each["required"] == list(each["properties"])
             assert each["additionalProperties"] is False
-
-
-def test_claims_are_shown_with_the_ids_by_which_they_are_graded() -> None:
-    peer = Peer("A", "x", claims=("first", "second"))
-    sent = prompts.grade_prompt(Question("q", "en"), (peer,), None).user
-    (shown,) = json.loads(sent.removeprefix("<data>\n").removesuffix("\n</data>"))["answers"]
-    assert shown["claims"] == [{"id": "c1", "claim": "first"}, {"id": "c2", "claim": "second"}]

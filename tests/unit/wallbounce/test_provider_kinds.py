@@ -99,16 +99,6 @@ def test_a_vendor_that_the_package_does_not_know_is_a_module_and_a_section(toy: 
     assert not registry.worth_asking(provider), "and guarded"
 
 
-def test_its_failures_are_made_up_for_by_further_attempts(toy: type[ToyProvider]) -> None:
-    given = {"kind": "toy-vendor", "model": "m", "api_key": "k", "price": {"input": 1, "output": 2}}
-    spec = spec_with(toy.model_validate(given))
-    patient = spec.model_copy(update={"wallbounce": Spec.model_validate({"project": "p"}).wallbounce})
-    (provider,) = build_registry(patient, {}).usable
-    answer = asyncio.run(provider.call(AskAnswer(QUESTION)))
-    assert answer.provider == "toy"
-    assert "df -h" in answer.text
-
-
 def test_what_it_lacks_and_what_is_not_known_of_its_price_is_said(toy: type[ToyProvider]) -> None:
     keyless = toy.model_validate({"kind": "toy-vendor", "model": "m"})
     with pytest.raises(OpsError, match=r"set providers\.toy\.api_key"):
