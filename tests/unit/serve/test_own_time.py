@@ -19,7 +19,7 @@ from techsapo_ops.serve.loop_lag import TICK, LoopLag
 from techsapo_ops.serve.own_time import OwnTime
 from techsapo_ops.wallbounce.vendor_wait import VendorWait
 
-SLOW = {n: {**p, "latency": {"mean": "100ms", "jitter": 0}} for n, p in QUICK.items()}
+SLOW = {n: {**p, "latency": {"mean": "200ms", "jitter": 0}} for n, p in QUICK.items()}
 DOWN = {n: {**p, "error_rate": 1} for n, p in QUICK.items()}
 ENDLESS: dict[str, Any] = {"latency": {"mean": "50s", "jitter": 0}}
 USED = "techsapo_wallbounce_deadline_used_ratio_bucket"
@@ -191,9 +191,9 @@ def test_the_wait_for_vendors_is_not_ours(tmp_path: Path) -> None:
     asking(app, work)
     whole = seen(app, "techsapo_http_request_duration_seconds_sum", "route")[GENERATE]
     own = seen(app, "techsapo_http_own_duration_seconds_sum", "route")[GENERATE]
-    # Less than .2: on a busy machine an answer that is there is read late, which is ours.
-    assert whole - own >= 0.1, "two phases of 100 ms each, in which all are asked at once"
-    assert whole >= 0.2
+    # Less than .4: on a busy machine an answer that is there is read late, which is ours.
+    assert whole - own >= 0.3, "two phases of 200 ms each, in which all are asked at once"
+    assert whole >= 0.4
 
 
 def test_who_waits_for_anothers_analysis_has_no_time_of_ours(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from rows import each_row
 from techsapo_ops.serve.app import App
 
 URL = "/api/v1/generate"
-UNHURRIED = {n: {**p, "latency": {"mean": "60ms", "jitter": 0}} for n, p in QUICK.items()}
+UNHURRIED = {n: {**p, "latency": {"mean": "150ms", "jitter": 0}} for n, p in QUICK.items()}
 
 
 def calls(app: App) -> int:
