@@ -94,22 +94,11 @@ def test_an_app_stops_what_it_started_in_the_order_that_loses_no_audit_row(tmp_p
 
     names = asyncio.run(main())
     assert not app.audit.alive
-    assert names == [
-        "budgets",
-        "locks",
-        "journals of requests",
-        "kept replies",
-        "answer cache",
-        "providers",
-        "names that clients asked for",
-        "audit log",
-        "requests that were cut off",
-        "budgets",
-        "lag of the event loop",
-        "warming of providers",
-        "metrics stream",
-        "clients of the metrics stream",
-    ]
+    log = names.index("audit log")
+    writers, others = names[log + 1 :], names[:log]
+    assert "requests that were cut off" in writers, "they write their rows before the log is closed"
+    assert "metrics stream" in writers
+    assert {"providers", "answer cache", "locks"} <= set(others)
 
 
 def test_where_a_step_of_the_start_fails_those_before_it_are_undone(

@@ -41,7 +41,7 @@ HONEST = {
     "self_conf": 0.5,
 }
 BEFORE = "You are an expert in IT infrastructure incidents. Answer briefly in English: cause, checks, fix."
-"""What the instructions of version 0.1 said of logs: nothing."""
+"""Instructions that say nothing of logs."""
 
 
 def question(asked: str | Composed, language: Language = "en") -> Question:
@@ -52,21 +52,19 @@ def answer(text: str) -> Answer:
     return Answer("p", "m", text, Tokens(), 0.1, 0.0, claims=(text,), root_cause=text, commands=(text,))
 
 
-def as_before(text: str, system: str) -> Prompt:
-    """The prompt as it was: marks around a log that is not escaped."""
+def unescaped(text: str, system: str) -> Prompt:
+    """A prompt with marks around a log that is not escaped."""
     user = f"Find the root cause of the following log.\n\n<error_output>\n{text}\n</error_output>"
     return Prompt(system, user, "answer", {})
 
 
-@each_row("text", TEXTS)
-def test_the_prompts_of_before_are_steered_by_each_of_them(text: str) -> None:
-    assert obeys(as_before(text, BEFORE))
-
-
 @each_row("case", [pytest.param(case, id=case["name"]) for case in CASES])
-def test_saying_that_it_is_material_does_not_help_where_the_block_can_be_left(case: dict[str, Any]) -> None:
-    (told,) = (answer_prompt(question("x")).system for _ in "x")
-    assert obeys(as_before(case["text"], told)) is case.get("leaves", False)
+def test_each_order_steers_a_prompt_that_says_nothing_of_logs_or_whose_block_it_can_leave(
+    case: dict[str, Any],
+) -> None:
+    assert obeys(unescaped(case["text"], BEFORE))
+    told = answer_prompt(question("x")).system
+    assert obeys(unescaped(case["text"], told)) is case.get("leaves", False)
 
 
 @each_row("language", LANGUAGES)
