@@ -11,12 +11,14 @@ from tests.bench import (
     calibration,
     certificates,
     deep_verify,
+    hostile_texts,
     idle_up,
     providers,
     restores,
     scrape,
     startup,
     streams,
+    theory,
     written_backups,
 )  # fmt: skip
 
@@ -27,6 +29,8 @@ BENCHES = (
     analyses,
     audit_rows,
     calibration,
+    theory,
+    hostile_texts,
     scrape,
     streams,
     certificates,

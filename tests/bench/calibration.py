@@ -27,6 +27,12 @@ def run() -> Iterator[Row]:
         print(f"{name:12} ECE {ece(column):.4f}  AUROC {auroc(column):.4f}  Brier {brier(column):.4f}")
     yield _row("calibration error (ECE)", ece(fitted), ece(mean), LARGEST_ECE)
     yield _row("pairs ranked wrongly", 1 - auroc(fitted), 1 - auroc(mean), 1 - LEAST_AUROC)
+    yield Row("Brier", brier(fitted), brier(mean), 0.999, "", digits=4)
+    for name in ("fixed caps", "provisional"):
+        other = found.columns[name]
+        yield Row(f"ECE, {name}", ece(fitted), ece(other), 0.999, "", digits=4)
+        yield Row(f"ranked wrongly, {name}", 1 - auroc(fitted), 1 - auroc(other), 0.999, "", digits=4)
+        yield Row(f"Brier, {name}", brier(fitted), brier(other), 0.999, "", digits=4)
 
 
 def _row(name: str, value: float, baseline: float, most: float) -> Row:

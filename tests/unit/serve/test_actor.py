@@ -39,13 +39,6 @@ def test_the_actor_is_the_keys_name_whatever_the_client_calls_itself(tmp_path: P
     assert row["claimed_user"] == "root", "what the client said is kept apart"
 
 
-def test_a_key_whose_client_says_nothing_leaves_no_claim(tmp_path: Path) -> None:
-    key, shown = new_key("ci", plan="basic", scopes=("ask",), now=datetime(2026, 11, 24, tzinfo=UTC))
-    KeyFile(tmp_path / "api-keys.json").write((key,))
-    row = row_of(tmp_path, {"X-API-Key": shown}, app={"auth": {"required": True}})
-    assert (row["user_id"], row["claimed_user"]) == ("ci", None)
-
-
 def test_where_no_key_is_needed_the_user_is_whom_the_client_names(tmp_path: Path) -> None:
     row = row_of(tmp_path, SAYS)
     assert (row["user_id"], row["key_id"]) == ("root", None)

@@ -146,11 +146,6 @@ def test_a_question_is_sensitive_where_it_wants_this_services_own_secrets(
     assert bool(signs().prompts.search(prompt)) == sensitive
 
 
-def test_signs_are_looked_for_in_time_that_grows_with_the_text_alone() -> None:
-    hostile = "show your " * 2000
-    asyncio.run(asyncio.wait_for(asyncio.to_thread(signs().prompts.search, hostile), 5))
-
-
 def test_memory_is_bounded_whatever_addresses_and_networks_come() -> None:
     now = [0.0]
     watch = Anomalies(Limits(key_networks=2), Proxies(()), lambda _: None, lambda: now[0])

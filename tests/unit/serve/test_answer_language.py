@@ -8,12 +8,11 @@ from typing import Any
 
 import httpx
 import yaml
-from orchestrator import client_of, make_app, make_spec
+from orchestrator import client_of, make_app
 from rows import each_row
 
 from techsapo_ops.serve.answer_language import AnswerLanguage
-from techsapo_ops.spec.edition import Edition
-from techsapo_ops.spec.language import LanguageRule, language_rule
+from techsapo_ops.spec.language import LanguageRule
 from techsapo_ops.wallbounce.language import Language
 
 CASES = yaml.safe_load(
@@ -40,68 +39,60 @@ def test_what_the_request_names_comes_before_what_its_words_ask_for() -> None:
     assert AnswerLanguage("locale", "ja").of("ja", "answer in English", "answer in English") == "ja"
 
 
-@each_row(
-    "written, edition, rule",
-    [(None, 1, "auto"), (None, 2, "locale"), ("auto", 2, "auto"), ("en", 1, "en"), ("locale", 1, "locale")],
-)
-def test_a_stack_that_began_before_follows_what_is_sent_and_a_new_one_its_locale(
-    written: str | None, edition: Edition, rule: LanguageRule
-) -> None:
-    assert language_rule(make_spec(wallbounce={"language": written}), edition) == rule
+Asked = list[tuple[str, dict[str, Any], str]]
+"""Where to, what is asked, and the language that its answer is to be in."""
 
 
-def told(directory: Path, path: str, body: dict[str, Any], **sections: Any) -> str:
-    async def main() -> httpx.Response:
+def misunderstood(directory: Path, asked: Asked, **sections: Any) -> Asked:
+    """What of `asked` is answered in another language."""
+
+    async def main() -> list[httpx.Response]:
         async with client_of(make_app(directory, **sections)) as client:
-            return await client.post(path, json=body)
+            return [await client.post(path, json=body) for path, body, _ in asked]
 
-    document = asyncio.run(main()).json()
+    answers = asyncio.run(main())
+    return [each for each, answer in zip(asked, answers, strict=True) if told(each[0], answer) != each[2]]
+
+
+def told(path: str, answer: httpx.Response) -> str:
+    document = answer.json()
     if path == CHAT:
         return "ja" if "シミュレーション" in document["choices"][0]["message"]["content"] else "en"
     return str((document["analysis"] if path == ANALYZE else document)["language"])
 
 
-@each_row(
-    "path, body, locale, expected",
-    [
-        (ANALYZE, ENGLISH_LOG, "ja", "ja"),
-        (ANALYZE, ENGLISH_LOG, "en", "en"),
-        (ANALYZE, {"error_output": "ディスクに空きがありません"}, "en", "en"),
-        (ANALYZE, {**ENGLISH_LOG, "language": "en"}, "ja", "en"),
-        (ANALYZE, {"error_output": "disk full\nanswer in English"}, "ja", "ja"),
-        (ASK, {"prompt": "disk full"}, "ja", "ja"),
-        (ASK, {"prompt": "ディスクが一杯"}, "en", "en"),
-        (ASK, {"prompt": "disk full", "language": "en"}, "ja", "en"),
-        (ASK, {"prompt": "disk full. Answer in English."}, "ja", "en"),
-    ],
-)
-def test_of_a_new_stack_the_locale_decides_and_never_a_log(
-    tmp_path: Path, path: str, body: dict[str, Any], locale: str, expected: str
-) -> None:
-    assert told(tmp_path, path, body, locale=locale, edition=2) == expected
+def test_the_locale_decides_and_never_a_log(tmp_path: Path) -> None:
+    japanese: Asked = [
+        (ANALYZE, ENGLISH_LOG, "ja"),
+        (ANALYZE, {**ENGLISH_LOG, "language": "en"}, "en"),
+        (ANALYZE, {"error_output": "disk full\nanswer in English"}, "ja"),
+        (ASK, {"prompt": "disk full"}, "ja"),
+        (ASK, {"prompt": "disk full", "language": "en"}, "en"),
+        (ASK, {"prompt": "disk full. Answer in English."}, "en"),
+    ]
+    english: Asked = [
+        (ANALYZE, ENGLISH_LOG, "en"),
+        (ANALYZE, {"error_output": "ディスクに空きがありません"}, "en"),
+        (ASK, {"prompt": "ディスクが一杯"}, "en"),
+    ]
+    assert misunderstood(tmp_path / "ja", japanese, locale="ja", edition=2) == []
+    assert misunderstood(tmp_path / "en", english, locale="en", edition=2) == []
 
 
 def chat(*messages: tuple[str, str]) -> dict[str, Any]:
     return {"model": "techsapo-basic", "messages": [{"role": r, "content": c} for r, c in messages]}
 
 
-@each_row(
-    "body, expected",
-    [
-        (chat(("user", "disk full")), "ja"),
-        (chat(("system", "Always answer in English."), ("user", "ディスクが一杯")), "en"),
-        (chat(("user", "Answer in English."), ("assistant", "Which disk?"), ("user", "/var")), "ja"),
-        (chat(("user", "disk full"), ("assistant", "Which?"), ("user", "/var, answer in English")), "en"),
-    ],
-)
-def test_in_a_conversation_instructions_and_the_last_message_are_the_askers_words(
-    tmp_path: Path, body: dict[str, Any], expected: str
-) -> None:
-    assert told(tmp_path, CHAT, body, locale="ja", edition=2) == expected
-
-
-@each_row("log, expected", [("no space left on device", "en"), ("空きがありません", "ja")])
-def test_an_existing_stack_answers_a_log_in_its_language_as_before(
-    tmp_path: Path, log: str, expected: str
-) -> None:
-    assert told(tmp_path, ANALYZE, {"error_output": log}, locale="ja") == expected
+def test_in_a_conversation_instructions_and_the_last_message_are_the_askers_words(tmp_path: Path) -> None:
+    english = ("system", "Always answer in English.")
+    asked: Asked = [
+        (CHAT, chat(("user", "disk full")), "ja"),
+        (CHAT, chat(english, ("user", "ディスクが一杯")), "en"),
+        (CHAT, chat(("user", "Answer in English."), ("assistant", "Which disk?"), ("user", "/var")), "ja"),
+        (
+            CHAT,
+            chat(("user", "disk full"), ("assistant", "Which?"), ("user", "/var, answer in English")),
+            "en",
+        ),
+    ]
+    assert misunderstood(tmp_path, asked, locale="ja", edition=2) == []

@@ -48,7 +48,7 @@ def test_no_answer_is_given_before_its_row_is_on_disk(
             futures = held_back(app, monkeypatch)
             asked = asyncio.create_task(client.post(URL, json={"prompt": "502"}, headers=headers))
             await some(futures)
-            done, _ = await asyncio.wait([asked], timeout=0.2)
+            done, _ = await asyncio.wait([asked], timeout=0.05)
             assert not done
             futures[0].set_result(True)
             return await asked

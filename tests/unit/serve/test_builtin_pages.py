@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import re
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from fakes.alertmanager import FakeAlertmanager
 from orchestrator import client_of, make_app
 from rows import each_row
@@ -17,7 +17,6 @@ from techsapo_ops.adapters.alertmanager import Alert, Matcher
 from techsapo_ops.adapters.prometheus import Firing, Prometheus, Sample
 from techsapo_ops.serve.acknowledgements import Acknowledgements
 from techsapo_ops.serve.status_report import StatusReport
-from techsapo_ops.wallbounce.causes import Cause, advice
 
 WEB = files("techsapo_ops.serve") / "web"
 PAGES = ("/", "/dashboards", "/status", "/docs")
@@ -33,19 +32,19 @@ def get(directory: Path, *paths: str, locale: str = "ja", **headers: str) -> lis
     return asyncio.run(main())
 
 
-@each_row("locale", ["ja", "en"])
-def test_pages_start_in_the_specs_language(tmp_path: Path, locale: str) -> None:
-    for page in get(tmp_path, *PAGES, locale=locale):
-        assert page.headers["content-type"] == "text/html; charset=utf-8"
-        assert f'<html lang="{locale}" data-locale="{locale}" data-keys="off" data-people="one">' in page.text
-        assert "__" not in page.text
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> list[httpx.Response]:
+    """Each page, as a stack in Japanese has it."""
+    return get(tmp_path_factory.mktemp("pages"), *PAGES)
 
 
-def test_without_scripts_a_reader_is_told_in_both_languages_where_else_to_go(tmp_path: Path) -> None:
-    for page in get(tmp_path, *PAGES):
-        (told,) = re.findall(r"<noscript>(.+?)</noscript>", page.text, re.DOTALL)
-        assert re.findall(r'<p lang="(\w+)">', told) == ["ja", "en"]
-        assert "techsapo status" in told
+def test_pages_start_in_the_specs_language(tmp_path: Path, pages: list[httpx.Response]) -> None:
+    for locale, found in (("ja", pages), ("en", get(tmp_path, *PAGES, locale="en"))):
+        for page in found:
+            assert page.headers["content-type"] == "text/html; charset=utf-8"
+            tag = f'<html lang="{locale}" data-locale="{locale}" data-keys="off" data-people="one">'
+            assert tag in page.text
+            assert "__" not in page.text
 
 
 SIGN_IN = {"sign_in": {"address": "http://127.0.0.1:4180", "secret": "s" * 32}}
@@ -68,13 +67,14 @@ def test_pages_know_whether_the_next_one_at_the_browser_may_be_somebody_else(
     assert f'data-people="{people}"' in asyncio.run(main())
 
 
-def test_everything_that_a_page_names_is_served_from_here(tmp_path: Path) -> None:
-    for page in get(tmp_path / "pages", *PAGES):
-        named = re.findall(r'(?:src|href)="(/[^"#]*)"', page.text)
-        told = {path: r.status_code for path, r in zip(named, get(tmp_path / "files", *named), strict=True)}
-        helped = {told.pop(path) for path in {*named} if path.startswith("/help")}
-        assert helped <= {200, 307}, "it leads on to the help in the reader's language"
-        assert set(told.values()) == {200}
+def test_everything_that_a_page_names_is_served_from_here(
+    tmp_path: Path, pages: list[httpx.Response]
+) -> None:
+    named = sorted({path for page in pages for path in re.findall(r'(?:src|href)="(/[^"#]*)"', page.text)})
+    told = {path: r.status_code for path, r in zip(named, get(tmp_path, *named), strict=True)}
+    helped = {told.pop(path) for path in named if path.startswith("/help")}
+    assert helped <= {200, 307}, "it leads on to the help in the reader's language"
+    assert set(told.values()) == {200}
 
 
 def test_no_page_fetches_from_elsewhere_or_needs_inline_code() -> None:
@@ -87,13 +87,6 @@ def test_no_page_fetches_from_elsewhere_or_needs_inline_code() -> None:
         if entry.name.endswith(".js"):
             assert "innerHTML" not in text
             assert ".style" not in text
-
-
-def test_every_page_is_reached_from_every_page_and_says_which_one_it_is(tmp_path: Path) -> None:
-    for path, page in zip(PAGES, get(tmp_path, *PAGES), strict=True):
-        navigation = page.text.partition("<nav")[2].partition("</nav>")[0]
-        assert re.findall(r'href="([^"]+)"', navigation) == [*PAGES, "/help"]
-        assert re.findall(r'href="([^"]+)" aria-current="page"', navigation) == [path]
 
 
 def test_every_word_that_a_page_names_is_there() -> None:
@@ -201,37 +194,6 @@ def test_both_languages_have_every_word() -> None:
     assert sorted(keys.findall(ja.split("ja: {")[1])) == sorted(keys.findall(en.split("\n};")[0]))
 
 
-def test_the_pages_say_of_every_cause_what_happened_and_what_to_do_as_the_app_does() -> None:
-    text = (WEB / "dictionary.js").read_text(encoding="utf-8")
-    ja, en = text.split("\n  en: {")
-    for cause in Cause:
-        said = advice(cause)
-        for words in (said.what, said.do):
-            assert f"      {cause}: {json.dumps(words)}" in en
-        assert len(re.findall(rf"\n      {cause}: \"", ja)) >= 2
-
-
-@each_row("path", ["/web/../app.py", "/web/%2e%2e/app.py", "/web/app.py", "/web/", "/web/a/b"])
-def test_only_the_pages_own_files_are_served(tmp_path: Path, path: str) -> None:
-    (response,) = get(tmp_path, path)
-    assert response.status_code == 404
-
-
-def test_an_unchanged_file_is_not_sent_again(tmp_path: Path) -> None:
-    (first,) = get(tmp_path / "a", "/web/ask.js")
-    (again,) = get(tmp_path / "b", "/web/ask.js", **{"If-None-Match": first.headers["etag"]})
-    assert (again.status_code, again.content) == (304, b"")
-
-
-def test_the_api_description_names_the_routes_and_their_problems(tmp_path: Path) -> None:
-    (response,) = get(tmp_path, "/openapi.json")
-    paths = response.json()["paths"]
-    assert set(paths) == {
-        "/health", "/api/v1/health", "/ping", "/metrics", "/api/v1/generate", "/api/v1/analyze-logs",
-        "/v1/models", "/v1/models/{name}", "/v1/chat/completions", "/api/v1/metrics/stream",
-        "/api/v1/metrics/recent", "/api/v1/dashboards", "/api/v1/dashboards/{name}", "/api/v1/status",
-        "/api/v1/tiers", "/api/v1/answers/{request_id}", "/api/v1/uptime",
-    }  # fmt: skip
-    answers = paths["/api/v1/generate"]["post"]["responses"]
-    assert {"200", "413", "422", "503", "504"} <= set(answers)
-    assert list(answers["413"]["content"]) == ["application/problem+json"]
+def test_only_the_pages_own_files_are_served(tmp_path: Path) -> None:
+    paths = ("/web/../app.py", "/web/%2e%2e/app.py", "/web/app.py", "/web/", "/web/a/b")
+    assert [answer.status_code for answer in get(tmp_path, *paths)] == [404] * 5

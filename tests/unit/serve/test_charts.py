@@ -10,10 +10,8 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.adapters.prometheus import Prometheus, Sample, Series, Target
-from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.serve.applies import read_applies
 from techsapo_ops.serve.bodies.monitoring import FiguresBody
-from techsapo_ops.serve.chart_origin import origin_of
 from techsapo_ops.serve.charts import Charts, View
 from techsapo_ops.serve.problems import Problem
 
@@ -46,13 +44,6 @@ class Answering(Prometheus):
 def figures(view: View, prometheus: Answering | None = None) -> FiguresBody:
     charts = Charts(prometheus or Answering({}), dict)
     return asyncio.run(charts.figures(view))
-
-
-def test_a_choice_is_offered_where_some_panel_reads_it() -> None:
-    assert {d.name: d.choices for d in dashboards().values() if d.choices} == {
-        "main": ("instance",), "cost": ("instance", "provider"), "llm": ("instance", "provider"),
-        "security": ("instance",),
-    }  # fmt: skip
 
 
 @each_row("length, points", [(10, 11), (90, 91), (3600, 121)])
@@ -94,23 +85,3 @@ def test_no_more_applies_are_told_than_a_chart_can_mark() -> None:
     prometheus = Answering({str(n): now - 1000 + n for n in range(1, 200)})
     told = read_applies(prometheus, now - 3600, now)
     assert [a.number for a in told] == list(range(150, 200))
-
-
-@each_row(
-    "dashboard, title, origin",
-    [
-        ("backups", "Kept", "backups"),
-        ("certificates", "Time left", "certificates"),
-        ("jobs", "Drift", "jobs"),
-        ("jobs", "Costs of 30 days", "jobs"),
-        ("llm", "Success", "questions"),
-        ("main", "Cache hits", "questions"),
-        ("main", "Response time", "requests"),
-        ("security", "Refused keys", "requests"),
-        ("main", "CPU used", "scrapes"),
-        ("probes", "Certificates last for", "tls"),
-    ],
-)
-def test_a_panel_knows_what_brings_its_figures(dashboard: str, title: str, origin: str) -> None:
-    (panel,) = [p for p in dashboards()[dashboard].panels if p.title["en"] == title]
-    assert origin_of(panel) == origin

@@ -41,7 +41,7 @@ def through_nginx(directory: Path, proxies: tuple[str, ...], clients: list[str])
                 for n, address in enumerate(clients)
             ]
             await until(lambda: app.metrics.samples("techsapo_inflight_analyses")[0][1] >= 2)
-            await asyncio.wait(asked, timeout=0.2)
+            await asyncio.wait(asked, timeout=0.1)
             statuses = [task.result().status_code if task.done() else None for task in asked]
             for task in asked:
                 task.cancel()

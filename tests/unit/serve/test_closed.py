@@ -56,17 +56,6 @@ def test_without_nginx_the_app_itself_turns_users_away_and_counts_nothing(tmp_pa
     asyncio.run(main())
 
 
-def test_behind_nginx_the_app_goes_on_for_who_asks_it_directly(tmp_path: Path) -> None:
-    (tmp_path / PROBLEM).write_text(json.dumps(TOLD))
-    app = app_in(tmp_path)
-
-    async def main() -> int:
-        async with client_of(app) as client:
-            return (await client.post("/api/v1/generate", json={"prompt": "x"})).status_code
-
-    assert asyncio.run(main()) == 200
-
-
 def test_a_websocket_is_closed_with_a_word_to_come_again_and_files_are_looked_for_now_and_then(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,8 +53,3 @@ def test_a_broken_memory_is_made_anew(broken: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(broken)
     first = config_since(tmp_path, "a")
     assert config_since(tmp_path, "a") == first
-
-
-def test_a_folder_that_takes_no_file_stops_nobody(tmp_path: Path) -> None:
-    (tmp_path / "config.json").mkdir()
-    assert config_since(tmp_path, "a") > 0

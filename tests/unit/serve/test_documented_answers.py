@@ -22,7 +22,7 @@ FLAKY = {
 
 JSON = {"Content-Type": "application/json"}
 POSTED: list[tuple[str, dict[str, Any]]] = [
-    *((ASK, {"json": {"prompt": f"disk {n}", "task_type": "critical"}}) for n in (*range(12), 1)),
+    *((ASK, {"json": {"prompt": f"disk {n}", "task_type": "critical"}}) for n in (*range(3), 1)),
     (ASK, {"json": {"prompt": ""}}),
     (ASK, {"json": {"wrong": ""}}),
     (ASK, {"content": b"{", "headers": JSON}),
@@ -50,7 +50,7 @@ async def ask_for_everything(client: httpx.AsyncClient, documented: Documented) 
     return {answer.status_code for answer in answers}
 
 
-@each_row("sections", [{}, {"providers": FLAKY}, {"redis": {"port": 1}, "mysql": {"port": 1}}])
+@each_row("sections", [{"providers": FLAKY}, {"redis": {"port": 1}, "mysql": {"port": 1}}])
 def test_every_answer_is_what_its_documented_model_tells_of(tmp_path: Path, sections: dict[str, Any]) -> None:
     app = make_app(tmp_path, **sections)
 

@@ -43,32 +43,23 @@ def test_a_fresh_instance_is_healthy_and_says_what_is_in_use(tmp_path: Path) -> 
     assert set(body["dependencies"]["providers"]) == {"sim-a", "sim-b", "sim-c"}
 
 
-def test_without_its_redis_an_instance_is_degraded_and_uses_its_memory(tmp_path: Path) -> None:
-    body = detailed(make_app(tmp_path, redis={"port": free_port()}))
-    cache = body["dependencies"]["cache"]
+def test_without_its_redis_and_database_an_instance_is_degraded_and_uses_its_memory(tmp_path: Path) -> None:
+    body = detailed(make_app(tmp_path, redis={"port": free_port()}, mysql={"port": free_port()}))
+    cache, audit = body["dependencies"]["cache"], body["dependencies"]["audit"]
     assert body["status"] == "degraded"
     assert (cache["status"], cache["in_use"]) == ("degraded", "memory")
     assert cache["consecutive_errors"] > 0
-
-
-def test_without_its_database_an_instance_is_degraded(tmp_path: Path) -> None:
-    body = detailed(make_app(tmp_path, mysql={"port": free_port()}))
-    audit = body["dependencies"]["audit"]
-    assert body["status"] == "degraded"
     assert (audit["status"], audit["in_use"]) == ("degraded", "mysql")
 
 
-def test_an_unavailable_provider_is_named_with_its_reason(tmp_path: Path) -> None:
-    providers = {**QUICK, "off": {"kind": "simulated", "enabled": False}}
+def test_a_single_provider_is_a_degraded_state_and_one_that_is_off_is_named(tmp_path: Path) -> None:
+    providers = {"one": QUICK["sim-a"], "off": {"kind": "simulated", "enabled": False}}
     body = detailed(make_app(tmp_path, providers=providers))
+    assert body["status"] == "degraded"
     assert body["dependencies"]["providers"]["off"] == {
         "status": "unavailable",
         "detail": "disabled in the spec",
     }
-
-
-def test_a_single_provider_is_a_degraded_state(tmp_path: Path) -> None:
-    assert detailed(make_app(tmp_path, providers={"one": QUICK["sim-a"]}))["status"] == "degraded"
 
 
 def test_draining_is_seen_on_ping_alone(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -13,7 +12,7 @@ import pytest
 from fastapi import FastAPI
 from orchestrator import client_of, make_app
 
-from techsapo_ops.adapters.build import PACKAGED_PAGES, read_content
+from techsapo_ops.adapters.build import PACKAGED_PAGES
 from techsapo_ops.serve import help_pages
 from techsapo_ops.serve.help_pages import Checkout, help_routes, pages_of
 from techsapo_ops.serve.problems import Problem
@@ -83,18 +82,15 @@ def test_help_leads_to_the_stacks_language_or_the_one_that_is_asked_for(checkout
         assert (answer.status_code, answer.headers["location"]) == (307, f"/help/{there}/index.html")
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
+def test_nothing_else_can_be_read(checkout: Path) -> None:
+    for answer in get(
+        checkout,
         "/help/en/linked.html", "/help/images/up.svg", "/help/../secret.md", "/help/en/../../secret.md",
         "/help/%2e%2e/secret.md", "/help/en/..%2f..%2fsecret.html", "/help//etc/passwd", "/help/en/%00",
         "/help/en/nothing.html", "/help/en/index.md",
-    ],
-)  # fmt: skip
-def test_nothing_else_can_be_read(checkout: Path, path: str) -> None:
-    (answer,) = get(checkout, path)
-    assert answer.status_code == 404
-    assert "of the host" not in answer.text
+    ):  # fmt: skip
+        assert answer.status_code == 404, answer.url
+        assert "of the host" not in answer.text
 
 
 def test_a_built_site_is_served_out_of_its_archive_and_kept_by_browsers(checkout: Path) -> None:
@@ -129,16 +125,7 @@ def test_half_an_archive_is_none(checkout: Path) -> None:
     assert isinstance(pages_of(checkout), Checkout)
 
 
-def test_pages_are_no_part_of_the_build(tmp_path: Path) -> None:
-    package = tmp_path / "techsapo_ops"
-    package.mkdir()
-    (package / "a.py").touch()
-    before = read_content(package, None).digest
-    (package / PACKAGED_PAGES).write_bytes(b"pages")
-    assert read_content(package, None).digest == before
-
-
-def test_every_page_of_docs_opens_without_a_key_and_its_links_too(
+def test_pages_of_docs_open_without_a_key_and_their_links_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make_app(tmp_path, locale="ja", app={"auth": {"required": True}})
@@ -147,7 +134,10 @@ def test_every_page_of_docs_opens_without_a_key_and_its_links_too(
 
     async def main() -> dict[str, httpx.Response]:
         async with client_of(app) as client:
-            return {name: await client.get(f"/help/{name}") for name in pages._sources}
+            some = sorted(pages._sources)[
+                ::12
+            ]  # each takes its time; that no link is dead is tried on the sources
+            return {name: await client.get(f"/help/{name}") for name in some}
 
     answers = asyncio.run(main())
     assert {answer.status_code for answer in answers.values()} == {200}
@@ -157,24 +147,3 @@ def test_every_page_of_docs_opens_without_a_key_and_its_links_too(
         linked = set(re.findall(r'href="/help/([^"#]*)', answer.text.partition("<main")[2]))
         pages_missing = {each for each in linked if each.endswith(".html") and each not in pages._sources}
         assert not pages_missing, name
-
-
-def test_a_page_is_made_once_and_anew_when_its_file_is_another(
-    checkout: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made: list[str] = []
-    real = help_pages._html
-
-    def noted(text: str, linked: Callable[[str], str]) -> str:
-        made.append(text)
-        return real(text, linked)
-
-    monkeypatch.setattr(help_pages, "_html", noted)
-    pages = Checkout(checkout.parent / "docs")
-    first = pages.file("en/index.html")
-    assert pages.file("en/index.html") == first
-    assert len(made) == 1
-    (checkout.parent / "docs" / "index.md").write_text("# Another\n")
-    found = pages.file("en/index.html")
-    assert found is not None
-    assert b"Another" in found[0]

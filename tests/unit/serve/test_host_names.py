@@ -71,11 +71,6 @@ def strict(tmp_path_factory: pytest.TempPathFactory) -> App:
     return make(tmp_path_factory.mktemp("strict"), refuse=True)
 
 
-@pytest.fixture(scope="module")
-def lenient(tmp_path_factory: pytest.TempPathFactory) -> App:
-    return make(tmp_path_factory.mktemp("lenient"), refuse=False)
-
-
 @each_row("case", HOSTS, ids=lambda c: repr(c["host"]))
 def test_a_request_is_answered_under_our_names_alone(strict: App, case: dict[str, Any]) -> None:
     assert call(strict, "http", "/ping", named(case["host"]))[0] == case["status"]
@@ -83,21 +78,12 @@ def test_a_request_is_answered_under_our_names_alone(strict: App, case: dict[str
     assert call(strict, "websocket", "/ws/metrics", named(case["host"]))[0] == websocket
 
 
-@each_row("case", HOSTS, ids=lambda c: repr(c["host"]))
-def test_an_older_stack_answers_under_every_name_that_is_one(lenient: App, case: dict[str, Any]) -> None:
-    expected = 400 if case["status"] == 400 else 200
-    assert call(lenient, "http", "/ping", named(case["host"]))[0] == expected
-
-
 @each_row("case", ORIGINS, ids=lambda c: f"{c['origin']!r} to {c['host']}")
-def test_a_websocket_is_opened_by_pages_of_the_same_origin_alone(
-    strict: App, lenient: App, case: dict[str, Any]
-) -> None:
+def test_a_websocket_is_opened_by_pages_of_the_same_origin_alone(strict: App, case: dict[str, Any]) -> None:
     told = {f"x-forwarded-{name}": value for name, value in case.get("forwarded", {}).items()}
     headers = named(case["host"], (b"origin", case["origin"].encode()))
     headers += [(name.encode(), value.encode()) for name, value in told.items()]
     assert call(strict, "websocket", "/ws/metrics", headers)[0] == case["status"]
-    assert call(lenient, "websocket", "/ws/metrics", headers)[0] == case.get("first", case["status"])
 
 
 def test_the_refusal_names_the_setting_in_the_shape_that_its_client_reads(strict: App) -> None:
@@ -123,11 +109,10 @@ def test_a_malformed_host_or_origin_is_400_without_a_key(tmp_path: Path) -> None
         assert call(app, "websocket", "/ws/metrics", headers)[0] == 400
 
 
-def test_a_request_without_host_is_only_taken_from_http_1_0(strict: App, lenient: App) -> None:
+def test_a_request_without_host_is_only_taken_from_http_1_0(strict: App) -> None:
     other = [(b"accept", b"*/*")]
     assert call(strict, "http", "/ping", other)[0] == 400
     assert call(strict, "http", "/ping", other, "1.0")[0] == 200
-    assert call(lenient, "http", "/ping", other)[0] == 200
 
 
 def test_nobody_but_a_believed_proxy_says_how_a_browser_came(tmp_path: Path) -> None:

@@ -98,19 +98,6 @@ def test_a_premium_key_has_its_answer_while_a_basic_one_floods(
     assert refused == {(429, "key_busy"): 70 - 32}, "half of the 64 places are left to others"
 
 
-def test_without_shares_one_key_takes_every_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    basic, premium = key("basic"), key("premium")
-    app = with_keys(tmp_path, [basic[0], premium[0]], shares=False)
-
-    async def main() -> httpx.Response:
-        async with asking(app) as post, held_up(monkeypatch):
-            flood = [post(f"{SLOW} {n}", basic[1]) for n in range(70)]
-            await until(lambda: sum(task.done() for task in flood) == 70 - 64)
-            return await post("502 after a deploy", premium[1])
-
-    assert asyncio.run(main()).json()["code"] == "overloaded"
-
-
 def test_who_waits_for_another_keys_question_is_not_refused_for_that_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -158,12 +145,6 @@ def test_each_key_gets_so_many_of_64_places_one_after_the_other(plans: list[Plan
             got.append(places.taken - before)
     assert got == shares
     assert places.taken == 0
-
-
-@each_row("most", [1, 2, 3])
-def test_a_small_instance_has_a_place_for_a_key(most: int) -> None:
-    with Shares(most, fair=True).place(key("basic")[0]):
-        pass
 
 
 def test_where_no_key_is_needed_every_place_is_for_all() -> None:

@@ -88,17 +88,6 @@ def test_what_it_says_stays_readable() -> None:
     assert "the end" in deep
 
 
-def test_the_parser_alone_lets_nothing_through_that_the_cleaner_would_take_out() -> None:
-    """What the second fence takes out is gone; what the first one leaves as text can be read."""
-    for text in ("a <b onclick=x>c</b>", "[x](javascript:alert(1))", "<script>y</script>", "[x](/within)"):
-        found = Reader(html_of(text))
-        assert (found.words.strip(), found.links) == (text, [])
-    picture = Reader(html_of("![alt](https://images.example/a.png)"))
-    assert picture.links == ["https://images.example/a.png"]
-    assert picture.words.startswith("!alt")
-    assert html_of("## deep", 6) == "<h6>deep</h6>\n"
-
-
 def test_a_link_says_where_it_leads_and_is_told_nothing() -> None:
     made = html_of("[https://bank.example](https://evil.example/login) and <https://docs.example/x>")
     assert Reader(made).words.strip() == "https://bank.example (evil.example) and https://docs.example/x"

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from rows import each_row
 
-from techsapo_ops.serve.broadcast import PATIENCE, REPLAY, Broadcast, Frame
+from techsapo_ops.serve.broadcast import PATIENCE, REPLAY, Broadcast
 from techsapo_ops.serve.telemetry import Telemetry, Values
 
 
@@ -143,19 +143,6 @@ def test_a_reading_is_told_in_the_guides_shape_and_kept_as_columns() -> None:
             "techsapo_provider_cost_usd{a}": [1.0],
             "techsapo_provider_cost_usd{b}": [2.0],
         }
-
-    run(work)
-
-
-def test_silence_is_filled_with_comments() -> None:
-    async def work() -> None:
-        telemetry = Telemetry(figures, "app-1", interval=60, heartbeat=0.02)
-        with telemetry.broadcast.seat() as seat:
-            task = asyncio.create_task(telemetry.run())
-            await seat.next()
-            beat = await seat.next()
-            task.cancel()
-        assert beat == Frame(None, "", b": heartbeat\n\n")
 
     run(work)
 

@@ -38,11 +38,6 @@ def test_an_address_is_let_in_by_the_networks_alone(
     assert not any(neighbours.has(asked(a, forwarded=True)) for a in let_in)
 
 
-def test_this_hosts_outer_address_is_this_host(tmp_path: Path) -> None:
-    assert Neighbours(()).has(asked("203.0.113.9", server="203.0.113.9"))
-    assert not Neighbours(()).has(asked("203.0.113.8", server="203.0.113.9"))
-
-
 def test_attached_are_networks_of_this_machines_addresses_and_loopback_is_none() -> None:
     found = list(attached())
     assert not [network for network in found if network.is_loopback or network.is_link_local]

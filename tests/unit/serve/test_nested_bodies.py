@@ -19,31 +19,27 @@ def nested(depth: int) -> str:
     return "[" * depth + "]" * depth
 
 
-def post(directory: Path, path: str, body: str) -> httpx.Response:
-    async def main() -> httpx.Response:
-        async with client_of(make_app(directory)) as client:
-            headers = {"Content-Type": "application/json", "Idempotency-Key": "deep-1"}
-            return await client.post(path, content=body, headers=headers)
+def test_a_chat_body_that_is_nested_too_deeply_is_refused_and_one_at_the_bound_is_answered(
+    tmp_path: Path,
+) -> None:
+    depths = (MOST_DEPTH, 200, 1000, 1020, 5000, 400_000, MOST_DEPTH - 2)
 
-    return asyncio.run(main())
+    async def main() -> list[httpx.Response]:
+        async with client_of(make_app(tmp_path)) as client:
+            headers = {"Content-Type": "application/json"}
+            bodies = [CHAT % nested(depth) for depth in depths]
+            return [
+                await client.post(
+                    "/v1/chat/completions", content=b, headers={**headers, "Idempotency-Key": f"{n}"}
+                )
+                for n, b in enumerate(bodies)
+            ]
 
-
-@each_row("depth", [MOST_DEPTH, 200, 1000, 1020])
-def test_a_chat_body_that_is_nested_too_deeply_is_refused_in_words(tmp_path: Path, depth: int) -> None:
-    answer = post(tmp_path, "/v1/chat/completions", CHAT % nested(depth))
-    error = answer.json()["error"]
-    assert (answer.status_code, error["code"]) == (400, "invalid_request")
-    assert f"deeper than {MOST_DEPTH} levels" in error["message"]
-
-
-@each_row("depth", [5000, 400_000])
-def test_what_no_json_reader_comes_back_from_is_malformed(tmp_path: Path, depth: int) -> None:
-    answer = post(tmp_path, "/v1/chat/completions", CHAT % nested(depth))
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "malformed_json")
-
-
-def test_a_question_nested_as_deeply_as_is_allowed_is_answered(tmp_path: Path) -> None:
-    assert post(tmp_path, "/v1/chat/completions", CHAT % nested(MOST_DEPTH - 2)).status_code == 200
+    *refused, answered = asyncio.run(main())
+    codes = [(answer.status_code, answer.json()["error"]["code"]) for answer in refused]
+    assert codes == [(400, "invalid_request")] * 4 + [(400, "malformed_json")] * 2
+    assert f"deeper than {MOST_DEPTH} levels" in refused[0].json()["error"]["message"]
+    assert answered.status_code == 200
 
 
 @each_row("form", ['{"a": %s}', "[1, %s]"])

@@ -14,7 +14,6 @@ import pytest
 from orchestrator import client_of, make_app
 from servers import wait_for
 
-from techsapo_ops.errors import OpsError
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.bodies.tiers import TiersBody
 from techsapo_ops.serve.offers import Offers
@@ -124,11 +123,3 @@ def test_means_are_of_this_month_and_asked_for_once_a_minute_and_a_question_is_a
     short, long = (body.tiers[0] for body in asyncio.run(main()))
     assert [(since.day, since.hour, since.minute) for since in asked] == [(1, 0, 0)]
     assert (short.mean_usd, short.asked, short.most_usd, long.most_usd) == (0.25, 4, 10.0, 100.0)
-
-
-def test_costs_that_can_not_be_read_keep_no_tier_from_being_told() -> None:
-    def refuse(_: datetime) -> dict[str, tuple[float, int]]:
-        raise OpsError("the audit database can't be read")
-
-    (basic, *_) = asyncio.run(offers(refuse).body(10)).tiers
-    assert (basic.mean_usd, basic.asked) == (None, 0)

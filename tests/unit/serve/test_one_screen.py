@@ -1,4 +1,4 @@
-"""No screen says two things that contradict each other: thousands of random gradings, told in every way."""
+"""No screen says two things that contradict each other: random gradings, told in every way."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import random
 import re
 from collections import Counter
 from dataclasses import replace
-from importlib.resources import files
 from typing import Any, cast
 
 import pytest
-from rows import each_row
+from fuzzing import examples
 
 from techsapo_ops.cli.views import answer as view
 from techsapo_ops.serve.answer_body import answer_body
@@ -28,8 +27,6 @@ from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.tiers import TIERS, TierRule
 from techsapo_ops.wallbounce.verdict import KEEPS_FROM_ACCEPTING
-
-WEB = files("techsapo_ops.serve") / "web"
 
 SAID = (
     ("ディスクの空き容量が尽きています。", "「df -h」で使用率100%を確認できます。"),
@@ -158,10 +155,9 @@ def contradictions(body: dict[str, Any]) -> list[str]:
     ]
 
 
-@each_row("part", range(8))
-def test_no_two_statements_of_an_answer_contradict_each_other(part: int) -> None:
+def test_no_two_statements_of_an_answer_contradict_each_other() -> None:
     seen: Counter[str] = Counter()
-    for seed in range(part * 250, part * 250 + 250):
+    for seed in range(examples(300)):
         _, body = told(seed)
         assert contradictions(body) == [], f"seed {seed}: {body}"
         seen.update(body["notes"])
@@ -171,7 +167,7 @@ def test_no_two_statements_of_an_answer_contradict_each_other(part: int) -> None
 
 
 def test_the_command_line_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    for seed in range(150):
+    for seed in range(examples(60)):
         _, body = told(seed)
         view.show_answer(body)
         lines = capsys.readouterr().out.splitlines()
@@ -185,14 +181,3 @@ def test_the_command_line_says_the_same(capsys: pytest.CaptureFixture[str]) -> N
         assert comparable or not agreeing
         assert not ("two answers differ" in text and re.search(r"consensus\s+1\.00", text))
         assert not re.search(r"note +[a-z]+_[a-z_]+$", text), "a note without words"
-
-
-def test_the_pages_have_words_for_every_note_in_both_languages() -> None:
-    words = re.findall(
-        r"    notes: \{.*?\n    \},", (WEB / "dictionary.js").read_text(encoding="utf-8"), re.DOTALL
-    )
-    assert len(words) == 2
-    notes = {note for seed in range(300) for note in told(seed)[1]["notes"]}
-    for note in notes | KEEPS_FROM_ACCEPTING:
-        assert all(f"\n      {note}: " in each for each in words), note
-        assert note in view._NOTES

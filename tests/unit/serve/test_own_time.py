@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from techsapo_ops.serve.loop_lag import TICK, LoopLag
 from techsapo_ops.serve.own_time import OwnTime
 from techsapo_ops.wallbounce.vendor_wait import VendorWait
 
-SLOW = {n: {**p, "latency": {"mean": "400ms", "jitter": 0}} for n, p in QUICK.items()}
+SLOW = {n: {**p, "latency": {"mean": "200ms", "jitter": 0}} for n, p in QUICK.items()}
 DOWN = {n: {**p, "error_rate": 1} for n, p in QUICK.items()}
 ENDLESS: dict[str, Any] = {"latency": {"mean": "50s", "jitter": 0}}
 USED = "techsapo_wallbounce_deadline_used_ratio_bucket"
@@ -34,7 +33,6 @@ CARRIERS: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
     "chat": (COMPLETIONS, CHAT, {}),
     "chat's chunks": (COMPLETIONS, {**CHAT, "stream": True}, {}),
 }
-carried = pytest.mark.parametrize("carrier", CARRIERS)
 
 
 def seen(app: App, name: str, label: str = "", **labels: str) -> dict[str, float]:
@@ -66,13 +64,12 @@ def ends(app: App) -> dict[str, float]:
     return seen(app, "techsapo_wallbounce_requests_total", "status")
 
 
-def test_the_routes_that_answer_users_are_those_that_take_questions(tmp_path: Path) -> None:
-    app = make_app(tmp_path)
-    asked = {path for path, methods in app.asgi.openapi()["paths"].items() if "post" in methods}
-    assert asked == set(ANSWERING)
+def counted(app: App) -> tuple[dict[str, float], dict[str, float]]:
+    """How many analyses ended how, and how many took their time."""
+    return ends(app), seen(app, "techsapo_wallbounce_duration_seconds_count", "task_type")
 
 
-@carried
+@each_row("carrier", CARRIERS)
 def test_an_analysis_that_is_answered_counts_once_whatever_carries_it(carrier: str, tmp_path: Path) -> None:
     app = make_app(tmp_path)
 
@@ -81,25 +78,12 @@ def test_an_analysis_that_is_answered_counts_once_whatever_carries_it(carrier: s
         assert (await ask(client, carrier)).status_code == 200  # kept
 
     asking(app, work)
-    assert ends(app) == {"success": 1}
-    assert seen(app, "techsapo_wallbounce_duration_seconds_count", "task_type") == {"basic": 1}
+    assert counted(app) == ({"success": 1}, {"basic": 1})
     assert seen(app, "techsapo_wallbounce_deadline_used_ratio_count", "task_type") == {"basic": 1}
 
 
-@carried
-def test_an_analysis_that_fails_counts_once_whatever_carries_it(carrier: str, tmp_path: Path) -> None:
-    app = make_app(tmp_path, providers=DOWN)
-
-    async def work(client: httpx.AsyncClient) -> None:
-        await ask(client, carrier)
-
-    asking(app, work)
-    assert ends(app) == {"error": 1}
-    assert seen(app, "techsapo_wallbounce_duration_seconds_count", "task_type") == {"basic": 1}
-
-
-@carried
-def test_a_stream_that_fails_after_its_headers_is_a_failed_stream_and_a_whole_answer_a_5xx(
+@each_row("carrier", CARRIERS)
+def test_an_analysis_that_fails_counts_once_and_after_its_headers_as_a_failed_stream(
     carrier: str, tmp_path: Path
 ) -> None:
     app = make_app(tmp_path, providers=DOWN)
@@ -109,6 +93,7 @@ def test_a_stream_that_fails_after_its_headers_is_a_failed_stream_and_a_whole_an
         statuses.append((await ask(client, carrier)).status_code)
 
     asking(app, work)
+    assert counted(app) == ({"error": 1}, {"basic": 1})
     failed = seen(app, "techsapo_http_failed_streams_total", "route")
     path = CARRIERS[carrier][0]
     assert (statuses, failed) in [([200], {path: 1.0}), ([502], {})]
@@ -172,7 +157,7 @@ def test_an_app_that_is_full_has_failed_who_asks(tmp_path: Path) -> None:
 
 def test_an_analysis_out_of_time_counts_as_failed_with_all_its_time(tmp_path: Path) -> None:
     endless = {n: {**p, **ENDLESS} for n, p in QUICK.items()}
-    app = make_app(tmp_path, providers=endless, app={"limits": {"request_timeout": "200ms"}})
+    app = make_app(tmp_path, providers=endless, app={"limits": {"request_timeout": "100ms"}})
 
     async def work(client: httpx.AsyncClient) -> None:
         assert (await ask(client, "JSON")).status_code == 504
@@ -183,32 +168,18 @@ def test_an_analysis_out_of_time_counts_as_failed_with_all_its_time(tmp_path: Pa
     assert seen(app, USED, "le", le="+Inf") == {"+Inf": 1}
 
 
-@each_row("carrier", ["JSON", "events"])
 def test_an_analysis_that_gave_a_provider_up_at_the_end_of_a_phase_has_used_all_of_its_time(
-    carrier: str, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
     one_is_late = {**QUICK, "sim-b": {**QUICK["sim-b"], **ENDLESS}}
-    app = make_app(tmp_path, providers=one_is_late, app={"limits": {"request_timeout": "1s"}})
+    app = make_app(tmp_path, providers=one_is_late, app={"limits": {"request_timeout": "500ms"}})
 
     async def work(client: httpx.AsyncClient) -> None:
-        await ask(client, carrier)
+        await ask(client, "JSON")
 
     asking(app, work)
     assert seen(app, USED, "le", le="0.95") == {}, "it ended when less than half of it was over"
     assert seen(app, USED, "le", le="+Inf") == {"+Inf": 1}
-
-
-def test_a_provider_that_is_late_by_its_own_time_out_has_not_used_all_of_an_analysiss_time(
-    tmp_path: Path,
-) -> None:
-    one_is_late = {**QUICK, "sim-b": {**QUICK["sim-b"], **ENDLESS, "timeout": "100ms"}}
-    app = make_app(tmp_path, providers=one_is_late)
-
-    async def work(client: httpx.AsyncClient) -> None:
-        assert (await ask(client, "JSON")).status_code == 200
-
-    asking(app, work)
-    assert seen(app, USED, "le", le="0.8") == {"0.8": 1}
 
 
 def test_the_wait_for_vendors_is_not_ours(tmp_path: Path) -> None:
@@ -220,44 +191,9 @@ def test_the_wait_for_vendors_is_not_ours(tmp_path: Path) -> None:
     asking(app, work)
     whole = seen(app, "techsapo_http_request_duration_seconds_sum", "route")[GENERATE]
     own = seen(app, "techsapo_http_own_duration_seconds_sum", "route")[GENERATE]
-    # Less than .8: on a busy machine an answer that is there is read late, which is ours.
-    assert whole - own >= 0.6, "two phases of 400 ms each, in which all are asked at once"
-    assert whole >= 0.8
-
-
-def test_the_log_says_how_much_of_a_requests_time_was_ours(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    app = make_app(tmp_path, providers=SLOW)
-    lines: list[dict[str, Any]] = []
-    monkeypatch.setattr("techsapo_ops.serve.middleware.log.info", lambda _, **said: lines.append(said))
-
-    async def work(client: httpx.AsyncClient) -> None:
-        await ask(client, "JSON")
-        await client.get("/")
-
-    asking(app, work)
-    asked, page = lines
-    assert asked["processingTime"] - asked["ownTime"] >= 600
-    assert "ownTime" not in page
-
-
-@each_row("carrier", ["events", "chat's chunks"])
-def test_of_a_stream_the_time_to_its_first_event_is_ours(carrier: str, tmp_path: Path) -> None:
-    slower = {n: {**p, "latency": {"mean": "3s", "jitter": 0}} for n, p in QUICK.items()}
-    app = make_app(tmp_path, providers=slower, app={"limits": {"request_timeout": "2s"}})
-    took = []
-
-    async def work(client: httpx.AsyncClient) -> None:
-        began = time.perf_counter()
-        await ask(client, carrier)
-        took.append(time.perf_counter() - began)
-
-    asking(app, work)
-    path = CARRIERS[carrier][0]
-    assert seen(app, "techsapo_http_own_duration_seconds_count", "route") == {path: 1}
-    own = seen(app, "techsapo_http_own_duration_seconds_sum", "route")[path]
-    assert took[0] - own > 0.5, "what follows waits for the end of a phase, of almost a second"
+    # Less than .4: on a busy machine an answer that is there is read late, which is ours.
+    assert whole - own >= 0.3, "two phases of 200 ms each, in which all are asked at once"
+    assert whole >= 0.4
 
 
 def test_who_waits_for_anothers_analysis_has_no_time_of_ours(tmp_path: Path) -> None:
@@ -335,45 +271,3 @@ def test_a_loop_that_does_not_run_is_not_a_wait_for_the_vendor() -> None:
     assert counted == [0.0], "also before the watch itself has run again"
     assert delays == [10.0]
     assert own.seconds() == pytest.approx(10 + 2 * TICK)
-
-
-def test_a_blocked_event_loop_shows_in_the_time_that_is_ours(tmp_path: Path) -> None:
-    app = make_app(tmp_path, providers=SLOW)
-
-    async def work(client: httpx.AsyncClient) -> None:
-        asyncio.get_running_loop().call_later(0.2, spin, 0.6)
-        await ask(client, "JSON")
-
-    asking(app, work)
-    own = seen(app, "techsapo_http_own_duration_seconds_sum", "route")[GENERATE]
-    assert own > 0.3
-    assert seen(app, "techsapo_event_loop_stalled_seconds_total")[""] > 0.3
-
-
-def test_who_comes_while_the_event_loop_is_blocked_has_waited_for_it(tmp_path: Path) -> None:
-    app = make_app(tmp_path)
-    owns: list[float] = []
-
-    async def work(client: httpx.AsyncClient) -> None:
-        async def asked(prompt: str) -> None:
-            await client.post(GENERATE, json={"prompt": prompt})
-            owns.append(seen(app, "techsapo_http_own_duration_seconds_sum", "route")[GENERATE] - sum(owns))
-
-        await asyncio.sleep(TICK)
-        spin(0.6)
-        await asked("at once")
-        await asyncio.sleep(2 * TICK)
-        for number in range(5):
-            await asked(f"later {number}")
-
-    asking(app, work)
-    waited, *later = owns
-    assert waited > 0.3
-    assert min(later) < waited, "it is not counted again; a busy machine delays some, not all"
-
-
-def spin(seconds: float) -> None:
-    """Keep the thread, and the event loop in it, busy."""
-    until = time.perf_counter() + seconds
-    while time.perf_counter() < until:
-        sum(range(1000))

@@ -62,16 +62,3 @@ def test_a_problem_in_japanese() -> None:
     for stable in ("type", "status", "code"):
         assert japanese[stable] == english[stable]
     assert japanese["errors"][0]["field"] == "prompt"
-
-
-def test_an_answer_says_its_language() -> None:
-    for told in ("en", "ja"):
-        answer = Problem(404, "not_found", "x").answer(scope(told))
-        assert (answer.headers["content-language"], answer.headers["vary"]) == (told, "Accept-Language")
-
-
-def test_openais_shape_is_in_japanese_too() -> None:
-    problem = Problem(400, "malformed_json", msg("the body is not JSON"))
-    told = json.loads(problem.answer(scope("ja", path="/v1/chat/completions")).body)
-    assert told["error"]["message"] == "ボディが JSON ではありません"
-    assert (told["error"]["code"], told["problem"]) == ("malformed_json", "malformed_json")

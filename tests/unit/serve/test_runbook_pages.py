@@ -52,12 +52,6 @@ def test_the_language_is_that_of_the_stack_until_the_link_or_the_reader_says_ano
     assert '<html lang="en"' in english.text
 
 
-def test_the_list_names_every_runbook_with_what_it_means(tmp_path: Path) -> None:
-    (page,) = get(tmp_path, "/runbooks")
-    assert set(re.findall(r'href="/runbooks/(\w+)"', page.text)) == set(runbooks())
-    assert "No instance of the app has answered a scrape for a minute" in page.text
-
-
 @each_row(
     "name, near",
     [("appdown", "AppDown"), ("RedisDwn", "RedisDown"), ("%3Cscript%3E", ""), ("x" * 500, "")],

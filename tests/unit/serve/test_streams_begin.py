@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
-import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from orchestrator import QUICK, make_app
 from rows import each_row
 from starlette.types import Message, Scope
 
-from techsapo_ops.serve import progress, streams
+from techsapo_ops.serve import streams
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.streams import EventStream, sse
@@ -125,7 +123,7 @@ async def silent() -> AsyncIterator[bytes]:
 
 
 async def late() -> AsyncIterator[bytes]:
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(0.05)
     raise Problem(503, "budget_reserved", "later", retry_after=1.5)
     yield b""
 
@@ -162,7 +160,10 @@ def test_a_problem_after_the_headers_is_an_event_with_the_same_document(
     assert json.loads(content["body"])["retry_after"] == 2
 
 
-def test_a_question_that_is_refused_has_the_status_of_its_refusal(tmp_path: Path) -> None:
+def test_a_question_that_is_refused_has_the_status_of_its_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "BEGIN_WITHIN", PATIENCE)  # on a busy machine headers would come first
     app = make_app(tmp_path, budget={"monthly_usd": 0.0000001, "count_simulated": True}, providers=ENDLESS)
 
     async def main() -> list[int]:
@@ -174,15 +175,3 @@ def test_a_question_that_is_refused_has_the_status_of_its_refusal(tmp_path: Path
             return found
 
     assert asyncio.run(main()) == [402, 402]
-
-
-DOCS = Path(__file__).parents[3] / "docs"
-
-
-@each_row("page", ["api.md", "api.ja.md"])
-def test_every_event_that_a_client_is_told_of_stands_in_the_docs(page: str) -> None:
-    source = inspect.getsource(progress)
-    names = {*re.findall(r'"event": "(\w+)"', source), *progress._PHASES.values()}
-    told = (DOCS / page).read_text(encoding="utf-8")
-    assert len(names) > 9
-    assert {name for name in names if f"`{name}`" not in told} == set()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
-import subprocess
-import sys
+import re
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -213,28 +212,27 @@ def test_a_trusted_network_continues_its_trace_and_decides_whether_it_is_recorde
     assert collector.spans == [], "whom the proxy speaks for is not trusted"
 
 
-@each_row(
-    "given",
-    [
+def test_a_traceparent_that_is_none_is_let_go(tmp_path: Path) -> None:
+    parents = (
         "",
         "nonsense",
-        "00-" + "0" * 32 + "-00f067aa0ba902b7-01",
-        "ff" + PARENT[2:],
-        PARENT + "é" * 9,
+        f"00-{'0' * 32}-00f067aa0ba902b7-01",
+        f"ff{PARENT[2:]}",
+        f"{PARENT}é",
         "x" * 4000,
-    ],
-)
-def test_a_traceparent_that_is_none_is_let_go(tmp_path: Path, given: str) -> None:
+    )
     with collecting() as collector:
-        ask(tmp_path, collector, {"traceparent": given.encode("latin-1")})  # type: ignore[dict-item]
-    (request,) = collector.named("POST /api/v1/generate")
-    assert (request.links, request.parent) == ((), "")
+        app = make_app(tmp_path, app={"tracing": {"endpoint": collector.url}})
 
+        async def main() -> None:
+            async with client_of(app) as client:
+                for given in parents:
+                    headers = {"traceparent": given.encode("latin-1")}
+                    await client.post("/api/v1/generate", json={"prompt": "x"}, headers=headers)  # type: ignore[arg-type]
 
-def test_a_share_of_the_requests_is_traced(tmp_path: Path) -> None:
-    with collecting() as collector:
-        ask(tmp_path, collector, settings={"sample": 0.3}, times=40)
-    assert 1 <= len(collector.named("POST /api/v1/generate")) <= 30
+        asyncio.run(main())
+    requests = collector.named("POST /api/v1/generate")
+    assert [(request.links, request.parent) for request in requests] == [((), "")] * len(parents)
 
 
 def test_the_trace_is_in_the_lines_of_its_request_and_beside_its_exemplars(tmp_path: Path) -> None:
@@ -245,7 +243,9 @@ def test_the_trace_is_in_the_lines_of_its_request_and_beside_its_exemplars(tmp_p
 
         async def main() -> str:
             async with client_of(app) as client:
-                await client.post("/api/v1/generate", json={"prompt": "x", "task_type": "basic"})
+                named = {"X-Request-ID": "r" * 128}
+                body = {"prompt": "x", "task_type": "basic"}
+                await client.post("/api/v1/generate", json=body, headers=named)
                 accept = {"Accept": "application/openmetrics-text"}
                 return (await client.get("/metrics", headers=accept)).text
 
@@ -262,29 +262,12 @@ def test_the_trace_is_in_the_lines_of_its_request_and_beside_its_exemplars(tmp_p
         ]
         assert buckets
         assert any(f'trace_id="{request.trace_id}"' in line for line in buckets)
-
-
-def test_an_exemplars_labels_stay_within_what_openmetrics_allows(tmp_path: Path) -> None:
-    with collecting() as collector:
-        app = make_app(tmp_path, app={"tracing": {"endpoint": collector.url}})
-
-        async def main() -> str:
-            async with client_of(app) as client:
-                await client.post(
-                    "/api/v1/generate", json={"prompt": "x"}, headers={"X-Request-ID": "r" * 128}
-                )
-                accept = {"Accept": "application/openmetrics-text"}
-                return (await client.get("/metrics", headers=accept)).text
-
-        exposed = asyncio.run(main())
     exemplars = [
-        line.partition(" # ")[2].partition("}")[0] for line in exposed.splitlines() if " # {" in line
+        line.partition(" # {")[2].partition("}")[0] for line in exposed.splitlines() if " # {" in line
     ]
     assert exemplars
-    for labels in exemplars:
-        words = labels.strip("{").replace('"', "").replace("=", "").replace(",", "")
-        assert len(words) <= 128
-        assert "trace_id" in labels
+    assert all("trace_id" in labels for labels in exemplars)
+    assert max(len(re.sub('["=,]', "", labels)) for labels in exemplars) <= 128, "OpenMetrics allows no more"
 
 
 TROUBLES: dict[str, dict[str, Any]] = {
@@ -321,10 +304,11 @@ def test_spans_that_the_collector_says_it_left_out_are_lost_too(tmp_path: Path) 
     assert counted["sent"] == len(collector.spans)
 
 
-def test_a_collector_that_is_away_fails_no_request(tmp_path: Path) -> None:
-    counted = ask(tmp_path, f"http://127.0.0.1:{free_port()}", times=3)
+def test_a_collector_that_is_away_fails_no_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(span_queue, "FLUSH", 0.2)
+    counted = ask(tmp_path, f"http://127.0.0.1:{free_port()}")
     assert counted["sent"] == 0
-    assert counted["failed"] >= 18
+    assert counted["failed"] >= 6
 
 
 def test_a_collector_that_never_answers_holds_up_neither_requests_nor_the_end(
@@ -368,25 +352,6 @@ def test_it_works_again_once_the_collector_does(tmp_path: Path, monkeypatch: pyt
     assert count("sent") >= 6
     messages = [json.loads(line)["message"] for line in stream.getvalue().splitlines()]
     assert messages.count("The collector takes spans again") == 1
-
-
-def test_without_the_section_nothing_of_opentelemetrys_sdk_is_imported(tmp_path: Path) -> None:
-    program = (
-        "import asyncio, sys; from pathlib import Path; from orchestrator import client_of, make_app\n"
-        "app = make_app(Path(sys.argv[1]))\n"
-        "async def main():\n"
-        "    async with client_of(app) as client:\n"
-        "        await client.post('/api/v1/generate', json={'prompt': 'x'})\n"
-        "asyncio.run(main())\n"
-        "heavy = ('opentelemetry.sdk', 'opentelemetry.exporter', 'requests')\n"
-        "print([m for m in sys.modules if m.startswith(heavy)])"
-    )
-    lab = str(Path(__file__).parents[2] / "lab")
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)],
-        capture_output=True, text=True, check=True, env={"PYTHONPATH": lab, "PATH": "/usr/bin"},
-    )  # fmt: skip
-    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_without_the_extra_the_app_answers_and_says_what_to_install(

@@ -111,16 +111,3 @@ def test_an_answer_without_a_body_leaves_before_the_connection_is_closed() -> No
     connection = asyncio.run(scenario())
     assert connection.closed
     assert b"".join(connection.writes).startswith(b"HTTP/1.1 204 ")
-
-
-def test_every_answer_on_a_kept_connection_is_whole() -> None:
-    async def scenario() -> list[bytes]:
-        protocol, connection = await connected(answering(200, b"pong\n"))
-        for _ in range(3):
-            protocol.data_received(GET * 2)
-            await turns(10)
-        return [write for write in connection.writes if write]
-
-    writes = asyncio.run(scenario())
-    assert len(writes) == 6
-    assert all(write.endswith(b"\r\n\r\npong\n") for write in writes)

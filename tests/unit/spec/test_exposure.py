@@ -76,27 +76,6 @@ def test_an_exposure_that_is_accepted_with_a_reason_is_neither(loaded: Loader, c
     assert {e.accepted for e in told} <= {"only lb1 gets through"}
 
 
-def test_an_existing_stack_in_production_is_warned_for_one_version(loaded: Loader) -> None:
-    text = written({"app": {"host": "0.0.0.0"}})
-    warnings = loaded(text, environment="production", began_with=1).warnings
-    (warning,) = [found for found in warnings if found.path != "edition"]
-    assert "app-plain-http" in str(warning)
-    assert "from the next version on this is an error" in str(warning)
-    assert refused(loaded, f"edition: 2\n{text}", 1) == ["app-plain-http"]
-
-
-def test_production_refuses_a_redis_without_login_whatever_edition_the_spec_names(loaded: Loader) -> None:
-    text = written({"edition": 1})
-    assert rules(loaded(text).warnings) == []
-    assert refused(loaded, text, 2) == ["redis-without-login"]
-
-
-def test_the_published_password_was_refused_in_production_before_and_is_for_existing_stacks(
-    loaded: Loader,
-) -> None:
-    assert refused(loaded, "project: x", 1) == ["grafana-default-password"]
-
-
 def test_the_published_password_passes_where_only_this_host_reaches_it(loaded: Loader) -> None:
     assert loaded("project: x").warnings == ()
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from rows import each_row
 
 from techsapo_ops.spec.load import LoadedSpec, load
-from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
 
 Loader = Callable[..., LoadedSpec]
@@ -94,13 +93,3 @@ def test_what_was_given_is_the_whole_spec_for_the_version_that_reads_it(loaded: 
         p: (s.reveal(), s.file) for p, s in secrets_of(spec).items()
     }
     assert len(json.dumps(given)) < len(json.dumps(to_yaml_data(spec, lambda path: path))) / 2
-
-
-def test_a_spec_built_in_code_is_data_too() -> None:
-    assert resolved(Spec(project="x"))["monitoring"]["grafana"]["admin_password"] == "********"
-
-
-def test_the_spec_that_is_recorded_has_no_field_that_version_0_1_refuses(loaded: Loader) -> None:
-    assert "template_overrides" not in to_yaml_data(loaded("project: x\n").spec, lambda path: path)
-    named = loaded("project: x\ntemplate_overrides: mine\n").spec
-    assert to_yaml_data(named, lambda path: path)["template_overrides"] == "mine"

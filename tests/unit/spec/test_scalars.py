@@ -7,7 +7,8 @@ import re
 
 import pytest
 import yaml
-from hypothesis import given
+from fuzzing import examples
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rows import each_row
 
@@ -82,6 +83,7 @@ def test_a_scalar_that_readers_disagree_on_is_a_trap(text: str, hint: str) -> No
 looks_like_a_number = st.from_regex(re.compile(r"[-+]?[0-9._:eExobTZ+-]{0,10}", re.ASCII), fullmatch=True)
 
 
+@settings(max_examples=examples(60))
 @given(st.one_of(looks_like_a_number, st.text(alphabet="yesnotrufalYEN~=.inf", max_size=5)))
 def test_whatever_is_taken_is_what_yaml_1_1_takes_too(text: str) -> None:
     result = plain(text)

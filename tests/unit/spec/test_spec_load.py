@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from fuzzing import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rows import each_row
@@ -159,12 +160,6 @@ def test_a_tier_that_asks_for_more_providers_than_there_are_warns(loaded: Loader
     ]
 
 
-def test_a_stack_of_the_first_edition_keeps_its_three_simulated_providers(loaded: Loader) -> None:
-    assert list(loaded("project: x\nedition: 1\n").spec.providers) == ["sim-a", "sim-b", "sim-c"]
-    own = "providers: {a: {kind: simulated}, b: {kind: simulated}}\n"
-    assert list(loaded(f"project: x\n{own}").spec.providers) == ["a", "b"]
-
-
 @each_row(
     "text, needed",
     [
@@ -186,13 +181,10 @@ def test_keys_can_not_be_turned_off_where_others_reach_the_app(loaded: Loader) -
         loaded("project: x\napp: {host: 0.0.0.0, auth: {required: false}}\n")
 
 
-def test_services_on_one_port_of_different_addresses_do_not_meet(loaded: Loader) -> None:
+def test_services_meet_on_one_port_of_one_address_where_both_run(loaded: Loader) -> None:
     assert loaded("project: x\napp: {host: 127.0.0.2, port: 9090}\n").spec.app.port == 9090
     with pytest.raises(SpecError, match="is taken by Prometheus"):
         loaded("project: x\napp: {host: 0.0.0.0, port: 9090}\n")
-
-
-def test_a_port_of_a_service_that_does_not_run_is_free(loaded: Loader) -> None:
     text = "project: x\napp: {port: 3000}\nredis: {port: 3306}\nmonitoring: {grafana: {enabled: false}}\n"
     assert loaded(text).spec.app.port == 3000
 
@@ -228,16 +220,9 @@ def test_an_overlay_is_merged_key_by_key_and_null_removes(loaded: Loader) -> Non
     assert list(spec.providers) == ["b", "c"]
     assert spec.providers["c"].kind == "anthropic"
     assert base.environments == spec.environments == {}
-
-
-def test_null_in_an_overlays_schedule_turns_the_job_off(loaded: Loader) -> None:
-    spec = loaded(OVERLAY, files={"r": "x"}, environment="qa").spec
-    assert (spec.schedule.backup, spec.schedule.verify) == (None, "0 4 * * *")
-
-
-def test_a_secret_of_the_overlay_takes_the_place_of_the_other_spelling(loaded: Loader) -> None:
-    secret = loaded(OVERLAY, files={"r": "overlay\n"}, environment="qa").spec.redis.password
-    assert secret == Secret("overlay")
+    assert (spec.schedule.backup, spec.schedule.verify) == (None, "0 4 * * *"), "null turns a job off"
+    secret = spec.redis.password
+    assert secret == Secret("overlay"), "it takes the place of the other spelling"
     assert secret is not None
     assert secret.file == "r"
 
@@ -289,7 +274,7 @@ CRON_FIELDS = st.sampled_from(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=examples(30))
 @given(st.lists(CRON_FIELDS, min_size=4, max_size=6).map(" ".join))
 def test_a_schedule_is_valid_exactly_when_the_scheduler_takes_it(expression: str) -> None:
     text = f"project: x\nschedule: {{backup: '{expression}'}}\n"

@@ -19,14 +19,6 @@ def warnings(loaded: Loader, provider: str) -> list[str]:
     return [str(w) for w in loaded(text, env={"MODEL": "gpt-5", "KEY": "k"}).warnings]
 
 
-def test_a_retiring_model_is_a_warning_with_its_day_and_the_vendors_successor(loaded: Loader) -> None:
-    assert warnings(loaded, "kind: anthropic, model: claude-sonnet-4-5, api_key: k") == [
-        "techsapo.yaml:3:31 providers.a.model: claude-sonnet-4-5 has an end that its vendor announced: "
-        "2026-11-30 (as read on 2026-11-26); the vendor names claude-sonnet-5-5; a newer model may take "
-        "other options and cost something else"
-    ]
-
-
 @each_row(
     "provider, words",
     [
@@ -87,15 +79,6 @@ def test_gemini_takes_a_level_or_a_budget_of_thinking_not_both(loaded: Loader) -
         warnings(loaded, f"{gemini}, thinking_level: low, thinking_budget: 0")
     assert "providers.a.thinking_level: thinking_budget is given too" in str(caught.value.problems[0])
     assert len(caught.value.problems) == 1
-
-
-def test_an_option_that_is_not_given_is_not_told_to_the_app(loaded: Loader) -> None:
-    """The version before knows no thinking_level; what it reads when one goes back must not hold it."""
-    from techsapo_ops.spec.redact import to_yaml_data
-
-    text = f"project: x\nproviders:\n  a: {{kind: google, model: m, api_key: k}}\n{OTHER}"
-    data = to_yaml_data(loaded(text).spec, lambda path: path)
-    assert "thinking_level" not in data["providers"]["a"]
 
 
 @each_row(

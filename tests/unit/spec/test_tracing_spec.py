@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import yaml
 from rows import each_row
 from stacks import spec, topology
 
@@ -56,19 +55,6 @@ def test_the_app_reads_the_collectors_key_from_a_file_that_it_alone_can_read(tmp
     assert settings is not None
     assert settings.headers is not None
     assert settings.headers["api-key"].reveal() == "collectors-key"
-
-
-def test_a_stack_without_traces_is_rendered_as_before(tmp_path: Path) -> None:
-    where = topology(spec(), tmp_path)
-    (file,) = app_spec_files(where)
-    assert "tracing" not in yaml.safe_load(file.content)["app"]
-    installs = [
-        line
-        for line in app_build(where, Templates(), package(exact=False)).text.splitlines()
-        if "pip" in line and "install" in line
-    ]
-    assert installs
-    assert not any("otel" in line for line in installs)
 
 
 def test_the_image_of_an_app_that_is_traced_has_the_packages(tmp_path: Path) -> None:

@@ -29,10 +29,3 @@ def test_as_sql_they_make_what_they_make_by_a_connection() -> None:
 def test_as_sql_nothing_is_said_of_the_newest_schema_or_of_one_beyond_it() -> None:
     assert sql_from(HEAD, ("id", "claimed_user")) == ""
     assert sql_from("9999", ("id", "claimed_user")) == ""
-
-
-def test_as_sql_a_table_from_before_there_were_migrations_is_not_made_again() -> None:
-    made = sql_from(None, ("id", "time"))
-    assert "CREATE TABLE audit_requests" not in made
-    assert made.index("CREATE TABLE IF NOT EXISTS alembic_version") < made.index("'0001'")
-    assert "ADD COLUMN IF NOT EXISTS key_id" in made

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from rows import each_row
 
 from techsapo_ops.stores.audit import earlier as module
+from techsapo_ops.stores.audit import log as logs
 from techsapo_ops.stores.audit import tables
 from techsapo_ops.stores.audit.earlier import NOTE, EarlierRows, spent_earlier
 from techsapo_ops.stores.audit.log import AuditLog
@@ -30,6 +31,12 @@ ROW = AuditRow(
     simulated=False, cache="miss", cost_usd=0.5, status="accepted", processing_ms=12, key_id="k1",
     prompt="伏せた質問", threshold=0.7, claimed_user="bob", calls=(CALL, replace(CALL, phase="grade")),
 )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database or a disk that was away is tried again at once."""
+    monkeypatch.setattr(logs, "RETRY", 0.02)
 
 
 def rows(count: int, first: int = 0) -> list[AuditRow]:

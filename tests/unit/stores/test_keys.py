@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import json
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -179,15 +178,6 @@ def test_what_can_not_be_rotated_is_told_with_the_ids_to_choose_from(tmp_path: P
         rotate(file, one.id, NOW, timedelta(hours=1))
     with pytest.raises(OpsError, match="no active key 'nobody'"):
         rotate(file, "nobody", NOW, timedelta(hours=1))
-
-
-def test_version_0_1_reads_a_file_with_rotated_keys(tmp_path: Path) -> None:
-    file = KeyFile(tmp_path / "keys.json")
-    file.write((made()[0],))
-    rotate(file, "ci", NOW, timedelta(hours=1))
-    known = {f.name for f in fields(ApiKey)} - {"replaced_by"}
-    for entry in json.loads(file.path.read_text())["keys"]:
-        assert set(entry) == known
 
 
 def test_a_key_whose_id_a_hand_wrote_twice_is_revoked_as_a_whole(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import cast
 import pytest
 import sqlalchemy as sa
 from pymysql.err import OperationalError
+from rows import each_row
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.stores.audit import cluster as clusters
@@ -187,8 +188,8 @@ def test_rows_stay_while_no_other_member_can_be_asked_and_it_is_told_once(
     assert lab.waiting() == []
 
 
-@pytest.mark.parametrize(
-    ("cluster", "gone"),
+@each_row(
+    "cluster, gone",
     [
         ({"wsrep_cluster_status": "Primary", "wsrep_cluster_size": "1"}, True),
         ({"wsrep_cluster_status": "Primary", "wsrep_cluster_size": "2"}, False),
@@ -197,8 +198,9 @@ def test_rows_stay_while_no_other_member_can_be_asked_and_it_is_told_once(
     ],
 )
 def test_a_member_is_believed_alone_where_its_cluster_says_that_it_is_alone(
-    lab: Lab, cluster: dict[str, str], gone: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: dict[str, str], gone: bool
 ) -> None:
+    lab = Lab(tmp_path, monkeypatch)
     lab.members[0].cluster = cluster
     for each in lab.members[1:]:
         each.failing = [refused(2003)]

@@ -1,6 +1,6 @@
 """Weights fitted on some seeds and settings of the simulator, and what they say of others.
 
-Shared by the unit test, which holds the bounds, and `make bench`, which prints the figures.
+Shared by the unit test, which tries a few questions, and `make bench`, which holds the bounds.
 """
 
 from __future__ import annotations

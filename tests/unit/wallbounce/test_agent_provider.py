@@ -24,6 +24,7 @@ from agent_sdk import (
     result,
     says,
 )
+from rows import each_row
 
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.providers import AgentProvider
@@ -176,7 +177,7 @@ FAILURES: dict[str, tuple[list[Any], FailureKind, str]] = {
 }
 
 
-@pytest.mark.parametrize("case", FAILURES)
+@each_row("case", FAILURES)
 def test_each_way_to_fail_has_a_kind_and_words(script: Script, case: str) -> None:
     script.messages, kind, words = FAILURES[case]
     error = failure()
@@ -207,7 +208,7 @@ def test_a_used_up_limit_says_when_it_opens_again(script: Script) -> None:
 
 
 def test_who_leaves_does_not_wait_and_the_program_is_ended_all_the_same(script: Script) -> None:
-    script.hangs, script.grace = True, 0.5
+    script.hangs, script.grace = True, 0.1
     seen = list[int | None]()
 
     async def leave(provider: Agent) -> None:

@@ -38,12 +38,6 @@ def test_providers_are_asked_at_once() -> None:
     asyncio.run(main())
 
 
-def test_a_tier_takes_only_as_many_providers_as_it_says() -> None:
-    bounce, _ = orchestrator(*(Scripted(n, ADVICE) for n in "abcd"), wanted=2)
-    analysis = asyncio.run(bounce.analyse(QUESTION, "basic"))
-    assert [a.provider for a in analysis.answers] == ["a", "b"]
-
-
 def test_events_tell_the_whole_story_in_order() -> None:
     bounce, events = orchestrator(
         Scripted("a", ADVICE), failing(FailureKind.RATE_LIMITED), Scripted("b", ADVICE)
@@ -60,13 +54,6 @@ def test_events_tell_the_whole_story_in_order() -> None:
     assert settled.analysis is analysis
     assert settled.agreement == ((("a", "b"), pytest.approx(1)),)
     assert all(e.request_id == "req-1" for e in events)
-
-
-def test_the_rest_go_on_when_one_fails() -> None:
-    bounce, _ = orchestrator(Scripted("a", ADVICE), failing(FailureKind.UNAVAILABLE), Scripted("b", ADVICE))
-    analysis = asyncio.run(bounce.analyse(QUESTION, "basic"))
-    assert analysis.verdict.accepted
-    assert [(f.kind, f.message) for f in analysis.failures] == [("unavailable", "it was unavailable")]
 
 
 def test_a_sole_survivor_is_not_accepted_however_sure() -> None:
@@ -120,13 +107,6 @@ def test_when_all_fail_the_error_names_each_and_says_how_long_to_wait() -> None:
     assert caught.value.retry_after == 7
     assert "bad-rate_limited: rate_limited, bad-unavailable: unavailable" in caught.value.message
     assert [type(e) for e in events] == [Asked, Failed, Failed, Abandoned]
-
-
-def test_waiting_is_not_advised_when_every_provider_refused() -> None:
-    bounce, _ = orchestrator(failing(FailureKind.REFUSED))
-    with pytest.raises(AnalysisError) as caught:
-        asyncio.run(bounce.analyse(QUESTION, "basic"))
-    assert caught.value.retry_after is None
 
 
 def test_a_question_that_may_cost_too_much_is_refused_before_anything_is_spent() -> None:

@@ -49,13 +49,6 @@ def test_what_the_router_charges_for_a_failure_is_counted_before_it_is_raised(
     assert tally == Tally(Tokens(900, 120), 0.0021)
 
 
-def test_a_failure_for_which_the_router_charges_nothing_costs_nothing() -> None:
-    tally, body = Tally(), {"error": ERROR, "usage": {**USAGE, "completion_tokens": 0, "cost": 0}}
-    with pytest.raises(ProviderError):
-        read_completion(body, tally, router().bill)
-    assert tally == Tally(Tokens(900, 0), 0.0)
-
-
 @each_row("usage", ["much", [7], {"prompt_tokens": {}}, {"prompt_tokens_details": "x"}, {}])
 def test_a_count_that_cannot_be_read_hides_no_failure(usage: object) -> None:
     tally = Tally()

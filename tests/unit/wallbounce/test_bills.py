@@ -89,12 +89,6 @@ def test_a_bill_that_no_call_can_have_is_bounded_and_told() -> None:
     )
 
 
-def test_a_bill_below_zero_gives_no_money_back() -> None:
-    cost, told = cost_of(Billing(Tokens(100, 100), -5, Price(1.0, 10.0)))
-    assert cost == pytest.approx(0.0011)
-    assert len(told) == 1
-
-
 def test_tokens_that_nobody_can_have_sent_or_written_are_bounded_and_told() -> None:
     cost, told = cost_of(Billing(Tokens(2_000_000_000, 2_000_000_000), None, Price(1.0, 10.0)))
     assert 0.18 < cost < 0.4

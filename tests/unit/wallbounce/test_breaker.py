@@ -51,19 +51,6 @@ def test_it_opens_after_so_many_failures_in_a_row_and_says_so() -> None:
     assert caught.value.retry_after == pytest.approx(10)
 
 
-def test_a_provider_left_alone_says_what_was_the_matter_and_what_to_do() -> None:
-    made, _, _ = breaker()
-    for _ in range(2):
-        made.admit().ended(DOWN, Cause.UNREACHABLE)
-    with pytest.raises(CircuitOpen) as caught:
-        made.admit()
-    said = advice(Cause.UNREACHABLE)
-    assert caught.value.message == (
-        f"left alone after 2 failures in a row: {said.what}; next try in 10 s. To do: {said.do}"
-    )
-    assert caught.value.cause is Cause.UNREACHABLE
-
-
 def test_a_success_between_failures_starts_the_count_anew() -> None:
     made, _, _ = breaker()
     fail(made)

@@ -192,6 +192,8 @@ def test_speaking_to_graders_is_noticed(text: str) -> None:
         "ディスクの空き容量が尽きています。",
         "Ignore the warning about swap.",
         "前の設定に戻してください。",
+        "The log holds text that tries to give instructions; it was not followed. The disk is full.",
+        "ログには指示のような記述がありますが、従っていません。ディスクの空き容量が尽きています。",
     ],
 )
 def test_ordinary_advice_is_not_taken_for_it(text: str) -> None:

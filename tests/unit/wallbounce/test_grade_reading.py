@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
-from hypothesis import given
+from fuzzing import examples
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rows import each_row
 
@@ -172,6 +172,7 @@ def test_no_reply_raises(reply: str) -> None:
     parse_grades('{"grades": [' + reply, PEERS)
 
 
+@settings(max_examples=examples(40))
 @given(
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=6),
@@ -185,11 +186,3 @@ def test_no_document_raises_and_what_is_read_is_in_range(document: object) -> No
     for found in parse_grades(json.dumps(document), PEERS):
         assert len(found.claims) in {1, 2}
         assert all(s is None or 0 <= s.value <= 4 for s in found.scores)
-
-
-def test_a_reply_without_end_is_read_at_once() -> None:
-    started = time.process_time()
-    for piece in ("[", '{"grades":[', '{"a":', "{,", '{"grades": [{"label": "A", ' + "x" * 50, "```\n{"):
-        parse_grades((piece * 200_000)[:1_000_000], PEERS)
-    parse_grades(json.dumps({"grades": [grade(" " * 1_000_000), grade(score="3" + " " * 1_000_000)]}), PEERS)
-    assert time.process_time() - started < 20, "quadratic reading would take hours"

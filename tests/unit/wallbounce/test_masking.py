@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from fuzzing import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rows import each_row
@@ -64,17 +65,14 @@ def test_nothing_is_masked_where_masking_is_off() -> None:
     assert mask("password=hunter2 taro@example.com", "off").text == "password=hunter2 taro@example.com"
 
 
-@given(st.integers(0, 10**11 - 1))
-def test_of_the_ten_last_digits_exactly_one_makes_a_my_number(body: int) -> None:
-    assert sum(my_number(f"{body:011d}{last}") for last in range(10)) == 1
-
-
+@settings(max_examples=examples(30))
 @given(st.integers(0, 10**15 - 1))
-def test_of_the_ten_last_digits_exactly_one_passes_luhn(body: int) -> None:
+def test_of_the_ten_last_digits_exactly_one_makes_a_my_number_or_passes_luhn(body: int) -> None:
+    assert sum(my_number(f"{body % 10**11:011d}{last}") for last in range(10)) == 1
     assert sum(luhn(f"{body:015d}{last}") for last in range(10)) == 1
 
 
-@settings(derandomize=True, max_examples=100, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.lists(st.one_of(PIECES, st.text(max_size=20)), max_size=8).map("".join))
 @example("password=a[SECRET_1]b")
 @example("パスワードは[SECRET_1]です")
@@ -143,7 +141,7 @@ def test_no_pattern_repeats_without_a_bound_so_that_time_grows_with_the_text_alo
      "*:*:*:*:", "パスワード", '"', "[SECRET_1]", "kind: Secret\n"],
 )  # fmt: skip
 def test_a_long_text_of_whatever_is_masked(unit: str) -> None:
-    text = (unit * (60_000 // len(unit) + 1))[:60_000]
+    text = (unit * (12_000 // len(unit) + 1))[:12_000]
     assert mask(text).text.count("\n") <= text.count("\n")
 
 

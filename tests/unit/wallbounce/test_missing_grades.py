@@ -20,7 +20,6 @@ from techsapo_ops.wallbounce.verdict import Outcome
 
 QUESTION = Question("ディスクが一杯です", "ja", "req-1")
 DISK = "ディスクの空き容量が尽きています。/varが大きいです。ログが原因です。"
-MEMORY = "OOMキラーがプロセスを終了させました。dmesgに残っています。メモリーが足りません。"
 E, C = Stance.ENTAILS, Stance.CONTRADICTS
 Change = Callable[[int, Grade], Grade | None]
 """What becomes of a grade in the grader's first, second, … reply: None leaves it out."""
@@ -166,19 +165,6 @@ def test_it_is_not_asked_again_where_less_time_is_left_than_the_first_reply_took
     assert again(events) == []
 
 
-def test_a_call_that_failed_is_not_made_again_here() -> None:
-    class Down(Scripted):
-        async def grade(self, question: Question, peers: Sequence[Peer], own: Answer | None = None) -> Grades:
-            self.shown.append(peers)
-            raise ProviderError(FailureKind.UNAVAILABLE, "down")
-
-    voices = Down("a", DISK), Scripted("b", DISK)
-    analysis, events = ask(*voices)
-    assert len(voices[0].shown) == 1
-    assert again(events) == []
-    assert [f.provider for f in analysis.later_failures] == ["a"]
-
-
 def test_a_second_call_that_hangs_ends_with_the_phase() -> None:
     class Hanging(Patchy):
         async def grade(self, question: Question, peers: Sequence[Peer], own: Answer | None = None) -> Grades:
@@ -223,13 +209,6 @@ def test_a_provider_that_cannot_be_compared_is_a_reason_to_ask_another() -> None
     assert analysis.escalations[0].reason == "not_compared"
     assert analysis.verdict.accepted
     assert analysis.dissent == ()
-
-
-def test_one_way_that_says_no_makes_two_differ_though_the_other_is_missing() -> None:
-    analysis, _ = ask(Patchy("a", DISK, nothing), Scripted("b", MEMORY))
-    assert "split" in analysis.verdict.notes
-    assert "not_compared" not in analysis.verdict.notes
-    assert len(analysis.dissent) == 1
 
 
 def test_a_claim_that_somebody_leaves_open_is_not_added_as_undisputed() -> None:

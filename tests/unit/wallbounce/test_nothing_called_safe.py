@@ -17,7 +17,7 @@ from virtual import run
 
 from techsapo_ops.cli.views import answer as view
 from techsapo_ops.serve.answer_body import answer_body
-from techsapo_ops.serve.bodies.answer import AnswerBody, TriageBody
+from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.metering import Account, Spending
 from techsapo_ops.serve.triage import triage
 from techsapo_ops.wallbounce.language import Language
@@ -105,14 +105,6 @@ def test_a_refusal_hands_out_no_command() -> None:
         assert command not in json.dumps(triage(body, "").document()["solution_steps"])
 
 
-def test_no_field_of_the_answers_schema_is_a_label_of_safety() -> None:
-    schema = json.dumps([AnswerBody.model_json_schema(), TriageBody.model_json_schema()])
-    said = schema.replace("is not thereby safe", "")
-    assert [m[0] for m in SAFE.finditer(said)] == []
-    assert "may be incomplete" in schema
-    assert "command_effects" not in schema
-
-
 @each_row("claims", [ANSWERED, REFUSED])
 def test_the_cli_shows_no_command_as_safe(
     claims: tuple[dict[str, str], ...], monkeypatch: pytest.MonkeyPatch
@@ -130,16 +122,3 @@ def test_the_page_has_no_word_and_no_style_for_a_safe_command() -> None:
     assert "command_effects" not in text
     assert "may be incomplete" in text
     assert "網羅的ではありません" in text
-
-
-@each_row("language, label", [("en", "may be incomplete"), ("ja", "網羅的ではありません")])
-def test_where_dangers_are_listed_the_list_says_that_it_may_be_incomplete(
-    language: Language, label: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    body = body_of(language, *(CLAIM,) * 4, commands=("rm -rf /srv/x", "reboot"))
-    assert ([d.kind for d in body.destructive], [h.kind for h in body.hazards]) == (
-        ["remove_files"],
-        ["power_off"],
-    )
-    assert body.answer.count(label) == 2
-    assert "may be incomplete" in shown(body.document(), monkeypatch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,12 +9,6 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.wallbounce import prompts
-from techsapo_ops.wallbounce.grades import Peer
-from techsapo_ops.wallbounce.question import Question
-
-
-def test_the_version_of_the_prompts_is_the_same_wherever_they_are() -> None:
-    assert prompts._version() == prompts.PROMPT_VERSION
 
 
 @each_row("name", ["_ANSWER", "_GRADE", "_REVISE", "_JSON_ONLY"])
@@ -46,18 +39,3 @@ def test_a_schema_keeps_to_what_every_vendors_strict_mode_takes(schema: Mapping[
         if each["type"] == "object":
             assert each["required"] == list(each["properties"])
             assert each["additionalProperties"] is False
-
-
-def test_a_grader_writes_its_reason_before_its_verdict_and_names_the_claim_first() -> None:
-    (grade,) = [o for o in objects(prompts.GRADES_SCHEMA) if "correctness" in o.get("properties", {})]
-    claim = grade["properties"]["claims"]["items"]
-    assert list(claim["properties"]) == ["id", "evidence", "stance"]
-    for name in ("correctness", "safety", "completeness"):
-        assert list(grade["properties"][name]["properties"]) == ["evidence", "score"]
-
-
-def test_claims_are_shown_with_the_ids_by_which_they_are_graded() -> None:
-    peer = Peer("A", "x", claims=("first", "second"))
-    sent = prompts.grade_prompt(Question("q", "en"), (peer,), None).user
-    (shown,) = json.loads(sent.removeprefix("<data>\n").removesuffix("\n</data>"))["answers"]
-    assert shown["claims"] == [{"id": "c1", "claim": "first"}, {"id": "c2", "claim": "second"}]

@@ -7,7 +7,6 @@ from rows import each_row
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.wallbounce.policy import policy_of
 from techsapo_ops.wallbounce.provider import WORST_CASE
 from techsapo_ops.wallbounce.registry import UNUSED_SIMULATION, build_registry
 
@@ -64,12 +63,6 @@ def test_a_vendor_without_a_key_is_unavailable(kind: str) -> None:
     assert registry.unavailable == {"v": "no key; set providers.v.api_key or api_key_file"}
 
 
-def test_a_disabled_provider_is_left_out_and_named() -> None:
-    registry = build_registry(spec({"a": SIMULATED, "b": {**SIMULATED, "enabled": False}}), {})
-    assert [p.name for p in registry.usable] == ["a"]
-    assert registry.unavailable == {"b": "disabled in the spec"}
-
-
 def test_without_any_usable_provider_the_error_says_why_for_each() -> None:
     with pytest.raises(OpsError) as caught:
         build_registry(spec({"gpt": {"kind": "openai", "model": "gpt-6.1-sol"}}), {"x": "X_KEY is not set"})
@@ -89,22 +82,6 @@ def test_an_unknown_price_is_reserved_at_the_worst_case_where_the_spec_says_so()
     assert registry.usable[0].price == WORST_CASE
 
 
-def test_no_vendor_sdk_is_imported_before_the_first_question() -> None:
-    import subprocess
-    import sys
-
-    program = (
-        "import sys\n"
-        "from techsapo_ops.spec.models import Spec\n"
-        "from techsapo_ops.wallbounce.registry import build_registry\n"
-        "local = {'kind': 'openai-compatible', 'model': 'm', 'base_url': 'http://x/v1', 'price': {}}\n"
-        "build_registry(Spec.model_validate({'project': 'p', 'providers': {'local': local}}), {})\n"
-        "print([m for m in ('openai', 'aiohttp', 'httpx2', 'genai_prices') if m in sys.modules])\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
-
-
 def test_the_specs_price_goes_before_the_list_price() -> None:
     claude = {
         "kind": "anthropic",
@@ -114,9 +91,3 @@ def test_the_specs_price_goes_before_the_list_price() -> None:
     }
     price = build_registry(spec({"claude": claude}), {}).usable[0].price
     assert (price.input, price.output, price.source) == (1, 2, "spec")
-
-
-def test_tier_rules_come_from_the_spec() -> None:
-    rules = policy_of(spec(wallbounce={"consensus": 0.5})).tiers
-    assert (rules["critical"].providers, rules["critical"].confidence) == (4, 0.9)
-    assert {r.consensus for r in rules.values()} == {0.5}

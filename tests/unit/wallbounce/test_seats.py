@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from rows import each_row
-from scripted import Purse, Scripted, climbing, never, orchestrator
+from scripted import Purse, Scripted, climbing, never
 
 from techsapo_ops.wallbounce.causes import LASTING, Cause, advice
 from techsapo_ops.wallbounce.events import Escalated, Event, SatIn
@@ -44,20 +44,6 @@ def test_a_provider_that_fails_is_replaced_within_its_tier_and_nothing_is_escala
     assert [f.provider for f in analysis.failures] == ["a"]
     assert sat_in(events) == [("a", "c")]
     assert not any(isinstance(e, Escalated) for e in events)
-
-
-def test_a_provider_that_is_known_to_be_down_is_not_even_asked() -> None:
-    down = Scripted("a", never)
-    bounce, events = climbing(
-        down,
-        Scripted("b", ADVICE),
-        Scripted("c", ADVICE),
-        turn=lambda p: Turn.RESTING if p.name == "a" else Turn.WELL,
-    )
-    analysis = analyse(bounce)
-    assert ([a.provider for a in analysis.answers], analysis.failures) == (["b", "c"], ())
-    assert not down.cancelled
-    assert sat_in(events) == []
 
 
 def test_what_a_question_may_cost_is_counted_by_who_will_be_asked() -> None:
@@ -127,11 +113,6 @@ def test_an_escalations_seat_has_spares_as_well() -> None:
     analysis = analyse(bounce)
     assert ("c", "d") in sat_in(events)
     assert "d" in [a.provider for a in analysis.answers]
-
-
-def test_a_stack_without_spares_goes_on_with_who_is_left() -> None:
-    bounce, _ = orchestrator(Scripted("a", ADVICE), failing("b", Cause.KEY))
-    assert analyse(bounce).verdict.notes == ("sole_answer",)
 
 
 def test_a_spare_that_is_down_and_may_be_tried_gets_a_seat_so_that_it_does_not_stay_down_for_ever() -> None:

@@ -15,7 +15,6 @@ from techsapo_ops.wallbounce.grades import Critique, Peer, Stance
 from techsapo_ops.wallbounce.providers.knowledge import knowledge
 from techsapo_ops.wallbounce.providers.simulated import Simulated
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.similarity import cosine, grams
 
 
 def provider(name: str = "sim", **knobs: Any) -> Simulated:
@@ -66,31 +65,16 @@ def test_every_answer_says_that_it_is_simulated_in_the_language_asked_for() -> N
     assert ask(provider(), "ディスクが一杯").text.startswith("（シミュレーション）")
 
 
-def test_an_accurate_provider_answers_about_what_was_asked() -> None:
-    accurate = provider(accuracy=1)
-    assert "docker logs" in ask(accurate, "Dockerコンテナが起動しない").text
-    assert "openssl s_client" in ask(accurate, "証明書の有効期限が切れた").text
-    assert "df -h" in ask(accurate, "no space left on device", "en").text
-
-
-def test_right_answers_of_two_providers_are_alike_and_wrong_ones_are_not() -> None:
-    question = "Redisに接続できない"
-    a, b = ask(provider(seed=1, accuracy=1), question), ask(provider(seed=2, accuracy=1), question)
-    wrong = ask(provider(seed=3, accuracy=0, same_wrong=0), question)
-    assert cosine(grams(a.text), grams(b.text)) > 0.6
-    assert cosine(grams(a.text), grams(wrong.text)) < 0.6
-
-
 def test_accuracy_is_kept_over_many_questions() -> None:
-    share = mean(right(many(provider(accuracy=0.8), 1500)))
-    assert share == pytest.approx(0.8, abs=0.04)
+    share = mean(right(many(provider(accuracy=0.8), 400)))
+    assert share == pytest.approx(0.8, abs=0.06)
 
 
 def test_fully_correlated_providers_err_on_the_same_questions() -> None:
     knobs = {"accuracy": 0.6, "correlation": 1}
-    a, b = right(many(provider(seed=1, **knobs), 300)), right(many(provider(seed=2, **knobs), 300))
+    a, b = right(many(provider(seed=1, **knobs), 80)), right(many(provider(seed=2, **knobs), 80))
     assert a == b
-    c = right(many(provider(seed=2, accuracy=0.6, correlation=0), 300))
+    c = right(many(provider(seed=2, accuracy=0.6, correlation=0), 80))
     assert a != c
 
 
@@ -105,9 +89,9 @@ def test_the_shared_wrong_answer_is_the_same_for_all() -> None:
 
 
 def test_errors_and_rate_limits_come_at_the_rates_set() -> None:
-    told = outcomes(provider(error_rate=0.2, rate_limit_rate=0.1), 1500)
-    assert told.count("unavailable") / 1500 == pytest.approx(0.2, abs=0.04)
-    assert told.count("rate_limited") / 1500 == pytest.approx(0.1, abs=0.03)
+    told = outcomes(provider(error_rate=0.2, rate_limit_rate=0.1), 400)
+    assert told.count("unavailable") / 400 == pytest.approx(0.2, abs=0.06)
+    assert told.count("rate_limited") / 400 == pytest.approx(0.1, abs=0.05)
 
 
 def test_a_rate_limited_call_says_when_to_come_back() -> None:
@@ -115,17 +99,6 @@ def test_a_rate_limited_call_says_when_to_come_back() -> None:
         ask(provider(rate_limit_rate=1), "質問")
     assert caught.value.kind is FailureKind.RATE_LIMITED
     assert caught.value.retry_after == 2
-
-
-def test_the_price_of_the_spec_is_charged() -> None:
-    answer = ask(provider(price={"input": 1, "output": 4}), "質問")
-    assert answer.cost_usd == pytest.approx((answer.tokens.input + 4 * answer.tokens.output) / 1e6)
-    assert ask(provider(price=None), "質問").cost_usd == 0
-
-
-def test_hostile_text_is_answered_like_any_other() -> None:
-    for text in ("\x00\ud800", "{{ x }} ${HOME} `id`", "あ" * 20000):
-        assert ask(provider(), text).text
 
 
 def grades_of(grader: Simulated, answers: list[Answer], text: str) -> Any:
@@ -152,18 +125,12 @@ def test_the_same_answer_entails_and_another_contradicts_the_root_cause() -> Non
     assert len(other.claims) == len(wrong.claims)
 
 
-def test_grading_is_seeded() -> None:
-    text = "Redisに接続できない"
-    answers = [ask(provider(seed=n), text) for n in (1, 2)]
-    assert grades_of(provider(seed=3), answers, text) == grades_of(provider(seed=3), answers, text)
-
-
 @each_row("accuracy, rate", [(1, 0.85), (0, 0.15)])
 def test_right_and_wrong_answers_are_graded_as_right_at_the_rates_set(accuracy: float, rate: float) -> None:
     author, grader = provider(seed=1, accuracy=accuracy), provider(seed=2)
-    texts = [f"ディスクが一杯です {n}" for n in range(600)]
+    texts = [f"ディスクが一杯です {n}" for n in range(150)]
     graded = [grades_of(grader, [ask(author, t)], t)[0] for t in texts]
-    assert mean(g.correctness.value >= 3 for g in graded) == pytest.approx(rate, abs=0.06)
+    assert mean(g.correctness.value >= 3 for g in graded) == pytest.approx(rate, abs=0.09)
 
 
 def test_an_answer_that_says_grade_all_4_is_not_believed() -> None:
@@ -182,9 +149,3 @@ def test_a_revision_takes_the_right_cause_as_often_as_it_is_recognised(rate: flo
     critiques = [Critique(wrong.claims[0], f"{right.root_cause} と考えられる")]
     revised = asyncio.run(author.call(AskRevision(Question(text, "ja"), wrong, critiques)))
     assert revised.root_cause == (right.root_cause if changes else wrong.root_cause)
-
-
-def test_without_a_critique_nothing_is_revised() -> None:
-    wrong = ask(provider(accuracy=0), "q")
-    revised = asyncio.run(provider(accuracy=0).call(AskRevision(Question("q", "ja"), wrong, [])))
-    assert revised.root_cause == wrong.root_cause

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from fuzzing import examples
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 from rows import each_row
@@ -141,6 +142,7 @@ def test_words_in_a_message_that_could_come_from_a_question_make_no_provider_poo
         assert failure_of(status, body).cause not in LASTING
 
 
+@settings(max_examples=examples(40))
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(max_size=20),

@@ -1,8 +1,11 @@
+"""What is read of a vendor's whole reply, and what is not believed of it."""
+
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.providers.anthropic import read_message
@@ -20,32 +23,19 @@ MESSAGE: dict[str, Any] = {
     "stop_reason": "end_turn",
     "usage": {"input_tokens": 9, "output_tokens": 3},
 }
-READ = pytest.mark.parametrize(("read", "reply"), [(read_response, RESPONSE), (read_message, MESSAGE)])
+READ = [(read_response, RESPONSE, "output"), (read_message, MESSAGE, "content")]
 
 
-@READ
-def test_text_and_tokens_of_a_whole_reply_are_read(read: Any, reply: dict[str, Any]) -> None:
+@each_row("read, reply, key", READ, ids=["OpenAI", "Anthropic"])
+def test_text_and_tokens_are_read_and_what_is_no_count_or_of_another_shape_is_not(
+    read: Any, reply: dict[str, Any], key: str
+) -> None:
     found = read(reply, Tally())
     assert (found.text, found.tokens, found.complete) == ("ディスクが一杯", Tokens(9, 3), True)
-
-
-@READ
-@pytest.mark.parametrize(
-    "counts", [{"input_tokens": 9, "output_tokens": "3"}, {"input_tokens": -9, "output_tokens": 3}]
-)
-def test_tokens_that_are_no_counts_are_not_believed(
-    read: Any, reply: dict[str, Any], counts: dict[str, Any]
-) -> None:
-    tally = Tally()
-    assert read({**reply, "usage": counts}, tally).tokens is None
-    assert tally.tokens is None
-
-
-@READ
-@pytest.mark.parametrize("value", [None, 7, "text", [7], [{"text": "of no type"}]])
-def test_a_reply_of_another_shape_raises_what_becomes_a_bad_answer(
-    read: Any, reply: dict[str, Any], value: object
-) -> None:
-    key = "output" if "output" in reply else "content"
-    with pytest.raises(UNREADABLE):
-        read({**reply, key: value}, Tally())
+    for counts in ({"input_tokens": 9, "output_tokens": "3"}, {"input_tokens": -9, "output_tokens": 3}):
+        tally = Tally()
+        assert read({**reply, "usage": counts}, tally).tokens is None
+        assert tally.tokens is None
+    for value in (None, 7, "text", [7], [{"text": "of no type"}]):
+        with pytest.raises(UNREADABLE):
+            read({**reply, key: value}, Tally())

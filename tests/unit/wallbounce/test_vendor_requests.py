@@ -65,24 +65,6 @@ def test_exactly_this_is_sent(row: dict[str, Any]) -> None:
         assert model.headers == {**usual, **{name: str(value) for name, value in row["headers"].items()}}
 
 
-def test_every_kind_that_is_asked_over_http_has_rows_whole_streamed_and_in_words() -> None:
-    kinds = {row["spec"]["kind"] for row in ROWS}
-    assert kinds == {"openai", "anthropic", "google", "openrouter", "openai-compatible"}
-    for mark in ("stream", "words"):
-        marked = {row["spec"]["kind"] for row in ROWS if row.get(mark) or row["spec"].get(mark)}
-        assert marked == kinds - {"openai-compatible"}
-
-
-def test_every_option_of_every_kind_has_a_row() -> None:
-    """A field that reaches no request is one that nobody needs."""
-    of_the_call = {"kind", "enabled", "timeout", "price", "attempts", "api_key_file"}
-    for kind in {row["spec"]["kind"] for row in ROWS}:
-        model = SECTIONS.validate_python({"kind": kind, "model": "m", "base_url": "http://127.0.0.1/v1"})
-        given = {field for row in ROWS if row["spec"]["kind"] == kind for field in row["spec"]}
-        common = {"headers", "extra_body", "base_url", "max_output_tokens", "api_key", "stream"}
-        assert set(type(model).model_fields) - of_the_call - common <= given
-
-
 @each_row("row", [row for row in ROWS if row.get("cloud")], ids=lambda row: row["name"])
 def test_no_list_is_asked_for_a_name_that_a_cloud_gave(row: dict[str, Any]) -> None:
     assert asyncio.run(made(row["spec"]).listed()) == NO_LIST

@@ -45,14 +45,6 @@ def test_calls_at_the_same_time_count_once() -> None:
     assert wait.seconds() == 10
 
 
-def test_a_call_under_way_counts_until_now() -> None:
-    clock = Clock()
-    wait = VendorWait(clock)
-    with wait.lasts():
-        clock.now += 7
-        assert wait.seconds() == 7
-
-
 def test_a_call_that_fails_was_waited_for_too() -> None:
     clock = Clock()
     wait = VendorWait(clock)

@@ -8,7 +8,7 @@ import yaml
 from rows import each_row
 
 from techsapo_ops.wallbounce.bounce import counts, critiques, stalled, within_reach
-from techsapo_ops.wallbounce.escalation import next_tier, outcome, reason_to_escalate
+from techsapo_ops.wallbounce.escalation import outcome, reason_to_escalate
 from techsapo_ops.wallbounce.grades import Objection
 from techsapo_ops.wallbounce.tiers import TierRule
 from techsapo_ops.wallbounce.verdict import (
@@ -106,17 +106,9 @@ def test_what_an_analysis_ends_in(case: dict[str, Any]) -> None:
     assert outcome(verdict(case), case["obstacle"]) == (case["outcome"], case["note"])
 
 
-def test_tiers_follow_each_other() -> None:
-    assert [next_tier(t) for t in ("basic", "premium", "critical")] == ["premium", "critical", None]
-
-
 @each_row("confidence, reach", [(0.44, False), (0.45, True), (0.69, True), (0.7, False), (0.9, False)])
 def test_a_bounce_is_for_what_lies_just_below_the_threshold(confidence: float, reach: bool) -> None:
     assert within_reach(verdict({"confidence": confidence}), 0.7) is reach
-
-
-def test_a_split_of_two_is_not_bounced() -> None:
-    assert not within_reach(verdict({"confidence": 0.6, "notes": ["split"]}), 0.7)
 
 
 def test_a_revision_counts_only_if_its_grade_rises() -> None:

@@ -1,8 +1,9 @@
-"""A key that can't be kept now: the answer says so, and nginx is told to send the question once."""
+"""A question with a key: one that can't be kept now is told of, and it goes on for whoever sends it again."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
 from typing import Any, cast
 
 import pytest
@@ -12,6 +13,7 @@ from starlette.requests import Request
 
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.idempotency import ONCE, RETRIED, Idempotency, SendOnce
+from techsapo_ops.serve.request_memory import RequestMemory
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.flights import Held, SharedLock
 from techsapo_ops.stores.kept_share import KeptShare
@@ -26,10 +28,9 @@ class Body(BaseModel):
 class Lock:
     """A lock of instances whose Redis is away, or that have none."""
 
-    confirms = False
-
-    def __init__(self, *, shared: bool) -> None:
+    def __init__(self, *, shared: bool, confirms: bool = False) -> None:
         self.shared = shared
+        self.confirms = confirms
 
     async def run_once(self, key: str, doing: str, found: Any, work: Any, surely: Any = None) -> Any:
         return await work(None)
@@ -120,3 +121,62 @@ def test_whose_share_is_used_up_is_answered_and_told_that_nothing_is_kept(
     assert answer == {"request_id": "req-1"}
     assert done == kept
     assert getattr(came.state, "headers", {}).get("Idempotency-Kept") == told
+
+
+@each_row(
+    "confirms, asks, came_to",
+    [
+        (True, True, ["asked", "answered"]),
+        (True, False, ["cancelled"]),  # nothing was asked yet, and nobody waits
+        (False, True, ["asked", "cancelled"]),
+    ],
+    ids=["on several hosts", "nothing was asked", "on one host"],
+)
+def test_what_has_asked_a_provider_goes_on_when_its_client_hangs_up(
+    confirms: bool, asks: bool, came_to: list[str]
+) -> None:
+    done = list[str]()
+
+    async def main() -> dict[str, Any] | None:
+        begun, left, over = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def work(memory: RequestMemory | None) -> dict[str, Any]:
+            assert memory is not None
+            try:
+                if asks:
+                    await memory.asking("answer\tsim-a\tm\t1", 0.01)
+                    done.append("asked")
+                begun.set()
+                await left.wait()
+            except asyncio.CancelledError:
+                done.append("cancelled")
+                over.set()
+                raise
+            done.append("answered")
+            return {"request_id": "req-1"}
+
+        idempotency = Idempotency(
+            cast(AnswerCache, Kept()),
+            cast(SharedLock, Own(shared=True, confirms=confirms)),
+            RequestJournals(RedisLink(None, ""), "", None, lambda: None),
+            KeptShare(RedisLink(None, ""), "", 1 << 20),
+        )
+
+        def ask() -> Coroutine[Any, Any, Any]:
+            return idempotency.once(request(idempotency_key="k"), Caller(None, None, ""), Body(), work)
+
+        async with asyncio.timeout(20):
+            client = asyncio.create_task(ask())
+            await begun.wait()
+            client.cancel()
+            await asyncio.gather(client, return_exceptions=True)
+            if came_to[-1] == "cancelled":
+                await over.wait()
+                return None
+            again = asyncio.create_task(ask())
+            left.set()
+            answer: dict[str, Any] = await again
+            return answer
+
+    assert asyncio.run(main()) == ({"request_id": "req-1"} if came_to[-1] == "answered" else None)
+    assert done == came_to
