@@ -89,13 +89,6 @@ def test_the_colour_says_how_grave_a_line_is_and_of_which_service(monkeypatch: p
         assert "\x1b[36mapp-1" in line
 
 
-def test_no_color_takes_the_colours_and_leaves_the_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-    shown = printed(monkeypatch, app(level="error"), to=Terminal)
-    assert "\x1b[3" not in shown
-    assert plain(shown).startswith("2026-01-31 12:00:01 error app-1 Provider failed requestId=req_1")
-
-
 def test_a_pipe_gets_the_lines_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     line, other = app(), LogLine("redis", "Ready", NOON)
     assert printed(monkeypatch, line) == f"{line.text}\n"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from in_process import techsapo
 from rows import each_row
 
 from techsapo_ops.cli.views.providers import notes, provider_row, told_notes
@@ -40,14 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def listed(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "techsapo_ops", "providers", "list", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        check=False,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), "COLUMNS": "150"},
-    )
+    done = techsapo(folder, "providers", "list", *arguments, env={"COLUMNS": "150"})
     assert "sk-secret" not in done.stdout + done.stderr
     return done
 
@@ -102,13 +94,6 @@ def test_the_table_has_a_line_for_each_and_tells_ends_below(folder: Path) -> Non
     assert "gpt: OPENAI_API_KEY is not set" in done.stderr
     assert "for at most a cent a provider" in done.stderr
     assert done.stderr.splitlines()[-1] == "next: techsapo providers test"
-
-
-def test_simulated_providers_are_listed_without_a_next_step(tmp_path: Path) -> None:
-    (tmp_path / "techsapo.yaml").write_text("project: x\n")
-    done = listed(tmp_path)
-    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == ["sim-a", "sim-b", "sim-c", "sim-d"]
-    assert "next:" not in done.stderr
 
 
 def test_a_name_of_a_provider_can_not_move_the_terminal(tmp_path: Path) -> None:
