@@ -150,7 +150,7 @@ def _meant(
     first, _, rest = name.partition(".")
     full = scopes[module.name].get(first, "") + (f".{rest}" if rest else "")
     for _ in range(3):
-        if full in classes:
+        if not full or full in classes:
             return full
         holder, _, last = full.rpartition(".")
         full = scopes.get(holder, {}).get(last, "")

@@ -186,7 +186,7 @@ def test_up_follows_no_link_in_the_state_directory(tmp_path: Path, name: str, ui
     link.symlink_to(victim)
     owned_by(uid, link)
     before = (victim.stat().st_mode, victim.stat().st_uid, victim.stat().st_mtime_ns)
-    done = techsapo(project, "up")
+    done = techsapo(project, "up", PATH="")
     assert (done.returncode, str(link) in done.stderr) == (1, True)
     assert ("is a symbolic link" if uid == 0 else "is owned by") in done.stderr
     assert (victim.stat().st_mode, victim.stat().st_uid, victim.stat().st_mtime_ns) == before
@@ -383,7 +383,7 @@ def test_anothers_spec_is_not_taken_from_a_folder_above(whose: str) -> None:
         (top / "techsapo.yaml").write_text(SPEC)
         (top / "below").mkdir()
         owned_by(ALICE, top / "techsapo.yaml" if whose == "file" else top)
-        told = techsapo(top / "below", "ps")
+        told = in_process.techsapo(top / "below", "ps")
         assert told.returncode == 1
         assert f"{top}/techsapo.yaml is not taken: " in told.stderr
         assert f"is owned by uid {ALICE}" in told.stderr
