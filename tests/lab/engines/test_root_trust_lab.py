@@ -1,4 +1,4 @@
-"""What root does with files that another user owns; tests/unit/cli/test_trust.py has those open to all."""
+"""What root does with files of another user; tests/unit/cli/test_trust.py has those open to all."""
 
 from __future__ import annotations
 
@@ -18,10 +18,6 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.adapters import trusted_users
-from techsapo_ops.cli import host_tables, root_path
-from techsapo_ops.cli.open_stack import topology_for
-from techsapo_ops.cli.project import open_project
-from techsapo_ops.cli.trusted_project import require_trust_of_jobs
 from techsapo_ops.schedule.scheduler import JobScheduler
 
 pytestmark = [
@@ -33,14 +29,9 @@ ALICE, BOB = 54321, 54322
 SPEC = "project: lab\n"
 PAYLOAD = "{{ cycler.__init__.__globals__.os.system('touch %s') }}"
 COMMANDS = (
-    ("validate",), ("config", "show"), ("plan",), ("generate", "--check"), ("up",), ("down",), ("ps",),
-    ("logs",), ("health",), ("history",), ("diff",), ("drift",), ("rollback", "--yes"), ("restart", "redis"),
-    ("reload",),
-    ("monit", "--once"), ("jobs",), ("jobs", "history", "drift"), ("jobs", "log", "drift"),
-    ("cron", "list"), ("schedule",), ("backup", "list"), ("certs", "status"),
-    ("keys", "list"), ("keys", "create", "ci"), ("alerts", "list"), ("costs",), ("serve",),
-    ("templates", "list"), ("providers", "list"), ("providers", "test"),
-    ("templates", "eject", "redis/redis.conf.j2"), ("init", "--force"), ("ask", "why"),
+    ("validate",), ("up",), ("down",), ("logs",), ("health",), ("rollback", "--yes"),
+    ("keys", "create", "ci"),
+    ("serve",), ("monit", "--once"), ("init", "--force"), ("jobs", "history", "drift"),
 )  # fmt: skip
 
 
@@ -94,10 +85,6 @@ def refused(done: CompletedProcess[str], path: Path) -> str:
     assert "what others can change is not used" in done.stderr, done.stderr
     assert str(path) in done.stderr
     return done.stderr
-
-
-def test_roots_own_project_is_used(project: Path) -> None:
-    assert techsapo(project, "validate").returncode == 0
 
 
 @each_row("command", COMMANDS, ids=map(" ".join, COMMANDS))
@@ -172,15 +159,12 @@ def test_a_template_of_another_user_is_not_run_by_plan(tmp_path: Path, folder: s
     assert techsapo(project, "validate", SUDO_UID=str(ALICE)).returncode == 0
 
 
-@each_row("name", ["run/members", "run", "keys", "logs/supervisord.err", "textfile"])
+@each_row("name", ["run/members", "keys"])
 @each_row("uid", [0, ALICE])
 def test_up_follows_no_link_in_the_state_directory(tmp_path: Path, name: str, uid: int) -> None:
     project = made_project(tmp_path)
     victim = project.parent / "victim"
-    if name.endswith(".err"):
-        victim.write_text("root's\n")
-    else:
-        victim.mkdir(mode=0o700)
+    victim.mkdir(mode=0o700)
     link = project / ".techsapo" / name
     link.parent.mkdir(parents=True)
     link.symlink_to(victim)
@@ -190,44 +174,21 @@ def test_up_follows_no_link_in_the_state_directory(tmp_path: Path, name: str, ui
     assert (done.returncode, str(link) in done.stderr) == (1, True)
     assert ("is a symbolic link" if uid == 0 else "is owned by") in done.stderr
     assert (victim.stat().st_mode, victim.stat().st_uid, victim.stat().st_mtime_ns) == before
-    assert victim.is_file() or not list(victim.iterdir())
+    assert not list(victim.iterdir())
 
 
-def test_a_server_is_asked_from_a_folder_that_holds_no_project(project: Path) -> None:
-    project.chmod(0o1777)
-    (project / "techsapo.yaml").unlink()
-    asked = techsapo(project, "ask", "why", "--url", "http://127.0.0.1:9")
-    assert "is not used" not in asked.stderr
-    assert asked.returncode == 1
-    assert "connection refused" in asked.stderr
-    (project / ".techsapo" / "certs").mkdir(parents=True)
-    refused(techsapo(project, "ask", "why", "--url", "http://127.0.0.1:9"), project)
-
-
-def test_data_folders_of_services_are_their_own(project: Path) -> None:
-    data = project / ".techsapo" / "data" / "redis"
-    data.mkdir(parents=True)
-    owned_by(ALICE, data)
+def test_what_services_own_and_what_was_fetched_keeps_nobody_from_work(
+    project: Path,
+) -> None:
+    for name in ("data/redis", "recovery/fetched/srv/old", "drill-1/stack/.techsapo/recovery/fetched/tmp"):
+        folder = project / ".techsapo" / name
+        folder.mkdir(parents=True)
+        owned_by(ALICE, folder)
+        folder.chmod(0o1777)
+    (project / ".techsapo/recovery").chmod(0o700)
     assert techsapo(project, "ps").returncode == 0
-
-
-def test_what_a_recovery_fetched_has_its_owners_of_the_old_host(project: Path) -> None:
-    folder = project / ".techsapo/recovery"
-    fetched = folder / "fetched/srv/old/techsapo.yaml"
-    fetched.parent.mkdir(parents=True)
-    fetched.touch()
-    owned_by(ALICE, fetched)
-    folder.chmod(0o700)
-    assert techsapo(project, "ps").returncode == 0
-    owned_by(ALICE, folder)
-    refused(techsapo(project, "ps"), folder)
-
-
-def test_what_a_killed_drill_left_keeps_no_command_from_its_work(project: Path) -> None:
-    fetched = project / ".techsapo/drill-1/stack/.techsapo/recovery/fetched/tmp"
-    fetched.mkdir(parents=True)
-    fetched.chmod(0o1777)
-    assert techsapo(project, "ps").returncode == 0
+    owned_by(ALICE, project / ".techsapo/recovery")
+    refused(techsapo(project, "ps"), project / ".techsapo/recovery")
 
 
 @each_row("name", ["generated/supervisor/supervisord.conf", "keys/password", "ledger/a/b"])
@@ -245,23 +206,18 @@ def test_what_an_earlier_owner_left_in_the_state_directory_is_refused(tmp_path: 
 
 
 def test_a_recorded_user_is_trusted_until_that_is_taken_back(project: Path) -> None:
+    assert techsapo(project, "validate").returncode == 0
     owned_by(ALICE, project, project / "techsapo.yaml")
-    said = techsapo(project, "trust", "add", str(ALICE))
-    assert said.returncode == 0
-    assert f"root trusts {ALICE} (uid {ALICE})" in said.stderr
+    assert techsapo(project, "trust", "add", str(ALICE)).returncode == 0
     assert techsapo(project, "validate").returncode == 0
     listed = json.loads(techsapo(project, "trust", "list", "--json").stdout)
     assert listed == [{"user": str(ALICE), "uid": ALICE}]
-    assert str(ALICE) in techsapo(project, "trust", "list").stdout
     owned_by(BOB, project / "techsapo.yaml")
     refused(techsapo(project, "validate"), project / "techsapo.yaml")
     owned_by(ALICE, project / "techsapo.yaml")
     assert techsapo(project, "trust", "remove", str(ALICE)).returncode == 0
     refused(techsapo(project, "validate"), project)
-    again = techsapo(project, "trust", "remove", str(ALICE))
-    assert (again.returncode, "is not trusted" in again.stderr) == (2, True)
-    assert techsapo(project, "trust", "add", "no-such-user").returncode == 2
-    assert "as it is" in techsapo(project, "trust", "add", "root").stderr
+    assert techsapo(project, "trust", "remove", str(ALICE)).returncode == 2
 
 
 @pytest.fixture
@@ -294,12 +250,6 @@ def test_root_runs_and_writes_down_no_program_of_a_folder_that_is_first_on_path(
     assert str(hostile).encode() not in everything
 
 
-def test_roots_jobs_search_the_fixed_path_too(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", f"{hostile}:/usr/bin")
-    root_path.fix_search_path()
-    assert host_tables._path() == os.environ["PATH"] == root_path.ROOT_PATH
-
-
 @each_row("command", [("plan",), ("up", "--yes"), ("generate",), ("health",)])
 def test_a_program_of_another_user_in_a_system_folder_is_refused_before_anything_is_done(
     project: Path, hostile: Path, command: tuple[str, ...]
@@ -311,23 +261,6 @@ def test_a_program_of_another_user_in_a_system_folder_is_refused_before_anything
     assert not (project / ".techsapo").exists()
     (finding, *_) = json.loads(techsapo(project, "doctor", "--json", PATH=path).stdout)["findings"]
     assert (finding["topic"], finding["level"]) == ("trust", "missing")
-
-
-def test_a_hook_that_another_user_may_change_is_refused_long_before_a_certificate_is_renewed(
-    project: Path,
-) -> None:
-    hook = project.parent / "hook"
-    hook.touch()
-    owned_by(ALICE, hook)
-    spec = project / "techsapo.yaml"
-    spec.write_text(
-        f"{SPEC}certificates:\n  site:\n    source: self-signed\n    names: [a.example]\n"
-        f"    deploy_hooks: ['{hook} --now']\n"
-    )
-    for command in ("plan", "up"):
-        assert f"`chown root {hook}`" in refused(techsapo(project, command), hook)
-    spec.write_text(spec.read_text().replace(f"'{hook} --now'", '"true \'open"'))
-    assert "Traceback" not in techsapo(project, "validate").stderr
 
 
 @each_row("by", ["cron", "systemd"])
@@ -346,35 +279,6 @@ def test_what_only_sudo_makes_trusted_is_refused_by_plan_and_up_where_jobs_run_w
     assert techsapo(project, "plan", SUDO_UID=str(ALICE)).returncode == 100
 
 
-def test_a_stack_whose_own_scheduler_knows_of_sudo_is_told_what_a_reboot_needs(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    owned_by(ALICE, project, project / "techsapo.yaml")
-    monkeypatch.setattr(trusted_users, "TRUSTED_USERS", list_of_users(project))
-    monkeypatch.setenv("SUDO_UID", str(ALICE))
-    opened = open_project(project / "techsapo.yaml")
-    said = require_trust_of_jobs(topology_for(opened, "native"))
-    assert said is not None
-    assert f"`techsapo trust add {ALICE}`" in said.hint
-    owned_by(0, project, project / "techsapo.yaml")
-    assert require_trust_of_jobs(topology_for(opened, "native")) is None
-
-
-def test_without_root_the_rule_is_oneself(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spec = project / "techsapo.yaml"
-    owned_by(BOB, project, spec)
-    monkeypatch.setattr(os, "geteuid", lambda: BOB)
-    assert techsapo(project, "validate").returncode == 0
-    assert techsapo(project, "validate", SUDO_UID=str(ALICE)).returncode == 0
-    owned_by(ALICE, spec)
-    said = refused(techsapo(project, "validate", SUDO_UID=str(ALICE)), spec)
-    assert f"`sudo chown {BOB} {spec}`" in said
-    assert "trust add" not in said
-    owned_by(BOB, spec)
-    spec.chmod(0o646)
-    assert f"`chmod o-w {spec}`" in refused(techsapo(project, "plan"), spec)
-
-
 @each_row("whose", ["file", "folder"])
 def test_anothers_spec_is_not_taken_from_a_folder_above(whose: str) -> None:
     with tempfile.TemporaryDirectory(prefix="techsapo-place-") as made:
@@ -388,18 +292,6 @@ def test_anothers_spec_is_not_taken_from_a_folder_above(whose: str) -> None:
         assert f"{top}/techsapo.yaml is not taken: " in told.stderr
         assert f"is owned by uid {ALICE}" in told.stderr
         owned_by(0, top)
-
-
-def test_doctor_shows_it_as_a_check_and_reads_nothing_else(project: Path) -> None:
-    fine = json.loads(techsapo(project, "doctor", "--json").stdout)
-    assert [f["level"] for f in fine["findings"] if f["topic"] == "trust"] == ["ok"]
-    owned_by(ALICE, project / "techsapo.yaml")
-    done = techsapo(project, "doctor", "--json")
-    found = json.loads(done.stdout)["findings"]
-    assert done.returncode == 1
-    assert {f["topic"] for f in found} == {"trust"}
-    assert {f["level"] for f in found} == {"missing"}
-    assert f"techsapo trust add {ALICE}" in found[-1]["remedy"]
 
 
 def run_of(project: Path) -> dict[str, object]:
@@ -486,21 +378,6 @@ def test_a_folder_that_python_imports_from_is_judged_too(project: Path, tmp_path
         text=True, check=False,
     )  # fmt: skip
     assert "start it in another folder" in here.stderr
-
-
-def test_a_job_of_an_ordinary_user_that_is_refused_is_recorded_with_that_users_rights(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    state = project / ".techsapo"
-    state.mkdir()
-    owned_by(BOB, project, project / "techsapo.yaml", state)
-    project.chmod(0o757)
-    monkeypatch.setattr(os, "geteuid", lambda: BOB)
-    monkeypatch.setattr(os, "setresuid", lambda *_: pytest.fail("it is that user already"))
-    refused(techsapo(project, "jobs", "run", "drift", "--by", "cron"), project)
-    run = run_of(project)
-    assert (run["result"], run["exit_code"]) == ("failed", 1)
-    assert str(run["error"]).startswith(f"`chmod o-w {project}`")
 
 
 def test_a_scheduler_that_root_no_longer_trusts_reads_and_writes_nothing_there(

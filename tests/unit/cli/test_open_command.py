@@ -14,12 +14,10 @@ from monitoring_stack import spec_of, topology_of
 from servers import wait_for
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Silence
-from techsapo_ops.adapters.build import build
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.prometheus import Firing, Prometheus
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.cli.commands import open as command
-from techsapo_ops.operations.addresses import pages
 from techsapo_ops.operations.status.programs import program_versions
 from techsapo_ops.operations.watch.one_alert import one_alert
 
@@ -79,21 +77,6 @@ def test_a_browser_is_opened_where_there_is_a_display_and_never_as_root(
     assert done.stderr == ""
     wait_for(seen.exists, what="the browser")
     assert seen.read_text() == "http://localhost:4000/\n"
-
-
-def test_the_servers_with_pages_are_among_them(tmp_path: Path) -> None:
-    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path))
-    found = pages(stack)
-    assert {"ask", "status", "dashboards", "docs", "prometheus", "alertmanager"} <= set(found)
-    assert found["prometheus"].url == f"http://localhost:{found['prometheus'].port}"
-
-
-def test_a_broken_spec_does_not_keep_the_versions_back(folder: Path) -> None:
-    (folder / "techsapo.yaml").write_text("project: [\n")
-    done = techsapo(folder, "version", "--verbose")
-    assert done.returncode == 0
-    assert build() in done.stdout
-    assert "what the stack runs is not known" in done.stderr
 
 
 SAID = {

@@ -59,15 +59,6 @@ def test_all_is_well_where_each_answered_and_nothing_failed(
     assert ("next: techsapo up" in said.err) == well
 
 
-def test_of_one_that_was_not_asked_the_reason_and_what_to_do_are_told(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    show(NOTHING, [tried(TOO_DEAR)], Output())
-    said = capsys.readouterr().out
-    assert "a: answer: not asked: too dear" in said
-    assert f"try: {TOO_DEAR.remedy}" in said
-
-
 @each_row(
     "worst, said",
     [

@@ -82,20 +82,6 @@ def test_one_that_is_not_asked_says_why_and_keeps_what_is_known(folder: Path) ->
     assert found["sim"]["model"] is None
 
 
-def test_the_table_has_a_line_for_each_and_tells_ends_below(folder: Path) -> None:
-    done = listed(folder)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert lines[0].split()[:5] == ["NAME", "KIND", "MODEL", "ASKED", "$/M"]
-    assert [line.split()[0] for line in lines[1:]] == list(rows(folder))
-    assert "gpt: gpt-5 is retired by its vendor on 2026-12-11 (as read on 2026-10-28)" in done.stderr or (
-        "gpt: gpt-5 was retired by its vendor on 2026-12-11" in done.stderr
-    )
-    assert "gpt: OPENAI_API_KEY is not set" in done.stderr
-    assert "for at most a cent a provider" in done.stderr
-    assert done.stderr.splitlines()[-1] == "next: techsapo providers test"
-
-
 def test_a_name_of_a_provider_can_not_move_the_terminal(tmp_path: Path) -> None:
     (tmp_path / "techsapo.yaml").write_text(
         "project: x\nproviders:\n"
@@ -112,16 +98,6 @@ def test_from_its_day_on_a_model_was_retired(today: date, words: str) -> None:
     loaded = load(text, {}, lambda path: path, cross_check=False)
     (end, *_) = notes(list_providers(loaded, 2), today)
     assert end.startswith(f"a: claude-sonnet-4-5 {words} its vendor on 2026-11-30 (as read on 2026-11-26)")
-
-
-def test_of_a_model_at_another_address_no_end_is_known() -> None:
-    text = (
-        "project: x\nproviders:\n"
-        "  a: {kind: openai, model: gpt-5, api_key: k, base_url: 'https://x.openai.azure.com/openai/v1'}\n"
-    )
-    (row,) = list_providers(load(text, {}, lambda path: path, cross_check=False), 2)
-    assert row.facts is not None
-    assert row.end is None
 
 
 @each_row(

@@ -17,9 +17,7 @@ from typer.testing import CliRunner
 from techsapo_ops.cli.main import app
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
-from techsapo_ops.operations.backup.proof import note_proof, proofs
 from techsapo_ops.operations.card.page import COLUMNS, LINES
-from techsapo_ops.operations.doctor_backups import look_at_backups
 from techsapo_ops.operations.doctor_card import look_at_card
 from techsapo_ops.operations.report.page import width
 
@@ -178,22 +176,6 @@ def test_doctor_says_that_it_is_out_of_date_and_by_what(folder: Path) -> None:
     assert found() == []
     (folder / ".techsapo/recovery-card.json").write_text("{")
     assert [detail for _, detail in found()] == ["none was printed yet"]
-
-
-def test_doctor_says_whether_a_copy_ever_came_back(folder: Path) -> None:
-    write(folder)
-    stack = open_stack(open_project(folder / "techsapo.yaml"))
-
-    def found() -> list[str]:
-        return [finding.detail for finding in look_at_backups(stack) if finding.name == "backup.offsite"]
-
-    look = {"id": "20260131T020000Z", "at": "2026-01-31T02:00:00+00:00", "parts": [], "seconds": 1.0}
-    assert found() == ["nobody has seen yet whether the off-site copies come back"]
-    note_proof(stack.layout, {**look, "ok": True})
-    assert found() == []
-    note_proof(stack.layout, {**look, "ok": False})
-    assert found() == ["the off-site copy of 20260131T020000Z did not come back"]
-    assert proofs(stack.layout)["good"]["ok"] is True
 
 
 @each_row("locale", ["ja", "en"])

@@ -34,16 +34,6 @@ def test_validate_says_that_a_spec_is_valid_and_what_it_holds(folder: Path) -> N
     assert (quiet.stdout, quiet.stderr) == ("", "")
 
 
-def test_validate_says_that_the_app_is_on_each_of_several_hosts(folder: Path) -> None:
-    hosts = "".join(f"  {n}: {{address: 10.0.0.{i}, docker: 'ssh://{n}'}}\n" for i, n in enumerate("abc", 1))
-    text = f"project: x\nengine: swarm\nmysql: {{}}\nhosts:\n{hosts}"
-    (folder / "three.yaml").write_text(text, encoding="utf-8")
-    done = techsapo(folder, "validate", "-f", "three.yaml")
-    assert done.stdout == ("three.yaml is valid: 1 app instance on each of 3 hosts, 4 simulated providers\n")
-    counts = json.loads(techsapo(folder, "validate", "-f", "three.yaml", "--json").stdout)["counts"]
-    assert (counts["app_instances"], counts["hosts"]) == (1, 3)
-
-
 def test_validate_says_where_the_spec_has_containers_and_nobody_starts_their_jobs(folder: Path) -> None:
     (folder / "compose.yaml").write_text("project: x\nengine: compose\n", encoding="utf-8")
     said = techsapo(folder, "validate", "-f", "compose.yaml").stderr

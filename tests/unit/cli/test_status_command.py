@@ -23,7 +23,6 @@ from monitoring_stack import spec_of, topology_of
 from rows import each_row
 from servers import free_port
 
-from techsapo_ops.adapters.at_once import at_once
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.cli.commands import status as command
 from techsapo_ops.cli.views.status import lines, next_of
@@ -171,16 +170,6 @@ def test_a_part_that_does_not_answer_or_fails_says_so_and_holds_no_other(
     shown = [str(line) for line in lines(found, stack)]
     assert "budget         not known: cannot read the audit log: permission denied" in shown
     assert set(value(found, stack)["unread"]) >= {"budget", "drift", "alerts"}
-
-
-def test_questions_are_asked_at_the_same_time_and_each_has_its_answer() -> None:
-    both = threading.Barrier(2, timeout=60)
-
-    def meet() -> int:
-        return both.wait()
-
-    found = at_once({"a": meet, "b": meet}, 60)
-    assert {found["a"], found["b"]} == {0, 1}
 
 
 def whole(stack: Stack) -> StackStatus:
