@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import in_process
 import pytest
@@ -67,9 +69,9 @@ def test_a_browser_is_opened_where_there_is_a_display_and_never_as_root(
     opener.chmod(0o755)
     monkeypatch.setenv("PATH", f"{opener.parent}:/usr/bin:/bin")
     monkeypatch.setenv("DISPLAY", ":0")
-    monkeypatch.setattr(command.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(command, "os", SimpleNamespace(geteuid=lambda: 0, environ=os.environ))
     assert command._opener() is None
-    monkeypatch.setattr(command.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(command, "os", SimpleNamespace(geteuid=lambda: 1000, environ=os.environ))
     assert command._opener() == str(opener)
     monkeypatch.delenv("DISPLAY")
     assert command._opener() is None

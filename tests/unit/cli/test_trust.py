@@ -57,7 +57,7 @@ def project() -> Iterator[Path]:
 def test_no_command_uses_a_project_that_all_may_write(project: Path, command: tuple[str, ...]) -> None:
     project.chmod(0o777)
     said = refused(techsapo(project, *command), project)
-    assert f"`chmod o-w {project}`" in said
+    assert f"o-w {project}`" in said
     assert not (project / ".techsapo").exists()
 
 
@@ -84,7 +84,7 @@ def test_a_sticky_folder_on_the_way_is_safe_as_tmp_is_and_another_is_not(project
     above.chmod(0o1777)
     assert techsapo(project, "validate").returncode == 0
     above.chmod(0o777)
-    assert f"`chmod o-w {above}`" in refused(techsapo(project, "validate"), above)
+    assert f"o-w {above}`" in refused(techsapo(project, "validate"), above)
     above.chmod(0o755)
     project.chmod(0o1777)  # others could put there what is missing
     assert "move it where nobody else may write" in refused(techsapo(project, "up"), project)
