@@ -190,28 +190,6 @@ def test_long_files_are_counted() -> None:
     assert counted(shape.long_files, a="\n" * 400, b="\n" * 401) == [("b.py", 401)]
 
 
-def test_docstrings_that_send_elsewhere_are_counted() -> None:
-    text = '''\
-        def f():
-            """See Engine.plan; more."""
-        def g():
-            """See `Engine.plan`."""
-        def h():
-            """See to it that all is well."""
-        '''
-    assert lines(shape.see_docstrings, text) == [2, 4]
-
-
-def test_classes_of_one_name_are_counted_in_each_module() -> None:
-    texts = {
-        "a": "class Part: pass\nclass Row: pass",
-        "b": "class _Part: pass",
-        "c": "class Row: pass\nclass Entry: pass",
-    }
-    assert counted(shape.named_alike, **texts) == [("a.py", 1), ("a.py", 2), ("b.py", 1), ("c.py", 1)]
-    assert counted(shape.unclear_names, **texts) == [("a.py", 1), ("b.py", 1)]
-
-
 def test_a_ceiling_is_lowered_to_the_count_but_not_below_its_goal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

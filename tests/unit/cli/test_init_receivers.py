@@ -141,14 +141,6 @@ def test_a_url_with_a_blank_in_it_is_refused_for_the_blank_without_showing_it(tm
     assert HOOK not in done.stderr
 
 
-def test_without_a_terminal_nothing_is_asked_and_it_says_that_alerts_reach_no_one(tmp_path: Path) -> None:
-    done = init(tmp_path)
-    assert done.returncode == 0
-    assert "Whom do alerts reach?" not in done.stderr
-    assert "reach no one yet" in done.stderr
-    assert "notifications" not in written(tmp_path)
-
-
 def on_a_terminal(folder: Path, answers: list[tuple[str, str]]) -> tuple[int, str]:
     """Exit code and screen of `techsapo init`; each answer is typed when its question is there."""
     parent, child = pty.openpty()

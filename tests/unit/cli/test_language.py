@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from rich.cells import cell_len
 from rows import each_row
 
 from techsapo_ops.cli import language
@@ -95,14 +94,6 @@ def test_what_has_no_translation_is_said_in_english(
 ) -> None:
     Output().warn(msg("no catalogue has {this}", this="this"))
     assert capsys.readouterr().err == "警告: no catalogue has this\n"
-
-
-def test_a_table_is_as_wide_as_its_characters(japanese: None, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [("app", "running", 12), (msg("the spec"), "stopped", 3456)]
-    Output().table(("service", "state", "pid"), rows, right=("pid",))
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["サービス", "状態", "PID"]
-    assert len({cell_len(line.rstrip()) for line in lines}) == 1
 
 
 def test_json_is_the_same_in_every_language(japanese: None, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from html.parser import HTMLParser
@@ -30,9 +31,20 @@ PLACES = (
 )
 
 
+SERVERS = (
+    "redis-server", "mariadbd", "nginx", "prometheus", "prometheus-alertmanager", "prometheus-node-exporter",
+    "prometheus-redis-exporter", "prometheus-mysqld-exporter", "prometheus-blackbox-exporter",
+)  # fmt: skip
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder of a project, which is the working directory."""
+    """An empty folder of a project, which is the working directory, on a host that has the servers."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in SERVERS:
+        (programs / name).touch(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

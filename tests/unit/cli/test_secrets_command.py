@@ -20,10 +20,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_secret_that_no_terminal_shows_is_printed_as_json_or_not_at_all(folder: Path) -> None:
-    plain = techsapo(folder, "secrets", "show", "redis")
+    (folder / "redis-server").touch(0o755)
+    show, server = ("secrets", "show", "redis"), {"PATH": str(folder)}
+    plain = techsapo(folder, *show, env=server)
     assert (plain.returncode, plain.stdout) == (1, "")
     assert "--json prints it" in plain.stderr
-    assert (
-        json.loads(techsapo(folder, "secrets", "show", "redis", "--json").stdout)["secret"]
-        == "a\u200bc\u202ed-password"
-    )
+    told = json.loads(techsapo(folder, *show, "--json", env=server).stdout)
+    assert told["secret"] == "a\u200bc\u202ed-password"

@@ -142,11 +142,6 @@ def test_diff_shows_what_is_yours(project: Path) -> None:
     assert [line for line in shown[2:] if line[0] in "+-"] == [f"+{MINE.strip()}"]
 
 
-def test_a_template_that_can_not_be_overridden_is_not_ejected(project: Path) -> None:
-    done = techsapo(project, "templates", "eject", "init/techsapo.yaml.j2")
-    assert (done.returncode, "can't be overridden" in done.stderr) == (1, True)
-
-
 def test_doctor_tells_of_templates(project: Path) -> None:
     def found() -> list[tuple[str, str]]:
         findings = json.loads(techsapo(project, "doctor", "--json").stdout)["findings"]
