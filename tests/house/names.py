@@ -33,6 +33,12 @@ _ENGINE_FLAG = re.compile(
 _KEYED = frozenset({"get", "pop", "setdefault", "index", "startswith", "endswith", "__eq__", "__contains__"})
 
 
+_ASKING = (
+    ast.Compare, ast.Match, ast.Call, ast.Dict, ast.Subscript, ast.FunctionDef, ast.AsyncFunctionDef, ast.arg,
+    ast.AnnAssign, ast.Attribute, ast.If, ast.IfExp, ast.While, ast.BoolOp, ast.UnaryOp,
+)  # fmt: skip
+
+
 def kind_names(package: Package) -> Iterator[Place]:
     """Strings that are the name of a kind of service, or nothing but such names, outside services/ and spec/.
 
@@ -64,7 +70,8 @@ def engine_tests(package: Package) -> Iterator[Place]:
     classes = frozenset(engine_classes(package))
     for module in package:
         if module.room != "engines" and module.path not in {PLACES, HOSTS_RULE}:
-            found = {place for node in module.nodes for place in _asked(module, node, classes)}
+            asking = (node for node in module.nodes if isinstance(node, _ASKING))
+            found = {place for node in asking for place in _asked(module, node, classes)}
             yield from sorted(found)
 
 
@@ -224,6 +231,8 @@ def redis_files(package: Package) -> Iterator[Place]:
 
 
 def _redis(module: Module) -> Iterator[Place]:
+    if "redis" not in module.text.lower() + module.path.lower():
+        return
     if "redis" in module.path.lower():
         yield Place(module.path, 1, "its own name")
     for node in sorted(module.nodes, key=lambda n: getattr(n, "lineno", 0)):

@@ -12,7 +12,7 @@ from tests.house.imports import commands_imported, import_circles
 from tests.house.names import engine_tests, kind_names, redis_files
 from tests.house.said import bare_texts
 from tests.house.shape import long_files, named_alike, see_docstrings, unclear_names
-from tests.house.signatures import argument_bags, long_signatures
+from tests.house.signatures import long_signatures
 from tests.house.source import Package, Place
 
 Counter = Callable[[Package], Iterator[Place]]
@@ -24,7 +24,6 @@ COUNTERS: dict[str, Counter] = {
         engine_tests,
         redis_files,
         long_signatures,
-        argument_bags,
         import_circles,
         long_files,
         commands_imported,

@@ -154,19 +154,6 @@ def test_the_index_has_every_decision_once_and_in_order() -> None:
     assert len(index) > 20
 
 
-def test_a_decision_begins_with_its_number() -> None:
-    for page in DECISIONS.glob("[0-9]*.md"):
-        number = int(page.name[:4])
-        assert re.match(rf"# 0*{number}\. \S", page.read_text(encoding="utf-8")), page.name
-
-
-def test_a_decision_is_about_a_page() -> None:
-    lengths = {
-        page.name: len(page.read_text(encoding="utf-8").splitlines()) for page in DECISIONS.glob("[0-9]*.md")
-    }
-    assert {name: length for name, length in lengths.items() if length > 80} == {}
-
-
 def test_a_picture_is_small_and_has_nothing_of_elsewhere() -> None:
     for picture in (REPOSITORY / "docs" / "images").iterdir():
         content = picture.read_bytes()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 from rows import each_row
@@ -22,15 +20,3 @@ def test_everything_that_is_fetched_has_a_version_and_digests(name: str) -> None
     assert pins
     for pin in pins:
         assert _PIN.fullmatch(pin), pin
-
-
-def test_what_is_built_stays_out_of_git() -> None:
-    assert ".real-model/" in (FOLDER.parents[1] / ".gitignore").read_text("utf-8").splitlines()
-
-
-@each_row("option", ["--server", "--model"])
-def test_a_server_that_is_built_already_comes_with_its_model(option: str, tmp_path: Path) -> None:
-    argv = [sys.executable, "-m", "tests.real_model", option, str(tmp_path / "x")]
-    done = subprocess.run(argv, cwd=FOLDER.parents[1], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "--server and --model belong together" in done.stderr

@@ -1,4 +1,4 @@
-"""One name a concept, in both languages: no word that is not used, and a glossary whose places are there."""
+"""What people read: one name a concept, no word that is not used, and both languages say the same."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from functools import cache
 from html import unescape
 from pathlib import Path
-from typing import Any
 
-import pytest
 import yaml
-from rows import each_row
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.spec.describe import explain
+from tests.house.commands import wrong
+from tests.messages import catalogue
+from tests.messages.said import all_said
 
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = REPOSITORY / "techsapo_ops"
@@ -25,7 +28,7 @@ _READ = {".md", ".py", ".po", ".yaml", ".js", ".html", ".css", ".j2", ".tmpl", "
 
 @cache
 def texts() -> dict[str, str]:
-    """What people read, by path: docs, examples, templates and the package; not the glossary."""
+    """What people read, by path, in small letters: all but the glossary."""
     folders = (REPOSITORY / name for name in ("docs", "examples", "templates", "techsapo_ops"))
     files = [
         *REPOSITORY.glob("README*.md"),
@@ -34,7 +37,7 @@ def texts() -> dict[str, str]:
     ]
     # docs/reference/ is made of texts of the package: what is wrong there is wrong here.
     read = [p for p in files if p.suffix in _READ and p != GLOSSARY and p.parent.name != "reference"]
-    return {str(p.relative_to(REPOSITORY)): _text(p) for p in sorted(read)}
+    return {str(p.relative_to(REPOSITORY)): _text(p).lower() for p in sorted(read)}
 
 
 def _text(path: Path) -> str:
@@ -59,19 +62,8 @@ def _prose(text: str) -> str:
 def found(word: str, pages: dict[str, str]) -> Iterator[str]:
     """Places of `word` in the pages."""
     for name, text in pages.items():
-        for match in re.finditer(word, text, re.IGNORECASE):
+        for match in re.finditer(word, text):
             yield f"{name}:{text.count(chr(10), 0, match.start()) + 1}: {match[0]}"
-
-
-def entries() -> list[Any]:
-    return [pytest.param(where, entry, id=entry["example"]) for where in WORDS for entry in WORDS[where]]
-
-
-@each_row("where, entry", entries())
-def test_a_word_that_is_not_used_occurs_nowhere(where: str, entry: dict[str, str]) -> None:
-    assert re.search(entry["word"], entry["example"], re.IGNORECASE), "finds not even its example"
-    places = list(found(entry["word"], texts() if where == "everywhere" else japanese_pages()))
-    assert not places, f"say {entry['instead']!r}:\n" + "\n".join(places)
 
 
 def rows() -> list[dict[str, str]]:
@@ -82,57 +74,62 @@ def rows() -> list[dict[str, str]]:
     return [dict(zip(COLUMNS, row, strict=True)) for row in cells[1:] if not row[0].startswith("---")]
 
 
-def test_the_glossary_has_each_concept_once_in_both_languages() -> None:
-    for column in ("English", "日本語"):
-        names = [row[column] for row in rows()]
-        assert len(names) == len(set(names)), sorted(name for name in names if names.count(name) > 1)
-    assert all(row[column] for row in rows() for column in COLUMNS[:-1])
+def test_a_word_that_is_not_used_occurs_nowhere() -> None:
+    places = []
+    for where, entries in WORDS.items():
+        pages = texts() if where == "everywhere" else japanese_pages()
+        for entry in entries:
+            assert re.search(entry["word"], entry["example"].lower()), f"{entry} finds not even its example"
+            places += [f"{place}: say {entry['instead']!r}" for place in found(entry["word"], pages)]
+    ruled_out = {word.strip() for row in rows() for word in row["not"].split(",") if word.strip()}
+    assert ruled_out
+    places += [place for word in sorted(ruled_out) for place in found(re.escape(word.lower()), texts())]
+    assert places == []
 
 
-def test_the_glossarys_japanese_is_the_word_that_pages_and_alerts_use() -> None:
-    used = "\n".join(text for name, text in texts().items() if re.search(r"[ぁ-ん]", text))
-    unused = [row["日本語"] for row in rows() if row["日本語"].strip("`") not in used]
-    assert unused == []
+def test_every_message_is_in_both_languages_with_the_same_values() -> None:
+    """`python -m tests.messages extract` writes the files of techsapo_ops/catalogue/locale/ja anew."""
+    kept = catalogue.rooms()
+    said = {(each.room, each.text) for each in all_said()}
+    there = {(room, str(message.id)) for room, each in kept.items() for message in catalogue.messages(each)}
+    assert sorted(said - there) == []
+    assert sorted(there - said) == [], "nothing says it any more"
+    left = {room: texts for room, each in kept.items() if (texts := catalogue.untranslated(each))}
+    assert left == {}, "translate what you added"
+    assert catalogue.unlike(all_said(), kept) == []
 
 
-def test_the_glossarys_english_is_the_word_that_docs_and_help_use() -> None:
-    used = "\n".join(texts().values()).lower()
-    assert [row["English"] for row in rows() if row["English"].lower() not in used] == []
+def test_the_glossary_has_each_concept_once_and_its_words_are_those_in_use() -> None:
+    english, japanese = [], []
+    everything = "\n".join(texts().values())
+    for row in rows():
+        assert all(row[column] for column in COLUMNS[:-1])
+        assert row["English"].lower() in everything
+        assert row["日本語"].strip("`").lower() in everything
+        english.append(row["English"])
+        japanese.append(row["日本語"])
+    assert len(english) == len(set(english))
+    assert len(japanese) == len(set(japanese))
 
 
-def test_words_that_the_glossary_rules_out_occur_nowhere() -> None:
-    words = {word.strip() for row in rows() for word in row["not"].split(",") if word.strip()}
-    assert words
-    assert [place for word in sorted(words) for place in found(re.escape(word), texts())] == []
+def test_every_place_that_the_glossary_names_is_there() -> None:
+    named = {name for row in rows() for name in re.findall(r"`([^`]+)`", row["where"])}
+    assert len(named) > 50
+    assert sorted(name for name in named if not _is_there(name)) == []
 
 
-def places() -> list[str]:
-    """Everything that the glossary's column `where` names."""
-    return sorted({name for row in rows() for name in re.findall(r"`([^`]+)`", row["where"])})
-
-
-@each_row("name", places())
-def test_a_place_that_the_glossary_names_is_there(name: str) -> None:
+def _is_there(name: str) -> bool:
     if name.startswith("techsapo "):
-        command = [word for word in name.split()[1:] if word[0].isalpha()]
-        if "--into" in name:
-            command.remove("scratch")
-        assert succeeds(*command, "--help")
-    elif name.startswith("techsapo_"):
-        catalogue = (p.read_text(encoding="utf-8") for p in (PACKAGE / "catalogue").glob("*metrics.yaml"))
-        assert re.search(rf"^{name}:", "\n".join(catalogue), re.MULTILINE)
-    elif name.startswith(".techsapo/"):
-        assert any(found(re.escape(name), texts()))
-    elif "/" in name:
-        assert (PACKAGE / name).exists()
-    else:
-        assert succeeds("explain", name)
-
-
-def succeeds(*words: str) -> bool:
-    """Whether `techsapo words…` ends with 0."""
-    from typer.testing import CliRunner
-
-    from techsapo_ops.cli.main import app
-
-    return CliRunner().invoke(app, list(words)).exit_code == 0
+        return wrong(name) == ""
+    if name.startswith("techsapo_"):
+        files = (PACKAGE / "catalogue").glob("*metrics.yaml")
+        return any(re.search(rf"^{name}:", file.read_text("utf-8"), re.MULTILINE) for file in files)
+    if name.startswith(".techsapo/"):
+        return any(name in text for text in texts().values())
+    if "/" in name:
+        return (PACKAGE / name).exists()
+    try:
+        explain(name)
+    except OpsError:
+        return False
+    return True

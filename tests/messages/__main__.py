@@ -1,7 +1,7 @@
 """`python -m tests.messages`: how far each file of the catalogue is.
 
 With `extract`: write what the code says into the catalogue, keeping what is translated. With `left [ROOM]`:
-the texts that are not translated. With `lower`: note how few are left, which may never be more again.
+the texts that are not translated.
 With `merge`, while git waits for conflicts to be resolved: put the translations of both sides into each file.
 """
 
@@ -28,8 +28,6 @@ def main(words: list[str]) -> int:
                 if not chosen or room in chosen:
                     print(*(f"{room}: {text}" for text in catalogue.untranslated(kept)), sep="\n")
             return 0
-        case ["lower"]:
-            catalogue.lower({r: len(catalogue.untranslated(c)) for r, c in catalogue.rooms().items()})
         case ["merge"]:
             print(*(f"merged {path}; `git add` it" for path in catalogue.merge()), sep="\n")
             return 0

@@ -9,7 +9,6 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 
-import yaml
 from babel.messages.catalog import Catalog, Message
 from babel.messages.pofile import read_po, write_po
 
@@ -18,7 +17,6 @@ from techsapo_ops.messages import placeholders
 from tests.messages.said import ROOT, Said
 
 JAPANESE = LOCALE / "ja"
-CEILINGS = Path(__file__).with_name("untranslated.yaml")
 _HEADER = """\
 msgid ""
 msgstr ""
@@ -125,17 +123,3 @@ def merge() -> list[Path]:
 def _staged(stage: int, name: str) -> Catalog:
     shown = subprocess.run(["git", "show", f":{stage}:{name}"], cwd=ROOT, capture_output=True, check=False)
     return read_po(io.BytesIO(shown.stdout), locale="ja")
-
-
-def ceilings() -> dict[str, int]:
-    """How many texts of each room may be untranslated."""
-    return yaml.safe_load(CEILINGS.read_text(encoding="utf-8")) or {}
-
-
-def lower(counts: Mapping[str, int]) -> None:
-    """Set the ceilings to what is left, where that is less than they allow; a new room has what it has."""
-    before = ceilings()
-    left = {room: min(count, before.get(room, count)) for room, count in sorted(counts.items())}
-    comments = [line for line in CEILINGS.read_text(encoding="utf-8").splitlines() if line.startswith("#")]
-    lines = [*comments, *(f"{room}: {count}" for room, count in left.items() if count)]
-    CEILINGS.write_text("\n".join(lines) + "\n", encoding="utf-8")

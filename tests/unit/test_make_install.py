@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 REPOSITORY = Path(__file__).parents[2]
 MAKES = """#!/bin/sh
@@ -20,8 +21,7 @@ HALF = '#!/bin/sh\necho "No module named pip" >&2\nexit 1\n'
 WHOLE = '#!/bin/sh\n[ "$1 $2" = "-m pip" ] || exit 64\necho "pip: $*" >>calls\n'
 
 
-@pytest.fixture
-def clone(tmp_path: Path) -> Path:
+def made_clone(tmp_path: Path) -> Path:
     (tmp_path / "Makefile").write_bytes((REPOSITORY / "Makefile").read_bytes())
     (tmp_path / "techsapo_ops").mkdir()
     for name in ("requirements.lock", "pyproject.toml", "techsapo_ops/__init__.py"):
@@ -30,6 +30,11 @@ def clone(tmp_path: Path) -> Path:
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
     return tmp_path
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    return made_clone(tmp_path)
 
 
 def make(clone: Path, python: str = "./python") -> subprocess.CompletedProcess[str]:
@@ -46,9 +51,10 @@ def put(clone: Path, kind: str) -> None:
     (clone / ".venv" / "bin" / "python").chmod(0o755)
 
 
-@pytest.mark.parametrize("left", ["nothing", "half"])
-def test_an_environment_without_pip_is_made_anew(clone: Path, left: str) -> None:
+@each_row("left", ["nothing", "half"])
+def test_an_environment_without_pip_is_made_anew(tmp_path: Path, left: str) -> None:
     """It blocked every retry: No module named pip."""
+    clone = made_clone(tmp_path)
     if left == "half":
         put(clone, "half")
     done = make(clone)
@@ -81,8 +87,8 @@ def test_a_python_that_is_not_there_is_named(clone: Path) -> None:
     assert "python-of-nobody is missing: as root: apt-get install python3 python3-venv" in done.stdout
 
 
-@pytest.mark.parametrize(
-    ("leads_to", "said"),
+@each_row(
+    "leads_to, said",
     [
         ("gone/.venv/bin/techsapo", "linked "),
         ("other/.venv/bin/techsapo", "is something else and stays"),
@@ -90,9 +96,10 @@ def test_a_python_that_is_not_there_is_named(clone: Path) -> None:
     ],
 )
 def test_the_command_of_a_clone_that_is_gone_is_replaced_and_nobody_elses(
-    clone: Path, leads_to: str, said: str
+    tmp_path: Path, leads_to: str, said: str
 ) -> None:
     """`make up` said that something else had the name, and the shell then that there is no such command."""
+    clone = made_clone(tmp_path)
     (clone / "other/.venv/bin").mkdir(parents=True)
     (clone / "other/.venv/bin/techsapo").touch()
     (clone / "bin").mkdir()

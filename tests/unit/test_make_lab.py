@@ -40,10 +40,9 @@ def test_the_lab_installs_itself_where_no_venv_was_made_yet(clone: Path) -> None
     assert not (clone / "policy-rc.d").exists()
 
 
-@pytest.mark.parametrize("fails", ["update", "install"])
-def test_a_lab_that_can_not_be_installed_says_what_apt_get_said(clone: Path, fails: str) -> None:
-    done = make_lab(clone, f'[ "$1" != {fails} ] || {{ echo "E: no {fails}" >&2; exit 100; }}')
+def test_a_lab_that_can_not_be_installed_says_what_apt_get_said(clone: Path) -> None:
+    done = make_lab(clone, '[ "$1" != install ] || { echo "E: no install" >&2; exit 100; }')
     assert done.returncode != 0
-    assert f"E: no {fails}" in done.stdout
+    assert "E: no install" in done.stdout
     assert "lab.log" not in done.stderr
     assert not (clone / "policy-rc.d").exists()

@@ -5,15 +5,16 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-from datetime import UTC, datetime
 from pathlib import Path
 
 import orjson
 import pytest
 from rows import each_row
 
+from techsapo_ops.catalogue.translations import in_language, translations
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import Message, joined, msg, placeholders, said
+from techsapo_ops.messages import Message, joined, msg, said
+from tests.messages import catalogue
 
 WORDS = {
     "no copy in {place} can be read": "{place}には読める複製がありません",
@@ -54,12 +55,6 @@ def test_a_value_is_never_taken_for_a_template() -> None:
     assert in_japanese(told) == f"{hostile}には読める複製がありません"
     glued = told + hostile
     assert in_japanese(glued) == f"{hostile}には読める複製がありません{hostile}"
-
-
-def test_values_are_written_as_the_template_says() -> None:
-    assert in_japanese(msg("{count:3} files", count=7)) == "  7個のファイル"
-    moment = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
-    assert in_japanese(msg("at {moment:%H:%M}", moment=moment)) == "03時04分に"
 
 
 @each_row("template", ["unknown to the catalogue {one}", "broken {one}", "odd {one}"])
@@ -117,7 +112,41 @@ def test_an_error_is_said_with_its_hint() -> None:
     assert str(OpsError("plain")) == "plain"
 
 
-def test_the_names_of_a_template() -> None:
-    assert placeholders("{a} {b:.1f} {{c}}") == {("a", ""), ("b", ".1f")}
-    with pytest.raises(ValueError, match="expected"):
-        placeholders("{a")
+@each_row(
+    "entry, read",
+    [
+        ('msgid "a"\nmsgstr "あ"\n', {"a": "あ"}),
+        (
+            '#: x.py\n#, python-brace-format\nmsgid "a {b}"\nmsgstr ""\n"{b}の\\n"\n"a\\\\n\\"\\t"',
+            {"a {b}": '{b}の\na\\n"\t'},
+        ),
+        ('#, fuzzy\nmsgid "a"\nmsgstr "あ"\n', {}),
+        ('#, fuzzy, python-brace-format\nmsgid "a"\nmsgstr "あ"\n', {}),
+        ('msgid "a"\nmsgstr ""\n', {}),
+        ('#~ msgid "a"\n#~ msgstr "あ"\n', {}),
+        ('msgid ""\nmsgstr ""\n"Language: ja\\n"\n', {}),
+    ],
+)  # fmt: skip
+def test_a_file_of_the_catalogue(
+    entry: str, read: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ja").mkdir()
+    path = tmp_path / "ja" / "room.po"
+    path.write_text(entry + '\nmsgid "last"\nmsgstr "最後"\n', encoding="utf-8")
+    monkeypatch.setattr("techsapo_ops.catalogue.translations.LOCALE", tmp_path)
+    translations.cache_clear()
+    try:
+        assert dict(translations("ja")) == {**read, "last": "最後"}
+    finally:
+        translations.cache_clear()
+    babels = {
+        str(m.id): m.string for m in catalogue.messages(catalogue.read(path)) if m.string and not m.fuzzy
+    }
+    assert babels == {**read, "last": "最後"}
+
+
+def test_what_is_no_message_or_has_no_translation_stays_as_it_is() -> None:
+    assert in_language("plain", "ja") == "plain"
+    assert in_language(msg("a text that no catalogue will ever have, {why}", why="see"), "ja") == (
+        "a text that no catalogue will ever have, see"
+    )

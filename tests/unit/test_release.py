@@ -1,12 +1,10 @@
-"""The parts of `make release`: the same bytes each time, links that work elsewhere, what is no release."""
+"""The parts of `make release`; tests/lab/engines/test_release_lab.py has what it builds."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -15,53 +13,11 @@ from rows import each_row
 from hatch_build import addresses, long_description
 from release import __main__ as release
 from release import trial
-from release.build import ReleaseError, again, build, checksums, digest, run
+from release.build import ReleaseError, checksums
 from release.figures import HEADING, put
 
 ROOT = Path(__file__).parents[2]
 HOME = "https://git.example.com/ops/techsapo"
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of the repository where no other test writes beside them."""
-    folder = tmp_path_factory.mktemp("tree")
-    for name in run(["git", "ls-files", "-co", "--exclude-standard", "-z"], ROOT).split("\0")[:-1]:
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def built(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Wheel and source archive."""
-    folder = tmp_path_factory.mktemp("release")
-    source, wheel = sorted(build(folder, root=tree), key=lambda path: path.suffix)
-    return wheel, source
-
-
-def test_a_build_is_the_same_each_time_and_so_is_the_wheel_of_the_source_archive(
-    tree: Path, built: tuple[Path, Path], tmp_path: Path
-) -> None:
-    wheel, source = built
-    assert [digest(path) for path in sorted(build(tmp_path / "second", root=tree), reverse=True)] == [
-        digest(path) for path in sorted(built, reverse=True)
-    ]
-    (tmp_path / "work").mkdir()
-    assert digest(again(source, tmp_path / "work")) == digest(wheel)
-
-
-def test_an_index_takes_it_and_no_link_of_it_leads_to_a_file_beside(built: tuple[Path, Path]) -> None:
-    run([sys.executable, "-m", "twine", "check", "--strict", *map(str, built)], ROOT)
-    with zipfile.ZipFile(built[0]) as wheel:
-        (name,) = (n for n in wheel.namelist() if n.endswith("/METADATA"))
-        text = wheel.read(name).decode()
-    described = text.partition("\n\n")[2]
-    assert described.startswith("# TechSapo operations")
-    assert "make up" in described
-    assert "](docs/" not in described
-    assert "](README" not in described
 
 
 def test_links_become_absolute_where_there_is_an_address() -> None:
@@ -98,18 +54,6 @@ def test_checksums_are_what_sha256sum_reads(tmp_path: Path) -> None:
     assert subprocess.run(check, cwd=tmp_path, capture_output=True, check=False).returncode == 1
 
 
-def test_a_python_that_is_not_there_is_named_and_the_others_are_offered(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    found = {"3.11": Path(sys.executable), "3.13": None}
-    monkeypatch.setattr(trial, "pythons", lambda wanted: {version: found[version] for version in wanted})
-    assert release.main([]) == 1
-    assert capsys.readouterr().err == (
-        "no release: Python 3.13, with its venv module, is not on this host; for the others alone: "
-        'make release PYTHONS="3.11"\n'
-    )
-
-
 def test_a_python_is_found_only_where_it_can_make_an_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,11 +73,6 @@ def test_what_is_not_committed_is_no_release(
     monkeypatch.setattr(release, "uncommitted", lambda: ["techsapo_ops/new.py"])
     assert release.main(["3.11"]) == 1
     assert "not committed: techsapo_ops/new.py" in capsys.readouterr().err
-
-
-def test_a_command_that_fails_is_told_with_what_it_said(tmp_path: Path) -> None:
-    with pytest.raises(ReleaseError, match=r"(?s)ended with 3.*why"):
-        run(["sh", "-c", "echo why >&2; exit 3"], tmp_path)
 
 
 @each_row("why", ["degraded", "fails"])

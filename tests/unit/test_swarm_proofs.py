@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import json
-import pkgutil
-from importlib import import_module
 from pathlib import Path
 
-import pytest
 from rows import each_row
 
 from techsapo_ops.stores.drill_seal import HEADER, DrillSeal
-from tests.swarm import proofs
 from tests.swarm.figures import WHERE, Figure, Figures, page
 from tests.swarm.load import Load, request_bytes, told
 
@@ -34,27 +30,6 @@ def test_a_post_carries_its_id_twice_and_the_proof_of_a_drill() -> None:
     assert lines["Host"] == "10.77.0.100"
     assert json.loads(body)["word"] == "load-000000"
     assert DrillSeal(b"k" * 32).holds(lines[HEADER], "POST", load.path, "load-000000", body)
-
-
-def test_kinds_take_turns_and_a_get_has_no_body() -> None:
-    load = Load("http://h", kinds=("GET", "POST"))
-    assert request_bytes(load, 2, "x").startswith(b"GET ")
-    assert request_bytes(load, 2, "x").endswith(b"\r\n\r\n")
-    assert request_bytes(load, 3, "x").startswith(b"POST ")
-
-
-def test_a_load_goes_to_its_process_as_json() -> None:
-    load = Load("http://h", kinds=("GET",), headers=(("A", "b"),), rate=3, ids=("x", "y"))
-    assert Load.from_json(load.to_json()) == load
-
-
-def test_an_answer_says_who_gave_it_and_what_it_cost() -> None:
-    found = told(
-        answer('{"instance": "app-1-a", "execution": "e", "cost_usd": 0.5}', "Idempotency-Replayed: true")
-    )
-    assert found == {
-        "status": 200, "replayed": True, "reason": "", "instance": "app-1-a", "execution": "e", "cost": 0.5,
-    }  # fmt: skip
 
 
 def test_an_answer_in_chunks_is_put_together() -> None:
@@ -83,11 +58,6 @@ def test_a_figure_holds_where_the_worst_value_does() -> None:
     assert late.row() == "| gap | s | 3 | 1 | 2.10 | ≤ 2 | **NO** |"
 
 
-def test_nothing_measured_is_no_figure() -> None:
-    with pytest.raises(ValueError, match="gap: nothing was measured"):
-        Figures("x").add("gap", "s", [])
-
-
 def test_the_page_has_each_proof_as_it_went_the_last_time_and_says_where_it_was(tmp_path: Path) -> None:
     first, second = Figures("redis", "Redis"), Figures("front", "Front")
     first.add("gap", "s", [9.0], most=5.0)
@@ -108,12 +78,3 @@ def test_the_page_has_each_proof_as_it_went_the_last_time_and_says_where_it_was(
     assert "| gap | s | 1 | 3 | 3 | ≤ 5 | yes |" in text
     assert "PROBLEM: a key is gone" in text
     assert "9" not in text.partition("## Redis")[2].partition("| gap")[2]
-
-
-def test_every_proof_says_what_it_shows() -> None:
-    names = [module.name for module in pkgutil.iter_modules(proofs.__path__)]
-    assert "baseline" in names
-    for name in names:
-        module = import_module(f"{proofs.__name__}.{name}")
-        assert callable(module.prove)
-        assert module.__doc__

@@ -33,14 +33,11 @@ def cold(argv: list[str], folder: Path, environment: dict[str, str]) -> tuple[in
 @each_row(
     "words",
     [
-        ("-c", TELL, "a", "b c"),
         ("tell.py", "a", "値"),
         ("-m", "tell", "x"),
-        ("-m", "techsapo_ops", "validate"),
         ("-m", "techsapo_ops", "nonsense"),
-        ("-m", "techsapo_ops", "schema"),
     ],
-    ids=["-c", "file", "-m", "error", "usage", "long output"],
+    ids=["file", "-m", "usage"],
 )
 def test_it_tells_the_same_as_a_cold_one(tmp_path: Path, words: tuple[str, ...]) -> None:
     (tmp_path / "tell.py").write_text(TELL, encoding="utf-8")

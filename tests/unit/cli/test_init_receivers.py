@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from in_process import techsapo
 from rows import each_row
 from servers import wait_for
 
@@ -22,17 +23,11 @@ WATCHER = "https://hc.example.com/ping/planted-secret"
 
 
 def init(folder: Path, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "techsapo_ops", "init", *words],
-        cwd=folder, capture_output=True, text=True, check=False, input=given, env={"PATH": ""},
-    )  # fmt: skip
+    return techsapo(folder, "init", *words, stdin=given)
 
 
 def validated(folder: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "techsapo_ops", "validate"],
-        cwd=folder, capture_output=True, text=True, check=False, env={"PATH": ""},
-    )  # fmt: skip
+    done = techsapo(folder, "validate")
     assert done.returncode == 0, done.stderr
     return done.stderr
 
@@ -146,14 +141,6 @@ def test_a_url_with_a_blank_in_it_is_refused_for_the_blank_without_showing_it(tm
     assert HOOK not in done.stderr
 
 
-def test_without_a_terminal_nothing_is_asked_and_it_says_that_alerts_reach_no_one(tmp_path: Path) -> None:
-    done = init(tmp_path)
-    assert done.returncode == 0
-    assert "Whom do alerts reach?" not in done.stderr
-    assert "reach no one yet" in done.stderr
-    assert "notifications" not in written(tmp_path)
-
-
 def on_a_terminal(folder: Path, answers: list[tuple[str, str]]) -> tuple[int, str]:
     """Exit code and screen of `techsapo init`; each answer is typed when its question is there."""
     parent, child = pty.openpty()
@@ -220,28 +207,3 @@ def test_what_is_no_mail_server_or_no_password_is_asked_again_at_once(tmp_path: 
     assert written(tmp_path)["notifications"]["smtp"]["smarthost"] == "mail.example.com:587"
     assert (tmp_path / "secrets/smtp").read_text() == "planted-secret\n"
     validated(tmp_path)
-
-
-def test_enter_three_times_writes_what_it_wrote_without_questions(tmp_path: Path) -> None:
-    one, other = tmp_path / "one" / "stack", tmp_path / "other" / "stack"
-    one.mkdir(parents=True)
-    other.mkdir(parents=True)
-    code, screen = on_a_terminal(one, [("none]:", ""), ("URL, or Enter for none:", ""), ("host alone:", "")])
-    assert code == 0, screen
-    assert init(other).returncode == 0
-    assert (one / "techsapo.yaml").read_text() == (other / "techsapo.yaml").read_text()
-
-
-@each_row(
-    "words, said",
-    [
-        ((), "alerts and the weekly report reach no one yet"),
-        (("--alerts", "webhook", "--alerts-url-file", "-"), "the weekly report reaches no one: write"),
-    ],
-)
-def test_that_the_weekly_report_reaches_no_one_is_said(
-    tmp_path: Path, words: tuple[str, ...], said: str
-) -> None:
-    done = init(tmp_path, *words, given=HOOK + "\n")
-    assert done.returncode == 0, done.stderr
-    assert said in done.stderr

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from in_process import techsapo
+from rows import each_row
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def keys(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return techsapo(folder, "keys", *arguments)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "limit",
     [
         ("--expires", "0s"),
@@ -77,13 +78,13 @@ def test_a_rotation_without_an_overlap_ends_the_old_key_at_once(folder: Path) ->
     assert [k["state"] for k in json.loads(keys(folder, "list", "--json").stdout)] == ["revoked", "active"]
 
 
-@pytest.mark.parametrize("overlap", ["soon", "-1h", "99999999999999y", "99999999999d"])
-def test_an_overlap_that_is_none_rotates_nothing(folder: Path, overlap: str) -> None:
+def test_an_overlap_that_is_none_rotates_nothing(folder: Path) -> None:
     keys(folder, "create", "ci")
-    done = keys(folder, "rotate", "ci", f"--overlap={overlap}")
-    assert done.returncode == 2
-    assert "--overlap" in done.stderr
-    assert "C int" not in done.stderr
+    for overlap in ("soon", "-1h", "99999999999999y", "99999999999d"):
+        done = keys(folder, "rotate", "ci", f"--overlap={overlap}")
+        assert done.returncode == 2, overlap
+        assert "--overlap" in done.stderr
+        assert "C int" not in done.stderr
     assert len(json.loads(keys(folder, "list", "--json").stdout)) == 1
 
 
@@ -100,10 +101,11 @@ def test_two_rotations_at_once_make_two_successors_one_after_the_other(folder: P
     assert sorted(chain) == sorted(listed)
 
 
-@pytest.mark.parametrize("call", ["os.fsync", "os.rename", "os.replace"])
+@each_row("call", ["os.fsync", "os.replace"])
 def test_a_rotation_that_is_killed_on_its_way_leaves_the_keys_from_before_or_all_of_it(
     folder: Path, call: str
 ) -> None:
+    (folder / ".techsapo/api-keys/keys.json").unlink(missing_ok=True)
     first = json.loads(keys(folder, "create", "ci", "--json").stdout)["id"]
     program = (
         f"import os, signal, sys\nfrom techsapo_ops.cli.main import main\n"

@@ -11,18 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-import typer
-from rich.cells import cell_len
 from rows import each_row
 
-from techsapo_ops.cli import help_words, language
+from techsapo_ops.cli import language
 from techsapo_ops.cli.main import main
-from techsapo_ops.cli.output import Output, confirm, print_error
+from techsapo_ops.cli.output import Output, print_error
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
-PYDANTICS = "{value} is not in the range"
-"""What Typer passes on."""
 KANA = re.compile("[\u3040-\u30ff]")
 
 
@@ -74,8 +70,6 @@ def japanese() -> Iterator[None]:
         ({}, "en"),
         ({"LANG": "ja_JP.UTF-8"}, "ja"),
         ({"LANG": "ja"}, "ja"),
-        ({"LANG": "JA_jp.utf8"}, "ja"),
-        ({"LANG": "C"}, "en"),
         ({"LANG": "de_DE.UTF-8"}, "en"),
         ({"LANG": "ja_JP.UTF-8", "LC_ALL": "C.UTF-8"}, "en"),
         ({"LANG": "ja_JP.UTF-8", "LC_ALL": ""}, "ja"),
@@ -102,25 +96,9 @@ def test_what_has_no_translation_is_said_in_english(
     assert capsys.readouterr().err == "警告: no catalogue has this\n"
 
 
-def test_a_table_is_as_wide_as_its_characters(japanese: None, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [("app", "running", 12), (msg("the spec"), "stopped", 3456)]
-    Output().table(("service", "state", "pid"), rows, right=("pid",))
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0].split() == ["サービス", "状態", "PID"]
-    assert len({cell_len(line.rstrip()) for line in lines}) == 1
-
-
 def test_json_is_the_same_in_every_language(japanese: None, capsys: pytest.CaptureFixture[str]) -> None:
     Output(as_json=True).json({"error": msg("leave {given} out", given="x")})
     assert json.loads(capsys.readouterr().out) == {"error": "leave x out"}
-
-
-def test_a_question(japanese: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-    monkeypatch.setattr("techsapo_ops.cli.output.interactive", lambda: True)
-    monkeypatch.setattr(typer, "confirm", lambda text, **_: asked.append(text) or True)
-    assert confirm(msg("go ahead?"), yes=False)
-    assert KANA.search(asked[0])
 
 
 def test_a_terminal_that_has_no_japanese_gets_english(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,19 +110,22 @@ def test_a_terminal_that_has_no_japanese_gets_english(monkeypatch: pytest.Monkey
     assert language.spoken_language() == "en"
 
 
-@pytest.mark.parametrize(
+@each_row(
     "words",
     [
         ("validate", "--lang", "ja"),
-        ("--lang", "ja", "validate"),
         ("--lang=ja", "validate"),
         ("--lang", "en", "validate", "--lang", "ja"),
+        ("--lang=ja", "{name} [red]x"),
     ],
 )
 def test_the_option_stands_before_and_after_the_command(techsapo: Run, words: tuple[str, ...]) -> None:
     done = techsapo(*words)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith("エラー: ")
+    if words[1].startswith("{"):
+        assert "{name} [red]x" in done.stderr, "what is typed is never a template or markup"
+    else:
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("エラー: ")
     assert KANA.search(done.stderr)
 
 
@@ -162,30 +143,22 @@ def test_the_spec_never_decides(tmp_path: Path, techsapo: Run) -> None:
         assert techsapo("validate", LANG="ja_JP.UTF-8").stderr.endswith("\n2 件の問題\n")
 
 
-@pytest.mark.parametrize(
-    "words", [("--help",), ("ps", "--help"), ("backup", "--help"), ("backup", "list", "--help")]
-)
+@each_row("words", [("--help",), ("backup", "list", "--help")])
 def test_a_help_page(techsapo: Run, words: tuple[str, ...]) -> None:
     page = techsapo(*words, TECHSAPO_LANG="ja")
-    assert page.returncode == 0
-    assert page.stderr == ""
+    assert (page.returncode, page.stderr) == (0, "")
     assert "使い方: techsapo" in page.stdout
-    assert "─ オプション ─" in page.stdout
-    assert "このメッセージを表示して終了します" in page.stdout
     assert "Usage" not in page.stdout
     english = techsapo(*words).stdout
     for command in re.findall(r"^  +techsapo .*$", english, re.MULTILINE):
         assert command.strip() in page.stdout
 
 
-@pytest.mark.parametrize(
-    ("words", "english"),
+@each_row(
+    "words, english",
     [
         (("ps", "--nope"), "No such option: --nope"),
-        (("frobnicate",), "No such command 'frobnicate'"),
         (("backup", "frobnicate"), "No such command 'frobnicate'"),
-        (("explain", "a", "b"), "Got unexpected extra argument"),
-        (("ps", "--file"), "requires an argument"),
         (("ps", "--lang", "fr"), "'fr' is not one of"),
         (("logs", "--lines", "many"), "must be a whole number"),
     ],
@@ -195,25 +168,7 @@ def test_wrong_usage_ends_with_2_and_names_what_was_typed(
 ) -> None:
     told = techsapo(*words)
     assert told.returncode == 2
+    assert english in " ".join(told.stderr.split())
     done = techsapo(*words, TECHSAPO_LANG="ja")
     assert (done.returncode, done.stdout) == (2, "")
-    assert english in " ".join(told.stderr.split())
-    assert "─ エラー ─" in done.stderr
     assert KANA.search(done.stderr.partition("─ エラー ─")[2])
-
-
-def test_what_is_typed_is_never_a_template_or_markup(techsapo: Run) -> None:
-    done = techsapo("{name} [red]x", TECHSAPO_LANG="ja")
-    assert done.returncode == 2
-    assert "{name} [red]x" in done.stderr
-
-
-def test_every_sentence_of_typer_is_one_that_it_says() -> None:
-    room = Path(typer.__file__).parent
-    source = " ".join(path.read_text() for path in room.rglob("*.py"))
-    for name, title in help_words.TITLES.items():
-        assert f'{name} = _("{title}")' in source
-    for sentence in help_words.SENTENCES:
-        words = max(re.split(r"\{\w+\}", sentence), key=len).strip(" .'")
-        words = re.sub("^(requires |Missing )(argument|option)?", "", words)
-        assert words in source or sentence.startswith(PYDANTICS), sentence

@@ -76,26 +76,6 @@ def test_on_a_terminal_a_line_has_time_level_service_and_message(monkeypatch: py
     ]
 
 
-def test_the_colour_says_how_grave_a_line_is_and_of_which_service(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = printed(
-        monkeypatch, app(), app(level="error"), app(level="info"), app(level="debug"), to=Terminal
-    )
-    warn, error, info, debug = shown.splitlines()
-    assert "\x1b[33mwarn " in warn
-    assert "\x1b[1;31merror" in error
-    assert " info " in info
-    assert "\x1b[2mdebug" in debug
-    for line in (warn, error, info, debug):
-        assert "\x1b[36mapp-1" in line
-
-
-def test_no_color_takes_the_colours_and_leaves_the_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-    shown = printed(monkeypatch, app(level="error"), to=Terminal)
-    assert "\x1b[3" not in shown
-    assert plain(shown).startswith("2026-01-31 12:00:01 error app-1 Provider failed requestId=req_1")
-
-
 def test_a_pipe_gets_the_lines_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     line, other = app(), LogLine("redis", "Ready", NOON)
     assert printed(monkeypatch, line) == f"{line.text}\n"
@@ -185,15 +165,3 @@ def test_a_traceback_stands_below_its_line_and_apart_from_other_lines(
         "    Traceback (most recent call last):", '      File "x.py"', "    ValueError: no",
         "    2026-01-31 12:00:01 error redis forged",
     ]  # fmt: skip
-
-
-def test_a_line_without_a_time_stands_under_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = plain(
-        printed(
-            monkeypatch,
-            LogLine("mysql", "2026-01-31 12:00:01 0 [ERROR] no", NOON),
-            LogLine("mysql", "more"),
-            to=Terminal,
-        )
-    )
-    assert shown.splitlines()[1] == " " * 26 + "mysql more"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rows import each_row
 from typer.testing import CliRunner
 
 from techsapo_ops.adapters.process import Command, Completed
@@ -41,13 +42,14 @@ def noted(monkeypatch: pytest.MonkeyPatch) -> Noted:
 
 
 def run_of(noted: Noted, place: str) -> Command:
+    noted.commands.clear()
     restic_at(place, None, ["rest.connections=2"], Path("/cache")).snapshots()
     (command,) = noted.commands
     assert [word for word in command.argv if HIDDEN in word or "backup.example" in word] == []
     return command
 
 
-@pytest.mark.parametrize("asked", [True, False])
+@each_row("asked", [True, False])
 def test_the_password_of_a_user_at_a_rest_server_goes_to_restic_by_its_environment(
     noted: Noted, monkeypatch: pytest.MonkeyPatch, asked: bool
 ) -> None:
@@ -71,7 +73,7 @@ def test_a_user_without_a_password_is_told_where_nobody_can_be_asked(noted: Note
     assert caught.value.exit_code == 2
 
 
-@pytest.mark.parametrize(
+@each_row(
     "place",
     [
         "rest:https://backup.example/stack", f"rest:https://me:{HIDDEN}@backup.example/stack",
@@ -84,7 +86,7 @@ def test_any_other_address_is_left_as_it_is_and_in_the_environment_too(noted: No
     assert "RESTIC_REST_PASSWORD" not in env
 
 
-@pytest.mark.parametrize(("login", "warned"), [(f"me:{HIDDEN}@", True), ("me@", False), ("", False)])
+@each_row("login, warned", [(f"me:{HIDDEN}@", True), ("me@", False), ("", False)])
 def test_a_password_in_the_address_is_warned_of_in_one_line(
     noted: Noted, login: str, warned: bool, tmp_path: Path
 ) -> None:

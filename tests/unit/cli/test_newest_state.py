@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rows import each_row
 
 from techsapo_ops.cli import newest_state
 from techsapo_ops.cli.open_stack import history_beside
@@ -42,7 +43,7 @@ def test_they_ask_the_hosts_of_the_spec_what_was_applied(tmp_path: Path, asked: 
     assert asked == ["shop of a, b, c"] * 2
 
 
-@pytest.mark.parametrize("spec", [{"project": "shop"}, {**SEVERAL, "hosts": "none"}])
+@each_row("spec", [{"project": "shop"}, {**SEVERAL, "hosts": "none"}])
 def test_nobody_is_asked_for_a_stack_of_one_host_or_a_broken_spec(
     tmp_path: Path, asked: list[str], spec: dict[str, Any]
 ) -> None:

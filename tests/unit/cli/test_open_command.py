@@ -4,35 +4,28 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
+import in_process
 import pytest
-import warm
 from fakes.open_stacks import open_stack
 from monitoring_stack import spec_of, topology_of
 from servers import wait_for
 
-from techsapo_ops import __version__
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Silence
-from techsapo_ops.adapters.build import build
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.prometheus import Firing, Prometheus
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.cli.commands import open as command
-from techsapo_ops.operations.addresses import pages
 from techsapo_ops.operations.status.programs import program_versions
 from techsapo_ops.operations.watch.one_alert import one_alert
 
-ROOT = os.geteuid() == 0
-
 
 def techsapo(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": "/usr/bin:/bin", "NO_COLOR": "1", "LANG": "C.UTF-8", **variables}
-    return warm.run([sys.executable, "-m", "techsapo_ops", *words], environment, cwd=folder, text=True)
+    return in_process.techsapo(folder, *words, env={"PATH": "/usr/bin:/bin", **variables})
 
 
 @pytest.fixture
@@ -76,46 +69,16 @@ def test_a_browser_is_opened_where_there_is_a_display_and_never_as_root(
     opener.chmod(0o755)
     monkeypatch.setenv("PATH", f"{opener.parent}:/usr/bin:/bin")
     monkeypatch.setenv("DISPLAY", ":0")
-    monkeypatch.setattr(command.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(command, "os", SimpleNamespace(geteuid=lambda: 0, environ=os.environ))
     assert command._opener() is None
-    monkeypatch.setattr(command.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(command, "os", SimpleNamespace(geteuid=lambda: 1000, environ=os.environ))
     assert command._opener() == str(opener)
     monkeypatch.delenv("DISPLAY")
     assert command._opener() is None
-    if not ROOT:
-        done = techsapo(folder, "open", PATH=f"{opener.parent}:/usr/bin:/bin", DISPLAY=":0")
-        assert done.stderr == ""
-        wait_for(seen.exists, what="the browser")
-        assert seen.read_text() == "http://localhost:4000/\n"
-    assert stat.S_IMODE(opener.stat().st_mode) == 0o755
-
-
-def test_the_servers_with_pages_are_among_them(tmp_path: Path) -> None:
-    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path))
-    found = pages(stack)
-    assert {"ask", "status", "dashboards", "docs", "prometheus", "alertmanager"} <= set(found)
-    assert found["prometheus"].url == f"http://localhost:{found['prometheus'].port}"
-
-
-def test_version_alone_is_a_line_and_verbose_has_what_a_report_needs(
-    folder: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    assert techsapo(folder, "version").stdout == f"techsapo {__version__}\n"
-    shown = techsapo(folder, "version", "--verbose").stdout
-    assert shown.startswith(f"techsapo       {build()}\n")
-    assert "\nengine         native\n" in shown
-    told = json.loads(techsapo(folder, "version", "-v", "--json").stdout)
-    assert told["stack"]["engine"] == "native"
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-    assert json.loads(techsapo(elsewhere, "version", "-v", "--json").stdout)["stack"] is None
-
-
-def test_a_broken_spec_does_not_keep_the_versions_back(folder: Path) -> None:
-    (folder / "techsapo.yaml").write_text("project: [\n")
-    done = techsapo(folder, "version", "--verbose")
-    assert done.returncode == 0
-    assert build() in done.stdout
-    assert "what the stack runs is not known" in done.stderr
+    done = techsapo(folder, "open", PATH=f"{opener.parent}:/usr/bin:/bin", DISPLAY=":0")
+    assert done.stderr == ""
+    wait_for(seen.exists, what="the browser")
+    assert seen.read_text() == "http://localhost:4000/\n"
 
 
 SAID = {

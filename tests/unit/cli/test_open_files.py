@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.cli.open_files import open_files
 from techsapo_ops.cli.project import open_project
@@ -54,8 +55,8 @@ def test_a_dotenv_that_all_may_read_is_a_warning_with_the_command(folder: Path) 
     assert open_project(spec(folder)).warnings == ()
 
 
-@pytest.mark.parametrize(
-    ("section", "overlay", "found"),
+@each_row(
+    "section, overlay, found",
     [
         ("redis: {password: hunter2}", "{}", True),
         ("redis: {port: 1}", "{redis: {password: hunter2}}", True),

@@ -47,13 +47,6 @@ def test_a_line_is_written_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None
     assert stream.pieces == ["redis 3 keys\n", "warning: careful\n", "next: techsapo up\n"]
 
 
-def test_a_name_that_fills_the_line_is_folded() -> None:
-    shown = StringIO()
-    Console(file=shown, width=40).print(make_table(("FILE", "STATE"), [("/x" * 60, "the same")]))
-    assert "".join(line[:30].strip() for line in shown.getvalue().splitlines()[1:]).startswith("/x/x")
-    assert all(len(line) <= 40 for line in shown.getvalue().splitlines())
-
-
 class Terminal(StringIO):
     """A stream that is a terminal."""
 

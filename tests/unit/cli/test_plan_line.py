@@ -10,8 +10,7 @@ from fakes.memory_project import OFF, MemoryProject
 
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.views.plan import plan_json, show_plan
-from techsapo_ops.cli.views.summary import difference_line, difference_summary, plan_line
-from techsapo_ops.operations.apply.difference import difference
+from techsapo_ops.cli.views.summary import plan_line
 from techsapo_ops.operations.apply.plan import StackPlan, plan_of
 
 NO_REDIS: dict[str, Any] = {"redis": OFF}
@@ -29,14 +28,6 @@ def planned(project: MemoryProject, **sections: Any) -> StackPlan:
 def shown(plan: StackPlan, capsys: pytest.CaptureFixture[str], **options: bool) -> list[str]:
     show_plan(plan, Output(**options))
     return capsys.readouterr().out.splitlines()
-
-
-def test_a_first_plan_ends_with_what_it_starts(
-    project: MemoryProject, capsys: pytest.CaptureFixture[str]
-) -> None:
-    found = planned(project)
-    last = shown(found, capsys)[-1]
-    assert last == f"files: {len(found.files)} to add; services: 2 to start; nothing removed"
 
 
 def test_a_changed_setting_is_counted_and_nothing_is_said_to_be_removed(
@@ -82,14 +73,3 @@ def test_a_file_edited_by_hand_is_counted_as_such(project: MemoryProject) -> Non
     conf = project.config / "redis" / "redis.conf"
     conf.write_text(f"{conf.read_text()}# mine\n")
     assert "files: 1 edited by hand" in plan_line(planned(project))
-
-
-def test_a_difference_ends_with_its_line_too(project: MemoryProject) -> None:
-    project.up()
-    project.up(sections=NO_REDIS)
-    found = difference(project.history, "@1")
-    assert difference_line(found).startswith("files: 2 removed, ")
-    assert "services: 1 removed" in difference_line(found)
-    assert difference_summary(found)["services"]["removed"] == 1
-    back = difference(project.history, "@2")
-    assert difference_line(back) == "nothing removed", "nothing differs, so nobody is shown this"

@@ -9,7 +9,7 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.views.provider_tests import all_well, said_before, show
+from techsapo_ops.cli.views.provider_tests import all_well, show
 from techsapo_ops.operations.provider_tests import ProviderTests, plan_tests
 from techsapo_ops.spec.edition import LATEST
 from techsapo_ops.spec.load import load
@@ -57,30 +57,6 @@ def test_all_is_well_where_each_answered_and_nothing_failed(
     said = capsys.readouterr()
     assert f"{answered} of 1 answered" in said.out
     assert ("next: techsapo up" in said.err) == well
-
-
-def test_of_one_that_was_not_asked_the_reason_and_what_to_do_are_told(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    show(NOTHING, [tried(TOO_DEAR)], Output())
-    said = capsys.readouterr().out
-    assert "a: answer: not asked: too dear" in said
-    assert f"try: {TOO_DEAR.remedy}" in said
-
-
-@each_row(
-    "worst, said",
-    [
-        ([0.01], "asking 1 provider up to 3 small questions each, at most $0.01 in all"),
-        (
-            [0.01, 0.0, 0.0049],
-            "asking 2 providers up to 3 small questions each, at most $0.01 each, $0.015 in all",
-        ),
-        ([0.0], "no provider is asked a question, for each could cost more than the bound"),
-    ],
-)
-def test_what_it_may_cost_is_said_for_each_and_for_all(worst: list[float], said: str) -> None:
-    assert said_before(tests_of(*worst)).startswith(said)
 
 
 @each_row("keys, well", [({}, False), ({"B": "sk-b"}, True)], ids=["none", "one"])

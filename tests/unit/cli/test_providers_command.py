@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
+from in_process import techsapo
 from rows import each_row
 
 from techsapo_ops.cli.views.providers import notes, provider_row, told_notes
@@ -40,14 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def listed(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "techsapo_ops", "providers", "list", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        check=False,
-        env={"PATH": os.environ["PATH"], "HOME": str(folder), "COLUMNS": "150"},
-    )
+    done = techsapo(folder, "providers", "list", *arguments, env={"COLUMNS": "150"})
     assert "sk-secret" not in done.stdout + done.stderr
     return done
 
@@ -90,27 +82,6 @@ def test_one_that_is_not_asked_says_why_and_keeps_what_is_known(folder: Path) ->
     assert found["sim"]["model"] is None
 
 
-def test_the_table_has_a_line_for_each_and_tells_ends_below(folder: Path) -> None:
-    done = listed(folder)
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert lines[0].split()[:5] == ["NAME", "KIND", "MODEL", "ASKED", "$/M"]
-    assert [line.split()[0] for line in lines[1:]] == list(rows(folder))
-    assert "gpt: gpt-5 is retired by its vendor on 2026-12-11 (as read on 2026-10-28)" in done.stderr or (
-        "gpt: gpt-5 was retired by its vendor on 2026-12-11" in done.stderr
-    )
-    assert "gpt: OPENAI_API_KEY is not set" in done.stderr
-    assert "for at most a cent a provider" in done.stderr
-    assert done.stderr.splitlines()[-1] == "next: techsapo providers test"
-
-
-def test_simulated_providers_are_listed_without_a_next_step(tmp_path: Path) -> None:
-    (tmp_path / "techsapo.yaml").write_text("project: x\n")
-    done = listed(tmp_path)
-    assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == ["sim-a", "sim-b", "sim-c", "sim-d"]
-    assert "next:" not in done.stderr
-
-
 def test_a_name_of_a_provider_can_not_move_the_terminal(tmp_path: Path) -> None:
     (tmp_path / "techsapo.yaml").write_text(
         "project: x\nproviders:\n"
@@ -127,16 +98,6 @@ def test_from_its_day_on_a_model_was_retired(today: date, words: str) -> None:
     loaded = load(text, {}, lambda path: path, cross_check=False)
     (end, *_) = notes(list_providers(loaded, 2), today)
     assert end.startswith(f"a: claude-sonnet-4-5 {words} its vendor on 2026-11-30 (as read on 2026-11-26)")
-
-
-def test_of_a_model_at_another_address_no_end_is_known() -> None:
-    text = (
-        "project: x\nproviders:\n"
-        "  a: {kind: openai, model: gpt-5, api_key: k, base_url: 'https://x.openai.azure.com/openai/v1'}\n"
-    )
-    (row,) = list_providers(load(text, {}, lambda path: path, cross_check=False), 2)
-    assert row.facts is not None
-    assert row.end is None
 
 
 @each_row(

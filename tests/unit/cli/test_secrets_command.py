@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-
-def shown(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "techsapo_ops", "secrets", "show", "redis", *options]
-    return subprocess.run(
-        argv, cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, "NO_COLOR": "1"}
-    )
+from in_process import techsapo
 
 
 @pytest.fixture
@@ -29,7 +20,10 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_secret_that_no_terminal_shows_is_printed_as_json_or_not_at_all(folder: Path) -> None:
-    plain = shown(folder)
+    (folder / "redis-server").touch(0o755)
+    show, server = ("secrets", "show", "redis"), {"PATH": str(folder)}
+    plain = techsapo(folder, *show, env=server)
     assert (plain.returncode, plain.stdout) == (1, "")
     assert "--json prints it" in plain.stderr
-    assert json.loads(shown(folder, "--json").stdout)["secret"] == "a\u200bc\u202ed-password"
+    told = json.loads(techsapo(folder, *show, "--json", env=server).stdout)
+    assert told["secret"] == "a\u200bc\u202ed-password"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pty
-import re
 import signal
 import subprocess
 import sys
@@ -18,15 +17,14 @@ from pathlib import Path
 
 import peers
 import pytest
-import warm
 from fakes.open_stacks import Seen, open_stack
+from in_process import techsapo
 from monitoring_stack import spec_of, topology_of
 from rows import each_row
 from servers import free_port
-from terminal import Screen
 
-from techsapo_ops.adapters.at_once import at_once
 from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.cli.commands import status as command
 from techsapo_ops.cli.views.status import lines, next_of
 from techsapo_ops.cli.views.status_json import value
 from techsapo_ops.errors import OpsError
@@ -49,14 +47,10 @@ from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.stopped import Stopped
 
 NOW = datetime(2026, 11, 27, 7, 30, tzinfo=UTC)
+NO_PROGRAMS = {"PATH": ""}
 PARTS = [each.name for each in fields(StackStatus) if each.name not in {"front", "unreachable"}][3:]
 """Without those of several hosts."""
 ENTRY = LedgerEntry(12, NOW, "root", "up", "0.2.0", "native", None, "", "", "", "ok")
-
-
-def techsapo(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": "", "NO_COLOR": "1", "LANG": "C.UTF-8"}
-    return warm.run([sys.executable, "-m", "techsapo_ops", *words], environment, cwd=cwd, text=True)
 
 
 def spec(folder: Path, port: int) -> None:
@@ -77,8 +71,8 @@ def test_it_ends_as_health_does_and_has_every_part(
 ) -> None:
     with peers.peer(peers.http(status, json.dumps(body).encode())) as port:
         spec(tmp_path, port)
-        screen = techsapo("status", cwd=tmp_path)
-        asked = techsapo("status", "--json", cwd=tmp_path)
+        screen = techsapo(tmp_path, "status", env=NO_PROGRAMS)
+        asked = techsapo(tmp_path, "status", "--json", env=NO_PROGRAMS)
     assert (screen.returncode, asked.returncode) == (code, code), screen.stderr
     shown = screen.stdout.splitlines()
     assert shown[0].startswith(f"techsapo       {word} on native, ")
@@ -94,24 +88,27 @@ def test_it_ends_as_health_does_and_has_every_part(
 @each_row("words", [("--nonsense",), ("--timeout", "soon"), ("-e", "nowhere")])
 def test_a_wrong_spec_or_usage_ends_with_3(tmp_path: Path, words: tuple[str, ...]) -> None:
     spec(tmp_path, free_port())
-    done = techsapo("status", *words, cwd=tmp_path)
+    done = techsapo(tmp_path, "status", *words, env=NO_PROGRAMS)
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr
 
 
-def test_watch_with_json_prints_one_value_a_line_and_ctrl_c_ends_it_well(tmp_path: Path) -> None:
+def test_watch_with_json_prints_one_value_a_line_and_ctrl_c_ends_it_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[float] = []
+
+    def rest(_: float, interval: float) -> None:
+        rests.append(interval)
+        if len(rests) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "_rest", rest)
     with peers.peer(peers.http("200 OK", b'{"status": "healthy"}')) as port:
         spec(tmp_path, port)
-        process = warm.popen(
-            [sys.executable, "-m", "techsapo_ops", "status", "--json", "--watch", "--interval", "1"],
-            {"PATH": ""}, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        )  # fmt: skip
-        assert process.stdout is not None
-        told = [process.stdout.readline() for _ in range(2)]
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-    assert [json.loads(line)["status"] for line in told] == ["healthy", "healthy"]
-    assert (process.returncode, errors) == (0, b"")
+        done = techsapo(tmp_path, "status", "--json", "--watch", "--interval", "7", env=NO_PROGRAMS)
+    assert [json.loads(line)["status"] for line in done.stdout.splitlines()] == ["healthy", "healthy"]
+    assert (done.returncode, done.stderr, rests) == (0, "", [7.0, 7.0])
 
 
 def test_on_a_terminal_it_redraws_in_place_and_leaves_the_cursor_as_it_was(tmp_path: Path) -> None:
@@ -135,25 +132,6 @@ def test_on_a_terminal_it_redraws_in_place_and_leaves_the_cursor_as_it_was(tmp_p
     assert b"Traceback" not in shown
 
 
-@each_row("watch", [(), ("--watch",)])
-def test_on_a_terminal_it_speaks_japanese_and_no_line_begins_below_the_labels(
-    tmp_path: Path, watch: tuple[str, ...]
-) -> None:
-    with peers.peer(peers.http("200 OK", b'{"status": "healthy"}')) as port:
-        spec(tmp_path, port)
-        argv = [sys.executable, "-m", "techsapo_ops", "status", *watch]
-        environment = {"TECHSAPO_LANG": "ja"}
-        with Screen(argv, cwd=tmp_path, environment=environment, size=(40, 56)) as screen:
-            screen.shows("稼働状況", "まだ何も適用していません")
-            if watch:
-                screen.type("\x03")
-            screen.ends()
-            shown = [line for line in screen.lines if line]
-    part = [line for line in shown if not line.startswith(("techsapo ", "次:", "^C"))]
-    assert any(line.startswith(" " * 15) for line in part), shown
-    assert not [line for line in part if re.match(r"(?! {15}| *\S+ +\S)", line)], shown
-
-
 def read_until(parent: int, enough: Callable[[bytes], bool]) -> bytes:
     data, deadline = b"", time.monotonic() + 60
     while not enough(data) and time.monotonic() < deadline:
@@ -174,31 +152,24 @@ def test_a_part_that_does_not_answer_or_fails_says_so_and_holds_no_other(
     def stumble(*_: object) -> None:
         raise ValueError("of ours")
 
+    slow_one = threading.Event()
     hang = peers.peer(lambda _, over: over.wait(60) and None)
     with hang as slow:
+        monkeypatch.setattr(module, "_MARGIN", 0.1)
         monkeypatch.setattr(module, "spent_of", refuse)
         monkeypatch.setattr(module, "drift", stumble)
-        monkeypatch.setattr(module, "listed", lambda *_: time.sleep(60))
+        monkeypatch.setattr(module, "listed", lambda *_: slow_one.wait(60))
         stack = open_stack(topology_of(spec_of({"project": "t", "app": {"port": slow}}), tmp_path), Seen())
-        found = status_of(stack, timeout=0.5, now=NOW, zone=UTC)
+        found = status_of(stack, timeout=0.2, now=NOW, zone=UTC)
+    slow_one.set()
     assert found.health.told is not None
     assert found.budget.why == "cannot read the audit log: permission denied"
     assert found.drift.why == "ValueError: of ours"
-    assert found.alerts.why == "did not answer within 1.5 s"
+    assert found.alerts.why == "did not answer within 0.3 s"
     assert found.jobs.told is not None
     shown = [str(line) for line in lines(found, stack)]
     assert "budget         not known: cannot read the audit log: permission denied" in shown
     assert set(value(found, stack)["unread"]) >= {"budget", "drift", "alerts"}
-
-
-def test_questions_are_asked_at_the_same_time_and_each_has_its_answer() -> None:
-    both = threading.Barrier(2, timeout=60)
-
-    def meet() -> int:
-        return both.wait()
-
-    found = at_once({"a": meet, "b": meet}, 60)
-    assert {found["a"], found["b"]} == {0, 1}
 
 
 def whole(stack: Stack) -> StackStatus:
@@ -315,15 +286,6 @@ def test_the_next_step_is_an_alert_that_nobody_has_where_all_else_is_well(tmp_pa
     assert next_of(replace(found, health=Look(well))) == "`techsapo alerts show RedisDown`"
 
 
-def test_the_next_step_is_the_drift_where_somebody_has_each_alert(tmp_path: Path) -> None:
-    found = whole(open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen()))
-    assert found.health.told is not None
-    assert found.alerts.told is not None
-    well = HealthReport((replace(found.health.told.probes[0]),), 0.03)
-    held = Listing(tuple(each for each in found.alerts.told.alerts if each.alert.name != "RedisDown"))
-    assert next_of(replace(found, health=Look(well), alerts=Look(held))) == "techsapo drift"
-
-
 def ran(job: str, result: Result, **told: str) -> JobStatus:
     """A job that is due in ten minutes, and how its last run ended."""
     run = Run(1, job, NOW - timedelta(hours=2), "hand", "root", 1, "0.2.0", result, **told)  # type: ignore[arg-type]
@@ -373,23 +335,3 @@ def test_what_needs_somebody_has_its_colour_and_its_line(tmp_path: Path) -> None
     partly = replace(found, budget=Look(Spent(0.0, 0.0, 4.0, 100.0, rows_lost=True)))
     (line,) = (x for x in lines(partly, stack) if "or more: rows of the audit log are lost" in str(x))
     assert line.state == "warning"
-
-
-@each_row("timeout", [0.0, -1.0])
-def test_no_time_to_ask_is_refused(tmp_path: Path, timeout: float) -> None:
-    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
-    with pytest.raises(OpsError, match="leaves no time to ask"):
-        status_of(stack, timeout=timeout, now=NOW, zone=UTC)
-
-
-def test_an_alert_that_is_about_to_fire_says_what_of_and_the_same_twice_is_one_line(tmp_path: Path) -> None:
-    told = [
-        Listed(alerts()["TargetAbsent"], "pending", {}, {}, words) for words in ("", "", "", "No target app")
-    ]
-    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
-    found = replace(whole(stack), alerts=Look(Listing(tuple(told))))
-    shown = [line.text for line in lines(found, stack) if "TargetAbsent" in line.text]
-    assert shown == [
-        "  TargetAbsent (warning) holds, and fires if that lasts (3 times)",
-        "  TargetAbsent (warning) holds, and fires if that lasts: No target app",
-    ]

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import typer
-import warm
 import yaml
+from in_process import techsapo
 from rows import each_row
 
 from techsapo_ops.cli import suggest
 from techsapo_ops.cli.main import COMMANDS
-from techsapo_ops.cli.suggest import HARMLESS, LOOKS, MEANT, OPTIONS
+from techsapo_ops.cli.suggest import LOOKS, MEANT
 
 TABLES = Path(__file__).parents[2] / "cases"
 CASES = yaml.safe_load((TABLES / "suggestions.yaml").read_text(encoding="utf-8"))
@@ -25,10 +23,7 @@ EVERY = yaml.safe_load((TABLES / "every_command.yaml").read_text(encoding="utf-8
 
 def told(*words: str) -> tuple[int, str]:
     """The exit code, and what stands in Typer's box, on one line."""
-    environment = {"PATH": "", "NO_COLOR": "1", "LANG": "C.UTF-8"}
-    done: subprocess.CompletedProcess[str] = warm.run(
-        [sys.executable, "-m", "techsapo_ops", *words], environment, text=True
-    )
+    done = techsapo(TABLES, *words)
     return done.returncode, " ".join(done.stderr.replace("│", " ").split())
 
 
@@ -81,10 +76,6 @@ def test_the_tables_name_what_there_is() -> None:
     changing = {case["command"] for case in EVERY if case.get("changes")}
     assert not LOOKS & changing
     assert {name.rpartition(" ")[2] for name in LOOKS} <= names | COMING | {"show"}
-
-
-def test_the_options_in_the_tables_begin_as_options_do() -> None:
-    assert all(name.startswith("--") for name in (*HARMLESS, *OPTIONS, *sum(OPTIONS.values(), ())))
 
 
 def test_an_option_that_help_does_not_tell_of_is_not_suggested_and_no_more_than_three_commands_are() -> None:

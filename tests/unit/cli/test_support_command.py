@@ -6,16 +6,18 @@ import hashlib
 import json
 import os
 import stat
-import subprocess
 import sys
 import tarfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
-import warm
+from in_process import techsapo
 from rows import each_row
 
+from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.support import bundle
 from techsapo_ops.operations.support.bundle import MOST_BYTES, MOST_IN_ALL, Item, _bounded, write
@@ -29,17 +31,18 @@ SECRETS = {
     "line": "hunter2hunter2",
 }
 
+NO_PROGRAMS = {"PATH": ""}
 HARD = "gr'afa\"na <$p%w\\1"
 
 
-def techsapo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": "/usr/bin:/bin", "NO_COLOR": "1", "LANG": "C.UTF-8"}
-    return warm.run([sys.executable, "-m", "techsapo_ops", *words], environment, cwd=folder, text=True)
-
-
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A project whose every corner holds a secret, also where none belongs."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project whose every corner holds a secret, also where none belongs.
+
+    What commands say is asked of this process, one after the other.
+    """
+    monkeypatch.setattr(bundle, "at_once", one_by_one)
+    monkeypatch.setattr(bundle, "_say", in_this_process)
     folder = tmp_path / "project"
     folder.mkdir()
     spoken = f"told {SECRETS['spec']} and {json.dumps(SECRETS['spec'])}, {SECRETS['file']}"
@@ -77,83 +80,125 @@ def contents(file: Path) -> dict[str, str]:
     return found
 
 
-def test_it_holds_what_is_needed_and_no_secret_of_the_stack(folder: Path) -> None:
-    done = techsapo(folder, "support", "bundle", "--yes", "--output", "b.tar.gz")
+def one_by_one(asked: Mapping[str, Callable[[], str]], _: float) -> dict[str, str]:
+    return {name: ask() for name, ask in asked.items()}
+
+
+def in_this_process(sources: bundle.Sources, words: tuple[str, ...]) -> str:
+    file = sources.layout.spec_file
+    done = techsapo(file.parent, *words, "--file", str(file), env=NO_PROGRAMS)
+    return done.stdout + done.stderr
+
+
+def bundled(folder: Path, *words: str) -> dict[str, str]:
+    """The files of a bundle of the project in `folder`."""
+    done = techsapo(folder, "support", "bundle", "--yes", "--output", "b.tar.gz", *words, env=NO_PROGRAMS)
     assert done.returncode == 0, done.stderr
-    assert stat.S_IMODE((folder / "b.tar.gz").stat().st_mode) == 0o600
     found = contents(folder / "b.tar.gz")
+    everything = "\n".join(found.values())
+    assert {name: secret in everything for name, secret in SECRETS.items()} == dict.fromkeys(SECRETS, False)
+    if words == ("--json",):
+        assert {each["name"] for each in json.loads(done.stdout)["files"]} == set(found)
+    else:
+        told = done.stdout.splitlines()
+        assert told[0].split() == ["FILE", "SIZE", "WHAT"], "it is listed before it is written"
+        assert told[-1] == "b.tar.gz"
+    return found
+
+
+def test_it_holds_what_is_needed_and_no_secret_of_the_stack(folder: Path) -> None:
+    found = bundled(folder)
+    assert stat.S_IMODE((folder / "b.tar.gz").stat().st_mode) == 0o600
     assert {
         "contents.txt", "version.json", "validate.json", "ps.json", "status.json", "health.json",
         "doctor.json", "plan.txt", "spec.yaml", "generated/prometheus/prometheus.yml",
         "notes/ledger/journal.json", "logs/app.log", "logs/supervisord.log",
     } <= set(found)  # fmt: skip
-    everything = "\n".join(found.values())
-    assert {name: secret in everything for name, secret in SECRETS.items()} == dict.fromkeys(SECRETS, False)
-    assert json.dumps(SECRETS["spec"])[1:-1] not in everything
+    assert json.dumps(SECRETS["spec"])[1:-1] not in "\n".join(found.values())
     assert "generated/secrets/redis" not in found
     assert found["logs/app.log"].startswith("told [SECRET] and ")
     assert "mysql -p[PASSWORD_1] techsapo" in found["logs/app.log"]
     assert found["contents.txt"].startswith("Masked: ")
     assert json.loads(found["ps.json"])["services"] == []
-    assert done.stdout.splitlines()[0].split() == ["FILE", "SIZE", "WHAT"], (
-        "it is listed before it is written"
-    )
-    assert done.stdout.splitlines()[-1] == "b.tar.gz"
 
 
-def test_nothing_is_written_unless_it_was_seen_and_agreed_to(folder: Path) -> None:
-    before = sorted(folder.iterdir())
-    assert techsapo(folder, "support", "bundle", "--dry-run").returncode == 0
-    unasked = techsapo(folder, "support", "bundle")
+def test_each_command_is_a_process_of_its_own_whose_errors_are_kept(tmp_path: Path) -> None:
+    layout: Any = SimpleNamespace(spec_file=tmp_path / "techsapo.yaml")
+    started = (sys.executable, "-P", "-m", "techsapo_ops", "--lang", "en")
+    sources = bundle.Sources(layout, cast(Any, None), None, SubprocessRunner(), {"x": ("validate",)}, started)
+    ((name, what, text),) = bundle._said(sources)
+    assert (name, what) == ("x", "techsapo validate")
+    assert "--- stderr, exit code 1\nerror: there is no spec at " in text
+
+
+@pytest.fixture
+def asks_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The project, whose bundle has nothing that commands say."""
+    monkeypatch.setattr(bundle, "_said", lambda _: iter(()))
+    return folder
+
+
+def test_nothing_is_written_unless_it_was_seen_and_agreed_to(asks_nothing: Path) -> None:
+    before = sorted(asks_nothing.iterdir())
+    assert techsapo(asks_nothing, "support", "bundle", "--dry-run", env=NO_PROGRAMS).returncode == 0
+    unasked = techsapo(asks_nothing, "support", "bundle", env=NO_PROGRAMS)
     assert unasked.returncode == 1
-    assert "techsapo support bundle --yes" in unasked.stderr
     assert "logs/app.log" in unasked.stdout
-    assert sorted(folder.iterdir()) == before
+    assert sorted(asks_nothing.iterdir()) == before
 
 
-@pytest.mark.parametrize("ending", ["mysqll: {}\n", "nginx: [\n"], ids=["a field of no name", "no YAML"])
+@each_row("ending", ["mysqll: {}\n", "nginx: [\n"], ids=["a field of no name", "no YAML"])
 def test_a_broken_spec_is_what_it_may_be_about_and_its_secrets_stay_out_too(
     folder: Path, ending: str
 ) -> None:
-    with (folder / "techsapo.yaml").open("a") as spec:
-        spec.write(f"grafana_pasword: {SECRETS['line']}\n{ending}")
-    done = techsapo(folder, "support", "bundle", "--yes", "--output", "b.tar.gz", "--json")
-    assert done.returncode == 0, done.stderr
-    found = contents(folder / "b.tar.gz")
+    spec, log = folder / "techsapo.yaml", folder / ".techsapo/logs/app.log"
+    before = spec.read_text(), log.read_text()
+    headers = "app: {tracing: {endpoint: 'http://127.0.0.1:4318', headers: {X-Team: plainvalue77}}}\n"
+    spec.write_text(f"{before[0]}{headers}grafana_pasword: {SECRETS['line']}\n{ending}")
+    log.write_text(f"{before[1]}sent plainvalue77\n")
+    try:
+        found = bundled(folder, "--json")
+    finally:
+        (folder / "b.tar.gz").unlink()
+        spec.write_text(before[0])
+        log.write_text(before[1])
     assert "techsapo.yaml" in found["validate.json"]
-    everything = "\n".join(found.values())
-    assert {name: secret in everything for name, secret in SECRETS.items()} == dict.fromkeys(SECRETS, False)
-    told = json.loads(done.stdout)
-    assert {each["name"] for each in told["files"]} == set(found)
+    assert ending[0] == "n" or "plainvalue77" not in "\n".join(found.values())
 
 
-def test_neither_a_file_nor_anothers_link_is_written_over(folder: Path, tmp_path: Path) -> None:
+def test_neither_a_file_nor_anothers_link_is_written_over(asks_nothing: Path, tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("mine")
-    (folder / "link.tar.gz").symlink_to(precious)
-    (folder / "there.tar.gz").write_text("mine")
+    (asks_nothing / "link.tar.gz").symlink_to(precious)
+    (asks_nothing / "there.tar.gz").write_text("mine")
     for name, words in (("link", "is a symbolic link"), ("there", "is there already")):
-        done = techsapo(folder, "support", "bundle", "--yes", "--output", f"{name}.tar.gz")
+        done = techsapo(asks_nothing, "support", "bundle", "--yes", "--output", f"{name}.tar.gz")
         assert done.returncode == 1
         assert words in done.stderr
-    assert (precious.read_text(), (folder / "there.tar.gz").read_text()) == ("mine", "mine")
+    assert (precious.read_text(), (asks_nothing / "there.tar.gz").read_text()) == ("mine", "mine")
 
 
-def test_a_link_among_generated_files_or_notes_is_not_followed(folder: Path, tmp_path: Path) -> None:
-    shadow = tmp_path / "shadow"
+def test_what_is_odd_among_files_and_logs_neither_hides_others_nor_leads_elsewhere(
+    asks_nothing: Path, tmp_path: Path
+) -> None:
+    """A link, a pipe, names that are no text or hold a line break, and one endless line."""
+    shadow, generated = tmp_path / "shadow", asks_nothing / ".techsapo/generated/prometheus"
     shadow.write_text("root:$6$of-another-user")
-    (folder / ".techsapo/generated/prometheus/planted.yml").symlink_to(shadow)
-    os.mkfifo(folder / ".techsapo/generated/prometheus/pipe.yml")
-    assert techsapo(folder, "support", "bundle", "--yes", "--output", "b.tar.gz").returncode == 0
-    assert "of-another-user" not in "\n".join(contents(folder / "b.tar.gz").values())
-
-
-def test_one_endless_line_of_a_log_does_not_push_the_others_out(folder: Path) -> None:
-    with (folder / ".techsapo/logs/app.log").open("a") as log:
+    (generated / "planted.yml").symlink_to(shadow)
+    os.mkfifo(generated / "pipe.yml")
+    for name in (b"\xff.yml", b"a\n   99  forged.txt  (x)", b"\x1b[31mred"):
+        (generated / os.fsdecode(name)).write_bytes(b"held\n")
+    with (asks_nothing / ".techsapo/logs/app.log").open("a") as log:
         log.write("before\n" + "x" * (MOST_BYTES + 1) + "\nafter\n")
-    assert techsapo(folder, "support", "bundle", "--yes", "--output", "b.tar.gz").returncode == 0
-    told = contents(folder / "b.tar.gz")["logs/app.log"].splitlines()
-    assert told[-3:] == ["before", f"[a line of {MOST_BYTES + 1} characters was left out]", "after"]
+    found = bundled(asks_nothing)
+    assert "of-another-user" not in "\n".join(found.values())
+    assert found["generated/prometheus/\\xff.yml"] == "held\n"
+    listed = found["contents.txt"].splitlines()
+    assert not [line for line in listed if line.split()[1:2] == ["forged.txt"]]
+    assert "\x1b" not in found["contents.txt"]
+    assert found["logs/app.log"].splitlines()[-3:] == [
+        "before", f"[a line of {MOST_BYTES + 1} characters was left out]", "after",
+    ]  # fmt: skip
 
 
 def test_its_size_is_bounded_and_of_a_long_part_the_end_is_kept() -> None:
@@ -249,28 +294,3 @@ def test_a_digest_by_which_a_weak_password_could_be_guessed_is_told_only_to_be_c
 def test_what_stands_in_a_command_of_the_spec_is_known_in_the_logs_too() -> None:
     scrubber = Scrubber([], "deploy_hooks: ['curl -u deploy:kQ7vx2pw33 https://example.com/d']")
     assert "kQ7vx2pw33" not in scrubber.scrub("user deploy with kQ7vx2pw33 was refused")
-
-
-def test_headers_of_a_broken_spec_are_known(folder: Path) -> None:
-    with (folder / "techsapo.yaml").open("a") as spec:
-        spec.write(
-            "app: {tracing: {endpoint: 'http://127.0.0.1:4318', headers: {X-Team: plainvalue77}}}\nnope: 1\n"
-        )
-    with (folder / ".techsapo/logs/app.log").open("a") as log:
-        log.write("sent plainvalue77\n")
-    done = techsapo(folder, "support", "bundle", "--yes", "--output", "b.tar.gz")
-    assert done.returncode == 0, done.stderr
-    assert "plainvalue77" not in "\n".join(contents(folder / "b.tar.gz").values())
-
-
-def test_a_name_that_is_no_text_or_has_a_line_break_is_one_line_of_the_list(folder: Path) -> None:
-    generated = folder / ".techsapo/generated/prometheus"
-    for name in (b"\xff.yml", b"a\n   99  forged.txt  (x)", b"\x1b[31mred"):
-        (generated / os.fsdecode(name)).write_bytes(b"held\n")
-    done = techsapo(folder, "support", "bundle", "--yes", "--output", "b.tar.gz")
-    assert done.returncode == 0, done.stderr
-    found = contents(folder / "b.tar.gz")
-    assert found["generated/prometheus/\\xff.yml"] == "held\n"
-    listed = found["contents.txt"].splitlines()
-    assert not [line for line in listed if line.split()[1:2] == ["forged.txt"]]
-    assert "\x1b" not in found["contents.txt"]

@@ -35,12 +35,6 @@ def test_what_has_no_room_stands_below_its_row_and_no_word_is_cut() -> None:
     ]
 
 
-def test_with_room_for_all_each_row_is_a_line() -> None:
-    shown = drawn(PS, RUNS, 120, "PID", "PORT", "UPTIME", "RESTARTS")
-    assert len(shown) == 3
-    assert shown[1].endswith("techsapo     0.2.0+c43d578132.590e31")
-
-
 @each_row("width", range(30, 130, 7))
 def test_nothing_is_lost_and_nothing_is_wider_than_the_terminal(width: int) -> None:
     summary = "prometheus の設定（prometheus/rules/recording.yml）が変わりました"
@@ -54,15 +48,6 @@ def test_nothing_is_lost_and_nothing_is_wider_than_the_terminal(width: int) -> N
     for word in ("ConfigChanged", "firing", "critical", "10:51:33", "prometheus/rules/recording.yml"):
         assert word in together or width < 60, (word, shown)
     assert not any(line != line.rstrip() for line in shown)
-
-
-def test_a_list_of_long_sentences_is_folded_in_its_place() -> None:
-    rows: list[tuple[object, ...]] = [
-        ("restic", "string, required\n" + "The repository, as restic names it. " * 3)
-    ]
-    shown = drawn(("KEY", "MEANING"), rows, 60)
-    assert shown[1] == "restic   string, required"
-    assert all(line.startswith(" " * 9) for line in shown[2:])
 
 
 def test_states_are_words_for_people_and_names_stay(monkeypatch: pytest.MonkeyPatch) -> None:

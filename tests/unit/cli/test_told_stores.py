@@ -28,12 +28,7 @@ def test_a_store_is_where_the_process_is_told() -> None:
     seen = told(redis="redis:6379").spec(Spec(project="told"))
 
     assert (seen.redis.host, seen.redis.port) == ("redis", 6379)
-
-
-def test_a_store_of_which_nothing_is_told_is_where_the_spec_says() -> None:
-    spec = Spec(project="told")
-
-    assert told().spec(spec) == spec
+    assert told().spec(Spec(project="told")) == Spec(project="told")
 
 
 @each_row("text", ["", "redis", ":6379", "redis:port"])
@@ -53,8 +48,5 @@ def test_of_a_cluster_the_nearest_member_comes_first_and_the_others_are_kept() -
     assert (spec.mysql.host, spec.mysql.port) == ("mysql-b", 3306)
     assert [(each.host, each.port) for each in seen.audit_members] == [("mysql-a", 3306), ("mysql-c", 3307)]
     assert told(mysql="mysql:3306").audit_members == ()
-
-
-def test_a_further_member_that_is_no_address_is_refused() -> None:
     with pytest.raises(OpsError, match="'mysql-b' is not HOST:PORT"):
         told(mysql="mysql-a:3306,mysql-b")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import warm
+from in_process import techsapo
 from rows import each_row
 
 SPEC = """\
@@ -18,8 +16,8 @@ certificates: {web: {source: self-signed, names: [shop.example]}}
 environments: {staging: {locale: en}}
 """
 TYPOS = {
-    "plan promethes": "did you mean prometheus?",
-    "up promethes": "did you mean prometheus?",
+    "plan appp": "did you mean app?",
+    "up appp": "did you mean app?",
     "plan -e stagign": "did you mean staging?",
     "validate -e stagign": "did you mean staging?",
     "explain app.prt": "did you mean port?",
@@ -51,14 +49,9 @@ TYPOS = {
     "providers test gtp": "known: sim-a, sim-b, sim-c",
     "templates eject nginx/ngnix.conf.j2": "did you mean nginx/nginx.conf.j2?",
     "templates diff nginx/ngnix.conf.j2": "did you mean nginx/nginx.conf.j2?",
-    "secrets show promethues": "did you mean prometheus?",
+    "secrets show app-kye": "did you mean app-key?",
     "diff @9": "nothing was applied yet",
 }
-
-
-def techsapo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": "/usr/bin:/bin", "NO_COLOR": "1", "LANG": "C.UTF-8"}
-    return warm.run([sys.executable, "-m", "techsapo_ops", *words], environment, cwd=folder, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +60,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("typos")
     (made / "techsapo.yaml").write_text(SPEC)
     for words in (("keys", "create", "ci"), ("backup", "--only", "config", "--json")):
-        done = techsapo(made, *words)
+        done = techsapo(made, *words, env={"PATH": ""})
         assert done.returncode == 0, done.stderr
     return made
 
 
 @each_row("words, hint", TYPOS.items(), ids=TYPOS)
 def test_a_name_that_there_is_not_ends_with_2_and_a_hint(folder: Path, words: str, hint: str) -> None:
-    done = techsapo(folder, *words.split())
+    done = techsapo(folder, *words.split(), env={"PATH": ""})
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert hint in done.stderr
 
@@ -82,4 +75,4 @@ def test_a_name_that_there_is_not_ends_with_2_and_a_hint(folder: Path, words: st
 def test_that_there_is_none_yet_of_what_nobody_named_is_no_wrong_use(tmp_path: Path) -> None:
     (tmp_path / "techsapo.yaml").write_text(SPEC)
     for words in ("backup verify", "restore", "drill show", "jobs log drift"):
-        assert techsapo(tmp_path, *words.split()).returncode == 1, words
+        assert techsapo(tmp_path, *words.split(), env={"PATH": ""}).returncode == 1, words

@@ -49,17 +49,6 @@ def test_weights_are_written_and_the_figures_printed_beside_the_mean_of_scores(
     assert fit.weights.grade == pytest.approx(4.5, abs=1.2)
 
 
-def test_the_same_labels_and_seed_give_the_same_output(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    labels, output = write(tmp_path / "l.jsonl", 120), tmp_path / "w.json"
-    told = []
-    for _ in range(2):
-        assert run(monkeypatch, str(labels), "-o", str(output)) == 0
-        told.append((capsys.readouterr().out, output.read_text(encoding="utf-8")))
-    assert told[0] == told[1]
-
-
 @each_row("count, right", [(20, None), (200, True)])
 def test_too_few_labels_or_one_outcome_write_nothing(
     tmp_path: Path,

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 from rows import each_row
-from typer._click.exceptions import UsageError
 
-from techsapo_ops.cli.lazy import LazyCommand
-from techsapo_ops.cli.main import COMMANDS
+from tests.house.commands import wrong
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -39,32 +36,6 @@ def commands_of(page: str) -> Iterator[str]:
     rest = _FENCE.sub("", text)
     yield from (line.strip() for line in rest.splitlines() if line.startswith("    techsapo "))
     yield from (code for code in _CODE.findall(rest) if not _FORM.search(code))
-
-
-def wrong(line: str) -> str:
-    """Why the command line does not take `line`; empty where it does. Nothing is run."""
-    words = shlex.split(line.removeprefix("sudo "), comments=True)[1:]
-    for end, word in enumerate(words):
-        if re.fullmatch(r"[<>&;]|\|\|?|&&|2?>.*|<.*", word):
-            words = words[:end]
-            break
-    if not words or words[0].startswith("-"):
-        return ""
-    entry = COMMANDS.get(words[0])
-    if entry is None:
-        return f"there is no command {words[0]}"
-    command, rest, name = LazyCommand(words[0], entry).resolve(), words[1:], words[0]
-    try:
-        while rest and rest[0] in getattr(command, "commands", {}):
-            command, name, rest = command.commands[rest[0]], f"{name} {rest[0]}", rest[1:]
-        if getattr(command, "commands", None) and (not rest or not rest[0].startswith("-")):
-            return f"there is no command {name} {rest[0]}" if rest else ""
-        parser = command.make_parser(command.context_class(command, info_name=name))
-        _, left, _ = parser.parse_args([word for word in rest if word not in {"--help", "-h"}])
-    except UsageError as error:
-        why = error.format_message()
-        return "" if "requires an argument" in why else why  # an option that is only named
-    return f"too many words: {left}" if left else ""
 
 
 @each_row("page", PAGES)
