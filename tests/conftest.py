@@ -1,17 +1,20 @@
-"""Shared by all tests: the lab's servers importable as `servers`, and loud skips."""
+"""Shared by all tests: the lab's servers importable as `servers`, and each that is missing named."""
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
 import sys
-from functools import cache
+from collections.abc import Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import fuzzing  # noqa: F401 - sets the profile of hypothesis
 import pytest
+import yaml
 from slowest import Stopwatch, expected, lanes
 
 LABS = Path(__file__).parent / "lab"
@@ -25,6 +28,9 @@ os.environ["TECHSAPO_LANG"] = "en"
 # A run of the tests that a shell put into the background ignores Ctrl-C, and so would what it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# By libyaml, ten times as fast: the tests read long tables and whole rendered stacks.
+yaml.safe_load = partial(yaml.load, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -67,10 +73,20 @@ LAB_PARTS = {
 }
 
 
-def missing_parts() -> dict[str, str]:
-    """Executables of the lab that are not here, with the Debian packages that bring them."""
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    return {name: package for name, package in LAB_PARTS.items() if shutil.which(name, path=path) is None}
+@cache
+def is_here(name: str) -> bool:
+    """Whether an executable is installed."""
+    return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is not None
+
+
+def missing_parts(item: pytest.Item) -> list[str]:
+    """Executables that a test needs and that are not here.
+
+    A core lab names its own: `pytestmark = pytest.mark.needs("redis-server")`. All others need all of them.
+    """
+    named = [name for marker in item.iter_markers("needs") for name in marker.args]
+    whole = item.get_closest_marker("lab") or item.get_closest_marker("e2e")
+    return [name for name in named or (LAB_PARTS if whole else ()) if not is_here(name)]
 
 
 @cache
@@ -121,25 +137,31 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without their parts lab tests are skipped, with the command that brings them; in CI they fail."""
+    """The longest files first."""
     items.sort(key=_worth_first)
-    missing = missing_parts()
-    if not missing or os.environ.get("CI") == "true":
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Nothing of what a collection makes is garbage, and to look through it takes a tenth of its time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test whose server is not installed is skipped, and names it and its package; in CI it fails."""
+    if not (missing := missing_parts(item)):
         return
-    packages = " ".join(dict.fromkeys(missing.values()))
-    for item in items:
-        if item.get_closest_marker("lab") or item.get_closest_marker("e2e"):
-            item.add_marker(pytest.mark.skip(reason=f"missing parts; as root: apt-get install {packages}"))
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """A closing block that names each missing part and its command."""
-    missing = missing_parts()
-    if missing:
-        terminalreporter.section("LAB TESTS WERE SKIPPED: parts are missing", red=True, bold=True)
-        for name, package in missing.items():
-            terminalreporter.write_line(f"{name:28} apt-get install {package}")
-        terminalreporter.write_line("as root, `make lab` installs them all")
+    packages = " ".join(dict.fromkeys(LAB_PARTS[name] for name in missing))
+    reason = f"{', '.join(missing)}: not installed; as root: apt-get install {packages}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -1,7 +1,7 @@
 """A command of techsapo in this process: what it says, what it exits with, and nothing of it left behind.
 
-For tests of what a command does. Where the process itself is the point (a signal, a lock between two, a terminal,
-what is imported at the start, another user) a test starts one: `warm.run` in tests/lab/warm.py.
+For tests of what a command does. Where the process itself is the point (a signal, a lock between two, a
+terminal, what is imported at the start, another user) a test starts one: `warm.run` in tests/lab/warm.py.
 """
 
 from __future__ import annotations
