@@ -90,9 +90,8 @@ def main() -> int:
         make(asked.suite, root, (*README, *(SERVERS if asked.servers else ())))
         began = time.monotonic()
         code = inside(root, f"cd techsapo-ops && {asked.run}", USER)
-        print(
-            f"{asked.suite}: {shlex.quote(asked.run)} ended with {code} after {time.monotonic() - began:.0f} s"
-        )
+        took = time.monotonic() - began
+        print(f"{asked.suite}: {asked.run} ended with {code} after {took:.0f} s")
     finally:
         shutil.rmtree(root)
     return code
