@@ -51,6 +51,7 @@ LAB_PARTS = {
     "redis-server": "redis-server",
     "mariadbd": "mariadb-server",
     "mariadb-install-db": "mariadb-server",
+    "mariadb-dump": "mariadb-client",
     "mariadb-backup": "mariadb-backup",
     "docker": "docker-cli",
     "docker-compose": "docker-compose",
@@ -85,6 +86,8 @@ def missing_parts(item: pytest.Item) -> list[str]:
     A core lab names its own: `pytestmark = pytest.mark.needs("redis-server")`. All others need all of them.
     """
     named = [name for marker in item.iter_markers("needs") for name in marker.args]
+    if unknown := set(named) - LAB_PARTS.keys():
+        raise LookupError(f"{item.nodeid} needs {unknown}, of which LAB_PARTS names no package")
     whole = item.get_closest_marker("lab") or item.get_closest_marker("e2e")
     return [name for name in named or (LAB_PARTS if whole else ()) if not is_here(name)]
 
