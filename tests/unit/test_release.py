@@ -52,8 +52,7 @@ def test_a_build_is_the_same_each_time_and_so_is_the_wheel_of_the_source_archive
     assert digest(again(source, tmp_path / "work")) == digest(wheel)
 
 
-def test_an_index_takes_it_and_no_link_of_it_leads_to_a_file_beside(built: tuple[Path, Path]) -> None:
-    run([sys.executable, "-m", "twine", "check", "--strict", *map(str, built)], ROOT)
+def test_no_link_of_its_description_leads_to_a_file_beside(built: tuple[Path, Path]) -> None:
     with zipfile.ZipFile(built[0]) as wheel:
         (name,) = (n for n in wheel.namelist() if n.endswith("/METADATA"))
         text = wheel.read(name).decode()

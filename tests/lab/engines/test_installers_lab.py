@@ -79,6 +79,13 @@ def test_the_checksums_are_checked(release: Path, tmp_path: Path) -> None:
     assert typed(block, release, tmp_path).count(": OK") == 2
 
 
+def test_an_index_takes_both_files(release: Path) -> None:
+    files = [file for file in (release / "dist").iterdir() if file.name != "SHA256SUMS"]
+    check = [sys.executable, "-m", "twine", "check", "--strict", *map(str, files)]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert (len(files), done.returncode) == (2, 0), done.stdout + done.stderr
+
+
 @each_row("installer", ["uv tool", "pipx"])
 def test_an_installer_brings_the_command_replaces_and_removes_it(
     release: Path, tmp_path: Path, installer: str
