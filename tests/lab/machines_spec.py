@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +34,7 @@ def machines_topology(root: Path = Path("/srv/techsapo"), **sections: Any) -> To
 
 def machines_files(topology: Topology | None = None) -> dict[str, str]:
     """What is rendered for it, by path below swarm/ without `config/`."""
-    return _files(topology) if topology else dict(_usual_files())
-
-
-@cache
-def _usual_files() -> dict[str, str]:
-    return _files(machines_topology())
-
-
-def _files(topology: Topology) -> dict[str, str]:
-    found = render_stack(topology, Templates())
+    found = render_stack(topology or machines_topology(), Templates())
     return {f.path.removeprefix("swarm/").removeprefix("config/"): f.content for f in found}
 
 
