@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import fuzzing  # noqa: F401 - sets the profile of hypothesis
 import pytest
 import yaml
+from parts import demand, needed_by
 from slowest import Stopwatch, expected, lanes
 
 LABS = Path(__file__).parent / "lab"
@@ -33,63 +33,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 yaml.safe_load = partial(yaml.load, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 REPOSITORY = Path(__file__).parent.parent
-
-LAB_PARTS = {
-    "prometheus": "prometheus",
-    "promtool": "prometheus",
-    "prometheus-alertmanager": "prometheus-alertmanager",
-    "amtool": "prometheus-alertmanager",
-    "prometheus-node-exporter": "prometheus-node-exporter",
-    "prometheus-redis-exporter": "prometheus-redis-exporter",
-    "prometheus-mysqld-exporter": "prometheus-mysqld-exporter",
-    "prometheus-nginx-exporter": "prometheus-nginx-exporter",
-    "prometheus-blackbox-exporter": "prometheus-blackbox-exporter",
-    "nginx": "nginx",
-    "pebble": "pebble",
-    "pebble-challtestsrv": "pebble",
-    "openssl": "openssl",
-    "redis-server": "redis-server",
-    "mariadbd": "mariadb-server",
-    "mariadb-install-db": "mariadb-server",
-    "mariadb-dump": "mariadb-client",
-    "mariadb-backup": "mariadb-backup",
-    "docker": "docker-cli",
-    "docker-compose": "docker-compose",
-    "dockerd": "docker.io",
-    "ip": "iproute2",
-    "debootstrap": "debootstrap",
-    "logrotate": "logrotate",
-    "rsyslogd": "rsyslog",
-    "cron": "cron",
-    "systemd-analyze": "systemd",
-    "node": "nodejs",
-    "npm": "npm",
-    "chromium": "chromium",
-    "zstd": "zstd",
-    "restic": "restic",
-    "restic-rest-server": "restic-rest-server",
-    "sshd": "openssh-server",
-    "keepalived": "keepalived",
-    "curl": "curl",
-}
-
-
-@cache
-def is_here(name: str) -> bool:
-    """Whether an executable is installed."""
-    return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is not None
-
-
-def missing_parts(item: pytest.Item) -> list[str]:
-    """Executables that a test needs and that are not here.
-
-    A core lab names its own: `pytestmark = pytest.mark.needs("redis-server")`. All others need all of them.
-    """
-    named = [name for marker in item.iter_markers("needs") for name in marker.args]
-    if unknown := set(named) - LAB_PARTS.keys():
-        raise LookupError(f"{item.nodeid} needs {unknown}, of which LAB_PARTS names no package")
-    whole = item.get_closest_marker("lab") or item.get_closest_marker("e2e")
-    return [name for name in named or (LAB_PARTS if whole else ()) if not is_here(name)]
 
 
 @cache
@@ -158,13 +101,7 @@ def pytest_collection() -> Iterator[None]:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A test whose server is not installed is skipped, and names it and its package; in CI it fails."""
-    if not (missing := missing_parts(item)):
-        return
-    packages = " ".join(dict.fromkeys(LAB_PARTS[name] for name in missing))
-    reason = f"{', '.join(missing)}: not installed; as root: apt-get install {packages}"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason, pytrace=False)
-    pytest.skip(reason)
+    demand(needed_by(item), ci=os.environ.get("CI") == "true")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
