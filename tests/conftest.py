@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import os
 import signal
 import sys
@@ -11,7 +12,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import fuzzing  # noqa: F401 - sets the profile of hypothesis
 import pytest
 import yaml
 from parts import demand, needed_by
@@ -80,6 +80,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return f"docker {docker_lanes()[file]}" if uses_docker(file) else file
 
     return ByFile(config, log)
+
+
+def pytest_pycollect_makemodule(module_path: Path) -> None:
+    """Set the profile of hypothesis where a file uses it, which takes a second to import."""
+    if "hypothesis" in module_path.read_text(encoding="utf-8"):
+        importlib.import_module("fuzzing")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
