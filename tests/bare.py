@@ -25,8 +25,7 @@ SUITES = ("bookworm", "trixie")
 README = ("git", "make", "python3", "python3-venv", "ca-certificates")
 """What README says that a bare Debian needs first; git's own downloads bring the certificates elsewhere."""
 SERVERS = (
-    "redis-server", "mariadb-server", "mariadb-backup", "nginx", "pebble", "prometheus",
-    "prometheus-alertmanager", "zstd",
+    "redis-server", "mariadb-server", "nginx", "pebble", "prometheus", "prometheus-alertmanager",
 )  # fmt: skip
 USER = "somebody"
 _INSIDE = """
