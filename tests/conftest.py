@@ -1,17 +1,20 @@
-"""Shared by all tests: the lab's servers importable as `servers`, and loud skips."""
+"""Shared by all tests: the lab's servers importable as `servers`, and each that is missing named."""
 
 from __future__ import annotations
 
+import gc
+import importlib
 import os
-import shutil
 import signal
 import sys
-from functools import cache
+from collections.abc import Iterator
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import fuzzing  # noqa: F401 - sets the profile of hypothesis
 import pytest
+import yaml
+from parts import demand, needed_by
 from slowest import Stopwatch, expected, lanes
 
 LABS = Path(__file__).parent / "lab"
@@ -26,51 +29,10 @@ os.environ["TECHSAPO_LANG"] = "en"
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# By libyaml, ten times as fast: the tests read long tables and whole rendered stacks.
+yaml.safe_load = partial(yaml.load, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
 REPOSITORY = Path(__file__).parent.parent
-
-LAB_PARTS = {
-    "prometheus": "prometheus",
-    "promtool": "prometheus",
-    "prometheus-alertmanager": "prometheus-alertmanager",
-    "amtool": "prometheus-alertmanager",
-    "prometheus-node-exporter": "prometheus-node-exporter",
-    "prometheus-redis-exporter": "prometheus-redis-exporter",
-    "prometheus-mysqld-exporter": "prometheus-mysqld-exporter",
-    "prometheus-nginx-exporter": "prometheus-nginx-exporter",
-    "prometheus-blackbox-exporter": "prometheus-blackbox-exporter",
-    "nginx": "nginx",
-    "pebble": "pebble",
-    "pebble-challtestsrv": "pebble",
-    "openssl": "openssl",
-    "redis-server": "redis-server",
-    "mariadbd": "mariadb-server",
-    "mariadb-install-db": "mariadb-server",
-    "mariadb-backup": "mariadb-backup",
-    "docker": "docker-cli",
-    "docker-compose": "docker-compose",
-    "dockerd": "docker.io",
-    "ip": "iproute2",
-    "debootstrap": "debootstrap",
-    "logrotate": "logrotate",
-    "rsyslogd": "rsyslog",
-    "cron": "cron",
-    "systemd-analyze": "systemd",
-    "node": "nodejs",
-    "npm": "npm",
-    "chromium": "chromium",
-    "zstd": "zstd",
-    "restic": "restic",
-    "restic-rest-server": "restic-rest-server",
-    "sshd": "openssh-server",
-    "keepalived": "keepalived",
-    "curl": "curl",
-}
-
-
-def missing_parts() -> dict[str, str]:
-    """Executables of the lab that are not here, with the Debian packages that bring them."""
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    return {name: package for name, package in LAB_PARTS.items() if shutil.which(name, path=path) is None}
 
 
 @cache
@@ -120,26 +82,32 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return ByFile(config, log)
 
 
+def pytest_pycollect_makemodule(module_path: Path) -> None:
+    """Set the profile of hypothesis where a file uses it, which takes a second to import."""
+    if "hypothesis" in module_path.read_text(encoding="utf-8"):
+        importlib.import_module("fuzzing")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Without their parts lab tests are skipped, with the command that brings them; in CI they fail."""
+    """The longest files first."""
     items.sort(key=_worth_first)
-    missing = missing_parts()
-    if not missing or os.environ.get("CI") == "true":
-        return
-    packages = " ".join(dict.fromkeys(missing.values()))
-    for item in items:
-        if item.get_closest_marker("lab") or item.get_closest_marker("e2e"):
-            item.add_marker(pytest.mark.skip(reason=f"missing parts; as root: apt-get install {packages}"))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """A closing block that names each missing part and its command."""
-    missing = missing_parts()
-    if missing:
-        terminalreporter.section("LAB TESTS WERE SKIPPED: parts are missing", red=True, bold=True)
-        for name, package in missing.items():
-            terminalreporter.write_line(f"{name:28} apt-get install {package}")
-        terminalreporter.write_line("as root, `make lab` installs them all")
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Nothing of what a collection makes is garbage, and to look through it takes a tenth of its time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test whose server is not installed is skipped, and names it and its package; in CI it fails."""
+    demand(needed_by(item), ci=os.environ.get("CI") == "true")
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

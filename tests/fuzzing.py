@@ -1,4 +1,4 @@
-"""How  input is made: from fixed seeds in `make test`, from fresh ones and more of it in `make fuzz`."""
+"""How input is made: from fixed seeds in `make test`, from fresh ones and more of it in `make fuzz`."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
 """Whether the tests notice a change of the code: one operator, constant, condition or call at a time.
 
-    python -m tests.mutants pick 60 --seed 33     # dist/mutants/picked.json
+    python -m tests.mutants pick --seed 33        # 60 of them, into dist/mutants/picked.json
     python -m tests.mutants judge TREE before     # dist/mutants/before.json, resumable
     python -m tests.mutants judge TREE after
     python -m tests.mutants table                 # both, and what escaped
 
 A mutant is judged by the unit tests of its room, those that name its module first, then by the core labs and
 the labs of its capability (tests/cases/mutants.yaml); never by the whole suite. A test that failed is run
-again: it counts when it fails twice. `judge` changes one file of TREE, a checkout with a .venv of its own, and
-puts it back.
+again: it counts when it fails twice. `judge` changes one file of TREE, a checkout with a .venv of its own,
+and puts it back. `make mutants` does all of it.
 """
 
 from __future__ import annotations
@@ -284,7 +284,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants")
     commands = parser.add_subparsers(dest="command", required=True)
     picking = commands.add_parser("pick")
-    picking.add_argument("count", type=int)
+    picking.add_argument("count", type=int, nargs="?", default=60)
     picking.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10_000))
     judging = commands.add_parser("judge")
     judging.add_argument("tree", type=Path)

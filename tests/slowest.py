@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -20,6 +21,8 @@ KEPT = "techsapo/seconds"
 LONG = 10
 """Seconds from which on a file is in the table."""
 SHOWN = 20
+OF_A_RUN = 10
+"""Files that a run of more than `LONG` seconds names at its end."""
 
 
 @cache
@@ -30,7 +33,7 @@ def _table() -> Mapping[str, float]:
 
 def expected(file: str) -> float:
     """Seconds that a test file took when the table was written, and a guess for one that is not in it."""
-    return _table().get(file, LONG if "/lab/" in file or "/e2e/" in file else 1)
+    return _table().get(file, LONG if file.startswith(("tests/lab/", "tests/core/", "tests/e2e/")) else 1)
 
 
 def lanes(files: Iterable[str], count: int) -> dict[str, int]:
@@ -44,14 +47,30 @@ def lanes(files: Iterable[str], count: int) -> dict[str, int]:
 
 
 class Stopwatch:
-    """A plugin of pytest: notes the seconds of each test, with its fixtures, in pytest's own cache."""
+    """A plugin of pytest: notes the seconds of each test, with its fixtures, in pytest's own cache.
+
+    At the end of a longer run it says how long that took, which files were slowest, and which wait was the
+    longest: one test's set-up, call or clean-up.
+    """
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
+        self.began = time.monotonic()
         self.seconds: Counter[str] = Counter()
+        self.longest = (0.0, "")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.seconds[report.nodeid] += report.duration  # type: ignore[assignment] # seconds, not counts
+        self.longest = max(self.longest, (report.duration, f"{report.when} of {report.nodeid}"))
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        took = time.monotonic() - self.began
+        if took < LONG:
+            return
+        terminalreporter.section(f"{len(self.seconds)} tests in {int(took) // 60}:{int(took) % 60:02}")
+        for file, seconds in of_files(self.seconds).most_common(OF_A_RUN):
+            terminalreporter.write_line(f"{seconds:8.1f} s  {file}")
+        terminalreporter.write_line(f"{self.longest[0]:8.1f} s  the longest wait: {self.longest[1]}")
 
     def pytest_sessionfinish(self) -> None:
         cache = getattr(self.config, "cache", None)

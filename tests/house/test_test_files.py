@@ -37,7 +37,7 @@ def test_a_lab_waits_a_minute_at_least_for_a_server() -> None:
     """A bound costs nothing where all goes well, and three workers on two slow cores take their time."""
     found = {
         str(path.relative_to(TESTS)): waits
-        for folder in ("lab", "e2e")
+        for folder in ("core", "lab", "e2e")
         for path in (TESTS / folder).rglob("*.py")
         if _MAYBE.search(text := path.read_text(encoding="utf-8"))
         if (waits := tight(text))

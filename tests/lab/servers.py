@@ -49,7 +49,7 @@ class Server:
 def binary(name: str) -> str:
     """Absolute path of an executable that the lab installs."""
     path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-    assert path is not None, f"{name} is not installed; `make lab` installs what the lab needs"
+    assert path is not None, f"{name} is not installed; `make lab` installs what labs need"
     return path
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import slowest
-
-
-def test_the_table_names_files_that_exist(repository: Path) -> None:
-    assert [file for file in slowest._table() if not (repository / file).is_file()] == []
 
 
 def test_lanes_take_about_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -24,3 +22,12 @@ def test_files_that_are_gone_are_not_listed(tmp_path: Path, monkeypatch: pytest.
     kept.write_text('{"test_it.py::one": 1.5, "test_it.py::two": 2, "test_gone.py::one": 9}')
     monkeypatch.chdir(tmp_path)
     assert slowest.of_files(slowest.noted()) == {"test_it.py": 3.5}
+
+
+def test_the_longest_wait_of_a_run_is_one_part_of_one_test(pytestconfig: pytest.Config) -> None:
+    watch = slowest.Stopwatch(pytestconfig)
+    for test, when, seconds in (("a::one", "setup", 30.0), ("a::one", "call", 2.0), ("b::two", "call", 31.0)):
+        report = SimpleNamespace(nodeid=test, when=when, duration=seconds)
+        watch.pytest_runtest_logreport(cast(pytest.TestReport, report))
+    assert slowest.of_files(watch.seconds) == {"a": 32.0, "b": 31.0}
+    assert watch.longest == (31.0, "call of b::two")

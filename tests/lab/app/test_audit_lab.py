@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import httpx
 import pymysql
 import pytest
+from audit_rows import ROW, count, prepare, query
 from orchestrator import ask, serving
 from servers import Server, mariadb, wait_for
 from test_openai_lab import compatible
@@ -22,81 +22,12 @@ from vendors.wires import Chat
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.probe import probe
 from techsapo_ops.certs.self_signed import CA_FOLDER, ensure
-from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.stack.service_facts import Probe
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.migrate import HEAD
-from techsapo_ops.stores.audit.server import AuditServer, audit_server
-from techsapo_ops.stores.audit.spool import AuditCall, AuditRow
+from techsapo_ops.stores.audit.spool import AuditCall
 
 pytestmark = pytest.mark.lab
-
-ROW = AuditRow(
-    id="0" * 32,
-    time=datetime(2026, 11, 24, 3, 4, 5, 678901, tzinfo=UTC),
-    instance="app-1",
-    request_id="req_1",
-    user_id="user_abc",
-    task_type="critical",
-    prompt_hash="a" * 64,
-    providers=("シム😀",),
-    confidence=None,
-    consensus=None,
-    accepted=None,
-    simulated=False,
-    cache="miss",
-    cost_usd=0.000000001,
-    status="timeout",
-    processing_ms=120_000,
-)
-
-
-def query(server: Server, sql: str) -> list[tuple[object, ...]]:
-    link = pymysql.connect(host=server.host, port=server.port, user="root", password=server.password or "")
-    with link, link.cursor() as cursor:
-        cursor.execute(sql)
-        return list(cursor.fetchall())
-
-
-def count(server: Server) -> int:
-    """Rows of the audit table; -1 while the server does not answer."""
-    try:
-        (row,) = query(server, "SELECT COUNT(*) FROM techsapo_audit.audit_requests")
-    except pymysql.MySQLError:
-        return -1
-    assert isinstance(row[0], int)
-    return row[0]
-
-
-def prepare(server: Server, ca: Path | None = None) -> AuditServer | None:
-    query(server, "CREATE DATABASE IF NOT EXISTS techsapo_audit")
-    spec = Mysql.model_validate({"port": server.port, "user": "root", "password": server.password})
-    return audit_server(spec, ca)
-
-
-def test_a_kill_9_of_the_database_loses_no_row(tmp_path: Path) -> None:
-    directory = tmp_path / "db"
-    with mariadb(directory) as first:
-        log = AuditLog(prepare(first), tmp_path)
-        log.start()
-        log.put(ROW)
-        wait_for(lambda: count(first) == 1, what="first row")
-        sent = 1
-        for n in range(1, 2001):
-            log.put(replace(ROW, id=f"{n:032x}"))
-            sent += 1
-            if n == 300:
-                first.kill()
-            if n % 100 == 0:
-                time.sleep(0.02)
-        wait_for(lambda: log.status().spooled + log.status().waiting > 0, what="rows wait")
-    assert not log.status().healthy
-    with mariadb(directory, port=first.port) as again:
-        wait_for(lambda: count(again) == sent, what="every row written")
-        wait_for(lambda: log.status().healthy and log.status().spooled == 0, what="healthy again")
-        log.close()
-        assert count(again) == sent
-    assert not (tmp_path / "audit-spool.jsonl").exists()
 
 
 def test_a_server_with_a_certificate_is_asked_by_tls_and_a_stranger_is_not_believed(tmp_path: Path) -> None:
@@ -156,24 +87,6 @@ def test_a_row_is_stored_whole_in_utf8_and_utc(tmp_path: Path) -> None:
     assert row[1] == '["シム😀"]'
     assert float(str(row[2])) == 0.000000001
     assert row[3:] == (None, "user_abc", "timeout")
-
-
-def test_the_app_answers_while_its_database_is_down_and_writes_later(tmp_path: Path) -> None:
-    with mariadb(tmp_path / "db") as first:
-        prepare(first)
-        mysql = {"port": first.port, "user": "root", "password": first.password}
-        with serving(tmp_path / "app", mysql=mysql) as app:
-            assert ask(app, "一つ目").status_code == 200
-            wait_for(lambda: count(first) == 1, what="first row")
-            first.kill()
-            assert ask(app, "二つ目").status_code == 200
-            assert ask(app, "三つ目").status_code == 200
-            with mariadb(tmp_path / "db", port=first.port) as again:
-                wait_for(lambda: count(again) == 3, what="all rows")
-    told = app.log()
-    assert first.password is not None
-    assert first.password not in told
-    assert "一つ目" not in told
 
 
 def test_rows_that_wait_on_disk_survive_a_kill_9_of_the_app(tmp_path: Path) -> None:

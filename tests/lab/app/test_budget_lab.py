@@ -16,8 +16,9 @@ from typing import Any
 import httpx
 import pytest
 import redis as client
-from orchestrator import QUICK, ask, log_lines, serving, share_key
+from orchestrator import ask, log_lines, serving, share_key
 from servers import Server, redis, wait_for
+from spending import PRICED, flood, gauge, series, settings, spent_today
 
 from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.adapters.redis import RedisServer
@@ -253,74 +254,6 @@ def test_what_an_old_snapshot_of_redis_lacks_after_a_power_cut_is_charged_again_
     asyncio.run(main())
 
 
-PRICED = {name: {**p, "price": {"input": 0.0, "output": 50.0}} for name, p in QUICK.items()}
-
-
-def settings(port: int, **budget: Any) -> dict[str, Any]:
-    return {
-        "redis": {"enabled": True, "port": port},
-        "providers": PRICED,
-        "wallbounce": {"cache_ttl": "0s"},
-        "app": {"limits": {"concurrency": 200}},
-        "budget": {"monthly_usd": 1000, "count_simulated": True, **budget},
-    }
-
-
-async def flood(urls: list[str], count: int, prompt: str = "") -> list[httpx.Response]:
-    """So many questions at once, to each address in turn; all different unless `prompt` is given."""
-    limits = httpx.Limits(max_connections=200)
-    async with httpx.AsyncClient(trust_env=False, timeout=60, limits=limits) as http:
-        return list(
-            await asyncio.gather(
-                *(
-                    http.post(
-                        f"{urls[n % len(urls)]}/api/v1/generate", json={"prompt": prompt or f"question {n}"}
-                    )
-                    for n in range(count)
-                )
-            )
-        )
-
-
-def test_two_instances_under_200_requests_never_spend_more_than_the_budget(
-    server: Server, tmp_path: Path
-) -> None:
-    with serving(tmp_path / "probe", **settings(server.port, daily_usd=900)) as app:
-        costs = [ask(app, f"question {n}").json()["cost_usd"] for n in range(20)]
-    before = spent_today(server)
-    budget = round(50 * sum(costs) / len(costs) + before, 6)
-    shared = settings(server.port, daily_usd=budget)
-    with serving(tmp_path / "a", **shared) as a, serving(tmp_path / "b", **shared) as b:
-        answers = asyncio.run(flood([a.url, b.url], 200))
-        codes = Counter(r.status_code for r in answers)
-        assert set(codes) <= {200, 402, 503}, codes
-        at_once = spent_today(server)
-        assert at_once <= budget
-        for n in range(200):  # what the first wave's reservations kept free is spent now
-            last = ask((a, b)[n % 2], f"later {n}")
-            answers.append(last)
-            if last.status_code == 402:
-                break
-        spent = sum(r.json()["cost_usd"] for r in answers if r.status_code == 200)
-        shared_total = spent_today(server)
-        wait_for(lambda: gauge(a, "exhausted", "day") + gauge(b, "exhausted", "day") > 0, what="gauge")
-        percents = [gauge(app, "utilization_percent", "day") for app in (a, b)]
-        told = log_lines(a) + log_lines(b)
-    print(f"of 200 at once {dict(codes)}, ${at_once:.6f}; then ${shared_total:.6f} of ${budget:.6f}")
-    assert last.status_code == 402, "the budget was never used up"
-    problem = last.json()
-    assert problem["code"] == "budget_exhausted"
-    assert problem["reset"] > datetime.now(UTC).isoformat()
-    assert int(last.headers["retry-after"]) > 0
-    assert shared_total <= budget
-    assert spent + before == pytest.approx(shared_total, abs=1e-6)
-    assert spent > 0.8 * (budget - before), (spent, budget, before)
-    messages = Counter(line["message"] for line in told)
-    assert messages["Budget is nearly used up"] >= 1
-    assert 1 <= messages["Budget has no room for a question"] <= 2  # once by each instance that saw it
-    assert max(percents) == pytest.approx(100 * shared_total / budget, rel=0.05)
-
-
 def test_what_a_killed_instance_had_reserved_is_booked_and_blocks_nobody(
     server: Server, tmp_path: Path
 ) -> None:
@@ -390,23 +323,6 @@ def test_a_hundred_identical_questions_over_two_instances_are_one_analysis_that_
     assert len({body["answer"] for body in bodies}) == 1
     assert calls == 4  # two answers and two gradings
     assert spent_today(server) == pytest.approx(paid, abs=1e-9)
-
-
-def spent_today(server: Server) -> float:
-    with client.Redis(port=server.port) as link:
-        found = [link.get(k) for k in link.scan_iter("techsapo:budget::day:*:spent")]
-    return sum(int(v or 0) for v in found) / NANO
-
-
-def series(app: Server, name: str) -> dict[str, float]:
-    """The samples of a metric by their labels, as written."""
-    lines = httpx.get(f"{app.url}/metrics", trust_env=False).text.splitlines()
-    found = (line.rpartition(" ") for line in lines if line.startswith((f"{name}{{", f"{name} ")))
-    return {labels.removeprefix(name): float(value) for labels, _, value in found}
-
-
-def gauge(app: Server, name: str, period: str) -> float:
-    return series(app, f"techsapo_budget_{name}")[f'{{period="{period}"}}']
 
 
 def test_a_restart_does_not_forget_what_was_spent(tmp_path: Path) -> None:

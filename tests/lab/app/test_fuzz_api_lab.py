@@ -28,7 +28,7 @@ from servers import wait_for
 
 from techsapo_ops.stores.keys import KeyFile, new_key
 
-pytestmark = [pytest.mark.lab, pytest.mark.fuzz]
+pytestmark = [pytest.mark.lab, pytest.mark.fuzz, pytest.mark.nightly]
 
 ENDLESS = "/api/v1/metrics/stream"
 """Its answer never ends."""

@@ -13,7 +13,7 @@ import pytest
 from orchestrator import serving
 from servers import Server, redis, wait_for
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.nightly]
 
 REDIS_POOLS = 3 * 18
 """The answer cache, kept replies, and budgets with locks: a connection for each client at the most."""

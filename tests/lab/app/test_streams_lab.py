@@ -21,8 +21,7 @@ import httpx
 import pytest
 import uvicorn
 from fronts import nginx_before
-from orchestrator import QUICK, ask, log_lines, serving
-from rows import each_row
+from orchestrator import ask, log_lines, serving
 from servers import Server, free_port, wait_for
 from test_keys_lab import NEEDED, keys_of, make_key
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -37,7 +36,6 @@ from techsapo_ops.stores.keys import KeyFile
 pytestmark = pytest.mark.lab
 
 PATH = "/api/v1/metrics/stream"
-CHAT = {"model": "techsapo-basic", "messages": [{"role": "user", "content": "x"}]}
 
 
 @pytest.fixture(scope="module")
@@ -101,52 +99,6 @@ def test_pages_from_elsewhere_may_not_open_a_websocket(app: Server) -> None:
     with pytest.raises(InvalidStatus) as refused:
         connect(f"ws://127.0.0.1:{app.port}/ws/metrics", origin="http://evil.example", proxy=None)  # type: ignore[arg-type]
     assert refused.value.response.status_code == 403
-
-
-def test_both_pass_through_nginx_as_they_come(app: Server, tmp_path: Path) -> None:
-    with nginx_before(tmp_path, app.port) as edge:
-        with connect(f"ws://127.0.0.1:{edge.port}/ws/metrics", proxy=None) as client:
-            stream = events(f"{edge.url}{PATH}", headers={}, timeout=60)
-            next(stream)  # the newest that there was
-            client.recv(timeout=60)
-            delays = [time.time() - json.loads(next(stream).data)["data"]["time"]]
-            delays.append(time.time() - json.loads(client.recv(timeout=60))["data"]["time"])
-        # A buffer would hold them back until 4 KB have come, which takes several ticks of 2 s.
-        assert max(delays) < 5
-        answer = httpx.get(f"{edge.url}/ping", headers={"X-Request-ID": "from-the-client.1"}, trust_env=False)
-        assert answer.headers.get_list("x-request-id") == ["from-the-client.1"]
-
-
-@each_row(
-    "path, body",
-    [
-        ("/api/v1/generate", {"prompt": "x"}),
-        ("/api/v1/analyze-logs", {"error_output": "x"}),
-        ("/v1/chat/completions", {**CHAT, "stream": True}),
-    ],
-)
-def test_an_answers_headers_and_first_step_pass_nginx_before_any_provider_answers(
-    endless: Server, path: str, body: dict[str, Any]
-) -> None:
-    headers = {"Accept": "text/event-stream"}
-    with (
-        httpx.Client(trust_env=False, timeout=60) as client,
-        client.stream("POST", f"{endless.url}{path}", json=body, headers=headers) as answer,
-    ):
-        assert answer.status_code == 200
-        assert "asked" in next(answer.iter_lines())
-
-
-@pytest.fixture(scope="module")
-def endless(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """nginx before an app whose providers answer in a minute or so: long after the tests have given up."""
-    providers = {n: {**p, "latency": {"mean": "50s", "jitter": 0}} for n, p in QUICK.items()}
-    directory = tmp_path_factory.mktemp("endless")
-    with (
-        serving(directory / "app", providers=providers) as app,
-        nginx_before(directory, app.port) as edge,
-    ):
-        yield edge
 
 
 def test_where_keys_are_on_the_stream_needs_one_from_outside(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -15,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from applied import files, loaded_threshold
 from projects import Project, only_redis, project, small_spec
 from servers import free_port, tcp_open, wait_for
 
@@ -31,65 +31,19 @@ def stack() -> Iterator[Project]:
     spec["monitoring"]["prometheus"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
     with project(spec, name="監視 プロジェクト") as made:
         made.run("up")
+        alerts = {"MemoryHigh": {"threshold": 77, "for": "90s"}}
+        made.write(monitoring={**made.spec["monitoring"], "alerts": alerts})
+        made.run("up")
         yield made
-
-
-def files(stack: Project) -> dict[str, str]:
-    """Digest of each generated file."""
-    config = stack.state / "generated"
-    return {
-        str(path.relative_to(config)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(config.rglob("*"))
-        if path.is_file() and path.name != ".manifest.json"
-    }
 
 
 def prometheus(stack: Project, path: str) -> Any:
     return stack.ask("prometheus", f"api/v1/{path}")["data"]
 
 
-def loaded_threshold(stack: Project) -> str:
-    """What MemoryHigh compares with in the running Prometheus."""
-    rules = [rule for group in prometheus(stack, "rules")["groups"] for rule in group["rules"]]
-    query: str = next(rule["query"] for rule in rules if rule["name"] == "MemoryHigh")
-    return query.rpartition("> ")[2]
-
-
 def sample_times(stack: Project, query: str) -> list[float]:
     series = prometheus(stack, f"query?{urllib.parse.urlencode({'query': query})}")["result"]
     return [float(time) for time, _ in series[0]["values"]] if series else []
-
-
-def test_what_the_plan_said_is_what_happens_and_only_prometheus_reloads(stack: Project) -> None:
-    before = stack.pids()
-    alerts = {"MemoryHigh": {"threshold": 77, "for": "90s"}}
-    stack.write(monitoring={**stack.spec["monitoring"], "alerts": alerts})
-    plan = json.loads(stack.run("plan", "--json", "--out", "change.plan", code=100).stdout)
-    assert {s["service"]: s["action"] for s in plan["steps"]} == {
-        "redis": "nothing",
-        "app": "nothing",
-        "nginx": "nothing",
-        "alertmanager": "nothing",
-        "prometheus": "reload",
-        "scheduler": "nothing",
-    }
-    counts = {**dict.fromkeys(plan["summary"]["services"], 0), "reload": 1, "nothing": 5}
-    assert plan["summary"]["services"] == counts
-    stack.run("up", "--plan", "change.plan", "--dry-run", code=100)
-    done = json.loads(stack.run("up", "--plan", "change.plan", "--json").stdout)
-    assert done["summary"] == plan["summary"]
-    assert [(s["service"], s["action"], s["reason"]) for s in done["steps"]] == [
-        (s["service"], s["action"], s["reason"]) for s in plan["steps"]
-    ]
-    last = stack.applies()[-1]
-    assert {path for path, _ in last.files} == {f["path"] for f in plan["files"]}
-    assert [step.service for step in last.steps] == ["prometheus"]
-    assert stack.pids() == before
-    assert loaded_threshold(stack) == "77"
-    stack.run("plan")
-    spent = stack.run("up", "--plan", "change.plan", code=1).stderr
-    assert f"history: last apply was @{last.id - 1}, and is @{last.id}" in spent
-    assert "nothing was done" in spent
 
 
 def test_a_kept_plan_is_done_once_and_only_as_it_was_looked_at(stack: Project) -> None:
@@ -164,29 +118,6 @@ def test_a_broken_template_is_refused_before_anything_is_touched(stack: Project)
     assert "promtool refuses prometheus/prometheus.yml" in refused.stderr
     broken.unlink()
     assert (files(stack), stack.pids(), len(stack.applies())) == (before, pids, known)
-
-
-def test_a_setting_that_fails_only_at_run_time_is_gone_back_from(stack: Project) -> None:
-    before, pids, known = files(stack), stack.pids(), stack.applies()[-1].id
-    wrong = stack.override(
-        "redis/redis.conf.j2",
-        '{% extends "builtin/redis/redis.conf.j2" %}{% block extra %}io-threads none{% endblock %}\n',
-    )
-    failed = stack.run("up", "--timeout", "10", code=1)
-    assert "redis did not become ready" in failed.stderr
-    assert "io-threads" in failed.stderr, "the log says why"
-    assert "probe: connection refused" in failed.stderr
-    assert f"went back to @{known}" in failed.stderr
-    assert files(stack) == before
-    after = stack.pids()
-    assert after["redis"] not in {None, pids["redis"]}
-    assert {n: p for n, p in after.items() if n != "redis"} == {n: p for n, p in pids.items() if n != "redis"}
-    last = stack.applies()[-1]
-    assert (last.result, last.back_to) == ("rolled-back", known)
-    assert "redis did not become ready" in last.reason
-    wrong.unlink()
-    assert stack.findings(code=0) == {}
-    stack.run("plan")
 
 
 def test_a_reload_that_nginx_refuses_is_seen_by_its_config_hash_and_gone_back_from(stack: Project) -> None:
@@ -282,28 +213,6 @@ def test_a_process_that_was_started_with_other_arguments_is_found_and_started_an
     after = stack.pids()
     assert {n for n in after if after[n] != pids[n]} == {"prometheus"}
     assert stack.findings(code=0) == {}
-
-
-def test_rollback_needs_neither_spec_nor_templates_and_is_recorded(stack: Project) -> None:
-    spec = stack.directory / "techsapo.yaml"
-    spec.rename(stack.directory / "elsewhere.yaml")
-    refused = stack.run("rollback", "@1", code=1)
-    assert "reload   prometheus" in refused.stdout
-    assert "--yes" in refused.stderr
-    secrets = stack.state / "generated" / "secrets"
-    assert any(path.name.startswith("notifications-") for path in secrets.iterdir())
-    shown = stack.run("diff", "@1").stdout
-    assert "holds a secret: content not shown" in shown
-    assert "https://s.example" not in shown
-    done = json.loads(stack.run("rollback", "@1", "--yes", "--json").stdout)
-    assert (done["to"], done["went_back"]) == (1, None)
-    assert loaded_threshold(stack) == "90"
-    assert not secrets.exists(), "there was no secret then"
-    assert stack.run("diff", "@1").stdout == "nothing differs from @1\n"
-    assert stack.findings(code=0) == {}
-    last = stack.applies()[-1]
-    assert (last.command, last.restores, last.result) == ("rollback", 1, "ok")
-    (stack.directory / "elsewhere.yaml").rename(spec)
 
 
 def test_history_tells_every_apply_and_the_ledger_is_private(stack: Project) -> None:

@@ -6,16 +6,15 @@ import http.client
 import json
 import os
 import signal
-import threading
 import urllib.error
 import urllib.request
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from front_requests import asked, both_answer
 from projects import Installed, Project, installed_copy, only_redis, project
 from servers import free_port, wait_for
 
@@ -45,44 +44,6 @@ def stack(installed: Installed) -> Iterator[Project]:
         yield made
 
 
-def get(url: str, stop: threading.Event, counts: Counter[str]) -> None:
-    """GET `url` until told to stop, each on a connection of its own; failures are counted by their words."""
-    while not stop.is_set():
-        try:
-            with urllib.request.urlopen(url, timeout=60) as answer:
-                answer.read()
-                counts[str(answer.status)] += 1
-        except (OSError, urllib.error.HTTPError) as error:
-            counts[f"failed: {error}"] += 1
-        stop.wait(0.005)
-
-
-def both_answer(stack: Project) -> bool:
-    """Whether nginx asks both: it passes over one that was away for a while."""
-    url, seen = f"http://127.0.0.1:{stack.spec['nginx']['listen']}/health", set()
-    for _ in range(10):
-        with urllib.request.urlopen(url, timeout=60) as answer:
-            seen.add(json.loads(answer.read())["instance"])
-    return len(seen) == 2
-
-
-@contextmanager
-def asked(stack: Project) -> Iterator[Counter[str]]:
-    """Requests through nginx as long as the block lasts, counted by how they ended."""
-    wait_for(lambda: both_answer(stack), what="both instances asked by nginx, after the restart before")
-    stop, counts = threading.Event(), Counter[str]()
-    urls = [f"http://127.0.0.1:{stack.spec['nginx']['listen']}{path}" for path in ("/ping", "/metrics")]
-    threads = [threading.Thread(target=get, args=(url, stop, counts)) for url in urls]
-    for thread in threads:
-        thread.start()
-    try:
-        yield counts
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-
-
 def instances(stack: Project, path: str) -> list[dict[str, Any]]:
     """What each instance answers."""
     found = []
@@ -103,22 +64,6 @@ def actions(steps: list[dict[str, Any]]) -> dict[str, str]:
 
 
 RESTARTED = {"redis": "nothing", "app-1": "restart", "app-2": "restart", "nginx": "nothing"}
-
-
-def test_no_get_fails_while_instances_are_restarted_in_turn(stack: Project) -> None:
-    before = stack.pids()
-    stack.write(wallbounce={"consensus": 0.55})
-    with asked(stack) as counts:
-        done = json.loads(stack.run("up", "--json").stdout)
-    after = stack.pids()
-    assert actions(done["steps"]) == RESTARTED | {"scheduler": "nothing"}
-    assert {s["service"]: s["origin"] for s in done["steps"] if s["origin"]} == {
-        "app-1": ["spec"],
-        "app-2": ["spec"],
-    }
-    assert {n for n in after if after[n] != before[n]} == {"app-1", "app-2"}
-    assert set(counts) == {"200"}, counts
-    assert counts["200"] > 100
 
 
 def test_changed_code_reaches_what_runs_and_every_command_tells_so(

@@ -276,26 +276,6 @@ def test_a_host_without_crontab_is_told_what_to_do() -> None:
     assert "schedule.by: service" in caught.value.hint
 
 
-def test_the_scheduler_runs_what_is_due_and_ends_with_its_runs(made: Project) -> None:
-    made.run("jobs", "run", "costs")
-    record = made.state / "jobs" / "costs" / "000001.json"
-    old = json.loads(record.read_text(encoding="utf-8"))
-    record.write_text(json.dumps({**old, "started": "2026-01-01T00:00:00+00:00"}), encoding="utf-8")
-    process = made.popen("schedule")
-    try:
-        done = made.state / "jobs" / "costs" / "000002.json"
-        servers.wait_for(
-            lambda: done.exists() and json.loads(done.read_text(encoding="utf-8"))["result"] == "ok",
-            what="the run that was missed",
-        )  # fmt: skip
-    finally:
-        process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=60)
-    assert process.returncode == 0, said
-    assert "job costs is due" in said
-    assert runs(made, "costs")[0]["by"] == "service"
-
-
 def test_the_real_cron_runs_a_job_of_every_minute_once_a_minute(under_cron: UnderCron) -> None:
     made = under_cron.project
     folder = made.state / "jobs" / "costs"

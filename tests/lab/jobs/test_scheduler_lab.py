@@ -78,22 +78,6 @@ def test_one_that_hangs_is_missed_and_the_command_that_health_names_fixes_it(sta
     assert part(stack)["status"] == "healthy"
 
 
-def test_one_that_somebody_stopped_is_missed_at_once(stack: Project) -> None:
-    stack.run("stop", "scheduler")
-    try:
-        assert part(stack)["status"] == "down"
-        assert stack.health()["status"] == "degraded"
-    finally:
-        stack.run("start", "scheduler")
-    assert part(stack)["status"] == "healthy"
-
-
-def test_a_killed_one_comes_back_by_itself(stack: Project) -> None:
-    before = scheduler(stack)
-    before.kill()
-    wait_for(lambda: stack.pids()["scheduler"] not in {None, before.pid}, what="another one")
-
-
 @each_row("hangs", ["scheduler", "its run", "supervisor", "redis"])
 def test_down_ends_by_its_deadline_with_0_whatever_hangs(hangs: str) -> None:
     """A run that took longer than 10 s to end, as on a busy machine, made `down` fail."""
