@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from monitoring_stack import monitoring_files, spec_of, topology_of
+from monitoring_stack import load_yaml, monitoring_file, monitoring_files, spec_of, topology_of
 from rows import each_row
 
 from techsapo_ops.catalogue.alerts import Alert, alerts
@@ -25,11 +24,11 @@ BLACKBOX = {"blackbox": {"enabled": True}}
 
 
 def rendered(engine: Any = "native", **sections: Any) -> RenderedFile:
-    return monitoring_files(spec_of(**sections), engine=engine)["alertmanager/alertmanager.yml"]
+    return monitoring_file("alertmanager/alertmanager.yml", spec_of(**sections), engine=engine)
 
 
 def config(engine: Any = "native", **sections: Any) -> dict[str, Any]:
-    parsed: dict[str, Any] = yaml.safe_load(rendered(engine, **sections).content)
+    parsed: dict[str, Any] = load_yaml(rendered(engine, **sections).content)
     return parsed
 
 
@@ -348,7 +347,7 @@ def test_grouping_follows_the_spec() -> None:
 
 def test_notification_texts_follow_the_locale() -> None:
     def texts(locale: str) -> str:
-        return monitoring_files(spec_of(locale=locale))["alertmanager/templates/techsapo.tmpl"].content
+        return monitoring_file("alertmanager/templates/techsapo.tmpl", spec_of(locale=locale)).content
 
     assert "復旧" in texts("ja")
     assert "RESOLVED" in texts("en")
