@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import typing
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard as SdkDashboard
 from monitoring_stack import EVERYTHING, monitoring_files, spec_of
+from rows import each_row
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import Dashboard, Thresholds, dashboards
@@ -20,7 +21,7 @@ from techsapo_ops.catalogue.promql_names import metric_names
 from techsapo_ops.services.grafana.dashboards import dashboard_json
 from techsapo_ops.services.registry import facts
 
-every_dashboard = pytest.mark.parametrize("dashboard", dashboards().values(), ids=lambda d: d.name)
+every_dashboard = each_row("dashboard", dashboards().values(), ids=lambda d: d.name)
 UNITS = {value for hint in vars(units).values() for value in typing.get_args(hint)} | {
     v for v in vars(units).values() if isinstance(v, str)
 }
@@ -47,8 +48,7 @@ def round_trip(value: dict[str, Any]) -> dict[str, Any]:
     return encoded
 
 
-@every_dashboard
-@pytest.mark.parametrize("locale", ["ja", "en"])
+@each_row("dashboard, locale", itertools.product(dashboards().values(), ["ja", "en"]), ids=str)
 def test_grafanas_own_model_knows_every_key(dashboard: Dashboard, locale: str) -> None:
     monitoring = {"runbook_url": "https://wiki.example/runbooks"}
     value = json.loads(dashboard_json(spec_of(locale=locale, monitoring=monitoring), dashboard))

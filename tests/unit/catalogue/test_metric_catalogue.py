@@ -87,20 +87,6 @@ def test_a_problem_an_anomaly_and_a_refusal_are_each_listed_in_the_catalogue() -
         assert set(metrics()[name].values[label]) == set(values), name
 
 
-def test_confidence_is_counted_in_the_steps_that_its_thresholds_need() -> None:
-    assert metrics()["techsapo_wallbounce_confidence"].buckets == (
-        0.1,
-        0.3,
-        0.5,
-        0.7,
-        0.8,
-        0.85,
-        0.9,
-        0.95,
-        1,
-    )
-
-
 def test_label_sets_that_are_known_beforehand_are_all_combinations_of_closed_values() -> None:
     metric = Metric("m", "counter", "", ("provider", "status"), values={"status": ("success", "error")})
     assert list(metric.known_children(provider="a")) == [
