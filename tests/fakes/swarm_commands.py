@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stacks import spec, topology
+from stacks import spec, templates, topology
 
 from fakes.memory_engine import Killed
 from fakes.memory_project import QUIET, NoProgram, Told
@@ -91,7 +91,7 @@ class Commands:
         where = replace(where, host=replace(where.host, binaries={}))
         self.come(host)
         return Stack(
-            where, self.engine(where), NoProgram(), directory, Templates(None), self.engine,
+            where, self.engine(where), NoProgram(), directory, templates(), self.engine,
             user="alice", pause=lambda _: None,
         )  # fmt: skip
 

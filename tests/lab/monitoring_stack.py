@@ -8,11 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from stacks import templates
 
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.engines.places import places_of
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.alertmanager.configuration import alertmanager_files
 from techsapo_ops.services.grafana.provisioning import grafana_files
 from techsapo_ops.services.prometheus.scrape import prometheus_files
@@ -73,8 +72,6 @@ def topology_of(spec: Spec, root: Path, engine: EngineName = "native") -> Topolo
 
 
 SERVERS = {"prometheus": prometheus_files, "alertmanager": alertmanager_files, "grafana": grafana_files}
-templates = cache(Templates)
-"""Our own templates, each compiled once in a run."""
 
 
 def monitoring_files(
@@ -96,11 +93,6 @@ def monitoring_file(
 @cache
 def _files(server: str, stored: bytes, root: Path, engine: EngineName) -> tuple[RenderedFile, ...]:
     return (*SERVERS[server](topology_of(pickle.loads(stored), root, engine), templates()),)  # noqa: S301
-
-
-def load_yaml(text: str) -> Any:
-    """What `yaml.safe_load` reads, read by libyaml: ten times as fast."""
-    return yaml.load(text, Loader=yaml.CSafeLoader)
 
 
 def write(files: Iterable[RenderedFile], root: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from monitoring_stack import load_yaml, monitoring_file, spec_of
+from monitoring_stack import monitoring_file, spec_of
 from rows import each_row
+from stacks import load_yaml
 
 from techsapo_ops.catalogue.alert_series import alert_series, series_needed, series_read
 from techsapo_ops.catalogue.alerts import Alert, alerts

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from monitoring_stack import load_yaml, monitoring_file, monitoring_files, spec_of, topology_of
+from monitoring_stack import monitoring_file, monitoring_files, spec_of, topology_of
 from rows import each_row
+from stacks import load_yaml
 
 from techsapo_ops.catalogue.alerts import Alert, alerts
 from techsapo_ops.errors import OpsError
@@ -115,26 +116,25 @@ def test_receivers_of_several_kinds_stand_side_by_side_in_order() -> None:
     assert found["email_configs"][0]["to"] == "ops@example.com"
 
 
-@each_row("value", [*HOSTILE, "{{ .CommonLabels }}", "{{{", "}}", "{{-", '{{ "'])
-def test_a_value_comes_back_as_it_was_written(value: str) -> None:
-    raw = {"opsgenie_configs": [{"api_key": value, "tags": [value], value: {"n": 1, "b": True}}]}
-    sections = {
-        "notifications": {
-            "critical": [
-                {"kind": "slack", "url": "https://a", "channel": value},
-                {"kind": "email", "to": value},
-                {"kind": "alertmanager", "config": raw},
-            ],
-            "smtp": {**SMTP, "sender": value, "username": value},
-        }
-    }
-    parsed = config(**sections)
-    critical = parsed["receivers"][0]
-    assert plain(critical["slack_configs"][0]["channel"]) == value
-    assert plain(critical["email_configs"][0]["to"]) == value
-    assert plain(parsed["global"]["smtp_from"]) == value
-    assert parsed["global"]["smtp_auth_username"] == value
-    assert critical["opsgenie_configs"] == raw["opsgenie_configs"]
+def test_values_come_back_as_they_were_written() -> None:
+    values = [*HOSTILE, "{{ .CommonLabels }}", "{{{", "}}", "{{-", '{{ "']
+    raw = [{"api_key": value, "tags": [value], value: {"n": 1, "b": True}} for value in values]
+    critical = [
+        *({"kind": "slack", "url": "https://a", "channel": value} for value in values),
+        *({"kind": "email", "to": value} for value in values),
+        {"kind": "alertmanager", "config": {"opsgenie_configs": raw}},
+    ]
+    found = receivers(critical=critical, smtp=SMTP)["critical"]
+    assert [plain(c["channel"]) for c in found["slack_configs"]] == values
+    assert [plain(c["to"]) for c in found["email_configs"]] == values
+    assert found["opsgenie_configs"] == raw
+
+
+@each_row("value", [*HOSTILE, "{{ .CommonLabels }}"])
+def test_a_sender_comes_back_as_it_was_written(value: str) -> None:
+    smtp = config(notifications={"smtp": {**SMTP, "sender": value, "username": value}})["global"]
+    assert plain(smtp["smtp_from"]) == value
+    assert smtp["smtp_auth_username"] == value
 
 
 def test_a_receiver_passed_through_may_hold_secrets_so_alertmanager_alone_reads_the_file() -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rows import each_row
-from stacks import THREE_INSTANCES, host, spec
+from stacks import THREE_INSTANCES, host, load_yaml, spec, templates
 
 from techsapo_ops.engines.places import places_of
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.blackbox.configuration import asked, blackbox_files
 from techsapo_ops.services.prometheus.scrape import prometheus_files
 from techsapo_ops.services.registry import kind_of, resolve
@@ -35,13 +33,13 @@ def stack(
 
 
 def modules(topology: Topology) -> dict[str, Any]:
-    (file,) = blackbox_files(topology, Templates())
-    found: dict[str, Any] = yaml.safe_load(file.content)["modules"]
+    (file,) = blackbox_files(topology, templates())
+    found: dict[str, Any] = load_yaml(file.content)["modules"]
     return found
 
 
 def job(topology: Topology) -> list[tuple[str, dict[str, str]]]:
-    config = yaml.safe_load(prometheus_files(topology, Templates())[0].content)
+    config = load_yaml(prometheus_files(topology, templates())[0].content)
     (found,) = [j for j in config["scrape_configs"] if j["job_name"] == "techsapo-probes"]
     assert found["metrics_path"] == "/probe"
     return [(c["targets"][0], c["labels"]) for c in found["static_configs"]]
@@ -65,8 +63,8 @@ def test_new_stacks_and_production_have_one_and_older_stacks_where_their_spec_as
 ) -> None:
     topology = stack(began_with=began_with, environment=environment, **sections)
     assert topology.has("blackbox-exporter") is there
-    assert bool(blackbox_files(topology, Templates())) is there
-    text = prometheus_files(topology, Templates())
+    assert bool(blackbox_files(topology, templates())) is there
+    text = prometheus_files(topology, templates())
     assert any("techsapo-probes" in file.content for file in text[:1]) is there
 
 

@@ -13,10 +13,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from rows import each_row
-from stacks import EVERYTHING, spec, topology
+from stacks import EVERYTHING, spec, templates, topology
 
 from techsapo_ops.render.package import package
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.app.image import app_build
 from techsapo_ops.services.scheduler.image import scheduler_build
 from techsapo_ops.spec.fields import ROOT, sections_of
@@ -71,7 +70,7 @@ def lines(**images: str) -> list[list[str]]:
     where = replace(where, spec=model)
     found = []
     for build in (app_build, scheduler_build):
-        text = build(where, Templates(None), package(exact=False)).dockerfile
+        text = build(where, templates(), package(exact=False)).dockerfile
         found.append([line.split(" ")[0] for line in text.splitlines()])
     return found
 

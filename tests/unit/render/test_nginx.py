@@ -5,17 +5,16 @@ from pathlib import Path
 
 import pytest
 from rows import each_row
-from stacks import HOSTILE_FOLDER, THREE_INSTANCES, host, spec, topology
+from stacks import HOSTILE_FOLDER, THREE_INSTANCES, host, spec, templates, topology
 
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.nginx.site import nginx_files, nginx_size, quote
 
 
 def conf(directory: Path, engine: str = "native", facts: HostFacts | None = None, **sections: object) -> str:
     wanted = spec(**sections)
-    (file,) = nginx_files(topology(wanted, directory, engine, facts), Templates())
+    (file,) = nginx_files(topology(wanted, directory, engine, facts), templates())
     return file.content
 
 
@@ -42,7 +41,7 @@ def test_the_upstream_holds_the_guides_three_lines_in_their_order(tmp_path: Path
 
 def test_a_stack_with_one_instance_and_no_certificate_has_no_nginx(tmp_path: Path) -> None:
     wanted = spec()
-    assert nginx_files(topology(wanted, tmp_path), Templates()) == ()
+    assert nginx_files(topology(wanted, tmp_path), templates()) == ()
 
 
 def test_with_a_certificate_plain_http_is_sent_on_but_for_health_and_acme(tmp_path: Path) -> None:
@@ -228,7 +227,7 @@ def test_a_key_stands_for_a_sign_in_only_in_places_where_the_app_checks_keys(
     tmp_path: Path, certificates: dict[str, object]
 ) -> None:
     wanted = spec(app={**THREE_INSTANCES, **SIGN_IN}, certificates=certificates)
-    files = {f.path: f.content for f in nginx_files(topology(wanted, tmp_path), Templates())}
+    files = {f.path: f.content for f in nginx_files(topology(wanted, tmp_path), templates())}
     text = files["nginx/nginx.conf"]
     asked = dict(
         re.findall(

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from monitoring_stack import EVERYTHING, load_yaml, monitoring_file, monitoring_files, spec_of
+from monitoring_stack import EVERYTHING, monitoring_file, monitoring_files, spec_of
 from rows import each_row
+from stacks import load_yaml, with_alerts
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import dashboards
@@ -33,7 +34,9 @@ HOSTILE = [
 
 
 def config(engine: Any = "native", **sections: Any) -> dict[str, Any]:
-    file = monitoring_file("prometheus/prometheus.yml", spec_of(**sections), engine=engine)
+    monitoring = {**with_alerts(), **sections.pop("monitoring", EVERYTHING["monitoring"])}
+    spec = spec_of(**sections, monitoring=monitoring)
+    file = monitoring_file("prometheus/prometheus.yml", spec, engine=engine)
     parsed: dict[str, Any] = load_yaml(file.content)
     return parsed
 
@@ -44,7 +47,12 @@ def alert_groups(**sections: Any) -> list[dict[str, Any]]:
     return groups
 
 
-def alert_rules(**sections: Any) -> dict[str, dict[str, Any]]:
+def alert_rules(*names: str, **sections: Any) -> dict[str, dict[str, Any]]:
+    """The rules by alert, of `names` alone where some are given."""
+    if names:
+        monitoring = sections.get("monitoring", EVERYTHING["monitoring"])
+        off = with_alerts(*names)["alerts"]
+        sections["monitoring"] = {**monitoring, "alerts": {**off, **monitoring.get("alerts", {})}}
     return {r["alert"]: r for group in alert_groups(**sections) for r in group["rules"]}
 
 
@@ -153,7 +161,7 @@ def test_thresholds_durations_and_switches_of_the_spec_are_taken_over() -> None:
 
 @each_row("interval, seconds_", [("15s", "> 9"), ("5s", "> 4.5")])
 def test_a_database_that_hangs_is_known_by_a_scrape_that_was_given_up(interval: str, seconds_: str) -> None:
-    rules = alert_rules(monitoring={"prometheus": {"scrape_interval": interval}})
+    rules = alert_rules("MysqlDown", monitoring={"prometheus": {"scrape_interval": interval}})
     assert rules["MysqlDown"]["expr"].endswith(f'scrape_duration_seconds{{job="mysqld-exporter"}} {seconds_}')
 
 
@@ -169,7 +177,7 @@ def test_an_alert_says_it_in_the_stacks_language_and_in_the_other_one_as_well() 
 
 def test_a_server_is_told_down_where_the_stack_has_it_and_its_exporter() -> None:
     def told(**sections: Any) -> set[str]:
-        return {"NginxDown", "RedisDown", "MysqlDown"} & set(alert_rules(**sections))
+        return set(alert_rules("NginxDown", "RedisDown", "MysqlDown", **sections))
 
     assert told() == {"NginxDown", "RedisDown", "MysqlDown"}
     assert told(mysql=None, app={}) == {"RedisDown"}
@@ -191,12 +199,13 @@ def test_one_scrape_that_meets_a_restart_tells_nobody_however_seldom_it_is_scrap
     scrape: str, evaluation: str, nginx: str, others: str
 ) -> None:
     prometheus = {"scrape_interval": scrape, "evaluation_interval": evaluation}
-    rules = alert_rules(monitoring={"prometheus": prometheus})
+    names = ("NginxDown", "RedisDown", "AppDown", "TargetDown", "ConfigChanged")
+    rules = alert_rules(*names, monitoring={"prometheus": prometheus})
     assert rules["NginxDown"]["for"] == nginx
     assert {rules[name]["for"] for name in ("RedisDown", "AppDown", "TargetDown")} == {others}
     assert "for" not in rules["ConfigChanged"]
     own = {"NginxDown": {"for": "5s"}, "RedisDown": {"for": "0s"}}
-    rules = alert_rules(monitoring={"prometheus": prometheus, "alerts": own})
+    rules = alert_rules(*names, monitoring={"prometheus": prometheus, "alerts": own})
     assert (rules["NginxDown"]["for"], "for" in rules["RedisDown"]) == ("5s", False)
 
 
@@ -209,7 +218,7 @@ def test_a_label_of_an_alert_never_holds_a_value() -> None:
 
 def test_the_runbook_is_linked_where_it_is_published_and_braces_in_its_address_stay_text() -> None:
     def url(base: str | None) -> str:
-        rules = alert_rules(monitoring={"runbook_url": base} if base else {})
+        rules = alert_rules("AppDown", monitoring={"runbook_url": base} if base else {})
         found: str = rules["AppDown"]["annotations"]["runbook_url"]
         return found
 
@@ -255,13 +264,17 @@ def test_the_next_receivers_are_named_nobody_who_has_it_and_told_the_rest() -> N
 
 
 def test_thresholds_that_another_part_of_the_spec_names_are_taken_from_there() -> None:
-    rules = alert_rules(budget={"warn_at": 0.5}, monitoring={"availability_percent": 99.9})
-    assert rules["BudgetHigh"]["expr"].endswith("> 50")
-    assert "(100 - 99.9)" in rules["ErrorBudgetBurnFast"]["expr"]
-    assert alert_rules()["BudgetHigh"]["expr"].endswith("> 80")
-    assert "(100 - 99.5)" in alert_rules()["ErrorBudgetBurnSlow"]["expr"]
-    own = alert_rules(budget={"warn_at": 0.5}, monitoring={"alerts": {"BudgetHigh": {"threshold": 70}}})
-    assert own["BudgetHigh"]["expr"].endswith("> 70")
+    def ends(**sections: Any) -> dict[str, str]:
+        rules = alert_rules("BudgetHigh", "ErrorBudgetBurnFast", **sections)
+        return {name: rule["expr"] for name, rule in rules.items()}
+
+    rules = ends(budget={"warn_at": 0.5}, monitoring={"availability_percent": 99.9})
+    assert rules["BudgetHigh"].endswith("> 50")
+    assert "(100 - 99.9)" in rules["ErrorBudgetBurnFast"]
+    assert ends()["BudgetHigh"].endswith("> 80")
+    assert "(100 - 99.5)" in ends()["ErrorBudgetBurnFast"]
+    own = ends(budget={"warn_at": 0.5}, monitoring={"alerts": {"BudgetHigh": {"threshold": 70}}})
+    assert own["BudgetHigh"].endswith("> 70")
 
 
 def test_every_job_but_the_app_is_missed_where_it_is_not_scraped() -> None:
