@@ -79,7 +79,7 @@ def with_alerts(*names: str) -> dict[str, Any]:
 _made: dict[bytes, tuple[RenderedFile, ...]] = {}
 
 
-def rendered(spec: Spec, topology: Topology) -> dict[str, RenderedFile]:  # noqa: ARG001 - the topology has it
+def rendered(spec: Spec, topology: Topology) -> dict[str, RenderedFile]:
     """Every file of the stack by path; those of equal topologies are made once."""
     key = pickle.dumps(topology)
     if key not in _made:

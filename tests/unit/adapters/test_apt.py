@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.apt import Apt, install_command
 from techsapo_ops.adapters.process import Command, Completed
@@ -132,7 +133,7 @@ def test_services_can_not_start_while_packages_are_unpacked(place: Path) -> None
     assert not policy.exists()
 
 
-@pytest.mark.parametrize("trouble", [KeyboardInterrupt, SystemExit, OpsError])
+@each_row("trouble", [KeyboardInterrupt, SystemExit, OpsError])
 def test_an_interrupted_installation_leaves_no_policy(place: Path, trouble: type[BaseException]) -> None:
     def during(command: Command) -> None:
         if "install" in command.argv:
@@ -182,7 +183,7 @@ def test_a_policy_that_is_a_link_stays_one(place: Path) -> None:
     assert policy.readlink() == Path("/bin/true")
 
 
-@pytest.mark.parametrize("own", [b"#!/bin/sh\nexit 104\n", None])
+@each_row("own", [None, b"#!/bin/sh\nexit 104\n"])
 def test_what_a_killed_run_left_is_put_right_by_the_next(place: Path, own: bytes | None) -> None:
     policy = place / "sbin/policy-rc.d"
     if own is not None:

@@ -70,7 +70,7 @@ OUTSIDE = [
 ]
 
 
-@pytest.mark.parametrize("url", OUTSIDE)
+@each_row("url", OUTSIDE)
 def test_a_key_that_would_leave_this_host_by_plain_http_is_refused_before_any_connection(
     url: str, connections: list[object]
 ) -> None:

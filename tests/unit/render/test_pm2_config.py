@@ -5,17 +5,16 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from stacks import EVERYTHING, HOSTILE_FOLDER, spec, topology
+from stacks import EVERYTHING, HOSTILE_FOLDER, spec, templates, topology
 
 from techsapo_ops.render.pm2 import instance_script, pm2_files
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.registry import programs
 from techsapo_ops.stack.desired import Program
 
 
 def ecosystem(directory: Path, **sections: Any) -> dict[str, Any]:
     wanted = spec(**sections)
-    (file,) = pm2_files(topology(wanted, directory), Templates())
+    (file,) = pm2_files(topology(wanted, directory), templates())
     _, _, value = file.content.partition("module.exports = ")
     (app,) = json.loads(value.strip().removesuffix(";"))["apps"]
     found: dict[str, Any] = app

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from rows import each_row
-from stacks import EVERYTHING, HOSTILE_FOLDER, host, load_yaml, rendered, spec, topology
+from stacks import EVERYTHING, HOSTILE_FOLDER, host, load_yaml, rendered, spec, topology, with_alerts
 
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.errors import OpsError
@@ -33,14 +33,6 @@ def test_no_secret_is_in_an_argv_or_an_environment() -> None:
             assert secret not in words
 
 
-def test_each_instance_listens_on_its_own_port_with_its_own_data() -> None:
-    found = made(HERE, **EVERYTHING)
-    for n, port in enumerate((4000, 4001, 4002), 1):
-        argv = found[f"app-{n}"].argv
-        assert argv[argv.index("--port") + 1] == str(port)
-        assert argv[argv.index("--data") + 1] == str(HERE / f".techsapo/data/app-{n}")
-
-
 def test_a_program_reads_the_files_it_is_started_with() -> None:
     """Every path below the generated folder in an argv is covered by `config`, or no change restarts it."""
     wanted = spec(**EVERYTHING)
@@ -57,13 +49,6 @@ def test_a_program_reads_the_files_it_is_started_with() -> None:
                 assert path.startswith(program.config), (program.service, path)
 
 
-def test_redis_exporter_logs_in_with_the_account() -> None:
-    argv = made(HERE, redis={"user": "sapo", "password": "x"})["redis-exporter"].argv
-    assert argv[-1] == "-redis.user=sapo"
-    without = made(HERE, redis={"password": "x"})["redis-exporter"].argv
-    assert not [word for word in without if "redis.user" in word]
-
-
 def test_clients_of_a_redis_with_tls_are_told_its_ca() -> None:
     found = made(HERE, redis={"tls": True})
     ca = str(HERE / ".techsapo/keys/redis-tls/trust/ca.pem")
@@ -78,7 +63,8 @@ def test_clients_of_a_redis_with_tls_are_told_its_ca() -> None:
 
 def test_secrets_restart_who_reads_them_and_nobody_else() -> None:
     def digests(**sections: Any) -> dict[str, str]:
-        wanted = spec(**{**EVERYTHING, **sections})
+        monitoring = {**with_alerts("MemoryHigh"), **sections.pop("monitoring", {})}
+        wanted = spec(**{**EVERYTHING, **sections, "monitoring": monitoring})
         where = topology(wanted, HERE)
         files = tuple(rendered(wanted, where).values())
         return {p.service: p.config_digest(files) for p in programs(where)}
@@ -92,16 +78,11 @@ def test_secrets_restart_who_reads_them_and_nobody_else() -> None:
     assert changed(redis={"password": "new"}) == {*apps, "redis", "redis-exporter"}
     assert changed(mysql={"password": "new"}) == {*apps, "mysql", "mysqld-exporter"}
     assert changed(monitoring={"grafana": {"admin_password": "new"}}) == {"grafana"}
-    assert changed(monitoring={"alerts": {"MemoryHigh": {"threshold": 50}}}) == {"prometheus"}
+    alerts = {**with_alerts()["alerts"], "MemoryHigh": {"threshold": 50}}
+    assert changed(monitoring={"alerts": alerts}) == {"prometheus"}
     receiver = [{"kind": "slack", "url": "https://hooks.example.com/other"}]
     assert changed(notifications={"critical": receiver}) == {"alertmanager"}
     assert changed(nginx={"hsts": True}) == {"nginx"}
-
-
-def test_an_empty_config_means_that_nothing_is_read() -> None:
-    files = tuple(rendered(spec(), topology(spec(), HERE)).values())
-    node = made(HERE)["node-exporter"]
-    assert node.config_digest(files) == node.config_digest(())
 
 
 def test_those_that_can_reload_do_and_nginx_stops_by_finishing() -> None:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from rows import each_row
-from stacks import load_yaml, rendered, spec, topology
+from stacks import load_yaml, rendered, spec, topology, with_alerts
 
 from techsapo_ops.catalogue.jobs import jobs
 from techsapo_ops.spec.models.data import Schedule
@@ -24,7 +24,7 @@ def expected(files: dict[str, RenderedFile], path: str) -> set[str]:
 
 def test_the_scheduler_is_told_the_schedule_and_no_secret() -> None:
     settings = {"costs": {"timeout": "1m", "ping": "https://hc.example/s3cret"}}
-    wanted = spec(schedule={"drift": None, "jobs": settings})
+    wanted = spec(schedule={"drift": None, "jobs": settings}, monitoring=with_alerts())
     file = rendered(wanted, topology(wanted, HERE))["schedule/jobs.json"]
     assert "s3cret" not in file.content
     read = Schedule.model_validate(json.loads(file.content))
@@ -32,9 +32,9 @@ def test_the_scheduler_is_told_the_schedule_and_no_secret() -> None:
     assert read.jobs["costs"].timeout == "1m"
 
 
-@each_row("by", ["cron", "systemd", "none"])
+@each_row("by", ["cron", "none"])
 def test_where_others_start_the_jobs_the_stack_has_no_scheduler(by: str) -> None:
-    wanted = spec(schedule={"by": by})
+    wanted = spec(schedule={"by": by}, monitoring=with_alerts())
     files = rendered(wanted, topology(wanted, HERE))
     assert "schedule/jobs.json" not in files
     assert "[program:scheduler]" not in files["supervisor/supervisord.conf"].content
@@ -45,7 +45,7 @@ BY_EDITION = {"report", "verify_offsite", "drill_restore", "drill_alert"}
 
 
 def test_the_jobs_that_somebody_starts_are_expected() -> None:
-    wanted = spec(schedule={"drift": None})
+    wanted = spec(schedule={"drift": None}, monitoring=with_alerts())
     files = rendered(wanted, topology(wanted, HERE))
     assert expected(files, RULES) == set(jobs()) - {"drift", *BY_EDITION}
     assert expected(files, f"docker/config/{RULES}") == set()
@@ -54,7 +54,7 @@ def test_the_jobs_that_somebody_starts_are_expected() -> None:
 @each_row(
     "sections, path",
     [
-        ({"schedule": {"by": "none"}}, RULES),
+        ({"schedule": {"by": "none"}, "monitoring": with_alerts()}, RULES),
         ({"monitoring": {"exporters": {"node": {"enabled": False}}}}, RULES),
     ],
 )
@@ -66,6 +66,6 @@ def test_no_job_is_expected_where_nobody_starts_or_tells_of_it(
 
 
 def test_cron_starts_the_jobs_of_containers_too() -> None:
-    wanted = spec(schedule={"by": "cron"})
+    wanted = spec(schedule={"by": "cron"}, monitoring=with_alerts())
     files = rendered(wanted, topology(wanted, HERE, "compose"))
     assert expected(files, f"docker/config/{RULES}") == set(jobs()) - BY_EDITION

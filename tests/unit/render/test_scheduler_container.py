@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from rows import each_row
-from stacks import HOSTILE_FOLDER, host, rendered, spec, topology
+from stacks import HOSTILE_FOLDER, host, load_yaml, spec, templates, topology
 
 from techsapo_ops.adapters.host_facts import Owner
 from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.report import notes
 from techsapo_ops.operations.jobs.timetable import NOBODY
-from techsapo_ops.render.compose import PRODUCTION_YML
-from techsapo_ops.render.templates import Templates
+from techsapo_ops.render.compose import PRODUCTION_YML, compose_files
+from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.render.timers import TimedJob, timer_files
 from techsapo_ops.services.app.image import DOCKERFILE
 from techsapo_ops.services.prometheus.scrape import expected_jobs
@@ -37,11 +36,11 @@ def files(
 ) -> dict[str, str]:
     wanted = spec(schedule={"docker_socket": SOCKET, **schedule}, backup=backup or {})
     made = topology(wanted, directory, "compose", replace(host(), owner=owner))
-    return {path: file.content for path, file in rendered(wanted, made).items()}
+    return {file.path: file.content for file in compose_files(made, templates(), secret_files(made))}
 
 
 def service(directory: Path, owner: Owner = USER) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(files(directory, owner)[PRODUCTION_YML])["services"]["scheduler"]
+    found: dict[str, Any] = load_yaml(files(directory, owner)[PRODUCTION_YML])["services"]["scheduler"]
     return found
 
 
@@ -52,7 +51,7 @@ def around(directory: Path) -> Layout:
 def test_without_the_socket_or_where_others_start_the_jobs_there_is_none(tmp_path: Path) -> None:
     for schedule in ({"docker_socket": None}, {"by": "cron"}):
         made = files(tmp_path, **schedule)
-        assert "scheduler" not in yaml.safe_load(made[PRODUCTION_YML])["services"]
+        assert "scheduler" not in load_yaml(made[PRODUCTION_YML])["services"]
         assert SCHEDULER_DOCKERFILE not in made
 
 
@@ -94,7 +93,7 @@ def test_its_image_is_the_apps_with_the_docker_client_and_the_apps_stays_the_sam
     assert made[DOCKERFILE] in made[SCHEDULER_DOCKERFILE] + "\n"
     assert made[SCHEDULER_DOCKERFILE].count("COPY --from=docker-cli") == 2
     without = files(tmp_path, docker_socket=None)
-    images = [yaml.safe_load(f[PRODUCTION_YML])["services"]["app"]["image"] for f in (made, without)]
+    images = [load_yaml(f[PRODUCTION_YML])["services"]["app"]["image"] for f in (made, without)]
     assert images[0] == images[1], "or turning the scheduler on would make every app anew"
 
 
@@ -153,5 +152,5 @@ def test_systemds_units_may_write_into_a_local_off_site_folder_too(tmp_path: Pat
     wanted = spec(backup={"offsite": {"restic": "/mnt/far", "password": "p"}})
     made = topology(wanted, tmp_path, facts=host(root=True))
     job = TimedJob("backup", "0 2 * * *", ("techsapo", "jobs", "run", "backup"), 60)
-    unit, _ = timer_files(made, Templates(None), [job], "/usr/bin")
+    unit, _ = timer_files(made, templates(), [job], "/usr/bin")
     assert '"-/mnt/far"' in unit.content
