@@ -8,6 +8,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.engines.swarm import bundle
 from techsapo_ops.errors import OpsError
@@ -90,7 +91,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
+@each_row("hostile", HOSTILE, ids=range(len(HOSTILE)))
 def test_one_of_another_shape_changes_nothing(
     state: Path, hostile: tuple[str, bytes] | tarfile.TarInfo
 ) -> None:
@@ -101,7 +102,7 @@ def test_one_of_another_shape_changes_nothing(
     assert {path: path.read_bytes() for path in state.rglob("*") if path.is_file()} == before
 
 
-@pytest.mark.parametrize("content", [b"", b"x" * 4096, gzip.compress(tar_of(("keys/app-key", b"x")))])
+@each_row("content", [b"", b"x" * 4096, gzip.compress(tar_of(("keys/app-key", b"x")))])
 def test_what_is_no_bundle_changes_nothing(state: Path, content: bytes) -> None:
     with pytest.raises(OpsError, match="can't be read"):
         bundle.unpack(state, content)

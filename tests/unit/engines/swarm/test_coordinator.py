@@ -89,7 +89,6 @@ def all_is_well(commands: Commands, host: str, sections: dict[str, Any] | None) 
     "dies, number, host, command",
     [
         ("state to b", 1, "b", "up"),
-        (SHARES, 2, "b", "up"),
         ("folders of b", 1, "b", "rollback"),
         ("config create", 1, "b", "up"),
         ("deploy redis-b", 1, "b", "rollback"),

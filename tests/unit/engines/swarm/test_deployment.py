@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stacks import rendered, spec, topology
+from stacks import load_yaml, rendered, spec, topology, with_alerts
 
 from techsapo_ops.adapters.container_facts import STACK_DEFINITION
 from techsapo_ops.engines.swarm.deployment import Deployment
@@ -28,7 +28,7 @@ def desired(tmp_path: Path) -> Desired:
 
 
 def desired_of(tmp_path: Path, **sections: Any) -> Desired:
-    wanted = spec(engine="swarm", hosts=HOSTS, mysql={}, **sections)
+    wanted = spec(engine="swarm", hosts=HOSTS, mysql={}, monitoring=with_alerts(), **sections)
     where = topology(wanted, tmp_path, "swarm")
     files = tuple(rendered(wanted, where).values())
     for path in _made(tmp_path / ".techsapo/generated" / STACK_YML, files):
@@ -39,10 +39,8 @@ def desired_of(tmp_path: Path, **sections: Any) -> Desired:
 
 
 def _made(stack: Path, files: Any) -> list[Path]:
-    import yaml
-
     text = next(file.content for file in files if file.path == STACK_YML)
-    secrets = yaml.safe_load(text)["secrets"].values()
+    secrets = load_yaml(text)["secrets"].values()
     return [(stack.parent / each["file"]).resolve() for each in secrets]
 
 
