@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 from rows import each_row
 
 from techsapo_ops.adapters import host
-from techsapo_ops.adapters.host import find_binaries, gather, shares_mounts, systemd_tells
-from techsapo_ops.services.registry import binary_names
+from techsapo_ops.adapters.host import find_binaries, shares_mounts, systemd_tells
 
 
 def executable(path: Path, mode: int = 0o755) -> Path:
@@ -17,15 +15,6 @@ def executable(path: Path, mode: int = 0o755) -> Path:
     path.write_text("#!/bin/sh\n")
     path.chmod(mode)
     return path
-
-
-def test_an_empty_path_finds_nothing(tmp_path: Path) -> None:
-    assert gather(tmp_path, "", binary_names()).binaries == {}
-
-
-def test_a_path_with_python_alone_finds_nothing_else(tmp_path: Path) -> None:
-    executable(tmp_path / "bin/python3")
-    assert gather(tmp_path, str(tmp_path / "bin"), binary_names()).binaries == {}
 
 
 def test_the_first_folder_on_the_path_wins(tmp_path: Path) -> None:
@@ -53,10 +42,6 @@ def test_the_sbin_beside_a_system_folder_is_searched(tmp_path: Path, monkeypatch
     monkeypatch.setattr(host, "_SIBLINGS", {str(tmp_path / "bin"): str(tmp_path / "sbin")})
     assert find_binaries(["nginx"], str(tmp_path / "bin")) == {"nginx": str(found)}
     assert find_binaries(["nginx"], str(tmp_path / "other")) == {}
-
-
-def test_this_python_is_named() -> None:
-    assert gather(Path("/"), "").python == sys.executable
 
 
 @pytest.fixture
@@ -137,7 +122,3 @@ def test_mounts_are_shared_where_init_has_made_the_root_so(root: str, shared: bo
     table.parent.mkdir(parents=True)
     table.write_text(f"22 27 0:21 / /proc rw,relatime shared:9 - proc proc rw\n{root}\n")
     assert shares_mounts(tmp_path) is shared
-
-
-def test_where_the_table_of_mounts_is_hidden_nothing_is_taken_for_shared(tmp_path: Path) -> None:
-    assert not shares_mounts(tmp_path)

@@ -120,11 +120,6 @@ def test_one_that_is_not_ready_yet_is_passed_over_and_told_where_all_are() -> No
             Alertmanager([first.url, second.url], timeout=30).silences()
 
 
-def test_nobody_answers(closed: str) -> None:
-    with pytest.raises(Unreachable):
-        Prometheus([closed, closed], timeout=30).version()
-
-
 def test_a_silence_is_made_at_another_one_only_where_the_first_can_not_have_read_it(closed: str) -> None:
     matchers = [Matcher("alertname", "=", "AppDown")]
     with serving("second") as second:
@@ -160,12 +155,6 @@ def test_a_login_reaches_the_server_from_inside_and_is_no_argument(tmp_path: Pat
         assert Prometheus(server.url, login=login, way=way, timeout=30).version() == "one"
     assert "hush" not in seen[0]
     assert "Authorization" not in seen[0]
-
-
-def test_a_machine_without_that_python_is_said() -> None:
-    way = Inside(lambda command, seconds: SubprocessRunner().run(command, timeout=seconds), "false")
-    with pytest.raises(Unreachable, match="nobody inside the stack asked it"):
-        Prometheus("http://127.0.0.1:1", way=way).version()
 
 
 def test_where_no_host_can_be_entered_that_is_said_and_no_address_that_leads_nowhere_from_here() -> None:

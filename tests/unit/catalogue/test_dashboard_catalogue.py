@@ -144,38 +144,11 @@ def test_a_dashboard_has_no_query_that_hides_a_dead_panel() -> None:
     assert [e for e in exprs if "vector(" in e] == []
 
 
-def test_a_dashboard_keeps_its_uid_and_can_not_be_edited() -> None:
-    value = json.loads(dashboard_json(spec_of(EVERYTHING), dashboards()["main"]))
-    assert (value["uid"], value["editable"]) == ("techsapo-main", False)
-
-
-@every_dashboard
-def test_a_dashboard_opens_the_others_at_the_same_time_span(dashboard: Dashboard) -> None:
-    value = json.loads(dashboard_json(spec_of(), dashboard))
-    (link,) = value["links"]
-    assert (link["type"], link["keepTime"], link["includeVars"]) == ("dashboards", True, True)
-    assert set(link["tags"]) <= set(value["tags"])
-
-
 @every_dashboard
 def test_exemplars_are_asked_for_where_buckets_are_read_and_nowhere_else(dashboard: Dashboard) -> None:
     for drawn in json.loads(dashboard_json(spec_of(), dashboard))["panels"]:
         for target in drawn.get("targets", []):
             assert target["exemplar"] == ("_bucket{" in target["expr"]), target["expr"]
-
-
-def test_some_panel_reads_the_buckets_of_each_kind_of_time_that_users_notice() -> None:
-    read = {q.expr for d in dashboards().values() for p in d.panels for q in p.queries if q.raw_histogram}
-    for name in ("techsapo_http_own_duration_seconds_bucket", "techsapo_llm_request_duration_seconds_bucket"):
-        assert any(name in expr for expr in read)
-
-
-@every_dashboard
-def test_a_single_value_between_gaps_is_seen_and_legends_calculate(dashboard: Dashboard) -> None:
-    for drawn in json.loads(dashboard_json(spec_of(), dashboard))["panels"]:
-        if drawn["type"] == "timeseries":
-            assert drawn["fieldConfig"]["defaults"]["custom"]["showPoints"] == "auto"
-            assert drawn["options"]["legend"]["calcs"]
 
 
 @every_dashboard

@@ -165,19 +165,6 @@ def test_of_a_model_behind_openrouter_only_what_its_vendor_made_is_known() -> No
 
 
 @each_row(
-    "vendor, model, longest",
-    [
-        ("openai", "gpt-6.1-sol", THINKING_ANSWER),
-        ("openai", "gpt-4.1", CHAT_ANSWER),
-        ("anthropic", "claude-sonnet-4-5", THINKING_ANSWER),
-        ("google", "gemini-2.5-flash-lite", THINKING_ANSWER),
-    ],
-)
-def test_what_can_think_gets_room_for_it(vendor: str, model: str, longest: int) -> None:
-    assert known(vendor, model).max_output_tokens == longest
-
-
-@each_row(
     "tokens, day, price",
     [
         (1, date(2026, 8, 20), (5, 30)),

@@ -14,7 +14,6 @@ import yaml
 from rows import each_row
 
 from techsapo_ops.engines.native import history, housekeeping
-from techsapo_ops.engines.native.gate import LogFrom
 from techsapo_ops.engines.native.logs import Follower, line_time, read, rotated
 
 CASES: list[dict[str, Any]] = yaml.safe_load(
@@ -107,11 +106,6 @@ def test_a_large_file_is_read_from_its_end(tmp_path: Path) -> None:
     assert len(read(tmp_path, ["app"], lines=20_000, since=None)) == 20_000
 
 
-def test_a_missing_log_is_empty(tmp_path: Path) -> None:
-    assert read(tmp_path, ["app"], lines=10, since=None) == []
-    assert LogFrom(tmp_path / "app.log").tail(20) == ()
-
-
 def test_a_follower_sees_new_lines_whole_and_goes_on_over_a_rotation(tmp_path: Path) -> None:
     log = tmp_path / "app.log"
     write(log, "old")
@@ -125,14 +119,6 @@ def test_a_follower_sees_new_lines_whole_and_goes_on_over_a_rotation(tmp_path: P
     assert [line.text for line in follower.lines()] == ["half"]
     write(log, "after")
     assert [line.text for line in follower.lines()] == ["after"]
-    follower.close()
-
-
-def test_a_follower_waits_for_a_log_that_is_not_there_yet(tmp_path: Path) -> None:
-    follower = Follower(tmp_path / "app.log", "app")
-    assert follower.lines() == []
-    write(tmp_path / "app.log", "hello")
-    assert [line.text for line in follower.lines()] == ["hello"]
     follower.close()
 
 

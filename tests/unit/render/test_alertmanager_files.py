@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from monitoring_stack import monitoring_file, monitoring_files, spec_of, topology_of
+from monitoring_stack import monitoring_file, spec_of, topology_of
 from rows import each_row
 from stacks import load_yaml
 
 from techsapo_ops.catalogue.alerts import Alert, alerts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.secrets import secret_files
-from techsapo_ops.render.templates import Templates
-from techsapo_ops.services.alertmanager.configuration import alertmanager_files
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.desired import RenderedFile
 
@@ -73,10 +71,6 @@ def test_every_secret_file_that_is_named_is_rendered() -> None:
     assert named - made == set()
 
 
-def test_a_severity_with_nobody_to_tell_has_an_empty_receiver() -> None:
-    assert receivers() == {name: {"name": name} for name in ("critical", "warning", "info", "watchdog")}
-
-
 def test_the_next_receivers_get_what_carries_their_number_before_any_severity_does() -> None:
     hook = [{"kind": "webhook", "url": "https://a"}]
     steps = [{"after": "15m", "receivers": hook}, {"after": "1h", "receivers": hook}]
@@ -98,22 +92,6 @@ def test_what_has_a_message_of_its_own_has_one_for_the_next_receivers_too() -> N
     apart = {label for alert in alerts().values() if not alert.machines for label in alert.apart}
     assert "provider" in apart
     assert set(route["group_by"]) == {"alertname", "service"} | apart
-
-
-def test_receivers_of_several_kinds_stand_side_by_side_in_order() -> None:
-    found = receivers(
-        warning=[
-            {"kind": "slack", "url": "https://a", "channel": "#one"},
-            {
-                "kind": "alertmanager",
-                "config": {"slack_configs": [{"api_url_file": "/x", "channel": "#two"}]},
-            },
-            {"kind": "email", "to": "ops@example.com"},
-        ],
-        smtp=SMTP,
-    )["warning"]
-    assert [c["channel"] for c in found["slack_configs"]] == ["#one", "#two"]
-    assert found["email_configs"][0]["to"] == "ops@example.com"
 
 
 def test_values_come_back_as_they_were_written() -> None:
@@ -356,21 +334,3 @@ def test_notification_texts_follow_the_locale() -> None:
     named = set(re.findall(r'template "([\w.]+)"', rendered().content))
     assert {"techsapo.color", "techsapo.text", "techsapo.title", "techsapo.slack.text"} <= named
     assert named <= set(defined[0])
-
-
-def test_texts_of_the_operators_own_that_are_older_are_used_for_slack_as_they_were(tmp_path: Path) -> None:
-    own = tmp_path / "alertmanager" / "techsapo.ja.tmpl.j2"
-    own.parent.mkdir()
-    names = ("techsapo.title", "techsapo.text", "techsapo.color")
-    own.write_text(
-        "{% raw %}" + "".join(f'{{{{ define "{n}" }}}}x{{{{ end }}}}\n' for n in names) + "{% endraw %}"
-    )
-    files = alertmanager_files(topology_of(spec_of(), Path("/srv/techsapo")), Templates(tmp_path))
-    content = {file.path: file.content for file in files}
-    named = set(re.findall(r'template "([\w.]+)"', content["alertmanager/alertmanager.yml"]))
-    assert named == set(names)
-
-
-def test_nothing_is_rendered_without_an_alertmanager() -> None:
-    files = monitoring_files(spec_of(monitoring={"alertmanager": {"enabled": False}}))
-    assert [path for path in files if path.startswith("alertmanager/")] == []

@@ -54,14 +54,6 @@ def test_the_app_is_told_of_tls_only_where_redis_speaks_it(tmp_path: Path) -> No
     assert not read.redis.tls
 
 
-def test_what_only_others_read_is_not_in_it(tmp_path: Path) -> None:
-    text, _ = app_spec(tmp_path, **EVERYTHING)
-    assert set(load_yaml(text)) == {
-        "project", "locale", "edition", "app", "providers", "wallbounce", "budget", "audit", "redis", "mysql",
-        "logs",
-    }  # fmt: skip
-
-
 def test_an_alert_a_receiver_or_an_instance_changes_nothing_for_the_app(tmp_path: Path) -> None:
     before, _ = app_spec(tmp_path)
     after, _ = app_spec(
@@ -102,12 +94,3 @@ def test_the_app_is_told_the_names_of_nginx_and_of_its_certificates(tmp_path: Pa
     assert read.app.allowed_hosts == ("ops.example.com", "*.lan.example", "web_1")
     (file,) = app_spec_files(topology(spec(**sections), tmp_path, "compose"))
     assert load_yaml(file.content)["app"]["allowed_hosts"][-1] == "nginx"
-
-
-def test_the_app_is_told_whether_it_refuses_other_names(tmp_path: Path) -> None:
-    def refuses(**sections: Any) -> bool | None:
-        return app_spec(tmp_path, redis={"enabled": False}, **sections)[1].app.refuse_other_hosts
-
-    assert [refuses(edition=1), refuses(edition=2)] == [False, True]
-    assert refuses(edition=1, app={"refuse_other_hosts": True}) is True
-    assert refuses(edition=2, app={"refuse_other_hosts": False}) is False

@@ -51,19 +51,6 @@ def test_every_healthcheck_has_the_guides_times_and_starts_by_the_second() -> No
         }  # fmt: skip
 
 
-def test_redis_exporter_logs_in_with_the_account_and_a_health_check_needs_none() -> None:
-    services = compose(redis={"user": "sapo", "password": "x"})["services"]
-    assert services["redis-exporter"]["command"][-1] == "-redis.user=sapo"
-    assert services["redis"]["healthcheck"]["test"][1:] == [
-        "redis-cli",
-        "-h",
-        "127.0.0.1",
-        "-p",
-        "6379",
-        "ping",
-    ]
-
-
 def test_with_tls_redis_alone_is_given_its_key_and_all_that_ask_it_the_ca() -> None:
     services = compose(redis={"tls": True}, mysql={})["services"]
     keys = "../../../keys/redis-tls"
@@ -86,11 +73,6 @@ def test_with_tls_redis_alone_is_given_its_key_and_all_that_ask_it_the_ca() -> N
     ]  # fmt: skip
 
 
-def test_without_tls_no_container_is_given_anything_of_it() -> None:
-    files = rendered(WANTED, topology(WANTED, HERE, "compose"))
-    assert not [f.path for f in files.values() if "redis-tls" in f.content or "redis-ca" in f.content]
-
-
 def test_every_container_is_confined() -> None:
     for name, service in every_service().items():
         assert service["read_only"] is True, name
@@ -100,11 +82,6 @@ def test_every_container_is_confined() -> None:
         assert service["restart"] == "unless-stopped", name
         limits = service["deploy"]["resources"]["limits"]
         assert set(limits) == {"memory", "pids"}, name
-
-
-def test_an_app_that_is_stopped_while_it_starts_is_not_waited_for() -> None:
-    every = every_service()
-    assert {name for name, service in every.items() if service.get("init")} == {"app-1", "app-2", "app-3"}
 
 
 def test_who_sees_the_hosts_files_is_no_user_that_a_secret_is_given_to() -> None:
@@ -122,12 +99,6 @@ def test_prometheus_has_its_admin_api_only_where_its_samples_are_backed_up() -> 
 
     assert "--web.enable-admin-api" not in command(project="techsapo")
     assert "--web.enable-admin-api" in command(backup={"prometheus": True})
-
-
-def test_logs_are_kept_as_the_spec_says() -> None:
-    for service in compose()["services"].values():
-        options = service["logging"]["options"]
-        assert options == {"max-size": "10m", "max-file": "8", "compress": "true"}
 
 
 def test_only_what_people_use_is_published_and_on_loopback() -> None:
@@ -211,11 +182,6 @@ def test_each_service_has_its_own_copies_of_its_secrets() -> None:
                     "keys/acknowledge.tmpl": "alertmanager",
                 }
                 assert (files[path].owner if path in files else made[path]) == kind
-
-
-def test_a_password_that_the_engine_makes_is_taken_from_the_keys_folder() -> None:
-    secrets = compose(mysql={})["secrets"]
-    assert secrets["mysql-mysql-server.password"]["file"] == "../../../keys/mysql-password"
 
 
 def test_an_image_of_ones_own_replaces_the_official_one_and_the_build() -> None:

@@ -19,7 +19,7 @@ from techsapo_ops.render.package import package
 from techsapo_ops.services.app.image import app_build
 from techsapo_ops.services.scheduler.image import scheduler_build
 from techsapo_ops.spec.fields import ROOT, sections_of
-from techsapo_ops.spec.models.base import CONTROL, IMAGE_PATTERN, CommandLine, ImageReference, Text
+from techsapo_ops.spec.models.base import CONTROL, IMAGE_PATTERN, CommandLine, ImageReference
 
 WORDS = ("redis:8", "/etc/x", "https://a/b", "10M", "30s", "a@b", "* * * * *", "127.0.0.1", "host:1", "name")
 ODD = ("", "\n", "\nRUN id", "\r", "\r\nRUN id", "\x00", "\x0b", "\x0c", "\x1b[2J", "\x7f", "\x85", "\u2028")
@@ -122,8 +122,3 @@ def test_references_of_images_are_taken(image: str) -> None:
 def test_what_is_no_reference_of_an_image_is_refused(image: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(ImageReference).validate_python(image)
-
-
-def test_commands_may_stand_on_several_lines_and_a_block_of_yaml_may_end_with_one() -> None:
-    assert TypeAdapter(CommandLine).validate_python("a\n  b\n") == "a\n  b\n"
-    assert TypeAdapter(Text).validate_python("a b\n") == "a b"

@@ -11,11 +11,9 @@ from stacks import HOSTILE_FOLDER, host, load_yaml, rendered, spec, templates, t
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.mysql.configuration import my_cnf_quote, mysql_files
-from techsapo_ops.services.redis.accounts import APP, EXPORTER, OPERATOR, accounts_made, users, users_file
+from techsapo_ops.services.redis.accounts import APP, EXPORTER, OPERATOR, users, users_file
 from techsapo_ops.services.redis.configuration import redis_files, redis_quote
-from techsapo_ops.spec.edition import Edition
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import EngineName
 
 
@@ -70,11 +68,6 @@ def test_a_hostile_folder_survives_in_redis_conf(tmp_path: Path) -> None:
     assert redis_quote("a\nrequirepass x") == '"a\\x0arequirepass x"'
 
 
-def test_without_redis_there_is_no_redis_conf(tmp_path: Path) -> None:
-    wanted = spec(redis={"enabled": False})
-    assert redis_files(topology(wanted, tmp_path), templates()) == ()
-
-
 def test_my_cnf_runs_the_sql_that_sees_to_the_login_and_has_a_socket_of_any_length(tmp_path: Path) -> None:
     wanted = spec(mysql={"database": "audit_x", "user": "someone"})
     (file,) = mysql_files(topology(wanted, tmp_path), templates())
@@ -126,17 +119,6 @@ def test_with_accounts_redis_reads_them_from_a_file_and_no_rendered_file_holds_a
     assert app["user"] == "techsapo"
     assert app["password_file"].endswith("redis-app-password" if engine == "native" else "/redis-password")
     assert "accounts" not in app
-
-
-def test_accounts_follow_the_edition_where_the_spec_says_nothing(tmp_path: Path) -> None:
-    def made(environment: str | None = None, began_with: Edition = 1, **redis: Any) -> bool:
-        layout = Layout(tmp_path, tmp_path / "generated", None, environment, began_with)
-        return accounts_made(topology(spec(redis=redis), tmp_path).relocated(layout))
-
-    assert [made(), made(began_with=2), made("production")] == [False, True, True]
-    assert [made(accounts=True), made(began_with=2, accounts=False)] == [True, False]
-    assert not made(began_with=2, password="given")
-    assert not made(began_with=2, enabled=False)
 
 
 def test_the_file_of_accounts_has_digests_and_says_who_may_do_what() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from rows import each_row
 from stacks import EVERYTHING, THREE_INSTANCES, load_yaml, rendered, spec, topology, with_alerts
 
-from techsapo_ops.services.keepalived.configuration import RUN, check_timeout, priority
+from techsapo_ops.services.keepalived.configuration import RUN, check_timeout
 from techsapo_ops.stack.desired import RenderedFile
 
 
@@ -59,28 +59,11 @@ def test_each_machine_has_a_keepalived_with_the_rights_to_move_an_address_and_no
         assert "ports" not in entry
 
 
-def test_keepalived_can_write_into_run_or_it_takes_itself_for_running_already() -> None:
-    entry = services()["keepalived-a"]
-    assert entry["read_only"]
-    assert "/run" in {volume["target"] for volume in entry["volumes"] if volume["type"] == "tmpfs"}
-
-
 def test_without_an_address_to_move_or_on_one_host_there_is_none() -> None:
     assert not [name for name in services(floating_address=None) if "keepalived" in name]
     wanted = spec(**EVERYTHING)
     one = rendered(wanted, topology(wanted, HERE))
     assert not [path for path in one if "keepalived" in path or path.endswith("start.sh")]
-
-
-def test_a_machine_is_given_its_own_files_alone() -> None:
-    targets = {config["target"] for config in services()["keepalived-b"]["configs"]}
-    assert targets == {
-        "/etc/techsapo/keepalived/notify.sh",
-        "/etc/techsapo/keepalived/ready.sh",
-        "/etc/techsapo/keepalived/on-b/keepalived.conf",
-        "/etc/techsapo/keepalived/on-b/check.sh",
-        "/etc/techsapo/keepalived/on-b/start.sh",
-    }
 
 
 def test_a_keepalived_that_is_stopped_is_not_well_whatever_it_said_last(tmp_path: Path) -> None:
@@ -128,10 +111,6 @@ def test_machines_listen_to_each_other_alone_and_no_two_have_a_priority(count: i
     assert (priorities[0], priorities[-1]) == (200, 100)
 
 
-def test_a_priority_is_one_that_vrrp_knows_for_one_machine_too() -> None:
-    assert [priority(0, 1), *(priority(n, 5) for n in range(5))] == [200, 200, 175, 150, 125, 100]
-
-
 def test_the_check_is_given_the_time_of_all_that_it_asks() -> None:
     for count in (3, 5):
         check = files(count)["swarm/config/keepalived/on-a/check.sh"].content
@@ -161,32 +140,6 @@ def test_nginx_asks_for_each_instance_by_the_name_that_it_has_on_every_machine()
         assert "app-1" in every[name]["networks"]["net"]["aliases"]
 
 
-def test_nginx_keeps_no_connection_to_a_host_that_may_be_cut_off() -> None:
-    conf = files()["swarm/config/nginx/nginx.conf"].content
-    assert "keepalive 64" not in conf
-    assert "default close;" in conf
-    assert "proxy_socket_keepalive on;" in conf
-    assert "proxy_connect_timeout 200ms;" in conf
-    sysctls = services()["nginx-a"]["sysctls"]
-    assert {name.rpartition(".")[2] for name in sysctls} == {
-        "tcp_keepalive_time", "tcp_keepalive_intvl", "tcp_keepalive_probes",
-    }  # fmt: skip
-
-
-def test_one_host_keeps_its_connections_to_its_own_apps() -> None:
-    wanted = spec(app=THREE_INSTANCES)
-    conf = rendered(wanted, topology(wanted, HERE))["nginx/nginx.conf"].content
-    for there in (
-        "keepalive 64;",
-        'default "";',
-        "proxy_connect_timeout 1s;",
-        "proxy_next_upstream_tries 3;",
-    ):
-        assert there in conf
-    for absent in ("resolve", "nginx-front", "proxy_socket_keepalive", "drain"):
-        assert absent not in conf
-
-
 def test_nginx_is_stopped_by_its_script_which_is_given_the_time_to_drain() -> None:
     entry = services()["nginx-a"]
     assert entry["entrypoint"] == ["/bin/sh", "/etc/techsapo/nginx/start.sh"]
@@ -194,14 +147,6 @@ def test_nginx_is_stopped_by_its_script_which_is_given_the_time_to_drain() -> No
     assert (entry["stop_signal"], entry["stop_grace_period"]) == ("SIGTERM", "30s")
     assert "drain=/data/drain\n" in files()["swarm/config/nginx/start.sh"].content
     assert "if (-f /data/drain) {" in files()["swarm/config/nginx/nginx.conf"].content
-
-
-def test_an_exporter_of_nginx_watches_the_one_beside_it() -> None:
-    every = services()
-    for name in "abc":
-        assert every[f"nginx-exporter-{name}"]["command"] == [
-            f"--nginx.scrape-uri=http://nginx-{name}:8080/nginx-status"
-        ]
 
 
 SIGN_IN = {"address": "http://{}:4180", "secret": "a secret of thirty-two letters or more"}
@@ -229,13 +174,3 @@ def test_a_file_with_a_secret_in_it_is_a_secret_that_its_service_alone_reads() -
     assert target not in {config["target"] for config in nginx["configs"]}
     (secret,) = (secret for secret in nginx["secrets"] if secret["target"] == target)
     assert (secret["uid"], secret["mode"]) == ("101", 0o400)
-
-
-def test_maintenance_is_a_folder_that_changes_while_nginx_and_the_app_run() -> None:
-    every = services()
-    for name, kind in (("nginx-a", "nginx"), ("app-2-c", "app")):
-        folders = {
-            volume["target"]: volume["source"] for volume in every[name]["volumes"] if "source" in volume
-        }
-        volume = folders[f"/etc/techsapo/{kind}/maintenance"]
-        assert every[name]["x-folders"][volume].endswith(f"config/{kind}/maintenance")

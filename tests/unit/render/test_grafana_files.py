@@ -99,8 +99,3 @@ def test_dashboards_are_read_from_the_generated_folder_and_dollars_in_it_are_no_
     provider = provisioning("dashboards", "/srv/$HOME")["providers"][0]
     assert provider["options"]["path"] == "/srv/$$HOME/grafana/dashboards"
     assert (provider["disableDeletion"], provider["allowUiUpdates"]) == (True, False)
-
-
-def test_nothing_is_rendered_without_a_grafana() -> None:
-    files = monitoring_files(spec_of(monitoring={"grafana": {"enabled": False}}))
-    assert [path for path in files if path.startswith("grafana/")] == []

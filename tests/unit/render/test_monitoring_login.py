@@ -11,7 +11,6 @@ from rows import each_row
 from stacks import load_yaml, rendered, spec, templates, topology, with_alerts
 
 from techsapo_ops.engines.containers.units import containers_of
-from techsapo_ops.engines.native.programs import programs_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.spec.models import Spec
@@ -76,24 +75,6 @@ def test_a_folder_that_grafana_would_read_otherwise_is_refused(folder: str, word
         rendered(model, found)
 
 
-def test_without_a_login_every_file_is_as_it_was() -> None:
-    for file in files_of(HERE).values():
-        assert "basic_auth" not in file.content
-        assert "basicAuth" not in file.content
-        assert "web.config.file" not in file.content
-        assert "-password" not in file.content or "monitoring-grafana" in file.content, file.path
-
-
-@each_row("login, began_with, asks", [(None, 1, False), (None, 2, True), (True, 1, True), (False, 2, False)])
-def test_the_spec_decides_and_else_the_edition(login: bool | None, began_with: int, asks: bool) -> None:
-    model = spec(monitoring={kind: {"login": login} for kind in GUARDED})
-    programs = programs_of(desired_state(where(model, HERE, "native", began_with), templates()))
-    for kind in GUARDED:
-        web = f"--web.config.file={HERE}/.techsapo/keys/{kind}-web.yml"
-        assert (web in programs[kind].argv) is asks
-    assert ("--prometheus-password" in programs["app"].argv) is asks
-
-
 def test_the_containers_health_checks_log_in_by_a_file_and_show_no_password() -> None:
     model = spec(monitoring=BOTH)
     units = containers_of(desired_state(where(model, HERE, "compose"), templates()))
@@ -114,8 +95,3 @@ def test_the_containers_health_checks_log_in_by_a_file_and_show_no_password() ->
     }.items():
         known = {f"{k}-password.{r}" for k in GUARDED for r in units} | {f"{k}-web.yml" for k in GUARDED}
         assert {name for name in known if f"/keys/{name}" in units[reader].definition} == files, reader
-
-
-def test_prometheus_is_never_started_with_its_lifecycle_api() -> None:
-    for monitoring in ({}, BOTH):
-        assert not [f.path for f in files_of(HERE, **monitoring).values() if "lifecycle" in f.content]

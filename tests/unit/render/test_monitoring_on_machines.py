@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from itertools import combinations
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from machines_spec import machine_rules, machines_files, machines_topology
+from machines_spec import machines_files, machines_topology
 from monitoring_stack import monitoring_files, spec_of
 from rows import each_row
 from stacks import load_yaml, with_alerts
@@ -64,12 +63,6 @@ def test_two_prometheis_differ_in_a_label_that_no_alert_carries() -> None:
     told = first["alerting"]["alertmanagers"][0]["static_configs"][0]["targets"]
     assert told == ["alertmanager-a:9093", "alertmanager-b:9093", "alertmanager-c:9093"]
     assert "prometheus/on-c/prometheus.yml" not in FILES
-
-
-def test_each_is_started_with_its_own_configuration_which_finds_the_rules() -> None:
-    assert "--config.file=/etc/techsapo/prometheus/on-b/prometheus.yml" in command_of("prometheus-b")
-    for rules in prometheus("b")["rule_files"]:
-        assert os.path.normpath(f"prometheus/on-b/{rules}") in FILES
 
 
 def test_what_a_running_one_has_is_compared_with_the_file_of_its_machine() -> None:
@@ -143,15 +136,6 @@ def test_of_five_hosts_three_watch_each_other_and_are_asked_by_all() -> None:
     assert {s["name"] for s in sources} == {
         "Prometheus", "Alertmanager", "prometheus-a", "prometheus-b", "prometheus-c"
     }  # fmt: skip
-
-
-def test_what_several_others_say_of_one_incident_is_kept_apart_and_the_earliest_holds() -> None:
-    files = machines_files(machines_topology(hosts=FIVE))
-    relabel = prometheus("c", files)["scrape_configs"][-1]["metric_relabel_configs"]
-    assert "replica" not in str(relabel), "else the second sample of one series would be refused"
-    recording = load_yaml(files["prometheus/rules/recording.yml"])
-    rules = {r["record"]: r["expr"] for g in recording["groups"] for r in g["rules"]}
-    assert "min without (replica)" in rules["techsapo:alert:since_timestamp_seconds"]
 
 
 def test_each_alertmanager_looks_for_the_others() -> None:
@@ -247,11 +231,6 @@ def test_it_does_not_start_with_an_address_that_the_others_do_not_reach(tmp_path
     assert "no address in 10.99.0.0/20" in done.stderr
 
 
-def test_an_image_without_alertmanager_is_said(tmp_path: Path) -> None:
-    done = started(tmp_path, "10.99.0.7", image=False)
-    assert (done.returncode, done.stderr) == (127, "start.sh: this image has no alertmanager\n")
-
-
 def test_grafana_asks_whichever_prometheus_runs_and_each_by_its_name() -> None:
     sources = load_yaml(FILES["grafana/provisioning/datasources/techsapo.yml"])["datasources"]
     assert {s["name"]: s["url"] for s in sources} == {
@@ -279,11 +258,6 @@ def test_each_machine_asks_the_others_and_none_itself() -> None:
     assert {each["name"] for each in labels if each.get("to") == "b"} >= {"nginx-b", "manager-b", "redis-b"}
     front = {each["__param_target"] for each in labels if each["scope"] == "front"}
     assert front == {"http://10.77.0.100:8080/ping"}
-
-
-def test_each_exporter_watches_what_runs_beside_it() -> None:
-    assert "--mysqld.address=mysql-c:3306" in command_of("mysqld-exporter-c")
-    assert "--collector.netdev.address-info" in command_of("node-exporter-b")
 
 
 def test_one_host_has_no_alert_of_machines_and_machines_have_all_of_them() -> None:
@@ -338,14 +312,6 @@ def test_a_lost_machine_mutes_what_it_brings_with_it() -> None:
     assert set(muted) & {*few, "RedisNotWritable", "MysqlMemberDown"} == set()
 
 
-def test_a_second_lost_machine_does_not_wait_for_the_next_message_of_the_first() -> None:
-    routes = RECEIVERS["route"]["routes"]
-    own = next(r for r in routes if "MachineDown" in r["matchers"][0])
-    assert (own["receiver"], own["group_by"]) == ("critical", ["alertname", "service", "host"])
-    # What mutes it fires before it, and is not waited for.
-    assert "group_wait" not in own
-
-
 def test_what_the_smaller_side_of_a_cut_sees_is_one_message() -> None:
     inhibited = RECEIVERS["inhibit_rules"]
     own = [r for r in inhibited if r["source_matchers"][0] == 'alertname="MonitoringCutOff"']
@@ -359,25 +325,6 @@ def test_what_the_smaller_side_of_a_cut_sees_is_one_message() -> None:
     assert (
         muted & {"FloatingAddressLost", "FloatingAddressTwice", "RedisSplit", "RedisDown", "AppDown"} == set()
     )
-
-
-@each_row("names, said", [("abc", "2 of the 3"), ("abcde", "3 of the 5")])
-def test_what_an_alert_says_of_a_majority_is_that_of_the_hosts(names: str, said: str) -> None:
-    hosts = {
-        name: {"address": f"10.77.0.{number}", "docker": f"unix:///lab/{name}/docker.sock"}
-        for number, name in enumerate(names, 1)
-    }
-    rules = machine_rules(locale="en", hosts=hosts)
-    of_a_majority = {name for name, alert in alerts().items() if "{majority}" in alert.description["en"]}
-    assert of_a_majority >= {"MachineDown", "RedisReplicasFew", "SentinelsFew", "GaleraMembersFew"}
-    assert {name for name in of_a_majority if said not in rules[name]["annotations"]["description"]} == set()
-
-
-@each_row("locale", ["en", "ja"])
-def test_what_an_alert_says_of_the_address_is_the_spec_s(locale: str) -> None:
-    said = machine_rules(locale=locale)["FloatingAddressLost"]["annotations"]
-    assert "10.77.0.100" in said["summary"]
-    assert not [text for text in said.values() if re.search(r"(?<!\{)\{\w+\}", text)]
 
 
 def test_what_jobs_leave_is_read_of_the_host_that_got_it_last_and_on_one_host_as_it_was() -> None:

@@ -69,12 +69,6 @@ def test_without_redirect_both_servers_answer(tmp_path: Path) -> None:
     assert "return 308" not in text
 
 
-@each_row("wanted", [True, False])
-def test_hsts_is_sent_by_choice(tmp_path: Path, wanted: bool) -> None:
-    text = conf(tmp_path, certificates={"site": {}}, nginx={"hsts": wanted})
-    assert ("Strict-Transport-Security" in text) is wanted
-
-
 HSTS = re.compile(r'Strict-Transport-Security "([^"]*)" always')
 ACME = {"source": "acme", "names": ["ops.example.com"]}
 FILES = {"source": "files", "certificate_file": "c", "private_key_file": "k"}
@@ -171,15 +165,6 @@ def test_sizes_are_written_in_nginxs_units(size: str, expected: str) -> None:
     assert nginx_size(size) == expected
 
 
-def test_where_the_front_is_probed_all_day_the_access_log_has_what_went_wrong_alone(tmp_path: Path) -> None:
-    asked = {"monitoring": {"exporters": {"blackbox": {"enabled": True}}}}
-    probed, plain = (conf(tmp_path, app=THREE_INSTANCES, **sections) for sections in (asked, {}))
-    assert "access_log /dev/stdout techsapo if=$techsapo_written;" in probed
-    assert '"0 /ping 200" 1;' in block(probed, 'map "$techsapo_outsider $uri $status" $techsapo_probed')
-    assert "access_log /dev/stdout techsapo if=$techsapo_logged;" in plain
-    assert "techsapo_probed" not in plain
-
-
 def test_a_question_with_a_key_is_sent_on_and_no_other_one(tmp_path: Path) -> None:
     told = conf(tmp_path, app=THREE_INSTANCES, nginx={"retry_keyed": True})
     assert "proxy_next_upstream error timeout non_idempotent;" in block(told, "location @techsapo_again")
@@ -208,15 +193,6 @@ def test_without_a_place_for_what_a_key_has_got_no_post_is_sent_twice(
     told = conf(tmp_path, app=THREE_INSTANCES, **sections)
     assert "non_idempotent" not in told
     assert "X-Techsapo-Retried" not in told
-
-
-def test_the_files_of_maintenance_are_for_nginx_alone_and_looked_for_by_it(tmp_path: Path) -> None:
-    told = conf(tmp_path, app=THREE_INSTANCES)
-    assert "internal;" in block(told, "location ^~ /techsapo-maintenance/")
-    assert block(told, "if (-f $techsapo_maintenance/problem.json)").endswith(
-        "set $techsapo_closed 1;\n        }"
-    )
-    assert "return 503;" in block(told, "if ($techsapo_closed)")
 
 
 SIGN_IN = {"auth": {"required": True, "sign_in": {"address": "http://127.0.0.1:4180", "secret": "s" * 32}}}

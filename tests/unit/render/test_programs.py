@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from rows import each_row
-from stacks import EVERYTHING, HOSTILE_FOLDER, host, load_yaml, rendered, spec, topology, with_alerts
+from stacks import EVERYTHING, host, load_yaml, rendered, spec, topology, with_alerts
 
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.errors import OpsError
@@ -117,11 +117,6 @@ def test_listen_addresses_are_complete(address: str, flag: str) -> None:
     assert flag in made(HERE, monitoring={"prometheus": {"host": address}})["prometheus"].argv
 
 
-def test_prometheus_has_its_admin_api_only_where_its_samples_are_backed_up() -> None:
-    assert "--web.enable-admin-api" not in made(HERE)["prometheus"].argv
-    assert "--web.enable-admin-api" in made(HERE, backup={"prometheus": True})["prometheus"].argv
-
-
 @each_row("size, flag", [("512M", "512MB"), ("1gb", "1GB"), ("1024", "1024B")])
 def test_sizes_are_written_in_prometheuss_units(size: str, flag: str) -> None:
     assert prometheus_size(size) == flag
@@ -132,20 +127,6 @@ def test_the_exporters_login_comes_from_the_spec_or_from_the_engine() -> None:
     managed = made(HERE, mysql={})["mysqld-exporter"].argv
     assert f"--config.my-cnf={HERE}/.techsapo/generated/secrets/mysqld-exporter.cnf" in given
     assert f"--config.my-cnf={HERE}/.techsapo/keys/mysqld-exporter.cnf" in managed
-
-
-@each_row(
-    "binary, home",
-    [("/usr/sbin/grafana-server", "/usr/share/grafana"), ("/opt/grafana/bin/grafana-server", "/opt/grafana")],
-)
-def test_grafanas_home_is_found_from_its_executable(binary: str, home: str) -> None:
-    facts = replace(host(), binaries={**host().binaries, "grafana-server": binary})
-    assert f"--homepath={home}" in made(HERE, facts)["grafana"].argv
-
-
-def test_a_hostile_folder_is_handed_over_as_it_is() -> None:
-    argv = made(HERE / HOSTILE_FOLDER)["redis"].argv
-    assert argv[1] == str(HERE / HOSTILE_FOLDER / ".techsapo/generated/redis/redis.conf")
 
 
 def test_a_service_without_an_executable_is_an_error_not_a_wrong_argv() -> None:
@@ -180,12 +161,3 @@ def test_the_exporter_looks_at_units_where_systemd_runs_and_prometheus_keeps_tho
     assert [s for s in states if not dropped("node_systemd_unit_state", s)] == ["failed"]
     assert not dropped("node_systemd_units", "active")
     assert not [name for name, job in jobs.items() if "metric_relabel_configs" in job]
-
-
-def test_without_systemd_and_in_a_container_nobody_looks_at_units() -> None:
-    assert "--no-collector.systemd" in made(HERE)["node-exporter"].argv
-    wanted = spec()
-    without = rendered(wanted, topology(wanted, HERE))
-    with_it = rendered(wanted, topology(wanted, HERE, "compose", replace(host(), systemd=True)))
-    for file in (without["prometheus/prometheus.yml"], with_it["docker/config/prometheus/prometheus.yml"]):
-        assert "metric_relabel_configs" not in file.content

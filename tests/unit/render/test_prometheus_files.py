@@ -97,11 +97,6 @@ def test_what_the_stack_goes_without_is_not_scraped() -> None:
     assert "alerting" not in config(monitoring={"alertmanager": {"enabled": False}})
 
 
-def test_nothing_is_rendered_without_a_prometheus() -> None:
-    files = monitoring_files(spec_of(monitoring={"prometheus": {"enabled": False}}))
-    assert [path for path in files if path.startswith("prometheus/")] == []
-
-
 def test_an_extra_job_keeps_its_path_scheme_and_interval() -> None:
     job = {"name": "gpu", "targets": ["h:1", "i:2"], "path": "/m", "scheme": "https", "interval": "1m"}
     found = config(monitoring={"scrape": [job]})["scrape_configs"][-1]

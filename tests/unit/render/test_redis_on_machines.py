@@ -76,17 +76,6 @@ def test_an_app_is_told_every_sentinel_and_its_own_machines_first() -> None:
     assert "--redis-ca" in command
 
 
-def test_each_server_is_told_where_it_is_and_each_exporter_which_redis_it_watches() -> None:
-    found = services()
-    for name, address in zip("abc", ADDRESSES, strict=True):
-        for service in (f"redis-{name}", f"sentinel-{name}"):
-            assert found[service]["environment"] == {"TECHSAPO_ADDRESS": address}
-            assert found[service]["networks"] == {"machine": {}}
-        command = found[f"redis-exporter-{name}"]["command"]
-        assert isinstance(command, list)
-        assert f"-redis.addr=rediss://{address}:6379" in command
-
-
 def test_one_certificate_is_for_all_machines_and_one_authority_for_both_kinds() -> None:
     topology = machines_topology()
     both = [own_tls(topology, topology.of_kind(kind)[0]) for kind in ("redis", "sentinel")]
@@ -112,10 +101,3 @@ def test_accounts_of_replicas_and_sentinels_have_no_more_rights_than_they_need(t
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert file.read_text() not in "".join((*at_redis, *at_sentinel))
     assert all(f"@{address}:6379" in exporter_file(topology.layout).read_text() for address in ADDRESSES)
-
-
-def test_sentinel_is_of_the_image_that_redis_is_of() -> None:
-    own = machines_topology(images={"redis": "registry.example.com/redis:8"}, monitoring=with_alerts())
-    found = load_yaml(machines_files(own)["stack.yml"])["services"]
-    assert found["sentinel-a"]["image"] == found["redis-a"]["image"] == "registry.example.com/redis:8"
-    assert services()["sentinel-a"]["image"] == services()["redis-a"]["image"]

@@ -5,7 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from stacks import EVERYTHING, HOSTILE_FOLDER, rendered, spec, templates, topology
+from stacks import EVERYTHING, HOSTILE_FOLDER, rendered, spec, templates, topology, with_alerts
 
 from techsapo_ops import __version__
 from techsapo_ops.adapters.build import code
@@ -67,7 +67,7 @@ def test_both_engines_outputs_are_rendered_whichever_runs_and_only_the_apps_imag
 def test_an_edit_of_the_package_is_another_image_for_containers_and_nothing_for_processes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    wanted = spec()
+    wanted = spec(monitoring=with_alerts())
     engines: tuple[EngineName, ...] = ("native", "compose")
     before = {engine: app_tags(rendered(wanted, topology(wanted, HERE, engine))) for engine in engines}
     monkeypatch.setattr("techsapo_ops.render.package.content", lambda: SimpleNamespace(digest="another"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 from rows import each_row
 from stacks import HOSTILE_FOLDER, load_yaml, rendered, spec, topology, with_alerts
 
@@ -20,14 +19,6 @@ def of(directory: Path, **sections: Any) -> dict[str, str]:
     wanted = spec(**sections, monitoring=with_alerts())
     found = rendered(wanted, topology(wanted, directory))
     return {path: file.content for path, file in found.items()}
-
-
-def test_without_a_server_nothing_is_rendered_and_containers_stay_as_they_are() -> None:
-    files = of(HERE)
-    assert not [path for path in files if "rsyslog" in path]
-    compose = [text for path, text in files.items() if Path(path).name.startswith("docker-compose.")]
-    assert compose
-    assert not [text for text in compose if '"tag"' in text or "tag:" in text]
 
 
 def test_both_engines_have_a_file_that_names_the_server() -> None:
@@ -52,22 +43,6 @@ def test_each_container_is_named_in_its_log_by_project_and_service() -> None:
     for name, entry in services.items():
         assert entry["logging"]["driver"] == "json-file", "techsapo logs reads it as before"
         assert entry["logging"]["options"]["tag"] == f"demo/{name}"
-
-
-def test_the_app_is_not_started_anew_for_it() -> None:
-    before, after = of(HERE), of(HERE, logs={"syslog": SYSLOG})
-    assert before["app/techsapo.yaml"] == after["app/techsapo.yaml"]
-    assert before["supervisor/supervisord.conf"] == after["supervisor/supervisord.conf"]
-
-
-@each_row("target", ["[2001:db8::1]:514", "2001:db8::1:514"])
-def test_an_ipv6_address_stands_in_brackets_in_the_spec_alone(target: str) -> None:
-    if not target.startswith("["):
-        with pytest.raises(ValueError, match="pattern"):
-            spec(logs={"syslog": {"target": target}})
-        return
-    files = of(HERE, logs={"syslog": {"target": target}})
-    assert 'target="2001:db8::1" port="514"' in files["rsyslog/techsapo.conf"]
 
 
 def test_what_has_a_meaning_to_rsyslog_in_a_folder_stands_for_any_character() -> None:

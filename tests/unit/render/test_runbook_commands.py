@@ -10,7 +10,6 @@ from typing import Any
 from rows import each_row
 from stacks import spec, topology
 
-from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.runbooks import LOCALES, runbooks
 from techsapo_ops.services.prometheus.alert_rules import alert_groups
 from techsapo_ops.services.prometheus.scrape import own_commands
@@ -74,16 +73,6 @@ def test_mariadb_is_asked_at_its_port_or_in_its_container() -> None:
     inside = steps("compose")["MysqlSaturated"]
     assert '`docker exec -u 0 techsapo-mysql-1 mariadb -e "show full processlist"`' in inside
     assert "PROJECT" not in inside
-
-
-@each_row("locale", LOCALES)
-def test_a_message_whose_links_may_be_dead_names_the_command_that_acknowledges(locale: str) -> None:
-    told = steps(locale=locale)
-    named = {name for name, text in told.items() if f"`techsapo alerts ack {name}`" in text}
-    assert named == {name for name in told if alerts()[name].page_away}
-    assert {"AppDown", "NginxDown"} <= named
-    without = {"alertmanager": {"enabled": False}}
-    assert "alerts ack" not in steps(locale=locale, monitoring=without)["AppDown"]
 
 
 def test_what_takes_a_text_s_place_is_still_in_the_runbooks() -> None:

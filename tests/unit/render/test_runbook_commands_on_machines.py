@@ -69,19 +69,6 @@ def test_every_service_that_a_command_names_is_one_of_the_stack_s_on_each_host(l
 
 
 @each_row("locale", LOCALES)
-def test_the_server_of_the_alert_s_host_is_asked(locale: str) -> None:
-    told = rules(locale)
-    for name in ("RedisFull", "RedisMemoryHigh", "RedisConnectionsHigh"):
-        assert "`techsapo exec redis-b redis-cli " in filled(told[name]["steps"], "b"), name
-        assert "HOST" not in filled(told[name]["steps"], "b")
-    assert "`techsapo exec redis redis-cli client list`" in filled(told["AnswersForged"]["steps"], "")
-    assert '`techsapo exec mysql-b mariadb -e "show full processlist"`' in filled(
-        told["MysqlSaturated"]["steps"], "b"
-    )
-    assert "`ping b`" in filled(told["MachineDown"]["steps"], "b")
-
-
-@each_row("locale", LOCALES)
 def test_a_page_says_what_is_true_here_alone_and_numbers_its_steps_anew(locale: str) -> None:
     labels = r"On one host: |On several hosts: |1 台のホスト：|複数のホスト："
     for several in (True, False):
@@ -102,13 +89,6 @@ def test_a_labelled_line_is_one_line() -> None:
                 text,
                 re.MULTILINE,
             ), page.name
-
-
-@each_row("locale", LOCALES)
-def test_a_page_with_a_name_to_put_in_says_which(locale: str) -> None:
-    for name, text in pages(locale).items():
-        assert ("-HOST" in text) <= ("\n\n`HOST` " in text), name
-        assert text.count("\n`HOST` ") <= 1
 
 
 def test_the_app_s_own_pages_are_those_of_several_hosts_there(tmp_path: Path) -> None:

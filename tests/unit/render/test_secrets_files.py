@@ -11,15 +11,11 @@ from rows import each_row
 from stacks import EVERYTHING, rendered, spec, topology
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.secrets import reader_of, secret_files
+from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.services.mysql.exporter import exporter_cnf
 from techsapo_ops.stack.secrets import secret_name
 
 HERE = Path("/opt/stack")
-
-
-def test_a_plain_path_becomes_a_name_with_dashes() -> None:
-    assert secret_name("notifications.critical.0.url") == "notifications-critical-0-url"
 
 
 @given(st.text(min_size=1), st.text(min_size=1))
@@ -63,12 +59,6 @@ def test_secrets_of_services_that_do_not_run_are_not_written() -> None:
     assert not [path for path in paths if "notifications" in path]
 
 
-def test_redis_exporter_gets_its_password_by_address() -> None:
-    wanted = spec(redis={"password": 'a"b\\日'})
-    files = {f.path: f for f in secret_files(topology(wanted, HERE))}
-    assert json.loads(files["secrets/redis-exporter.json"].content) == {"redis://127.0.0.1:6379": 'a"b\\日'}
-
-
 def test_redis_exporter_looks_for_the_password_of_an_account_by_its_name() -> None:
     wanted = spec(redis={"user": "techsapo", "password": "x"})
     files = {f.path: f for f in secret_files(topology(wanted, HERE, "compose"))}
@@ -95,9 +85,3 @@ def test_a_password_that_mysqld_exporter_can_not_read_is_refused(password: str) 
     where = topology(spec(mysql={"password": password}), HERE)
     with pytest.raises(OpsError, match="mysqld exporter"):
         exporter_cnf(where, password)
-
-
-def test_secrets_that_no_service_reads_have_no_reader() -> None:
-    assert reader_of("backup.offsite.password") is None
-    assert reader_of("providers.x.api_key") == "app"
-    assert reader_of("redis.password") == "app"

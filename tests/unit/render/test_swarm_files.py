@@ -63,13 +63,6 @@ def test_the_app_starts_beside_the_one_whose_place_it_takes_and_what_has_data_do
     assert {e["deploy"]["update_config"]["failure_action"] for e in services.values()} == {"rollback"}
 
 
-def test_all_of_a_kind_share_one_name() -> None:
-    services = stack_of()["services"]
-    for machine in HOSTS:
-        assert services[f"app-2-{machine}"]["networks"] == {"net": {"aliases": ["app", "app-2"]}}
-        assert services[f"redis-{machine}"]["networks"] == {"machine": {}}
-
-
 def test_a_service_is_given_what_it_reads_and_nothing_of_another_machine() -> None:
     stack = stack_of()
     targets = {name: {c["target"] for c in e.get("configs", ())} for name, e in stack["services"].items()}
@@ -131,21 +124,6 @@ def test_the_containers_network_is_encrypted_where_the_spec_says_so() -> None:
     assert "driver_opts" not in stack_of()["networks"]["net"]
     network = stack_of(swarm={"encrypted": True})["networks"]["net"]
     assert network["driver_opts"] == {"encrypted": ""}
-
-
-def test_who_has_to_be_found_before_it_is_ready_has_no_health_check() -> None:
-    services = stack_of()["services"]
-    without = {name for name, entry in services.items() if "healthcheck" not in entry}
-    assert without >= {"mysql-a", "mysql-b", "mysql-c"}, "Swarm tells no name of one that is not healthy"
-    assert not [name for name in without if name.startswith(("app-", "nginx-a", "redis-a"))]
-
-
-def test_one_host_has_none_of_it_and_several_nothing_of_one() -> None:
-    wanted, where = of_machines()
-    several = set(rendered(wanted, where))
-    one = spec(**EVERYTHING)
-    assert not [path for path in rendered(one, topology(one, HERE)) if path.startswith("swarm/")]
-    assert {path.partition("/")[0] for path in several} == {"swarm", "schedule"}
 
 
 def test_a_template_that_loses_a_service_is_told() -> None:

@@ -60,14 +60,6 @@ def test_without_root_it_is_a_unit_of_the_user(tmp_path: Path, root: bool, targe
     assert unit(tmp_path, root=root)["WantedBy"] == target
 
 
-def test_the_stack_comes_up_after_docker_and_goes_down_before_it_and_natively_does_without(
-    tmp_path: Path,
-) -> None:
-    found = unit(tmp_path)
-    assert "docker.service" in found["After"].split()
-    assert "docker" not in found["Wants"]
-
-
 def test_control_characters_are_refused_in_the_unit() -> None:
     with pytest.raises(OpsError, match="control character"):
         systemd_quote("a\nExecStart=/bin/sh")

@@ -86,13 +86,6 @@ def test_a_folder_that_can_not_be_used_is_told_with_the_reason(
     assert obstacle.hint
 
 
-def test_the_default_folder_must_be_one_where_it_is_there(tmp_path: Path) -> None:
-    (tmp_path / "template-overrides").symlink_to("an unmounted disk")
-    obstacle = find_overrides(tmp_path, None).obstacle
-    assert obstacle is not None
-    assert obstacle.message.startswith("there is no folder")
-
-
 def test_a_template_of_a_name_that_is_none_of_ours_is_named_unless_another_one_includes_it(
     tmp_path: Path,
 ) -> None:
@@ -119,12 +112,6 @@ def test_a_link_that_leads_back_ends(tmp_path: Path) -> None:
     write(tmp_path / "template-overrides", REDIS)
     (tmp_path / "template-overrides" / "redis" / "again").symlink_to("..")
     assert find_overrides(tmp_path, None).obstacle is None
-
-
-def test_a_directory_in_the_place_of_a_template_is_an_error_where_it_would_be_read(tmp_path: Path) -> None:
-    (tmp_path / "template-overrides" / REDIS).mkdir(parents=True)
-    found = find_overrides(tmp_path, None)
-    assert found.template(REDIS) is None
 
 
 def test_the_examples_of_the_page_add_to_the_built_in_files(repository: Path, tmp_path: Path) -> None:

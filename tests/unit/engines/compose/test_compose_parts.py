@@ -8,11 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rows import each_row
 from stacks import EVERYTHING, spec, templates, topology, with_alerts
 
 from techsapo_ops.adapters import access_list
-from techsapo_ops.adapters.build import code
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines.compose import readable
@@ -124,23 +122,6 @@ def test_an_owned_container_keeps_its_notes_and_a_foreign_one_is_drift() -> None
     assert "another one now" in moved.drift
     assert moved.replaced == moved.drift
     assert observed(RECORD, FACTS, present).replaced == ""
-
-
-@each_row(
-    "word, state",
-    [
-        ("running", State.RUNNING), ("restarting", State.BACKOFF), ("exited", State.STOPPED),
-        ("created", State.STOPPED), ("paused", State.STOPPED), ("dead", State.CRASHED),
-    ],
-)  # fmt: skip
-def test_dockers_states_in_the_engines_words(word: str, state: State) -> None:
-    assert observed(RECORD, replace(FACTS, state=word), {}).state is state
-
-
-@each_row("label", [code(), "0.1.9+0000000000"])
-def test_a_containers_code_is_its_images_matter(label: str) -> None:
-    seen = observed(RECORD, replace(FACTS, build=label), {})
-    assert (seen.build, seen.outdated) == (label, False)
 
 
 def test_down_forgets_the_services_but_not_the_engine(tmp_path: Path) -> None:

@@ -134,12 +134,6 @@ def test_what_is_far_too_large_is_named(state: Path, monkeypatch: pytest.MonkeyP
         bundle.pack(state)
 
 
-def test_what_can_not_be_read_is_told_in_words(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle, "travelling", lambda _: [state / "gone"])
-    with pytest.raises(OpsError, match=r"cannot read .*/gone: No such file"):
-        bundle.pack(state)
-
-
 def test_a_torn_answer_of_docker_holds_nothing() -> None:
     whole = bundle.single("state-1.tar", b"content" * 1000)
     assert bundle.only_file(whole) == b"content" * 1000

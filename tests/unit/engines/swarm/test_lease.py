@@ -45,12 +45,6 @@ def elsewhere(store: SwarmStore, number: int = 1) -> None:
     assert swarm_objects.take(Docker(store), "shop.lease", f"shop.lease.{number}", who)
 
 
-def test_nothing_of_it_is_left(store: SwarmStore) -> None:
-    with hold(store):
-        assert store.names == ["shop.lease.1"]
-    assert store.names == []
-
-
 def test_who_comes_second_is_told_who_is_at_work_and_where(store: SwarmStore) -> None:
     elsewhere(store)
     store.pass_by(12)
@@ -197,15 +191,6 @@ def test_a_process_of_another_container_is_not_looked_for_among_those_here(store
         pass
 
 
-@each_row("pid", ["x", None, -1, 0, 2**80, [1]])
-def test_a_pid_that_is_none_ends_nothing(pid: object) -> None:
-    store = SwarmStore()
-    swarm_objects.take(Docker(store), "shop.lease", "shop.lease.7", {**leases.own_words(), "pid": pid})
-    store.pass_by(LOST_SECONDS + 1)
-    with hold(store):
-        assert store.names == ["shop.lease.8"]
-
-
 def test_what_another_machine_wrote_does_nothing_to_a_terminal(store: SwarmStore) -> None:
     who = {"command": "\x1b]0;owned\x07", "host": "b\n" * 500, "pid": [1], "since": {}}
     swarm_objects.take(Docker(store), "shop.lease", "shop.lease.7", who)
@@ -225,13 +210,6 @@ def test_a_damaged_note_is_named(data: str) -> None:
     ):
         pass
     assert "docker config rm shop.lease.7" in refused.value.hint
-
-
-def test_a_config_that_somebody_else_labelled_so_is_no_note(store: SwarmStore) -> None:
-    for name in ("junk", "shop.lease.x", "shop.lease.1.2", "other.lease.9"):
-        store.write("shop.lease", name, b"{}")
-    with hold(store):
-        assert "shop.lease.1" in store.names
 
 
 def test_no_argument_of_a_command_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,24 +307,6 @@ def test_a_note_that_was_removed_between_two_looks_is_none(store: SwarmStore, sa
 
     (note,) = swarm_objects.notes(Docker(Between()), "shop.lease")
     assert note.name == "shop.lease.4"
-
-
-def test_a_config_in_the_place_of_a_lease_is_named_after_the_time_that_was_given(store: SwarmStore) -> None:
-    store.write("another", "shop.lease.1", b"{}")
-    with pytest.raises(OpsError, match=r"somebody else has made the config shop\.lease\.1") as refused:
-        leases._acquire(lambda: Docker(store), "shop.lease", 0.0, lambda _: None)
-    assert "docker config inspect shop.lease.1" in refused.value.hint
-
-
-def test_who_is_passed_over_does_nothing_to_a_terminal(store: SwarmStore) -> None:
-    who = {"command": "\x1b]0;owned\x07", "host": "b\n" * 500, "pid": [1], "since": {}}
-    swarm_objects.take(Docker(store), "shop.lease", "shop.lease.7", who)
-    store.pass_by(LOST_SECONDS + 1)
-    said: list[str] = []
-    with hold(store, said=said):
-        pass
-    assert said[0].isprintable()
-    assert len(said[0]) < 500
 
 
 def test_a_manager_that_answers_nothing_leaves_time_to_ask_another_one(
