@@ -93,8 +93,8 @@ def test_a_position_is_what_mariadb_has_of_a_whole_folder(tmp_path: Path) -> Non
     """All start at once, as each takes a moment to look at its folder."""
     with ExitStack() as started:
         members = {}
-        for name, (files, recovered, _) in POSITIONS.items():
-            (folder := tmp_path / name).mkdir()
+        for number, (name, (files, recovered, _)) in enumerate(POSITIONS.items()):
+            (folder := tmp_path / str(number)).mkdir()
             members[name] = member = Member(folder, recovered)
             for path, text in files.items():
                 (file := member.data / path).parent.mkdir(exist_ok=True)
