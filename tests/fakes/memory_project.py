@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stacks import host, spec, topology
+from stacks import host, spec, templates, topology
 
 from fakes.memory_engine import MemoryEngine, World
 from techsapo_ops.adapters.process import Command, Completed
@@ -18,7 +18,6 @@ from techsapo_ops.operations.apply.ledger import Ledger
 from techsapo_ops.operations.apply.outcome import Outcome
 from techsapo_ops.operations.apply.rollback import RollbackReport, rollback
 from techsapo_ops.operations.apply.up import UpReport, up
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.stack.desired import RenderedFile, Unit
 from techsapo_ops.stack.stack import Stack
 
@@ -76,7 +75,7 @@ class MemoryProject:
         where = topology(model, self.folder, facts=facts)
         where = replace(where, host=replace(facts, binaries={}))
         return Stack(
-            where, self.world.engine(where), NoProgram(), self.folder, Templates(None),
+            where, self.world.engine(where), NoProgram(), self.folder, templates(),
             self.world.engine, user="alice", leaves=self.world.leaves, pause=lambda _: None,
         )  # fmt: skip
 

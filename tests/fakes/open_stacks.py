@@ -7,8 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn, cast
 
+from stacks import templates
+
 from techsapo_ops.adapters.process import Runner, SubprocessRunner
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.models.data import Backup
 from techsapo_ops.stack.engine import Engine
 from techsapo_ops.stack.observed import Observed, ObservedService
@@ -50,7 +51,7 @@ def open_stack(topology: Topology, engine: object = None, runner: Runner | None 
         asked,
         runner or SubprocessRunner(),
         spec_file.parent,
-        Templates(),
+        templates(),
         engines,
     )
 

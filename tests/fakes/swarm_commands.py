@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -11,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stacks import spec, topology
+from stacks import spec, templates, topology
 
 from fakes.memory_engine import Killed
 from fakes.memory_project import QUIET, NoProgram, Told
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.engines import at_work
 from techsapo_ops.engines.opening import recorded
-from techsapo_ops.engines.swarm import lease
+from techsapo_ops.engines.swarm import lease, tasks, watch
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.engines.swarm.lease import LOST_SECONDS
 from techsapo_ops.operations.apply import plan
@@ -58,6 +59,9 @@ class Commands:
 
     def __post_init__(self) -> None:
         self.monkeypatch.setattr(at_work, "SubprocessRunner", lambda: self.cluster)
+        self.monkeypatch.setattr(watch, "_MOMENT", 0)  # here a look costs nothing
+        self.monkeypatch.setattr(tasks, "_PAUSE", 0.01)
+        self.monkeypatch.setattr(os, "fsync", lambda _: None)  # who is killed leaves the power on
         self.monkeypatch.setattr(plan, "render_stack", self._rendered)
 
     def _rendered(self, where: Topology, templates: Templates) -> tuple[RenderedFile, ...]:
@@ -87,7 +91,7 @@ class Commands:
         where = replace(where, host=replace(where.host, binaries={}))
         self.come(host)
         return Stack(
-            where, self.engine(where), NoProgram(), directory, Templates(None), self.engine,
+            where, self.engine(where), NoProgram(), directory, templates(), self.engine,
             user="alice", pause=lambda _: None,
         )  # fmt: skip
 

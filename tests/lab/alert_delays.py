@@ -15,6 +15,7 @@ from techsapo_ops.spec.models.base import seconds
 
 _TOPOLOGY = topology_of(spec_of(notifications={}), Path("/srv/techsapo"))
 _MACHINES = machines_topology()
+_ROUTES = [(topology.spec, list(routes(topology))) for topology in (_TOPOLOGY, _MACHINES)]
 
 
 def at_most(alert: Alert) -> float:
@@ -22,10 +23,9 @@ def at_most(alert: Alert) -> float:
 
     What one does not take Alertmanager tries again for its group's interval, before it counts as failed.
     """
-    topology = _MACHINES if alert.machines else _TOPOLOGY
-    spec = topology.spec
+    spec, ways = _ROUTES[alert.machines]
     prometheus, waits = spec.monitoring.prometheus, spec.monitoring.alertmanager.group_wait
-    for route in routes(topology):
+    for route in ways:
         names = route["matchers"][0].removeprefix('alertname=~"').removesuffix('"')
         if re.fullmatch(names, alert.name):
             waits = route.get("group_wait", waits)

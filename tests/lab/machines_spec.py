@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from monitoring_stack import topology_of
+from stacks import rendered
 
 from techsapo_ops.catalogue.alerts import alerts
-from techsapo_ops.render.stack import render_stack
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.prometheus.alert_rules import alert_rule
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.topology import Topology
@@ -34,8 +33,9 @@ def machines_topology(root: Path = Path("/srv/techsapo"), **sections: Any) -> To
 
 def machines_files(topology: Topology | None = None) -> dict[str, str]:
     """What is rendered for it, by path below swarm/ without `config/`."""
-    found = render_stack(topology or machines_topology(), Templates())
-    return {f.path.removeprefix("swarm/").removeprefix("config/"): f.content for f in found}
+    where = topology or machines_topology()
+    found = rendered(where.spec, where)
+    return {p.removeprefix("swarm/").removeprefix("config/"): f.content for p, f in found.items()}
 
 
 def machine_rules(**sections: Any) -> dict[str, dict[str, Any]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from stacks import templates
+
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.engines.places import places_of
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.alertmanager.configuration import alertmanager_files
 from techsapo_ops.services.grafana.provisioning import grafana_files
 from techsapo_ops.services.prometheus.scrape import prometheus_files
@@ -68,17 +71,28 @@ def topology_of(spec: Spec, root: Path, engine: EngineName = "native") -> Topolo
     )
 
 
+SERVERS = {"prometheus": prometheus_files, "alertmanager": alertmanager_files, "grafana": grafana_files}
+
+
 def monitoring_files(
     spec: Spec, root: Path = Path("/srv/techsapo"), engine: EngineName = "native"
 ) -> dict[str, RenderedFile]:
-    """All files of Prometheus, Alertmanager and Grafana, by path."""
-    topology, templates = topology_of(spec, root, engine), Templates()
-    files = (
-        *prometheus_files(topology, templates),
-        *alertmanager_files(topology, templates),
-        *grafana_files(topology, templates),
-    )
-    return {file.path: file for file in files}
+    """All files of Prometheus, Alertmanager and Grafana, by path; those of equal specs are made once."""
+    stored = pickle.dumps(spec)
+    return {file.path: file for server in SERVERS for file in _files(server, stored, root, engine)}
+
+
+def monitoring_file(
+    path: str, spec: Spec, root: Path = Path("/srv/techsapo"), engine: EngineName = "native"
+) -> RenderedFile:
+    """One of them, such as `prometheus/prometheus.yml`; no other server's are made for it."""
+    files = _files(path.partition("/")[0], pickle.dumps(spec), root, engine)
+    return next(file for file in files if file.path == path)
+
+
+@cache
+def _files(server: str, stored: bytes, root: Path, engine: EngineName) -> tuple[RenderedFile, ...]:
+    return (*SERVERS[server](topology_of(pickle.loads(stored), root, engine), templates()),)  # noqa: S301
 
 
 def write(files: Iterable[RenderedFile], root: Path) -> None:

@@ -7,7 +7,7 @@ from acme.client import _renewal_info_path_component
 from rows import each_row
 
 from techsapo_ops.adapters.acme_messages import pause, renewal_id, retry_at
-from techsapo_ops.adapters.acme_words import clock_hint, explain, words
+from techsapo_ops.adapters.acme_words import explain, words
 from techsapo_ops.certs.self_signed import local_authority, sign
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -53,8 +53,3 @@ def test_a_rate_limit_says_until_when_and_how_to_try_without_it() -> None:
     assert "2026-01-01 00:00:00 UTC" in message
     assert "staging: true" in hint
     assert explain("ca.example", "newCode", "so", None) == ("ca.example refuses: so (newCode)", "")
-
-
-def test_a_clock_is_only_spoken_of_when_it_does_harm() -> None:
-    assert clock_hint(timedelta(minutes=2)) == ""
-    assert "30 minutes behind" in clock_hint(timedelta(minutes=-30))

@@ -9,6 +9,7 @@ from typing import Any
 import peers
 import pytest
 from redis.asyncio.connection import AbstractConnection
+from rows import each_row
 
 from techsapo_ops.adapters.redis import RedisServer
 from techsapo_ops.stores.cache import AnswerCache
@@ -54,7 +55,7 @@ def at_the_worst_moment(monkeypatch: pytest.MonkeyPatch) -> list[asyncio.Task[An
     return chosen
 
 
-@pytest.mark.parametrize("use", [use_of_locks, use_of_answers, use_of_limits])
+@each_row("use", [use_of_locks, use_of_answers, use_of_limits])
 def test_a_task_that_is_cancelled_when_its_command_has_just_left_ends(
     use: Callable[[RedisServer], Callable[[], Awaitable[Any]]], at_the_worst_moment: list[asyncio.Task[Any]]
 ) -> None:

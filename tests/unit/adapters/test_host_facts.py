@@ -1,16 +1,13 @@
 from __future__ import annotations
 
 import os
-import pwd
-import sys
 from pathlib import Path
 
 import pytest
 from rows import each_row
 
 from techsapo_ops.adapters import host
-from techsapo_ops.adapters.host import find_binaries, gather, shares_mounts, systemd_tells
-from techsapo_ops.services.registry import binary_names, service_users
+from techsapo_ops.adapters.host import find_binaries, shares_mounts, systemd_tells
 
 
 def executable(path: Path, mode: int = 0o755) -> Path:
@@ -18,15 +15,6 @@ def executable(path: Path, mode: int = 0o755) -> Path:
     path.write_text("#!/bin/sh\n")
     path.chmod(mode)
     return path
-
-
-def test_an_empty_path_finds_nothing(tmp_path: Path) -> None:
-    assert gather(tmp_path, "", binary_names()).binaries == {}
-
-
-def test_a_path_with_python_alone_finds_nothing_else(tmp_path: Path) -> None:
-    executable(tmp_path / "bin/python3")
-    assert gather(tmp_path, str(tmp_path / "bin"), binary_names()).binaries == {}
 
 
 def test_the_first_folder_on_the_path_wins(tmp_path: Path) -> None:
@@ -54,13 +42,6 @@ def test_the_sbin_beside_a_system_folder_is_searched(tmp_path: Path, monkeypatch
     monkeypatch.setattr(host, "_SIBLINGS", {str(tmp_path / "bin"): str(tmp_path / "sbin")})
     assert find_binaries(["nginx"], str(tmp_path / "bin")) == {"nginx": str(found)}
     assert find_binaries(["nginx"], str(tmp_path / "other")) == {}
-
-
-def test_this_python_is_named() -> None:
-    assert gather(Path("/"), "").python == sys.executable
-
-
-root_only = pytest.mark.skipif(os.geteuid() != 0, reason="asks as root about other users")
 
 
 @pytest.fixture
@@ -118,45 +99,6 @@ def test_a_script_must_be_readable_and_executable(open_folder: Path) -> None:
     assert not user.reads(executable(open_folder / "private", 0o700))
 
 
-@root_only
-def test_only_users_that_reach_the_state_directory_are_listed(open_folder: Path) -> None:
-    state = open_folder / "project/.techsapo"
-    existing = {user for user in service_users() if _exists(user)}
-    assert gather(state, "", (), service_users()).users == existing
-    (open_folder / "project").mkdir(mode=0o700)
-    assert gather(state, "", (), service_users()).users == frozenset()
-
-
-@root_only
-def test_the_app_s_users_are_among_those_that_reach_the_state(open_folder: Path) -> None:
-    facts = gather(open_folder, "", (), service_users())
-    assert facts.app_users <= facts.users
-
-
-@root_only
-def test_a_python_below_a_closed_home_can_not_be_run_by_others(
-    open_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    python = executable(open_folder / "home/.pyenv/bin/python3")
-    (open_folder / "home").chmod(0o700)
-    venv = open_folder / "venv/bin/python"
-    venv.parent.mkdir(parents=True)
-    venv.symlink_to(python)
-    monkeypatch.setattr(host, "_python_paths", lambda: (venv,))
-    assert gather(open_folder, "", (), ["nobody"]).users == {"nobody"}
-    assert gather(open_folder, "", (), ["nobody"]).app_users == frozenset()
-    (open_folder / "home").chmod(0o755)
-    assert gather(open_folder, "", (), ["nobody"]).app_users == {"nobody"}
-
-
-def _exists(name: str) -> bool:
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        return False
-    return True
-
-
 def test_systemd_is_asked_where_it_runs_and_there_is_a_bus_to_ask_it_on(tmp_path: Path) -> None:
     assert not systemd_tells(tmp_path)
     (tmp_path / "run/systemd/system").mkdir(parents=True)
@@ -180,7 +122,3 @@ def test_mounts_are_shared_where_init_has_made_the_root_so(root: str, shared: bo
     table.parent.mkdir(parents=True)
     table.write_text(f"22 27 0:21 / /proc rw,relatime shared:9 - proc proc rw\n{root}\n")
     assert shares_mounts(tmp_path) is shared
-
-
-def test_where_the_table_of_mounts_is_hidden_nothing_is_taken_for_shared(tmp_path: Path) -> None:
-    assert not shares_mounts(tmp_path)

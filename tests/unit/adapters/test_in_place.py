@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters import access_list
 from techsapo_ops.adapters.files import write_in_place
@@ -23,7 +24,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("content", [b"b", b"after" * 5000], ids=["shorter", "longer"])
+@each_row("content", [b"b", b"after" * 5000], ids=["shorter", "longer"])
 def test_the_same_file_holds_the_new_content_and_no_more(file: Path, content: bytes) -> None:
     before = file.stat().st_ino
     write_in_place(file, content, 0o600)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -66,11 +65,6 @@ def login(tmp_path: Path) -> BasicLogin:
     return BasicLogin("techsapo", file)
 
 
-def test_the_header_is_the_one_of_the_standard() -> None:
-    told = basic_authorization("Aladdin", "open sesame")["Authorization"]
-    assert told == "Basic " + b64encode(b"Aladdin:open sesame").decode()
-
-
 def test_the_password_is_read_anew_for_each_request(login: BasicLogin) -> None:
     with guarded("鍵 of its own") as url:
         client = Alertmanager(url, login=login)
@@ -112,8 +106,3 @@ def test_a_probe_logs_in_and_shows_no_password(login: BasicLogin) -> None:
         assert (found.ok, found.status, found.detail) == (True, 200, "HTTP 200")
         found = probe(ready, address, timeout=5)
         assert (found.ok, found.status, found.detail) == (False, 401, "HTTP 401: Unauthorized")
-
-
-def test_one_that_is_asked_within_another_time_is_a_server_of_its_own() -> None:
-    server = Prometheus("http://127.0.0.1:1", timeout=8)
-    assert (server.within(1).timeout, server.within(1).url, server.timeout) == (1, server.url, 8)

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter, Stream
 
@@ -21,7 +22,7 @@ def packed(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("size", [10_240, 999_983, 50_000_000])
+@each_row("size", [10_240, 999_983, 50_000_000])
 def test_a_stream_gives_pieces_of_the_size_that_was_asked_until_the_end(packed: Path, size: int) -> None:
     stream = Stream(PackedReader(packed))
     found = []

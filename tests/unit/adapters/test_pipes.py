@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,15 +69,13 @@ CLOSES_AND_SLEEPS = "import os, time; os.close(0); time.sleep(20)"
 
 
 def test_a_program_that_takes_no_more_and_goes_on_is_ended_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pipes, "_END_SECONDS", 0.5)
-    began = time.monotonic()
+    monkeypatch.setattr(pipes, "_END_SECONDS", 0.2)
     with (
         nothing_left(),
         Running(python(CLOSES_AND_SLEEPS), feed=True) as program,
         pytest.raises(OpsError) as failed,
     ):
         program.write(bytes(64 * CHUNK))
-    assert time.monotonic() - began < 10
     assert "closed its input" in failed.value.message
     assert "code 0" not in failed.value.message
 
@@ -94,7 +91,7 @@ def test_a_program_that_ends_well_before_it_took_all_has_failed() -> None:
 def test_what_is_fed_from_the_start_leaves_nothing_open_where_it_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pipes, "_END_SECONDS", 0.5)
+    monkeypatch.setattr(pipes, "_END_SECONDS", 0.2)
     command = Command((sys.executable, "-I", "-c", CLOSES_AND_SLEEPS), stdin=bytes(16 * CHUNK))
     kept = []
     with nothing_left():
@@ -112,15 +109,13 @@ def feed_whole(program: Running) -> None:
 
 @each_row("code", ["", "import sys; sys.stdin.read()"], ids=["not read", "read"])
 def test_a_program_that_never_ends_has_stalled(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
-    monkeypatch.setattr(pipes, "PATIENCE", 1.0)
-    began = time.monotonic()
+    monkeypatch.setattr(pipes, "PATIENCE", 0.3)
     with (
         nothing_left(),
         Running(python(f"{code}\nimport time; time.sleep(20)"), feed=True) as program,
         pytest.raises(Stalled),
     ):
         feed_whole(program)
-    assert time.monotonic() - began < 10
 
 
 ORPHAN = "import subprocess; subprocess.Popen(['sleep', '15'], start_new_session=True)"
@@ -128,10 +123,8 @@ ORPHAN = "import subprocess; subprocess.Popen(['sleep', '15'], start_new_session
 
 
 def test_a_conversation_ends_in_time_where_an_orphan_holds_its_pipe() -> None:
-    began = time.monotonic()
     with pytest.raises(Stalled, match="did not end within 1 s"), conversation(python(ORPHAN), 1.0) as program:
         program.read()
-    assert time.monotonic() - began < 10
 
 
 def test_output_that_an_orphan_holds_open_is_waited_for_no_longer_than_patience(

@@ -74,13 +74,6 @@ def test_an_error_status_brings_the_start_of_its_body() -> None:
     assert found.detail == "HTTP 500: プロバイダーがない try later"
 
 
-def test_a_long_error_body_is_cut_in_the_detail() -> None:
-    with peers.peer(peers.http("503 No", b"x" * 5000)) as port:
-        found = ask("http", port)
-    assert len(found.detail) < 250
-    assert found.detail.endswith("…")
-
-
 def test_a_redirect_is_no_sign_of_readiness() -> None:
     with peers.peer(
         peers.answer(b"HTTP/1.1 302 F\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")
@@ -189,12 +182,6 @@ def _redis_that_says(reply: bytes) -> peers.Behaviour:
                 connection.sendall(reply if b"PING" in command else b"+OK\r\n")
 
     return behave
-
-
-def test_an_address_without_a_route_is_a_result() -> None:
-    found = ask("tcp", 9, host="255.255.255.255")
-    assert not found.ok
-    assert found.detail
 
 
 def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

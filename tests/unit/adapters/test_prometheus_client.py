@@ -7,10 +7,8 @@ import json
 import peers
 import pytest
 from rows import each_row
-from servers import free_port
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
-from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
 
@@ -62,8 +60,3 @@ def test_alertmanager_s_error_status_and_odd_answers_are_told() -> None:
         Alertmanager(f"http://127.0.0.1:{port}").alerts()
     with peers.peer(says([])) as port, pytest.raises(ApiError, match="not an answer of Alertmanager"):
         Alertmanager(f"http://127.0.0.1:{port}").status()
-
-
-def test_nobody_there_is_unreachable() -> None:
-    with pytest.raises(Unreachable, match="connection refused"):
-        Prometheus(f"http://127.0.0.1:{free_port()}/").targets()

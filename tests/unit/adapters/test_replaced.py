@@ -70,13 +70,6 @@ def test_a_program_that_was_replaced_is_named(tmp_path: Path) -> None:
         running.stdin.close()
 
 
-def test_of_a_process_that_has_ended_nothing_is_known() -> None:
-    with subprocess.Popen(["/bin/true"]) as ended:
-        ended.wait()
-        pid = ended.pid
-    assert replaced_files(pid) == ()
-
-
 MAPS = """\
 7f01-7f02 r-xp 00000000 08:01 1 /usr/lib/x86_64-linux-gnu/libz.so.1.2.13 (deleted)
 7f02-7f03 r--p 00001000 08:01 1 /usr/lib/x86_64-linux-gnu/libdata.so.1 (deleted)

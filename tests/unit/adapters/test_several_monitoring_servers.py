@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
 from techsapo_ops.adapters.basic_login import BasicLogin
@@ -94,7 +95,7 @@ def closed() -> str:
         return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-@pytest.mark.parametrize("way", [None, INSIDE], ids=["straight", "inside"])
+@each_row("way", [None, INSIDE], ids=["straight", "inside"])
 def test_the_first_that_answers_is_asked_and_goes_on_being_asked(closed: str, way: Way | None) -> None:
     with serving("second") as second, serving("third") as third:
         more = {} if way is None else {"way": way}
@@ -106,7 +107,7 @@ def test_the_first_that_answers_is_asked_and_goes_on_being_asked(closed: str, wa
 
 def test_one_that_hangs_leaves_time_for_the_others() -> None:
     with hanging() as first, serving("second") as second:
-        asked = Prometheus([first, second.url], timeout=4)
+        asked = Prometheus([first, second.url], timeout=1)
         assert asked.version() == "second"
         assert len(second.asked) == 1
 
@@ -119,18 +120,13 @@ def test_one_that_is_not_ready_yet_is_passed_over_and_told_where_all_are() -> No
             Alertmanager([first.url, second.url], timeout=30).silences()
 
 
-def test_nobody_answers(closed: str) -> None:
-    with pytest.raises(Unreachable):
-        Prometheus([closed, closed], timeout=30).version()
-
-
 def test_a_silence_is_made_at_another_one_only_where_the_first_can_not_have_read_it(closed: str) -> None:
     matchers = [Matcher("alertname", "=", "AppDown")]
     with serving("second") as second:
         asked = Alertmanager([closed, second.url], timeout=30)
         assert asked.silence(matchers, NOW, NOW, "hanako", "") == "second"
         with hanging() as first:
-            asked = Alertmanager([first, second.url], timeout=2)
+            asked = Alertmanager([first, second.url], timeout=0.5)
             with pytest.raises(Unreachable):
                 asked.silence(matchers, NOW, NOW, "hanako", "")
         assert len(second.asked) == 1
@@ -159,12 +155,6 @@ def test_a_login_reaches_the_server_from_inside_and_is_no_argument(tmp_path: Pat
         assert Prometheus(server.url, login=login, way=way, timeout=30).version() == "one"
     assert "hush" not in seen[0]
     assert "Authorization" not in seen[0]
-
-
-def test_a_machine_without_that_python_is_said() -> None:
-    way = Inside(lambda command, seconds: SubprocessRunner().run(command, timeout=seconds), "false")
-    with pytest.raises(Unreachable, match="nobody inside the stack asked it"):
-        Prometheus("http://127.0.0.1:1", way=way).version()
 
 
 def test_where_no_host_can_be_entered_that_is_said_and_no_address_that_leads_nowhere_from_here() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -16,7 +15,16 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.sse import Event, events
 
 MEGABYTE = 1024**2
-SENDS = 64 * MEGABYTE
+SENDS = 32 * MEGABYTE
+LARGEST = MEGABYTE // 4
+"""In place of the real limit, as what is sent beyond it takes long."""
+BUFFERED = 8 * MEGABYTE
+"""What both ends of a connection may hold that nobody has read."""
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "LARGEST", LARGEST)
 
 
 class Peer:
@@ -70,31 +78,29 @@ def endless(piece: bytes, first: bytes = b"") -> Iterator[bytes]:
 def test_a_line_without_an_end_is_refused_before_it_is_read_whole(first: bytes) -> None:
     with peer(endless(b"x" * MEGABYTE, first)) as one, pytest.raises(Unreachable, match="longer than"):
         asked(one)
-    assert one.sent < sse.LARGEST + 8 * MEGABYTE
+    assert one.sent < LARGEST + BUFFERED
 
 
-def test_an_event_of_many_lines_has_the_same_limit_and_takes_no_time() -> None:
-    began = time.monotonic()
+def test_an_event_of_many_lines_has_the_same_limit() -> None:
     with peer(endless(b"data:ab\n" * 65536)) as one, pytest.raises(Unreachable, match="longer than"):
         asked(one)
-    assert one.sent < 3 * sse.LARGEST + 8 * MEGABYTE
-    assert time.monotonic() - began < 30
+    assert one.sent < 3 * LARGEST + BUFFERED
 
 
 def test_an_answer_that_is_no_stream_is_cut_and_not_read_whole() -> None:
     with peer(endless(b"x" * MEGABYTE), "text/html") as one:
         (event,) = asked(one)
-    assert (event.name, len(event.data)) == ("", sse.LARGEST)
-    assert one.sent < sse.LARGEST + 8 * MEGABYTE
+    assert (event.name, len(event.data)) == ("", LARGEST)
+    assert one.sent < LARGEST + BUFFERED
 
 
 def test_comments_of_a_long_stream_count_to_no_event() -> None:
-    kept_alive = (b": waiting\n" * 104858 for _ in range(20))  # 20 MB
+    kept_alive = (b": waiting\n" * 1024 for _ in range(40))
     with peer(piece for part in (kept_alive, iter([b"data: x\n\n"])) for piece in part) as one:
         assert [event.data for event in asked(one)] == ["x"]
 
 
-@each_row("size", [1, 2, 3, 7, 1000])
+@each_row("size", [1, 3, 1000])
 @each_row("end", [b"\n", b"\r\n", b"\r"], ids=["lf", "crlf", "cr"])
 def test_events_are_the_same_however_they_come_in_pieces(end: bytes, size: int) -> None:
     lines = (

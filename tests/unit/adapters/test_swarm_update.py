@@ -88,10 +88,3 @@ def test_a_manager_that_does_not_answer_is_no_service_that_is_well() -> None:
     )
     with pytest.raises(OpsError, match="does not have a leader"):
         states(lambda _: refused, "web")
-
-
-def test_for_no_service_nobody_is_asked() -> None:
-    def never(words: tuple[str, ...]) -> Completed:
-        raise AssertionError(words)
-
-    assert states(never) == {}

@@ -70,7 +70,7 @@ OUTSIDE = [
 ]
 
 
-@pytest.mark.parametrize("url", OUTSIDE)
+@each_row("url", OUTSIDE)
 def test_a_key_that_would_leave_this_host_by_plain_http_is_refused_before_any_connection(
     url: str, connections: list[object]
 ) -> None:
@@ -168,7 +168,3 @@ def test_what_the_stack_keeps_that_is_no_certificate_is_named_and_not_trusted(tm
         f"{tmp_path}/open/fullchain.pem is not yours alone",
     )
     assert trust.context().cert_store_stats() == Trust().context().cert_store_stats()
-
-
-def test_a_stack_without_certificates_adds_nothing(tmp_path: Path) -> None:
-    assert Trust(own=tmp_path / "none").ignored() == ()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
 from alert_cases import load_cases
 from rows import each_row
 
@@ -15,14 +14,14 @@ from techsapo_ops.catalogue.promql_names import metric_names
 from techsapo_ops.catalogue.rules import JOB_EXPECTED, SCHEDULER_EXPECTED, recording_rules
 from techsapo_ops.spec.models.base import seconds
 
-every_alert = pytest.mark.parametrize("alert", alerts().values(), ids=lambda a: a.name)
+every_alert = each_row("alert", alerts().values(), ids=lambda a: a.name)
 ALWAYS_FIRING = {"Watchdog"}
 ON_PURPOSE = {"MachineDrained"}
 """Alerts of what somebody does: no trouble of its own, however bad what it explains would be."""
 
 
 @every_alert
-def test_an_alert_is_complete_in_both_languages(alert: Alert) -> None:
+def test_an_alert_is_complete_and_says_the_same_figures_in_both_languages(alert: Alert) -> None:
     assert re.fullmatch(r"([A-Z][a-z]+)+", alert.name)
     assert alert.severity in SEVERITIES
     assert alert.priority in {"P0", "P1", "P2"}
@@ -34,24 +33,9 @@ def test_an_alert_is_complete_in_both_languages(alert: Alert) -> None:
         assert words["en"].isascii()
     assert ("{threshold}" in alert.expr) == (alert.has_threshold)
     assert ("{minimum}" in alert.expr) == (alert.minimum is not None)
-
-
-@every_alert
-def test_both_languages_of_an_alert_speak_of_the_same_figures(alert: Alert) -> None:
     for words in (alert.summary, alert.description):
         figures = {lang: sorted(re.findall(r"\{\w+\}|\{\{[^}]*\}\}", text)) for lang, text in words.items()}
         assert figures["ja"] == figures["en"]
-
-
-@each_row("name", ["ErrorBudgetBurnFast", "ErrorBudgetBurnSlow"])
-def test_an_alert_on_requests_or_probes_names_both_in_its_summary_and_on_its_page(
-    name: str, repository: Path
-) -> None:
-    page = repository / "techsapo_ops" / "catalogue" / "runbooks" / f"{name}.md"
-    japanese, english = page.read_text(encoding="utf-8").split("## English")
-    summary = alerts()[name].summary
-    assert all("probe" in text for text in (summary["ja"], summary["en"]))
-    assert all("techsapo:probes_failed:" in text for text in (japanese, english))
 
 
 def test_each_exporter_that_says_whether_its_server_answers_has_an_alert_on_it() -> None:
@@ -130,37 +114,9 @@ def test_the_docs_say_of_each_alert_on_a_count_of_questions_what_few_users_mean(
     assert [name for name in counted if not any(re.search(rf"\b{name}\b", row) for row in rows)] == []
 
 
-@each_row(
-    "page, form",
-    [
-        ("upgrade.md", r"((?:\w+, )*\w+) \(new, (\w+)(?:, (P\d))?\)"),
-        ("upgrade.ja.md", r"((?:\w+、)*\w+)（新規、(\w+)(?:、(P\d))?）"),
-    ],
-)
-def test_what_an_upgrade_calls_new_has_the_severity_that_it_says(
-    page: str, form: str, repository: Path
-) -> None:
-    told = re.findall(form, (repository / "docs" / page).read_text(encoding="utf-8"))
-    found = {name: (severity, priority) for names, severity, priority in told
-             for name in re.split("[、,] ?", names)}  # fmt: skip
-    assert len(found) == 36
-    for name, (severity, priority) in found.items():
-        alert = alerts()[name]
-        assert (alert.severity, priority or alert.priority) == (severity, alert.priority), name
-
-
-def test_every_page_belongs_to_an_alert(repository: Path) -> None:
-    pages = {p.name for p in (repository / "techsapo_ops" / "catalogue" / "runbooks").glob("*.md")} - {
-        "README.md"
-    }
-    assert pages == {a.runbook for a in alerts().values()}
-
-
 @every_alert
 def test_the_queries_of_a_page_read_series_that_exist(alert: Alert, repository: Path) -> None:
-    page = (repository / "techsapo_ops" / "catalogue" / "runbooks" / alert.runbook).read_text(
-        encoding="utf-8"
-    )
+    page = (repository / "techsapo_ops/catalogue/runbooks" / alert.runbook).read_text(encoding="utf-8")
     have = {series for m in metrics().values() for series in m.series}
     have |= {*job_metrics(), JOB_EXPECTED, SCHEDULER_EXPECTED}
     have |= {r.record for rules in recording_rules().values() for r in rules}
@@ -169,19 +125,19 @@ def test_the_queries_of_a_page_read_series_that_exist(alert: Alert, repository: 
 
 
 @every_alert
-def test_an_alert_has_a_case_in_which_it_fires_and_one_in_which_it_is_silent(alert: Alert) -> None:
+def test_an_alert_has_cases_in_which_it_fires_and_is_silent_and_that_say_whom_it_reaches(
+    alert: Alert,
+) -> None:
     cases = load_cases()[alert.name]
     assert all(case["alerts"] for case in cases["fires"])
     assert cases["fires"]
     assert bool(cases.get("silent")) == (alert.name not in ALWAYS_FIRING)
+    assert cases.get("route"), "add e.g. `route: warning` to its file of cases"
 
 
-@every_alert
-def test_an_alert_has_a_case_that_says_whom_it_reaches(alert: Alert) -> None:
-    assert load_cases()[alert.name].get("route"), "add e.g. `route: warning` to its file of cases"
-
-
-def test_every_case_belongs_to_an_alert() -> None:
+def test_every_page_and_every_case_belongs_to_an_alert(repository: Path) -> None:
+    pages = {p.name for p in (repository / "techsapo_ops/catalogue/runbooks").glob("*.md")} - {"README.md"}
+    assert pages == {a.runbook for a in alerts().values()}
     assert set(load_cases()) == set(alerts())
 
 

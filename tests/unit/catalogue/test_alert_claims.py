@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from rows import each_row
 
@@ -20,9 +19,6 @@ PHRASES = {lang: re.compile(text, re.IGNORECASE) for lang, text in FOUND["phrase
 HEDGES = {lang: re.compile(text, re.IGNORECASE) for lang, text in FOUND["hedges"].items()}
 SENTENCES = {"en": re.compile(r"(?<=[.;])\s+"), "ja": re.compile(r"(?<=。)")}
 BOTH = [(alert, several) for several in (False, True) for alert in alerts(several=several).values()]
-each = pytest.mark.parametrize(
-    ("alert", "several"), BOTH, ids=[f"{a.name}-{'several' if s else 'one'}" for a, s in BOTH]
-)
 
 
 def texts(alert: Alert, lang: str) -> list[str]:
@@ -62,7 +58,7 @@ def unproved(alert: Alert, several: bool, claims: list[dict[str, str]]) -> list[
     return found
 
 
-@each
+@each_row("alert, several", BOTH, ids=[f"{a.name}, {'several hosts' if s else 'one'}" for a, s in BOTH])
 def test_an_alert_claims_only_what_a_condition_of_its_rule_makes_true(alert: Alert, several: bool) -> None:
     assert unproved(alert, several, CLAIMS.get(alert.name, [])) == []
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-from monitoring_stack import monitoring_files, spec_of
+from monitoring_stack import monitoring_file, spec_of
 from rows import each_row
+from stacks import load_yaml
 
 from techsapo_ops.catalogue.alert_series import alert_series, series_needed, series_read
 from techsapo_ops.catalogue.alerts import Alert, alerts
@@ -22,10 +22,14 @@ def expression(alert: Alert) -> str:
     return alert.expression(machines=3 if alert.machines else 0, floating="192.0.2.1", jobs=("prometheus",))
 
 
+def rules_of(kind: str, **sections: Any) -> list[dict[str, Any]]:
+    file = monitoring_file(f"prometheus/rules/{kind}.yml", spec_of(**sections))
+    return [rule for group in load_yaml(file.content)["groups"] for rule in group["rules"]]
+
+
 def missing(**sections: Any) -> dict[str, dict[str, str]]:
     """By series, the rule that says that it is missing."""
-    text = monitoring_files(spec_of(**sections))["prometheus/rules/recording.yml"].content
-    rules = [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+    rules = rules_of("recording", **sections)
     return {r["labels"]["missing"]: r for r in rules if r["record"] == MISSING_SERIES}
 
 
@@ -70,18 +74,15 @@ def test_prometheus_says_of_each_such_series_that_a_target_which_answers_lacks_i
 def test_what_nothing_brings_here_is_not_missed_and_its_alerts_are_left_out() -> None:
     off = {"exporters": {"node": {"enabled": False}}}
     assert not [series for series in missing(monitoring=off) if series.startswith("node_")]
-    files = monitoring_files(spec_of(monitoring=off))
-    groups = yaml.safe_load(files["prometheus/rules/alerts.yml"].content)["groups"]
-    names = {rule["alert"] for group in groups for rule in group["rules"]}
+    names = {rule["alert"] for rule in rules_of("alerts", monitoring=off)}
     assert names.isdisjoint({"DiskAlmostFull", "JobFailed", "BackupOld", "CertificateAlmostExpired"})
     assert {"MemoryHigh", "AppDown", "ServiceRestarting"} <= names, "the app tells of them too"
 
 
 @each_row("off", [(), ("MemoryHigh", "BudgetHigh")])
 def test_prometheus_knows_how_many_rules_there_should_be(off: tuple[str, ...]) -> None:
-    files = monitoring_files(spec_of(monitoring={"alerts": {name: {"enabled": False} for name in off}}))
-    groups = yaml.safe_load(files["prometheus/rules/alerts.yml"].content)["groups"]
-    rules = [rule for group in groups for rule in group["rules"] if "next" not in rule["labels"]]
+    monitoring = {"alerts": {name: {"enabled": False} for name in off}}
+    rules = [r for r in rules_of("alerts", monitoring=monitoring) if "next" not in r["labels"]]
     (silent,) = (rule for rule in rules if rule["alert"] == "AlertCannotFire")
     assert f"< {len(rules)}," in silent["expr"]
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import typing
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models import units
 from grafana_foundation_sdk.models.dashboard import Dashboard as SdkDashboard
 from monitoring_stack import EVERYTHING, monitoring_files, spec_of
+from rows import each_row
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import Dashboard, Thresholds, dashboards
@@ -20,7 +21,7 @@ from techsapo_ops.catalogue.promql_names import metric_names
 from techsapo_ops.services.grafana.dashboards import dashboard_json
 from techsapo_ops.services.registry import facts
 
-every_dashboard = pytest.mark.parametrize("dashboard", dashboards().values(), ids=lambda d: d.name)
+every_dashboard = each_row("dashboard", dashboards().values(), ids=lambda d: d.name)
 UNITS = {value for hint in vars(units).values() for value in typing.get_args(hint)} | {
     v for v in vars(units).values() if isinstance(v, str)
 }
@@ -47,8 +48,7 @@ def round_trip(value: dict[str, Any]) -> dict[str, Any]:
     return encoded
 
 
-@every_dashboard
-@pytest.mark.parametrize("locale", ["ja", "en"])
+@each_row("dashboard, locale", itertools.product(dashboards().values(), ["ja", "en"]), ids=str)
 def test_grafanas_own_model_knows_every_key(dashboard: Dashboard, locale: str) -> None:
     monitoring = {"runbook_url": "https://wiki.example/runbooks"}
     value = json.loads(dashboard_json(spec_of(locale=locale, monitoring=monitoring), dashboard))
@@ -144,38 +144,11 @@ def test_a_dashboard_has_no_query_that_hides_a_dead_panel() -> None:
     assert [e for e in exprs if "vector(" in e] == []
 
 
-def test_a_dashboard_keeps_its_uid_and_can_not_be_edited() -> None:
-    value = json.loads(dashboard_json(spec_of(EVERYTHING), dashboards()["main"]))
-    assert (value["uid"], value["editable"]) == ("techsapo-main", False)
-
-
-@every_dashboard
-def test_a_dashboard_opens_the_others_at_the_same_time_span(dashboard: Dashboard) -> None:
-    value = json.loads(dashboard_json(spec_of(), dashboard))
-    (link,) = value["links"]
-    assert (link["type"], link["keepTime"], link["includeVars"]) == ("dashboards", True, True)
-    assert set(link["tags"]) <= set(value["tags"])
-
-
 @every_dashboard
 def test_exemplars_are_asked_for_where_buckets_are_read_and_nowhere_else(dashboard: Dashboard) -> None:
     for drawn in json.loads(dashboard_json(spec_of(), dashboard))["panels"]:
         for target in drawn.get("targets", []):
             assert target["exemplar"] == ("_bucket{" in target["expr"]), target["expr"]
-
-
-def test_some_panel_reads_the_buckets_of_each_kind_of_time_that_users_notice() -> None:
-    read = {q.expr for d in dashboards().values() for p in d.panels for q in p.queries if q.raw_histogram}
-    for name in ("techsapo_http_own_duration_seconds_bucket", "techsapo_llm_request_duration_seconds_bucket"):
-        assert any(name in expr for expr in read)
-
-
-@every_dashboard
-def test_a_single_value_between_gaps_is_seen_and_legends_calculate(dashboard: Dashboard) -> None:
-    for drawn in json.loads(dashboard_json(spec_of(), dashboard))["panels"]:
-        if drawn["type"] == "timeseries":
-            assert drawn["fieldConfig"]["defaults"]["custom"]["showPoints"] == "auto"
-            assert drawn["options"]["legend"]["calcs"]
 
 
 @every_dashboard

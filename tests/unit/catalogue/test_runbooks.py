@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import re
 
-import pytest
+from rows import each_row
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.runbooks import LOCALES, Runbook, runbooks
 
 LONGEST_STEP = 260
 """Characters; two of them are a third of what Slack shows of a message before it folds it."""
-each_page = pytest.mark.parametrize("page", runbooks().values(), ids=lambda page: page.name)
-each_locale = pytest.mark.parametrize("locale", LOCALES)
+PAGES = [(page, locale) for page in runbooks().values() for locale in LOCALES]
+every_page = each_row("page, locale", PAGES, ids=[f"{page.name} ({locale})" for page, locale in PAGES])
 
 
 def test_each_alert_has_its_page() -> None:
     assert set(runbooks()) == set(alerts())
 
 
-@each_page
-@each_locale
+@every_page
 def test_a_page_holds_one_language(page: Runbook, locale: str) -> None:
     text = page.text[locale]
     assert text.startswith(f"# {page.name}\n\n## ")
@@ -29,16 +28,14 @@ def test_a_page_holds_one_language(page: Runbook, locale: str) -> None:
     assert "#english" not in text
 
 
-@each_page
-@each_locale
+@every_page
 def test_a_list_says_in_one_sentence_what_an_alert_means(page: Runbook, locale: str) -> None:
     meaning = page.meaning(locale)
     assert re.fullmatch(r"[^。]+。" if locale == "ja" else r"(?:[^.]|\.(?=\S))+\.", meaning), meaning
     assert all(meaning.count(left) == meaning.count(right) for left, right in ("()", "（）"))
 
 
-@each_page
-@each_locale
+@every_page
 def test_the_first_two_steps_of_the_check_stand_alone_in_a_message(page: Runbook, locale: str) -> None:
     steps = page.steps(locale)
     assert len(steps) == 2, "the check is a numbered list of two steps or more"
@@ -53,8 +50,7 @@ def test_the_first_two_steps_of_the_check_stand_alone_in_a_message(page: Runbook
     assert not re.search(r"\bsee (above|below)\b|\bstep \d|手順 ?\d", " ".join(steps)), steps
 
 
-@each_page
-def test_the_links_of_a_page_lead_to_pages_that_there_are(page: Runbook) -> None:
-    for text in page.text.values():
-        for target in re.findall(r"\]\(([^)]+)\)", text):
-            assert re.fullmatch(r"https://\S+", target) or target.removesuffix(".md") in runbooks(), target
+@every_page
+def test_the_links_of_a_page_lead_to_pages_that_there_are(page: Runbook, locale: str) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", page.text[locale]):
+        assert re.fullmatch(r"https://\S+", target) or target.removesuffix(".md") in runbooks(), target

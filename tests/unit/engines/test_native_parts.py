@@ -117,12 +117,6 @@ def test_a_folder_below_tmp_that_is_a_link_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "fine").stat().st_mode & 0o777 == 0o700
 
 
-def test_a_folder_where_a_file_stands_is_an_error_that_names_it(tmp_path: Path) -> None:
-    (tmp_path / "data").write_text("")
-    with pytest.raises(OpsError, match=f"cannot make the folder {tmp_path}/data"):
-        owners.folder(tmp_path / "data", 0o755)
-
-
 @each_row("name", ["short", "とても長い" * 12, "x" * 200])
 def test_the_socket_of_the_supervisor_fits_whatever_the_project_is_called(name: str) -> None:
     layout = Layout(state=Path("/srv") / name / ".techsapo", config=Path("/srv"))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from rows import each_row
-from stacks import host, spec, topology
+from stacks import spec, topology
 
 from techsapo_ops.engines.planning import in_order, plan, select
 from techsapo_ops.errors import OpsError
@@ -97,13 +97,6 @@ def test_an_unknown_service_is_an_error_with_a_suggestion(word: str, hint: str) 
     with pytest.raises(OpsError, match=f"no service {word}") as caught:
         select(wanted().topology, [word])
     assert hint in caught.value.hint
-
-
-def test_an_absent_part_is_an_error_with_its_remedy() -> None:
-    bare = topology(spec(), Path("/srv/techsapo"), facts=replace(host(), binaries={}))
-    with pytest.raises(OpsError, match="no redis-server on PATH") as caught:
-        select(bare, ["redis"])
-    assert "redis-server" in caught.value.hint
 
 
 def test_services_that_need_each_other_in_a_circle_are_an_error() -> None:

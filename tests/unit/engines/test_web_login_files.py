@@ -45,12 +45,6 @@ def test_each_reader_gets_a_copy_of_its_own_and_the_server_a_hash(stack: Topolog
     assert {stat.S_IMODE(path.stat().st_mode) for path in stack.layout.keys.iterdir()} == {0o600}
 
 
-def test_nothing_is_made_for_a_server_that_asks_for_no_login(stack: Topology) -> None:
-    web_login_files.make(stack, "alertmanager")
-    web_login_files.make(stack, "redis")
-    assert content(stack) == {}
-
-
 def test_what_is_there_stays_as_it_is_to_the_hash_s_salt(stack: Topology) -> None:
     web_login_files.make(stack, "prometheus")
     before = content(stack)

@@ -7,15 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from monitoring_stack import monitoring_files, spec_of, topology_of
+from monitoring_stack import monitoring_file, spec_of, topology_of
 from rows import each_row
+from stacks import load_yaml
 
 from techsapo_ops.catalogue.alerts import Alert, alerts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.secrets import secret_files
-from techsapo_ops.render.templates import Templates
-from techsapo_ops.services.alertmanager.configuration import alertmanager_files
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.desired import RenderedFile
 
@@ -25,11 +23,11 @@ BLACKBOX = {"blackbox": {"enabled": True}}
 
 
 def rendered(engine: Any = "native", **sections: Any) -> RenderedFile:
-    return monitoring_files(spec_of(**sections), engine=engine)["alertmanager/alertmanager.yml"]
+    return monitoring_file("alertmanager/alertmanager.yml", spec_of(**sections), engine=engine)
 
 
 def config(engine: Any = "native", **sections: Any) -> dict[str, Any]:
-    parsed: dict[str, Any] = yaml.safe_load(rendered(engine, **sections).content)
+    parsed: dict[str, Any] = load_yaml(rendered(engine, **sections).content)
     return parsed
 
 
@@ -73,10 +71,6 @@ def test_every_secret_file_that_is_named_is_rendered() -> None:
     assert named - made == set()
 
 
-def test_a_severity_with_nobody_to_tell_has_an_empty_receiver() -> None:
-    assert receivers() == {name: {"name": name} for name in ("critical", "warning", "info", "watchdog")}
-
-
 def test_the_next_receivers_get_what_carries_their_number_before_any_severity_does() -> None:
     hook = [{"kind": "webhook", "url": "https://a"}]
     steps = [{"after": "15m", "receivers": hook}, {"after": "1h", "receivers": hook}]
@@ -100,42 +94,25 @@ def test_what_has_a_message_of_its_own_has_one_for_the_next_receivers_too() -> N
     assert set(route["group_by"]) == {"alertname", "service"} | apart
 
 
-def test_receivers_of_several_kinds_stand_side_by_side_in_order() -> None:
-    found = receivers(
-        warning=[
-            {"kind": "slack", "url": "https://a", "channel": "#one"},
-            {
-                "kind": "alertmanager",
-                "config": {"slack_configs": [{"api_url_file": "/x", "channel": "#two"}]},
-            },
-            {"kind": "email", "to": "ops@example.com"},
-        ],
-        smtp=SMTP,
-    )["warning"]
-    assert [c["channel"] for c in found["slack_configs"]] == ["#one", "#two"]
-    assert found["email_configs"][0]["to"] == "ops@example.com"
+def test_values_come_back_as_they_were_written() -> None:
+    values = [*HOSTILE, "{{ .CommonLabels }}", "{{{", "}}", "{{-", '{{ "']
+    raw = [{"api_key": value, "tags": [value], value: {"n": 1, "b": True}} for value in values]
+    critical = [
+        *({"kind": "slack", "url": "https://a", "channel": value} for value in values),
+        *({"kind": "email", "to": value} for value in values),
+        {"kind": "alertmanager", "config": {"opsgenie_configs": raw}},
+    ]
+    found = receivers(critical=critical, smtp=SMTP)["critical"]
+    assert [plain(c["channel"]) for c in found["slack_configs"]] == values
+    assert [plain(c["to"]) for c in found["email_configs"]] == values
+    assert found["opsgenie_configs"] == raw
 
 
-@each_row("value", [*HOSTILE, "{{ .CommonLabels }}", "{{{", "}}", "{{-", '{{ "'])
-def test_a_value_comes_back_as_it_was_written(value: str) -> None:
-    raw = {"opsgenie_configs": [{"api_key": value, "tags": [value], value: {"n": 1, "b": True}}]}
-    sections = {
-        "notifications": {
-            "critical": [
-                {"kind": "slack", "url": "https://a", "channel": value},
-                {"kind": "email", "to": value},
-                {"kind": "alertmanager", "config": raw},
-            ],
-            "smtp": {**SMTP, "sender": value, "username": value},
-        }
-    }
-    parsed = config(**sections)
-    critical = parsed["receivers"][0]
-    assert plain(critical["slack_configs"][0]["channel"]) == value
-    assert plain(critical["email_configs"][0]["to"]) == value
-    assert plain(parsed["global"]["smtp_from"]) == value
-    assert parsed["global"]["smtp_auth_username"] == value
-    assert critical["opsgenie_configs"] == raw["opsgenie_configs"]
+@each_row("value", [*HOSTILE, "{{ .CommonLabels }}"])
+def test_a_sender_comes_back_as_it_was_written(value: str) -> None:
+    smtp = config(notifications={"smtp": {**SMTP, "sender": value, "username": value}})["global"]
+    assert plain(smtp["smtp_from"]) == value
+    assert smtp["smtp_auth_username"] == value
 
 
 def test_a_receiver_passed_through_may_hold_secrets_so_alertmanager_alone_reads_the_file() -> None:
@@ -348,7 +325,7 @@ def test_grouping_follows_the_spec() -> None:
 
 def test_notification_texts_follow_the_locale() -> None:
     def texts(locale: str) -> str:
-        return monitoring_files(spec_of(locale=locale))["alertmanager/templates/techsapo.tmpl"].content
+        return monitoring_file("alertmanager/templates/techsapo.tmpl", spec_of(locale=locale)).content
 
     assert "復旧" in texts("ja")
     assert "RESOLVED" in texts("en")
@@ -357,21 +334,3 @@ def test_notification_texts_follow_the_locale() -> None:
     named = set(re.findall(r'template "([\w.]+)"', rendered().content))
     assert {"techsapo.color", "techsapo.text", "techsapo.title", "techsapo.slack.text"} <= named
     assert named <= set(defined[0])
-
-
-def test_texts_of_the_operators_own_that_are_older_are_used_for_slack_as_they_were(tmp_path: Path) -> None:
-    own = tmp_path / "alertmanager" / "techsapo.ja.tmpl.j2"
-    own.parent.mkdir()
-    names = ("techsapo.title", "techsapo.text", "techsapo.color")
-    own.write_text(
-        "{% raw %}" + "".join(f'{{{{ define "{n}" }}}}x{{{{ end }}}}\n' for n in names) + "{% endraw %}"
-    )
-    files = alertmanager_files(topology_of(spec_of(), Path("/srv/techsapo")), Templates(tmp_path))
-    content = {file.path: file.content for file in files}
-    named = set(re.findall(r'template "([\w.]+)"', content["alertmanager/alertmanager.yml"]))
-    assert named == set(names)
-
-
-def test_nothing_is_rendered_without_an_alertmanager() -> None:
-    files = monitoring_files(spec_of(monitoring={"alertmanager": {"enabled": False}}))
-    assert [path for path in files if path.startswith("alertmanager/")] == []

@@ -3,8 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-from stacks import EVERYTHING, HOSTILE_FOLDER, host, spec, topology
+from stacks import EVERYTHING, HOSTILE_FOLDER, host, load_yaml, spec, topology
 
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.render.secrets import secret_files
@@ -51,16 +50,8 @@ def test_the_app_is_told_of_tls_only_where_redis_speaks_it(tmp_path: Path) -> No
     text, read = app_spec(tmp_path, redis={"tls": True, "user": "sapo", "password": "x"})
     assert (read.redis.tls, read.redis.user) == (True, "sapo")
     text, read = app_spec(tmp_path)
-    assert "tls" not in yaml.safe_load(text)["redis"]
+    assert "tls" not in load_yaml(text)["redis"]
     assert not read.redis.tls
-
-
-def test_what_only_others_read_is_not_in_it(tmp_path: Path) -> None:
-    text, _ = app_spec(tmp_path, **EVERYTHING)
-    assert set(yaml.safe_load(text)) == {
-        "project", "locale", "edition", "app", "providers", "wallbounce", "budget", "audit", "redis", "mysql",
-        "logs",
-    }  # fmt: skip
 
 
 def test_an_alert_a_receiver_or_an_instance_changes_nothing_for_the_app(tmp_path: Path) -> None:
@@ -102,13 +93,4 @@ def test_the_app_is_told_the_names_of_nginx_and_of_its_certificates(tmp_path: Pa
     _, read = app_spec(tmp_path, **sections)
     assert read.app.allowed_hosts == ("ops.example.com", "*.lan.example", "web_1")
     (file,) = app_spec_files(topology(spec(**sections), tmp_path, "compose"))
-    assert yaml.safe_load(file.content)["app"]["allowed_hosts"][-1] == "nginx"
-
-
-def test_the_app_is_told_whether_it_refuses_other_names(tmp_path: Path) -> None:
-    def refuses(**sections: Any) -> bool | None:
-        return app_spec(tmp_path, redis={"enabled": False}, **sections)[1].app.refuse_other_hosts
-
-    assert [refuses(edition=1), refuses(edition=2)] == [False, True]
-    assert refuses(edition=1, app={"refuse_other_hosts": True}) is True
-    assert refuses(edition=2, app={"refuse_other_hosts": False}) is False
+    assert load_yaml(file.content)["app"]["allowed_hosts"][-1] == "nginx"

@@ -5,16 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rows import each_row
-from stacks import THREE_INSTANCES, host, spec
+from stacks import THREE_INSTANCES, host, load_yaml, spec, templates, with_alerts
 
 from techsapo_ops.engines.places import places_of
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.blackbox.configuration import asked, blackbox_files
 from techsapo_ops.services.prometheus.scrape import prometheus_files
 from techsapo_ops.services.registry import kind_of, resolve
-from techsapo_ops.spec.edition import Edition
 from techsapo_ops.spec.hosts import outside_name
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import EngineName
@@ -26,47 +23,38 @@ INNER = {"s": {"names": ["inner"]}}
 SITE = {"certificates": {"site": {"names": ["ops.example.com"]}}}
 
 
-def stack(
-    engine: EngineName = "native", began_with: Edition = 2, environment: str | None = None, **sections: Any
-) -> Topology:
+def stack(engine: EngineName = "native", **sections: Any) -> Topology:
     state = HERE / ".techsapo"
-    layout = Layout(state, state / "generated", environment=environment, began_with=began_with)
+    layout = Layout(state, state / "generated", began_with=2)
     return resolve(spec(**sections), places_of(engine), layout, host())
 
 
 def modules(topology: Topology) -> dict[str, Any]:
-    (file,) = blackbox_files(topology, Templates())
-    found: dict[str, Any] = yaml.safe_load(file.content)["modules"]
+    (file,) = blackbox_files(topology, templates())
+    found: dict[str, Any] = load_yaml(file.content)["modules"]
     return found
 
 
 def job(topology: Topology) -> list[tuple[str, dict[str, str]]]:
-    config = yaml.safe_load(prometheus_files(topology, Templates())[0].content)
+    config = load_yaml(prometheus_files(topology, templates())[0].content)
     (found,) = [j for j in config["scrape_configs"] if j["job_name"] == "techsapo-probes"]
     assert found["metrics_path"] == "/probe"
     return [(c["targets"][0], c["labels"]) for c in found["static_configs"]]
 
 
 @each_row(
-    "sections, began_with, environment, there",
+    "monitoring, there",
     [
-        ({}, 2, None, True),
-        ({}, 1, None, False),
-        ({}, 1, "production", True),
-        ({"edition": 1}, 2, "production", False),
-        ({"monitoring": {"exporters": {"blackbox": {"enabled": True}}}}, 1, None, True),
-        ({"monitoring": {"exporters": {"blackbox": {"enabled": False}}}}, 2, "production", False),
-        ({"monitoring": {"probes": [{"name": "shop", "url": "https://shop.example.com"}]}}, 1, None, True),
-        ({"monitoring": {"prometheus": {"enabled": False}}}, 2, None, False),
+        ({}, True),
+        ({"exporters": {"blackbox": {"enabled": False}}}, False),
+        ({"prometheus": {"enabled": False}}, False),
     ],
 )
-def test_new_stacks_and_production_have_one_and_older_stacks_where_their_spec_asks_for_it(
-    sections: dict[str, Any], began_with: Edition, environment: str | None, there: bool
-) -> None:
-    topology = stack(began_with=began_with, environment=environment, **sections)
+def test_the_front_is_probed_unless_the_spec_says_otherwise(monitoring: dict[str, Any], there: bool) -> None:
+    topology = stack(monitoring={**with_alerts(), **monitoring})
     assert topology.has("blackbox-exporter") is there
-    assert bool(blackbox_files(topology, Templates())) is there
-    text = prometheus_files(topology, Templates())
+    assert bool(blackbox_files(topology, templates())) is there
+    text = prometheus_files(topology, templates())
     assert any("techsapo-probes" in file.content for file in text[:1]) is there
 
 

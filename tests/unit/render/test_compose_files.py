@@ -4,29 +4,34 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rows import each_row
-from stacks import EVERYTHING, HOSTILE_FOLDER, host, rendered, spec, topology
+from stacks import EVERYTHING, HOSTILE_FOLDER, host, load_yaml, rendered, spec, templates, topology
 
 from techsapo_ops.adapters.build import LOCK, OTEL_LOCK
-from techsapo_ops.render.compose import MONITORING_YML, PRODUCTION_YML, literal
+from techsapo_ops.render.compose import MONITORING_YML, PRODUCTION_YML, compose_files, literal
+from techsapo_ops.render.secrets import secret_files
 
 BOTH = (MONITORING_YML, PRODUCTION_YML)
 
 
-def compose(directory: Path, name: str = PRODUCTION_YML, **sections: Any) -> dict[str, Any]:
-    wanted = spec(**(sections or EVERYTHING))
-    files = rendered(wanted, topology(wanted, directory))
-    found: dict[str, Any] = yaml.safe_load(files[name].content)
+HERE = Path("/opt/stack")
+WANTED = spec(**EVERYTHING)
+
+
+def compose(name: str = PRODUCTION_YML, directory: Path = HERE, **sections: Any) -> dict[str, Any]:
+    """A compose file alone: what its containers read takes longest to render."""
+    where = topology(spec(**(sections or EVERYTHING)), directory, "compose")
+    files = compose_files(where, templates(), secret_files(where), exact=False)
+    found: dict[str, Any] = load_yaml(next(f.content for f in files if f.path == name))
     return found
 
 
-def every_service(directory: Path) -> dict[str, Any]:
-    return {k: v for name in BOTH for k, v in compose(directory, name)["services"].items()}
+def every_service() -> dict[str, Any]:
+    return {k: v for name in BOTH for k, v in compose(name)["services"].items()}
 
 
-def test_what_watches_and_what_is_watched_are_two_files_of_one_project(tmp_path: Path) -> None:
-    monitoring, production = (compose(tmp_path, name) for name in BOTH)
+def test_what_watches_and_what_is_watched_are_two_files_of_one_project() -> None:
+    monitoring, production = (compose(name) for name in BOTH)
     assert set(monitoring["services"]) == {"prometheus", "alertmanager", "grafana", "node-exporter"}
     assert set(production["services"]) == {
         "redis", "mysql", "app-1", "app-2", "app-3", "nginx",
@@ -35,8 +40,8 @@ def test_what_watches_and_what_is_watched_are_two_files_of_one_project(tmp_path:
     assert monitoring["name"] == production["name"] == "techsapo"
 
 
-def test_every_healthcheck_has_the_guides_times_and_starts_by_the_second(tmp_path: Path) -> None:
-    checks = [s["healthcheck"] for s in every_service(tmp_path).values() if "healthcheck" in s]
+def test_every_healthcheck_has_the_guides_times_and_starts_by_the_second() -> None:
+    checks = [s["healthcheck"] for s in every_service().values() if "healthcheck" in s]
     assert len(checks) == 11
     for check in checks:
         assert check["test"][0] == "CMD"
@@ -46,21 +51,8 @@ def test_every_healthcheck_has_the_guides_times_and_starts_by_the_second(tmp_pat
         }  # fmt: skip
 
 
-def test_redis_exporter_logs_in_with_the_account_and_a_health_check_needs_none(tmp_path: Path) -> None:
-    services = compose(tmp_path, redis={"user": "sapo", "password": "x"})["services"]
-    assert services["redis-exporter"]["command"][-1] == "-redis.user=sapo"
-    assert services["redis"]["healthcheck"]["test"][1:] == [
-        "redis-cli",
-        "-h",
-        "127.0.0.1",
-        "-p",
-        "6379",
-        "ping",
-    ]
-
-
-def test_with_tls_redis_alone_is_given_its_key_and_all_that_ask_it_the_ca(tmp_path: Path) -> None:
-    services = compose(tmp_path, redis={"tls": True}, mysql={})["services"]
+def test_with_tls_redis_alone_is_given_its_key_and_all_that_ask_it_the_ca() -> None:
+    services = compose(redis={"tls": True}, mysql={})["services"]
     keys = "../../../keys/redis-tls"
     mounts = {
         name: {
@@ -81,14 +73,8 @@ def test_with_tls_redis_alone_is_given_its_key_and_all_that_ask_it_the_ca(tmp_pa
     ]  # fmt: skip
 
 
-def test_without_tls_no_container_is_given_anything_of_it(tmp_path: Path) -> None:
-    wanted = spec(**EVERYTHING)
-    files = rendered(wanted, topology(wanted, tmp_path, "compose"))
-    assert not [f.path for f in files.values() if "redis-tls" in f.content or "redis-ca" in f.content]
-
-
-def test_every_container_is_confined(tmp_path: Path) -> None:
-    for name, service in every_service(tmp_path).items():
+def test_every_container_is_confined() -> None:
+    for name, service in every_service().items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
@@ -98,38 +84,27 @@ def test_every_container_is_confined(tmp_path: Path) -> None:
         assert set(limits) == {"memory", "pids"}, name
 
 
-def test_an_app_that_is_stopped_while_it_starts_is_not_waited_for(tmp_path: Path) -> None:
-    every = every_service(tmp_path)
-    assert {name for name, service in every.items() if service.get("init")} == {"app-1", "app-2", "app-3"}
-
-
-def test_who_sees_the_hosts_files_is_no_user_that_a_secret_is_given_to(tmp_path: Path) -> None:
-    every = every_service(tmp_path)
+def test_who_sees_the_hosts_files_is_no_user_that_a_secret_is_given_to() -> None:
+    every = every_service()
     seeing = {n for n, s in every.items() if any(v["source"] == "/" for v in s.get("volumes", []))}
     assert seeing == {"node-exporter"}
     user, group = every["node-exporter"]["user"].split(":")
     assert {user, group}.isdisjoint({"0", *(s["user"] for n, s in every.items() if n not in seeing)})
 
 
-def test_prometheus_has_its_admin_api_only_where_its_samples_are_backed_up(tmp_path: Path) -> None:
+def test_prometheus_has_its_admin_api_only_where_its_samples_are_backed_up() -> None:
     def command(**sections: Any) -> list[str]:
-        found: list[str] = compose(tmp_path, MONITORING_YML, **sections)["services"]["prometheus"]["command"]
+        found: list[str] = compose(MONITORING_YML, **sections)["services"]["prometheus"]["command"]
         return found
 
     assert "--web.enable-admin-api" not in command(project="techsapo")
     assert "--web.enable-admin-api" in command(backup={"prometheus": True})
 
 
-def test_logs_are_kept_as_the_spec_says(tmp_path: Path) -> None:
-    for service in compose(tmp_path)["services"].values():
-        options = service["logging"]["options"]
-        assert options == {"max-size": "10m", "max-file": "8", "compress": "true"}
-
-
-def test_only_what_people_use_is_published_and_on_loopback(tmp_path: Path) -> None:
+def test_only_what_people_use_is_published_and_on_loopback() -> None:
     published = {
         name: [(p["host_ip"], int(p["published"])) for p in service["ports"]]
-        for name, service in every_service(tmp_path).items()
+        for name, service in every_service().items()
         if "ports" in service
     }
     assert published == {
@@ -143,21 +118,19 @@ def test_only_what_people_use_is_published_and_on_loopback(tmp_path: Path) -> No
     }
 
 
-def test_databases_and_exporters_are_on_private_networks_only(tmp_path: Path) -> None:
-    networks = compose(tmp_path)["networks"]
+def test_databases_and_exporters_are_on_private_networks_only() -> None:
+    networks = compose()["networks"]
     private = {name for name, settings in networks.items() if settings["internal"]}
-    for name, service in every_service(tmp_path).items():
+    for name, service in every_service().items():
         if name == "node-exporter":
             assert "networks" not in service
         elif name in {"redis", "mysql"} or name.endswith("exporter"):
             assert set(service["networks"]) <= private, name
 
 
-def test_node_exporter_is_on_the_hosts_network_and_listens_where_containers_reach_the_host(
-    tmp_path: Path,
-) -> None:
+def test_node_exporter_is_on_the_hosts_network_and_listens_where_containers_reach_the_host() -> None:
     moved = {"monitoring": {"exporters": {"node": {"port": 19100}}}}
-    services = compose(tmp_path, MONITORING_YML, **moved)["services"]
+    services = compose(MONITORING_YML, **moved)["services"]
     node = services["node-exporter"]
     assert node["network_mode"] == "host"
     assert "--web.listen-address=host-gateway.techsapo:19100" in node["command"]
@@ -165,42 +138,38 @@ def test_node_exporter_is_on_the_hosts_network_and_listens_where_containers_reac
     assert node["healthcheck"]["test"][-1] == "http://host-gateway.techsapo:19100/"
     assert "ports" not in node
     assert services["prometheus"]["extra_hosts"] == ["node-exporter:host-gateway"]
-    files = rendered(spec(**moved), topology(spec(**moved), tmp_path))
-    scraped = yaml.safe_load(files["docker/config/prometheus/prometheus.yml"].content)["scrape_configs"]
+    files = rendered(spec(**moved), topology(spec(**moved), HERE))
+    scraped = load_yaml(files["docker/config/prometheus/prometheus.yml"].content)["scrape_configs"]
     (job,) = [job for job in scraped if job["job_name"] == "node-exporter"]
     assert job["static_configs"][0]["targets"] == ["node-exporter:19100"]
 
 
 @each_row("shared", [True, False])
-def test_node_exporter_sees_what_is_mounted_later_where_the_hosts_mounts_are_shared(
-    shared: bool, tmp_path: Path
-) -> None:
+def test_node_exporter_sees_what_is_mounted_later_where_the_hosts_mounts_are_shared(shared: bool) -> None:
     facts = replace(host(), shares_mounts=shared)
-    wanted = spec()
-    files = rendered(wanted, topology(wanted, tmp_path, facts=facts))
-    node = yaml.safe_load(files[MONITORING_YML].content)["services"]["node-exporter"]
+    where = topology(spec(), HERE, "compose", facts)
+    files = {f.path: f for f in compose_files(where, templates(), secret_files(where), exact=False)}
+    node = load_yaml(files[MONITORING_YML].content)["services"]["node-exporter"]
     (root,) = [v for v in node["volumes"] if v["source"] == "/"]
     assert root.get("bind") == ({"propagation": "rslave"} if shared else None)
     assert root["read_only"]
 
 
-def test_configuration_is_mounted_as_folders(tmp_path: Path) -> None:
-    wanted = spec(**EVERYTHING)
-    files = rendered(wanted, topology(wanted, tmp_path))
+def test_configuration_is_mounted_as_folders() -> None:
+    files = rendered(WANTED, topology(WANTED, HERE, "compose"))
     for name in BOTH:
-        folder = (tmp_path / name).parent
-        for service in yaml.safe_load(files[name].content)["services"].values():
+        folder = (HERE / name).parent
+        for service in load_yaml(files[name].content)["services"].values():
             for mount in service.get("volumes", []):
                 if mount["target"].startswith("/etc/techsapo/") and not mount["target"].endswith("certs"):
-                    source = (folder / mount["source"]).resolve().relative_to(tmp_path)
+                    source = (folder / mount["source"]).resolve().relative_to(HERE)
                     assert [f for f in files if f.startswith(f"{source}/")], mount
 
 
-def test_each_service_has_its_own_copies_of_its_secrets(tmp_path: Path) -> None:
-    wanted = spec(**EVERYTHING)
-    files = rendered(wanted, topology(wanted, tmp_path))
+def test_each_service_has_its_own_copies_of_its_secrets() -> None:
+    files = rendered(WANTED, topology(WANTED, HERE, "compose"))
     for name in BOTH:
-        data = yaml.safe_load(files[name].content)
+        data = load_yaml(files[name].content)
         folder = Path("/") / Path(name).parent
         for service_name, service in data["services"].items():
             for secret in service.get("secrets", []):
@@ -215,47 +184,35 @@ def test_each_service_has_its_own_copies_of_its_secrets(tmp_path: Path) -> None:
                 assert (files[path].owner if path in files else made[path]) == kind
 
 
-def test_a_password_that_the_engine_makes_is_taken_from_the_keys_folder(tmp_path: Path) -> None:
-    secrets = compose(tmp_path, mysql={})["secrets"]
-    assert secrets["mysql-mysql-server.password"]["file"] == "../../../keys/mysql-password"
-
-
-def test_an_image_of_ones_own_replaces_the_official_one_and_the_build(tmp_path: Path) -> None:
-    services = compose(tmp_path, images={"redis": "lab/redis:1", "app": "lab/app:2"})["services"]
-    assert services["redis"]["image"] == "lab/redis:1"
+def test_an_image_of_ones_own_replaces_the_official_one_and_the_build() -> None:
+    redis = f"registry.example.com:5000/team/redis_x:8.0-a@sha256:{'0a' * 32}"
+    services = compose(images={"redis": redis, "app": "lab/app:2"})["services"]
+    assert services["redis"]["image"] == redis
     assert services["app"]["image"] == "lab/app:2"
     assert "build" not in services["app"]
 
 
-def test_the_project_folder_is_not_in_the_files(tmp_path: Path) -> None:
-    assert compose(tmp_path / HOSTILE_FOLDER) == compose(Path("/srv/plain"))
-
-
-def test_an_image_is_named_by_a_whole_reference(tmp_path: Path) -> None:
-    image = f"registry.example.com:5000/team/redis_x:8.0-a@sha256:{'0a' * 32}"
-    assert compose(tmp_path, images={"redis": image})["services"]["redis"]["image"] == image
+def test_the_project_folder_is_not_in_the_files() -> None:
+    assert compose(directory=HERE / HOSTILE_FOLDER) == compose()
 
 
 def test_dollars_are_doubled_in_keys_too() -> None:
     assert literal({"$a": ["$b", {"c": "$$"}], "n": 1}) == {"$$a": ["$$b", {"c": "$$$$"}], "n": 1}
 
 
-def test_a_stop_is_given_the_time_that_the_service_needs(tmp_path: Path) -> None:
-    services = compose(tmp_path, app={"drain": "2s", "limits": {"request_timeout": "30s"}}, mysql={})[
-        "services"
-    ]
+def test_a_stop_is_given_the_time_that_the_service_needs() -> None:
+    services = compose(app={"drain": "2s", "limits": {"request_timeout": "30s"}}, mysql={})["services"]
     assert services["app"]["stop_grace_period"] == "37s"
     assert services["mysql"]["stop_grace_period"] == "30s"
 
 
 @each_row("tracing", [False, True])
-def test_the_image_holds_all_that_tells_which_code_runs_and_installs_one_of_the_locks(
-    tracing: bool, tmp_path: Path
-) -> None:
+def test_the_image_holds_all_that_tells_which_code_runs_and_installs_one_of_the_locks(tracing: bool) -> None:
     """A lock that is missing there would make every instance run "another build" for ever."""
     app = {"tracing": {"endpoint": "http://collector:4318"}} if tracing else {}
-    wanted = spec(app=app)
-    text = rendered(wanted, topology(wanted, tmp_path))["docker/app/Dockerfile"].content
+    where = topology(spec(app=app), HERE, "compose")
+    files = {f.path: f.content for f in compose_files(where, templates(), secret_files(where), exact=False)}
+    text = files["docker/app/Dockerfile"]
     for lock in (LOCK, OTEL_LOCK):
         assert f"COPY --from=source {lock} /opt/techsapo/{lock}\n" in text
     assert f"-r /opt/techsapo/{OTEL_LOCK if tracing else LOCK}\n" in text

@@ -6,24 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from rows import each_row
-from stacks import HOSTILE_FOLDER, host, rendered, spec, topology
+from stacks import HOSTILE_FOLDER, host, load_yaml, rendered, spec, templates, topology
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.mysql.configuration import my_cnf_quote, mysql_files
-from techsapo_ops.services.redis.accounts import APP, EXPORTER, OPERATOR, accounts_made, users, users_file
+from techsapo_ops.services.redis.accounts import APP, EXPORTER, OPERATOR, users, users_file
 from techsapo_ops.services.redis.configuration import redis_files, redis_quote
-from techsapo_ops.spec.edition import Edition
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import EngineName
 
 
 def redis_conf(directory: Path, **redis: Any) -> RenderedFile:
     wanted = spec(redis=redis)
-    (file,) = redis_files(topology(wanted, directory), Templates())
+    (file,) = redis_files(topology(wanted, directory), templates())
     return file
 
 
@@ -72,14 +68,9 @@ def test_a_hostile_folder_survives_in_redis_conf(tmp_path: Path) -> None:
     assert redis_quote("a\nrequirepass x") == '"a\\x0arequirepass x"'
 
 
-def test_without_redis_there_is_no_redis_conf(tmp_path: Path) -> None:
-    wanted = spec(redis={"enabled": False})
-    assert redis_files(topology(wanted, tmp_path), Templates()) == ()
-
-
 def test_my_cnf_runs_the_sql_that_sees_to_the_login_and_has_a_socket_of_any_length(tmp_path: Path) -> None:
     wanted = spec(mysql={"database": "audit_x", "user": "someone"})
-    (file,) = mysql_files(topology(wanted, tmp_path), Templates())
+    (file,) = mysql_files(topology(wanted, tmp_path), templates())
     assert f'init-file = "{tmp_path}/.techsapo/keys/mysql-init.sql"' in file.content
     assert "socket = mysqld.sock" in file.content
     assert "audit_x" in file.content
@@ -88,19 +79,19 @@ def test_my_cnf_runs_the_sql_that_sees_to_the_login_and_has_a_socket_of_any_leng
 
 def test_temporary_tables_are_the_stacks_own_on_this_host(tmp_path: Path) -> None:
     wanted = spec(mysql={})
-    (native,) = mysql_files(topology(wanted, tmp_path), Templates())
+    (native,) = mysql_files(topology(wanted, tmp_path), templates())
     assert f'tmpdir = "{tmp_path}/.techsapo/data/mysql-tmp"' in native.content
-    (colon,) = mysql_files(topology(wanted, tmp_path / "a:b"), Templates())
+    (colon,) = mysql_files(topology(wanted, tmp_path / "a:b"), templates())
     assert "tmpdir" not in colon.content, "it would be a list of two"
-    file, *_ = mysql_files(topology(wanted, tmp_path, "compose"), Templates())
+    file, *_ = mysql_files(topology(wanted, tmp_path, "compose"), templates())
     assert "tmpdir" not in file.content, "a container has a /tmp of its own"
 
 
 def test_mariadb_of_root_without_its_user_is_told_to_run_as_root(tmp_path: Path) -> None:
     wanted = spec(mysql={})
-    (alone,) = mysql_files(topology(wanted, tmp_path, facts=host(root=True)), Templates())
+    (alone,) = mysql_files(topology(wanted, tmp_path, facts=host(root=True)), templates())
     facts = host(root=True, users=frozenset({"mysql"}))
-    (able,) = mysql_files(topology(wanted, tmp_path, facts=facts), Templates())
+    (able,) = mysql_files(topology(wanted, tmp_path, facts=facts), templates())
     assert "user = root" in alone.content
     assert "user = root" not in able.content
 
@@ -117,30 +108,17 @@ def test_with_accounts_redis_reads_them_from_a_file_and_no_rendered_file_holds_a
 ) -> None:
     wanted = spec(redis={"accounts": True})
     where = topology(wanted, tmp_path / HOSTILE_FOLDER, engine)
-    (file,) = redis_files(where, Templates())
+    (file,) = redis_files(where, templates())
     found = directives(file.content)
     here = str(tmp_path / HOSTILE_FOLDER / ".techsapo/keys/redis-accounts/users.acl")
     inside = "/etc/techsapo/redis-accounts/users.acl"
     assert found["aclfile"] == [here if engine == "native" else inside]
     assert not {"requirepass", "user"} & set(found)
     assert not file.secret
-    app = yaml.safe_load(rendered(wanted, where)[f"{where.places.rendered}app/techsapo.yaml"].content)[
-        "redis"
-    ]
+    app = load_yaml(rendered(wanted, where)[f"{where.places.rendered}app/techsapo.yaml"].content)["redis"]
     assert app["user"] == "techsapo"
     assert app["password_file"].endswith("redis-app-password" if engine == "native" else "/redis-password")
     assert "accounts" not in app
-
-
-def test_accounts_follow_the_edition_where_the_spec_says_nothing(tmp_path: Path) -> None:
-    def made(environment: str | None = None, began_with: Edition = 1, **redis: Any) -> bool:
-        layout = Layout(tmp_path, tmp_path / "generated", None, environment, began_with)
-        return accounts_made(topology(spec(redis=redis), tmp_path).relocated(layout))
-
-    assert [made(), made(began_with=2), made("production")] == [False, True, True]
-    assert [made(accounts=True), made(began_with=2, accounts=False)] == [True, False]
-    assert not made(began_with=2, password="given")
-    assert not made(began_with=2, enabled=False)
 
 
 def test_the_file_of_accounts_has_digests_and_says_who_may_do_what() -> None:

@@ -9,11 +9,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rows import each_row
-from stacks import EVERYTHING, THREE_INSTANCES, rendered, spec, topology
+from stacks import EVERYTHING, THREE_INSTANCES, load_yaml, rendered, spec, topology, with_alerts
 
-from techsapo_ops.services.keepalived.configuration import RUN, check_timeout, priority
+from techsapo_ops.services.keepalived.configuration import RUN, check_timeout
 from techsapo_ops.stack.desired import RenderedFile
 
 
@@ -24,18 +23,22 @@ def hosts(count: int = 3) -> dict[str, dict[str, str]]:
     }
 
 
-def files(directory: Path, count: int = 3, **sections: Any) -> dict[str, RenderedFile]:
+HERE = Path("/opt/stack")
+
+
+def files(count: int = 3, **sections: Any) -> dict[str, RenderedFile]:
     wanted = spec(
         **{
             "engine": "swarm", "hosts": hosts(count), "floating_address": "10.0.0.100/24", "mysql": {},
-            "nginx": {"listen": 80, "tls_listen": 443}, "app": THREE_INSTANCES, **sections,
+            "nginx": {"listen": 80, "tls_listen": 443}, "app": THREE_INSTANCES,
+            "monitoring": with_alerts(), **sections,
         }
     )  # fmt: skip
-    return rendered(wanted, topology(wanted, directory, "swarm"))
+    return rendered(wanted, topology(wanted, HERE, "swarm"))
 
 
-def services(directory: Path, count: int = 3, **sections: Any) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(files(directory, count, **sections)["swarm/stack.yml"].content)
+def services(**sections: Any) -> dict[str, Any]:
+    found: dict[str, Any] = load_yaml(files(**sections)["swarm/stack.yml"].content)
     return found["services"]  # type: ignore[no-any-return]
 
 
@@ -44,10 +47,8 @@ def value(conf: str, word: str) -> str:
     return str(found)
 
 
-def test_each_machine_has_a_keepalived_with_the_rights_to_move_an_address_and_no_others(
-    tmp_path: Path,
-) -> None:
-    found = {name: entry for name, entry in services(tmp_path).items() if name.startswith("keepalived")}
+def test_each_machine_has_a_keepalived_with_the_rights_to_move_an_address_and_no_others() -> None:
+    found = {name: entry for name, entry in services().items() if name.startswith("keepalived")}
     assert sorted(found) == ["keepalived-a", "keepalived-b", "keepalived-c"]
     for entry in found.values():
         assert (entry["cap_drop"], entry["cap_add"]) == (
@@ -58,32 +59,15 @@ def test_each_machine_has_a_keepalived_with_the_rights_to_move_an_address_and_no
         assert "ports" not in entry
 
 
-def test_keepalived_can_write_into_run_or_it_takes_itself_for_running_already(tmp_path: Path) -> None:
-    entry = services(tmp_path)["keepalived-a"]
-    assert entry["read_only"]
-    assert "/run" in {volume["target"] for volume in entry["volumes"] if volume["type"] == "tmpfs"}
-
-
-def test_without_an_address_to_move_or_on_one_host_there_is_none(tmp_path: Path) -> None:
-    assert not [name for name in services(tmp_path, floating_address=None) if "keepalived" in name]
+def test_without_an_address_to_move_or_on_one_host_there_is_none() -> None:
+    assert not [name for name in services(floating_address=None) if "keepalived" in name]
     wanted = spec(**EVERYTHING)
-    one = rendered(wanted, topology(wanted, tmp_path))
+    one = rendered(wanted, topology(wanted, HERE))
     assert not [path for path in one if "keepalived" in path or path.endswith("start.sh")]
 
 
-def test_a_machine_is_given_its_own_files_alone(tmp_path: Path) -> None:
-    targets = {config["target"] for config in services(tmp_path)["keepalived-b"]["configs"]}
-    assert targets == {
-        "/etc/techsapo/keepalived/notify.sh",
-        "/etc/techsapo/keepalived/ready.sh",
-        "/etc/techsapo/keepalived/on-b/keepalived.conf",
-        "/etc/techsapo/keepalived/on-b/check.sh",
-        "/etc/techsapo/keepalived/on-b/start.sh",
-    }
-
-
 def test_a_keepalived_that_is_stopped_is_not_well_whatever_it_said_last(tmp_path: Path) -> None:
-    script = files(tmp_path)["swarm/config/keepalived/ready.sh"].content.replace(RUN, str(tmp_path))
+    script = files()["swarm/config/keepalived/ready.sh"].content.replace(RUN, str(tmp_path))
 
     def ready() -> tuple[int, bytes]:
         done = subprocess.run(["sh", "-c", script], capture_output=True, check=False)
@@ -103,16 +87,16 @@ def test_a_keepalived_that_is_stopped_is_not_well_whatever_it_said_last(tmp_path
     assert ready()[0] != 0
 
 
-def test_scripts_can_be_run_and_changed_by_nobody(tmp_path: Path) -> None:
+def test_scripts_can_be_run_and_changed_by_nobody() -> None:
     ours = ("swarm/config/keepalived/", "swarm/config/nginx/")
-    scripts = {p: f.mode for p, f in files(tmp_path).items() if p.startswith(ours) and p.endswith(".sh")}
+    scripts = {p: f.mode for p, f in files().items() if p.startswith(ours) and p.endswith(".sh")}
     assert len(scripts) == 2 + 3 * 2 + 1
     assert set(scripts.values()) == {0o555}
 
 
 @each_row("count", [3, 5])
-def test_machines_listen_to_each_other_alone_and_no_two_have_a_priority(tmp_path: Path, count: int) -> None:
-    found = files(tmp_path, count)
+def test_machines_listen_to_each_other_alone_and_no_two_have_a_priority(count: int) -> None:
+    found = files(count)
     confs = {
         name: found[f"swarm/config/keepalived/on-{name}/keepalived.conf"].content for name in hosts(count)
     }
@@ -127,13 +111,9 @@ def test_machines_listen_to_each_other_alone_and_no_two_have_a_priority(tmp_path
     assert (priorities[0], priorities[-1]) == (200, 100)
 
 
-def test_a_priority_is_one_that_vrrp_knows_for_one_machine_too() -> None:
-    assert [priority(0, 1), *(priority(n, 5) for n in range(5))] == [200, 200, 175, 150, 125, 100]
-
-
-def test_the_check_is_given_the_time_of_all_that_it_asks(tmp_path: Path) -> None:
+def test_the_check_is_given_the_time_of_all_that_it_asks() -> None:
     for count in (3, 5):
-        check = files(tmp_path, count)["swarm/config/keepalived/on-a/check.sh"].content
+        check = files(count)["swarm/config/keepalived/on-a/check.sh"].content
         (nginx,) = re.findall(r"--max-time (\S+)", check)
         (peers,) = re.findall(r"for peer in (.+); do", check)
         (each,) = re.findall(r"timeout (\S+) bash", check)
@@ -141,66 +121,32 @@ def test_the_check_is_given_the_time_of_all_that_it_asks(tmp_path: Path) -> None
         assert "'http://10.0.0.1:80/nginx-front'" in check
 
 
-def test_router_id_and_interface_are_the_specs(tmp_path: Path) -> None:
-    found = files(tmp_path, swarm={"router_id": 77, "interface": "bond0.5"})
+def test_router_id_and_interface_are_the_specs() -> None:
+    found = files(swarm={"router_id": 77, "interface": "bond0.5"})
     assert value(found["swarm/config/keepalived/on-a/keepalived.conf"].content, "virtual_router_id") == "77"
     assert "interface=bond0.5\n" in found["swarm/config/keepalived/on-a/start.sh"].content
-    assert "interface=\n" in files(tmp_path)["swarm/config/keepalived/on-a/start.sh"].content
+    assert "interface=\n" in files()["swarm/config/keepalived/on-a/start.sh"].content
 
 
-def test_nginx_asks_for_each_instance_by_the_name_that_it_has_on_every_machine(tmp_path: Path) -> None:
-    conf = files(tmp_path)["swarm/config/nginx/nginx.conf"].content
+def test_nginx_asks_for_each_instance_by_the_name_that_it_has_on_every_machine() -> None:
+    conf = files()["swarm/config/nginx/nginx.conf"].content
     servers = re.findall(r"^ +server (app\S+ resolve .+) max_fails=1 fail_timeout=5s;$", conf, re.MULTILINE)
     assert servers == [
         "app-1:4000 resolve weight=3", "app-2:4000 resolve weight=2", "app-3:4000 resolve weight=1 backup",
     ]  # fmt: skip
     assert "resolver 127.0.0.11 valid=1s ipv6=off;" in conf
-    every = services(tmp_path)
+    every = services()
     for name in ("app-1-a", "app-1-b", "app-1-c"):
         assert "app-1" in every[name]["networks"]["net"]["aliases"]
 
 
-def test_nginx_keeps_no_connection_to_a_host_that_may_be_cut_off(tmp_path: Path) -> None:
-    conf = files(tmp_path)["swarm/config/nginx/nginx.conf"].content
-    assert "keepalive 64" not in conf
-    assert "default close;" in conf
-    assert "proxy_socket_keepalive on;" in conf
-    assert "proxy_connect_timeout 200ms;" in conf
-    sysctls = services(tmp_path)["nginx-a"]["sysctls"]
-    assert {name.rpartition(".")[2] for name in sysctls} == {
-        "tcp_keepalive_time", "tcp_keepalive_intvl", "tcp_keepalive_probes",
-    }  # fmt: skip
-
-
-def test_one_host_keeps_its_connections_to_its_own_apps(tmp_path: Path) -> None:
-    wanted = spec(app=THREE_INSTANCES)
-    conf = rendered(wanted, topology(wanted, tmp_path))["nginx/nginx.conf"].content
-    for there in (
-        "keepalive 64;",
-        'default "";',
-        "proxy_connect_timeout 1s;",
-        "proxy_next_upstream_tries 3;",
-    ):
-        assert there in conf
-    for absent in ("resolve", "nginx-front", "proxy_socket_keepalive", "drain"):
-        assert absent not in conf
-
-
-def test_nginx_is_stopped_by_its_script_which_is_given_the_time_to_drain(tmp_path: Path) -> None:
-    entry = services(tmp_path)["nginx-a"]
+def test_nginx_is_stopped_by_its_script_which_is_given_the_time_to_drain() -> None:
+    entry = services()["nginx-a"]
     assert entry["entrypoint"] == ["/bin/sh", "/etc/techsapo/nginx/start.sh"]
     assert entry["command"][:3] == ["nginx", "-p", "/data"]
     assert (entry["stop_signal"], entry["stop_grace_period"]) == ("SIGTERM", "30s")
-    assert "drain=/data/drain\n" in files(tmp_path)["swarm/config/nginx/start.sh"].content
-    assert "if (-f /data/drain) {" in files(tmp_path)["swarm/config/nginx/nginx.conf"].content
-
-
-def test_an_exporter_of_nginx_watches_the_one_beside_it(tmp_path: Path) -> None:
-    every = services(tmp_path)
-    for name in "abc":
-        assert every[f"nginx-exporter-{name}"]["command"] == [
-            f"--nginx.scrape-uri=http://nginx-{name}:8080/nginx-status"
-        ]
+    assert "drain=/data/drain\n" in files()["swarm/config/nginx/start.sh"].content
+    assert "if (-f /data/drain) {" in files()["swarm/config/nginx/nginx.conf"].content
 
 
 SIGN_IN = {"address": "http://{}:4180", "secret": "a secret of thirty-two letters or more"}
@@ -208,33 +154,23 @@ SIGN_IN = {"address": "http://{}:4180", "secret": "a secret of thirty-two letter
 
 @each_row("sign_in, dns", [(None, ["127.0.0.1"]), ("10.0.0.9", ["127.0.0.1"]), ("oauth2-proxy", None)])
 def test_nobody_outside_is_asked_for_the_names_of_instances_that_do_not_run(
-    tmp_path: Path, sign_in: str | None, dns: list[str] | None
+    sign_in: str | None, dns: list[str] | None
 ) -> None:
     app: dict[str, Any] = {**THREE_INSTANCES}
     if sign_in is not None:
         app["auth"] = {"sign_in": {**SIGN_IN, "address": SIGN_IN["address"].format(sign_in)}}
-    assert services(tmp_path, app=app)["nginx-a"].get("dns") == dns
+    assert services(app=app)["nginx-a"].get("dns") == dns
 
 
-def test_the_app_believes_nginx_by_the_name_that_is_there_as_long_as_any_machine_is(tmp_path: Path) -> None:
-    app = yaml.safe_load(files(tmp_path)["swarm/config/app/techsapo.yaml"].content)
+def test_the_app_believes_nginx_by_the_name_that_is_there_as_long_as_any_machine_is() -> None:
+    app = load_yaml(files()["swarm/config/app/techsapo.yaml"].content)
     assert app["app"]["auth"]["proxies"] == ["nginx"]
 
 
-def test_a_file_with_a_secret_in_it_is_a_secret_that_its_service_alone_reads(tmp_path: Path) -> None:
+def test_a_file_with_a_secret_in_it_is_a_secret_that_its_service_alone_reads() -> None:
     app = {**THREE_INSTANCES, "auth": {"sign_in": {**SIGN_IN, "address": "http://10.0.0.9:4180"}}}
-    nginx = services(tmp_path, app=app)["nginx-b"]
+    nginx = services(app=app)["nginx-b"]
     target = "/etc/techsapo/nginx/sign-in.conf"
     assert target not in {config["target"] for config in nginx["configs"]}
     (secret,) = (secret for secret in nginx["secrets"] if secret["target"] == target)
     assert (secret["uid"], secret["mode"]) == ("101", 0o400)
-
-
-def test_maintenance_is_a_folder_that_changes_while_nginx_and_the_app_run(tmp_path: Path) -> None:
-    every = services(tmp_path)
-    for name, kind in (("nginx-a", "nginx"), ("app-2-c", "app")):
-        folders = {
-            volume["target"]: volume["source"] for volume in every[name]["volumes"] if "source" in volume
-        }
-        volume = folders[f"/etc/techsapo/{kind}/maintenance"]
-        assert every[name]["x-folders"][volume].endswith(f"config/{kind}/maintenance")

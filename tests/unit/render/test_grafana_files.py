@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from monitoring_stack import monitoring_files, spec_of
+from monitoring_stack import monitoring_file, monitoring_files, spec_of
 from rows import each_row
+from stacks import load_yaml
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.grafana.provisioning import ini
 
 
 def ini_values(content: str) -> dict[str, str]:
@@ -31,8 +30,8 @@ def ini_values(content: str) -> dict[str, str]:
 
 
 def settings(root: str = "/srv/techsapo", engine: Any = "native", **grafana: Any) -> dict[str, str]:
-    files = monitoring_files(spec_of(monitoring={"grafana": grafana}), Path(root), engine)
-    return ini_values(files["grafana/grafana.ini"].content)
+    spec = spec_of(monitoring={"grafana": grafana})
+    return ini_values(monitoring_file("grafana/grafana.ini", spec, Path(root), engine).content)
 
 
 def test_the_native_grafana_listens_where_the_spec_says() -> None:
@@ -81,15 +80,9 @@ def test_a_folder_that_ends_the_reference_to_the_password_is_refused() -> None:
         settings("/srv/a}b")
 
 
-def test_plain_values_need_no_quotes() -> None:
-    assert [ini(v) for v in ("/var/lib/grafana", "admin", "::1", "a b")] == [
-        "/var/lib/grafana", "admin", "::1", "`a b`",
-    ]  # fmt: skip
-
-
 def provisioning(kind: str, root: str = "/srv/techsapo", **sections: Any) -> dict[str, Any]:
-    files = monitoring_files(spec_of(**sections), Path(root))
-    parsed: dict[str, Any] = yaml.safe_load(files[f"grafana/provisioning/{kind}/techsapo.yml"].content)
+    path = f"grafana/provisioning/{kind}/techsapo.yml"
+    parsed: dict[str, Any] = load_yaml(monitoring_file(path, spec_of(**sections), Path(root)).content)
     return parsed
 
 
@@ -106,8 +99,3 @@ def test_dashboards_are_read_from_the_generated_folder_and_dollars_in_it_are_no_
     provider = provisioning("dashboards", "/srv/$HOME")["providers"][0]
     assert provider["options"]["path"] == "/srv/$$HOME/grafana/dashboards"
     assert (provider["disableDeletion"], provider["allowUiUpdates"]) == (True, False)
-
-
-def test_nothing_is_rendered_without_a_grafana() -> None:
-    files = monitoring_files(spec_of(monitoring={"grafana": {"enabled": False}}))
-    assert [path for path in files if path.startswith("grafana/")] == []

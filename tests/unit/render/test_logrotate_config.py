@@ -4,16 +4,15 @@ import re
 from pathlib import Path
 
 import pytest
-from stacks import spec, topology
+from stacks import spec, templates, topology
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.logrotate import log_files, logrotate_files
-from techsapo_ops.render.templates import Templates
 
 
 def config(directory: Path, **logs: object) -> str:
     wanted = spec(logs=logs)
-    (file,) = logrotate_files(topology(wanted, directory), Templates())
+    (file,) = logrotate_files(topology(wanted, directory), templates())
     return file.content
 
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -72,44 +73,41 @@ def saved(uuid: str, seqno: int) -> dict[str, str]:
     return {**BEGUN, "grastate.dat": f"# GALERA saved state\n{state}"}
 
 
-@each_row(
-    "files, recovered, state",
-    [
-        pytest.param({}, "", "new -", id="a new disk"),
-        pytest.param({**BEGUN, "techsapo-unfinished": ""}, "", "new -", id="a first start cut short"),
-        pytest.param(BEGUN, "", "old -", id="of one host"),
-        pytest.param({"ibdata1": ""}, "", "torn -", id="no system tables"),
-        pytest.param(saved(NONE, -1), RECOVERED, "torn -", id="being copied"),
-        pytest.param(
-            {**saved(UUID, 42), "sst_in_progress": ""}, "", "torn -", id="half a copy"
-        ),
-        pytest.param(saved(UUID, 7), "", f"at {UUID}:7", id="an orderly end"),
-        pytest.param(saved(UUID, -1), RECOVERED, f"at {UUID}:42", id="killed"),
-        pytest.param(
-            saved(UUID, -1), RECOVERED.replace("0b1f", "ffff"), "lost -",
-            id="another history",
-        ),
-        pytest.param(saved(UUID, -1), "disk full", "lost -", id="no recovery"),
-        pytest.param({**BEGUN, "grastate.dat": "nonsense"}, RECOVERED, "torn -", id="a broken file"),
-    ],
-)  # fmt: skip
-def test_a_position_is_what_mariadb_has_of_a_whole_folder(
-    tmp_path: Path, files: dict[str, str], recovered: str, state: str
-) -> None:
-    member = Member(tmp_path, recovered)
-    for name, text in files.items():
-        (file := member.data / name).parent.mkdir(exist_ok=True)
-        file.write_text(text)
-    process = member.starts()
-    try:
-        wait_for(lambda: member.state not in {"", "busy -"}, what="a position")
-        assert member.state == state
-        waits = member.says("ready")
-        assert waits.returncode == 1
-    finally:
-        process.terminate()
-        process.wait(60)
-    assert not (member.data / "techsapo-unfinished").exists()
+POSITIONS: dict[str, tuple[dict[str, str], str, str]] = {
+    "a new disk": ({}, "", "new -"),
+    "a first start cut short": ({**BEGUN, "techsapo-unfinished": ""}, "", "new -"),
+    "of one host": (BEGUN, "", "old -"),
+    "no system tables": ({"ibdata1": ""}, "", "torn -"),
+    "being copied": (saved(NONE, -1), RECOVERED, "torn -"),
+    "half a copy": ({**saved(UUID, 42), "sst_in_progress": ""}, "", "torn -"),
+    "an orderly end": (saved(UUID, 7), "", f"at {UUID}:7"),
+    "killed": (saved(UUID, -1), RECOVERED, f"at {UUID}:42"),
+    "another history": (saved(UUID, -1), RECOVERED.replace("0b1f", "ffff"), "lost -"),
+    "no recovery": (saved(UUID, -1), "disk full", "lost -"),
+    "a broken file": ({**BEGUN, "grastate.dat": "nonsense"}, RECOVERED, "torn -"),
+}
+"""By what is the matter: the files of its folder, what MariaDB recovers, and what it says of itself."""
+
+
+def test_a_position_is_what_mariadb_has_of_a_whole_folder(tmp_path: Path) -> None:
+    """All start at once, as each takes a moment to look at its folder."""
+    with ExitStack() as started:
+        members = {}
+        for number, (name, (files, recovered, _)) in enumerate(POSITIONS.items()):
+            (folder := tmp_path / str(number)).mkdir()
+            members[name] = member = Member(folder, recovered)
+            for path, text in files.items():
+                (file := member.data / path).parent.mkdir(exist_ok=True)
+                file.write_text(text)
+            process = started.enter_context(member.starts())
+            started.callback(process.terminate)
+        for name, member in members.items():
+            wait_for(lambda m=member: m.state not in {"", "busy -"}, what=f"a position: {name}")
+        assert {name: member.state for name, member in members.items()} == {
+            name: state for name, (_, _, state) in POSITIONS.items()
+        }
+        assert {member.says("ready").returncode for member in members.values()} == {1}, "it waits for others"
+    assert not [name for name, m in members.items() if (m.data / "techsapo-unfinished").exists()]
 
 
 def test_one_that_recovers_no_position_ends_to_try_it_once_more(tmp_path: Path) -> None:

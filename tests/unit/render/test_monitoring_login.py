@@ -7,18 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from rows import each_row
-from stacks import rendered, spec, topology
+from stacks import load_yaml, rendered, spec, templates, topology, with_alerts
 
 from techsapo_ops.engines.containers.units import containers_of
-from techsapo_ops.engines.native.programs import programs_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.plan import desired_state
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.topology import Topology
+
+HERE = Path("/opt/stack")
 
 BOTH = {"prometheus": {"login": True}, "alertmanager": {"login": True}}
 GUARDED = ("prometheus", "alertmanager")
@@ -31,27 +30,27 @@ def where(model: Spec, directory: Path, engine: Any = "native", began_with: Any 
 
 
 def files_of(directory: Path, engine: Any = "native", **monitoring: Any) -> dict[str, RenderedFile]:
-    model = spec(monitoring=monitoring)
+    model = spec(monitoring={**with_alerts(), **monitoring})
     return rendered(model, where(model, directory, engine))
 
 
 def data(file: RenderedFile) -> Any:
-    return yaml.safe_load(file.content)
+    return load_yaml(file.content)
 
 
-def test_prometheus_logs_in_at_itself_and_at_alertmanager_alone(tmp_path: Path) -> None:
-    config = data(files_of(tmp_path, **BOTH)["prometheus/prometheus.yml"])
+def test_prometheus_logs_in_at_itself_and_at_alertmanager_alone() -> None:
+    config = data(files_of(HERE, **BOTH)["prometheus/prometheus.yml"])
     jobs = {c["job_name"]: c.get("basic_auth") for c in config["scrape_configs"]}
     assert {name for name, login in jobs.items() if login} == set(GUARDED)
-    keys = tmp_path / ".techsapo" / "keys"
+    keys = HERE / ".techsapo" / "keys"
     for kind in GUARDED:
         expected = {"username": "techsapo", "password_file": f"{keys}/{kind}-password.prometheus"}
         assert jobs[kind] == expected
     assert config["alerting"]["alertmanagers"][0]["basic_auth"] == jobs["alertmanager"]
 
 
-def test_a_container_is_told_the_places_of_its_own_copies(tmp_path: Path) -> None:
-    found = files_of(tmp_path, **BOTH)
+def test_a_container_is_told_the_places_of_its_own_copies() -> None:
+    found = files_of(HERE, **BOTH)
     config = data(found["docker/config/prometheus/prometheus.yml"])
     login = {"username": "techsapo", "password_file": "/run/secrets/alertmanager-password"}
     assert config["alerting"]["alertmanagers"][0]["basic_auth"] == login
@@ -59,9 +58,9 @@ def test_a_container_is_told_the_places_of_its_own_copies(tmp_path: Path) -> Non
     assert client == {"basic_auth": login}
 
 
-def test_grafana_reads_the_passwords_from_its_copies(tmp_path: Path) -> None:
-    sources = data(files_of(tmp_path, **BOTH)["grafana/provisioning/datasources/techsapo.yml"])["datasources"]
-    keys = tmp_path / ".techsapo" / "keys"
+def test_grafana_reads_the_passwords_from_its_copies() -> None:
+    sources = data(files_of(HERE, **BOTH)["grafana/provisioning/datasources/techsapo.yml"])["datasources"]
+    keys = HERE / ".techsapo" / "keys"
     for source, kind in zip(sources, GUARDED, strict=True):
         assert (source["basicAuth"], source["basicAuthUser"]) == (True, "techsapo")
         password = source["secureJsonData"]["basicAuthPassword"]
@@ -69,38 +68,16 @@ def test_grafana_reads_the_passwords_from_its_copies(tmp_path: Path) -> None:
 
 
 @each_row("folder, words", [("a}b", "can't name the file"), ("a$$b", "can't be told the file")])
-def test_a_folder_that_grafana_would_read_otherwise_is_refused(
-    folder: str, words: str, tmp_path: Path
-) -> None:
+def test_a_folder_that_grafana_would_read_otherwise_is_refused(folder: str, words: str) -> None:
     model = spec(monitoring=BOTH)
-    found = where(model, tmp_path / folder)
+    found = where(model, HERE / folder)
     with pytest.raises(OpsError, match=words):
         rendered(model, found)
 
 
-def test_without_a_login_every_file_is_as_it_was(tmp_path: Path) -> None:
-    for file in files_of(tmp_path).values():
-        assert "basic_auth" not in file.content
-        assert "basicAuth" not in file.content
-        assert "web.config.file" not in file.content
-        assert "-password" not in file.content or "monitoring-grafana" in file.content, file.path
-
-
-@each_row("login, began_with, asks", [(None, 1, False), (None, 2, True), (True, 1, True), (False, 2, False)])
-def test_the_spec_decides_and_else_the_edition(
-    login: bool | None, began_with: int, asks: bool, tmp_path: Path
-) -> None:
-    model = spec(monitoring={kind: {"login": login} for kind in GUARDED})
-    programs = programs_of(desired_state(where(model, tmp_path, "native", began_with), Templates(None)))
-    for kind in GUARDED:
-        web = f"--web.config.file={tmp_path}/.techsapo/keys/{kind}-web.yml"
-        assert (web in programs[kind].argv) is asks
-    assert ("--prometheus-password" in programs["app"].argv) is asks
-
-
-def test_the_containers_health_checks_log_in_by_a_file_and_show_no_password(tmp_path: Path) -> None:
+def test_the_containers_health_checks_log_in_by_a_file_and_show_no_password() -> None:
     model = spec(monitoring=BOTH)
-    units = containers_of(desired_state(where(model, tmp_path, "compose"), Templates(None)))
+    units = containers_of(desired_state(where(model, HERE, "compose"), templates()))
     for kind in GUARDED:
         definition = units[kind].definition
         assert f"--http.config.file={KEYS}/{kind}/client.yml" in definition
@@ -118,8 +95,3 @@ def test_the_containers_health_checks_log_in_by_a_file_and_show_no_password(tmp_
     }.items():
         known = {f"{k}-password.{r}" for k in GUARDED for r in units} | {f"{k}-web.yml" for k in GUARDED}
         assert {name for name in known if f"/keys/{name}" in units[reader].definition} == files, reader
-
-
-def test_prometheus_is_never_started_with_its_lifecycle_api(tmp_path: Path) -> None:
-    for monitoring in ({}, BOTH):
-        assert not [f.path for f in files_of(tmp_path, **monitoring).values() if "lifecycle" in f.content]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 from itertools import combinations
@@ -10,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from cryptography import x509
-from machines_spec import machine_rules, machines_files, machines_topology
+from machines_spec import machines_files, machines_topology
 from monitoring_stack import monitoring_files, spec_of
 from rows import each_row
+from stacks import load_yaml, with_alerts
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.metrics import job_metrics
@@ -25,15 +24,18 @@ from techsapo_ops.services.prometheus.readback import LOADED
 from techsapo_ops.stack.desired import RenderedFile
 
 FILES = machines_files()
+STACK = load_yaml(FILES["stack.yml"])
+RULES = load_yaml(FILES["prometheus/rules/alerts.yml"])
+RECEIVERS = load_yaml(FILES["alertmanager/alertmanager.yml"])
 
 
 def prometheus(machine: str, files: dict[str, str] = FILES) -> dict[str, Any]:
-    parsed: dict[str, Any] = yaml.safe_load(files[f"prometheus/on-{machine}/prometheus.yml"])
+    parsed: dict[str, Any] = load_yaml(files[f"prometheus/on-{machine}/prometheus.yml"])
     return parsed
 
 
 def command_of(service: str) -> list[str]:
-    found: list[str] = yaml.safe_load(FILES["stack.yml"])["services"][service]["command"]
+    found: list[str] = STACK["services"][service]["command"]
     return found
 
 
@@ -63,12 +65,6 @@ def test_two_prometheis_differ_in_a_label_that_no_alert_carries() -> None:
     assert "prometheus/on-c/prometheus.yml" not in FILES
 
 
-def test_each_is_started_with_its_own_configuration_which_finds_the_rules() -> None:
-    assert "--config.file=/etc/techsapo/prometheus/on-b/prometheus.yml" in command_of("prometheus-b")
-    for rules in prometheus("b")["rule_files"]:
-        assert os.path.normpath(f"prometheus/on-b/{rules}") in FILES
-
-
 def test_what_a_running_one_has_is_compared_with_the_file_of_its_machine() -> None:
     class Asked:
         def config(self) -> str:
@@ -94,13 +90,13 @@ def test_each_hears_from_the_other_since_when_an_incident_goes_on() -> None:
     assert (job["job_name"], job["metrics_path"]) == ("techsapo-incidents", "/federate")
     assert [each["targets"] for each in job["static_configs"]] == [["prometheus-a:9090"]]
     assert job["honor_labels"] is True
-    recording = yaml.safe_load(FILES["prometheus/rules/recording.yml"])
+    recording = load_yaml(FILES["prometheus/rules/recording.yml"])
     rules = {r["record"]: r["expr"] for g in recording["groups"] for r in g["rules"]}
     assert "others_since" in rules["techsapo:alert:since_timestamp_seconds"]
 
 
 def test_a_label_of_the_spec_is_taken_off_what_the_other_one_tells() -> None:
-    monitoring = {"prometheus": {"external_labels": {"site": "a.b"}}}
+    monitoring = {"prometheus": {"external_labels": {"site": "a.b"}}, **with_alerts()}
     config = prometheus("a", machines_files(machines_topology(monitoring=monitoring)))
     relabel = config["scrape_configs"][-1]["metric_relabel_configs"]
     assert {
@@ -133,22 +129,13 @@ def test_of_five_hosts_three_watch_each_other_and_are_asked_by_all() -> None:
     assert set(labels_by_target("prometheus", config)) == {f"prometheus-{name}:9090" for name in "abc"}
     others = config["scrape_configs"][-1]["static_configs"]
     assert [each["targets"] for each in others] == [["prometheus-a:9090"], ["prometheus-b:9090"]]
-    command = yaml.safe_load(files["stack.yml"])["services"]["app-e"]["command"]
+    command = load_yaml(files["stack.yml"])["services"]["app-e"]["command"]
     told = command[command.index("--prometheus") + 1].split(",")
     assert sorted(told) == [f"prometheus-{name}:9090" for name in "abc"]
-    sources = yaml.safe_load(files["grafana/provisioning/datasources/techsapo.yml"])["datasources"]
+    sources = load_yaml(files["grafana/provisioning/datasources/techsapo.yml"])["datasources"]
     assert {s["name"] for s in sources} == {
         "Prometheus", "Alertmanager", "prometheus-a", "prometheus-b", "prometheus-c"
     }  # fmt: skip
-
-
-def test_what_several_others_say_of_one_incident_is_kept_apart_and_the_earliest_holds() -> None:
-    files = machines_files(machines_topology(hosts=FIVE))
-    relabel = prometheus("c", files)["scrape_configs"][-1]["metric_relabel_configs"]
-    assert "replica" not in str(relabel), "else the second sample of one series would be refused"
-    recording = yaml.safe_load(files["prometheus/rules/recording.yml"])
-    rules = {r["record"]: r["expr"] for g in recording["groups"] for r in g["rules"]}
-    assert "min without (replica)" in rules["techsapo:alert:since_timestamp_seconds"]
 
 
 def test_each_alertmanager_looks_for_the_others() -> None:
@@ -156,7 +143,7 @@ def test_each_alertmanager_looks_for_the_others() -> None:
     peers = [word for word in command if word.startswith("--cluster.peer=")]
     assert peers == ["--cluster.peer=alertmanager-a:9094", "--cluster.peer=alertmanager-c:9094"]
     assert "--cluster.listen-address=0.0.0.0:9094" in command
-    entry = yaml.safe_load(FILES["stack.yml"])["services"]["alertmanager-b"]
+    entry = STACK["services"]["alertmanager-b"]
     assert entry["entrypoint"] == ["sh", "/etc/techsapo/alertmanager/start.sh"]
     mounted = {each["target"]: each["mode"] for each in entry["configs"]}
     assert mounted["/etc/techsapo/alertmanager/start.sh"] == 0o555
@@ -164,13 +151,13 @@ def test_each_alertmanager_looks_for_the_others() -> None:
 
 def test_who_has_the_alertmanagers_secret_is_one_of_them_and_nobody_else(tmp_path: Path) -> None:
     assert "--cluster.tls-config=/etc/techsapo/alertmanager/cluster-tls.yml" in command_of("alertmanager-b")
-    tls = yaml.safe_load(FILES["alertmanager/cluster-tls.yml"])
+    tls = load_yaml(FILES["alertmanager/cluster-tls.yml"])
     server, client = tls["tls_server_config"], tls["tls_client_config"]
     assert server["client_auth_type"] == "RequireAndVerifyClientCert"
     key = "/run/secrets/alertmanager-cluster.pem"
     assert {server[f] for f in ("cert_file", "key_file", "client_ca_file")} == {key}
     assert {client[f] for f in ("cert_file", "key_file", "ca_file")} == {key}
-    services = yaml.safe_load(FILES["stack.yml"])["services"]
+    services = STACK["services"]
     having = {
         n
         for n, e in services.items()
@@ -185,10 +172,10 @@ def test_who_has_the_alertmanagers_secret_is_one_of_them_and_nobody_else(tmp_pat
     assert names.get_values_for_type(x509.DNSName) == ["alertmanager"]
 
 
-@each_row("interval, turn", [("5m", "5s"), ("12s", "2s"), ("1s", "200ms")])
+@each_row("interval, turn", [("5m", "5s"), ("1s", "200ms")])
 def test_the_last_one_had_its_turn_before_the_next_look_at_the_same_alerts(interval: str, turn: str) -> None:
-    spec = {"alertmanager": {"group_interval": interval}}
-    stack = yaml.safe_load(machines_files(machines_topology(monitoring=spec))["stack.yml"])
+    spec = {"alertmanager": {"group_interval": interval}, **with_alerts()}
+    stack = load_yaml(machines_files(machines_topology(monitoring=spec))["stack.yml"])
     assert f"--cluster.peer-timeout={turn}" in stack["services"]["alertmanager-a"]["command"]
 
 
@@ -244,13 +231,8 @@ def test_it_does_not_start_with_an_address_that_the_others_do_not_reach(tmp_path
     assert "no address in 10.99.0.0/20" in done.stderr
 
 
-def test_an_image_without_alertmanager_is_said(tmp_path: Path) -> None:
-    done = started(tmp_path, "10.99.0.7", image=False)
-    assert (done.returncode, done.stderr) == (127, "start.sh: this image has no alertmanager\n")
-
-
 def test_grafana_asks_whichever_prometheus_runs_and_each_by_its_name() -> None:
-    sources = yaml.safe_load(FILES["grafana/provisioning/datasources/techsapo.yml"])["datasources"]
+    sources = load_yaml(FILES["grafana/provisioning/datasources/techsapo.yml"])["datasources"]
     assert {s["name"]: s["url"] for s in sources} == {
         "Prometheus": "http://prometheus:9090",
         "Alertmanager": "http://alertmanager:9093",
@@ -278,13 +260,8 @@ def test_each_machine_asks_the_others_and_none_itself() -> None:
     assert front == {"http://10.77.0.100:8080/ping"}
 
 
-def test_each_exporter_watches_what_runs_beside_it() -> None:
-    assert "--mysqld.address=mysql-c:3306" in command_of("mysqld-exporter-c")
-    assert "--collector.netdev.address-info" in command_of("node-exporter-b")
-
-
 def test_one_host_has_no_alert_of_machines_and_machines_have_all_of_them() -> None:
-    rules = yaml.safe_load(FILES["prometheus/rules/alerts.yml"])
+    rules = RULES
     found = {rule["alert"]: rule["expr"] for group in rules["groups"] for rule in group["rules"]}
     wanted = {a.name for a in alerts().values() if a.machines}
     assert wanted - set(found) <= {"SentinelQuorumLost", "SentinelsFew"}
@@ -292,13 +269,13 @@ def test_one_host_has_no_alert_of_machines_and_machines_have_all_of_them() -> No
     assert "wsrep_cluster_size) < 3 - scalar(count(\nmax by (host) (up{" in found["GaleraMembersFew"]
     assert "techsapo-(probes|incidents)" in found["TargetDown"]
     assert found["NginxDown"] == 'max by (job) (nginx_up{job="nginx-exporter"}) == 0'
-    one = yaml.safe_load(monitoring_files(spec_of())["prometheus/rules/alerts.yml"].content)
+    one = load_yaml(monitoring_files(spec_of())["prometheus/rules/alerts.yml"].content)
     assert wanted & {rule["alert"] for group in one["groups"] for rule in group["rules"]} == set()
 
 
 def test_no_redis_at_all_pages_on_machines_where_questions_are_refused_and_waits_on_one_host() -> None:
     def told(text: str) -> dict[str, Any]:
-        every = [rule for group in yaml.safe_load(text)["groups"] for rule in group["rules"]]
+        every = [rule for group in load_yaml(text)["groups"] for rule in group["rules"]]
         found: dict[str, Any] = next(rule for rule in every if rule["alert"] == "RedisDown")
         return found
 
@@ -307,13 +284,13 @@ def test_no_redis_at_all_pages_on_machines_where_questions_are_refused_and_waits
     assert (several["labels"]["severity"], one["labels"]["severity"]) == ("critical", "warning")
     assert "unconfirmed" in several["annotations"]["description"]
     assert "unconfirmed" not in one["annotations"]["description"]
-    routes = yaml.safe_load(FILES["alertmanager/alertmanager.yml"])["route"]["routes"]
+    routes = RECEIVERS["route"]["routes"]
     assert not [r for r in routes if "RedisDown" in r["matchers"][0] and r["receiver"] != "critical"]
 
 
 def test_without_an_address_that_moves_each_front_is_one_of_the_stack_s_and_no_alert_is_about_it() -> None:
     files = machines_files(machines_topology(floating_address=None))
-    rules = yaml.safe_load(files["prometheus/rules/alerts.yml"])
+    rules = load_yaml(files["prometheus/rules/alerts.yml"])
     found = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
     assert found & {"FloatingAddressLost", "FloatingAddressTwice"} == set()
     assert "MachineDown" in found
@@ -321,7 +298,7 @@ def test_without_an_address_that_moves_each_front_is_one_of_the_stack_s_and_no_a
 
 
 def test_a_lost_machine_mutes_what_it_brings_with_it() -> None:
-    inhibited = yaml.safe_load(FILES["alertmanager/alertmanager.yml"])["inhibit_rules"]
+    inhibited = RECEIVERS["inhibit_rules"]
     by_machine = [r for r in inhibited if r["source_matchers"][0] == 'alertname="MachineDown"']
     muted = {
         name: tuple(rule.get("equal", ()))
@@ -335,16 +312,8 @@ def test_a_lost_machine_mutes_what_it_brings_with_it() -> None:
     assert set(muted) & {*few, "RedisNotWritable", "MysqlMemberDown"} == set()
 
 
-def test_a_second_lost_machine_does_not_wait_for_the_next_message_of_the_first() -> None:
-    routes = yaml.safe_load(FILES["alertmanager/alertmanager.yml"])["route"]["routes"]
-    own = next(r for r in routes if "MachineDown" in r["matchers"][0])
-    assert (own["receiver"], own["group_by"]) == ("critical", ["alertname", "service", "host"])
-    # What mutes it fires before it, and is not waited for.
-    assert "group_wait" not in own
-
-
 def test_what_the_smaller_side_of_a_cut_sees_is_one_message() -> None:
-    inhibited = yaml.safe_load(FILES["alertmanager/alertmanager.yml"])["inhibit_rules"]
+    inhibited = RECEIVERS["inhibit_rules"]
     own = [r for r in inhibited if r["source_matchers"][0] == 'alertname="MonitoringCutOff"']
     assert [r.get("equal", []) for r in own] == [[]]
     muted = set(own[0]["target_matchers"][0].removeprefix('alertname=~"').rstrip('"').split("|"))
@@ -358,27 +327,8 @@ def test_what_the_smaller_side_of_a_cut_sees_is_one_message() -> None:
     )
 
 
-@each_row("names, said", [("abc", "2 of the 3"), ("abcde", "3 of the 5")])
-def test_what_an_alert_says_of_a_majority_is_that_of_the_hosts(names: str, said: str) -> None:
-    hosts = {
-        name: {"address": f"10.77.0.{number}", "docker": f"unix:///lab/{name}/docker.sock"}
-        for number, name in enumerate(names, 1)
-    }
-    rules = machine_rules(locale="en", hosts=hosts)
-    of_a_majority = {name for name, alert in alerts().items() if "{majority}" in alert.description["en"]}
-    assert of_a_majority >= {"MachineDown", "RedisReplicasFew", "SentinelsFew", "GaleraMembersFew"}
-    assert {name for name in of_a_majority if said not in rules[name]["annotations"]["description"]} == set()
-
-
-@each_row("locale", ["en", "ja"])
-def test_what_an_alert_says_of_the_address_is_the_spec_s(locale: str) -> None:
-    said = machine_rules(locale=locale)["FloatingAddressLost"]["annotations"]
-    assert "10.77.0.100" in said["summary"]
-    assert not [text for text in said.values() if re.search(r"(?<!\{)\{\w+\}", text)]
-
-
 def test_what_jobs_leave_is_read_of_the_host_that_got_it_last_and_on_one_host_as_it_was() -> None:
-    rules = yaml.safe_load(FILES["prometheus/rules/alerts.yml"])
+    rules = RULES
     # Not of a stretch of time: an apply is known by its number, whoever's copy tells of it.
     left = re.compile(rf"\b(?:{'|'.join(job_metrics())})\b(?!\[)")
     reading = {

@@ -3,45 +3,29 @@
 from __future__ import annotations
 
 import stat
-import subprocess
 from pathlib import Path
 from typing import Any, cast
 
-import pytest
-import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from machines_spec import machines_files, machines_topology
+from stacks import load_yaml
 
 from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.cluster_key import made_key
-from techsapo_ops.services.mysql.galera import KEY, gone_command
+from techsapo_ops.services.mysql.galera import KEY
 from techsapo_ops.services.mysql.session import Doors
-from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.engine import Access
 
 FILES = machines_files()
-SERVICES: dict[str, Any] = yaml.safe_load(FILES["stack.yml"])["services"]
+SERVICES: dict[str, Any] = load_yaml(FILES["stack.yml"])["services"]
 
 
 def test_each_member_is_started_by_the_script_under_its_own_name() -> None:
     for name in ("mysql-a", "mysql-b", "mysql-c"):
         assert SERVICES[name]["command"] == ["bash", "/etc/techsapo/mysql/member.sh", name]
     assert "members=(mysql-a mysql-b mysql-c)" in FILES["mysql/member.sh"]
-
-
-def test_the_script_is_one_for_bash() -> None:
-    checked = subprocess.run(["bash", "-n"], input=FILES["mysql/member.sh"], text=True, capture_output=True)
-    assert checked.stderr == ""
-    assert checked.returncode == 0
-
-
-def test_no_member_waits_for_its_health_to_be_found_by_the_others() -> None:
-    assert "healthcheck" not in SERVICES["mysql-a"]
-    topology = machines_topology()
-    member = topology.of_kind("mysql")[0]
-    assert kind_of(member).container(topology, member).ready[-1] == "ready"
 
 
 def test_who_has_no_key_is_no_member() -> None:
@@ -60,15 +44,6 @@ def test_a_commit_is_on_disk_before_it_is_acknowledged_and_a_lost_member_is_wait
     assert "innodb-flush-log-at-trx-commit = 1" in cnf
     assert "evs.suspect_timeout=PT2S" in cnf
     assert "pc.recovery=FALSE" in cnf, "positions decide who goes on"
-
-
-def test_what_costs_memory_and_is_used_by_nothing_is_small_on_each_host() -> None:
-    cnf = FILES["mysql/my.cnf"].splitlines()
-    assert [line for line in cnf if line.endswith("-buffer-size = 8M") or line.startswith("aria-")] == [
-        "key-buffer-size = 8M",
-        "aria-pagecache-buffer-size = 16M",
-    ]
-    assert "innodb-log-buffer-size = 4M" in cnf
 
 
 def test_an_app_is_told_its_own_machines_member_first() -> None:
@@ -128,15 +103,3 @@ def test_the_first_member_that_is_in_the_cluster_is_spoken_to() -> None:
     )
     assert doors("mysql-c").administrator().enter(Command(("x",))).argv[0] == "mysql-c"
     assert doors("mysql-a", "mysql-c").administrator("mysql-c").enter(Command(("x",))).argv[0] == "mysql-c"
-
-
-def test_where_none_is_each_says_why() -> None:
-    with pytest.raises(OpsError) as refused:
-        doors(away="mysql-b").administrator()
-    assert "mysql-a: waits: no position; mysql-b: mysql-b is away; mysql-c: waits" in refused.value.message
-
-
-def test_a_persons_word_is_given_where_a_member_is() -> None:
-    assert gone_command(machines_topology(), ["mysql-c"]) == (
-        "bash", "/etc/techsapo/mysql/member.sh", "gone", "mysql-c",
-    )  # fmt: skip

@@ -5,17 +5,16 @@ from pathlib import Path
 
 import pytest
 from rows import each_row
-from stacks import HOSTILE_FOLDER, THREE_INSTANCES, host, spec, topology
+from stacks import HOSTILE_FOLDER, THREE_INSTANCES, host, spec, templates, topology
 
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.errors import OpsError
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.nginx.site import nginx_files, nginx_size, quote
 
 
 def conf(directory: Path, engine: str = "native", facts: HostFacts | None = None, **sections: object) -> str:
     wanted = spec(**sections)
-    (file,) = nginx_files(topology(wanted, directory, engine, facts), Templates())
+    (file,) = nginx_files(topology(wanted, directory, engine, facts), templates())
     return file.content
 
 
@@ -42,7 +41,7 @@ def test_the_upstream_holds_the_guides_three_lines_in_their_order(tmp_path: Path
 
 def test_a_stack_with_one_instance_and_no_certificate_has_no_nginx(tmp_path: Path) -> None:
     wanted = spec()
-    assert nginx_files(topology(wanted, tmp_path), Templates()) == ()
+    assert nginx_files(topology(wanted, tmp_path), templates()) == ()
 
 
 def test_with_a_certificate_plain_http_is_sent_on_but_for_health_and_acme(tmp_path: Path) -> None:
@@ -68,12 +67,6 @@ def test_without_redirect_both_servers_answer(tmp_path: Path) -> None:
     text = conf(tmp_path, certificates={"site": {}}, nginx={"redirect": False})
     assert text.count("location / {") == 2
     assert "return 308" not in text
-
-
-@each_row("wanted", [True, False])
-def test_hsts_is_sent_by_choice(tmp_path: Path, wanted: bool) -> None:
-    text = conf(tmp_path, certificates={"site": {}}, nginx={"hsts": wanted})
-    assert ("Strict-Transport-Security" in text) is wanted
 
 
 HSTS = re.compile(r'Strict-Transport-Security "([^"]*)" always')
@@ -172,15 +165,6 @@ def test_sizes_are_written_in_nginxs_units(size: str, expected: str) -> None:
     assert nginx_size(size) == expected
 
 
-def test_where_the_front_is_probed_all_day_the_access_log_has_what_went_wrong_alone(tmp_path: Path) -> None:
-    asked = {"monitoring": {"exporters": {"blackbox": {"enabled": True}}}}
-    probed, plain = (conf(tmp_path, app=THREE_INSTANCES, **sections) for sections in (asked, {}))
-    assert "access_log /dev/stdout techsapo if=$techsapo_written;" in probed
-    assert '"0 /ping 200" 1;' in block(probed, 'map "$techsapo_outsider $uri $status" $techsapo_probed')
-    assert "access_log /dev/stdout techsapo if=$techsapo_logged;" in plain
-    assert "techsapo_probed" not in plain
-
-
 def test_a_question_with_a_key_is_sent_on_and_no_other_one(tmp_path: Path) -> None:
     told = conf(tmp_path, app=THREE_INSTANCES, nginx={"retry_keyed": True})
     assert "proxy_next_upstream error timeout non_idempotent;" in block(told, "location @techsapo_again")
@@ -211,15 +195,6 @@ def test_without_a_place_for_what_a_key_has_got_no_post_is_sent_twice(
     assert "X-Techsapo-Retried" not in told
 
 
-def test_the_files_of_maintenance_are_for_nginx_alone_and_looked_for_by_it(tmp_path: Path) -> None:
-    told = conf(tmp_path, app=THREE_INSTANCES)
-    assert "internal;" in block(told, "location ^~ /techsapo-maintenance/")
-    assert block(told, "if (-f $techsapo_maintenance/problem.json)").endswith(
-        "set $techsapo_closed 1;\n        }"
-    )
-    assert "return 503;" in block(told, "if ($techsapo_closed)")
-
-
 SIGN_IN = {"auth": {"required": True, "sign_in": {"address": "http://127.0.0.1:4180", "secret": "s" * 32}}}
 
 
@@ -228,7 +203,7 @@ def test_a_key_stands_for_a_sign_in_only_in_places_where_the_app_checks_keys(
     tmp_path: Path, certificates: dict[str, object]
 ) -> None:
     wanted = spec(app={**THREE_INSTANCES, **SIGN_IN}, certificates=certificates)
-    files = {f.path: f.content for f in nginx_files(topology(wanted, tmp_path), Templates())}
+    files = {f.path: f.content for f in nginx_files(topology(wanted, tmp_path), templates())}
     text = files["nginx/nginx.conf"]
     asked = dict(
         re.findall(

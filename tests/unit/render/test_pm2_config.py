@@ -5,17 +5,16 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from stacks import EVERYTHING, HOSTILE_FOLDER, spec, topology
+from stacks import HOSTILE_FOLDER, spec, templates, topology
 
 from techsapo_ops.render.pm2 import instance_script, pm2_files
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.registry import programs
 from techsapo_ops.stack.desired import Program
 
 
 def ecosystem(directory: Path, **sections: Any) -> dict[str, Any]:
     wanted = spec(**sections)
-    (file,) = pm2_files(topology(wanted, directory), Templates())
+    (file,) = pm2_files(topology(wanted, directory), templates())
     _, _, value = file.content.partition("module.exports = ")
     (app,) = json.loads(value.strip().removesuffix(";"))["apps"]
     found: dict[str, Any] = app
@@ -30,11 +29,6 @@ def test_one_instance_is_started_as_it_is_under_a_hostile_folder_too(tmp_path: P
     assert app["name"] == "techsapo"
     assert (app["script"], *app["args"]) == program.argv
     assert app["out_file"] == str(where.layout.logs / "pm2" / "techsapo.log")
-
-
-def test_several_instances_are_one_app_so_that_the_guides_commands_mean_all(tmp_path: Path) -> None:
-    app = ecosystem(tmp_path, **EVERYTHING)
-    assert (app["name"], app["instances"], app["exec_mode"]) == ("techsapo", 3, "fork")
 
 
 def test_each_number_becomes_its_own_instance(tmp_path: Path) -> None:

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from rows import each_row
-from stacks import EVERYTHING, HOSTILE_FOLDER, host, rendered, spec, topology
+from stacks import EVERYTHING, host, load_yaml, rendered, spec, topology, with_alerts
 
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.errors import OpsError
@@ -19,31 +18,25 @@ from techsapo_ops.services.registry import programs
 from techsapo_ops.services.scheduler.timetable import JOBS_JSON
 from techsapo_ops.stack.desired import Program
 
+HERE = Path("/opt/stack")
+
 
 def made(directory: Path, facts: HostFacts | None = None, **sections: Any) -> dict[str, Program]:
     wanted = spec(**sections)
     return {p.service: p for p in programs(topology(wanted, directory, facts=facts))}
 
 
-def test_no_secret_is_in_an_argv_or_an_environment(tmp_path: Path) -> None:
-    for program in made(tmp_path, **EVERYTHING).values():
+def test_no_secret_is_in_an_argv_or_an_environment() -> None:
+    for program in made(HERE, **EVERYTHING).values():
         words = " ".join([*program.argv, *program.environment.values()])
         for secret in ("redis-secret", "mysql-secret", "s3cret", "sk-secret"):
             assert secret not in words
 
 
-def test_each_instance_listens_on_its_own_port_with_its_own_data(tmp_path: Path) -> None:
-    found = made(tmp_path, **EVERYTHING)
-    for n, port in enumerate((4000, 4001, 4002), 1):
-        argv = found[f"app-{n}"].argv
-        assert argv[argv.index("--port") + 1] == str(port)
-        assert argv[argv.index("--data") + 1] == str(tmp_path / f".techsapo/data/app-{n}")
-
-
-def test_a_program_reads_the_files_it_is_started_with(tmp_path: Path) -> None:
+def test_a_program_reads_the_files_it_is_started_with() -> None:
     """Every path below the generated folder in an argv is covered by `config`, or no change restarts it."""
     wanted = spec(**EVERYTHING)
-    where = topology(wanted, tmp_path)
+    where = topology(wanted, HERE)
     files = rendered(wanted, where)
     for program in programs(where):
         for word in program.argv:
@@ -56,29 +49,23 @@ def test_a_program_reads_the_files_it_is_started_with(tmp_path: Path) -> None:
                 assert path.startswith(program.config), (program.service, path)
 
 
-def test_redis_exporter_logs_in_with_the_account(tmp_path: Path) -> None:
-    argv = made(tmp_path, redis={"user": "sapo", "password": "x"})["redis-exporter"].argv
-    assert argv[-1] == "-redis.user=sapo"
-    without = made(tmp_path, redis={"password": "x"})["redis-exporter"].argv
-    assert not [word for word in without if "redis.user" in word]
-
-
-def test_clients_of_a_redis_with_tls_are_told_its_ca(tmp_path: Path) -> None:
-    found = made(tmp_path, redis={"tls": True})
-    ca = str(tmp_path / ".techsapo/keys/redis-tls/trust/ca.pem")
+def test_clients_of_a_redis_with_tls_are_told_its_ca() -> None:
+    found = made(HERE, redis={"tls": True})
+    ca = str(HERE / ".techsapo/keys/redis-tls/trust/ca.pem")
     assert found["app"].argv[-2:] == ("--redis-ca", ca)
     assert "-redis.addr=rediss://127.0.0.1:6379" in found["redis-exporter"].argv
     assert found["redis-exporter"].argv[-1] == f"-tls-ca-cert-file={ca}"
-    plain = made(tmp_path, redis={"tls": False})
+    plain = made(HERE, redis={"tls": False})
     assert not [
         w for p in plain.values() for w in p.argv if "redis-ca" in w or "rediss" in w or "tls-ca" in w
     ]
 
 
-def test_secrets_restart_who_reads_them_and_nobody_else(tmp_path: Path) -> None:
+def test_secrets_restart_who_reads_them_and_nobody_else() -> None:
     def digests(**sections: Any) -> dict[str, str]:
-        wanted = spec(**{**EVERYTHING, **sections})
-        where = topology(wanted, tmp_path)
+        monitoring = {**with_alerts("MemoryHigh"), **sections.pop("monitoring", {})}
+        wanted = spec(**{**EVERYTHING, **sections, "monitoring": monitoring})
+        where = topology(wanted, HERE)
         files = tuple(rendered(wanted, where).values())
         return {p.service: p.config_digest(files) for p in programs(where)}
 
@@ -91,35 +78,30 @@ def test_secrets_restart_who_reads_them_and_nobody_else(tmp_path: Path) -> None:
     assert changed(redis={"password": "new"}) == {*apps, "redis", "redis-exporter"}
     assert changed(mysql={"password": "new"}) == {*apps, "mysql", "mysqld-exporter"}
     assert changed(monitoring={"grafana": {"admin_password": "new"}}) == {"grafana"}
-    assert changed(monitoring={"alerts": {"MemoryHigh": {"threshold": 50}}}) == {"prometheus"}
+    alerts = {**with_alerts()["alerts"], "MemoryHigh": {"threshold": 50}}
+    assert changed(monitoring={"alerts": alerts}) == {"prometheus"}
     receiver = [{"kind": "slack", "url": "https://hooks.example.com/other"}]
     assert changed(notifications={"critical": receiver}) == {"alertmanager"}
     assert changed(nginx={"hsts": True}) == {"nginx"}
 
 
-def test_an_empty_config_means_that_nothing_is_read(tmp_path: Path) -> None:
-    files = tuple(rendered(spec(), topology(spec(), tmp_path)).values())
-    node = made(tmp_path)["node-exporter"]
-    assert node.config_digest(files) == node.config_digest(())
-
-
-def test_those_that_can_reload_do_and_nginx_stops_by_finishing(tmp_path: Path) -> None:
-    found = made(tmp_path, **EVERYTHING)
+def test_those_that_can_reload_do_and_nginx_stops_by_finishing() -> None:
+    found = made(HERE, **EVERYTHING)
     reloading = {name for name, program in found.items() if program.reload_signal == "HUP"}
     assert reloading == {"nginx", "prometheus", "alertmanager"}
     assert found["nginx"].stop_signal == "QUIT"
 
 
-def test_root_hands_services_to_their_users_but_keeps_nginxs_master(tmp_path: Path) -> None:
+def test_root_hands_services_to_their_users_but_keeps_nginxs_master() -> None:
     facts = host(root=True, users=frozenset({"redis", "www-data", "prometheus"}))
-    found = made(tmp_path, facts, **EVERYTHING)
+    found = made(HERE, facts, **EVERYTHING)
     assert found["redis"].user == "redis"
     assert found["prometheus"].user == "prometheus"
     assert found["nginx"].user is None
 
 
-def test_the_stop_time_of_the_app_covers_its_drain_and_its_longest_request(tmp_path: Path) -> None:
-    found = made(tmp_path, app={"drain": "1500ms", "limits": {"request_timeout": "20s"}})
+def test_the_stop_time_of_the_app_covers_its_drain_and_its_longest_request() -> None:
+    found = made(HERE, app={"drain": "1500ms", "limits": {"request_timeout": "20s"}})
     assert found["app"].stop_seconds == 27
 
 
@@ -131,13 +113,8 @@ def test_the_stop_time_of_the_app_covers_its_drain_and_its_longest_request(tmp_p
         ("0.0.0.0", "--web.listen-address=0.0.0.0:9090"),
     ],
 )
-def test_listen_addresses_are_complete(tmp_path: Path, address: str, flag: str) -> None:
-    assert flag in made(tmp_path, monitoring={"prometheus": {"host": address}})["prometheus"].argv
-
-
-def test_prometheus_has_its_admin_api_only_where_its_samples_are_backed_up(tmp_path: Path) -> None:
-    assert "--web.enable-admin-api" not in made(tmp_path)["prometheus"].argv
-    assert "--web.enable-admin-api" in made(tmp_path, backup={"prometheus": True})["prometheus"].argv
+def test_listen_addresses_are_complete(address: str, flag: str) -> None:
+    assert flag in made(HERE, monitoring={"prometheus": {"host": address}})["prometheus"].argv
 
 
 @each_row("size, flag", [("512M", "512MB"), ("1gb", "1GB"), ("1024", "1024B")])
@@ -145,40 +122,24 @@ def test_sizes_are_written_in_prometheuss_units(size: str, flag: str) -> None:
     assert prometheus_size(size) == flag
 
 
-def test_the_exporters_login_comes_from_the_spec_or_from_the_engine(tmp_path: Path) -> None:
-    given = made(tmp_path, mysql={"password": "x"})["mysqld-exporter"].argv
-    managed = made(tmp_path, mysql={})["mysqld-exporter"].argv
-    assert f"--config.my-cnf={tmp_path}/.techsapo/generated/secrets/mysqld-exporter.cnf" in given
-    assert f"--config.my-cnf={tmp_path}/.techsapo/keys/mysqld-exporter.cnf" in managed
+def test_the_exporters_login_comes_from_the_spec_or_from_the_engine() -> None:
+    given = made(HERE, mysql={"password": "x"})["mysqld-exporter"].argv
+    managed = made(HERE, mysql={})["mysqld-exporter"].argv
+    assert f"--config.my-cnf={HERE}/.techsapo/generated/secrets/mysqld-exporter.cnf" in given
+    assert f"--config.my-cnf={HERE}/.techsapo/keys/mysqld-exporter.cnf" in managed
 
 
-@each_row(
-    "binary, home",
-    [("/usr/sbin/grafana-server", "/usr/share/grafana"), ("/opt/grafana/bin/grafana-server", "/opt/grafana")],
-)
-def test_grafanas_home_is_found_from_its_executable(tmp_path: Path, binary: str, home: str) -> None:
-    facts = replace(host(), binaries={**host().binaries, "grafana-server": binary})
-    assert f"--homepath={home}" in made(tmp_path, facts)["grafana"].argv
-
-
-def test_a_hostile_folder_is_handed_over_as_it_is(tmp_path: Path) -> None:
-    argv = made(tmp_path / HOSTILE_FOLDER)["redis"].argv
-    assert argv[1] == str(tmp_path / HOSTILE_FOLDER / ".techsapo/generated/redis/redis.conf")
-
-
-def test_a_service_without_an_executable_is_an_error_not_a_wrong_argv(tmp_path: Path) -> None:
+def test_a_service_without_an_executable_is_an_error_not_a_wrong_argv() -> None:
     wanted = spec()
-    where = topology(wanted, tmp_path)
+    where = topology(wanted, HERE)
     nameless = replace(where, services=tuple(replace(s, binary=None) for s in where.services))
     with pytest.raises(OpsError, match="no executable is known for redis"):
         programs(nameless)
 
 
-def test_the_exporter_looks_at_units_where_systemd_runs_and_prometheus_keeps_those_that_failed(
-    tmp_path: Path,
-) -> None:
+def test_the_exporter_looks_at_units_where_systemd_runs_and_prometheus_keeps_those_that_failed() -> None:
     facts = replace(host(), systemd=True)
-    argv = made(tmp_path, facts)["node-exporter"].argv
+    argv = made(HERE, facts)["node-exporter"].argv
     assert "--collector.systemd" in argv
     assert "--no-collector.systemd" not in argv
     exclude = next(w for w in argv if w.startswith("--collector.systemd.unit-exclude=")).partition("=")[2]
@@ -186,8 +147,8 @@ def test_the_exporter_looks_at_units_where_systemd_runs_and_prometheus_keeps_tho
     assert not re.fullmatch(exclude, "ssh.service")
 
     wanted = spec()
-    config = rendered(wanted, topology(wanted, tmp_path, facts=facts))["prometheus/prometheus.yml"].content
-    jobs = {job["job_name"]: job for job in yaml.safe_load(config)["scrape_configs"]}
+    config = rendered(wanted, topology(wanted, HERE, facts=facts))["prometheus/prometheus.yml"].content
+    jobs = {job["job_name"]: job for job in load_yaml(config)["scrape_configs"]}
     (rule,) = jobs.pop("node-exporter")["metric_relabel_configs"]
     assert rule["action"] == "drop"
 
@@ -200,12 +161,3 @@ def test_the_exporter_looks_at_units_where_systemd_runs_and_prometheus_keeps_tho
     assert [s for s in states if not dropped("node_systemd_unit_state", s)] == ["failed"]
     assert not dropped("node_systemd_units", "active")
     assert not [name for name, job in jobs.items() if "metric_relabel_configs" in job]
-
-
-def test_without_systemd_and_in_a_container_nobody_looks_at_units(tmp_path: Path) -> None:
-    assert "--no-collector.systemd" in made(tmp_path)["node-exporter"].argv
-    wanted = spec()
-    without = rendered(wanted, topology(wanted, tmp_path))
-    with_it = rendered(wanted, topology(wanted, tmp_path, "compose", replace(host(), systemd=True)))
-    for file in (without["prometheus/prometheus.yml"], with_it["docker/config/prometheus/prometheus.yml"]):
-        assert "metric_relabel_configs" not in file.content

@@ -6,13 +6,11 @@ import stat
 import subprocess
 from pathlib import Path
 
-import yaml
 from machines_spec import machines_files, machines_topology
 from monitoring_stack import topology_of
 from rows import each_row
+from stacks import load_yaml, rendered, with_alerts
 
-from techsapo_ops.render.stack import render_stack
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.redis import logins
 from techsapo_ops.services.redis.accounts import (
     OPERATOR,
@@ -30,7 +28,7 @@ ADDRESSES = ("10.77.0.1", "10.77.0.2", "10.77.0.3")
 
 
 def services() -> dict[str, dict[str, object]]:
-    found: dict[str, dict[str, object]] = yaml.safe_load(machines_files()["stack.yml"])["services"]
+    found: dict[str, dict[str, object]] = load_yaml(machines_files()["stack.yml"])["services"]
     return found
 
 
@@ -43,7 +41,7 @@ def test_a_redis_of_several_says_when_it_stops_to_take_writes_and_one_of_its_own
         assert line in lines
     assert not any(line.startswith(("bind", "replicaof", "masterauth", "requirepass")) for line in lines)
     alone = topology_of(Spec.model_validate({"project": "alone"}), Path("/srv/alone"))
-    files = {file.path: file.content for file in render_stack(alone, Templates())}
+    files = {path: file.content for path, file in rendered(alone.spec, alone).items()}
     assert not any("sentinel" in path or path == "redis/start.sh" for path in files)
     assert "bind 127.0.0.1" in files["redis/redis.conf"].splitlines()
     assert "replica" not in files["redis/redis.conf"].replace("is a replica for a moment", "")
@@ -55,7 +53,7 @@ def test_of_so_many_machines_most_have_to_agree(hosts: int, most: int) -> None:
         name: {"address": f"10.77.0.{n}", "docker": f"unix:///lab/{name}.sock"}
         for n, name in enumerate("abcde"[:hosts], 1)
     }
-    files = machines_files(machines_topology(hosts=machines))
+    files = machines_files(machines_topology(hosts=machines, monitoring=with_alerts()))
     assert f"min-replicas-to-write {most - 1}" in files["redis/redis.conf"]
     assert f'"sentinel monitor techsapo $master 6379 {most}"' in files["sentinel/start.sh"]
     assert f'[ "$heard" -lt {most} ]' in files["redis/start.sh"]
@@ -76,17 +74,6 @@ def test_an_app_is_told_every_sentinel_and_its_own_machines_first() -> None:
     told = command[command.index("--sentinel") + 1]
     assert told == "10.77.0.2:26379,10.77.0.1:26379,10.77.0.3:26379"
     assert "--redis-ca" in command
-
-
-def test_each_server_is_told_where_it_is_and_each_exporter_which_redis_it_watches() -> None:
-    found = services()
-    for name, address in zip("abc", ADDRESSES, strict=True):
-        for service in (f"redis-{name}", f"sentinel-{name}"):
-            assert found[service]["environment"] == {"TECHSAPO_ADDRESS": address}
-            assert found[service]["networks"] == {"machine": {}}
-        command = found[f"redis-exporter-{name}"]["command"]
-        assert isinstance(command, list)
-        assert f"-redis.addr=rediss://{address}:6379" in command
 
 
 def test_one_certificate_is_for_all_machines_and_one_authority_for_both_kinds() -> None:
@@ -114,10 +101,3 @@ def test_accounts_of_replicas_and_sentinels_have_no_more_rights_than_they_need(t
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert file.read_text() not in "".join((*at_redis, *at_sentinel))
     assert all(f"@{address}:6379" in exporter_file(topology.layout).read_text() for address in ADDRESSES)
-
-
-def test_sentinel_is_of_the_image_that_redis_is_of() -> None:
-    own = machines_topology(images={"redis": "registry.example.com/redis:8"})
-    found = yaml.safe_load(machines_files(own)["stack.yml"])["services"]
-    assert found["sentinel-a"]["image"] == found["redis-a"]["image"] == "registry.example.com/redis:8"
-    assert services()["sentinel-a"]["image"] == services()["redis-a"]["image"]

@@ -7,14 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rows import each_row
 from stacks import spec, topology
 
-from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.runbooks import LOCALES, runbooks
-from techsapo_ops.render.templates import Templates
-from techsapo_ops.services.prometheus.scrape import ALERT_RULES, own_commands, prometheus_files
+from techsapo_ops.services.prometheus.alert_rules import alert_groups
+from techsapo_ops.services.prometheus.scrape import own_commands
+
+HERE = Path("/opt/stack")
 
 ELSEWHERE: dict[str, Any] = {
     "app": {"instances": [{"port": 14000}, {"port": 14001}]},
@@ -24,69 +24,58 @@ ELSEWHERE: dict[str, Any] = {
 _AT = re.compile(r"localhost:\d+|127\.0\.0\.1:\d+")
 
 
-def steps(directory: Path, engine: Any = "native", edition: int = 2, **sections: Any) -> dict[str, str]:
-    where = topology(spec(**{**ELSEWHERE, **sections}), directory, engine)
+JOBS = ("prometheus", "alertmanager", *(f"{name}-exporter" for name in ("node", "redis", "mysqld", "nginx")))
+
+
+def steps(engine: Any = "native", edition: int = 2, **sections: Any) -> dict[str, str]:
+    where = topology(spec(**{**ELSEWHERE, **sections}), HERE, engine)
     where = where.relocated(replace(where.layout, began_with=edition))
-    rules = next(f for f in prometheus_files(where, Templates()) if f.path == ALERT_RULES)
-    groups = yaml.safe_load(rules.content)["groups"]
+    groups = alert_groups(where.spec, JOBS, own_commands(where))
     return {r["alert"]: r["annotations"]["steps"] for g in groups for r in g["rules"]}
 
 
 @each_row("locale", LOCALES)
 @each_row("engine", ["native", "compose"])
-def test_no_first_step_names_a_port_that_is_not_this_stack_s(
-    locale: str, engine: str, tmp_path: Path
-) -> None:
-    told = steps(tmp_path, engine, locale=locale, redis={"port": 16379})
+def test_no_first_step_names_a_port_that_is_not_this_stack_s(locale: str, engine: str) -> None:
+    told = steps(engine, locale=locale, redis={"port": 16379})
     where = {at.rpartition(":")[2] for text in told.values() for at in _AT.findall(text)}
     assert where == {"19090"}
     assert "/targets`" in told["TargetDown"]
 
 
 @each_row("locale", LOCALES)
-def test_redis_is_asked_at_its_port_with_the_login_that_it_wants(locale: str, tmp_path: Path) -> None:
+def test_redis_is_asked_at_its_port_with_the_login_that_it_wants(locale: str) -> None:
     ask = (
         "`REDISCLI_AUTH=$(techsapo secrets show redis-operator) redis-cli -p 16379 --user techsapo_operator "
     )
+    told = steps(locale=locale, redis={"port": 16379})
     for name in ("RedisFull", "RedisMemoryHigh", "RedisConnectionsHigh", "AnswersForged"):
-        text = steps(tmp_path, locale=locale, redis={"port": 16379})[name]
+        text = told[name]
         assert ask in text
         assert text.count("redis-cli ") == text.count(ask)
         assert "secrets list" not in text
 
 
-def test_redis_with_tls_without_a_login_and_in_a_container(tmp_path: Path) -> None:
-    open_one = steps(tmp_path, edition=1)["RedisFull"]
+def test_redis_with_tls_without_a_login_and_in_a_container() -> None:
+    open_one = steps(edition=1)["RedisFull"]
     assert open_one.startswith("1. `redis-cli info memory`")
-    ca = re.escape(str(tmp_path / ".techsapo" / "keys"))
-    tls = steps(tmp_path, redis={"tls": True, "password": "s3cret"})["RedisFull"]
+    ca = re.escape(str(HERE / ".techsapo" / "keys"))
+    tls = steps(redis={"tls": True, "password": "s3cret"})["RedisFull"]
     assert re.search(rf"show redis\) redis-cli --tls --cacert '?{ca}/\S+ info memory", tls.splitlines()[0])
-    inside = steps(tmp_path, "compose", redis={"port": 16379})["RedisFull"]
+    inside = steps("compose", redis={"port": 16379})["RedisFull"]
     login = "REDISCLI_AUTH=$(techsapo secrets show redis-operator)"
     there = "docker exec -e REDISCLI_AUTH techsapo-redis-1 redis-cli --user techsapo_operator info memory"
     assert inside.startswith(f"1. `{login} {there}`")
 
 
-def test_mariadb_is_asked_at_its_port_or_in_its_container(tmp_path: Path) -> None:
-    assert "mariadb -h 127.0.0.1 -P 13306 -u root -e" in steps(tmp_path)["MysqlSaturated"]
-    inside = steps(tmp_path, "compose")["MysqlSaturated"]
+def test_mariadb_is_asked_at_its_port_or_in_its_container() -> None:
+    assert "mariadb -h 127.0.0.1 -P 13306 -u root -e" in steps()["MysqlSaturated"]
+    inside = steps("compose")["MysqlSaturated"]
     assert '`docker exec -u 0 techsapo-mysql-1 mariadb -e "show full processlist"`' in inside
     assert "PROJECT" not in inside
 
 
-@each_row("locale", LOCALES)
-def test_a_message_whose_links_may_be_dead_names_the_command_that_acknowledges(
-    locale: str, tmp_path: Path
-) -> None:
-    told = steps(tmp_path, locale=locale)
-    named = {name for name, text in told.items() if f"`techsapo alerts ack {name}`" in text}
-    assert named == {name for name in told if alerts()[name].page_away}
-    assert {"AppDown", "NginxDown"} <= named
-    without = {"alertmanager": {"enabled": False}}
-    assert "alerts ack" not in steps(tmp_path, locale=locale, monitoring=without)["AppDown"]
-
-
-def test_what_takes_a_text_s_place_is_still_in_the_runbooks(tmp_path: Path) -> None:
+def test_what_takes_a_text_s_place_is_still_in_the_runbooks() -> None:
     texts = "".join(page.text[locale] for page in runbooks().values() for locale in LOCALES)
-    replaced = own_commands(topology(spec(**ELSEWHERE, redis={"port": 16379}), tmp_path))
+    replaced = own_commands(topology(spec(**ELSEWHERE, redis={"port": 16379}), HERE))
     assert [each for each in replaced if each not in texts and "9093" not in each] == []

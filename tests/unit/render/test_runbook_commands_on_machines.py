@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
-import yaml
 from machines_spec import machines_files, machines_topology
 from orchestrator import client_of, make_spec
 from rows import each_row
+from stacks import load_yaml
 
 from techsapo_ops.adapters.address import Address
-from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.runbooks import LOCALES, runbooks
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
-from techsapo_ops.services.mysql.galera import gone_command
 from techsapo_ops.services.prometheus.scrape import own_commands
 
 TOPOLOGY = machines_topology()
@@ -28,9 +27,10 @@ _OF_A_SERVICE = re.compile(
 _NAMED_BY_THE_READER = {"SERVICE", "NAME"}
 
 
+@cache
 def rules(locale: str) -> dict[str, dict[str, str]]:
     """The annotations of every alert, by name."""
-    found = yaml.safe_load(machines_files(machines_topology(locale=locale))["prometheus/rules/alerts.yml"])
+    found = load_yaml(machines_files(machines_topology(locale=locale))["prometheus/rules/alerts.yml"])
     return {r["alert"]: r["annotations"] for g in found["groups"] for r in g["rules"]}
 
 
@@ -40,6 +40,7 @@ def filled(text: str, host: str) -> str:
     return text.replace('{{ or $labels.host "HOST" }}', host or "HOST")
 
 
+@cache
 def pages(locale: str) -> dict[str, str]:
     own = own_commands(TOPOLOGY)
     return {name: page.of_stack(own, several=True).text[locale] for name, page in runbooks().items()}
@@ -68,34 +69,6 @@ def test_every_service_that_a_command_names_is_one_of_the_stack_s_on_each_host(l
 
 
 @each_row("locale", LOCALES)
-def test_the_server_of_the_alert_s_host_is_asked(locale: str) -> None:
-    told = rules(locale)
-    for name in ("RedisFull", "RedisMemoryHigh", "RedisConnectionsHigh"):
-        assert "`techsapo exec redis-b redis-cli " in filled(told[name]["steps"], "b"), name
-        assert "HOST" not in filled(told[name]["steps"], "b")
-    assert "`techsapo exec redis redis-cli client list`" in filled(told["AnswersForged"]["steps"], "")
-    assert '`techsapo exec mysql-b mariadb -e "show full processlist"`' in filled(
-        told["MysqlSaturated"]["steps"], "b"
-    )
-    assert "`ping b`" in filled(told["MachineDown"]["steps"], "b")
-
-
-def test_an_alert_of_one_server_carries_its_host() -> None:
-    for name in ("RedisFull", "MysqlConnectionsHigh"):
-        expr = alerts()[name].expression(machines=3)
-        assert "by (job, instance, host)" in expr
-        assert "by (job, instance)" not in expr
-    assert "host" not in alerts()["RedisFull"].expression()
-
-
-@each_row("locale", LOCALES)
-def test_what_is_scraped_is_looked_up_by_the_tool(locale: str) -> None:
-    assert "`techsapo health`" in rules(locale)["TargetDown"]["steps"].splitlines()[1]
-    assert "`techsapo health`" in pages(locale)["TargetAbsent"]
-    assert "secrets list" not in "".join(told["steps"] for told in rules(locale).values())
-
-
-@each_row("locale", LOCALES)
 def test_a_page_says_what_is_true_here_alone_and_numbers_its_steps_anew(locale: str) -> None:
     labels = r"On one host: |On several hosts: |1 台のホスト：|複数のホスト："
     for several in (True, False):
@@ -118,13 +91,6 @@ def test_a_labelled_line_is_one_line() -> None:
             ), page.name
 
 
-@each_row("locale", LOCALES)
-def test_a_page_with_a_name_to_put_in_says_which(locale: str) -> None:
-    for name, text in pages(locale).items():
-        assert ("-HOST" in text) <= ("\n\n`HOST` " in text), name
-        assert text.count("\n`HOST` ") <= 1
-
-
 def test_the_app_s_own_pages_are_those_of_several_hosts_there(tmp_path: Path) -> None:
     def page(options: Options) -> str:
         async def main() -> str:
@@ -137,39 +103,3 @@ def test_the_app_s_own_pages_are_those_of_several_hosts_there(tmp_path: Path) ->
     ask = "techsapo exec redis-HOST redis-cli info memory"
     assert ask not in page(alone)
     assert ask in page(replace(alone, audit_members=(Address("mysql-b", 3306),)))
-
-
-@each_row("locale", LOCALES)
-def test_who_waits_for_a_lost_member_is_given_the_word_for_it_and_no_old_data(locale: str) -> None:
-    command = "`techsapo exec mysql-HOST " + " ".join(gone_command(TOPOLOGY, ["mysql-LOST"])) + "`"
-    shown = pages(locale)
-    for name in ("MysqlDown", "GaleraNotPrimary"):
-        assert command in shown[name], name
-    assert shown["MysqlDown"].index(command) < shown["MysqlDown"].index("restore --only mysql")
-    assert "`techsapo restart mysql`" not in shown["MysqlDown"]
-    alone = runbooks()["MysqlDown"].of_stack({}, several=False).text[locale]
-    assert "member.sh" not in alone
-    assert "`techsapo restart mysql`" in alone
-
-
-@each_row("locale", LOCALES)
-def test_no_page_of_several_hosts_says_that_answers_are_given_without_redis(locale: str) -> None:
-    for name in ("RedisDown", "RedisErrors", "RedisNotWritable"):
-        text = pages(locale)[name]
-        assert "503 `unconfirmed`" in text, name
-        assert not re.search(r"Answers are still given|回答は返ります|`redis\.host`", text)
-
-
-@each_row("locale", LOCALES)
-def test_a_host_that_is_gone_for_good_has_its_commands(locale: str) -> None:
-    shown = pages(locale)
-    for command in (
-        "hosts replace HOST`",
-        "hosts remove HOST --gone`",
-        "alerts silence MachineDown -m host=HOST",
-    ):
-        assert f"`techsapo {command}" in shown["MachineDown"]
-    lost = shown["SwarmQuorumLost"]
-    way = ("techsapo recover", "--force-new-cluster", "hosts remove LOST --gone", "hosts add", "techsapo up")
-    assert [lost.index(step) for step in way] == sorted(lost.index(step) for step in way)
-    assert {"en": "not tried", "ja": "試験していません"}[locale] in lost

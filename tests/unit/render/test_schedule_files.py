@@ -3,38 +3,39 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import yaml
 from rows import each_row
-from stacks import rendered, spec, topology
+from stacks import load_yaml, rendered, spec, topology, with_alerts
 
 from techsapo_ops.catalogue.jobs import jobs
 from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.stack.desired import RenderedFile
 
+HERE = Path("/opt/stack")
+
 RULES = "prometheus/rules/recording.yml"
 
 
 def expected(files: dict[str, RenderedFile], path: str) -> set[str]:
-    groups = yaml.safe_load(files[path].content)["groups"]
+    groups = load_yaml(files[path].content)["groups"]
     return {
         r["labels"]["name"] for g in groups for r in g["rules"] if r["record"] == "techsapo:job_expected:info"
     }
 
 
-def test_the_scheduler_is_told_the_schedule_and_no_secret(tmp_path: Path) -> None:
+def test_the_scheduler_is_told_the_schedule_and_no_secret() -> None:
     settings = {"costs": {"timeout": "1m", "ping": "https://hc.example/s3cret"}}
-    wanted = spec(schedule={"drift": None, "jobs": settings})
-    file = rendered(wanted, topology(wanted, tmp_path))["schedule/jobs.json"]
+    wanted = spec(schedule={"drift": None, "jobs": settings}, monitoring=with_alerts())
+    file = rendered(wanted, topology(wanted, HERE))["schedule/jobs.json"]
     assert "s3cret" not in file.content
     read = Schedule.model_validate(json.loads(file.content))
     assert read.times() == wanted.schedule.times()
     assert read.jobs["costs"].timeout == "1m"
 
 
-@each_row("by", ["cron", "systemd", "none"])
-def test_where_others_start_the_jobs_the_stack_has_no_scheduler(by: str, tmp_path: Path) -> None:
-    wanted = spec(schedule={"by": by})
-    files = rendered(wanted, topology(wanted, tmp_path))
+@each_row("by", ["cron", "none"])
+def test_where_others_start_the_jobs_the_stack_has_no_scheduler(by: str) -> None:
+    wanted = spec(schedule={"by": by}, monitoring=with_alerts())
+    files = rendered(wanted, topology(wanted, HERE))
     assert "schedule/jobs.json" not in files
     assert "[program:scheduler]" not in files["supervisor/supervisord.conf"].content
 
@@ -43,9 +44,9 @@ BY_EDITION = {"report", "verify_offsite", "drill_restore", "drill_alert"}
 """Jobs that have no time unless the spec names one, or the loader by its edition."""
 
 
-def test_the_jobs_that_somebody_starts_are_expected(tmp_path: Path) -> None:
-    wanted = spec(schedule={"drift": None})
-    files = rendered(wanted, topology(wanted, tmp_path))
+def test_the_jobs_that_somebody_starts_are_expected() -> None:
+    wanted = spec(schedule={"drift": None}, monitoring=with_alerts())
+    files = rendered(wanted, topology(wanted, HERE))
     assert expected(files, RULES) == set(jobs()) - {"drift", *BY_EDITION}
     assert expected(files, f"docker/config/{RULES}") == set()
 
@@ -53,18 +54,18 @@ def test_the_jobs_that_somebody_starts_are_expected(tmp_path: Path) -> None:
 @each_row(
     "sections, path",
     [
-        ({"schedule": {"by": "none"}}, RULES),
+        ({"schedule": {"by": "none"}, "monitoring": with_alerts()}, RULES),
         ({"monitoring": {"exporters": {"node": {"enabled": False}}}}, RULES),
     ],
 )
 def test_no_job_is_expected_where_nobody_starts_or_tells_of_it(
-    sections: dict[str, object], path: str, tmp_path: Path
+    sections: dict[str, object], path: str
 ) -> None:
     wanted = spec(**sections)
-    assert expected(rendered(wanted, topology(wanted, tmp_path)), path) == set()
+    assert expected(rendered(wanted, topology(wanted, HERE)), path) == set()
 
 
-def test_cron_starts_the_jobs_of_containers_too(tmp_path: Path) -> None:
-    wanted = spec(schedule={"by": "cron"})
-    files = rendered(wanted, topology(wanted, tmp_path, "compose"))
+def test_cron_starts_the_jobs_of_containers_too() -> None:
+    wanted = spec(schedule={"by": "cron"}, monitoring=with_alerts())
+    files = rendered(wanted, topology(wanted, HERE, "compose"))
     assert expected(files, f"docker/config/{RULES}") == set(jobs()) - BY_EDITION

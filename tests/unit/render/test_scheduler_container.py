@@ -7,18 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from rows import each_row
-from stacks import HOSTILE_FOLDER, host, rendered, spec, topology
+from stacks import HOSTILE_FOLDER, host, load_yaml, spec, templates, topology
 
 from techsapo_ops.adapters.host_facts import Owner
 from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.report import notes
 from techsapo_ops.operations.jobs.timetable import NOBODY
-from techsapo_ops.render.compose import PRODUCTION_YML
-from techsapo_ops.render.templates import Templates
-from techsapo_ops.render.timers import TimedJob, timer_files
+from techsapo_ops.render.compose import PRODUCTION_YML, compose_files
+from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.services.app.image import DOCKERFILE
 from techsapo_ops.services.prometheus.scrape import expected_jobs
 from techsapo_ops.services.registry import resolve
@@ -37,11 +35,11 @@ def files(
 ) -> dict[str, str]:
     wanted = spec(schedule={"docker_socket": SOCKET, **schedule}, backup=backup or {})
     made = topology(wanted, directory, "compose", replace(host(), owner=owner))
-    return {path: file.content for path, file in rendered(wanted, made).items()}
+    return {file.path: file.content for file in compose_files(made, templates(), secret_files(made))}
 
 
 def service(directory: Path, owner: Owner = USER) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(files(directory, owner)[PRODUCTION_YML])["services"]["scheduler"]
+    found: dict[str, Any] = load_yaml(files(directory, owner)[PRODUCTION_YML])["services"]["scheduler"]
     return found
 
 
@@ -52,12 +50,8 @@ def around(directory: Path) -> Layout:
 def test_without_the_socket_or_where_others_start_the_jobs_there_is_none(tmp_path: Path) -> None:
     for schedule in ({"docker_socket": None}, {"by": "cron"}):
         made = files(tmp_path, **schedule)
-        assert "scheduler" not in yaml.safe_load(made[PRODUCTION_YML])["services"]
+        assert "scheduler" not in load_yaml(made[PRODUCTION_YML])["services"]
         assert SCHEDULER_DOCKERFILE not in made
-
-
-def test_the_native_engine_needs_no_socket(tmp_path: Path) -> None:
-    assert topology(spec(), tmp_path, "native").has("scheduler")
 
 
 def test_it_works_as_the_owner_with_the_hosts_paths_network_pids_and_zone(tmp_path: Path) -> None:
@@ -85,24 +79,13 @@ def test_it_sees_the_folder_of_templates_that_the_spec_names(
     assert found == {project, Path(SOCKET), *(tmp_path / name for name in seen)}
 
 
-def test_root_alone_keeps_what_root_needs_to_work_on_others_files(tmp_path: Path) -> None:
-    assert service(tmp_path, Owner())["cap_add"] == ["CHOWN", "DAC_OVERRIDE", "FOWNER"]
-
-
 def test_its_image_is_the_apps_with_the_docker_client_and_the_apps_stays_the_same(tmp_path: Path) -> None:
     made = files(tmp_path)
     assert made[DOCKERFILE] in made[SCHEDULER_DOCKERFILE] + "\n"
     assert made[SCHEDULER_DOCKERFILE].count("COPY --from=docker-cli") == 2
     without = files(tmp_path, docker_socket=None)
-    images = [yaml.safe_load(f[PRODUCTION_YML])["services"]["app"]["image"] for f in (made, without)]
+    images = [load_yaml(f[PRODUCTION_YML])["services"]["app"]["image"] for f in (made, without)]
     assert images[0] == images[1], "or turning the scheduler on would make every app anew"
-
-
-def test_restic_is_in_its_image_where_backups_go_off_site(tmp_path: Path) -> None:
-    copied = "COPY --from=restic "
-    assert copied not in files(tmp_path)[SCHEDULER_DOCKERFILE]
-    away = {"offsite": {"restic": "s3:https://s3.example.com/b", "password": "p"}}
-    assert copied in files(tmp_path, backup=away)[SCHEDULER_DOCKERFILE]
 
 
 def test_what_the_spec_names_outside_of_the_project_is_there_too(tmp_path: Path) -> None:
@@ -147,11 +130,3 @@ def test_jobs_are_expected_where_somebody_starts_them_and_else_up_says_that_nobo
         made = topology(wanted, tmp_path, "compose")
         assert bool(expected_jobs(made)) is started
         assert (NOBODY in notes(made, SubprocessRunner())) is not started
-
-
-def test_systemds_units_may_write_into_a_local_off_site_folder_too(tmp_path: Path) -> None:
-    wanted = spec(backup={"offsite": {"restic": "/mnt/far", "password": "p"}})
-    made = topology(wanted, tmp_path, facts=host(root=True))
-    job = TimedJob("backup", "0 2 * * *", ("techsapo", "jobs", "run", "backup"), 60)
-    unit, _ = timer_files(made, Templates(None), [job], "/usr/bin")
-    assert '"-/mnt/far"' in unit.content

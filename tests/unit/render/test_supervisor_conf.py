@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rows import each_row
-from stacks import EVERYTHING, HOSTILE_FOLDER, host, spec, topology
+from stacks import EVERYTHING, HOSTILE_FOLDER, host, spec, templates, topology
 from supervisor.options import ServerOptions, UnhosedConfigParser
 
 from techsapo_ops.errors import OpsError
@@ -21,7 +21,6 @@ from techsapo_ops.render.supervisor import (
     supervisor_files,
     supervisor_path,
 )
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.registry import programs
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.topology import Topology
@@ -30,7 +29,7 @@ from techsapo_ops.stack.topology import Topology
 @contextmanager
 def loaded(wanted: Any, where: Topology, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     """The programs as supervisor itself reads them from its configuration."""
-    (file,) = supervisor_files(where, Templates())
+    (file,) = supervisor_files(where, templates())
     path = where.layout.config / file.path
     path.parent.mkdir(parents=True)
     path.write_text(file.content, encoding="utf-8")
@@ -82,7 +81,7 @@ def test_control_characters_are_refused() -> None:
 def test_the_launcher_is_told_the_user_of_each_service(tmp_path: Path) -> None:
     wanted = spec()
     where = topology(wanted, tmp_path, facts=host(root=True, users=frozenset({"redis"})))
-    (file,) = supervisor_files(where, Templates())
+    (file,) = supervisor_files(where, templates())
     assert "--user redis -- /usr/bin/redis-server" in file.content
     assert "\nuser = root\n" in file.content
 
@@ -99,6 +98,6 @@ def test_a_deep_projects_socket_lies_in_a_short_folder(tmp_path: Path) -> None:
     wanted = spec()
     state = tmp_path / ("深" * 40) / ".techsapo"
     where = topology(wanted, tmp_path).relocated(Layout(state, state / "generated"))
-    (file,) = supervisor_files(where, Templates())
+    (file,) = supervisor_files(where, templates())
     line = next(line for line in file.content.splitlines() if line.startswith("file = "))
     assert len(line.removeprefix("file = ").encode()) < 100

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from stacks import EVERYTHING, rendered, spec, topology
+from stacks import EVERYTHING, load_yaml, rendered, spec, topology, with_alerts
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.swarm import swarm_units
@@ -22,26 +22,30 @@ HOSTS = {
 }
 
 
-def of_machines(tmp_path: Path, **sections: Any) -> tuple[Spec, Topology]:
+HERE = Path("/opt/stack")
+
+
+def of_machines(**sections: Any) -> tuple[Spec, Topology]:
     known = {
         **{k: v for k, v in EVERYTHING.items() if k != "redis"},
         "engine": "swarm",
         "hosts": HOSTS,
         "floating_address": "10.0.0.100/24",
+        "monitoring": with_alerts(),
         **sections,
     }
     wanted = spec(**known)
-    return wanted, topology(wanted, tmp_path, "swarm")
+    return wanted, topology(wanted, HERE, "swarm")
 
 
-def stack_of(tmp_path: Path, **sections: Any) -> dict[str, Any]:
-    wanted, where = of_machines(tmp_path, **sections)
-    found: dict[str, Any] = yaml.safe_load(rendered(wanted, where)[STACK_YML].content)
+def stack_of(**sections: Any) -> dict[str, Any]:
+    wanted, where = of_machines(**sections)
+    found: dict[str, Any] = load_yaml(rendered(wanted, where)[STACK_YML].content)
     return found
 
 
-def test_each_service_stands_on_one_machine_and_is_named_after_it(tmp_path: Path) -> None:
-    services = stack_of(tmp_path)["services"]
+def test_each_service_stands_on_one_machine_and_is_named_after_it() -> None:
+    services = stack_of()["services"]
     for instance in ("app-1", "app-2", "app-3", "nginx", "redis", "mysql", "alertmanager"):
         for machine in HOSTS:
             deploy = services[f"{instance}-{machine}"]["deploy"]
@@ -51,25 +55,16 @@ def test_each_service_stands_on_one_machine_and_is_named_after_it(tmp_path: Path
     assert {name for name in services if name.startswith("prometheus-")} == {"prometheus-a", "prometheus-b"}
 
 
-def test_the_app_starts_beside_the_one_whose_place_it_takes_and_what_has_data_does_not(
-    tmp_path: Path,
-) -> None:
-    services = stack_of(tmp_path)["services"]
+def test_the_app_starts_beside_the_one_whose_place_it_takes_and_what_has_data_does_not() -> None:
+    services = stack_of()["services"]
     orders = {name: entry["deploy"]["update_config"]["order"] for name, entry in services.items()}
     assert orders["app-1-a"] == "start-first"
     assert {orders[f"{kind}-a"] for kind in ("redis", "mysql", "nginx", "prometheus")} == {"stop-first"}
     assert {e["deploy"]["update_config"]["failure_action"] for e in services.values()} == {"rollback"}
 
 
-def test_all_of_a_kind_share_one_name(tmp_path: Path) -> None:
-    services = stack_of(tmp_path)["services"]
-    for machine in HOSTS:
-        assert services[f"app-2-{machine}"]["networks"] == {"net": {"aliases": ["app", "app-2"]}}
-        assert services[f"redis-{machine}"]["networks"] == {"machine": {}}
-
-
-def test_a_service_is_given_what_it_reads_and_nothing_of_another_machine(tmp_path: Path) -> None:
-    stack = stack_of(tmp_path)
+def test_a_service_is_given_what_it_reads_and_nothing_of_another_machine() -> None:
+    stack = stack_of()
     targets = {name: {c["target"] for c in e.get("configs", ())} for name, e in stack["services"].items()}
     assert "/etc/techsapo/app/techsapo.yaml" in targets["app-1-b"]
     assert not [t for t in targets["app-1-b"] if "redis" in t or "prometheus" in t]
@@ -81,10 +76,10 @@ def test_a_service_is_given_what_it_reads_and_nothing_of_another_machine(tmp_pat
     assert used == set(stack["configs"])
 
 
-def test_a_host_that_is_called_as_a_folder_hides_nothing_from_the_others(tmp_path: Path) -> None:
+def test_a_host_that_is_called_as_a_folder_hides_nothing_from_the_others() -> None:
     names = ("a", "rules", "dashboards")
     hosts = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate(names, 1)}
-    services = stack_of(tmp_path, hosts=hosts)["services"]
+    services = stack_of(hosts=hosts)["services"]
 
     def read(service: str) -> set[str]:
         own = f"/on-{service.partition('-')[2]}/"
@@ -95,10 +90,10 @@ def test_a_host_that_is_called_as_a_folder_hides_nothing_from_the_others(tmp_pat
     assert read("grafana-a") == read("grafana-dashboards") == read("grafana-rules")
 
 
-def test_secrets_are_their_users_alone_and_never_a_config(tmp_path: Path) -> None:
-    wanted, where = of_machines(tmp_path)
+def test_secrets_are_their_users_alone_and_never_a_config() -> None:
+    wanted, where = of_machines()
     files = rendered(wanted, where)
-    stack = yaml.safe_load(files[STACK_YML].content)
+    stack = load_yaml(files[STACK_YML].content)
     for name, entry in stack["services"].items():
         service = where.find(name)
         assert service is not None
@@ -111,8 +106,8 @@ def test_secrets_are_their_users_alone_and_never_a_config(tmp_path: Path) -> Non
     assert "mysql-secret" not in text
 
 
-def test_what_the_tool_keeps_is_in_volumes_and_seen_from_the_stack_file(tmp_path: Path) -> None:
-    stack = stack_of(tmp_path)
+def test_what_the_tool_keeps_is_in_volumes_and_seen_from_the_stack_file() -> None:
+    stack = stack_of()
     nginx = stack["services"]["nginx-b"]
     assert nginx[FOLDERS]["nginx-b-certs"] == "../../certs"
     assert not [source for source in nginx[FOLDERS].values() if source.startswith("/")]
@@ -122,32 +117,17 @@ def test_what_the_tool_keeps_is_in_volumes_and_seen_from_the_stack_file(tmp_path
         "target": "/etc/techsapo/certs",
         "read_only": True,
     } in (nginx["volumes"])
-    assert str(tmp_path) not in yaml.safe_dump(stack["services"]), "another machine may have it elsewhere"
+    assert str(HERE) not in yaml.safe_dump(stack["services"]), "another machine may have it elsewhere"
 
 
-def test_the_containers_network_is_encrypted_where_the_spec_says_so(tmp_path: Path) -> None:
-    assert "driver_opts" not in stack_of(tmp_path)["networks"]["net"]
-    network = stack_of(tmp_path, swarm={"encrypted": True})["networks"]["net"]
+def test_the_containers_network_is_encrypted_where_the_spec_says_so() -> None:
+    assert "driver_opts" not in stack_of()["networks"]["net"]
+    network = stack_of(swarm={"encrypted": True})["networks"]["net"]
     assert network["driver_opts"] == {"encrypted": ""}
 
 
-def test_who_has_to_be_found_before_it_is_ready_has_no_health_check(tmp_path: Path) -> None:
-    services = stack_of(tmp_path)["services"]
-    without = {name for name, entry in services.items() if "healthcheck" not in entry}
-    assert without >= {"mysql-a", "mysql-b", "mysql-c"}, "Swarm tells no name of one that is not healthy"
-    assert not [name for name in without if name.startswith(("app-", "nginx-a", "redis-a"))]
-
-
-def test_one_host_has_none_of_it_and_several_nothing_of_one(tmp_path: Path) -> None:
-    wanted, where = of_machines(tmp_path)
-    several = set(rendered(wanted, where))
-    one = spec(**EVERYTHING)
-    assert not [path for path in rendered(one, topology(one, tmp_path)) if path.startswith("swarm/")]
-    assert {path.partition("/")[0] for path in several} == {"swarm", "schedule"}
-
-
-def test_a_template_that_loses_a_service_is_told(tmp_path: Path) -> None:
-    wanted, where = of_machines(tmp_path)
+def test_a_template_that_loses_a_service_is_told() -> None:
+    wanted, where = of_machines()
     files = rendered(wanted, where)
     text = files[STACK_YML].content.replace("  redis-a:\n", "  redis-x:\n")
     with pytest.raises(OpsError, match="has no service redis-a"):

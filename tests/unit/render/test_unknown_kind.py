@@ -7,12 +7,11 @@ from pathlib import Path
 from fakes.memory_engine import Process, World
 from fakes.toy.kind import Toy
 from rows import each_row
-from stacks import spec, topology
+from stacks import spec, templates, topology
 
 from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.operations.apply.steps import by_proof
 from techsapo_ops.render.compose import compose_files, container_units
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.registry import including
 from techsapo_ops.stack.desired import ContainerUnit
 from techsapo_ops.stack.step import Action, Plan, Step
@@ -21,7 +20,7 @@ from techsapo_ops.stack.step import Action, Plan, Step
 def unit_of(toy: Toy, directory: Path) -> ContainerUnit:
     with including(toy):
         where = topology(spec(), directory, "compose")
-        files = compose_files(where, Templates(), ())
+        files = compose_files(where, templates(), ())
         (unit,) = (unit for unit in container_units(where, files) if unit.service == "toy")
         return unit
 
@@ -42,7 +41,7 @@ def test_one_that_runs_another_configuration_than_its_notes_say_is_told_only_whe
     tmp_path: Path, kind: type[Toy], action: Action
 ) -> None:
     with including(kind(9777)):
-        desired = desired_state(topology(spec(), tmp_path, "compose"), Templates())
+        desired = desired_state(topology(spec(), tmp_path, "compose"), templates())
         world = World(running=True)
         unit = desired.unit("toy")
         assert unit is not None

@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 from fakes.open_stacks import Seen, open_stack
 from rows import each_row
-from stacks import host, spec, topology
+from stacks import spec, topology
 
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import Docker
@@ -87,18 +87,6 @@ def test_a_container_that_hangs_passes_its_own_check_and_is_told_by_its_heartbea
     found = prober.ask(service, 1.0)
     assert found.ok is works
     assert ("no heartbeat" in found.detail) is not works
-
-
-@each_row("by", ["cron", "systemd", "none"])
-def test_where_others_start_the_jobs_there_is_no_such_service(tmp_path: Path, by: str) -> None:
-    assert not topology(spec(schedule={"by": by}), tmp_path).has("scheduler")
-
-
-def test_natively_it_stays_who_started_it_and_is_no_service_without_a_user(tmp_path: Path) -> None:
-    where = topology(spec(), tmp_path, facts=host(root=True, users=frozenset({"techsapo"})))
-    (service,) = where.of_kind("scheduler")
-    assert service.user is None
-    assert not where.places.as_root(service, where.host)
 
 
 def test_what_a_killed_one_has_left_tells_nothing_of_the_one_that_starts_anew(tmp_path: Path) -> None:

@@ -8,18 +8,10 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-import pytest
-from machines_spec import machines_topology
 from rows import each_row
 from servers import wait_for
 
-from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.errors import OpsError
-from techsapo_ops.services.redis.switchover import _SCRIPT, switch
-from techsapo_ops.stack.address import Viewpoint
-from techsapo_ops.stack.backup import Door
-from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.topology import Topology
+from techsapo_ops.services.redis.switchover import _SCRIPT
 
 # A file of the folder answers each question, by server and command, and each is written down. A Sentinel that
 # is told to switch makes the new one the master.
@@ -154,52 +146,3 @@ def test_with_nobody_left_to_hear_of_it_nothing_is_promoted(tmp_path: Path) -> N
     asked = (tmp_path / "log").read_text().splitlines()
     assert not [each for each in asked if "FAILOVER" in each]
     assert asked[-2:] == [RESET, UNPAUSE]
-
-
-class Servers:
-    """Sentinels that know the first Redis as the master; the script ends with `said`."""
-
-    def __init__(self, topology: Topology, said: str) -> None:
-        self.said = said
-        self.addresses = [topology.address(s, Viewpoint.SERVICE).host for s in topology.of_kind("redis")]
-        self.asked: list[str] = []
-
-    def door(self, service: Service) -> Door:
-        return Door(self, options=(service.name,))
-
-    def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
-        if command.argv[0] == "sh":
-            return Completed(command, 1, self.said.encode(), b"")
-        asked = " ".join(command.argv[3:])
-        self.asked.append(f"{command.argv[1]}: {asked}")
-        lines = []
-        if asked.startswith("SENTINEL MASTER"):
-            lines = ["name", "techsapo", "ip", self.addresses[0], "config-epoch", "1"]
-        if asked.startswith("SENTINEL REPLICAS"):
-            for at in self.addresses[1:]:
-                lines += ["name", at, "ip", at, "flags", "slave", "master-link-status", "ok"]
-        return Completed(command, 0, "\n".join(lines).encode(), b"")
-
-
-@each_row(
-    "said, why",
-    [
-        ("", "was not switched over: nobody answered"),
-        ("silent\n", "was not switched over: redis-a did not say how much it has"),
-        ("passed over\n", "was not switched over: the Sentinels do not choose redis-b"),
-        ("asked\nrefused INPROG Failover already in progress\n", "Sentinel refused: INPROG Failover already"),
-        ("asked\nlate\n", "redis-b was not seen as the master in time, and may still become it"),
-        ("asked\n", "may still become it"),
-        ("asked\npromoted 5001\n", "may still become it"),
-    ],
-)
-def test_what_is_said_tells_whether_it_is_open(tmp_path: Path, said: str, why: str) -> None:
-    topology = machines_topology(tmp_path)
-    servers = Servers(topology, said)
-    with pytest.raises(OpsError, match=why):
-        switch(topology, servers.door, "b", lambda _: None)
-
-    reset = [each for each in servers.asked if "replica-priority" in each]
-    assert sorted(reset) == [f"redis-{m}: CONFIG SET replica-priority 100" for m in "ac"], (
-        "a switch that was killed may have left a second preference"
-    )

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from stacks import EVERYTHING, spec, topology
+from stacks import EVERYTHING, spec, templates, topology
 
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines.compose.engine import ComposeEngine
 from techsapo_ops.engines.compose.starter import Starter
 from techsapo_ops.operations.apply.plan import desired_state
-from techsapo_ops.render.templates import Templates
+from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.step import Action, Step
 
 
@@ -57,40 +58,49 @@ class ToldDocker:
         return Completed(command, 0, said.encode(), b"")
 
 
-@pytest.fixture
-def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ComposeEngine:
-    monkeypatch.setattr(ComposeEngine, "_gate", lambda *_: None)
-    monkeypatch.setattr(ComposeEngine, "_settle", lambda *_: None)
-    monkeypatch.setattr(Starter, "_free_ports", lambda *_: None)
-    monkeypatch.setattr("techsapo_ops.engines.logins.started", lambda *_: None)
-    return ComposeEngine(topology(spec(**EVERYTHING), tmp_path, "compose"), Docker(ToldDocker(tmp_path, "")))
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComposeEngine]:
+    folder = tmp_path_factory.mktemp("stack")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ComposeEngine, "_gate", lambda *_: None)
+        patched.setattr(ComposeEngine, "_settle", lambda *_: None)
+        patched.setattr(Starter, "_free_ports", lambda *_: None)
+        patched.setattr("techsapo_ops.engines.logins.started", lambda *_: None)
+        yield ComposeEngine(topology(spec(**EVERYTHING), folder, "compose"), Docker(ToldDocker(folder, "")))
 
 
-def told(engine: ComposeEngine, action: Action, service: str, *, asked_for: bool) -> list[tuple[str, ...]]:
+@pytest.fixture(scope="module")
+def desired(engine: ComposeEngine) -> Desired:
+    return desired_state(engine.topology, templates())
+
+
+def told(
+    engine: ComposeEngine, action: Action, service: str, desired: Desired | None
+) -> list[tuple[str, ...]]:
+    """What is done to the container; `desired` is None where somebody asked for it."""
     docker = ToldDocker(engine.layout.config / "docker", service)
     engine.docker = Docker(docker)
-    desired = None if asked_for else desired_state(engine.topology, Templates(None))
     engine.perform(Step(action, service, "why"), desired, lambda _: None)
     return docker.told
 
 
-@pytest.mark.parametrize("asked_for", [True, False])
-def test_nginx_has_two_seconds_where_it_starts_again(engine: ComposeEngine, asked_for: bool) -> None:
-    assert told(engine, Action.RESTART, "nginx", asked_for=asked_for) == [("restart", "-t", "2", "c1")]
+def test_nginx_has_two_seconds_where_it_starts_again(engine: ComposeEngine, desired: Desired) -> None:
+    for asked in (desired, None):
+        assert told(engine, Action.RESTART, "nginx", asked) == [("restart", "-t", "2", "c1")]
 
 
-def test_nginx_has_no_more_where_its_container_is_made_anew(engine: ComposeEngine) -> None:
-    [words] = told(engine, Action.RECREATE, "nginx", asked_for=False)
+def test_nginx_has_no_more_where_its_container_is_made_anew(engine: ComposeEngine, desired: Desired) -> None:
+    [words] = told(engine, Action.RECREATE, "nginx", desired)
     assert words[-3:] == ("-t", "2", "nginx")
     assert "--force-recreate" in words
 
 
-@pytest.mark.parametrize("action", [Action.RESTART, Action.RECREATE])
-def test_what_stores_data_has_all_of_its_time(engine: ComposeEngine, action: Action) -> None:
-    [words] = told(engine, action, "redis", asked_for=False)
-    assert "-t" not in words
+def test_what_stores_data_has_all_of_its_time(engine: ComposeEngine, desired: Desired) -> None:
+    for action in (Action.RESTART, Action.RECREATE):
+        [words] = told(engine, action, "redis", desired)
+        assert "-t" not in words
 
 
-def test_nginx_that_goes_for_good_has_all_of_its_time(engine: ComposeEngine) -> None:
-    stopped, _ = told(engine, Action.REMOVE, "nginx", asked_for=False)
+def test_nginx_that_goes_for_good_has_all_of_its_time(engine: ComposeEngine, desired: Desired) -> None:
+    stopped, _ = told(engine, Action.REMOVE, "nginx", desired)
     assert stopped == ("stop", "c1")

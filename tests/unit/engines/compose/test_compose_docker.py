@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from rows import each_row
 
-from techsapo_ops.adapters.container_facts import docker_time
 from techsapo_ops.adapters.docker import Docker, full_reference, without_progress
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.process import Command, Completed
@@ -20,9 +19,7 @@ from techsapo_ops.engines.compose.proof import mismatches, strangers
 from techsapo_ops.engines.compose.recorded import ComposeStack
 from techsapo_ops.engines.containers import built_images
 from techsapo_ops.engines.containers.scratch import bind
-from techsapo_ops.engines.containers.stack import size_bytes
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.registry import kinds
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import ContainerUnit, Desired
 from techsapo_ops.stack.layout import Layout
@@ -159,19 +156,6 @@ def test_the_registry_of_an_image(reference: str, registry: str) -> None:
     assert registry_of(reference) == registry
 
 
-@each_row(
-    "text, size",
-    [("12.5MiB", 13107200), ("1GiB", 1 << 30), ("3.2kB", 3200), ("900B", 900), ("2MB", 2000000), ("--", 0)],
-)
-def test_sizes_of_docker_stats(text: str, size: int) -> None:
-    assert size_bytes(text) == size
-
-
-@each_row("text", ["", "not a time", "2026-13-01T00:00:00Z"])
-def test_a_line_without_a_time_has_none(text: str) -> None:
-    assert docker_time(text) is None
-
-
 PRESENT = 'sha256:1 ["a:1"] []\n'
 
 
@@ -205,11 +189,6 @@ def test_of_what_docker_compose_says_the_reason_is_left() -> None:
     reason = "dependency failed to start: container p-app-1 is unhealthy"
     assert without_progress(f"{progress}\n{reason}") == reason
     assert without_progress(progress) == progress
-
-
-def test_inspect_is_not_asked_for_nothing() -> None:
-    assert Docker(Client({})).inspect([]) == ()
-    assert Docker(Client({})).image_ids([]) == {}
 
 
 @each_row("version, count", [("v2.26.1-4", 1), ("2.40.0", 0)])
@@ -247,11 +226,6 @@ def test_images_of_the_app_that_the_ledger_forgot_are_removed_and_no_others() ->
     assert client.asked[-1].argv[1:] == ("image", "rm", "techsapo/app:aaa")
     built_images.discard(Docker(client), {"sha256:9"})
     assert client.asked[-1].argv[1:3] == ("image", "ls")
-
-
-def test_every_image_that_is_built_here_is_known_to_be() -> None:
-    ours = {k.facts.image.partition(":")[0] for k in kinds() if k.facts.image.startswith("techsapo/")}
-    assert ours == set(built_images.BUILT)
 
 
 def test_what_goes_through_a_container_beside_is_not_written_to_a_log_and_it_is_none_of_the_stack() -> None:

@@ -9,7 +9,6 @@ from rows import each_row
 from techsapo_ops.engines.containers.logs import line_of
 
 STAMP = "2026-11-26T21:39:03.234277373Z"
-OTHER = "2026-11-26T21:39:03.234277374Z"
 CUT = 16_384
 """Bytes after which Docker cuts a line. Its client then writes the line's time once more (tried with 28)."""
 
@@ -34,9 +33,3 @@ def test_of_a_cut_character_alone_something_is_lost(length: int) -> None:
     found = line_of("app-1", handed_out(text)).text
     assert STAMP not in found
     assert set(json.loads(found)["message"]) <= {"あ", "\ufffd"}
-
-
-def test_a_time_that_a_short_line_or_another_line_tells_stays() -> None:
-    assert line_of("app-1", f"{STAMP} began {STAMP} so").text == f"began {STAMP} so"
-    long = f"{'x' * 20_000} {OTHER} y"
-    assert line_of("app-1", handed_out(long)).text == long

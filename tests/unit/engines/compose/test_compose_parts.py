@@ -8,11 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rows import each_row
-from stacks import EVERYTHING, spec, topology
+from stacks import EVERYTHING, spec, templates, topology, with_alerts
 
 from techsapo_ops.adapters import access_list
-from techsapo_ops.adapters.build import code
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines.compose import readable
@@ -24,7 +22,6 @@ from techsapo_ops.engines.planning import plan
 from techsapo_ops.engines.state import Record, StateFile, recorded_engine
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.plan import desired_state
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.mysql import container_login
 from techsapo_ops.services.mysql.accounts import Passwords
 from techsapo_ops.spec.models.data import Mysql
@@ -44,9 +41,12 @@ RECORD = Record(
 )  # fmt: skip
 
 
-def wanted(directory: Path, **sections: object) -> Desired:
-    made = spec(**{**EVERYTHING, **sections})
-    return desired_state(topology(made, directory, "compose"), Templates())
+def wanted(directory: Path = Path("/opt/stack"), **sections: object) -> Desired:
+    made = spec(**{**EVERYTHING, "monitoring": with_alerts("MemoryHigh"), **sections})
+    return desired_state(topology(made, directory, "compose"), templates())
+
+
+WANTED = wanted()
 
 
 def standing_as(desired: Desired) -> Observed:
@@ -71,28 +71,28 @@ def actions(desired: Desired, seen: Observed) -> dict[str, Action]:
     return {s.service: s.action for s in plan(desired, seen).changes}
 
 
-def test_what_stands_as_wanted_is_left_alone(tmp_path: Path) -> None:
-    desired = wanted(tmp_path)
+def test_what_stands_as_wanted_is_left_alone() -> None:
+    desired = WANTED
     assert len(desired.units) == 13
     assert actions(desired, standing_as(desired)) == {}
 
 
-def test_a_changed_threshold_reloads_prometheus_alone(tmp_path: Path) -> None:
-    seen = standing_as(wanted(tmp_path))
-    changed = wanted(tmp_path, monitoring={"alerts": {"MemoryHigh": {"threshold": 77}}})
+def test_a_changed_threshold_reloads_prometheus_alone() -> None:
+    seen = standing_as(WANTED)
+    changed = wanted(monitoring={"alerts": {**with_alerts()["alerts"], "MemoryHigh": {"threshold": 77}}})
     assert actions(changed, seen) == {"prometheus": Action.RELOAD}
 
 
-def test_a_changed_secret_is_a_restart_where_configuration_would_be_a_reload(tmp_path: Path) -> None:
-    seen = standing_as(wanted(tmp_path))
+def test_a_changed_secret_is_a_restart_where_configuration_would_be_a_reload() -> None:
+    seen = standing_as(WANTED)
     url = "https://hooks.example.com/another"
-    changed = wanted(tmp_path, notifications={"critical": [{"kind": "slack", "url": url}]})
+    changed = wanted(notifications={"critical": [{"kind": "slack", "url": url}]})
     assert actions(changed, seen) == {"alertmanager": Action.RESTART}
 
 
-def test_another_image_or_port_makes_a_container_anew(tmp_path: Path) -> None:
-    seen = standing_as(wanted(tmp_path))
-    changed = wanted(tmp_path, images={"alertmanager": "lab/am:2"})
+def test_another_image_or_port_makes_a_container_anew() -> None:
+    seen = standing_as(WANTED)
+    changed = wanted(images={"alertmanager": "lab/am:2"})
     assert actions(changed, seen) == {"alertmanager": Action.RECREATE}
     reasons = {s.reason for s in plan(changed, seen).changes}
     assert reasons == {"its entry in docker/docker-compose.monitoring.yml changed"}
@@ -103,8 +103,8 @@ def test_a_removed_container_is_gone_and_one_that_was_never_made_is_not() -> Non
     assert not observed(replace(RECORD, container=""), None, {}).gone
 
 
-def test_a_dashboard_restarts_nothing(tmp_path: Path) -> None:
-    desired = wanted(tmp_path)
+def test_a_dashboard_restarts_nothing() -> None:
+    desired = WANTED
     seen = standing_as(desired)
     files = tuple(
         replace(f, content=f.content + "\n") if f.path.startswith("docker/config/grafana/dashboards/") else f
@@ -122,23 +122,6 @@ def test_an_owned_container_keeps_its_notes_and_a_foreign_one_is_drift() -> None
     assert "another one now" in moved.drift
     assert moved.replaced == moved.drift
     assert observed(RECORD, FACTS, present).replaced == ""
-
-
-@each_row(
-    "word, state",
-    [
-        ("running", State.RUNNING), ("restarting", State.BACKOFF), ("exited", State.STOPPED),
-        ("created", State.STOPPED), ("paused", State.STOPPED), ("dead", State.CRASHED),
-    ],
-)  # fmt: skip
-def test_dockers_states_in_the_engines_words(word: str, state: State) -> None:
-    assert observed(RECORD, replace(FACTS, state=word), {}).state is state
-
-
-@each_row("label", [code(), "0.1.9+0000000000"])
-def test_a_containers_code_is_its_images_matter(label: str) -> None:
-    seen = observed(RECORD, replace(FACTS, build=label), {})
-    assert (seen.build, seen.outdated) == (label, False)
 
 
 def test_down_forgets_the_services_but_not_the_engine(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from stacks import EVERYTHING, spec, topology
+from stacks import EVERYTHING, spec, templates, topology
 
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.process import Command, Completed
@@ -14,7 +14,6 @@ from techsapo_ops.engines.compose.engine import ComposeEngine
 from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.plan import desired_state
-from techsapo_ops.render.templates import Templates
 from techsapo_ops.stack.step import Action, Step
 
 
@@ -57,5 +56,5 @@ def test_a_refused_reload_leaves_the_note_of_what_runs_as_it_was(tmp_path: Path)
     engine.state.put(old)
     step = Step(Action.RELOAD, "nginx", "nginx.conf changed")
     with pytest.raises(OpsError, match="nginx refuses its configuration: host not found"):
-        engine.perform(step, desired_state(where, Templates(None)), lambda _: None)
+        engine.perform(step, desired_state(where, templates()), lambda _: None)
     assert engine.state.load()["nginx"] == old, "going back must not make it anew"

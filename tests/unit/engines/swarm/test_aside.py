@@ -10,7 +10,6 @@ import pytest
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines.swarm import aside
-from techsapo_ops.errors import OpsError
 
 
 class Volumes:
@@ -115,18 +114,3 @@ def test_a_machine_that_takes_no_copy_is_told_and_the_others_have_theirs(
     assert told == {"b": "it does not answer", "c": "`docker cp` failed: no space left on device"}
     volumes.away = {"b", "c"}
     assert aside.fetch(volumes.fleet(), "shop", "20260101T000000Z", tmp_path / "there")
-
-
-def test_nothing_of_them_is_left_where_a_machine_answers(volumes: Volumes, tmp_path: Path) -> None:
-    aside.keep(volumes.fleet(), "shop", backup(tmp_path, "20260101T000000Z"))
-    volumes.away = {"b"}
-    aside.forget(volumes.fleet(), "shop")
-    left = [name for name in "abc" if volumes.volume(name, "shop_aside").exists()]
-    assert (left, volumes.made["a"]) == (["b"], {})
-
-
-def test_a_folder_that_takes_nothing_is_told(volumes: Volumes, tmp_path: Path) -> None:
-    aside.keep(volumes.fleet(), "shop", backup(tmp_path, "20260101T000000Z"))
-    (tmp_path / "file").write_text("")
-    with pytest.raises(OpsError, match="file"):
-        aside.fetch(volumes.fleet(), "shop", "20260101T000000Z", tmp_path / "file" / "backups")

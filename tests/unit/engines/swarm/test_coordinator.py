@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from rows import each_row
 
+from techsapo_ops.engines.swarm import tasks
 from techsapo_ops.engines.swarm.deployment import Deployment
 from techsapo_ops.engines.swarm.engine import NAMES_KEY, swarm_of
 from techsapo_ops.engines.swarm.folders import _packed
@@ -30,7 +32,6 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
         yield made
 
 
-@pytest.fixture
 def fresh(first: Commands, monkeypatch: pytest.MonkeyPatch) -> Commands:
     """Machines with nothing on them."""
     for host in "abc":
@@ -38,12 +39,17 @@ def fresh(first: Commands, monkeypatch: pytest.MonkeyPatch) -> Commands:
     return Commands(first.folder, monkeypatch, rendered=first.rendered)
 
 
-@pytest.fixture
-def commands(first: Commands, fresh: Commands) -> Commands:
+def brought_up(first: Commands, monkeypatch: pytest.MonkeyPatch) -> Commands:
     """A stack that was brought up from host a, where nothing is under way."""
+    found = fresh(first, monkeypatch)
     shutil.copytree(first.folder / "left", first.folder / "a", symlinks=True)
-    fresh.cluster = first.cluster.copied()
-    return fresh
+    found.cluster = first.cluster.copied()
+    return found
+
+
+@pytest.fixture
+def commands(first: Commands, monkeypatch: pytest.MonkeyPatch) -> Commands:
+    return brought_up(first, monkeypatch)
 
 
 def services(commands: Commands) -> dict[str, Any]:
@@ -79,27 +85,24 @@ def all_is_well(commands: Commands, host: str, sections: dict[str, Any] | None) 
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-@pytest.mark.parametrize(
-    ("dies", "number", "host", "command"),
+@each_row(
+    "dies, number, host, command",
     [
         ("state to b", 1, "b", "up"),
-        (SHARES, 2, "b", "up"),
         ("folders of b", 1, "b", "rollback"),
         ("config create", 1, "b", "up"),
-        ("deploy redis-b", 1, "b", "up"),
         ("deploy redis-b", 1, "b", "rollback"),
-        ("deploy app-2-a", 1, "b", "rollback"),
         ("deploy app-2-a", 1, "a", "up"),
         ("remove app-b", 1, "b", "up"),
         ("remove app-b", 1, "a", "rollback"),
-        ("state to b", 3, "b", "up"),
         (SHARES, 3, "b", "rollback"),
         (f"note rm {PROJECT}.lease", 1, "b", "up"),
     ],
 )
 def test_an_apply_that_was_killed_is_completed_or_undone(
-    commands: Commands, dies: str, number: int, host: str, command: str
+    first: Commands, monkeypatch: pytest.MonkeyPatch, dies: str, number: int, host: str, command: str
 ) -> None:
+    commands = brought_up(first, monkeypatch)
     before = services(commands)
     commands.killed("a", AFTER, dies, number)
     if host != "a":
@@ -121,54 +124,54 @@ def test_an_apply_that_was_killed_is_completed_or_undone(
     assert len(entries) <= 3
 
 
-def test_the_record_says_where_it_was_killed_and_no_more_than_is_known_here(commands: Commands) -> None:
+def test_the_record_says_where_it_was_killed_and_what_that_one_knew_alone_is_set_aside_later(
+    commands: Commands,
+) -> None:
     commands.killed("a", AFTER, "deploy redis-b")
+    with pytest.raises(OpsError, match=r"on a \(pid .*is at work here"):
+        commands.up("b", AFTER)
     commands.a_minute_later()
     commands.up("b", AFTER)
     _, killed, last = Ledger(commands.state("b")).entries()
     assert (killed.result, last.result) == ("failed", "ok")
     assert killed.reason == "interrupted on a, after the files were written or later"
-
-
-def test_what_the_killed_one_knew_alone_is_set_aside_when_its_host_is_back(commands: Commands) -> None:
-    commands.killed("a", AFTER, "deploy redis-b")
-    commands.a_minute_later()
-    commands.up("b", AFTER)
     commands.said.words.clear()
     assert not commands.plan("a", AFTER).changes
     assert any("set aside" in words for words in commands.said.words)
 
 
-def test_before_the_minute_is_over_the_next_one_is_told_who_is_at_work(commands: Commands) -> None:
-    commands.killed("a", AFTER, "deploy redis-b")
-    with pytest.raises(OpsError, match=r"on a \(pid .*is at work here"):
-        commands.up("b", AFTER)
+@each_row("dies", ["state to c", "folders of c", "deploy mysql-c"])
+def test_a_first_up_that_was_killed_is_completed_elsewhere_with_its_keys(
+    first: Commands, monkeypatch: pytest.MonkeyPatch, dies: str
+) -> None:
+    commands = fresh(first, monkeypatch)
+    commands.killed("a", None, dies)
+    commands.a_minute_later()
+    made = dict(commands.cluster.services)
+
+    assert not commands.up("b").failures
+
+    assert not [each for each in commands.cluster.log if not each.startswith("create ")]
+    assert {name: commands.cluster.services[name] for name in made} == made, "a database has its password"
+    all_is_well(commands, "b", None)
 
 
-@pytest.mark.parametrize("dies", ["state to c", "folders of c", "deploy mysql-c", "deploy app-b"])
-def test_a_first_up_that_was_killed_is_completed_elsewhere_with_its_keys(fresh: Commands, dies: str) -> None:
-    fresh.killed("a", None, dies)
-    fresh.a_minute_later()
-    made = dict(fresh.cluster.services)
-
-    assert not fresh.up("b").failures
-
-    assert not [each for each in fresh.cluster.log if not each.startswith("create ")]
-    assert {name: fresh.cluster.services[name] for name in made} == made, "a database has its password"
-    all_is_well(fresh, "b", None)
+def test_a_first_up_that_was_killed_is_taken_down_elsewhere(
+    first: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = fresh(first, monkeypatch)
+    commands.killed("a", None, "deploy mysql-c")
+    commands.a_minute_later()
+    assert commands.down("b")
+    assert commands.cluster.services == {}
+    assert [name for name in commands.cluster.store.names if ".lease." in name] == []
 
 
-@pytest.mark.parametrize("dies", ["deploy mysql-c", "deploy keepalived-a"])
-def test_a_first_up_that_was_killed_is_taken_down_elsewhere(fresh: Commands, dies: str) -> None:
-    fresh.killed("a", None, dies)
-    fresh.a_minute_later()
-    assert fresh.down("b")
-    assert fresh.cluster.services == {}
-    assert [name for name in fresh.cluster.store.names if ".lease." in name] == []
-
-
-@pytest.mark.parametrize("dies", ["remove redis-b", "secrets rm", SHARES])
-def test_a_down_that_was_killed_is_completed_or_undone_elsewhere(commands: Commands, dies: str) -> None:
+@each_row("dies", ["remove redis-b", "secrets rm", SHARES])
+def test_a_down_that_was_killed_is_completed_or_undone_elsewhere(
+    first: Commands, monkeypatch: pytest.MonkeyPatch, dies: str
+) -> None:
+    commands = brought_up(first, monkeypatch)
     commands.killed("a", None, dies, downs=True)
     commands.a_minute_later()
     other = commands.cluster.copied()
@@ -206,7 +209,11 @@ def test_ctrl_c_frees_the_lease_and_shares_what_was_done(commands: Commands) -> 
     assert killed.reason == "interrupted on a, while services were changed or later"
 
 
-def test_one_host_on_which_a_service_does_not_start_takes_all_back(commands: Commands) -> None:
+def test_one_host_on_which_a_service_does_not_start_takes_all_back(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "_ASKED_EVERY", 0)
+    monkeypatch.setattr(tasks, "_REFUSED_AFTER", 0)
     before = services(commands)
     commands.cluster.hosts["c"].refuses = "app-2-c"
 

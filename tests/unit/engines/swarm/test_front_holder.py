@@ -15,7 +15,7 @@ from techsapo_ops.adapters.fleet import REACH_SECONDS, Fleet
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines.state import Record
 from techsapo_ops.engines.swarm.engine import SwarmEngine
-from techsapo_ops.engines.swarm.front import disturbs, holder_last, holders
+from techsapo_ops.engines.swarm.front import holder_last, holders
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.stop import restart
 from techsapo_ops.services.probing import part_of
@@ -82,12 +82,6 @@ def test_what_stands_beside_a_service_is_on_its_machine_and_one_that_is_missing_
         without.beside(redis, "sentinel")
 
 
-def test_it_is_not_asked_for_where_nothing_is_disturbed() -> None:
-    quiet = [Step(Action.CREATE, "app-a", ""), Step(Action.NOTHING, "app-b", "")]
-    assert not disturbs(quiet)
-    assert disturbs([*quiet, Step(Action.RESTART, "app-c", "")])
-
-
 @pytest.mark.parametrize(
     ("asked", "wanted"),
     [
@@ -120,14 +114,6 @@ def test_a_restart_takes_the_holder_last_of_each_kind_and_asks_anew_who_that_is(
     turns: list[str] = []
     assert restart(engine, asked, turn=turns.append) == tuple(wanted.split())
     assert " ".join(turns) == wanted
-
-
-def test_a_restart_goes_in_the_order_of_hosts_where_nobody_says_that_it_has_the_address(
-    stack: tuple[SwarmEngine, StackFake],
-) -> None:
-    engine, hosts = stack
-    hosts.answer = lambda *_: "BACKUP\n"
-    assert engine.in_turn(("nginx-a", "nginx-b", "nginx-c")) == ("nginx-a", "nginx-b", "nginx-c")
 
 
 FAULT = "may not have the address: nginx or the network of its host"

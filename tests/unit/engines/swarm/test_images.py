@@ -27,11 +27,6 @@ def copy(fleet: Fleet) -> None:
     images._copy(fleet, "a", "techsapo/app:1", ["b"])
 
 
-def test_what_one_machine_saves_another_one_loads(tmp_path: Path) -> None:
-    copy(client(tmp_path, "echo the image", f"cat > {tmp_path}/loaded"))
-    assert (tmp_path / "loaded").read_text() == "the image\n"
-
-
 def of_three(folder: Path, save: str, load: str) -> Fleet:
     """As `client`, of three machines; $name is the one that is asked."""
     client(folder, save, load)
@@ -102,18 +97,6 @@ def test_what_a_lost_machine_is_to_have_is_given_up_long_before_its_time(
         assert not Path(f"/proc/{pid}").exists()
 
 
-def test_a_machine_that_answers_again_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(images, "_AWAY_SECONDS", 600.0)
-    monkeypatch.setattr(process, "_WATCH_SECONDS", 0.1)
-    copy(client(tmp_path, "sleep 0.5; echo the image", f"cat > {tmp_path}/loaded"))
-    assert (tmp_path / "loaded").read_text() == "the image\n"
-
-
-def test_what_the_other_machine_says_is_told(tmp_path: Path) -> None:
-    with pytest.raises(OpsError, match=r"from a to b: b: no space left on device$"):
-        copy(client(tmp_path, "echo x", "cat > /dev/null; echo no space left on device >&2; exit 1"))
-
-
 def test_why_an_image_could_not_be_saved_is_told_before_what_the_other_machine_made_of_it(
     tmp_path: Path,
 ) -> None:
@@ -129,8 +112,3 @@ def test_that_nobody_took_what_was_saved_is_no_reason(tmp_path: Path) -> None:
     for saving in ("echo write /dev/stdout: broken pipe >&2; exit 1", "exec yes"):
         with pytest.raises(OpsError, match=r"from a to b: b: no space left on device$"):
             copy(client(tmp_path, saving, loading))
-
-
-def test_one_that_says_nothing_of_its_end_is_named(tmp_path: Path) -> None:
-    with pytest.raises(OpsError, match=r"from a to b: a: `docker save` failed; b: `docker load` failed$"):
-        copy(client(tmp_path, "exit 1", "exit 1"))

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters import swarm_objects
 from techsapo_ops.adapters.docker import Docker
@@ -44,12 +45,6 @@ def elsewhere(store: SwarmStore, number: int = 1) -> None:
     assert swarm_objects.take(Docker(store), "shop.lease", f"shop.lease.{number}", who)
 
 
-def test_nothing_of_it_is_left(store: SwarmStore) -> None:
-    with hold(store):
-        assert store.names == ["shop.lease.1"]
-    assert store.names == []
-
-
 def test_who_comes_second_is_told_who_is_at_work_and_where(store: SwarmStore) -> None:
     elsewhere(store)
     store.pass_by(12)
@@ -80,7 +75,8 @@ def test_a_command_of_this_machine_that_was_killed_is_passed_over_at_once(store:
         assert store.names == ["shop.lease.8"]
 
 
-def test_of_two_that_come_at_once_one_is_at_work(store: SwarmStore) -> None:
+def test_of_two_that_come_at_once_one_is_at_work(store: SwarmStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leases, "_PAUSE", 0.05)
     inside: list[int] = []
     most: list[int] = []
     refused: list[OpsError] = []
@@ -125,10 +121,12 @@ def test_renewed_it_is_heard_of_again(store: SwarmStore) -> None:
         lease.check()
 
 
-@pytest.mark.parametrize("answers", [False, OpsError("`docker config rm` did not end within 30 s")])
+@each_row("answers", [False, OpsError("`docker config rm` did not end within 30 s")])
 def test_a_note_that_can_not_be_removed_now_ends_no_renewal_and_is_removed_later(
-    store: SwarmStore, monkeypatch: pytest.MonkeyPatch, answers: bool | OpsError
+    monkeypatch: pytest.MonkeyPatch, answers: bool | OpsError
 ) -> None:
+    store = SwarmStore()
+
     def fails(*_: object) -> bool:
         if isinstance(answers, OpsError):
             raise answers
@@ -193,14 +191,6 @@ def test_a_process_of_another_container_is_not_looked_for_among_those_here(store
         pass
 
 
-@pytest.mark.parametrize("pid", ["x", None, -1, 0, 2**80, [1]])
-def test_a_pid_that_is_none_ends_nothing(store: SwarmStore, pid: object) -> None:
-    swarm_objects.take(Docker(store), "shop.lease", "shop.lease.7", {**leases.own_words(), "pid": pid})
-    store.pass_by(LOST_SECONDS + 1)
-    with hold(store):
-        assert store.names == ["shop.lease.8"]
-
-
 def test_what_another_machine_wrote_does_nothing_to_a_terminal(store: SwarmStore) -> None:
     who = {"command": "\x1b]0;owned\x07", "host": "b\n" * 500, "pid": [1], "since": {}}
     swarm_objects.take(Docker(store), "shop.lease", "shop.lease.7", who)
@@ -210,8 +200,9 @@ def test_what_another_machine_wrote_does_nothing_to_a_terminal(store: SwarmStore
     assert len(refused.value.message) < 500
 
 
-@pytest.mark.parametrize("data", ["", "no JSON", "[]", "7", "\xff"])
-def test_a_damaged_note_is_named(store: SwarmStore, data: str) -> None:
+@each_row("data", ["", "no JSON", "[]", "7", "\xff"])
+def test_a_damaged_note_is_named(data: str) -> None:
+    store = SwarmStore()
     store.write("shop.lease", "shop.lease.7", data.encode("latin-1"))
     with (
         pytest.raises(OpsError, match=r"the note shop\.lease\.7 of shop\.lease .* damaged") as refused,
@@ -219,13 +210,6 @@ def test_a_damaged_note_is_named(store: SwarmStore, data: str) -> None:
     ):
         pass
     assert "docker config rm shop.lease.7" in refused.value.hint
-
-
-def test_a_config_that_somebody_else_labelled_so_is_no_note(store: SwarmStore) -> None:
-    for name in ("junk", "shop.lease.x", "shop.lease.1.2", "other.lease.9"):
-        store.write("shop.lease", name, b"{}")
-    with hold(store):
-        assert "shop.lease.1" in store.names
 
 
 def test_no_argument_of_a_command_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,9 +244,10 @@ def test_it_is_told_whether_anybody_is_at_work(store: SwarmStore) -> None:
     assert not leases.taken(Docker(store), "shop")
 
 
-@pytest.mark.parametrize("away", ["config inspect", "config ls"])
-def test_a_store_that_can_not_be_read_is_not_an_empty_one(store: SwarmStore, away: str) -> None:
+@each_row("away", ["config inspect", "config ls"])
+def test_a_store_that_can_not_be_read_is_not_an_empty_one(away: str) -> None:
     """The lease of somebody else is there, and no number is taken beside it."""
+    store = SwarmStore()
     elsewhere(store, 41)
     run = store.run
 
@@ -279,8 +264,9 @@ def test_a_store_that_can_not_be_read_is_not_an_empty_one(store: SwarmStore, awa
     assert store.names == ["shop.lease.41"]
 
 
-@pytest.mark.parametrize("number", [1, 57])
-def test_a_lease_that_can_not_be_read_is_held_by_somebody(store: SwarmStore, number: int) -> None:
+@each_row("number", [1, 57])
+def test_a_lease_that_can_not_be_read_is_held_by_somebody(number: int) -> None:
+    store = SwarmStore()
     elsewhere(store, number)
     store.unread = frozenset({f"shop.lease.{number}"})
     with pytest.raises(OpsError, match=r"can't be read: .*does not have a leader"), hold(store):
@@ -321,24 +307,6 @@ def test_a_note_that_was_removed_between_two_looks_is_none(store: SwarmStore, sa
 
     (note,) = swarm_objects.notes(Docker(Between()), "shop.lease")
     assert note.name == "shop.lease.4"
-
-
-def test_a_config_in_the_place_of_a_lease_is_named_after_the_time_that_was_given(store: SwarmStore) -> None:
-    store.write("another", "shop.lease.1", b"{}")
-    with pytest.raises(OpsError, match=r"somebody else has made the config shop\.lease\.1") as refused:
-        leases._acquire(lambda: Docker(store), "shop.lease", 0.0, lambda _: None)
-    assert "docker config inspect shop.lease.1" in refused.value.hint
-
-
-def test_who_is_passed_over_does_nothing_to_a_terminal(store: SwarmStore) -> None:
-    who = {"command": "\x1b]0;owned\x07", "host": "b\n" * 500, "pid": [1], "since": {}}
-    swarm_objects.take(Docker(store), "shop.lease", "shop.lease.7", who)
-    store.pass_by(LOST_SECONDS + 1)
-    said: list[str] = []
-    with hold(store, said=said):
-        pass
-    assert said[0].isprintable()
-    assert len(said[0]) < 500
 
 
 def test_a_manager_that_answers_nothing_leaves_time_to_ask_another_one(

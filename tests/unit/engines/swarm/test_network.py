@@ -54,10 +54,6 @@ def test_what_is_as_wanted_stays(encrypted: bool) -> None:
     assert manager.there
 
 
-def test_none_is_none_to_change() -> None:
-    required(Manager(there=False), encrypted=True)
-
-
 def test_one_that_is_there_and_can_not_be_looked_at_is_not_taken_for_none() -> None:
     manager = Manager()
     manager.refuses = b"Error response from daemon: This node is not a swarm manager."

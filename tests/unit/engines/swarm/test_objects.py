@@ -61,13 +61,6 @@ def test_what_a_service_has_stays_whatever_is_noted(tmp_path: Path) -> None:
     assert "site_9" in manager.there["config"]
 
 
-def test_a_damaged_note_keeps_what_is_used_now(tmp_path: Path) -> None:
-    (tmp_path / "objects.json").write_text("{")
-    manager = Manager({"site_1", "site_2"}, set(), set())
-    fleet = Fleet(manager, "docker", {"a": "unix:///a"})
-    assert prune(fleet, tmp_path, "shop", named("site_2")) == ("site_1",)
-
-
 def test_without_a_manager_nothing_is_removed(tmp_path: Path) -> None:
     manager = Manager({"site_1"}, set(), set())
     manager.away = True

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from techsapo_ops.adapters.away import HostsAway
-from techsapo_ops.cli.commands import logs
-from techsapo_ops.cli.output import Output
 from techsapo_ops.engines.opening import recorded
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import check
@@ -67,15 +63,3 @@ def test_where_all_are_away_the_notes_of_an_apply_are_no_news(commands: Commands
         stack.log_names(())
     with pytest.raises(OpsError, match="a, b, c can't be reached"):
         stack.stop()
-
-
-def test_logs_say_of_whom_they_have_none(
-    commands: Commands, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    commands.cluster.hosts["c"].silent = GONE
-    stack = recorded(commands.layout("a"), commands.cluster)
-    monkeypatch.setattr(logs, "recorded_stack", lambda _: stack)
-    monkeypatch.setattr(stack, "logs", lambda *_, **__: iter(()))
-    place: Any = SimpleNamespace(stack_file=lambda: None)
-    logs.logs(place=place, out=Output())
-    assert capsys.readouterr().err == "warning: c can't be reached: its Docker does not run\n"

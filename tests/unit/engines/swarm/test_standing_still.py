@@ -67,6 +67,7 @@ def late(stack: SwarmStack) -> Iterator[Lease]:
 def test_nothing_is_changed_once_another_one_may_be_at_work(
     stack: SwarmStack, calls: Calls, late: Lease, words: str
 ) -> None:
+    late.lost = "somebody else has taken it over"
     for change in (stack.fleet.call, stack.fleet.manager.attempt, stack.fleet.members["a"].call):
         with pytest.raises(OpsError, match=r"this command stops, .*taken it over"):
             change(*words.split())

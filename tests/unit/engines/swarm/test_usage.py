@@ -59,7 +59,3 @@ def test_each_machine_is_asked_for_its_own(tmp_path: Path) -> None:
     used = Usage(1.5, int(12.5 * 1024**2))
     found = usage(tmp_path, facts("a"), facts("b", "exited"), facts("c"))
     assert found == {"redis-a": used, "redis-b": None, "redis-c": used}
-
-
-def test_where_nothing_runs_nobody_is_asked(tmp_path: Path) -> None:
-    assert usage(tmp_path, facts("a", "exited")) == {"redis-a": None}

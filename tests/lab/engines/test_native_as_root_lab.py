@@ -33,7 +33,10 @@ from techsapo_ops.services.registry import programs
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.layout import Layout
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to act for others"),
+]
 
 ALICE, NOBODY = 54321, 65534
 SERVICE = "www-data"

@@ -1,20 +1,21 @@
-"""Looking at a lock never takes it: whoever wants it beside a looker gets it at once."""
+"""Locks: looking at one never takes it, its file is its user's alone, and who can't have it is told why."""
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from rows import each_row
 
+from techsapo_ops.adapters import lock
 from techsapo_ops.adapters.lock import exclusive, held
 from techsapo_ops.errors import OpsError
 
-TIMES = 6000
+TIMES = 1000
 LOOKS = """
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ while path.with_suffix(".on").exists():
 """
 
 
-def test_thousands_of_takers_beside_lookers_fail_never(tmp_path: Path) -> None:
+def test_takers_beside_lookers_never_fail(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     path.with_suffix(".on").touch()
     lookers = [
@@ -37,12 +38,9 @@ def test_thousands_of_takers_beside_lookers_fail_never(tmp_path: Path) -> None:
         for looker in lookers:
             assert looker.stdout is not None
             assert looker.stdout.readline() == b"looks\n"
-        deadline = time.monotonic() + 60
-        taken = 0
-        while taken < TIMES and time.monotonic() < deadline:
+        for _ in range(TIMES):
             with exclusive(path):  # raises where it is taken
-                taken += 1
-        assert taken >= 3000, "too slow a machine to say anything"
+                pass
     finally:
         path.with_suffix(".on").unlink()
         for looker in lookers:
@@ -117,19 +115,46 @@ def test_a_note_of_the_holder_that_is_none_is_passed_over(tmp_path: Path, note: 
             pass
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="makes a mount")
-def test_a_bind_mount_in_another_mount_and_pid_namespace_has_the_same_lock(tmp_path: Path) -> None:
-    path = tmp_path / "a" / "lock"
-    (tmp_path / "b").mkdir()
-    look = (
-        "import sys; from pathlib import Path; from techsapo_ops.adapters.lock import held\n"
-        f"sys.exit(held(Path('{tmp_path}/b/lock')))"
-    )
-    script = f'mount --bind {tmp_path}/a {tmp_path}/b && exec {sys.executable} -c "$1"'
-    inside = ["unshare", "--mount", "--pid", "--fork", "sh", "-c", script, "sh", look]
+def test_a_new_lock_file_is_its_users_alone(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "lock"
     with exclusive(path):
-        done = subprocess.run(inside, capture_output=True, timeout=60, check=False)
-        if b"Operation not permitted" in done.stderr:
-            pytest.skip("no mounts here")
-        assert (done.returncode, done.stderr) == (1, b"")
-    assert subprocess.run(inside, timeout=60, check=False).returncode == 0
+        assert path.stat().st_mode & 0o777 == 0o600
+        with pytest.raises(OpsError), exclusive(path):
+            pass
+
+
+@each_row(
+    "number, hint",
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EDQUOT, "the quota of this user is used up"),
+        (errno.EROFS, "the file system is read-only"),
+        (errno.EMFILE, "`ulimit -n`"),
+        (errno.EACCES, "check who owns the folder"),
+    ],
+)
+def test_the_hint_is_about_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, hint: str
+) -> None:
+    def refuse(path: Path, *_: object) -> int:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(lock, "open_file", refuse)
+    with pytest.raises(OpsError, match=os.strerror(number)) as caught, exclusive(tmp_path / "lock"):
+        pass
+    assert hint in caught.value.hint
+
+
+@each_row("waits, hint", [(True, "pass --wait SECONDS"), (False, "then try again")])
+def test_the_holder_is_named_and_wait_only_where_the_command_has_it(
+    tmp_path: Path, waits: bool, hint: str
+) -> None:
+    pid = rf"\(pid {os.getpid()}, since "
+    with (
+        exclusive(tmp_path / "lock"),
+        pytest.raises(OpsError, match=pid) as caught,
+        exclusive(tmp_path / "lock", waits=waits),
+    ):
+        pass
+    assert hint in caught.value.hint
+    assert ("--wait" in caught.value.hint) == waits

@@ -17,7 +17,10 @@ from techsapo_ops.adapters import strict_modes, trusted_users
 from techsapo_ops.adapters.process import Command, SubprocessRunner, which
 from techsapo_ops.adapters.strict_modes import StrictModes, UntrustedError
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another user")
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to act for others"),
+]
 
 ALICE, BOB = 54321, 54322
 OPEN_GROUP = 54323
@@ -26,13 +29,17 @@ ROOT_GROUP = 0
 DAEMON = pwd.getpwnam("daemon")
 
 
-@pytest.fixture
-def top(tmp_path: Path) -> Path:
+def spec_below(tmp_path: Path) -> Path:
     """`ops/spec`, root's, below a folder of root's."""
     folder = tmp_path / "above" / "ops"
     folder.mkdir(parents=True)
     (folder / "spec").touch()
     return tmp_path / "above"
+
+
+@pytest.fixture
+def top(tmp_path: Path) -> Path:
+    return spec_below(tmp_path)
 
 
 def judged(path: Path, *trusted: int) -> list[str]:
@@ -67,9 +74,17 @@ CASES: tuple[tuple[str, str, Mapping[str, int], tuple[int, ...], str, str], ...]
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("case", CASES, ids=[f"{c[0]}: {c[1]}" for c in CASES])
-def test_the_table(top: Path, case: tuple[str, str, Mapping[str, int], tuple[int, ...], str, str]) -> None:
-    name, _, facts, trusted, said, fix = case
+@each_row("name, what, facts, trusted, said, fix", CASES, ids=[f"{c[0]}: {c[1]}" for c in CASES])
+def test_owners_and_modes_are_judged_with_the_command_that_helps(
+    tmp_path: Path,
+    name: str,
+    what: str,
+    facts: Mapping[str, int],
+    trusted: tuple[int, ...],
+    said: str,
+    fix: str,
+) -> None:
+    top = spec_below(tmp_path)
     changed = top / name
     os.chown(changed, facts.get("uid", -1), facts.get("gid", -1))
     if "mode" in facts:
@@ -110,15 +125,15 @@ def test_links_are_judged_with_what_they_lead_to(top: Path) -> None:
     assert judged(loop) == []
 
 
-@pytest.mark.parametrize("end", ["mine/..", "back", "here", "missing", "missing/deeper"])
-def test_a_path_that_ends_at_a_sticky_folder_is_what_others_put_there(top: Path, end: str) -> None:
+def test_a_path_that_ends_at_a_sticky_folder_is_what_others_put_there(top: Path) -> None:
     sticky = top / "ops"
     (sticky / "mine").mkdir()
     (sticky / "back").symlink_to("mine/..")
     (sticky / "here").symlink_to(".")
     sticky.chmod(0o1777)
-    (found,) = judged(sticky / end)
-    assert found.startswith(f"{sticky} can be written by everyone (mode 1777)")
+    for end in ("mine/..", "back", "here", "missing", "missing/deeper"):
+        (found,) = judged(sticky / end)
+        assert found.startswith(f"{sticky} can be written by everyone (mode 1777)"), end
     assert judged(sticky / "mine") == []
 
 
@@ -250,7 +265,7 @@ def program(top: Path, recorded: Path) -> Path:
     return path
 
 
-def test_a_program_of_another_user_is_not_run_by_whatever_name(
+def test_a_program_of_another_user_is_not_run_bywhatever_name(
     program: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran = program.parents[1] / "ran"
@@ -308,7 +323,7 @@ def test_the_fixed_path_holds_in_all_that_root_starts(tmp_path: Path, repository
     assert "b'/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\\n'" in done.stdout
 
 
-def test_what_is_run_is_the_program_that_was_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def testwhat_is_run_is_the_program_that_was_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder, words in (("here", "judged"), ("there", "not judged")):
         program = tmp_path / folder / "bin" / "hello"
         program.parent.mkdir(parents=True)
