@@ -77,17 +77,6 @@ def test_a_new_backup_has_the_mac_of_rfc_2104_over_its_manifest_behind_a_word_of
     assert key["key"] not in repr(repository.keyring._current())
 
 
-def test_an_older_techsapo_reads_the_manifest_and_finds_every_file_listed(repository: Repository) -> None:
-    """0.1.0 refuses a manifest with another field, and a file that SHA256SUMS does not name."""
-    backup = make(repository)
-    assert set(json.loads((backup.folder / MANIFEST).read_text())) == {
-        "version", "id", "sequence", "project", "engine", "tool", "started", "ended", "parts", "tag",
-        "left_out",
-    }  # fmt: skip
-    named = {line[66:] for line in (backup.folder / SUMS).read_text().splitlines()}
-    assert named == {p.name for p in backup.folder.iterdir()} - {SUMS}
-
-
 def edited(folder: Path) -> None:
     (folder / MANIFEST).write_text((folder / MANIFEST).read_text().replace('"tag": ""', '"tag": "x"'))
 
@@ -138,27 +127,6 @@ def test_a_backup_under_the_name_of_another_is_damaged(repository: Repository) -
     backup = make(repository)
     backup.folder.rename(repository.path / ID)
     assert "is that of another backup" in repository.find(ID).damage
-
-
-def test_what_is_older_than_the_key_is_unauthenticated_as_long_as_nobody_changes_it(
-    repository: Repository,
-) -> None:
-    before = old(repository)
-    assert origin(repository, ID)[0] is State.UNAUTHENTICATED
-    make(repository)
-    assert origin(repository, ID) == (State.UNAUTHENTICATED, "made before 0.2")
-    edited(before.folder)
-    resummed(before.folder)
-    state, why = origin(repository, ID)
-    assert (state, why) == (State.TAMPERED, "its manifest is another than when the key was made")
-    with pytest.raises(OpsError, match="can't be accepted"):
-        repository.accept(repository.find(ID))
-
-
-def test_the_tool_and_the_time_that_a_manifest_claims_make_nothing_old(repository: Repository) -> None:
-    make(repository)
-    old(repository)
-    assert origin(repository, ID)[0] is State.TAMPERED
 
 
 def test_one_of_an_older_techsapo_is_accepted_by_hand_as_it_is(repository: Repository) -> None:

@@ -129,5 +129,3 @@ def test_the_wheel_of_then_can_be_unpacked_and_has_its_lock(away: Away) -> None:
     assert wrong() == ("the wheel of this version did not come back",)
 
 
-def test_a_copy_of_before_has_no_kit(away: Away) -> None:
-    assert list(kit(replace(away.look(), description=None))) == []

@@ -79,29 +79,6 @@ def test_what_somebody_writes_beside_a_backup_does_not_hide_that_it_does_not_res
     assert "techsapo_backup_newest_verified_timestamp_seconds" not in found
 
 
-def test_a_copy_beside_the_backup_is_for_people_and_for_an_older_version(repository: Repository) -> None:
-    backup = make(repository)
-    repository.note(backup, "quick", good())
-    assert json.loads(beside(repository, backup.id).read_text()) == {"quick": good()}
-    repository.remove(backup)
-    assert not any(repository.path.glob("*.json"))
-    assert not any((repository.path.parent / "checks").iterdir())
-
-
-def test_what_an_older_version_found_out_counts_until_the_key_is_made_and_is_taken_over_then(
-    repository: Repository,
-) -> None:
-    pieces = (hostile.entry("techsapo.yaml"), hostile.END)
-    hostile.write(repository.path, pieces, hostile.names_of(pieces))
-    backup = repository.find(hostile.ID)
-    future = good("2199-01-01T00:00:00+00:00")
-    beside(repository, backup.id).write_text(json.dumps({"deep": good(), "quick": future}))
-    assert repository.checks(backup)["deep"] == good()
-    repository.make_key()
-    beside(repository, backup.id).unlink()
-    assert repository.checks(backup) == {"deep": good()}
-
-
 def nested(path: Path) -> None:
     path.write_text("[" * 300_000)
 

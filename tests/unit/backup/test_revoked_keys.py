@@ -205,15 +205,6 @@ def test_a_record_that_can_not_be_read_is_said_before_anything_is_touched(ground
         intend(ground.stack, ground.backup, ("config",))
 
 
-def test_the_list_of_files_says_that_keys_are_merged(ground: Ground) -> None:
-    ground.revoke()
-    targets = intend(ground.stack, ground.backup, ("config",)).targets["config"]
-    told = {target.path: (target.what, target.why) for target in targets}
-    assert told[str(ground.file.path.resolve())] == (
-        "merged", "keys made since stay, and so do the ends of those that were revoked or rotated",
-    )  # fmt: skip
-
-
 @pytest.mark.parametrize("moment", ["soon", 7, "2026-01-01T00:00:00", None])
 def test_an_end_that_can_not_be_read_in_the_record_is_now(ground: Ground, moment: object) -> None:
     begin(ground.stack.layout, "keys rotate", {"expiring": {"k": moment}, "revoked": "no list"})

@@ -13,7 +13,6 @@ from projects import only_redis
 from typer.testing import CliRunner
 
 from techsapo_ops.backup import manifest as manifests
-from techsapo_ops.backup import registry
 from techsapo_ops.backup.create import create
 from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.backup.repository import Backup, repository_of
@@ -180,7 +179,3 @@ def test_the_metric_status_health_and_list_say_it_until_it_is_accepted(stack: St
     assert not health()
 
 
-def test_a_kind_that_this_version_does_not_know_is_compared_by_its_bytes(stack: Stack) -> None:
-    assert registry.find("ledger") is None
-    make(stack, 0, Taken("ledger", {}, 200_000))
-    assert shrunk(make(stack, 1, Taken("ledger", {}, 1000)))[0].unit == "bytes"

@@ -12,9 +12,7 @@ from fakes.alertmanager import FakeAlertmanager
 from fakes.open_stacks import open_stack
 from monitoring_stack import spec_of, topology_of
 
-from techsapo_ops.adapters.alertmanager import Matcher
 from techsapo_ops.cli import alerts_ack
-from techsapo_ops.cli.commands.alerts import _list_silences
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
@@ -118,16 +116,3 @@ def test_a_comment_is_one_line_and_one_that_nobody_wrote_is_shown_nowhere(
     assert [told(""), told("asking\n  the vendor ")] == ["", "asking the vendor"]
 
 
-def test_the_list_of_silences_names_what_is_acknowledged(
-    server: FakeAlertmanager, capsys: pytest.CaptureFixture[str]
-) -> None:
-    ack(comment="on it")
-    now = datetime.now(UTC)
-    server.silence(
-        [Matcher("alertname", "=", "MemoryHigh")], now, now + timedelta(hours=1), "ken", "load test"
-    )
-    _list_silences(server, Output(as_json=False))
-    shown = capsys.readouterr().out
-    assert "acknowledged: AppDown (instance=app-1)" in shown
-    assert "alertname=MemoryHigh" in shown
-    assert "next=~" not in shown

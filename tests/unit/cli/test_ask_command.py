@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -251,37 +250,6 @@ def test_a_dash_reads_the_question_from_stdin(
     assert orchestrator.asked[0]["prompt"] == "1行目\n2行目 \ufffd\ufffd\n"
 
 
-def test_the_help_teaches_nobody_to_pipe_a_log_in_as_the_asker_s_own_words(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert ask(monkeypatch, "--help") == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "| techsapo ask" not in told
-    assert "techsapo analyze-logs" in told
-    assert "own words" in told
-
-
-def test_bytes_of_an_argument_that_are_not_text_are_replaced(
-    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert ask(monkeypatch, os.fsdecode("ログ ".encode() + b"\xff"), "--url", orchestrator.url) == 0
-    assert orchestrator.asked[0]["prompt"] == "ログ \ufffd"
-
-
-def test_what_a_terminal_takes_for_orders_is_not_printed(
-    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    hostile = {**ANSWER, "answer": "a\x1b]0;title\x07\nc\r\x9b2J", "notes": ["n\x1b[8m"]}
-    orchestrator.reply = (200, json.dumps(hostile).encode())
-    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 0
-    told = capsys.readouterr().out
-    assert told.startswith("a\ufffd]0;title\ufffd\nc\ufffd\ufffd2J\n")
-    assert not {c for c in told if c < " " or "\x7f" <= c < "\xa0"} - {"\n"}
-    orchestrator.reply = (503, json.dumps({**PROBLEM, "detail": "busy\x1b[2J"}).encode())
-    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 1
-    assert "busy\ufffd[2J" in capsys.readouterr().err
-
-
 @each_row("url", ["localhost:4000", "http://", "ftp://127.0.0.1", "http://127.0.0.1:99999", "http://[::1"])
 def test_an_address_that_is_none_is_wrong_usage(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], url: str
@@ -311,14 +279,6 @@ def test_a_wide_answer_is_left_to_the_terminal_so_that_a_command_in_it_is_copied
     monkeypatch.setenv("COLUMNS", "60")
     assert ask(monkeypatch, "x", "--url", orchestrator.url) == 0
     assert capsys.readouterr().out.splitlines()[0] == long["answer"]
-
-
-def test_markup_in_an_answer_is_shown_as_it_is(
-    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    orchestrator.reply = (200, json.dumps({**ANSWER, "answer": "[bold]x[/] \\[a] :smile:"}).encode())
-    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 0
-    assert capsys.readouterr().out.startswith("[bold]x[/] \\[a] :smile:\n")
 
 
 def test_a_problem_is_told_with_its_code_and_what_to_try(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import in_process
 import peers
 import pytest
 import warm
@@ -15,9 +16,8 @@ from rows import each_row
 from servers import free_port
 
 
-def techsapo(*words: str, cwd: Path, path: str = "") -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": path, "NO_COLOR": "1", "LANG": "C.UTF-8"}
-    return warm.run([sys.executable, "-m", "techsapo_ops", *words], environment, cwd=cwd, text=True)
+def techsapo(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return in_process.techsapo(cwd, *words, env={"PATH": ""})
 
 
 def spec(folder: Path, port: int) -> None:

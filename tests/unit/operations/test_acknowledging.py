@@ -10,7 +10,6 @@ from fakes.alertmanager import FakeAlertmanager, gone
 from rows import each_row
 
 from techsapo_ops.adapters.alertmanager import Matcher
-from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.services.alertmanager.acknowledging import (
     Claim,
     HalfWay,
@@ -96,15 +95,6 @@ def test_a_silence_of_one_incident_for_the_next_receivers_counts_and_no_other(
     assert holds(server) == [("hanako", "AppDown (instance=app-1)")]
     clock.now = UNTIL
     assert holds(server) == []
-
-
-def test_the_first_of_an_incident_comes_first_in_whatever_order_they_are_told(
-    server: FakeAlertmanager, clock: Clock
-) -> None:
-    for by in ("hanako", "taro", "jiro"):
-        silenced(server, clock, ONE, by, ANY_NEXT)
-    assert [s.created_by for s in server.silences()] == ["jiro", "taro", "hanako"]
-    assert [by for by, _ in holds(server)] == ["hanako", "taro", "jiro"]
 
 
 def test_of_two_at_once_the_first_has_it_and_the_late_one_takes_its_own_back(
@@ -198,21 +188,6 @@ def test_a_server_that_goes_away_half_way_is_told_of_with_what_was_made(
     assert all(str(each) in caught.value.message for each in made)
     server.before = lambda _: None
     assert len(acknowledge(server, [ONE, OTHER], claim("hanako"), clock)) == 2  # once more does no harm
-
-
-def test_a_server_that_is_away_at_once_changes_nothing(server: FakeAlertmanager, clock: Clock) -> None:
-    once(server, "silence", 1, lambda: gone(""))
-    with pytest.raises(Unreachable):
-        acknowledge(server, [ONE], claim("hanako"), clock)
-    assert server.silences() == ()
-
-
-def test_a_comment_that_nobody_wrote_is_none(server: FakeAlertmanager, clock: Clock) -> None:
-    (made,) = acknowledge(server, [ONE], claim("hanako"), clock)
-    assert made.comment  # Alertmanager's own page shows it
-    assert (made.own_comment, "hanako has AppDown (instance=app-1), since" in str(made)) == ("", True)
-    (made,) = acknowledge(server, [ONE], claim("hanako", "restarting it"), clock)
-    assert (made.own_comment, str(made).endswith(": restarting it")) == ("restarting it", True)
 
 
 @each_row("by", ["", "x" * 65, "a\x1b[31m", "a\x07", "a\u202eb", "a\nb"])

@@ -8,16 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 from fakes.memory_engine import MemoryEngine, Process, World
 from fakes.open_stacks import open_stack
-from rows import each_row
 from stacks import host, spec, topology
 from typing_extensions import override
 
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines.state import Record
-from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.watch.costs import AUDIT, costs
 from techsapo_ops.stack.desired import Program
 from techsapo_ops.stack.observed import State
@@ -74,17 +71,6 @@ def lab(
     return engine, open_stack(engine.topology, engine, answer or Answer())
 
 
-def test_rows_travel_as_json_unchanged() -> None:
-    assert Rows.from_json(json.loads(json.dumps(ROWS.to_json()))) == ROWS
-
-
-def test_mariadb_is_read_once_by_an_instance_that_runs(tmp_path: Path) -> None:
-    engine, stack = lab(tmp_path, {"app-1": State.STOPPED, "app-2": State.STARTING}, mysql={})
-    report = costs(stack, 30, "provider")
-    assert engine.asked == [("enter", "app-2")]
-    assert (report.requests, report.total_usd, report.rows[0].failed) == (1, 0.5, 1)
-
-
 def test_the_sqlite_file_of_every_instance_is_read_also_of_one_that_is_stopped_or_gone(
     tmp_path: Path,
 ) -> None:
@@ -109,22 +95,3 @@ def test_natively_root_reads_no_sqlite_file_that_the_apps_user_may_have_made_a_l
     assert (report.requests, victim.read_bytes()) == (2, b"")
 
 
-def test_without_an_instance_that_runs_mariadb_is_out_of_reach(tmp_path: Path) -> None:
-    with pytest.raises(OpsError, match="no instance of the app runs"):
-        costs(lab(tmp_path, {}, mysql={})[1], 30, "provider")
-
-
-@each_row(
-    "code, said, match",
-    [
-        (1, b"error: the audit database can't be read: gone\ntry: x", "audit log: the audit database can't"),
-        (2, b"", "exit code 2"),
-        (0, b"{}", "does not understand"),
-        (0, b'{"requests": [[1]], "calls": []}', "does not understand"),
-        (0, b"Usage: techsapo", "does not understand"),
-    ],
-)
-def test_an_answer_that_is_none_is_said(code: int, said: bytes, match: str, tmp_path: Path) -> None:
-    _, stack = lab(tmp_path, {"app-1": State.RUNNING}, Answer(code, said), mysql={})
-    with pytest.raises(OpsError, match=match):
-        costs(stack, 30, "provider")

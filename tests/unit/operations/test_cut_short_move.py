@@ -11,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.engines.auto import told
 from techsapo_ops.engines.opening import Opening, left_here, recorded
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.engines.swarm.machines_note import note_machines
@@ -168,19 +166,3 @@ def test_on_the_host_itself_nothing_is_in_the_way(where: Topology, monkeypatch: 
     require_left(where.layout)
 
 
-@each_row("written, wanted", [("compose", "compose"), ("native", "native"), ("auto", None)])
-def test_on_the_way_back_the_engine_is_the_one_that_the_spec_names(
-    tmp_path: Path, written: str, wanted: str | None
-) -> None:
-    layout = Layout(tmp_path, tmp_path / "generated")
-    StateFile(tmp_path, "swarm", "shop").put(REDIS)
-    chosen = told(spec(engine=written), layout, None)
-    assert (chosen.engine if chosen is not None else None) == wanted
-
-
-def test_on_the_way_back_the_swarm_is_left_also_where_only_its_hosts_are_noted(
-    where: Topology, client: OneHost, tmp_path: Path
-) -> None:
-    compose(where.layout).clear()
-    one = topology(spec(project="shop", engine="compose"), tmp_path, "compose")
-    assert isinstance(Opening(client).recorded_elsewhere(one), SwarmStack)

@@ -11,7 +11,7 @@ from rows import each_row
 from servers import free_port
 
 from techsapo_ops.adapters.apt import Apt
-from techsapo_ops.adapters.disk import Room, file_system
+from techsapo_ops.adapters.disk import Room
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.systemd import Units
@@ -88,13 +88,6 @@ def test_each_missing_part_names_its_debian_package(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_an_exporter_that_only_lacks_its_server_is_not_called_missing(tmp_path: Path) -> None:
-    binaries = {k: v for k, v in ALL.items() if k != "redis-server"}
-    found = by_name(examine(*stack(tmp_path, binaries)))
-    assert found["redis"].level is Level.MISSING
-    assert found["redis-exporter"].level is Level.NOTE
-
-
 def test_a_port_taken_by_a_stranger_names_it_and_the_setting(tmp_path: Path) -> None:
     spec, topology = stack(tmp_path / ".techsapo", ALL)
     port = spec.monitoring.prometheus.port
@@ -150,11 +143,6 @@ def test_the_state_directory_s_disk_is_judged(
     found = by_name(examine(*stack(tmp_path, ALL)))["state directory"]
     assert found.level is level
     assert words in found.detail
-
-
-def test_the_file_system_of_a_folder_that_is_not_there_yet_is_that_above_it(tmp_path: Path) -> None:
-    assert file_system(tmp_path / "a/b") == file_system(tmp_path) != ""
-    assert file_system(Path("/proc/self")) == "proc"
 
 
 def test_root_is_told_about_the_app_s_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,14 +214,6 @@ def test_repair_adds_the_user_and_installs_what_is_missing(
     assert calls.calls[0].startswith("useradd --system ")
     assert calls.calls[-1].endswith("install --yes --no-install-recommends -- prometheus-node-exporter")
     assert said == ["adding system user techsapo", "installing prometheus-node-exporter"]
-
-
-def test_repair_says_what_useradd_said(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.accounts, "exists", lambda name: False)
-    diagnosis = examine(*stack(place, ALL, root=True))
-    calls = Calls(code=9)
-    with pytest.raises(OpsError, match="no such thing"):
-        repair(diagnosis, port_of(calls, place), calls, lambda text: None)
 
 
 def test_repair_refuses_without_root_or_apt(place: Path) -> None:

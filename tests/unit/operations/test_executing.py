@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,23 +59,6 @@ def execute(*words: str) -> int:
     return executing.execute(stack, "redis", words, terminal=True, warn=lambda _: None)
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [((), ("client",)), (("--",), ("client",)), (("--", "sh", "--", "-x"), ("sh", "--", "-x"))],
-)
-def test_two_dashes_before_the_program_are_no_program(
-    ran: Ran, words: tuple[str, ...], expected: tuple[str, ...]
-) -> None:
-    assert execute(*words) == 0
-    assert ran[0][1] == expected
-
-
-def test_a_program_without_a_name_is_refused(ran: Ran) -> None:
-    with pytest.raises(OpsError, match="no name"):
-        execute("")
-    assert ran == []
-
-
 def test_a_password_is_not_given_to_whoever_has_the_port_of_a_service_that_keeps_ending(
     ran: Ran, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,32 +69,8 @@ def test_a_password_is_not_given_to_whoever_has_the_port_of_a_service_that_keeps
     assert [argv for _, argv in ran] == [("sh",)]
 
 
-def test_what_has_the_rights_of_a_service_does_not_get_roots_terminal(
-    ran: Ran, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    execute("sh")
-    execute("client")
-    monkeypatch.setattr("os.geteuid", lambda: 1000)  # it runs as whoever called: the same user
-    execute("sh")
-    assert [how for how, _ in ran] == ["apart", "attached", "attached"]
-
-
 def stack_at(state: Path) -> Any:
     return SimpleNamespace(layout=SimpleNamespace(state=state))
-
-
-def test_a_stack_that_cannot_be_looked_at_is_no_reason_to_bring_it_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(OpsError, match="the stack is not running"):
-        executing.require_owner(stack_at(tmp_path / "nothing"))
-    with monkeypatch.context() as patch:
-        refusal = PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(tmp_path))
-        patch.setattr(Path, "stat", Mock(side_effect=refusal))
-        with pytest.raises(OpsError, match=": Permission denied") as caught:
-            executing.require_owner(stack_at(tmp_path))
-    assert caught.value.hint == "run as the user who ran `up`"
-    assert caught.value.__cause__ is refusal, "so that whoever is told of it hears as whom to run it"
 
 
 def test_only_its_owner_and_root_may_enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ import pytest
 from fakes.memory_project import MemoryProject, refuses
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.rollback import rollback
 from techsapo_ops.operations.apply.up import up
 from techsapo_ops.stack.engine import Access
 from techsapo_ops.stack.follow import Following
@@ -62,16 +61,3 @@ def test_nothing_is_settled_after_an_apply_that_went_back(project: MemoryProject
     assert not [words for words in told if words.startswith("settled")]
 
 
-def test_a_roll_back_to_an_apply_of_version_0_1_says_so(
-    project: MemoryProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("techsapo_ops.operations.apply.transaction.build", lambda: "0.1.0")
-    project.up()
-    monkeypatch.undo()
-    project.up(sections={"redis": {"maxmemory": "300M"}})
-    told: list[str] = []
-    history = replace(project.history, following=Told(told))
-    rollback(history, "@1", project.said, approve=lambda *_: True)
-    assert told[-1] == "settled True"
-    rollback(history, "@2", project.said, approve=lambda *_: True)
-    assert told[-1] == "settled False"

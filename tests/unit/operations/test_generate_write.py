@@ -112,12 +112,6 @@ def test_a_hand_edited_file_is_named_and_nothing_at_all_is_written(where: Topolo
     assert on_disk(directory) == contents(NEW)
 
 
-def test_an_edit_that_equals_the_new_content_is_no_conflict(where: Topology, directory: Path) -> None:
-    write_files(OLD, where)
-    (directory / "a.conf").write_text("a = 2\n")
-    assert "a.conf" not in kinds(write_files(NEW, where))
-
-
 def test_a_strangers_file_in_the_way_counts_as_edited(where: Topology, directory: Path) -> None:
     directory.mkdir(parents=True)
     (directory / "a.conf").write_text("someone's work\n")
@@ -139,12 +133,6 @@ def test_files_that_are_not_ours_stay(where: Topology, directory: Path) -> None:
     (directory / "gone/notes.txt").write_text("mine")
     write_files(NEW, where)
     assert (directory / "gone/notes.txt").read_text() == "mine"
-
-
-def test_a_deleted_file_comes_back(where: Topology, directory: Path) -> None:
-    write_files(OLD, where)
-    (directory / "a.conf").unlink()
-    assert kinds(write_files(OLD, where)) == {"a.conf": ChangeKind.ADDED}
 
 
 def test_a_diff_shows_lines_but_never_a_secret_old_or_new(where: Topology, directory: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from rows import each_row
 from stacks import EVERYTHING, spec, topology
 
@@ -20,9 +18,8 @@ from techsapo_ops.operations.apply.journal import FILES, SERVICES, Journal
 from techsapo_ops.operations.apply.ledger import Ledger
 from techsapo_ops.operations.apply.ledger_entry import Done, LedgerEntry
 from techsapo_ops.operations.apply.plan import desired_state
-from techsapo_ops.operations.apply.snapshot import Snapshot, freeze, spec_hash, thaw
+from techsapo_ops.operations.apply.snapshot import Snapshot, spec_hash
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.fields import sections
 
 BASE = LedgerEntry(
     id=1,
@@ -73,35 +70,6 @@ def test_headers_of_a_provider_come_back_and_stand_in_no_file_but_their_own(
     (told,) = [file for file in made.desired.files if file.path == "app/techsapo.yaml"]
     assert "X-Org_file: " in told.content
     assert "api-key_file: " in told.content
-
-
-def test_a_state_without_a_form_of_units_that_came_later_is_read_and_one_without_any_is_damaged(
-    tmp_path: Path,
-) -> None:
-    made, kept = snapshot(tmp_path), dict[str, bytes]()
-
-    def keep(content: bytes) -> str:
-        kept[str(len(kept))] = content
-        return str(len(kept) - 1)
-
-    value = json.loads(freeze(made, keep))
-    del value["containers"]
-    assert thaw(json.dumps(value).encode(), kept.__getitem__).desired.units == made.desired.units
-    del value["programs"]
-    with pytest.raises(KeyError):
-        thaw(json.dumps(value).encode(), kept.__getitem__)
-
-
-def test_a_recorded_spec_holds_no_field_at_its_default_that_version_0_1_refuses(tmp_path: Path) -> None:
-    file = Path(__file__).parents[2] / "cases/spec/fields_of_0_1.yaml"
-    known = {name: set(fields) for name, fields in yaml.safe_load(file.read_text()).items()}
-    written = json.loads(freeze(snapshot(tmp_path), lambda _: ""))["spec"]
-    unknown = {
-        f"{model.__name__}.{key}"
-        for _, model, section in sections(written)
-        for key in set(section) - known[model.__name__]
-    }
-    assert unknown == set()
 
 
 def test_everything_in_the_ledger_is_its_owners_alone(tmp_path: Path) -> None:
@@ -163,11 +131,6 @@ def test_the_current_state_is_the_last_good_one(tmp_path: Path) -> None:
     ledger = recorded(tmp_path, BASE, replace(BASE, id=2, result="rolled-back", back_to=1))
     assert ledger.current() == BASE
     assert ledger.next_id() == 3
-
-
-@each_row("reference", ["@1", "1"])
-def test_a_number_names_an_apply_for_ever(tmp_path: Path, reference: str) -> None:
-    assert recorded(tmp_path, BASE).find(reference) == BASE
 
 
 @each_row(
@@ -243,27 +206,6 @@ def test_a_journal_that_cannot_be_read_does_not_stand_in_the_way(tmp_path: Path)
     journal.path.write_text("[]")
     assert journal.recover() is None
     assert not journal.path.exists()
-
-
-def test_a_recorded_spec_names_no_field_that_is_empty_by_default_and_comes_back_the_same(
-    tmp_path: Path,
-) -> None:
-    contents: dict[str, bytes] = {}
-
-    def keep(content: bytes) -> str:
-        digest = str(len(contents))
-        contents[digest] = content
-        return digest
-
-    before = snapshot(tmp_path, app={"allowed_hosts": []}, images={})
-    recorded = json.loads(freeze(before, keep))["spec"]
-    assert recorded["app"]["allowed_hosts"] == recorded["images"] == [] or recorded["images"] == {}
-    plain = json.loads(freeze(snapshot(tmp_path), keep))["spec"]
-    assert "allowed_hosts" not in plain["app"], "0.1 knows no such field, and would refuse the record"
-    back = thaw(freeze(before, keep), contents.__getitem__).spec
-    assert back.model_copy(update={"monitoring": before.spec.monitoring}) == before.spec, (
-        "but a secret's file"
-    )
 
 
 def test_an_entry_that_restores_itself_is_no_way_back_and_no_endless_one(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from dataclasses import replace
@@ -16,9 +15,8 @@ from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.textfile import Sample
 from techsapo_ops.cli.views.plan import plan_json
 from techsapo_ops.errors import OpsError
-from techsapo_ops.health.check import check
 from techsapo_ops.operations.administration import actions, chain_of
-from techsapo_ops.operations.apply.data import note_data, note_restored, note_unnoted, unnoted_data
+from techsapo_ops.operations.apply.data import note_restored, note_unnoted, unnoted_data
 from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.apply.stop import down
 from techsapo_ops.operations.apply.up import UpReport, up, up_empty
@@ -29,7 +27,6 @@ from techsapo_ops.services.lost_data import LostData, lost_data
 from techsapo_ops.stack.backup import Amount
 from techsapo_ops.stack.budget_note import read_note
 from techsapo_ops.stack.data_note import MARK, DataNote
-from techsapo_ops.stack.health import PartStatus
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.step import Action
 
@@ -192,14 +189,6 @@ def test_a_roll_back_makes_nothing_in_its_place_either(began: Project) -> None:
     assert began.world.told == []
 
 
-def test_health_says_it(began: Project) -> None:
-    shutil.rmtree(data(began) / "redis")
-    report = check(began.stack(), timeout=1, now=datetime.now(UTC))
-    (part,) = [p for p in report.probes if p.kind == "data"]
-    assert part.status is PartStatus.DOWN
-    assert "1,204 keys" in part.detail
-
-
 def test_the_job_drift_leaves_a_metric_of_each_service_with_data(began: Project) -> None:
     def samples() -> dict[str, float]:
         stack = began.stack()
@@ -223,12 +212,6 @@ def test_data_that_a_restore_brought_back_is_there_again(began: Project) -> None
     (gap,) = read_note(began.stack().layout.budget_note).gaps
     assert gap.since == known(began).known()["app"].since
     began.up()
-
-
-def test_what_was_scaled_away_is_not_missed(began: Project) -> None:
-    instances = {"app": {"instances": [{"port": 4000}, {"port": 4001}]}, "nginx": {"enabled": False}}
-    began.up(sections=instances)
-    assert set(known(began).known()) == {"redis"}
 
 
 def test_a_stack_that_was_never_applied_or_has_no_data_yet_begins_empty(project: Project) -> None:
@@ -260,12 +243,6 @@ def test_the_data_of_another_engine_is_none_of_this_ones(began: Project) -> None
     assert not lost(began)
 
 
-def test_a_job_that_noted_meanwhile_brings_back_nothing_that_was_forgotten(began: Project) -> None:
-    known(began).forget()
-    note_data(began.stack(), new=False)
-    assert known(began).known() == {}
-
-
 def test_data_that_a_service_saved_after_its_only_apply_is_noted_and_missed(project: Project) -> None:
     project.up()
     assert not unnoted_data(project.stack())
@@ -279,27 +256,9 @@ def test_data_that_a_service_saved_after_its_only_apply_is_noted_and_missed(proj
     assert [each.service for each in lost(project)] == ["redis"]
 
 
-def test_what_does_not_run_is_not_noted_later(project: Project) -> None:
-    project.up()
-    down(project.engine)
-    (data(project) / "redis").mkdir(parents=True, exist_ok=True)
-    (data(project) / "redis" / "dump.rdb").write_text("data")
-    assert not unnoted_data(project.stack())
-
-
-def test_an_audit_log_in_mariadb_makes_the_old_file_none_that_is_missed(began: Project) -> None:
-    shutil.rmtree(data(began) / "app")
-    stack = began.stack(mysql={})
-    assert stack.topology.has("mysql")
-    assert not lost_data(stack.topology, stack.engine, "native")
-
-
 @pytest.mark.parametrize("content", ["{", "[]", '{"native": {"redis": {"kind": "redis"}}}', '{"native": 1}'])
 def test_a_damaged_note_is_an_error_and_no_reason_to_start_empty(began: Project, content: str) -> None:
     began.stack().layout.data_note.write_text(content)
     assert "is damaged" in refused(began).message
 
 
-def test_the_note_survives_as_it_was_written(began: Project) -> None:
-    text = began.stack().layout.data_note.read_text()
-    assert json.loads(text)["native"]["redis"]["amount"] == {"unit": "keys", "count": 1204}

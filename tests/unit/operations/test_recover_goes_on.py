@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -11,7 +10,7 @@ from typing import cast
 import pytest
 from rows import each_row
 
-from techsapo_ops.backup.offsite import AwaySnapshot, Restic
+from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.recover import run
 from techsapo_ops.operations.recover.doors import Doors
@@ -61,38 +60,6 @@ def test_what_did_not_work_is_told_by_the_command_that_goes_on_after_a_kill(
         found = again().run(None)
     told = (failed,) if status == "healthy" else (failed, ("health says degraded", "techsapo health"))
     assert (found.status, found.remaining) == (status, told)
-
-
-def test_its_clock_runs_from_before_the_repository_is_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock, asked_at = [100.0], list[datetime]()
-
-    class Slow:
-        def snapshots(self, damaged: object) -> tuple[AwaySnapshot, ...]:
-            asked_at.append(datetime.now(UTC))
-            clock[0] += 5
-            return (AwaySnapshot("1" * 64, asked_at[0], "old", (), ("project=shop",)),)
-
-        def size(self, snapshot: str) -> int:
-            clock[0] += 2
-            return 1
-
-        def restore(self, snapshot: str, target: Path) -> None:
-            clock[0] += 3
-
-    desk = Desk(tmp_path / "new/.techsapo")
-    with desk.lock():
-        monkeypatch.setattr("time.monotonic", lambda: clock[0])
-        recovery = Recovery(
-            cast(Restic, Slow()), tmp_path / "new", desk, cast(Doors, Quiet()), lambda _: None
-        )
-        recovery.begin(Asked("/away"))
-        recovery.fetch()
-        found = desk.read()
-    assert found is not None
-    assert datetime.fromisoformat(found.began) <= asked_at[0]
-    assert found.done == {"fetch": 10.0}
 
 
 def test_once_placing_has_begun_nobody_is_asked_again_but_for_something_else(tmp_path: Path) -> None:

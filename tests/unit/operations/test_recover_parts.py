@@ -12,20 +12,19 @@ from pathlib import Path
 
 import pytest
 import yaml
-from rows import each_row
 
 from techsapo_ops.adapters.packed import file_sha256
 from techsapo_ops.backup.description import FILE, FOLDER, Description, Kept, What
 from techsapo_ops.backup.manifest import Manifest
 from techsapo_ops.backup.offsite import PART_TAG, AwaySnapshot
-from techsapo_ops.backup.origin import Keyring, State
+from techsapo_ops.backup.origin import Keyring
 from techsapo_ops.backup.repository import Repository
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.recover.choice import Choice, choose, chosen
 from techsapo_ops.operations.recover.copied import Copied, read_copy
 from techsapo_ops.operations.recover.draft import draft_of
 from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
-from techsapo_ops.operations.recover.placing import Placement, places_in, put, require_free
+from techsapo_ops.operations.recover.placing import places_in, put, require_free
 from techsapo_ops.stack.places import EngineName
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -58,10 +57,6 @@ def test_of_a_moment_the_newest_before_it_is_taken() -> None:
         choose([snapshot(0)], NOON - timedelta(seconds=1), "")
 
 
-def test_a_copy_of_before_that_names_no_stack_is_taken_where_one_is_named() -> None:
-    assert choose([snapshot(1, project="")], None, "shop") == snapshot(1, project="")
-
-
 def test_of_several_stacks_one_has_to_be_named() -> None:
     both = [snapshot(0), snapshot(1, project="blog")]
     with pytest.raises(OpsError, match="several stacks: blog, shop"):
@@ -69,12 +64,6 @@ def test_of_several_stacks_one_has_to_be_named() -> None:
     assert choose(both, None, "shop") == snapshot(0)
     with pytest.raises(OpsError, match="no copy of news"):
         choose(both, None, "news")
-
-
-@each_row("known", [[], [snapshot(0, PART_TAG)]], ids=["empty", "parts alone"])
-def test_a_repository_without_a_whole_copy_is_refused(known: list[AwaySnapshot]) -> None:
-    with pytest.raises(OpsError):
-        choose(known, None, "")
 
 
 def kept(path: str, what: What, folder: bool = False, named: str = "", mode: int = 0o600) -> Kept:
@@ -129,11 +118,6 @@ def copy(tmp_path: Path) -> Copied:
     return read_copy(root, snapshot(0), None)
 
 
-def test_a_copy_is_read_with_the_keys_that_came_along(copy: Copied) -> None:
-    assert copy.origin.state is State.AUTHENTICATED
-    assert copy.description.project == "shop"
-
-
 def test_a_copy_with_another_manifest_or_a_lost_byte_is_refused(copy: Copied) -> None:
     path = copy.backup.folder / "manifest.json"
     path.write_text(path.read_text().replace('"native"', '"nativ"'))
@@ -148,31 +132,6 @@ def test_a_copy_that_was_tampered_with_is_refused_though_its_digests_are_right(c
     sums.write_text(sums.read_text().replace(before, file_sha256(path)))
     with pytest.raises(OpsError, match="was tampered with"):
         read_copy(copy.root, snapshot(0), None)
-
-
-def test_of_a_copy_of_before_what_leads_out_of_it_is_left_out_and_the_spec_is_the_one_beside_its_state(
-    copy: Copied,
-) -> None:
-    (copy.root / "etc/shop/linked").symlink_to("/etc/shadow")
-    (copy.root / "etc/shop/techsapo.yaml").write_text("project: another\n")
-    backup = f"/srv/old/.techsapo/backups/{copy.backup.id}"
-    paths = (
-        "/etc/shop/techsapo.yaml",
-        "/srv/old/techsapo.yaml",
-        backup,
-        "/etc/shop/linked",
-        "/etc/shop/restic",
-        "/.." * len(copy.root.parts) + "/etc/passwd",  # this host's
-    )
-    of_before = replace(snapshot(0, copy.backup.id, project=""), paths=paths)
-    found = read_copy(copy.root, of_before, None)
-    assert not found.described
-    assert {kept.path: kept.what for kept in found.description.kept} == {
-        "/etc/shop/techsapo.yaml": What.SECRET,
-        "/srv/old/techsapo.yaml": What.SPEC,
-        backup: What.BACKUP,
-        "/etc/shop/restic": What.SECRET,
-    }
 
 
 @pytest.mark.parametrize("name", ["description", "manifest", "version"])
@@ -205,16 +164,6 @@ def test_everything_goes_below_the_new_folder_and_outside_files_where_they_were(
         str(tmp_path / "etc/restic"): tmp_path / "etc/restic",
     }
     assert found.repointed == {}
-
-
-def test_what_is_named_by_a_path_in_the_old_folder_is_named_in_the_new_one(
-    copy: Copied, tmp_path: Path
-) -> None:
-    absolute = kept("/srv/old/secrets/slack", What.SECRET, named="/srv/old/secrets/slack")
-    changed = replace(copy, description=replace(copy.description, kept=(absolute,)))
-    found = places_in(changed, tmp_path / "new")
-    assert found.placements[0].target == tmp_path / "new/secrets/slack"
-    assert found.repointed == {"/srv/old/secrets/slack": "secrets/slack"}
 
 
 @pytest.mark.parametrize("engine", ["compose", "swarm", None])
@@ -261,17 +210,6 @@ def test_what_can_not_go_where_it_was_lies_beside_the_spec_each_under_a_name_of_
     beside = [f"recovered/{name}" for name in ("token", "2-token", "3-token")]
     assert [found.repointed[name] for name in named] == beside
     assert "can't be written by this user" in found.placements[-1].why
-
-
-def test_a_file_that_is_in_a_folder_outside_stays_as_it_is(copy: Copied, tmp_path: Path) -> None:
-    source, target = tmp_path / "source", tmp_path / "srv/more"
-    for folder in (source, target):
-        folder.mkdir(parents=True)
-        (folder / "one").write_text(folder.name)
-    (source / "two").write_text("source")
-    placement = Placement(kept(str(target), What.CONFIG_PATH, folder=True), source, target)
-    assert put(placement, tmp_path / "prepared", tmp_path / "new", lambda _: None) == []
-    assert [(target / name).read_text() for name in ("one", "two")] == ["more", "source"]
 
 
 def test_they_are_put_with_their_modes_once_and_again(copy: Copied, tmp_path: Path) -> None:
@@ -422,11 +360,6 @@ def test_a_description_with_words_that_nobody_wrote_is_refused(copy: Copied, nam
         read_copy(copy.root, snapshot(0), None)
 
 
-def test_a_name_with_a_wide_space_is_a_name(copy: Copied) -> None:
-    told_again(copy, replace(copy.description.kept[4], named="secrets/秘密\u3000鍵"))
-    assert read_copy(copy.root, snapshot(0), None).description.kept[-1].named == "secrets/秘密\u3000鍵"
-
-
 def test_what_the_spec_does_not_name_is_put_nowhere_outside_and_no_mode_lets_others_write(
     copy: Copied, tmp_path: Path
 ) -> None:
@@ -439,17 +372,6 @@ def test_what_the_spec_does_not_name_is_put_nowhere_outside_and_no_mode_lets_oth
     assert "which the spec does not name" in found.why
     put(found, tmp_path / "prepared", into, lambda _: None)
     assert stat.S_IMODE(found.target.stat().st_mode) == 0o775
-
-
-def test_the_words_to_install_the_version_of_then_are_harmless_in_a_shell(copy: Copied) -> None:
-    folder = copy.root / "srv/$(id) x"
-    folder.mkdir()
-    (folder / "techsapo_ops-9.0.0-py3-none-any.whl").write_bytes(b"")
-    path = copy.root / "srv/old/.techsapo" / FOLDER / FILE
-    path.write_text(json.dumps({**json.loads(path.read_text()), "tool": "9.0.0"}))
-    with pytest.raises(OpsError, match="newer techsapo") as caught:
-        read_copy(copy.root, snapshot(0), None)
-    assert f"-r '{folder}'/requirements.lock" in caught.value.hint
 
 
 def test_the_journal_goes_last_so_that_a_killed_end_is_gone_on_with(
@@ -473,10 +395,3 @@ def test_the_journal_goes_last_so_that_a_killed_end_is_gone_on_with(
     assert not desk.state.exists()
 
 
-def test_a_state_directory_that_is_a_link_stays_one_and_what_it_leads_to_is_emptied(tmp_path: Path) -> None:
-    (tmp_path / "disk").mkdir()
-    (tmp_path / ".techsapo").symlink_to("disk")
-    with Desk(tmp_path / ".techsapo").lock():
-        pass
-    assert (tmp_path / ".techsapo").is_symlink()
-    assert list((tmp_path / "disk").iterdir()) == []

@@ -159,11 +159,6 @@ def test_of_several_the_first_that_is_reached_is_worked_on() -> None:
     assert first_reached(stack, "prometheus").name == "prometheus-b"
 
 
-def test_one_of_a_kind_is_not_even_looked_for(made: MemoryProject) -> None:
-    stack: Any = made.stack()
-    assert first_reached(stack, "redis").name == "redis"
-
-
 def test_folders_of_a_machine_that_does_not_answer_are_written_once_it_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

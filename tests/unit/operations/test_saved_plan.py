@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,7 +22,6 @@ from techsapo_ops.cli.saved_plans import Wanted, by_plan
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply import plan_facts
 from techsapo_ops.operations.apply.plan import StackPlan, plan_of
-from techsapo_ops.operations.apply.plan_facts import facts_of
 from techsapo_ops.operations.apply.plan_file import KEY, read_plan, require_holds, save_plan
 from techsapo_ops.operations.apply.up import UpReport, up
 from techsapo_ops.stack.observed import State
@@ -90,14 +88,6 @@ def test_a_kept_plan_is_done_and_then_spent(project: Project) -> None:
     assert project.refused(**BIGGER)[0] == "history: last apply was @1, and is @2"
 
 
-def test_time_alone_changes_nothing(project: Project) -> None:
-    project.up()
-    project.keep(**BIGGER)
-    saved = json.loads(project.file.read_text())
-    assert saved["time"], "for people: no fact is made of it"
-    assert not any("time" in section for section in saved["facts"])
-
-
 def changed_spec(project: Project) -> Stack:
     return project.stack(redis={"maxmemory": "2G"})
 
@@ -105,12 +95,6 @@ def changed_spec(project: Project) -> Stack:
 def another_environment(project: Project) -> Stack:
     stack = project.stack(**BIGGER)
     layout = replace(stack.layout, environment="staging")
-    return replace(stack, topology=replace(stack.topology, layout=layout))
-
-
-def another_edition(project: Project) -> Stack:
-    stack = project.stack(**BIGGER)
-    layout = replace(stack.layout, began_with=7)
     return replace(stack, topology=replace(stack.topology, layout=layout))
 
 
@@ -133,13 +117,6 @@ def ended_meanwhile(project: Project) -> Stack:
 def gone_meanwhile(project: Project) -> Stack:
     project.world.lose(project.stack().layout, "redis")
     return project.stack(**BIGGER)
-
-
-def test_how_mounts_are_shared_which_is_asked_for_where_it_counts_alone_is_no_fact(project: Project) -> None:
-    project.keep()
-    stack = project.stack()
-    host = replace(stack.topology.host, shares_mounts=not stack.topology.host.shares_mounts)
-    assert project.apply(replace(stack, topology=replace(stack.topology, host=host))).entry is not None
 
 
 def edited_meanwhile(project: Project) -> Stack:
@@ -167,7 +144,6 @@ def replaced_meanwhile(project: Project) -> Stack:
     [
         (changed_spec, "spec: redis.maxmemory has another value"),
         (another_environment, "stack: environment was none, and is staging"),
-        (another_edition, ", and is 7"),
         (another_host, 'host: binaries.nginx was none, and is "/opt/nginx"'),
         (applied_meanwhile, "history: last apply was @1, and is @2"),
         (ended_meanwhile, "redis: running then, stopped now"),
@@ -219,38 +195,6 @@ def test_a_changed_secret_is_named_by_its_field_and_never_shown(project: Project
     # A short password can be guessed from a plain digest of it.
     assert hashlib.sha256(SECRET.encode()).hexdigest()[:32] not in text
     assert f'"{SECRET}"' not in text
-
-
-def test_a_template_of_ones_own_is_a_fact(project: Project, tmp_path: Path) -> None:
-    stack = project.stack()
-    project.keep(stack)
-    saved = json.loads(project.file.read_text())
-    assert saved["facts"]["templates"] == {}
-    facts = saved["facts"]
-    plan = plan_of(stack)
-    own = replace(plan, wanted=replace(plan.wanted, overrides={"redis/redis.conf.j2": "port 0"}))
-    found = facts_of(own, project.history, (), lambda value: value.decode(errors="replace"))
-    assert found["templates"] == {"redis/redis.conf.j2": "port 0"}
-    told = plan_facts.differences(facts, {**facts, "templates": found["templates"]})
-    assert told == ("templates: redis/redis.conf.j2 has changed",)
-
-
-def test_the_engine_that_the_stack_moves_from_is_a_fact(project: Project) -> None:
-    plan = plan_of(project.stack())
-    moves = replace(plan, leaves=SimpleNamespace(name="compose"))
-    stays, goes = (facts_of(each, project.history, (), lambda _: "") for each in (plan, moves))
-    assert plan_facts.differences(stays, goes) == ("stack: engine before was none, and is compose",)
-
-
-def test_what_only_follows_is_told_where_nothing_else_is(project: Project) -> None:
-    project.keep()
-    facts = json.loads(project.file.read_text())["facts"]
-    assert plan_facts.differences(facts, facts) == ()
-    other = {**facts, "steps": {**facts["steps"], "redis": "restart"}, "result": {"all": "another"}}
-    assert plan_facts.differences(facts, other) == ("redis: create then, restart now",)
-    more = {**other, "spec": {f"a.b{n}": "x" for n in range(50)}}
-    told = plan_facts.differences({**facts, "spec": {}}, more)
-    assert (len(told), told[-1]) == (13, "and 38 more")
 
 
 def test_the_file_is_its_owners_alone_and_holds_its_form(project: Project) -> None:

@@ -50,12 +50,6 @@ def test_containers_without_the_dockers_socket_say_in_one_line_that_nothing_is_b
     assert NOBODY in notes(made, Host())
 
 
-def test_on_several_hosts_cron_is_to_start_them_on_more_than_one(tmp_path: Path) -> None:
-    hosts = {name: {"address": f"10.0.0.{n}", "docker": f"ssh://{name}"} for n, name in enumerate("abc", 1)}
-    made = topology(spec(engine="swarm", hosts=hosts, mysql={}), tmp_path, "swarm", host())
-    assert "`techsapo cron install` on each host that has techsapo" in nobody_starts(made, Host())
-
-
 def test_it_is_said_too_where_the_crontab_can_not_be_read_or_is_another_stacks(tmp_path: Path) -> None:
     made = stack(tmp_path)
     assert nobody_starts(made, Host(None)) == NOBODY

@@ -12,7 +12,6 @@ from fakes.memory_project import MemoryProject
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import check
-from techsapo_ops.operations.administration import actions, chain_of
 from techsapo_ops.operations.apply.drift import drift
 from techsapo_ops.operations.apply.stop import restart
 from techsapo_ops.operations.apply.stopping import start_services, stop_services
@@ -94,19 +93,6 @@ def test_who_stopped_it_first_is_remembered_and_nothing_is_done_twice(made: Memo
     assert before["redis"].by == "alice"
 
 
-def test_which_states_are_of_a_process_and_which_of_one_that_is_wanted() -> None:
-    assert [state for state in State if state.runs] == [State.RUNNING, State.STARTING]
-    assert [state for state in State if state.kept_running] == [
-        State.RUNNING, State.STARTING, State.BACKOFF,
-    ]  # fmt: skip
-
-
-def test_one_that_keeps_ending_is_stopped_as_well(made: MemoryProject) -> None:
-    made.world.processes["redis"].state = State.BACKOFF
-    stop_services(made.stack(), ["redis"])
-    assert states(made)["redis"] == "stopped"
-
-
 def test_one_whose_container_was_removed_is_left_to_up(
     made: MemoryProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,21 +145,6 @@ def test_health_says_that_it_was_meant(made: MemoryProject) -> None:
     assert found["redis"].hint == "`techsapo start redis`"
 
 
-def test_an_unknown_name_stops_nothing(made: MemoryProject) -> None:
-    with pytest.raises(OpsError, match="there is no service postgres") as caught:
-        stop_services(made.stack(), ["app", "postgres"])
-    assert caught.value.exit_code == 2
-    assert set(states(made).values()) == {"running"}
-
-
-def test_who_stopped_and_started_is_in_the_record_of_administration(made: MemoryProject) -> None:
-    stop_services(made.stack(), ["redis"])
-    start_services(made.stack(), ["redis"])
-    done = actions(chain_of(made.stack().layout).read())
-    told = [(each.action, each.outcome, each.what["services"]) for each in done if each.action != "up"]
-    assert told == [("stop", "done", ["redis"]), ("start", "done", ["redis"])]
-
-
 def test_a_kill_between_the_note_and_the_stop_is_finished_by_the_same_call(made: MemoryProject) -> None:
     stack = made.stack()
 
@@ -199,10 +170,3 @@ def test_a_damaged_note_says_what_to_do(made: MemoryProject) -> None:
         made.up()
 
 
-def test_health_says_of_what_was_rolled_back_that_it_is_not_applied(made: MemoryProject) -> None:
-    del made.world.processes["app"]
-    made.engine.state.drop("app")
-    (found,) = [p for p in check(made.stack(), timeout=0.5, now=datetime.now(UTC)).probes if p.name == "app"]
-    assert found.detail == "the spec has it, what was applied last has not"
-    assert "`techsapo up`" in found.hint
-    assert "logs" not in found.hint

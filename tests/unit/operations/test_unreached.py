@@ -112,18 +112,6 @@ def test_a_spec_tells_which_alerts_reach_no_one(
     assert bool(made.told_nobody) == bool(line)
 
 
-def test_the_guide_as_it_stands_reaches_no_one_and_says_so(repository: Path) -> None:
-    said = techsapo(repository, "validate", "-f", "examples/guide.yaml")
-    assert said.returncode == 0, said.stderr
-    assert FILL_IN in said.stderr
-    assert (
-        "watchdog"
-        in json.loads(techsapo(repository, "validate", "-f", "examples/guide.yaml", "--json").stdout)[
-            "unreached"
-        ]
-    )
-
-
 def test_what_is_missing_beside_that_is_a_hint_of_alerts_list_and_doctor() -> None:
     def lines(**sections: Any) -> list[str]:
         found = unreached_lines(Spec.model_validate({"project": "x", **sections}))
@@ -136,34 +124,6 @@ def test_what_is_missing_beside_that_is_a_hint_of_alerts_list_and_doctor() -> No
     all_told = {"notifications": {"critical": SLACK, "warning": SLACK, "watchdog": WATCHER}}
     assert lines(**all_told) == ["links in messages open on this host alone"]
     assert lines(**all_told, **SITE) == []
-
-
-REPORT = "the weekly report reaches no one: write e.g."
-MONDAYS = {"schedule": {"report": "0 8 * * 1"}}
-
-
-@each_row(
-    "sections, said",
-    [
-        (MONDAYS, True),
-        (MONDAYS | {"notifications": {"info": WATCHER, "critical": SLACK}}, True),
-        (MONDAYS | {"notifications": {"info": SLACK}}, False),
-        (MONDAYS | {"notifications": {"report": WATCHER}}, False),
-        (MONDAYS | {"notifications": {"report": []}}, False),
-        ({"schedule": {"report": None}}, False),
-        ({"schedule": {"report": "0 8 * * 1", "by": "none"}}, False),
-        (MONDAYS | {"monitoring": {"prometheus": {"enabled": False}}}, False),
-        ({"edition": 2}, True),
-        ({"edition": 1}, False),
-    ],
-)
-def test_validate_says_that_the_weekly_report_reaches_no_one(
-    tmp_path: Path, sections: dict[str, Any], said: bool
-) -> None:
-    (tmp_path / "techsapo.yaml").write_text(yaml.safe_dump({"project": "x", **sections}))
-    done = techsapo(tmp_path, "validate")
-    assert done.returncode == 0, done.stderr
-    assert any(line.startswith(REPORT) for line in done.stderr.splitlines()) == said
 
 
 def test_doctor_notes_it_and_in_production_leaves_to_the_exposures_what_is_one(tmp_path: Path) -> None:

@@ -71,20 +71,6 @@ def test_a_failed_run_is_tried_again_after_waits_that_double(bench: Bench) -> No
     assert (done.run.result, done.run.tries, bench.pauses) == ("ok", 3, [10, 20])
 
 
-def test_a_crash_is_told_by_its_last_line(bench: Bench) -> None:
-    done = run_job(job(), python("raise ValueError('no disk 日本')"), bench.context, by="hand")
-    assert done is not None
-    assert done.run.error == "ended with code 1: ValueError: no disk 日本"
-
-
-def test_a_program_that_is_not_there_is_a_failed_run(bench: Bench) -> None:
-    from techsapo_ops.adapters.process import Command
-
-    done = run_job(job(), Command(("/no/such/program",)), bench.context, by="hand")
-    assert done is not None
-    assert done.run.error == "cannot run /no/such/program: No such file or directory"
-
-
 HANGS = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
