@@ -112,5 +112,3 @@ def test_a_password_makes_no_difference_and_a_right_does() -> None:
     ):
         (told,) = differences(was, facts(rights))
         assert words in told
-
-

@@ -177,5 +177,3 @@ def test_the_metric_status_health_and_list_say_it_until_it_is_accepted(stack: St
     CliRunner().invoke(app, ["backup", "accept", newest.id, "--file", str(stack.layout.spec_file)])
     assert metric() == {"mysql": 0, "redis": 0}
     assert not health()
-
-

@@ -164,5 +164,3 @@ def test_killed_between_key_and_chain_the_next_call_mends_it(
             ensure(tmp_path / "web", NAMES[:1], now=NOW)
     assert ensure(tmp_path / "web", NAMES[:1], now=NOW).changed
     assert not ensure(tmp_path / "web", NAMES[:1], now=NOW).changed
-
-

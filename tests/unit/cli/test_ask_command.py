@@ -154,13 +154,14 @@ def test_the_answer_is_followed_by_scores_and_what_each_provider_took(
 EVENT = "event: verdict\ndata: " + json.dumps(ANSWER) + "\n\n"
 
 
-@pytest.mark.parametrize("failure", [None, (502, b"<html>"), (503, json.dumps(PROBLEM).encode()), (504, b"")])
+@each_row("failure", [None, (502, b"<html>"), (503, json.dumps(PROBLEM).encode()), (504, b"")])
 def test_a_question_is_sent_again_once_by_the_same_key(
     orchestrator: Orchestrator,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     failure: tuple[int, bytes] | None,
 ) -> None:
+    orchestrator.keys.clear()
     orchestrator.before = [failure]
     assert ask(monkeypatch, "x", "--url", orchestrator.url) == 0
     assert "asking once more" in capsys.readouterr().err
@@ -292,7 +293,7 @@ def test_a_problem_is_told_with_its_code_and_what_to_try(
     assert "try again in a moment" in told.err
 
 
-@pytest.mark.parametrize("body", [b"<html>hello</html>", b"[]", b"{}", b"", b'{"cut": '])
+@each_row("body", [b"<html>hello</html>", b"[]", b"{}", b"", b'{"cut": '])
 def test_something_else_at_that_address_is_told_plainly(
     orchestrator: Orchestrator,
     monkeypatch: pytest.MonkeyPatch,

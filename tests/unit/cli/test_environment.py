@@ -180,5 +180,3 @@ def test_a_spec_that_a_variable_names_is_named_in_the_next_line(folder: Path) ->
     (folder / "other.yaml").write_text(json.dumps(SPEC))
     done = techsapo(folder, "plan", TECHSAPO_FILE="other.yaml", TECHSAPO_ENVIRONMENT="staging")
     assert done.stderr.rstrip().endswith("next: techsapo up --file other.yaml --environment staging")
-
-

@@ -182,4 +182,3 @@ def test_it_is_told_in_japanese_with_the_same_names(case: dict[str, Any], tmp_pa
         for name in {*BY_COMMAND.findall(english), *KEPT.findall(english)}:
             assert name in words
         assert not re.search("[\u3040-\u30ff\u4e00-\u9fff]; ", words), words
-

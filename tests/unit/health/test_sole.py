@@ -41,5 +41,3 @@ def test_where_none_has_it_all_of_the_kind_are_degraded() -> None:
         *[("degraded", "said; and none of the others has it")] * 3,
         ("healthy", "HTTP 200"),
     ]
-
-

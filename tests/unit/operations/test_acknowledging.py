@@ -173,13 +173,15 @@ def test_what_is_given_back_in_between_is_not_told_as_acknowledged(
     assert [a.incident for a in acknowledge(server, [ONE, OTHER], claim("hanako"), clock)] == [OTHER]
 
 
-@pytest.mark.parametrize(
-    ("request_", "count", "made"),
+@each_row(
+    "request_, count, made",
     [("silence", 2, [ONE]), ("silences", 2, [ONE, OTHER]), ("expire", 1, [ONE, OTHER])],
 )
 def test_a_server_that_goes_away_half_way_is_told_of_with_what_was_made(
-    server: FakeAlertmanager, clock: Clock, request_: str, count: int, made: list[Incident]
+    request_: str, count: int, made: list[Incident]
 ) -> None:
+    clock = Clock()
+    server = FakeAlertmanager(lambda: clock.now)
     acknowledge(server, [ONE], claim("hanako"), clock)
     once(server, request_, count, lambda: gone(""))
     with pytest.raises(HalfWay) as caught:

@@ -53,5 +53,3 @@ def test_a_stack_is_stopped_though_that_can_not_be_recorded(project: MemoryProje
     warned: list[str] = []
     assert down(project.engine, warn=warned.append)
     assert "down can't be recorded" in warned[0]
-
-

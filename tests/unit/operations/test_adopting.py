@@ -65,11 +65,11 @@ def test_a_folder_in_the_place_of_a_file_is_said(tmp_path: Path, copies: Path) -
         _placed(copies, tmp_path / "here", force=True)
 
 
-@pytest.mark.parametrize("note", [None, "", "{}", "no JSON", "7"])
+@each_row("note", [None, "", "{}", "no JSON", "7"])
 def test_a_damaged_list_of_what_did_not_travel_stops_nothing(
     tmp_path: Path, copies: Path, note: str | None
 ) -> None:
-    (copies / ".lacking.json").unlink()
+    (copies / ".lacking.json").unlink(missing_ok=True)
     if note is not None:
         (copies / ".lacking.json").write_text(note)
     assert _placed(copies, tmp_path / "here", force=False) == ((tmp_path / "here/techsapo.yaml",), ())

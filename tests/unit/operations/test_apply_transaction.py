@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fakes.memory_engine import Killed, MemoryEngine
 from fakes.memory_project import MemoryProject, refuses
+from rows import each_row
 
 from techsapo_ops.adapters.textfile import read_textfile
 from techsapo_ops.errors import OpsError
@@ -20,6 +21,7 @@ from techsapo_ops.operations.apply.journal import Journal
 from techsapo_ops.operations.apply.up import UpReport
 from techsapo_ops.stack.step import Action
 
+KILLS = ("before restart redis", "during restart redis", "after restart redis")
 GIGABYTE = ("maxmemory 1G", "maxmemory 1g", "maxmemory 1073741824")
 
 
@@ -283,8 +285,9 @@ def test_drift_names_files_services_and_strangers(project: Project) -> None:
     ]
 
 
-@pytest.mark.parametrize("moment", ["before restart redis", "during restart redis", "after restart redis"])
-def test_an_apply_that_is_killed_at_a_step_is_completed_by_the_next(project: Project, moment: str) -> None:
+@each_row("moment", KILLS)
+def test_an_apply_that_is_killed_at_a_step_is_completed_by_the_next(tmp_path: Path, moment: str) -> None:
+    project = Project(tmp_path)
     project.up()
     project.world.kill = moment.__eq__
     with pytest.raises(Killed):
@@ -297,8 +300,9 @@ def test_an_apply_that_is_killed_at_a_step_is_completed_by_the_next(project: Pro
     assert project.findings() == []
 
 
-@pytest.mark.parametrize("moment", ["before restart redis", "during restart redis", "after restart redis"])
-def test_an_apply_that_is_killed_at_a_step_is_undone_by_a_roll_back(project: Project, moment: str) -> None:
+@each_row("moment", KILLS)
+def test_an_apply_that_is_killed_at_a_step_is_undone_by_a_roll_back(tmp_path: Path, moment: str) -> None:
+    project = Project(tmp_path)
     project.up()
     before = project.memory()
     project.world.kill = moment.__eq__

@@ -148,5 +148,3 @@ def test_one_that_fails_keeps_no_other_from_being_renewed(tmp_path: Path) -> Non
     assert told["b", "techsapo_cert_renewal_failures"] == 0
     assert told["b", "techsapo_cert_not_after_timestamp_seconds"] > NOW.timestamp()
     assert ("a", "techsapo_cert_not_after_timestamp_seconds") not in told
-
-

@@ -93,5 +93,3 @@ def test_natively_root_reads_no_sqlite_file_that_the_apps_user_may_have_made_a_l
     report = costs(open_stack(where, engine, Answer()), 30, "day")
     assert engine.asked == [("beside app-1", "app-1"), ("beside app-1", "app-old")]
     assert (report.requests, victim.read_bytes()) == (2, b"")
-
-

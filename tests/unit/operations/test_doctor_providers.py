@@ -89,5 +89,3 @@ def test_an_end_that_the_vendor_named_in_a_test_long_ago_is_warned_of_when_it_is
     (found,) = look_at_tests(topology, today)
     assert found.level is level
     assert ("2027-06-01" in found.detail) == (level is Level.WARNING)
-
-

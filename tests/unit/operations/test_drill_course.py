@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 from fakes.open_stacks import Seen, open_stack
 from monitoring_stack import spec_of, topology_of
+from rows import each_row
 
 from techsapo_ops.backup.description import Kept
 from techsapo_ops.backup.verify import PartResult, Verification
@@ -45,8 +46,8 @@ def stack(tmp_path: Path) -> Stack:
     return replace(open_stack(topology_of(spec, tmp_path), Seen()), pause=lambda _: None)
 
 
-@pytest.mark.parametrize(
-    ("problems", "passed_over", "seconds"),
+@each_row(
+    "problems, passed_over, seconds",
     [
         ((), (), 2.0),
         (("table x is missing",), (), None),

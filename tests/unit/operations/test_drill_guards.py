@@ -141,5 +141,3 @@ def test_what_wakes_nobody_stops_no_drill(quiet: Firing) -> None:
     stand = Stand(Server(fires=(quiet,)))
     assert stand.guards().before() == ()
     assert stand.guards().during() == ""
-
-

@@ -109,5 +109,3 @@ def test_an_id_that_was_carried_out_twice_is_doubled_and_one_without_any_answer_
     )
     assert found.doubled == ("a",)
     assert (found.lost, dict(found.failed)) == (1, {"HTTP 502": 1})
-
-

@@ -106,5 +106,3 @@ def test_the_next_drill_removes_what_a_killed_one_left_and_follows_no_link(tmp_p
     assert list(clean(where, runner)) == ["a drill that was cut short had left drill-left: it is removed"]
     assert sorted(p.name for p in where.state.iterdir()) == ["drill-link", "drills"]
     assert (elsewhere / "kept").exists()
-
-

@@ -59,5 +59,3 @@ def test_nothing_is_settled_after_an_apply_that_went_back(project: MemoryProject
     told.clear()
     up(replace(project.stack(redis={"maxmemory": "300M"}), following=Told(told)), project.said)
     assert not [words for words in told if words.startswith("settled")]
-
-

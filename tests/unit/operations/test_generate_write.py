@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rows import each_row
 from stacks import host, spec, topology
 
 from techsapo_ops.adapters.written import MANIFEST
@@ -220,10 +221,12 @@ STEPS = 40
 """fsync, rename and unlink calls of one write of NEW over OLD, with some to spare."""
 
 
-@pytest.mark.parametrize("kill_at", range(1, STEPS + 1))
+@each_row("kill_at", range(1, STEPS + 1))
 def test_killed_at_any_step_nothing_looks_edited_and_the_next_run_finishes(
-    where: Topology, directory: Path, kill_at: int
+    tmp_path: Path, kill_at: int
 ) -> None:
+    where = topology(spec(), tmp_path)
+    directory = where.layout.config
     write_files(OLD, where)
     code, said = write_in_a_child(where, NEW, kill_at=kill_at)
     assert code in {-signal.SIGKILL, 0}, said

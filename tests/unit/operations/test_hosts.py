@@ -464,5 +464,3 @@ def test_a_host_is_spared_only_while_the_others_are_a_majority(
     hosts.hosts["b"].node["Spec"]["Availability"] = "drain"
     hosts.hosts["b"].node["ManagerStatus"]["Reachability"] = "unreachable"
     assert drained(hosts, stack, monkeypatch) == ["1 of 3 managers would be left", "b is drained already"]
-
-

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from fakes.memory_project import MemoryProject
+from rows import each_row
 
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.textfile import Sample
@@ -107,18 +108,13 @@ def test_an_apply_notes_what_data_there_is_and_how_much(began: Project) -> None:
     assert not lost(began)
 
 
-@pytest.mark.parametrize("how", ["removed", "empty", "made anew"])
 def test_a_folder_that_is_gone_or_empty_or_another_one_is_told_by_plan_and_refused_by_up(
-    began: Project, how: str
+    began: Project,
 ) -> None:
     seen = known(began).known()["redis"].seen.astimezone()
     folder = data(began) / "redis"
-    shutil.rmtree(folder)
-    if how != "removed":
-        folder.mkdir()
-    if how == "made anew":
-        (folder / "dump.rdb").write_text("")
     words = f"Redis's data is gone (1,204 keys at {seen:%H:%M})"
+    shutil.rmtree(folder)
     planned = plan_of(began.stack())
     assert [str(each) for each in planned.lost] == [words]
     assert plan_json(planned)["lost"][0]["service"] == "redis"
@@ -126,6 +122,10 @@ def test_a_folder_that_is_gone_or_empty_or_another_one_is_told_by_plan_and_refus
     assert words in error.message
     assert "there is no backup of it" in error.message
     assert "techsapo up --empty" in error.hint
+    folder.mkdir()
+    assert [str(each) for each in lost(began)] == [words], "empty"
+    (folder / "dump.rdb").write_text("")
+    assert [str(each) for each in lost(began)] == [words], "made anew"
 
 
 def test_a_mark_that_outlived_the_data_does_not_hide_that_it_is_gone(began: Project) -> None:
@@ -256,9 +256,7 @@ def test_data_that_a_service_saved_after_its_only_apply_is_noted_and_missed(proj
     assert [each.service for each in lost(project)] == ["redis"]
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"native": {"redis": {"kind": "redis"}}}', '{"native": 1}'])
+@each_row("content", ["{", "[]", '{"native": {"redis": {"kind": "redis"}}}', '{"native": 1}'])
 def test_a_damaged_note_is_an_error_and_no_reason_to_start_empty(began: Project, content: str) -> None:
     began.stack().layout.data_note.write_text(content)
     assert "is damaged" in refused(began).message
-
-

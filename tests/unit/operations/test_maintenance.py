@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from fakes.open_stacks import Seen, open_stack
 from monitoring_stack import spec_of, topology_of
+from rows import each_row
 
 from techsapo_ops.adapters.alertmanager import Matcher, Silence
 from techsapo_ops.errors import OpsError
@@ -181,7 +182,7 @@ def test_off_takes_away_what_a_killed_one_has_left(tmp_path: Path, silencer: Sil
     assert silencer.ended == ["s1"]
 
 
-@pytest.mark.parametrize("message", ["x" * (LONGEST_MESSAGE + 1), "a\x1b[2J"])
+@each_row("message", ["x" * (LONGEST_MESSAGE + 1), "a\x1b[2J"])
 def test_a_message_that_nobody_could_read_turns_nothing_on(
     tmp_path: Path, silencer: Silencer, message: str
 ) -> None:

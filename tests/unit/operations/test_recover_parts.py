@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rows import each_row
 
 from techsapo_ops.adapters.packed import file_sha256
 from techsapo_ops.backup.description import FILE, FOLDER, Description, Kept, What
@@ -79,6 +80,10 @@ def described(*paths: Kept) -> Description:
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Copied:
+    return copied(tmp_path)
+
+
+def copied(tmp_path: Path) -> Copied:
     """A copy as it is fetched, of a stack in /srv/old."""
     root = tmp_path / "fetched"
     files = {
@@ -134,8 +139,9 @@ def test_a_copy_that_was_tampered_with_is_refused_though_its_digests_are_right(c
         read_copy(copy.root, snapshot(0), None)
 
 
-@pytest.mark.parametrize("name", ["description", "manifest", "version"])
-def test_a_newer_form_names_the_wheel_that_came_along(copy: Copied, name: str) -> None:
+@each_row("name", ["description", "manifest", "version"])
+def test_a_newer_form_names_the_wheel_that_came_along(tmp_path: Path, name: str) -> None:
+    copy = copied(tmp_path)
     wheel = copy.root / "srv/old/.techsapo/recovery-kit/1/techsapo_ops-9.0.0-py3-none-any.whl"
     wheel.parent.mkdir(parents=True)
     wheel.write_bytes(b"")
@@ -166,10 +172,11 @@ def test_everything_goes_below_the_new_folder_and_outside_files_where_they_were(
     assert found.repointed == {}
 
 
-@pytest.mark.parametrize("engine", ["compose", "swarm", None])
+@each_row("engine", ["compose", "swarm", None])
 def test_on_another_engine_the_hosts_of_then_are_not_those_of_now(
-    copy: Copied, tmp_path: Path, engine: EngineName | None
+    tmp_path: Path, engine: EngineName | None
 ) -> None:
+    copy = copied(tmp_path)
     text = "project: shop\nengine: swarm\nhosts:\n  a: {address: 10.0.0.1}\nfloating_address: 10.0.0.9/24\n"
     (copy.root / "srv/old/techsapo.yaml").write_text(text)
     three = replace(copy, description=replace(copy.description, engine="swarm"))
@@ -313,10 +320,9 @@ def told_again(copy: Copied, *more: Kept, but: str = "") -> None:
     (copy.root / "srv/old/.techsapo" / FOLDER / FILE).write_text(text)
 
 
-@pytest.mark.parametrize("form", ["file", "folder above", "fifo", "missing", "another kind"])
-def test_a_path_of_the_copy_that_is_none_is_refused_before_it_is_read(
-    copy: Copied, tmp_path: Path, form: str
-) -> None:
+@each_row("form", ["file", "folder above", "fifo", "missing", "another kind"])
+def test_a_path_of_the_copy_that_is_none_is_refused_before_it_is_read(tmp_path: Path, form: str) -> None:
+    copy = copied(tmp_path)
     host = tmp_path / "host"
     host.mkdir()
     (host / "shadow").write_text("this host's")
@@ -344,17 +350,17 @@ def test_a_backup_that_a_link_leads_to_stays_where_it_is(copy: Copied, tmp_path:
     assert (host / copy.backup.id / "manifest.json").is_file()
 
 
-@pytest.mark.parametrize("count", [0, 2])
-def test_a_description_with_no_spec_or_two_is_refused(copy: Copied, count: int) -> None:
+@each_row("count", [0, 2])
+def test_a_description_with_no_spec_or_two_is_refused(tmp_path: Path, count: int) -> None:
+    copy = copied(tmp_path)
     told_again(copy, *[kept("/srv/old/techsapo.yaml", What.SPEC)] * count, but="spec")
     with pytest.raises(OpsError, match=f"names {count} of spec, not one"):
         read_copy(copy.root, snapshot(0), None)
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("what", "whatever"), ("named", "a\nb"), ("named", "a\u202eb")], ids=repr
-)
-def test_a_description_with_words_that_nobody_wrote_is_refused(copy: Copied, name: str, value: str) -> None:
+@each_row("name, value", [("what", "whatever"), ("named", "a\nb"), ("named", "a\u202eb")], ids=repr)
+def test_a_description_with_words_that_nobody_wrote_is_refused(tmp_path: Path, name: str, value: str) -> None:
+    copy = copied(tmp_path)
     told_again(copy, replace(copy.description.kept[-1], **{name: value}))
     with pytest.raises(OpsError, match="is damaged"):
         read_copy(copy.root, snapshot(0), None)
@@ -393,5 +399,3 @@ def test_the_journal_goes_last_so_that_a_killed_end_is_gone_on_with(
         desk.remove()
     assert seen == [True, True, True, False]
     assert not desk.state.exists()
-
-

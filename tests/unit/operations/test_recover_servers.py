@@ -94,5 +94,3 @@ def test_as_new_newer_and_what_does_not_tell_are_left_alone(tmp_path: Path, prog
 )  # fmt: skip
 def test_an_image_that_is_as_new_or_does_not_tell_is_left_alone(tmp_path: Path, image: str) -> None:
     assert list(too_old(DATA, stack_of(tmp_path, "compose", redis=image))) == []
-
-

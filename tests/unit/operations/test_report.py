@@ -91,5 +91,3 @@ def test_a_week_is_sent_once_and_the_next_one_again(tmp_path: Path) -> None:
     assert outcomes(send_report(made.layout, later, to, hand_over=hand_over)) == ["sent"]
     assert taken == ["2026-W49", "2026-W49", "2026-W50"]
     assert "s3cret" not in (made.layout.jobs / "report" / "sent.json").read_text()
-
-

@@ -80,7 +80,7 @@ def test_another_backup_in_place_of_an_interrupted_restore_keeps_what_was_spent_
     assert read(made) == "30"
 
 
-@pytest.mark.parametrize("spent", [{"letters": {"day": -1}}, {"letters": 3}, [], {"letters": {"day": "1"}}])
+@each_row("spent", [{"letters": {"day": -1}}, {"letters": 3}, [], {"letters": {"day": "1"}}])
 def test_a_note_with_another_amount_is_damaged(made: MemoryProject, spent: object) -> None:
     stack = half(made, "")
     path = stack.layout.state / "restore.json"

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.services.app.sqlite_shell import main
 
@@ -28,7 +29,7 @@ def test_a_statement_is_answered_with_its_columns_and_what_is_null_is_empty(
     assert capsys.readouterr().out == "id\tsaid\n1\ta\n2\t\n"
 
 
-@pytest.mark.parametrize("words", ["DELETE FROM rows", "SELECT * FROM nowhere", "nonsense"])
+@each_row("words", ["DELETE FROM rows", "SELECT * FROM nowhere", "nonsense"])
 def test_what_would_change_something_or_is_wrong_says_so_and_ends_with_1(
     audit: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

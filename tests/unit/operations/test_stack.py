@@ -163,5 +163,3 @@ def test_restart_takes_names_and_kinds_and_needs_a_running_stack(project: Memory
     with pytest.raises(OpsError, match="no service web") as wrong:
         restart(engine, ["web"])
     assert wrong.value.exit_code == 2
-
-

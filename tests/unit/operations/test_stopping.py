@@ -168,5 +168,3 @@ def test_a_damaged_note_says_what_to_do(made: MemoryProject) -> None:
     (made.stack().layout.state / NOTE).write_text("[1]")
     with pytest.raises(OpsError, match="is damaged: it says which services stay stopped"):
         made.up()
-
-

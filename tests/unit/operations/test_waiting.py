@@ -77,5 +77,3 @@ def test_what_runs_from_before_an_update_says_by_which_command_it_begins_again(t
         ("kernel", "kernel"): ("reboot",),
     }
     assert found.no_lists
-
-

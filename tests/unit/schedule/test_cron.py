@@ -26,5 +26,3 @@ def test_the_next_run_is_cron_s(expression: str, now: str, zone: str, expected: 
 def test_what_is_no_cron_expression_is_refused(expression: str) -> None:
     with pytest.raises(ValueError, match="not a cron expression"):
         next_run(expression, datetime.now(UTC), UTC)
-
-

@@ -119,5 +119,3 @@ async def _nothing() -> None:
 def test_a_wrong_time_is_refused(when: dict[str, object], words: str) -> None:
     with pytest.raises(OpsError, match=words):
         Housekeeper().add("x", _nothing, **when)
-
-
