@@ -1,7 +1,7 @@
 """A command of techsapo in this process: what it says, what it exits with, and nothing of it left behind.
 
-For tests of what a command does. Where the process itself is the point (a signal, a lock between two, a terminal,
-what is imported at the start, another user) a test starts one: `warm.run` in tests/lab/warm.py.
+For tests of what a command does. Where the process itself is the point (a signal, a lock between two, a
+terminal, what is imported at the start, another user) a test starts one: `warm.run` in tests/lab/warm.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from subprocess import CompletedProcess
 
-from techsapo_ops.cli import root_path
+from techsapo_ops.cli import language, root_path
 from techsapo_ops.cli.main import main
 
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGWINCH)
@@ -57,6 +57,7 @@ def _text(stream: io.TextIOWrapper) -> str:
 @contextmanager
 def _as_process(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
     here, before, searched = Path.cwd(), dict(os.environ), root_path.ROOT_PATH
+    spoken = language.spoken_language()
     handlers = {number: signal.getsignal(number) for number in HANDLED}
     umask = os.umask(0o022)
     try:
@@ -72,6 +73,7 @@ def _as_process(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
         time.tzset()
         root_path.ROOT_PATH = searched
+        language.speak(spoken)
         os.umask(umask)
         for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -11,12 +11,17 @@ import pytest
 
 from techsapo_ops.render.templates import template_root
 
+SMALL = """\
+project: techsapo
+monitoring: {prometheus: {enabled: false}, alertmanager: {enabled: false}, grafana: {enabled: false}}
+"""
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     folder = tmp_path / "プロ ジェクト"
     folder.mkdir()
-    (folder / "techsapo.yaml").write_text("project: techsapo\n")
+    (folder / "techsapo.yaml").write_text(SMALL)
     return folder
 
 
@@ -33,6 +38,7 @@ def test_check_says_what_would_change_exits_100_and_writes_nothing(project: Path
 
 
 def test_a_missing_tool_is_named_with_its_remedy(project: Path) -> None:
+    (project / "techsapo.yaml").write_text("project: techsapo\n")
     said = techsapo(project, "generate", "--check").stderr
     assert "warning: promtool is not here" in said
     assert "apt-get install prometheus brings it" in said

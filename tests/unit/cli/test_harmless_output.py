@@ -5,14 +5,13 @@ from __future__ import annotations
 import ast
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from in_process import techsapo
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
@@ -199,8 +198,7 @@ def test_the_words_of_an_error_that_nobody_caught_are_harmless(
 )
 def test_wrong_usage_repeats_nothing_that_acts(tmp_path: Path, words: list[str]) -> None:
     hostile = HOSTILE["an escape"] + HOSTILE["an eight-bit escape"] + HOSTILE["a turned direction"]
-    argv = [sys.executable, "-m", "techsapo_ops", *(word.replace("{}", hostile) for word in words)]
-    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = techsapo(tmp_path, *(word.replace("{}", hostile) for word in words))
     assert done.returncode == 2
     assert ACTS.findall(without_ours(done.stdout + done.stderr)) == []
 

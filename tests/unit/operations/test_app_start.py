@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import in_process
 import pytest
-import warm
 from fakes.memory_project import MemoryProject
 from rows import each_row
 
@@ -27,8 +26,7 @@ NEEDS_KEY = {"auth": {"required": True, "refuse_without_keys": True}}
 
 
 def techsapo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": "", "NO_COLOR": "1", "LANG": "C.UTF-8", "HOME": str(folder)}
-    return warm.run([sys.executable, "-m", "techsapo_ops", *words], environment, cwd=folder, text=True)
+    return in_process.techsapo(folder, *words, env={"PATH": ""})
 
 
 def unpriced(_folder: Path) -> dict[str, Any]:

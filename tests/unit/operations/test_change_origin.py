@@ -28,6 +28,9 @@ from techsapo_ops.stack.step import Plan
 from techsapo_ops.stack.topology import Topology
 
 REDIS = "redis/redis.conf"
+OFF = {"enabled": False}
+SMALL: dict[str, Any] = {"monitoring": dict.fromkeys(("prometheus", "alertmanager", "grafana"), OFF)}
+"""Without the files of the monitoring, most of what a whole stack takes to be rendered."""
 SECTIONS: dict[str, Any] = {"redis": {"maxmemory": "256mb"}}
 
 
@@ -42,7 +45,7 @@ def never(*_: object) -> Desired:
 def wanted(
     folder: Path, python: str = "", overrides: Mapping[str, str] | None = None, **sections: Any
 ) -> Snapshot:
-    model = spec(**(sections or SECTIONS))
+    model = spec(**SMALL, **(sections or SECTIONS))
     facts = replace(host(), python=python or host().python)
     where = topology(model, folder, facts=facts)
     return Snapshot(desired_state(where, Templates(None, overrides)), model, overrides or {})
@@ -133,7 +136,7 @@ def test_a_changed_default_is_a_new_versions_and_not_the_users(tmp_path: Path) -
     new = wanted(tmp_path, redis={"port": 6380})
     # What an older version, whose default was another one, has recorded of the same spec.
     old = wanted(tmp_path, redis={"port": 6380, "maxmemory": "64mb"})
-    given = {"project": "techsapo", "redis": {"port": 6380}}
+    given = {"project": "techsapo", **SMALL, "redis": {"port": 6380}}
     record(replace(old, given={"spec": given, "files": {}}), version="0.1.0")
     files, services = found(new, running(old))
     assert REDIS in files
@@ -145,9 +148,9 @@ def test_a_file_edited_by_hand_and_one_that_is_missing_are_of_outside(tmp_path: 
     record(new)
     folder = new.desired.topology.layout.config
     (folder / REDIS).write_text("edited")
-    (folder / "prometheus/prometheus.yml").unlink()
+    (folder / "app/techsapo.yaml").unlink()
     files, _ = found(new, running(new), never)
-    assert files == {REDIS: ["outside"], "prometheus/prometheus.yml": ["outside"]}
+    assert files == {REDIS: ["outside"], "app/techsapo.yaml": ["outside"]}
     files, _ = found(wanted(tmp_path, redis={"maxmemory": "64mb"}), running(new), never)
     assert files[REDIS] == ["spec", "outside"]
 

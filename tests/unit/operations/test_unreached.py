@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import in_process
 import pytest
 import yaml
 from orchestrator import client_of, make_app
@@ -139,8 +139,7 @@ def test_doctor_notes_it_and_in_production_leaves_to_the_exposures_what_is_one(t
 
 
 def techsapo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "techsapo_ops", *words]
-    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False, env={"PATH": ""})
+    return in_process.techsapo(folder, *words, env={"PATH": ""})
 
 
 @each_row("command", [("validate",), ("health", "--timeout", "0.1"), ("alerts", "list")])
