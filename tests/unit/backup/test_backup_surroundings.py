@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from techsapo_ops.adapters.disk import Room
 from techsapo_ops.backup import trial_room
 from techsapo_ops.backup.description import What
-from techsapo_ops.backup.offsite import restic_of, too_old
+from techsapo_ops.backup.offsite import restic_of
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.backup.trial_room import require_room
 from techsapo_ops.cli.main import app
@@ -24,7 +24,6 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.describing import kept_paths
 from techsapo_ops.operations.backup.verify import verify_backup
-from techsapo_ops.operations.doctor import Diagnosis
 from techsapo_ops.operations.doctor_backups import look_at_backups
 from techsapo_ops.operations.jobs import JobContext
 from techsapo_ops.operations.jobs import backup as jobs
@@ -115,16 +114,6 @@ def test_a_trial_in_containers_looks_at_dockers_disk_and_says_nothing_where_that
         require_room(stack, [part("redis", GIB)], at_once=True)
 
 
-@each_row(
-    "version, old",
-    [((0, 14, 0), True), ((0, 17, 0), True), ((0, 17, 1), False), ((1,), False), ((), False)],
-)
-def test_a_restic_without_the_exit_codes_that_we_go_by_is_too_old(
-    version: tuple[int, ...], old: bool
-) -> None:
-    assert bool(too_old(version)) == old
-
-
 def test_an_old_restic_is_told_by_doctor_and_by_what_it_fails_at(stack: Stack, tmp_path: Path) -> None:
     restic = tmp_path / "restic"
     restic.write_text(
@@ -146,19 +135,6 @@ def test_an_old_restic_is_told_by_doctor_and_by_what_it_fails_at(stack: Stack, t
     with pytest.raises(OpsError) as failed:
         away.keep("20260131T020000Z", [tmp_path])
     assert "restic 0.14.0 is older than 0.17.1" in (failed.value.hint or "")
-
-
-def test_a_restic_that_is_missing_is_a_package_for_doctor_to_install(stack: Stack, tmp_path: Path) -> None:
-    binaries = {name: path for name, path in stack.topology.host.binaries.items() if name != "restic"}
-    host = replace(stack.topology.host, binaries=binaries)
-    stack = replace(stack, topology=replace(stack.topology, host=host))
-    assert not [found for found in look_at_backups(stack) if found.name == "restic"]
-    stack = with_backup(
-        stack, Backup.model_validate({"offsite": {"restic": str(tmp_path / "away"), "password": Secret("x")}})
-    )
-    (told,) = [found for found in look_at_backups(stack) if found.name == "restic"]
-    assert told.level is Level.WARNING
-    assert Diagnosis((told,), root=True, apt=True).packages == ("restic",)
 
 
 @each_row("mode, told", [(0o700, ""), (0o777, "can be written by everyone")])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -82,19 +81,6 @@ def test_what_was_written_here_since_then_is_counted_and_no_fault(tmp_path: Path
     assert (found.problems, found.note) == ((), "1 files are others here since then")
     away.there(name).unlink()
     assert told(away) == ""
-
-
-def test_a_file_whose_time_was_set_back_is_newer_all_the_same(away: Away) -> None:
-    away.taken = datetime.now(UTC) - timedelta(hours=1)
-    (away.here / "spec").write_text("newer")
-    os.utime(away.here / "spec", (0, 0))
-    assert told(away) == ""
-
-
-def test_what_is_gone_here_is_no_loss_of_the_copy_s(away: Away) -> None:
-    (away.here / "spec").unlink()
-    assert told(away) == ""
-    assert files(away.look()).note == "1 files are others here since then"
 
 
 def test_a_folder_that_did_not_come_back_is_named_once(away: Away) -> None:

@@ -136,19 +136,6 @@ def test_a_rotated_key_still_ends_and_the_one_in_its_place_still_opens(ground: G
     assert next(k for k in ground.file.read() if k.id != rotation.key.id).replaced_by == rotation.key.id
 
 
-def test_a_key_made_after_the_backup_and_revoked_is_known_though_the_backup_does_not_know_it(
-    ground: Ground,
-) -> None:
-    second = add(ground.file, "second", NOW)
-    later = create_backup(ground.stack, only=("config",)).backup.id
-    ground.revoke("second")
-    ground.back()
-    assert ground.opens(second) == "revoked"
-    restore.perform(ground.stack, intend(ground.stack, later, ("config",)))
-    assert ground.opens(second) == "revoked"
-    assert ground.opens() == "yes"
-
-
 def test_what_is_revoked_while_a_restore_is_under_way_stays_so_on_the_way_back(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,16 +179,6 @@ def test_a_spec_that_comes_back_and_names_another_file_of_keys_revives_none_ther
     restore.perform(stack, intend(stack, before.backup, ("config",)))
     assert "keys_file: keys.json" in (tmp_path / "techsapo.yaml").read_text()
     assert before.opens() == "revoked"
-
-
-def test_a_broken_file_of_keys_is_replaced_and_one_in_the_backup_is_refused_untouched(ground: Ground) -> None:
-    ground.revoke()
-    ground.file.path.write_text("{}\n")
-    broken = create_backup(ground.stack, only=("config",)).backup.id
-    ground.back()
-    assert ground.opens() == "revoked"
-    with pytest.raises(OpsError, match="not a file of API keys\nnothing was touched"):
-        intend(ground.stack, broken, ("config",))
 
 
 def test_a_record_that_can_not_be_read_is_said_before_anything_is_touched(ground: Ground) -> None:

@@ -115,12 +115,6 @@ def test_what_a_restore_puts_aside_is_neither_marked_nor_compared_with(stack: St
     assert not shrunk(make(stack, 2, rows(1204)))
 
 
-def test_a_backup_of_other_sources_in_between_hides_nothing(stack: Stack) -> None:
-    first = make(stack, 0, rows(1204), keys(400))
-    make(stack, 1, keys(400))
-    assert shrunk(make(stack, 2, rows(3)))[0].than == first.id
-
-
 def test_prune_keeps_the_last_backup_before_it_shrank_until_it_is_accepted(stack: Stack) -> None:
     ids = [make(stack, day, rows(1204)).id for day in range(4)]
     small = [make(stack, day, rows(3)).id for day in range(4, 9)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from rows import each_row
 
 from techsapo_ops.adapters import files
@@ -107,13 +107,6 @@ def test_changed_names_make_a_new_one(tmp_path: Path, names: list[str]) -> None:
 def test_the_spelling_of_a_name_does_not_count_as_a_change(tmp_path: Path) -> None:
     ensure(tmp_path / "web", ["Example.COM", "::1"], now=NOW)
     assert not ensure(tmp_path / "web", ["example.com", "0:0:0:0:0:0:0:1"], now=NOW).changed
-
-
-def test_a_changed_key_type_makes_a_new_one(tmp_path: Path) -> None:
-    ensure(tmp_path / "web", NAMES, now=NOW)
-    made = ensure(tmp_path / "web", NAMES, key_type="rsa", now=NOW)
-    assert made.reason == "the key type changed"
-    assert isinstance(leaf(tmp_path / "web").public_key(), rsa.RSAPublicKey)
 
 
 def test_two_certificates_share_the_ca_and_a_new_ca_replaces_both(tmp_path: Path) -> None:

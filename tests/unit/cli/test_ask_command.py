@@ -194,17 +194,6 @@ def test_a_question_is_not_sent_a_third_time_nor_after_a_refusal(
     capsys.readouterr()
 
 
-def test_why_a_provider_failed_is_said_in_words(
-    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    failed = {**ANSWER["providers"][1], "error": {"kind": "refused", "cause": "key", "message": "HTTP 401"}}
-    orchestrator.reply = (200, json.dumps({**ANSWER, "providers": [failed]}).encode())
-    assert ask(monkeypatch, "ディスクが一杯", "--url", orchestrator.url) == 0
-    told = " ".join(capsys.readouterr().out.split())
-    assert "sim-b simulated-2 failed: the API key is refused" in told
-    assert "to do sim-b: put a valid key" in told
-
-
 def test_where_every_provider_refuses_the_hint_says_what_to_do_about_it(
     orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -385,54 +374,3 @@ THREE: dict[str, Any] = {
 )
 def test_nginx_comes_first_and_backups_last(sections: dict[str, Any], expected: list[str]) -> None:
     assert candidates(Spec.model_validate({"project": "techsapo", **sections})) == expected
-
-
-def streamed(*steps: tuple[str, dict[str, Any]]) -> tuple[int, bytes]:
-    """A stream of these events, with a comment first, as the orchestrator sends it."""
-    events = (f"event: {name}\ndata: {json.dumps(document)}\n\n" for name, document in steps)
-    return 200, (": still at work\n\n" + "".join(events)).encode()
-
-
-def test_a_stream_tells_each_phase_in_a_line_and_passes_over_what_it_does_not_know(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], orchestrator: Orchestrator
-) -> None:
-    orchestrator.kind = "text/event-stream"
-    scores = {"tier": "basic", "outcome": "accepted", "confidence": 0.92, "consensus": 1.0}
-    orchestrator.reply = streamed(
-        ("asked", {"providers": ["a", "b"]}),
-        ("grading", {"providers": ["a", "b"]}),
-        ("graded", {"provider": "a", "grades": [{"subject": "b", "grade": 0.5}]}),
-        ("graded", {"provider": "b", "grades": [{"subject": "a", "grade": None}]}),
-        ("asked_again", {"provider": "b", "subjects": ["a"]}),
-        ("bouncing", {"providers": ["b"]}),
-        ("bounced", {"provider": "b", "round": 1, "before": None, "after": 0.5, "kept": True}),
-        ("waiting", {}),
-        ("settled", scores),
-        ("settled", {**scores, "consensus": None}),
-        ("of_a_later_version", {"x": 1}),
-        ("verdict", ANSWER),
-    )
-    assert ask(monkeypatch, "x", "--url", orchestrator.url, "--stream") == 0
-    told = capsys.readouterr().err.splitlines()
-    assert [" ".join(line.split()) for line in told] == [
-        "asked a, b",
-        "grading a, b",
-        "graded a b 0.50",
-        "graded b a –",
-        "asked_again b for grades of a",
-        "bouncing b",
-        "bounced b round 1: – to 0.50, kept",
-        "waiting another instance is at the same question",
-        "settled accepted at basic: confidence 0.92, consensus 1.00",
-        "settled accepted at basic: confidence 0.92, consensus –",
-        "of_a_later_version",
-    ]
-
-
-def test_a_language_is_sent_only_where_one_is_asked_for(
-    monkeypatch: pytest.MonkeyPatch, orchestrator: Orchestrator
-) -> None:
-    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 0
-    assert ask(monkeypatch, "x", "--url", orchestrator.url, "--language", "en") == 0
-    assert [body.get("language", "unsaid") for body in orchestrator.asked] == ["unsaid", "en"]
-    assert ask(monkeypatch, "x", "--url", orchestrator.url, "--language", "fr") == 2

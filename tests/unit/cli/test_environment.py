@@ -174,9 +174,3 @@ def test_a_next_line_is_about_the_same_spec_and_environment(
         applied(tmp_path, "staging", number)
     done = techsapo(tmp_path, *words)
     assert done.stderr.rstrip().splitlines()[-1:] == [ending], done
-
-
-def test_a_spec_that_a_variable_names_is_named_in_the_next_line(folder: Path) -> None:
-    (folder / "other.yaml").write_text(json.dumps(SPEC))
-    done = techsapo(folder, "plan", TECHSAPO_FILE="other.yaml", TECHSAPO_ENVIRONMENT="staging")
-    assert done.stderr.rstrip().endswith("next: techsapo up --file other.yaml --environment staging")

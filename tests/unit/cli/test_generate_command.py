@@ -117,9 +117,3 @@ def test_a_template_is_listed_ejected_once_and_then_used(project: Path) -> None:
     techsapo(project, "generate")
     assert (project / ".techsapo/generated/logrotate/techsapo").read_text().startswith("# ours\n")
     assert f"{name}" in techsapo(project, "templates", "list").stdout
-
-
-def test_an_unknown_template_suggests_the_nearest(project: Path) -> None:
-    done = techsapo(project, "templates", "eject", "logrotate/techsapo.conf")
-    assert done.returncode == 2
-    assert "did you mean logrotate/techsapo.j2?" in done.stderr

@@ -137,13 +137,6 @@ def test_json_escapes_it_and_the_values_stay_what_they_are(hostile: str) -> None
     assert json.loads(document) == {hostile: [hostile]}
 
 
-def test_our_own_colours_remain(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = on_terminal(monkeypatch)
-    Output().table(("NAME", "STATE"), [("redis", "running")])
-    Output().warn("x")
-    assert terminal.getvalue().count("\x1b[3") >= 2
-
-
 def test_an_answer_full_of_orders_is_shown_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = on_terminal(monkeypatch)
     text = "".join(HOSTILE.values()) + MARKUP

@@ -97,13 +97,6 @@ def test_watch_with_json_prints_one_value_a_line_until_ctrl_c(tmp_path: Path) ->
     assert all(json.loads(line) for line in rest.splitlines())
 
 
-def test_quiet_shows_only_what_fails(tmp_path: Path) -> None:
-    with peers.peer(peers.http("200 OK", b'{"status": "healthy"}')) as port:
-        spec(tmp_path, port)
-        done = techsapo("health", "-q", cwd=tmp_path)
-    assert (done.returncode, done.stdout) == (0, "")
-
-
 def test_doctor_without_a_spec_looks_for_the_default_stack(tmp_path: Path) -> None:
     done = techsapo("doctor", "--json", cwd=tmp_path)
     assert done.returncode == 1, done.stderr
@@ -111,21 +104,6 @@ def test_doctor_without_a_spec_looks_for_the_default_stack(tmp_path: Path) -> No
     assert not value["complete"]
     assert "redis-server" in value["packages"]
     assert {"topic", "name", "level", "detail", "remedy", "package"} == set(value["findings"][0])
-
-
-def test_doctor_names_the_packages_where_there_is_no_apt(tmp_path: Path) -> None:
-    spec(tmp_path, free_port())
-    done = techsapo("doctor", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "Debian package redis-server" in done.stdout
-    assert "install by your system's means" in done.stderr
-
-
-def test_doctor_of_a_wrong_spec_says_what_is_wrong(tmp_path: Path) -> None:
-    (tmp_path / "techsapo.yaml").write_text("project: techsapo\nredis: 3\n")
-    done = techsapo("doctor", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "techsapo.yaml:2" in done.stderr
 
 
 def test_doctor_fix_without_root_prints_the_exact_command(

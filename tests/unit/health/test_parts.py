@@ -13,7 +13,6 @@ import peers
 import pytest
 from fakes.open_stacks import Seen, open_stack
 from rows import each_row
-from servers import free_port
 
 from techsapo_ops.adapters import disk
 from techsapo_ops.adapters.address import Address
@@ -186,11 +185,6 @@ def test_a_key_in_what_was_scraped_is_not_shown_with_its_error() -> None:
         found = asked("prometheus", port, 2.0)
     assert "s3cr3t" not in found[1].detail
     assert "connection refused" in found[1].detail
-
-
-def test_a_prometheus_that_is_gone_is_one_part_and_not_two() -> None:
-    port = free_port()
-    assert len(asked("prometheus", port, 1.0)) == 1
 
 
 def test_a_prometheus_whose_api_talks_nonsense_degrades() -> None:

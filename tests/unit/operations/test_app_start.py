@@ -15,7 +15,6 @@ from fakes.memory_project import MemoryProject
 from rows import each_row
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.app_start import require_app_restarts
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stores.keys import KeyFile, new_key
 
@@ -126,18 +125,6 @@ def test_going_back_to_an_apply_whose_app_could_not_start_stops_nothing(tmp_path
     with pytest.raises(OpsError, match="the app could not start"):
         project.rollback()
     assert project.world.processes == done
-
-
-def test_an_app_that_could_not_start_again_is_not_restarted(tmp_path: Path) -> None:
-    project = MemoryProject(tmp_path)
-    (tmp_path / "weights.json").write_text('{"format": 2, "fits": []}')
-    project.up(sections={"wallbounce": {"calibration": "weights.json"}})
-    require_app_restarts(project.history, ())
-    (tmp_path / "weights.json").unlink()
-    require_app_restarts(project.history, ("redis",))
-    for names in ((), ("app",)):
-        with pytest.raises(OpsError, match="the app could not start"):
-            require_app_restarts(project.history, names)
 
 
 def test_a_provider_that_the_app_leaves_out_is_not_called_valid_without_a_word(tmp_path: Path) -> None:

@@ -95,18 +95,6 @@ def test_images_that_no_kept_apply_names_are_discarded(
     assert [words for words in project.world.told if words.startswith("discard")] == ["discard sha256:1"]
 
 
-def test_on_an_engine_that_can_services_are_started_together_in_their_order(
-    project: Project,
-) -> None:
-    project.world.at_once = 4
-    report = project.up()
-    assert [o.step.service for o in report.outcomes] == ["redis", "app"]
-    assert project.world.together == [("redis", "app")] * 2, "their containers are made by one call"
-    project.up("300M")
-    assert project.world.told[4:] == ["restart redis", "restart app"], "what runs is restarted one at a time"
-    assert project.world.together[2:] == [("redis",), ("app",)]
-
-
 def test_what_has_to_wait_is_left_out_after_a_failure_and_done_after_going_back(
     project: Project,
 ) -> None:
@@ -372,18 +360,3 @@ def test_a_way_back_on_which_a_host_is_lost_is_gone_by_the_others_and_is_told(
     assert [error.message.partition(":")[0] for error in report.back.failures] == ["not gone back (c"]
     assert project.memory() == "maxmemory 268435456"
     assert project.ledger.entries()[-1].result == "failed"
-
-
-def test_where_nobody_can_go_back_the_files_say_what_runs(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def nobody(_: MemoryEngine) -> None:
-        raise OpsError("no Swarm manager answers")
-
-    project.up()
-    project.world.refused = refuses("redis", *GIGABYTE)
-    monkeypatch.setattr(MemoryEngine, "begin_back", nobody)
-    report = project.up("1G")
-    assert report.back is not None
-    assert [error.message for error in report.back.failures] == ["no Swarm manager answers"]
-    assert project.memory() in GIGABYTE

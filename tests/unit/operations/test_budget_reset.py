@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from fakes.memory_project import MemoryProject
-from test_lost_data import Project, data
+from kept_data import Project, data
 from typer.testing import CliRunner
 
 from techsapo_ops.cli.main import app

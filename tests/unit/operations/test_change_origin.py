@@ -132,17 +132,6 @@ def test_an_edited_template_is_the_users_also_with_a_new_version(tmp_path: Path)
     assert services == {"redis": ["spec"]}
 
 
-def test_a_changed_default_is_a_new_versions_and_not_the_users(tmp_path: Path) -> None:
-    new = wanted(tmp_path, redis={"port": 6380})
-    # What an older version, whose default was another one, has recorded of the same spec.
-    old = wanted(tmp_path, redis={"port": 6380, "maxmemory": "64mb"})
-    given = {"project": "techsapo", **SMALL, "redis": {"port": 6380}}
-    record(replace(old, given={"spec": given, "files": {}}), version="0.1.0")
-    files, services = found(new, running(old))
-    assert REDIS in files
-    assert {tuple(o) for o in (*files.values(), *services.values())} == {("version",)}
-
-
 def test_a_file_edited_by_hand_and_one_that_is_missing_are_of_outside(tmp_path: Path) -> None:
     new = wanted(tmp_path)
     record(new)
@@ -175,13 +164,6 @@ def test_what_none_of_the_three_explains_has_an_origin_too(
     new = wanted(tmp_path)
     record(new)
     assert found(new, running(new, **changed), never) == ({}, {"redis": [expected]})
-
-
-def test_a_service_left_out_of_a_partial_apply_is_no_news_of_a_version(tmp_path: Path) -> None:
-    whole = wanted(tmp_path)
-    record(whole.only({"app"}), version="0.1.0")
-    _, services = found(whole, running(whole.only({"app"})))
-    assert services["redis"] == ["start"]
 
 
 def test_a_damaged_ledger_is_no_reason_not_to_plan(tmp_path: Path) -> None:

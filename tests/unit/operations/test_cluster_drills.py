@@ -23,9 +23,7 @@ from techsapo_ops.operations.drills.cluster import faults, under_way
 from techsapo_ops.operations.drills.cluster.course import course, finish
 from techsapo_ops.operations.drills.cluster.plan import Taking, planned
 from techsapo_ops.operations.drills.cluster.under_way import UnderWay, note_under_way
-from techsapo_ops.operations.drills.cluster.whole import missing
 from techsapo_ops.operations.drills.load import Load
-from techsapo_ops.operations.drills.victim import chosen
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.stack import Stack
 from tests.fakes.open_stacks import open_stack
@@ -72,27 +70,6 @@ def on(hosts: StackFake, folder: Path, **sections: Any) -> Stack:
 
 def engine(stack: Stack) -> SwarmEngine:
     return cast(SwarmEngine, stack.engine)
-
-
-def test_nothing_is_missing_where_all_answers(stack: Stack) -> None:
-    assert missing(stack, engine(stack), "c") == ()
-
-
-def test_a_host_that_does_not_answer_or_is_drained_is_missing(stack: Stack, hosts: StackFake) -> None:
-    hosts.hosts["b"].node["Spec"]["Availability"] = "drain"
-    assert missing(stack, engine(stack), "c") == ("b is drained already",)
-    hosts.hosts["b"].silent = "timeout"
-    assert [reason.partition(":")[0] for reason in missing(stack, engine(stack))] == ["b can't be reached"]
-
-
-def test_what_is_taken_is_where_it_costs_most_and_no_unknown_host(stack: Stack) -> None:
-    assert planned(stack, "failover-redis", None, 0) == Taking("failover-redis", "b", "redis-b")
-    assert planned(stack, "failover-mysql", None, 0) == Taking("failover-mysql", "c", "mysql-c")
-    assert planned(stack, "failover-host", None, 9) == Taking("failover-host", "c", seconds=9)
-    assert planned(stack, "failover-host", "a", 9).host == "a"
-    assert planned(stack, "partition", None, 9) == Taking("partition", "b", seconds=9)
-    with pytest.raises(OpsError, match="host"):
-        planned(stack, "failover-host", "d", 9)
 
 
 def test_a_drill_is_refused_before_anybody_is_asked_where_a_host_does_not_answer(
@@ -231,16 +208,3 @@ def test_what_could_not_be_put_back_is_told_by_the_next_command_and_finished_by_
     assert found is not None
     assert found.host == "c"
     assert finish(stack, lambda _: None) is None
-
-
-def test_of_several_hosts_an_instance_is_killed_by_its_own_docker_and_no_process_here(
-    hosts: StackFake, stack: Stack
-) -> None:
-    victim = chosen(stack)
-    assert not victim.ended()
-    victim.kill()
-    host = next(s.machine.name for s in stack.topology.services if s.name == victim.name and s.machine)
-    assert hosts.done == [("kill", host, victim.name)]
-    assert victim.ended()
-    with pytest.raises(OpsError, match="has started anew by itself"):
-        victim.kill()

@@ -129,11 +129,6 @@ def test_what_another_host_went_on_from_is_not_forgotten_here(where: Topology, c
     assert Opening(client).recorded_elsewhere(where) is None
 
 
-def test_where_no_docker_runs_here_nothing_is_left_here(where: Topology, client: OneHost) -> None:
-    client.refused = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock."
-    assert left_here(where.layout, client) is None
-
-
 def test_elsewhere_up_is_refused_while_it_may_run_on_the_first_host(
     where: Topology, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,10 +149,4 @@ def test_elsewhere_down_says_what_it_cannot_stop_and_up_is_free_then(
     warned: list[str] = []
     assert down(recorded(where.layout, client), warn=warned.append) == ()
     assert [line for line in warned if "to move from first to several hosts" in line], warned
-    require_left(where.layout)
-
-
-def test_on_the_host_itself_nothing_is_in_the_way(where: Topology, monkeypatch: pytest.MonkeyPatch) -> None:
-    begun_on(where.layout, "first", monkeypatch)
-    monkeypatch.setattr("socket.gethostname", lambda: "first")
     require_left(where.layout)

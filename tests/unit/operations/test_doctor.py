@@ -110,18 +110,6 @@ def test_a_port_held_by_this_stack_is_fine(tmp_path: Path, monkeypatch: pytest.M
     assert "app of this stack" in by_name(diagnosis)[f"port {spec.app.port}"].detail
 
 
-def test_the_tls_port_of_nginx_is_looked_at_too(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        settings = {**free_ports(), "certificates": {"web": {"names": ["a.example"]}}}
-        settings["nginx"] = {"listen": free_port(), "tls_listen": port}
-        spec = Spec.model_validate(settings)
-        topology = resolve(spec, NATIVE, Layout(tmp_path, tmp_path), HostFacts("python3", binaries=ALL))
-        found = by_name(examine(spec, topology))
-    assert found[f"port {port}"].level is Level.MISSING
-    assert "nginx" in found[f"port {port}"].detail
-
-
 @each_row(
     "free, inodes, read_only, kind, level, words",
     [
@@ -160,15 +148,6 @@ def test_root_is_told_about_the_app_s_user(tmp_path: Path, monkeypatch: pytest.M
     )
     assert level(users=both, app_users=both) is Level.OK
     assert "user techsapo" not in by_name(examine(*stack(tmp_path, ALL)))
-
-
-def test_the_compose_engine_needs_docker(tmp_path: Path) -> None:
-    spec = Spec.model_validate({**free_ports(), "engine": "compose"})
-    facts = HostFacts("python3", binaries={"logrotate": "x", "setpriv": "x"})
-    topology = resolve(spec, COMPOSE, Layout(tmp_path, tmp_path), facts)
-    diagnosis = examine_docker(topology, compose.DockerFacts())
-    assert "docker.io" in diagnosis.packages
-    assert not diagnosis.complete
 
 
 @each_row("version, level", [("26.1.5+dfsg1", Level.OK), ("25.0.0", Level.OK), ("20.10.24", Level.MISSING)])

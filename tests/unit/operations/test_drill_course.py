@@ -12,16 +12,12 @@ from typing import Any, cast
 import pytest
 from fakes.open_stacks import Seen, open_stack
 from monitoring_stack import spec_of, topology_of
-from rows import each_row
 
 from techsapo_ops.backup.description import Kept
-from techsapo_ops.backup.verify import PartResult, Verification
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.drills import restoring
 from techsapo_ops.operations.drills.alerting import drill_alert
 from techsapo_ops.operations.drills.recovering import refuse_outside, settings_of
 from techsapo_ops.operations.drills.report import Report
-from techsapo_ops.operations.drills.restoring import drill_restore
 from techsapo_ops.operations.recover.placing import Placement, Places
 from techsapo_ops.stack.stack import Stack
 
@@ -44,32 +40,6 @@ def stack(tmp_path: Path) -> Stack:
         }
     )
     return replace(open_stack(topology_of(spec, tmp_path), Seen()), pause=lambda _: None)
-
-
-@each_row(
-    "problems, passed_over, seconds",
-    [
-        ((), (), 2.0),
-        (("table x is missing",), (), None),
-        ((), ("20261128T000000Z can't be read: torn",), 2.0),
-    ],
-)
-def test_a_restore_that_is_no_good_took_no_time_and_a_newer_backup_that_is_none_is_told(
-    stack: Stack,
-    monkeypatch: pytest.MonkeyPatch,
-    problems: tuple[str, ...],
-    passed_over: tuple[str, ...],
-    seconds: float | None,
-) -> None:
-    parts = (PartResult("redis", (), 0.5), PartResult("mysql", problems, 1.5))
-    found = Verification("20261127T000000Z", "deep", AT.isoformat(), parts, passed_over=passed_over)
-    monkeypatch.setattr(restoring, "verify_backup", lambda *_, **__: found)
-    backups = SimpleNamespace(find=lambda _: SimpleNamespace(manifest=SimpleNamespace(started=AT)))
-    monkeypatch.setattr(restoring, "repository_of", lambda _: backups)
-    report = drill_restore(stack, begin, now=AT)
-    assert [phase.seconds for phase in report.phases] == [seconds]
-    assert report.ok is not bool(problems or passed_over)
-    assert report.problems == (*(f"mysql: {each}" for each in problems), *passed_over)
 
 
 def test_nobody_is_woken_by_a_drill(stack: Stack) -> None:

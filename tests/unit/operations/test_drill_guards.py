@@ -99,15 +99,6 @@ def test_what_prometheus_says_keeps_a_drill_from_its_begin_and_ends_it(name: str
     assert words in guards.during()
 
 
-def test_another_instance_that_is_not_ready_does_so_too() -> None:
-    stand = Stand()
-    guards = stand.guards()
-    assert guards.before() == ()
-    stand.ready["app-2"] = False
-    assert "app-2 is not ready" in guards.during()
-    assert any("app-2" in why for why in stand.guards().before())
-
-
 def test_what_was_cut_short_and_maintenance_are_under_way(tmp_path: Path) -> None:
     stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
     layout = stack.layout

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from rows import each_row
 
-from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.drills.kept import find, keep, reports
 from techsapo_ops.operations.drills.load import Attempt, Held, Outcome, Request
 from techsapo_ops.operations.drills.page import page
@@ -60,18 +59,6 @@ def test_a_report_is_kept_and_read_again_as_it_was(tmp_path: Path) -> None:
 def test_what_is_late_lost_or_stopped_is_missed(changed: dict[str, object], missed: tuple[str, ...]) -> None:
     report = replace(GOOD, **changed)  # type: ignore[arg-type]
     assert (report.missed, report.ok) == (missed, not missed)
-
-
-@each_row("damage", ["", "{", "[]", "null", '{"form": 2}', '{"form": 1, "drill": "else"}', '{"form": 1}'])
-def test_a_report_that_can_not_be_read_is_passed_over_and_said_where_it_is_asked_for(
-    damage: str, tmp_path: Path
-) -> None:
-    where = layout(tmp_path)
-    keep(where, GOOD, "")
-    (where.drills / "20261128T034000Z-restore.json").write_text(damage)
-    assert reports(where) == (GOOD,)
-    with pytest.raises(OpsError, match="can't be read"):
-        find(where, "latest")
 
 
 def tried(

@@ -44,12 +44,6 @@ def stack(folder: Path, engine: Seen, **sections: Any) -> Stack:
     return replace(open_stack(topology_of(spec, folder), engine), pause=lambda _: None)
 
 
-def test_the_instance_with_the_highest_weight_is_chosen_and_a_backup_last(tmp_path: Path) -> None:
-    victim = chosen(stack(tmp_path, running("app-1", "app-2", "app-3")))
-    assert (victim.name, victim.weight, victim.others) == ("app-2", 3, ("app-1", "app-3"))
-    assert chosen(stack(tmp_path, running("app-1", "app-3"))).name == "app-1"
-
-
 def test_no_other_instance_is_killed_than_the_one_that_somebody_agreed_to(tmp_path: Path) -> None:
     where = stack(tmp_path, running("app-1", "app-2"))
     where.layout.state.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes.memory_project import MemoryProject, refuses
+from fakes.memory_project import MemoryProject
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.up import up
@@ -50,12 +50,3 @@ def test_what_needs_a_service_that_could_not_be_followed_up_is_not_started(proje
     assert failed["redis"] == "redis can't be migrated"
     assert "create app" not in told
     assert "settled False" not in told
-
-
-def test_nothing_is_settled_after_an_apply_that_went_back(project: MemoryProject) -> None:
-    project.up()
-    told = project.world.told
-    project.world.refused = refuses("redis", "314572800")
-    told.clear()
-    up(replace(project.stack(redis={"maxmemory": "300M"}), following=Told(told)), project.said)
-    assert not [words for words in told if words.startswith("settled")]

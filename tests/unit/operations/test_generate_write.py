@@ -121,14 +121,6 @@ def test_a_strangers_file_in_the_way_counts_as_edited(where: Topology, directory
         write_files(OLD, where)
 
 
-def test_an_edited_file_that_is_no_longer_wanted_is_kept_too(where: Topology, directory: Path) -> None:
-    write_files(OLD, where)
-    (directory / "gone/c.conf").write_text("c = mine\n")
-    assert kinds(changes(NEW, directory))["gone/c.conf"] is ChangeKind.EDITED
-    with pytest.raises(OpsError, match=r"gone/c\.conf"):
-        write_files(NEW, where)
-
-
 def test_files_that_are_not_ours_stay(where: Topology, directory: Path) -> None:
     write_files(OLD, where)
     (directory / "gone/notes.txt").write_text("mine")

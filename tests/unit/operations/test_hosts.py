@@ -7,13 +7,10 @@ import socket
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
-from rows import each_row
-from stacks import spec, topology
+from three_hosts import fleet, of
 
-from techsapo_ops.adapters.docker_refusals import plainly
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.process import Command, Completed
@@ -39,17 +36,6 @@ from techsapo_ops.stack.topology import Topology
 from tests.fakes.open_stacks import open_stack
 from tests.fakes.swarm_hosts import PROBED, TOKEN, HostsFake
 
-A = Machine("a", "10.0.0.1", "ssh://ops@a")
-
-
-def of(tmp_path: Path, by: str = "ssh://ops@{}", **sections: Any) -> Topology:
-    hosts = {n: {"address": f"10.0.0.{i}", "docker": by.format(n)} for i, n in enumerate("abc", 1)}
-    return topology(spec(engine="swarm", hosts=hosts, mysql={}, **sections), tmp_path, "swarm")
-
-
-def fleet(hosts: HostsFake, stack: Topology) -> Fleet:
-    return Fleet(hosts, "docker", {m.name: m.docker for m in stack.machines})
-
 
 def checked(hosts: HostsFake, stack: Topology, *names: str) -> Checked:
     return check(stack, fleet(hosts, stack), names)
@@ -73,19 +59,6 @@ def test_hosts_that_nothing_is_wrong_with_are_well(tmp_path: Path) -> None:
     assert every["b", "network"] == "reaches a, c"
     assert every["", "quorum"] == "3 of 3 managers; 1 may be lost"
     assert every["", "heartbeat"] == "20 s"
-
-
-def test_without_any_image_what_only_a_container_could_see_is_left_out_and_said(tmp_path: Path) -> None:
-    hosts = HostsFake().joined()
-    for host in hosts.hosts.values():
-        host.images = False
-
-    by_socket = checked(hosts, of(tmp_path, "unix:///run/{}"))
-    by_ssh = checked(hosts, of(tmp_path))
-
-    assert "no image" in found(by_socket, Level.SKIPPED)["a", "machine"]
-    assert by_socket.well
-    assert ("a", "disk") in found(by_ssh, Level.OK)
 
 
 def test_a_host_that_does_not_answer_is_said_and_the_others_are_looked_at(tmp_path: Path) -> None:
@@ -177,39 +150,6 @@ def test_a_host_whose_name_a_lost_node_has_does_not_join_beside_it(tmp_path: Pat
         added(hosts, of(tmp_path), "c")
 
     assert "hosts replace c" in refused.value.hint
-
-
-SSH = (
-    'error during connect: Get "http://docker.example.com/v1.45/info": command [ssh -o ConnectTimeout=30 -l '
-    "ops -- a docker system dial-stdio] has exited with exit status 255, please make sure the URL is valid, "
-    "and Docker 18.09 or later is installed on the remote host: stderr={}"
-)
-
-
-@each_row(
-    "said, why",
-    [
-        (SSH.format("Host key verification failed."), "its ssh host key is not known here"),
-        (SSH.format("ops@a: Permission denied (publickey)."), "ssh does not let this user in"),
-        (SSH.format("ssh: connect to host a port 22: No route to host"), "there is no route to it"),
-        (SSH.format("ssh: connect to host a port 2299: Connection refused"), "it refuses ssh on port 2299"),
-        ("`docker ps -a` did not end within 2 s and was stopped", "it did not answer within 2 s"),
-        ("failed to connect to the docker API at unix:///x.sock; check if the path is correct",
-         "its Docker does not run"),
-        (SSH.format("Connection timed out during banner exchange"), "it does not answer"),
-        (SSH.format("ssh: Could not resolve hostname a: Name or service not known"),
-         "nobody knows the name a"),
-        (SSH.format("bash: line 1: docker: command not found"), "Docker is not installed there"),
-        (SSH.format("kex_exchange_identification: read: Connection reset by peer"),
-         "kex_exchange_identification: read: Connection reset by peer"),
-        ("permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock",
-         "this user may not use Docker there"),
-        ("Cannot connect to the Docker daemon at unix:///x.sock. Is the docker daemon running?",
-         "its Docker does not run"),
-    ],
-)  # fmt: skip
-def test_what_ssh_and_docker_say_becomes_plain_words(said: str, why: str) -> None:
-    assert plainly(said, A.name, A.docker).why == why
 
 
 def engine_of(hosts: HostsFake, stack: Topology) -> SwarmEngine:
@@ -404,17 +344,6 @@ def test_a_new_machine_of_the_same_name_takes_the_lost_one_s_place(tmp_path: Pat
     assert hosts.hosts["c"].node["Spec"]["Labels"] == {}  # `up` sets it, when the machine has all
     assert json.loads((stack.layout.state / folders.NOTE).read_text()) == {"a": "1"}
     assert set(said.seconds) == {"leave", "join", "up", "forget", "ready"}
-
-
-def test_a_replacement_that_was_killed_when_the_node_was_out_still_gives_the_word(tmp_path: Path) -> None:
-    hosts, stack = HostsFake().joined(), of(tmp_path)
-    hosts.lost("c")
-    hosts._left.clear()
-
-    told: list[str] = []
-    replaced(hosts, stack, "c", "c", told)
-
-    assert told == ["c is gone", "forget"]
 
 
 def test_a_database_that_waits_for_a_lost_host_is_told_at_the_next_one_that_it_is_gone(

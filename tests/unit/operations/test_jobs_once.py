@@ -138,14 +138,6 @@ def test_of_all_that_come_at_once_one_runs_it(machines: Machines, tmp_path: Path
         assert f"ran on {one} at " in words or "is at work here" in words
 
 
-def test_the_next_time_whoever_comes_first_runs_it(a: Host, b: Host, tmp_path: Path) -> None:
-    a.run()
-    b.now = datetime(2026, 11, 28, 3, 0, 1, tzinfo=UTC)
-    assert isinstance(b.run(), Finished)
-    assert ran(tmp_path) == ["a", "b"]
-    assert [run.host for run in Runs(b.layout.jobs).of("costs")] == ["a", "b"]
-
-
 def test_a_host_that_was_lost_with_the_job_under_way_is_made_up_for(
     b: Host, machines: Machines, tmp_path: Path
 ) -> None:
@@ -178,12 +170,6 @@ def test_what_another_command_shares_meanwhile_is_kept_and_so_is_the_run(a: Host
     assert not (b.layout.state / "set-aside").exists()
 
 
-def test_by_hand_it_runs_also_where_it_is_not_due(a: Host, b: Host, tmp_path: Path) -> None:
-    a.run()
-    assert isinstance(b.run(by="hand"), Finished)
-    assert ran(tmp_path) == ["a", "b"]
-
-
 def test_without_a_quorum_nobody_knows_whether_it_ran_and_nothing_does(
     a: Host, machines: Machines, tmp_path: Path
 ) -> None:
@@ -191,15 +177,6 @@ def test_without_a_quorum_nobody_knows_whether_it_ran_and_nothing_does(
     with pytest.raises(OpsError):
         a.run()
     assert not (tmp_path / "ran").exists()
-
-
-def test_a_failed_run_is_told_to_all_and_not_made_again_elsewhere(a: Host, b: Host, tmp_path: Path) -> None:
-    a.work = "exit 3"
-    first = a.run()
-    assert isinstance(first, Finished)
-    assert first.run.result == "failed"
-    assert isinstance(b.run(), str)
-    assert ran(tmp_path) == ["a"]
 
 
 def test_a_job_of_the_backups_is_left_to_the_host_that_has_them(

@@ -93,13 +93,6 @@ def test_the_hash_of_a_spec_tells_nothing_of_its_secrets() -> None:
     assert spec_hash(spec(locale="en")) != spec_hash(spec(locale="ja"))
 
 
-def test_a_part_of_a_state_has_those_services_only(tmp_path: Path) -> None:
-    part = snapshot(tmp_path).only({"redis", "app-1"})
-    assert [s.name for s in part.desired.topology.services] == ["redis", "app-1"]
-    assert [p.service for p in part.desired.units] == ["redis", "app-1"]
-    assert part.identity != snapshot(tmp_path).identity
-
-
 def recorded(tmp_path: Path, *entries: LedgerEntry) -> Ledger:
     ledger = Ledger(tmp_path)
     for entry in entries:
@@ -131,16 +124,6 @@ def test_the_current_state_is_the_last_good_one(tmp_path: Path) -> None:
     ledger = recorded(tmp_path, BASE, replace(BASE, id=2, result="rolled-back", back_to=1))
     assert ledger.current() == BASE
     assert ledger.next_id() == 3
-
-
-@each_row(
-    "reference, words",
-    [("@9", "there is no apply @9"), ("last", "names no apply"), ("@-1", "names no apply")],
-)
-def test_what_names_no_apply_is_a_usage_error(tmp_path: Path, reference: str, words: str) -> None:
-    with pytest.raises(OpsError, match=words) as caught:
-        recorded(tmp_path, BASE).find(reference)
-    assert caught.value.exit_code == 2
 
 
 def test_a_damaged_entry_is_passed_over_and_its_number_not_given_again(tmp_path: Path) -> None:

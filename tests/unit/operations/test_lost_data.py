@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from fakes.memory_project import MemoryProject
+from kept_data import Project, data
 from rows import each_row
 
-from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.textfile import Sample
 from techsapo_ops.cli.views.plan import plan_json
 from techsapo_ops.errors import OpsError
@@ -28,32 +25,7 @@ from techsapo_ops.services.lost_data import LostData, lost_data
 from techsapo_ops.stack.backup import Amount
 from techsapo_ops.stack.budget_note import read_note
 from techsapo_ops.stack.data_note import MARK, DataNote
-from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.step import Action
-
-KEYS = (
-    "redis_version:7.0.15\r\nrdb_changes_since_last_save:0\r\ntotal_commands_processed:1\r\n"
-    "db0:keys=1204,expires=0\r\n"
-)
-
-
-class Shell:
-    """A host with a shell, whose Redis says how many keys it has."""
-
-    def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
-        if command.argv[0] == "sh":
-            done = subprocess.run(
-                command.argv, cwd=command.cwd, capture_output=True, timeout=timeout, check=False
-            )
-            return Completed(command, done.returncode, done.stdout, done.stderr)
-        if "INFO" in command.argv:
-            return Completed(command, 0, KEYS.encode(), b"")
-        raise OpsError(f"{command} must not run here")
-
-
-class Project(MemoryProject):
-    def stack(self, **sections: object) -> Stack:
-        return replace(super().stack(**sections), runner=Shell())
 
 
 @pytest.fixture
@@ -71,10 +43,6 @@ def began(project: Project) -> Project:
         path.write_text("data")
     project.up()
     return project
-
-
-def data(project: Project) -> Path:
-    return project.folder / ".techsapo" / "data"
 
 
 def lost(project: Project) -> tuple[LostData, ...]:
@@ -221,26 +189,10 @@ def test_a_stack_that_was_never_applied_or_has_no_data_yet_begins_empty(project:
     assert known(project).known() == {}
 
 
-def test_after_down_with_volumes_it_begins_empty_again(began: Project) -> None:
-    down(began.engine, remove_data=True)
-    shutil.rmtree(data(began), ignore_errors=True)
-    assert not plan_of(began.stack()).lost
-    began.up()
-
-
 def test_down_alone_forgets_nothing(began: Project) -> None:
     down(began.engine)
     shutil.rmtree(data(began))
     assert "Redis's data is gone" in refused(began).message
-
-
-def test_the_data_of_another_engine_is_none_of_this_ones(began: Project) -> None:
-    note = DataNote(began.stack().layout, "compose")
-    assert note.known() == {}
-    note.add(known(began).known())
-    known(began).forget()
-    assert set(note.known()) == {"redis", "app"}
-    assert not lost(began)
 
 
 def test_data_that_a_service_saved_after_its_only_apply_is_noted_and_missed(project: Project) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -17,10 +17,9 @@ from techsapo_ops.backup.description import Description, Kept, What
 from techsapo_ops.backup.offsite import AwaySnapshot, Restic
 from techsapo_ops.backup.origin import Origin, State
 from techsapo_ops.backup.repository import Backup
-from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.administration import actions, chain_of
 from techsapo_ops.operations.recover.copied import Copied
-from techsapo_ops.operations.recover.keys import copied_endings, later_endings, settle, working, working_now
+from techsapo_ops.operations.recover.keys import copied_endings, later_endings, settle, working
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stores.key_endings import REVOKE, ends_of, recorded_endings
@@ -137,28 +136,3 @@ def test_of_an_older_copy_the_newest_is_asked_which_keys_were_revoked_since(
     assert set(found) == {copy.page.id, other.id}
     assert later_endings(restic(files.__getitem__), replace(NEWEST, paths=()), quiet) == {}
     assert later_endings(restic(files.__getitem__), None, quiet) == {}
-
-
-def test_a_newest_copy_that_can_not_be_asked_is_said() -> None:
-    said: list[str] = []
-
-    def refused(_: str) -> bytes:
-        raise OpsError("restic dump failed")
-
-    assert later_endings(restic(refused), NEWEST, said.append) == {}
-    assert "the newest copy can't be asked which API keys were revoked since: restic dump failed" in said
-
-
-def test_at_the_end_those_of_the_file_that_the_spec_names_are_told(copy: Copy, tmp_path: Path) -> None:
-    layout = copy.placed(tmp_path)
-    (tmp_path / "disk").symlink_to(tmp_path / "new")
-    linked = Layout(tmp_path / "disk" / ".techsapo", layout.config, layout.spec_file)
-
-    def told(spec: Spec) -> list[str]:
-        return [k.name for k in working_now(cast(Any, SimpleNamespace(spec=spec, layout=linked)))]
-
-    assert told(Spec(project="shop")) == ["ci", "page"]
-    named = Spec.model_validate({"project": "shop", "app": {"auth": {"keys_file": "own.json"}}})
-    assert told(named) == []
-    KeyFile(tmp_path / "new" / "own.json").write((replace(copy.ci, revoked=NOW), copy.page))
-    assert told(named) == ["page"]

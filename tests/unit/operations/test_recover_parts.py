@@ -202,23 +202,6 @@ def test_another_file_outside_stays_and_ours_lies_beside_the_spec(copy: Copied, 
     assert [each.there for each in places_in(copy, tmp_path / "new").placements][-1] is True
 
 
-def test_what_can_not_go_where_it_was_lies_beside_the_spec_each_under_a_name_of_its_own(
-    copy: Copied, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    named = [str(tmp_path / folder / "token") for folder in ("etc", "opt", "locked")]
-    more = tuple(kept(path, What.SECRET, named=path) for path in named)
-    for folder in ("etc", "opt"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "token").write_text("another's")
-    (tmp_path / "locked").mkdir()
-    monkeypatch.setattr(os, "access", lambda path, _: Path(path).name != "locked")
-    copy = replace(copy, description=replace(copy.description, kept=(*copy.description.kept, *more)))
-    found = places_in(copy, tmp_path / "new")
-    beside = [f"recovered/{name}" for name in ("token", "2-token", "3-token")]
-    assert [found.repointed[name] for name in named] == beside
-    assert "can't be written by this user" in found.placements[-1].why
-
-
 def test_they_are_put_with_their_modes_once_and_again(copy: Copied, tmp_path: Path) -> None:
     into = tmp_path / "new"
     (into / ".techsapo").mkdir(parents=True)
@@ -296,16 +279,6 @@ def test_the_journal_is_private_and_a_damaged_one_says_what_to_do(tmp_path: Path
         assert "--abandon" not in (damaged.value.hint or "")  # which reads it, too
 
 
-def test_where_no_recovery_was_begun_nothing_is_left_but_what_somebody_else_has_made(tmp_path: Path) -> None:
-    desk = Desk(tmp_path / ".techsapo")
-    with desk.lock():
-        pass
-    assert not desk.state.exists()
-    with desk.lock():
-        (desk.state / "ledger").mkdir()
-    assert sorted(path.name for path in desk.state.iterdir()) == [".gitignore", "ledger"]
-
-
 def test_a_folder_with_a_stack_is_refused_and_nothing_is_made_in_it(tmp_path: Path) -> None:
     (tmp_path / ".techsapo/ledger").mkdir(parents=True)
     with pytest.raises(OpsError, match="has a stack already"), Desk(tmp_path / ".techsapo").lock():
@@ -348,22 +321,6 @@ def test_a_backup_that_a_link_leads_to_stays_where_it_is(copy: Copied, tmp_path:
     with pytest.raises(OpsError, match="did not come back"):
         read_copy(copy.root, snapshot(0), None)
     assert (host / copy.backup.id / "manifest.json").is_file()
-
-
-@each_row("count", [0, 2])
-def test_a_description_with_no_spec_or_two_is_refused(tmp_path: Path, count: int) -> None:
-    copy = copied(tmp_path)
-    told_again(copy, *[kept("/srv/old/techsapo.yaml", What.SPEC)] * count, but="spec")
-    with pytest.raises(OpsError, match=f"names {count} of spec, not one"):
-        read_copy(copy.root, snapshot(0), None)
-
-
-@each_row("name, value", [("what", "whatever"), ("named", "a\nb"), ("named", "a\u202eb")], ids=repr)
-def test_a_description_with_words_that_nobody_wrote_is_refused(tmp_path: Path, name: str, value: str) -> None:
-    copy = copied(tmp_path)
-    told_again(copy, replace(copy.description.kept[-1], **{name: value}))
-    with pytest.raises(OpsError, match="is damaged"):
-        read_copy(copy.root, snapshot(0), None)
 
 
 def test_what_the_spec_does_not_name_is_put_nowhere_outside_and_no_mode_lets_others_write(

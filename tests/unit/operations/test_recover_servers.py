@@ -83,14 +83,3 @@ def test_a_program_that_is_older_than_the_copy_s_is_told_once_with_both_versions
 )
 def test_as_new_newer_and_what_does_not_tell_are_left_alone(tmp_path: Path, programs: Programs) -> None:
     assert list(too_old(DATA, stack_of(tmp_path, runner=programs))) == []
-
-
-@each_row(
-    "image",
-    [
-        "redis:8", "redis:8.0-alpine", "redis", "redis:alpine", "redis:3f2a", "acme/redis:1",
-        "acme/cache:1.2", "docker.io/library/redis:8.4@sha256:" + "1" * 64, "redis@sha256:" + "1" * 64,
-    ],
-)  # fmt: skip
-def test_an_image_that_is_as_new_or_does_not_tell_is_left_alone(tmp_path: Path, image: str) -> None:
-    assert list(too_old(DATA, stack_of(tmp_path, "compose", redis=image))) == []

@@ -164,22 +164,6 @@ def test_what_is_no_longer_so_is_named_and_nothing_is_done(
     assert any(words in line for line in project.refused(stack))
 
 
-def test_a_service_that_its_supervisor_calls_starting_for_a_second_is_no_other(project: Project) -> None:
-    project.up()
-    project.world.processes["redis"].state = State.STARTING
-    project.keep(**BIGGER)
-    project.world.processes["redis"].state = State.RUNNING
-    assert project.apply(**BIGGER).changed
-
-
-def test_one_changed_fact_is_one_line(project: Project) -> None:
-    project.up()
-    project.keep(**BIGGER)
-    assert project.refused(changed_spec(project)) == ["spec: redis.maxmemory has another value"]
-    many = {"app": {"limits": {"max_body": "5MB"}}, "redis": {"maxmemory": "2G"}, "locale": "en"}
-    assert len(project.refused(**many)) == 3
-
-
 def test_another_version_refuses(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.keep()
     monkeypatch.setattr(plan_facts, "build", lambda: "9.9.9")
@@ -390,18 +374,6 @@ def test_killed_half_way_it_is_refused_and_up_completes_it(project: Project) -> 
     assert "`techsapo up` completes the interrupted apply" in caught.value.hint
     assert project.up(sections=BIGGER).entry is not None
     assert project.findings() == []
-
-
-def test_a_plan_of_an_interrupted_apply_completes_it(project: Project) -> None:
-    project.up()
-    project.world.kill = lambda words: words.startswith("before restart")
-    with pytest.raises(Killed):
-        project.up(sections=BIGGER)
-    project.world.kill = lambda _: False
-    project.keep(**BIGGER)
-    report = project.apply(**BIGGER)
-    assert report.entry is not None
-    assert (report.entry.id, report.entry.result) == (3, "ok")
 
 
 def test_of_two_that_apply_it_at_once_one_does(project: Project) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from fakes.memory_project import MemoryProject, refuses
 from stacks import spec, topology
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.certificates import certificates_due, ensure_certificates
+from techsapo_ops.operations.apply.certificates import ensure_certificates
 from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.apply.report import service_url
 from techsapo_ops.operations.apply.stop import down, restart
@@ -127,19 +126,6 @@ def test_a_new_certificate_reloads_nginx_that_is_otherwise_up_to_date_as_the_pla
     report = project.up()
     assert project.world.told == ["prepare", "reload nginx"]
     assert [o.step for o in report.outcomes if o.step.action is not Action.NOTHING] == planned
-
-
-def test_what_certificates_are_due_for_is_told_without_writing_any(tmp_path: Path) -> None:
-    model = spec(certificates={"site": {"names": ["example.com"]}})
-    where = topology(model, tmp_path)
-    assert certificates_due(where) == "certificate site: there was none"
-    assert list(tmp_path.rglob("*")) == []
-    ensure_certificates(where)
-    assert certificates_due(where) == ""
-    other = spec(certificates={"site": {"names": ["example.org"]}})
-    assert certificates_due(replace(where, spec=other)) == "certificate site: the names changed"
-    (where.layout.certs / "site" / "fullchain.pem").unlink()
-    assert certificates_due(where) == "certificate site: its link was missing"
 
 
 def test_down_without_a_state_directory_still_looks_for_leftovers_and_makes_none(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,8 +19,6 @@ from techsapo_ops.operations.budget import note_gap
 from techsapo_ops.operations.status import kept, spent
 from techsapo_ops.operations.status.kept import backups_of
 from techsapo_ops.operations.status.spent import Spent, spent_of
-from techsapo_ops.operations.status.status import without_start
-from techsapo_ops.operations.watch.alerts import Listing
 from techsapo_ops.services.lost_data import LostData
 from techsapo_ops.stack.budget_note import Gap
 from techsapo_ops.stack.data_note import KnownData
@@ -135,19 +132,3 @@ def test_where_the_audit_log_is_gone_what_was_spent_is_not_all(
         found = (LostData(kind, kind, KnownData(kind, NOW, NOW)),)
         monkeypatch.setattr(spent, "lost_data", lambda *_, found=found: found)
         assert spent_of(stack, NOW).rows_lost == lost
-
-
-def test_alerts_that_are_pending_because_of_the_last_apply_are_not_listed_for_some_minutes() -> None:
-    def at(seconds: float, state: str = "pending") -> Any:
-        return SimpleNamespace(state=state, since=NOW + timedelta(seconds=seconds))
-
-    apply: Any = SimpleNamespace(time=NOW, seconds=30.0)
-    before, during, after = at(-5), at(12), at(200)
-    firing: Any = at(20, "firing")
-    listing = Listing((before, during, after, firing))
-
-    def shown(seconds: float) -> tuple[Any, ...]:
-        return without_start(listing, apply, NOW + timedelta(seconds=seconds)).alerts
-
-    assert shown(70) == (before, after, firing)
-    assert shown(30 + 5 * 60 + 1) == listing.alerts, "whatever is pending that long has another reason"

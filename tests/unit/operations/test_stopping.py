@@ -81,18 +81,6 @@ class Follows(Following):
         self.told.append(f"follow {service}")
 
 
-def test_who_stopped_it_first_is_remembered_and_nothing_is_done_twice(made: MemoryProject) -> None:
-    stop_services(made.stack(), ["redis"])
-    before = stopped_of(made.stack().layout)
-    made.world.told.clear()
-    said: list[str] = []
-    stop_services(replace(made.stack(), user="bob"), ["redis"], say=said.append)
-    start_services(made.stack(), ["app"], say=said.append)
-    assert (made.world.told, said) == ([], [])
-    assert stopped_of(made.stack().layout) == before
-    assert before["redis"].by == "alice"
-
-
 def test_one_whose_container_was_removed_is_left_to_up(
     made: MemoryProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,14 +95,6 @@ def test_one_whose_container_was_removed_is_left_to_up(
     monkeypatch.setattr(MemoryEngine, "observe", removed)
     done = start_services(made.stack(), ["redis"])
     assert (done.services, done.later) == ((), ("redis",))
-
-
-def test_the_note_is_its_owners_alone_and_there_is_none_where_there_is_no_stack(made: MemoryProject) -> None:
-    stack = made.stack()
-    stop_services(stack, ["redis"])
-    note = stack.layout.state / NOTE
-    assert note.stat().st_mode & 0o777 == 0o600
-    assert stopped_of(replace(stack.layout, state=note)) == {}
 
 
 def test_drift_does_not_miss_it_and_tells_where_somebody_started_it_past_techsapo(
@@ -156,12 +136,6 @@ def test_a_kill_between_the_note_and_the_stop_is_finished_by_the_same_call(made:
     assert states(made)["redis"] == "running"
     stop_services(stack, ["redis"])
     assert states(made)["redis"] == "stopped"
-
-
-def test_one_that_is_no_service_any_more_is_forgotten(made: MemoryProject) -> None:
-    stop_services(made.stack(), ["redis"])
-    made.up(sections={"redis": {"enabled": False}})
-    assert stopped_of(made.stack().layout) == {}
 
 
 def test_a_damaged_note_says_what_to_do(made: MemoryProject) -> None:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import in_process
-import pytest
 import yaml
-from orchestrator import client_of, make_app
 from rows import each_row
 from stacks import spec, topology
 
-from techsapo_ops.cli.commands import up
-from techsapo_ops.cli.options import SpecChoice
-from techsapo_ops.cli.output import Output
-from techsapo_ops.operations.watch.unreached import look_at_notifications, unreached_lines
-from techsapo_ops.services.app.pages import page_files
+from techsapo_ops.operations.watch.unreached import look_at_notifications
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.diagnosis import Level
 
@@ -112,20 +104,6 @@ def test_a_spec_tells_which_alerts_reach_no_one(
     assert bool(made.told_nobody) == bool(line)
 
 
-def test_what_is_missing_beside_that_is_a_hint_of_alerts_list_and_doctor() -> None:
-    def lines(**sections: Any) -> list[str]:
-        found = unreached_lines(Spec.model_validate({"project": "x", **sections}))
-        return [line.partition(":")[0] for line in found]
-
-    watcher = "nobody notices when this stack can't tell any more"
-    assert lines() == ["alerts reach no one", watcher]
-    told = {"notifications": {"critical": SLACK, "watchdog": WATCHER}}
-    assert lines(**told, **SITE) == ["warnings reach no one"]
-    all_told = {"notifications": {"critical": SLACK, "warning": SLACK, "watchdog": WATCHER}}
-    assert lines(**all_told) == ["links in messages open on this host alone"]
-    assert lines(**all_told, **SITE) == []
-
-
 def test_doctor_notes_it_and_in_production_leaves_to_the_exposures_what_is_one(tmp_path: Path) -> None:
     where = topology(spec(**SITE, notifications={"critical": SLACK}), tmp_path)
     silent = topology(spec(), tmp_path)
@@ -160,70 +138,3 @@ def test_a_command_that_looks_says_it_once_and_keeps_its_exit_code(
     assert "alerts reach no one" not in reached.stderr
     assert reached.returncode == silent.returncode
     assert "critical" not in json.loads(techsapo(tmp_path, *command, "--json").stdout)["unreached"]
-
-
-@each_row(
-    "options, said",
-    [({}, 1), ({"quiet": True}, 0), ({"as_json": True}, 0)],
-    ids=["plain", "-q", "--json"],
-)
-def test_up_says_it_once(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    options: dict[str, bool],
-    said: int,
-) -> None:
-    (tmp_path / "techsapo.yaml").write_text("project: x\n")
-    done = SimpleNamespace(
-        changed=False, failures=(), rows=(), missing_tools=(), absent=(), notes=(), outcomes=(), back=None,
-        entry=None,
-        plan=SimpleNamespace(
-            origins=SimpleNamespace(services={}), files=(), steps=SimpleNamespace(steps=()),
-            observed=SimpleNamespace(services={}, stopped={}),
-        ),
-    )  # fmt: skip
-    where = topology(spec(), tmp_path)
-    monkeypatch.setattr(up, "choose_engine", lambda *_: (where, SimpleNamespace(decided=False)))
-    monkeypatch.setattr(up, "stack_on", lambda *_, **__: SimpleNamespace(leaves=lambda _: None))
-    monkeypatch.setattr(up, "undo_interrupted", lambda *_, **__: None)
-    monkeypatch.setattr(up, "up_with_data", lambda *_, **__: done)
-    up.up(place=SpecChoice(tmp_path / "techsapo.yaml"), out=Output(**options))
-    shown = capsys.readouterr()
-    assert shown.err.splitlines().count(NOBODY) == said
-    if options.get("as_json"):
-        assert json.loads(shown.out)["unreached"] == ["critical", "warning", "info", "watchdog"]
-
-
-def test_the_status_page_is_told_what_the_stack_renders_for_it(tmp_path: Path) -> None:
-    (file,) = (f for f in page_files(topology(spec(), tmp_path)) if f.path.endswith("unreached.json"))
-    app = make_app(tmp_path)
-    object.__setattr__(app.options, "unreached", lambda: json.loads(file.content))
-
-    async def main() -> Any:
-        async with client_of(app) as client:
-            return (await client.get("/api/v1/status")).json()
-
-    assert asyncio.run(main())["unreached"] == ["critical", "warning", "info", "watchdog"]
-
-
-@each_row(
-    "watchdog, said",
-    [
-        (HERE, "notifications.watchdog is on this host, which counts as none"),
-        ([{"kind": "webhook", "url": "https://watcher.example.com/x"}], "in place of the example's"),
-        ([], "`notifications: {watchdog: "),
-    ],
-)
-def test_a_watcher_that_counts_as_none_is_called_so(watchdog: list[dict[str, Any]], said: str) -> None:
-    (line,) = (
-        line
-        for line in unreached_lines(
-            spec(
-                **SITE,
-                notifications={"critical": SLACK, "warning": SLACK, "info": SLACK, "watchdog": watchdog},
-            )
-        )
-        if line.startswith("nobody notices")
-    )
-    assert said in line

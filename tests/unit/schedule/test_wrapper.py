@@ -225,18 +225,6 @@ def test_a_job_that_was_asked_for_runs_once_before_its_time(bench: Bench) -> Non
     assert runs.wake_at("drift") is None
 
 
-def test_what_was_asked_for_and_can_not_be_read_leaves_the_times_of_the_schedule(bench: Bench) -> None:
-    folder = bench.folder / "jobs/drift"
-    folder.mkdir(parents=True)
-    for text in ("soon", "2026-01-15T12:00:00", ""):
-        (folder / "wake").write_text(text)
-        assert bench.context.runs.wake_at("drift") is None
-    (folder / "wake").unlink()
-    (folder / "wake").mkdir()
-    with pytest.raises(OpsError, match=r"cannot read .*wake"):
-        bench.context.runs.wake_at("drift")
-
-
 def test_a_run_counts_on_after_the_clock_was_set_back(bench: Bench) -> None:
     run_job(job(), handing_back(""), bench.context, by="hand")
     bench.clock.move(days=-30)

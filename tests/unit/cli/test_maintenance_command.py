@@ -1,4 +1,4 @@
-"""What drills, recoveries and maintenance say to whoever has not read their documentation."""
+"""What `techsapo maintenance on` says where maintenance was on already."""
 
 from __future__ import annotations
 
@@ -10,20 +10,9 @@ from typer.testing import CliRunner
 
 from techsapo_ops.cli.commands import maintenance
 from techsapo_ops.cli.main import app
-from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.recover_doors import RecoverDoors
-from techsapo_ops.operations.apply.transaction import INTERRUPTED
 from techsapo_ops.stack.maintenance import Maintenance
 
 STARTED = datetime(2026, 1, 31, 10, tzinfo=UTC)
-
-
-def test_an_interrupted_recovery_does_not_send_to_up(capsys: pytest.CaptureFixture[str]) -> None:
-    listener = RecoverDoors(Output()).listener
-    listener.warn(INTERRUPTED)
-    assert capsys.readouterr().err == "", "the command says what to do"
-    listener.warn("the disk is nearly full")
-    assert "nearly full" in capsys.readouterr().err
 
 
 def test_maintenance_again_says_what_it_takes_the_place_of(
