@@ -21,6 +21,7 @@ from techsapo_ops.stores.keys import KeyFile, new_key
 LOCAL = {"kind": "openai-compatible", "model": "m", "base_url": "http://127.0.0.1:9/v1"}
 UNPRICED: dict[str, Any] = {"a": LOCAL, "b": LOCAL}
 PRICED: dict[str, Any] = {n: {**LOCAL, "price": {"input": 0, "output": 0}} for n in UNPRICED}
+SMALL = {"monitoring": {n: {"enabled": False} for n in ("prometheus", "alertmanager", "grafana")}}
 NEEDS_KEY = {"auth": {"required": True, "refuse_without_keys": True}}
 
 
@@ -65,7 +66,7 @@ REASONS = [
 def test_validate_plan_up_and_the_app_have_the_same_reason(
     tmp_path: Path, given: Callable[[Path], dict[str, Any]], reason: str
 ) -> None:
-    (tmp_path / "techsapo.yaml").write_text(json.dumps({"project": "x", **given(tmp_path)}))
+    (tmp_path / "techsapo.yaml").write_text(json.dumps({"project": "x", **SMALL, **given(tmp_path)}))
     validated = techsapo(tmp_path, "validate")
     assert (validated.returncode, validated.stdout) == (1, "")
     assert reason in validated.stderr

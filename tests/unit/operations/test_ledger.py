@@ -36,14 +36,19 @@ BASE = LedgerEntry(
 )
 
 
+OFF = {"enabled": False}
+SMALL: dict[str, Any] = {"monitoring": {n: OFF for n in ("prometheus", "alertmanager", "grafana")}}
+"""Without the files of the monitoring, most of what a whole stack takes to be rendered."""
+
+
 def snapshot(folder: Path, engine: Any = "native", **sections: Any) -> Snapshot:
-    model = spec(**(sections or EVERYTHING))
+    model = spec(**(sections or SMALL))
     return Snapshot(desired_state(topology(model, folder, engine), Templates(None)), model)
 
 
 @each_row("engine", ["native", "compose"])
 def test_a_state_comes_back_whole_without_spec_or_templates(tmp_path: Path, engine: Any) -> None:
-    made, ledger = snapshot(tmp_path, engine), Ledger(tmp_path)
+    made, ledger = snapshot(tmp_path, engine, **EVERYTHING), Ledger(tmp_path)
     entry = replace(BASE, state=ledger.save_state(made))
     found = ledger.load_state(entry)
     assert found.desired == made.desired
@@ -60,7 +65,8 @@ def test_headers_of_a_provider_come_back_and_stand_in_no_file_but_their_own(
         "kind": "openai-compatible", "model": "m", "base_url": "http://127.0.0.1/v1",
         "headers": {"X-Org": "org-s3cret", "api-key": "key-s3cret"}, "extra_body": {"user": "${literal"},
     }  # fmt: skip
-    made, ledger = snapshot(tmp_path, engine, providers={"a": headed, "b": headed}), Ledger(tmp_path)
+    made = snapshot(tmp_path, engine, **SMALL, providers={"a": headed, "b": headed})
+    ledger = Ledger(tmp_path)
     found = ledger.load_state(replace(BASE, state=ledger.save_state(made)))
     assert found.desired == made.desired
     assert found.spec.providers["a"] == made.spec.providers["a"]
@@ -149,9 +155,9 @@ def test_the_oldest_are_forgotten_with_their_contents_but_never_the_last_good(
 ) -> None:
     monkeypatch.setattr(ledgers, "KEPT", 3)
     ledger = Ledger(tmp_path)
-    gone = replace(BASE, id=1, state=ledger.save_state(snapshot(tmp_path, locale="en")))
+    gone = replace(BASE, id=1, state=ledger.save_state(snapshot(tmp_path, **SMALL, locale="en")))
     recorded(tmp_path, gone)
-    good = replace(BASE, id=2, state=ledger.save_state(snapshot(tmp_path, locale="ja")))
+    good = replace(BASE, id=2, state=ledger.save_state(snapshot(tmp_path, **SMALL, locale="ja")))
     recorded(tmp_path, good, *(replace(good, id=n, result="failed") for n in range(3, 8)))
     assert [e.id for e in ledger.entries()] == [2, 5, 6, 7]
     assert ledger.load_state(good).identity
