@@ -210,19 +210,6 @@ def test_where_every_provider_refuses_the_hint_says_what_to_do_about_it(
     assert "add credit" in told
 
 
-def test_dangers_are_shown_as_a_list_that_may_be_incomplete_and_no_other_command_is_judged(
-    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    hazard = {"command": "reboot", "kind": "power_off", "why": "stops the host", "effect": "stops_a_service"}
-    more = {"hazards": [hazard], "commands": ["df -h", "reboot", "my-script"]}
-    orchestrator.reply = (200, json.dumps({**ANSWER, **more}).encode())
-    assert ask(monkeypatch, "x", "--url", orchestrator.url) == 0
-    told = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert "hazard reboot : stops the host" in told
-    assert "note the list of dangers may be incomplete" in told
-    assert not [line for line in told if "my-script" in line or line.startswith("command")]
-
-
 def test_json_is_the_servers_document_and_nothing_else(
     orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

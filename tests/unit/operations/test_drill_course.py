@@ -1,4 +1,4 @@
-"""What a drill of a restore, an alert or a recovery makes of what it finds."""
+"""Whom a drill of an alert or a recovery must not touch."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ BASE = LedgerEntry(
 
 
 OFF = {"enabled": False}
-SMALL: dict[str, Any] = {"monitoring": {n: OFF for n in ("prometheus", "alertmanager", "grafana")}}
+SMALL: dict[str, Any] = {"monitoring": dict.fromkeys(("prometheus", "alertmanager", "grafana"), OFF)}
 """Without the files of the monitoring, most of what a whole stack takes to be rendered."""
 
 

@@ -227,11 +227,8 @@ def no_mac(project: Project) -> None:
     project.file.write_text(json.dumps(value))
 
 
-def a_mac_of(value: object) -> Callable[[Project], None]:
-    def made(project: Project) -> None:
-        project.file.write_text(json.dumps({**json.loads(project.file.read_text()), "mac": value}))
-
-    return made
+def odd_mac(project: Project) -> None:
+    project.file.write_text(json.dumps({**json.loads(project.file.read_text()), "mac": "é" * 64}))
 
 
 def other_key(project: Project) -> None:
@@ -246,10 +243,6 @@ def damaged_key(project: Project) -> None:
     (project.ledger.folder / KEY).write_text("zz")
 
 
-def half_a_key(project: Project) -> None:
-    (project.ledger.folder / KEY).write_text(f"{'00' * 16}\n")
-
-
 def other_form(project: Project) -> None:
     value = json.loads(project.file.read_text())
     project.file.write_text(json.dumps({**value, "techsapo_plan": 2}))
@@ -261,10 +254,6 @@ def cut_short(project: Project) -> None:
 
 def nested(project: Project) -> None:
     project.file.write_text("[" * 100_000)
-
-
-def no_text(project: Project) -> None:
-    project.file.write_bytes(b"\xff\xfe\x00")
 
 
 def a_link(project: Project) -> None:
@@ -287,17 +276,13 @@ def not_there(project: Project) -> None:
         (no_mode, "is another user's, or others may write it"),
         (changed_mac, "is not as this stack wrote it"),
         (no_mac, "is not as this stack wrote it"),
-        (a_mac_of("\ud800"), "is not as this stack wrote it"),
-        (a_mac_of("é" * 64), "is not as this stack wrote it"),
-        (a_mac_of([1]), "is not as this stack wrote it"),
+        (odd_mac, "is not as this stack wrote it"),
         (other_key, "is not as this stack wrote it"),
         (no_key, "is not as this stack wrote it"),
         (damaged_key, "is damaged: it holds no key"),
-        (half_a_key, "is damaged: it holds no key"),
         (other_form, "was written by another version"),
         (cut_short, "is no plan"),
         (nested, "is no plan"),
-        (no_text, "is no plan"),
         (a_link, "cannot read the plan"),
         (a_pipe, "cannot read the plan"),
         (not_there, "cannot read the plan .*: No such file"),
