@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -117,7 +118,8 @@ def test_doctor_fix_without_root_prints_the_exact_command(
 
     spec(tmp_path, free_port())
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(host.os, "geteuid", lambda: 1000)
+    uid = os.getuid() or 1000
+    monkeypatch.setattr(host.os, "geteuid", lambda: uid)
     monkeypatch.setattr(sys, "argv", ["/opt/venv/bin/techsapo"])
     with pytest.raises(OpsError, match="needs root") as caught:
         doctor(place=SpecChoice(tmp_path / "techsapo.yaml"), fix=True, out=Output())
