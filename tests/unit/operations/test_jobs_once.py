@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -121,7 +122,7 @@ def test_other_hosts_have_its_record_its_log_and_its_metrics(a: Host, b: Host) -
 
 
 def test_of_all_that_come_at_once_one_runs_it(machines: Machines, tmp_path: Path) -> None:
-    hosts = [Host(name, machines, tmp_path, "sleep .5") for name in "abc"]
+    hosts = [Host(name, machines, tmp_path, "sleep .2") for name in "abc"]
     said: dict[str, Finished | str] = {}
     threads = [
         threading.Thread(target=lambda host=host: said.update({host.name: host.run()})) for host in hosts
@@ -151,16 +152,21 @@ def test_a_host_that_was_lost_with_the_job_under_way_is_made_up_for(
     assert ran(tmp_path) == ["b"]
 
 
-def test_what_another_command_shares_meanwhile_is_kept_and_so_is_the_run(a: Host, b: Host) -> None:
+def test_what_another_command_shares_meanwhile_is_kept_and_so_is_the_run(
+    a: Host, b: Host, tmp_path: Path
+) -> None:
     b.change("before")
     a.run()
     a.now = datetime(2026, 11, 28, 3, 0, 1, tzinfo=UTC)
-    meanwhile = threading.Thread(target=lambda: b.change("meanwhile"))
-    a.work = "sleep 1"
+    begun, shared = tmp_path / "begun", tmp_path / "shared"
+    os.mkfifo(begun)
+    os.mkfifo(shared)
+    a.work = f"echo >{begun}; read _ <{shared}"
     running = threading.Thread(target=a.run)
     running.start()
-    meanwhile.start()
-    meanwhile.join(60)
+    begun.read_text()
+    b.change("meanwhile")
+    shared.write_text("go on\n")
     running.join(60)
     b.change("after")
     assert [run.host for run in Runs(b.layout.jobs).of("costs")] == ["a", "a"]

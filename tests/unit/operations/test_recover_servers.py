@@ -83,3 +83,11 @@ def test_a_program_that_is_older_than_the_copy_s_is_told_once_with_both_versions
 )
 def test_as_new_newer_and_what_does_not_tell_are_left_alone(tmp_path: Path, programs: Programs) -> None:
     assert list(too_old(DATA, stack_of(tmp_path, runner=programs))) == []
+
+
+def test_an_image_is_judged_by_its_tag_where_it_is_of_the_well_known_name(tmp_path: Path) -> None:
+    (found,) = too_old(DATA, stack_of(tmp_path, "compose", redis="mirror.example:5000/redis:7-alpine"))
+    assert found == (
+        "redis was backed up from Redis 8.0.2, and Redis 7 of images.redis is older",
+        "name a newer image, e.g. --set images.redis=redis:8.0; or --without redis",
+    )

@@ -121,7 +121,7 @@ def test_a_second_copy_that_waits_runs_afterwards(bench: Bench) -> None:
     def hold() -> None:
         with exclusive(bench.context.runs.lock("drift")):
             started.set()
-            time.sleep(0.5)
+            time.sleep(0.1)
 
     holder = threading.Thread(target=hold)
     holder.start()
