@@ -129,6 +129,7 @@ def test_prune_keeps_the_last_backup_before_it_shrank_until_it_is_accepted(stack
     assert "1,204 rows" in accepted.output
     prune_backups(stack)
     assert [b.id for b in repository_of(stack).backups()] == small[-2:]
+    assert sorted(p.name for p in repository_of(stack).path.iterdir() if p.is_dir()) == small[-2:]
     assert not shrunk(make(stack, 9, rows(3))), "that is the reference from now on"
     last = [a for a in actions(chain_of(stack.layout).read()) if a.action == "backup accept"][-1]
     assert (last.outcome, last.what["backup"], last.what["shrunk"]) == ("done", small[-1], ["mysql"])

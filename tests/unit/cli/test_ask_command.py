@@ -297,7 +297,7 @@ def test_the_first_instance_that_wants_requests_is_asked(
 ) -> None:
     draining = Orchestrator()
     draining.ping = (503, "draining\n")
-    threading.Thread(target=draining.serve_forever, daemon=True).start()
+    threading.Thread(target=draining.serve_forever, args=(0.02,), daemon=True).start()
     file = write_spec(
         tmp_path, free_port(), int(draining.server_address[1]), int(orchestrator.server_address[1])
     )

@@ -57,7 +57,7 @@ def telling(status: int, kind: str, bodies: Mapping[str, str]) -> type[BaseHTTPR
 def answering(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """The port that `handler` answers on."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield str(server.server_port)
         server.shutdown()
 

@@ -17,6 +17,7 @@ from techsapo_ops.adapters.textfile import read_textfile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply import transaction
 from techsapo_ops.operations.apply.difference import difference
+from techsapo_ops.operations.apply.drift import drift
 from techsapo_ops.operations.apply.journal import Journal
 from techsapo_ops.operations.apply.up import UpReport
 from techsapo_ops.stack.step import Action
@@ -271,6 +272,18 @@ def test_drift_names_files_services_and_strangers(project: Project) -> None:
         ("service", "app", "is gone"),
         ("stranger", "", "process 7 of this stack runs outside its supervisor: x"),
     ]
+
+
+def test_what_an_update_replaced_is_a_finding_of_its_own_and_no_service_changed_by_hand(
+    project: Project,
+) -> None:
+    project.up()
+    old = "still runs /usr/bin/redis-server from before an update"
+    project.world.processes["redis"].replaced = old
+    assert project.findings() == [("update", "redis", f"{old}: `techsapo restart redis` starts it anew")]
+    assert drift(project.history).replaced == {"redis"}
+    project.world.processes["redis"].replaced = ""
+    assert project.findings() == []
 
 
 @each_row("moment", KILLS)

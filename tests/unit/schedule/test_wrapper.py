@@ -262,7 +262,7 @@ class Watcher(BaseHTTPRequestHandler):
 def watcher() -> HTTPServer:
     Watcher.asked, Watcher.status = [], 200
     server = HTTPServer(("127.0.0.1", 0), Watcher)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     return server
 
 
