@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from subprocess import CompletedProcess
 
-from techsapo_ops.cli import root_path
+from techsapo_ops.cli import language, root_path
 from techsapo_ops.cli.main import main
 
 HANDLED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGWINCH)
@@ -57,6 +57,7 @@ def _text(stream: io.TextIOWrapper) -> str:
 @contextmanager
 def _as_process(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
     here, before, searched = Path.cwd(), dict(os.environ), root_path.ROOT_PATH
+    spoken = language.spoken_language()
     handlers = {number: signal.getsignal(number) for number in HANDLED}
     umask = os.umask(0o022)
     try:
@@ -72,6 +73,7 @@ def _as_process(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
         time.tzset()
         root_path.ROOT_PATH = searched
+        language.speak(spoken)
         os.umask(umask)
         for number, handler in handlers.items():
             signal.signal(number, handler)

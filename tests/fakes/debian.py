@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
 
-import pytest
-
-from techsapo_ops.adapters.packages import Packages
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.operations import updates
 
 # Of Debian 13, apt 3.0.3, recorded on 2026-11-27.
 POLICY = """\
@@ -110,15 +103,6 @@ NEEDS = {
     "redis-server": "init-system-helpers (>= 1.51), redis-tools (= 5:8.0.2-3+deb13u3)",
     "redis-tools": "libc6 (>= 2.38), libssl3t64 | libssl3",
 }
-
-
-def package_lists(monkeypatch: pytest.MonkeyPatch, folder: Path, fetched: datetime) -> Path:
-    """Have the lists of packages in `folder`, as they were `fetched` then; none where it is removed."""
-    folder.mkdir()
-    (folder / "deb_Packages.lz4").touch()
-    os.utime(folder, (fetched.timestamp(), fetched.timestamp()))
-    monkeypatch.setattr(updates, "Packages", lambda runner: Packages(runner, folder, ()))
-    return folder
 
 
 @dataclass

@@ -27,12 +27,10 @@ from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.going_back import go_back_if_interrupted
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.operations.backup.verify import verify_backup
-from techsapo_ops.operations.doctor import examine
 from techsapo_ops.services import registry as services
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.backup import Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial
-from techsapo_ops.stack.diagnosis import HostReport
 from techsapo_ops.stack.kind import Kind, Wanted
 from techsapo_ops.stack.places import Places
 from techsapo_ops.stack.restore_journal import Interrupted, interrupted, journal
@@ -194,19 +192,6 @@ def test_of_two_looks_within_a_second_the_later_one_is_the_last(
     assert verify_backup(stack, backup, deep=True).ok
     text = (stack.layout.textfiles / "backups.prom").read_text()
     assert 'techsapo_backup_last_verification_success{name="backups"} 1.0' in text
-
-
-def test_doctor_tells_of_the_programs_that_it_needs(stack: Stack) -> None:
-    (found,) = [f for f in examine(stack, HostReport(())).findings if f.name == "notes-cli"]
-    assert found.detail == "reads the notes; optional, not on PATH"
-
-
-def test_facts_that_do_not_fit_are_damage(stack: Stack) -> None:
-    made = create_backup(stack, only=("notes",)).backup
-    path = made.folder / "manifest.json"
-    path.write_text(path.read_text().replace('"lines": 3', '"lines": "3"'))
-    (found,) = repository_of(stack).backups()
-    assert "damaged" in found.damage
 
 
 def test_the_command_line_knows_it(

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.backup.elsewhere import Places
@@ -123,10 +124,13 @@ def test_a_host_forgets_those_that_it_has_no_more_and_none_of_anothers(hosts: Ho
     assert hosts.on("b").places.elsewhere() == ()  # type: ignore[union-attr] # made with places
 
 
-@pytest.mark.parametrize(
+@each_row(
     "content", ["{", "[]", "{}", '{"id": 1}', json.dumps({"begun": "2026-01-01T00:00:00", "sources": []})]
 )
-def test_a_note_that_cant_be_read_is_passed_over(hosts: Hosts, content: str) -> None:
+def test_a_note_that_cant_be_read_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    hosts = Hosts(tmp_path, monkeypatch)
     hosts.back_up("a", OLD)
     (hosts.tmp_path / "notes" / "damaged.json").write_text(content)
     places = hosts.on("b").places

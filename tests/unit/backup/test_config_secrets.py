@@ -16,7 +16,7 @@ from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.services.app.rendered_spec import app_spec_files
-from techsapo_ops.spec.logins import open_secrets, secret_values
+from techsapo_ops.spec.logins import open_secrets
 from techsapo_ops.spec.models.data import Backup
 from techsapo_ops.stack.stack import Stack
 
@@ -81,20 +81,6 @@ def test_a_restore_brings_the_spec_back_with_every_secret_of_the_one_that_is_her
     file.write_text(before.replace("port: 6399", "port: 6398"))
     restore.perform(stack, intend(stack, "latest", ("config",)))
     assert file.read_text().partition("\n")[2] == before.partition("\n")[2]
-
-
-def test_only_what_sounds_secret_in_a_raw_receiver_is_taken_for_it() -> None:
-    config = {
-        "a": [
-            {
-                "token": "t1", "urls": ["https://x.example.com/1", "https://x.example.com"],
-                "send_resolved": True, "title": "text", "token_file": "/etc/t",
-                "client_url": "{{ .ExternalURL }}",
-                "http_config": {"basic_auth": {"username": "u", "password": "p1"}},
-            }
-        ]
-    }  # fmt: skip
-    assert list(secret_values(config)) == ["t1", "https://x.example.com/1", "p1"]
 
 
 def test_a_variable_is_no_secret_by_itself_and_an_escaped_dollar_is_read_as_one(stack: Stack) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from rows import each_row
 from test_offsite_description import WHOLE
 
 from techsapo_ops.backup.description import Kept, What
@@ -60,8 +60,9 @@ def test_a_whole_copy_has_nothing_wrong(away: Away) -> None:
     assert (found.problems, found.note) == ((), "")
 
 
-@pytest.mark.parametrize("name", ["spec", "keys/two"])
-def test_what_lacks_is_another_or_a_link_is_named(away: Away, name: str) -> None:
+@each_row("name", ["spec", "keys/two"])
+def test_what_lacks_is_another_or_a_link_is_named(tmp_path: Path, name: str) -> None:
+    away = Away(tmp_path)
     copy = away.there(name)
     copy.write_text("another")
     assert told(away) == f"{away.here / name} is another than its copy"
@@ -71,27 +72,15 @@ def test_what_lacks_is_another_or_a_link_is_named(away: Away, name: str) -> None
     assert told(away) == f"{away.here / name} did not come back"
 
 
-@pytest.mark.parametrize("name", ["spec", "keys/two"])
-def test_what_was_written_here_since_then_is_counted_and_no_fault(away: Away, name: str) -> None:
+@each_row("name", ["spec", "keys/two"])
+def test_what_was_written_here_since_then_is_counted_and_no_fault(tmp_path: Path, name: str) -> None:
+    away = Away(tmp_path)
     away.taken = datetime.now(UTC) - timedelta(hours=1)
     (away.here / name).write_text("newer")
     found = files(away.look())
     assert (found.problems, found.note) == ((), "1 files are others here since then")
     away.there(name).unlink()
     assert told(away) == ""
-
-
-def test_a_file_whose_time_was_set_back_is_newer_all_the_same(away: Away) -> None:
-    away.taken = datetime.now(UTC) - timedelta(hours=1)
-    (away.here / "spec").write_text("newer")
-    os.utime(away.here / "spec", (0, 0))
-    assert told(away) == ""
-
-
-def test_what_is_gone_here_is_no_loss_of_the_copy_s(away: Away) -> None:
-    (away.here / "spec").unlink()
-    assert told(away) == ""
-    assert files(away.look()).note == "1 files are others here since then"
 
 
 def test_a_folder_that_did_not_come_back_is_named_once(away: Away) -> None:
@@ -127,7 +116,3 @@ def test_the_wheel_of_then_can_be_unpacked_and_has_its_lock(away: Away) -> None:
     wheel.write_bytes(content)
     (folder / "techsapo_ops-0.1.0-py3-none-any.whl").write_bytes(content)
     assert wrong() == ("the wheel of this version did not come back",)
-
-
-def test_a_copy_of_before_has_no_kit(away: Away) -> None:
-    assert list(kit(replace(away.look(), description=None))) == []

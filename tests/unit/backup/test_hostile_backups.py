@@ -20,6 +20,7 @@ import yaml
 from fakes.open_stacks import with_backup
 from hostile import END, ID, entry, names_of
 from projects import only_redis
+from rows import each_row
 
 from techsapo_ops.backup import config_archive, registry
 from techsapo_ops.backup import manifest as manifests
@@ -79,8 +80,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     return open_stack(open_project(top / "project" / "techsapo.yaml"))
 
 
-@pytest.fixture
-def ground(stack: Stack, tmp_path: Path) -> Ground:
+def ground_in(stack: Stack, tmp_path: Path) -> Ground:
+    """The stack with nothing of a test before, and its backups below `tmp_path`."""
     shutil.rmtree(stack.topology.layout.backup_keys, ignore_errors=True)
     conf = stack.directory.parent / "conf"
     shutil.rmtree(conf, ignore_errors=True)
@@ -91,11 +92,17 @@ def ground(stack: Stack, tmp_path: Path) -> Ground:
     return Ground(changed, conf, tmp_path / "outside" / "victim")
 
 
-@pytest.mark.parametrize("signed", [False, True], ids=["of unknown origin", "with a good MAC"])
-@pytest.mark.parametrize("name", ARCHIVES)
+@pytest.fixture
+def ground(stack: Stack, tmp_path: Path) -> Ground:
+    return ground_in(stack, tmp_path)
+
+
+@each_row("name", ARCHIVES)
+@each_row("signed", [False, True], ids=["of unknown origin", "with a good MAC"])
 def test_an_archive_that_none_of_ours_is_fails_to_verify_and_writes_nothing(
-    name: str, signed: bool, ground: Ground
+    name: str, signed: bool, stack: Stack, tmp_path: Path
 ) -> None:
+    ground = ground_in(stack, tmp_path)
     pieces, files = hostile.archives(ground.victim, ground.inside)[name]()
     ground.write(pieces, files, signed=signed)
     found = verify_backup(ground.stack, ID, deep=signed)
@@ -106,11 +113,12 @@ def test_an_archive_that_none_of_ours_is_fails_to_verify_and_writes_nothing(
     assert ground.written() == []
 
 
-@pytest.mark.parametrize("signed", [False, True], ids=["of unknown origin", "with a good MAC"])
+@each_row("signed", [False, True], ids=["of unknown origin", "with a good MAC"])
 def test_only_what_the_spec_names_today_is_written_and_every_file_is_listed(
-    signed: bool, ground: Ground
+    signed: bool, stack: Stack, tmp_path: Path
 ) -> None:
     """The archive of the issue: it made a file of root's with setuid, anywhere."""
+    ground = ground_in(stack, tmp_path)
     beside = f"paths/{ground.conf}-beside/file".replace("//", "/")
     pieces = (
         entry(f"paths/{str(ground.victim).lstrip('/')}", mode=0o6755),
@@ -145,8 +153,9 @@ def test_paths_that_are_handed_in_take_the_place_of_the_specs(ground: Ground, tm
     assert ground.victim.read_bytes() == hostile.PAYLOAD
 
 
-@pytest.mark.parametrize("planted", ["a folder on the way", "the file itself"])
-def test_a_link_on_the_way_is_not_followed(planted: str, ground: Ground) -> None:
+@each_row("planted", ["a folder on the way", "the file itself"])
+def test_a_link_on_the_way_is_not_followed(planted: str, stack: Stack, tmp_path: Path) -> None:
+    ground = ground_in(stack, tmp_path)
     name = f"{ground.inside}/sub/{ground.victim.name}"
     ground.write(pieces := (entry(name), END), names_of(pieces))
     if planted == "a folder on the way":
@@ -256,10 +265,11 @@ MANIFESTS: dict[str, Callable[[], bytes]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", MANIFESTS)
+@each_row("name", MANIFESTS)
 def test_a_manifest_that_none_of_ours_is_counts_as_damaged(
-    name: str, ground: Ground, monkeypatch: pytest.MonkeyPatch
+    name: str, stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    ground = ground_in(stack, tmp_path)
     monkeypatch.setattr(manifests, "LONGEST", 1_500_000)
     monkeypatch.setattr(config_archive, "MOST_FILES", 1000)
     hostile.described(ground.repository.path / ID, MANIFESTS[name]())
@@ -309,21 +319,21 @@ for place in places:
 """
 ROOM = 96 * 1024 * 1024
 """Bytes of memory for all that is beyond Python and its packages."""
-_SIZE = 256 * 1024 * 1024
-_PIECES = (b"x" * (16 * 1024 * 1024),) * 16
+_SIZE = 128 * 1024 * 1024
+_PIECES = (b"x" * (16 * 1024 * 1024),) * 8
 
 
 def giants(inside: str) -> dict[str, tuple[Iterable[bytes], dict[str, str]]]:
-    """Archives of some KB to some MB that unpack to a quarter of a gigabyte."""
+    """Archives of some KB to some MB that unpack to more memory than ROOM."""
     one = {f"{inside}/00000000": "0" * 64}
     return {
         "other content": (hostile.bomb(f"{inside}/00000000", _SIZE), one),
         "can't be used": ((b"x" * 512, *_PIECES), one),
-        "a header says that it has 268435456 bytes": (
+        f"a header says that it has {_SIZE} bytes": (
             (hostile.header("././@LongLink", _SIZE, tarfile.GNUTYPE_LONGNAME), *_PIECES),
             one,
         ),
-        "it has 268435456 bytes": ((hostile.header("pax", _SIZE, tarfile.XHDTYPE), *_PIECES), one),
+        f"it has {_SIZE} bytes": ((hostile.header("pax", _SIZE, tarfile.XHDTYPE), *_PIECES), one),
         "more than 20,000 entries": (
             hostile.million(inside),
             {f"{inside}/{n:08d}": hashlib.sha256(b"").hexdigest() for n in range(20_000)},

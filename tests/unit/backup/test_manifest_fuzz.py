@@ -32,18 +32,6 @@ def attempt(data: bytes) -> None:
 
 
 @tries
-@given(st.binary())
-def test_no_bytes_make_the_reader_raise_anything_else(data: bytes) -> None:
-    attempt(data)
-
-
-@tries
-@given(VALUES)
-def test_no_json_makes_the_reader_raise_anything_else(value: Any) -> None:
-    attempt(json.dumps(value).encode())
-
-
-@tries
 @given(st.data())
 def test_no_changed_value_of_a_real_manifest_makes_it_raise_anything_else(data: st.DataObject) -> None:
     found = copy.deepcopy(REAL)

@@ -48,10 +48,6 @@ def test_it_is_read_as_it_was_written() -> None:
     assert read(WHOLE.text().encode(), "it") == WHOLE
 
 
-def test_members_of_a_later_version_are_passed_over() -> None:
-    assert read(changed(colour="green"), "it") == WHOLE
-
-
 def test_a_newer_form_is_refused_with_words() -> None:
     with pytest.raises(OpsError, match="was written by a newer techsapo"):
         read(changed(version=2), "it")

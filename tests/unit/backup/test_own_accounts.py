@@ -16,7 +16,6 @@ from techsapo_ops.services.mysql.own_accounts import (
     login_statements,
     logins,
     read,
-    removing,
     statements,
     waiting,
 )
@@ -79,11 +78,6 @@ def test_one_without_its_password_waits_for_it_and_is_no_login_to_keep() -> None
     assert waiting(RIGHTS) == []
 
 
-def test_a_password_is_given_to_none_that_has_one() -> None:
-    (line,) = [each for each in login_statements(RIGHTS).splitlines() if each.startswith("UPDATE")]
-    assert line.endswith("AND JSON_VALUE(Priv, '$.authentication_string') = 'invalid';")
-
-
 def test_they_are_read_as_they_were_written_and_what_is_cut_short_is_told() -> None:
     odd = ("a\nb'c", "10.0.0.%")
     text = statements({**RIGHTS, odd: [priv(odd)]})
@@ -118,10 +112,3 @@ def test_a_password_makes_no_difference_and_a_right_does() -> None:
     ):
         (told,) = differences(was, facts(rights))
         assert words in told
-
-
-def test_one_that_is_removed_goes_from_every_table_its_account_first() -> None:
-    lines = list(removing([REPORTING]))
-    assert lines[0].startswith("DELETE FROM mysql.global_priv ")
-    assert len(lines) == 7
-    assert all(line.endswith("WHERE User = 'reporting' AND Host = '%'") for line in lines)

@@ -34,6 +34,10 @@ def good(at: str = "2026-01-31T04:00:00+00:00", *, ok: bool = True) -> dict[str,
 
 @pytest.fixture
 def repository(tmp_path: Path) -> Repository:
+    return repository_in(tmp_path)
+
+
+def repository_in(tmp_path: Path) -> Repository:
     return Repository(tmp_path / "backups", Keyring(tmp_path / "keys"), tmp_path / "checks")
 
 
@@ -79,29 +83,6 @@ def test_what_somebody_writes_beside_a_backup_does_not_hide_that_it_does_not_res
     assert "techsapo_backup_newest_verified_timestamp_seconds" not in found
 
 
-def test_a_copy_beside_the_backup_is_for_people_and_for_an_older_version(repository: Repository) -> None:
-    backup = make(repository)
-    repository.note(backup, "quick", good())
-    assert json.loads(beside(repository, backup.id).read_text()) == {"quick": good()}
-    repository.remove(backup)
-    assert not any(repository.path.glob("*.json"))
-    assert not any((repository.path.parent / "checks").iterdir())
-
-
-def test_what_an_older_version_found_out_counts_until_the_key_is_made_and_is_taken_over_then(
-    repository: Repository,
-) -> None:
-    pieces = (hostile.entry("techsapo.yaml"), hostile.END)
-    hostile.write(repository.path, pieces, hostile.names_of(pieces))
-    backup = repository.find(hostile.ID)
-    future = good("2199-01-01T00:00:00+00:00")
-    beside(repository, backup.id).write_text(json.dumps({"deep": good(), "quick": future}))
-    assert repository.checks(backup)["deep"] == good()
-    repository.make_key()
-    beside(repository, backup.id).unlink()
-    assert repository.checks(backup) == {"deep": good()}
-
-
 def nested(path: Path) -> None:
     path.write_text("[" * 300_000)
 
@@ -115,7 +96,8 @@ def endless(path: Path) -> None:
 
 
 @each_row("hurt", [nested, words, endless, os.mkfifo], ids=lambda each: each.__name__)
-def test_a_file_beside_a_backup_may_be_anything(repository: Repository, hurt: Callable[[Path], None]) -> None:
+def test_a_file_beside_a_backup_may_be_anything(tmp_path: Path, hurt: Callable[[Path], None]) -> None:
+    repository = repository_in(tmp_path)
     pieces = (hostile.entry("techsapo.yaml"), hostile.END)
     hostile.write(repository.path, pieces, hostile.names_of(pieces))
     hurt(beside(repository, hostile.ID))
@@ -179,8 +161,9 @@ def test_of_a_backup_that_was_tampered_with_the_manifest_alone_is_read(repositor
 
 @each_row("ending", ["partial", "removed"])
 def test_a_link_planted_where_a_killed_backup_leaves_a_folder_goes_and_what_it_leads_to_stays(
-    repository: Repository, tmp_path: Path, ending: str
+    tmp_path: Path, ending: str
 ) -> None:
+    repository = repository_in(tmp_path)
     repository.path.mkdir()
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious/file").touch()

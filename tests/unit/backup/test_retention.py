@@ -53,8 +53,3 @@ def test_a_backup_of_some_sources_takes_no_other_ones_place() -> None:
 def test_of_what_restores_put_aside_the_last_two_stay_and_count_for_nothing() -> None:
     backups = [known(0), *(known(0.1 * n, safety=True) for n in (1, 2, 3))]
     assert stays(backups) == ["d0", "d0.2", f"d{0.1 * 3}"]
-
-
-def test_nothing_counts_with_every_count_at_zero_but_the_newest() -> None:
-    none = Keep(daily=0, weekly=0, monthly=0, yearly=0)
-    assert [v.keep for v in judge([known(0), known(1)], none, UTC, ())] == [False, True]

@@ -13,7 +13,6 @@ from projects import only_redis
 from typer.testing import CliRunner
 
 from techsapo_ops.backup import manifest as manifests
-from techsapo_ops.backup import registry
 from techsapo_ops.backup.create import create
 from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.backup.repository import Backup, repository_of
@@ -116,12 +115,6 @@ def test_what_a_restore_puts_aside_is_neither_marked_nor_compared_with(stack: St
     assert not shrunk(make(stack, 2, rows(1204)))
 
 
-def test_a_backup_of_other_sources_in_between_hides_nothing(stack: Stack) -> None:
-    first = make(stack, 0, rows(1204), keys(400))
-    make(stack, 1, keys(400))
-    assert shrunk(make(stack, 2, rows(3)))[0].than == first.id
-
-
 def test_prune_keeps_the_last_backup_before_it_shrank_until_it_is_accepted(stack: Stack) -> None:
     ids = [make(stack, day, rows(1204)).id for day in range(4)]
     small = [make(stack, day, rows(3)).id for day in range(4, 9)]
@@ -136,6 +129,7 @@ def test_prune_keeps_the_last_backup_before_it_shrank_until_it_is_accepted(stack
     assert "1,204 rows" in accepted.output
     prune_backups(stack)
     assert [b.id for b in repository_of(stack).backups()] == small[-2:]
+    assert sorted(p.name for p in repository_of(stack).path.iterdir() if p.is_dir()) == small[-2:]
     assert not shrunk(make(stack, 9, rows(3))), "that is the reference from now on"
     last = [a for a in actions(chain_of(stack.layout).read()) if a.action == "backup accept"][-1]
     assert (last.outcome, last.what["backup"], last.what["shrunk"]) == ("done", small[-1], ["mysql"])
@@ -178,9 +172,3 @@ def test_the_metric_status_health_and_list_say_it_until_it_is_accepted(stack: St
     CliRunner().invoke(app, ["backup", "accept", newest.id, "--file", str(stack.layout.spec_file)])
     assert metric() == {"mysql": 0, "redis": 0}
     assert not health()
-
-
-def test_a_kind_that_this_version_does_not_know_is_compared_by_its_bytes(stack: Stack) -> None:
-    assert registry.find("ledger") is None
-    make(stack, 0, Taken("ledger", {}, 200_000))
-    assert shrunk(make(stack, 1, Taken("ledger", {}, 1000)))[0].unit == "bytes"

@@ -22,7 +22,6 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stack.template_folders import builtin_names, template_root
 
 NAME = "redis/redis.conf.j2"
 
@@ -63,17 +62,6 @@ def test_a_backup_holds_the_folder_in_use_by_one_name_wherever_it_is(tmp_path: P
     assert held(default) == {"template-overrides": default.directory / "template-overrides"}
 
 
-def test_a_backup_holds_the_old_folder_by_its_own_name_and_no_built_in_templates(tmp_path: Path) -> None:
-    stack = stack_in(tmp_path / "old")
-    write(stack.directory / "templates")
-    assert held(stack) == {"templates": stack.directory / "templates"}
-    write(stack.directory / "template-overrides")
-    assert set(held(stack)) == {"templates", "template-overrides"}
-    clone = stack_in(tmp_path / "clone")
-    shutil.copytree(template_root(), clone.directory / "templates")
-    assert held(clone) == {}
-
-
 @each_row("folder", [".", "..", ".techsapo"])
 def test_a_folder_that_holds_more_than_templates_is_neither_backed_up_nor_written_to(
     tmp_path: Path, folder: str
@@ -87,33 +75,6 @@ def test_a_folder_that_holds_more_than_templates_is_neither_backed_up_nor_writte
         ("left", f"{stack.overrides.folder} does not hold templates alone"),
     )
     assert not list(tmp_path.rglob("planted"))
-
-
-def test_templates_of_an_old_backup_come_back_to_where_they_are_used_now(tmp_path: Path) -> None:
-    moved = stack_in(tmp_path / "moved")
-    target = moved.directory / "template-overrides" / NAME
-    assert restored(moved, {f"templates/{NAME}": "# then\n"}) == {str(target): ("new", "")}
-    assert target.read_text() == "# then\n"
-    unmoved = stack_in(tmp_path / "unmoved")
-    write(unmoved.directory / "templates")
-    assert restored(unmoved, {f"templates/{NAME}": "# then\n"}) == {
-        str(unmoved.directory / "templates" / NAME): ("replaced", "")
-    }
-
-
-def test_a_template_that_another_came_before_is_left(tmp_path: Path) -> None:
-    stack = stack_in(tmp_path / "project")
-    said = restored(stack, {f"template-overrides/{NAME}": "# new\n", f"templates/{NAME}": "# old\n"})
-    assert said[f"templates/{NAME}"] == ("left", f"template-overrides/{NAME} comes before it")
-    assert (stack.directory / "template-overrides" / NAME).read_text() == "# new\n"
-
-
-def test_the_built_in_templates_that_an_old_backup_of_a_clone_holds_are_left_there(tmp_path: Path) -> None:
-    stack = stack_in(tmp_path / "clone")
-    said = restored(stack, {f"templates/{name}": "of version 0.1\n" for name in builtin_names()})
-    assert set(said.values()) == {("left", "it is a built-in template of that version")}
-    assert len(said) == len(builtin_names())
-    assert not (stack.directory / "template-overrides").exists()
 
 
 @each_row("then, now", [("mine", None), (None, "mine"), ("mine", "other")])

@@ -46,8 +46,8 @@ def test_a_clock_that_is_behind_is_asked_about_and_a_few_minutes_are_forgiven(pa
     assert "clock says" in why
 
 
-@pytest.mark.parametrize(
-    ("key", "why"),
+@each_row(
+    "key, why",
     [(b"hello", "not PEM"), (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "not PEM")],
 )
 def test_a_key_that_can_not_be_read_says_so(pair: Pair, key: bytes, why: str) -> None:

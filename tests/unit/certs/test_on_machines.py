@@ -45,11 +45,6 @@ def test_a_proof_is_at_every_nginx_before_the_authority_looks() -> None:
     assert everywhere.kind == "http-01"
 
 
-def test_a_place_where_it_can_not_be_put_is_told_before_the_authority_is_asked() -> None:
-    with pytest.raises(OpsError, match="b is away"):
-        Everywhere([Place("a", []), Place("b", [], away=True)]).place(PROOF)
-
-
 def test_where_one_can_not_be_cleared_the_others_are() -> None:
     log: list[str] = []
     with pytest.raises(OpsError, match="a is away"):
@@ -130,12 +125,3 @@ def test_two_machines_that_show_different_certificates_are_told_of() -> None:
     assert Machines(shown=same).sites().served(None) == b"one"
     with pytest.raises(OpsError, match="nginx-a and nginx-c serve different certificates"):
         Machines(shown={**same, "nginx-c": b"old"}).sites().served(None)
-
-
-def test_a_machine_that_goes_on_with_the_old_certificate_is_said_once() -> None:
-    machines = Machines(away="nginx-b", lacking={"b": "no route"})
-    sites = machines.sites()
-    sites.check()
-    sites.reload()
-    (words,) = machines.said
-    assert words.startswith("b (no route) lacks this")

@@ -51,12 +51,6 @@ def test_the_ca_s_window_decides_wherever_it_lies_within_the_life(start: int, le
         assert chosen == renewal_time(shown)
 
 
-def test_a_window_that_lies_in_the_past_means_at_once(authority: Authority) -> None:
-    shown = leaf(authority, 90)
-    window = Window(NOW + timedelta(days=1), NOW + timedelta(days=2))
-    assert renewal_time(shown, window) < NOW + timedelta(days=3)
-
-
 def test_a_window_that_is_longer_than_a_short_life_is_no_wish(authority: Authority) -> None:
     shown = leaf(authority, 6)
     around = Window(NOW - timedelta(days=1), NOW + timedelta(days=1))

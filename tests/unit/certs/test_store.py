@@ -9,7 +9,7 @@ import pytest
 
 from techsapo_ops.certs.material import Pair
 from techsapo_ops.certs.policy import Window
-from techsapo_ops.certs.self_signed import ensure, local_authority, sign
+from techsapo_ops.certs.self_signed import local_authority, sign
 from techsapo_ops.certs.state import CertificateState
 from techsapo_ops.certs.store import Origin, Store
 from techsapo_ops.errors import OpsError
@@ -61,19 +61,6 @@ def test_old_versions_go_but_not_the_one_in_use(store: Store, tmp_path: Path) ->
     store.activate(first)
     store.prune()
     assert [v.number for v in store.versions()] == [1, 4, 5, 6]
-
-
-def test_plain_files_of_before_become_the_first_version(tmp_path: Path) -> None:
-    ensure(tmp_path / "site", ["example.com"], now=NOW)
-    store = Store(tmp_path / "site")
-    before = store.chain.read_bytes()
-    store.adopt("self-signed")
-    live = store.live()
-    assert live is not None
-    assert live.pair.chain == before
-    assert store.chain.is_symlink()
-    store.adopt("self-signed")
-    assert len(store.versions()) == 1
 
 
 def test_the_state_comes_back_as_it_was_written(store: Store) -> None:

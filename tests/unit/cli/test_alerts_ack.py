@@ -11,10 +11,9 @@ import pytest
 from fakes.alertmanager import FakeAlertmanager
 from fakes.open_stacks import open_stack
 from monitoring_stack import spec_of, topology_of
+from rows import each_row
 
-from techsapo_ops.adapters.alertmanager import Matcher
 from techsapo_ops.cli import alerts_ack
-from techsapo_ops.cli.commands.alerts import _list_silences
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
@@ -48,7 +47,7 @@ def ack(name: str | None = "AppDown", *, as_json: bool = False, **given: Any) ->
     )
 
 
-@pytest.mark.parametrize(
+@each_row(
     "given", [{"by": "a\u202eevil\x1b[31m\x07"}, {"by": "x" * 65}, {"by": " "}, {"comment": "x\ny" * 5000}]
 )
 def test_more_than_a_line_is_refused_before_anybody_is_asked(
@@ -116,18 +115,3 @@ def test_a_comment_is_one_line_and_one_that_nobody_wrote_is_shown_nowhere(
         return str(listed[0]["comment"])
 
     assert [told(""), told("asking\n  the vendor ")] == ["", "asking the vendor"]
-
-
-def test_the_list_of_silences_names_what_is_acknowledged(
-    server: FakeAlertmanager, capsys: pytest.CaptureFixture[str]
-) -> None:
-    ack(comment="on it")
-    now = datetime.now(UTC)
-    server.silence(
-        [Matcher("alertname", "=", "MemoryHigh")], now, now + timedelta(hours=1), "ken", "load test"
-    )
-    _list_silences(server, Output(as_json=False))
-    shown = capsys.readouterr().out
-    assert "acknowledged: AppDown (instance=app-1)" in shown
-    assert "alertname=MemoryHigh" in shown
-    assert "next=~" not in shown

@@ -9,7 +9,7 @@ import typer
 from rows import each_row
 from typer.testing import CliRunner
 
-from techsapo_ops.cli.bundles import CommandGroup, expanded
+from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.main import app
 from techsapo_ops.cli.options import FullOutput, SpecPlace
 
@@ -39,26 +39,6 @@ def test_a_command_is_given_what_its_options_make() -> None:
     assert run(look, "x") == "x techsapo.yaml None 1 False False False\n"
     words = ("x", "-f", "other.yaml", "-e", "staging", "--often", "3", "--json", "-q", "-v")
     assert run(look, *words) == "x other.yaml staging 3 True True True\n"
-
-
-def test_options_are_shown_where_their_bundle_is_declared() -> None:
-    shown = run(look, "--help")
-    options = ("--file", "--environment", "--often", "--json", "--quiet", "--verbose")
-    places = [shown.index(option) for option in options]
-    assert places == sorted(places)
-    assert "Look." in shown
-
-
-def test_a_command_without_bundles_is_left_as_it_is() -> None:
-    def plain(name: str) -> None:
-        """Do nothing."""
-
-    assert expanded(plain) is plain
-
-
-def test_a_command_stays_callable_from_python() -> None:
-    group = CommandGroup()
-    assert group.command()(look) is look
 
 
 def _options(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str, Any]]:

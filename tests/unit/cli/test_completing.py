@@ -1,150 +1,71 @@
-"""What a shell offers after Tab: names of the project and of the package, from an index."""
+"""What a shell is offered, where its index lies, and which spec a command without --file has."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from techsapo_ops.cli.completing import VARIABLE
-from techsapo_ops.cli.completion_tree import index_of_commands
-from techsapo_ops.cli.main import app
+from techsapo_ops.cli import completing, place
+from techsapo_ops.cli.completing import cache_folder, commands_index, offers
+from techsapo_ops.cli.options import SpecChoice
 
-SPEC = (
-    "project: lab\nengine: native\nbackup: {path: kept}\n"
-    "certificates: {site: {names: [techsapo.example.com]}}\n"
-    "environments: {staging: {}, production: {}}\n"
-)
-RUN = (
-    "import sys\nsys.argv = ['techsapo']\nfrom techsapo_ops.cli.main import main\n"
-    "try: main()\nexcept SystemExit: pass\nprint('\\nIMPORTED', *sys.modules)\n"
-)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "project"
-    (folder / "kept" / "20261126T030000Z").mkdir(parents=True)
-    (folder / "techsapo.yaml").write_text(SPEC)
-    return folder
+SERVICE = {"many": False, "what": "", "choices": ["redis", "app"]}
+LEAF: dict[str, Any] = {
+    "help": "", "passes_on": False, "commands": {}, "arguments": [SERVICE],
+    "options": [{"name": "json", "names": ["--json"], "flag": True, "help": "", "what": "", "choices": []}],
+}  # fmt: skip
+INDEX: dict[str, Any] = {
+    "commands": {"one": LEAF}, "options": [], "arguments": [],
+    "names": {"fields": ["app", "app.port", "app.auth.plans"]},
+}  # fmt: skip
 
 
-def asked(folder: Path, line: str, shell: str = "bash") -> subprocess.CompletedProcess[str]:
-    environment = {
-        "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": str(folder.parent), VARIABLE: f"complete_{shell}",
-        "XDG_CACHE_HOME": str(folder.parent / "cache"), "COMP_WORDS": line,
-        "COMP_CWORD": str(len(line.split(" ")) - 1), "_TYPER_COMPLETE_ARGS": line,
-        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
-    }  # fmt: skip
-    return subprocess.run(
-        [sys.executable, "-c", RUN], cwd=folder, env=environment, capture_output=True, text=True, check=True
-    )
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    return tmp_path
 
 
-def offered(folder: Path, line: str) -> list[str]:
-    return asked(folder, line).stdout.partition("\nIMPORTED")[0].split()
-
-
-def cached(folder: Path, beginning: str) -> Path:
-    (found,) = (folder.parent / "cache/techsapo").glob(f"{beginning}*.json")
-    return found
-
-
-def test_every_kind_of_name_is_offered(folder: Path) -> None:
-    for line, wanted in (
-        ("techsapo restart a", {"app"}),
-        ("techsapo exec ", {"app"}),
-        ("techsapo backup show ", {"latest", "20261126T030000Z"}),
-        ("techsapo backup show 2026", {"20261126T030000Z"}),
-        ("techsapo jobs run dri", {"drift", "drill_restore"}),
-        ("techsapo alerts show AppD", {"AppDown"}),
-        ("techsapo certs renew ", {"site"}),
-        ("techsapo up -e st", {"staging"}),
-        ("techsapo plan --environment ", {"staging", "production"}),
-        ("techsapo explain app.inst", {"app.instances"}),
-        ("techsapo open gr", {"grafana"}),
-        ("techsapo stat", {"status"}),
-        ("techsapo status --wat", {"--watch"}),
-        ("techsapo up --engine ", {"native", "compose"}),
-        ("techsapo -", {"--version"}),
-    ):
-        assert wanted <= set(offered(folder, line)), line
-        word = line.rpartition(" ")[2]
-        assert all(each.startswith(word) for each in offered(folder, line)), line
-    assert offered(folder, "techsapo exec redis redis-cli -") == [], "that is for the other program"
-
-
-def test_an_index_that_is_there_is_enough_and_no_command_is_imported(folder: Path) -> None:
-    asked(folder, "techsapo restart ")
-    again = asked(folder, "techsapo restart ")
-    imported = set(again.stdout.partition("\nIMPORTED")[2].split())
-    assert not {"pydantic", "yaml", "rich"} & imported
-    assert not [m for m in imported if m.startswith(("techsapo_ops.cli.commands.", "techsapo_ops.spec."))]
-    assert "app" in again.stdout.split()
-
-
-def test_a_changed_spec_is_read_anew_and_a_broken_one_leaves_what_was_known(folder: Path) -> None:
-    assert offered(folder, "techsapo certs renew ") == ["site"]
-    spec = folder / "techsapo.yaml"
-    spec.write_text(SPEC.replace("{site:", "{other:"))
-    assert offered(folder, "techsapo certs renew ") == ["other"]
-    spec.write_text("project: [\n")
-    assert offered(folder, "techsapo certs renew ") == ["other"]
-    done = asked(folder, "techsapo certs renew ")
-    assert done.stderr == ""
-
-
-def test_a_spec_that_is_named_is_the_one_whose_names_are_offered(folder: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other.yaml"
-    other.write_text(SPEC.replace("{site:", "{theirs:"))
-    assert offered(folder, f"techsapo certs renew --file {other} ") == ["theirs"]
-
-
-def test_an_index_that_others_may_write_is_not_read_and_hostile_names_are_not_offered(folder: Path) -> None:
-    offered(folder, "techsapo certs renew ")
-    kept = cached(folder, "completion-of-")
-    planted = {
-        **json.loads(kept.read_text()),
-        "certificates": ["fine", "$(touch gone)", '"; rm -rf ~', "a b"],
-    }
-    kept.write_text(json.dumps(planted))
-    assert offered(folder, "techsapo certs renew ") == ["fine"]
+def test_words_and_options_are_offered_from_an_index_that_only_its_user_may_write(home: Path) -> None:
+    assert [name for name, _ in offers(INDEX, ["one"], "")] == ["redis", "app"]
+    assert [name for name, _ in offers(INDEX, ["one"], "--j")] == ["--json"]
+    assert commands_index(lambda: INDEX) == INDEX
+    (kept,) = cache_folder().iterdir()
+    assert (cache_folder().stat().st_mode & 0o777, kept.stat().st_mode & 0o777) == (0o700, 0o600)
+    kept.write_text(json.dumps(INDEX))
     kept.chmod(0o666)
-    assert offered(folder, "techsapo certs renew ") == ["site"]
-    kept.unlink()
-    kept.symlink_to(folder / "techsapo.yaml")
-    assert offered(folder, "techsapo certs renew ") == ["site"]
+    assert commands_index(dict) == {}, "what others may write is not read"
 
 
-def test_without_a_place_for_the_index_the_same_is_offered(folder: Path) -> None:
-    (folder.parent / "cache").write_text("a file where a folder should be")
-    assert offered(folder, "techsapo alerts show AppD") == ["AppDown"]
+def test_what_is_no_backup_is_not_offered_and_the_newest_is_first(home: Path) -> None:
+    for name in ("20260101T000000Z", "20260102T000000Z-2", "notes", "20260103T000000Z.partial"):
+        (home / name).mkdir()
+    assert completing._backups({"backup_folder": str(home)}) == [
+        "latest", "20260102T000000Z-2", "20260101T000000Z",
+    ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("shell", "words"), [("zsh", '"AppDown"'), ("fish", "AppDown"), ("bash", "AppDown")])
-def test_each_shell_is_answered_in_its_own_way(folder: Path, shell: str, words: str) -> None:
-    assert words in asked(folder, "techsapo alerts show AppD", shell).stdout
+def test_a_variable_may_begin_with_the_home_folder_and_is_for_one_command(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TECHSAPO_FILE", "~/mine.yaml")
+    monkeypatch.setenv("TECHSAPO_ENVIRONMENT", "staging")
+    chosen = SpecChoice()
+    assert (chosen.file, chosen.environment) == (home / "mine.yaml", "staging")
+    assert not {"TECHSAPO_FILE", "TECHSAPO_ENVIRONMENT"} & os.environ.keys()
 
 
-def test_every_argument_that_takes_names_says_which() -> None:
-    index = index_of_commands(app)
-
-    def whats(node: dict, path: str) -> dict[str, str]:  # type: ignore[type-arg] # as JSON has it
-        found = {path: node["arguments"][0]["what"]} if node["arguments"] else {}
-        for name, below in node["commands"].items():
-            found |= whats(below, f"{path} {name}".strip())
-        return found
-
-    told = whats(index, "")
-    for path, what in {
-        "up": "services", "stop": "services", "start": "services", "exec": "services", "logs": "services",
-        "reload": "services", "restore": "backups", "backup show": "backups", "jobs history": "jobs",
-        "alerts ack": "alerts", "runbook": "alerts", "certs renew": "certificates", "explain": "fields",
-        "secrets show": "secrets",
-    }.items():  # fmt: skip
-        assert told[path] == what, path
-    assert os.sep not in "".join(index["names"]["fields"])
+def test_a_state_directory_above_is_no_stack_without_its_spec(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / ".techsapo").mkdir()
+    (home / "below").mkdir()
+    monkeypatch.chdir(home / "below")
+    assert not place.find(None).told
+    monkeypatch.chdir(home)
+    assert place.find(None) == place.Found(place.DEFAULT_SPEC)

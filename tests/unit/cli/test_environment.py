@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import ast
 import json
-import re
 import subprocess
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+import in_process
 import pytest
-import warm
 from fakes.memory_project import MemoryProject
 from rows import each_row
 
-import techsapo_ops.cli
-from techsapo_ops.cli.next_command import command_in
-from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.project import open_project
-from techsapo_ops.cli.views.recovery import show_look
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.environment import applied_environment, change_of
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry, Result, written_entry
@@ -44,8 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def techsapo(folder: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
-    environment = {"PATH": "", "NO_COLOR": "1", "LANG": "C.UTF-8", "HOME": str(folder), **env}
-    return warm.run([sys.executable, "-m", "techsapo_ops", *words], environment, cwd=folder, text=True)
+    return in_process.techsapo(folder, *words, env={"PATH": "", **env})
 
 
 def applied(folder: Path, environment: str | None, number: int = 1, result: Result = "ok") -> None:
@@ -163,8 +154,8 @@ def test_plan_names_it_first_and_up_does_not_do_it_unasked(folder: Path) -> None
     assert "--yes agrees to it" in refused.stderr
 
 
-@pytest.mark.parametrize(
-    ("words", "ending"),
+@each_row(
+    "words, ending",
     [
         (["plan"], "next: techsapo up"),
         (["plan", "-e", "qa"], "next: techsapo up --environment qa"),
@@ -175,75 +166,11 @@ def test_plan_names_it_first_and_up_does_not_do_it_unasked(folder: Path) -> None
     ],
 )
 def test_a_next_line_is_about_the_same_spec_and_environment(
-    folder: Path, words: list[str], ending: str
+    tmp_path: Path, words: list[str], ending: str
 ) -> None:
     for name in ("techsapo.yaml", "with space.yaml"):
-        (folder / name).write_text(json.dumps(SPEC))
+        (tmp_path / name).write_text(json.dumps(SPEC))
     for number in (1, 2):
-        applied(folder, "staging", number)
-    done = techsapo(folder, *words)
+        applied(tmp_path, "staging", number)
+    done = techsapo(tmp_path, *words)
     assert done.stderr.rstrip().splitlines()[-1:] == [ending], done
-
-
-def test_a_spec_that_a_variable_names_is_named_in_the_next_line(folder: Path) -> None:
-    (folder / "other.yaml").write_text(json.dumps(SPEC))
-    done = techsapo(folder, "plan", TECHSAPO_FILE="other.yaml", TECHSAPO_ENVIRONMENT="staging")
-    assert done.stderr.rstrip().endswith("next: techsapo up --file other.yaml --environment staging")
-
-
-@each_row(
-    "hint, command",
-    [
-        ("techsapo restart redis", "techsapo restart redis"),
-        ("`techsapo up`", "techsapo up"),
-        ("make room, then `techsapo up`", "techsapo up"),
-        ("`techsapo keys create NAME` makes one", ""),
-        ("techsapo plan; then another", ""),
-        ("free the disk", ""),
-    ],
-)
-def test_of_a_hint_the_command_alone_is_next(hint: str, command: str) -> None:
-    assert command_in(hint) == command
-
-
-def literal(node: ast.expr) -> str | None:
-    """The text of an argument of `next`, with X for what is filled in; None where it is another value."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "msg":
-        node = node.args[0]
-    if isinstance(node, ast.Constant):
-        return str(node.value)
-    if isinstance(node, ast.JoinedStr):
-        return "".join(str(v.value) if isinstance(v, ast.Constant) else "x" for v in node.values)
-    return None
-
-
-def test_every_next_line_is_a_command() -> None:
-    root = Path(techsapo_ops.cli.__file__).parent
-    said = [
-        (path.name, text)
-        for path in root.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "next"
-        if node.args and (text := literal(node.args[0])) is not None
-    ]
-    assert len(said) > 20
-    assert not [each for each in said if not re.fullmatch(r"techsapo [a-z][^`;]*", each[1])]
-    assert not [each for each in said if re.search(r"\b[A-Z]{3,}\b", each[1])]
-
-
-@each_row("environment, said", [("staging", "staging"), (None, "none")])
-def test_a_recovery_says_which_environment_it_brings_back(
-    capsys: pytest.CaptureFixture[str], environment: str | None, said: str
-) -> None:
-    description = SimpleNamespace(host="", project="x", backup="b")
-    manifest = SimpleNamespace(started=datetime(2026, 12, 1, tzinfo=UTC))
-    look: Any = SimpleNamespace(
-        copied=SimpleNamespace(
-            described=True, description=description, backup=SimpleNamespace(read=lambda: manifest)
-        ),
-        draft=SimpleNamespace(file=Path("/srv/x/techsapo.yaml"), environment=environment),
-        places=SimpleNamespace(placements=(), outside=lambda _: ()),
-        rows=(), differs=(), cannot=(), notes=(), blockers=(), keys=(), revoke_all_keys=False,
-    )  # fmt: skip
-    show_look(look, Output())
-    assert f"environment: {said}\n" in capsys.readouterr().err

@@ -5,14 +5,13 @@ from __future__ import annotations
 import ast
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from in_process import techsapo
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
@@ -138,13 +137,6 @@ def test_json_escapes_it_and_the_values_stay_what_they_are(hostile: str) -> None
     assert json.loads(document) == {hostile: [hostile]}
 
 
-def test_our_own_colours_remain(monkeypatch: pytest.MonkeyPatch) -> None:
-    terminal = on_terminal(monkeypatch)
-    Output().table(("NAME", "STATE"), [("redis", "running")])
-    Output().warn("x")
-    assert terminal.getvalue().count("\x1b[3") >= 2
-
-
 def test_an_answer_full_of_orders_is_shown_without_them(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal = on_terminal(monkeypatch)
     text = "".join(HOSTILE.values()) + MARKUP
@@ -199,8 +191,7 @@ def test_the_words_of_an_error_that_nobody_caught_are_harmless(
 )
 def test_wrong_usage_repeats_nothing_that_acts(tmp_path: Path, words: list[str]) -> None:
     hostile = HOSTILE["an escape"] + HOSTILE["an eight-bit escape"] + HOSTILE["a turned direction"]
-    argv = [sys.executable, "-m", "techsapo_ops", *(word.replace("{}", hostile) for word in words)]
-    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = techsapo(tmp_path, *(word.replace("{}", hostile) for word in words))
     assert done.returncode == 2
     assert ACTS.findall(without_ours(done.stdout + done.stderr)) == []
 

@@ -52,7 +52,7 @@ def test_it_finds_who_has_what_fires_now(held: HealthReport) -> None:
     assert str(one) == f"hanako has ProviderDown (provider=claude), since {since}: asking the vendor"
 
 
-@pytest.mark.parametrize("as_json", [True, False])
+@each_row("as_json", [True, False])
 def test_the_command_says_it(
     held: HealthReport, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
     capsys: pytest.CaptureFixture[str], as_json: bool,

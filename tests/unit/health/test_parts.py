@@ -13,13 +13,11 @@ import peers
 import pytest
 from fakes.open_stacks import Seen, open_stack
 from rows import each_row
-from servers import free_port
 
 from techsapo_ops.adapters import disk
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.build import build, code
 from techsapo_ops.adapters.host_facts import HostFacts
-from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.certs.self_signed import ensure
 from techsapo_ops.errors import OpsError
@@ -94,21 +92,6 @@ def test_an_instance_that_runs_another_build_is_well_and_told(
     assert part.hint == ("`techsapo up`" if outdated else "")
 
 
-def test_where_prices_come_from_is_said_by_provider() -> None:
-    def price(source: str) -> dict[str, object]:
-        return {"status": "available", "price": {"input": 1, "output": 2, "source": source}}
-
-    listed = price("genai-prices 0.2.3")
-    one = {"status": "healthy", "dependencies": {"providers": {"gpt": listed, "claude": listed}}}
-    assert app_says("200 OK", one).detail == "prices: genai-prices 0.2.3"
-    providers = {"gpt": listed, "claude": listed, "local": price("spec")}
-    two = {"status": "healthy", "dependencies": {"providers": providers}}
-    assert (
-        app_says("200 OK", two).detail
-        == "prices of gpt and claude: genai-prices 0.2.3, prices of local: spec"
-    )
-
-
 def test_a_provider_whose_breaker_is_open_degrades_the_app() -> None:
     detail = "left alone after 5 failures in a row; next try in 30 s"
     providers = {"gpt": {"status": "open", "detail": detail, "breaker": {"state": "open", "failures": 5}}}
@@ -126,25 +109,6 @@ def test_a_provider_that_refuses_its_key_degrades_the_app_in_the_words_of_what_t
     assert (part.status, part.detail) == (PartStatus.DEGRADED, f"gpt: {detail}")
     part = app_says("503 No", {"status": "down", "dependencies": {"providers": {"gpt": told}}})
     assert (part.status, part.detail) == (PartStatus.DOWN, f"gpt: {detail}")
-
-
-def test_what_the_app_says_of_its_dependencies_is_passed_on() -> None:
-    part = app_says(
-        "200 OK",
-        {
-            "status": "degraded",
-            "dependencies": {
-                "cache": {"status": "degraded", "in_use": "memory", "detail": "Redis: 接続が拒否されました"},
-                "audit": "healthy",
-                "providers": {
-                    "gpt": {"status": "unavailable", "detail": "no key"},
-                    "b": {"status": "available"},
-                },
-            },
-        },
-    )
-    assert part.status is PartStatus.DEGRADED
-    assert part.detail == "cache: Redis: 接続が拒否されました; gpt: no key"
 
 
 @each_row(
@@ -166,13 +130,6 @@ def test_odd_answers_of_the_app_are_judged(
     part = app_says(status, body)
     assert part.status is expected
     assert words in part.detail
-
-
-def test_a_failing_instance_points_at_its_log() -> None:
-    port = free_port()
-    (part,) = asked("app", port, 1.0)
-    assert part.status is PartStatus.DOWN
-    assert part.hint == "`techsapo logs app`"
 
 
 def targets_answer(*targets: dict[str, object], without: str = "", missing: Sequence[str] = ()) -> bytes:
@@ -230,11 +187,6 @@ def test_a_key_in_what_was_scraped_is_not_shown_with_its_error() -> None:
     assert "connection refused" in found[1].detail
 
 
-def test_a_prometheus_that_is_gone_is_one_part_and_not_two() -> None:
-    port = free_port()
-    assert len(asked("prometheus", port, 1.0)) == 1
-
-
 def test_a_prometheus_whose_api_talks_nonsense_degrades() -> None:
     with peers.peer(peers.http("200 OK", b"hello")) as port:
         found = asked("prometheus", port, 1.0)
@@ -276,13 +228,6 @@ def test_a_certificate_says_how_long_it_lasts(tmp_path: Path) -> None:
     assert (at(0).status, at(0).detail) == (PartStatus.HEALTHY, "90 days left, until 2026-04-01")
     assert at(77).status is PartStatus.DEGRADED
     assert at(91).detail == "expired on 2026-04-01"
-
-
-def test_a_short_lived_certificate_is_judged_by_its_life(tmp_path: Path) -> None:
-    made = ensure(tmp_path / "web", ["a.example"], days=6, now=NOW)
-    soon = certificate_part("web", made.chain, None, None, NOW + timedelta(days=5), 1.0)
-    assert certificate_part("web", made.chain, None, None, NOW, 1.0).status is PartStatus.HEALTHY
-    assert (soon.status, soon.detail) == (PartStatus.DEGRADED, "24 hours left, until 2026-01-07")
 
 
 def test_what_is_served_is_compared_with_the_file(tmp_path: Path) -> None:
@@ -362,21 +307,6 @@ def test_what_runs_from_before_an_update_is_told_and_is_no_fault(
     (part,) = [p for p in report.probes if p.kind == "updates"]
     assert (part.detail, part.hint) == (f"redis {old}", hint)
     assert report.status is Status.HEALTHY
-
-
-def test_what_the_job_drift_saw_waiting_is_told_too(tmp_path: Path) -> None:
-    command = "apt-get install --only-upgrade libssl3t64, then techsapo restart redis"
-    told = [("package", "libssl3t64", command), ("replaced", "redis", "techsapo restart redis")]
-    with peers.peer(peers.http("200 OK", b'{"status": "healthy"}')) as port:
-        topology = stack(tmp_path, port)
-        samples = (
-            Sample("techsapo_update_info", 1, {"kind": k, "item": n, "services": "redis", "command": c})
-            for k, n, c in told
-        )
-        write_textfile(topology.layout.textfiles, "drift", samples)
-        report = check(open_stack(topology, Seen()), timeout=2.0, now=NOW)
-    (part,) = [p for p in report.probes if p.kind == "updates"]
-    assert (part.detail, part.hint) == ("libssl3t64 has a security update", f"`{command}`")
 
 
 def test_the_whole_check_ends_with_the_timeout_when_every_peer_is_silent(tmp_path: Path) -> None:

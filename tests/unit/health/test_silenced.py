@@ -11,7 +11,6 @@ from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Silence
-from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.health.silenced import silence_parts
 from techsapo_ops.services.alertmanager.silencing import over_critical
 from techsapo_ops.stack.health import PartStatus
@@ -57,17 +56,3 @@ def test_health_names_them_with_their_end_the_last_first_and_is_well(
     assert everything.startswith("nobody is told of AppDown, NginxDown, ProbeFailing and ")
     assert f"until {later.astimezone():%Y-%m-%d %H:%M:%S %Z} (hanako: moving house)" in everything
     assert app.startswith(f"nobody is told of AppDown until {UNTIL.astimezone():%Y-%m-%d %H:%M:%S %Z}")
-
-
-def test_without_any_and_of_an_alertmanager_that_does_not_answer_there_is_no_part(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stack = open_stack(topology(spec(), tmp_path))
-    monkeypatch.setattr(Alertmanager, "silences", lambda _: (silence("severity=info"),))
-    assert silence_parts(stack, 1.0) == ()
-
-    def refuse(_: Alertmanager) -> tuple[Silence, ...]:
-        raise Unreachable("http://127.0.0.1:1", "connection refused")
-
-    monkeypatch.setattr(Alertmanager, "silences", refuse)
-    assert silence_parts(stack, 1.0) == ()

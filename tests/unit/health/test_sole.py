@@ -41,14 +41,3 @@ def test_where_none_has_it_all_of_the_kind_are_degraded() -> None:
         *[("degraded", "said; and none of the others has it")] * 3,
         ("healthy", "HTTP 200"),
     ]
-
-
-def test_one_that_is_down_already_stays_so() -> None:
-    found = parts(True, True, False)
-    found[0] = HealthPart("redis-a", "redis", PartStatus.DOWN, "gone", sole=True)
-    assert [str(part.status) for part in with_one_of_each(found)] == [
-        "down",
-        "degraded",
-        "healthy",
-        "healthy",
-    ]

@@ -59,22 +59,6 @@ def test_what_travels_as_the_spec_is_none_of_the_state_directory(tmp_path: Path,
     assert not (tmp_path / "here/.techsapo").exists()
 
 
-def test_a_folder_in_the_place_of_a_file_is_said(tmp_path: Path, copies: Path) -> None:
-    (tmp_path / "here/techsapo.yaml").mkdir(parents=True)
-    with pytest.raises(OpsError, match=r"techsapo\.yaml is no file"):
-        _placed(copies, tmp_path / "here", force=True)
-
-
-@pytest.mark.parametrize("note", [None, "", "{}", "no JSON", "7"])
-def test_a_damaged_list_of_what_did_not_travel_stops_nothing(
-    tmp_path: Path, copies: Path, note: str | None
-) -> None:
-    (copies / ".lacking.json").unlink()
-    if note is not None:
-        (copies / ".lacking.json").write_text(note)
-    assert _placed(copies, tmp_path / "here", force=False) == ((tmp_path / "here/techsapo.yaml",), ())
-
-
 @each_row(
     "source", ["b", "tcp://b", "http://b:2375", "ssh://b/x", "ssh://-oProxyCommand=x", "ssh://ops:secret@b"]
 )

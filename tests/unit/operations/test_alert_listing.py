@@ -91,10 +91,3 @@ def test_what_fires_is_shown_also_where_alertmanager_does_not_answer(
     states = {f.alert.name: f.state for f in told.alerts}
     assert [states[n] for n in ("ProviderDown", "TargetDown", "AppDown")] == ["firing", "pending", "quiet"]
     assert (told.trouble, told.untold.startswith(said)) == ("", True)
-
-
-def test_that_nobody_is_told_is_said_also_where_prometheus_does_not_answer_either(tmp_path: Path) -> None:
-    stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path))
-    told = listed(stack, Prometheus("http://127.0.0.1:1"), Alertmanager("http://127.0.0.1:1"))
-    assert "connection refused" in told.trouble
-    assert told.untold.startswith("Alertmanager does not answer: nobody is told")

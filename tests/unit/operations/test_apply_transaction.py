@@ -11,22 +11,18 @@ from typing import Any
 import pytest
 from fakes.memory_engine import Killed, MemoryEngine
 from fakes.memory_project import MemoryProject, refuses
+from rows import each_row
 
 from techsapo_ops.adapters.textfile import read_textfile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply import transaction
-from techsapo_ops.operations.apply import up as up_module
 from techsapo_ops.operations.apply.difference import difference
 from techsapo_ops.operations.apply.drift import drift
 from techsapo_ops.operations.apply.journal import Journal
 from techsapo_ops.operations.apply.up import UpReport
-from techsapo_ops.operations.jobs import JobContext
-from techsapo_ops.operations.jobs import drift as drift_job
-from techsapo_ops.stack.machine import Machine
-from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.step import Action
-from techsapo_ops.stack.topology import Topology
 
+KILLS = ("before restart redis", "during restart redis", "after restart redis")
 GIGABYTE = ("maxmemory 1G", "maxmemory 1g", "maxmemory 1073741824")
 
 
@@ -90,22 +86,6 @@ def test_prometheus_is_told_the_newest_apply_and_a_failure_too(project: Project)
     assert (told.labels["number"], told.labels["result"]) == ("2", "rolled-back")
 
 
-def test_an_apply_that_can_not_be_told_is_done_all_the_same_and_says_so(project: Project) -> None:
-    project.textfiles.parent.mkdir(parents=True, exist_ok=True)
-    project.textfiles.write_text("a file where a folder belongs")
-    report = project.up()
-    assert report.entry is not None
-    assert report.entry.result == "ok"
-    assert any("will not mark this apply" in line for line in project.said.words)
-
-
-def test_an_up_with_nothing_to_do_is_not_recorded(project: Project) -> None:
-    project.up()
-    report = project.up()
-    assert report.entry is None
-    assert len(project.ledger.entries()) == 1
-
-
 def test_images_that_no_kept_apply_names_are_discarded(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,26 +94,6 @@ def test_images_that_no_kept_apply_names_are_discarded(
         project.world.images["app"] = f"sha256:{(number + 1) // 2}"
         project.up(memory)
     assert [words for words in project.world.told if words.startswith("discard")] == ["discard sha256:1"]
-
-
-def test_on_an_engine_that_can_services_are_started_together_in_their_order(
-    project: Project,
-) -> None:
-    project.world.at_once = 4
-    report = project.up()
-    assert [o.step.service for o in report.outcomes] == ["redis", "app"]
-    assert project.world.together == [("redis", "app")] * 2, "their containers are made by one call"
-    project.up("300M")
-    assert project.world.told[4:] == ["restart redis", "restart app"], "what runs is restarted one at a time"
-    assert project.world.together[2:] == [("redis",), ("app",)]
-
-
-def test_what_has_to_wait_for_all_services_comes_after_them_and_is_told(project: Project) -> None:
-    project.world.tells = ("a connection without a login was ended",)
-    project.up()
-    (told,) = project.world.concluded
-    assert told == ("prepare", "create redis", "create app")
-    assert "a connection without a login was ended" in project.said.words
 
 
 def test_what_has_to_wait_is_left_out_after_a_failure_and_done_after_going_back(
@@ -273,16 +233,6 @@ def test_a_project_that_moved_is_not_rolled_back_into_its_old_place(project: Pro
         Project(moved, project.world).rollback()
 
 
-def test_a_partial_up_is_a_state_with_the_services_that_stand(project: Project) -> None:
-    project.up(only=("redis",))
-    entry = project.ledger.entries()[-1]
-    services = [s.name for s in project.ledger.load_state(entry).desired.topology.services]
-    assert services == ["redis"]
-    project.up()
-    project.rollback()
-    assert list(project.engine.observe().services) == ["redis"]
-
-
 def test_an_interrupted_apply_is_told_and_completed(project: Project) -> None:
     project.up()
     draft = replace(project.ledger.entries()[-1], id=2, files=(), steps=())
@@ -336,39 +286,9 @@ def test_what_an_update_replaced_is_a_finding_of_its_own_and_no_service_changed_
     assert project.findings() == []
 
 
-def test_the_job_says_of_each_service_whether_an_update_replaced_what_it_runs(project: Project) -> None:
-    project.up()
-    old = "still runs /usr/lib/libssl.so.3 from before an update"
-    project.world.processes["redis"].replaced = old
-    stack = project.stack()
-    told: list[str] = []
-    result = drift_job.run(JobContext(stack.layout, lambda: stack, project.history, told.append))
-    samples = {(s.metric, *s.labels.values()): s.value for s in result.samples}
-    assert samples["techsapo_service_replaced", "redis"] == 1
-    assert samples["techsapo_service_replaced", "app"] == 0
-    assert samples["techsapo_drift_findings", "update"] == 1
-    assert samples["techsapo_drift_findings", "service"] == 0
-    assert told == [f"update redis {old}: `techsapo restart redis` starts it anew"]
-    assert samples["techsapo_updates_waiting", "replaced"] == 1
-    assert samples["techsapo_updates_waiting", "kernel"] == 0
-    assert samples["techsapo_update_info", "replaced", "redis", "redis", "techsapo restart redis"] == 1
-
-
-def test_the_job_looks_for_drift_also_where_the_spec_can_not_be_read(project: Project) -> None:
-    project.up()
-    told: list[str] = []
-
-    def broken() -> Stack:
-        raise OpsError("techsapo.yaml:3: no such field")
-
-    result = drift_job.run(JobContext(project.stack().layout, broken, project.history, told.append))
-    why = "techsapo.yaml:3: no such field"
-    assert told == [f"updates were not looked for: {why}", f"data was not looked for: {why}"]
-    assert not [s for s in result.samples if s.metric == "techsapo_updates_waiting"]
-
-
-@pytest.mark.parametrize("moment", ["before restart redis", "during restart redis", "after restart redis"])
-def test_an_apply_that_is_killed_at_a_step_is_completed_by_the_next(project: Project, moment: str) -> None:
+@each_row("moment", KILLS)
+def test_an_apply_that_is_killed_at_a_step_is_completed_by_the_next(tmp_path: Path, moment: str) -> None:
+    project = Project(tmp_path)
     project.up()
     project.world.kill = moment.__eq__
     with pytest.raises(Killed):
@@ -381,8 +301,9 @@ def test_an_apply_that_is_killed_at_a_step_is_completed_by_the_next(project: Pro
     assert project.findings() == []
 
 
-@pytest.mark.parametrize("moment", ["before restart redis", "during restart redis", "after restart redis"])
-def test_an_apply_that_is_killed_at_a_step_is_undone_by_a_roll_back(project: Project, moment: str) -> None:
+@each_row("moment", KILLS)
+def test_an_apply_that_is_killed_at_a_step_is_undone_by_a_roll_back(tmp_path: Path, moment: str) -> None:
+    project = Project(tmp_path)
     project.up()
     before = project.memory()
     project.world.kill = moment.__eq__
@@ -393,12 +314,6 @@ def test_an_apply_that_is_killed_at_a_step_is_undone_by_a_roll_back(project: Pro
     assert done is not None
     assert (done.target.id, project.memory()) == (1, before)
     assert project.findings() == []
-
-
-def test_a_stack_that_is_down_has_drifted(project: Project) -> None:
-    project.up()
-    project.engine.stop()
-    assert ("service", "stack", "does not run") in project.findings()
 
 
 def test_a_diff_shows_files_and_services_but_no_secret(project: Project) -> None:
@@ -447,17 +362,6 @@ def test_ports_are_not_looked_at_where_nobody_knows_what_runs(project: Project) 
     project.up(sections={"app": {"port": 4100}})
 
 
-def test_what_is_told_after_going_back_is_told_of_what_runs_then(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(up_module, "notes", lambda where, _: [f"Redis: {where.spec.redis.maxmemory}"])
-    project.up()
-    project.world.refused = refuses("redis", *GIGABYTE)
-    back = project.up("1G")
-    assert back.back is not None
-    assert "256" in back.notes[0]
-
-
 def test_a_way_back_on_which_a_host_is_lost_is_gone_by_the_others_and_is_told(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -469,52 +373,3 @@ def test_a_way_back_on_which_a_host_is_lost_is_gone_by_the_others_and_is_told(
     assert [error.message.partition(":")[0] for error in report.back.failures] == ["not gone back (c"]
     assert project.memory() == "maxmemory 268435456"
     assert project.ledger.entries()[-1].result == "failed"
-
-
-def test_an_apply_on_several_hosts_does_not_go_back_to_one_that_another_host_may_have_run_alone(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def machines(of: Topology) -> tuple[Machine, ...]:
-        return () if of.spec.redis.maxmemory == "256M" else (Machine("b", "10.0.0.2", "ssh://ops@b"),)
-
-    def on_several(_: object) -> bool:
-        monkeypatch.setattr(Topology, "machines", property(machines))
-        return True
-
-    project.up()
-    project.world.refused = refuses("redis", *GIGABYTE)
-    report = project.up("1G", approve=on_several)
-    assert report.back is None
-    assert "not going back to @1, which ran on one host: `techsapo rollback`, called there, does" in (
-        project.said.words
-    )
-    assert project.memory() in GIGABYTE
-
-
-def test_that_another_folder_has_applied_another_spec_is_said_before_anybody_agrees(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(up_module, "applied_elsewhere", lambda _: "came from another folder")
-    heard: list[list[str]] = []
-
-    def agrees(_: object) -> bool:
-        heard.append(list(project.said.words))
-        return True
-
-    project.up(approve=agrees)
-    assert heard == [["came from another folder"]]
-
-
-def test_where_nobody_can_go_back_the_files_say_what_runs(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def nobody(_: MemoryEngine) -> None:
-        raise OpsError("no Swarm manager answers")
-
-    project.up()
-    project.world.refused = refuses("redis", *GIGABYTE)
-    monkeypatch.setattr(MemoryEngine, "begin_back", nobody)
-    report = project.up("1G")
-    assert report.back is not None
-    assert [error.message for error in report.back.failures] == ["no Swarm manager answers"]
-    assert project.memory() in GIGABYTE

@@ -74,17 +74,3 @@ def test_members_that_are_busy_with_each_other_are_asked_again_and_not_for_ever(
         ready(of_machines(tmp_path), database, "mysql-a")
     asked[0] = 2
     ready(of_machines(tmp_path), database, "mysql-b")
-
-
-def test_of_one_host_a_lock_is_somebody_elses_and_told_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def bring(*_: object) -> None:
-        asked.append(None)
-        raise Passing("Lock wait timeout exceeded")
-
-    asked: list[None] = []
-    monkeypatch.setattr(audit_database, "_bring", bring)
-    with pytest.raises(Passing):
-        ready(topology(spec(mysql={}), tmp_path), AuditDatabase(cast("Runner", NOBODY)), "mysql")
-    assert len(asked) == 1

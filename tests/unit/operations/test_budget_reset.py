@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 from fakes.memory_project import MemoryProject
-from test_lost_data import Project, data
+from kept_data import Project, data
 from typer.testing import CliRunner
 
 from techsapo_ops.cli.main import app
-from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.administration import actions, chain_of
 from techsapo_ops.operations.apply.stop import down
 from techsapo_ops.operations.apply.up import up_empty
@@ -47,16 +46,6 @@ def test_a_reset_is_told_to_the_app_and_recorded_with_who_did_it(project: Projec
     (first, _) = [a for a in actions(chain_of(project.stack().layout).read()) if a.action == "budget reset"]
     assert (first.outcome, first.what["period"]) == ("done", "day")
     assert first.who["user"]
-
-
-def test_a_reset_that_can_not_be_recorded_is_not_done(project: Project) -> None:
-    project.up()
-    record = chain_of(project.stack().layout).path
-    record.unlink()
-    record.mkdir()
-    with pytest.raises(OpsError, match="was not done"):
-        reset_budget(project.stack(), "day", project.said.warn)
-    assert not project.stack().layout.budget_note.exists()
 
 
 def test_the_command_asks_first_and_names_the_budget(tmp_path: Path) -> None:

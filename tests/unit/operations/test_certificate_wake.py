@@ -90,19 +90,3 @@ def test_a_ca_that_wants_to_be_left_alone_is(tmp_path: Path) -> None:
     store.remember(replace(store.state, retry_at=until))
     wake_for(made, ["site"])
     assert wake(made) == until
-
-
-def test_after_the_end_only_the_schedule_is_left(tmp_path: Path) -> None:
-    made = certificates(tmp_path, site=6)
-    wake_for(made)
-    wake_for(replace(made, now=lambda: NOW + timedelta(days=7)), ["site"])
-    assert wake(made) is None
-
-
-def test_a_folder_that_takes_no_note_is_told_and_no_failure(tmp_path: Path) -> None:
-    said: list[str] = []
-    made = replace(certificates(tmp_path, site=6), say=said.append)
-    made.topology.layout.jobs.parent.mkdir(parents=True, exist_ok=True)
-    made.topology.layout.jobs.write_text("")
-    wake_for(made)
-    assert "was not told when certificates are due" in said[0]

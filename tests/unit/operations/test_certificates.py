@@ -148,17 +148,3 @@ def test_one_that_fails_keeps_no_other_from_being_renewed(tmp_path: Path) -> Non
     assert told["b", "techsapo_cert_renewal_failures"] == 0
     assert told["b", "techsapo_cert_not_after_timestamp_seconds"] > NOW.timestamp()
     assert ("a", "techsapo_cert_not_after_timestamp_seconds") not in told
-
-
-def test_a_name_that_is_no_certificate_is_told_with_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(OpsError, match="no certificate nosuch") as caught:
-        renew(certificates(tmp_path), ["nosuch"])
-    assert "site" in caught.value.hint
-    assert caught.value.exit_code == 2
-
-
-def test_a_hook_with_an_open_quote_is_told(tmp_path: Path) -> None:
-    stored(certificates(tmp_path), Origin("self-signed"))
-    (result,) = renew(certificates(tmp_path, deploy_hooks=["echo 'x"]), force=True)
-    assert result.error is not None
-    assert "deploy_hooks" in result.error.message

@@ -14,20 +14,23 @@ from stacks import host, spec, topology
 from techsapo_ops.adapters.build import build
 from techsapo_ops.engines import planning
 from techsapo_ops.operations.apply import origin
-from techsapo_ops.operations.apply.changes import ChangeKind, FileChange, changes
+from techsapo_ops.operations.apply.changes import changes
 from techsapo_ops.operations.apply.generate import write_files
 from techsapo_ops.operations.apply.ledger import Ledger
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.operations.apply.plan import desired_state
-from techsapo_ops.operations.apply.snapshot import Snapshot, spec_now
+from techsapo_ops.operations.apply.snapshot import Snapshot
 from techsapo_ops.operations.apply.steps import with_new_build
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.observed import Observed, ObservedService, State
-from techsapo_ops.stack.step import Action, Plan, Step
+from techsapo_ops.stack.step import Plan
 from techsapo_ops.stack.topology import Topology
 
 REDIS = "redis/redis.conf"
+OFF = {"enabled": False}
+SMALL: dict[str, Any] = {"monitoring": dict.fromkeys(("prometheus", "alertmanager", "grafana"), OFF)}
+"""Without the files of the monitoring, most of what a whole stack takes to be rendered."""
 SECTIONS: dict[str, Any] = {"redis": {"maxmemory": "256mb"}}
 
 
@@ -42,7 +45,7 @@ def never(*_: object) -> Desired:
 def wanted(
     folder: Path, python: str = "", overrides: Mapping[str, str] | None = None, **sections: Any
 ) -> Snapshot:
-    model = spec(**(sections or SECTIONS))
+    model = spec(**SMALL, **(sections or SECTIONS))
     facts = replace(host(), python=python or host().python)
     where = topology(model, folder, facts=facts)
     return Snapshot(desired_state(where, Templates(None, overrides)), model, overrides or {})
@@ -105,29 +108,6 @@ def test_a_changed_spec_is_named_and_nothing_is_rendered_again(tmp_path: Path) -
     assert (files[REDIS], services["redis"]) == (["spec"], ["spec"])
 
 
-def test_a_default_that_version_0_1_recorded_is_unsaid_where_the_spec_leaves_it_to_the_edition(
-    tmp_path: Path,
-) -> None:
-    """0.1 recorded defaults as if the spec said them: a change of the spec would be told that is none."""
-    model = {"kind": "openai-compatible", "model": "m", "base_url": "http://127.0.0.1/v1"}
-    plain: dict[str, Any] = {"providers": {"a": model, "b": model}}
-    said: dict[str, Any] = {
-        "providers": {name: {**model, "max_output_tokens": 4096} for name in "ab"},
-        "wallbounce": {"language": "auto"},
-    }
-    old = replace(wanted(tmp_path, **said), given=None)
-    for now in (plain, said, {**plain, "wallbounce": {"language": "auto"}}):
-        assert spec_now(old, spec(**now)) == spec(**now)
-    other = replace(wanted(tmp_path, **{**said, "wallbounce": {"language": "ja"}}), given=None)
-    assert spec_now(other, spec(**plain)).wallbounce.language == "ja", "the spec said it"
-
-
-def test_what_a_new_version_renders_in_another_way_is_its_own(tmp_path: Path) -> None:
-    before = older(wanted(tmp_path))
-    record(before, version="0.1.0")
-    assert found(wanted(tmp_path), running(before)) == ({REDIS: ["version"]}, {"redis": ["version"]})
-
-
 def test_both_origins_of_one_change_are_named(tmp_path: Path) -> None:
     before = older(wanted(tmp_path))
     record(before, version="0.1.0")
@@ -143,16 +123,6 @@ def test_another_python_on_the_host_is_the_hosts(tmp_path: Path) -> None:
     assert services == {"app": ["host"], "scheduler": ["host"]}
 
 
-def test_a_program_that_was_installed_is_the_hosts(tmp_path: Path) -> None:
-    new = wanted(tmp_path)
-    less = replace(host(), binaries={n: b for n, b in host().binaries.items() if n != "redis-server"})
-    model = spec(**SECTIONS)
-    before = Snapshot(desired_state(topology(model, tmp_path, facts=less), Templates(None)), model, {})
-    record(before)
-    _, services = found(new, running(before))
-    assert services["redis"] == ["host"]
-
-
 def test_an_edited_template_is_the_users_also_with_a_new_version(tmp_path: Path) -> None:
     name, text = "redis/redis.conf.j2", '{% include "builtin/redis/redis.conf.j2" %}\n# mine\n'
     before = wanted(tmp_path, overrides={name: text})
@@ -162,31 +132,14 @@ def test_an_edited_template_is_the_users_also_with_a_new_version(tmp_path: Path)
     assert services == {"redis": ["spec"]}
 
 
-def test_a_changed_default_is_a_new_versions_and_not_the_users(tmp_path: Path) -> None:
-    new = wanted(tmp_path, redis={"port": 6380})
-    # What an older version, whose default was another one, has recorded of the same spec.
-    old = wanted(tmp_path, redis={"port": 6380, "maxmemory": "64mb"})
-    given = {"project": "techsapo", "redis": {"port": 6380}}
-    record(replace(old, given={"spec": given, "files": {}}), version="0.1.0")
-    files, services = found(new, running(old))
-    assert REDIS in files
-    assert {tuple(o) for o in (*files.values(), *services.values())} == {("version",)}
-
-
-def test_an_apply_that_was_rolled_back_to_may_be_of_an_older_version(tmp_path: Path) -> None:
-    before = older(wanted(tmp_path))
-    record(before, restores=1)
-    assert found(wanted(tmp_path), running(before))[0] == {REDIS: ["version"]}
-
-
 def test_a_file_edited_by_hand_and_one_that_is_missing_are_of_outside(tmp_path: Path) -> None:
     new = wanted(tmp_path)
     record(new)
     folder = new.desired.topology.layout.config
     (folder / REDIS).write_text("edited")
-    (folder / "prometheus/prometheus.yml").unlink()
+    (folder / "app/techsapo.yaml").unlink()
     files, _ = found(new, running(new), never)
-    assert files == {REDIS: ["outside"], "prometheus/prometheus.yml": ["outside"]}
+    assert files == {REDIS: ["outside"], "app/techsapo.yaml": ["outside"]}
     files, _ = found(wanted(tmp_path, redis={"maxmemory": "64mb"}), running(new), never)
     assert files[REDIS] == ["spec", "outside"]
 
@@ -213,27 +166,6 @@ def test_what_none_of_the_three_explains_has_an_origin_too(
     assert found(new, running(new, **changed), never) == ({}, {"redis": [expected]})
 
 
-def test_after_down_services_are_started_since_they_do_not_run(tmp_path: Path) -> None:
-    new = wanted(tmp_path)
-    record(new)
-    _, services = found(new, Observed(False), never)
-    assert {tuple(o) for o in services.values()} == {("start",)}
-
-
-def test_a_service_left_out_of_a_partial_apply_is_no_news_of_a_version(tmp_path: Path) -> None:
-    whole = wanted(tmp_path)
-    record(whole.only({"app"}), version="0.1.0")
-    _, services = found(whole, running(whole.only({"app"})))
-    assert services["redis"] == ["start"]
-
-
-def test_a_certificate_that_is_renewed_is_named(tmp_path: Path) -> None:
-    new = wanted(tmp_path)
-    record(new)
-    steps = Plan((Step(Action.RESTART, "redis", "a new certificate, for 20 days are left"),))
-    assert found(new, running(new), never, steps)[1] == {"redis": ["certificate"]}
-
-
 def test_a_damaged_ledger_is_no_reason_not_to_plan(tmp_path: Path) -> None:
     before = wanted(tmp_path)
     record(before)
@@ -243,12 +175,3 @@ def test_a_damaged_ledger_is_no_reason_not_to_plan(tmp_path: Path) -> None:
     (ledger.folder / "objects" / current.state).write_text("{")
     files, _ = found(wanted(tmp_path, redis={"maxmemory": "64mb"}), running(before), never)
     assert files[REDIS] == ["unknown"]
-
-
-def test_every_origin_has_words() -> None:
-    assert all(each.words for each in origin.Origin)
-
-
-def test_a_hand_edit_before_the_first_apply_is_of_outside_as_well() -> None:
-    change = FileChange("a", ChangeKind.EDITED, "")
-    assert origin._with_edits(change, (origin.Origin.FIRST,)) == (origin.Origin.FIRST, origin.Origin.OUTSIDE)

@@ -109,12 +109,6 @@ def test_what_nobody_took_did_not_arrive(
     assert raised.value.exit_code == 1
 
 
-def test_what_was_never_sent_may_wait_for_its_group(tmp_path: Path) -> None:
-    with pytest.raises(OpsError, match="no notification within 30 s") as raised:
-        tried(tmp_path, Counting(HOOK, [{}]))
-    assert "group_wait" in raised.value.hint
-
-
 def test_the_alert_begins_now_ends_with_the_test_and_asks_nobody_to_act(tmp_path: Path) -> None:
     server, begun = Counting(HOOK, [{"webhook": Sent(1, 1, 0, 0)}]), datetime.now(UTC)
     tried(tmp_path, server)

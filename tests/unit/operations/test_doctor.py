@@ -11,7 +11,7 @@ from rows import each_row
 from servers import free_port
 
 from techsapo_ops.adapters.apt import Apt
-from techsapo_ops.adapters.disk import Room, file_system
+from techsapo_ops.adapters.disk import Room
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.systemd import Units
@@ -88,13 +88,6 @@ def test_each_missing_part_names_its_debian_package(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def test_an_exporter_that_only_lacks_its_server_is_not_called_missing(tmp_path: Path) -> None:
-    binaries = {k: v for k, v in ALL.items() if k != "redis-server"}
-    found = by_name(examine(*stack(tmp_path, binaries)))
-    assert found["redis"].level is Level.MISSING
-    assert found["redis-exporter"].level is Level.NOTE
-
-
 def test_a_port_taken_by_a_stranger_names_it_and_the_setting(tmp_path: Path) -> None:
     spec, topology = stack(tmp_path / ".techsapo", ALL)
     port = spec.monitoring.prometheus.port
@@ -115,18 +108,6 @@ def test_a_port_held_by_this_stack_is_fine(tmp_path: Path, monkeypatch: pytest.M
         diagnosis = examine(spec, topology)
     assert diagnosis.complete
     assert "app of this stack" in by_name(diagnosis)[f"port {spec.app.port}"].detail
-
-
-def test_the_tls_port_of_nginx_is_looked_at_too(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        settings = {**free_ports(), "certificates": {"web": {"names": ["a.example"]}}}
-        settings["nginx"] = {"listen": free_port(), "tls_listen": port}
-        spec = Spec.model_validate(settings)
-        topology = resolve(spec, NATIVE, Layout(tmp_path, tmp_path), HostFacts("python3", binaries=ALL))
-        found = by_name(examine(spec, topology))
-    assert found[f"port {port}"].level is Level.MISSING
-    assert "nginx" in found[f"port {port}"].detail
 
 
 @each_row(
@@ -152,11 +133,6 @@ def test_the_state_directory_s_disk_is_judged(
     assert words in found.detail
 
 
-def test_the_file_system_of_a_folder_that_is_not_there_yet_is_that_above_it(tmp_path: Path) -> None:
-    assert file_system(tmp_path / "a/b") == file_system(tmp_path) != ""
-    assert file_system(Path("/proc/self")) == "proc"
-
-
 def test_root_is_told_about_the_app_s_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def level(**host: object) -> Level:
         return by_name(examine(*stack(tmp_path, ALL, root=True, **host)))["user techsapo"].level
@@ -172,15 +148,6 @@ def test_root_is_told_about_the_app_s_user(tmp_path: Path, monkeypatch: pytest.M
     )
     assert level(users=both, app_users=both) is Level.OK
     assert "user techsapo" not in by_name(examine(*stack(tmp_path, ALL)))
-
-
-def test_the_compose_engine_needs_docker(tmp_path: Path) -> None:
-    spec = Spec.model_validate({**free_ports(), "engine": "compose"})
-    facts = HostFacts("python3", binaries={"logrotate": "x", "setpriv": "x"})
-    topology = resolve(spec, COMPOSE, Layout(tmp_path, tmp_path), facts)
-    diagnosis = examine_docker(topology, compose.DockerFacts())
-    assert "docker.io" in diagnosis.packages
-    assert not diagnosis.complete
 
 
 @each_row("version, level", [("26.1.5+dfsg1", Level.OK), ("25.0.0", Level.OK), ("20.10.24", Level.MISSING)])
@@ -226,14 +193,6 @@ def test_repair_adds_the_user_and_installs_what_is_missing(
     assert calls.calls[0].startswith("useradd --system ")
     assert calls.calls[-1].endswith("install --yes --no-install-recommends -- prometheus-node-exporter")
     assert said == ["adding system user techsapo", "installing prometheus-node-exporter"]
-
-
-def test_repair_says_what_useradd_said(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.accounts, "exists", lambda name: False)
-    diagnosis = examine(*stack(place, ALL, root=True))
-    calls = Calls(code=9)
-    with pytest.raises(OpsError, match="no such thing"):
-        repair(diagnosis, port_of(calls, place), calls, lambda text: None)
 
 
 def test_repair_refuses_without_root_or_apt(place: Path) -> None:

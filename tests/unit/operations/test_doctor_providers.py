@@ -89,11 +89,3 @@ def test_an_end_that_the_vendor_named_in_a_test_long_ago_is_warned_of_when_it_is
     (found,) = look_at_tests(topology, today)
     assert found.level is level
     assert ("2027-06-01" in found.detail) == (level is Level.WARNING)
-
-
-def test_a_test_that_was_kept_before_ends_were_is_read_all_the_same(tmp_path: Path) -> None:
-    (tmp_path / "t").write_text(
-        '{"form":1,"providers":{"a":{"at":"2026-11-26","outcome":"ok","told":"","remedy":"",'
-        '"lasting":false,"section":""}}}'
-    )
-    assert kept_tests(tmp_path / "t")["a"].ends is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -99,31 +99,6 @@ def test_what_prometheus_says_keeps_a_drill_from_its_begin_and_ends_it(name: str
     assert words in guards.during()
 
 
-def test_prometheus_may_be_away_for_a_moment_where_the_fault_took_one() -> None:
-    stand = Stand()
-    guards = replace(stand.guards(), patience=15.0)
-    assert guards.before() == ()
-    guards.fault()
-    stand.server.away = True
-    assert guards.during() == ""
-    assert "connection refused" in guards.during()
-
-
-def test_another_instance_that_is_not_ready_does_so_too() -> None:
-    stand = Stand()
-    guards = stand.guards()
-    assert guards.before() == ()
-    stand.ready["app-2"] = False
-    assert "app-2 is not ready" in guards.during()
-    assert any("app-2" in why for why in stand.guards().before())
-
-
-def test_so_does_what_is_under_way() -> None:
-    stand = Stand(hindered="an apply was cut short")
-    assert stand.guards().before() == ("an apply was cut short",)
-    assert stand.guards().during() == "an apply was cut short"
-
-
 def test_what_was_cut_short_and_maintenance_are_under_way(tmp_path: Path) -> None:
     stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
     layout = stack.layout
@@ -144,16 +119,6 @@ def test_what_was_cut_short_and_maintenance_are_under_way(tmp_path: Path) -> Non
     assert hindrance(stack) == ""
 
 
-def test_it_looks_once_a_second_at_most() -> None:
-    stand = Stand()
-    guards = replace(stand.guards(), clock=lambda: 10.0)
-    assert guards.during() == ""
-    stand.ready["app-2"] = False
-    assert guards.during() == ""
-    guards.clock = lambda: 11.0
-    assert "app-2 is not ready" in guards.during()
-
-
 @each_row(
     "quiet",
     [
@@ -167,27 +132,3 @@ def test_what_wakes_nobody_stops_no_drill(quiet: Firing) -> None:
     stand = Stand(Server(fires=(quiet,)))
     assert stand.guards().before() == ()
     assert stand.guards().during() == ""
-
-
-@each_row("failed, asked", [(2, 2), (5, 100), (0, 0), (float("nan"), float("nan"))])
-def test_few_errors_of_users_stop_no_drill(failed: float, asked: float) -> None:
-    stand = Stand(Server(failed=failed, asked=asked))
-    assert stand.guards().before() == ()
-    assert stand.guards().during() == ""
-
-
-def test_alerts_are_told_with_how_late_they_were_and_those_of_before_are_not() -> None:
-    stand = Stand(Server(fires=(firing("DiskFilling", severity="warning"),)))
-    guards = stand.guards()
-    assert guards.before() == ()
-    guards.fault()  # at 10
-    stand.server.fires = (*stand.server.fires, firing("AppDown", state="pending"))
-    assert guards.during() == ""  # looks at 20, notes at 30
-    assert [(seen.alert, seen.state, seen.after) for seen in guards.seen] == [("AppDown", "pending", 20.0)]
-
-
-def test_without_prometheus_it_says_what_was_not_watched() -> None:
-    guards = Guards(None, ("app-2",), lambda _: True)
-    assert guards.before() == ()
-    assert "not watched" in guards.unwatched
-    assert guards.during() == ""

@@ -1,57 +1,22 @@
-"""What a drill found is kept, compared with its objectives, and told to Prometheus."""
+"""What a drill found, compared with its objectives."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 
-import pytest
 from rows import each_row
 
-from techsapo_ops.adapters.textfile import exposition
-from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.drills.alerting import allowed, at_work
-from techsapo_ops.operations.drills.chart import WIDTH, chart
-from techsapo_ops.operations.drills.figures import Twice, twice
-from techsapo_ops.operations.drills.kept import MOST, find, keep, reports
 from techsapo_ops.operations.drills.load import Attempt, Held, Outcome, Request
-from techsapo_ops.operations.drills.metrics import NAME, samples
-from techsapo_ops.operations.drills.page import page
-from techsapo_ops.operations.drills.report import Phase, Report, Seen
-from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.layout import Layout
+from techsapo_ops.operations.drills.report import Phase, Report
 
 AT = datetime(2026, 11, 27, 3, 40, tzinfo=UTC)
 GOOD = Report(
     "20261127T034000Z-failover-app", "failover-app", "shop", "native", "0.2.0", AT, 12.5,
     (Phase("detection", 0.1), Phase("failover", 0.4, 30.0), Phase("recovery", 1.5, 3600.0)),
-    counts={"sent": 240.0, "lost_writes": 0.0, "longest_stream_gap": None},
-    zero=("lost_writes",),
-    reasons={"HTTP 502": 2},
-    facts={"killed": "app-1 (weight 3)"},
-    alerts=(Seen("AppDown", "pending", 2.0),),
-    notes=("a | b `c` <script>",),
-    columns=((20, 0), (18, 2)),
-    marks={"killed": 1.0},
+    counts={"sent": 240.0, "lost_writes": 0.0}, zero=("lost_writes",),
 )  # fmt: skip
-
-
-def layout(tmp_path: Path) -> Layout:
-    state = tmp_path / ".techsapo"
-    state.mkdir(exist_ok=True)
-    return Layout(state, state / "generated")
-
-
-def test_a_report_is_kept_and_read_again_as_it_was(tmp_path: Path) -> None:
-    where = layout(tmp_path)
-    keep(where, GOOD, page(GOOD, "en"))
-    assert reports(where) == (GOOD,)
-    assert find(where, "latest") == find(where, "20261127") == GOOD
-    assert where.drills.stat().st_mode & 0o777 == 0o700
 
 
 @each_row(
@@ -70,63 +35,6 @@ def test_what_is_late_lost_or_stopped_is_missed(changed: dict[str, object], miss
     assert (report.missed, report.ok) == (missed, not missed)
 
 
-@each_row("damage", ["", "{", "[]", "null", '{"form": 2}', '{"form": 1, "drill": "else"}', '{"form": 1}'])
-def test_a_report_that_can_not_be_read_is_passed_over_and_said_where_it_is_asked_for(
-    damage: str, tmp_path: Path
-) -> None:
-    where = layout(tmp_path)
-    keep(where, GOOD, "")
-    (where.drills / "20261128T034000Z-restore.json").write_text(damage)
-    assert reports(where) == (GOOD,)
-    with pytest.raises(OpsError, match="can't be read"):
-        find(where, "latest")
-
-
-def test_what_is_no_plain_file_is_no_report(tmp_path: Path) -> None:
-    where = layout(tmp_path)
-    keep(where, GOOD, page(GOOD, "en"))
-    kept = where.drills / f"{GOOD.id}.json"
-    (where.drills / f"20261127T034001Z-{GOOD.drill}.json").symlink_to(kept)
-    os.mkfifo(where.drills / f"20261127T034002Z-{GOOD.drill}.json")
-    assert reports(where) == (GOOD,)
-
-
-def test_only_so_many_are_kept(tmp_path: Path) -> None:
-    where = layout(tmp_path)
-    for number in range(MOST + 2):
-        keep(where, replace(GOOD, id=f"20261127T{number:06}Z-restore"), "")
-    assert len(reports(where)) == MOST
-    assert not (where.drills / "20261127T000001Z-restore.md").exists()
-
-
-def test_nothing_of_a_report_is_markdown_or_html_of_somebody_else_s() -> None:
-    for locale in ("ja", "en"):
-        text = page(replace(GOOD, project="<img>", problems=("[x](http://y)",)), locale)
-        assert "\\<script\\>" in text
-        assert "<script" not in text.replace("\\<", "")
-        assert "\\[x\\](http://y)" in text
-        assert "{" not in text
-
-
-def test_prometheus_is_told_of_the_newest_of_each_and_of_the_last_that_was_met(tmp_path: Path) -> None:
-    where = layout(tmp_path)
-    keep(where, GOOD, "")
-    keep(where, replace(GOOD, id="20261128T034000Z-failover-app", stopped="x"), "")
-    text = exposition(NAME, samples(where))
-    assert 'techsapo_drill_last_success{drill="failover-app",name="drills"} 0.0' in text
-    assert "techsapo_drill_last_success_timestamp_seconds" in text
-    assert (
-        'techsapo_drill_objective_seconds{drill="failover-app",name="drills",phase="failover"} 30.0' in text
-    )
-
-
-def test_the_chart_fits_whatever_the_length_of_a_drill() -> None:
-    drawn = chart([(10, 0)] * 500, {"killed": 499.0}, ("answered", "failed"))
-    assert max(map(len, drawn.splitlines())) <= WIDTH + 40
-    assert chart([], {}, ("a", "b")) == ""
-    assert json.dumps(drawn)
-
-
 def tried(
     began: float, ended: float, status: int = 200, instance: str = "app-2", execution: str = ""
 ) -> Attempt:
@@ -138,30 +46,6 @@ def outcome(*requests: tuple[str, list[Attempt]]) -> Outcome:
     return Outcome("r", 10.0, tuple(made), (Held([1.0, 2.0, 9.0], 1, 0, Counter()),))
 
 
-def test_the_failover_ends_with_the_first_answer_after_the_last_failure() -> None:
-    found = outcome(
-        ("a", [tried(1, 1.5)]),
-        ("b", [tried(5.1, 5.2, 502), tried(5.7, 6.0)]),
-        ("c", [tried(6.1, 6.5, instance="app-1")]),
-    )
-    assert found.settled_after(5.0) == pytest.approx(1.0)
-    assert found.settled_after(5.0, 5.15) == pytest.approx(1.0)  # none failed in it: the first that was sent
-    assert found.instance_after("app-2", 1.2) == pytest.approx(4.8)  # what was sent before does not tell
-    assert found.instance_after("app-1", 5.0) == pytest.approx(1.5)
-    assert (found.retried, found.failed_count, found.lost) == (1, 0, 0)
-    assert found.gap.seconds == pytest.approx(4.5)
-    stream = found.stream_gap
-    assert stream is not None
-    assert (stream.seconds, stream.at) == (7.0, 2.0)
-
-
-def test_without_a_failure_it_ends_with_the_first_answer_to_what_was_sent_after_the_fault() -> None:
-    found = outcome(
-        ("before", [tried(1, 2, 502), tried(2.5, 3)]), ("a", [tried(4.9, 5.05)]), ("b", [tried(5.1, 5.3)])
-    )
-    assert found.settled_after(5.0) == pytest.approx(0.3)
-
-
 def test_an_id_that_was_carried_out_twice_is_doubled_and_one_without_any_answer_is_lost() -> None:
     found = outcome(
         ("a", [tried(1, 2, execution="x"), tried(2, 3, execution="y")]),
@@ -169,48 +53,3 @@ def test_an_id_that_was_carried_out_twice_is_doubled_and_one_without_any_answer_
     )
     assert found.doubled == ("a",)
     assert (found.lost, dict(found.failed)) == (1, {"HTTP 502": 1})
-
-
-def test_what_was_under_way_where_it_was_lost_is_carried_out_again_and_anything_else_twice() -> None:
-    found = outcome(
-        ("before", [tried(1, 4.9)]),
-        ("under way", [tried(4.8, 7, 0), tried(9, 12)]),
-        ("while it went", [tried(6.9, 7.5)]),
-        ("after", [tried(7.1, 7.5)]),
-        ("answered twice", [tried(4.8, 7, execution="x"), tried(9, 12, execution="y")]),
-    )
-    every = [r.id for r in found.requests]
-    assert twice(found, every, 5.0) == Twice(
-        ("after", "answered twice", "before"), ("under way", "while it went")
-    )
-    assert [note.split(":")[0] for note in twice(found, every, 5.0).notes()] == [
-        "carried out twice", "carried out again, as nobody knew an answer",
-    ]  # fmt: skip
-    assert list(twice(found, (), 0.0).notes()) == ["carried out twice: answered twice"]
-
-
-@each_row(
-    "moment, there",
-    [
-        ("2026-11-27T01:00", True),
-        ("2026-11-27T09:00", False),
-        ("2026-11-27T00:00", True),
-        ("2026-11-28T01:00", False),
-    ],
-)
-def test_critical_alerts_are_drilled_in_business_hours_alone(moment: str, there: bool) -> None:
-    spec = Spec.model_validate({"project": "t", "notifications": {"business_hours": {}}})  # 9 to 18 in Tokyo
-    assert at_work(spec, datetime.fromisoformat(moment).replace(tzinfo=UTC)) is there
-
-
-def test_an_alert_may_be_as_late_as_the_intervals_make_it() -> None:
-    spec = Spec.model_validate(
-        {
-            "project": "t",
-            "monitoring": {
-                "prometheus": {"scrape_interval": "10s", "evaluation_interval": "5s"},
-                "alertmanager": {"group_wait": "20s"},
-            },
-        }
-    )
-    assert allowed(spec) == 65.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,16 +14,13 @@ import psutil
 import pytest
 from fakes.open_stacks import Seen, open_stack
 from monitoring_stack import spec_of, topology_of
-from rows import each_row
 
 from techsapo_ops.adapters.process import SubprocessRunner
-from techsapo_ops.engines.state import StateFile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.drills.failover import failover_app
 from techsapo_ops.operations.drills.left import clean, scratch
 from techsapo_ops.operations.drills.load import Load
 from techsapo_ops.operations.drills.report import Report
-from techsapo_ops.operations.drills.target import front
 from techsapo_ops.operations.drills.victim import chosen
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.layout import Layout
@@ -48,12 +44,6 @@ def stack(folder: Path, engine: Seen, **sections: Any) -> Stack:
     return replace(open_stack(topology_of(spec, folder), engine), pause=lambda _: None)
 
 
-def test_the_instance_with_the_highest_weight_is_chosen_and_a_backup_last(tmp_path: Path) -> None:
-    victim = chosen(stack(tmp_path, running("app-1", "app-2", "app-3")))
-    assert (victim.name, victim.weight, victim.others) == ("app-2", 3, ("app-1", "app-3"))
-    assert chosen(stack(tmp_path, running("app-1", "app-3"))).name == "app-1"
-
-
 def test_no_other_instance_is_killed_than_the_one_that_somebody_agreed_to(tmp_path: Path) -> None:
     where = stack(tmp_path, running("app-1", "app-2"))
     where.layout.state.mkdir(parents=True, exist_ok=True)
@@ -64,42 +54,6 @@ def test_no_other_instance_is_killed_than_the_one_that_somebody_agreed_to(tmp_pa
 
     with pytest.raises(OpsError, match="app-2 is the busiest one by now, not app-1"):
         failover_app(where, begin, instance="app-1", load=load)
-
-
-@each_row(
-    "engine, sections, words",
-    [
-        (running("app-1"), {}, "1 instance of the app runs"),
-        (running(), {}, "no instance"),
-        (running("app-1", "app-2"), {"nginx": {"enabled": False}}, "no nginx"),
-        (running("app-1", "app-2", pid=None), {}, "which process app-2 is"),
-    ],
-)
-def test_nobody_is_chosen_where_users_would_be_cut_off(
-    engine: Seen, sections: dict[str, Any], words: str, tmp_path: Path
-) -> None:
-    with pytest.raises(OpsError, match=words):
-        chosen(stack(tmp_path, engine, **sections))
-
-
-@each_row(
-    "sections, url",
-    [
-        ({"nginx": {"listen": 8081}}, "http://127.0.0.1:8081"),
-        ({"nginx": {"host": "0.0.0.0", "listen": 8081}}, "http://127.0.0.1:8081"),
-        (
-            {
-                "certificates": {"s": {"source": "self-signed", "names": ["s.test"]}},
-                "nginx": {"tls_listen": 8443},
-            },
-            "https://127.0.0.1:8443",
-        ),
-        ({"app": {"port": 4100}, "nginx": {"enabled": False}}, "http://127.0.0.1:4100"),
-    ],
-)
-def test_traffic_goes_in_where_users_do(sections: dict[str, Any], url: str) -> None:
-    spec = spec_of({"project": "t", "app": {"instances": INSTANCES}, **sections})
-    assert front(spec).rstrip("/") == url
 
 
 def layout(tmp_path: Path) -> Layout:
@@ -126,12 +80,6 @@ def test_only_the_very_process_that_was_chosen_is_killed(
         found.kill()
 
 
-def test_a_scratch_folder_that_stays_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "rmtree", lambda *_, **__: None)  # as of another user's files
-    with pytest.raises(OpsError, match="cannot remove"), scratch(layout(tmp_path), SubprocessRunner(), "a"):
-        pass
-
-
 def test_a_scratch_folder_is_gone_whatever_ends_its_block(tmp_path: Path) -> None:
     where, runner = layout(tmp_path), SubprocessRunner()
     with suppress(KeyboardInterrupt), scratch(where, runner, "a") as folder:
@@ -152,13 +100,3 @@ def test_the_next_drill_removes_what_a_killed_one_left_and_follows_no_link(tmp_p
     assert list(clean(where, runner)) == ["a drill that was cut short had left drill-left: it is removed"]
     assert sorted(p.name for p in where.state.iterdir()) == ["drill-link", "drills"]
     assert (elsewhere / "kept").exists()
-
-
-def test_what_can_not_be_stopped_stays_where_somebody_finds_it(tmp_path: Path) -> None:
-    where, runner = layout(tmp_path), SubprocessRunner()
-    state = where.state / "drill-left/stack/.techsapo"
-    state.mkdir(parents=True)
-    StateFile(state, engine="another").save({})
-    with pytest.raises(OpsError, match="drill-left can't be stopped: the stack was brought up by the engine"):
-        list(clean(where, runner))
-    assert state.exists()

@@ -1,11 +1,7 @@
-"""`techsapo exec`: which program it starts, and at whose terminal."""
+"""`techsapo exec`: who may enter a service."""
 
 from __future__ import annotations
 
-import errno
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,107 +9,12 @@ from unittest.mock import Mock
 
 import pytest
 
-from techsapo_ops.adapters.process import Command
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations import executing
-from techsapo_ops.services.console import Call
-from techsapo_ops.stack.observed import State
-
-STATE = {"redis": State.RUNNING}
-Ran = list[tuple[str, tuple[str, ...]]]
-
-
-@pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch) -> Ran:
-    """What was run, and how; `client` is the service's own, anything else runs with its rights."""
-    found: Ran = []
-
-    def call(_: object, __: object, words: Sequence[str], *, terminal: bool) -> Call:
-        if words[0] == "client":
-            return Call(Command(tuple(words), {"PASSWORD": "of-the-service"}, terminal=terminal))
-        return Call(Command(tuple(words), terminal=terminal), by_service=True)
-
-    @contextmanager
-    def recorded(*_: object) -> Iterator[dict[str, Any]]:
-        yield {}
-
-    def noted(how: str) -> Any:
-        def run(command: Command, _: Mapping[str, str]) -> int:
-            found.append((how, command.argv))
-            return 0
-
-        return run
-
-    monkeypatch.setattr(executing, "require_owner", lambda _: None)
-    monkeypatch.setattr(
-        executing, "running_service", lambda _, word: (SimpleNamespace(name=word), STATE[word])
-    )
-    monkeypatch.setattr(executing, "console_of", lambda _: SimpleNamespace(default=("client",), call=call))
-    monkeypatch.setattr(executing, "recorded", recorded)
-    monkeypatch.setattr(executing, "attached", noted("attached"))
-    monkeypatch.setattr(executing, "attached_apart", noted("apart"))
-    monkeypatch.setattr("os.geteuid", lambda: 0)
-    return found
-
-
-def execute(*words: str) -> int:
-    stack: Any = SimpleNamespace(layout=None)
-    return executing.execute(stack, "redis", words, terminal=True, warn=lambda _: None)
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [((), ("client",)), (("--",), ("client",)), (("--", "sh", "--", "-x"), ("sh", "--", "-x"))],
-)
-def test_two_dashes_before_the_program_are_no_program(
-    ran: Ran, words: tuple[str, ...], expected: tuple[str, ...]
-) -> None:
-    assert execute(*words) == 0
-    assert ran[0][1] == expected
-
-
-def test_a_program_without_a_name_is_refused(ran: Ran) -> None:
-    with pytest.raises(OpsError, match="no name"):
-        execute("")
-    assert ran == []
-
-
-def test_a_password_is_not_given_to_whoever_has_the_port_of_a_service_that_keeps_ending(
-    ran: Ran, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(STATE, "redis", State.BACKOFF)
-    with pytest.raises(OpsError, match="keeps ending"):
-        execute()
-    execute("sh")
-    assert [argv for _, argv in ran] == [("sh",)]
-
-
-def test_what_has_the_rights_of_a_service_does_not_get_roots_terminal(
-    ran: Ran, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    execute("sh")
-    execute("client")
-    monkeypatch.setattr("os.geteuid", lambda: 1000)  # it runs as whoever called: the same user
-    execute("sh")
-    assert [how for how, _ in ran] == ["apart", "attached", "attached"]
 
 
 def stack_at(state: Path) -> Any:
     return SimpleNamespace(layout=SimpleNamespace(state=state))
-
-
-def test_a_stack_that_cannot_be_looked_at_is_no_reason_to_bring_it_up(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(OpsError, match="the stack is not running"):
-        executing.require_owner(stack_at(tmp_path / "nothing"))
-    with monkeypatch.context() as patch:
-        refusal = PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(tmp_path))
-        patch.setattr(Path, "stat", Mock(side_effect=refusal))
-        with pytest.raises(OpsError, match=": Permission denied") as caught:
-            executing.require_owner(stack_at(tmp_path))
-    assert caught.value.hint == "run as the user who ran `up`"
-    assert caught.value.__cause__ is refusal, "so that whoever is told of it hears as whom to run it"
 
 
 def test_only_its_owner_and_root_may_enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,10 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fakes.memory_project import MemoryProject, refuses
+from fakes.memory_project import MemoryProject
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.rollback import rollback
 from techsapo_ops.operations.apply.up import up
 from techsapo_ops.stack.engine import Access
 from techsapo_ops.stack.follow import Following
@@ -51,27 +50,3 @@ def test_what_needs_a_service_that_could_not_be_followed_up_is_not_started(proje
     assert failed["redis"] == "redis can't be migrated"
     assert "create app" not in told
     assert "settled False" not in told
-
-
-def test_nothing_is_settled_after_an_apply_that_went_back(project: MemoryProject) -> None:
-    project.up()
-    told = project.world.told
-    project.world.refused = refuses("redis", "314572800")
-    told.clear()
-    up(replace(project.stack(redis={"maxmemory": "300M"}), following=Told(told)), project.said)
-    assert not [words for words in told if words.startswith("settled")]
-
-
-def test_a_roll_back_to_an_apply_of_version_0_1_says_so(
-    project: MemoryProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("techsapo_ops.operations.apply.transaction.build", lambda: "0.1.0")
-    project.up()
-    monkeypatch.undo()
-    project.up(sections={"redis": {"maxmemory": "300M"}})
-    told: list[str] = []
-    history = replace(project.history, following=Told(told))
-    rollback(history, "@1", project.said, approve=lambda *_: True)
-    assert told[-1] == "settled True"
-    rollback(history, "@2", project.said, approve=lambda *_: True)
-    assert told[-1] == "settled False"

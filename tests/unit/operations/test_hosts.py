@@ -7,14 +7,10 @@ import socket
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
-from fakes.memory_project import MemoryProject
-from rows import each_row
-from stacks import spec, topology
+from three_hosts import fleet, of
 
-from techsapo_ops.adapters.docker_refusals import plainly
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.process import Command, Completed
@@ -29,7 +25,7 @@ from techsapo_ops.operations.hosts.check import Checked, check
 from techsapo_ops.operations.hosts.drain import needed
 from techsapo_ops.operations.hosts.facts import Level, nodes_of
 from techsapo_ops.operations.hosts.join import Joined, add
-from techsapo_ops.operations.hosts.leave import leaving, remove
+from techsapo_ops.operations.hosts.leave import remove
 from techsapo_ops.operations.hosts.replace import Replaced, replace
 from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.backup import Door
@@ -39,17 +35,6 @@ from techsapo_ops.stack.stack_file import NODE_LABEL
 from techsapo_ops.stack.topology import Topology
 from tests.fakes.open_stacks import open_stack
 from tests.fakes.swarm_hosts import PROBED, TOKEN, HostsFake
-
-A = Machine("a", "10.0.0.1", "ssh://ops@a")
-
-
-def of(tmp_path: Path, by: str = "ssh://ops@{}", **sections: Any) -> Topology:
-    hosts = {n: {"address": f"10.0.0.{i}", "docker": by.format(n)} for i, n in enumerate("abc", 1)}
-    return topology(spec(engine="swarm", hosts=hosts, mysql={}, **sections), tmp_path, "swarm")
-
-
-def fleet(hosts: HostsFake, stack: Topology) -> Fleet:
-    return Fleet(hosts, "docker", {m.name: m.docker for m in stack.machines})
 
 
 def checked(hosts: HostsFake, stack: Topology, *names: str) -> Checked:
@@ -74,26 +59,6 @@ def test_hosts_that_nothing_is_wrong_with_are_well(tmp_path: Path) -> None:
     assert every["b", "network"] == "reaches a, c"
     assert every["", "quorum"] == "3 of 3 managers; 1 may be lost"
     assert every["", "heartbeat"] == "20 s"
-
-
-def test_before_anything_was_brought_up_only_the_swarm_is_missing(tmp_path: Path) -> None:
-    result = checked(HostsFake(), of(tmp_path))
-
-    assert set(found(result, Level.FAILED)) == {(name, "swarm") for name in "abc"}
-    assert found(result, Level.WARNING) == {}
-
-
-def test_without_any_image_what_only_a_container_could_see_is_left_out_and_said(tmp_path: Path) -> None:
-    hosts = HostsFake().joined()
-    for host in hosts.hosts.values():
-        host.images = False
-
-    by_socket = checked(hosts, of(tmp_path, "unix:///run/{}"))
-    by_ssh = checked(hosts, of(tmp_path))
-
-    assert "no image" in found(by_socket, Level.SKIPPED)["a", "machine"]
-    assert by_socket.well
-    assert ("a", "disk") in found(by_ssh, Level.OK)
 
 
 def test_a_host_that_does_not_answer_is_said_and_the_others_are_looked_at(tmp_path: Path) -> None:
@@ -129,14 +94,6 @@ def test_what_is_wrong_with_each_host_is_said_of_it(tmp_path: Path) -> None:
     assert "6379 (redis-c)" in found(result, Level.FAILED)["c", "ports"]
 
 
-def test_a_port_of_the_stack_s_own_service_is_free_for_it(tmp_path: Path) -> None:
-    hosts = HostsFake().joined()
-    hosts.hosts["a"].probed = PROBED + "port 00000000:18EB\n"
-    hosts.hosts["a"].running = ("redis-a",)
-
-    assert checked(hosts, of(tmp_path), "a").well
-
-
 def test_ports_of_the_stack_that_is_to_move_from_this_host_are_freed_and_others_are_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,15 +120,6 @@ def test_ports_of_the_stack_that_is_to_move_from_this_host_are_freed_and_others_
     assert found(checked(hosts, stack), Level.OK)["a", "ports"].startswith("the stack has")
 
 
-def test_hosts_in_different_swarms_are_told_apart(tmp_path: Path) -> None:
-    hosts = HostsFake().joined()
-    hosts.hosts["c"].cluster = "another"
-
-    assert "not all hosts" in found(checked(hosts, of(tmp_path)), Level.FAILED)["a", "swarm"]
-    with pytest.raises(OpsError, match="different Swarms"):
-        added(hosts, of(tmp_path))
-
-
 def test_the_first_makes_the_swarm_and_the_others_join_it(tmp_path: Path) -> None:
     hosts = HostsFake()
 
@@ -182,17 +130,6 @@ def test_the_first_makes_the_swarm_and_the_others_join_it(tmp_path: Path) -> Non
     assert [n["Spec"]["Labels"] for n in hosts.nodes] == [{"techsapo": name} for name in "abc"]
     assert not any(TOKEN in word for command in hosts.asked for word in command.argv)
     assert added(hosts, of(tmp_path)) == Joined("", (), ("a", "b", "c"))
-
-
-def test_where_the_stack_runs_a_new_host_gets_its_label_by_up(tmp_path: Path) -> None:
-    hosts = HostsFake().joined()
-    hosts.lost("c")
-    hosts._left.clear()
-    hosts.services = ("techsapo_redis-a",)
-
-    done = added(hosts, of(tmp_path), "c")
-
-    assert (done.joined, done.unlabelled) == (("c",), ("c",))
 
 
 def test_no_second_swarm_is_made_while_a_host_can_t_be_asked(tmp_path: Path) -> None:
@@ -213,58 +150,6 @@ def test_a_host_whose_name_a_lost_node_has_does_not_join_beside_it(tmp_path: Pat
         added(hosts, of(tmp_path), "c")
 
     assert "hosts replace c" in refused.value.hint
-
-
-def test_a_worker_becomes_a_manager_and_a_short_heartbeat_is_made_longer(tmp_path: Path) -> None:
-    hosts = HostsFake().joined(heartbeat=5)
-    hosts.hosts["b"].worker = True
-    hosts.hosts["b"].node.pop("ManagerStatus")
-
-    added(hosts, of(tmp_path))
-
-    assert hosts.nodes[1]["ManagerStatus"]["Reachability"] == "reachable"
-    assert hosts.heartbeat == 20
-
-
-def test_a_host_that_calls_itself_otherwise_does_not_join(tmp_path: Path) -> None:
-    hosts = HostsFake()
-    hosts.hosts["b"].calls_itself = "db1"
-
-    with pytest.raises(OpsError, match="the host b calls itself db1"):
-        added(hosts, of(tmp_path))
-
-
-SSH = (
-    'error during connect: Get "http://docker.example.com/v1.45/info": command [ssh -o ConnectTimeout=30 -l '
-    "ops -- a docker system dial-stdio] has exited with exit status 255, please make sure the URL is valid, "
-    "and Docker 18.09 or later is installed on the remote host: stderr={}"
-)
-
-
-@each_row(
-    "said, why",
-    [
-        (SSH.format("Host key verification failed."), "its ssh host key is not known here"),
-        (SSH.format("ops@a: Permission denied (publickey)."), "ssh does not let this user in"),
-        (SSH.format("ssh: connect to host a port 22: No route to host"), "there is no route to it"),
-        (SSH.format("ssh: connect to host a port 2299: Connection refused"), "it refuses ssh on port 2299"),
-        ("`docker ps -a` did not end within 2 s and was stopped", "it did not answer within 2 s"),
-        ("failed to connect to the docker API at unix:///x.sock; check if the path is correct",
-         "its Docker does not run"),
-        (SSH.format("Connection timed out during banner exchange"), "it does not answer"),
-        (SSH.format("ssh: Could not resolve hostname a: Name or service not known"),
-         "nobody knows the name a"),
-        (SSH.format("bash: line 1: docker: command not found"), "Docker is not installed there"),
-        (SSH.format("kex_exchange_identification: read: Connection reset by peer"),
-         "kex_exchange_identification: read: Connection reset by peer"),
-        ("permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock",
-         "this user may not use Docker there"),
-        ("Cannot connect to the Docker daemon at unix:///x.sock. Is the docker daemon running?",
-         "its Docker does not run"),
-    ],
-)  # fmt: skip
-def test_what_ssh_and_docker_say_becomes_plain_words(said: str, why: str) -> None:
-    assert plainly(said, A.name, A.docker).why == why
 
 
 def engine_of(hosts: HostsFake, stack: Topology) -> SwarmEngine:
@@ -371,21 +256,6 @@ def test_a_host_that_answers_is_not_gone(tmp_path: Path) -> None:
     assert len(hosts.nodes) == 3
 
 
-def test_who_is_asked_reads_whether_the_spec_names_it_and_how_many_managers_stay(tmp_path: Path) -> None:
-    hosts, stack = HostsFake().joined(), of(tmp_path)
-    engine = Telling(stack, fleet(hosts, stack))
-    with pytest.raises(OpsError, match="d is no node of the Swarm"):
-        leaving(engine, "d", gone=True)
-    hosts.lost("c")
-    hosts.hosts["c"].silent = "Connection timed out"
-    asked = leaving(engine, "c", gone=True).question
-    assert asked == (
-        "Take c, which the spec names, out of the Swarm? It can't come back as the same node; "
-        "2 other managers answer."
-    )
-    assert len(hosts.nodes) == 3, "nothing was changed"
-
-
 def test_a_host_that_the_spec_does_not_name_is_removed_once_nothing_is_bound_to_it(tmp_path: Path) -> None:
     hosts, stack = HostsFake("abcd").joined(), of(tmp_path)
 
@@ -426,15 +296,6 @@ def test_backups_that_lay_on_a_host_that_is_gone_are_not_listed_any_more(tmp_pat
         "2 backups lay on c and are lost with it, the newest 20260103T000000Z; what went off-site is "
         "there still"
     ]
-
-
-def test_the_backups_of_a_host_that_was_replaced_are_not_its_successor_s(tmp_path: Path) -> None:
-    hosts, stack = HostsFake().joined(), of(tmp_path)
-    places = backed_up(stack, "c", "b")
-    hosts.services = ("techsapo_redis-a",)
-    hosts.lost("c")
-    replaced(hosts, stack, "c", "c")
-    assert [place.host for place in places.elsewhere()] == ["b"]
 
 
 class Applied:
@@ -485,17 +346,6 @@ def test_a_new_machine_of_the_same_name_takes_the_lost_one_s_place(tmp_path: Pat
     assert set(said.seconds) == {"leave", "join", "up", "forget", "ready"}
 
 
-def test_a_replacement_that_was_killed_when_the_node_was_out_still_gives_the_word(tmp_path: Path) -> None:
-    hosts, stack = HostsFake().joined(), of(tmp_path)
-    hosts.lost("c")
-    hosts._left.clear()
-
-    told: list[str] = []
-    replaced(hosts, stack, "c", "c", told)
-
-    assert told == ["c is gone", "forget"]
-
-
 def test_a_database_that_waits_for_a_lost_host_is_told_at_the_next_one_that_it_is_gone(
     tmp_path: Path,
 ) -> None:
@@ -521,24 +371,6 @@ def test_a_database_that_waits_for_a_lost_host_is_told_at_the_next_one_that_it_i
     assert given(1) == "mysql-b did not take the word that mysql-c is gone: gone for good: mysql-c"
 
 
-def test_a_machine_that_was_never_lost_is_not_replaced(tmp_path: Path) -> None:
-    hosts, stack = HostsFake().joined(), of(tmp_path)
-
-    with pytest.raises(OpsError, match="c is there, and is no new machine"):
-        replaced(hosts, stack, "c", "c")
-
-    assert len(hosts.nodes) == 3
-
-
-def test_a_machine_of_another_name_has_to_be_in_the_spec_in_place_of_the_lost_one(tmp_path: Path) -> None:
-    hosts, stack = HostsFake().joined(), of(tmp_path)
-
-    with pytest.raises(OpsError, match="there is no host d"):
-        replaced(hosts, stack, "c", "d")
-    with pytest.raises(OpsError, match="the spec still names c"):
-        replaced(hosts, stack, "c", "b")
-
-
 def drained(hosts: HostsFake, stack: Topology, monkeypatch: pytest.MonkeyPatch, *ill: str) -> list[str]:
     engine = engine_of(hosts, stack)
 
@@ -561,26 +393,3 @@ def test_a_host_is_spared_only_while_the_others_are_a_majority(
     hosts.hosts["b"].node["Spec"]["Availability"] = "drain"
     hosts.hosts["b"].node["ManagerStatus"]["Reachability"] = "unreachable"
     assert drained(hosts, stack, monkeypatch) == ["1 of 3 managers would be left", "b is drained already"]
-
-
-def test_a_drained_host_is_said_before_an_apply_changes_anything(tmp_path: Path) -> None:
-    hosts, stack = HostsFake().joined(), of(tmp_path)
-    hosts.hosts["b"].node["Spec"]["Availability"] = "drain"
-
-    with pytest.raises(OpsError, match="b is drained") as refused:
-        engine_of(hosts, stack).announce()
-
-    assert "hosts activate b" in refused.value.hint
-
-
-def test_a_stack_that_is_back_on_one_host_asks_no_other_one_any_more(tmp_path: Path) -> None:
-    project = MemoryProject(tmp_path)
-    state = project.stack().layout.state
-
-    def noted(_: object) -> bool:
-        note_machines(state, "techsapo", of(tmp_path).machines)
-        return True
-
-    project.up(approve=noted)
-
-    assert noted_machines(state).machines == ()

@@ -7,13 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from three_hosts import fleet, of
 
 from techsapo_ops.engines.swarm.machines_note import note_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.hosts import join
 from techsapo_ops.stack.layout import Layout
 from tests.fakes.swarm_hosts import HostsFake
-from tests.unit.operations.test_hosts import fleet, of
 
 
 class Lock:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
 from fakes.memory_project import MemoryProject
+from letters import Killed, Letters, backup, half, read, states, undo, with_letters, write
 
-from techsapo_ops.adapters.packed import PackedReader, PackedWriter
-from techsapo_ops.backup import registry
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.cli.commands import plan as plan_command
 from techsapo_ops.cli.commands import restore as restore_command
@@ -28,127 +24,16 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import check
 from techsapo_ops.operations.apply.stop import locked, restart
 from techsapo_ops.operations.apply.stopping import start_services, stop_services
-from techsapo_ops.operations.backup import bringing_back, going_back, restore
-from techsapo_ops.operations.backup.create import create_backup
+from techsapo_ops.operations.backup import going_back, restore
 from techsapo_ops.operations.backup.intent import intend
-from techsapo_ops.operations.backup.undo import undo_interrupted
-from techsapo_ops.stack.backup import Part, Progress, Source
-from techsapo_ops.stack.backup_kind import BackupKind, Trial
 from techsapo_ops.stack.observed import FOLDER_GONE
-from techsapo_ops.stack.restore_journal import Interrupted, interrupted, journal, require_none
-from techsapo_ops.stack.stack import Stack
-
-
-class _Source:
-    kind = "letters"
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def take(self, folder: Path, stamp: str, progress: Progress) -> Part:
-        path = folder / f"letters-{stamp}.zst"
-        with PackedWriter(path, progress) as packed:
-            packed.write(self.file.read_bytes())
-        return Part(
-            self.kind, path.name, packed.bytes, packed.raw_bytes, packed.sha256, 0.1, "Letters 1.0",
-            {"text": self.file.read_text()},
-        )  # fmt: skip
-
-
-class Killed(BaseException):
-    """In place of kill -9 in the restore: nothing of the package goes back after it, since it is not seen."""
-
-
-class Letters(BackupKind):
-    """A file that the app reads."""
-
-    name = "letters"
-    title = "the letters"
-    stops = ("app",)
-    broken = False
-
-    def sources(self, stack: Stack) -> Sequence[Source] | str:
-        return [_Source(_file(stack))]
-
-    def fits(self, facts: Mapping[str, Any]) -> bool:
-        return isinstance(facts.get("text"), str)
-
-    def describe(self, part: Part) -> str:
-        return str(part.facts["text"])
-
-    def warnings(self, part: Part) -> Sequence[str]:
-        return ()
-
-    def check(self, stack: Stack, part: Part, reader: PackedReader) -> list[str]:
-        return [] if b"".join(reader).decode() == part.facts["text"] else ["another text"]
-
-    def trial(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> Trial:
-        return Trial(self.check(stack, part, reader), 0.1)
-
-    def service(self, kind: str) -> str:
-        return ""
-
-    def present(self, stack: Stack, part: Part) -> tuple[str, str]:
-        return "Letters 1.0", _file(stack).read_text()
-
-    def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:
-        _file(stack).write_text("half")
-        if self.broken:
-            raise OpsError("the file is read-only", "look at the disk")
-        _file(stack).write_bytes(b"".join(reader))
-
-    def differences(self, stack: Stack, part: Part) -> list[str]:
-        return [] if _file(stack).read_text() == part.facts["text"] else ["it differs"]
-
-
-def _file(stack: Stack) -> Path:
-    return stack.directory / "letters.txt"
-
-
-@contextmanager
-def with_letters(folder: Path) -> Iterator[MemoryProject]:
-    """A stack in `folder` that runs, and has letters to back up."""
-    folder.mkdir(exist_ok=True)
-    project = MemoryProject(folder)
-    project.up()
-    with registry.including(Letters()):
-        yield project
+from techsapo_ops.stack.restore_journal import Interrupted, interrupted, require_none
 
 
 @pytest.fixture
 def made(tmp_path: Path) -> Iterator[MemoryProject]:
     with with_letters(tmp_path) as project:
         yield project
-
-
-def write(made: MemoryProject, text: str) -> None:
-    _file(made.stack()).write_text(text)
-
-
-def read(made: MemoryProject) -> str:
-    return _file(made.stack()).read_text()
-
-
-def backup(made: MemoryProject, text: str) -> str:
-    write(made, text)
-    return create_backup(made.stack(), only=("letters",)).backup.id
-
-
-def states(made: MemoryProject) -> dict[str, str]:
-    return {name: str(seen.state) for name, seen in made.engine.observe().services.items()}
-
-
-def half(made: MemoryProject, safety: str) -> Stack:
-    """The stack as a kill -9 leaves it while data is replaced."""
-    stack = made.stack()
-    stack.engine.halt("app")
-    write(made, "half")
-    journal(stack.layout, Interrupted(safety, ("letters",), ("app",)))
-    return stack
-
-
-def undo(made: MemoryProject) -> None:
-    undo_interrupted(made.stack(), made.said, made.said.say)
 
 
 def test_nothing_starts_an_app_on_what_it_left(made: MemoryProject) -> None:
@@ -263,18 +148,14 @@ def test_going_back_that_is_killed_at_its_last_step_does_not_go_back_again(
     assert read(made) == "new, and more"
 
 
-@pytest.mark.parametrize("loss", ["gone", "damaged"])
 def test_where_what_was_there_is_lost_another_backup_takes_its_place(
-    made: MemoryProject, loss: str, monkeypatch: pytest.MonkeyPatch
+    made: MemoryProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     old, safety = backup(made, "old"), backup(made, "new")
     half(made, safety)
     folder = repository_of(made.stack()).find(safety).folder
-    if loss == "gone":
-        folder.rename(made.folder / "elsewhere")
-    else:
-        (part,) = folder.glob("letters-*.zst")
-        part.write_bytes(part.read_bytes()[:-9])
+    (part,) = folder.glob("letters-*.zst")
+    part.write_bytes(part.read_bytes()[:-9])
     with pytest.raises(OpsError, match="going back") as refused:
         undo(made)
     assert "`techsapo restore ID --instead`" in (refused.value.hint or "")
@@ -310,34 +191,6 @@ def test_another_backup_that_lacks_what_was_replaced_is_refused(made: MemoryProj
     assert states(made)["app"] == "running"
 
 
-def test_of_two_failures_the_first_is_told_too(made: MemoryProject, monkeypatch: pytest.MonkeyPatch) -> None:
-    old = backup(made, "old")
-
-    def refused(*_: object, **__: object) -> None:
-        raise OpsError("the database can't write its files", "look at its log")
-
-    def no_folder(*_: object) -> None:
-        raise OpsError("app did not become ready: no folder", "`techsapo logs app`")
-
-    for module in (restore, going_back, bringing_back):
-        monkeypatch.setattr(module, "start_apps", no_folder)
-    with monkeypatch.context() as early:
-        early.setattr(restore, "put_aside", refused)
-        with pytest.raises(OpsError) as nothing_yet:
-            restore.perform(made.stack(), intend(made.stack(), old))
-    assert nothing_yet.value.message.splitlines() == [
-        "the database can't write its files",
-        "nothing was replaced, but what was stopped does not start: app did not become ready: no folder",
-    ]
-    assert "`techsapo up`" in (nothing_yet.value.hint or "")
-    with pytest.raises(OpsError) as in_the_end:
-        restore.perform(made.stack(), intend(made.stack(), old))
-    assert in_the_end.value.message.splitlines() == [
-        "app did not become ready: no folder",
-        "the data is as it was, but app did not become ready: no folder",
-    ]
-
-
 def test_on_a_full_disk_the_app_starts_again_once_the_data_is_as_it_was(
     made: MemoryProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -350,14 +203,6 @@ def test_on_a_full_disk_the_app_starts_again_once_the_data_is_as_it_was(
     undo(made)
     assert (read(made), states(made)["app"]) == ("new", "running")
     assert interrupted(made.stack().layout) is None
-
-
-def test_a_note_that_is_cut_short_is_named(made: MemoryProject) -> None:
-    path = made.stack().layout.state / "restore.json"
-    for text in ("{", "[]", json.dumps({"safety": ""})):
-        path.write_text(text)
-        with pytest.raises(OpsError, match=r"restore\.json is damaged"):
-            undo(made)
 
 
 def test_a_restore_waits_for_up_where_a_data_folder_was_removed_under_a_service(

@@ -21,9 +21,3 @@ def test_every_job_that_is_offered_can_be_run_and_scheduled(facts: JobFacts) -> 
 def test_the_spec_changes_what_the_catalogue_says() -> None:
     job = configured(jobs()["costs"], "0 1 * * *", JobSettings(timeout="1m", retries=2, retry_wait="5s"))
     assert (job.timeout, job.retry, job.at) == (60, Retry(2, 5), "0 1 * * *")
-
-
-def test_waits_double_and_count_towards_the_time_limit() -> None:
-    assert list(Retry(3, 10).waits()) == [10, 20, 40]
-    job = configured(jobs()["costs"], None, JobSettings(timeout="1m", retries=2, retry_wait="5s"))
-    assert job.time_limit == 3 * 60 + 5 + 10

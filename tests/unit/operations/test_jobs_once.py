@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import warm
 
 from techsapo_ops.adapters import swarm_objects
 from techsapo_ops.adapters.docker import Docker
@@ -31,7 +28,6 @@ from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.machine import Machine
 from tests.fakes.swarm_volumes import Machines
 
-ROOT = Path(__file__).parents[3]
 NOTE = MachinesNote("shop", tuple(Machine(name, f"10.0.0.{n}", name) for n, name in enumerate("abc", 1)))
 COSTS = Job("costs", "costs:run", 60.0, at="0 3 * * *")
 BACKUP = Job("backup", "backup:create", 60.0, at="0 3 * * *")
@@ -126,7 +122,7 @@ def test_other_hosts_have_its_record_its_log_and_its_metrics(a: Host, b: Host) -
 
 
 def test_of_all_that_come_at_once_one_runs_it(machines: Machines, tmp_path: Path) -> None:
-    hosts = [Host(name, machines, tmp_path, "sleep .5") for name in "abc"]
+    hosts = [Host(name, machines, tmp_path, "sleep .2") for name in "abc"]
     said: dict[str, Finished | str] = {}
     threads = [
         threading.Thread(target=lambda host=host: said.update({host.name: host.run()})) for host in hosts
@@ -143,14 +139,6 @@ def test_of_all_that_come_at_once_one_runs_it(machines: Machines, tmp_path: Path
         assert f"ran on {one} at " in words or "is at work here" in words
 
 
-def test_the_next_time_whoever_comes_first_runs_it(a: Host, b: Host, tmp_path: Path) -> None:
-    a.run()
-    b.now = datetime(2026, 11, 28, 3, 0, 1, tzinfo=UTC)
-    assert isinstance(b.run(), Finished)
-    assert ran(tmp_path) == ["a", "b"]
-    assert [run.host for run in Runs(b.layout.jobs).of("costs")] == ["a", "b"]
-
-
 def test_a_host_that_was_lost_with_the_job_under_way_is_made_up_for(
     b: Host, machines: Machines, tmp_path: Path
 ) -> None:
@@ -164,16 +152,21 @@ def test_a_host_that_was_lost_with_the_job_under_way_is_made_up_for(
     assert ran(tmp_path) == ["b"]
 
 
-def test_what_another_command_shares_meanwhile_is_kept_and_so_is_the_run(a: Host, b: Host) -> None:
+def test_what_another_command_shares_meanwhile_is_kept_and_so_is_the_run(
+    a: Host, b: Host, tmp_path: Path
+) -> None:
     b.change("before")
     a.run()
     a.now = datetime(2026, 11, 28, 3, 0, 1, tzinfo=UTC)
-    meanwhile = threading.Thread(target=lambda: b.change("meanwhile"))
-    a.work = "sleep 1"
+    begun, shared = tmp_path / "begun", tmp_path / "shared"
+    os.mkfifo(begun)
+    os.mkfifo(shared)
+    a.work = f"echo >{begun}; read _ <{shared}"
     running = threading.Thread(target=a.run)
     running.start()
-    meanwhile.start()
-    meanwhile.join(60)
+    begun.read_text()
+    b.change("meanwhile")
+    shared.write_text("go on\n")
     running.join(60)
     b.change("after")
     assert [run.host for run in Runs(b.layout.jobs).of("costs")] == ["a", "a"]
@@ -183,19 +176,6 @@ def test_what_another_command_shares_meanwhile_is_kept_and_so_is_the_run(a: Host
     assert not (b.layout.state / "set-aside").exists()
 
 
-def test_by_hand_it_runs_also_where_it_is_not_due(a: Host, b: Host, tmp_path: Path) -> None:
-    a.run()
-    assert isinstance(b.run(by="hand"), Finished)
-    assert ran(tmp_path) == ["a", "b"]
-
-
-def test_by_hand_a_run_under_way_elsewhere_is_an_error(b: Host, machines: Machines) -> None:
-    who = {**leases.own_words(), "host": "a", "boot": "another"}
-    swarm_objects.take(Docker(machines.store), "shop.job.costs.lease", "shop.job.costs.lease.4", who)
-    with pytest.raises(OpsError, match="is at work here"):
-        b.run(by="hand")
-
-
 def test_without_a_quorum_nobody_knows_whether_it_ran_and_nothing_does(
     a: Host, machines: Machines, tmp_path: Path
 ) -> None:
@@ -203,15 +183,6 @@ def test_without_a_quorum_nobody_knows_whether_it_ran_and_nothing_does(
     with pytest.raises(OpsError):
         a.run()
     assert not (tmp_path / "ran").exists()
-
-
-def test_a_failed_run_is_told_to_all_and_not_made_again_elsewhere(a: Host, b: Host, tmp_path: Path) -> None:
-    a.work = "exit 3"
-    first = a.run()
-    assert isinstance(first, Finished)
-    assert first.run.result == "failed"
-    assert isinstance(b.run(), str)
-    assert ran(tmp_path) == ["a"]
 
 
 def test_a_job_of_the_backups_is_left_to_the_host_that_has_them(
@@ -246,54 +217,6 @@ def test_where_that_host_does_not_begin_or_is_lost_another_one_does(
     assert isinstance(a.run(BACKUP), Finished)
     assert a.waited == 0
     assert ran(tmp_path) == ["a", "b", "a"]
-
-
-DOCKER = """#!{python}
-import fcntl, pickle, sys
-sys.path[:0] = {path!r}
-from techsapo_ops.adapters.process import Command
-from tests.fakes.swarm_volumes import Machines
-with open({file!r}, "a+b") as file:
-    fcntl.flock(file, fcntl.LOCK_EX)
-    file.seek(0)
-    kept, found = file.read(), Machines()
-    if kept:
-        found.store._configs, found.store._given, found.volumes = pickle.loads(kept)
-    words = tuple(word.removeprefix("ssh://") for word in sys.argv[1:])
-    given = sys.stdin.buffer.read() if "-" in words else b""
-    done = found.run(Command(("docker", *words), stdin=given))
-    file.truncate(0)
-    file.write(pickle.dumps((found.store._configs, found.store._given, found.volumes)))
-sys.stdout.buffer.write(done.stdout)
-sys.stderr.buffer.write(done.stderr)
-sys.exit(done.code)
-"""
-
-
-def test_of_two_processes_in_folders_that_never_ran_anything_one_runs_it(tmp_path: Path) -> None:
-    docker = tmp_path / "bin/docker"
-    docker.parent.mkdir()
-    path = [str(ROOT), str(ROOT / "tests")]
-    docker.write_text(DOCKER.format(python=sys.executable, path=path, file=str(tmp_path / "swarm")))
-    docker.chmod(0o755)
-    hosts = ", ".join(f"{h}: {{address: 10.0.0.{n}, docker: 'ssh://{h}'}}" for n, h in enumerate("abc", 1))
-    folders = [tmp_path / name for name in "ab"]
-    for folder in folders:
-        folder.mkdir()
-        (folder / "techsapo.yaml").write_text(
-            f"project: shop\nengine: swarm\nhosts: {{{hosts}}}\nmysql: {{}}\nschedule: {{by: systemd}}\n"
-        )
-    argv = (sys.executable, "-m", "techsapo_ops", "jobs", "run", "drift", "--by", "systemd")
-    environment = {**os.environ, "PATH": f"{docker.parent}:{os.environ['PATH']}", "LANG": "C.UTF-8"}
-    running = [
-        warm.popen(argv, environment, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for folder in folders
-    ]
-    said = [process.communicate(timeout=240) for process in running]
-    # Nothing was ever brought up here, so the one that runs fails; who comes second ends with 0 all the same.
-    assert sorted(process.returncode for process in running) == [0, 1], said
-    second = next(out for (out, _), process in zip(said, running, strict=True) if process.returncode == 0)
-    assert b"is at work here" in second or b"ran on" in second, said
 
 
 def test_of_a_host_that_was_cut_off_meanwhile_the_run_is_noted_beside_the_other_ones(

@@ -50,16 +50,6 @@ def test_a_request_is_found_by_its_whole_id_in_every_services_lines() -> None:
     assert chosen(LogFilter(request="req_1"), *lines) == [lines[0][1], lines[3][1]]
 
 
-def test_a_trace_is_found_by_its_id() -> None:
-    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-    lines = (
-        ("app-1", f'{{"level": "info", "trace_id": "{trace}"}}', True),
-        ("app-1", f'{{"level": "info", "trace_id": "{trace[::-1]}", "detail": "{trace}"}}', True),
-    )
-    assert chosen(LogFilter(trace=trace), *lines) == [lines[0][1]]
-    assert LogFilter(trace=trace)
-
-
 def test_all_conditions_hold_together() -> None:
     choice = LogFilter("warn", "r1", re.compile("budget", re.IGNORECASE))
     assert chosen(

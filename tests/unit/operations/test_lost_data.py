@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from fakes.memory_project import MemoryProject
+from kept_data import Project, data
+from rows import each_row
 
-from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.textfile import Sample
 from techsapo_ops.cli.views.plan import plan_json
 from techsapo_ops.errors import OpsError
-from techsapo_ops.health.check import check
 from techsapo_ops.operations.administration import actions, chain_of
-from techsapo_ops.operations.apply.data import note_data, note_restored, note_unnoted, unnoted_data
+from techsapo_ops.operations.apply.data import note_restored, note_unnoted, unnoted_data
 from techsapo_ops.operations.apply.plan import plan_of
 from techsapo_ops.operations.apply.stop import down
 from techsapo_ops.operations.apply.up import UpReport, up, up_empty
@@ -29,33 +25,7 @@ from techsapo_ops.services.lost_data import LostData, lost_data
 from techsapo_ops.stack.backup import Amount
 from techsapo_ops.stack.budget_note import read_note
 from techsapo_ops.stack.data_note import MARK, DataNote
-from techsapo_ops.stack.health import PartStatus
-from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.step import Action
-
-KEYS = (
-    "redis_version:7.0.15\r\nrdb_changes_since_last_save:0\r\ntotal_commands_processed:1\r\n"
-    "db0:keys=1204,expires=0\r\n"
-)
-
-
-class Shell:
-    """A host with a shell, whose Redis says how many keys it has."""
-
-    def run(self, command: Command, *, timeout: float = 60.0) -> Completed:
-        if command.argv[0] == "sh":
-            done = subprocess.run(
-                command.argv, cwd=command.cwd, capture_output=True, timeout=timeout, check=False
-            )
-            return Completed(command, done.returncode, done.stdout, done.stderr)
-        if "INFO" in command.argv:
-            return Completed(command, 0, KEYS.encode(), b"")
-        raise OpsError(f"{command} must not run here")
-
-
-class Project(MemoryProject):
-    def stack(self, **sections: object) -> Stack:
-        return replace(super().stack(**sections), runner=Shell())
 
 
 @pytest.fixture
@@ -73,10 +43,6 @@ def began(project: Project) -> Project:
         path.write_text("data")
     project.up()
     return project
-
-
-def data(project: Project) -> Path:
-    return project.folder / ".techsapo" / "data"
 
 
 def lost(project: Project) -> tuple[LostData, ...]:
@@ -110,18 +76,13 @@ def test_an_apply_notes_what_data_there_is_and_how_much(began: Project) -> None:
     assert not lost(began)
 
 
-@pytest.mark.parametrize("how", ["removed", "empty", "made anew"])
 def test_a_folder_that_is_gone_or_empty_or_another_one_is_told_by_plan_and_refused_by_up(
-    began: Project, how: str
+    began: Project,
 ) -> None:
     seen = known(began).known()["redis"].seen.astimezone()
     folder = data(began) / "redis"
-    shutil.rmtree(folder)
-    if how != "removed":
-        folder.mkdir()
-    if how == "made anew":
-        (folder / "dump.rdb").write_text("")
     words = f"Redis's data is gone (1,204 keys at {seen:%H:%M})"
+    shutil.rmtree(folder)
     planned = plan_of(began.stack())
     assert [str(each) for each in planned.lost] == [words]
     assert plan_json(planned)["lost"][0]["service"] == "redis"
@@ -129,6 +90,10 @@ def test_a_folder_that_is_gone_or_empty_or_another_one_is_told_by_plan_and_refus
     assert words in error.message
     assert "there is no backup of it" in error.message
     assert "techsapo up --empty" in error.hint
+    folder.mkdir()
+    assert [str(each) for each in lost(began)] == [words], "empty"
+    (folder / "dump.rdb").write_text("")
+    assert [str(each) for each in lost(began)] == [words], "made anew"
 
 
 def test_a_mark_that_outlived_the_data_does_not_hide_that_it_is_gone(began: Project) -> None:
@@ -192,14 +157,6 @@ def test_a_roll_back_makes_nothing_in_its_place_either(began: Project) -> None:
     assert began.world.told == []
 
 
-def test_health_says_it(began: Project) -> None:
-    shutil.rmtree(data(began) / "redis")
-    report = check(began.stack(), timeout=1, now=datetime.now(UTC))
-    (part,) = [p for p in report.probes if p.kind == "data"]
-    assert part.status is PartStatus.DOWN
-    assert "1,204 keys" in part.detail
-
-
 def test_the_job_drift_leaves_a_metric_of_each_service_with_data(began: Project) -> None:
     def samples() -> dict[str, float]:
         stack = began.stack()
@@ -225,12 +182,6 @@ def test_data_that_a_restore_brought_back_is_there_again(began: Project) -> None
     began.up()
 
 
-def test_what_was_scaled_away_is_not_missed(began: Project) -> None:
-    instances = {"app": {"instances": [{"port": 4000}, {"port": 4001}]}, "nginx": {"enabled": False}}
-    began.up(sections=instances)
-    assert set(known(began).known()) == {"redis"}
-
-
 def test_a_stack_that_was_never_applied_or_has_no_data_yet_begins_empty(project: Project) -> None:
     assert not plan_of(project.stack()).lost
     project.up()
@@ -238,32 +189,10 @@ def test_a_stack_that_was_never_applied_or_has_no_data_yet_begins_empty(project:
     assert known(project).known() == {}
 
 
-def test_after_down_with_volumes_it_begins_empty_again(began: Project) -> None:
-    down(began.engine, remove_data=True)
-    shutil.rmtree(data(began), ignore_errors=True)
-    assert not plan_of(began.stack()).lost
-    began.up()
-
-
 def test_down_alone_forgets_nothing(began: Project) -> None:
     down(began.engine)
     shutil.rmtree(data(began))
     assert "Redis's data is gone" in refused(began).message
-
-
-def test_the_data_of_another_engine_is_none_of_this_ones(began: Project) -> None:
-    note = DataNote(began.stack().layout, "compose")
-    assert note.known() == {}
-    note.add(known(began).known())
-    known(began).forget()
-    assert set(note.known()) == {"redis", "app"}
-    assert not lost(began)
-
-
-def test_a_job_that_noted_meanwhile_brings_back_nothing_that_was_forgotten(began: Project) -> None:
-    known(began).forget()
-    note_data(began.stack(), new=False)
-    assert known(began).known() == {}
 
 
 def test_data_that_a_service_saved_after_its_only_apply_is_noted_and_missed(project: Project) -> None:
@@ -279,27 +208,7 @@ def test_data_that_a_service_saved_after_its_only_apply_is_noted_and_missed(proj
     assert [each.service for each in lost(project)] == ["redis"]
 
 
-def test_what_does_not_run_is_not_noted_later(project: Project) -> None:
-    project.up()
-    down(project.engine)
-    (data(project) / "redis").mkdir(parents=True, exist_ok=True)
-    (data(project) / "redis" / "dump.rdb").write_text("data")
-    assert not unnoted_data(project.stack())
-
-
-def test_an_audit_log_in_mariadb_makes_the_old_file_none_that_is_missed(began: Project) -> None:
-    shutil.rmtree(data(began) / "app")
-    stack = began.stack(mysql={})
-    assert stack.topology.has("mysql")
-    assert not lost_data(stack.topology, stack.engine, "native")
-
-
-@pytest.mark.parametrize("content", ["{", "[]", '{"native": {"redis": {"kind": "redis"}}}', '{"native": 1}'])
+@each_row("content", ["{", "[]", '{"native": {"redis": {"kind": "redis"}}}', '{"native": 1}'])
 def test_a_damaged_note_is_an_error_and_no_reason_to_start_empty(began: Project, content: str) -> None:
     began.stack().layout.data_note.write_text(content)
     assert "is damaged" in refused(began).message
-
-
-def test_the_note_survives_as_it_was_written(began: Project) -> None:
-    text = began.stack().layout.data_note.read_text()
-    assert json.loads(text)["native"]["redis"]["amount"] == {"unit": "keys", "count": 1204}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from fakes.open_stacks import Seen, open_stack
 from monitoring_stack import spec_of, topology_of
+from rows import each_row
 
 from techsapo_ops.adapters.alertmanager import Matcher, Silence
 from techsapo_ops.errors import OpsError
@@ -149,17 +150,6 @@ def test_turned_on_again_it_goes_on_since_then_with_one_silence_and_off_ends_bot
     assert not (folder / PROBLEM).exists()
 
 
-def test_on_several_machines_the_switch_is_brought_to_each(tmp_path: Path, silencer: Silencer) -> None:
-    engine = Seen()
-    where = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), engine)
-    (where.layout.config / "swarm/config/nginx").mkdir(parents=True)
-    folder = where.layout.config / "swarm/config/nginx/maintenance"
-    turn_on(where, "", None, "hanako", print)
-    assert (engine.delivered, (folder / PROBLEM).exists()) == (1, True)
-    turn_off(where, print)
-    assert (engine.delivered, (folder / PROBLEM).exists()) == (2, False)
-
-
 def test_a_host_that_goes_on_serving_users_is_said(tmp_path: Path, silencer: Silencer) -> None:
     engine = Seen()
     engine.lacking = {"c": "timed out"}
@@ -181,7 +171,7 @@ def test_off_takes_away_what_a_killed_one_has_left(tmp_path: Path, silencer: Sil
     assert silencer.ended == ["s1"]
 
 
-@pytest.mark.parametrize("message", ["x" * (LONGEST_MESSAGE + 1), "a\x1b[2J"])
+@each_row("message", ["x" * (LONGEST_MESSAGE + 1), "a\x1b[2J"])
 def test_a_message_that_nobody_could_read_turns_nothing_on(
     tmp_path: Path, silencer: Silencer, message: str
 ) -> None:

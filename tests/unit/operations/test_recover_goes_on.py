@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -11,8 +10,7 @@ from typing import cast
 import pytest
 from rows import each_row
 
-from techsapo_ops.backup.offsite import AwaySnapshot, Restic
-from techsapo_ops.errors import OpsError
+from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.operations.recover import run
 from techsapo_ops.operations.recover.doors import Doors
 from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
@@ -28,71 +26,6 @@ class Quiet:
         @staticmethod
         def warn(said: str) -> None:
             raise AssertionError(said)
-
-
-@each_row("status", ["healthy", "degraded"])
-def test_what_did_not_work_is_told_by_the_command_that_goes_on_after_a_kill(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str
-) -> None:
-    into = tmp_path / "new"
-    desk = Desk(into / ".techsapo")
-    failed = ("shop.test: DNS does not lead here", "techsapo certs renew shop")
-    monkeypatch.setattr(Recovery, "_open", lambda _: None)
-    monkeypatch.setattr(run, "certify", lambda *_: [failed])
-    monkeypatch.setattr(Recovery, "_schedule", lambda *_: [])
-    monkeypatch.setattr(run, "settled", lambda _: status)
-    monkeypatch.setattr(run, "working_now", lambda _: ())
-    asked, done = Asked("/away"), dict.fromkeys(("fetch", "place", "up", "restore"), 1.0)
-    with desk.lock():
-        desk.write(Journal(asked, "1" * 64, "x", done=done, spec=str(into / "techsapo.yaml")))
-
-        def again() -> Recovery:
-            recovery = Recovery(cast(Restic, None), into, desk, cast(Doors, Quiet()), lambda _: None)
-            recovery.begin(asked)
-            return recovery
-
-        def killed(_: Desk) -> None:
-            raise KeyboardInterrupt
-
-        with monkeypatch.context() as patch:
-            patch.setattr(Desk, "clear", killed)
-            with pytest.raises(KeyboardInterrupt):
-                again().run(None)
-        found = again().run(None)
-    told = (failed,) if status == "healthy" else (failed, ("health says degraded", "techsapo health"))
-    assert (found.status, found.remaining) == (status, told)
-
-
-def test_its_clock_runs_from_before_the_repository_is_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock, asked_at = [100.0], list[datetime]()
-
-    class Slow:
-        def snapshots(self, damaged: object) -> tuple[AwaySnapshot, ...]:
-            asked_at.append(datetime.now(UTC))
-            clock[0] += 5
-            return (AwaySnapshot("1" * 64, asked_at[0], "old", (), ("project=shop",)),)
-
-        def size(self, snapshot: str) -> int:
-            clock[0] += 2
-            return 1
-
-        def restore(self, snapshot: str, target: Path) -> None:
-            clock[0] += 3
-
-    desk = Desk(tmp_path / "new/.techsapo")
-    with desk.lock():
-        monkeypatch.setattr("time.monotonic", lambda: clock[0])
-        recovery = Recovery(
-            cast(Restic, Slow()), tmp_path / "new", desk, cast(Doors, Quiet()), lambda _: None
-        )
-        recovery.begin(Asked("/away"))
-        recovery.fetch()
-        found = desk.read()
-    assert found is not None
-    assert datetime.fromisoformat(found.began) <= asked_at[0]
-    assert found.done == {"fetch": 10.0}
 
 
 def test_once_placing_has_begun_nobody_is_asked_again_but_for_something_else(tmp_path: Path) -> None:
@@ -112,26 +45,6 @@ def test_once_placing_has_begun_nobody_is_asked_again_but_for_something_else(tmp
         assert not agreed(other)
         assert not agreed(other)  # the first was killed at the question
         assert agreed(asked)
-
-
-def test_a_disk_that_is_full_while_it_is_fetched_is_said_in_one_line(tmp_path: Path) -> None:
-    class Full:
-        def size(self, snapshot: str) -> int:
-            return 1
-
-        def restore(self, snapshot: str, target: Path) -> None:
-            raise OpsError("restic restore failed with code 1: write /x: no space left on device\n" * 28)
-
-    desk = Desk(tmp_path / "new/.techsapo")
-    with desk.lock():
-        desk.write(Journal(Asked("/away"), "1" * 64, "x"))
-        recovery = Recovery(
-            cast(Restic, Full()), tmp_path / "new", desk, cast(Doors, Quiet()), lambda _: None
-        )
-        recovery.begin(Asked("/away"))
-        with pytest.raises(OpsError, match="is full: the copy did not come whole") as caught:
-            recovery.fetch()
-        assert "no space left" not in str(caught.value)
 
 
 @each_row("left", [None, Interrupted("", ("redis",), ("app",))])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -17,13 +17,9 @@ from techsapo_ops.backup.description import Description, Kept, What
 from techsapo_ops.backup.offsite import AwaySnapshot, Restic
 from techsapo_ops.backup.origin import Origin, State
 from techsapo_ops.backup.repository import Backup
-from techsapo_ops.cli.views.recovery import look_json, show_look
-from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.administration import actions, chain_of
-from techsapo_ops.operations.recover.choice import Choice
 from techsapo_ops.operations.recover.copied import Copied
-from techsapo_ops.operations.recover.keys import copied_endings, later_endings, settle, working, working_now
-from techsapo_ops.operations.recover.look import Look
+from techsapo_ops.operations.recover.keys import copied_endings, later_endings, settle, working
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stores.key_endings import REVOKE, ends_of, recorded_endings
@@ -140,72 +136,3 @@ def test_of_an_older_copy_the_newest_is_asked_which_keys_were_revoked_since(
     assert set(found) == {copy.page.id, other.id}
     assert later_endings(restic(files.__getitem__), replace(NEWEST, paths=()), quiet) == {}
     assert later_endings(restic(files.__getitem__), None, quiet) == {}
-
-
-def test_a_newest_copy_that_can_not_be_asked_is_said() -> None:
-    said: list[str] = []
-
-    def refused(_: str) -> bytes:
-        raise OpsError("restic dump failed")
-
-    assert later_endings(restic(refused), NEWEST, said.append) == {}
-    assert "the newest copy can't be asked which API keys were revoked since: restic dump failed" in said
-
-
-class Screen:
-    """What is said, and the tables."""
-
-    def __init__(self) -> None:
-        self.text = ""
-
-    def say(self, said: str) -> None:
-        self.text += f"{said}\n"
-
-    warn = say
-
-    def table(self, heads: Sequence[str], rows: Sequence[Sequence[str]], **_: Any) -> None:
-        for row in (heads, *rows):
-            self.say(" ".join(row))
-
-
-def look_of(copy: Copy, *, newest: AwaySnapshot | None = None, revoke_all: bool = False) -> Look:
-    draft = SimpleNamespace(file=Path("/new/techsapo.yaml"), environment=None)
-    topology = SimpleNamespace(engine="native")
-    places = SimpleNamespace(placements=(), outside=lambda _: ())
-    chosen = Choice(replace(NEWEST, id="0" * 64), (), newest)
-    return Look(
-        chosen, copy.copied, cast(Any, draft), cast(Any, places),
-        cast(Any, SimpleNamespace(stack=SimpleNamespace(topology=topology))), (), (), (), (), (),
-        (copy.page,), {}, revoke_all,
-    )  # fmt: skip
-
-
-def test_the_screen_and_the_json_list_the_keys_that_will_work_and_how_old_the_copy_is(copy: Copy) -> None:
-    def shown(**words: Any) -> str:
-        screen = Screen()
-        show_look(look_of(copy, **words), cast(Any, screen))
-        return screen.text
-
-    text = shown()
-    assert f"{copy.page.id} page ask" in text
-    assert "revoked in the 3 d 0 h since the copy works again; --revoke-all-keys" in text
-    assert "revoked after the newest copy, of " in shown(newest=NEWEST)
-    assert "no API key will work: all are revoked" in shown(revoke_all=True)
-    (listed,) = look_json(look_of(copy))["api_keys"]
-    assert (listed["id"], listed["state"], "digest" in listed) == (copy.page.id, "active", False)
-    assert look_json(look_of(copy, revoke_all=True))["api_keys"] == []
-
-
-def test_at_the_end_those_of_the_file_that_the_spec_names_are_told(copy: Copy, tmp_path: Path) -> None:
-    layout = copy.placed(tmp_path)
-    (tmp_path / "disk").symlink_to(tmp_path / "new")
-    linked = Layout(tmp_path / "disk" / ".techsapo", layout.config, layout.spec_file)
-
-    def told(spec: Spec) -> list[str]:
-        return [k.name for k in working_now(cast(Any, SimpleNamespace(spec=spec, layout=linked)))]
-
-    assert told(Spec(project="shop")) == ["ci", "page"]
-    named = Spec.model_validate({"project": "shop", "app": {"auth": {"keys_file": "own.json"}}})
-    assert told(named) == []
-    KeyFile(tmp_path / "new" / "own.json").write((replace(copy.ci, revoked=NOW), copy.page))
-    assert told(named) == ["page"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -17,10 +16,9 @@ from techsapo_ops.adapters.process import Command
 from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.engines.swarm.shared_state import SharedState, forget
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.recover import run
 from techsapo_ops.operations.recover.abandoned import abandon
 from techsapo_ops.operations.recover.doors import Doors
-from techsapo_ops.operations.recover.journal import STEPS, Asked, Desk, Journal
+from techsapo_ops.operations.recover.journal import Asked, Desk, Journal
 from techsapo_ops.operations.recover.on_hosts import join, look_at_hosts
 from techsapo_ops.operations.recover.run import Recovery
 from techsapo_ops.stack.topology import Topology
@@ -121,50 +119,6 @@ def placed(recovery: Recovery, engine: str, **done: float) -> None:
     recovery.desk.write(
         Journal(Asked("/away"), "1" * 64, "x", done=done, spec=spec_file, engine=engine, several=several)
     )
-
-
-@each_row("engine, gathered", [("swarm", 1), ("compose", 0)])
-def test_hosts_are_one_swarm_before_the_stack_is_opened_and_hear_of_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str, gathered: int
-) -> None:
-    calls: list[str] = []
-    recovery = recovery_of(tmp_path, calls)
-
-    def opened(_: Recovery) -> Any:
-        calls.append("open")
-        return SimpleNamespace(layout="layout")
-
-    @contextmanager
-    def locked(layout: object, wait: float) -> Any:
-        assert recovery.desk.read() is not None
-        yield
-        calls.append(f"shared {recovery.desk.read() is None}")
-
-    monkeypatch.setattr(Recovery, "_open", opened)
-    monkeypatch.setattr(run, "locked", locked)
-    monkeypatch.setattr(run, "start", lambda *_: calls.append("up"))
-    monkeypatch.setattr(Recovery, "_restore", lambda *_: None)
-    monkeypatch.setattr(Recovery, "_schedule", lambda *_: [])
-    monkeypatch.setattr(run, "certify", lambda *_: [])
-    monkeypatch.setattr(run, "working_now", lambda _: ())
-    monkeypatch.setattr(run, "settled", lambda _: "healthy")
-    with recovery.desk.lock():
-        placed(recovery, engine)
-        recovery.begin(Asked("/away"))
-        found = recovery.run(None)
-    named = [call for call in calls if not call.startswith("going on")]
-    assert named == ["gather techsapo.yaml"] * gathered + ["open", "up"] + ["shared True"] * gathered
-    assert tuple(found.seconds) == (STEPS if not gathered else (*STEPS[:2], "hosts", *STEPS[2:]))
-
-
-def test_what_another_host_has_fetched_is_not_missed_in_words_of_damage(tmp_path: Path) -> None:
-    recovery = recovery_of(tmp_path, [])
-    with recovery.desk.lock():
-        placed(recovery, "swarm", hosts=1.0)
-        recovery.begin(Asked("/away"))
-        with pytest.raises(OpsError, match="begun on another host") as told:
-            recovery.fetch()
-    assert "--abandon" in (told.value.hint or "")
 
 
 @each_row("made", [True, False])

@@ -11,7 +11,7 @@ from rows import each_row
 
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.recover.servers import too_old, version_in
+from techsapo_ops.operations.recover.servers import too_old
 from techsapo_ops.stack.places import EngineName
 from techsapo_ops.stack.stack import Stack
 
@@ -91,28 +91,3 @@ def test_an_image_is_judged_by_its_tag_where_it_is_of_the_well_known_name(tmp_pa
         "redis was backed up from Redis 8.0.2, and Redis 7 of images.redis is older",
         "name a newer image, e.g. --set images.redis=redis:8.0; or --without redis",
     )
-
-
-@each_row(
-    "image",
-    [
-        "redis:8", "redis:8.0-alpine", "redis", "redis:alpine", "redis:3f2a", "acme/redis:1",
-        "acme/cache:1.2", "docker.io/library/redis:8.4@sha256:" + "1" * 64, "redis@sha256:" + "1" * 64,
-    ],
-)  # fmt: skip
-def test_an_image_that_is_as_new_or_does_not_tell_is_left_alone(tmp_path: Path, image: str) -> None:
-    assert list(too_old(DATA, stack_of(tmp_path, "compose", redis=image))) == []
-
-
-@each_row(
-    "words, version",
-    [
-        ("prometheus, version 2.53.3+ds1 (branch: debian/sid)", "2.53.3"),
-        ("Prometheus 3.5.0", "3.5.0"),
-        ("Redis server v=8.0.2 sha=00000000:0 malloc=jemalloc-5.3.0", "8.0.2"),
-        ("mariadbd  Ver 11.8.9-MariaDB-0+deb13u1 from Debian", "11.8.9"),
-        ("redis", ""),
-    ],
-)
-def test_the_version_is_found_in_a_program_s_words(words: str, version: str) -> None:
-    assert version_in(words) == version

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from rows import each_row
 
 from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.errors import OpsError
@@ -75,16 +74,6 @@ def test_folders_that_it_made_go_with_it_where_they_are_empty_and_no_other(tmp_p
         "there", "there/etc", "there/etc/restic", "there/etc/restic/mine",
     ]  # fmt: skip
     assert gone[-2:] == (str(tmp_path / "there/new/deep"), str(tmp_path / "there/new"))
-
-
-@each_row("there", [True, False])
-def test_one_that_did_not_begin_leaves_no_folder_that_was_not_there(tmp_path: Path, there: bool) -> None:
-    into = tmp_path / "new/deep"
-    if there:
-        into.mkdir(parents=True)
-    with pytest.raises(OpsError, match="no repository"), Desk(into / ".techsapo").lock():
-        raise OpsError("there is no repository")
-    assert list(tmp_path.rglob("*")) == ([into.parent, into] if there else [])
 
 
 def test_a_recovery_that_is_at_work_is_not_given_up_under_its_feet(tmp_path: Path) -> None:

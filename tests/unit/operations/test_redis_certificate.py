@@ -45,14 +45,6 @@ def test_the_certificate_has_every_name_that_a_client_uses(
     assert tls.names == ("redis", "localhost", "127.0.0.1", "::1", *more)
 
 
-def test_without_tls_nothing_is_made_and_nothing_planned(tmp_path: Path) -> None:
-    for model in (spec(), spec(redis={"tls": True, "enabled": False})):
-        where = topology(model, tmp_path)
-        ensure_own_certificates(where)
-        assert list(tmp_path.rglob("*")) == []
-        assert reasons(model, where, datetime.now(UTC)) == {}
-
-
 def test_what_is_not_there_concerns_redis_and_its_clients_until_it_is_made(tmp_path: Path) -> None:
     where, now = topology(SECURE, tmp_path), datetime.now(UTC)
     assert set(reasons(SECURE, where, now)) == {"redis", "app", "redis-exporter"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -11,18 +10,11 @@ from typing import Any
 import pytest
 from fakes.memory_engine import MemoryEngine
 from fakes.memory_project import MemoryProject
-from machines_spec import machines_topology
-from test_interrupted_restore import Killed, Letters, backup, read, states, undo, with_letters, write
+from letters import Killed, Letters, backup, read, states, undo, with_letters, write
 
-from techsapo_ops.backup.elsewhere import Places
-from techsapo_ops.backup.repository import repository_of
-from techsapo_ops.engines.swarm import folders
-from techsapo_ops.engines.swarm.folders import Folder
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.backup import intent as intents
-from techsapo_ops.operations.backup import restore, telling
+from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.intent import intend
-from techsapo_ops.services.reached import first_reached
 from techsapo_ops.stack.restore_journal import interrupted
 
 
@@ -118,72 +110,6 @@ def test_where_too_few_hosts_hear_of_it_nothing_is_replaced(made: MemoryProject,
     assert interrupted(made.stack().layout) is None
 
 
-def test_a_backup_that_others_can_not_be_told_of_is_one_all_the_same(
-    made: MemoryProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    done: list[str] = []
-    stack: Any = made.stack()
-    assert telling.shared(stack, lambda: done.append("alone")) == ""
-
-    class Several:
-        topology = machines_topology()
-        layout = stack.layout
-        engine = stack.engine
-
-    def locked(*_: object) -> None:
-        raise OpsError("no Swarm manager answers", "")
-
-    several: Any = Several()
-    monkeypatch.setattr(telling, "locked", locked)
-    why = telling.shared(several, lambda: done.append("unheard"))
-    assert why == "the other hosts don't know of it: no Swarm manager answers"
-    assert done == ["alone", "unheard"]
-
-
-def test_of_several_the_first_that_is_reached_is_worked_on() -> None:
-    class Reached:
-        topology = machines_topology()
-        asked: list[str] = []
-
-        class engine:  # noqa: N801 - as a stack names it
-            there: set[str] = set()
-
-            @classmethod
-            def reaches(cls, name: str) -> bool:
-                Reached.asked.append(name)
-                return name in cls.there
-
-    stack: Any = Reached()
-    assert first_reached(stack, "prometheus").name == "prometheus-a", "who asks it tells why not"
-    Reached.engine.there = {"prometheus-b"}
-    assert first_reached(stack, "prometheus").name == "prometheus-b"
-
-
-def test_one_of_a_kind_is_not_even_looked_for(made: MemoryProject) -> None:
-    stack: Any = made.stack()
-    assert first_reached(stack, "redis").name == "redis"
-
-
-def test_folders_of_a_machine_that_does_not_answer_are_written_once_it_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Else node exporter there told what jobs had found before it was away."""
-    topology = machines_topology(tmp_path)
-    (tmp_path / "textfile").mkdir()
-    wanted = [Folder(f"node-exporter-{n}", f"textfile-{n}", tmp_path / "textfile", 65534) for n in "abc"]
-    monkeypatch.setattr(folders, "_write", lambda *_: None)
-    fleet: Any = type("Fleet", (), {"members": dict.fromkeys("abc")})()
-
-    def write_to(*away: str) -> tuple[str, ...]:
-        return folders.write(fleet, topology, wanted, "app", without=away)
-
-    assert write_to() == ("a", "b", "c")
-    (tmp_path / "textfile" / "backup.prom").write_text("techsapo_backups 1\n")
-    assert write_to("c") == ("a", "b")
-    assert write_to("c") == ()
-    assert write_to() == ("c",)
-
-
 def test_a_restore_that_not_all_machines_can_take_part_in_stops_nothing(
     made: MemoryProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,24 +123,3 @@ def test_a_restore_that_not_all_machines_can_take_part_in_stops_nothing(
     with pytest.raises(OpsError, match="c can't be reached"):
         restore.perform(made.stack(), intend(made.stack(), old))
     assert states(made)["app"] == "running"
-
-
-def test_the_latest_is_not_restored_where_another_host_has_a_newer_one(
-    made: MemoryProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old = backup(made, "old")
-    stack = made.stack()
-    repository = repository_of(stack)
-    notes = stack.layout.state / "notes"
-    theirs = {
-        "id": "29991231T000000Z", "host": "elsewhere", "folder": "/srv/backups", "sources": ["letters"],
-        "begun": "2999-12-31T00:00:00+00:00", "bytes": 1, "tag": "",
-    }  # fmt: skip
-    notes.mkdir()
-    (notes / "theirs.json").write_text(json.dumps(theirs))
-    repository.places = Places(notes, repository.path)
-    monkeypatch.setattr(intents, "repository_of", lambda _: repository)
-    with pytest.raises(OpsError, match="lies on elsewhere, in /srv/backups, and is newer than") as error:
-        intend(stack)
-    assert error.value.exit_code == 2
-    assert intend(stack, old).backup.id == old

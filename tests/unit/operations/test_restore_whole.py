@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from fakes.memory_engine import MemoryEngine
 from fakes.memory_project import MemoryProject
+from letters import Letters, backup, read, states, with_letters, write
 from rows import each_row
 from stacks import spec, topology
-from test_interrupted_restore import Letters, backup, read, states, with_letters, write
 
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command
@@ -21,7 +21,6 @@ from techsapo_ops.engines.swarm import access
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
-from techsapo_ops.operations.backup.bringing_back import start_unchanged
 from techsapo_ops.operations.backup.intent import intend
 from techsapo_ops.services.mysql import role
 from techsapo_ops.services.redis import backup as of_redis
@@ -55,17 +54,6 @@ def test_what_is_cut_off_is_said_before_anything_is_stopped(
         restore.perform(made.stack(), intend(made.stack(), old))
     assert "hosts check" in (refused.value.hint or "")
     assert (read(made), states(made)["app"]) == ("new", "running")
-
-
-def test_what_has_just_been_started_is_waited_for(
-    made: MemoryProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old = backup(made, "old")
-    write(made, "new")
-    left = [("c is not in step",), ("c is not in step",)]
-    monkeypatch.setattr(Letters, "missing", lambda *_: left.pop() if left else ())
-    restore.perform(made.stack(), intend(made.stack(), old))
-    assert read(made) == "old"
 
 
 def cut_in_the_midst(*_: object) -> None:
@@ -120,30 +108,6 @@ def test_only_what_was_replaced_before_is_gone_back_from(made: MemoryProject) ->
 
 def restore_point(made: MemoryProject) -> str:
     return restore.put_aside(made.stack(), ["letters", "numbers"], 0).id
-
-
-def test_of_several_hosts_an_app_that_was_not_stopped_is_not_started_anew() -> None:
-    seen = {
-        name: SimpleNamespace(state=SimpleNamespace(runs=name == "app-c"))
-        for name in ("app-a", "app-b", "app-c")
-    }
-    started: list[str] = []
-
-    def perform(step: Step, *_: object) -> None:
-        started.append(step.service)
-        if step.service == "app-a":
-            raise OpsError("app-a did not start")
-
-    engine = SimpleNamespace(observe=lambda: SimpleNamespace(services=seen), perform=perform)
-    stack: Any = SimpleNamespace(
-        topology=SimpleNamespace(machines=("a", "c")), engine=engine,
-        layout=SimpleNamespace(state=Path("/nowhere"), data=Path("/nowhere")),
-    )  # fmt: skip
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("techsapo_ops.operations.backup.bringing_back.stopped_of", lambda _: {})
-        with pytest.raises(OpsError, match=r"cut\nnothing was replaced.*app-a did not start"):
-            start_unchanged(stack, list(seen), lambda _: None, OpsError("cut"))
-    assert started == ["app-a", "app-b"], "what is cut off keeps nobody else from starting"
 
 
 def test_redis_that_were_stopped_for_nothing_are_started_again(monkeypatch: pytest.MonkeyPatch) -> None:

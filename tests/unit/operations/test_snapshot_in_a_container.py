@@ -6,11 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rows import each_row
 from stacks import spec, topology
 
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.operations.backup.create import select
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.prometheus.backup import PrometheusBackup
 from techsapo_ops.stack.stack import Stack
@@ -68,10 +66,3 @@ def test_without_a_container_it_waits_for_a_later_backup(tmp_path: Path) -> None
     PrometheusBackup().tidy(made)
     assert volume.snapshots == ["killed", "mine"]
     assert left.exists()
-
-
-@each_row("engine", ["compose", "native"])
-def test_both_engines_back_its_samples_up(engine: str, tmp_path: Path) -> None:
-    selection = select(stack(Volume("c1"), tmp_path, engine), ("prometheus",))
-    assert [source.kind for source in selection.sources] == ["prometheus"]
-    assert "prometheus" not in selection.left_out

@@ -6,26 +6,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from stacks import spec
-from stacks import topology as topology_of
+from three_hosts import fleet, of
 
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.textfile import read_textfile
 from techsapo_ops.engines.swarm.drained import note_drained
 from techsapo_ops.engines.swarm.engine import SwarmEngine
-from techsapo_ops.engines.swarm.nodes import Node, nodes
+from techsapo_ops.engines.swarm.nodes import nodes
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.hosts import drain as of_drain
 from techsapo_ops.operations.hosts.drain import activate, drain, wait_ready
-from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stopped import Stopped, note_stopped
 from techsapo_ops.stack.topology import Topology
 from tests.fakes.open_stacks import open_stack
 from tests.fakes.swarm_hosts import HostsFake
-from tests.unit.operations.test_hosts import fleet, of
 
 
 class Leading(SwarmEngine):
@@ -98,38 +95,6 @@ def test_the_monitoring_knows_that_a_host_is_drained_before_all_has_stopped_unti
     assert told(stack) == {}
 
 
-def test_a_host_that_does_not_get_ready_is_no_longer_told_of_as_drained(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hosts, stack = HostsFake().joined(), of(tmp_path)
-    stack.layout.state.mkdir()
-    hosts.hosts["c"].node["Spec"]["Availability"] = "drain"
-    engine = Leading(stack, fleet(hosts, stack))
-    engine.deliver()
-    assert set(told(stack)) == {"c"}
-
-    def late(*_: object) -> None:
-        raise OpsError("not ready on c: nginx-c")
-
-    monkeypatch.setattr(of_drain, "wait_ready", late)
-    with pytest.raises(OpsError, match="not ready"):
-        activate(open_stack(stack, engine), "c", wait=0, say=lambda _: None, warn=lambda _: None)
-    assert told(stack) == {}
-
-
-def test_a_drain_is_noted_of_swarm_s_own_list_with_when_it_was_first_seen(tmp_path: Path) -> None:
-    stack = of(tmp_path)
-    c, b = Node("1", "c", "Drain"), Node("2", "b", "Drain")
-    note_drained(stack.layout, stack.machines, [c, Node("3", "somebody-else-s", "Drain")])
-    first = told(stack)
-    assert set(first) == {"c"}
-    note_drained(stack.layout, stack.machines, [c, b])
-    assert told(stack)["c"] == first["c"]
-    assert set(told(stack)) == {"b", "c"}
-    note_drained(stack.layout, stack.machines, [Node("1", "c", "Active"), Node("2", "b", "Pause")])
-    assert told(stack) == {}
-
-
 def test_what_somebody_has_stopped_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stack = of(tmp_path)
     stack.layout.state.mkdir()
@@ -145,27 +110,3 @@ def test_what_somebody_has_stopped_is_not_waited_for(tmp_path: Path, monkeypatch
     wait_ready(engine, "c", lambda _: pytest.fail("it waits"))
 
     assert asked == [s.name for s in stack.on("c") if s.name != "nginx-c"]
-
-
-def test_a_redis_says_why_no_other_one_can_take_over_from_it(tmp_path: Path) -> None:
-    stack = of(tmp_path)
-    redis = stack.of_kind("redis")[0]
-
-    assert runtime_of("redis").hand_over(stack, redis, lambda _: None).startswith("no Sentinel answers")
-    alone = topology_of(spec(), tmp_path)
-    assert runtime_of("redis").hand_over(alone, alone.of_kind("redis")[0], lambda _: None) == ""
-
-
-def test_one_that_is_stopped_without_a_hand_over_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stack, said = of(tmp_path), []
-    engine = SwarmEngine(stack, fleet(HostsFake().joined(), stack))
-    monkeypatch.setattr(engine, "_door", lambda _: None)
-
-    for service in stack.services:
-        engine.spare(service, said.append)
-
-    assert [words.split(" is stopped without a hand-over")[0] for words in said] == [
-        f"redis-{name}" for name in "abc"
-    ]

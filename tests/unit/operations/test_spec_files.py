@@ -98,16 +98,3 @@ def test_a_folder_with_an_older_spec_is_told_who_has_applied_another_one_meanwhi
     note_seen(b.layout.state)
     (tmp_path / "b/techsapo.yaml").write_text("project: techsapo\napp: {instances: 4}\n")
     assert applied_elsewhere(b) == "", "what it adopted, and a change of its own"
-
-
-def test_a_folder_that_has_never_applied_anything_is_told_as_well(tmp_path: Path) -> None:
-    a, b = stack_in(tmp_path / "a"), stack_in(tmp_path / "b")
-    applied(a, 1, "root")
-    (tmp_path / "b/.env").write_text("A=1\n")
-    travelled(a, b)
-    assert ".env differs here" in applied_elsewhere(b)
-
-
-def test_a_stack_on_one_host_is_asked_nothing(tmp_path: Path) -> None:
-    one = open_stack(topology(spec(), tmp_path, "native"))
-    assert applied_elsewhere(one) == ""

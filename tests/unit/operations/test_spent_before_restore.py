@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 from fakes.memory_project import MemoryProject
+from letters import Letters, backup, half, read, write
 from rows import each_row
-from test_interrupted_restore import Letters, backup, half, read, write
 
 from techsapo_ops.backup import registry
 from techsapo_ops.errors import OpsError
@@ -80,7 +80,7 @@ def test_another_backup_in_place_of_an_interrupted_restore_keeps_what_was_spent_
     assert read(made) == "30"
 
 
-@pytest.mark.parametrize("spent", [{"letters": {"day": -1}}, {"letters": 3}, [], {"letters": {"day": "1"}}])
+@each_row("spent", [{"letters": {"day": -1}}, {"letters": 3}, [], {"letters": {"day": "1"}}])
 def test_a_note_with_another_amount_is_damaged(made: MemoryProject, spent: object) -> None:
     stack = half(made, "")
     path = stack.layout.state / "restore.json"
@@ -160,13 +160,6 @@ def test_what_was_spent_after_a_reset_counts_after_a_restore_and_what_was_spent_
     for start in (noon.replace(hour=0), day.replace(microsecond=0), month, noon + timedelta(hours=6)):
         assert spent_since(None, back, start, "k1") == spent_since(None, there, start, "k1"), start
     assert spent(back, day, month, now=noon) == wanted
-
-
-def test_a_database_without_the_table_says_nothing(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "audit.sqlite")) as connection:
-        connection.execute("CREATE TABLE other (x)")
-    assert spent(tmp_path / "audit.sqlite") == {}
-    assert spent(tmp_path / "none.sqlite") == {}
 
 
 @each_row("name", ["x", "2026-01-01 2 k", "2026-01-01' 1 k"])

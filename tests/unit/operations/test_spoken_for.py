@@ -57,13 +57,3 @@ def test_of_members_that_were_left_as_they_are_one_speaks_for_all(tmp_path: Path
 
 def test_where_it_can_not_be_asked_the_next_one_is(tmp_path: Path) -> None:
     assert len(told_of(machines(tmp_path), dict.fromkeys(MEMBERS, Action.NOTHING), fails=1)) == 2
-
-
-def test_each_that_was_changed_is_told_of(tmp_path: Path) -> None:
-    actions = {"mysql-a": Action.NOTHING, "mysql-b": Action.RECREATE, "mysql-c": Action.CREATE}
-    assert told_of(machines(tmp_path), actions) == list(MEMBERS)
-
-
-def test_on_one_host_each_speaks_for_itself(tmp_path: Path) -> None:
-    where = topology(spec(app={"instances": [{"port": 4000}, {"port": 4001}]}), tmp_path)
-    assert told_of(where, dict.fromkeys(("app-1", "app-2"), Action.NOTHING)) == ["app-1", "app-2"]

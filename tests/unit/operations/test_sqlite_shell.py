@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import sqlite3
-import sys
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.services.app.sqlite_shell import main
 
@@ -28,7 +27,7 @@ def test_a_statement_is_answered_with_its_columns_and_what_is_null_is_empty(
     assert capsys.readouterr().out == "id\tsaid\n1\ta\n2\t\n"
 
 
-@pytest.mark.parametrize("words", ["DELETE FROM rows", "SELECT * FROM nowhere", "nonsense"])
+@each_row("words", ["DELETE FROM rows", "SELECT * FROM nowhere", "nonsense"])
 def test_what_would_change_something_or_is_wrong_says_so_and_ends_with_1(
     audit: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -37,18 +36,3 @@ def test_what_would_change_something_or_is_wrong_says_so_and_ends_with_1(
     assert (said.out, said.err[:7]) == ("", "error: ")
     main([audit, "SELECT COUNT(*) AS n FROM rows"])
     assert capsys.readouterr().out == "n\n2\n"
-
-
-def test_where_there_is_no_file_none_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(tmp_path / "audit.sqlite"), "SELECT 1"]) == 1
-    assert "nothing was asked" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_statements_of_a_pipe_may_have_several_lines_and_a_wrong_one_holds_no_other(
-    audit: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    told = "SELECT id\n FROM rows\n WHERE id = 1;\n\nnonsense;\nSELECT 7 AS last"
-    monkeypatch.setattr(sys, "stdin", io.StringIO(told))
-    assert main([audit]) == 1
-    assert capsys.readouterr().out == "id\n1\nlast\n7\n"

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes.memory_project import QUIET, MemoryProject, NoProgram, refuses
-from stacks import host, spec, topology
+from fakes.memory_project import MemoryProject, refuses
+from stacks import spec, topology
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.apply.certificates import certificates_due, ensure_certificates
+from techsapo_ops.operations.apply.certificates import ensure_certificates
 from techsapo_ops.operations.apply.plan import plan_of
-from techsapo_ops.operations.apply.report import notes, service_url
+from techsapo_ops.operations.apply.report import service_url
 from techsapo_ops.operations.apply.stop import down, restart
 from techsapo_ops.operations.apply.up import up
-from techsapo_ops.operations.watch.usage import Monitor, request_count
-from techsapo_ops.stack.observed import Observed, ObservedService, State, Usage
 from techsapo_ops.stack.step import Action
 
 SEVERAL: dict[str, Any] = {"app": {"instances": [{"port": 4000}, {"port": 4001}]}}
@@ -63,15 +59,6 @@ def test_what_needs_a_failed_service_is_not_started_and_the_rest_is(project: Mem
     assert {r.service: r.state for r in report.rows}["nginx"] == "failed"
 
 
-def test_what_runs_is_not_called_failed_when_something_that_it_needs_fails(project: MemoryProject) -> None:
-    project.up(sections=SEVERAL)
-    project.world.end("app-1", State.STOPPED)
-    project.world.refused = refuses("app-1", "")
-    report = project.up(sections=SEVERAL)
-    assert [o.step.service for o in report.failures] == ["app-1"]
-    assert {r.service: r.state for r in report.rows}["nginx"] == "running"
-
-
 def test_a_file_edited_by_hand_stops_up_before_anything_is_touched_unless_forced(
     project: MemoryProject,
 ) -> None:
@@ -85,25 +72,6 @@ def test_a_file_edited_by_hand_stops_up_before_anything_is_touched_unless_forced
     assert edited.read_text() == "# mine\n"
     project.up(force=True)
     assert "maxmemory" in edited.read_text()
-
-
-def test_missing_validators_are_named(project: MemoryProject) -> None:
-    assert "docker" in " ".join(tool.tool for tool in project.up().missing_tools)
-
-
-def test_a_stack_without_databases_says_what_stands_in_for_them(project: MemoryProject) -> None:
-    stack = project.stack(redis={"enabled": False})
-    said = "\n".join(notes(stack.topology, NoProgram()))
-    assert "audit log: SQLite; a `mysql:` section" in said
-    assert "cache: in each app's own memory" in said
-    assert "answers are simulated (3 providers)" in said
-
-
-def test_root_without_service_users_is_told(tmp_path: Path) -> None:
-    model = spec(**QUIET)
-    where = topology(model, tmp_path, facts=host(root=True, users=frozenset({"redis"})))
-    assert any("running as root: app; no user techsapo" in note for note in notes(where, NoProgram()))
-    assert not any("root" in note for note in notes(topology(model, tmp_path, facts=host()), NoProgram()))
 
 
 def test_the_url_of_nginx_is_https_where_it_has_a_certificate(tmp_path: Path) -> None:
@@ -160,19 +128,6 @@ def test_a_new_certificate_reloads_nginx_that_is_otherwise_up_to_date_as_the_pla
     assert [o.step for o in report.outcomes if o.step.action is not Action.NOTHING] == planned
 
 
-def test_what_certificates_are_due_for_is_told_without_writing_any(tmp_path: Path) -> None:
-    model = spec(certificates={"site": {"names": ["example.com"]}})
-    where = topology(model, tmp_path)
-    assert certificates_due(where) == "certificate site: there was none"
-    assert list(tmp_path.rglob("*")) == []
-    ensure_certificates(where)
-    assert certificates_due(where) == ""
-    other = spec(certificates={"site": {"names": ["example.org"]}})
-    assert certificates_due(replace(where, spec=other)) == "certificate site: the names changed"
-    (where.layout.certs / "site" / "fullchain.pem").unlink()
-    assert certificates_due(where) == "certificate site: its link was missing"
-
-
 def test_down_without_a_state_directory_still_looks_for_leftovers_and_makes_none(
     project: MemoryProject,
 ) -> None:
@@ -194,29 +149,3 @@ def test_restart_takes_names_and_kinds_and_needs_a_running_stack(project: Memory
     with pytest.raises(OpsError, match="no service web") as wrong:
         restart(engine, ["web"])
     assert wrong.value.exit_code == 2
-
-
-def test_the_requests_of_an_app_are_summed_over_its_routes() -> None:
-    text = (
-        "# TYPE techsapo_http_requests_total counter\n"
-        'techsapo_http_requests_total{method="GET",route="/ping",status="200"} 41.0\n'
-        'techsapo_http_requests_total{method="POST",route="/a b",status="200"} 1e+02\n'
-        "techsapo_http_requests_total_created 5\nother_total 9\n"
-    )
-    assert request_count(text) == 141.0
-    assert request_count("") == 0.0
-
-
-def test_a_reading_knows_nothing_of_a_service_that_does_not_answer() -> None:
-    class Recorded:
-        def observe(self, *, measure: bool = False) -> Observed:
-            started = datetime(2026, 1, 1, tzinfo=UTC)
-            app = ObservedService("app", "app", State.RUNNING, 5, started, host="127.0.0.1", port=1)
-            app = replace(app, usage=Usage(12.5, 1024) if measure else None)
-            return Observed(
-                True, {"app": app, "redis": ObservedService("redis", "redis", State.CRASHED, restarts=6)}
-            )
-
-    app, redis = Monitor(Recorded()).read()
-    assert (app.cpu_percent, app.memory_bytes, app.requests_per_second) == (12.5, 1024, None)
-    assert (redis.state, redis.pid, redis.cpu_percent, redis.restarts) == ("crashed", None, None, 6)

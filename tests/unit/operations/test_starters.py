@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from techsapo_ops.operations.jobs.starters import look_at_starters, nobody_start
 from techsapo_ops.operations.jobs.timetable import NOBODY
 from techsapo_ops.schedule.crontab import Line, crontab_block
 from techsapo_ops.schedule.runs import Run, Runs
-from techsapo_ops.stack.diagnosis import Level
 from techsapo_ops.stack.topology import Topology
 
 SOCKET = "/var/run/docker.sock"
@@ -48,21 +46,6 @@ def test_containers_without_the_dockers_socket_say_in_one_line_that_nothing_is_b
     assert "nothing is backed up" in NOBODY
     assert "`techsapo cron install`" in NOBODY
     assert NOBODY in notes(made, Host())
-
-
-def test_on_several_hosts_cron_is_to_start_them_on_more_than_one(tmp_path: Path) -> None:
-    hosts = {name: {"address": f"10.0.0.{n}", "docker": f"ssh://{name}"} for n, name in enumerate("abc", 1)}
-    made = topology(spec(engine="swarm", hosts=hosts, mysql={}), tmp_path, "swarm", host())
-    assert "`techsapo cron install` on each host that has techsapo" in nobody_starts(made, Host())
-
-
-def test_it_is_said_too_where_the_crontab_can_not_be_read_or_is_another_stacks(tmp_path: Path) -> None:
-    made = stack(tmp_path)
-    assert nobody_starts(made, Host(None)) == NOBODY
-    other = crontab_block(tmp_path / "other.yaml", [Line("drift", "* * * * *", ("x",))], {})
-    assert nobody_starts(made, Host(other)) == NOBODY
-    bare = replace(made.host, binaries={})
-    assert nobody_starts(replace(made, host=bare), Host()) == NOBODY
 
 
 @each_row(
@@ -102,12 +85,3 @@ def test_a_run_of_late_that_nobody_started_by_hand_shows_that_somebody_does(
     started = datetime.now(UTC) - timedelta(days=age)
     Runs(made.layout.jobs).write(Run(1, "drift", started, by, "ops", 1, "0.2.0", "ok"))  # type: ignore[arg-type]
     assert nobody_starts(made, Host()) == said
-
-
-@each_row("environment, level", [("production", Level.WARNING), (None, Level.NOTE)])
-def test_doctor_warns_of_it_in_production(environment: str | None, level: Level, tmp_path: Path) -> None:
-    made = stack(tmp_path)
-    made = made.relocated(replace(made.layout, environment=environment))
-    (found,) = look_at_starters(made, Host())
-    assert found.level is level
-    assert f"{found.detail}: {found.remedy}" == NOBODY

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from fakes.open_stacks import Seen, open_stack
 from monitoring_stack import spec_of, topology_of
 from rows import each_row
 
-from techsapo_ops.adapters.build import build
 from techsapo_ops.backup.manifest import SAFETY_TAG, Manifest
 from techsapo_ops.backup.repository import Backup
 from techsapo_ops.operations.backup.proof import note_proof
@@ -21,13 +19,9 @@ from techsapo_ops.operations.budget import note_gap
 from techsapo_ops.operations.status import kept, spent
 from techsapo_ops.operations.status.kept import backups_of
 from techsapo_ops.operations.status.spent import Spent, spent_of
-from techsapo_ops.operations.status.status import Look, StackStatus, without_start
-from techsapo_ops.operations.status.versions import versions_of
-from techsapo_ops.operations.watch.alerts import Listing
 from techsapo_ops.services.lost_data import LostData
 from techsapo_ops.stack.budget_note import Gap
 from techsapo_ops.stack.data_note import KnownData
-from techsapo_ops.stack.observed import Observed, ObservedService, State
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stores.audit.rows import Request, Rows
 
@@ -95,11 +89,6 @@ def test_a_copy_that_came_back_from_off_site_is_a_proof_also_of_a_backup_that_is
     assert backups_of(stack).proved == kept.Proved("long-ago", None, NOW - timedelta(hours=3), "off-site")
 
 
-def test_without_backups_nothing_is_proved(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept, "repository_of", lambda _: Kept((), {}))
-    assert backups_of(stack) == kept.Backups(0, None, None, None, ())
-
-
 @each_row("simulated_too, day, month", [(False, 1.0, 3.0), (True, 9.0, 11.0)])
 def test_what_was_spent_is_of_this_utc_day_and_month_and_simulated_money_counts_where_the_spec_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, simulated_too: bool, day: float, month: float
@@ -143,44 +132,3 @@ def test_where_the_audit_log_is_gone_what_was_spent_is_not_all(
         found = (LostData(kind, kind, KnownData(kind, NOW, NOW)),)
         monkeypatch.setattr(spent, "lost_data", lambda *_, found=found: found)
         assert spent_of(stack, NOW).rows_lost == lost
-
-
-def test_another_build_is_one_that_is_known_and_is_not_this(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def service(name: str, told: str | None) -> ObservedService:
-        return ObservedService(name, "app", State.RUNNING, build=told)
-
-    seen = [
-        service("app-1", build()),
-        service("app-2", "0.1.0+a.b"),
-        service("app-3", ""),
-        service("r", None),
-    ]
-    observed = Observed(True, {each.name: each for each in seen})
-    monkeypatch.setattr(stack.engine, "observe", lambda: observed)
-    found = versions_of(stack)
-    assert found.others == ("app-2",)
-    assert (found.build, found.apply, found.applied_by) == (build(), None, "")
-
-
-def test_a_stack_whose_health_cannot_be_told_is_down(stack: Stack) -> None:
-    nothing: Look[Any] = Look(why="it hangs")
-    parts = (nothing,) * 10
-    assert StackStatus(NOW, 0.1, None, *parts).status == "down"
-
-
-def test_alerts_that_are_pending_because_of_the_last_apply_are_not_listed_for_some_minutes() -> None:
-    def at(seconds: float, state: str = "pending") -> Any:
-        return SimpleNamespace(state=state, since=NOW + timedelta(seconds=seconds))
-
-    apply: Any = SimpleNamespace(time=NOW, seconds=30.0)
-    before, during, after = at(-5), at(12), at(200)
-    firing: Any = at(20, "firing")
-    listing = Listing((before, during, after, firing))
-
-    def shown(seconds: float) -> tuple[Any, ...]:
-        return without_start(listing, apply, NOW + timedelta(seconds=seconds)).alerts
-
-    assert shown(70) == (before, after, firing)
-    assert shown(30 + 5 * 60 + 1) == listing.alerts, "whatever is pending that long has another reason"

@@ -12,7 +12,6 @@ from fakes.memory_project import MemoryProject
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import check
-from techsapo_ops.operations.administration import actions, chain_of
 from techsapo_ops.operations.apply.drift import drift
 from techsapo_ops.operations.apply.stop import restart
 from techsapo_ops.operations.apply.stopping import start_services, stop_services
@@ -82,31 +81,6 @@ class Follows(Following):
         self.told.append(f"follow {service}")
 
 
-def test_who_stopped_it_first_is_remembered_and_nothing_is_done_twice(made: MemoryProject) -> None:
-    stop_services(made.stack(), ["redis"])
-    before = stopped_of(made.stack().layout)
-    made.world.told.clear()
-    said: list[str] = []
-    stop_services(replace(made.stack(), user="bob"), ["redis"], say=said.append)
-    start_services(made.stack(), ["app"], say=said.append)
-    assert (made.world.told, said) == ([], [])
-    assert stopped_of(made.stack().layout) == before
-    assert before["redis"].by == "alice"
-
-
-def test_which_states_are_of_a_process_and_which_of_one_that_is_wanted() -> None:
-    assert [state for state in State if state.runs] == [State.RUNNING, State.STARTING]
-    assert [state for state in State if state.kept_running] == [
-        State.RUNNING, State.STARTING, State.BACKOFF,
-    ]  # fmt: skip
-
-
-def test_one_that_keeps_ending_is_stopped_as_well(made: MemoryProject) -> None:
-    made.world.processes["redis"].state = State.BACKOFF
-    stop_services(made.stack(), ["redis"])
-    assert states(made)["redis"] == "stopped"
-
-
 def test_one_whose_container_was_removed_is_left_to_up(
     made: MemoryProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,14 +95,6 @@ def test_one_whose_container_was_removed_is_left_to_up(
     monkeypatch.setattr(MemoryEngine, "observe", removed)
     done = start_services(made.stack(), ["redis"])
     assert (done.services, done.later) == ((), ("redis",))
-
-
-def test_the_note_is_its_owners_alone_and_there_is_none_where_there_is_no_stack(made: MemoryProject) -> None:
-    stack = made.stack()
-    stop_services(stack, ["redis"])
-    note = stack.layout.state / NOTE
-    assert note.stat().st_mode & 0o777 == 0o600
-    assert stopped_of(replace(stack.layout, state=note)) == {}
 
 
 def test_drift_does_not_miss_it_and_tells_where_somebody_started_it_past_techsapo(
@@ -159,21 +125,6 @@ def test_health_says_that_it_was_meant(made: MemoryProject) -> None:
     assert found["redis"].hint == "`techsapo start redis`"
 
 
-def test_an_unknown_name_stops_nothing(made: MemoryProject) -> None:
-    with pytest.raises(OpsError, match="there is no service postgres") as caught:
-        stop_services(made.stack(), ["app", "postgres"])
-    assert caught.value.exit_code == 2
-    assert set(states(made).values()) == {"running"}
-
-
-def test_who_stopped_and_started_is_in_the_record_of_administration(made: MemoryProject) -> None:
-    stop_services(made.stack(), ["redis"])
-    start_services(made.stack(), ["redis"])
-    done = actions(chain_of(made.stack().layout).read())
-    told = [(each.action, each.outcome, each.what["services"]) for each in done if each.action != "up"]
-    assert told == [("stop", "done", ["redis"]), ("start", "done", ["redis"])]
-
-
 def test_a_kill_between_the_note_and_the_stop_is_finished_by_the_same_call(made: MemoryProject) -> None:
     stack = made.stack()
 
@@ -187,22 +138,7 @@ def test_a_kill_between_the_note_and_the_stop_is_finished_by_the_same_call(made:
     assert states(made)["redis"] == "stopped"
 
 
-def test_one_that_is_no_service_any_more_is_forgotten(made: MemoryProject) -> None:
-    stop_services(made.stack(), ["redis"])
-    made.up(sections={"redis": {"enabled": False}})
-    assert stopped_of(made.stack().layout) == {}
-
-
 def test_a_damaged_note_says_what_to_do(made: MemoryProject) -> None:
     (made.stack().layout.state / NOTE).write_text("[1]")
     with pytest.raises(OpsError, match="is damaged: it says which services stay stopped"):
         made.up()
-
-
-def test_health_says_of_what_was_rolled_back_that_it_is_not_applied(made: MemoryProject) -> None:
-    del made.world.processes["app"]
-    made.engine.state.drop("app")
-    (found,) = [p for p in check(made.stack(), timeout=0.5, now=datetime.now(UTC)).probes if p.name == "app"]
-    assert found.detail == "the spec has it, what was applied last has not"
-    assert "`techsapo up`" in found.hint
-    assert "logs" not in found.hint

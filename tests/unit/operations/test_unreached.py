@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import pytest
+import in_process
 import yaml
-from orchestrator import client_of, make_app
 from rows import each_row
 from stacks import spec, topology
 
-from techsapo_ops.cli.commands import up
-from techsapo_ops.cli.options import SpecChoice
-from techsapo_ops.cli.output import Output
-from techsapo_ops.operations.watch.unreached import look_at_notifications, unreached_lines
-from techsapo_ops.services.app.pages import page_files
+from techsapo_ops.operations.watch.unreached import look_at_notifications
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.diagnosis import Level
 
@@ -112,60 +104,6 @@ def test_a_spec_tells_which_alerts_reach_no_one(
     assert bool(made.told_nobody) == bool(line)
 
 
-def test_the_guide_as_it_stands_reaches_no_one_and_says_so(repository: Path) -> None:
-    said = techsapo(repository, "validate", "-f", "examples/guide.yaml")
-    assert said.returncode == 0, said.stderr
-    assert FILL_IN in said.stderr
-    assert (
-        "watchdog"
-        in json.loads(techsapo(repository, "validate", "-f", "examples/guide.yaml", "--json").stdout)[
-            "unreached"
-        ]
-    )
-
-
-def test_what_is_missing_beside_that_is_a_hint_of_alerts_list_and_doctor() -> None:
-    def lines(**sections: Any) -> list[str]:
-        found = unreached_lines(Spec.model_validate({"project": "x", **sections}))
-        return [line.partition(":")[0] for line in found]
-
-    watcher = "nobody notices when this stack can't tell any more"
-    assert lines() == ["alerts reach no one", watcher]
-    told = {"notifications": {"critical": SLACK, "watchdog": WATCHER}}
-    assert lines(**told, **SITE) == ["warnings reach no one"]
-    all_told = {"notifications": {"critical": SLACK, "warning": SLACK, "watchdog": WATCHER}}
-    assert lines(**all_told) == ["links in messages open on this host alone"]
-    assert lines(**all_told, **SITE) == []
-
-
-REPORT = "the weekly report reaches no one: write e.g."
-MONDAYS = {"schedule": {"report": "0 8 * * 1"}}
-
-
-@each_row(
-    "sections, said",
-    [
-        (MONDAYS, True),
-        (MONDAYS | {"notifications": {"info": WATCHER, "critical": SLACK}}, True),
-        (MONDAYS | {"notifications": {"info": SLACK}}, False),
-        (MONDAYS | {"notifications": {"report": WATCHER}}, False),
-        (MONDAYS | {"notifications": {"report": []}}, False),
-        ({"schedule": {"report": None}}, False),
-        ({"schedule": {"report": "0 8 * * 1", "by": "none"}}, False),
-        (MONDAYS | {"monitoring": {"prometheus": {"enabled": False}}}, False),
-        ({"edition": 2}, True),
-        ({"edition": 1}, False),
-    ],
-)
-def test_validate_says_that_the_weekly_report_reaches_no_one(
-    tmp_path: Path, sections: dict[str, Any], said: bool
-) -> None:
-    (tmp_path / "techsapo.yaml").write_text(yaml.safe_dump({"project": "x", **sections}))
-    done = techsapo(tmp_path, "validate")
-    assert done.returncode == 0, done.stderr
-    assert any(line.startswith(REPORT) for line in done.stderr.splitlines()) == said
-
-
 def test_doctor_notes_it_and_in_production_leaves_to_the_exposures_what_is_one(tmp_path: Path) -> None:
     where = topology(spec(**SITE, notifications={"critical": SLACK}), tmp_path)
     silent = topology(spec(), tmp_path)
@@ -179,8 +117,7 @@ def test_doctor_notes_it_and_in_production_leaves_to_the_exposures_what_is_one(t
 
 
 def techsapo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    argv = [sys.executable, "-m", "techsapo_ops", *words]
-    return subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False, env={"PATH": ""})
+    return in_process.techsapo(folder, *words, env={"PATH": ""})
 
 
 @each_row("command", [("validate",), ("health", "--timeout", "0.1"), ("alerts", "list")])
@@ -201,70 +138,3 @@ def test_a_command_that_looks_says_it_once_and_keeps_its_exit_code(
     assert "alerts reach no one" not in reached.stderr
     assert reached.returncode == silent.returncode
     assert "critical" not in json.loads(techsapo(tmp_path, *command, "--json").stdout)["unreached"]
-
-
-@each_row(
-    "options, said",
-    [({}, 1), ({"quiet": True}, 0), ({"as_json": True}, 0)],
-    ids=["plain", "-q", "--json"],
-)
-def test_up_says_it_once(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    options: dict[str, bool],
-    said: int,
-) -> None:
-    (tmp_path / "techsapo.yaml").write_text("project: x\n")
-    done = SimpleNamespace(
-        changed=False, failures=(), rows=(), missing_tools=(), absent=(), notes=(), outcomes=(), back=None,
-        entry=None,
-        plan=SimpleNamespace(
-            origins=SimpleNamespace(services={}), files=(), steps=SimpleNamespace(steps=()),
-            observed=SimpleNamespace(services={}, stopped={}),
-        ),
-    )  # fmt: skip
-    where = topology(spec(), tmp_path)
-    monkeypatch.setattr(up, "choose_engine", lambda *_: (where, SimpleNamespace(decided=False)))
-    monkeypatch.setattr(up, "stack_on", lambda *_, **__: SimpleNamespace(leaves=lambda _: None))
-    monkeypatch.setattr(up, "undo_interrupted", lambda *_, **__: None)
-    monkeypatch.setattr(up, "up_with_data", lambda *_, **__: done)
-    up.up(place=SpecChoice(tmp_path / "techsapo.yaml"), out=Output(**options))
-    shown = capsys.readouterr()
-    assert shown.err.splitlines().count(NOBODY) == said
-    if options.get("as_json"):
-        assert json.loads(shown.out)["unreached"] == ["critical", "warning", "info", "watchdog"]
-
-
-def test_the_status_page_is_told_what_the_stack_renders_for_it(tmp_path: Path) -> None:
-    (file,) = (f for f in page_files(topology(spec(), tmp_path)) if f.path.endswith("unreached.json"))
-    app = make_app(tmp_path)
-    object.__setattr__(app.options, "unreached", lambda: json.loads(file.content))
-
-    async def main() -> Any:
-        async with client_of(app) as client:
-            return (await client.get("/api/v1/status")).json()
-
-    assert asyncio.run(main())["unreached"] == ["critical", "warning", "info", "watchdog"]
-
-
-@each_row(
-    "watchdog, said",
-    [
-        (HERE, "notifications.watchdog is on this host, which counts as none"),
-        ([{"kind": "webhook", "url": "https://watcher.example.com/x"}], "in place of the example's"),
-        ([], "`notifications: {watchdog: "),
-    ],
-)
-def test_a_watcher_that_counts_as_none_is_called_so(watchdog: list[dict[str, Any]], said: str) -> None:
-    (line,) = (
-        line
-        for line in unreached_lines(
-            spec(
-                **SITE,
-                notifications={"critical": SLACK, "warning": SLACK, "info": SLACK, "watchdog": watchdog},
-            )
-        )
-        if line.startswith("nobody notices")
-    )
-    assert said in line

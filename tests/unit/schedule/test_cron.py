@@ -8,8 +8,7 @@ import pytest
 import yaml
 from rows import each_row
 
-from techsapo_ops.schedule.cron import next_run, next_runs
-from techsapo_ops.spec.models.data import Schedule
+from techsapo_ops.schedule.cron import next_run
 
 CASES = yaml.safe_load((Path(__file__).parents[2] / "cases/cron.yaml").read_text(encoding="utf-8"))
 
@@ -27,11 +26,3 @@ def test_the_next_run_is_cron_s(expression: str, now: str, zone: str, expected: 
 def test_what_is_no_cron_expression_is_refused(expression: str) -> None:
     with pytest.raises(ValueError, match="not a cron expression"):
         next_run(expression, datetime.now(UTC), UTC)
-
-
-def test_every_job_of_the_spec_has_a_next_run_unless_it_is_off() -> None:
-    now = datetime(2026, 1, 15, tzinfo=UTC)
-    runs = next_runs(Schedule(backup=None), now, UTC)
-    assert set(runs) == set(Schedule().times())
-    assert runs["backup"] is None
-    assert runs["verify"] == datetime(2026, 1, 15, 4, tzinfo=UTC)

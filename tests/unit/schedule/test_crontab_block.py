@@ -80,12 +80,6 @@ def test_the_rest_of_the_crontab_stays_byte_for_byte(before: bytes) -> None:
     assert changed.endswith(b"0 3 * * * added later\n")
 
 
-def test_two_stacks_have_a_block_each() -> None:
-    other = Path("/srv/other/techsapo.yaml")
-    both = replace_block(replace_block(b"", SPEC, BLOCK), other, crontab_block(other, LINES, {}))
-    assert replace_block(both, other, b"") == BLOCK
-
-
 @each_row("cut", [0, -1])
 def test_a_block_that_has_lost_a_mark_is_not_guessed_at(cut: int) -> None:
     lines = BLOCK.splitlines(keepends=True)

@@ -119,19 +119,3 @@ async def _nothing() -> None:
 def test_a_wrong_time_is_refused(when: dict[str, object], words: str) -> None:
     with pytest.raises(OpsError, match=words):
         Housekeeper().add("x", _nothing, **when)
-
-
-def test_a_name_is_taken_once() -> None:
-    keeper = Housekeeper()
-    keeper.add("x", _nothing, cron="0 2 * * *")
-    with pytest.raises(OpsError, match="already a job x"):
-        keeper.add("x", _nothing, seconds=1)
-
-
-def test_a_stop_without_a_start_is_harmless() -> None:
-    Housekeeper().stop()
-
-
-def test_a_wrong_cron_expression_is_refused() -> None:
-    with pytest.raises(ValueError, match="not a cron expression"):
-        Housekeeper().add("x", _nothing, cron="x")

@@ -34,8 +34,9 @@ def missed(bench: Bench, schedule: Schedule, name: str = "drift") -> datetime | 
     return next(s.missed for s in found if s.job.name == name)
 
 
-@pytest.mark.parametrize("by", ["service", "cron", "systemd"])
-def test_a_time_that_passes_without_a_run_is_missed_whoever_starts_it(bench: Bench, by: str) -> None:
+@each_row("by", ["service", "cron", "systemd"])
+def test_a_time_that_passes_without_a_run_is_missed_whoever_starts_it(tmp_path: Path, by: str) -> None:
+    bench = Bench(tmp_path)
     schedule = DAILY.model_copy(update={"by": by})
     announce(schedule, bench.context)
     bench.clock.move(hours=14, seconds=MISSED_SECONDS)

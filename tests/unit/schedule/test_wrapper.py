@@ -71,20 +71,6 @@ def test_a_failed_run_is_tried_again_after_waits_that_double(bench: Bench) -> No
     assert (done.run.result, done.run.tries, bench.pauses) == ("ok", 3, [10, 20])
 
 
-def test_a_crash_is_told_by_its_last_line(bench: Bench) -> None:
-    done = run_job(job(), python("raise ValueError('no disk 日本')"), bench.context, by="hand")
-    assert done is not None
-    assert done.run.error == "ended with code 1: ValueError: no disk 日本"
-
-
-def test_a_program_that_is_not_there_is_a_failed_run(bench: Bench) -> None:
-    from techsapo_ops.adapters.process import Command
-
-    done = run_job(job(), Command(("/no/such/program",)), bench.context, by="hand")
-    assert done is not None
-    assert done.run.error == "cannot run /no/such/program: No such file or directory"
-
-
 HANGS = """
 import signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -135,7 +121,7 @@ def test_a_second_copy_that_waits_runs_afterwards(bench: Bench) -> None:
     def hold() -> None:
         with exclusive(bench.context.runs.lock("drift")):
             started.set()
-            time.sleep(0.5)
+            time.sleep(0.1)
 
     holder = threading.Thread(target=hold)
     holder.start()
@@ -239,18 +225,6 @@ def test_a_job_that_was_asked_for_runs_once_before_its_time(bench: Bench) -> Non
     assert runs.wake_at("drift") is None
 
 
-def test_what_was_asked_for_and_can_not_be_read_leaves_the_times_of_the_schedule(bench: Bench) -> None:
-    folder = bench.folder / "jobs/drift"
-    folder.mkdir(parents=True)
-    for text in ("soon", "2026-01-15T12:00:00", ""):
-        (folder / "wake").write_text(text)
-        assert bench.context.runs.wake_at("drift") is None
-    (folder / "wake").unlink()
-    (folder / "wake").mkdir()
-    with pytest.raises(OpsError, match=r"cannot read .*wake"):
-        bench.context.runs.wake_at("drift")
-
-
 def test_a_run_counts_on_after_the_clock_was_set_back(bench: Bench) -> None:
     run_job(job(), handing_back(""), bench.context, by="hand")
     bench.clock.move(days=-30)
@@ -288,7 +262,7 @@ class Watcher(BaseHTTPRequestHandler):
 def watcher() -> HTTPServer:
     Watcher.asked, Watcher.status = [], 200
     server = HTTPServer(("127.0.0.1", 0), Watcher)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     return server
 
 

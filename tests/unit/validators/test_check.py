@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rows import each_row
 
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.errors import OpsError
@@ -90,8 +91,8 @@ def test_a_refusal_names_tool_and_file_with_the_real_path(
         require(report)
 
 
-@pytest.mark.parametrize(
-    ("tool", "said"),
+@each_row(
+    "tool, said",
     [
         ("logrotate", "warning: techsapo:4 unknown option 'rotat' -- ignoring line"),
         ("systemd-analyze", "/x/techsapo.service:15: Unknown key name 'Foo' in section 'Service', ignoring"),
@@ -174,7 +175,7 @@ def test_a_refusal_is_not_remembered_as_passed(
     assert not judge(Tools({"amtool": (1, "no")}), cache=cache).ok
 
 
-@pytest.mark.parametrize("damage", ["", "{", '{"a": 1}', "[1, null]"])
+@each_row("damage", ["", "{", '{"a": 1}', "[1, null]"])
 def test_a_damaged_cache_only_costs_a_second_run(
     judge: Callable[..., ValidationReport], tmp_path: Path, damage: str
 ) -> None:
