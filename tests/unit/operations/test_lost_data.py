@@ -182,6 +182,12 @@ def test_data_that_a_restore_brought_back_is_there_again(began: Project) -> None
     began.up()
 
 
+def test_what_was_scaled_away_is_not_missed(began: Project) -> None:
+    instances = {"app": {"instances": [{"port": 4000}, {"port": 4001}]}, "nginx": {"enabled": False}}
+    began.up(sections=instances)
+    assert set(known(began).known()) == {"redis"}
+
+
 def test_a_stack_that_was_never_applied_or_has_no_data_yet_begins_empty(project: Project) -> None:
     assert not plan_of(project.stack()).lost
     project.up()
