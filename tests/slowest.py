@@ -65,7 +65,7 @@ class Stopwatch:
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         took = time.monotonic() - self.began
-        if took < LONG:
+        if took < LONG or not self.seconds:
             return
         terminalreporter.section(f"{len(self.seconds)} tests in {int(took) // 60}:{int(took) % 60:02}")
         for file, seconds in of_files(self.seconds).most_common(OF_A_RUN):
