@@ -31,7 +31,8 @@ from techsapo_ops.services.registry import programs
 
 pytestmark = pytest.mark.lab
 
-WINDOW = "8s"
+SCRAPED = "500ms"
+WINDOW = "4s"
 NGINX = """
 pid nginx.pid; error_log stderr;
 events {{ }}
@@ -42,7 +43,7 @@ FULL = 3 << 20
 
 @dataclass
 class Lab:
-    """Servers with their exporters, all scraped each second by one Prometheus."""
+    """Servers with their exporters, all scraped twice a second by one Prometheus."""
 
     folder: Path
     everything: ExitStack
@@ -159,7 +160,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             }
             for job in ("redis-exporter", "mysqld-exporter", "nginx-exporter")
         ]
-        config = {"global": {"scrape_interval": "1s", "evaluation_interval": "1s"}, "scrape_configs": jobs}
+        config = {
+            "global": {"scrape_interval": SCRAPED, "evaluation_interval": SCRAPED},
+            "scrape_configs": jobs,
+        }
         prometheus = everything.enter_context(
             servers.prometheus(yaml.safe_dump(config), folder / "prometheus")
         )
@@ -248,7 +252,7 @@ def test_a_server_that_starts_anew_three_times_is_told_by_its_name_and_its_expor
     lab: Lab, name: str
 ) -> None:
     job = f"{name}-exporter"
-    expr = alerts()["ServiceRestarting"].expression(window="5m").replace("{scrape}", "1s")
+    expr = alerts()["ServiceRestarting"].expression(window="5m").replace("{scrape}", SCRAPED)
 
     def restarting() -> list[dict[str, str]]:
         return [one for one in lab.query(expr) if one["job"] == job]
