@@ -132,7 +132,7 @@ class Stack:
             self._servers.pop(kind).close()
         own, folder, port = ExitStack(), self.directory / kind, self._port[kind]
         if kind == "prometheus":
-            # It finds its Alertmanager after some seconds, and says what fired before it again after a minute.
+            # It finds its Alertmanager after some seconds, and tells what fired before only a minute later.
             flags = ["--rules.alert.resend-delay=2s"]
             own.enter_context(servers.prometheus(self._config[kind], folder, port=port, flags=flags))
         else:
