@@ -9,10 +9,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from api_keys import NEEDED, keys_of, make_key, with_key
 from orchestrator import serving
 from rows import each_row
 from servers import wait_for
-from test_keys_lab import NEEDED, keys_of, make_key, with_key
 
 pytestmark = pytest.mark.lab
 

@@ -187,13 +187,19 @@ def _quit(pidfile: Path) -> None:
     wait_for(lambda: not Path(f"/proc/{pid}").exists(), what="nginx gone")
 
 
-def test_requests_are_shared_by_weight_and_the_backup_waits(tmp_path: Path) -> None:
-    with edge(tmp_path, folder=HOSTILE_FOLDER) as nginx:
-        served = Counter(nginx.who() for _ in range(50))
-        first, second, backup = (b.port for b in nginx.backends)
-        assert served[first] == pytest.approx(30, abs=6)
-        assert served[second] == pytest.approx(20, abs=6)
-        assert served[backup] == 0
+@pytest.fixture(scope="module")
+def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    """One whose instances are all well; tests ask it and change nothing."""
+    with edge(tmp_path_factory.mktemp("edge"), folder=HOSTILE_FOLDER) as running:
+        yield running
+
+
+def test_requests_are_shared_by_weight_and_the_backup_waits(nginx: Edge) -> None:
+    served = Counter(nginx.who() for _ in range(50))
+    first, second, backup = (b.port for b in nginx.backends)
+    assert served[first] == pytest.approx(30, abs=6)
+    assert served[second] == pytest.approx(20, abs=6)
+    assert served[backup] == 0
 
 
 def test_killing_servers_fails_no_get_and_the_backup_takes_over(tmp_path: Path) -> None:
@@ -275,14 +281,6 @@ def test_a_stack_whose_instances_share_nothing_sends_no_post_twice(tmp_path: Pat
         assert sum(b.posts for b in nginx.backends) == 1
 
 
-def test_an_older_stack_keeps_its_configuration(tmp_path: Path) -> None:
-    with edge(tmp_path, edition=1) as nginx:
-        for backend in nginx.backends:
-            backend.dies = True
-        assert post(nginx, "/api/v1/generate", KEYED)[0] == 502
-        assert sum(b.posts for b in nginx.backends) == 1
-
-
 def test_a_refusal_of_a_keyed_post_is_a_problem_too(tmp_path: Path) -> None:
     with edge(tmp_path, edition=2) as nginx:
         for backend in nginx.backends:
@@ -291,14 +289,13 @@ def test_a_refusal_of_a_keyed_post_is_a_problem_too(tmp_path: Path) -> None:
         assert (status, told["code"]) == (502, "unreachable")
 
 
-def test_what_a_client_claims_about_itself_is_replaced(tmp_path: Path) -> None:
-    with edge(tmp_path) as nginx:
-        claims = {"X-Forwarded-For": "192.0.2.66", "X-Forwarded-Proto": "https", "X-Real-IP": "192.0.2.66"}
-        _, body, _ = nginx.get(headers=claims)
-        got = json.loads(body)["headers"]
-        assert got["X-Forwarded-For"] == got["X-Real-IP"] == "127.0.0.1"
-        assert got["X-Forwarded-Proto"] == "http"
-        assert got["X-Forwarded-Host"] == f"127.0.0.1:{nginx.port}", "as the browser named it"
+def test_what_a_client_claims_about_itself_is_replaced(nginx: Edge) -> None:
+    claims = {"X-Forwarded-For": "192.0.2.66", "X-Forwarded-Proto": "https", "X-Real-IP": "192.0.2.66"}
+    _, body, _ = nginx.get(headers=claims)
+    got = json.loads(body)["headers"]
+    assert got["X-Forwarded-For"] == got["X-Real-IP"] == "127.0.0.1"
+    assert got["X-Forwarded-Proto"] == "http"
+    assert got["X-Forwarded-Host"] == f"127.0.0.1:{nginx.port}", "as the browser named it"
 
 
 @each_row(
@@ -312,19 +309,16 @@ def test_what_a_client_claims_about_itself_is_replaced(tmp_path: Path) -> None:
         ('"}', False),
     ],
 )
-def test_a_request_id_is_passed_on_and_made_up_where_it_is_none(
-    tmp_path: Path, sent: str, kept: bool
-) -> None:
-    with edge(tmp_path) as nginx:
-        _, body, headers = nginx.get(headers={"X-Request-ID": sent})
-        seen = json.loads(body)["headers"]["X-Request-ID"]
-        assert (seen == sent) is kept
-        assert seen
-        assert headers["X-Request-ID"] == seen
+def test_a_request_id_is_passed_on_and_made_up_where_it_is_none(nginx: Edge, sent: str, kept: bool) -> None:
+    _, body, headers = nginx.get(headers={"X-Request-ID": sent})
+    seen = json.loads(body)["headers"]["X-Request-ID"]
+    assert (seen == sent) is kept
+    assert seen
+    assert headers["X-Request-ID"] == seen
 
 
-def test_an_event_arrives_while_the_stream_is_still_open(tmp_path: Path) -> None:
-    with edge(tmp_path) as nginx, socket.create_connection(("127.0.0.1", nginx.port), timeout=60) as client:
+def test_an_event_arrives_while_the_stream_is_still_open(nginx: Edge) -> None:
+    with socket.create_connection(("127.0.0.1", nginx.port), timeout=60) as client:
         client.sendall(b"GET /api/v1/metrics/stream HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
         received = b""
         while b"data: first" not in received:
@@ -332,33 +326,31 @@ def test_an_event_arrives_while_the_stream_is_still_open(tmp_path: Path) -> None
             assert chunk, received
             received += chunk
         assert b"data: second" not in received
-        for backend in nginx.backends:
-            backend.release.set()
+    for backend in nginx.backends:
+        backend.release.set()
 
 
-def test_a_web_socket_is_upgraded_and_other_upgrades_are_not(tmp_path: Path) -> None:
+def test_a_web_socket_is_upgraded(nginx: Edge) -> None:
     def ask(port: int, upgrade: str) -> bytes:
         with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
             head = f"GET /ws/metrics HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: {upgrade}\r\n\r\n"
             client.sendall(head.encode())
             return client.recv(4096)
 
-    with edge(tmp_path) as nginx:
-        answer = ask(nginx.port, "websocket")
-        assert answer.startswith(b"HTTP/1.1 101")
-        assert b"Upgrade: websocket" in answer
+    answer = ask(nginx.port, "websocket")
+    assert answer.startswith(b"HTTP/1.1 101")
+    assert b"Upgrade: websocket" in answer
 
 
-def test_health_and_status_answer_without_any_backend_and_strangers_get_no_status(tmp_path: Path) -> None:
-    with edge(tmp_path) as nginx:
-        assert nginx.get("/nginx-health")[:2] == (200, b"ok\n")
-        status, body, _ = nginx.get("/nginx-status")
-        assert status == 200
-        assert body.startswith(b"Active connections:")
+def test_nginx_tells_its_own_health_and_status(nginx: Edge) -> None:
+    assert nginx.get("/nginx-health")[:2] == (200, b"ok\n")
+    status, body, _ = nginx.get("/nginx-status")
+    assert status == 200
+    assert body.startswith(b"Active connections:")
 
 
-def test_a_body_that_is_too_large_is_refused_at_the_edge(tmp_path: Path) -> None:
-    with edge(tmp_path) as nginx, socket.create_connection(("127.0.0.1", nginx.port), timeout=60) as client:
+def test_a_body_that_is_too_large_is_refused_at_the_edge(nginx: Edge) -> None:
+    with socket.create_connection(("127.0.0.1", nginx.port), timeout=60) as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n")
         head, body = client.makefile("rb").read().split(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 413")
@@ -437,17 +429,16 @@ def test_old_tls_is_refused(tmp_path: Path) -> None:
             old.wrap_socket(raw)
 
 
-def test_every_access_is_a_line_of_json_whatever_the_client_sends(tmp_path: Path) -> None:
-    with edge(tmp_path) as nginx:
-        nginx.get('/%22%7D%0A"', headers={"X-Request-ID": "req_1"})
-        (service,) = nginx.where.of_kind("nginx")
-        log = nginx.where.data_dir(service) / "server.log"
-        wait_for(lambda: "req_1" in log.read_text(), what="access line")
-        lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
-        (entry,) = [line for line in lines if line["requestId"] == "req_1"]
-        assert entry["uri"] == '/"}\n"'
-        assert entry["status"] == "200"
-        assert time.strptime(entry["time"][:19], "%Y-%m-%dT%H:%M:%S")
+def test_every_access_is_a_line_of_json_whatever_the_client_sends(nginx: Edge) -> None:
+    nginx.get('/%22%7D%0A"', headers={"X-Request-ID": "req_1"})
+    (service,) = nginx.where.of_kind("nginx")
+    log = nginx.where.data_dir(service) / "server.log"
+    wait_for(lambda: "req_1" in log.read_text(), what="access line")
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    (entry,) = [line for line in lines if line["requestId"] == "req_1"]
+    assert entry["uri"] == '/"}\n"'
+    assert entry["status"] == "200"
+    assert time.strptime(entry["time"][:19], "%Y-%m-%dT%H:%M:%S")
 
 
 def offered(port: int, *options: str) -> str:
@@ -562,14 +553,12 @@ def test_the_apps_own_429_keeps_its_own_retry_after(tmp_path: Path) -> None:
         assert "Retry-After" not in headers, "this app said none"
 
 
-def test_headers_beyond_its_buffers_are_refused_by_their_own_status(tmp_path: Path) -> None:
-    with edge(tmp_path) as nginx:
-        status, body, _ = nginx.get(headers={"X-Long": "a" * 9000})
-        assert (status, json.loads(body)["code"]) == (431, "headers_too_large")
-        assert nginx.get(headers={"X-Long": "a" * 7000})[0] == 200
+def test_headers_beyond_its_buffers_are_refused_by_their_own_status(nginx: Edge) -> None:
+    status, body, _ = nginx.get(headers={"X-Long": "a" * 9000})
+    assert (status, json.loads(body)["code"]) == (431, "headers_too_large")
+    assert nginx.get(headers={"X-Long": "a" * 7000})[0] == 200
 
 
-def test_usual_use_of_many_people_behind_one_address_meets_no_limit(tmp_path: Path) -> None:
-    with edge(tmp_path) as nginx:
-        heads = [head for _ in range(40) for head in asked(nginx.port, 6)]
-        assert Counter(head[9:12] for head in heads) == {b"200": 240}
+def test_usual_use_of_many_people_behind_one_address_meets_no_limit(nginx: Edge) -> None:
+    heads = [head for _ in range(40) for head in asked(nginx.port, 6)]
+    assert Counter(head[9:12] for head in heads) == {b"200": 240}

@@ -20,11 +20,11 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from api_keys import NEEDED, keys_of, make_key
 from fronts import nginx_before
 from orchestrator import QUICK, ask, log_lines, serving
 from rows import each_row
 from servers import Server, free_port, wait_for
-from test_keys_lab import NEEDED, keys_of, make_key
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
