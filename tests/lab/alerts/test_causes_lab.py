@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ class Lab:
     ports: dict[str, int]
     running: dict[str, ExitStack]
     prometheus: str = ""
+    processes: dict[str, servers.Server] = field(default_factory=dict)
 
     def start(self, name: str) -> None:
         """Start a server with the data that it had."""
@@ -60,7 +62,7 @@ class Lab:
             "nginx": lambda: servers.nginx(NGINX.format(port=port), folder, port=port),
         }
         self.running[name] = ExitStack()
-        self.running[name].enter_context(starts[name]())
+        self.processes[name] = self.running[name].enter_context(starts[name]())
 
     def restart(self, name: str) -> None:
         """Stop it, and start it again."""
@@ -95,7 +97,7 @@ class Lab:
     def found(self, alert: str, **labels: str) -> bool:
         """Whether the expression of `alert` holds for something with these labels."""
         entry = alerts()[alert]
-        expr = entry.expression(window=WINDOW if entry.window else None)
+        expr = entry.expression(window=WINDOW if entry.window else None).replace("{hung}", "0.45")
         return any(labels.items() <= one.items() for one in self.query(expr))
 
     def comes(self, alert: str, **labels: str) -> None:
@@ -296,6 +298,18 @@ def test_a_lock_for_which_others_wait_is_told_and_one_that_nobody_wants_is_not(l
         waiter._read_query_result()
         waits.close()
     lab.goes("MysqlSaturated")
+
+
+def test_a_mariadb_that_hangs_is_told_as_one_that_is_down(lab: Lab) -> None:
+    assert not lab.found("MysqlDown")
+    process = lab.processes["mysql"].process
+    process.send_signal(signal.SIGSTOP)
+    try:
+        lab.comes("MysqlDown")
+        assert lab.query('up{job="mysqld-exporter"} == 0')
+    finally:
+        process.send_signal(signal.SIGCONT)
+    lab.goes("MysqlDown")
 
 
 def test_a_mariadb_that_was_started_anew_is_for_the_record(lab: Lab) -> None:
