@@ -45,8 +45,10 @@ CHANGES: dict[str, dict[str, Any]] = {
     **dict.fromkeys(["AuthFailuresHigh", "ApiKeyMisuse", "SensitiveAccess", "AbnormalTraffic"], PASSING),
     "ApiKeyRefused": PASSING,
     **dict.fromkeys(["NotificationsFailing", "ProviderAdded"], LOOK),
-    "ConfigChanged": {"threshold": 0.33},
-    "SpoolGrowing": {"for": "1s", "window": "12s"},
+    "ConfigChanged": {"threshold": 0.2},
+    # An attempt to write takes five seconds until it fails.
+    "AuditErrors": {"threshold": 1},
+    "SpoolGrowing": {"for": "1s", "window": "8s", "threshold": 2},
     # Their thresholds are durations, too: 10 s and 5 s by default.
     "ResponseTimeHigh": {"threshold": 0.5, "for": "1s"},
     "ResponseTimeSlow": {"threshold": 0.2, "for": "4s"},
