@@ -115,12 +115,11 @@ def trouble(stack: Stack, request: pytest.FixtureRequest) -> Iterator[Stack]:
 
         group.limit(1 << 40)
         lock.close()
-        stack.end("MemoryHigh", "AuditErrors", *ATTACKED)
+        stack.end("MemoryHigh", "AuditErrors", "ProviderDown", *ATTACKED)
         upstream.enter_context(stack.upstream.up())
         stack.around.redis_allows("+@all")
         stack.end("RedisErrors")
         ask_redis(stack, stack.resolved)
-        stack.end("ProviderDown")
         servers.wait_for(lambda: stack.ask(2, f"back {time.monotonic()}") == 200, what="the vendor is back")
         stack.settle(stack.fired, "LlmErrorsHigh")
         reborn(stack)
