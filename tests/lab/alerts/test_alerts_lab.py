@@ -285,7 +285,7 @@ def good_days(stack: Stack) -> None:
     """So many good answers that slow, failed and doubtful ones are few beside them."""
     # With grades as before, the answers of one instance would be doubtful, and half of all are not enough.
     stack.upstream.agrees = True
-    stack.end("ConfidenceLow", *SLOW, *DEAD, *UNMUTED)
+    stack.end("ConfidenceLow", "AnalysesFailing", *SLOW, *UNMUTED)
     # First so few that time passes between the end of the worse alert (3 % fail) and of the milder (0.5 %).
     with stack.customers(2, 3, pause=0.4):
         stack.settle(stack.fired, *UNMUTED)
