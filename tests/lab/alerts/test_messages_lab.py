@@ -299,17 +299,6 @@ def test_a_hostile_label_makes_no_link_and_calls_nobody(
     assert "\n" not in parts["techsapo.title"]
 
 
-@each_row("locale", LANGUAGES)
-def test_somebody_elses_alert_with_nothing_but_a_name_is_told_too(
-    locale: str, stacks: dict[str, Stack]
-) -> None:
-    folder = stacks[locale].folder
-    rule = {"alert": "Theirs", "labels": {}, "annotations": {}}
-    message = as_slack(rendered(folder, group(rule)))
-    assert "Theirs" in message.text
-    assert message.links == ()
-
-
 def test_slack_and_mail_take_what_alertmanager_sends(tmp_path: Path) -> None:
     with incoming_webhook() as channel, mail_server() as box:
         notifications = {

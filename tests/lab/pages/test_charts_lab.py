@@ -277,14 +277,6 @@ def test_no_label_is_cut_off_or_meets_another(
     page.screenshot(path=shots / f"charts-{width}-{lang}.png", full_page=True)
 
 
-def test_counts_have_whole_ticks_and_thresholds_their_names(opened: Callable[..., Window]) -> None:
-    page = opened("/dashboards?lang=en").page
-    ticks = page.locator(".panel").nth(1).locator("text.axis.end").all_text_contents()[:-1]
-    assert ticks == ["0", "1", "2"]
-    bounds = page.locator(".panel").first.locator("text.bound").all_text_contents()
-    assert bounds == ["warning 20 s", "critical 30 s"]
-
-
 def test_every_chart_marks_the_applies_and_says_who_did_what(
     opened: Callable[..., Window], tmp_path: Path
 ) -> None:
