@@ -39,7 +39,6 @@ PLAYS: list[dict[str, Any]] = yaml.safe_load(
     (Path(__file__).parents[2] / "cases" / "provider_tests.yaml").read_text(encoding="utf-8")
 )
 
-
 DAY = date(2026, 11, 26)
 
 
