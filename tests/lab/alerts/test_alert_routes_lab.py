@@ -102,14 +102,15 @@ def test_all_providers_down_are_one_message(sending: Sending) -> None:
 
 
 def test_each_provider_that_is_down_is_told_also_after_a_reload(sending: Sending) -> None:
-    for provider in ("gpt", "gemini"):
-        at = sending.fire("ProviderDown", provider=provider)
+    begun = {provider: sending.fire("ProviderDown", provider=provider) for provider in ("gpt", "gemini")}
+    for provider, at in begun.items():
         assert sending.seconds("ProviderDown", at, provider=provider) < 45 / FASTER, "all of them may be"
     sending.reload()
     at = sending.fire("ProviderDown", provider="claude")
     assert sending.seconds("ProviderDown", at, provider="claude") < 45 / FASTER
     firsts = [n.labels["provider"] for n in sending.told.notes if n.alert == "ProviderDown"]
-    assert firsts[:3] == ["gpt", "gemini", "claude"]
+    assert sorted(firsts[:2]) == ["gemini", "gpt"]
+    assert firsts[2] == "claude"
 
 
 def test_all_file_systems_of_a_full_host_are_one_message(sending: Sending) -> None:
