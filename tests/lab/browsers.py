@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
@@ -63,3 +63,15 @@ def browser(*flags: str) -> Iterator[Callable[..., Window]]:
             yield window
         finally:
             chromium.close()
+
+
+def violations(page: Page, axe: str) -> list[str]:
+    """What axe-core finds wrong, its best practices included."""
+    page.evaluate("Promise.all(document.getAnimations().map((each) => each.finished))")
+    page.evaluate(axe)
+    found: list[dict[str, Any]] = page.evaluate("axe.run().then((result) => result.violations)")
+    return [
+        f"{page.url} {rule['id']} ({rule['impact']}): {node['target']} {node['failureSummary']}"
+        for rule in found
+        for node in rule["nodes"]
+    ]

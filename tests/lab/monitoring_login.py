@@ -53,13 +53,13 @@ def all_log_in(stack: Project) -> None:
         assert json.load(answer)["prometheus"] == "ready"
 
 
-def alert_arrives(stack: Project) -> None:
+def alert_arrives(stack: Project, name: str = "Watchdog") -> None:
     """See that Prometheus tells Alertmanager of an alert; one from before it knew Alertmanager it repeats
     after a minute.
     """
 
     def told() -> bool:
-        return any(a["labels"]["alertname"] == "Watchdog" for a in stack.ask("alertmanager", "api/v2/alerts"))
+        return any(a["labels"]["alertname"] == name for a in stack.ask("alertmanager", "api/v2/alerts"))
 
     wait_for(told, timeout=100, what="an alert on its way from Prometheus to Alertmanager")
 

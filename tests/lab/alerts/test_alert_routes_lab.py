@@ -1,7 +1,8 @@
-"""When a real Alertmanager tells of one trouble after another, with the times that a stack has by default."""
+"""When a real Alertmanager tells of one trouble after another; its waits are a fifth of a stack's."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,10 +16,19 @@ from monitoring_stack import monitoring_files, spec_of, topology_of, write
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.render.secrets import secret_files
+from techsapo_ops.spec.models.base import seconds
 
 pytestmark = pytest.mark.lab
 
 RECEIVERS = ("critical", "warning", "info", "watchdog")
+FASTER = 5
+WAIT = re.compile(r"(?P<wait>group_wait|group_interval|repeat_interval): (?P<time>\w+)")
+
+
+def shortened(config: str) -> str:
+    """The configuration with each of its waits divided by FASTER."""
+    assert len(WAIT.findall(config)) > 5
+    return WAIT.sub(lambda m: f"{m['wait']}: {seconds(m['time']) * 1000 // FASTER:.0f}ms", config)
 
 
 class Sending:
@@ -64,7 +74,7 @@ def sending(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sending]:
         files = monitoring_files(spec, directory)
         write(files.values(), directory)
         write(secret_files(topology_of(spec, directory)), directory)
-        config = files["alertmanager/alertmanager.yml"].content
+        config = shortened(files["alertmanager/alertmanager.yml"].content)
         with servers.alertmanager(config, directory / "alertmanager") as running:
             sending = Sending(running.url, told)
             sending.fire("Watchdog")
@@ -79,11 +89,11 @@ def test_all_providers_down_are_one_message(sending: Sending) -> None:
         sending.fire("LlmErrorsHigh", minutes=2, provider=provider)
     for name in ("AnalysesFailing", "RequestsFailing", "ErrorBudgetBurnFast"):
         sending.fire(name, minutes=2)
-    time.sleep(15)
-    assert sending.seconds("AllProvidersDown", sending.fire("AllProvidersDown", minutes=2)) < 15
-    time.sleep(40)
+    assert sending.seconds("AllProvidersDown", sending.fire("AllProvidersDown", minutes=2)) < 15 / FASTER
+    # It waits as long as any of the others would have.
+    sending.seconds("BudgetHigh", sending.fire("BudgetHigh", minutes=2))
     of_them = [n.alert for n in sending.told.notes if n.receiver != "watchdog" and n.at >= begun]
-    assert of_them == ["AllProvidersDown"]
+    assert of_them == ["AllProvidersDown", "BudgetHigh"]
     for provider in ("one", "two", "three"):
         sending.fire("ProviderDown", minutes=0, provider=provider)
         sending.fire("LlmErrorsHigh", minutes=0, provider=provider)
@@ -92,51 +102,52 @@ def test_all_providers_down_are_one_message(sending: Sending) -> None:
 
 
 def test_each_provider_that_is_down_is_told_also_after_a_reload(sending: Sending) -> None:
-    for provider in ("gpt", "gemini"):
-        at = sending.fire("ProviderDown", provider=provider)
-        assert sending.seconds("ProviderDown", at, provider=provider) < 45, "all of them may be"
+    begun = {provider: sending.fire("ProviderDown", provider=provider) for provider in ("gpt", "gemini")}
+    for provider, at in begun.items():
+        assert sending.seconds("ProviderDown", at, provider=provider) < 45 / FASTER, "all of them may be"
     sending.reload()
     at = sending.fire("ProviderDown", provider="claude")
-    assert sending.seconds("ProviderDown", at, provider="claude") < 45
+    assert sending.seconds("ProviderDown", at, provider="claude") < 45 / FASTER
     firsts = [n.labels["provider"] for n in sending.told.notes if n.alert == "ProviderDown"]
-    assert firsts[:3] == ["gpt", "gemini", "claude"]
+    assert sorted(firsts[:2]) == ["gemini", "gpt"]
+    assert firsts[2] == "claude"
 
 
 def test_all_file_systems_of_a_full_host_are_one_message(sending: Sending) -> None:
     for mountpoint in ("/", "/srv", "/var"):
         at = sending.fire("DiskAlmostFull", instance="host", mountpoint=mountpoint)
     for mountpoint in ("/", "/srv", "/var"):
-        assert sending.seconds("DiskAlmostFull", at, mountpoint=mountpoint) > 5
+        assert sending.seconds("DiskAlmostFull", at, mountpoint=mountpoint) > 5 / FASTER
     came = {n.at for n in sending.told.notes if n.alert == "DiskAlmostFull"}
     assert max(came) - min(came) < 0.1
 
 
 def test_a_second_outage_soon_after_the_first_is_told_too(sending: Sending) -> None:
-    assert sending.seconds("AppDown", sending.fire("AppDown", job="techsapo-app")) < 15
+    assert sending.seconds("AppDown", sending.fire("AppDown", job="techsapo-app")) < 15 / FASTER
     over = sending.fire("AppDown", minutes=0, job="techsapo-app")
-    assert sending.seconds("AppDown", over, "resolved") < 60
-    assert sending.seconds("AppDown", sending.fire("AppDown", job="techsapo-app")) < 60
+    assert sending.seconds("AppDown", over, "resolved") < 60 / FASTER
+    assert sending.seconds("AppDown", sending.fire("AppDown", job="techsapo-app")) < 60 / FASTER
 
 
 def test_an_effect_waits_so_long_that_a_cause_which_is_seen_later_still_mutes_it(sending: Sending) -> None:
     effect = sending.fire("LlmErrorsHigh", provider="late")
     alone = sending.fire("LlmErrorsHigh", provider="alone", service="of its own group")
     sending.fire("ProviderDown", provider="late")
-    assert 25 < sending.seconds("LlmErrorsHigh", alone, provider="alone") < 60
+    assert 25 / FASTER < sending.seconds("LlmErrorsHigh", alone, provider="alone") < 60 / FASTER
     sending.seconds("ProviderDown", effect, provider="late")
     late = [n for n in sending.told.notes if n.labels.get("provider") == "late" and n.at >= effect]
     assert {n.alert for n in late} == {"ProviderDown"}
 
 
-def test_a_watcher_elsewhere_hears_at_least_every_minute_and_never_that_it_is_over(sending: Sending) -> None:
+def test_a_watcher_elsewhere_hears_of_it_all_the_time_and_never_that_it_is_over(sending: Sending) -> None:
     def beats() -> list[float]:
         return [n.at for n in sending.told.notes if n.receiver == "watchdog"]
 
-    servers.wait_for(lambda: len(beats()) >= 3, timeout=130, what="the third heartbeat")
+    servers.wait_for(lambda: len(beats()) >= 3, what="the third heartbeat")
     gaps = [later - sooner for sooner, later in zip(beats(), beats()[1:], strict=False)]
-    assert max(gaps) < 60, gaps
+    assert max(gaps) < 60 / FASTER, gaps
     over = sending.fire("Watchdog", minutes=0)
-    # Looked at every 10 s: by the time that another one is told of, it would have been there.
+    # Looked at every other second: by the time that another one is told of, it would have been there.
     marker = sending.fire("ConfigChanged", job="prometheus")
     sending.seconds("ConfigChanged", marker, within=60)
     assert [n.status for n in sending.told.notes if n.receiver == "watchdog"] == ["firing"] * len(beats())

@@ -114,39 +114,6 @@ def wait(app: App, seconds: float) -> None:
         breaker._clock = lambda now=now: now() + seconds  # type: ignore[misc]
 
 
-def test_while_it_rests_it_is_tried_now_and_then_until_it_answers(tmp_path: Path) -> None:
-    async def main() -> None:
-        async with vendor(Chat()) as dead, vendor(Chat()) as well:
-            dead.reply = REFUSED
-            app = make_app(tmp_path, providers=compatible(dead=dead.url, well=well.url, spare=well.url))
-            async with client_of(app) as client:
-
-                async def question(n: int) -> Any:
-                    response = await client.post("/api/v1/generate", json={"prompt": f"question {n}"})
-                    return response.json()
-
-                async def told() -> Any:
-                    return (await client.get("/api/v1/health")).json()["dependencies"]["providers"]["dead"]
-
-                for n in range(5):
-                    await question(n)
-                assert len(dead.asked) == 1
-                wait(app, REST)
-                assert ((await told())["status"], (await told())["next_try_seconds"]) == ("down", 0)
-                for n in range(5, 10):
-                    assert sum(p["status"] == "answered" for p in (await question(n))["providers"]) == 2
-                assert len(dead.asked) == 2, "one try, and it rests for longer"
-                assert 500 < (await told())["next_try_seconds"] <= 2 * REST
-                wait(app, 2 * REST)
-                dead.reply = None
-                answered = await question(10)
-                assert "dead" in [p["name"] for p in answered["providers"] if p["status"] == "answered"]
-                assert "cause" not in await told()
-                assert (await told())["status"] == "available"
-
-    asyncio.run(main())
-
-
 def test_where_every_provider_refuses_the_instance_is_down_until_one_may_be_tried(tmp_path: Path) -> None:
     async def main() -> None:
         async with vendor(Chat()) as dead:

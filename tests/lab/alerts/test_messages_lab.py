@@ -9,7 +9,7 @@ import subprocess
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import servers
@@ -32,6 +32,7 @@ from techsapo_ops.services.prometheus.alert_rules import alert_rule
 
 pytestmark = pytest.mark.lab
 
+LANGUAGES = ("ja", "en")
 SITE = "https://ops.example.com"
 HOSTILE = (
     "<!channel> <https://evil.example|AppDown> & @channel *x*\n手順書: https://evil.example/‮txt " + "y" * 5000
@@ -45,13 +46,24 @@ PARTS = (
 END = "\x1f"
 
 
-@pytest.fixture(scope="module", params=["ja", "en"])
-def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A language, a folder with the generated files of a stack in it, and every alert's rule by name."""
-    folder = tmp_path_factory.mktemp(request.param)
-    spec = spec_of(locale=request.param, app={"public_url": SITE})
-    write(monitoring_files(spec, folder).values(), folder)
-    return request.param, folder, {name: alert_rule(spec, alert, ()) for name, alert in alerts().items()}
+class Stack(NamedTuple):
+    """The generated files of a stack in a language, and every alert's rule by name."""
+
+    locale: str
+    folder: Path
+    rules: dict[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def stacks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Stack]:
+    """One in each language."""
+    found = {}
+    for locale in LANGUAGES:
+        folder = tmp_path_factory.mktemp(locale)
+        spec = spec_of(locale=locale, app={"public_url": SITE})
+        write(monitoring_files(spec, folder).values(), folder)
+        found[locale] = Stack(locale, folder, {n: alert_rule(spec, a, ()) for n, a in alerts().items()})
+    return found
 
 
 def rendered(folder: Path, data: dict[str, Any]) -> dict[str, str]:
@@ -134,8 +146,11 @@ def opens(url: str) -> bool:
 
 
 @each_row("name", alerts())
-def test_every_alert_is_told_with_what_to_do_and_links_that_open(name: str, told: Any) -> None:
-    locale, folder, rules = told
+@each_row("locale", LANGUAGES)
+def test_every_alert_is_told_with_what_to_do_and_links_that_open(
+    name: str, locale: str, stacks: dict[str, Stack]
+) -> None:
+    _, folder, rules = stacks[locale]
     parts = rendered(folder, group(rules[name], instance="app-1"))
     assert {part for part, text in parts.items() if not text.strip()} == set()
     assert not any("<no value>" in text or "{{" in text for text in parts.values())
@@ -154,8 +169,9 @@ def test_every_alert_is_told_with_what_to_do_and_links_that_open(name: str, told
     assert message.length < 4000, "Slack advises 4,000 characters"
 
 
-def test_a_resolved_alert_says_so_and_asks_for_nothing(told: Any) -> None:
-    _, folder, rules = told
+@each_row("locale", LANGUAGES)
+def test_a_resolved_alert_says_so_and_asks_for_nothing(locale: str, stacks: dict[str, Stack]) -> None:
+    _, folder, rules = stacks[locale]
     parts = rendered(folder, group(rules["AppDown"], status="resolved"))
     message = as_slack(parts)
     assert message.color == "good"
@@ -164,8 +180,11 @@ def test_a_resolved_alert_says_so_and_asks_for_nothing(told: Any) -> None:
     assert "20:05:00" in message.text
 
 
-def test_many_alerts_of_one_kind_are_one_bounded_message_that_says_how_many_there_are(told: Any) -> None:
-    _, folder, rules = told
+@each_row("locale", LANGUAGES)
+def test_many_alerts_of_one_kind_are_one_bounded_message_that_says_how_many_there_are(
+    locale: str, stacks: dict[str, Stack]
+) -> None:
+    _, folder, rules = stacks[locale]
     parts = rendered(folder, group(rules["TargetDown"], count=40))
     message = as_slack(parts)
     assert "40" in message.title
@@ -175,10 +194,11 @@ def test_many_alerts_of_one_kind_are_one_bounded_message_that_says_how_many_ther
 
 
 @each_row("holders", [("", ""), ("ann", ""), ("", "ann"), ("ann", "bob")])
+@each_row("locale", LANGUAGES)
 def test_a_message_links_to_acknowledging_once_also_to_take_over_what_somebody_has(
-    holders: tuple[str, ...], told: Any, tmp_path: Path
+    holders: tuple[str, ...], locale: str, stacks: dict[str, Stack], tmp_path: Path
 ) -> None:
-    locale, folder, rules = told
+    _, folder, rules = stacks[locale]
     data = group(rules["ProbeTargetFailing"])
     (one,) = data["alerts"]
     data["alerts"] = [{**one, "annotations": {**one["annotations"], "acknowledged_by": by}} for by in holders]
@@ -197,10 +217,11 @@ STARTS = (
 
 
 @each_row("start", STARTS)
+@each_row("locale", LANGUAGES)
 def test_the_link_that_alertmanager_makes_is_signed_for_the_start_of_its_alert_and_no_other(
-    start: str, told: Any, tmp_path: Path
+    start: str, locale: str, stacks: dict[str, Stack], tmp_path: Path
 ) -> None:
-    locale, folder, rules = told
+    _, folder, rules = stacks[locale]
     data = group(rules["ProbeTargetFailing"])
     data["alerts"][0]["startsAt"] = start
     parts = rendered(with_signatures(locale, folder, tmp_path), data)
@@ -211,8 +232,11 @@ def test_the_link_that_alertmanager_makes_is_signed_for_the_start_of_its_alert_a
     assert f"<{link}|" in parts["techsapo.slack.text"]
 
 
-def test_slack_says_since_when_the_first_of_those_fires_that_still_do(told: Any) -> None:
-    _, folder, rules = told
+@each_row("locale", LANGUAGES)
+def test_slack_says_since_when_the_first_of_those_fires_that_still_do(
+    locale: str, stacks: dict[str, Stack]
+) -> None:
+    _, folder, rules = stacks[locale]
     data = group(rules["TargetDown"])
     (one,) = data["alerts"]
     times = [("resolved", "18:00"), ("firing", "20:30"), ("firing", "20:10"), ("firing", "20:20")]
@@ -226,8 +250,11 @@ def test_slack_says_since_when_the_first_of_those_fires_that_still_do(told: Any)
     assert since() == moment_text(datetime(2026, 11, 26, 18, 0, tzinfo=UTC))
 
 
-def test_the_next_receivers_hear_since_when_the_alert_itself_fires(told: Any) -> None:
-    _, folder, rules = told
+@each_row("locale", LANGUAGES)
+def test_the_next_receivers_hear_since_when_the_alert_itself_fires(
+    locale: str, stacks: dict[str, Stack]
+) -> None:
+    _, folder, rules = stacks[locale]
     data = group(rules["AppDown"])
     (one,) = data["alerts"]
     began = "2026-11-26 19:45:00 JST"
@@ -241,8 +268,9 @@ def test_the_next_receivers_hear_since_when_the_alert_itself_fires(told: Any) ->
 
 
 @each_row("status", ["firing", "resolved"])
-def test_a_test_is_no_call_to_act(status: str, told: Any, tmp_path: Path) -> None:
-    locale, folder, rules = told
+@each_row("locale", LANGUAGES)
+def test_a_test_is_no_call_to_act(status: str, locale: str, stacks: dict[str, Stack], tmp_path: Path) -> None:
+    _, folder, rules = stacks[locale]
     signed = with_signatures(locale, folder, tmp_path)
     rule = rules["AppDown"]
     parts = rendered(signed, group(rule, status=status, **{TEST_LABEL: "1"}))
@@ -255,8 +283,11 @@ def test_a_test_is_no_call_to_act(status: str, told: Any, tmp_path: Path) -> Non
 
 
 @each_row("name", ["ProviderDown", "TargetDown", "DiskFilling"])
-def test_a_hostile_label_makes_no_link_and_calls_nobody(name: str, told: Any) -> None:
-    _, folder, rules = told
+@each_row("locale", LANGUAGES)
+def test_a_hostile_label_makes_no_link_and_calls_nobody(
+    name: str, locale: str, stacks: dict[str, Stack]
+) -> None:
+    _, folder, rules = stacks[locale]
     hostile = group(rules[name], count=6, text=HOSTILE, instance=HOSTILE, severity=HOSTILE, priority=HOSTILE)
     parts = rendered(folder, hostile)
     message = as_slack(parts)  # refuses every <, > and & that is not ours
@@ -266,14 +297,6 @@ def test_a_hostile_label_makes_no_link_and_calls_nobody(name: str, told: Any) ->
         assert "‮" not in text
         assert len(text) < 12_000
     assert "\n" not in parts["techsapo.title"]
-
-
-def test_somebody_elses_alert_with_nothing_but_a_name_is_told_too(told: Any) -> None:
-    _, folder, _ = told
-    rule = {"alert": "Theirs", "labels": {}, "annotations": {}}
-    message = as_slack(rendered(folder, group(rule)))
-    assert "Theirs" in message.text
-    assert message.links == ()
 
 
 def test_slack_and_mail_take_what_alertmanager_sends(tmp_path: Path) -> None:

@@ -106,53 +106,6 @@ def test_hostile_texts_pass_the_real_tools(value: str, tmp_path: Path) -> None:
     )  # fmt: skip
 
 
-@each_row(
-    "locale, title, words",
-    [
-        (
-            "ja",
-            "[発生 1 件] MemoryHigh（critical）",
-            ["■ まとめ", "対象: app-1", "手順書: https://wiki/M", "□ 復旧: 前の"],
-        ),
-        (
-            "en",
-            "[FIRING: 1] MemoryHigh (critical)",
-            ["■ まとめ", "Instance: app-1", "Runbook: https://wiki/M"],
-        ),
-    ],
-)
-def test_notifications_say_what_where_and_what_to_do(
-    locale: str, title: str, words: list[str], tmp_path: Path
-) -> None:
-    write(monitoring_files(spec_of(locale=locale), tmp_path).values(), tmp_path)
-    times = {"startsAt": "2026-01-01T00:00:00Z", "endsAt": "2026-01-01T00:05:00Z"}
-    firing = {
-        "status": "firing",
-        "labels": {"alertname": "MemoryHigh", "instance": "app-1", "priority": "P1"},
-        "annotations": {"summary": "まとめ", "description": "説明", "runbook_url": "https://wiki/M"},
-        "generatorURL": "http://localhost:9090/graph",
-        **times,
-    }
-    resolved = {"status": "resolved", "labels": {}, "annotations": {"summary": "前の"}, **times}
-    data = {
-        "status": "firing",
-        "commonLabels": {"alertname": "MemoryHigh", "severity": "critical"},
-        "alerts": [firing, resolved],
-    }
-    (tmp_path / "data.json").write_text(json.dumps(data), encoding="utf-8")
-
-    def render(name: str) -> str:
-        return passes(
-            "amtool", "template", "render", f"--template.glob={tmp_path}/alertmanager/templates/*.tmpl",
-            f"--template.data={tmp_path}/data.json", f'--template.text={{{{ template "{name}" . }}}}',
-        )  # fmt: skip
-
-    assert render("techsapo.title") == title
-    assert render("techsapo.color") == "danger"
-    text = render("techsapo.text")
-    assert [w for w in words if w not in text] == []
-
-
 def test_every_panel_query_is_valid_promql(tmp_path: Path) -> None:
     queries = [q for d in dashboards().values() for p in d.panels for q in p.queries]
     plain = [q.promql(rate_interval="1m") for q in queries]

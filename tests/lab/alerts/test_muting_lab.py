@@ -18,6 +18,7 @@ import servers
 from alert_cases import load_cases
 from machines_spec import ON_MACHINES
 from monitoring_stack import monitoring_files, spec_of, write
+from rows import each_row
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.services.alertmanager.configuration import TEST_LABEL
@@ -25,8 +26,8 @@ from techsapo_ops.services.alertmanager.configuration import TEST_LABEL
 pytestmark = pytest.mark.lab
 
 Labels = dict[str, str]
-PAIRS = [(c, a.name, labels) for a in alerts().values() for c, labels in a.muted_by.items()]
-APART = [(cause, effect, label) for cause, effect, labels in PAIRS for label in labels]
+PAIRS = [(cause, a.name) for a in alerts().values() for cause in a.muted_by]
+APART = [(cause, effect, label) for cause, effect in PAIRS for label in alerts()[effect].muted_by[cause]]
 NOT_ITS_EFFECT = [
     ("BackupVerificationFailed", "BackupOld"),
     ("AnswersForged", "RedisDown"),
@@ -62,7 +63,8 @@ class Held:
 
     def end(self) -> None:
         """End all of them."""
-        self._post(self._firing, datetime.now(UTC))
+        if self._firing:
+            self._post(self._firing, datetime.now(UTC))
         self._firing.clear()
 
     def held_back(self, labels: Labels) -> list[str]:
@@ -90,12 +92,14 @@ class Both:
     several: Held
 
     def of(self, *names: str) -> Held:
-        """The one whose stack can have these alerts."""
-        return self.several if any(alerts()[name].machines for name in names) else self.one
+        """The one whose stack can have these alerts, with nothing firing in it."""
+        found = self.several if any(alerts()[name].machines for name in names) else self.one
+        found.end()
+        return found
 
 
 @pytest.fixture(scope="module")
-def servers_of_both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
     specs = {"one": spec_of(notifications={}), "several": spec_of(ON_MACHINES)}
     with ExitStack() as running:
         found = {}
@@ -108,27 +112,13 @@ def servers_of_both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
         yield Both(**found)
 
 
-@pytest.fixture
-def both(servers_of_both: Both) -> Iterator[Both]:
-    yield servers_of_both
-    servers_of_both.one.end()
-    servers_of_both.several.end()
-
-
-@pytest.fixture
-def held(both: Both) -> Held:
-    return both.one
-
-
 def equal(cause: str, effect: str) -> Labels:
     """The values of the labels that must be equal, as the cause has them."""
     return {label: labels_of(cause)[label] for label in alerts()[effect].muted_by[cause]}
 
 
-@pytest.mark.parametrize(("cause", "effect", "labels"), PAIRS)
-def test_a_cause_mutes_its_effect_until_it_is_over(
-    both: Both, cause: str, effect: str, labels: tuple[str, ...]
-) -> None:
+@each_row("cause, effect", PAIRS)
+def test_a_cause_mutes_its_effect_until_it_is_over(both: Both, cause: str, effect: str) -> None:
     held = both.of(cause, effect)
     follows = held.fire(effect, **equal(cause, effect))
     assert held.held_back(follows) == []
@@ -139,7 +129,7 @@ def test_a_cause_mutes_its_effect_until_it_is_over(
     servers.wait_for(lambda: held.held_back(again) == [], what=f"{effect} is free again")
 
 
-@pytest.mark.parametrize(("cause", "effect", "label"), APART)
+@each_row("cause, effect, label", APART)
 def test_a_cause_does_not_mute_what_another_thing_suffers(
     both: Both, cause: str, effect: str, label: str
 ) -> None:
@@ -151,8 +141,9 @@ def test_a_cause_does_not_mute_what_another_thing_suffers(
     assert held.held_back(another) == []
 
 
-@pytest.mark.parametrize(("cause", "other"), NOT_ITS_EFFECT)
-def test_an_alert_mutes_nothing_that_is_not_its_effect(held: Held, cause: str, other: str) -> None:
+@each_row("cause, other", NOT_ITS_EFFECT)
+def test_an_alert_mutes_nothing_that_is_not_its_effect(both: Both, cause: str, other: str) -> None:
+    held = both.of()
     told = held.fire(other)
     held.fire(cause)
     # Alertmanager takes alerts in their order: once this one mutes, it knows of the cause, too.
@@ -162,11 +153,12 @@ def test_an_alert_mutes_nothing_that_is_not_its_effect(held: Held, cause: str, o
     assert held.held_back(told) == []
 
 
-@pytest.mark.parametrize("several", [False, True])
+@each_row("several", [False, True])
 def test_with_everything_on_fire_an_alert_is_held_back_by_what_its_entry_names_alone(
     both: Both, several: bool
 ) -> None:
-    held = both.several if several else both.one
+    held = both.several if several else both.of()
+    held.end()
     fired = {name: held.fire(name) for name in alerts()}
     free = {name for name, alert in alerts().items() if not alert.muted_by}
     servers.wait_for(lambda: bool(held.held_back(fired["RequestsFailing"])))
@@ -177,7 +169,8 @@ def test_with_everything_on_fire_an_alert_is_held_back_by_what_its_entry_names_a
     }
 
 
-def test_a_synthetic_alert_neither_mutes_a_real_one_nor_is_muted(held: Held) -> None:
+def test_a_synthetic_alert_neither_mutes_a_real_one_nor_is_muted(both: Both) -> None:
+    held = both.of()
     number = uuid.uuid4().hex[:8]
     held.fire("AppDown", **{TEST_LABEL: number})
     real = held.fire("RequestsFailing")

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import quiet_week
 import servers
 import yaml
 from alert_stack import Stack
@@ -46,11 +45,6 @@ FIRED = 'sum by (alertname) (count_over_time(ALERTS{{alertstate="firing",alertna
 AROUND = 60
 """Minutes before an event and after it; a rule of those looks back over half an hour."""
 ALIVE = 'group by (alertname) (ALERTS{alertstate="firing",alertname="Watchdog"})'
-
-
-def test_promtools_notation_gives_back_the_values_of_a_series(tmp_path: Path) -> None:
-    values = [1.0, 1.0, 1.0, None, None, "stale", 0.0, 0.0, 0.0, 2.0, 4.0, 6.0, 7.5, -3.0]
-    assert quiet_week.notation(values) == "1x2 _x2 stale 0+0x2 2+2x2 7.5 -3"
 
 
 @pytest.fixture(scope="module")

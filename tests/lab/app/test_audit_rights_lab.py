@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import pymysql
 import pytest
-import sqlalchemy
 from backup_lab import Root, backed_up, forged, stack_of
 from orchestrator import QUICK
 from projects import Project, only_redis, project
@@ -168,51 +167,6 @@ def test_an_up_migrates_a_stack_of_before_and_takes_from_its_app_what_it_needs_n
     ask(lab, "after the migration")
     wait_for(lambda: rows(lab) == before + 1, what="the app writes on")
     assert asked(lab, "SHOW INDEX FROM audit_calls WHERE Key_name = 'ix_audit_calls_time'")
-
-
-def test_an_app_that_may_not_migrate_says_who_does_and_its_rows_wait(lab: Project) -> None:
-    grow_old(lab)
-    with Root(lab) as cursor:
-        for host in ("127.0.0.1", "%"):
-            cursor.execute(f"REVOKE ALL PRIVILEGES ON `techsapo_audit`.* FROM 'techsapo'@'{host}'")
-            cursor.execute(f"GRANT SELECT, INSERT ON `techsapo_audit`.* TO 'techsapo'@'{host}'")
-    password = lab.layout.mysql_password.read_text()
-    spec = Mysql.model_validate({"port": lab.spec["mysql"]["port"], "password": password})
-    store = AuditStore(audit_server(spec), Path())
-    with pytest.raises(sqlalchemy.exc.InvalidRequestError, match="`techsapo up` does"):
-        store.ping()
-    lab.run("up")
-    store.ping()
-    store.close()
-
-
-def test_a_migration_that_was_cut_short_is_gone_on_with(lab: Project) -> None:
-    grow_old(lab)
-    with Root(lab) as cursor:
-        cursor.execute("ALTER TABLE audit_requests ADD COLUMN key_id VARCHAR(32)")
-    lab.run("up")
-    assert revision(lab) == HEAD
-    with Root(lab) as cursor:
-        cursor.execute("DELETE FROM alembic_version")  # killed before its revision was noted
-    lab.run("up")
-    assert revision(lab) == HEAD
-
-
-def test_the_backup_of_an_older_schema_is_migrated_before_the_app_starts(lab: Project) -> None:
-    grow_old(lab)
-    made = json.loads(lab.run("backup", "--only", "mysql", "--json").stdout)
-    before = rows(lab)
-    lab.run("up")
-    lab.run("restore", made["id"], "--only", "mysql", "--yes")
-    assert revision(lab) == HEAD
-    last = json.loads(lab.run("audit", "show", "-n", "1", "--json").stdout)[0]
-    assert (last["action"], last["outcome"], last["what"]["backup"]) == ("restore", "done", made["id"])
-    assert (
-        f"backup {last['what']['safety']}"
-        in json.loads(lab.run("audit", "verify", "--json").stdout)["compared"]
-    )
-    ask(lab, "after the restore")
-    wait_for(lambda: rows(lab) == before + 1, what="the app writes on")
 
 
 @each_row(

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from api_keys import NEEDED, keys_of, make_key, with_key
 from orchestrator import serving
 from pool import Pool
 from servers import Server, wait_for
-from test_keys_lab import NEEDED, keys_of, make_key, with_key
 
 pytestmark = pytest.mark.lab
 

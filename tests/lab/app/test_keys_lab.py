@@ -7,22 +7,18 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 import warm
+from api_keys import NEEDED, keys_of, make_key, with_key
 from orchestrator import QUICK, ask, log_lines, serving
 from servers import Server, free_port, nginx, wait_for
 
-from techsapo_ops.stores.keys import KeyFile, Scope, new_key
-
 pytestmark = pytest.mark.lab
 
-NEEDED = {"app": {"auth": {"required": True}}}
 PRICED = {name: {**p, "price": {"input": 0.0, "output": 50.0}} for name, p in QUICK.items()}
 
 
@@ -38,29 +34,6 @@ def techsapo(directory: Path, *arguments: str, **environment: str) -> subprocess
     command, *rest = arguments
     argv = [sys.executable, "-m", "techsapo_ops", command, *rest, "--file", str(directory / "techsapo.yaml")]
     return warm.run(argv, {**os.environ, **environment}, text=True)
-
-
-def keys_of(app: Server) -> Path:
-    return app.directory / ".techsapo" / "api-keys" / "keys.json"
-
-
-def make_key(path: Path, name: str, scope: Scope = "ask", **limits: Any) -> str:
-    """A further key in the file at `path`, as `techsapo keys create` makes it."""
-    file = KeyFile(path)
-    kept, shown = new_key(name, plan="basic", scopes=(scope,), now=datetime.now(UTC))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file.write((*file.read(), replace(kept, **limits)))
-    return shown
-
-
-def with_key(server: Server, key: str, prompt: str = "disk full", **headers: str) -> httpx.Response:
-    return httpx.post(
-        f"{server.url}/api/v1/generate",
-        json={"prompt": prompt},
-        headers={"Authorization": f"Bearer {key}", **headers},
-        timeout=60,
-        trust_env=False,
-    )
 
 
 def test_a_key_opens_the_api_and_a_revoked_one_nothing_any_more(app: Server) -> None:

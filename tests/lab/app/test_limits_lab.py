@@ -8,9 +8,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from api_keys import make_key, with_key
 from orchestrator import serving
 from servers import redis, wait_for
-from test_keys_lab import make_key, with_key
 
 from techsapo_ops.adapters.redis import RedisServer
 from techsapo_ops.stores.limits import RateLimiter

@@ -3,197 +3,43 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 import ssl
 import subprocess
-import sys
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from nginx_edge import Edge, edge
 from rows import each_row
-from servers import free_port, running, tcp_open, wait_for
-from stacks import HOSTILE_FOLDER, real_host, rendered, spec, topology
+from servers import wait_for
+from stacks import HOSTILE_FOLDER
 
-from techsapo_ops.certs.self_signed import ensure
-from techsapo_ops.services.registry import programs
 from techsapo_ops.stack.layout import ACME_ROOT
-from techsapo_ops.stack.topology import Topology
 
 pytestmark = pytest.mark.lab
 
 
-class Backend:
-    """One app instance: answers with its port and the request's headers, and can be cut off."""
-
-    def __init__(self) -> None:
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def setup(self) -> None:
-                super().setup()
-                outer.connections.append(self.connection)
-
-            def do_GET(self) -> None:
-                if self.path.endswith("/stream"):
-                    self._stream()
-                    return
-                if self.headers.get("Upgrade"):
-                    self.send_response(101)
-                    self.send_header("Upgrade", self.headers["Upgrade"])
-                    self.send_header("Connection", self.headers["Connection"])
-                    self.end_headers()
-                    return
-                body = json.dumps({"port": outer.port, "headers": dict(self.headers)}).encode()
-                self.send_response(outer.status)
-                self.send_header("Content-Length", str(len(body)))
-                if self.path.startswith("/web/"):
-                    self.send_header("Cache-Control", "no-cache")
-                self.end_headers()
-                self.wfile.write(body)
-
-            def do_POST(self) -> None:
-                outer.posts += 1
-                outer.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-                if outer.dies:
-                    self.close_connection = True
-                    return
-                if outer.sends_back and self.headers.get("X-Techsapo-Retried"):
-                    self.send_response(409)
-                    self.send_header("X-Accel-Redirect", "@techsapo_once")
-                    self.send_header("Content-Length", "0")
-                    self.end_headers()
-                    return
-                self.do_GET()
-
-            def _stream(self) -> None:
-                self.send_response(200)
-                self.send_header("Content-Type", "text/event-stream")
-                self.end_headers()
-                self.wfile.write(b"data: first\n\n")
-                outer.release.wait(10)
-                self.wfile.write(b"data: second\n\n")
-                self.close_connection = True
-
-            def log_message(self, *_: object) -> None:
-                """Quiet."""
-
-        self.status = 200
-        self.posts = 0
-        self.bodies: list[bytes] = []
-        self.dies = False
-        self.sends_back = False
-        self.connections: list[socket.socket] = []
-        self.release = threading.Event()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.server.socket.listen(128)  # its own queue of 5 turns a crowd away
-        self.port: int = self.server.server_address[1]
-        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02})
-        self.thread.start()
-
-    def stop(self) -> None:
-        """Gone as after kill -9: kept connections are cut and new ones refused."""
-        if not self.thread.is_alive():
-            return
-        self.release.set()
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-        for connection in self.connections:
-            with suppress(OSError):  # closed already
-                connection.shutdown(socket.SHUT_RDWR)
+@pytest.fixture(scope="module")
+def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
+    """One whose instances are all well; tests ask it and change nothing."""
+    with edge(tmp_path_factory.mktemp("edge"), folder=HOSTILE_FOLDER) as running:
+        yield running
 
 
-@dataclass
-class Edge:
-    """A running nginx with its backends."""
-
-    port: int
-    tls_port: int
-    backends: list[Backend]
-    where: Topology
-
-    def get(self, path: str = "/", headers: dict[str, str] | None = None) -> tuple[int, Any, dict[str, str]]:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", headers=headers or {})
-        try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
-                return answer.status, answer.read(), dict(answer.headers)
-        except urllib.error.HTTPError as error:
-            return error.code, error.read(), dict(error.headers)
-
-    def who(self) -> int:
-        status, body, _ = self.get()
-        assert status == 200
-        port: int = json.loads(body)["port"]
-        return port
-
-
-@contextmanager
-def edge(directory: Path, *, folder: str = "plain", **sections: Any) -> Iterator[Edge]:
-    with ExitStack() as stack:
-        backends = [Backend() for _ in range(3)]
-        for backend in backends:
-            stack.callback(backend.stop)
-        port, tls_port = free_port(), free_port()
-        instances = [
-            {"port": b.port, "weight": w, "backup": w == 1} for b, w in zip(backends, (3, 2, 1), strict=True)
-        ]
-        wanted = spec(
-            **{
-                **sections,
-                "app": {**sections.get("app", {}), "instances": instances},
-                "nginx": {"listen": port, "tls_listen": tls_port, **sections.get("nginx", {})},
-            },
-        )
-        facts = real_host(sys.executable, root=os.geteuid() == 0)
-        where = topology(wanted, directory / folder, facts=facts)
-        (program,) = [p for p in programs(where) if p.service == "nginx"]
-        path = where.layout.config / "nginx/nginx.conf"
-        path.parent.mkdir(parents=True)
-        path.write_text(rendered(wanted, where)["nginx/nginx.conf"].content, encoding="utf-8")
-        program.directory.mkdir(parents=True)
-        for name, certificate in wanted.certificates.items():
-            ensure(
-                where.certificate_dir(name),
-                certificate.names,
-                key_type=certificate.key_type,
-                now=datetime.now(UTC),
-            )
-        # Through a pipe, as supervisord starts it: nginx opens /dev/stdout by name.
-        argv = ["/bin/sh", "-c", 'exec "$@" | cat', "sh", *program.argv]
-        stack.enter_context(running(argv, program.directory, port, lambda: tcp_open(port)))
-        stack.callback(_quit, program.directory / "nginx.pid")
-        yield Edge(port, tls_port, backends, where)
-
-
-def _quit(pidfile: Path) -> None:
-    pid = int(pidfile.read_text())
-    os.kill(pid, 15)
-    wait_for(lambda: not Path(f"/proc/{pid}").exists(), what="nginx gone")
-
-
-def test_requests_are_shared_by_weight_and_the_backup_waits(tmp_path: Path) -> None:
-    with edge(tmp_path, folder=HOSTILE_FOLDER) as nginx:
-        served = Counter(nginx.who() for _ in range(50))
-        first, second, backup = (b.port for b in nginx.backends)
-        assert served[first] == pytest.approx(30, abs=6)
-        assert served[second] == pytest.approx(20, abs=6)
-        assert served[backup] == 0
+def test_requests_are_shared_by_weight_and_the_backup_waits(nginx: Edge) -> None:
+    served = Counter(nginx.who() for _ in range(50))
+    first, second, backup = (b.port for b in nginx.backends)
+    assert served[first] == pytest.approx(30, abs=6)
+    assert served[second] == pytest.approx(20, abs=6)
+    assert served[backup] == 0
 
 
 def test_killing_servers_fails_no_get_and_the_backup_takes_over(tmp_path: Path) -> None:
@@ -275,14 +121,6 @@ def test_a_stack_whose_instances_share_nothing_sends_no_post_twice(tmp_path: Pat
         assert sum(b.posts for b in nginx.backends) == 1
 
 
-def test_an_older_stack_keeps_its_configuration(tmp_path: Path) -> None:
-    with edge(tmp_path, edition=1) as nginx:
-        for backend in nginx.backends:
-            backend.dies = True
-        assert post(nginx, "/api/v1/generate", KEYED)[0] == 502
-        assert sum(b.posts for b in nginx.backends) == 1
-
-
 def test_a_refusal_of_a_keyed_post_is_a_problem_too(tmp_path: Path) -> None:
     with edge(tmp_path, edition=2) as nginx:
         for backend in nginx.backends:
@@ -291,14 +129,13 @@ def test_a_refusal_of_a_keyed_post_is_a_problem_too(tmp_path: Path) -> None:
         assert (status, told["code"]) == (502, "unreachable")
 
 
-def test_what_a_client_claims_about_itself_is_replaced(tmp_path: Path) -> None:
-    with edge(tmp_path) as nginx:
-        claims = {"X-Forwarded-For": "192.0.2.66", "X-Forwarded-Proto": "https", "X-Real-IP": "192.0.2.66"}
-        _, body, _ = nginx.get(headers=claims)
-        got = json.loads(body)["headers"]
-        assert got["X-Forwarded-For"] == got["X-Real-IP"] == "127.0.0.1"
-        assert got["X-Forwarded-Proto"] == "http"
-        assert got["X-Forwarded-Host"] == f"127.0.0.1:{nginx.port}", "as the browser named it"
+def test_what_a_client_claims_about_itself_is_replaced(nginx: Edge) -> None:
+    claims = {"X-Forwarded-For": "192.0.2.66", "X-Forwarded-Proto": "https", "X-Real-IP": "192.0.2.66"}
+    _, body, _ = nginx.get(headers=claims)
+    got = json.loads(body)["headers"]
+    assert got["X-Forwarded-For"] == got["X-Real-IP"] == "127.0.0.1"
+    assert got["X-Forwarded-Proto"] == "http"
+    assert got["X-Forwarded-Host"] == f"127.0.0.1:{nginx.port}", "as the browser named it"
 
 
 @each_row(
@@ -312,19 +149,16 @@ def test_what_a_client_claims_about_itself_is_replaced(tmp_path: Path) -> None:
         ('"}', False),
     ],
 )
-def test_a_request_id_is_passed_on_and_made_up_where_it_is_none(
-    tmp_path: Path, sent: str, kept: bool
-) -> None:
-    with edge(tmp_path) as nginx:
-        _, body, headers = nginx.get(headers={"X-Request-ID": sent})
-        seen = json.loads(body)["headers"]["X-Request-ID"]
-        assert (seen == sent) is kept
-        assert seen
-        assert headers["X-Request-ID"] == seen
+def test_a_request_id_is_passed_on_and_made_up_where_it_is_none(nginx: Edge, sent: str, kept: bool) -> None:
+    _, body, headers = nginx.get(headers={"X-Request-ID": sent})
+    seen = json.loads(body)["headers"]["X-Request-ID"]
+    assert (seen == sent) is kept
+    assert seen
+    assert headers["X-Request-ID"] == seen
 
 
-def test_an_event_arrives_while_the_stream_is_still_open(tmp_path: Path) -> None:
-    with edge(tmp_path) as nginx, socket.create_connection(("127.0.0.1", nginx.port), timeout=60) as client:
+def test_an_event_arrives_while_the_stream_is_still_open(nginx: Edge) -> None:
+    with socket.create_connection(("127.0.0.1", nginx.port), timeout=60) as client:
         client.sendall(b"GET /api/v1/metrics/stream HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
         received = b""
         while b"data: first" not in received:
@@ -332,33 +166,31 @@ def test_an_event_arrives_while_the_stream_is_still_open(tmp_path: Path) -> None
             assert chunk, received
             received += chunk
         assert b"data: second" not in received
-        for backend in nginx.backends:
-            backend.release.set()
+    for backend in nginx.backends:
+        backend.release.set()
 
 
-def test_a_web_socket_is_upgraded_and_other_upgrades_are_not(tmp_path: Path) -> None:
+def test_a_web_socket_is_upgraded(nginx: Edge) -> None:
     def ask(port: int, upgrade: str) -> bytes:
         with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
             head = f"GET /ws/metrics HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: {upgrade}\r\n\r\n"
             client.sendall(head.encode())
             return client.recv(4096)
 
-    with edge(tmp_path) as nginx:
-        answer = ask(nginx.port, "websocket")
-        assert answer.startswith(b"HTTP/1.1 101")
-        assert b"Upgrade: websocket" in answer
+    answer = ask(nginx.port, "websocket")
+    assert answer.startswith(b"HTTP/1.1 101")
+    assert b"Upgrade: websocket" in answer
 
 
-def test_health_and_status_answer_without_any_backend_and_strangers_get_no_status(tmp_path: Path) -> None:
-    with edge(tmp_path) as nginx:
-        assert nginx.get("/nginx-health")[:2] == (200, b"ok\n")
-        status, body, _ = nginx.get("/nginx-status")
-        assert status == 200
-        assert body.startswith(b"Active connections:")
+def test_nginx_tells_its_own_health_and_status(nginx: Edge) -> None:
+    assert nginx.get("/nginx-health")[:2] == (200, b"ok\n")
+    status, body, _ = nginx.get("/nginx-status")
+    assert status == 200
+    assert body.startswith(b"Active connections:")
 
 
-def test_a_body_that_is_too_large_is_refused_at_the_edge(tmp_path: Path) -> None:
-    with edge(tmp_path) as nginx, socket.create_connection(("127.0.0.1", nginx.port), timeout=60) as client:
+def test_a_body_that_is_too_large_is_refused_at_the_edge(nginx: Edge) -> None:
+    with socket.create_connection(("127.0.0.1", nginx.port), timeout=60) as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1048577\r\n\r\n")
         head, body = client.makefile("rb").read().split(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 413")
@@ -423,31 +255,16 @@ def test_tls_serves_the_certificate_redirects_and_answers_acme_in_plain_http(tmp
         assert '"X-Forwarded-Proto": "https"' in page
 
 
-def test_old_tls_is_refused(tmp_path: Path) -> None:
-    with edge(tmp_path, certificates={"site": {"names": ["a.example.com"]}}) as nginx:
-        old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
-        old.set_ciphers("ALL:@SECLEVEL=0")
-        old.maximum_version = ssl.TLSVersion.TLSv1_1
-        old.minimum_version = ssl.TLSVersion.TLSv1
-        with (
-            socket.create_connection(("127.0.0.1", nginx.tls_port), timeout=60) as raw,
-            pytest.raises(ssl.SSLError),
-        ):
-            old.wrap_socket(raw)
-
-
-def test_every_access_is_a_line_of_json_whatever_the_client_sends(tmp_path: Path) -> None:
-    with edge(tmp_path) as nginx:
-        nginx.get('/%22%7D%0A"', headers={"X-Request-ID": "req_1"})
-        (service,) = nginx.where.of_kind("nginx")
-        log = nginx.where.data_dir(service) / "server.log"
-        wait_for(lambda: "req_1" in log.read_text(), what="access line")
-        lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
-        (entry,) = [line for line in lines if line["requestId"] == "req_1"]
-        assert entry["uri"] == '/"}\n"'
-        assert entry["status"] == "200"
-        assert time.strptime(entry["time"][:19], "%Y-%m-%dT%H:%M:%S")
+def test_every_access_is_a_line_of_json_whatever_the_client_sends(nginx: Edge) -> None:
+    nginx.get('/%22%7D%0A"', headers={"X-Request-ID": "req_1"})
+    (service,) = nginx.where.of_kind("nginx")
+    log = nginx.where.data_dir(service) / "server.log"
+    wait_for(lambda: "req_1" in log.read_text(), what="access line")
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    (entry,) = [line for line in lines if line["requestId"] == "req_1"]
+    assert entry["uri"] == '/"}\n"'
+    assert entry["status"] == "200"
+    assert time.strptime(entry["time"][:19], "%Y-%m-%dT%H:%M:%S")
 
 
 def offered(port: int, *options: str) -> str:
@@ -562,14 +379,12 @@ def test_the_apps_own_429_keeps_its_own_retry_after(tmp_path: Path) -> None:
         assert "Retry-After" not in headers, "this app said none"
 
 
-def test_headers_beyond_its_buffers_are_refused_by_their_own_status(tmp_path: Path) -> None:
-    with edge(tmp_path) as nginx:
-        status, body, _ = nginx.get(headers={"X-Long": "a" * 9000})
-        assert (status, json.loads(body)["code"]) == (431, "headers_too_large")
-        assert nginx.get(headers={"X-Long": "a" * 7000})[0] == 200
+def test_headers_beyond_its_buffers_are_refused_by_their_own_status(nginx: Edge) -> None:
+    status, body, _ = nginx.get(headers={"X-Long": "a" * 9000})
+    assert (status, json.loads(body)["code"]) == (431, "headers_too_large")
+    assert nginx.get(headers={"X-Long": "a" * 7000})[0] == 200
 
 
-def test_usual_use_of_many_people_behind_one_address_meets_no_limit(tmp_path: Path) -> None:
-    with edge(tmp_path) as nginx:
-        heads = [head for _ in range(40) for head in asked(nginx.port, 6)]
-        assert Counter(head[9:12] for head in heads) == {b"200": 240}
+def test_usual_use_of_many_people_behind_one_address_meets_no_limit(nginx: Edge) -> None:
+    heads = [head for _ in range(40) for head in asked(nginx.port, 6)]
+    assert Counter(head[9:12] for head in heads) == {b"200": 240}

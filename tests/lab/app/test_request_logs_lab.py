@@ -36,7 +36,6 @@ def stack() -> Iterator[Project]:
     with project(spec) as made:
         made.run("up", "--yes")
         yield made
-        made.run("down", "--yes")
 
 
 def logged(stack: Project, *options: str) -> list[dict[str, Any]]:

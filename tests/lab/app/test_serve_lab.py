@@ -1,4 +1,4 @@
-"""`techsapo serve` as a real process: draining, Redis, a real browser."""
+"""`techsapo serve` as a real process: draining, broken requests, Redis."""
 
 from __future__ import annotations
 
@@ -245,49 +245,3 @@ def test_who_waits_for_another_instances_answer_is_told_so_at_once(tmp_path: Pat
             assert next(lines) == "event: asked"
             with client.stream("POST", f"{b.url}/api/v1/generate", json=body, headers=headers) as second:
                 assert next(second.iter_lines()) == "event: waiting"
-
-
-def test_a_question_is_asked_on_the_page_in_a_real_browser(tmp_path: Path) -> None:
-    from playwright.sync_api import expect, sync_playwright
-
-    flags = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-    shots = Path(os.environ.get("TECHSAPO_SCREENSHOTS", tmp_path))
-    with serving(tmp_path) as server, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=flags)
-        page = browser.new_page()
-        complaints: list[str] = []
-        page.on("console", lambda m: complaints.append(m.text) if m.type in {"error", "warning"} else None)
-        page.on("pageerror", lambda e: complaints.append(str(e)))
-        foreign: list[str] = []
-        page.on("request", lambda r: None if r.url.startswith(server.url) else foreign.append(r.url))
-        page.goto(server.url)
-        page.get_by_label("質問").fill("Dockerコンテナが起動しない")
-        page.get_by_label("プレミアム").check()
-        page.keyboard.press("Tab")
-        page.get_by_label("質問").press("Control+Enter")
-        expect(page.locator("#answer")).to_contain_text("（シミュレーション）")
-        expect(page.locator("#badges")).to_contain_text("シミュレーション")
-        expect(page.locator("#providers article")).to_have_count(3)
-        page.screenshot(path=shots / "ask-ja.png", full_page=True)
-
-        page.locator("#language").click()
-        expect(page.locator("#badges")).to_contain_text("simulated")
-        page.locator("#theme").click()
-        page.set_viewport_size({"width": 375, "height": 720})
-        width = page.evaluate("document.documentElement.scrollWidth")
-        assert width <= 375, "a phone would have to scroll sideways"
-        page.screenshot(path=shots / "ask-en-phone.png", full_page=True)
-
-        page.get_by_label("Question").fill("<img src=x onerror=alert(1)>" + "x" * 30_000)
-        page.get_by_role("button", name="Ask", exact=True).click()
-        expect(page.get_by_role("alert")).to_contain_text("prompt_too_long")
-        page.reload()
-        expect(page.locator("html")).to_have_attribute("lang", "en")
-        complaints = [c for c in complaints if "422" not in c]
-
-        page.goto(f"{server.url}/docs")
-        page.get_by_text("/api/v1/generate").first.click()
-        expect(page.locator("#operations")).to_contain_text("prompt")
-        page.screenshot(path=shots / "docs.png", full_page=True)
-        browser.close()
-    assert (complaints, foreign) == ([], [])

@@ -164,4 +164,3 @@ def test_a_stack_sends_its_key_from_a_file_and_its_logs_are_found_by_the_trace(t
             asked(url, 2)
             servers.wait_for(lambda: len(collector.named("POST /api/v1/generate")) > 1, what="the trace")
             assert collector.refused == []
-            stack.run("down", "--yes")

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from api_keys import NEEDED
 from orchestrator import serving
 from servers import Server, wait_for
-from test_keys_lab import NEEDED
 
 from techsapo_ops.serve.door import HEAD_SECONDS
 from techsapo_ops.spec.models.app import Limits

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from api_keys import NEEDED, keys_of, make_key, with_key
 from browsers import Window, browser
 from orchestrator import serving
 from pool import Pool
 from rows import each_row
 from servers import wait_for
-from test_keys_lab import NEEDED, keys_of, make_key, with_key
 from vendor_thread import counting_vendor
 
 if TYPE_CHECKING:
@@ -227,8 +227,13 @@ def test_where_keys_are_on_the_history_goes_with_the_tab_and_answers_with_the_ke
         window.assert_clean(allowed="status of 40")
 
 
-@each_row("press", ["the button", "a click without a mouse", "Enter", "Control+Enter"])
-@each_row("at", ["/", "/?answer=req_of_somebody_else"])
+@each_row(
+    "at, press",
+    [
+        *(("/", press) for press in ("the button", "a click without a mouse", "Enter")),
+        ("/?answer=req_of_somebody_else", "Control+Enter"),
+    ],
+)
 def test_a_key_that_was_typed_is_that_of_the_next_press(
     at: str, press: str, keyed: tuple[str, str], open_window: Callable[..., Window]
 ) -> None:

@@ -64,11 +64,6 @@ def test_the_site_has_every_page_and_asks_no_other_host(archive: Path) -> None:
             )
 
 
-def test_the_same_pages_give_the_same_archive(archive: Path, tmp_path: Path) -> None:
-    build(tmp_path / "again.zip")
-    assert (tmp_path / "again.zip").read_bytes() == archive.read_bytes()
-
-
 def test_a_reader_finds_a_page_by_search_in_both_languages(
     app: Server, open_window: Callable[..., Window]
 ) -> None:

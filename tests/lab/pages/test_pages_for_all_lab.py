@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from browsers import Window, browser
+from browsers import Window, browser, violations
 from pool import Pool
 from rows import each_row
-from test_status_page_lab import ALERT, told_by, told_of_days
+from status_document import ALERT, told_by, told_of_days
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -21,25 +21,14 @@ PAGES = (
     "/alerts/AppDown/acknowledge",
 )  # fmt: skip
 CONTROLS = "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex]"
-LOOKS = [(language, scheme) for language in ("ja", "en") for scheme in ("light", "dark")]
+LOOKS = [("ja", "light"), ("en", "dark")]
+"""Words depend on the language, contrasts on the scheme."""
 
 
 @pytest.fixture(scope="module")
 def open_window() -> Iterator[Callable[..., Window]]:
     with browser() as window:
         yield window
-
-
-def violations(page: Page, axe: str) -> list[str]:
-    """What axe-core finds wrong, its best practices included."""
-    page.evaluate("Promise.all(document.getAnimations().map((each) => each.finished))")
-    page.evaluate(axe)
-    found: list[dict[str, Any]] = page.evaluate("axe.run().then((result) => result.violations)")
-    return [
-        f"{page.url} {rule['id']} ({rule['impact']}): {node['target']} {node['failureSummary']}"
-        for rule in found
-        for node in rule["nodes"]
-    ]
 
 
 def full(page: Page, url: str) -> None:

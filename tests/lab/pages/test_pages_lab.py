@@ -5,19 +5,17 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from api_keys import NEEDED, keys_of, make_key, with_key
 from browsers import Window, browser
 from orchestrator import ask, serving
 from pool import Pool
-from rows import each_row
-from servers import Server, free_port, wait_for
-from test_keys_lab import NEEDED, keys_of, make_key, with_key
+from servers import Server, wait_for
 
 pytestmark = pytest.mark.lab
 
@@ -132,9 +130,6 @@ def test_the_live_view_follows_the_stream_over_a_lost_connection(
     window = open_window(390, 844, color_scheme="dark")
     page = window.page
     with serving(tmp_path, monitoring={"prometheus": {"enabled": False}}) as app:
-        for width in (375, 1280):
-            keyboard(window, app.url, width)
-        page.set_viewport_size({"width": 390, "height": 844})
         themes(window, app.url)
         page.goto(f"{app.url}/dashboards")
         expect(page.locator("#about")).to_contain_text("Prometheusがない")
@@ -221,81 +216,6 @@ def test_where_keys_are_on_the_pages_have_a_field_for_one_and_forget_it_with_the
         window.assert_clean(allowed="401")
 
 
-@each_row(
-    "ran, due, said",
-    [(60, None, "2日以上"), (3, None, None), (None, -6, "まだ実行された"), (None, 60, "2日以上")],
-)
-def test_the_status_page_says_that_no_job_ran_for_two_days_where_it_had_to(
-    tmp_path: Path, open_window: Callable[..., Window], ran: int | None, due: int | None, said: str | None
-) -> None:
-    """`ran` and `due` are hours ago."""
-    from playwright.sync_api import expect
-
-    with serving(tmp_path, monitoring={"prometheus": {"enabled": False}}) as app:
-        told = httpx.get(f"{app.url}/api/v1/status", trust_env=False).json()
-        last, ahead = (None if hours is None else time.time() - hours * 3600 for hours in (ran, due))
-        code = None if ran is None else 0
-        job = {"name": "backup", "last_run": last, "last_success": last, "exit_code": code, "next_run": ahead}
-        until = {"state": "silenced", "until": "2026-11-27T03:00:00+00:00"}
-        alert = {
-            "name": "AppDown",
-            "severity": "critical",
-            "since": "2026-11-27T01:00:00+00:00",
-            "summary": "down",
-            "summaries": {},
-        }
-        alert |= {"instance": "", "runbook": "", "acknowledged": None, **until}
-        update = {"kind": "package", "name": "libssl3t64", "services": ["redis"]}
-        update |= {"command": "apt-get install --only-upgrade libssl3t64, then techsapo restart redis"}
-        updates = {"waiting": [update], "lists_fetched": 1.0, "lists_stale": True}
-        backups = {
-            "newest": time.time(),
-            "verified": time.time(),
-            "ok": True,
-            "offsite_verified": None,
-            "offsite_ok": False,
-        }
-        told |= {"backups": backups}
-        told |= {"jobs": [job], "alerts": [alert], "watched": "ready", "updates": updates}
-        window = open_window(1200, 900)
-        window.page.route("**/api/v1/status", lambda route: route.fulfill(json=told))
-        window.page.goto(f"{app.url}/status")
-        expect(window.page.locator("#jobs")).to_contain_text("backup")
-        expect(window.page.locator("#jobs .warn")).to_have_count(1 if said == "2日以上" else 0)
-        told_of_jobs = window.page.locator("#jobs > p")
-        expect(told_of_jobs).to_have_count(1 if said else 0)
-        if said:
-            expect(told_of_jobs).to_contain_text(said)
-        expect(window.page.locator("#alerts li")).to_contain_text("サイレンス中")
-        expect(window.page.locator("#alerts li")).to_contain_text("終了 ")
-        expect(window.page.locator("#backups li")).to_have_count(3)
-        expect(window.page.locator("#backups .bad")).to_have_count(1)
-        expect(window.page.locator("#updates li")).to_contain_text("セキュリティ更新")
-        expect(window.page.locator("#updates li")).to_contain_text("then techsapo restart redis")
-        expect(window.page.locator("#updates > p")).to_contain_text("apt-get update")
-
-
-def test_the_status_page_says_which_provider_is_left_alone_and_why(
-    tmp_path: Path, open_window: Callable[..., Window]
-) -> None:
-    from playwright.sync_api import expect
-
-    gone = {
-        "kind": "openai", "model": "gpt-6.1-sol", "api_key": "sk-lab", "base_url": f"http://127.0.0.1:{free_port()}/v1",
-        "attempts": 1, "price": {},
-    }  # fmt: skip
-    breaker = {"breaker": {"failures": 1, "cooldown": "10m"}}
-    with serving(tmp_path, providers={"gpt": gone, "gpt-too": gone}, wallbounce=breaker) as app:
-        assert ask(app, "the disk of db-1 is full").status_code == 502
-        window = open_window(390, 844)
-        window.page.goto(f"{app.url}/status")
-        lines = window.page.locator("#health li").filter(has_text="休止中")
-        expect(lines).to_have_count(2)
-        for words in ("接続できません", "秒後に再試行します", "対処: `base_url`"):
-            expect(lines.first).to_contain_text(words)
-        window.assert_clean()
-
-
 def themes(window: Window, url: str) -> None:
     """The system's choice holds until the reader makes one, which is kept; text stands out from it."""
     page = window.page
@@ -319,23 +239,3 @@ def themes(window: Window, url: str) -> None:
     assert not dark()
     page.locator("#theme").click()
     assert dark()
-
-
-def keyboard(window: Window, url: str, width: int) -> None:
-    """Tab reaches the content link, every page and both choices, each with a visible focus."""
-    page = window.page
-    page.set_viewport_size({"width": width, "height": 800})
-    for path in ("/", "/dashboards", "/status", "/docs"):
-        page.goto(url + path)
-        page.wait_for_selector("nav a:not(:empty)")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
-        if path == "/":  # the question has the focus from the start
-            continue
-        seen = []
-        for _ in range(9):
-            page.keyboard.press("Tab")
-            seen.append(
-                page.evaluate("document.activeElement.getAttribute('href') ?? document.activeElement.id")
-            )
-            assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none", seen
-        assert seen == ["#main", "/", "/", "/dashboards", "/status", "/docs", "/help", "language", "theme"]

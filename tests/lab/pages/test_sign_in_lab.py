@@ -109,7 +109,6 @@ def stack() -> Iterator[Stack]:
         with project(spec) as made:
             made.run("up", "--yes")
             yield Stack(made, proxy)
-            made.run("down", "--yes")
     finally:
         proxy.close()
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
 
-import httpx
 import pytest
 from browsers import Window, browser
+from orchestrator import ask, serving
 from pool import Pool
+from rows import each_row
+from servers import free_port
+from status_document import ALERT, told_by, told_of_days
 
 pytestmark = pytest.mark.lab
 
@@ -24,40 +27,12 @@ ANNOUNCED = """
     }
   }).observe(document, { subtree: true, childList: true, characterData: true });
 """
-ALERT = {
-    "name": "AppDown", "severity": "critical", "instance": "", "state": "firing",
-    "since": "2026-11-27T01:00:00+00:00", "until": None, "description": "", "runbook": "",
-    "acknowledged": None,
-    "summary": "app-1 が停止しています", "summaries": {"ja": "app-1 が停止しています", "en": "app-1 is down"},
-}  # fmt: skip
-
-
-ROWS = (("any_instance", ""), ("instance", "app-1"), ("server", "redis"))
 
 
 @pytest.fixture(scope="module")
 def open_window() -> Iterator[Callable[..., Window]]:
     with browser() as window:
         yield window
-
-
-def told_by(url: str, **more: Any) -> dict[str, Any]:
-    """What the API tells, with `more` in its place."""
-    document: dict[str, Any] = httpx.get(f"{url}/api/v1/status", trust_env=False).json()
-    return {**document, **more}
-
-
-def told_of_days() -> dict[str, Any]:
-    """Ninety days: the first thirty unknown, one half known, one half down, the rest up."""
-    first = datetime(2026, 8, 30, tzinfo=UTC)
-    days = [(first + timedelta(days=n)).date().isoformat() for n in range(90)]
-    up: list[float | None] = [None] * 30 + [1.0] * 60
-    known = [0.0] * 30 + [1.0] * 60
-    up[40], known[50] = 0.5, 0.5
-    rows: list[dict[str, Any]] = [{"kind": k, "name": name, "up": up, "known": known} for k, name in ROWS]
-    asked = {"up": [None] * 89 + [0.25], "known": [0.0] * 89 + [1.0], "asked": [0] * 89 + [40]}
-    rows.append({"kind": "questions", "name": "", **asked})
-    return {"watched": "ready", "days": days, "rows": rows}
 
 
 def test_a_refresh_is_not_announced_and_a_lost_connection_is(
@@ -217,3 +192,59 @@ def test_every_instance_has_its_state_and_what_it_is_cut_off_from(
     expect(page.locator("#certificates .warn")).to_contain_text("ends")
     expect(page.locator("#certificates")).to_contain_text("nginx serves another certificate")
     window.assert_clean()
+
+
+@each_row(
+    "ran, due, said",
+    [(60, None, "2日以上"), (3, None, None), (None, -6, "まだ実行された"), (None, 60, "2日以上")],
+)
+def test_the_status_page_says_that_no_job_ran_for_two_days_where_it_had_to(
+    shared: Pool, open_window: Callable[..., Window], ran: int | None, due: int | None, said: str | None
+) -> None:
+    """`ran` and `due` are hours ago."""
+    from playwright.sync_api import expect
+
+    url = shared.app().url
+    last, ahead = (None if hours is None else time.time() - hours * 3600 for hours in (ran, due))
+    code = None if ran is None else 0
+    job = {"name": "backup", "last_run": last, "last_success": last, "exit_code": code, "next_run": ahead}
+    silenced = {**ALERT, "state": "silenced", "until": "2026-11-27T03:00:00+00:00"}
+    backups = {
+        "newest": time.time(), "verified": time.time(), "ok": True,
+        "offsite_verified": None, "offsite_ok": False,
+    }  # fmt: skip
+    told = told_by(url, watched="ready", jobs=[job], alerts=[silenced], backups=backups)
+    page = open_window(1200, 900).page
+    page.route("**/api/v1/status", lambda route: route.fulfill(json=told))
+    page.goto(f"{url}/status")
+    expect(page.locator("#jobs")).to_contain_text("backup")
+    expect(page.locator("#jobs .warn")).to_have_count(1 if said == "2日以上" else 0)
+    told_of_jobs = page.locator("#jobs > p")
+    expect(told_of_jobs).to_have_count(1 if said else 0)
+    if said:
+        expect(told_of_jobs).to_contain_text(said)
+    expect(page.locator("#alerts li")).to_contain_text("サイレンス中")
+    expect(page.locator("#alerts li")).to_contain_text("終了 ")
+    expect(page.locator("#backups li")).to_have_count(3)
+    expect(page.locator("#backups .bad")).to_have_count(1)
+
+
+def test_the_status_page_says_which_provider_is_left_alone_and_why(
+    tmp_path: Path, open_window: Callable[..., Window]
+) -> None:
+    from playwright.sync_api import expect
+
+    gone = {
+        "kind": "openai", "model": "gpt-6.1-sol", "api_key": "sk-lab", "attempts": 1, "price": {},
+        "base_url": f"http://127.0.0.1:{free_port()}/v1",
+    }  # fmt: skip
+    breaker = {"breaker": {"failures": 1, "cooldown": "10m"}}
+    with serving(tmp_path, providers={"gpt": gone, "gpt-too": gone}, wallbounce=breaker) as app:
+        assert ask(app, "the disk of db-1 is full").status_code == 502
+        window = open_window(390, 844)
+        window.page.goto(f"{app.url}/status")
+        lines = window.page.locator("#health li").filter(has_text="休止中")
+        expect(lines).to_have_count(2)
+        for words in ("接続できません", "秒後に再試行します", "対処: `base_url`"):
+            expect(lines.first).to_contain_text(words)
+        window.assert_clean()

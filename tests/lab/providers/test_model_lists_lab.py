@@ -121,24 +121,12 @@ def test_a_model_that_the_vendor_does_not_list_is_not_there(kind: str) -> None:
     assert told.exists is False
 
 
-def test_of_a_server_that_lacks_the_model_some_names_that_it_has_are_told() -> None:
-    told, _ = listed("openai-compatible", "qwen3:14b")
-    assert isinstance(told, Listed)
-    assert {"qwen3:8b", "qwen3-8b"} == set(told.others[:2])
-
-
 @each_row("kind", ["openai", "anthropic", "google"])
 def test_a_refused_key_is_told_as_that_and_does_not_appear_in_the_words(kind: str) -> None:
     told, _ = listed(kind, "good", sent="sk-wrong-9876543210", key=KEY)
     assert isinstance(told, ProviderError)
     assert told.cause is Cause.KEY
     assert "sk-wrong-9876543210" not in told.message
-
-
-def test_openrouter_lists_its_models_whatever_the_key_so_that_nothing_is_known_of_that() -> None:
-    told, _ = listed("openrouter", "lab/no-schema", sent="sk-wrong-9876543210", key=KEY)
-    assert isinstance(told, Listed)
-    assert told.exists
 
 
 def answered(status: int, body: str, kind: str = "openai-compatible") -> Listed | ProviderError:
@@ -211,17 +199,6 @@ def test_counts_that_are_none_are_left_out() -> None:
         200, '{"id": "m", "max_tokens": -5, "max_input_tokens": "many", "lifecycle": 7}', "anthropic"
     )
     assert told == Listed(True)
-
-
-def test_a_server_that_is_not_there_is_an_error_in_words() -> None:
-    with pytest.raises(ProviderError, match="cannot be reached"):
-        asyncio.run(listed_model("lab", section("openai-compatible", "http://127.0.0.1:9/v1", "m")))
-
-
-@each_row("given", [{"kind": "simulated"}, {"kind": "claude-agent", "model": "claude-sonnet-5-5"}])
-def test_a_kind_without_a_list_says_nothing(given: dict[str, Any]) -> None:
-    spec = Spec.model_validate({"project": "p", "providers": {"lab": given}}).providers["lab"]
-    assert asyncio.run(listed_model("lab", spec)) == NO_LIST
 
 
 VENDORS = {"openai", "anthropic", "google"}

@@ -267,16 +267,3 @@ def test_the_breaker_leaves_a_failing_vendor_alone_and_comes_back() -> None:
             await made.close()
 
     asyncio.run(main())
-
-
-def test_the_responses_api_takes_effort_and_verbosity_and_stores_nothing() -> None:
-    _, seen = ask("openai", "good", reasoning_effort="low", verbosity="medium")
-    body = seen.asked[0].body
-    assert (body["reasoning"], body["text"]["verbosity"], body["store"]) == (
-        {"effort": "low"}, "medium", False,
-    )  # fmt: skip
-
-
-def test_geminis_thinking_budget_goes_along() -> None:
-    _, seen = ask("google", "good", thinking_budget=128)
-    assert seen.asked[0].body["generationConfig"]["thinkingConfig"] == {"thinkingBudget": 128}

@@ -114,66 +114,6 @@ def test_every_option_of_a_kind_has_a_row(kind: str) -> None:
     assert tried == set(spec_of(kind).model_fields) - OF_ALL
 
 
-def efforts() -> list[Any]:
-    """Each effort of the spec with each model of OpenAI's that is known to take some of them."""
-    every = ["none", "minimal", "low", "medium", "high", "xhigh", "max"]
-    return [
-        (model, effort, effort in rules["values"])
-        for model, rules in table("openai")["effort"]["models"].items()
-        for effort in every
-    ]
-
-
-@each_row("model, effort, taken", efforts())
-def test_each_model_of_openai_takes_its_own_efforts_and_names_them_for_others(
-    model: str, effort: str, taken: bool
-) -> None:
-    told, seen = ask("openai", model, reasoning_effort=effort)
-    if taken:
-        assert isinstance(told, Answer), told
-        assert seen.refused == []
-    else:
-        assert isinstance(told, ProviderError)
-        assert told.kind is FailureKind.REFUSED
-        assert f"Unsupported value: '{effort}'" in told.message
-        assert f"'{table('openai')['effort']['models'][model]['values'][-1]}'" in told.message
-
-
-def levels() -> list[Any]:
-    return [
-        (model, level, level.upper() in rules["levels"])
-        for model, rules in table("google")["thinking"]["models"].items()
-        for level in ("minimal", "low", "medium", "high")
-        if model not in table("google")["retired"]
-    ]
-
-
-@each_row("model, level, taken", levels())
-def test_each_gemini_takes_its_own_levels(model: str, level: str, taken: bool) -> None:
-    told, _ = ask("google", model, thinking_level=level)
-    assert isinstance(told, Answer if taken else ProviderError), told
-    if isinstance(told, ProviderError):
-        assert "is not supported for this model" in told.message
-
-
-def thoughts() -> list[Any]:
-    served = table("anthropic")["models"]["rows"]
-    return [
-        (model, kind, kind in rules["thinking"])
-        for model, rules in served.items()
-        for kind in ("adaptive", "between_tools", "disabled", "enabled")
-    ]
-
-
-@each_row("model, kind, taken", thoughts())
-def test_each_claude_takes_its_own_kinds_of_thinking(model: str, kind: str, taken: bool) -> None:
-    budget = {"thinking_budget": 1024} if kind == "enabled" else {}
-    told, _ = ask("anthropic", model, thinking=kind, max_output_tokens=4096, **budget)
-    assert isinstance(told, Answer if taken else ProviderError), told
-    if isinstance(told, ProviderError):
-        assert f"thinking.type.{kind}" in told.message
-
-
 def endings() -> list[Any]:
     finish = {name: table(name)["finish"] for name in ("openai", "anthropic", "google", "openrouter")}
     return [
