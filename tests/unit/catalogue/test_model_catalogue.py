@@ -26,7 +26,6 @@ NAMED_WITH_REASON = {
     "docs/from-the-guide.md": "what the guide's names became",
     "docs/upgrade.md": "what became of specs that name them",
     "docs/upgrade.ja.md": "what became of specs that name them",
-    "tests/lab/apply/test_upgrade_lab.py": "a stack as the version before brought it up",
     "docs/wall-bounce.md": "which models the warning is for",
     "docs/wall-bounce.ja.md": "which models the warning is for",
     "tests/cases/vendors/google.yaml": "the stand-in refuses them",
