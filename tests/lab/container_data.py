@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from acme_ca import challenge_dns, pebble
 from backup_lab import signed
@@ -17,9 +19,11 @@ from projects import Project, small_spec
 from servers import binary, free_port
 
 from techsapo_ops.adapters.packed import PackedWriter
+from techsapo_ops.adapters.process import Command
 from techsapo_ops.backup.repository import Backup
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
+from techsapo_ops.services.grafana.backup import database as grafana_database
 from techsapo_ops.stack.stack import Stack
 
 PROJECT = f"lab-data-{os.getpid()}"
@@ -28,8 +32,45 @@ MYSQL_PASSWORD = "mysql's \\ pass"
 SOCKET = "/var/run/docker.sock"
 
 
+_GRAFANA = r"""FROM {base}
+USER 0
+RUN install -d -o 472 -g 472 /var/lib/grafana && printf '%s\n' \
+  'pid /tmp/pid; error_log /dev/stderr; daemon off; events {{}} http {{ access_log off;' \
+  'client_body_temp_path /tmp/1; proxy_temp_path /tmp/2; fastcgi_temp_path /tmp/3; uwsgi_temp_path /tmp/4;' \
+  'scgi_temp_path /tmp/5; server {{ listen 3000; default_type text/plain; return 200; }} }}' \
+  > /etc/nginx/grafana.conf
+USER 472
+CMD ["nginx", "-c", "/etc/nginx/grafana.conf"]
+"""
+"""An image that answers Grafana's probe and holds no Python, as Grafana's own, which can't be had here."""
+
+
+def grafana_stand_in(lab: DockerLab) -> str:
+    """The name of an image in Grafana's place."""
+    base = lab.images["nginx"]
+    made = base.replace("/nginx:", "/grafana:")
+    docker("build", "--quiet", "--tag", made, "-", input=_GRAFANA.format(base=base))
+    return made
+
+
+def grafana_logins(made: Project, statement: str = "") -> list[str]:
+    """Users in Grafana's database after `statement`, by an SQLite in a container beside its volume."""
+    stack = stack_of(made)
+    script = (
+        "import json, sqlite3, sys\n"
+        "with sqlite3.connect('grafana.db') as sql:\n"
+        "    sql.executescript(sys.argv[1])\n"
+        "    print(json.dumps([row[0] for row in sql.execute('SELECT login FROM user ORDER BY id')]))\n"
+    )
+    command = grafana_database(stack).door.enter(Command(("python", "-c", script, statement)))
+    done = stack.runner.run(command, timeout=60)
+    assert done.code == 0, done.output
+    found: list[str] = json.loads(done.stdout)
+    return found
+
+
 @contextmanager
-def edge_in_containers(lab: DockerLab, folder: Path) -> Iterator[Edge]:
+def edge_in_containers(lab: DockerLab, folder: Path, **sections: Any) -> Iterator[Edge]:
     """The stack, up with its stand-in certificate, and pebble beside it, whose files are in `folder`."""
     port = free_port()
     spec = small_spec(
@@ -49,10 +90,12 @@ def edge_in_containers(lab: DockerLab, folder: Path) -> Iterator[Edge]:
             }
         },
         schedule={"docker_socket": SOCKET, "costs": "* * * * *", "drift": None},
+        **sections,
     )
     spec["monitoring"]["exporters"]["node"]["enabled"] = True
     spec["monitoring"]["prometheus"]["scrape_interval"] = "1s"
     spec["monitoring"]["alertmanager"]["enabled"] = False
+    spec["monitoring"]["grafana"] = {"port": free_port()}
     with (
         challenge_dns(folder / "dns") as dns,
         pebble(folder / "pebble", dns, spec["nginx"]["listen"], port=port) as ca,
