@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from acme_ca import challenge_dns, pebble
 from backup_lab import signed
@@ -70,7 +69,7 @@ def grafana_logins(made: Project, statement: str = "") -> list[str]:
 
 
 @contextmanager
-def edge_in_containers(lab: DockerLab, folder: Path, **sections: Any) -> Iterator[Edge]:
+def edge_in_containers(lab: DockerLab, folder: Path) -> Iterator[Edge]:
     """The stack, up with its stand-in certificate, and pebble beside it, whose files are in `folder`."""
     port = free_port()
     spec = small_spec(
@@ -90,12 +89,10 @@ def edge_in_containers(lab: DockerLab, folder: Path, **sections: Any) -> Iterato
             }
         },
         schedule={"docker_socket": SOCKET, "costs": "* * * * *", "drift": None},
-        **sections,
     )
     spec["monitoring"]["exporters"]["node"]["enabled"] = True
     spec["monitoring"]["prometheus"]["scrape_interval"] = "1s"
     spec["monitoring"]["alertmanager"]["enabled"] = False
-    spec["monitoring"]["grafana"] = {"port": free_port()}
     with (
         challenge_dns(folder / "dns") as dns,
         pebble(folder / "pebble", dns, spec["nginx"]["listen"], port=port) as ca,

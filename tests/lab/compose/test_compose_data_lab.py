@@ -18,8 +18,6 @@ from container_data import (
     REDIS_PASSWORD,
     edge_in_containers,
     forged,
-    grafana_logins,
-    grafana_stand_in,
     in_scheduler,
     redis,
     scratch_containers,
@@ -57,8 +55,7 @@ KINDS = ("redis", "mysql", "prometheus", "config")
 
 @pytest.fixture(scope="module")
 def edge(lab_images: DockerLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
-    grafana = grafana_stand_in(lab_images)
-    with edge_in_containers(lab_images, tmp_path_factory.mktemp("ca"), images={"grafana": grafana}) as made:
+    with edge_in_containers(lab_images, tmp_path_factory.mktemp("ca")) as made:
         yield made
 
 
@@ -233,22 +230,6 @@ def test_a_restore_that_is_killed_is_taken_back_by_the_next_one(lab: Project, ba
 def two_seconds_old(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is counted of samples is of two seconds ago, so that there is something."""
     monkeypatch.setattr(PrometheusBackup, "settled", 2.0)
-
-
-def test_grafanas_database_comes_back_out_of_its_volume_by_name(lab: Project) -> None:
-    assert "Grafana has no database yet" in lab.run("backup", "--only", "grafana", code=1).stderr
-    users = "CREATE TABLE user (id INTEGER PRIMARY KEY, login TEXT); INSERT INTO user (login) VALUES ('one');"
-    assert grafana_logins(lab, users) == ["one"]
-    kept = json.loads(lab.run("backup", "--only", "config", "--json").stdout)["id"]
-    assert grafana_logins(lab, "INSERT INTO user (login) VALUES ('two');") == ["one", "two"]
-    container = container_ids(PROJECT)["grafana"]
-    done = lab.run("restore", kept, "--only", "grafana", "--yes", "--json")
-    assert grafana_logins(lab) == ["one"]
-    owner = docker("exec", container, "stat", "-c", "%u %a", "/var/lib/grafana/grafana.db").stdout
-    assert owner.split() == ["472", "600"]
-    assert container_ids(PROJECT)["grafana"] == container
-    lab.run("restore", json.loads(done.stdout)["safety"], "--only", "grafana", "--yes")
-    assert grafana_logins(lab) == ["one", "two"]
 
 
 def test_samples_come_back_live_and_are_read_on_trial(lab: Project, two_seconds_old: None) -> None:

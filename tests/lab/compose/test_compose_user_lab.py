@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
+from container_data import grafana_logins, grafana_stand_in
 from docker_lab import DockerLab, container_ids, docker, docker_project, left_over
 from projects import Project, another_user, only_redis
 from servers import free_port, wait_for
@@ -24,6 +25,8 @@ def stack(lab_images: DockerLab) -> Iterator[Project]:
     spec = only_redis(project=PROJECT, nginx={"enabled": False})
     spec["redis"]["password"] = "planted-redis-secret"
     spec["schedule"] = {"docker_socket": "/var/run/docker.sock"}
+    spec["monitoring"]["grafana"] = {"port": free_port()}
+    spec["images"] = {"grafana": grafana_stand_in(lab_images)}
     spec["backup"] = {"offsite": {"restic": "遠く far", "password": "restic's own"}}
     with docker_project(lab_images, spec, "利用者 one") as made:
         made.directory.parent.chmod(0o755)
@@ -66,6 +69,22 @@ def test_a_job_in_the_schedulers_container_works_as_the_caller_and_goes_off_site
     assert owners(stack) == {UID}
     (run,) = json.loads(stack.run("jobs", "history", "backup", "--json").stdout)["runs"]
     assert (run["result"], run["user"]) == ("ok", f"uid {UID}")
+
+
+def test_grafanas_database_goes_off_site_out_of_its_volume_and_comes_back_by_name(stack: Project) -> None:
+    assert "Grafana has no database yet" in stack.run("backup", "--only", "grafana", code=1).stderr
+    users = "CREATE TABLE user (id INTEGER PRIMARY KEY, login TEXT); INSERT INTO user (login) VALUES ('one');"
+    assert grafana_logins(stack, users) == ["one"]
+    kept = json.loads(stack.run("backup", "--only", "config", "--json").stdout)["id"]
+    assert grafana_logins(stack, "INSERT INTO user (login) VALUES ('two');") == ["one", "two"]
+    container = container_ids(PROJECT)["grafana"]
+    done = stack.run("restore", kept, "--only", "grafana", "--yes", "--json")
+    assert grafana_logins(stack) == ["one"]
+    owner = docker("exec", container, "stat", "-c", "%u %a", "/var/lib/grafana/grafana.db").stdout
+    assert owner.split() == ["472", "600"]
+    assert container_ids(PROJECT)["grafana"] == container
+    stack.run("restore", json.loads(done.stdout)["safety"], "--only", "grafana", "--yes")
+    assert grafana_logins(stack) == ["one", "two"]
 
 
 def test_the_log_of_an_instance_that_was_scaled_away_is_read_backed_up_and_comes_back(stack: Project) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -170,18 +169,19 @@ def test_exec_logs_in_as_the_operator_and_shows_the_password_to_nobody_else(lab:
     whoami = lab.run("exec", "redis", "redis-cli", "ACL", "WHOAMI")
     assert (whoami.stdout, whoami.stderr) == (f"{OPERATOR}\n", "")
     waiting = lab.popen("exec", "redis", "redis-cli", "BLPOP", "lab:nothing", "60")
+
+    def clients() -> list[psutil.Process]:
+        children = psutil.Process(waiting.pid).children(recursive=True)
+        return [child for child in children if child.name() == "redis-cli"]
+
     try:
-
-        def clients() -> list[psutil.Process]:
-            children = psutil.Process(waiting.pid).children(recursive=True)
-            return [child for child in children if child.name() == "redis-cli"]
-
         servers.wait_for(clients, what="redis-cli")
         (process,) = clients()
         assert password_file(lab.layout, OPERATOR).read_text() not in " ".join(process.cmdline())
         assert process.uids().real == os.geteuid(), "who else may read its environment reads the file too"
     finally:
-        waiting.kill()
+        for child in (*clients(), waiting):
+            child.kill()
         waiting.communicate()
 
 
@@ -297,11 +297,12 @@ def test_a_password_that_became_known_is_replaced_as_the_runbook_says(lab: Proje
     lab.well()
 
 
-def test_an_account_of_the_users_own_takes_the_place_of_these_with_and_without_tls(lab: Project) -> None:
-    mine: dict[str, Any] = {**lab.spec["redis"], **own_account(), "tls": False}
-    lab.write(redis=mine)
+def test_an_account_of_the_users_own_takes_the_place_of_these_and_tls_is_turned_off_and_on(
+    lab: Project,
+) -> None:
+    lab.write(redis={**lab.spec["redis"], **own_account()})
     lab.run("up", "--yes")
-    user, password = mine["user"], mine["password"]
+    user, password = own_account().values()
     keys = account_of(lab, user, password=password)
     assert keys.get("k7") == b"7", "the data has stayed"
     assert in_use(lab) == GOOD
@@ -314,6 +315,10 @@ def test_an_account_of_the_users_own_takes_the_place_of_these_with_and_without_t
         contents.counts(replace(door, env={"REDISCLI_AUTH": "wrong"}))
     assert "redis.user and redis.password" in caught.value.hint
 
+    lab.write(redis={**lab.spec["redis"], "tls": False})
+    lab.run("up", "--yes")
+    assert account_of(lab, user, password=password).ping()
+    assert in_use(lab) == GOOD
     lab.run("rollback", "--yes")
-    assert account_of(lab, OPERATOR, tls=True).get("k7") == b"7"
+    assert account_of(lab, user, password=password, tls=True).get("k7") == b"7"
     assert in_use(lab) == GOOD
