@@ -18,11 +18,9 @@ from projects import Project, small_spec
 from servers import binary, free_port
 
 from techsapo_ops.adapters.packed import PackedWriter
-from techsapo_ops.adapters.process import Command
 from techsapo_ops.backup.repository import Backup
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
-from techsapo_ops.services.grafana.backup import database as grafana_database
 from techsapo_ops.stack.stack import Stack
 
 PROJECT = f"lab-data-{os.getpid()}"
@@ -54,17 +52,16 @@ def grafana_stand_in(lab: DockerLab) -> str:
 
 def grafana_logins(made: Project, statement: str = "") -> list[str]:
     """Users in Grafana's database after `statement`, by an SQLite in a container beside its volume."""
-    stack = stack_of(made)
     script = (
         "import json, sqlite3, sys\n"
         "with sqlite3.connect('grafana.db') as sql:\n"
         "    sql.executescript(sys.argv[1])\n"
         "    print(json.dumps([row[0] for row in sql.execute('SELECT login FROM user ORDER BY id')]))\n"
     )
-    command = grafana_database(stack).door.enter(Command(("python", "-c", script, statement)))
-    done = stack.runner.run(command, timeout=60)
-    assert done.code == 0, done.output
-    found: list[str] = json.loads(done.stdout)
+    folder = "/var/lib/grafana"
+    volume = ("--volume", f"{made.spec['project']}_grafana:{folder}", "--workdir", folder)
+    argv = ("run", "--rm", "--user", "472", *volume, made.spec["images"]["base"], "python", "-c", script)
+    found: list[str] = json.loads(docker(*argv, statement).stdout)
     return found
 
 
