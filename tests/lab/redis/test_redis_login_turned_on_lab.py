@@ -71,7 +71,7 @@ class Alone:
         """Redis at the port of the spec; without `options` with no account at all."""
         data = self.layout.state / "data"
         data.mkdir(exist_ok=True)
-        at = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(data))
+        at = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(data), "--save", "")
         argv = [binary("redis-server"), *at, *options]
         with running(argv, data, self.port, lambda: tcp_open(self.port)) as found:
             yield found
