@@ -16,14 +16,7 @@ from typing import Any
 import httpx
 import psutil
 import pytest
-from docker_lab import (
-    DockerLab,
-    container_ids,
-    docker,
-    docker_project,
-    full_spec,
-    left_over,
-)
+from docker_lab import DockerLab, container_ids, docker, docker_project, full_spec, left_over
 from monitoring_login import KINDS, status
 from projects import Project
 from servers import http_ok, wait_for
