@@ -75,7 +75,7 @@ def test_a_new_stack_is_healthy_and_each_client_has_an_account_of_its_own(lab: P
 
 def test_without_tls_or_a_password_nobody_gets_a_word(lab: Project) -> None:
     with pytest.raises(redis.ConnectionError):
-        redis.Redis(port=lab.spec["redis"]["port"]).ping()
+        account_of(lab, None, tls=False).ping()
     for command in (("SET", "lab:sealed-answer:1", "x"), ("FLUSHALL",), ("PING",), ("CONFIG", "GET", "*")):
         with pytest.raises(redis.AuthenticationError):
             account_of(lab, None).execute_command(*command)
