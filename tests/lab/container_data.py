@@ -60,7 +60,7 @@ def grafana_logins(made: Project, statement: str = "") -> list[str]:
     )
     folder = "/var/lib/grafana"
     volume = ("--volume", f"{made.spec['project']}_grafana:{folder}", "--workdir", folder)
-    argv = ("run", "--rm", "--user", "472", *volume, made.spec["images"]["base"], "python", "-c", script)
+    argv = ("run", "--rm", "--user", "0", *volume, made.spec["images"]["base"], "python", "-c", script)
     found: list[str] = json.loads(docker(*argv, statement).stdout)
     return found
 
