@@ -16,6 +16,8 @@ import pytest
 import redis
 from killed import killed_at
 from projects import Project, only_redis, project
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from rows import each_row
 from servers import Server, binary, free_port, running, tcp_open, wait_for
 from stacks import spec, topology
@@ -43,7 +45,8 @@ OPEN, CLOSED = (f"user {line.replace(' reset', '')}" for line in (NAMELESS_ON, N
 
 def client(layout: Layout, port: int, account: str | None = None) -> redis.Redis:
     password = password_file(layout, account).read_text() if account else None
-    return redis.Redis(port=port, username=account, password=password)
+    # By default a refused login counts as a lost connection, which is tried for again for seconds.
+    return redis.Redis(port=port, username=account, password=password, retry=Retry(NoBackoff(), 0))
 
 
 def lets_everybody_in(layout: Layout, port: int) -> bool:
@@ -71,7 +74,7 @@ class Alone:
         """Redis at the port of the spec; without `options` with no account at all."""
         data = self.layout.state / "data"
         data.mkdir(exist_ok=True)
-        at = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(data), "--save", "")
+        at = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(data))
         argv = [binary("redis-server"), *at, *options]
         with running(argv, data, self.port, lambda: tcp_open(self.port)) as found:
             yield found
