@@ -18,8 +18,6 @@ from servers import binary
 from techsapo_ops.backup.repository import Backup
 from techsapo_ops.stack.stack import Stack
 
-pytest.register_assert_rewrite("upgrade_promises")  # tests that two files share
-
 
 @pytest.fixture(scope="session")
 def lab_images() -> Iterator[DockerLab]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import functools
 import hashlib
 import os
 import shutil
@@ -25,13 +24,12 @@ from typing import Any
 import psutil
 from projects import Project, only_redis
 from servers import binary, free_port, wait_for
-from tools import BEFORE, REPOSITORY, cache, is_here, lock_of
 
 from techsapo_ops.engines.native import members
 from tests.own_debian import apt_as_here, first_mirror
 
 IMAGES = Path(__file__).parent / "images"
-LOCK = "requirements.lock"
+LOCK = Path(__file__).parents[2] / "requirements.lock"
 SUITE = "trixie"
 PYTHON = "3.13"
 KINDS = (
@@ -40,6 +38,11 @@ KINDS = (
     "docker-cli", "restic",
 )  # fmt: skip
 _PLATFORMS = ("manylinux_2_28_{0}", "manylinux_2_17_{0}", "manylinux2014_{0}", "linux_{0}", "any")
+
+
+def cache() -> Path:
+    """The folder that outlives test runs."""
+    return Path(os.environ.get("TECHSAPO_LAB_CACHE") or Path.home() / ".cache" / "techsapo-lab")
 
 
 @dataclass(frozen=True)
@@ -245,16 +248,8 @@ def image_tag() -> str:
     content = hashlib.sha256(f"{SUITE} {PYTHON} {os.uname().machine}".encode())
     for path in sorted(IMAGES.iterdir()):
         content.update(path.name.encode() + path.read_bytes())
-    for lock in _locks():
-        content.update(LOCK.encode() + lock)
+    content.update(LOCK.name.encode() + LOCK.read_bytes())
     return content.hexdigest()[:12]
-
-
-@functools.cache
-def _locks() -> tuple[bytes, ...]:
-    """The lock files whose packages images are made with: this tree's, and the upgrade lab's earlier one."""
-    earlier = (lock_of(BEFORE),) if is_here(BEFORE) else ()  # where it is not, that lab says what to do
-    return tuple(dict.fromkeys(((REPOSITORY / LOCK).read_bytes(), *earlier)))
 
 
 def _base() -> None:
@@ -296,24 +291,22 @@ def _wheels() -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     platforms = [f"--platform={p.format(os.uname().machine)}" for p in _PLATFORMS]
-    for lock in _locks():
-        (folder / LOCK).write_bytes(lock)
-        done = subprocess.run(
-            [
-                sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes",
-                "--only-binary=:all:", "-r", str(folder / LOCK), "-d", str(folder),
-                "--python-version", PYTHON,
-                "--implementation=cp", f"--abi=cp{PYTHON.replace('.', '')}", "--abi=abi3", "--abi=none",
-                *platforms,
-            ],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-2000:]
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes",
+            "--only-binary=:all:", "-r", str(LOCK), "-d", str(folder),
+            "--python-version", PYTHON,
+            "--implementation=cp", f"--abi=cp{PYTHON.replace('.', '')}", "--abi=abi3", "--abi=none",
+            *platforms,
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
     (folder / "complete").touch()
 
 
 def wheel_folder() -> Path:
-    return cache() / f"wheels-{PYTHON}-{hashlib.sha256(b''.join(_locks())).hexdigest()[:12]}"
+    return cache() / f"wheels-{PYTHON}-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
 
 
 def build(tag: str, *profiles: str) -> None:

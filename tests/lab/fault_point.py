@@ -16,6 +16,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import fault_point_swarm
+
 from techsapo_ops.operations.apply import generate, journal, ledger
 from techsapo_ops.services.redis import logins
 from techsapo_ops.services.redis.accounts import NAMELESS_OFF
@@ -78,8 +80,6 @@ def arm(point: str) -> None:
         logins._set = told  # the fault that is wanted
         return
     if point.partition(":")[0] in {"loading", "configs", "changed", "going"}:
-        import fault_point_swarm  # an earlier tree has none, and is armed by a copy of this file
-
         fault_point_swarm.arm(point, die)
         return
     write = journal.Journal._write

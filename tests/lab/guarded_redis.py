@@ -1,4 +1,4 @@
-"""A stack whose Redis has an account, and speaks TLS where that is asked for."""
+"""A stack whose Redis wants a login: accounts that the stack makes, or one of the user's own."""
 
 from __future__ import annotations
 
@@ -12,25 +12,34 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 from servers import free_port
 
+from techsapo_ops.services.redis.accounts import APP, EXPORTER, OPERATOR, password_file
 from techsapo_ops.stack.own_tls import ca_file
 
-USER = "sapo_ops"
+__all__ = ["APP", "EXPORTER", "OPERATOR", "account_of", "fetched", "guarded_spec", "own_account"]
 
 
 def guarded_spec(**options: Any) -> dict[str, Any]:
     """Redis with its exporter, and the app."""
-    login = {"port": free_port(), "user": USER, "password": PASSWORD, **options}
-    spec = only_redis(redis=login, nginx={"enabled": False})
+    spec = only_redis(redis={"port": free_port(), **options}, nginx={"enabled": False})
     spec["monitoring"]["exporters"]["redis"]["enabled"] = True
     return spec
 
 
-def client(made: Project, **options: Any) -> redis.Redis:
-    """A client as the spec wants it, but for `options`."""
-    login: dict[str, Any] = {"username": USER, "password": PASSWORD, "retry": Retry(NoBackoff(), 0)}
-    if made.spec["redis"].get("tls"):
+def own_account() -> dict[str, str]:
+    """One that the user gives."""
+    return {"user": "sapo_ops", "password": PASSWORD}
+
+
+def account_of(
+    made: Project, account: str | None, *, password: str | None = None, tls: bool | None = None
+) -> redis.Redis:
+    """A client that logs in by `account`, or not at all; by the stack's own password, where none is given."""
+    if account and password is None:
+        password = password_file(made.layout, account).read_text()
+    login: dict[str, Any] = {"username": account, "password": password, "retry": Retry(NoBackoff(), 0)}
+    if made.spec["redis"].get("tls") if tls is None else tls:
         login |= {"ssl": True, "ssl_ca_certs": str(ca_file(made.layout, "redis")), "ssl_check_hostname": True}
-    return redis.Redis(port=made.spec["redis"]["port"], **{**login, **options})
+    return redis.Redis(port=made.spec["redis"]["port"], **login)
 
 
 def fetched(port: int, path: str) -> str:

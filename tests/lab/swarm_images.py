@@ -16,10 +16,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from docker_lab import KINDS, build, docker, docker_lab, image_tag, present
+from docker_lab import KINDS, build, cache, docker, docker_lab, image_tag, present
 from machines import Machine, Wire
 from servers import binary
-from tools import cache
 
 MORE = ("nginx-next", "keepalived")
 """Images that one host has no use for."""

@@ -1,35 +1,39 @@
-"""Plan, apply, read back and go back with containers; and callers and disks that are not the usual ones."""
+"""Plan, apply, read back and go back with containers; an interrupted or killed `up`; drift by hand."""
 
 from __future__ import annotations
 
-import grp
 import json
 import os
 import signal
-import ssl
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+import yaml
 from docker_lab import DockerLab, container_ids, docker, docker_project, left_over
-from projects import Project, another_user, only_redis, small_spec
+from killed import change_redis, completes, killed_at
+from monitoring_login import status
+from projects import Project, small_spec
+from rows import each_row
 from servers import free_port, wait_for
+
+from techsapo_ops.services.web_login import password_file
 
 pytestmark = pytest.mark.lab
 
 PROJECT = f"lab-changes-{os.getpid()}"
+NAME = "ops.example.com"
 SECRETS = ("planted-redis-secret", "planted-provider-key")
-UID = 64321
 
 
 @pytest.fixture(scope="module")
 def stack(lab_images: DockerLab) -> Iterator[Project]:
     spec = small_spec(
         project=PROJECT,
-        nginx={"enabled": True, "listen": free_port(), "tls_listen": free_port(), "server_name": "localhost"},
-        certificates={"site": {"names": ["localhost"]}},
+        nginx={"enabled": True, "listen": free_port(), "tls_listen": free_port()},
+        certificates={"site": {"names": [NAME]}},
         providers={
             "sim-a": {"kind": "simulated"},
             "sim-b": {"kind": "simulated"},
@@ -37,6 +41,8 @@ def stack(lab_images: DockerLab) -> Iterator[Project]:
         },
     )
     spec["redis"]["password"] = SECRETS[0]
+    spec["monitoring"]["prometheus"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    spec["monitoring"]["exporters"]["blackbox"]["enabled"] = True
     with docker_project(lab_images, spec, "取引 スタック") as made:
         interrupted_first_up(made)
         made.run("up", timeout=200)
@@ -70,15 +76,28 @@ def changing(stack: Project) -> dict[str, str]:
 def test_an_up_that_was_interrupted_while_services_started_is_completed_by_the_next(stack: Project) -> None:
     assert [(e.result, e.reason[:11]) for e in stack.applies()] == [("failed", "interrupted"), ("ok", "")]
     assert stack.findings(code=0) == {}
-    assert len(container_ids(PROJECT)) == 5
+    assert len(container_ids(PROJECT)) == 6
 
 
-def test_nginx_speaks_tls_with_the_certificate_of_the_stack(stack: Project) -> None:
-    context = ssl.create_default_context(cafile=str(stack.state / "certs" / "site" / "fullchain.pem"))
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    url = f"https://localhost:{stack.spec['nginx']['tls_listen']}/ping"
-    with urllib.request.urlopen(url, timeout=60, context=context) as answer:
-        assert answer.status == 200
+def query(stack: Project, expression: str) -> list[dict[str, Any]]:
+    answer = stack.ask("prometheus", f"api/v1/query?query={quote(expression)}")
+    found: list[dict[str, Any]] = answer["data"]["result"]
+    return found
+
+
+def test_the_front_is_asked_by_tls_under_its_outside_name_by_an_exporter_that_has_no_key(
+    stack: Project,
+) -> None:
+    front = 'probe_success{name="nginx"}'
+    wait_for(lambda: [r["value"][1] for r in query(stack, front)] == ["1"], what="the front answers")
+    (shown,) = query(stack, 'probe_ssl_last_chain_info{job="techsapo-probes"}')
+    assert shown["metric"]["subjectalternative"] == NAME
+    folder, exporter = "/etc/techsapo/certs/site", container_ids(PROJECT)["blackbox-exporter"]
+    read = {
+        name: docker("exec", exporter, "cat", f"{folder}/{name}", check=False).returncode == 0
+        for name in ("fullchain.pem", "privkey.pem")
+    }
+    assert read == {"fullchain.pem": True, "privkey.pem": False}
 
 
 def test_docker_shows_no_secret_of_the_app_either(stack: Project) -> None:
@@ -92,13 +111,32 @@ def test_docker_shows_no_secret_of_the_app_either(stack: Project) -> None:
         assert secret not in shown
 
 
+def test_a_reload_that_prometheus_refuses_is_told(stack: Project) -> None:
+    config = stack.state / "generated" / "docker" / "config" / "prometheus" / "prometheus.yml"
+    kept = config.read_bytes()
+    config.write_bytes(kept + b"nonsense: true\n")
+    said = stack.run("reload", "prometheus", code=1).stderr
+    assert "prometheus refuses its configuration, and runs on with what it had" in said
+    config.write_bytes(kept)
+    stack.run("reload", "prometheus")
+
+
+def test_a_new_password_of_prometheus_is_taken_over_by_running_containers(stack: Project) -> None:
+    ids, old = container_ids(PROJECT), stack.login("prometheus")
+    password_file(stack.layout, "prometheus").unlink()
+    stack.run("up", "--yes")
+    assert container_ids(PROJECT) == ids
+    assert status(stack, "prometheus", "metrics", **old) == 401
+    assert status(stack, "prometheus", "metrics", **stack.login("prometheus")) == 200
+
+
 def test_a_setting_that_fails_only_at_run_time_is_gone_back_from(stack: Project) -> None:
     before, known = container_ids(PROJECT), stack.applies()[-1].id
     wrong = stack.override(
         "redis/redis.conf.j2",
         '{% extends "builtin/redis/redis.conf.j2" %}{% block extra %}io-threads none{% endblock %}\n',
     )
-    failed = stack.run("up", "--timeout", "20", code=1)
+    failed = stack.run("up", "--timeout", "6", code=1)
     wrong.unlink()
     assert "redis did not become ready" in failed.stderr
     assert "io-threads" in failed.stderr, "the log says why"
@@ -130,17 +168,7 @@ def test_a_reload_that_nginx_refuses_is_gone_back_from(stack: Project) -> None:
     assert stack.findings(code=0) == {}
 
 
-def test_up_lets_a_paused_container_go_on(stack: Project) -> None:
-    ids = container_ids(PROJECT)
-    docker("pause", ids["app"])
-    docker("stop", ids["nginx"])
-    assert changing(stack) == {"app": "create", "nginx": "create"}
-    stack.run("up", "--yes")
-    assert container_ids(PROJECT) == ids
-    assert stack.findings(code=0) == {}
-
-
-def test_drift_sees_a_stopped_container_and_a_strange_one_and_up_mends_both(
+def test_drift_sees_what_was_stopped_paused_made_anew_or_is_strange_and_up_mends_it_all(
     stack: Project, lab_images: DockerLab
 ) -> None:
     ids = container_ids(PROJECT)
@@ -153,14 +181,20 @@ def test_drift_sees_a_stopped_container_and_a_strange_one_and_up_mends_both(
         "--label", f"com.docker.compose.project.working_dir={folder}", "--entrypoint", "sleep",
         lab_images.images["redis"], "600",
     )  # fmt: skip
-    docker("stop", ids["redis"])
+    override = stack.directory / "override.yml"
+    override.write_text(yaml.safe_dump({"services": {"redis": {"environment": {"BY": "hand"}}}}))
+    file = stack.state / "generated/docker/production/docker-compose.prod.yml"
+    docker("compose", "-f", str(file), "-f", str(override), "up", "-d", "--no-deps", "redis")
+    docker("pause", ids["app"])
+    docker("stop", ids["nginx"])
     report = json.loads(stack.run("drift", "--json", code=100).stdout)["findings"]
     said = {(f["kind"], f["name"]): f["what"] for f in report}
-    assert "stopped" in said["service", "redis"]
+    assert "stopped" in said["service", "nginx"]
     assert any(kind == "stranger" and "was not started by" in what for (kind, _), what in said.items())
-    assert changing(stack) == {"redis": "create", "guest": "remove"}
+    assert changing(stack) == {"redis": "recreate", "app": "create", "nginx": "create", "guest": "remove"}
     stack.run("up", "--yes")
-    assert container_ids(PROJECT) == ids
+    after = container_ids(PROJECT)
+    assert {name for name in after if after[name] != ids[name]} == {"redis"}
     assert stack.findings(code=0) == {}
 
 
@@ -181,70 +215,37 @@ def test_rollback_goes_to_any_apply_without_the_spec_and_touches_what_differs_al
     assert stack.findings(code=0) == {}
     last = stack.applies()[-1]
     assert (last.command, last.restores, last.result) == ("rollback", good, "ok")
+    stack.write(monitoring={**stack.spec["monitoring"], "alerts": {}})
+
+
+def in_redis() -> str:
+    """The redis.conf that the running container sees."""
+    container = container_ids(PROJECT)["redis"]
+    command = docker("inspect", "--format", "{{json .Config.Cmd}}", container).stdout
+    return docker("exec", container, "cat", json.loads(command)[-1]).stdout
+
+
+def written(stack: Project) -> str:
+    """The redis.conf that the container of Redis was made with last."""
+    return (stack.state / "generated" / "docker" / "config" / "redis" / "redis.conf").read_text()
+
+
+@each_row("point", ["files", "services", "read-back"])
+def test_an_up_that_was_killed_is_completed_by_the_next_one(stack: Project, point: str) -> None:
+    app = container_ids(PROJECT)["app"]
+    completes(stack, point)
+    assert in_redis() == written(stack)
+    assert container_ids(PROJECT)["app"] == app, "what did not change was not touched"
+
+
+def test_an_up_that_was_killed_is_undone_by_rollback_and_down_leaves_nothing(stack: Project) -> None:
+    before, good = written(stack), stack.applies()[-1]
+    change_redis(stack)
+    killed_at(stack, "services", "up")
+    assert "interrupted" in stack.run("drift", code=100).stdout
+    done = json.loads(stack.run("rollback", "--yes", "--json").stdout)
+    assert done["to"] == good.id
+    assert in_redis() == written(stack) == before
+    assert stack.findings(code=0) == {}
     stack.run("down", "--volumes", "--yes")
     assert [left_over(kind, PROJECT) for kind in ("container", "network", "volume")] == [[], [], []]
-
-
-def test_a_caller_who_is_not_root_but_may_use_docker_runs_a_stack_with_secrets(
-    lab_images: DockerLab,
-) -> None:
-    name = f"lab-user-{os.getpid()}"
-    spec: dict[str, Any] = only_redis(project=name)
-    spec["redis"]["password"] = SECRETS[0]
-    spec["schedule"] = {"docker_socket": "/var/run/docker.sock"}
-    spec["backup"] = {"offsite": {"restic": "遠く far", "password": SECRETS[1]}}
-    with docker_project(lab_images, spec, "利用者 one") as made:
-        made.directory.parent.chmod(0o755)
-        for path in (made.directory, made.directory / "techsapo.yaml"):
-            os.chown(path, UID, UID)
-        made.environment = {"HOME": str(made.directory)}
-        made.launcher = another_user(UID, groups=str(grp.getgrnam("docker").gr_gid))
-        made.run("up", timeout=200)
-        assert {path.stat().st_uid for path in made.state.rglob("*")} == {UID}
-        port = made.spec["app"]["port"]
-
-        def cached() -> bool:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/health", timeout=60) as answer:
-                cache = json.load(answer)["dependencies"]["cache"]
-            return (cache["status"], cache["in_use"]) == ("healthy", "redis")
-
-        wait_for(cached, what="the app logged in to Redis with the secret that it alone reads")
-        assert made.findings(code=0) == {}
-        made.write(redis={**made.spec["redis"], "password": "another"})
-        made.run("up", "--yes", timeout=100)
-        wait_for(cached, what="the app with the new secret")
-        assert a_job_in_the_scheduler(made, name)["user"] == f"uid {UID}"
-        an_audit_log_in_a_volume_is_summed_up_and_brought_back(made)
-        made.run("down", "--volumes", "--yes")
-        assert left_over("volume", name) == []
-
-
-def an_audit_log_in_a_volume_is_summed_up_and_brought_back(made: Project) -> None:
-    made.run("ask", "Dockerコンテナが起動しない", "--json")
-
-    def requests() -> int:
-        return int(json.loads(made.run("costs", "--json").stdout)["requests"])
-
-    wait_for(lambda: requests() == 1, what="the question in the audit log")
-    kept = json.loads(made.run("backup", "--json").stdout)
-    assert {p["kind"] for p in kept["parts"]} == {"redis", "sqlite:app", "config"}
-    assert json.loads(made.run("backup", "verify", "--deep", "--json").stdout)["ok"] is True
-    made.run("ask", "Dockerコンテナがまた起動しない", "--json")
-    wait_for(lambda: requests() == 2, what="a second question in the audit log")
-    made.run("restore", kept["id"], "--yes")
-    assert requests() == 1
-
-
-def a_job_in_the_scheduler(made: Project, name: str) -> dict[str, Any]:
-    """A run of `backup` in the scheduler's container, whose user is the stack's owner; its record."""
-    container = container_ids(name)["scheduler"]
-    user = docker("container", "inspect", "--format", "{{.Config.User}}", container).stdout.strip()
-    assert user == f"{UID}:{UID}"
-    file = str(made.directory / "techsapo.yaml")
-    docker("exec", container, "python", "-m", "techsapo_ops", "jobs", "run", "backup", "--file", file)
-    checks = json.loads(made.run("backup", "show", "--json").stdout)["checks"]
-    assert checks["offsite"]["ok"] is True
-    assert {path.stat().st_uid for path in made.state.rglob("*")} == {UID}
-    found: dict[str, Any] = json.loads(made.run("jobs", "history", "backup", "--json").stdout)["runs"][0]
-    assert found["result"] == "ok"
-    return found

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import signal
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,10 +29,6 @@ def load(server: Server, **changed: object) -> Load:
     key = (server.directory / ".techsapo/keys/app-key").read_text(encoding="ascii").strip()
     made = Load(f"http://127.0.0.1:{server.port}", Secret(key), rate=20, seconds=60, work=0.01, timeout=20)
     return replace(made, **changed)  # type: ignore[arg-type]
-
-
-def interrupt() -> None:
-    raise KeyboardInterrupt
 
 
 def test_every_request_is_accounted_for_with_its_id(server: Server) -> None:
@@ -63,23 +57,6 @@ def test_what_a_killed_instance_does_not_answer_is_told_by_reason(tmp_path: Path
     assert done.broken > 0
     assert done.settled_after(killed) is None
     assert done.gap.seconds > 0
-
-
-def test_it_ends_with_its_block_whatever_ends_that(server: Server) -> None:
-    before = threading.active_count()
-    traffic = Traffic(load(server))
-    with suppress(KeyboardInterrupt), traffic:
-        wait_for(lambda: traffic.outcome().sent > 2, what="traffic")
-        interrupt()
-    assert not traffic.running
-    assert threading.active_count() == before
-    assert traffic.outcome().failed_count == 0
-
-
-def test_it_is_bounded_in_time_too(server: Server) -> None:
-    with Traffic(load(server, seconds=0.5)) as traffic:
-        wait_for(lambda: not traffic.running, what="its end")
-    assert 0 < traffic.outcome().sent <= 11
 
 
 def test_what_can_not_work_is_said_before_it_begins(server: Server) -> None:

@@ -100,6 +100,7 @@ def test_a_dead_nginx_takes_the_address_away_and_its_return_brings_nothing_back(
     assert failed_after(settled, lines) == []
 
 
+@pytest.mark.nightly
 def test_the_address_that_a_killed_keepalived_left_behind_is_taken_away_at_its_start(front: Front) -> None:
     holder = front.all_ready()
     holder.kill("keepalived")
@@ -111,6 +112,7 @@ def test_the_address_that_a_killed_keepalived_left_behind_is_taken_away_at_its_s
     assert "it was left there" in (holder.folder / "keepalived.log").read_text()
 
 
+@pytest.mark.nightly
 def test_a_worker_of_keepalived_that_dies_leaves_no_second_holder(front: Front) -> None:
     holder = front.all_ready()
     worker = holder.run("cat", "/run/keepalived/vrrp.pid").stdout.strip()
@@ -188,6 +190,7 @@ for _ in range(3):
 one that it does not believe, so that a flood makes the address flap. Against that a firewall alone helps."""
 
 
+@pytest.mark.nightly
 @each_row("as_peer, ttl, believed", [(False, 255, False), (True, 64, False), (True, 255, True)])
 def test_strangers_and_routed_packets_are_not_believed_but_a_neighbour_that_forges_a_peers_address_is(
     front: Front, as_peer: bool, ttl: int, believed: bool

@@ -72,6 +72,7 @@ def test_rows_go_on_by_another_member_when_the_own_one_is_killed(members: Cluste
     assert "go to another member" in (writing.folder / "log").read_text()
 
 
+@pytest.mark.nightly
 def test_rows_of_an_app_that_is_killed_with_its_member_are_there_when_it_is_back(
     members: Cluster, tmp_path: Path
 ) -> None:
@@ -221,6 +222,7 @@ def test_one_that_is_not_heard_is_waited_for_until_a_person_says_that_it_is_gone
     assert "mariabackup SST completed on joiner" in third.log()
 
 
+@pytest.mark.nightly
 def test_of_two_that_are_gone_a_person_may_say_so_one_after_the_other(
     members: Cluster, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from monitoring_cluster import QUIET, Cluster, ended, fired, monitoring_cluster, wait, whole
+from monitoring_cluster import QUIET, Cluster, ended, monitoring_cluster, wait, whole
 from servers import binary
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
@@ -40,8 +40,8 @@ def test_with_one_alertmanager_killed_and_one_prometheus_an_alert_and_its_end_ar
     cluster.kill("alertmanager-a")
     cluster.kill("prometheus-b")
     try:
-        fired(cluster)
-        wait(lambda: bool(cluster.told("next")), "the next receiver")
+        cluster.down(down=True)
+        wait(lambda: bool(cluster.told("next")), "the next receiver, when each had its turn long ago")
         ended(cluster)
         wait(lambda: "resolved" in statuses(cluster, "next"), "the end at the next receiver")
         assert statuses(cluster) == ["firing", "resolved"]
@@ -55,12 +55,13 @@ def test_with_one_alertmanager_killed_and_one_prometheus_an_alert_and_its_end_ar
 def test_both_prometheis_say_the_same_beginning_also_one_that_came_later(cluster: Cluster) -> None:
     whole(cluster)
     cluster.kill("prometheus-b")
-    fired(cluster)
+    cluster.down(down=True)
+    wait(lambda: bool(began(cluster, "a")), "an incident")
     (first,) = began(cluster, "a")
     cluster.start(cluster.services("prometheus")[1])
     wait(lambda: began(cluster, "b") == [first], "the same beginning")
     assert began(cluster, "a") == [first]
-    ended(cluster)
+    cluster.down(down=False)
 
 
 def began(cluster: Cluster, machine: str) -> list[str]:
@@ -88,7 +89,8 @@ def test_who_acknowledges_at_one_of_them_has_it_at_all_and_the_next_receiver_is_
         restarted = True
         back = cluster.ask(Alertmanager, "a")
         wait(lambda: [a.id for a in acknowledgements(back)] == [made.id], "one that comes back knows it")
-        ended(cluster)
+        cluster.down(down=False)
+        wait(lambda: bool(cluster.told(status="resolved")), "its end")
         assert cluster.told("next", "firing") == []
     finally:
         cluster.down(down=False)

@@ -279,11 +279,13 @@ def test_an_isolated_master_refuses_writes_and_is_no_second_one_when_the_cut_hea
     assert lab.within(left) == (None, str(confirmed))
 
 
+@pytest.mark.nightly
 @each_row("command", ["INCR", "GET"])
 def test_who_was_cut_off_with_the_master_goes_to_the_next_one_before_the_old_one_gives_way(
     lab: RedisLab, command: str
 ) -> None:
     """Sentinels send an old master away eight seconds after it is back (SENTINEL_PUBLISH_PERIOD times 4)."""
+    lab.until_whole()
     old = lab.master()
     other = next(name for name in NAMES if name != old)
 
@@ -314,6 +316,7 @@ def test_who_was_cut_off_with_the_master_goes_to_the_next_one_before_the_old_one
     assert lab.asyncio(beside, old) == "master"
 
 
+@pytest.mark.nightly
 def test_an_old_master_that_comes_back_is_a_replica_from_its_start_on(lab: RedisLab) -> None:
     old = lab.master()
     lab.kill(f"redis-{old}")
@@ -371,6 +374,7 @@ def test_a_switchover_loses_no_write_though_none_waits_for_a_replica(lab: RedisL
     print(f"switched over: {len(taken)} writes, none lost, {longest(times):.2f} s without one")
 
 
+@pytest.mark.nightly
 def test_a_switchover_without_a_replica_that_is_in_sync_is_refused_and_changes_nothing(lab: RedisLab) -> None:
     old = lab.master()
     gone, other = (name for name in NAMES if name != old)
@@ -509,6 +513,7 @@ def test_a_question_with_a_key_is_refused_before_anybody_is_asked_where_no_repli
     ]
 
 
+@pytest.mark.nightly
 def test_after_all_of_them_were_killed_they_are_one_master_and_two_replicas_with_what_was_confirmed(
     lab: RedisLab,
 ) -> None:

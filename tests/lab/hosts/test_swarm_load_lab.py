@@ -18,7 +18,7 @@ from servers import free_port, wait_for
 from tests.swarm.load import Load
 from tests.swarm.traffic import asking
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.nightly]
 
 FAST = Load("", rate=50, again_after=0.1, timeout=60)
 
@@ -71,29 +71,11 @@ def test_a_request_that_fails_is_sent_again_with_the_same_id(fails: Behaviour, r
     assert traffic.costs() == {name: [0.5] for name in seen}
 
 
-def test_without_a_retry_what_fails_has_failed() -> None:
-    with (
-        peer(sometimes(Counter(), closes)) as port,
-        asking(replace(FAST, url=f"http://127.0.0.1:{port}", retries=0)) as traffic,
-    ):
-        traffic.flows(20)
-    assert traffic.outcome().failed_count == traffic.failed_first() >= 6
-
-
 def test_nobody_who_listens_is_a_failure_and_no_end() -> None:
     with asking(replace(FAST, url=f"http://127.0.0.1:{free_port()}")) as traffic:
         wait_for(lambda: len(traffic.tries()) > 20, what="tries")
     assert set(traffic.reasons()) == {"connection refused"}
     assert traffic.outcome().gap.seconds == pytest.approx(traffic.outcome().seconds)
-
-
-def test_it_ends_by_itself_after_its_time() -> None:
-    with (
-        peer(sometimes(Counter(), closes)) as port,
-        asking(replace(FAST, url=f"http://127.0.0.1:{port}", seconds=0.5)) as traffic,
-    ):
-        wait_for(lambda: traffic.answered() >= 25, what="25 answers")
-    assert len(traffic.outcome().requests) == 25
 
 
 def test_ids_that_are_given_are_asked_once_each_and_then_it_ends() -> None:

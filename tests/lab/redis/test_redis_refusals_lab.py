@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pytest
 import redis as redis_client
 import servers
 from orchestrator import make_spec
+from rows import each_row
 
 from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.spec.models.app import Budget
@@ -113,20 +114,14 @@ class Uses:
         return True
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[servers.Server, Path]]:
-    with servers.redis(tmp_path / "redis") as running:
-        yield running, tmp_path / "redis"
-
-
-@pytest.mark.parametrize("fault", FAULTS)
+@each_row("fault", FAULTS)
 def test_what_a_redis_that_answers_refuses_is_known_by_use_within_three_looks_and_so_is_its_end(
-    server: tuple[servers.Server, Path], fault: str
+    tmp_path: Path, fault: str
 ) -> None:
-    running, folder = server
+    folder = tmp_path / "redis"
     cause, refused = FAULTS[fault]
 
-    async def main() -> None:
+    async def main(running: servers.Server) -> None:
         uses = Uses(running.port)
         with redis_client.Redis(port=running.port) as operator:
             await uses.once("before")
@@ -148,15 +143,14 @@ def test_what_a_redis_that_answers_refuses_is_known_by_use_within_three_looks_an
             assert uses.in_a_row(1) == set()
         await uses.close()
 
-    asyncio.run(main())
+    with servers.redis(folder) as running:
+        asyncio.run(main(running))
 
 
-def test_a_redis_that_takes_no_writes_is_still_read_and_memory_has_what_came_since(
-    server: tuple[servers.Server, Path],
-) -> None:
-    running, folder = server
+def test_a_redis_that_takes_no_writes_is_still_read_and_memory_has_what_came_since(tmp_path: Path) -> None:
+    folder = tmp_path / "redis"
 
-    async def main() -> None:
+    async def main(running: servers.Server) -> None:
         uses = Uses(running.port)
         answers = uses.shared.answers
         await answers.set("old", b"1", 60)
@@ -169,4 +163,5 @@ def test_a_redis_that_takes_no_writes_is_still_read_and_memory_has_what_came_sin
         assert "fails to write: command not allowed when used memory > 'maxmemory'" in status.detail
         await uses.close()
 
-    asyncio.run(main())
+    with servers.redis(folder) as running:
+        asyncio.run(main(running))

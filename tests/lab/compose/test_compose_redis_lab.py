@@ -1,44 +1,48 @@
-"""Accounts of a Redis in a container: turned on and off while it runs, and who reads which password."""
+"""A Redis with TLS in a container: accounts are turned on while it runs, and who reads which password."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from docker_lab import DockerLab, container_ids, docker, docker_project
-from guarded_redis import fetched
-from projects import Project, only_redis
-from servers import free_port, wait_for
+from guarded_redis import APP, EXPORTER, OPERATOR, fetched, guarded_spec
+from projects import Project
+from servers import wait_for
 
-from techsapo_ops.services.redis.accounts import APP, EXPORTER, OPERATOR, password_file
+from techsapo_ops.certs.self_signed import ensure
+from techsapo_ops.services.redis.accounts import password_file
+from techsapo_ops.stack.own_tls import certificate
 
 pytestmark = pytest.mark.lab
 
-PROJECT = f"lab-accounts-{os.getpid()}"
+PROJECT = f"lab-redis-{os.getpid()}"
+TLS = ("--tls", "--cacert", "/etc/techsapo/redis-ca/ca.pem")
 
 
 @pytest.fixture(scope="module")
 def lab(lab_images: DockerLab) -> Iterator[Project]:
-    spec = only_redis(redis={"port": free_port(), "accounts": False}, nginx={"enabled": False})
-    spec["monitoring"]["exporters"]["redis"]["enabled"] = True
-    with docker_project(lab_images, {**spec, "project": PROJECT}, "資料 stack") as made:
+    spec = {**guarded_spec(accounts=False, tls=True), "project": PROJECT}
+    with docker_project(lab_images, spec, "資料 stack") as made:
         made.run("up", "--yes", timeout=200)
         yield made
 
 
-def said(made: Project, account: str | None, *words: str) -> str:
+def said(made: Project, account: str | None, *words: str, tls: bool = True) -> str:
     """What redis-cli prints in the container of Redis, logged in as `account` or not at all."""
     password = password_file(made.layout, account).read_text() if account else ""
-    login = ("-e", "REDISCLI_AUTH", container_ids(PROJECT)["redis"], "redis-cli", "--no-auth-warning")
-    user = ("--user", account) if account else ()
-    done = docker("exec", *login, *user, *words, env={**os.environ, "REDISCLI_AUTH": password}, check=False)
-    return done.stdout.strip()
+    login = ("--no-auth-warning", "--user", account) if account else ()
+    known = ("-e", "REDISCLI_AUTH") if account else ()
+    argv = ("exec", *known, container_ids(PROJECT)["redis"], "redis-cli", *login, *(TLS if tls else ()))
+    done = docker(*argv, *words, env={**os.environ, "REDISCLI_AUTH": password}, check=False)
+    return (done.stdout + done.stderr).strip()
 
 
 def well(made: Project) -> None:
-    """The app uses Redis, the exporter reads it, and all probes pass."""
+    """The app uses Redis, the exporter reads it, and all probes pass, Docker's own too."""
     cache = json.loads(fetched(made.spec["app"]["port"], "/api/v1/health"))["dependencies"]["cache"]
     assert (cache["status"], cache["in_use"]) == ("healthy", "redis")
     ask = "import urllib.request as r; print(r.urlopen('http://redis-exporter:9121/metrics').read().decode())"
@@ -49,8 +53,9 @@ def well(made: Project) -> None:
     made.run("plan")
 
 
-def test_it_is_turned_on_and_off_and_back_on_without_a_loss_of_data(lab: Project) -> None:
+def test_accounts_are_turned_on_and_off_and_back_on_without_a_loss_of_data(lab: Project) -> None:
     assert said(lab, None, "set", "mine", "kept") == "OK"
+    assert "kept" not in said(lab, None, "get", "mine", tls=False)
     lab.write(redis={**lab.spec["redis"], "accounts": True})
     lab.run("up", "--yes", timeout=200)
     assert "NOAUTH" in said(lab, None, "get", "mine")
@@ -66,7 +71,7 @@ def test_it_is_turned_on_and_off_and_back_on_without_a_loss_of_data(lab: Project
     well(lab)
 
 
-def test_each_container_has_its_own_password_and_inspect_shows_none(lab: Project) -> None:
+def test_each_container_has_its_own_password_no_key_and_inspect_shows_none(lab: Project) -> None:
     passwords = {name: password_file(lab.layout, name).read_text() for name in (APP, EXPORTER, OPERATOR)}
     containers = container_ids(PROJECT)
     inspected = "".join(docker("inspect", containers[name]).stdout for name in containers)
@@ -76,6 +81,8 @@ def test_each_container_has_its_own_password_and_inspect_shows_none(lab: Project
     assert [name for name, password in passwords.items() if password in readable] == [APP]
     readable = docker("exec", containers["redis"], "sh", "-c", here).stdout
     assert not [name for name, password in passwords.items() if password in readable]
+    assert docker("exec", containers["app"], "ls", "/etc/techsapo/redis-ca").stdout.split() == ["ca.pem"]
+    assert "redis-tls" not in docker("exec", containers["app"], "ls", "/etc/techsapo").stdout
 
 
 def test_what_was_backed_up_in_a_container_comes_back(lab: Project) -> None:
@@ -86,3 +93,19 @@ def test_what_was_backed_up_in_a_container_comes_back(lab: Project) -> None:
     lab.run("restore", made["id"], "--only", "redis", "--yes", timeout=200)
     assert said(lab, OPERATOR, "get", "mine") == "kept"
     assert "NOAUTH" in said(lab, None, "get", "mine")
+
+
+def test_a_certificate_that_is_due_is_renewed_by_up_and_restarts_redis_alone(lab: Project) -> None:
+    folder, before = certificate(lab.layout, "redis"), container_ids(PROJECT)
+    (folder / "privkey.pem").unlink()
+    names = ["redis", "localhost", "127.0.0.1", "::1"]
+    ensure(folder, names, days=365, now=datetime.now(UTC) - timedelta(days=260))
+    old = (folder / "fullchain.pem").read_bytes()
+    steps = json.loads(lab.run("plan", "--json", code=100).stdout)["steps"]
+    assert {s["service"]: s["reason"] for s in steps if s["action"] != "nothing"} == {
+        "redis": "a new certificate, for it is due for renewal"
+    }
+    lab.run("up", "--yes", timeout=200)
+    assert (folder / "fullchain.pem").read_bytes() != old
+    well(lab)
+    assert container_ids(PROJECT) == before
