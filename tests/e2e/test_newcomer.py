@@ -138,17 +138,11 @@ def test_everything_listens_on_its_documented_port(stack: Path) -> None:
     assert [p for p in PORTS if not listening(p)] == []
 
 
-def test_every_prometheus_target_comes_up(stack: Path) -> None:
-    def all_targets_up() -> bool:
-        targets = get("http://127.0.0.1:9090/api/v1/targets?state=active", stack)["data"]["activeTargets"]
-        return len(targets) >= 8 and all(t["health"] == "up" for t in targets)
-
-    wait_for(all_targets_up, timeout=60, what="every Prometheus target up")
-
-
-def test_health_says_healthy(stack: Path) -> None:
-    health = json.loads(techsapo(stack, "health", "--json"))
-    assert health["status"] == "healthy", health
+def test_health_says_healthy_once_every_target_was_scraped(stack: Path) -> None:
+    wait_for(lambda: healthy(stack), timeout=60, what="a healthy stack")
+    targets = get("http://127.0.0.1:9090/api/v1/targets?state=active", stack)["data"]["activeTargets"]
+    assert len(targets) >= 8
+    assert {target["health"] for target in targets} == {"up"}
 
 
 def test_a_question_is_answered_and_shows_in_prometheus(stack: Path) -> None:
@@ -166,10 +160,8 @@ def test_the_ask_page_is_served(stack: Path) -> None:
     assert "TechSapo" in page
 
 
-PAGES = (
-    "README.md", "docs/running.md", "docs/upgrade.md", "docs/jobs.md", "docs/streams.md",
-    "docs/troubleshooting.md", "docs/performance.md", "docs/administration.md", "docs/api.md",
-)  # fmt: skip
+PAGES = ("README.md", "docs/running.md", "docs/api.md")
+"""Those that a newcomer types from; that the commands of every page are known, a unit test says."""
 ELSEWHERE = ("example.com", "…", "alice")
 """In commands to another host, or with a value of the reader's: other tests run these."""
 
@@ -253,10 +245,10 @@ def test_killing_the_heaviest_instance_under_load_fails_no_get(stack: Path) -> N
     for thread in threads:
         thread.start()
     try:
-        wait_for(lambda: served > 200, what="load")
+        wait_for(lambda: served > 100, what="load")
         os.kill(rows["app-1"]["pid"], signal.SIGKILL)
         after = served
-        wait_for(lambda: served > after + 1000, timeout=60, what="load after the kill")
+        wait_for(lambda: served > after + 500, timeout=60, what="load after the kill")
     finally:
         stop.set()
         for thread in threads:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import time
@@ -12,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from backup_lab import killed
-from fakes.open_stacks import with_backup
 from projects import Project, project, small_spec
 from servers import wait_for
 
@@ -263,23 +261,3 @@ def test_a_prometheus_that_is_down_or_without_its_admin_api_is_said(lab: Project
         lab.run("up")
     assert [b.id for b in repository_of(stack).backups()] == known
     assert not (lab.state / "prometheus-snapshot.json").exists()
-
-
-def test_a_full_disk_keeps_neither_a_backup_nor_a_snapshot(
-    lab: Project, stack: Stack, tmp_path: Path
-) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("mounts a file system of 8 KB: needs root")
-    before = snapshots(lab)
-    place = tmp_path / "small"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(place)], check=True)
-    try:
-        section = stack.spec.backup.model_copy(update={"path": str(place)})
-        small = with_backup(stack, section)
-        with pytest.raises(OpsError, match=r"cannot write .*No space left"):
-            create_backup(small, only=("prometheus",))
-        assert repository_of(small).backups() == ()
-        assert snapshots(lab) == before
-    finally:
-        subprocess.run(["umount", str(place)], check=True)

@@ -111,11 +111,12 @@ def test_a_backup_that_is_gone_here_is_fetched_all_the_same_and_its_proof_stays(
         verify_offsite(stack, "2001")
 
 
+@pytest.mark.usefixtures("unrestored")
 def test_what_a_killed_one_fetched_is_removed_by_the_next(lab: Project, backup: Backup) -> None:
     killed(lab, "event == 'open' and '/offsite-proof/' in name", "backup", "verify", "--offsite")
     assert left(stack_of(lab)) == ["offsite-proof"]
-    said = lab.run("backup", "verify", "--offsite", backup.id[:12])
-    assert f"{backup.id} came back from off-site, and restores to what was backed up" in said.stderr
+    found = verify_offsite(stack_of(lab), backup.id)
+    assert found.ok, found.sentences
     assert left(stack_of(lab)) == []
 
 
@@ -142,20 +143,16 @@ def packs(place: Path) -> list[Path]:
     return sorted((p for p in (place / "data").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
 
 
-@pytest.mark.parametrize("damage", ["missing", "changed"])
-def test_a_pack_that_is_missing_or_changed_is_a_copy_that_does_not_come_back(
-    damage: str, copied: tuple[Stack, Path], lab: Project
+def test_a_pack_that_was_changed_is_a_copy_that_does_not_come_back(
+    copied: tuple[Stack, Path], lab: Project
 ) -> None:
     stack, place = copied
     largest = packs(place)[-1]
-    if damage == "missing":
-        largest.unlink()
-    else:
-        data = bytearray(largest.read_bytes())
-        for at in range(0, len(data), 997):
-            data[at] ^= 1
-        largest.chmod(0o600)
-        largest.write_bytes(bytes(data))
+    data = bytearray(largest.read_bytes())
+    for at in range(0, len(data), 997):
+        data[at] ^= 1
+    largest.chmod(0o600)
+    largest.write_bytes(bytes(data))
     found = verify_offsite(stack)
     assert not found.ok
     assert "it does not come back" in found.sentences[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import socket
@@ -13,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from rows import each_row
 from servers import free_port
 from tls_orchestrators import Reached, keep, orchestrator, self_signed
 
@@ -33,7 +35,7 @@ COMMANDS = {
 }
 Run = Callable[..., tuple[int, str]]
 
-every_command = pytest.mark.parametrize("command", list(COMMANDS))
+every_command = each_row("command", COMMANDS)
 
 
 @pytest.fixture
@@ -96,8 +98,7 @@ def test_a_ca_file_takes_the_place_of_what_is_trusted_else(run: Run, tmp_path: P
     assert "from an authority that is not trusted here" in said
 
 
-@every_command
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@each_row("command, host", itertools.product(COMMANDS, ["127.0.0.1", "localhost"]))
 def test_the_stacks_own_certificate_needs_no_options_though_it_is_for_the_sites_name(
     run: Run, command: str, host: str
 ) -> None:
@@ -252,17 +253,10 @@ def test_without_a_key_plain_http_goes_anywhere(run: Run, monkeypatch: pytest.Mo
     assert (len(server.requests), server.keys) == (1, [])
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://127.0.0.1@evil.example/",
-        "http://127.0.0.1:80@evil.example/",
-        "http://user:secret@127.0.0.1:9/",
-        "http://127.0.0.1\\@evil.example/",
-        "https://@evil.example/",
-    ],
-)
-@every_command
+LOGINS = ("http://127.0.0.1:80@evil.example/", "http://user:secret@127.0.0.1:9/", "https://@evil.example/")
+
+
+@each_row("command, url", itertools.product(COMMANDS, LOGINS))
 def test_a_login_in_an_address_is_wrong_usage_and_is_not_shown(run: Run, command: str, url: str) -> None:
     code, said = run(command, url)
     assert code == 2
@@ -270,8 +264,8 @@ def test_a_login_in_an_address_is_wrong_usage_and_is_not_shown(run: Run, command
     assert "secret" not in said
 
 
-@pytest.mark.parametrize(
-    ("options", "words"),
+@each_row(
+    "options, words",
     [
         (["--ca-file", "none.pem"], "--ca-file: cannot read the CA certificates none.pem: No such file"),
         (["--ca-file", "app.log"], "--ca-file: app.log holds no certificate that can be read"),
@@ -288,7 +282,7 @@ def test_a_ca_file_that_cannot_be_used_is_told_before_anybody_is_asked(
     assert words in said
 
 
-@pytest.mark.parametrize("options", [["--ca-file", "ca.pem"], ["--insecure-skip-tls-verify"]])
+@each_row("options", [["--ca-file", "ca.pem"], ["--insecure-skip-tls-verify"]])
 def test_options_for_https_are_wrong_usage_with_plain_http(run: Run, options: list[str]) -> None:
     code, said = run("ask", "http://127.0.0.1:9", *options)
     assert code == 2

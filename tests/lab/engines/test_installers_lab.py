@@ -79,7 +79,7 @@ def test_the_checksums_are_checked(release: Path, tmp_path: Path) -> None:
     assert typed(block, release, tmp_path).count(": OK") == 2
 
 
-@each_row("installer", ["uv tool", "pipx"])
+@each_row("installer", ["uv tool"])
 def test_an_installer_brings_the_command_replaces_and_removes_it(
     release: Path, tmp_path: Path, installer: str
 ) -> None:
@@ -99,7 +99,7 @@ def test_an_installer_brings_the_command_replaces_and_removes_it(
 
 
 @pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="needs Debian's own python3")
-@each_row("installer", ["uv tool", "pipx"])
+@each_row("installer", ["pipx"])
 def test_as_root_nothing_of_it_is_in_a_home(release: Path, tmp_path: Path, installer: str) -> None:
     (block,) = (block for block in blocks(PAGES[0]) if "sudo" in block and installer in block)
     typed(block, release, tmp_path)

@@ -105,22 +105,6 @@ def actions(steps: list[dict[str, Any]]) -> dict[str, str]:
 RESTARTED = {"redis": "nothing", "app-1": "restart", "app-2": "restart", "nginx": "nothing"}
 
 
-def test_no_get_fails_while_instances_are_restarted_in_turn(stack: Project) -> None:
-    before = stack.pids()
-    stack.write(wallbounce={"consensus": 0.55})
-    with asked(stack) as counts:
-        done = json.loads(stack.run("up", "--json").stdout)
-    after = stack.pids()
-    assert actions(done["steps"]) == RESTARTED | {"scheduler": "nothing"}
-    assert {s["service"]: s["origin"] for s in done["steps"] if s["origin"]} == {
-        "app-1": ["spec"],
-        "app-2": ["spec"],
-    }
-    assert {n for n in after if after[n] != before[n]} == {"app-1", "app-2"}
-    assert set(counts) == {"200"}, counts
-    assert counts["200"] > 100
-
-
 def test_changed_code_reaches_what_runs_and_every_command_tells_so(
     stack: Project, installed: Installed
 ) -> None:
@@ -152,6 +136,7 @@ def test_changed_code_reaches_what_runs_and_every_command_tells_so(
     assert done == {"scheduler": "restart", **RESTARTED}, "what was planned"
     after = stack.pids()
     assert set(counts) == {"200"}, counts
+    assert counts["200"] > 100
     assert {n for n in after if after[n] != before[n]} == {"app-1", "app-2", "scheduler"}
     assert [(a["build"], a["detail"]) for a in instances(stack, "/health")] == [(new, "fixed")] * 2
     assert [a["build"] for a in instances(stack, "/api/v1/health")] == [new] * 2
@@ -176,26 +161,6 @@ def test_an_instance_that_the_supervisor_started_again_tells_the_code_of_that_mo
     assert listed(stack)[1]["app-1"] == old
     plan = json.loads(stack.run("plan", "--json", code=100).stdout)
     assert actions(plan["steps"]) == RESTARTED | {"app-2": "nothing", "scheduler": "restart"}
-    installed.edit("serve/health.py", '"detail": "twice"', '"detail": "fixed"')
-    plan = json.loads(stack.run("plan", "--json", code=100).stdout)
-    again = RESTARTED | {"app-1": "nothing", "scheduler": "nothing"}
-    assert actions(plan["steps"]) == again, "the old commit, checked out again"
-
-
-def test_code_that_is_replaced_while_an_instance_starts_is_not_what_it_tells(
-    stack: Project, installed: Installed
-) -> None:
-    replaced = "__import__('pathlib').Path(__file__).with_name('newer.py').touch()\n"
-    installed.edit("serve/app.py", "import annotations\n", f"import annotations\n{replaced}")
-    pid = stack.pids()["app-2"]
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    old, _ = listed(stack)
-    wait_for(lambda: stack.pids()["app-2"] != pid and listed(stack)[1]["app-2"], what="app-2, and its note")
-    new, runs = listed(stack)
-    assert (new != old, runs["app-2"]) == (True, old)
-    installed.edit("serve/app.py", replaced, "")
-    (installed.package / "serve/newer.py").unlink()
 
 
 def test_a_new_version_that_does_not_start_takes_one_instance_down_and_not_all(
@@ -226,13 +191,6 @@ def test_a_probed_restart_drains_one_instance_at_a_time_and_tells_what_was_notic
     assert (told["well"], told["failed"], told["streams_broken"], told["doubled"]) == (True, 0, 0, [])
     assert all(turn["requests"] > 10 for turn in told["restarted"])
     assert told["longest_gap_seconds"] > 0
-
-
-def test_a_probed_restart_that_somebody_would_notice_ends_with_1(stack: Project) -> None:
-    probed = stack.run("restart", "nginx", "--probe", "--json", code=1)
-    told = json.loads(probed.stdout)
-    assert told["well"] is False
-    assert told["failed"] + told["streams_broken"] > 0
 
 
 def test_nginx_is_back_while_a_stream_that_was_open_has_not_ended_by_itself(stack: Project) -> None:

@@ -208,7 +208,7 @@ def test_lines_wait_while_the_server_is_away_and_over_a_rotation_and_a_restart(t
 
 def test_what_waits_takes_no_more_disk_than_the_spec_says(tmp_path: Path) -> None:
     config, logs = rendered(tmp_path, free_port(), queue="2M")
-    append(logs / "app.log", *(f"{n} " + "x" * 900 for n in range(30_000)))
+    append(logs / "app.log", *(f"{n} " + "x" * 900 for n in range(10_000)))
     spool = tmp_path / "work/spool"
 
     def waiting() -> int:

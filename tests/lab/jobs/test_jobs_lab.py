@@ -134,14 +134,13 @@ def test_a_run_that_is_killed_shows_as_killed_and_leaves_nothing(made: Project) 
     assert [(r["id"], r["result"]) for r in runs(made, "drift")] == [(2, "failed"), (1, "killed")]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
-def test_an_interrupted_run_ends_its_job_and_is_written_down(
-    made: Project, number: signal.Signals, code: int
-) -> None:
+@each_row("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_ends_its_job_and_is_written_down(tmp_path: Path, number: signal.Signals) -> None:
+    made = project_in(tmp_path)
     with a_drift_that_takes_long(made) as process:
         [child] = inside(process)
         process.send_signal(number)
-        assert process.wait(60) == code
+        assert process.wait(60) == 130
         assert not child.is_running()
     assert runs(made, "drift")[0]["result"] == "interrupted"
 
