@@ -52,17 +52,6 @@ def failing(stack: Stack, source: Any, match: str) -> OpsError:
     return caught.value
 
 
-def test_wrong_passwords_are_said(backup: Backup, stack: Stack) -> None:
-    door = replace(redis_door(stack), env={"REDISCLI_AUTH": "wrong"})
-    error = failing(
-        stack, redis_snapshot.RedisSource(door), r"redis: Redis can't be asked: (NOAUTH|.*WRONGPASS)"
-    )
-    assert "redis.password" in error.hint
-    door = replace(administrator(stack), env={"MYSQL_PWD": "wrong"})
-    error = failing(stack, mysql.MysqlSource(door, "techsapo_audit"), "MariaDB refused the login")
-    assert error.hint
-
-
 @each_row(
     "script, match",
     [
@@ -212,13 +201,6 @@ def test_a_user_who_may_not_write_the_repository_is_told_and_changes_nothing(tmp
         assert figures.read_text() == told
 
 
-def test_a_second_backup_at_the_same_time_names_the_first(lab: Project, stack: Stack) -> None:
-    with repository_of(stack).lock():
-        said = lab.run("backup", code=1)
-    assert "is at work" in said.stderr
-    assert "--wait" in said.stderr
-
-
 def test_a_clock_set_back_keeps_the_order_and_is_said(backup: Backup, stack: Stack, tmp_path: Path) -> None:
     copied, _ = copy_of(backup, stack, tmp_path)
     past = datetime.now(UTC) - timedelta(days=400)
@@ -287,23 +269,3 @@ def test_a_tool_killed_while_it_verifies_leaves_no_server_and_no_verdict(
     assert json.loads(lab.run("backup", "verify", backup.id, "--deep", "--json").stdout)["ok"] is True
     assert list(scratch.iterdir()) == []
     lab.well()
-
-
-def test_a_job_that_fails_is_told_to_prometheus_and_the_backups_figures_stay(
-    backup: Backup, lab: Project, tmp_path: Path
-) -> None:
-    """What JobFailed and BackupOld look at; their rules are tested in tests/cases/alerts."""
-    figures = lab.layout.textfiles / "backups.prom"
-    before = figures.read_text()
-    kept = lab.spec
-    (tmp_path / "taken").write_text("a file where the folder of the backups should be")
-    lab.write(backup={"path": str(tmp_path / "taken")}, schedule={"jobs": {"backup": {"retries": 0}}})
-    try:
-        said = lab.run("jobs", "run", "backup", code=1).stderr
-    finally:
-        lab.write(**kept, schedule={})
-    assert "cannot" in said
-    job = (lab.layout.textfiles / "backup.prom").read_text()
-    assert 'techsapo_job_last_exit_code{name="backup"} 1' in job
-    assert "techsapo_job_last_success_timestamp_seconds" not in job
-    assert figures.read_text() == before

@@ -129,16 +129,6 @@ def test_rows_written_during_the_backup_cause_no_false_alarm_and_wait_for_nothin
         assert verify_backup(stack, id_, deep=True).ok
 
 
-def test_the_file_opens_by_hand_as_one_file(backup: Backup, tmp_path: Path) -> None:
-    part = backup.read().part("sqlite:app-1")
-    assert part is not None
-    copy = tmp_path / "copy.sqlite"
-    copy.write_bytes(b"".join(PackedReader(backup.folder / part.file)))
-    with sqlite3.connect(copy) as sql:
-        assert sql.execute(COUNT).fetchone() == (ROWS,)
-        assert sql.execute("PRAGMA journal_mode").fetchone() == ("delete",)
-
-
 def test_a_copy_that_lost_a_row_or_a_page_is_found_by_opening_it(
     stack: Stack, lab: Project, tmp_path: Path
 ) -> None:
@@ -210,13 +200,3 @@ def test_a_restore_that_fails_brings_back_the_very_file(lab: Project, backup: Ba
         assert sql.execute("SELECT COUNT(*) FROM notes WHERE text = 'precious'").fetchone() == (1,)
     assert litter(lab) == []
     lab.well()
-
-
-def test_the_jobs_back_up_verify_deeply_and_prune(lab: Project) -> None:
-    # The last test that uses `backup`, which prune removes: one a day stays.
-    for job in ("backup", "verify", "prune"):
-        lab.run("jobs", "run", job)
-    log = lab.run("jobs", "log", "backup").stdout
-    assert "sqlite:app-1" in log
-    newest = json.loads(lab.run("backup", "list", "--json").stdout)[-1]
-    assert newest["checks"]["deep"]["ok"] is True

@@ -18,8 +18,6 @@ from projects import only_redis, project, small_spec
 from servers import binary, free_port, http_ok, running, tcp_open, wait_for
 
 from techsapo_ops.adapters.packed import PackedReader
-from techsapo_ops.backup.description import FILE, FOLDER, What, read
-from techsapo_ops.backup.offsite import restic_of
 from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
@@ -85,9 +83,7 @@ def test_a_backup_is_copied_encrypted_with_the_secrets_and_comes_back(tmp_path: 
         assert len(json.loads(made.run("backup", "list", "--json").stdout)) == 3
 
 
-def test_what_a_killed_restic_has_locked_is_unlocked_and_one_at_work_is_waited_for_by_the_user(
-    tmp_path: Path,
-) -> None:
+def test_what_a_killed_restic_has_locked_is_unlocked(tmp_path: Path) -> None:
     place = tmp_path / "away"
     with project(only_redis(backup={"offsite": {"restic": str(place), "password": PASSWORD}})) as made:
         made.run("backup", "--only", "config")
@@ -97,9 +93,6 @@ def test_what_a_killed_restic_has_locked_is_unlocked_and_one_at_work_is_waited_f
         )  # fmt: skip
         try:
             wait_for(lambda: list((place / "locks").iterdir()) != [], what="restic's lock")
-            said = made.run("backup", "--only", "config", code=1).stderr
-            assert "not off-site: restic check failed" in said
-            assert "another restic is at work there" in said
         finally:
             reading.kill()
             reading.communicate()
@@ -307,47 +300,3 @@ def test_it_goes_to_a_rest_server_with_its_login_from_a_file_and_a_wrong_one_is_
         del offsite["rest_user"]
         made.write(backup={"offsite": offsite})
         assert "one half of a REST login" in made.run("backup", "--only", "config", code=1).stderr
-
-
-def test_what_an_empty_host_needs_goes_along_with_a_description_and_the_version_of_now(
-    tmp_path: Path,
-) -> None:
-    place = tmp_path / "away"
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    (elsewhere / "real-password").write_text(PASSWORD)
-    with project(
-        only_redis(backup={"offsite": {"restic": str(place), "password_file": "secrets/restic"}})
-    ) as made:
-        (made.directory / "secrets").mkdir()
-        (made.directory / "secrets/restic").symlink_to(elsewhere / "real-password")
-        override = made.override("redis/redis.conf.j2", "{# ours #}")
-        for folder in ("certs/shop/versions/0001", "administration", "api-keys", "acme"):
-            (made.state / folder).mkdir(parents=True)
-            (made.state / folder / "file").write_text(f"of {folder}")
-        stack = open_stack(open_project(made.directory / "techsapo.yaml"))
-        first = create_backup(stack, only=("config",)).backup
-        built = next((made.state / "recovery-kit").rglob("*.whl")).stat()
-        create_backup(stack, only=("config",))
-        assert next((made.state / "recovery-kit").rglob("*.whl")).stat() == built
-        assert not (made.state / FOLDER).exists()
-        away = restic_of(stack)
-        assert away is not None
-        part, whole = away.snapshots()
-        assert (part.backup, part.whole, part.project) == (first.id, False, "lab")
-        found = read(away.content(whole.id, f"{whole.place(FOLDER)}/{FILE}"), "it")
-        assert (found.project, found.engine, found.directory) == ("lab", "native", str(made.directory))
-        away.restore(whole.id, tmp_path / "back")
-        by_what = {kept.what: kept for kept in found.kept}
-        secret = by_what[What.SECRET]
-        assert (secret.named, secret.field) == ("secrets/restic", "backup.offsite.password_file")
-        assert (tmp_path / "back" / secret.content.lstrip("/")).read_text() == PASSWORD
-        for what, below in (
-            (What.CERTIFICATES, "shop/versions/0001/file"), (What.ADMINISTRATION, "file"),
-            (What.ACME, "file"), (What.API_KEYS, "file"), (What.TEMPLATES, "redis/redis.conf.j2"),
-            (What.BACKUP_KEYS, "key.json"), (What.BACKUP, "manifest.json"),
-            (What.KIT, "requirements.lock"), (What.SPEC, "."),
-        ):  # fmt: skip
-            assert (tmp_path / "back" / by_what[what].content.lstrip("/") / below).exists(), what
-        assert override.exists()
-        assert "the ledger of applies" in found.left

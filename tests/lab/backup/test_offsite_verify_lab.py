@@ -6,9 +6,7 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,7 +16,6 @@ from projects import Project, only_redis, project
 from servers import free_port
 
 from techsapo_ops.adapters.disk import Room
-from techsapo_ops.backup import offsite
 from techsapo_ops.backup.repository import Backup, repository_of
 from techsapo_ops.backup.verify import verify_quick
 from techsapo_ops.errors import OpsError
@@ -227,46 +224,3 @@ def test_a_wrong_password_and_no_room_are_said_and_nothing_is_noted(
         verify_offsite(stack)
     assert proofs(stack.layout) == before
     assert left(stack) == []
-
-
-@contextmanager
-def deaf() -> Iterator[int]:
-    """A port that takes connections and never answers."""
-    import socket
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        taken: list[socket.socket] = []
-
-        def take() -> None:
-            while True:
-                try:
-                    taken.append(listener.accept()[0])
-                except OSError:
-                    return
-
-        thread = threading.Thread(target=take, daemon=True)
-        thread.start()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            thread.join(60)
-            for each in taken:
-                each.close()
-
-
-def test_a_repository_that_refuses_or_never_answers_is_given_up_soon_and_said(
-    copied: tuple[Stack, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stack, _ = copied
-    monkeypatch.setattr(offsite, "PATIENCE", 2.0)
-    assert stack.spec.backup.offsite is not None
-    with deaf() as silent:
-        for port, why in ((free_port(), "connection refused"), (silent, "within 2 s")):
-            away = stack.spec.backup.offsite.model_copy(update={"restic": f"rest:http://127.0.0.1:{port}/me"})
-            changed = with_backup(stack, stack.spec.backup.model_copy(update={"offsite": away}))
-            with pytest.raises(OpsError, match=why) as told:
-                verify_offsite(changed)
-            assert "can be reached" in told.value.hint
-    assert left(stack) == []
-    assert repository_of(stack).backups()

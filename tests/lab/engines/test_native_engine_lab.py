@@ -39,30 +39,6 @@ def test_up_starts_every_service_and_its_table_says_where(stack: Project) -> Non
     assert f"http://localhost:{stack.spec['app']['port']}" in table
 
 
-def test_a_second_up_changes_nothing_and_plan_ends_with_0(stack: Project) -> None:
-    before = stack.pids()
-    assert "up to date" in stack.run("up").stderr
-    assert stack.pids() == before
-    assert stack.run("plan").stdout == "up to date\n"
-
-
-def test_a_changed_alert_threshold_reloads_prometheus_and_touches_nothing_else(stack: Project) -> None:
-    before = stack.pids()
-    stack.write(monitoring={**stack.spec["monitoring"], "alerts": {"MemoryHigh": {"threshold": 77}}})
-    plan = json.loads(stack.run("plan", "--json", code=100).stdout)
-    steps = {s["service"]: s["action"] for s in plan["steps"]}
-    untouched = dict.fromkeys(("redis", "alertmanager", "app", "scheduler"), "nothing")
-    assert steps == {**untouched, "prometheus": "reload"}
-    done = json.loads(stack.run("up", "--json").stdout)
-    assert {s["service"]: s["action"] for s in done["steps"]} == steps
-    assert stack.pids() == before
-
-    def loaded() -> bool:
-        return "77" in json.dumps(stack.ask("prometheus", "api/v1/rules"))
-
-    wait_for(loaded, what="the new threshold in Prometheus")
-
-
 def test_a_killed_service_is_started_again_and_counted(stack: Project) -> None:
     before = stack.services()["redis"]
     assert before.pid is not None
@@ -103,15 +79,6 @@ def test_logs_of_all_services_are_merged_filtered_and_followed(stack: Project) -
     assert "redis" in follower.stdout.readline()
     follower.send_signal(signal.SIGINT)
     assert follower.wait(60) == 130
-
-
-def test_a_second_up_at_the_same_time_says_who_is_at_work(stack: Project) -> None:
-    from techsapo_ops.adapters.lock import exclusive
-
-    with exclusive(stack.state / "lock"):
-        refused = stack.run("up", code=1)
-    assert f"pid {os.getpid()}" in refused.stderr
-    stack.run("up", "--wait", "5")
 
 
 def test_services_run_as_their_own_users_where_root_starts_them(stack: Project) -> None:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes.memory_engine import World
 from rows import each_row
-from stacks import EVERYTHING, HOSTILE_FOLDER, real_host, rendered, spec, topology
+from stacks import EVERYTHING, HOSTILE_FOLDER, real_host, spec, topology
 
 from techsapo_ops.adapters.process import Runner, SubprocessRunner
 from techsapo_ops.errors import OpsError
@@ -131,30 +129,6 @@ def test_a_wrong_systemd_or_logrotate_template_is_found_though_the_tools_end_wit
         examine(wanted, here(wanted, tmp_path), Templates(override), SubprocessRunner())
     assert "systemd-analyze refuses systemd/techsapo.service" in error.value.message
     assert "logrotate refuses logrotate/techsapo" in error.value.message
-
-
-def test_without_root_the_unit_is_judged_too(tmp_path: Path) -> None:
-    wanted = spec()
-    where = here(wanted, tmp_path)
-    where = replace(where, host=replace(where.host, root=False))
-    assert "default.target" in rendered(wanted, where)["systemd/techsapo.service"].content
-    assert examine(wanted, where, Templates(), SubprocessRunner()).validation.ok
-
-
-def test_what_a_killed_run_left_is_removed_after_an_hour(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    temporary = tmp_path / "tmp"
-    old, young, other = (temporary / name for name in ("techsapo-check-old", "techsapo-check-young", "other"))
-    for folder in (old, young, other):
-        folder.mkdir(parents=True)
-        (folder / "file").write_text("x")
-    for folder in (old, other):
-        os.utime(folder, (0, 0))
-    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    wanted = spec()
-    examine(wanted, here(wanted, tmp_path / "project"), Templates(), SubprocessRunner())
-    assert sorted(p.name for p in temporary.iterdir()) == ["other", "techsapo-check-young"]
 
 
 @each_row("folder", [HOSTILE_FOLDER])
