@@ -98,7 +98,7 @@ def test_all_of_it_comes_back_with_its_facts_on_other_ports_and_lets_what_is_the
         shown = host.run("backup", "list", "--json", "-e", "lab").stdout
         assert [each["authentication"] for each in json.loads(shown)] == ["authenticated"]
         assert "has a stack already" in recover(host, gone, "--yes", code=1).stderr
-        host.run("backup", "-e", "lab")
+        host.run("backup", "verify", "--offsite", "-e", "lab")  # it reaches its repository
 
 
 def test_the_commands_of_the_recovery_card_bring_it_back_as_they_stand_there(
