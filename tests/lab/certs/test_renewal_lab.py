@@ -58,7 +58,7 @@ def test_the_stacks_own_scheduler_renews_a_short_certificate_twice_without_a_gap
         edge.project.write(schedule={"by": "service", "certs": "0 4 29 2 *", **others})
         with connecting(edge.tls_port, threads=2, pause=0.01) as clients:
             edge.project.run("up", "--yes")
-            wait_for(lambda: len(clients.seen) == 3, timeout=LIFE * 4, what="two more certificates")
+            wait_for(lambda: len(clients.seen) >= 3, timeout=LIFE * 4, what="two more certificates")
             wait_for(lambda: successes(edge.project, "service") >= 2, what="the end of the second run")
         assert clients.failures == []
         assert clients.expired == 0
