@@ -62,11 +62,9 @@ def test_every_kind_of_service_is_well_under_the_restrictions(stack: Project) ->
     assert len({probe["name"] for probe in stack.health()["probes"]}) >= 10
 
 
-def test_backups_their_proof_and_a_restart_work_under_the_restrictions(stack: Project) -> None:
+def test_backups_and_their_proof_work_under_the_restrictions(stack: Project) -> None:
     stack.run("backup", timeout=180)
     stack.run("backup", "verify", "--deep", timeout=180)
-    stack.run("restart", "app")
-    stack.well()
 
 
 TRIED = """

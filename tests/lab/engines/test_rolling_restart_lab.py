@@ -166,11 +166,12 @@ def test_an_instance_that_the_supervisor_started_again_tells_the_code_of_that_mo
 def test_a_new_version_that_does_not_start_takes_one_instance_down_and_not_all(
     stack: Project, installed: Installed
 ) -> None:
+    stack.write(app={**stack.spec["app"], "drain": "1s"})
     stack.run("up")
     before, file = stack.pids(), Path("serve/lifecycle.py")
     installed.edit(str(file), "from __future__", "raise SystemExit('broken on purpose')\nfrom __future__")
     with asked(stack) as counts:
-        failed = stack.run("up", code=1)
+        failed = stack.run("up", "--timeout", "10", code=1)
     assert "app-2 goes on as it was, since app-1 did not come up" in failed.stderr
     assert stack.pids()["app-2"] == before["app-2"]
     assert set(counts) == {"200"}, counts
@@ -180,8 +181,7 @@ def test_a_new_version_that_does_not_start_takes_one_instance_down_and_not_all(
 
 
 def test_a_probed_restart_drains_one_instance_at_a_time_and_tells_what_was_noticed(stack: Project) -> None:
-    stack.write(app={**stack.spec["app"], "drain": "1s"})
-    stack.run("up")
+    assert stack.spec["app"]["drain"] == "1s", "as the test before left it"
     wait_for(lambda: both_answer(stack), what="both instances asked by nginx")
     before = stack.pids()
     told = json.loads(stack.run("restart", "app", "--probe", "--json").stdout)
