@@ -161,9 +161,6 @@ def test_exec_runs_a_program_as_the_service_without_what_the_caller_has_in_its_e
     assert "readonly" in stack.run("exec", "app", "sqlite", "DELETE FROM audit_requests", code=1).stderr
     assert "cannot run nonsense" in stack.run("exec", "app", "nonsense", code=1).stderr
     assert stack.run("exec", "postgres", code=2).stderr.startswith("error: there is no service postgres")
-    done = json.loads(stack.run("audit", "show", "--json").stdout)
-    assert "exec" in json.dumps(done)
-    assert "SELECT COUNT" not in json.dumps(done), "arguments may hold a secret"
 
 
 @contextlib.contextmanager
