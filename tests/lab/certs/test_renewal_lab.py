@@ -19,7 +19,7 @@ from techsapo_ops.operations.certificates.renew import renew
 from techsapo_ops.schedule.runs import Runs
 
 pytestmark = pytest.mark.lab
-LIFE = 20
+LIFE = 30
 """Seconds that the short certificate lives."""
 
 
