@@ -8,9 +8,11 @@ import os
 import selectors
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import psutil
 
@@ -22,6 +24,7 @@ RESULT_VARIABLE = "TECHSAPO_RESULT_FD"
 """Names the descriptor on which the program hands back its result, beside what it prints."""
 TERM_SECONDS = 10.0
 """How long a program may clean up after SIGTERM."""
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PR_SET_CHILD_SUBREAPER = 36
 _POLL = 0.2
 _CHUNK = 65536
@@ -51,7 +54,8 @@ def supervise(
     inherited. Raises OpsError when the program can't be started.
     """
     program = program_of(command)
-    with _adopting() as known:
+    held = _HeldBack()
+    with held, _adopting() as known:
         reader, writer = os.pipe()
         try:
             process = subprocess.Popen(
@@ -72,7 +76,36 @@ def supervise(
             ) from None
         finally:
             os.close(writer)
-        return _Watch(process, reader, line, known).to_the_end(timeout)
+        return _Watch(process, reader, line, known).to_the_end(timeout, held.release)
+
+
+@dataclass(slots=True)
+class _HeldBack:
+    """Holds back what asks this process to end, from the block's begin until `release` or the block's end.
+
+    A program that has just been started would outlive a KeyboardInterrupt that is raised before anything
+    watches it. Only the main thread gets signals: elsewhere there is nothing to hold back.
+    """
+
+    before: dict[signal.Signals, Any] = field(default_factory=dict)
+    came: list[int] = field(default_factory=list)
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self.before = {
+                number: signal.signal(number, lambda got, _: self.came.append(got)) for number in _ENDING
+            }
+
+    def release(self) -> None:
+        """Let signals through again, first one that came meanwhile."""
+        while self.before:
+            signal.signal(*self.before.popitem())
+        if came := self.came[:1]:
+            self.came.clear()  # several at once are one wish
+            os.kill(os.getpid(), came[0])
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
 
 
 @contextlib.contextmanager
@@ -97,7 +130,8 @@ class _Watch:
     result: bytearray = field(default_factory=bytearray)
     partial: bytearray = field(default_factory=bytearray)
 
-    def to_the_end(self, timeout: float) -> Ended:
+    def to_the_end(self, timeout: float, watched: Callable[[], None]) -> Ended:
+        """Read and wait; `watched` is called once an interruption ends the program, too."""
         assert self.process.stdout is not None  # noqa: S101 - a pipe was asked for
         deadline = time.monotonic() + timeout
         timed_out = interrupted = False
@@ -106,6 +140,7 @@ class _Watch:
                 os.set_blocking(descriptor, False)
                 selector.register(descriptor, selectors.EVENT_READ)
             try:
+                watched()
                 timed_out = not self._until(selector, deadline)
             except KeyboardInterrupt:
                 interrupted = True

@@ -138,15 +138,12 @@ def test_everything_listens_on_its_documented_port(stack: Path) -> None:
     assert [p for p in PORTS if not listening(p)] == []
 
 
-def test_every_prometheus_target_comes_up(stack: Path) -> None:
-    def all_targets_up() -> bool:
+def test_health_says_healthy_once_every_target_was_scraped(stack: Path) -> None:
+    def every_target_up() -> bool:
         targets = get("http://127.0.0.1:9090/api/v1/targets?state=active", stack)["data"]["activeTargets"]
-        return len(targets) >= 8 and all(t["health"] == "up" for t in targets)
+        return len(targets) >= 8 and all(target["health"] == "up" for target in targets)
 
-    wait_for(all_targets_up, timeout=60, what="every Prometheus target up")
-
-
-def test_health_says_healthy(stack: Path) -> None:
+    wait_for(every_target_up, timeout=60, what="every Prometheus target up")
     health = json.loads(techsapo(stack, "health", "--json"))
     assert health["status"] == "healthy", health
 
@@ -166,10 +163,8 @@ def test_the_ask_page_is_served(stack: Path) -> None:
     assert "TechSapo" in page
 
 
-PAGES = (
-    "README.md", "docs/running.md", "docs/upgrade.md", "docs/jobs.md", "docs/streams.md",
-    "docs/troubleshooting.md", "docs/performance.md", "docs/administration.md", "docs/api.md",
-)  # fmt: skip
+PAGES = ("README.md", "docs/running.md")
+"""Those that a newcomer types from; that the commands of every page are known, a unit test says."""
 ELSEWHERE = ("example.com", "…", "alice")
 """In commands to another host, or with a value of the reader's: other tests run these."""
 
@@ -253,10 +248,10 @@ def test_killing_the_heaviest_instance_under_load_fails_no_get(stack: Path) -> N
     for thread in threads:
         thread.start()
     try:
-        wait_for(lambda: served > 200, what="load")
+        wait_for(lambda: served > 100, what="load")
         os.kill(rows["app-1"]["pid"], signal.SIGKILL)
         after = served
-        wait_for(lambda: served > after + 1000, timeout=60, what="load after the kill")
+        wait_for(lambda: served > after + 500, timeout=60, what="load after the kill")
     finally:
         stop.set()
         for thread in threads:

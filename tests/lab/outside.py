@@ -46,14 +46,8 @@ SLACK = f"https://{SLACK_HOST}{PATH}"
 
 
 class _Watcher(BaseHTTPRequestHandler):
-    pings = 0
-    note = Path()
-    """A file that is there once it was pinged."""
-
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        type(self).pings += 1
-        self.note.touch()
         self.send_response(200)
         self.end_headers()
 
@@ -95,7 +89,6 @@ async def main(folder: Path, machine: str) -> None:
     tls.load_cert_chain(own.chain, own.key)
     over = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, over.set)
-    _Watcher.note = folder / "pinged"
     watcher = ThreadingHTTPServer(("127.0.0.1", 0), _Watcher)
     Thread(target=watcher.serve_forever, daemon=True).start()
     with (
@@ -118,7 +111,6 @@ async def main(folder: Path, machine: str) -> None:
                 "messages": [each.title for each in slack.messages],
                 "refused": [*slack.refused, *map(str, openai.refused), *map(str, anthropic.refused)],
                 "asked": {"openai": len(openai.asked), "anthropic": len(anthropic.asked)},
-                "pings": _Watcher.pings,
             }
             (folder / "told.json").write_text(json.dumps(told))
     watcher.shutdown()

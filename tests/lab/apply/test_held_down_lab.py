@@ -6,7 +6,6 @@ import contextlib
 import re
 import select
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,12 +96,11 @@ def flood(server: Server, begins: bytes, goes_on: bytes, most: int) -> tuple[int
 
 
 def test_a_header_of_100_mb_is_refused_before_it_has_come(app: Server) -> None:
-    before, began = rss(app), time.monotonic()
+    before = rss(app)
     begins = b"GET /ping HTTP/1.1\r\nHost: x\r\nX-Long: "
     sent, said = flood(app, begins, b"a" * MB, 100 * MB)
     assert sent <= 20 * MB, "it took them all"
     assert said == b"" or said.startswith(b"HTTP/1.1 431 "), "a reset may overtake the answer"
-    assert time.monotonic() - began < 30
     assert rss(app) - before < 50 * MB
     assert httpx.get(f"{app.url}/ping", trust_env=False).status_code == 200
 
@@ -113,20 +111,16 @@ def test_whoever_sends_a_little_too_much_reads_why(app: Server) -> None:
     assert b'"headers_too_large"' in said
 
 
-def test_2000_half_sent_requests_are_bounded_in_number_and_end_by_themselves(app: Server) -> None:
+def test_2000_silent_or_half_sent_requests_are_bounded_in_number_and_end_by_themselves(app: Server) -> None:
     most, idle = Limits().client_connections, sockets_of(app)
-    with connections(app, 2000, b"GET /ping HTTP/1.1\r\nHost: x\r\n") as links:
+    half_sent = b"GET /ping HTTP/1.1\r\nHost: x\r\n"
+    with connections(app, 1000, half_sent) as first, connections(app, 1000, b"") as others:
+        links = first + others
         wait_for(lambda: 2000 - ended(links) <= most, what="the others refused")
         wait_for(lambda: sockets_of(app) <= idle + most, what="their sockets closed")
         wait_for(lambda: ended(links) == 2000, timeout=HEAD_SECONDS + 20, what="all of them ended")
         assert httpx.get(f"{app.url}/ping", trust_env=False).status_code == 200
     wait_for(lambda: sockets_of(app) <= idle, what="nothing left")
-
-
-def test_2000_connections_that_say_nothing_end_too(app: Server) -> None:
-    with connections(app, 2000, b"") as links:
-        wait_for(lambda: ended(links) == 2000, timeout=HEAD_SECONDS + 20, what="all of them ended")
-    assert httpx.get(f"{app.url}/ping", trust_env=False).status_code == 200
 
 
 def large_bodies(server: Server, count: int) -> int:
@@ -136,9 +130,10 @@ def large_bodies(server: Server, count: int) -> int:
     with connections(server, count, head + b"Content-Length: %d\r\n\r\n" % MB) as links:
         left = dict.fromkeys(links, MB - 1)
         piece = b"x" * 65536
-        until = time.monotonic() + 15
-        while left and time.monotonic() < until:
-            _, writable, _ = select.select([], list(left), [], 0.5)
+        while left:
+            _, writable, _ = select.select([], list(left), [], 3)
+            if not writable:
+                break  # the app reads no more of them
             for link in writable:
                 try:
                     left[link] -= link.send(piece[: left[link]])

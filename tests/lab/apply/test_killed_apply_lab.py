@@ -7,7 +7,6 @@ import pty
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -57,17 +56,6 @@ def test_a_rollback_that_was_killed_is_completed_by_the_next_one(stack: Project)
     killed_at(stack, "files", "rollback", f"@{target}", "--yes")
     stack.run("rollback", f"@{target}", "--yes")
     assert configuration(stack) == first
-
-
-def test_a_kill_at_any_moment_is_recovered_from(stack: Project) -> None:
-    mark = change_redis(stack)
-    process = stack.popen("up")
-    time.sleep(0.9)
-    process.kill()
-    process.communicate()
-    stack.run("up")
-    assert mark in configuration(stack)
-    assert tcp_open(stack.spec["redis"]["port"])
 
 
 def test_ctrl_c_in_the_middle_says_how_to_go_on_and_the_next_up_completes(stack: Project) -> None:

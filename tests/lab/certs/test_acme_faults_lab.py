@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -70,18 +69,11 @@ def forget_the_wait(edge: Edge) -> None:
     (edge.folder / "state.json").write_text(json.dumps(state))
 
 
-@each_row(
-    "answer, why",
-    [((404, b"not here"), "404"), ((200, b"something else"), "did not match"), (None, "imeout")],
-    ids=["404", "wrong content", "timeout"],
-)
-def test_a_validation_that_fails_is_told_in_the_ca_s_words_and_changes_nothing(
-    edge: Edge, answer: tuple[int, bytes] | None, why: str
-) -> None:
+def test_a_validation_that_fails_is_told_in_the_ca_s_words_and_changes_nothing(edge: Edge) -> None:
     code = 0
     edge.dns.point(NAME, "127.0.0.2")
     try:
-        with impostor("127.0.0.2", edge.project.spec["nginx"]["listen"], lambda _: answer):
+        with impostor("127.0.0.2", edge.project.spec["nginx"]["listen"], lambda _: (404, b"not here")):
             # Pebble takes an earlier validation for one order in a hundred, at PEBBLE_AUTHZREUSE=0 too.
             for _ in range(3):
                 before, live = edge.served(), edge.live()
@@ -92,24 +84,13 @@ def test_a_validation_that_fails_is_told_in_the_ca_s_words_and_changes_nothing(
         edge.dns.point(NAME, None)
     assert code == 1, said
     assert f"could not validate {NAME}" in said
-    assert why in said
+    assert "404" in said
     assert "must lead to this stack's nginx" in said
     assert (edge.served(), edge.live()) == (before, live)
     assert "could not validate" in edge.status(code=1)["attention"][-1]
     assert not list((edge.project.state / "data/nginx/acme/.well-known/acme-challenge").iterdir())
     edge.techsapo("renew", "--force")
     assert edge.served() != before
-
-
-def test_a_ca_that_refuses_the_name_says_so(edge: Edge) -> None:
-    kept = edge.project.spec["certificates"]
-    edge.certificate(names=["blocked.example.com"])
-    edge.project.write(nginx={**edge.project.spec["nginx"], "server_name": None})
-    said = edge.techsapo("renew", code=1)
-    assert "rejectedIdentifier" in said
-    assert "does not issue for that name" in said
-    edge.project.write(certificates=kept, nginx={**edge.project.spec["nginx"], "server_name": NAME})
-    edge.techsapo("renew")
 
 
 def test_bad_nonces_are_asked_again(edge: Edge, tmp_path: Path) -> None:
@@ -151,9 +132,7 @@ def test_a_renewal_that_the_ca_does_not_take_as_one_is_ordered_as_new(edge: Edge
         edge.techsapo("renew")  # another directory: the next order is the first renewal there
         for status, code in (
             (500, "serverInternal"),
-            (400, "malformed"),
             (409, "alreadyReplaced"),
-            (403, "unauthorized"),
         ):
             before, orders = edge.served(), edge.orders()
             ca.refuse_renewals = refusal(status, code, "could not find an order for the given certificate")
@@ -176,7 +155,7 @@ def test_a_renewal_that_the_ca_does_not_take_as_one_is_ordered_as_new(edge: Edge
         forget_the_wait(edge)
 
 
-@each_row("where", ["/chalZ/", "/finalize-order/", "/certZ/"])
+@each_row("where", ["/chalZ/", "/certZ/"])
 def test_an_order_broken_off_by_the_ca_goes_on_where_it_was(edge: Edge, tmp_path: Path, where: str) -> None:
     with through_front(edge, tmp_path) as ca:
         before, orders = edge.served(), edge.orders()
@@ -194,8 +173,19 @@ def test_an_order_broken_off_by_the_ca_goes_on_where_it_was(edge: Edge, tmp_path
         assert edge.served() != before
 
 
+@pytest.mark.nightly
 @each_row("point", [*PHASES, *DEPLOYED])
+def test_killed_at_each_step_the_next_run_completes_the_same_order(edge: Edge, point: str) -> None:
+    killed_at(edge, point)
+
+
+@each_row("point", ["ordered", "finalized", "activated"])
 def test_killed_anywhere_the_next_run_completes_the_same_order(edge: Edge, point: str) -> None:
+    killed_at(edge, point)
+
+
+def killed_at(edge: Edge, point: str) -> None:
+    """Kill a renewal at that step, and see that the next one completes it."""
     before, orders = edge.served(), edge.orders()
     fault = Path(__file__).parents[1] / "certificate_fault.py"
     killed = warm.run([sys.executable, fault, point, "certs", "renew", "--force"], cwd=edge.project.directory)
@@ -235,15 +225,6 @@ def test_an_account_that_was_closed_is_replaced_by_another(edge: Edge) -> None:
     assert edge.served() != before
 
 
-def test_a_contact_that_changed_reaches_the_ca(edge: Edge) -> None:
-    kept = edge.project.spec["certificates"]
-    account = account_file(edge)
-    edge.certificate(contact="others@example.com")
-    edge.techsapo("renew", "--force")
-    assert json.loads(account.read_text())["contact"] == "others@example.com"
-    edge.project.write(certificates=kept)
-
-
 def test_a_clock_that_is_wrong_is_named_and_the_old_certificate_stays(edge: Edge) -> None:
     before, live = edge.served(), edge.live()
     certificates = edge.certificates()
@@ -258,32 +239,6 @@ def test_a_clock_that_is_wrong_is_named_and_the_old_certificate_stays(edge: Edge
     assert "it expired on" in with_clock(timedelta(days=400))
     assert (edge.served(), edge.live()) == (before, live)
     edge.techsapo("renew")
-
-
-def test_a_folder_that_can_not_be_written_leaves_the_certificate_in_use(edge: Edge) -> None:
-    before, live, orders = edge.served(), edge.live(), edge.orders()
-    state = edge.project.state
-    folders = [state / "acme/orders", edge.folder / "versions"]
-    if os.geteuid() == 0:
-        # Root writes anywhere: a file in the folder's place refuses it as well.
-        for folder in folders:
-            folder.rename(folder.with_name("aside"))
-            folder.write_text("")
-            said = edge.techsapo("renew", "--force", code=1)
-            folder.unlink()
-            folder.with_name("aside").rename(folder)
-            assert str(folder) in said
-    else:
-        for folder in folders:
-            folder.chmod(0o500)
-            said = edge.techsapo("renew", "--force", code=1)
-            folder.chmod(0o700)
-            assert str(folder) in said
-            assert "ermission denied" in said
-    assert (edge.served(), edge.live()) == (before, live)
-    edge.techsapo("renew", "--force")
-    assert edge.orders() <= orders + 2
-    assert edge.served() != before
 
 
 def test_a_ca_that_is_down_is_an_error_and_the_old_certificate_stays(edge: Edge) -> None:

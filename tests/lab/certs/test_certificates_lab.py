@@ -202,41 +202,6 @@ def test_files_are_checked_before_nginx_gets_them_and_watched_for_new_ones(
     edge.techsapo("renew")
 
 
-def test_status_looks_at_other_servers_and_at_files(edge: Edge, tmp_path: Path) -> None:
-    root = tmp_path / "root.pem"
-    root.write_bytes(edge.ca.root())
-    kept = edge.project.spec["certificates"]
-    watched = {"source": "external", "address": f"127.0.0.1:{edge.tls_port}", "names": [NAME]}
-    copied = tmp_path / "techsapo.crt"
-    copied.write_bytes((edge.folder / "fullchain.pem").read_bytes())
-    edge.project.write(
-        certificates={
-            **kept,
-            "trusted": {**watched, "ca_file": str(root)},
-            "untrusted": watched,
-            "old": {"source": "external", "certificate_file": str(copied)},
-        }
-    )
-    found = edge.statuses(code=1)
-    site, trusted, untrusted, old = (found[n] for n in ("techsapo", "trusted", "untrusted", "old"))
-    assert site["attention"] == trusted["attention"] == old["attention"] == []
-    assert trusted["serial"] == old["serial"] == site["serial"]
-    assert "clients don't trust it" in untrusted["attention"][0]
-    shown = edge.techsapo("status", str(copied))
-    assert "Pebble" in shown
-    copied.write_text("no certificate")
-    assert "not a PEM certificate" in edge.techsapo("status", str(copied), code=1)
-    assert "connection refused" in edge.techsapo("status", "127.0.0.1:9", code=1)
-    assert "no certificate of the spec" in edge.techsapo("status", "nosuch", code=2)
-    edge.project.write(certificates=kept)
-
-
-@each_row("command", [["ask", "why?", "--url"], ["monit", "--once", "--json", "--remote"]])
-def test_the_own_stack_is_asked_by_https_without_options(edge: Edge, command: list[str]) -> None:
-    edge.techsapo("issue")  # by a CA that this host does not know, and for a name that is not the URL's
-    edge.project.run(*command, f"https://127.0.0.1:{edge.tls_port}")
-
-
 @each_row("page", ["certificates.md", "certificates.ja.md"])
 def test_the_commands_of_the_page_work_as_they_stand(edge: Edge, repository: Path, page: str) -> None:
     text = (repository / "docs" / page).read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import socket
@@ -13,12 +14,11 @@ from typing import Any
 
 import psutil
 import pytest
-from servers import free_port
+from rows import each_row
 from tls_orchestrators import Reached, keep, orchestrator, self_signed
 
 from techsapo_ops.certs.self_signed import ensure, local_authority, sign
 from techsapo_ops.cli import main as cli
-from techsapo_ops.engines import auto
 from techsapo_ops.schedule.wrapper import _ping
 
 pytestmark = pytest.mark.lab
@@ -33,7 +33,7 @@ COMMANDS = {
 }
 Run = Callable[..., tuple[int, str]]
 
-every_command = pytest.mark.parametrize("command", list(COMMANDS))
+every_command = each_row("command", COMMANDS)
 
 
 @pytest.fixture
@@ -87,28 +87,12 @@ def test_the_same_certificate_named_by_ca_file_is_trusted(run: Run, tmp_path: Pa
     assert server.keys == [f"Bearer {KEY}"]
 
 
-@every_command
-def test_a_ca_file_takes_the_place_of_what_is_trusted_else(run: Run, tmp_path: Path, command: str) -> None:
-    other = self_signed(tmp_path / "other", "127.0.0.1")
-    with orchestrator(own_certificate("127.0.0.1")) as server:
-        code, said = run(command, server.url(), "--ca-file", str(other / "fullchain.pem"))
-    assert (code, server.requests) == (1, [])
-    assert "from an authority that is not trusted here" in said
-
-
-@every_command
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+@each_row("command, host", itertools.product(COMMANDS, ["127.0.0.1", "localhost"]))
 def test_the_stacks_own_certificate_needs_no_options_though_it_is_for_the_sites_name(
     run: Run, command: str, host: str
 ) -> None:
     with orchestrator(own_certificate(SITE)) as server:
         assert run(command, server.url(host)) == (0, "")
-    assert server.keys == [f"Bearer {KEY}"]
-
-
-def test_a_certificate_of_the_stacks_that_no_authority_signed_is_trusted_as_it_is(run: Run) -> None:
-    with orchestrator(self_signed(Path(".techsapo/certs/site").absolute(), "*.example.com")) as server:
-        assert run("ask", server.url()) == (0, "")
     assert server.keys == [f"Bearer {KEY}"]
 
 
@@ -237,62 +221,15 @@ def test_an_address_of_the_spec_that_another_host_has_is_not_sent_a_key(
     assert "an API key is not sent over plain http to another host" in said
 
 
-def test_a_server_that_speaks_no_tls_is_told(run: Run) -> None:
-    with orchestrator(None) as server:
-        code, said = run("ask", server.url())
-    assert (code, server.requests) == (1, [])
-    assert "does not speak TLS" in said
+LOGINS = ("http://127.0.0.1:80@evil.example/", "http://user:secret@127.0.0.1:9/", "https://@evil.example/")
 
 
-def test_without_a_key_plain_http_goes_anywhere(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("TECHSAPO_API_KEY")
-    host = outside_address()
-    with orchestrator(None, host) as server:
-        assert run("ask", server.url(host, "http")) == (0, "")
-    assert (len(server.requests), server.keys) == (1, [])
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://127.0.0.1@evil.example/",
-        "http://127.0.0.1:80@evil.example/",
-        "http://user:secret@127.0.0.1:9/",
-        "http://127.0.0.1\\@evil.example/",
-        "https://@evil.example/",
-    ],
-)
-@every_command
+@each_row("command, url", itertools.product(COMMANDS, LOGINS))
 def test_a_login_in_an_address_is_wrong_usage_and_is_not_shown(run: Run, command: str, url: str) -> None:
     code, said = run(command, url)
     assert code == 2
     assert "holds a user name or password" in said
     assert "secret" not in said
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--ca-file", "none.pem"], "--ca-file: cannot read the CA certificates none.pem: No such file"),
-        (["--ca-file", "app.log"], "--ca-file: app.log holds no certificate that can be read"),
-        (["--ca-file", "."], "--ca-file: cannot read the CA certificates .: Is a directory"),
-        (["--ca-file", "x", "--insecure-skip-tls-verify"], "exclude each other"),
-    ],
-)
-def test_a_ca_file_that_cannot_be_used_is_told_before_anybody_is_asked(
-    run: Run, options: list[str], words: str
-) -> None:
-    with orchestrator(own_certificate("127.0.0.1")) as server:
-        code, said = run("ask", server.url(), *options)
-    assert (code, server.requests) == (2, [])
-    assert words in said
-
-
-@pytest.mark.parametrize("options", [["--ca-file", "ca.pem"], ["--insecure-skip-tls-verify"]])
-def test_options_for_https_are_wrong_usage_with_plain_http(run: Run, options: list[str]) -> None:
-    code, said = run("ask", "http://127.0.0.1:9", *options)
-    assert code == 2
-    assert f"{options[0]} is for https, and http://127.0.0.1:9 is not" in said
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file away")
@@ -308,14 +245,6 @@ def test_a_certificate_that_another_user_put_into_the_folder_vouches_for_nobody(
     assert f"{planted} is owned by uid 12345" in said
 
 
-def test_a_redirect_is_told_with_what_to_try(run: Run) -> None:
-    with orchestrator(None) as server:
-        server.redirect = "https://127.0.0.1:9"
-        code, said = run("ask", server.url(scheme="http"))
-    assert code == 1
-    assert "ask the address that it redirects to" in said
-
-
 def test_a_watcher_that_is_somebody_else_is_not_asked_and_its_secret_url_is_not_logged(
     tmp_path: Path,
 ) -> None:
@@ -325,15 +254,6 @@ def test_a_watcher_that_is_somebody_else_is_not_asked_and_its_secret_url_is_not_
     assert server.requests == []
     assert said.startswith("the ping URL: the server's certificate is self-signed")
     assert lines == [f"ping failed: {said}"]
-
-
-def test_a_registry_whose_certificate_only_dockers_daemon_knows_is_not_taken_for_silent(
-    tmp_path: Path,
-) -> None:
-    with orchestrator(self_signed(tmp_path / "registry", "127.0.0.1")) as server:
-        assert auto._answers(f"127.0.0.1:{server.port}")
-    assert server.requests == []
-    assert not auto._answers(f"127.0.0.1:{free_port()}")
 
 
 def test_a_stream_that_a_foreigner_takes_over_is_not_given_the_key_again(run: Run, tmp_path: Path) -> None:

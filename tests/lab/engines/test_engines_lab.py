@@ -1,10 +1,14 @@
-"""What both engines promise in the same words, through the command line; and going from one to the other."""
+"""What containers promise in the words of the native engine, and going from one engine to the other.
+
+`test_native_engine_lab.py` has the same promises natively.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+import socket
 import urllib.request
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -22,15 +26,14 @@ def named(engine: str) -> str:
     return f"lab-{engine}-{os.getpid()}"
 
 
-def made_on(engine: str, lab: DockerLab, spec: dict[str, Any], name: str) -> AbstractContextManager[Project]:
-    if engine == "compose":
-        return docker_project(lab, {**spec, "project": named(engine)}, name)
-    return project({**spec, "engine": "native"}, name)
+def in_containers(lab: DockerLab, spec: dict[str, Any], name: str) -> AbstractContextManager[Project]:
+    return docker_project(lab, {**spec, "project": named("compose")}, name)
 
 
-@pytest.fixture(scope="module", params=["native", "compose"])
-def stack(request: pytest.FixtureRequest, lab_images: DockerLab) -> Iterator[Project]:
-    with made_on(request.param, lab_images, small_spec(), "監視 stack") as made:
+@pytest.fixture(scope="module")
+def stack(lab_images: DockerLab) -> Iterator[Project]:
+    spec = small_spec(mysql={"port": free_port(), "password": "m$1'x"})
+    with in_containers(lab_images, spec, "plain $HOME 監視") as made:
         made.run("up", timeout=300)
         yield made
 
@@ -39,16 +42,11 @@ def services(stack: Project) -> dict[str, dict[str, Any]]:
     return {s["service"]: s for s in json.loads(stack.run("ps", "--json").stdout)["services"]}
 
 
-def test_ps_lists_every_service_with_its_pid_and_state(stack: Project) -> None:
+def test_an_idle_up_and_plan_change_nothing_and_ps_lists_every_service(stack: Project) -> None:
     found = services(stack)
-    assert set(found) - {"scheduler"} == {"redis", "prometheus", "alertmanager", "app"}
-    assert {s["state"] for s in found.values()} <= {"running", "starting"}
+    assert set(found) - {"scheduler"} == {"redis", "mysql", "prometheus", "alertmanager", "app"}
     assert all(s["pid"] and s["uptime_seconds"] is not None for s in found.values())
-    assert found["app"]["port"] == stack.spec["app"]["port"]
-
-
-def test_an_idle_up_and_plan_change_nothing(stack: Project) -> None:
-    before = {name: s["pid"] for name, s in services(stack).items()}
+    before = {name: s["pid"] for name, s in found.items()}
     assert "up to date" in stack.run("up", "--yes").stderr
     assert stack.run("plan").stdout == "up to date\n"
     assert {name: s["pid"] for name, s in services(stack).items()} == before
@@ -66,6 +64,7 @@ def test_a_changed_threshold_is_a_reload_of_prometheus_and_another_file_of_redis
     actions = {s["service"]: s["action"] for s in plan["steps"]}
     assert actions == {
         "redis": "restart",
+        "mysql": "nothing",
         "prometheus": "reload",
         "alertmanager": "nothing",
         "app": "restart",  # its own part of the spec holds how Redis is to be used
@@ -101,15 +100,6 @@ def test_restart_reload_and_logs_take_names_and_refuse_unknown_ones(stack: Proje
     assert "Ready to accept" in lines[-1]["text"]
 
 
-def test_health_and_monit_have_the_same_keys(stack: Project) -> None:
-    probes = {p["name"]: p for p in stack.health()["probes"]}  # targets may not be scraped yet
-    assert {"redis", "prometheus", "alertmanager", "app", "disk"} <= set(probes)
-    assert probes["redis"]["status"] == "healthy"
-    readings = {r["service"]: r for r in json.loads(stack.run("monit", "--json").stdout)["services"]}
-    assert readings["app"]["memory_bytes"] > 10_000_000
-    assert readings["app"]["requests_per_second"] is not None
-
-
 def test_down_ends_everything_and_says_so_when_nothing_runs(stack: Project) -> None:
     assert "redis" in stack.run("down").stderr
     assert [p for p in stack.ports() if tcp_open(p)] == []
@@ -118,18 +108,48 @@ def test_down_ends_everything_and_says_so_when_nothing_runs(stack: Project) -> N
     assert (listed["running"], listed["services"]) == (False, [])
 
 
+def audited(stack: Project) -> bool:
+    """Whether the app says that its audit log is the database, and that this is well."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{stack.spec['app']['port']}/api/v1/health") as answer:
+            audit = json.load(answer)["dependencies"]["audit"]
+    except OSError:
+        return False
+    return audit["status"] in {"ok", "healthy", "up"} and audit["in_use"] != "sqlite"
+
+
+def test_the_generated_files_run_with_plain_docker_compose(stack: Project) -> None:
+    """After `down`; `up` made the passwords and keys."""
+    for file in ("docker-compose.monitoring.yml", "production/docker-compose.prod.yml"):
+        path = stack.state / "generated/docker" / file
+        docker("compose", "-f", str(path), "up", "-d", "--wait", "--no-build", "--pull", "never", timeout=200)
+    wait_for(lambda: audited(stack), what="the app on MariaDB")
+
+
+def test_up_takes_over_what_plain_docker_compose_started_and_a_new_password_arrives(stack: Project) -> None:
+    stack.run("up", "--yes", timeout=200)
+    stack.write(mysql={**stack.spec["mysql"], "password": "another \\ 'one' $x"})
+    stack.run("up", "--yes", timeout=200)
+    wait_for(lambda: audited(stack), what="the app on MariaDB with the new password")
+    wait_for(
+        lambda: stack.health()["status"] == "healthy",
+        timeout=60,
+        what="a scrape of the app that came up last",
+    )
+    stack.run("down", "--volumes", "--yes")
+    assert left_over("container", named("compose")) == left_over("volume", named("compose")) == []
+
+
 def test_a_service_that_does_not_come_up_is_told_with_probe_and_log(lab_images: DockerLab) -> None:
     spec = only_redis(images={"redis": lab_images.images["alertmanager"]})
-    with made_on("compose", lab_images, spec, "broken") as made:
+    with in_containers(lab_images, spec, "broken") as made:
         failed = made.run("up", code=1, timeout=200)
         assert "redis did not become ready" in failed.stderr or "Docker can't start redis" in failed.stderr
         assert "app was not started: it needs redis" in failed.stderr
 
 
 def test_a_port_of_someone_else_is_named_with_its_holder(lab_images: DockerLab) -> None:
-    import socket
-
-    with made_on("compose", lab_images, only_redis(), "taken") as made, socket.socket() as other:
+    with in_containers(lab_images, only_redis(), "taken") as made, socket.socket() as other:
         other.bind(("127.0.0.1", made.spec["app"]["port"]))
         other.listen()
         failed = made.run("up", code=1, timeout=200)
@@ -187,43 +207,3 @@ def test_two_projects_run_side_by_side_and_one_name_can_not_be_taken_twice(lab_i
         first.run("down", "--volumes", "--yes")
         assert container_ids(named("two")) == before
         assert "up to date" in second.run("up").stderr
-
-
-@pytest.fixture(scope="module")
-def plain(lab_images: DockerLab) -> Iterator[Project]:
-    spec = small_spec(project=named("plain"), mysql={"port": free_port(), "password": "m$1'x"})
-    with docker_project(lab_images, spec, "plain $HOME 監視") as made:
-        yield made
-
-
-def audited(stack: Project) -> bool:
-    """Whether the app says that its audit log is the database, and that this is well."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{stack.spec['app']['port']}/api/v1/health") as answer:
-            audit = json.load(answer)["dependencies"]["audit"]
-    except OSError:
-        return False
-    return audit["status"] in {"ok", "healthy", "up"} and audit["in_use"] != "sqlite"
-
-
-def test_the_generated_files_run_with_plain_docker_compose(plain: Project) -> None:
-    plain.run("up", "--yes", timeout=300)  # it makes the passwords and keys
-    plain.run("down", "--yes")
-    for file in ("docker-compose.monitoring.yml", "production/docker-compose.prod.yml"):
-        path = plain.state / "generated/docker" / file
-        docker("compose", "-f", str(path), "up", "-d", "--wait", "--no-build", "--pull", "never", timeout=200)
-    wait_for(lambda: audited(plain), what="the app on MariaDB")
-
-
-def test_up_takes_over_what_plain_docker_compose_started_and_a_new_password_arrives(plain: Project) -> None:
-    plain.run("up", "--yes", timeout=200)
-    plain.write(mysql={**plain.spec["mysql"], "password": "another \\ 'one' $x"})
-    plain.run("up", "--yes", timeout=200)
-    wait_for(lambda: audited(plain), what="the app on MariaDB with the new password")
-    wait_for(
-        lambda: plain.health()["status"] == "healthy",
-        timeout=60,
-        what="a scrape of the app that came up last",
-    )
-    plain.run("down", "--volumes", "--yes")
-    assert left_over("container", named("plain")) == left_over("volume", named("plain")) == []

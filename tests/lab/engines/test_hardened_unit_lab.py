@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -12,7 +13,6 @@ from pathlib import Path
 import pytest
 from projects import Project, project, small_spec
 from restricted import Restricted, directives
-from rows import each_row
 from servers import free_port
 
 pytestmark = pytest.mark.lab
@@ -62,24 +62,35 @@ def test_every_kind_of_service_is_well_under_the_restrictions(stack: Project) ->
     assert len({probe["name"] for probe in stack.health()["probes"]}) >= 10
 
 
-def test_backups_their_proof_and_a_restart_work_under_the_restrictions(stack: Project) -> None:
+def test_backups_and_their_proof_work_under_the_restrictions(stack: Project) -> None:
     stack.run("backup", timeout=180)
     stack.run("backup", "verify", "--deep", timeout=180)
-    stack.run("restart", "app")
-    stack.well()
 
 
-@each_row("what", REFUSED)
-def test_what_the_unit_takes_away_is_refused_there(stack: Project, what: str) -> None:
-    inside = subprocess.run(
-        [*stack.launcher, sys.executable, "-c", REFUSED[what]], capture_output=True, text=True, cwd="/"
-    )
-    assert inside.returncode == 1, inside.stderr
+TRIED = """
+import json, os, sys
+
+ended = {}
+for what, code in json.loads(sys.argv[1]).items():
+    if not (child := os.fork()):
+        try:
+            exec(code)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    ended[what] = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+print(json.dumps(ended))
+"""
+"""Tries each in a process of its own: under the restrictions one Python takes a second to start."""
+
+
+def test_what_the_unit_takes_away_is_refused_there(stack: Project) -> None:
+    tried = {**REFUSED, "nothing that is refused": "import socket; socket.create_server(('127.0.0.1', 0))"}
+    argv = [*stack.launcher, sys.executable, "-c", TRIED, json.dumps(tried)]
+    inside = subprocess.run(argv, capture_output=True, text=True, cwd="/", check=True)
+    assert json.loads(inside.stdout) == {**dict.fromkeys(REFUSED, 1), "nothing that is refused": 0}
     assert not Path("/etc/techsapo-restricted").exists()
 
 
 def test_a_port_below_1024_can_still_be_bound(stack: Project) -> None:
-    code = "import socket; s = socket.create_server(('127.0.0.1', 0)); print('ok')"
-    inside = subprocess.run([*stack.launcher, sys.executable, "-c", code], capture_output=True, text=True)
-    assert inside.stdout == "ok\n"
     assert "CAP_NET_BIND_SERVICE" in directives((stack.state / UNIT).read_text())["CapabilityBoundingSet"]

@@ -1,4 +1,7 @@
-"""What docs/install.md says to type, typed: uv, pipx and pip, with the wheel as it is built here."""
+"""What docs/install.md says to type, typed: uv and pipx, with the wheel as it is built here.
+
+That pip makes an environment of it is `make release`'s to prove.
+"""
 
 from __future__ import annotations
 
@@ -46,8 +49,7 @@ def typed(block: str, release: Path, home: Path) -> str:
         env={
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            # uv and pipx make whole environments here; that pip does too is `make release`'s to prove.
-            "PIP_NO_DEPS": "1" if "-m venv" in script else "0", "PIP_NO_COMPILE": "1",
+            "PIP_NO_COMPILE": "1",
             "UV_TOOL_DIR": str(home / "uv"), "UV_TOOL_BIN_DIR": str(home / ".local/bin"),
             "UV_PYTHON_DOWNLOADS": "never", "PIPX_HOME": str(home / "pipx"),
             "PIPX_BIN_DIR": str(home / ".local/bin"), "PIPX_MAN_DIR": str(home / "man"),
@@ -79,7 +81,7 @@ def test_the_checksums_are_checked(release: Path, tmp_path: Path) -> None:
     assert typed(block, release, tmp_path).count(": OK") == 2
 
 
-@each_row("installer", ["uv tool", "pipx"])
+@each_row("installer", ["uv tool"])
 def test_an_installer_brings_the_command_replaces_and_removes_it(
     release: Path, tmp_path: Path, installer: str
 ) -> None:
@@ -99,7 +101,7 @@ def test_an_installer_brings_the_command_replaces_and_removes_it(
 
 
 @pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="needs Debian's own python3")
-@each_row("installer", ["uv tool", "pipx"])
+@each_row("installer", ["pipx"])
 def test_as_root_nothing_of_it_is_in_a_home(release: Path, tmp_path: Path, installer: str) -> None:
     (block,) = (block for block in blocks(PAGES[0]) if "sudo" in block and installer in block)
     typed(block, release, tmp_path)
@@ -108,9 +110,3 @@ def test_as_root_nothing_of_it_is_in_a_home(release: Path, tmp_path: Path, insta
     assert str(tmp_path / "of-root/opt") in str(program.resolve())
     python = program.resolve().parent / "python"
     assert str(python.resolve()).startswith("/usr/bin/python3")
-
-
-def test_pip_puts_it_into_an_environment(release: Path, tmp_path: Path) -> None:
-    (block,) = (block for block in blocks(PAGES[0]) if "-m venv" in block)
-    typed(block, release, tmp_path)
-    assert (tmp_path / "techsapo-venv/bin/techsapo").exists()

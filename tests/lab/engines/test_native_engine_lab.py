@@ -15,7 +15,7 @@ import psutil
 import pytest
 from projects import Project, only_redis, project, small_spec
 from servers import free_port, tcp_open, wait_for
-from terminal import Screen, typed
+from terminal import typed
 
 pytestmark = pytest.mark.lab
 
@@ -25,23 +25,6 @@ def stack() -> Iterator[Project]:
     with project(small_spec()) as made:
         made.run("up")
         yield made
-
-
-def test_a_changed_alert_threshold_reloads_prometheus_and_touches_nothing_else(stack: Project) -> None:
-    before = stack.pids()
-    stack.write(monitoring={**stack.spec["monitoring"], "alerts": {"MemoryHigh": {"threshold": 77}}})
-    plan = json.loads(stack.run("plan", "--json", code=100).stdout)
-    steps = {s["service"]: s["action"] for s in plan["steps"]}
-    untouched = dict.fromkeys(("redis", "alertmanager", "app", "scheduler"), "nothing")
-    assert steps == {**untouched, "prometheus": "reload"}
-    done = json.loads(stack.run("up", "--json").stdout)
-    assert {s["service"]: s["action"] for s in done["steps"]} == steps
-    assert stack.pids() == before
-
-    def loaded() -> bool:
-        return "77" in json.dumps(stack.ask("prometheus", "api/v1/rules"))
-
-    wait_for(loaded, what="the new threshold in Prometheus")
 
 
 def test_a_killed_supervisor_takes_its_services_along_and_up_starts_all_anew(stack: Project) -> None:
@@ -70,47 +53,6 @@ def test_logs_of_all_services_are_merged_filtered_and_followed(stack: Project) -
     assert "redis" in follower.stdout.readline()
     follower.send_signal(signal.SIGINT)
     assert follower.wait(60) == 130
-
-
-def test_restart_and_reload_name_an_unknown_service(stack: Project) -> None:
-    failed = stack.run("restart", "postgres", code=2)
-    assert "there is no service postgres" in failed.stderr
-
-
-def test_monit_chooses_a_service_shows_its_log_and_restarts_it(stack: Project) -> None:
-    before = stack.pids()
-    first = next(iter(before))
-    argv = stack.argv("monit", "--interval", "0.5")
-    with Screen(argv, cwd=stack.directory, environment=stack.environment, size=(30, 120)) as screen:
-        screen.shows(f"> {first}", "? help")
-        screen.type("l")
-        screen.shows(f"log of {first}")
-        screen.type("r")
-        screen.shows(f"restart {first}? y")
-        screen.type("y")
-        screen.shows(f"{first} was restarted in")
-        screen.type("q")
-        assert screen.ends() == 0
-        assert screen.restored
-    after = stack.pids()
-    assert after[first] not in {None, before[first]}
-    assert {n: p for n, p in after.items() if n != first} == {n: p for n, p in before.items() if n != first}
-
-
-def test_monit_reads_cpu_memory_and_the_apps_request_rate(stack: Project) -> None:
-    readings = {r["service"]: r for r in json.loads(stack.run("monit", "--json").stdout)["services"]}
-    assert readings["app"]["memory_bytes"] > 10_000_000
-    assert readings["app"]["requests_per_second"] is not None
-    assert readings["redis"]["requests_per_second"] is None
-
-
-def test_a_second_up_at_the_same_time_says_who_is_at_work(stack: Project) -> None:
-    from techsapo_ops.adapters.lock import exclusive
-
-    with exclusive(stack.state / "lock"):
-        refused = stack.run("up", code=1)
-    assert f"pid {os.getpid()}" in refused.stderr
-    stack.run("up", "--wait", "5")
 
 
 def test_services_run_as_their_own_users_where_root_starts_them(stack: Project) -> None:
@@ -193,9 +135,6 @@ def test_exec_runs_a_program_as_the_service_without_what_the_caller_has_in_its_e
     assert "readonly" in stack.run("exec", "app", "sqlite", "DELETE FROM audit_requests", code=1).stderr
     assert "cannot run nonsense" in stack.run("exec", "app", "nonsense", code=1).stderr
     assert stack.run("exec", "postgres", code=2).stderr.startswith("error: there is no service postgres")
-    done = json.loads(stack.run("audit", "show", "--json").stdout)
-    assert "exec" in json.dumps(done)
-    assert "SELECT COUNT" not in json.dumps(done), "arguments may hold a secret"
 
 
 def test_a_port_of_someone_else_is_named_with_its_holder() -> None:
@@ -230,10 +169,8 @@ def test_a_service_that_keeps_ending_is_told_with_its_last_lines() -> None:
 
 def test_two_projects_with_blanks_and_japanese_in_long_paths_run_side_by_side() -> None:
     name = "監視 スタック の とても 長い プロジェクト フォルダ " + "x" * 40
-    with_mariadb = only_redis(mysql={"port": free_port()})
-    with project(with_mariadb, name) as first, project(only_redis(), name) as second:
+    with project(only_redis(), name) as first, project(only_redis(), name) as second:
         first.run("up")
-        assert "mysql" in first.pids()
         second.run("up")
         running = second.pids()
         first.run("down")
@@ -254,7 +191,7 @@ def test_down_ends_a_stack_whose_state_directory_was_deleted() -> None:
 
 def test_up_killed_at_any_moment_leaves_what_up_or_down_can_finish() -> None:
     with project(only_redis()) as made:
-        for delay in (0.3, 0.8, 1.3, 1.8):
+        for delay in (0.6, 1.5):
             _up_killed_after(made, delay)
         made.run("up")
         assert set(made.pids()) == {"redis", "app", "scheduler"}

@@ -116,21 +116,6 @@ def test_a_killed_nginx_master_heals_although_its_workers_keep_the_port(stack: P
     assert "up to date" in stack.run("up").stderr
 
 
-def test_a_scheduler_of_another_build_that_is_no_longer_wanted_ends(stack: Project) -> None:
-    note = stack.layout.scheduler_build
-    note.write_text(f"{note.read_text().split()[0]} 0.1.0+0000000000000000\n")
-    assert stack.services()["scheduler"].outdated
-    before = stack.pids()
-    stack.write(schedule={"by": "none"})
-    stack.run("up")
-    assert engine_of(stack).supervisor.process("scheduler") is None
-    del before["scheduler"]
-    assert stack.pids() == before
-    stack.write(schedule={"by": "service"})
-    stack.run("up")
-    assert stack.pids()["scheduler"] is not None
-
-
 def test_a_scratch_redis_and_mariadb_have_passwords_and_are_gone_afterwards(stack: Project) -> None:
     engine = engine_of(stack)
     with engine.scratch("redis") as made:
@@ -165,20 +150,6 @@ def test_a_throwaway_mariadb_leaves_the_temporary_tables_of_the_real_one(
         with engine_of(stack).scratch("mysql") as made:
             assert made.directory.exists()
         assert table.exists()
-
-
-def test_a_scratch_server_goes_also_when_the_block_fails(stack: Project) -> None:
-    with pytest.raises(ZeroDivisionError), engine_of(stack).scratch("redis") as made:
-        raise ZeroDivisionError
-    assert not tcp_open(made.address.port)
-    with pytest.raises(OpsError, match="no throwaway app"), engine_of(stack).scratch("app"):
-        pass
-
-
-def test_a_command_runs_in_the_services_folder_as_its_user(stack: Project) -> None:
-    done = runner().run(engine_of(stack).enter("redis", Command(("sh", "-c", "id -un; pwd"))))
-    expected = "redis" if os.geteuid() == 0 else psutil.Process().username()
-    assert done.stdout.decode().split() == [expected, str(stack.state / "data" / "redis")]
 
 
 def test_a_command_that_the_scheduler_runs_in_a_service_does_not_end_the_scheduler(

@@ -97,6 +97,7 @@ def test_changed_code_reaches_what_runs_and_every_command_tells_so(
     assert done == {"scheduler": "restart", **RESTARTED}, "what was planned"
     after = stack.pids()
     assert set(counts) == {"200"}, counts
+    assert counts["200"] > 100
     assert {n for n in after if after[n] != before[n]} == {"app-1", "app-2", "scheduler"}
     assert [(a["build"], a["detail"]) for a in instances(stack, "/health")] == [(new, "fixed")] * 2
     assert [a["build"] for a in instances(stack, "/api/v1/health")] == [new] * 2
@@ -121,36 +122,17 @@ def test_an_instance_that_the_supervisor_started_again_tells_the_code_of_that_mo
     assert listed(stack)[1]["app-1"] == old
     plan = json.loads(stack.run("plan", "--json", code=100).stdout)
     assert actions(plan["steps"]) == RESTARTED | {"app-2": "nothing", "scheduler": "restart"}
-    installed.edit("serve/health.py", '"detail": "twice"', '"detail": "fixed"')
-    plan = json.loads(stack.run("plan", "--json", code=100).stdout)
-    again = RESTARTED | {"app-1": "nothing", "scheduler": "nothing"}
-    assert actions(plan["steps"]) == again, "the old commit, checked out again"
-
-
-def test_code_that_is_replaced_while_an_instance_starts_is_not_what_it_tells(
-    stack: Project, installed: Installed
-) -> None:
-    replaced = "__import__('pathlib').Path(__file__).with_name('newer.py').touch()\n"
-    installed.edit("serve/app.py", "import annotations\n", f"import annotations\n{replaced}")
-    pid = stack.pids()["app-2"]
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    old, _ = listed(stack)
-    wait_for(lambda: stack.pids()["app-2"] != pid and listed(stack)[1]["app-2"], what="app-2, and its note")
-    new, runs = listed(stack)
-    assert (new != old, runs["app-2"]) == (True, old)
-    installed.edit("serve/app.py", replaced, "")
-    (installed.package / "serve/newer.py").unlink()
 
 
 def test_a_new_version_that_does_not_start_takes_one_instance_down_and_not_all(
     stack: Project, installed: Installed
 ) -> None:
+    stack.write(app={**stack.spec["app"], "drain": "1s"})
     stack.run("up")
     before, file = stack.pids(), Path("serve/lifecycle.py")
     installed.edit(str(file), "from __future__", "raise SystemExit('broken on purpose')\nfrom __future__")
     with asked(stack) as counts:
-        failed = stack.run("up", code=1)
+        failed = stack.run("up", "--timeout", "10", code=1)
     assert "app-2 goes on as it was, since app-1 did not come up" in failed.stderr
     assert stack.pids()["app-2"] == before["app-2"]
     assert set(counts) == {"200"}, counts
@@ -160,8 +142,7 @@ def test_a_new_version_that_does_not_start_takes_one_instance_down_and_not_all(
 
 
 def test_a_probed_restart_drains_one_instance_at_a_time_and_tells_what_was_noticed(stack: Project) -> None:
-    stack.write(app={**stack.spec["app"], "drain": "1s"})
-    stack.run("up")
+    assert stack.spec["app"]["drain"] == "1s", "as the test before left it"
     wait_for(lambda: both_answer(stack), what="both instances asked by nginx")
     before = stack.pids()
     told = json.loads(stack.run("restart", "app", "--probe", "--json").stdout)
@@ -171,13 +152,6 @@ def test_a_probed_restart_drains_one_instance_at_a_time_and_tells_what_was_notic
     assert (told["well"], told["failed"], told["streams_broken"], told["doubled"]) == (True, 0, 0, [])
     assert all(turn["requests"] > 10 for turn in told["restarted"])
     assert told["longest_gap_seconds"] > 0
-
-
-def test_a_probed_restart_that_somebody_would_notice_ends_with_1(stack: Project) -> None:
-    probed = stack.run("restart", "nginx", "--probe", "--json", code=1)
-    told = json.loads(probed.stdout)
-    assert told["well"] is False
-    assert told["failed"] + told["streams_broken"] > 0
 
 
 def test_nginx_is_back_while_a_stream_that_was_open_has_not_ended_by_itself(stack: Project) -> None:

@@ -1,4 +1,4 @@
-"""A kind of service that the package does not know, through every command, on both engines.
+"""A kind of service that the package does not know, through every command of a native stack.
 
 The command line runs in the test's own process, so that what it registers holds.
 """
@@ -6,13 +6,11 @@ The command line runs in the test's own process, so that what it registers holds
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from docker_lab import DockerLab, docker_project
 from fakes.toy.backup import words_file
 from fakes.toy.kind import Toy
 from projects import Project, only_redis, project
@@ -88,23 +86,9 @@ def native(monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
         yield made
 
 
-@pytest.fixture
-def compose(lab_images: DockerLab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    with docker_project(lab_images, small(project=f"lab-toy-{os.getpid()}")) as made:
-        monkeypatch.chdir(made.directory)
-        yield made
-
-
-def test_a_kind_of_a_tests_own_goes_through_every_command_natively(native: Project) -> None:
+def test_a_kind_of_a_tests_own_goes_through_every_command(native: Project) -> None:
     with including(toy := Toy(free_port())):
         through_everything(native, toy)
-
-
-def test_a_kind_of_a_tests_own_goes_through_every_command_in_containers(
-    compose: Project, lab_images: DockerLab
-) -> None:
-    with including(toy := Toy(free_port(), lab_images.images["base"])):
-        through_everything(compose, toy)
 
 
 def through_everything(made: Project, toy: Toy) -> None:
