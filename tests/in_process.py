@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import structlog
+
 from techsapo_ops.cli import language, root_path
 from techsapo_ops.cli.main import main
 
@@ -40,6 +42,9 @@ def techsapo(
             code = 0
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    assert not structlog.get_config()["cache_logger_on_first_use"], (
+        "the app sets up its process's logs: start one"
+    )
     return CompletedProcess(["techsapo", *words], code, _text(out), _text(err))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import in_process
 import pytest
+import warm
 from fakes.memory_project import MemoryProject
 from rows import each_row
 
@@ -77,8 +79,10 @@ def test_validate_plan_up_and_the_app_have_the_same_reason(
     assert planned.returncode == 1
     assert reason in planned.stderr
     assert "next:" not in planned.stderr
-    for words in (("up", "--dry-run"), ("up",), ("serve", "--port", "4999")):
-        done = techsapo(tmp_path, *words)
+    served = warm.run(
+        [sys.executable, "-m", "techsapo_ops", "serve", "--port", "4999"], cwd=tmp_path, text=True
+    )  # it sets up the logs of its process
+    for done in (techsapo(tmp_path, "up", "--dry-run"), techsapo(tmp_path, "up"), served):
         assert (done.returncode, reason in done.stderr) == (1, True), done.stderr
     assert not (tmp_path / ".techsapo" / "ledger").exists()
 
