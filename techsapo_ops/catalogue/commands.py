@@ -28,7 +28,7 @@ class Danger:
 
     kind: str
     effects: tuple[Effect, ...]
-    why: Mapping[Literal["ja", "en"], str]
+    why: Mapping[Literal["en", "ja"], str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ class ChatBody(BaseModel):
     n: Literal[1] | None = None
     response_format: dict[str, Any] | None = None
     language: Annotated[
-        Literal["ja", "en"] | None, Field(description="Language of the answer, as of /api/v1/generate.")
+        Literal["en", "ja"] | None, Field(description="Language of the answer, as of /api/v1/generate.")
     ] = None
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-Language = Literal["ja", "en"]
+Language = Literal["en", "ja"]
 LONGEST_LINE = 2000
 """Characters of a line, from its end, in which a language is asked for."""
 

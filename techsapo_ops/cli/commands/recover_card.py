@@ -21,7 +21,7 @@ from techsapo_ops.operations.card.typed import commands
 
 def card(
     language: Annotated[
-        Literal["ja", "en"] | None, typer.Option("--lang", help="Language.", show_default="the spec's")
+        Literal["en", "ja"] | None, typer.Option("--lang", help="Language.", show_default="the spec's")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the text there.")

@@ -30,7 +30,7 @@ def runbook(
         typer.Argument(help="The alert; without it all are listed.", autocompletion=completes("alerts")),
     ] = None,
     language: Annotated[
-        Literal["ja", "en"] | None,
+        Literal["en", "ja"] | None,
         typer.Option("--lang", help="Language.", show_default="the spec's, without one the terminal's"),
     ] = None,
     *,

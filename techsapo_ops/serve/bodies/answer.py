@@ -178,7 +178,7 @@ class AnswerBody(Body):
 
     request_id: str
     task_type: Literal["basic", "premium", "critical"]
-    language: Literal["ja", "en"]
+    language: Literal["en", "ja"]
     answer: str
     answered_by: str
     root_cause: Annotated[str, Field(description="In the chosen provider's words; empty where it gave none.")]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 _Language = Annotated[
-    Literal["ja", "en"] | None,
+    Literal["en", "ja"] | None,
     Field(
         description="Language of the answer. Default: the one that the question asks for, else the stack's."
     ),

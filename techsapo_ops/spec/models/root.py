@@ -55,7 +55,7 @@ class Spec(Section):
 
     project: Annotated[str, Field(pattern=PROJECT_PATTERN)]
     """Name of the stack: lower-case letters, digits, - and _."""
-    locale: Literal["ja", "en"] = "ja"
+    locale: Literal["en", "ja"] = "ja"
     """Language of answers, alert texts, pages and dashboards."""
     engine: Literal["auto", "native", "compose", "swarm"] = "auto"
     """What runs the services: processes of this host (native), Docker Compose (compose), or Docker Swarm on
