@@ -8,12 +8,11 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from parts import demand, needed_by
 from slowest import Stopwatch, expected, lanes
 
@@ -28,9 +27,6 @@ os.environ["TECHSAPO_LANG"] = "en"
 # A run of the tests that a shell put into the background ignores Ctrl-C, and so would what it starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-# By libyaml, ten times as fast: the tests read long tables and whole rendered stacks.
-yaml.safe_load = partial(yaml.load, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
 
 REPOSITORY = Path(__file__).parent.parent
 

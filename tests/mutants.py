@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-import yaml
+from techsapo_ops.catalogue.yaml_text import read_yaml
 
 PACKAGE = "techsapo_ops"
 STORED = Path("dist/mutants")
@@ -126,7 +126,7 @@ def _is_message(node: ast.AST) -> bool:
 def pick(count: int, seed: int) -> list[Mutant]:
     """`count` mutants at random from the package, none in a file that the table leaves out."""
     root = Path.cwd()
-    left_out = yaml.safe_load(TABLE.read_text(encoding="utf-8"))["left_out"]
+    left_out = read_yaml(TABLE.read_text(encoding="utf-8"))["left_out"]
     every = [
         mutant
         for file in sorted(Path(root, PACKAGE).rglob("*.py"))
@@ -148,7 +148,7 @@ class Judge:
 
     def __init__(self, tree: Path) -> None:
         self.tree = tree.resolve()
-        self.table = yaml.safe_load(TABLE.read_text(encoding="utf-8"))
+        self.table = read_yaml(TABLE.read_text(encoding="utf-8"))
 
     def judge(self, mutant: Mutant, known: str = "") -> Verdict:
         """Who notices it. `known` is a test that did before, which is asked first."""

@@ -7,9 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from techsapo_ops.catalogue.translations import Language, in_language, words_of
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.messages import Message
 
 HERE = Path(__file__).parent
@@ -19,7 +18,7 @@ LANGUAGES = ("en", "ja")
 @cache
 def facts(name: str) -> dict[str, Any]:
     """A YAML file of this folder."""
-    found: dict[str, Any] = yaml.safe_load((HERE / name).read_text(encoding="utf-8"))
+    found: dict[str, Any] = read_yaml((HERE / name).read_text(encoding="utf-8"))
     return found
 
 

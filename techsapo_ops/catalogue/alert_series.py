@@ -8,11 +8,10 @@ from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 
-import yaml
-
 from techsapo_ops.catalogue.metrics import job_metrics
 from techsapo_ops.catalogue.promql_names import metric_names
 from techsapo_ops.catalogue.rules import recording_rules
+from techsapo_ops.catalogue.yaml_text import read_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +35,7 @@ class AlertSeries:
 def alert_series() -> AlertSeries:
     """What alert_series.yaml says."""
     text = (files("techsapo_ops.catalogue") / "alert_series.yaml").read_text(encoding="utf-8")
-    found = yaml.safe_load(text)
+    found = read_yaml(text)
     return AlertSeries(
         MappingProxyType(found["scrape_jobs"]),
         found["textfiles"],

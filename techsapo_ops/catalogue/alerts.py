@@ -57,10 +57,9 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Literal
 
-import yaml
-
 from techsapo_ops.catalogue.alert_series import brought_by
 from techsapo_ops.catalogue.newest_copy import of_newest_copy
+from techsapo_ops.catalogue.yaml_text import read_yaml
 
 Severity = Literal["critical", "warning", "info"]
 Priority = Literal["P0", "P1", "P2"]
@@ -188,14 +187,14 @@ def _absent(job: str) -> Iterator[str]:
 def server_up() -> Mapping[str, str]:
     """By scrape job, the series in which an exporter says whether its server answers: 1, else 0."""
     text = (files("techsapo_ops.catalogue") / "server_up.yaml").read_text(encoding="utf-8")
-    return MappingProxyType(yaml.safe_load(text))
+    return MappingProxyType(read_yaml(text))
 
 
 @cache
 def cut_off() -> Mapping[str, str]:
     """By what an instance of the app uses, the series that is above 0 while it can't."""
     text = (files("techsapo_ops.catalogue") / "cut_off.yaml").read_text(encoding="utf-8")
-    return MappingProxyType(yaml.safe_load(text))
+    return MappingProxyType(read_yaml(text))
 
 
 def promql_number(value: float) -> str:
@@ -239,10 +238,10 @@ def _alert(name: str, entry: dict[str, Any], dashboard: str) -> Alert:
 @cache
 def _loaded() -> Sequence[Alert]:
     folder = files("techsapo_ops.catalogue")
-    of_files: dict[str, str] = yaml.safe_load((folder / "alert_files.yaml").read_text(encoding="utf-8"))
+    of_files: dict[str, str] = read_yaml((folder / "alert_files.yaml").read_text(encoding="utf-8"))
     found: list[Alert] = []
     for file, dashboard in of_files.items():
-        entries = yaml.safe_load((folder / "alerts" / f"{file}.yaml").read_text(encoding="utf-8"))
+        entries = read_yaml((folder / "alerts" / f"{file}.yaml").read_text(encoding="utf-8"))
         found += [_alert(name, entry, dashboard) for name, entry in entries.items()]
     return tuple(found)
 

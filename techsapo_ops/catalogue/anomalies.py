@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Literal
 
-import yaml
+from techsapo_ops.catalogue.yaml_text import read_yaml
 
 Reason = Literal[
     "sensitive_path",
@@ -36,7 +36,7 @@ class Signs:
 def signs() -> Signs:
     """The signs of anomalies.yaml."""
     text = (files("techsapo_ops.catalogue") / "anomalies.yaml").read_text(encoding="utf-8")
-    entries = yaml.safe_load(text)
+    entries = read_yaml(text)
     return Signs(_any(entries["paths"]), _any(entries["prompts"]))
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Literal
 
-import yaml
+from techsapo_ops.catalogue.yaml_text import read_yaml
 
 
 class Effect(StrEnum):
@@ -48,9 +48,8 @@ class Sign:
 def signs() -> Mapping[str, tuple[Sign, ...]]:
     """By word, in lower case: the signs of danger that begin with it, in the order of the table."""
     text = (files("techsapo_ops.catalogue") / "commands" / "dangers.yaml").read_text(encoding="utf-8")
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     found: dict[str, list[Sign]] = {}
-    for row in yaml.load(text, loader):  # noqa: S506 - both are safe loaders
+    for row in read_yaml(text):
         danger = _danger(row)
         for words, pattern in row.get("anywhere", {}).items():
             sign = Sign(danger, re.compile(pattern, re.IGNORECASE), starts_command=False)

@@ -10,10 +10,9 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Literal
 
-import yaml
-
 from techsapo_ops.catalogue.alerts import DISKS
 from techsapo_ops.catalogue.rules import expand_api
+from techsapo_ops.catalogue.yaml_text import read_yaml
 
 PanelKind = Literal["timeseries", "stat", "gauge", "bargauge"]
 LOCALES = ("ja", "en")
@@ -153,5 +152,5 @@ def dashboards() -> Mapping[str, Dashboard]:
     found = sorted((f for f in folder.iterdir() if f.name.endswith(".yaml")), key=lambda f: f.name)
     names = {f.name.removesuffix(".yaml"): f for f in found}
     return MappingProxyType(
-        {name: _dashboard(name, yaml.safe_load(f.read_text(encoding="utf-8"))) for name, f in names.items()}
+        {name: _dashboard(name, read_yaml(f.read_text(encoding="utf-8"))) for name, f in names.items()}
     )

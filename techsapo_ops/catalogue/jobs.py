@@ -9,7 +9,7 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
 
-import yaml
+from techsapo_ops.catalogue.yaml_text import read_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,4 +41,4 @@ def _facts(name: str, entry: dict[str, Any]) -> JobFacts:
 def jobs() -> Mapping[str, JobFacts]:
     """Every job by name, in the order of jobs.yaml."""
     text = (files("techsapo_ops.catalogue") / "jobs.yaml").read_text(encoding="utf-8")
-    return MappingProxyType({name: _facts(name, entry) for name, entry in yaml.safe_load(text).items()})
+    return MappingProxyType({name: _facts(name, entry) for name, entry in read_yaml(text).items()})

@@ -10,7 +10,7 @@ from itertools import product
 from types import MappingProxyType
 from typing import Any, Literal
 
-import yaml
+from techsapo_ops.catalogue.yaml_text import read_yaml
 
 MetricKind = Literal["counter", "histogram", "gauge", "untyped"]
 
@@ -60,7 +60,7 @@ def _metric(name: str, entry: dict[str, Any]) -> Metric:
 
 def _load(name: str) -> Mapping[str, Metric]:
     text = (files("techsapo_ops.catalogue") / name).read_text(encoding="utf-8")
-    return MappingProxyType({key: _metric(key, entry) for key, entry in yaml.safe_load(text).items()})
+    return MappingProxyType({key: _metric(key, entry) for key, entry in read_yaml(text).items()})
 
 
 @cache

@@ -11,7 +11,7 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Literal
 
-import yaml
+from techsapo_ops.catalogue.yaml_text import read_yaml
 
 Sampling = Literal["always", "without_thinking", "deprecated", "never"]
 
@@ -191,8 +191,7 @@ def _behind_openrouter(model: str) -> ModelFacts | None:
 def models() -> Mapping[tuple[str, str], ModelFacts]:
     """Every model by vendor and name."""
     text = (files("techsapo_ops.catalogue") / "models.yaml").read_text(encoding="utf-8")
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # it is read whenever a spec names a vendor
-    rows = yaml.load(text, loader)  # noqa: S506 - a safe one, in C
+    rows = read_yaml(text)
     sources = {name: Source(**entry) for name, entry in rows.pop("sources").items()}
     return MappingProxyType(
         {

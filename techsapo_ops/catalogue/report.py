@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-import yaml
+from techsapo_ops.catalogue.yaml_text import read_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,5 +38,5 @@ class Words:
 def words_in(file: str) -> Mapping[str, Mapping[str, str]]:
     """By name the words of a file in this folder, in each language."""
     text = (files("techsapo_ops.catalogue") / file).read_text(encoding="utf-8")
-    loaded: Mapping[str, Mapping[str, str]] = yaml.safe_load(text)
+    loaded: Mapping[str, Mapping[str, str]] = read_yaml(text)
     return loaded

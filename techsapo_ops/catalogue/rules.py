@@ -9,7 +9,7 @@ from importlib.resources import files
 from types import MappingProxyType
 from typing import Any
 
-import yaml
+from techsapo_ops.catalogue.yaml_text import read_yaml
 
 ANSWERING = ("/api/v1/generate", "/api/v1/analyze-logs", "/v1/chat/completions")
 """Templates of the routes that answer users, and of no other: whether they fail, and how long they take, is
@@ -66,6 +66,6 @@ def recording_rules() -> Mapping[str, tuple[RecordingRule, ...]]:
     return MappingProxyType(
         {
             group: tuple(rule for entry in rules for rule in _rules(entry))
-            for group, rules in yaml.safe_load(text).items()
+            for group, rules in read_yaml(text).items()
         }
     )

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
 
-import yaml
+from techsapo_ops.catalogue.yaml_text import read_yaml
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Vendor:
 def vendors() -> Mapping[str, Vendor]:
     """Every vendor by kind of provider."""
     text = (files("techsapo_ops.catalogue") / "vendors.yaml").read_text(encoding="utf-8")
-    return MappingProxyType({kind: Vendor(**entry) for kind, entry in yaml.safe_load(text).items()})
+    return MappingProxyType({kind: Vendor(**entry) for kind, entry in read_yaml(text).items()})
 
 
 def vendor_of(kind: str, name: str) -> Vendor:

@@ -21,6 +21,7 @@ from starlette.responses import Response
 
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.serve.acknowledgements import Acknowledgements, Fires
 from techsapo_ops.serve.attempts import Attempts
 from techsapo_ops.serve.hosts import SameOrigin
@@ -75,10 +76,9 @@ class Door:
 @cache
 def words() -> Mapping[str, Mapping[str, str]]:
     """What the page says, by language."""
-    import yaml
 
     text = (files("techsapo_ops.serve") / "acknowledge_page.yaml").read_text(encoding="utf-8")
-    found: dict[str, dict[str, str]] = yaml.safe_load(text)
+    found: dict[str, dict[str, str]] = read_yaml(text)
     return found
 
 

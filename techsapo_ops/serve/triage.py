@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
-import yaml
-
 from techsapo_ops.catalogue.commands import Effect
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.serve.bodies.answer import AnswerBody, TriageBody
 from techsapo_ops.wallbounce.claims import sentences
 from techsapo_ops.wallbounce.commands import dangerous
@@ -46,7 +45,7 @@ _NUMBERED = re.compile(r"^\s*(?:\d{1,2}[.)．、]|[-*・•])\s*(.+)$", re.MULTI
 @cache
 def _patterns() -> tuple[dict[str, tuple[re.Pattern[str], ...]], dict[str, tuple[re.Pattern[str], ...]]]:
     text = (files("techsapo_ops.serve") / "triage.yaml").read_text(encoding="utf-8")
-    found = yaml.safe_load(text)
+    found = read_yaml(text)
 
     def compiled(section: Mapping[str, Sequence[str]]) -> dict[str, tuple[re.Pattern[str], ...]]:
         return {name: tuple(re.compile(p, re.IGNORECASE) for p in words) for name, words in section.items()}

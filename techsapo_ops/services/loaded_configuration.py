@@ -12,8 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from techsapo_ops.adapters.basic_login import BasicLogin
 from techsapo_ops.adapters.monitoring_server import LastReload
 from techsapo_ops.messages import msg
@@ -71,12 +69,6 @@ class Loaded:
     last_reload: Callable[[Server], LastReload | None] = lambda _: None
     patience: float | None = None
     """Seconds after which nothing will change any more; None: as long as the caller has."""
-
-
-def load_yaml(text: str) -> Any:
-    """YAML as data, by libyaml where PyYAML was built with it: ten times as fast."""
-    loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(text, Loader=loader)  # noqa: S506 - a safe loader either way
 
 
 def lacking(ours: Any, theirs: Any, path: str = "") -> str:

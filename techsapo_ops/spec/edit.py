@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.source import parse
@@ -43,7 +44,7 @@ def without_section(text: str, key: str) -> str:
     if key not in keys:
         return text
     if node.flow_style or len(keys) == 1:
-        return _flow({name: value for name, value in yaml.safe_load(text).items() if name != key}) + "\n"
+        return _flow({name: value for name, value in read_yaml(text).items() if name != key}) + "\n"
     at = keys.index(key)
     begins = node.value[at][0].start_mark.index
     ends = _last(node.value[at][1])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.stack.places import SWARM
 
 STACK_YML = f"{SWARM}stack.yml"
@@ -21,8 +22,6 @@ def parsed(text: str) -> Mapping[str, Any]:
 
     Raises yaml.YAMLError.
     """
-    import yaml
 
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    found: Mapping[str, Any] = yaml.load(text, loader)  # noqa: S506 - a safe one, in C
+    found: Mapping[str, Any] = read_yaml(text)
     return found

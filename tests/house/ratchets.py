@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from tests.house.imports import commands_imported, import_circles
 from tests.house.names import engine_tests, kind_names, redis_files
 from tests.house.said import bare_texts
@@ -46,7 +45,7 @@ class Limit:
 
 def limits() -> dict[str, Limit]:
     """The limits by counter."""
-    read = yaml.safe_load(CEILINGS.read_text(encoding="utf-8"))
+    read = read_yaml(CEILINGS.read_text(encoding="utf-8"))
     return {name: Limit(**limit) for name, limit in read.items()}
 
 

@@ -8,8 +8,7 @@ from functools import cache
 from html import unescape
 from pathlib import Path
 
-import yaml
-
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.describe import explain
 from tests.house.commands import wrong
@@ -19,7 +18,7 @@ from tests.messages.said import all_said
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = REPOSITORY / "techsapo_ops"
 GLOSSARY = REPOSITORY / "docs" / "glossary.md"
-WORDS: dict[str, list[dict[str, str]]] = yaml.safe_load(
+WORDS: dict[str, list[dict[str, str]]] = read_yaml(
     (Path(__file__).with_name("words.yaml")).read_text("utf-8")
 )
 COLUMNS = ("English", "日本語", "what it is", "意味", "where", "not")

@@ -8,8 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.spec.models.data import Schedule
 
 JOBS_OFF: dict[str, Any] = {name: None for name in Schedule().times() if name != "drift"}
@@ -24,10 +23,7 @@ CASES = Path(__file__).parents[1] / "cases" / "alerts"
 @cache
 def load_cases() -> dict[str, dict[str, Any]]:
     """Each alert's cases, by alert name."""
-    return {
-        p.stem: yaml.load(p.read_text(encoding="utf-8"), yaml.CSafeLoader)
-        for p in sorted(CASES.glob("*.yml"))
-    }
+    return {p.stem: read_yaml(p.read_text(encoding="utf-8")) for p in sorted(CASES.glob("*.yml"))}
 
 
 def promtool_tests(

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import servers
-import yaml
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.stack.desired import RenderedFile
 
 
@@ -29,7 +29,7 @@ def passes(*argv: str | Path) -> str:
 
 def rules_of(files: dict[str, RenderedFile], name: str) -> list[dict[str, Any]]:
     """All rules of prometheus/rules/`name`.yml."""
-    groups = yaml.load(files[f"prometheus/rules/{name}.yml"].content, yaml.CSafeLoader)["groups"]
+    groups = read_yaml(files[f"prometheus/rules/{name}.yml"].content)["groups"]
     return [rule for group in groups for rule in group["rules"]]
 
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import yaml
+from techsapo_ops.catalogue.yaml_text import read_yaml
 
 DOCS = Path(__file__).parents[2] / "docs"
 _BLOCK = re.compile(r"^## (?P<heading>[^\n]+)$|^```yaml\n(?P<spec>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -28,5 +28,5 @@ def documented_providers(page: str) -> list[tuple[str, str, dict[str, Any]]]:
     return [
         (heading, name, section)
         for heading, spec in recipes(page)
-        for name, section in yaml.safe_load(spec)["providers"].items()
+        for name, section in read_yaml(spec)["providers"].items()
     ]

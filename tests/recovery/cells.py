@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import servers
-import yaml
 from projects import Project, kill_all
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from tests.recovery.hosts import Host
 from tests.recovery.places import PASSWORD, Place
 from tests.recovery.stack import Service, Size
@@ -109,7 +109,7 @@ def recovered(
     done = _run(project, (*words, "--yes", "--json"), environment)
     wall = time.monotonic() - began
     told = json.loads(done)
-    project.spec = yaml.safe_load((folder / "techsapo.yaml").read_text("utf-8"))
+    project.spec = read_yaml((folder / "techsapo.yaml").read_text("utf-8"))
     engine = (
         cell.words[cell.words.index("--engine") + 1] if "--engine" in cell.words else project.spec["engine"]
     )

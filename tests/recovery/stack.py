@@ -21,6 +21,7 @@ from projects import Project, kill_all, project, small_spec
 from searched import searching
 from servers import binary, free_port, wait_for
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from tests.recovery.hosts import Host, old_host
 from tests.recovery.places import Place
 
@@ -113,9 +114,8 @@ class Service:
     @property
     def spec(self) -> dict[str, Any]:
         """Its spec as it is on disk: a recovery may have changed it."""
-        import yaml
 
-        read: dict[str, Any] = yaml.safe_load((self.project.directory / "techsapo.yaml").read_text("utf-8"))
+        read: dict[str, Any] = read_yaml((self.project.directory / "techsapo.yaml").read_text("utf-8"))
         return read
 
     def redis(self, *words: str) -> str:

@@ -33,6 +33,7 @@ from pathlib import Path
 
 import yaml
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from tests.rendered.compare import compare
 from tests.rendered.machine import (
     CHECKOUT,
@@ -73,11 +74,11 @@ def cases() -> Iterator[tuple[str, Case]]:
         text = file.read_text(encoding="utf-8")
         yield f"example-{file.stem}", Case(text, {}, {}, hosts=everywhere)
         spoken = dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), "s3cret")
-        for overlay in [None, *(yaml.safe_load(text).get("environments") or {})]:
+        for overlay in [None, *(read_yaml(text).get("environments") or {})]:
             if spoken or overlay:
                 variables = {**spoken, **({"GRAFANA_PASSWORD": "a-long-Pa55word!"} if overlay else {})}
                 yield f"example-{file.stem}-{overlay or 'keys'}", Case(text, variables, {}, overlay)
-    for number, (name, entry) in enumerate(yaml.safe_load(CASES.read_text(encoding="utf-8")).items()):
+    for number, (name, entry) in enumerate(read_yaml(CASES.read_text(encoding="utf-8")).items()):
         text = json.dumps(entry["spec"], ensure_ascii=False, indent=1)
         files = entry.get("files", {})
         if entry.get("everywhere"):

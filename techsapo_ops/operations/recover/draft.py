@@ -10,6 +10,7 @@ import yaml
 
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.backup.description import What
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.recover.copied import Copied
@@ -75,7 +76,7 @@ def values_of(settings: Sequence[str]) -> list[tuple[str, object]]:
                 exit_code=2,
             )
         try:
-            found.append((path, yaml.safe_load(value)))
+            found.append((path, read_yaml(value)))
         except yaml.YAMLError:
             raise OpsError(
                 msg("--set {setting}: the value is no YAML", setting=setting),

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import yaml
-
 from techsapo_ops.adapters.alertmanager import Alertmanager, Sent
 from techsapo_ops.catalogue.alerts import DRILL_LABEL, WATCHDOG, Alert
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.alertmanager.configuration import TEST_LABEL, WATCHDOG_RECEIVER
@@ -151,7 +150,7 @@ def _why_late(spec: Spec, server: Alertmanager, labels: Mapping[str, str], alert
 
 def integrations_of(config: str, receiver: str) -> dict[str, int]:
     """How many a receiver has of each integration, as Alertmanager's metrics name them."""
-    receivers: Sequence[Mapping[str, Any]] = yaml.safe_load(config).get("receivers") or ()
+    receivers: Sequence[Mapping[str, Any]] = read_yaml(config).get("receivers") or ()
     for entry in receivers:
         if entry["name"] == receiver:
             return {

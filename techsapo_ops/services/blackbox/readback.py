@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from techsapo_ops.adapters.monitoring_server import LastReload, MonitoringServer
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.messages import msg
 from techsapo_ops.services.blackbox.configuration import BLACKBOX_YML
-from techsapo_ops.services.loaded_configuration import TIMEOUT, Loaded, Server, lacking, load_yaml
+from techsapo_ops.services.loaded_configuration import TIMEOUT, Loaded, Server, lacking
 from techsapo_ops.stack.desired import RenderedFile
 
 
@@ -15,7 +16,7 @@ def _differs(server: Server, prefix: str, files: Mapping[str, RenderedFile]) -> 
     answer = MonitoringServer(server.url, timeout=TIMEOUT).fetch("config")
     if not answer.ok:
         return msg("/config says HTTP {status}", status=answer.status)
-    ours, theirs = load_yaml(files[prefix + BLACKBOX_YML].content), load_yaml(answer.text)
+    ours, theirs = read_yaml(files[prefix + BLACKBOX_YML].content), read_yaml(answer.text)
     if gone := sorted(set((theirs or {}).get("modules") or {}) - set(ours["modules"])):
         return msg("{path}.{key} is still there", path="modules", key=gone[0])
     return lacking(ours, theirs)

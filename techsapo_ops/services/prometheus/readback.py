@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from techsapo_ops.adapters.prometheus import Prometheus, Rule
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.messages import msg
-from techsapo_ops.services.loaded_configuration import TIMEOUT, Loaded, Server, lacking, load_yaml
+from techsapo_ops.services.loaded_configuration import TIMEOUT, Loaded, Server, lacking
 from techsapo_ops.services.prometheus.scrape import yml_of
 from techsapo_ops.spec.models.base import seconds as duration
 from techsapo_ops.stack.desired import RenderedFile
@@ -20,8 +21,8 @@ _BLANK = re.compile(r"\s+")
 def _differs(server: Server, prefix: str, files: Mapping[str, RenderedFile]) -> str:
     asked = _client(server)
     path = prefix + yml_of(server.machine)
-    ours = load_yaml(files[path].content)
-    found = lacking(ours, load_yaml(asked.config()))
+    ours = read_yaml(files[path].content)
+    found = lacking(ours, read_yaml(asked.config()))
     if found:
         return found
     folder = path.rpartition("/")[0]
@@ -30,7 +31,7 @@ def _differs(server: Server, prefix: str, files: Mapping[str, RenderedFile]) -> 
         # A template may name rule files of its own, which are not ours to know.
         if (file := files.get(os.path.normpath(f"{folder}/{rules}"))) is None:
             return ""
-        groups.update({group["name"]: group for group in load_yaml(file.content)["groups"]})
+        groups.update({group["name"]: group for group in read_yaml(file.content)["groups"]})
     return _rules(asked, groups)
 
 

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib.resources import files
 
-import yaml
-
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.wallbounce.answers import MAX_CLAIMS
 from techsapo_ops.wallbounce.language import Language
 
@@ -64,7 +63,7 @@ def _right(matches: tuple[tuple[str, ...], ...], folded: str) -> int:
 def knowledge() -> Knowledge:
     """The content of simulated.yaml."""
     text = (files("techsapo_ops.wallbounce.providers") / "simulated.yaml").read_text(encoding="utf-8")
-    raw = yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
+    raw = read_yaml(text)
     topics = tuple(
         Topic(tuple(fold(word) for word in t["match"]), {"ja": t["ja"], "en": t["en"]})
         for t in raw["topics"].values()

@@ -18,6 +18,7 @@ from monitoring_tools import alert_rules, passes, rules_of, tool
 from rows import each_row
 
 from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.catalogue.yaml_text import read_yaml
 
 pytestmark = pytest.mark.lab
 
@@ -31,7 +32,7 @@ def test_every_alert_fires_and_stays_silent_as_its_cases_say(tmp_path: Path) -> 
     rules, recordings = alert_rules(files), rules_of(files, "recording")
     rules |= machine_rules(locale="ja")
     known = {rule["record"] for rule in recordings}
-    of_machines = yaml.safe_load(machines_files()["prometheus/rules/recording.yml"])["groups"]
+    of_machines = read_yaml(machines_files()["prometheus/rules/recording.yml"])["groups"]
     recordings += [r for group in of_machines for r in group["rules"] if r["record"] not in known]
     tests = []
     for name, cases in load_cases().items():
@@ -118,7 +119,7 @@ def test_every_alert_is_routed_to_the_receiver_that_its_case_names(hours: Any, t
     spec = spec_of(notifications={**EVERYTHING["notifications"], "business_hours": hours})
     files = monitoring_files(spec, tmp_path)
     write(files.values(), tmp_path)
-    config = yaml.safe_load(files["alertmanager/alertmanager.yml"].content)
+    config = read_yaml(files["alertmanager/alertmanager.yml"].content)
     # Nobody is told here: which receivers an alert is for does not depend on what they are.
     config["receivers"] = [{"name": receiver["name"]} for receiver in config["receivers"]]
     rules = alert_rules(files) | machine_rules()

@@ -17,6 +17,7 @@ from servers import wait_for
 
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.rules import INCIDENT_SINCE, OTHERS_SINCE
+from techsapo_ops.catalogue.yaml_text import read_yaml
 
 pytestmark = pytest.mark.lab
 
@@ -58,9 +59,9 @@ def federating(name: str, since: int) -> Iterator[str]:
 
 def test_the_earliest_of_what_two_others_say_holds(tmp_path: Path) -> None:
     files = machines_files(machines_topology(hosts=FIVE))
-    config = yaml.safe_load(files["prometheus/on-c/prometheus.yml"])
+    config = read_yaml(files["prometheus/on-c/prometheus.yml"])
     job = config["scrape_configs"][-1]
-    recording = yaml.safe_load(files["prometheus/rules/recording.yml"])
+    recording = read_yaml(files["prometheus/rules/recording.yml"])
     (rule,) = [r for g in recording["groups"] for r in g["rules"] if r["record"] == INCIDENT_SINCE]
     # Here the alert fires from the start on, since when the own rule sees it, which is later than both.
     alert = {"alert": "AppDown", "expr": "vector(1)"}

@@ -17,6 +17,7 @@ from next_lab import AFTER, Stack, watched
 from rows import each_row
 
 from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.services.alertmanager.acknowledging import (
     Claim,
     Taken,
@@ -53,7 +54,7 @@ def test_the_next_receivers_are_told_of_incidents_that_are_old_enough(tmp_path: 
     steps = [{"after": after, "receivers": hook} for after in ("15m", "45m")]
     files = monitoring_files(spec_of(notifications={"next": steps}, locale="en"))
     texts = [files[f"prometheus/rules/{name}.yml"].content for name in ("recording", "alerts")]
-    rules = [r for text in texts for g in yaml.safe_load(text)["groups"] for r in g["rules"]]
+    rules = [r for text in texts for g in read_yaml(text)["groups"] for r in g["rules"]]
     mine = [
         r for r in rules if r.get("record", "").startswith("techsapo:alert:") or r.get("alert") == "AppDown"
     ]

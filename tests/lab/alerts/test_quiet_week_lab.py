@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 import servers
-import yaml
 from alert_stack import Stack
 from monitoring_stack import monitoring_files, spec_of
 from orchestrator import QUICK
@@ -26,6 +25,7 @@ from rows import each_row
 
 from techsapo_ops.catalogue.jobs import jobs
 from techsapo_ops.catalogue.promql_names import metric_names
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 
@@ -55,7 +55,7 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Spec, list[Scrape
         for number in (1, 2, 3):
             stack.start(number, providers=FREE, redis={"port": stack.around.ports["redis"]})
         servers.wait_for(lambda: len(stack.query('up{job="techsapo-app"} == 1')) == 3, timeout=60)
-        data = yaml.safe_load((stack.directory / "techsapo.yaml").read_text(encoding="utf-8"))
+        data = read_yaml((stack.directory / "techsapo.yaml").read_text(encoding="utf-8"))
         # What is shortened for the lab is long again, and the front is probed, as in a new stack.
         # A week has a sample a minute: in steps of 15 s ServiceRestarting reads more than promtool loads.
         del data["monitoring"]["prometheus"]["evaluation_interval"]
@@ -97,7 +97,7 @@ def all_rules(spec: Spec) -> list[dict[str, Any]]:
         rule
         for path, file in files.items()
         if path.startswith("prometheus/rules/")
-        for group in yaml.safe_load(file.content)["groups"]
+        for group in read_yaml(file.content)["groups"]
         for rule in group["rules"]
     ]
 

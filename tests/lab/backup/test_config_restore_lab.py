@@ -15,6 +15,7 @@ from projects import Project, only_redis, project
 
 from techsapo_ops.backup.config import ConfigBackup
 from techsapo_ops.backup.repository import Backup, repository_of
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.operations.backup import restore
@@ -95,7 +96,7 @@ def test_it_comes_back_with_its_secrets_and_plan_says_what_up_would_change(
     # The safety backup goes back to the bad evening's state.
     safety = next(b for b in repository_of(stack_of(lab)).backups() if b.read().tag == "before-restore")
     lab.run("restore", safety.id, "--only", "config", "--yes")
-    assert yaml.safe_load((lab.directory / "techsapo.yaml").read_text())["app"]["drain"] == "7s"
+    assert read_yaml((lab.directory / "techsapo.yaml").read_text())["app"]["drain"] == "7s"
 
 
 def test_a_failure_half_way_puts_every_file_back(

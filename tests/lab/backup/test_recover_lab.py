@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 import warm
-import yaml
 from card_lines import steps
 from gone_stack import PASSWORD, Gone, empty_host, facts, lost
 from projects import Project, another_user
 from servers import free_port, running, tcp_open
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.cli.views.recovery import TITLES
 from techsapo_ops.operations.recover.journal import STEPS, Desk
 
@@ -88,7 +88,7 @@ def test_all_of_it_comes_back_with_its_facts_on_other_ports_and_lets_what_is_the
         assert "whole service back" in done.stdout
         assert f"jobs run backup --file {host.directory}/techsapo.yaml" in done.stdout  # the crontab
         assert facts(host) == gone.facts
-        spec = yaml.safe_load((host.directory / "techsapo.yaml").read_text())
+        spec = read_yaml((host.directory / "techsapo.yaml").read_text())
         assert spec["app"]["port"] == other
         assert (outside / "restic").read_text() == "another's"
         kept = host.directory / "recovered/restic"

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 from acme_ca import pebble
 from crond import cron
 from cryptography.hazmat.primitives.asymmetric import rsa
 from edges import NAME, Edge, acme_edge
 from rows import each_row
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.certs.material import names_of
 from techsapo_ops.certs.self_signed import local_authority, sign
 from techsapo_ops.operations.administration import actions, chain_of
@@ -223,4 +223,4 @@ def test_the_commands_of_the_page_work_as_they_stand(edge: Edge, repository: Pat
     assert len(said) == 12
     assert sum("nothing is due" in s for s in said) >= 2
     (example,) = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    assert Spec.model_validate({"project": "techsapo", **yaml.safe_load(example)}).served_certificate
+    assert Spec.model_validate({"project": "techsapo", **read_yaml(example)}).served_certificate

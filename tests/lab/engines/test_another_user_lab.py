@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 import typer
 import warm
-import yaml
 from projects import Project, only_redis, project
 from rows import each_row
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.cli.main import COMMANDS
 
 pytestmark = [
@@ -28,7 +28,7 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become others"),
 ]
 
-CASES = yaml.safe_load((Path(__file__).parents[2] / "cases/every_command.yaml").read_text(encoding="utf-8"))
+CASES = read_yaml((Path(__file__).parents[2] / "cases/every_command.yaml").read_text(encoding="utf-8"))
 NOBODY = 65534
 _REPRESENTATIVE = {
     "plan", "history", "diff", "drift", "status", "ps", "logs", "health", "alerts list", "backup list",

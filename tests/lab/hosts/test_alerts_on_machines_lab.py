@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
 from alert_cases import CASES, JOBS_OFF, case_files, with_its_recordings
 from machines_spec import machines_files, machines_topology
 from monitoring_tools import passes
+
+from techsapo_ops.catalogue.yaml_text import read_yaml
 
 pytestmark = pytest.mark.lab
 
@@ -18,7 +19,7 @@ def test_alerts_of_any_stack_fire_and_stay_silent_on_several_hosts_as_their_case
     rules, recordings = (
         [
             rule
-            for group in yaml.safe_load(files[f"prometheus/rules/{name}.yml"])["groups"]
+            for group in read_yaml(files[f"prometheus/rules/{name}.yml"])["groups"]
             for rule in group["rules"]
         ]
         for name in ("alerts", "recording")
@@ -29,6 +30,6 @@ def test_alerts_of_any_stack_fire_and_stay_silent_on_several_hosts_as_their_case
         of_name[path.stem]["annotations"].pop(
             "acknowledged_by", None
         )  # a query each time: it has its own lab
-        cases = yaml.safe_load(path.read_text(encoding="utf-8"))
+        cases = read_yaml(path.read_text(encoding="utf-8"))
         tests += case_files(with_its_recordings(of_name[path.stem], recordings), cases, tmp_path)
     passes("promtool", "test", "rules", *tests)

@@ -6,12 +6,12 @@ import re
 from typing import Any
 
 import pytest
-import yaml
 from asking import KEY, KINDS, ask
 from rows import each_row
 from vendors import ANSWER
 from vendors.wires import WIRES
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
@@ -25,7 +25,7 @@ def named_by_init() -> list[dict[str, Any]]:
         "init/techsapo.yaml.j2", project="x", grafana_password_file="g", public_url="", notifications={}
     )
     lines = re.findall(r"(?m)^#   \S+:\s+(\{kind: .*\}).*$", text)
-    providers = [yaml.safe_load(line) for line in lines]
+    providers = [read_yaml(line) for line in lines]
     return [p for p in providers if p["kind"] in KINDS]
 
 

@@ -23,6 +23,7 @@ from servers import free_port
 from vendors import OUTPUT_TOKENS, Vendor, vendor
 from vendors.wires import WIRES
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.certs.self_signed import ensure
 from techsapo_ops.operations.provider_tests import plan_tests
 from techsapo_ops.spec.edition import LATEST
@@ -35,7 +36,7 @@ from techsapo_ops.wallbounce.try_provider import try_provider
 
 pytestmark = pytest.mark.lab
 
-PLAYS: list[dict[str, Any]] = yaml.safe_load(
+PLAYS: list[dict[str, Any]] = read_yaml(
     (Path(__file__).parents[2] / "cases" / "provider_tests.yaml").read_text(encoding="utf-8")
 )
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from asking import (
     HOSTILE,
     KEY,
@@ -34,6 +33,7 @@ from vendors import (
 )
 from vendors.wires import WIRES
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.wallbounce.answers import Answer, Risk, Tokens
 from techsapo_ops.wallbounce.asks import AskAnswer
 from techsapo_ops.wallbounce.events import BreakerClosed, BreakerOpened
@@ -42,7 +42,7 @@ from techsapo_ops.wallbounce.grades import Grades, Stance
 
 pytestmark = pytest.mark.lab
 
-CASES: dict[str, Any] = yaml.safe_load(
+CASES: dict[str, Any] = read_yaml(
     (Path(__file__).parents[2] / "cases" / "provider_errors.yaml").read_text(encoding="utf-8")
 )
 

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import yaml
 from asking import KEY, ask
 from recipes import DOCS, documented_providers, recipes
 from rows import each_row
@@ -20,6 +19,7 @@ from vendors.clouds import CLOUDS
 from vendors.core import Wire
 from vendors.wires import WIRES
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.cli.main import app
 from techsapo_ops.spec.models.providers import CompatibleProvider
 from techsapo_ops.wallbounce.answers import Answer
@@ -127,16 +127,14 @@ def test_the_pages_tell_the_day_of_the_newest_rule() -> None:
         return set()
 
     tables = (Path(__file__).parents[2] / "cases" / "vendors").glob("*.yaml")
-    newest = max(day for table in tables for day in days(yaml.safe_load(table.read_text(encoding="utf-8"))))
+    newest = max(day for table in tables for day in days(read_yaml(table.read_text(encoding="utf-8"))))
     for page in (*PAGES, "wall-bounce.md", "wall-bounce.ja.md"):
         assert newest in (DOCS / page).read_text(encoding="utf-8"), page
 
 
 @each_row("table", sorted(p.name for p in (Path(__file__).parents[2] / "cases" / "vendors").glob("*")))
 def test_each_block_of_rules_has_a_source_and_a_day(table: str) -> None:
-    rules = yaml.safe_load(
-        (Path(__file__).parents[2] / "cases" / "vendors" / table).read_text(encoding="utf-8")
-    )
+    rules = read_yaml((Path(__file__).parents[2] / "cases" / "vendors" / table).read_text(encoding="utf-8"))
     for name, block in rules.items():
         if not isinstance(block, dict) or name in {"retired"}:
             continue

@@ -11,7 +11,6 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 from asking import KEY
 from rows import each_row
 from vendors import Vendor, vendor
@@ -21,11 +20,12 @@ from vendors.core import Wire
 from vendors.rules.shapes import dotted
 from vendors.wires import WIRES
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from tests.bench.strictness import refusal
 
 pytestmark = pytest.mark.lab
 
-CASES: dict[str, Any] = yaml.safe_load(
+CASES: dict[str, Any] = read_yaml(
     (Path(__file__).parents[2] / "cases" / "vendor_refusals.yaml").read_text(encoding="utf-8")
 )
 BASES: dict[str, Any] = CASES["bases"]

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-import yaml
 from asking import KEY, ask
 from rows import each_row
 from vendors import ANSWER, Vendor
@@ -16,6 +15,7 @@ from vendors.core import Wire
 from vendors.rules.tables import table
 from vendors.wires import WIRES
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.spec.models import providers as models
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
@@ -23,7 +23,7 @@ from techsapo_ops.wallbounce.grades import Grades
 
 pytestmark = pytest.mark.lab
 
-OPTIONS: dict[str, list[dict[str, Any]]] = yaml.safe_load(
+OPTIONS: dict[str, list[dict[str, Any]]] = read_yaml(
     (Path(__file__).parents[2] / "cases" / "vendor_options.yaml").read_text(encoding="utf-8")
 )
 STAND_INS: dict[str, Wire] = {**WIRES, **SERVERS, **CLOUDS, "openai-chat": OpenAIChat()}

@@ -5,13 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from vendors.refusals import Refused, claude_refusal, gemini_refusal, openai_refusal, openrouter_refusal
 
-_KEYS = yaml.safe_load(
-    (Path(__file__).parents[2] / "cases" / "vendors" / "keys.yaml").read_text(encoding="utf-8")
-)
+_KEYS = read_yaml((Path(__file__).parents[2] / "cases" / "vendors" / "keys.yaml").read_text(encoding="utf-8"))
 
 
 def openai(key: str) -> Refused:

@@ -11,12 +11,12 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
 from aiohttp import web
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from vendors.refusals import Refused, claude_refusal, gemini_refusal, openai_refusal, openrouter_refusal
 
-_MODELS = yaml.safe_load(
+_MODELS = read_yaml(
     (Path(__file__).parents[2] / "cases" / "vendors" / "models.yaml").read_text(encoding="utf-8")
 )
 

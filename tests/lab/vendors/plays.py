@@ -10,13 +10,13 @@ from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
 from aiohttp import web
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from vendors.answers import DOCUMENTED, ENDS_WITH, ERRORS, HUGE, MARKED, TEXTS, WHOLE, graded
 from vendors.core import Asked, Vendor, Wire
 
-_REPLIES: Mapping[str, Any] = yaml.safe_load(
+_REPLIES: Mapping[str, Any] = read_yaml(
     (Path(__file__).parents[2] / "cases" / "provider_errors.yaml").read_text(encoding="utf-8")
 )["replies"]
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rows import each_row
 
 from techsapo_ops.catalogue.alerts import Alert, alerts
 from techsapo_ops.catalogue.runbooks import runbooks
+from techsapo_ops.catalogue.yaml_text import read_yaml
 
-FOUND = yaml.safe_load((Path(__file__).parents[2] / "cases" / "alert_claims.yaml").read_text("utf-8"))
+FOUND = read_yaml((Path(__file__).parents[2] / "cases" / "alert_claims.yaml").read_text("utf-8"))
 CLAIMS: dict[str, list[dict[str, str]]] = FOUND["claims"]
 PHRASES = {lang: re.compile(text, re.IGNORECASE) for lang, text in FOUND["phrases"].items()}
 HEDGES = {lang: re.compile(text, re.IGNORECASE) for lang, text in FOUND["hedges"].items()}

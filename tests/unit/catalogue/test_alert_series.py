@@ -6,12 +6,12 @@ from typing import Any
 
 from monitoring_stack import monitoring_file, spec_of
 from rows import each_row
-from stacks import load_yaml
 
 from techsapo_ops.catalogue.alert_series import alert_series, series_needed, series_read
 from techsapo_ops.catalogue.alerts import Alert, alerts
 from techsapo_ops.catalogue.jobs import jobs
 from techsapo_ops.catalogue.metrics import job_metrics
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.services.prometheus.missing_series import MISSING_SERIES
 
 BY_PROMETHEUS = {"ALERTS", "scrape_duration_seconds", "up"}
@@ -24,7 +24,7 @@ def expression(alert: Alert) -> str:
 
 def rules_of(kind: str, **sections: Any) -> list[dict[str, Any]]:
     file = monitoring_file(f"prometheus/rules/{kind}.yml", spec_of(**sections))
-    return [rule for group in load_yaml(file.content)["groups"] for rule in group["rules"]]
+    return [rule for group in read_yaml(file.content)["groups"] for rule in group["rules"]]
 
 
 def missing(**sections: Any) -> dict[str, dict[str, str]]:

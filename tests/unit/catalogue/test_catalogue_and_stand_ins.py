@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rows import each_row
 
 from techsapo_ops.catalogue.models import model_of
+from techsapo_ops.catalogue.yaml_text import read_yaml
 
 TABLES = Path(__file__).parents[2] / "cases" / "vendors"
 
 
 def table(name: str) -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load((TABLES / f"{name}.yaml").read_text(encoding="utf-8"))
+    loaded: dict[str, Any] = read_yaml((TABLES / f"{name}.yaml").read_text(encoding="utf-8"))
     return loaded
 
 

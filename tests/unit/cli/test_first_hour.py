@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import warm
-import yaml
 from in_process import techsapo
 from rows import each_row
 
 from techsapo_ops.catalogue.translations import LANGUAGES
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.problems import Problem
 
-TABLE = yaml.safe_load((Path(__file__).parents[2] / "cases" / "first_hour.yaml").read_text(encoding="utf-8"))
+TABLE = read_yaml((Path(__file__).parents[2] / "cases" / "first_hour.yaml").read_text(encoding="utf-8"))
 MINIMAL = "project: techsapo\n"
 KANA = re.compile("[\u3040-\u30ff]")
 BY_COMMAND = re.compile(r"`([^`]*)`")

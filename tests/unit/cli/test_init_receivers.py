@@ -13,10 +13,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-import yaml
 from in_process import techsapo
 from rows import each_row
 from servers import wait_for
+
+from techsapo_ops.catalogue.yaml_text import read_yaml
 
 HOOK = "https://hooks.slack.com/services/T0/B0/planted-secret"
 WATCHER = "https://hc.example.com/ping/planted-secret"
@@ -35,7 +36,7 @@ def validated(folder: Path) -> str:
 def written(folder: Path) -> dict[str, Any]:
     text = (folder / "techsapo.yaml").read_text(encoding="utf-8")
     assert "planted-secret" not in text
-    found: dict[str, Any] = yaml.safe_load(text)
+    found: dict[str, Any] = read_yaml(text)
     return found
 
 

@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import typer
-import yaml
 from in_process import techsapo
 from rows import each_row
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.cli import suggest
 from techsapo_ops.cli.main import COMMANDS
 from techsapo_ops.cli.suggest import LOOKS, MEANT
 
 TABLES = Path(__file__).parents[2] / "cases"
-CASES = yaml.safe_load((TABLES / "suggestions.yaml").read_text(encoding="utf-8"))
+CASES = read_yaml((TABLES / "suggestions.yaml").read_text(encoding="utf-8"))
 MISTYPED = [case for case in CASES["commands"] if case["typed"][0] not in COMMANDS or case["typed"][1:]]
-EVERY = yaml.safe_load((TABLES / "every_command.yaml").read_text(encoding="utf-8"))
+EVERY = read_yaml((TABLES / "every_command.yaml").read_text(encoding="utf-8"))
 
 
 def told(*words: str) -> tuple[int, str]:

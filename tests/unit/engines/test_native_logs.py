@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from rows import each_row
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.engines.native import history, housekeeping
 from techsapo_ops.engines.native.logs import Follower, line_time, read, rotated
 
-CASES: list[dict[str, Any]] = yaml.safe_load(
+CASES: list[dict[str, Any]] = read_yaml(
     (Path(__file__).parents[2] / "cases" / "log_times.yaml").read_text(encoding="utf-8")
 )
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from rows import each_row
 from stacks import spec, topology
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.engines.planning import in_order, plan, select
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.registry import programs
@@ -19,7 +19,7 @@ from techsapo_ops.stack.observed import Observed, ObservedService, State
 from techsapo_ops.stack.step import Action
 from techsapo_ops.stack.topology import Topology
 
-CASES: list[dict[str, Any]] = yaml.safe_load(
+CASES: list[dict[str, Any]] = read_yaml(
     (Path(__file__).parents[2] / "cases" / "plan_steps.yaml").read_text(encoding="utf-8")
 )
 FILES = (RenderedFile("prometheus/prometheus.yml", "global: {}\n"),)

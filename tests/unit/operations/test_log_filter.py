@@ -5,15 +5,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rows import each_row
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.operations.watch.log_filter import LogFilter, line_level
 from techsapo_ops.stack.observed import LogLine
 
-CASES: list[dict[str, Any]] = yaml.safe_load(
-    (Path(__file__).parents[2] / "cases/log_levels.yaml").read_text()
-)
+CASES: list[dict[str, Any]] = read_yaml((Path(__file__).parents[2] / "cases/log_levels.yaml").read_text())
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rows import each_row
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.services.loaded_configuration import lacking
 
-CASES = yaml.safe_load((Path(__file__).parents[2] / "cases" / "readback.yaml").read_text(encoding="utf-8"))
+CASES = read_yaml((Path(__file__).parents[2] / "cases" / "readback.yaml").read_text(encoding="utf-8"))
 
 
 @each_row("case", CASES, ids=[c["case"] for c in CASES])

@@ -11,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-import yaml
 from rows import each_row
 
 from techsapo_ops.adapters.packed import file_sha256
@@ -20,6 +19,7 @@ from techsapo_ops.backup.manifest import Manifest
 from techsapo_ops.backup.offsite import PART_TAG, AwaySnapshot
 from techsapo_ops.backup.origin import Keyring
 from techsapo_ops.backup.repository import Repository
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.recover.choice import Choice, choose, chosen
 from techsapo_ops.operations.recover.copied import Copied, read_copy
@@ -184,7 +184,7 @@ def test_on_another_engine_the_hosts_of_then_are_not_those_of_now(
         "/away", engine=engine, settings=() if engine == "compose" else ("hosts.a.address=10.0.0.7",)
     )
     found = draft_of(three, places_in(three, tmp_path / "new"), asked, tmp_path / "new")
-    said = yaml.safe_load(found.text)
+    said = read_yaml(found.text)
     if engine == "compose":
         assert said == {"project": "shop", "engine": "compose"}
     else:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from monitoring_stack import monitoring_file, spec_of, topology_of
 from rows import each_row
-from stacks import load_yaml
 
 from techsapo_ops.catalogue.alerts import Alert, alerts
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.spec.models.base import seconds
@@ -27,7 +27,7 @@ def rendered(engine: Any = "native", **sections: Any) -> RenderedFile:
 
 
 def config(engine: Any = "native", **sections: Any) -> dict[str, Any]:
-    parsed: dict[str, Any] = load_yaml(rendered(engine, **sections).content)
+    parsed: dict[str, Any] = read_yaml(rendered(engine, **sections).content)
     return parsed
 
 

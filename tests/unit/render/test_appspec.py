@@ -3,9 +3,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from stacks import EVERYTHING, HOSTILE_FOLDER, host, load_yaml, spec, topology
+from stacks import EVERYTHING, HOSTILE_FOLDER, host, spec, topology
 
 from techsapo_ops.adapters.host_facts import HostFacts
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.services.app.rendered_spec import app_spec_files
 from techsapo_ops.spec.load import load
@@ -50,7 +51,7 @@ def test_the_app_is_told_of_tls_only_where_redis_speaks_it(tmp_path: Path) -> No
     text, read = app_spec(tmp_path, redis={"tls": True, "user": "sapo", "password": "x"})
     assert (read.redis.tls, read.redis.user) == (True, "sapo")
     text, read = app_spec(tmp_path)
-    assert "tls" not in load_yaml(text)["redis"]
+    assert "tls" not in read_yaml(text)["redis"]
     assert not read.redis.tls
 
 
@@ -93,4 +94,4 @@ def test_the_app_is_told_the_names_of_nginx_and_of_its_certificates(tmp_path: Pa
     _, read = app_spec(tmp_path, **sections)
     assert read.app.allowed_hosts == ("ops.example.com", "*.lan.example", "web_1")
     (file,) = app_spec_files(topology(spec(**sections), tmp_path, "compose"))
-    assert load_yaml(file.content)["app"]["allowed_hosts"][-1] == "nginx"
+    assert read_yaml(file.content)["app"]["allowed_hosts"][-1] == "nginx"

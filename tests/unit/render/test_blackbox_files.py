@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from rows import each_row
-from stacks import THREE_INSTANCES, host, load_yaml, spec, templates, with_alerts
+from stacks import THREE_INSTANCES, host, spec, templates, with_alerts
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.engines.places import places_of
 from techsapo_ops.services.blackbox.configuration import asked, blackbox_files
 from techsapo_ops.services.prometheus.scrape import prometheus_files
@@ -31,12 +32,12 @@ def stack(engine: EngineName = "native", **sections: Any) -> Topology:
 
 def modules(topology: Topology) -> dict[str, Any]:
     (file,) = blackbox_files(topology, templates())
-    found: dict[str, Any] = load_yaml(file.content)["modules"]
+    found: dict[str, Any] = read_yaml(file.content)["modules"]
     return found
 
 
 def job(topology: Topology) -> list[tuple[str, dict[str, str]]]:
-    config = load_yaml(prometheus_files(topology, templates())[0].content)
+    config = read_yaml(prometheus_files(topology, templates())[0].content)
     (found,) = [j for j in config["scrape_configs"] if j["job_name"] == "techsapo-probes"]
     assert found["metrics_path"] == "/probe"
     return [(c["targets"][0], c["labels"]) for c in found["static_configs"]]

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from rows import each_row
-from stacks import EVERYTHING, HOSTILE_FOLDER, host, load_yaml, rendered, spec, templates, topology
+from stacks import EVERYTHING, HOSTILE_FOLDER, host, rendered, spec, templates, topology
 
 from techsapo_ops.adapters.build import LOCK, OTEL_LOCK
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.render.compose import MONITORING_YML, PRODUCTION_YML, compose_files, literal
 from techsapo_ops.render.secrets import secret_files
 
@@ -22,7 +23,7 @@ def compose(name: str = PRODUCTION_YML, directory: Path = HERE, **sections: Any)
     """A compose file alone: what its containers read takes longest to render."""
     where = topology(spec(**(sections or EVERYTHING)), directory, "compose")
     files = compose_files(where, templates(), secret_files(where), exact=False)
-    found: dict[str, Any] = load_yaml(next(f.content for f in files if f.path == name))
+    found: dict[str, Any] = read_yaml(next(f.content for f in files if f.path == name))
     return found
 
 
@@ -139,7 +140,7 @@ def test_node_exporter_is_on_the_hosts_network_and_listens_where_containers_reac
     assert "ports" not in node
     assert services["prometheus"]["extra_hosts"] == ["node-exporter:host-gateway"]
     files = rendered(spec(**moved), topology(spec(**moved), HERE))
-    scraped = load_yaml(files["docker/config/prometheus/prometheus.yml"].content)["scrape_configs"]
+    scraped = read_yaml(files["docker/config/prometheus/prometheus.yml"].content)["scrape_configs"]
     (job,) = [job for job in scraped if job["job_name"] == "node-exporter"]
     assert job["static_configs"][0]["targets"] == ["node-exporter:19100"]
 
@@ -149,7 +150,7 @@ def test_node_exporter_sees_what_is_mounted_later_where_the_hosts_mounts_are_sha
     facts = replace(host(), shares_mounts=shared)
     where = topology(spec(), HERE, "compose", facts)
     files = {f.path: f for f in compose_files(where, templates(), secret_files(where), exact=False)}
-    node = load_yaml(files[MONITORING_YML].content)["services"]["node-exporter"]
+    node = read_yaml(files[MONITORING_YML].content)["services"]["node-exporter"]
     (root,) = [v for v in node["volumes"] if v["source"] == "/"]
     assert root.get("bind") == ({"propagation": "rslave"} if shared else None)
     assert root["read_only"]
@@ -159,7 +160,7 @@ def test_configuration_is_mounted_as_folders() -> None:
     files = rendered(WANTED, topology(WANTED, HERE, "compose"))
     for name in BOTH:
         folder = (HERE / name).parent
-        for service in load_yaml(files[name].content)["services"].values():
+        for service in read_yaml(files[name].content)["services"].values():
             for mount in service.get("volumes", []):
                 if mount["target"].startswith("/etc/techsapo/") and not mount["target"].endswith("certs"):
                     source = (folder / mount["source"]).resolve().relative_to(HERE)
@@ -169,7 +170,7 @@ def test_configuration_is_mounted_as_folders() -> None:
 def test_each_service_has_its_own_copies_of_its_secrets() -> None:
     files = rendered(WANTED, topology(WANTED, HERE, "compose"))
     for name in BOTH:
-        data = load_yaml(files[name].content)
+        data = read_yaml(files[name].content)
         folder = Path("/") / Path(name).parent
         for service_name, service in data["services"].items():
             for secret in service.get("secrets", []):

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from rows import each_row
-from stacks import HOSTILE_FOLDER, host, load_yaml, rendered, spec, templates, topology
+from stacks import HOSTILE_FOLDER, host, rendered, spec, templates, topology
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.mysql.configuration import my_cnf_quote, mysql_files
 from techsapo_ops.services.redis.accounts import APP, EXPORTER, OPERATOR, users, users_file
@@ -115,7 +116,7 @@ def test_with_accounts_redis_reads_them_from_a_file_and_no_rendered_file_holds_a
     assert found["aclfile"] == [here if engine == "native" else inside]
     assert not {"requirepass", "user"} & set(found)
     assert not file.secret
-    app = load_yaml(rendered(wanted, where)[f"{where.places.rendered}app/techsapo.yaml"].content)["redis"]
+    app = read_yaml(rendered(wanted, where)[f"{where.places.rendered}app/techsapo.yaml"].content)["redis"]
     assert app["user"] == "techsapo"
     assert app["password_file"].endswith("redis-app-password" if engine == "native" else "/redis-password")
     assert "accounts" not in app

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from rows import each_row
-from stacks import EVERYTHING, THREE_INSTANCES, load_yaml, rendered, spec, topology, with_alerts
+from stacks import EVERYTHING, THREE_INSTANCES, rendered, spec, topology, with_alerts
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.services.keepalived.configuration import RUN, check_timeout
 from techsapo_ops.stack.desired import RenderedFile
 
@@ -38,7 +39,7 @@ def files(count: int = 3, **sections: Any) -> dict[str, RenderedFile]:
 
 
 def services(**sections: Any) -> dict[str, Any]:
-    found: dict[str, Any] = load_yaml(files(**sections)["swarm/stack.yml"].content)
+    found: dict[str, Any] = read_yaml(files(**sections)["swarm/stack.yml"].content)
     return found["services"]  # type: ignore[no-any-return]
 
 
@@ -163,7 +164,7 @@ def test_nobody_outside_is_asked_for_the_names_of_instances_that_do_not_run(
 
 
 def test_the_app_believes_nginx_by_the_name_that_is_there_as_long_as_any_machine_is() -> None:
-    app = load_yaml(files()["swarm/config/app/techsapo.yaml"].content)
+    app = read_yaml(files()["swarm/config/app/techsapo.yaml"].content)
     assert app["app"]["auth"]["proxies"] == ["nginx"]
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from monitoring_stack import monitoring_file, monitoring_files, spec_of
 from rows import each_row
-from stacks import load_yaml
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 
 
@@ -82,7 +82,7 @@ def test_a_folder_that_ends_the_reference_to_the_password_is_refused() -> None:
 
 def provisioning(kind: str, root: str = "/srv/techsapo", **sections: Any) -> dict[str, Any]:
     path = f"grafana/provisioning/{kind}/techsapo.yml"
-    parsed: dict[str, Any] = load_yaml(monitoring_file(path, spec_of(**sections), Path(root)).content)
+    parsed: dict[str, Any] = read_yaml(monitoring_file(path, spec_of(**sections), Path(root)).content)
     return parsed
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from rows import each_row
-from stacks import load_yaml, rendered, spec, templates, topology, with_alerts
+from stacks import rendered, spec, templates, topology, with_alerts
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.engines.containers.units import containers_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.plan import desired_state
@@ -35,7 +36,7 @@ def files_of(directory: Path, engine: Any = "native", **monitoring: Any) -> dict
 
 
 def data(file: RenderedFile) -> Any:
-    return load_yaml(file.content)
+    return read_yaml(file.content)
 
 
 def test_prometheus_logs_in_at_itself_and_at_alertmanager_alone() -> None:

@@ -13,24 +13,25 @@ from cryptography import x509
 from machines_spec import machines_files, machines_topology
 from monitoring_stack import monitoring_files, spec_of
 from rows import each_row
-from stacks import load_yaml, with_alerts
+from stacks import with_alerts
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.metrics import job_metrics
 from techsapo_ops.catalogue.newest_copy import NEWEST_COPY
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.services.cluster_key import made_key
 from techsapo_ops.services.loaded_configuration import server_of
 from techsapo_ops.services.prometheus.readback import LOADED
 from techsapo_ops.stack.desired import RenderedFile
 
 FILES = machines_files()
-STACK = load_yaml(FILES["stack.yml"])
-RULES = load_yaml(FILES["prometheus/rules/alerts.yml"])
-RECEIVERS = load_yaml(FILES["alertmanager/alertmanager.yml"])
+STACK = read_yaml(FILES["stack.yml"])
+RULES = read_yaml(FILES["prometheus/rules/alerts.yml"])
+RECEIVERS = read_yaml(FILES["alertmanager/alertmanager.yml"])
 
 
 def prometheus(machine: str, files: dict[str, str] = FILES) -> dict[str, Any]:
-    parsed: dict[str, Any] = load_yaml(files[f"prometheus/on-{machine}/prometheus.yml"])
+    parsed: dict[str, Any] = read_yaml(files[f"prometheus/on-{machine}/prometheus.yml"])
     return parsed
 
 
@@ -90,7 +91,7 @@ def test_each_hears_from_the_other_since_when_an_incident_goes_on() -> None:
     assert (job["job_name"], job["metrics_path"]) == ("techsapo-incidents", "/federate")
     assert [each["targets"] for each in job["static_configs"]] == [["prometheus-a:9090"]]
     assert job["honor_labels"] is True
-    recording = load_yaml(FILES["prometheus/rules/recording.yml"])
+    recording = read_yaml(FILES["prometheus/rules/recording.yml"])
     rules = {r["record"]: r["expr"] for g in recording["groups"] for r in g["rules"]}
     assert "others_since" in rules["techsapo:alert:since_timestamp_seconds"]
 
@@ -129,10 +130,10 @@ def test_of_five_hosts_three_watch_each_other_and_are_asked_by_all() -> None:
     assert set(labels_by_target("prometheus", config)) == {f"prometheus-{name}:9090" for name in "abc"}
     others = config["scrape_configs"][-1]["static_configs"]
     assert [each["targets"] for each in others] == [["prometheus-a:9090"], ["prometheus-b:9090"]]
-    command = load_yaml(files["stack.yml"])["services"]["app-e"]["command"]
+    command = read_yaml(files["stack.yml"])["services"]["app-e"]["command"]
     told = command[command.index("--prometheus") + 1].split(",")
     assert sorted(told) == [f"prometheus-{name}:9090" for name in "abc"]
-    sources = load_yaml(files["grafana/provisioning/datasources/techsapo.yml"])["datasources"]
+    sources = read_yaml(files["grafana/provisioning/datasources/techsapo.yml"])["datasources"]
     assert {s["name"] for s in sources} == {
         "Prometheus", "Alertmanager", "prometheus-a", "prometheus-b", "prometheus-c"
     }  # fmt: skip
@@ -151,7 +152,7 @@ def test_each_alertmanager_looks_for_the_others() -> None:
 
 def test_who_has_the_alertmanagers_secret_is_one_of_them_and_nobody_else(tmp_path: Path) -> None:
     assert "--cluster.tls-config=/etc/techsapo/alertmanager/cluster-tls.yml" in command_of("alertmanager-b")
-    tls = load_yaml(FILES["alertmanager/cluster-tls.yml"])
+    tls = read_yaml(FILES["alertmanager/cluster-tls.yml"])
     server, client = tls["tls_server_config"], tls["tls_client_config"]
     assert server["client_auth_type"] == "RequireAndVerifyClientCert"
     key = "/run/secrets/alertmanager-cluster.pem"
@@ -175,7 +176,7 @@ def test_who_has_the_alertmanagers_secret_is_one_of_them_and_nobody_else(tmp_pat
 @each_row("interval, turn", [("5m", "5s"), ("1s", "200ms")])
 def test_the_last_one_had_its_turn_before_the_next_look_at_the_same_alerts(interval: str, turn: str) -> None:
     spec = {"alertmanager": {"group_interval": interval}, **with_alerts()}
-    stack = load_yaml(machines_files(machines_topology(monitoring=spec))["stack.yml"])
+    stack = read_yaml(machines_files(machines_topology(monitoring=spec))["stack.yml"])
     assert f"--cluster.peer-timeout={turn}" in stack["services"]["alertmanager-a"]["command"]
 
 
@@ -232,7 +233,7 @@ def test_it_does_not_start_with_an_address_that_the_others_do_not_reach(tmp_path
 
 
 def test_grafana_asks_whichever_prometheus_runs_and_each_by_its_name() -> None:
-    sources = load_yaml(FILES["grafana/provisioning/datasources/techsapo.yml"])["datasources"]
+    sources = read_yaml(FILES["grafana/provisioning/datasources/techsapo.yml"])["datasources"]
     assert {s["name"]: s["url"] for s in sources} == {
         "Prometheus": "http://prometheus:9090",
         "Alertmanager": "http://alertmanager:9093",
@@ -269,13 +270,13 @@ def test_one_host_has_no_alert_of_machines_and_machines_have_all_of_them() -> No
     assert "wsrep_cluster_size) < 3 - scalar(count(\nmax by (host) (up{" in found["GaleraMembersFew"]
     assert "techsapo-(probes|incidents)" in found["TargetDown"]
     assert found["NginxDown"] == 'max by (job) (nginx_up{job="nginx-exporter"}) == 0'
-    one = load_yaml(monitoring_files(spec_of())["prometheus/rules/alerts.yml"].content)
+    one = read_yaml(monitoring_files(spec_of())["prometheus/rules/alerts.yml"].content)
     assert wanted & {rule["alert"] for group in one["groups"] for rule in group["rules"]} == set()
 
 
 def test_no_redis_at_all_pages_on_machines_where_questions_are_refused_and_waits_on_one_host() -> None:
     def told(text: str) -> dict[str, Any]:
-        every = [rule for group in load_yaml(text)["groups"] for rule in group["rules"]]
+        every = [rule for group in read_yaml(text)["groups"] for rule in group["rules"]]
         found: dict[str, Any] = next(rule for rule in every if rule["alert"] == "RedisDown")
         return found
 
@@ -290,7 +291,7 @@ def test_no_redis_at_all_pages_on_machines_where_questions_are_refused_and_waits
 
 def test_without_an_address_that_moves_each_front_is_one_of_the_stack_s_and_no_alert_is_about_it() -> None:
     files = machines_files(machines_topology(floating_address=None))
-    rules = load_yaml(files["prometheus/rules/alerts.yml"])
+    rules = read_yaml(files["prometheus/rules/alerts.yml"])
     found = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
     assert found & {"FloatingAddressLost", "FloatingAddressTwice"} == set()
     assert "MachineDown" in found

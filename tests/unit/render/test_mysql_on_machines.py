@@ -9,9 +9,9 @@ from typing import Any, cast
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from machines_spec import machines_files, machines_topology
-from stacks import load_yaml
 
 from techsapo_ops.adapters.process import Command, Completed, Runner
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.cluster_key import made_key
 from techsapo_ops.services.mysql.galera import KEY
@@ -19,7 +19,7 @@ from techsapo_ops.services.mysql.session import Doors
 from techsapo_ops.stack.engine import Access
 
 FILES = machines_files()
-SERVICES: dict[str, Any] = load_yaml(FILES["stack.yml"])["services"]
+SERVICES: dict[str, Any] = read_yaml(FILES["stack.yml"])["services"]
 
 
 def test_each_member_is_started_by_the_script_under_its_own_name() -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rows import each_row
 from stacks import spec
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.spec.hosts import host_names
 from techsapo_ops.stack.page_url import leads_here_alone, page_url
 
-CASES = yaml.safe_load((Path(__file__).parents[2] / "cases/page_urls.yaml").read_text(encoding="utf-8"))
+CASES = read_yaml((Path(__file__).parents[2] / "cases/page_urls.yaml").read_text(encoding="utf-8"))
 
 
 @each_row("case", CASES, ids=lambda case: case["url"])

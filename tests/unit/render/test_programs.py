@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 from rows import each_row
-from stacks import EVERYTHING, host, load_yaml, rendered, spec, topology, with_alerts
+from stacks import EVERYTHING, host, rendered, spec, topology, with_alerts
 
 from techsapo_ops.adapters.host_facts import HostFacts
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.timers import unit_prefix
 from techsapo_ops.services.app.pages import EXPOSURES, THRESHOLDS, UNREACHED
@@ -148,7 +149,7 @@ def test_the_exporter_looks_at_units_where_systemd_runs_and_prometheus_keeps_tho
 
     wanted = spec()
     config = rendered(wanted, topology(wanted, HERE, facts=facts))["prometheus/prometheus.yml"].content
-    jobs = {job["job_name"]: job for job in load_yaml(config)["scrape_configs"]}
+    jobs = {job["job_name"]: job for job in read_yaml(config)["scrape_configs"]}
     (rule,) = jobs.pop("node-exporter")["metric_relabel_configs"]
     assert rule["action"] == "drop"
 

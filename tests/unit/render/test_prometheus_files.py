@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from monitoring_stack import EVERYTHING, monitoring_file, monitoring_files, spec_of
 from rows import each_row
-from stacks import load_yaml, with_alerts
+from stacks import with_alerts
 
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import dashboards
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.prometheus.alert_rules import duration_text
 from techsapo_ops.spec.models.base import seconds
@@ -37,13 +38,13 @@ def config(engine: Any = "native", **sections: Any) -> dict[str, Any]:
     monitoring = {**with_alerts(), **sections.pop("monitoring", EVERYTHING["monitoring"])}
     spec = spec_of(**sections, monitoring=monitoring)
     file = monitoring_file("prometheus/prometheus.yml", spec, engine=engine)
-    parsed: dict[str, Any] = load_yaml(file.content)
+    parsed: dict[str, Any] = read_yaml(file.content)
     return parsed
 
 
 def alert_groups(**sections: Any) -> list[dict[str, Any]]:
     file = monitoring_file("prometheus/rules/alerts.yml", spec_of(**sections))
-    groups: list[dict[str, Any]] = load_yaml(file.content)["groups"]
+    groups: list[dict[str, Any]] = read_yaml(file.content)["groups"]
     return groups
 
 
@@ -311,12 +312,12 @@ def keys(value: Any) -> Iterator[str]:
 def test_nothing_is_made_that_prometheus_3_or_2_53_takes_otherwise(interval: str) -> None:
     monitoring = {**EVERYTHING["monitoring"], "prometheus": {"scrape_interval": interval}}
     files = monitoring_files(spec_of(monitoring=monitoring))
-    prometheus = load_yaml(files["prometheus/prometheus.yml"].content)
+    prometheus = read_yaml(files["prometheus/prometheus.yml"].content)
     assert set(keys(prometheus)) & ONLY_NEWER == set()
     assert "api_version" not in set(keys(prometheus["alerting"]))
     exprs = [q.expr for d in dashboards().values() for p in d.panels for q in p.queries]
     for kind in ("alerts", "recording"):
-        for group in load_yaml(files[f"prometheus/rules/{kind}.yml"].content)["groups"]:
+        for group in read_yaml(files[f"prometheus/rules/{kind}.yml"].content)["groups"]:
             assert set(group) <= RULE_GROUP_KEYS
             exprs += [rule["expr"] for rule in group["rules"]]
     for expr in exprs:

@@ -9,8 +9,9 @@ from pathlib import Path
 from machines_spec import machines_files, machines_topology
 from monitoring_stack import topology_of
 from rows import each_row
-from stacks import load_yaml, rendered, with_alerts
+from stacks import rendered, with_alerts
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.services.redis import logins
 from techsapo_ops.services.redis.accounts import (
     OPERATOR,
@@ -28,7 +29,7 @@ ADDRESSES = ("10.77.0.1", "10.77.0.2", "10.77.0.3")
 
 
 def services() -> dict[str, dict[str, object]]:
-    found: dict[str, dict[str, object]] = load_yaml(machines_files()["stack.yml"])["services"]
+    found: dict[str, dict[str, object]] = read_yaml(machines_files()["stack.yml"])["services"]
     return found
 
 

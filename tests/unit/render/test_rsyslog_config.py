@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from rows import each_row
-from stacks import HOSTILE_FOLDER, load_yaml, rendered, spec, topology, with_alerts
+from stacks import HOSTILE_FOLDER, rendered, spec, topology, with_alerts
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.render.rsyslog import quoted, watched
 
 HERE = Path("/opt/stack")
@@ -37,7 +38,7 @@ def test_each_container_is_named_in_its_log_by_project_and_service() -> None:
         name: entry
         for path, text in files.items()
         if Path(path).name.startswith("docker-compose.")
-        for name, entry in load_yaml(text)["services"].items()
+        for name, entry in read_yaml(text)["services"].items()
     }
     assert {"app", "redis"} <= set(services)
     for name, entry in services.items():

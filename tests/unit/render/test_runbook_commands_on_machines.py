@@ -11,10 +11,10 @@ from pathlib import Path
 from machines_spec import machines_files, machines_topology
 from orchestrator import client_of, make_spec
 from rows import each_row
-from stacks import load_yaml
 
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.catalogue.runbooks import LOCALES, runbooks
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
 from techsapo_ops.services.prometheus.scrape import own_commands
@@ -30,7 +30,7 @@ _NAMED_BY_THE_READER = {"SERVICE", "NAME"}
 @cache
 def rules(locale: str) -> dict[str, dict[str, str]]:
     """The annotations of every alert, by name."""
-    found = load_yaml(machines_files(machines_topology(locale=locale))["prometheus/rules/alerts.yml"])
+    found = read_yaml(machines_files(machines_topology(locale=locale))["prometheus/rules/alerts.yml"])
     return {r["alert"]: r["annotations"] for g in found["groups"] for r in g["rules"]}
 
 

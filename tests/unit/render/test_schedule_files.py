@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 from rows import each_row
-from stacks import load_yaml, rendered, spec, topology, with_alerts
+from stacks import rendered, spec, topology, with_alerts
 
 from techsapo_ops.catalogue.jobs import jobs
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.stack.desired import RenderedFile
 
@@ -16,7 +17,7 @@ RULES = "prometheus/rules/recording.yml"
 
 
 def expected(files: dict[str, RenderedFile], path: str) -> set[str]:
-    groups = load_yaml(files[path].content)["groups"]
+    groups = read_yaml(files[path].content)["groups"]
     return {
         r["labels"]["name"] for g in groups for r in g["rules"] if r["record"] == "techsapo:job_expected:info"
     }

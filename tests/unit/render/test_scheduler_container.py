@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from rows import each_row
-from stacks import HOSTILE_FOLDER, host, load_yaml, spec, templates, topology
+from stacks import HOSTILE_FOLDER, host, spec, templates, topology
 
 from techsapo_ops.adapters.host_facts import Owner
 from techsapo_ops.adapters.process import SubprocessRunner
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.report import notes
 from techsapo_ops.operations.jobs.timetable import NOBODY
@@ -39,7 +40,7 @@ def files(
 
 
 def service(directory: Path, owner: Owner = USER) -> dict[str, Any]:
-    found: dict[str, Any] = load_yaml(files(directory, owner)[PRODUCTION_YML])["services"]["scheduler"]
+    found: dict[str, Any] = read_yaml(files(directory, owner)[PRODUCTION_YML])["services"]["scheduler"]
     return found
 
 
@@ -50,7 +51,7 @@ def around(directory: Path) -> Layout:
 def test_without_the_socket_or_where_others_start_the_jobs_there_is_none(tmp_path: Path) -> None:
     for schedule in ({"docker_socket": None}, {"by": "cron"}):
         made = files(tmp_path, **schedule)
-        assert "scheduler" not in load_yaml(made[PRODUCTION_YML])["services"]
+        assert "scheduler" not in read_yaml(made[PRODUCTION_YML])["services"]
         assert SCHEDULER_DOCKERFILE not in made
 
 
@@ -84,7 +85,7 @@ def test_its_image_is_the_apps_with_the_docker_client_and_the_apps_stays_the_sam
     assert made[DOCKERFILE] in made[SCHEDULER_DOCKERFILE] + "\n"
     assert made[SCHEDULER_DOCKERFILE].count("COPY --from=docker-cli") == 2
     without = files(tmp_path, docker_socket=None)
-    images = [load_yaml(f[PRODUCTION_YML])["services"]["app"]["image"] for f in (made, without)]
+    images = [read_yaml(f[PRODUCTION_YML])["services"]["app"]["image"] for f in (made, without)]
     assert images[0] == images[1], "or turning the scheduler on would make every app anew"
 
 

@@ -6,11 +6,11 @@ import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
-import yaml
 from monitoring_stack import monitoring_files, spec_of, topology_of
 from rows import each_row
 
 from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.services.alertmanager import signing_files
 from techsapo_ops.services.alertmanager.signing import (
     given,
@@ -102,6 +102,6 @@ def test_alertmanager_is_told_where_the_signatures_are_and_no_rendered_file_hold
     engine: str, path: str
 ) -> None:
     files = monitoring_files(spec_of(), engine=engine)  # type: ignore[arg-type]
-    config = yaml.safe_load(files["alertmanager/alertmanager.yml"].content)
+    config = read_yaml(files["alertmanager/alertmanager.yml"].content)
     assert config["templates"] == ["templates/*.tmpl", path]
     assert not any("signature=" in file.content for file in files.values())

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 import yaml
-from stacks import EVERYTHING, load_yaml, rendered, spec, topology, with_alerts
+from stacks import EVERYTHING, rendered, spec, topology, with_alerts
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.swarm import swarm_units
 from techsapo_ops.spec.models import Spec
@@ -40,7 +41,7 @@ def of_machines(**sections: Any) -> tuple[Spec, Topology]:
 
 def stack_of(**sections: Any) -> dict[str, Any]:
     wanted, where = of_machines(**sections)
-    found: dict[str, Any] = load_yaml(rendered(wanted, where)[STACK_YML].content)
+    found: dict[str, Any] = read_yaml(rendered(wanted, where)[STACK_YML].content)
     return found
 
 
@@ -93,7 +94,7 @@ def test_a_host_that_is_called_as_a_folder_hides_nothing_from_the_others() -> No
 def test_secrets_are_their_users_alone_and_never_a_config() -> None:
     wanted, where = of_machines()
     files = rendered(wanted, where)
-    stack = load_yaml(files[STACK_YML].content)
+    stack = read_yaml(files[STACK_YML].content)
     for name, entry in stack["services"].items():
         service = where.find(name)
         assert service is not None

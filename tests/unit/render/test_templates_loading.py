@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 from rows import each_row
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.stack.formats import go_template_text, to_json, to_yaml
@@ -58,7 +58,7 @@ def test_an_override_may_extend_ours_and_change_one_block(tmp_path: Path) -> Non
         "targets": [],
     }
     templates = override(tmp_path, name, text)
-    config = yaml.safe_load(templates.render(name, **{**PROMETHEUS, "jobs": [job]}))
+    config = read_yaml(templates.render(name, **{**PROMETHEUS, "jobs": [job]}))
     assert [c["job_name"] for c in config["scrape_configs"]] == ["app", "mine"]
     assert config["rule_files"] == ["rules/recording.yml", "rules/alerts.yml"]
 
@@ -115,14 +115,14 @@ values = st.recursive(
 
 @given(values)
 def test_yaml_gives_back_what_was_put_in(value: object) -> None:
-    assert yaml.safe_load(to_yaml(value)) == value
+    assert read_yaml(to_yaml(value)) == value
 
 
 @given(values, st.integers(0, 12))
 @example('"\x85', 0)
 def test_yaml_gives_it_back_at_any_indent(value: object, indent: int) -> None:
     text = f"{' ' * indent}key:\n{' ' * (indent + 2)}{to_yaml(value, indent + 2)}\n{' ' * indent}after: 1\n"
-    assert yaml.safe_load(text) == {"key": value, "after": 1}
+    assert read_yaml(text) == {"key": value, "after": 1}
 
 
 @given(scalars)

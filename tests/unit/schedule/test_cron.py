@@ -5,12 +5,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-import yaml
 from rows import each_row
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.schedule.cron import next_run
 
-CASES = yaml.safe_load((Path(__file__).parents[2] / "cases/cron.yaml").read_text(encoding="utf-8"))
+CASES = read_yaml((Path(__file__).parents[2] / "cases/cron.yaml").read_text(encoding="utf-8"))
 
 
 @each_row("expression, now, zone, expected", [c[1:] for c in CASES], ids=[c[0] for c in CASES])

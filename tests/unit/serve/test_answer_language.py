@@ -7,17 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import yaml
 from orchestrator import client_of, make_app
 from rows import each_row
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.serve.answer_language import AnswerLanguage
 from techsapo_ops.spec.language import LanguageRule
 from techsapo_ops.wallbounce.language import Language
 
-CASES = yaml.safe_load(
-    (Path(__file__).parents[2] / "cases/answer_languages.yaml").read_text(encoding="utf-8")
-)
+CASES = read_yaml((Path(__file__).parents[2] / "cases/answer_languages.yaml").read_text(encoding="utf-8"))
 ENGLISH_LOG = {"user_command": "docker compose up", "error_output": "write: no space left on device"}
 ASK, ANALYZE, CHAT = "/api/v1/generate", "/api/v1/analyze-logs", "/v1/chat/completions"
 

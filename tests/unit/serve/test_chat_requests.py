@@ -9,16 +9,16 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
 from openai.types.chat import CompletionCreateParams, completion_create_params
 from orchestrator import QUICK, client_of, make_app
 from rows import each_row
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.chat_request import REFUSED, TAKEN, WITHOUT_EFFECT
 from techsapo_ops.wallbounce.question import Composed
 
-CASES = yaml.safe_load((Path(__file__).parents[2] / "cases/chat_requests.yaml").read_text(encoding="utf-8"))
+CASES = read_yaml((Path(__file__).parents[2] / "cases/chat_requests.yaml").read_text(encoding="utf-8"))
 CHAT = "/v1/chat/completions"
 GOOD = {"model": "techsapo-basic", "messages": [{"role": "user", "content": "disk full"}]}
 

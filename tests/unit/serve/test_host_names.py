@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from orchestrator import make_spec
 from rows import each_row
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.unlisted_names import MOST, WRITE_EVERY, UnlistedNames
 
 CASES = Path(__file__).parents[2] / "cases"
-HOSTS = yaml.safe_load((CASES / "hosts.yaml").read_text("utf-8"))
-ORIGINS = yaml.safe_load((CASES / "origins.yaml").read_text("utf-8"))
+HOSTS = read_yaml((CASES / "hosts.yaml").read_text("utf-8"))
+ORIGINS = read_yaml((CASES / "origins.yaml").read_text("utf-8"))
 NAMES = {"app": {"allowed_hosts": ["ops.example.com", "*.lan.example"]}}
 Header = tuple[bytes, bytes]
 

@@ -11,11 +11,11 @@ from typing import Any, cast, get_args
 
 import httpx
 import pytest
-import yaml
 from orchestrator import QUICK, client_of, make_app, make_spec
 from pydantic import BaseModel
 from rows import each_row
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.serve import kept_answers
 from techsapo_ops.serve.answer_setting import IMMATERIAL, answer_setting
 from techsapo_ops.serve.bodies.answer import AnswerBody
@@ -35,9 +35,7 @@ from techsapo_ops.wallbounce.calibration import Calibration, Fit
 from techsapo_ops.wallbounce.question import Composed, Question
 from techsapo_ops.wallbounce.verdict import Weights
 
-CASES = yaml.safe_load(
-    (Path(__file__).parents[2] / "cases" / "kept_answers.yaml").read_text(encoding="utf-8")
-)
+CASES = read_yaml((Path(__file__).parents[2] / "cases" / "kept_answers.yaml").read_text(encoding="utf-8"))
 URL = "/api/v1/generate"
 KINDS: dict[str, type[BaseModel]] = {
     get_args(kind.model_fields["kind"].annotation)[0]: kind for kind in get_args(get_args(Provider)[0])

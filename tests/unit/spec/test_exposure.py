@@ -11,13 +11,14 @@ import pytest
 import yaml
 from rows import each_row
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.spec.edition import Deployment, Edition
 from techsapo_ops.spec.exposure import exposures
 from techsapo_ops.spec.load import LoadedSpec, SpecError
 from techsapo_ops.spec.models.root import ExposureName
 
 Loader = Callable[..., LoadedSpec]
-CASES = yaml.safe_load((Path(__file__).parents[2] / "cases" / "exposures.yaml").read_text("utf-8"))
+CASES = read_yaml((Path(__file__).parents[2] / "cases" / "exposures.yaml").read_text("utf-8"))
 DOCS = Path(__file__).parents[3] / "docs"
 LISTENERS = {
     "critical": [{"kind": "slack", "url": "https://hooks.slack.com/x"}],

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import yaml
 from rows import each_row
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.edit import repointed, with_value, without_section
 
@@ -31,7 +31,7 @@ environments:
 
 
 def at(text: str, *path: str | int) -> Any:
-    found = yaml.safe_load(text)
+    found = read_yaml(text)
     for step in path:
         found = found[step]
     return found
@@ -59,7 +59,7 @@ def at(text: str, *path: str | int) -> Any:
 def test_the_value_is_there_and_all_else_is_as_it_was(path: str, value: Any, place: tuple[Any, ...]) -> None:
     edited = with_value(TEXT, path, value)
     assert at(edited, *place) == value
-    before, after = yaml.safe_load(TEXT), yaml.safe_load(edited)
+    before, after = read_yaml(TEXT), read_yaml(edited)
     other = {key for key in before if key != place[0]}
     assert {key: before[key] for key in other} == {key: after[key] for key in other}
     assert "# a stack" in edited
@@ -123,5 +123,5 @@ def test_a_section_goes_with_its_comments_and_no_other_line() -> None:
     assert without_section(text, "hosts") == "# top\n# engine\nengine: swarm\nat: 1 # end"
     assert without_section(text, "at") == text.removesuffix("at: 1 # end")
     assert without_section(text, "none") == text
-    assert yaml.safe_load(without_section("{a: 1, hosts: {b: c}}", "hosts")) == {"a": 1}
+    assert read_yaml(without_section("{a: 1, hosts: {b: c}}", "hosts")) == {"a": 1}
     assert without_section("hosts: {}\n", "hosts") == "{}\n"

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from rows import each_row
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.load import LoadedSpec, SpecError, load
 
-CASES = yaml.safe_load((Path(__file__).parents[2] / "cases/spec/errors.yaml").read_text(encoding="utf-8"))
+CASES = read_yaml((Path(__file__).parents[2] / "cases/spec/errors.yaml").read_text(encoding="utf-8"))
 
 Loader = Callable[..., LoadedSpec]
 

@@ -15,6 +15,7 @@ from fuzzing import examples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.spec.dotenv import parse_dotenv
 from techsapo_ops.spec.edition import Deployment
 from techsapo_ops.spec.load import LoadedSpec, SpecError, load
@@ -95,7 +96,7 @@ trees = st.recursive(
 @relaxed
 @given(st.data())
 def test_no_change_to_a_good_spec_makes_the_loader_raise_anything_else(data: st.DataObject) -> None:
-    spec: Any = yaml.safe_load(GUIDE)
+    spec: Any = read_yaml(GUIDE)
     node, path = spec, []
     while isinstance(node, dict | list) and node and data.draw(st.integers(0, 5)):
         key = (

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from rows import each_row
 from staged import Staged
 from virtual import run
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.policy import Policy
@@ -19,7 +19,7 @@ from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.tiers import TaskType, TierRule
 from techsapo_ops.wallbounce.verdict import Outcome
 
-READ = yaml.safe_load(
+READ = read_yaml(
     (Path(__file__).parents[2] / "cases" / "wallbounce" / "adversarial.yaml").read_text(encoding="utf-8")
 )
 CASES = [pytest.param(case, id=case["name"]) for case in READ["cases"]]

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from rows import each_row
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.serve.odd_bills import HOUR, OddBills
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.asks import AskAnswer
@@ -26,7 +26,7 @@ CASES = Path(__file__).parents[2] / "cases" / "bills.yaml"
 QUESTION = Question("what does exit code 137 mean?", "en", "req-1")
 
 
-@each_row("case", yaml.safe_load(CASES.read_text()), ids=lambda case: str(case["told"])[:12])
+@each_row("case", read_yaml(CASES.read_text()), ids=lambda case: str(case["told"])[:12])
 def test_a_bill_is_booked_as_told_unless_it_cannot_be(case: dict[str, Any]) -> None:
     assert bill_of(case["told"], case["counted"], case["most"]) == Bill(case["booked"], case.get("odd"))
 

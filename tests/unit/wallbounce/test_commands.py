@@ -3,9 +3,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rows import each_row
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.commands import (
     commands_of,
@@ -15,7 +15,7 @@ from techsapo_ops.wallbounce.commands import (
     identity,
 )
 
-CASES = yaml.safe_load(
+CASES = read_yaml(
     (Path(__file__).parents[2] / "cases" / "wallbounce" / "commands.yaml").read_text(encoding="utf-8")
 )
 

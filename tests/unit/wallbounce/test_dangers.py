@@ -5,18 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from fuzzing import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rows import each_row
 
 from techsapo_ops.catalogue.commands import Effect
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.wallbounce.commands import dangerous
 
 FOLDER = Path(__file__).parents[2] / "cases"
 OWN, HELD_OUT, UNTUNED = (
-    yaml.safe_load((FOLDER / name).read_text(encoding="utf-8"))
+    read_yaml((FOLDER / name).read_text(encoding="utf-8"))
     for name in ("commands.yaml", "commands_heldout.yaml", "commands_heldout_2.yaml")
 )
 LASTING = {Effect.DESTRUCTIVE, Effect.RUNS_REMOTE_CODE}

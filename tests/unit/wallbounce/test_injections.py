@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 from obedient import Obedient, obeys, outside
 from rows import each_row
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.serve.chat import ChatBody
 from techsapo_ops.serve.triage import prompt_of
 from techsapo_ops.spec.models.providers import CompatibleProvider
@@ -29,7 +29,7 @@ from techsapo_ops.wallbounce.language import Language
 from techsapo_ops.wallbounce.prompts import Prompt, answer_prompt, grade_prompt, revise_prompt
 from techsapo_ops.wallbounce.question import Composed, Passage, Question
 
-CASES = yaml.safe_load((Path(__file__).parents[2] / "cases" / "injections.yaml").read_text(encoding="utf-8"))
+CASES = read_yaml((Path(__file__).parents[2] / "cases" / "injections.yaml").read_text(encoding="utf-8"))
 TEXTS = [pytest.param(case["text"], id=case["name"]) for case in CASES]
 LANGUAGES: tuple[Language, ...] = ("ja", "en")
 HONEST = {

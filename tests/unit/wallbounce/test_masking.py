@@ -8,20 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
 from fuzzing import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rows import each_row
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.wallbounce.masking import RULES, Masker, _finds, mask
 from techsapo_ops.wallbounce.personal_data import luhn, my_number
 from techsapo_ops.wallbounce.secret_manifests import manifest_spans
 
 CASES = Path(__file__).parents[2] / "cases"
-LABELLED = yaml.safe_load((CASES / "masking.yaml").read_text(encoding="utf-8"))
-HELD_OUT = yaml.safe_load((CASES / "masking_heldout.yaml").read_text(encoding="utf-8"))
-FRESH = yaml.safe_load((CASES / "masking_fresh.yaml").read_text(encoding="utf-8"))
+LABELLED = read_yaml((CASES / "masking.yaml").read_text(encoding="utf-8"))
+HELD_OUT = read_yaml((CASES / "masking_heldout.yaml").read_text(encoding="utf-8"))
+FRESH = read_yaml((CASES / "masking_fresh.yaml").read_text(encoding="utf-8"))
 SECRETS = [
     *LABELLED["secrets"],
     *(case for case in HELD_OUT if case["secrets"]),
@@ -147,7 +147,7 @@ def test_a_long_text_of_whatever_is_masked(unit: str) -> None:
 
 def test_of_lines_that_nothing_was_tuned_on_most_secrets_are_masked_and_no_other_line_is_changed() -> None:
     """Of a second author, measured and never tuned on: the share is what can be expected of new lines."""
-    cases = yaml.safe_load((CASES / "masking_heldout_2.yaml").read_text(encoding="utf-8"))
+    cases = read_yaml((CASES / "masking_heldout_2.yaml").read_text(encoding="utf-8"))
     secrets = [(case["line"], str(secret)) for case in cases for secret in case["secrets"]]
     leaked = [secret for line, secret in secrets if secret in mask(line, "secrets").text]
     ordinary = [case["line"] for case in cases if not case["secrets"]]
@@ -160,7 +160,7 @@ def test_looking_for_all_hints_at_once_finds_what_looking_by_each_rule_does() ->
     lines = {
         text
         for name in ("masking", "masking_fresh", "masking_heldout", "masking_heldout_2")
-        for case in yaml.safe_load((CASES / f"{name}.yaml").read_text(encoding="utf-8"))
+        for case in read_yaml((CASES / f"{name}.yaml").read_text(encoding="utf-8"))
         for text in _texts(case)
     }
     literal = [

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from rows import each_row
 from scripted import Purse, Scripted, climbing
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.spec.models.app import Budget
 from techsapo_ops.wallbounce.decorators.metered import Metered
 from techsapo_ops.wallbounce.provider import Price
@@ -42,7 +42,7 @@ class Section:
         self.timeout, self.max_output_tokens = "60s", 16_384
 
 
-@each_row("case", yaml.safe_load(CASES.read_text()), ids=lambda c: f"{c['tier']}-{c['of'][0]}")
+@each_row("case", read_yaml(CASES.read_text()), ids=lambda c: f"{c['tier']}-{c['of'][0]}")
 def test_a_tier_of_models_reserves_what_the_table_says(case: dict[str, Any]) -> None:
     made = []
     for n, model in enumerate(case["of"]):

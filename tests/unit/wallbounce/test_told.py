@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from fuzzing import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +15,7 @@ from multidict import CIMultiDict
 from rows import each_row
 
 from techsapo_ops.catalogue.vendor_errors import error_rows
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.wallbounce.causes import (
     DOUBTFUL,
     LASTING,
@@ -28,7 +28,7 @@ from techsapo_ops.wallbounce.causes import (
 from techsapo_ops.wallbounce.failures import Failure, ProviderError, what_to_do
 from techsapo_ops.wallbounce.providers.told import failure_in_200, failure_of, read
 
-CASES: dict[str, Any] = yaml.safe_load(
+CASES: dict[str, Any] = read_yaml(
     (Path(__file__).parents[2] / "cases" / "provider_errors.yaml").read_text(encoding="utf-8")
 )["replies"]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from pydantic import TypeAdapter
 from rows import each_row
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.spec.models.providers import Provider
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import ProviderError
@@ -21,7 +21,7 @@ from techsapo_ops.wallbounce.providers.chat import without_thoughts
 from techsapo_ops.wallbounce.providers.kinds import provider_kind
 from techsapo_ops.wallbounce.providers.wire import WiredModel
 
-CASES: dict[str, Any] = yaml.safe_load(
+CASES: dict[str, Any] = read_yaml(
     (Path(__file__).parents[2] / "cases" / "vendor_replies.yaml").read_text(encoding="utf-8")
 )
 SECTIONS: TypeAdapter[Any] = TypeAdapter(Provider)

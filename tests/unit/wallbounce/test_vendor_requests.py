@@ -7,10 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import TypeAdapter
 from rows import each_row
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.spec.edition import LATEST
 from techsapo_ops.spec.models.providers import Provider
 from techsapo_ops.wallbounce.prompts import answer_prompt, with_schema
@@ -20,7 +20,7 @@ from techsapo_ops.wallbounce.providers.listed import NO_LIST
 from techsapo_ops.wallbounce.providers.wire import Form, WiredModel
 from techsapo_ops.wallbounce.question import Question
 
-ROWS: list[dict[str, Any]] = yaml.safe_load(
+ROWS: list[dict[str, Any]] = read_yaml(
     (Path(__file__).parents[2] / "cases" / "vendor_requests.yaml").read_text(encoding="utf-8"),
 )
 QUESTION = Question("ディスクが一杯です", "ja", "req-1")

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from rows import each_row
 
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.wallbounce.bounce import counts, critiques, stalled, within_reach
 from techsapo_ops.wallbounce.escalation import outcome, reason_to_escalate
 from techsapo_ops.wallbounce.grades import Objection
@@ -26,7 +26,7 @@ FOLDER = Path(__file__).parents[2] / "cases" / "wallbounce"
 
 
 def cases(name: str) -> list[Any]:
-    read = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    read = read_yaml((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
     return [pytest.param(case, id=case["name"]) for case in read]
 
 

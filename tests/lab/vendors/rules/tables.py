@@ -7,8 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from vendors.answers import ENDS_WITH, PLAYS
 from vendors.lists import Row
 
@@ -18,7 +17,7 @@ _CASES = Path(__file__).parents[3] / "cases" / "vendors"
 @cache
 def table(name: str) -> dict[str, Any]:
     """tests/cases/vendors/NAME.yaml."""
-    loaded: dict[str, Any] = yaml.safe_load((_CASES / f"{name}.yaml").read_text(encoding="utf-8"))
+    loaded: dict[str, Any] = read_yaml((_CASES / f"{name}.yaml").read_text(encoding="utf-8"))
     return loaded
 
 

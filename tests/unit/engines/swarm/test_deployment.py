@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stacks import load_yaml, rendered, spec, topology, with_alerts
+from stacks import rendered, spec, topology, with_alerts
 
 from techsapo_ops.adapters.container_facts import STACK_DEFINITION
+from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.engines.swarm.deployment import Deployment
 from techsapo_ops.render.swarm import swarm_units
 from techsapo_ops.stack.desired import Desired
@@ -39,7 +40,7 @@ def desired_of(tmp_path: Path, **sections: Any) -> Desired:
 
 def _made(stack: Path, files: Any) -> list[Path]:
     text = next(file.content for file in files if file.path == STACK_YML)
-    secrets = load_yaml(text)["secrets"].values()
+    secrets = read_yaml(text)["secrets"].values()
     return [(stack.parent / each["file"]).resolve() for each in secrets]
 
 
