@@ -16,8 +16,10 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+import os
 import random
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -32,6 +34,8 @@ STORED = Path("dist/mutants")
 TABLE = Path(__file__).parent / "cases" / "mutants.yaml"
 LONGEST = 1500
 """Seconds for one run of pytest; a mutant that makes the tests hang counts as caught by the time limit."""
+WAITS = "waits"
+"""The verdict on a mutant that no unit test and no core lab noticed, until its labs were asked."""
 
 SWAPPED = {
     ast.Lt: "<=", ast.LtE: "<", ast.Gt: ">=", ast.GtE: ">", ast.Eq: "!=", ast.NotEq: "==",
@@ -60,7 +64,7 @@ class Mutant:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Who noticed a mutant: `unit`, `core`, `lab`, or nobody."""
+    """Who noticed a mutant: `unit`, `core`, `lab`, `nobody`, or WAITS."""
 
     mutant: str
     by: str
@@ -150,8 +154,11 @@ class Judge:
         self.tree = tree.resolve()
         self.table = read_yaml(TABLE.read_text(encoding="utf-8"))
 
-    def judge(self, mutant: Mutant, known: str = "") -> Verdict:
-        """Who notices it. `known` is a test that did before, which is asked first."""
+    def judge(self, mutant: Mutant, known: str = "", *, labs: bool) -> Verdict:
+        """Who notices it: of unit tests and core labs, or of the labs of its capability.
+
+        `known` is a test that noticed it before, which is asked first.
+        """
         began = time.monotonic()
         file = self.tree / mutant.file
         whole = file.read_bytes()
@@ -159,30 +166,21 @@ class Judge:
         try:
             changed = whole[:place] + mutant.after.encode() + whole[place + len(mutant.before.encode()) :]
             file.write_bytes(changed)
-            by, test = self._who(mutant, known)
+            by, test = self._who(mutant, known, labs=labs)
         finally:
             file.write_bytes(whole)
         return Verdict(mutant.name, by, test, round(time.monotonic() - began))
 
-    def _who(self, mutant: Mutant, known: str) -> tuple[str, str]:
+    def _who(self, mutant: Mutant, known: str, *, labs: bool) -> tuple[str, str]:
         if known and (self.tree / known.partition("::")[0]).is_file():
             test = self._failing([known])
             if test:
-                return self._kind(test), test
+                return _kind(test), test
         for by, tests in self._rounds(mutant):
-            test = self._failing(tests) if tests else ""
+            test = self._failing(tests) if tests and (by == "lab") == labs else ""
             if test:
                 return by, test
-        return "nobody", ""
-
-    def _kind(self, test: str) -> str:
-        return (
-            "core"
-            if test.startswith("tests/core/")
-            else "lab"
-            if test.startswith(("tests/lab/", "tests/e2e/"))
-            else "unit"
-        )
+        return ("nobody" if labs else WAITS), ""
 
     def _rounds(self, mutant: Mutant) -> Iterator[tuple[str, list[str]]]:
         room = mutant.file.split("/")[1]
@@ -214,27 +212,39 @@ class Judge:
     def _run(self, tests: list[str], without: list[str]) -> str:
         options = [option for test in without for option in ("--deselect", test)]
         argv = [".venv/bin/python", "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *options, *tests]
-        try:
-            done = subprocess.run(
-                argv, cwd=self.tree, capture_output=True, text=True, timeout=LONGEST, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return "time limit"
-        if done.returncode == 0:
+        with subprocess.Popen(
+            argv, cwd=self.tree, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            start_new_session=True,
+        ) as process:  # fmt: skip
+            try:
+                said, _ = process.communicate(timeout=LONGEST)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                return "time limit"
+        if process.returncode == 0:
             return ""
-        found = re.search(r"^(?:FAILED|ERROR|SUBFAILED\S*) (tests/\S+?)(?: - .*)?$", done.stdout, re.M)
-        return found[1] if found else f"pytest ended with {done.returncode}"
+        found = re.search(r"^(?:FAILED|ERROR) (tests/\S+?)(?: - .*)?$", said, re.MULTILINE)
+        return found[1] if found else f"pytest ended with {process.returncode}"
+
+
+def _kind(test: str) -> str:
+    folder = test.split("/")[1]
+    return {"core": "core", "lab": "lab", "e2e": "lab"}.get(folder, "unit")
 
 
 def _place(whole: bytes, mutant: Mutant) -> int:
-    """Where the text to change begins; raises LookupError when the file has changed since it was picked."""
-    lines = whole.splitlines(keepends=True)
-    place = sum(len(line) for line in lines[: mutant.line - 1]) + mutant.column
-    if whole[place : place + len(mutant.before.encode())] != mutant.before.encode():
+    """Where the text to change begins: the same text nearest to where it was picked.
+
+    Raises LookupError when it is nowhere in the file.
+    """
+    before = mutant.before.encode()
+    picked = sum(len(line) for line in whole.splitlines(keepends=True)[: mutant.line - 1]) + mutant.column
+    places = [found.start() for found in re.finditer(re.escape(before), whole)]
+    if not places:
         raise LookupError(
-            f"{mutant.name} no longer reads {mutant.before!r}: pick anew, or judge the older tree"
+            f"{mutant.name} no longer has {mutant.before!r}: pick anew, or judge the older tree"
         )
-    return place
+    return min(places, key=lambda place: abs(place - picked))
 
 
 def _stored(name: str) -> dict[str, Verdict]:
@@ -255,15 +265,19 @@ def _store(name: str, rows: list[Mutant] | list[Verdict]) -> None:
 
 
 def _judge(tree: Path, name: str) -> None:
+    """All by unit tests and core labs, then the rest by the labs of their capability."""
     judge, verdicts, before = Judge(tree), _stored(name), _stored("before")
-    for mutant in _picked():
-        if mutant.name not in verdicts:
-            known = before[mutant.name].test if mutant.name in before else ""
-            verdicts[mutant.name] = done = judge.judge(mutant, known)
-            _store(name, list(verdicts.values()))
-            print(
-                f"{done.by:7} {done.seconds:5.0f} s  {mutant.name} {mutant.before!r} {done.test}", flush=True
-            )
+    for labs in (False, True):
+        for mutant in _picked():
+            stored = verdicts.get(mutant.name)
+            if stored is None if not labs else stored is not None and stored.by == WAITS:
+                known = before[mutant.name].test if mutant.name in before else ""
+                verdicts[mutant.name] = done = judge.judge(mutant, known, labs=labs)
+                _store(name, list(verdicts.values()))
+                print(
+                    f"{done.by:7} {done.seconds:5.0f} s  {mutant.name} {mutant.before!r} {done.test}",
+                    flush=True,
+                )
 
 
 def _table() -> None:
@@ -274,7 +288,7 @@ def _table() -> None:
         change = f"{mutant.before!r} -> {mutant.after!r}"
         print(f"{words[0]:7} {words[1]:7} {mutant.kind:9} {mutant.name} {change[:90]}")
     for name, verdicts in (("before", before), ("after", after)):
-        caught = [verdict for verdict in verdicts.values() if verdict.by != "nobody"]
+        caught = [verdict for verdict in verdicts.values() if verdict.by not in {"nobody", WAITS}]
         of_test = sum(verdict.by in {"unit", "core"} for verdict in caught)
         print(f"{name}: {len(caught)} of {len(verdicts)} caught, {of_test} of them by `make test`")
 
