@@ -6,8 +6,8 @@
     python -m tests.mutants table                 # both, and what escaped
 
 A mutant is judged by the unit tests of its room, those that name its module first, then by the core labs and
-the labs of its capability (tests/cases/mutants.yaml); never by the whole suite. A test that failed is run
-again: it counts when it fails twice. `judge` changes one file of TREE, a checkout with a .venv of its own,
+the labs of its capability (tests/cases/mutants.yaml); never by the whole suite. A test that failed
+counts when it fails again, and passes without the mutant. `judge` changes one file of TREE, a checkout with a .venv of its own,
 and puts it back. `make mutants` does all of it.
 """
 
@@ -34,6 +34,7 @@ STORED = Path("dist/mutants")
 TABLE = Path(__file__).parent / "cases" / "mutants.yaml"
 LONGEST = 1500
 """Seconds for one run of pytest; a mutant that makes the tests hang counts as caught by the time limit."""
+TIME_LIMIT = "time limit"
 WAITS = "waits"
 """The verdict on a mutant that no unit test and no core lab noticed, until its labs were asked."""
 
@@ -163,9 +164,9 @@ class Judge:
         file = self.tree / mutant.file
         whole = file.read_bytes()
         place = _place(whole, mutant)
+        self._file, self._whole = file, whole
+        self._changed = whole[:place] + mutant.after.encode() + whole[place + len(mutant.before.encode()) :]
         try:
-            changed = whole[:place] + mutant.after.encode() + whole[place + len(mutant.before.encode()) :]
-            file.write_bytes(changed)
             by, test = self._who(mutant, known, labs=labs)
         finally:
             file.write_bytes(whole)
@@ -200,13 +201,18 @@ class Judge:
         return [str(file.relative_to(self.tree)) for file in files if file.exists()]
 
     def _failing(self, tests: list[str]) -> str:
-        """The first of these tests that fails twice in a row; empty where none does."""
-        passed_again: list[str] = []
+        """The first of these tests that fails twice with the mutant and passes without it; empty for none."""
+        left_out: list[str] = []
         for _ in range(4):
-            failed = self._run(tests, passed_again)
-            if not failed or failed == "time limit" or self._run([failed], []):
+            self._file.write_bytes(self._changed)
+            failed = self._run(tests, left_out)
+            if not failed or failed == TIME_LIMIT:
                 return failed
-            passed_again.append(failed)
+            again = self._run([failed], [])
+            self._file.write_bytes(self._whole)
+            if again and not self._run([failed], []):
+                return failed
+            left_out.append(failed)
         return ""
 
     def _run(self, tests: list[str], without: list[str]) -> str:
@@ -220,7 +226,7 @@ class Judge:
                 said, _ = process.communicate(timeout=LONGEST)
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
-                return "time limit"
+                return TIME_LIMIT
         if process.returncode == 0:
             return ""
         found = re.search(r"^(?:FAILED|ERROR) (tests/\S+?)(?: - .*)?$", said, re.MULTILINE)
