@@ -5,10 +5,10 @@
     python -m tests.mutants judge TREE after
     python -m tests.mutants table                 # both, and what escaped
 
-A mutant is judged by the unit tests of its room, those that name its module first, then by the core labs and
-the labs of its capability (tests/cases/mutants.yaml); never by the whole suite. A test that failed counts when
-it fails again, and passes without the mutant. `judge` changes one file of TREE, a checkout with a .venv of its
-own, and puts it back. `make mutants` does all of it.
+A mutant is judged by the unit tests of its room, those that name its module first, then by the core labs
+and the labs of its capability (tests/cases/mutants.yaml); never by the whole suite. A test that failed counts
+when it fails again, and passes without the mutant. `judge` changes one file of TREE, a checkout with a .venv
+of its own, and puts it back. `make mutants` does all of it.
 """
 
 from __future__ import annotations
