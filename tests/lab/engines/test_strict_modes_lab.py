@@ -323,7 +323,7 @@ def test_the_fixed_path_holds_in_all_that_root_starts(tmp_path: Path, repository
     assert "b'/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\\n'" in done.stdout
 
 
-def testwhat_is_run_is_the_program_that_was_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_run_is_the_program_that_was_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for folder, words in (("here", "judged"), ("there", "not judged")):
         program = tmp_path / folder / "bin" / "hello"
         program.parent.mkdir(parents=True)

@@ -12,7 +12,6 @@ from virtual import run
 from techsapo_ops.spec.models.providers import SimulatedProvider
 from techsapo_ops.wallbounce.analysis import Analysis
 from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.asks import AskAnswer
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.provider import Provider
@@ -79,14 +78,5 @@ def analyses(
         policy = Policy(**{"tiers": TIERS, **limits})
         bounce = WallBounce(providers, policy, draw=lambda: random.Random(rng.random()))
         return [await bounce.analyse(question, tier) for question in asked]
-
-    return run(main())[0]
-
-
-def first_answers(providers: Sequence[Provider], asked: Iterable[Question]) -> list[list[Answer]]:
-    """What each provider answers to each question, without an orchestrator."""
-
-    async def main() -> list[list[Answer]]:
-        return [[await p.call(AskAnswer(question)) for p in providers] for question in asked]
 
     return run(main())[0]
