@@ -57,10 +57,10 @@ def make(suite: str, root: Path, packages: tuple[str, ...]) -> None:
 
 
 def _of_suite(sources: str, suite: str) -> str:
-    """The apt sources of this host, for another release."""
+    """The apt sources of this host, for another release and by that one's own keys."""
     for other in SUITES:
         sources = sources.replace(other, suite)
-    return sources
+    return "".join(line for line in sources.splitlines(True) if not line.startswith("Signed-By:"))
 
 
 def inside(root: Path, command: str, user: str = "root") -> int:
