@@ -7,7 +7,7 @@ from email.utils import getaddresses
 
 from techsapo_ops.messages import msg
 
-_ADDRESS = re.compile(r"""(?:[^\s@<>()\[\],;:"\\]+|"[^"\\]+")@([^\s@<>()\[\],;:"\\]+|\[[0-9A-Fa-f.:]+\])""")
+_ADDRESS = re.compile(r"""(?:[^\s@<>()\[\],;:"\\]+|"[^"\\]+")@([^\s@<>()\[\],;:"\\]+)""")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _NOTHING_BETWEEN = re.compile(r",(?:\s*,)+")
 LIKE = msg("write e.g. ops@example.com, or Ops <ops@example.com>, with commas between several")

@@ -14,6 +14,8 @@ from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.prometheus import Sample
 from techsapo_ops.adapters.promtool import Promtool
 
+pytestmark = pytest.mark.needs("promtool")
+
 VECTOR = (
     b'{"status":"success","data":{"resultType":"vector","result":'
     b'[{"metric":{"job":"a"},"value":[12.5,"7"]},{"metric":{},"value":[12.5,"+Inf"]}]}}'

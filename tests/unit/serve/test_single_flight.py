@@ -14,6 +14,7 @@ from rows import each_row
 from techsapo_ops.serve.app import App
 
 URL = "/api/v1/generate"
+HELD = {n: {**p, "latency": {"mean": "30s", "jitter": 0}} for n, p in QUICK.items()}
 UNHURRIED = {n: {**p, "latency": {"mean": "150ms", "jitter": 0}} for n, p in QUICK.items()}
 
 
@@ -137,8 +138,7 @@ def test_an_idempotency_key_gets_the_same_answer_once_paid(tmp_path: Path, path:
 
 
 def test_another_body_with_a_key_that_is_under_way_is_refused_at_once(tmp_path: Path) -> None:
-    held = {n: {**p, "latency": {"mean": "30s", "jitter": 0}} for n, p in QUICK.items()}
-    app = make_app(tmp_path, providers=held)
+    app = make_app(tmp_path, providers=HELD)
 
     async def main() -> httpx.Response:
         async with client_of(app) as client:
@@ -201,7 +201,7 @@ async def until(client: httpx.AsyncClient, line: str) -> None:
 
 
 def test_the_work_ends_when_the_last_reader_of_a_stream_goes(tmp_path: Path) -> None:
-    app = make_app(tmp_path, providers=UNHURRIED)
+    app = make_app(tmp_path, providers=HELD)
 
     async def main() -> None:
         async with client_of(app) as client:

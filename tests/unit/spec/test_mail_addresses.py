@@ -16,7 +16,7 @@ from techsapo_ops.spec.mail import domains
         ("当番 <ops@example.com>", ["example.com"]),
         ("root@localhost", ["localhost"]),
         ('"a b"@example.com', ["example.com"]),
-        ("ops@[192.0.2.1]", ["[192.0.2.1]"]),
+        ("ops@[192.0.2.1]", []),
         ("ops+night@例え.jp", ["例え.jp"]),
         ("ops@example.com,", ["example.com"]),
         ("a@example.com,, b@example.com", ["example.com", "example.com"]),
