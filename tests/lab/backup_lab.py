@@ -32,13 +32,14 @@ ROWS = 3000
 
 
 @contextmanager
-def full_lab() -> Iterator[Project]:
+def full_lab(**sections: Any) -> Iterator[Project]:
     """Redis, MariaDB and the app with something of every kind in them, on paths with blanks and Japanese."""
     spec = small_spec(
         mysql={"port": free_port()},
         redis={"port": free_port(), "password": PASSWORD, "appendonly": True},
         backup={"path": "保管 庫/日 々"},
         certificates={"site": {"names": ["techsapo.example.com"]}},
+        **sections,
     )
     for name in ("prometheus", "alertmanager"):
         spec["monitoring"][name]["enabled"] = False

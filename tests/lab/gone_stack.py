@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from backup_lab import PASSWORD as REDIS_PASSWORD
+from orchestrator import QUICK
 from projects import Project, kill_all, only_redis, project
+from quick_restic import quick_repository
 from redis import Redis
 from servers import free_port, wait_for
 
@@ -65,6 +67,7 @@ def lost(top: Path) -> Gone:
     repository, outside = top / "away 別の所", top / "etc"
     outside.mkdir()
     spec = only_redis(
+        providers=QUICK,
         redis={"port": free_port(), "password": REDIS_PASSWORD},
         backup={
             "offsite": {
@@ -80,6 +83,7 @@ def lost(top: Path) -> Gone:
     )
     (outside / "restic").write_text(PASSWORD)
     (outside / "restic").chmod(0o600)
+    quick_repository(repository, PASSWORD)
     with project(spec, name="old") as made:
         template = (
             f'{{% extends "builtin/redis/redis.conf.j2" %}}{{% block extra %}}{MARK}\n{{% endblock %}}\n'

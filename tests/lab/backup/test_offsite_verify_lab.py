@@ -13,6 +13,7 @@ import pytest
 from backup_lab import Root, backed_up, killed, stack_of
 from fakes.open_stacks import with_backup
 from projects import Project, only_redis, project
+from quick_restic import quick_repository
 from servers import free_port
 
 from techsapo_ops.adapters.disk import Room
@@ -35,8 +36,11 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A stack with a repository beside it, an account of its own in MariaDB, and one backup."""
     place = tmp_path_factory.mktemp("away 別") / "repository"
     spec = only_redis(
-        mysql={"port": free_port()}, backup={"offsite": {"restic": str(place), "password": PASSWORD}}
+        mysql={"port": free_port()},
+        backup={"offsite": {"restic": str(place), "password": PASSWORD}},
+        schedule={"by": "none"},
     )
+    quick_repository(place, PASSWORD)
     with project(spec) as made:
         made.run("up")
         with Root(made) as sql:

@@ -7,12 +7,13 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from backup_lab import ROWS, Root, copy_of, forged, keys, signed, stack_of
+from backup_lab import ROWS, Root, copy_of, forged, full_lab, keys, signed, stack_of
 from projects import Project, kill_all
 from rows import each_row
 from servers import wait_for
@@ -29,6 +30,13 @@ from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.stack import Stack
 
 pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Project]:
+    """As the others of backups, without a scheduler: each start of it takes a processor from the app's."""
+    with full_lab(schedule={"by": "none"}) as made:
+        yield made
 
 
 def test_a_backup_of_a_newer_server_is_refused(backup: Backup, stack: Stack, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from orchestrator import QUICK
 from projects import Project, kill_all, only_redis, project
+from quick_restic import quick_repository
 from rows import each_row
 from servers import free_port, wait_for
 
@@ -42,6 +43,7 @@ def create(made: Project, name: str) -> str:
 def keyed(tmp_path: Path) -> Iterator[Project]:
     """A stack whose app wants keys, with a repository off-site."""
     (tmp_path / "restic").write_text(PASSWORD)
+    quick_repository(tmp_path / "away", PASSWORD)
     spec = only_redis(
         providers=QUICK,
         backup={"offsite": {"restic": str(tmp_path / "away"), "password_file": str(tmp_path / "restic")}},
@@ -68,7 +70,7 @@ def test_a_revoked_key_is_revoked_after_a_restore_and_after_a_recovery(
 
     # The host is lost. The whole copy is of before the revocation; the newest one, a part, knows of it.
     keyed.run("backup", "--only", "config")
-    keyed.run("down", "--volumes", "--yes")
+    kill_all(keyed)
     shutil.rmtree(keyed.state)
     with recovering(keyed, tmp_path) as host:
         words = ("recover", "--from", str(tmp_path / "away"), "--at", "2999-01-01")
@@ -129,6 +131,7 @@ def test_what_was_spent_after_the_backup_still_counts_after_a_restore(stack: str
     spec = only_redis(
         providers=PRICED,
         budget={"monthly_usd": 1000, "daily_usd": 900, "count_simulated": True},
+        schedule={"by": "none"},
         **STACKS[stack],
     )
     with project(spec) as made:
@@ -142,9 +145,8 @@ def test_what_was_spent_after_the_backup_still_counts_after_a_restore(stack: str
         wait_for(lambda: logged(made) == pytest.approx(before["month"], abs=1e-6), what="its rows")
         made.run("restore", whole, "--yes")
         wait_for(lambda: spent(made) == pytest.approx(before), what="the same amounts")
-        for only in () if stack == "no Redis" else ("redis",):
-            made.run("restore", whole, "--only", only, "--yes")
-            wait_for(lambda: spent(made) == pytest.approx(before), what=f"the same after {only}")
-        made.run("restart", "app")
+        # The app starts a second time after the rows came back, and again counts each of them once.
+        again = ("restart", "app") if stack == "no Redis" else ("restore", whole, "--only", "redis", "--yes")
+        made.run(*again)
         wait_for(lambda: spent(made) == pytest.approx(before), what="the same later")
         assert logged(made) == pytest.approx(before["month"], abs=1e-6)
