@@ -16,7 +16,6 @@ from typing import Any
 from backup_lab import PASSWORD as REDIS_PASSWORD
 from orchestrator import QUICK
 from projects import Project, kill_all, only_redis, project
-from quick_restic import quick_repository
 from redis import Redis
 from servers import free_port, wait_for
 
@@ -83,7 +82,6 @@ def lost(top: Path) -> Gone:
     )
     (outside / "restic").write_text(PASSWORD)
     (outside / "restic").chmod(0o600)
-    quick_repository(repository, PASSWORD)
     with project(spec, name="old") as made:
         template = (
             f'{{% extends "builtin/redis/redis.conf.j2" %}}{{% block extra %}}{MARK}\n{{% endblock %}}\n'

@@ -13,7 +13,6 @@ import pytest
 from backup_lab import Root, backed_up, killed, stack_of
 from fakes.open_stacks import with_backup
 from projects import Project, only_redis, project
-from quick_restic import quick_repository
 from servers import free_port
 
 from techsapo_ops.adapters.disk import Room
@@ -40,7 +39,6 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         backup={"offsite": {"restic": str(place), "password": PASSWORD}},
         schedule={"by": "none"},
     )
-    quick_repository(place, PASSWORD)
     with project(spec) as made:
         made.run("up")
         with Root(made) as sql:

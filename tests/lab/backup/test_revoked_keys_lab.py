@@ -13,7 +13,6 @@ import httpx
 import pytest
 from orchestrator import QUICK
 from projects import Project, kill_all, only_redis, project
-from quick_restic import quick_repository
 from rows import each_row
 from servers import free_port, wait_for
 
@@ -43,7 +42,6 @@ def create(made: Project, name: str) -> str:
 def keyed(tmp_path: Path) -> Iterator[Project]:
     """A stack whose app wants keys, with a repository off-site."""
     (tmp_path / "restic").write_text(PASSWORD)
-    quick_repository(tmp_path / "away", PASSWORD)
     spec = only_redis(
         providers=QUICK,
         backup={"offsite": {"restic": str(tmp_path / "away"), "password_file": str(tmp_path / "restic")}},
