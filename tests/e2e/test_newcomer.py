@@ -138,6 +138,11 @@ def test_everything_listens_on_its_documented_port(stack: Path) -> None:
     assert [p for p in PORTS if not listening(p)] == []
 
 
+def test_a_question_is_answered(stack: Path) -> None:
+    answer = json.loads(techsapo(stack, "ask", "Dockerコンテナが起動しない", "--json"))
+    assert answer["simulated"] is True
+
+
 def test_health_says_healthy_once_every_target_was_scraped(stack: Path) -> None:
     def every_target_up() -> bool:
         targets = get("http://127.0.0.1:9090/api/v1/targets?state=active", stack)["data"]["activeTargets"]
@@ -148,9 +153,7 @@ def test_health_says_healthy_once_every_target_was_scraped(stack: Path) -> None:
     assert health["status"] == "healthy", health
 
 
-def test_a_question_is_answered_and_shows_in_prometheus(stack: Path) -> None:
-    answer = json.loads(techsapo(stack, "ask", "Dockerコンテナが起動しない", "--json"))
-    assert answer["simulated"] is True
+def test_the_question_shows_in_prometheus(stack: Path) -> None:
     asked = "sum(techsapo_wallbounce_requests_total)"
     wait_for(
         lambda: any(float(r["value"][1]) >= 1 for r in query(asked, stack)),
@@ -165,8 +168,10 @@ def test_the_ask_page_is_served(stack: Path) -> None:
 
 PAGES = ("README.md", "docs/running.md")
 """Those that a newcomer types from; that the commands of every page are known, a unit test says."""
-ELSEWHERE = ("example.com", "…", "alice")
-"""In commands to another host, or with a value of the reader's: other tests run these."""
+ELSEWHERE = ("example.com", "…", "alice", "restart app --probe")
+"""In commands to another host, or with a value of the reader's, and one that takes the longest by far: other
+tests run these.
+"""
 
 
 def commands_of(page: str) -> list[str]:

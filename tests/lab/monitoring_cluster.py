@@ -37,7 +37,7 @@ _OFF = {"enabled": False}
 _NAME = re.compile(r"\b(?:app|alertmanager|prometheus)-([abc]):(\d+)")
 AFTER = 8
 """Seconds until the next receiver is told."""
-AWAY = 10
+AWAY = 6
 """Seconds for which an incident goes on while its alert is away: ten minutes else."""
 
 

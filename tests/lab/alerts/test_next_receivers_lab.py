@@ -88,6 +88,20 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Stack]:
+    """One in which nothing has failed yet: it is there long before an incident of before is over."""
+    with watched(tmp_path) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def acknowledged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One in which somebody acknowledges an incident, and in which there is another after it."""
+    with watched(tmp_path_factory.mktemp("acknowledged")) as stack:
+        yield stack
+
+
 @each_row(
     "alert, url, said",
     [
@@ -134,10 +148,9 @@ def test_an_alert_that_nobody_acknowledges_reaches_the_next_receivers_in_time_an
 
 
 def test_what_somebody_has_reaches_nobody_else_also_after_a_pause_and_restarts_until_it_is_given_back(
-    stack: Stack,
+    fresh: Stack,
 ) -> None:
-    stack.over()
-    stack.told.notes.clear()
+    stack = fresh
     stack.break_app()
     wanted = stack.incidents()
     until = datetime.now(UTC) + timedelta(hours=1)
@@ -183,10 +196,9 @@ def test_what_somebody_has_reaches_nobody_else_also_after_a_pause_and_restarts_u
 
 
 def test_who_was_told_before_somebody_acknowledged_hears_when_it_is_over_and_nobody_else_does(
-    stack: Stack,
+    acknowledged: Stack,
 ) -> None:
-    stack.over()
-    stack.told.notes.clear()
+    stack = acknowledged
     stack.break_app()
     stack.gets("next-0")
     stack.techsapo("alerts", "ack", "AppDown", "--by", "hanako")
@@ -207,8 +219,9 @@ def test_who_was_told_before_somebody_acknowledged_hears_when_it_is_over_and_nob
 
 
 def test_the_next_incident_needs_another_and_a_silence_keeps_the_next_receivers_quiet_too(
-    stack: Stack,
+    acknowledged: Stack,
 ) -> None:
+    stack = acknowledged
     stack.over()
     assert json.loads(stack.techsapo("alerts", "ack", "--list", "--json"))["acknowledgements"] == []
     stack.told.notes.clear()
