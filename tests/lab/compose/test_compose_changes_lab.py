@@ -230,7 +230,8 @@ def written(stack: Project) -> str:
     return (stack.state / "generated" / "docker" / "config" / "redis" / "redis.conf").read_text()
 
 
-@each_row("point", ["files", "services", "read-back"])
+# Where the containers differ: before and after that of Redis was started anew. `tests/core` has every point.
+@each_row("point", ["files", "services"])
 def test_an_up_that_was_killed_is_completed_by_the_next_one(stack: Project, point: str) -> None:
     app = container_ids(PROJECT)["app"]
     completes(stack, point)

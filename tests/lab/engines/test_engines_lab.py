@@ -33,6 +33,7 @@ def in_containers(lab: DockerLab, spec: dict[str, Any], name: str) -> AbstractCo
 @pytest.fixture(scope="module")
 def stack(lab_images: DockerLab) -> Iterator[Project]:
     spec = small_spec(mysql={"port": free_port(), "password": "m$1'x"})
+    spec["monitoring"]["prometheus"]["scrape_interval"] = "1s"  # a stack is healthy once all were scraped
     with in_containers(lab_images, spec, "plain $HOME 監視") as made:
         made.run("up", timeout=300)
         yield made

@@ -9,6 +9,7 @@ from stacks import HOSTILE_FOLDER, THREE_INSTANCES, host, spec, templates, topol
 
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.errors import OpsError
+from techsapo_ops.operations.apply.rolling import RETURN_SECONDS
 from techsapo_ops.services.nginx.site import nginx_files, nginx_size, quote
 
 
@@ -32,7 +33,8 @@ def block(text: str, head: str) -> str:
 def test_the_upstream_holds_the_guides_three_lines_in_their_order(tmp_path: Path) -> None:
     upstream = block(conf(tmp_path, app=THREE_INSTANCES), "upstream techsapo_backend")
     servers = [line.strip() for line in upstream.splitlines() if line.strip().startswith("server ")]
-    assert [server.removesuffix(" max_fails=1 fail_timeout=5s;") for server in servers] == [
+    passed_over = f"fail_timeout={RETURN_SECONDS - 0.5:g}s;"  # what a rolling restart waits for
+    assert [server.removesuffix(f" max_fails=1 {passed_over}") for server in servers] == [
         "server 127.0.0.1:4000 weight=3",
         "server 127.0.0.1:4001 weight=2",
         "server 127.0.0.1:4002 weight=1 backup",
