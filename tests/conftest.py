@@ -22,6 +22,8 @@ sys.path[:0] = [str(LABS), *(str(folder) for folder in LABS.iterdir() if any(fol
 # of a test has a size of its own.
 for name in ("COLUMNS", "LINES"):
     os.environ.pop(name, None)
+# Debian 13 gives users 002: files of a test that its group may write are not used by what is tested.
+os.umask(0o022)
 # What is said is read here, whatever the language of who runs the tests.
 os.environ["TECHSAPO_LANG"] = "en"
 # A run of the tests that a shell put into the background ignores Ctrl-C, and so would what it starts.

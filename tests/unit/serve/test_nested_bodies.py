@@ -37,7 +37,9 @@ def test_a_chat_body_that_is_nested_too_deeply_is_refused_and_one_at_the_bound_i
 
     *refused, answered = asyncio.run(main())
     codes = [(answer.status_code, answer.json()["error"]["code"]) for answer in refused]
-    assert codes == [(400, "invalid_request")] * 4 + [(400, "malformed_json")] * 2
+    assert codes[:4] == [(400, "invalid_request")] * 4
+    assert codes[4][0] == 400, "Python 3.13 reads 5,000 levels, 3.11 does not"
+    assert codes[5] == (400, "malformed_json")
     assert f"deeper than {MOST_DEPTH} levels" in refused[0].json()["error"]["message"]
     assert answered.status_code == 200
 

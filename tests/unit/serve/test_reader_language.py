@@ -54,7 +54,7 @@ def test_a_problem_in_japanese() -> None:
         errors=[{"field": "prompt", "message": msg("is missing")}],
     )
     english, japanese = (json.loads(problem.answer(scope(told)).body) for told in ("en", "ja"))
-    assert (english["title"], english["errors"][0]["message"]) == ("Unprocessable Entity", "is missing")
+    assert (english["title"], english["errors"][0]["message"]) == (HTTPStatus(422).phrase, "is missing")
     assert japanese["title"] == "内容を処理できません"
     assert "/openapi.json" in japanese["detail"]
     assert japanese["detail"] != english["detail"]
