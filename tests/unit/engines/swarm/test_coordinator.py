@@ -187,7 +187,7 @@ def test_a_down_that_was_killed_is_completed_or_undone_elsewhere(
 
 def test_a_service_that_was_made_elsewhere_and_has_no_container_is_not_left(commands: Commands) -> None:
     commands.cluster.hosts["a"].refuses = "app-2-a"
-    commands.killed("a", AFTER, "deploy app-2-b")
+    commands.killed("a", AFTER, "remove app-2-a")
     assert "app-2-a" in commands.cluster.services
     commands.a_minute_later()
 
