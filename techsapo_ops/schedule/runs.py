@@ -27,7 +27,7 @@ from techsapo_ops.schedule.job import KILLED
 KEPT = 100
 """Runs of a job that are kept, beside its last success."""
 Result = Literal["running", "ok", "failed", "timeout", "interrupted", "killed"]
-Starter = Literal["hand", "service", "cron", "systemd"]
+Starter = Literal["hand", "service", "cron"]
 _ENTRY = re.compile(r"\d{6,}\.json")
 
 

@@ -18,7 +18,7 @@ from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.spec.problems import unknown
 
 MISSED_SECONDS = 300.0
-"""Seconds after its time at which a run that has not begun was missed; systemd's timers may be 120 s late."""
+"""Seconds after its time at which a run that has not begun was missed."""
 NEXT_RUN = "techsapo_job_next_run_timestamp_seconds"
 
 

@@ -68,7 +68,6 @@ class By(StrEnum):
     HAND = "hand"
     SERVICE = "service"
     CRON = "cron"
-    SYSTEMD = "systemd"
 
 
 @app.callback()
