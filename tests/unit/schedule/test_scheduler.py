@@ -107,23 +107,6 @@ def test_a_changed_schedule_takes_the_place_of_the_old_one() -> None:
         assert set(scheduler.next_runs()) == {"costs"}
 
 
-def test_a_job_that_asks_for_it_is_started_beside_its_schedule() -> None:
-    watch = Watch()
-    with watch.scheduler() as scheduler:
-        scheduler.start()
-        asked = datetime.now(UTC) + timedelta(hours=1)
-        assert scheduler.wake("drift", asked)
-        assert not scheduler.wake("drift", asked)
-        assert scheduler.next_runs() == {"drift": asked}
-        assert not scheduler.wake("unknown", asked)
-        assert scheduler.wake("drift", None)
-        assert scheduler.next_runs()["drift"] != asked
-        assert scheduler.wake("drift", datetime.now(UTC) + timedelta(seconds=0.2))
-        assert watch.one.wait(10)
-        scheduler.change({"costs": job(at="0 3 * * *")})
-        assert set(scheduler.next_runs()) == {"costs"}
-
-
 def test_a_run_that_was_killed_is_found_told_and_made_up_for(tmp_path: Path) -> None:
     from dataclasses import replace
 
