@@ -48,8 +48,7 @@ def schedule(
     from techsapo_ops.cli.signals import interruptible
     from techsapo_ops.cli.state_directory import layout_beside
     from techsapo_ops.operations.jobs.timetable import announce, scheduled
-    from techsapo_ops.schedule.recovery import overdue, record_killed
-    from techsapo_ops.schedule.scheduler import LOOK_SECONDS, JobScheduler
+    from techsapo_ops.schedule.scheduler import LOOK_SECONDS, JobScheduler, overdue, record_killed
     from techsapo_ops.services.scheduler import heartbeat
     from techsapo_ops.spec.models.data import Schedule
 

@@ -13,8 +13,7 @@ from typing import Any
 from job_lab import Bench, handing_back, job
 from rows import each_row
 
-from techsapo_ops.schedule.recovery import overdue, record_killed
-from techsapo_ops.schedule.scheduler import JobScheduler
+from techsapo_ops.schedule.scheduler import JobScheduler, overdue, record_killed
 from techsapo_ops.schedule.wrapper import run_job
 
 
