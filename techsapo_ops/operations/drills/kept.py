@@ -112,8 +112,8 @@ def _read(layout: Layout, name: str) -> Report | str:
     """The report, or why it can't be read."""
     try:
         with open_plain(layout.drills / f"{name}.json") as file:
-            return Report.from_json(json.loads(file.read(_LARGEST)))
+            return Report.from_json(file.read(_LARGEST))
     except OSError as error:
         return error.strerror or type(error).__name__
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except ValueError as error:
         return msg("it is no report of a drill ({name})", name=type(error).__name__)

@@ -45,7 +45,7 @@ def outcome(*requests: tuple[str, list[Attempt]]) -> Outcome:
 
 
 def test_a_report_is_read_back_as_it_was_written() -> None:
-    assert Report.from_json(json.loads(json.dumps(GOOD.to_json()))) == GOOD
+    assert Report.from_json(json.dumps(GOOD.to_json()).encode()) == GOOD
 
 
 def test_an_id_that_was_carried_out_twice_is_doubled_and_one_without_any_answer_has_failed() -> None:
