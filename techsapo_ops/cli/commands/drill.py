@@ -187,7 +187,7 @@ def failover_host(
         str | None,
         typer.Argument(metavar="[HOST]", help="A name under `hosts`.", autocompletion=completes("hosts")),
     ] = None,
-    rate: RateOption = 20.0,
+    rate: RateOption = 10.0,
     seconds: Annotated[
         int, typer.Option("--seconds", min=5, max=40, help="For how long the host stays away.")
     ] = 20,

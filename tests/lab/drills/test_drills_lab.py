@@ -86,7 +86,7 @@ def phases(report: dict[str, Any]) -> dict[str, float | None]:
 
 def test_the_busiest_instance_is_killed_and_what_users_notice_is_told(stack: Project) -> None:
     before = stack.pids()
-    report = drilled(stack, "failover-app", "--yes", "--rate", "20")
+    report = drilled(stack, "failover-app", "--yes")
     after = stack.pids()
     assert report["ok"], report["missed"]
     assert {n for n in after if after[n] != before[n]} == {"app-1"}
