@@ -9,9 +9,9 @@ from functools import cache
 from typing import Any
 
 from docsite.reference.parts import said
-from techsapo_ops.cli.help_words import paragraphs
 from techsapo_ops.cli.lazy import LazyCommand
 from techsapo_ops.cli.main import COMMANDS
+from techsapo_ops.cli.typer_base import paragraphs
 
 _DEFAULT = re.compile(r"\[default: (.+?)\]$")
 _MARKUP = re.compile(r"\[/?(?:bold|dim|italic|[a-z]*red|green|yellow|cyan)[^\]]*\]")

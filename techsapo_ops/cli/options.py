@@ -146,7 +146,7 @@ def _say_applied(name: str) -> None:
 
 def _say(text: str) -> None:
     """Say what the user might think otherwise: which spec, which environment."""
-    from typer._click.globals import get_current_context  # what typer exports tells no context
+    from techsapo_ops.cli.typer_base import get_current_context
 
     context = get_current_context(silent=True)
     if context is None or context.resilient_parsing:  # a shell that completes is told nothing
@@ -176,7 +176,6 @@ EnvironmentOption = Annotated[
         "--environment",
         "-e",
         help="Overlay of `environments`, or none; else TECHSAPO_ENVIRONMENT, else the applied one.",
-        autocompletion=completes("environments"),
     ),
 ]
 _environment = (EnvironmentOption, None)
