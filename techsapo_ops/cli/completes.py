@@ -37,7 +37,7 @@ def _project(ctx: typer.Context) -> Project:
     from techsapo_ops.cli.place import find
     from techsapo_ops.cli.project import open_project
 
-    return open_project(find(ctx.params.get("file") or ctx.params.get("short")).path)
+    return open_project(find(ctx.params.get("file")).path)
 
 
 def _alerts(_: str) -> Iterable[str]:

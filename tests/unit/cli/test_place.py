@@ -103,7 +103,7 @@ def test_a_variable_names_the_spec_and_the_environment_and_options_win(top: Path
     told = techsapo(top, "config", "show", env=named)
     assert "spec: one.yaml" in told.stderr
     assert "port: 4100" in told.stdout
-    for option in ("--file", "-F", "-f"):
+    for option in ("--file", "-F"):
         told = techsapo(top, "validate", option, "two.yaml", env={"TECHSAPO_FILE": "one.yaml"})
         assert (told.returncode, told.stderr.count("spec: ")) == (0, 0), told.stderr
         assert told.stdout.startswith("two.yaml is valid")
