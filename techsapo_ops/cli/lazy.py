@@ -81,9 +81,8 @@ def _harmless_usage() -> Iterator[None]:
     except UsageError as error:
         from techsapo_ops.adapters.terminal import harmless
 
-        error.message = harmless(spoken(error.message)).removeprefix(
-            "Value error, "
-        )  # pydantic's, below Typer
+        message = spoken(error.message).removeprefix("Value error, ")  # pydantic's, below Typer
+        error.message = harmless(message)
         title_words()
         raise
 
