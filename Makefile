@@ -13,8 +13,9 @@ BIN     := $(VENV)/bin
 ROOT    := $(shell [ "$$(id -u)" = 0 ] && echo yes)
 BINDIR  ?= $(if $(ROOT),/usr/local/bin,$(HOME)/.local/bin)
 LINK    := $(BINDIR)/techsapo
-# Where man looks for the pages of what is in BINDIR.
+# Where man looks for the pages of what is in BINDIR, and where they are made.
 MANDIR  := $(BINDIR)/../share/man/man1
+MAN     := build/man
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
 SPEC    ?= techsapo.yaml
 NEEDED  := as root: apt-get install python3 python3-venv
@@ -49,7 +50,7 @@ LAB_PARTS := prometheus:prometheus prometheus-alertmanager:prometheus-alertmanag
   keepalived:keepalived curl:curl
 
 .DEFAULT_GOAL := help
-.PHONY: help docs reference up down install uninstall link test labs nightly fuzz mutations soak mutants coverage lint lab slowest bench bench-peers real-model recovery-lab vm-lab swarm-lab picture sbom release figures lock clean
+.PHONY: help docs up down install uninstall link test labs nightly fuzz mutations soak mutants coverage lint lab slowest bench bench-peers real-model recovery-lab vm-lab swarm-lab picture sbom release figures lock clean
 
 help:
 	@echo "make up         install, bring missing system parts (as root), start the stack"
@@ -71,8 +72,7 @@ help:
 	@echo "make vm-lab     a real machine whose power is cut (qemu, as root, most of an hour)"
 	@echo "make recovery-lab  lose a stack of 50 MB of Redis and a million rows, bring it back on an empty host, time it"
 	@echo "make swarm-lab  three machines with a cable each: cut, killed, parted, under load (as root, with Docker)"
-	@echo "make docs       the pages of docs/ as a site, which the app serves under /help"
-	@echo "make reference  what of docs/ is made from the code: fields, commands, man pages, metrics, alerts"
+	@echo "make docs       the pages of docs/ as a site, which the app serves under /help, and the man pages"
 	@echo "make sbom       what is installed with us, as CycloneDX, into $(SBOM)"
 	@echo "make release    wheel, source archive and checksums into dist/, tried in clean environments of two Pythons"
 	@echo "make figures    size and time of an installation, into docs/measurements.md"
@@ -114,12 +114,13 @@ $(VENV)/release: requirements-release.lock $(VENV)/runtime
 docs: $(VENV)/docs
 	@$(BIN)/python -m docsite
 
-# What of docs/ is made from the code: configuration, commands and man pages, metrics, alerts.
-reference: $(VENV)/runtime
-	@$(BIN)/python -m docsite.reference
+# Made from the commands, and anew when one has changed.
+$(MAN)/techsapo.1: $(wildcard techsapo_ops/cli/*.py techsapo_ops/cli/*/*.py techsapo_ops/cli/*/*.yaml)
+	@$(BIN)/python -m techsapo_ops.cli.reference $(MAN)
 
 install: $(VENV)/runtime link
 
+# Without man pages the command is as good, so what keeps them from being made keeps nothing else.
 link:
 	@target="$(CURDIR)/$(BIN)/techsapo"; \
 	old="$$(readlink "$(LINK)" 2>/dev/null)"; \
@@ -128,7 +129,7 @@ link:
 	elif [ -e "$(LINK)" ] || [ -L "$(LINK)" ]; then echo "$(LINK) is something else and stays; run $$target"; \
 	elif mkdir -p "$(BINDIR)" 2>/dev/null && ln -s "$$target" "$(LINK)" 2>/dev/null; then echo "linked $(LINK) to $$target"; \
 	else echo "$(BINDIR) is not writable; run $$target"; fi
-	@mkdir -p "$(MANDIR)" 2>/dev/null && ln -sf "$(CURDIR)"/docs/man/*.1 "$(MANDIR)" 2>/dev/null || true
+	@$(MAKE) --no-print-directory $(MAN)/techsapo.1 >/dev/null 2>&1 && mkdir -p "$(MANDIR)" 2>/dev/null && ln -sf "$(CURDIR)"/$(MAN)/*.1 "$(MANDIR)" 2>/dev/null || true
 
 uninstall:
 	@if [ "$$(readlink "$(LINK)" 2>/dev/null)" = "$(CURDIR)/$(BIN)/techsapo" ]; then \
@@ -136,7 +137,7 @@ uninstall:
 	elif [ -e "$(LINK)" ]; then echo "$(LINK) is not ours and stays"; \
 	else echo "nothing to remove at $(LINK)"; fi
 	@for page in "$(MANDIR)"/techsapo*.1; do \
-	  case "$$(readlink "$$page" 2>/dev/null)" in "$(CURDIR)"/docs/man/*) rm "$$page";; esac; done
+	  case "$$(readlink "$$page" 2>/dev/null)" in "$(CURDIR)"/$(MAN)/*) rm "$$page";; esac; done
 
 up: install
 	@if [ ! -e "$(SPEC)" ]; then $(BIN)/techsapo init --example examples/techsapo.yaml "$(SPEC)"; fi

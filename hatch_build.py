@@ -1,4 +1,4 @@
-"""What hatchling asks of us: the long description, whose links have to work outside the repository.
+"""What hatchling asks of us: a long description whose links work outside the repository, and man pages.
 
 README.md links to files beside it. On a package index these lead nowhere, so they are made absolute when the
 package is built: `repository` in pyproject.toml says from where. As long as there is no such address, a link
@@ -11,7 +11,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from hatchling.metadata.plugin.interface import MetadataHookInterface
+
+MAN = "build/man"
+"""Where `make docs` writes them, from the code: git ignores them."""
 
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]*)\)")
 _FENCE = re.compile(r"^(```.*?^```)", re.DOTALL | re.MULTILINE)
@@ -67,3 +71,12 @@ class Description(MetadataHookInterface):
             "text": long_description(text, repository, tag),
         }
         metadata["urls"] = addresses(repository, tag)
+
+
+class ManPages(BuildHookInterface):  # type: ignore[type-arg] # generic in newer versions alone
+    """Puts the man pages into a wheel where they have been made; another one has none."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's
+        """Add them to what the wheel installs outside the package."""
+        if (Path(self.root) / MAN).is_dir():
+            build_data["shared_data"][MAN] = "share/man/man1"

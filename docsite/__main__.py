@@ -2,8 +2,8 @@
 
 Zensical makes a site of one language, so each gets a tree of its own: NAME.md goes to en/, NAME.ja.md to ja/.
 Links are made anew on the way: those between the languages, to runbooks, which the app serves itself, and
-to files that are no pages. The sections of docs/index.md are the site's navigation. The result is one
-archive in the package.
+to files that are no pages. The sections of docs/index.md are the site's navigation; the reference, which is
+made from the code, follows them. The result is one archive in the package, and the man pages in build/man.
 """
 
 from __future__ import annotations
@@ -18,10 +18,15 @@ import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote
 
+from techsapo_ops.cli.reference import reference_pages
+from techsapo_ops.cli.reference.man import write_man_pages
+
 ROOT = Path(__file__).parent.parent
+MAN = ROOT / "build" / "man"
 TARGET = ROOT / "techsapo_ops" / "_help.zip"
 LANGUAGES = {"en": ("English", "TechSapo operations"), "ja": ("日本語", "TechSapo の運用")}
 FROM_ROOT = {
@@ -44,30 +49,42 @@ _SEPARATOR = {"en": f"[{_SPACE}]+|{_POINT}", "ja": f"[{_SPACE}、。，．（）
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of the repository, and where it is in the site: a language and a path in its tree."""
+    """A page of the repository, and where it is in the site: a language and a path in its tree.
+
+    `made` is Markdown that is made from the code: the page, or the end of a written one.
+    """
 
     source: Path
     language: str
     path: str
+    made: str = ""
+
+    @property
+    def text(self) -> str:
+        """Its Markdown."""
+        written = self.source.read_text(encoding="utf-8") if self.source.exists() else ""
+        return f"{written}\n{self.made}" if self.made else written
 
 
+@cache
 def pages() -> list[Page]:
     """Every page of the site."""
     docs = ROOT / "docs"
-    below = (_page(source, source.relative_to(docs).as_posix()) for source in sorted(docs.glob("**/*.md")))
+    made = {name: make() for name, make in reference_pages().items()}
+    names = {*made, *(source.relative_to(docs).as_posix() for source in docs.glob("**/*.md"))}
+    below = (_page(docs / name, name, made.get(name, "")) for name in sorted(names))
     return [*below, *(_page(ROOT / name, called) for name, called in FROM_ROOT.items())]
 
 
-def _page(source: Path, name: str) -> Page:
+def _page(source: Path, name: str, made: str = "") -> Page:
     language = "ja" if name.endswith(".ja.md") else "en"
     path = name.removesuffix(".ja.md").removesuffix(".md")
-    return Page(source, language, f"{path.replace('/README', '/index')}.md")
+    return Page(source, language, f"{path.replace('/README', '/index')}.md", made)
 
 
 def rewritten(page: Page, known: Mapping[Path, Page]) -> str:
     """The text of a page with links that work in the site; code is left as it is."""
-    text = page.source.read_text(encoding="utf-8")
-    parts = _FENCE.split(text)
+    parts = _FENCE.split(page.text)
     return "".join(
         part if n % 2 else _LINK.sub(lambda m: _link(page, m, known), part) for n, part in enumerate(parts)
     )
@@ -97,12 +114,12 @@ def _link(page: Page, match: re.Match[str], known: Mapping[Path, Page]) -> str:
 
 
 def navigation(language: str) -> list[dict[str, object]]:
-    """Sections and pages as docs/index.md lists them."""
+    """Sections and pages as the index lists them."""
     index = ROOT / "docs" / ("index.ja.md" if language == "ja" else "index.md")
     known = {page.source: page for page in pages()}
     found: list[dict[str, object]] = []
     entries: list[dict[str, str]] = []
-    for line in index.read_text(encoding="utf-8").splitlines():
+    for line in known[index].text.splitlines():
         if line.startswith("# "):
             found.append({line[2:]: "index.md"})
         elif line.startswith("## "):
@@ -231,9 +248,11 @@ def _write(target: Path, files: Mapping[str, bytes]) -> None:
 
 
 def main() -> None:
-    """Build the site into the package."""
+    """Build the site into the package, and write the man pages."""
     build()
     print(f"wrote {TARGET.relative_to(ROOT)}, {TARGET.stat().st_size / 1e6:.1f} MB")
+    write_man_pages(MAN)
+    print(f"wrote {MAN.relative_to(ROOT)}, {len(list(MAN.iterdir()))} man pages")
 
 
 if __name__ == "__main__":

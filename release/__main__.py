@@ -36,8 +36,8 @@ def _release(wanted: tuple[str, ...]) -> None:
         )
     if changed := uncommitted():
         raise ReleaseError(f"not committed: {', '.join(changed[:5])}; a release is one commit")
-    if not (ROOT / "techsapo_ops" / "_help.zip").is_file():
-        raise ReleaseError("the pages under /help are missing: make docs")
+    if not (ROOT / "techsapo_ops" / "_help.zip").is_file() or not (ROOT / "build" / "man").is_dir():
+        raise ReleaseError("the pages under /help or the man pages are missing: make docs")
     with tempfile.TemporaryDirectory(prefix="techsapo-release-") as made:
         work = Path(made)
         files = build(work / "dist")

@@ -16,6 +16,8 @@ from typing import Annotated, Any, TypeVar, cast, get_args, get_origin
 
 import typer
 
+from techsapo_ops.cli.typer_base import OpsCommand, OpsGroup
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -72,11 +74,11 @@ class CommandGroup(typer.Typer):
     """A group of commands, such as `techsapo certs`, whose parameters may be bundles."""
 
     def __init__(self, **settings: Any) -> None:
-        super().__init__(add_completion=False, pretty_exceptions_enable=False, **settings)
+        super().__init__(cls=OpsGroup, add_completion=False, pretty_exceptions_enable=False, **settings)
 
     def command(self, *args: Any, **settings: Any) -> Callable[[Command], Command]:
         """Register a command; it stays as it is for whoever calls it from Python."""
-        return _registering(super().command(*args, **settings))
+        return _registering(super().command(*args, cls=OpsCommand, **settings))
 
     def callback(self, *args: Any, **settings: Any) -> Callable[[Command], Command]:
         """Register what runs before any command of the group, or in its place."""

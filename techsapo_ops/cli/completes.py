@@ -1,34 +1,96 @@
-"""Says of an argument or option which names a shell offers for it: `autocompletion=completes("services")`."""
+"""The names that a shell offers for an argument or option: `autocompletion=completes("services")`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+import re
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Literal
 
-What = Literal[
-    "services",
-    "backups",
-    "jobs",
-    "alerts",
-    "certificates",
-    "environments",
-    "fields",
-    "pages",
-    "secrets",
-    "hosts",
-]
-MARK = "\0"
-"""No word begins with it: asked for this one, a completion says what it offers."""
+import typer
+
+from techsapo_ops.errors import OpsError
+
+if TYPE_CHECKING:
+    from techsapo_ops.cli.project import Project
+
+What = Literal["services", "backups", "jobs", "alerts", "certificates", "fields", "pages", "secrets", "hosts"]
+_SAFE = re.compile(r"[\w@%+=:,./-]{1,200}")
+"""zsh evaluates what it is offered."""
 
 
-def completes(what: What) -> Callable[[str], list[str]]:
-    """What Typer asks for the names that begin with a word."""
+def completes(what: What) -> Callable[[typer.Context, str], list[str]]:
+    """What Typer asks for the names that begin with a word. There are none where the spec can't be read."""
 
-    def complete(incomplete: str) -> list[str]:
-        if incomplete == MARK:
-            return [f"{MARK}{what}"]
-        from techsapo_ops.cli.completing import names_of
-
-        return names_of(what, None, incomplete)
+    def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+        try:
+            names = _FIXED[what](incomplete) if what in _FIXED else _OF_PROJECT[what](_project(ctx))
+        except (OpsError, OSError):
+            return []
+        return [
+            name for name in dict.fromkeys(names) if name.startswith(incomplete) and _SAFE.fullmatch(name)
+        ]
 
     return complete
+
+
+def _project(ctx: typer.Context) -> Project:
+    from techsapo_ops.cli.place import find
+    from techsapo_ops.cli.project import open_project
+
+    return open_project(find(ctx.params.get("file")).path)
+
+
+def _alerts(_: str) -> Iterable[str]:
+    from techsapo_ops.catalogue.alerts import alerts
+
+    return alerts()
+
+
+def _jobs(_: str) -> Iterable[str]:
+    from techsapo_ops.catalogue.jobs import jobs
+
+    return jobs()
+
+
+def _pages(_: str) -> Iterable[str]:
+    from techsapo_ops.operations.addresses import page_names
+
+    return page_names()
+
+
+def _fields(incomplete: str) -> Iterable[str]:
+    """The fields of the section that the word names so far."""
+    from techsapo_ops.spec.describe import explain
+
+    section, dot, _ = incomplete.rpartition(".")
+    return (f"{section}{dot}{child.key}" for child in explain(section).children)
+
+
+def _services(project: Project) -> Iterable[str]:
+    from techsapo_ops.cli.open_stack import open_stack
+
+    services = open_stack(project).topology.services
+    return [*(service.name for service in services), *(service.kind for service in services)]
+
+
+def _secrets(project: Project) -> Iterable[str]:
+    from techsapo_ops.cli.open_stack import open_stack
+    from techsapo_ops.operations.secrets import kept_secrets
+
+    return (secret.name for secret in kept_secrets(open_stack(project).topology))
+
+
+def _backups(project: Project) -> Iterable[str]:
+    from techsapo_ops.backup.repository import repository_of
+    from techsapo_ops.cli.open_stack import open_stack
+
+    return ["latest", *(backup.id for backup in reversed(repository_of(open_stack(project)).backups()))]
+
+
+_FIXED: dict[str, Callable[[str], Iterable[str]]] = {
+    "alerts": _alerts, "jobs": _jobs, "pages": _pages, "fields": _fields,
+}  # fmt: skip
+_OF_PROJECT: dict[str, Callable[[Project], Iterable[str]]] = {
+    "services": _services, "secrets": _secrets, "backups": _backups,
+    "certificates": lambda project: project.spec.certificates, "hosts": lambda project: project.spec.hosts,
+}  # fmt: skip

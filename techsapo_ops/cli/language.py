@@ -8,6 +8,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import typer
 
 from techsapo_ops.catalogue.translations import LANGUAGES, Language, in_language, words_of
 from techsapo_ops.messages import Words
@@ -62,3 +65,26 @@ def _shown(language: Language) -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
+
+
+def _speak(language: Language | None) -> None:
+    if language is not None:
+        speak(language)
+
+
+LangOption = Annotated[
+    Literal["en", "ja"] | None,
+    typer.Option(
+        "--lang",
+        callback=_speak,
+        is_eager=True,
+        help="Language of what is said; else by TECHSAPO_LANG, or the terminal's.",
+        show_default=False,
+    ),
+]
+"""--lang of the root command, before the command's name."""
+HiddenLangOption = Annotated[
+    Literal["en", "ja"] | None,
+    typer.Option("--lang", callback=_speak, is_eager=True, hidden=True, expose_value=False),
+]
+"""--lang behind a command's name."""

@@ -9,20 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
+from itertools import takewhile
 from typing import Any
 
 import typer
-from typer._click.exceptions import (
-    NoSuchOption,
-    UsageError,
-)  # typer does not export the base of its usage errors
-from typer.core import TyperCommand, TyperGroup
 
-from techsapo_ops.cli.bundles import expanded
-from techsapo_ops.cli.help_words import in_help, title_words, usage_words
-from techsapo_ops.cli.lang_option import with_lang
+from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.language import speak, spoken
+from techsapo_ops.cli.typer_base import OpsCommand, OpsGroup, UsageError, title_words
 
 ROOM = "techsapo_ops.cli.commands"
 
@@ -32,8 +28,8 @@ class LazyEntry:
     """One line of the command table: where the command lives and what `--help` says of it.
 
     `target` is a function, or a `typer.Typer` for a group of commands. `usage_exit` is the exit code of
-    wrong usage (2 everywhere but in `health`, whose 2 means "down"). `passes_on` says that all after its
-    first argument is for another program.
+    wrong usage (2 everywhere but in `health` and `status`, whose 2 means "down"). `passes_on` says that all
+    after its first argument is for another program.
     """
 
     module: str
@@ -51,7 +47,7 @@ class LazyEntry:
         return target
 
 
-class LazyCommand(TyperCommand):
+class LazyCommand(OpsCommand):
     """Stands for a command until it is called."""
 
     def __init__(self, name: str, entry: LazyEntry) -> None:
@@ -62,12 +58,11 @@ class LazyCommand(TyperCommand):
         """The real command."""
         target = self.entry.load()
         if isinstance(target, typer.Typer):
-            app = target
-        else:
-            app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-            settings = {"allow_interspersed_args": False} if self.entry.passes_on else None
-            app.command(name=self.name, context_settings=settings)(expanded(target))
-        return in_help(with_lang(typer.main.get_command(app)))
+            return typer.main.get_command(target)
+        app = CommandGroup()
+        settings = {"allow_interspersed_args": False} if self.entry.passes_on else None
+        app.command(name=self.name, context_settings=settings)(target)
+        return typer.main.get_command(app)
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
         """The real command's context: from here on the stub is out of the way."""
@@ -79,65 +74,68 @@ class LazyCommand(TyperCommand):
 
 
 @contextmanager
-def _our_usage() -> Iterator[None]:
-    """Wrong usage in our words: typer reads values by pydantic, and says so before its own message."""
+def _harmless_usage() -> Iterator[None]:
+    """Wrong usage repeats what was typed, perhaps the name of a file: nothing in it acts on a terminal."""
     try:
         yield
     except UsageError as error:
         from techsapo_ops.adapters.terminal import harmless
 
-        _suggest(error)
-        error.message = harmless(spoken(error.message)).removeprefix("Value error, ")
-        said = usage_words(error.format_message())
-        error.format_message = lambda: said  # type: ignore[method-assign]
+        message = spoken(error.message).removeprefix("Value error, ")  # pydantic's, below Typer
+        error.message = harmless(message)
         title_words()
         raise
 
 
-def _suggest(error: UsageError) -> None:
-    """Put in what may have been meant, in the place of what Typer finds spelt alike."""
-    from techsapo_ops.cli import suggest
-
-    command = error.ctx.command if error.ctx is not None else None
-    if error.ctx is None or command is None:
-        return
-    error.message = suggest.chosen_in_the_spec(error.message)
-    if isinstance(error, NoSuchOption):
-        alike = error.possibilities or ()
-        error.possibilities = suggest.options(error.option_name, command.get_params(error.ctx), alike)
-        if error.ctx.parent is None and (told := suggest.behind_a_command(error.message, error.option_name)):
-            error.message, error.possibilities = told, None
-    elif isinstance(command, TyperGroup):
-        group = error.ctx.command_path.partition(" ")[2]
-        itself = command.invoke_without_command
-        error.message = suggest.suggested(error.message, group, command.commands, itself=itself)
-    else:
-        error.message = suggest.unexpected(error.message, command.get_params(error.ctx))
-
-
-class LazyGroup(TyperGroup):
+class LazyGroup(OpsGroup):
     """A group whose commands come from a table of entries."""
 
     table: dict[str, LazyEntry]
+    daily: frozenset[str]
+    looking: frozenset[str]
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
+        self._lists_all = False
         for name, entry in self.table.items():
             self.add_command(LazyCommand(name, entry), name)
 
     def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
-        """The context. Wrong usage repeats what was typed, perhaps the name of a file: made harmless."""
+        """The context. `--help` ends the parsing, so --all is looked for before, wherever it is."""
         speak(None)
-        in_help(self)
-        with _our_usage():
+        self._lists_all = "--all" in takewhile(lambda word: word not in self.table, args)
+        with _harmless_usage():
             return super().make_context(info_name, args, parent=parent, **extra)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command, whose own wrong usage is harmless too."""
-        with _our_usage():
+        """Run the command."""
+        with _harmless_usage():
             return super().invoke(ctx)
 
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the page: the commands for every day, or all of them."""
+        for name, command in self.commands.items():
+            command.hidden = not (self._lists_all or name in self.daily)
+        super().format_help(ctx, formatter)
 
-def lazy_group(entries: dict[str, LazyEntry]) -> type[LazyGroup]:
-    """A group class for `typer.Typer(cls=…)` over `entries`."""
-    return type("Commands", (LazyGroup,), {"table": entries})
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is called. A mistyped name is answered by no command that changes things."""
+        try:
+            return super().resolve_command(ctx, args)
+        except UsageError as error:
+            alike = get_close_matches(args[0], self.table)
+            # Where the closest one changes things it was meant, and no other would be right.
+            if names := ", ".join(map(repr, takewhile(self.looking.__contains__, alike))):
+                error.message = f"{error.message.rstrip('.')}. Did you mean {names}?"
+            raise
+
+
+def lazy_group(
+    entries: dict[str, LazyEntry], *, daily: frozenset[str], looking: frozenset[str]
+) -> type[LazyGroup]:
+    """A group class for `typer.Typer(cls=…)` over `entries`.
+
+    `--help` lists the `daily` ones, `--help --all` the others too. `looking` are those that change nothing
+    by themselves; no other is suggested for a mistyped name.
+    """
+    return type("Commands", (LazyGroup,), {"table": entries, "daily": daily, "looking": looking})

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from techsapo_ops import __version__
-from techsapo_ops.cli.lang_option import LangOption
+from techsapo_ops.cli.language import LangOption
 from techsapo_ops.cli.lazy import LazyEntry, lazy_group
 from techsapo_ops.cli.root_path import fix_search_path
 from techsapo_ops.errors import OpsError
@@ -92,9 +92,23 @@ COMMANDS: dict[str, LazyEntry] = {
     "costs": LazyEntry("costs", "costs", "Show what the answers cost, and what would be cheaper.", _ASK),
 }
 
+DAILY = frozenset(
+    "init validate plan up down status logs restart rollback doctor alerts runbook backup restore ask".split()  # noqa: SIM905 - names, not forty lines
+)
+"""What `techsapo --help` lists; --all adds the others."""
+LOOKING = frozenset(
+    """
+    validate explain config schema plan history diff drift status ps logs monit health open alerts runbook
+    jobs cron audit secrets version trust doctor drill providers costs report templates certs keys
+    """.split()  # noqa: SIM905
+)
+"""Commands that change nothing by themselves: only they are suggested for a mistyped name."""
+
 app = typer.Typer(
-    cls=lazy_group(COMMANDS),
+    cls=lazy_group(COMMANDS, daily=DAILY, looking=LOOKING),
     no_args_is_help=True,
+    suggest_commands=False,
+    epilog="`techsapo --help --all` lists every command.",
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -114,6 +128,7 @@ def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    every: Annotated[bool, typer.Option("--all", help="With --help: list every command.")] = False,
     lang: LangOption = None,
 ) -> None:
     """Runs TechSapo, the multi-LLM answering service, from one YAML spec."""
@@ -123,8 +138,6 @@ def main() -> None:
     """Entry point of `techsapo`; an OpsError becomes two lines on stderr and its exit code."""
     fix_search_path()
     try:
-        if "_TECHSAPO_COMPLETE" in os.environ and _completed():
-            return
         try:
             app(prog_name="techsapo")
         finally:
@@ -153,18 +166,6 @@ def main() -> None:
                 msg("`df -h` shows what is full"),
             )
         )
-
-
-def _completed() -> bool:
-    """Answer a shell that completes; False where Typer is to."""
-    from techsapo_ops.cli.completing import complete
-
-    def make() -> dict[str, Any]:
-        from techsapo_ops.cli.completion_tree import index_of_commands
-
-        return index_of_commands(app)
-
-    return complete(make)
 
 
 def _crash(error: Exception) -> NoReturn:

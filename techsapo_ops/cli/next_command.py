@@ -84,6 +84,6 @@ def _options(root: Any, words: Sequence[str]) -> Iterator[str]:
 
 
 def _context() -> Any:
-    from typer._click.globals import get_current_context  # what typer exports tells no context
+    from techsapo_ops.cli.typer_base import get_current_context
 
     return get_current_context(silent=True)

@@ -58,12 +58,9 @@ class SpecChoice:
 
     __slots__ = ("_found", "_is_named", "environment")
 
-    def __init__(
-        self, file: Path | None = None, environment: str | None = None, short: Path | None = None
-    ) -> None:
-        named = file or short
-        self._found = find(named)
-        self._is_named = named is not None or bool(os.environ.get(FILE_VARIABLE))
+    def __init__(self, file: Path | None = None, environment: str | None = None) -> None:
+        self._found = find(file)
+        self._is_named = file is not None or bool(os.environ.get(FILE_VARIABLE))
         self.environment = given_environment(environment)
         # They are for this command. What it starts is told by options, and an app that it starts has a spec
         # of its own.
@@ -146,7 +143,7 @@ def _say_applied(name: str) -> None:
 
 def _say(text: str) -> None:
     """Say what the user might think otherwise: which spec, which environment."""
-    from typer._click.globals import get_current_context  # what typer exports tells no context
+    from techsapo_ops.cli.typer_base import get_current_context
 
     context = get_current_context(silent=True)
     if context is None or context.resilient_parsing:  # a shell that completes is told nothing
@@ -168,15 +165,12 @@ _file = (
     ],
     None,
 )
-_short = (Annotated[Path | None, typer.Option("-f", hidden=True)], None)
-"""--file as it was called before -f meant --follow alone."""
 EnvironmentOption = Annotated[
     str | None,
     typer.Option(
         "--environment",
         "-e",
         help="Overlay of `environments`, or none; else TECHSAPO_ENVIRONMENT, else the applied one.",
-        autocompletion=completes("environments"),
     ),
 ]
 _environment = (EnvironmentOption, None)
@@ -184,11 +178,9 @@ _json = (Annotated[bool, typer.Option("--json", help="Print JSON on stdout, and 
 _quiet = (QuietOption, False)
 _verbose = (Annotated[bool, typer.Option("--verbose", "-v", help="Say more.")], False)
 
-FileOnly = Annotated[SpecChoice, Bundle({"file": _file})]
-"""As SpecFile, for `logs`, whose -f is --follow."""
-SpecFile = Annotated[SpecChoice, Bundle({"file": _file, "short": _short})]
+SpecFile = Annotated[SpecChoice, Bundle({"file": _file})]
 """--file, for what finds the stack beside the spec and does not read it."""
-SpecPlace = Annotated[SpecChoice, Bundle({"file": _file, "short": _short, "environment": _environment})]
+SpecPlace = Annotated[SpecChoice, Bundle({"file": _file, "environment": _environment})]
 """--file and --environment."""
 JsonOutput = Annotated[Output, Bundle({"as_json": _json})]
 """--json."""

@@ -229,7 +229,7 @@ class App:
             tested_routes(drills, registry, instance.name),
             page_routes(spec.locale, keys=gate.needs_keys, people=gate.has_operators),
             runbook_routes(spec.locale, several_hosts=bool(options.audit_members)),
-            help_routes(spec.locale),
+            help_routes(spec.locale, options.reference),
             silence_routes(spec.locale, gate, origins, servers.alertmanager),
             probe_routes(gate, own_health, self.lifecycle, metrics.render),
             acknowledge_routes(

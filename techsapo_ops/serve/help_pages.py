@@ -1,6 +1,7 @@
-"""The documentation under /help: the site that `make docs` built, or in a checkout docs/*.md itself.
+"""The documentation under /help: the site that `make docs` built, or pages that are made when asked for.
 
-Both have the same addresses: /help/LANGUAGE/NAME.html. What can be asked for is a list of names that was made
+Those are docs/*.md in a checkout, and everywhere the reference, which is made from the code. All have the
+same addresses: /help/LANGUAGE/NAME.html. What can be asked for is a list of names that was made
 beforehand, so that no path of a request ever reaches the file system.
 """
 
@@ -11,7 +12,7 @@ import posixpath
 import re
 import stat
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -43,8 +44,9 @@ _FOR_EVER = "public, max-age=31536000, immutable"
 """For files whose name has a digest of what they hold."""
 _COMMENT = re.compile(r"^<!--.*?-->$", re.MULTILINE | re.DOTALL)
 _MISSING = msg("there is no such page; /help lists all")
-_NOT_BUILT = msg("this copy has no pages: they are in docs/ of the source, and `make docs` builds them in")
 
+Reference = Mapping[str, Callable[[], str]]
+"""What makes the Markdown of pages, by path below docs/; that of an index goes to its end."""
 File = tuple[bytes, str, str]
 """Content, type and ETag."""
 
@@ -73,20 +75,24 @@ class Site:
         return self._archive.read(entry), media_type, f'"{entry.CRC:08x}{entry.file_size:x}"'
 
 
-class Checkout:
-    """The pages of a checkout's docs/, each made into HTML when it is asked for, and kept while it is read:
-    nobody needs a key to ask, and making a long one takes a tenth of a second.
+class Made:
+    """Pages that are made into HTML when they are asked for, and kept while they are read: nobody needs a
+    key to ask, and making a long one takes a tenth of a second.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | None, reference: Reference) -> None:
+        """Of the Markdown in `folder`, and of what `reference` makes."""
         self._sources: dict[str, Path] = {}
-        for path in sorted(folder.glob("**/*.md")):
-            name = path.relative_to(folder).as_posix()
-            japanese = name.endswith(".ja.md")
-            stem = name.removesuffix(".ja.md" if japanese else ".md").replace("/README", "/index")
-            self._sources[f"{'ja' if japanese else 'en'}/{stem}.html"] = path
+        for path in sorted(folder.glob("**/*.md")) if folder is not None else ():
+            self._sources[_address(path.relative_to(folder or path).as_posix())] = path
+        self._reference = {_address(name): make for name, make in reference.items()}
         self._made = lru_cache(maxsize=32)(self._page)
-        self._images = {f"images/{path.name}": path for path in folder.glob("images/*")}
+        self._images = {f"images/{p.name}": p for p in folder.glob("images/*")} if folder is not None else {}
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The addresses of its pages, below /help/."""
+        return frozenset({*self._sources, *self._reference})
 
     def file(self, name: str) -> File | None:
         """As in `Pages`."""
@@ -97,14 +103,18 @@ class Checkout:
                 if content is None
                 else (content, _TYPES.get(image.suffix[1:], "image/png"), tag_of(content))
             )
+        if name not in self.names:
+            return None
         source = self._sources.get(name)
-        content = None if source is None else _read(source)
-        return None if content is None else self._made(name, content.decode(errors="replace"))
+        written = _read(source) if source is not None else b""
+        return None if written is None else self._made(name, written.decode(errors="replace"))
 
     def _page(self, name: str, text: str) -> File:
         from markupsafe import Markup  # comes with the templates, which only readers of pages load
 
         language = name.partition("/")[0]
+        if (make := self._reference.get(name)) is not None:
+            text = f"{text}\n{make()}"
         html = Markup(_html(text, lambda target: self._linked(name, target)))  # noqa: S704 - from our own pages
         return page_of("help", language, text=html, here=_PATH)
 
@@ -118,50 +128,48 @@ class Checkout:
         if there.startswith("../techsapo_ops/catalogue/runbooks"):
             name = Path(there).stem
             return "/runbooks" if name == "runbooks" else f"/runbooks/{name}?lang={language}"
-        stem = there.removesuffix(".ja.md").removesuffix(".md").replace("/README", "/index")
-        name = f"{'ja' if there.endswith('.ja.md') else 'en'}/{stem}.html"
-        return f"{_PATH}/{name if name in self._sources else there}{mark}{part}"
+        name = _address(there)
+        return f"{_PATH}/{name if name in self.names else there}{mark}{part}"
 
 
-class Nothing:
-    """No pages at all: a wheel that was built without them."""
-
-    def file(self, name: str) -> File | None:  # noqa: ARG002 - as in `Pages`
-        """Raises Problem: says how to have them."""
-        raise Problem(404, "not_found", _NOT_BUILT)
+def _address(page: str) -> str:
+    """Where the page at the path `page` below docs/ is, below /help/."""
+    stem = page.removesuffix(".ja.md").removesuffix(".md").replace("/README", "/index")
+    return f"{'ja' if page.endswith('.ja.md') else 'en'}/{stem}.html"
 
 
-@cache
-def pages_of(package: Path) -> Pages:
-    """The pages of the package in the folder `package`."""
+def pages_of(package: Path, reference: Reference) -> Pages:
+    """The pages of the package in the folder `package`; without a built site they are made."""
     try:
         return Site(package / PACKAGED_PAGES)
     except (OSError, zipfile.BadZipFile):
         docs = package.parent / "docs"
-        # A folder of that name beside an installed package is somebody else's.
-        return (
-            Checkout(docs) if (package.parent / "pyproject.toml").is_file() and docs.is_dir() else Nothing()
-        )
+        # A folder of that name next to an installed package is somebody else's.
+        in_checkout = (package.parent / "pyproject.toml").is_file() and docs.is_dir()
+        return Made(docs if in_checkout else None, reference)
 
 
-def help_routes(locale: str, package: Path | None = None) -> APIRouter:
+def help_routes(locale: str, reference: Reference, package: Path | None = None) -> APIRouter:
     """Routes of the documentation, open as the frame of every page is; `locale` is the language of /help."""
     router = APIRouter(include_in_schema=False)
-    package = package or Path(techsapo_ops.__file__).parent
+    folder = package or Path(techsapo_ops.__file__).parent
+
+    @cache
+    def pages() -> Pages:
+        return pages_of(folder, reference)
 
     # Not async: an archive is read and unpacked, or a page made, which other requests need not wait for.
     def begin(request: Request) -> Response:
         language = asked_language(request) or locale
-        pages_of(package).file("")
         return RedirectResponse(f"{_PATH}/{language}/index.html", 307)
 
     def page(request: Request, name: str) -> Response:
         if name.rstrip("/") in LOCALES:
             return RedirectResponse(f"{_PATH}/{name.rstrip('/')}/index.html", 307)
-        found = pages_of(package).file(name)
-        if found is None:
+        file = pages().file(name)
+        if file is None:
             raise Problem(404, "not_found", _MISSING)
-        reply = page_reply(request, *found)
+        reply = page_reply(request, *file)
         if _HASHED.search(name):
             reply.headers["Cache-Control"] = _FOR_EVER
         return reply

@@ -58,6 +58,8 @@ class Options:
     """What it is asked with."""
     acknowledge_key: Path | None = None
     """The file with the key of the links by which alerts are acknowledged."""
+    reference: Mapping[str, Callable[[], str]] = field(default_factory=dict)
+    """What makes the Markdown of the pages under /help that are made from the code, by path below docs/."""
     mask: MaskLevel = "off"
     """What is masked in questions before they leave for the vendors."""
     thresholds: Callable[[], Mapping[str, float]] = dict

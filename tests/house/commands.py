@@ -7,10 +7,9 @@ import shlex
 from functools import cache
 from typing import Any
 
-from typer._click.exceptions import UsageError
-
 from techsapo_ops.cli.lazy import LazyCommand
 from techsapo_ops.cli.main import COMMANDS
+from techsapo_ops.cli.typer_base import UsageError
 
 
 @cache

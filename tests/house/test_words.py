@@ -34,8 +34,7 @@ def texts() -> dict[str, str]:
         REPOSITORY / "CONTRIBUTING.md",
         *(p for f in folders for p in f.rglob("*")),
     ]
-    # docs/reference/ is made of texts of the package: what is wrong there is wrong here.
-    read = [p for p in files if p.suffix in _READ and p != GLOSSARY and p.parent.name != "reference"]
+    read = [p for p in files if p.suffix in _READ and p != GLOSSARY]
     return {str(p.relative_to(REPOSITORY)): _text(p).lower() for p in sorted(read)}
 
 

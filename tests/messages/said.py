@@ -15,7 +15,7 @@ import typer
 from pydantic import BaseModel
 
 from techsapo_ops.catalogue.metrics import job_metrics, metrics
-from techsapo_ops.cli import help_words
+from techsapo_ops.cli import typer_base
 from techsapo_ops.cli.lazy import LazyCommand
 from techsapo_ops.cli.main import app
 from techsapo_ops.spec.describe import documented
@@ -117,15 +117,12 @@ def _room(path: Path) -> str:
 
 
 def _in_help() -> Iterator[Said]:
-    file = "techsapo_ops/cli/help_words.py"
-    for title in help_words.TITLES.values():
-        yield Said(HELP, file, title, template=False)
-    for sentence in (help_words.USAGE, *help_words.OURS, *help_words.SENTENCES):
-        yield Said(HELP, file, sentence)
+    for title in (typer_base.USAGE, *typer_base.TITLES.values()):
+        yield Said(HELP, "techsapo_ops/cli/typer_base.py", title, template=False)
     for text, where in _help_of(typer.main.get_command(app), "techsapo"):
-        for paragraph, to_say in help_words.paragraphs(text):
+        for paragraph, to_say in typer_base.paragraphs(text):
             if to_say and paragraph:
-                yield Said(HELP, where, help_words.flat(paragraph), template=False)
+                yield Said(HELP, where, typer_base.flat(paragraph), template=False)
 
 
 def _of_metrics() -> Iterator[Said]:
@@ -151,7 +148,7 @@ def _help_of(command: Any, name: str) -> Iterator[tuple[str, str]]:
     context = typer.Context(real, info_name=name)
     parameters = [each for each in real.get_params(context) if not getattr(each, "hidden", False)]
     for thing in (command, real, *parameters):
-        for attribute in help_words.TEXTS:
+        for attribute in typer_base.TEXTS:
             if isinstance(text := getattr(thing, attribute, None), str) and text:
                 yield text, name
     for below, each in getattr(real, "commands", {}).items():

@@ -1,32 +1,29 @@
-"""The pages that are made from the code are current, and name all that there is."""
+"""The pages that are made from the code name all that there is, and man pages are written."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from rows import each_row
 
-from docsite.reference.__main__ import ROOT, made, stale
-from docsite.reference.parts import facts
-from docsite.reference.tree import commands
+import techsapo_ops
 from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.metrics import job_metrics, metrics
 from techsapo_ops.cli.commands import cron, drift, generate, health, jobs, plan
 from techsapo_ops.cli.main import COMMANDS
+from techsapo_ops.cli.reference import NAMES, reference_pages
+from techsapo_ops.cli.reference.commands import commands
+from techsapo_ops.cli.reference.man import write_man_pages
+from techsapo_ops.cli.reference.parts import facts
 from techsapo_ops.spec.fields import ROOT as SPEC
 from techsapo_ops.spec.fields import fields_of
 
 
-def test_they_are_what_the_code_makes() -> None:
-    assert stale(ROOT) == []
-
-
 @each_row("language", ["", ".ja"])
 def test_the_references_name_every_field_metric_alert_and_command(language: str) -> None:
-    pages = {
-        name: made()[f"docs/reference/{name}{language}.md"]
-        for name in ("configuration", "metrics", "alerts", "commands")
-    }
+    made = reference_pages()
+    pages = {name: made[f"reference/{name}{language}.md"]() for name in NAMES}
     assert {f"`{key}`" for key in fields_of(SPEC.models[0])} <= set(
         re.findall(r"^\| (`\w+`)", pages["configuration"], re.MULTILINE)
     )
@@ -37,9 +34,23 @@ def test_the_references_name_every_field_metric_alert_and_command(language: str)
     assert {f"techsapo {name}" for name in COMMANDS} <= set(
         re.findall(r"^##+ (.+)$", pages["commands"], re.MULTILINE)
     )
-    assert len(commands()) > 80
     for page in pages.values():
         assert not re.search(r"^\|.*\|\n(?!\||\n|\Z)", page, re.MULTILINE), "a row of a table that is broken"
+    index = made[f"index{language}.md"]()
+    assert set(re.findall(r"\]\(([^)]+)\)", index)) == {f"reference/{name}{language}.md" for name in NAMES}
+
+
+def test_man_pages_are_written_in_place_of_older_ones(tmp_path: Path) -> None:
+    folder = tmp_path / "man"
+    folder.mkdir()
+    (folder / "techsapo-gone.1").touch()
+    (folder / "other.1").touch()
+    write_man_pages(folder)
+    pages = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
+    assert pages.keys() == {"techsapo.1", "other.1", *(f"techsapo-{name}.1" for name in COMMANDS)}
+    assert ".B \\-\\-deep" in pages["techsapo-backup.1"]
+    assert "100" in pages["techsapo-plan.1"].partition("EXIT STATUS")[2]
+    assert len(commands()) > len(COMMANDS)
 
 
 def test_exit_codes_are_those_of_the_code() -> None:
@@ -51,7 +62,7 @@ def test_exit_codes_are_those_of_the_code() -> None:
     constants = (plan.CHANGES_PENDING, drift.DRIFTED, cron.CHANGES, generate.CHANGES_PENDING)
     assert {str(each) for each in constants} == {"100"}
     assert str(jobs.INTERRUPTED) in facts("exit_codes.yaml")["every"]
-    package = ROOT / "techsapo_ops" / "cli" / "commands"
+    package = Path(techsapo_ops.__file__).parent / "cli" / "commands"
     with_100 = {
         path.stem
         for path in package.glob("*.py")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rows import each_row
 
-from hatch_build import addresses, long_description
+from hatch_build import MAN, ManPages, addresses, long_description
 from release import __main__ as release
 from release import trial
 from release.build import ReleaseError, checksums
@@ -42,6 +42,19 @@ def test_every_link_of_both_readmes_is_made_absolute() -> None:
         text = long_description((ROOT / name).read_text(encoding="utf-8"), HOME, "v1")
         assert "](docs/" not in text
         assert f"]({HOME}/raw/v1/docs/images/up.svg)" in text
+
+
+def test_man_pages_are_in_a_wheel_where_they_were_made_and_a_clean_clone_builds_without(
+    tmp_path: Path,
+) -> None:
+    def installed() -> dict[str, str]:
+        data: dict[str, dict[str, str]] = {"shared_data": {}}
+        ManPages(str(tmp_path), {}, None, None, str(tmp_path), "wheel").initialize("standard", data)  # type: ignore[arg-type]
+        return data["shared_data"]
+
+    assert installed() == {}
+    (tmp_path / MAN).mkdir(parents=True)
+    assert installed() == {MAN: "share/man/man1"}
 
 
 def test_checksums_are_what_sha256sum_reads(tmp_path: Path) -> None:

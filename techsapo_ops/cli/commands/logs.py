@@ -9,7 +9,7 @@ import typer
 
 from techsapo_ops.cli.arguments import moment
 from techsapo_ops.cli.completes import completes
-from techsapo_ops.cli.options import FileOnly, JsonOutput
+from techsapo_ops.cli.options import JsonOutput, SpecFile
 from techsapo_ops.cli.output import Output, console, write, write_json
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.cli.views.log_lines import LogView, line_document
@@ -71,7 +71,7 @@ def logs(
         str | None, typer.Option("--grep", metavar="REGEX", help="Only lines that match.")
     ] = None,
     *,
-    place: FileOnly,
+    place: SpecFile,
     out: JsonOutput,
 ) -> None:
     """Show the services' logs, merged by time; rotated files included.

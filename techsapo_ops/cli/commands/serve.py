@@ -114,6 +114,7 @@ def serve(
     spec = spec.model_copy(update={"edition": _edition(spec, project)})
 
     from techsapo_ops.adapters.address import Address
+    from techsapo_ops.cli.reference import reference_pages
     from techsapo_ops.serve.app import App
     from techsapo_ops.serve.logs import configure_logs
     from techsapo_ops.serve.options import Options
@@ -157,6 +158,7 @@ def serve(
         prometheus_login=_login(project, Prometheus.facts.kind, prometheus_password),
         alertmanager=_server(spec.monitoring.alertmanager, alertmanager, rendered=rendered),
         alertmanager_login=_login(project, Alertmanager.facts.kind, alertmanager_password),
+        reference=reference_pages(),
         acknowledge_key=acknowledge_key or (None if rendered else key_file(project.layout)),
         thresholds=_thresholds(spec, thresholds),
         mask=mask_level(spec, _edition(spec, project)),

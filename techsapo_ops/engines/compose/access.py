@@ -41,7 +41,7 @@ class ComposeAccess(ComposeStack, ContainerAccess):
             return None
         folder = str(self.topology.data_dir(found))
         listing = Command(("ls", "-A", folder))
-        container = self.containers().get(service)
+        container = self.recent().get(service)
         if container is not None and container.running:
             done = self.docker.execute(container.id, listing)
         elif self.docker.attempt("volume", "inspect", self._volume(service)).code != 0:
@@ -74,8 +74,14 @@ class ComposeAccess(ComposeStack, ContainerAccess):
 
     @override
     def halt(self, service: str) -> None:
-        self.forget()
-        self.docker.call("stop", self._container(service)[1].id, timeout=120)
+        try:
+            self.docker.call("stop", self._container(service)[1].id, timeout=120)
+        finally:
+            self.forget()
+
+    @override
+    def reaches(self, service: str) -> bool:
+        return service in self.recent()
 
     @override
     def _found(self, service: str) -> Service | None:
@@ -84,7 +90,7 @@ class ComposeAccess(ComposeStack, ContainerAccess):
     @override
     def _container(self, service: str) -> tuple[Service, ContainerFacts]:
         found = self.topology.find(service)
-        containers = self.containers()
+        containers = self.recent()
         if found is None or found.name not in containers:
             raise unknown(msg("service"), service, list(containers))
         return found, containers[found.name]

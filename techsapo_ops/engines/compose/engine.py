@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from typing_extensions import override
@@ -67,7 +67,7 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
         """Folders, keys, who may read what, and the images; the files of `desired` are written already."""
         prepare.folders(self.layout)
         prepare.keys(desired.topology)
-        logins.before_steps(desired, self._door)
+        logins.before_steps(desired, self._recent_door)
         readable.files(desired)
         known = self.glance().images
         units = [unit for unit in containers_of(desired).values() if unit.image not in known]
@@ -90,8 +90,8 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
             if step.action is not Action.NOTHING:
                 self.forget()
 
-    def _door(self, service: Service) -> Door | None:
-        return self._door_into(self.containers().get(service.name))
+    def _recent_door(self, service: Service) -> Door | None:
+        return self._door_into(self.recent().get(service.name))
 
     def _perform(self, step: Step, desired: Desired, say: Callable[[str], None]) -> None:
         if step.action is Action.REMOVE:
@@ -128,13 +128,13 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
         say(msg("waiting for {service}", service=service.name))
         self._gate(service)
         if step.action is not Action.RELOAD:
-            logins.started(desired, service, self._door)
-            self._settle(service, unit.service)
+            containers = self.containers()
+            logins.started(desired, service, lambda each: self._door_into(containers.get(each.name)))
+            self._settle(service, unit.service, containers)
         self.state.settle(service.name)
 
-    def _settle(self, service: Service, name: str) -> None:
+    def _settle(self, service: Service, name: str, containers: Mapping[str, ContainerFacts]) -> None:
         """What has to follow a start: the kind's own, who looks its address up, a note of the container."""
-        containers = self.containers()
         facts = containers[name]
         self._settle_kind(service, facts)
         # A new container may have a new address.
@@ -157,8 +157,10 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
 
         gatekeeper = replace(self.prober, questions={})
 
+        begun = [known.get(service.name)]
+
         def look() -> ContainerFacts | None:
-            return next(iter(self.docker.inspect(ids)), None)
+            return begun.pop() if begun else next(iter(self.docker.inspect(ids)), None)
 
         kind = kind_of(service)
         gate.wait_ready(
@@ -188,7 +190,7 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
             self.state.put(replace(record, since=time.time()))
         self._starter.restart(container, wanted, stop_seconds)
         self._gate(wanted)
-        self._settle(wanted, wanted.name)
+        self._settle(wanted, wanted.name, self.containers())
 
     def _reload(self, service: Service, container: ContainerFacts) -> None:
         self.forget()
@@ -208,7 +210,7 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
 
     @override
     def conclude(self, desired: Desired) -> tuple[str, ...]:
-        return logins.conclude(self, desired, self._door)
+        return logins.conclude(self, desired, self._recent_door)
 
     @override
     def prove(

@@ -121,7 +121,6 @@ class Starter:
         return stack.docker.compose(stack.project, stack.layout.config / file, options, timeout=seconds)
 
     def _free_ports(self, service: Service, before: ContainerFacts | None) -> None:
-        containers = self._stack.containers()
         own = {p.port for p in before.published} if before is not None and before.running else set()
         topology = self._stack.topology
         ports = kind_of(service).ports(topology, service) if topology.published(service) else ()
@@ -131,7 +130,11 @@ class Starter:
             if port in own or is_free(host, port):
                 continue
             neighbour = next(
-                (c for c in containers.values() if any(p.port == port for p in c.published) and c.running),
+                (
+                    c
+                    for c in self._stack.containers().values()
+                    if any(p.port == port for p in c.published) and c.running
+                ),
                 None,
             )
             if neighbour is None or neighbour.service == service.name:

@@ -57,6 +57,8 @@ class ContainerStack(ABC):
         self.docker = docker
         self.state = StateFile(layout.state, self.name, project)
         self._glance: Glance | None = None
+        self._recent: Glance | None = None
+        self._changes = 0
 
     @abstractmethod
     def containers(self) -> dict[str, ContainerFacts]:
@@ -66,18 +68,33 @@ class ContainerStack(ABC):
         """The containers as they were a moment ago; what this tool changes itself is looked at anew.
 
         One command looks at the whole stack three or four times, and each look is several calls of docker.
+        What was looked at while another thread changed something is not kept.
         """
-        now = time.monotonic()
-        if self._glance is None or now - self._glance.time > _GLANCE_SECONDS:
-            containers = self.containers()
-            images = self.docker.image_ids(c.reference for c in containers.values())
-            # From its end on: it takes seconds where a machine is silent, and nobody is to wait for it twice.
-            self._glance = Glance(time.monotonic(), containers, images)
-        return self._glance
+        kept = self._glance
+        if kept is not None and time.monotonic() - kept.time <= _GLANCE_SECONDS:
+            return kept
+        changes, containers = self._changes, self.containers()
+        images = self.docker.image_ids(c.reference for c in containers.values())
+        # From its end on: it takes seconds where a machine is silent, and nobody is to wait for it twice.
+        found = Glance(time.monotonic(), containers, images)
+        if changes == self._changes:
+            self._glance = found
+        return found
+
+    def recent(self) -> Mapping[str, ContainerFacts]:
+        """The containers alone, as they were a moment ago: for who reaches into one."""
+        for kept in (self._glance, self._recent):
+            if kept is not None and time.monotonic() - kept.time <= _GLANCE_SECONDS:
+                return kept.containers
+        changes, found = self._changes, self.containers()
+        if changes == self._changes:
+            self._recent = Glance(time.monotonic(), found, {})
+        return found
 
     def forget(self) -> None:
         """Look anew the next time: something was changed."""
-        self._glance = None
+        self._changes += 1
+        self._glance = self._recent = None
 
     @property
     def gone(self) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
+from techsapo_ops.adapters.at_once import at_once
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.backup import registry
 from techsapo_ops.backup.repository import repository_of
@@ -21,6 +23,9 @@ from techsapo_ops.stack.data_note import MARK, DataNote, KnownData
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.step import Action
+
+_COUNTING_SECONDS = 3600.0
+"""A large database takes minutes to count its rows."""
 
 
 def require_data(stack: Stack, found: StackPlan) -> None:
@@ -104,12 +109,17 @@ def note_data(stack: Stack, *, new: bool = True) -> None:
         return
     note = DataNote(stack.layout, stack.topology.engine)
     known = note.known()
-    found = {
-        service.name: seen
+    asked = {
+        service.name: partial(_seen, stack, service, known.get(service.name))
         for service in stack.topology.services
-        if (new or service.name in known)
-        and (seen := _seen(stack, service, known.get(service.name))) is not None
+        if new or service.name in known
     }
+    found = {}
+    for name, seen in at_once(asked, _COUNTING_SECONDS).items():
+        if isinstance(seen, Exception):
+            raise seen
+        if seen is not None:
+            found[name] = seen
     if not new:
         note.refresh(found)
         return

@@ -47,7 +47,6 @@ def test_a_budget_whose_redis_lost_its_keys_goes_on_from_the_audit_log(lab: Proj
 
 def test_data_that_is_deleted_is_told_refused_and_brought_back(lab: Project) -> None:
     backup = json.loads(lab.run("backup", "--json").stdout)["id"]
-    lab.run("jobs", "run", "drift")
     lab.run("down")
     shutil.rmtree(lab.state / "data" / "mysql")
     planned = lab.run("plan", code=1)
@@ -80,6 +79,8 @@ def test_a_folder_that_is_deleted_under_running_servers_is_told_and_refused(lab:
     lab.run("jobs", "run", "drift")
     told = (lab.layout.textfiles / "drift.prom").read_text()
     assert 'techsapo_data_missing{name="drift",service="redis"} 1.0' in told
+    with client.Redis(port=lab.spec["redis"]["port"], password=PASSWORD) as link:
+        link.config_set("shutdown-on-sigterm", "nosave")  # it has no folder to save into, and would not end
     lab.run("up", "--empty", "--yes")
     lab.well()
     lab.run("jobs", "run", "drift")
@@ -127,4 +128,4 @@ def test_a_docker_volume_that_is_removed_or_emptied_is_told_and_refused(lab_imag
         made.run("up", "--empty", "--yes", timeout=120)
         made.run("plan")
         made.run("down", "--volumes", "--yes", timeout=120)
-        made.run("up", timeout=120)
+        made.run("plan", code=100)  # nothing is missed

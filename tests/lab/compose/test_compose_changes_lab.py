@@ -13,10 +13,9 @@ from urllib.parse import quote
 import pytest
 import yaml
 from docker_lab import DockerLab, container_ids, docker, docker_project, left_over
-from killed import change_redis, completes, killed_at
+from killed import POINTS, change_redis, killed_at
 from monitoring_login import status
 from projects import Project, small_spec
-from rows import each_row
 from servers import free_port, wait_for
 
 from techsapo_ops.services.web_login import password_file
@@ -230,12 +229,18 @@ def written(stack: Project) -> str:
     return (stack.state / "generated" / "docker" / "config" / "redis" / "redis.conf").read_text()
 
 
-# Where the containers differ: before and after that of Redis was started anew. `tests/core` has every point.
-@each_row("point", ["files", "services"])
-def test_an_up_that_was_killed_is_completed_by_the_next_one(stack: Project, point: str) -> None:
-    app = container_ids(PROJECT)["app"]
-    completes(stack, point)
+def test_an_up_that_was_killed_is_completed_by_the_next_one_also_if_that_is_killed(stack: Project) -> None:
+    """Before and after the container of Redis was started anew; `tests/core` has every point."""
+    app, mark, points = container_ids(PROJECT)["app"], change_redis(stack), ("files", "services")
+    for point in points:
+        killed_at(stack, point, "up")
+    assert "completing it" in stack.run("up", "--verbose").stderr
+    assert mark in in_redis()
     assert in_redis() == written(stack)
+    *_, first, second, last = stack.applies()
+    assert (first.result, second.result, last.result) == ("failed", "failed", "ok")
+    for point, killed in zip(points, (first, second), strict=True):
+        assert POINTS[point] in killed.reason
     assert container_ids(PROJECT)["app"] == app, "what did not change was not touched"
 
 

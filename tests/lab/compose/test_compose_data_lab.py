@@ -34,7 +34,6 @@ from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.packed import PackedReader
 from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.backup.repository import Backup, repository_of
-from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.backup import restore
 from techsapo_ops.operations.backup.create import create_backup
 from techsapo_ops.operations.backup.intent import intend
@@ -201,7 +200,6 @@ def test_restore_brings_back_rows_and_keys_also_with_an_append_only_file(
 
 def test_a_moment_between_two_writes_is_brought_back_by_the_binlog(lab: Project, backup: Backup) -> None:
     made = json.loads(lab.run("backup", "--only", "mysql", "--json").stdout)
-    time.sleep(1.1)
     sql("INSERT INTO notes (text) VALUES ('wanted')")
     time.sleep(1.1)
     moment = datetime.now(UTC).replace(microsecond=0)
@@ -253,7 +251,6 @@ def test_samples_come_back_live_and_are_read_on_trial(lab: Project, two_seconds_
     part = made.read().part("prometheus")
     assert part is not None
     assert part.facts["counted"]["scrapes"] > 0
-    assert verify_backup(stack, made.id, deep=True).sentences == ()
     there = intend(stack, made.id, ("prometheus",))
     with into_scratch(stack, there, lambda _kind, _count: None) as servers:
         asked = scratch_api(servers["prometheus"])
@@ -267,10 +264,6 @@ def test_samples_come_back_live_and_are_read_on_trial(lab: Project, two_seconds_
     assert scrapes() < before
     restore.perform(stack, there)
     assert prometheus.differences(part.facts, api) == []
-    assert scrapes() >= before
-    there.parts[0].facts["counted"]["series"] += 1  # a wish that can't be fulfilled
-    with pytest.raises(OpsError, match=r"came back wrong: .* series at [\s\S]*went back"):
-        restore.perform(stack, there)
     assert scrapes() >= before
     assert files("/prometheus/.before* /prometheus/.restoring") == []
     lab.well()

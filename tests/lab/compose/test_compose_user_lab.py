@@ -78,13 +78,11 @@ def test_grafanas_database_goes_off_site_out_of_its_volume_and_comes_back_by_nam
     kept = json.loads(stack.run("backup", "--only", "config", "--json").stdout)["id"]
     assert grafana_logins(stack, "INSERT INTO user (login) VALUES ('two');") == ["one", "two"]
     container = container_ids(PROJECT)["grafana"]
-    done = stack.run("restore", kept, "--only", "grafana", "--yes", "--json")
+    stack.run("restore", kept, "--only", "grafana", "--yes")
     assert grafana_logins(stack) == ["one"]
     owner = docker("exec", container, "stat", "-c", "%u %a", "/var/lib/grafana/grafana.db").stdout
     assert owner.split() == ["472", "600"]
     assert container_ids(PROJECT)["grafana"] == container
-    stack.run("restore", json.loads(done.stdout)["safety"], "--only", "grafana", "--yes")
-    assert grafana_logins(stack) == ["one", "two"]
 
 
 def test_the_log_of_an_instance_that_was_scaled_away_is_read_backed_up_and_comes_back(stack: Project) -> None:
@@ -92,7 +90,7 @@ def test_the_log_of_an_instance_that_was_scaled_away_is_read_backed_up_and_comes
         return int(json.loads(stack.run("costs", "--json").stdout)["requests"])
 
     stack.run("ask", "Dockerコンテナが起動しない", "--json")
-    stack.write(app={"drain": "0s", "instances": [{"port": free_port()}, {"port": free_port()}]})
+    stack.write(app={"drain": "0s", "instances": [{"port": free_port()}, {"port": free_port()}]}, backup={})
     stack.run("up", "--yes", timeout=200)
     assert {"app-1", "app-2"} < set(container_ids(PROJECT))
     assert requests() == 1

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import urllib.request
 from collections.abc import Iterator
@@ -43,14 +42,11 @@ def services(stack: Project) -> dict[str, dict[str, Any]]:
     return {s["service"]: s for s in json.loads(stack.run("ps", "--json").stdout)["services"]}
 
 
-def test_an_idle_up_and_plan_change_nothing_and_ps_lists_every_service(stack: Project) -> None:
+def test_an_idle_plan_and_ps_list_every_service(stack: Project) -> None:
     found = services(stack)
     assert set(found) - {"scheduler"} == {"redis", "mysql", "prometheus", "alertmanager", "app"}
     assert all(s["pid"] and s["uptime_seconds"] is not None for s in found.values())
-    before = {name: s["pid"] for name, s in found.items()}
-    assert "up to date" in stack.run("up", "--yes").stderr
     assert stack.run("plan").stdout == "up to date\n"
-    assert {name: s["pid"] for name, s in services(stack).items()} == before
 
 
 def test_a_changed_threshold_is_a_reload_of_prometheus_and_another_file_of_redis_a_restart(
@@ -75,17 +71,6 @@ def test_a_changed_threshold_is_a_reload_of_prometheus_and_another_file_of_redis
     assert {s["service"]: s["action"] for s in done["steps"]} == actions
     after = {name: s["pid"] for name, s in services(stack).items()}
     assert {name for name in after if after[name] != before[name]} == {"redis", "app"}
-
-
-def test_a_killed_process_is_started_again_and_counted(stack: Project) -> None:
-    before = services(stack)["alertmanager"]
-    os.kill(before["pid"], signal.SIGKILL)
-
-    def healed() -> bool:
-        now = services(stack)["alertmanager"]
-        return now["pid"] not in {None, before["pid"]} and now["restarts"] == before["restarts"] + 1
-
-    wait_for(healed, what="alertmanager again")
 
 
 def test_restart_reload_and_logs_take_names_and_refuse_unknown_ones(stack: Project) -> None:

@@ -27,6 +27,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     made = installed_copy(tmp_path_factory.mktemp("installed"))
     # A restart of nginx that waited for open streams would not come to its end here.
     made.edit("services/nginx/limits.py", "SHUTDOWN_SECONDS = 20", "SHUTDOWN_SECONDS = 3600")
+    # Each restart waits that long, with the same half a second to spare.
+    made.edit("../templates/nginx/nginx.conf.j2", "fail_timeout=5s", "fail_timeout=1s")
+    made.edit("operations/apply/rolling.py", "RETURN_SECONDS = 5.5", "RETURN_SECONDS = 1.5")
     return made
 
 
@@ -72,7 +75,6 @@ def test_changed_code_reaches_what_runs_and_every_command_tells_so(
     before, (old, runs) = stack.pids(), listed(stack)
     assert runs == {"redis": None, "app-1": old, "app-2": old, "nginx": None, "scheduler": old}
     scheduler = (stack.state / "run/scheduler.build").read_text()
-    assert stack.run("plan").stdout == "up to date\n"
     installed.edit("serve/health.py", "detail = {} if", 'detail = {"detail": "fixed"} if')
 
     new, runs = listed(stack)

@@ -37,7 +37,7 @@ def look(
 
 def test_a_command_is_given_what_its_options_make() -> None:
     assert run(look, "x") == "x techsapo.yaml None 1 False False False\n"
-    words = ("x", "-f", "other.yaml", "-e", "staging", "--often", "3", "--json", "-q", "-v")
+    words = ("x", "-F", "other.yaml", "-e", "staging", "--often", "3", "--json", "-q", "-v")
     assert run(look, *words) == "x other.yaml staging 3 True True True\n"
 
 

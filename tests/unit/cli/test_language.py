@@ -160,7 +160,7 @@ def test_a_help_page(techsapo: Run, words: tuple[str, ...]) -> None:
         (("ps", "--nope"), "No such option: --nope"),
         (("backup", "frobnicate"), "No such command 'frobnicate'"),
         (("ps", "--lang", "fr"), "'fr' is not one of"),
-        (("logs", "--lines", "many"), "must be a whole number"),
+        (("logs", "--lines", "many"), "valid integer"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_names_what_was_typed(
@@ -171,4 +171,5 @@ def test_wrong_usage_ends_with_2_and_names_what_was_typed(
     assert english in " ".join(told.stderr.split())
     done = techsapo(*words, TECHSAPO_LANG="ja")
     assert (done.returncode, done.stdout) == (2, "")
-    assert KANA.search(done.stderr.partition("─ エラー ─")[2])
+    assert "─ エラー ─" in done.stderr
+    assert english in " ".join(done.stderr.split()), "Typer's sentences are English in every language"

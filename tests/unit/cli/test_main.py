@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ from pathlib import Path
 from in_process import techsapo
 from rows import each_row
 
+import techsapo_ops
 from techsapo_ops import __version__
-from techsapo_ops.cli.main import COMMANDS
+from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.cli.main import COMMANDS, DAILY, LOOKING
 
 
 @each_row("name", COMMANDS)
@@ -22,7 +25,7 @@ def test_every_command_has_help_with_an_example(name: str, tmp_path: Path) -> No
     assert f"techsapo {name}" in shown, done.stdout
 
 
-def test_help_lists_every_command_without_importing_one() -> None:
+def test_help_imports_no_command() -> None:
     code = (
         "import sys; sys.argv = ['techsapo', '--help']\n"
         "from techsapo_ops.cli.main import main\n"
@@ -34,8 +37,73 @@ def test_help_lists_every_command_without_importing_one() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "LOADED []" in done.stdout
-    for name in COMMANDS:
-        assert name in done.stdout
+
+
+def test_help_lists_the_commands_for_every_day_and_all_of_them_with_all(tmp_path: Path) -> None:
+    def listed(*words: str) -> set[str]:
+        page = techsapo(tmp_path, *words).stdout
+        return {name for name in COMMANDS if re.search(rf"^│ {name} ", page, re.MULTILINE)}
+
+    assert listed("--help") == listed() == DAILY
+    assert listed("--help", "--all") == listed("--all", "--help") == set(COMMANDS)
+
+
+@each_row(
+    "typed, meant",
+    [("lgos", ["logs"]), ("halth", ["health"]), ("restrat", []), ("rollbak", []), ("dwn", []), ("zzz", [])],
+)
+def test_a_mistyped_name_is_answered_by_no_command_that_changes_things(
+    tmp_path: Path, typed: str, meant: list[str]
+) -> None:
+    done = techsapo(tmp_path, typed)
+    said = " ".join(done.stderr.replace("│", " ").split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"No such command '{typed}'." in said
+    assert re.findall(r"'(\w+)'[,?]", said.partition("Did you mean")[2]) == meant
+
+
+def test_a_command_that_only_looks_is_none_that_changes_the_stack() -> None:
+    assert set(COMMANDS) >= LOOKING
+    cases = read_yaml((Path(__file__).parents[2] / "cases" / "every_command.yaml").read_text("utf-8"))
+    assert not LOOKING & {case["command"] for case in cases if case.get("changes")}
+
+
+COMPLETED = [
+    ("techsapo res", 1, {"restart", "restore"}),
+    ("techsapo backup li", 2, {"list"}),
+    ("techsapo up --dry", 2, {"--dry-run"}),
+    ("techsapo runbook AppDo", 2, {"AppDown"}),
+    ("techsapo explain app.po", 2, {"app.port"}),
+    ("techsapo restart --file other.yaml red", 4, {"redis", "redis-exporter"}),
+    ("techsapo restore ", 2, {"latest"}),
+    ("techsapo certs renew w", 3, {"web"}),
+    ("techsapo restart --file missing.yaml red", 4, set()),
+]
+
+
+@each_row("line, word, offered", COMPLETED)
+def test_a_shell_completes_commands_options_and_names(
+    tmp_path: Path, line: str, word: int, offered: set[str]
+) -> None:
+    spec = "project: lab\ncertificates: {web: {source: self-signed, names: [a.example]}}\n"
+    (tmp_path / "techsapo.yaml").write_text(spec)
+    (tmp_path / "other.yaml").write_text(spec)
+    shell = {"_TECHSAPO_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(word)}
+    done = subprocess.run(
+        [sys.executable, "-c", "from techsapo_ops.cli.main import main; main()"],
+        cwd=tmp_path, env={**os.environ, **shell}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(done.stdout.split()) == offered
+
+
+def test_one_file_alone_uses_what_typer_does_not_promise() -> None:
+    private = re.compile(
+        r"^\s*(?:from|import) typer\.(?:_|core|rich_utils)|^\s*from typer import rich_utils", re.MULTILINE
+    )
+    package = Path(techsapo_ops.__file__).parent
+    using = {path.name for path in package.rglob("*.py") if private.search(path.read_text(encoding="utf-8"))}
+    assert using == {"typer_base.py"}
 
 
 def test_what_is_nothing_is_said_on_stderr_with_what_to_do(tmp_path: Path) -> None:

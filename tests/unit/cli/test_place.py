@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 from in_process import techsapo
 from rows import each_row
+
+from techsapo_ops.cli import place
+from techsapo_ops.cli.options import SpecChoice
 
 SPEC = "project: here\nengine: native\n"
 NEEDS_A_STACK = [
@@ -99,7 +103,7 @@ def test_a_variable_names_the_spec_and_the_environment_and_options_win(top: Path
     told = techsapo(top, "config", "show", env=named)
     assert "spec: one.yaml" in told.stderr
     assert "port: 4100" in told.stdout
-    for option in ("--file", "-F", "-f"):
+    for option in ("--file", "-F"):
         told = techsapo(top, "validate", option, "two.yaml", env={"TECHSAPO_FILE": "one.yaml"})
         assert (told.returncode, told.stderr.count("spec: ")) == (0, 0), told.stderr
         assert told.stdout.startswith("two.yaml is valid")
@@ -147,3 +151,25 @@ def test_a_folder_that_was_removed_under_the_command_is_said(top: Path) -> None:
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert told.returncode == 1
     assert told.stderr == "error: the folder that this runs in was removed\ntry: go to another: `cd`\n"
+
+
+def test_a_variable_may_begin_with_the_home_folder_and_is_for_one_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("TECHSAPO_FILE", "~/mine.yaml")
+    monkeypatch.setenv("TECHSAPO_ENVIRONMENT", "staging")
+    chosen = SpecChoice()
+    assert (chosen.file, chosen.environment) == (tmp_path / "mine.yaml", "staging")
+    assert not {"TECHSAPO_FILE", "TECHSAPO_ENVIRONMENT"} & os.environ.keys()
+
+
+def test_a_state_directory_above_is_no_stack_without_its_spec(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".techsapo").mkdir()
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    assert not place.find(None).told
+    monkeypatch.chdir(tmp_path)
+    assert place.find(None) == place.Found(place.DEFAULT_SPEC)

@@ -36,13 +36,13 @@ def test_validate_says_that_a_spec_is_valid_and_what_it_holds(folder: Path) -> N
 
 def test_validate_says_where_the_spec_has_containers_and_nobody_starts_their_jobs(folder: Path) -> None:
     (folder / "compose.yaml").write_text("project: x\nengine: compose\n", encoding="utf-8")
-    said = techsapo(folder, "validate", "-f", "compose.yaml").stderr
+    said = techsapo(folder, "validate", "-F", "compose.yaml").stderr
     assert "nobody starts the jobs, so nothing is backed up: `techsapo cron install`" in said
     assert "nobody starts" not in techsapo(folder, "validate").stderr
 
 
 def test_validate_prints_every_error_on_stderr_and_fails(folder: Path) -> None:
-    done = techsapo(folder, "validate", "-f", "bad.yaml")
+    done = techsapo(folder, "validate", "-F", "bad.yaml")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines() == [
         "bad.yaml:2:13 app.port: must be between 1 and 65535, not 99999",
@@ -54,7 +54,7 @@ def test_validate_prints_every_error_on_stderr_and_fails(folder: Path) -> None:
 def test_validate_prints_nothing_but_json_on_request(folder: Path) -> None:
     good = techsapo(folder, "validate", "--json")
     assert json.loads(good.stdout)["valid"] is True
-    bad = techsapo(folder, "validate", "--json", "-f", "bad.yaml")
+    bad = techsapo(folder, "validate", "--json", "-F", "bad.yaml")
     assert bad.returncode == 1
     assert bad.stderr == ""
     assert json.loads(bad.stdout)["problems"][1] == {
@@ -69,9 +69,9 @@ def test_validate_prints_nothing_but_json_on_request(folder: Path) -> None:
 def test_validate_reads_variables_from_dotenv_and_the_environment_wins(folder: Path) -> None:
     (folder / "v.yaml").write_text("project: ${NAME}\napp: {port: '${PORT}'}\n", encoding="utf-8")
     (folder / ".env").write_text("NAME=fromfile\nPORT=no\n", encoding="utf-8")
-    assert "app.port: must be a whole number" in techsapo(folder, "validate", "-f", "v.yaml").stderr
-    assert techsapo(folder, "validate", "-f", "v.yaml", env={"PORT": "4010"}).returncode == 0
-    shown = techsapo(folder, "config", "show", "--json", "-f", "v.yaml", env={"PORT": "4010", "NAME": "env"})
+    assert "app.port: must be a whole number" in techsapo(folder, "validate", "-F", "v.yaml").stderr
+    assert techsapo(folder, "validate", "-F", "v.yaml", env={"PORT": "4010"}).returncode == 0
+    shown = techsapo(folder, "config", "show", "--json", "-F", "v.yaml", env={"PORT": "4010", "NAME": "env"})
     assert json.loads(shown.stdout)["project"] == "env"
 
 
@@ -81,14 +81,14 @@ def test_config_show_masks_secrets_and_prints_a_spec_that_is_valid(folder: Path)
     assert "hunter2" not in done.stdout + done.stderr
     assert 'password: "********"' in done.stdout
     (folder / "again.yaml").write_text(done.stdout, encoding="utf-8")
-    assert techsapo(folder, "validate", "-f", "again.yaml").returncode == 0
+    assert techsapo(folder, "validate", "-F", "again.yaml").returncode == 0
 
 
 def test_config_show_applies_the_overlay(folder: Path) -> None:
     (folder / "o.yaml").write_text(
         "project: x\nenvironments: {qa: {logs: {level: debug}}}\n", encoding="utf-8"
     )
-    done = techsapo(folder, "config", "show", "-f", "o.yaml", "-e", "qa", "--json")
+    done = techsapo(folder, "config", "show", "-F", "o.yaml", "-e", "qa", "--json")
     assert json.loads(done.stdout)["logs"]["level"] == "debug"
 
 
@@ -122,7 +122,7 @@ def test_init_names_the_project_after_its_folder(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "project: my-shop\n" in (folder / "techsapo.yaml").read_text(encoding="utf-8")
     assert f"--file '{folder}/techsapo.yaml'" in done.stderr
-    assert techsapo(tmp_path, "validate", "-f", str(folder / "techsapo.yaml")).returncode == 0
+    assert techsapo(tmp_path, "validate", "-F", str(folder / "techsapo.yaml")).returncode == 0
 
 
 def test_init_overwrites_nothing_without_force_and_never_a_password(tmp_path: Path) -> None:

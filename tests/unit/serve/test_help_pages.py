@@ -13,16 +13,19 @@ from fastapi import FastAPI
 from orchestrator import client_of, make_app
 
 from techsapo_ops.adapters.build import PACKAGED_PAGES
+from techsapo_ops.cli.reference import reference_pages
 from techsapo_ops.serve import help_pages
-from techsapo_ops.serve.help_pages import Checkout, help_routes, pages_of
+from techsapo_ops.serve.help_pages import Made, Reference, help_routes, pages_of
 from techsapo_ops.serve.problems import Problem
 
 ROOT = Path(__file__).parents[3]
 
 
-def get(package: Path, *paths: str, headers: dict[str, str] | None = None) -> list[httpx.Response]:
+def get(
+    package: Path, *paths: str, headers: dict[str, str] | None = None, reference: Reference | None = None
+) -> list[httpx.Response]:
     app = FastAPI()
-    app.include_router(help_routes("ja", package))
+    app.include_router(help_routes("ja", reference or {}, package))
 
     @app.exception_handler(Problem)
     async def told(request: object, problem: Problem) -> httpx.Response:
@@ -109,32 +112,42 @@ def test_a_built_site_is_served_out_of_its_archive_and_kept_by_browsers(checkout
     assert (again.status_code, again.content) == (304, b"")
 
 
-def test_a_package_without_pages_says_how_to_have_them(tmp_path: Path) -> None:
+def test_the_reference_is_in_a_package_without_other_pages(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "index.md").write_text("of another package")
     package = tmp_path / "techsapo_ops"
     package.mkdir()
-    for answer in get(package, "/help", "/help/en/index.html"):
-        assert answer.status_code == 404
-        assert "make docs" in answer.text
+    index, alerts, other = get(
+        package,
+        "/help/en/index.html", "/help/ja/reference/alerts.html", "/help/en/backup.html",
+        reference=reference_pages(),
+    )  # fmt: skip
+    assert "of another package" not in index.text
+    assert 'href="/help/en/reference/commands.html"' in index.text
+    assert 'href="/runbooks/AppDown?lang=ja"' in alerts.text
+    assert other.status_code == 404
+
+
+def test_the_index_of_a_checkout_ends_with_the_reference(checkout: Path) -> None:
+    (index,) = get(checkout, "/help/en/index.html", reference=reference_pages())
+    assert index.text.index("Pages &amp; more") < index.text.index('href="/help/en/reference/metrics.html"')
 
 
 def test_half_an_archive_is_none(checkout: Path) -> None:
     (checkout / PACKAGED_PAGES).write_bytes(b"PK\x03\x04 and no more")
-    pages_of.cache_clear()
-    assert isinstance(pages_of(checkout), Checkout)
+    assert isinstance(pages_of(checkout, {}), Made)
 
 
 def test_pages_of_docs_open_without_a_key_and_their_links_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = make_app(tmp_path, locale="ja", app={"auth": {"required": True}})
-    pages = Checkout(ROOT / "docs")
-    monkeypatch.setattr(help_pages, "pages_of", lambda package: pages)
+    pages = Made(ROOT / "docs", reference_pages())
+    monkeypatch.setattr(help_pages, "pages_of", lambda package, reference: pages)
 
     async def main() -> dict[str, httpx.Response]:
         async with client_of(app) as client:
-            some = sorted(pages._sources)[
+            some = sorted(pages.names)[
                 ::12
             ]  # each takes its time; that no link is dead is tried on the sources
             return {name: await client.get(f"/help/{name}") for name in some}
@@ -145,5 +158,5 @@ def test_pages_of_docs_open_without_a_key_and_their_links_too(
         assert " style=" not in answer.text
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         linked = set(re.findall(r'href="/help/([^"#]*)', answer.text.partition("<main")[2]))
-        pages_missing = {each for each in linked if each.endswith(".html") and each not in pages._sources}
+        pages_missing = {each for each in linked if each.endswith(".html") and each not in pages.names}
         assert not pages_missing, name

@@ -246,3 +246,26 @@ def test_what_goes_through_a_container_beside_is_not_written_to_a_log_and_it_is_
 )
 def test_a_folder_of_any_name_is_mounted(folder: str, value: str) -> None:
     assert bind(Path(folder), "/scratch") == ("--mount", value)
+
+
+def test_containers_are_looked_at_anew_after_a_change_and_not_for_each_question(tmp_path: Path) -> None:
+    own = entry()
+    own["Config"]["Labels"]["com.docker.compose.project.working_dir"] = str(tmp_path / "generated")
+    client = Client({"ps": (0, "c1\n", ""), "container inspect": (0, json.dumps([own]), "")})
+    stack = ComposeStack(Layout(tmp_path, tmp_path / "generated"), "p", Docker(client))
+
+    def looks() -> int:
+        return sum(command.argv[1] == "ps" for command in client.asked)
+
+    assert set(stack.recent()) == set(stack.recent()) == {"redis"}
+    assert looks() == 1
+    stack.forget()
+    stack.recent()
+    assert looks() == 2
+    with pytest.MonkeyPatch.context() as patched:  # another thread starts something meanwhile
+        containers = stack.containers
+        patched.setattr(stack, "containers", lambda: (stack.forget(), containers())[1])
+        stack.forget()
+        stack.recent()
+    stack.recent()
+    assert looks() == 4

@@ -12,18 +12,17 @@ from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.messages import Message
 
 HERE = Path(__file__).parent
-LANGUAGES = ("en", "ja")
 
 
 @cache
 def facts(name: str) -> dict[str, Any]:
     """A YAML file of this folder."""
-    found: dict[str, Any] = read_yaml((HERE / name).read_text(encoding="utf-8"))
-    return found
+    read: dict[str, Any] = read_yaml((HERE / name).read_text(encoding="utf-8"))
+    return read
 
 
 def words(page: str, key: str, language: str) -> Any:
-    """What stands around the generated part of `page`."""
+    """What is around the generated part of `page`."""
     return facts("words.yaml")[page][key][language]
 
 
@@ -36,14 +35,9 @@ def said(text: str, language: str) -> str:
 
 
 def head(page: str, language: str) -> list[str]:
-    """Title, the link to the other language, where it comes from, what it is."""
-    common = facts("words.yaml")
-    return [
-        f"# {words(page, 'title', language)}", "",
-        common["other"][language].format(page=page), "",
-        f"<!-- {common['made'][language]} -->", "",
-        words(page, "about", language), "",
-    ]  # fmt: skip
+    """Title, the link to the other language, what it is."""
+    other = facts("words.yaml")["other"][language].format(page=page)
+    return [f"# {words(page, 'title', language)}", "", other, "", words(page, "about", language), ""]
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

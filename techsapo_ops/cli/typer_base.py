@@ -1,0 +1,131 @@
+"""Commands and groups that speak the reader's language, and all that we use of Typer's internals.
+
+Nothing else imports a private module of Typer, so an upgrade is tried in this file alone. pyproject.toml
+has the newest version that it was tried with (docs/decisions/0003-lazy-commands.md).
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from functools import cache, wraps
+from typing import Any
+
+import typer
+from typer._click import Command
+from typer._click.exceptions import UsageError
+from typer._click.globals import get_current_context
+from typer.core import TyperCommand, TyperGroup
+
+from techsapo_ops.catalogue.translations import LANGUAGES, words_of
+from techsapo_ops.cli.language import HiddenLangOption, spoken_language
+
+__all__ = ["OpsCommand", "OpsGroup", "UsageError", "get_current_context", "title_words"]
+
+USAGE = "Usage: "
+TITLES = {
+    "DEPRECATED_STRING": "(deprecated) ",
+    "DEFAULT_STRING": "[default: {}]",
+    "ENVVAR_STRING": "[env var: {}]",
+    "REQUIRED_LONG_STRING": "[required]",
+    "ARGUMENTS_PANEL_TITLE": "Arguments",
+    "OPTIONS_PANEL_TITLE": "Options",
+    "COMMANDS_PANEL_TITLE": "Commands",
+    "ERRORS_PANEL_TITLE": "Error",
+    "ABORTED_TEXT": "Aborted.",
+    "RICH_HELP": "Try [blue]'{command_path} {help_option}'[/] for help.",
+}
+"""Typer's own words by their names in typer.rich_utils."""
+TEXTS = ("help", "short_help", "epilog", "rich_help_panel", "show_default")
+"""What of ours a command or a parameter of it may hold."""
+_COMMAND = re.compile(r"^\s*(?:(?:techsapo|curl|sudo|crontab|docker|journalctl)\b|[A-Z_]+=)[^。]*$")
+
+
+class _Translated(Command):
+    """Has its help page in the language that is spoken, and takes --lang."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Its parameters, and --lang where it has none of its own."""
+        params = super().get_params(ctx)
+        return params if any("--lang" in each.opts for each in params) else [*params, _lang()]
+
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        """Write the line of usage."""
+        prefix = words_of(spoken_language())(USAGE)
+        formatter.write_usage(ctx.command_path, " ".join(self.collect_usage_pieces(ctx)), prefix)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the page: translated now, for only now --lang has been read."""
+        title_words()
+        for each in (self, *self.get_params(ctx), *getattr(self, "commands", {}).values()):
+            _translate(each)
+        super().format_help(ctx, formatter)
+
+
+class OpsCommand(_Translated, TyperCommand):
+    """A command."""
+
+
+class OpsGroup(_Translated, TyperGroup):
+    """A group of commands."""
+
+
+@cache
+def _lang() -> Any:
+    """--lang as a parameter of Typer: no help page but the root's shows it, and no function is given it."""
+    app = typer.Typer(add_completion=False)
+
+    @app.command()
+    def lang(lang: HiddenLangOption = None) -> None: ...
+
+    return typer.main.get_command(app).params[0]
+
+
+def title_words() -> None:
+    """Let Typer's titles be in the language that is spoken."""
+    from typer import rich_utils  # Rich takes its time, and only pages and wrong usage need it
+
+    words = words_of(spoken_language())
+    for name, title in TITLES.items():
+        setattr(rich_utils, name, words(title))
+    if not hasattr(rich_utils._make_rich_text, "__wrapped__"):
+        rich_utils._make_rich_text = _folding(rich_utils._make_rich_text)
+
+
+def _folding(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Break a full line of what `make` makes anywhere: Japanese has no spaces, and would be cut off."""
+
+    @wraps(make)
+    def folded(**given: Any) -> Any:
+        text = make(**given)
+        text.overflow = "fold"
+        return text
+
+    return folded
+
+
+def paragraphs(text: str) -> Iterator[tuple[str, bool]]:
+    """The paragraphs of a help text, and whether each is words, which are translated, or a command."""
+    for paragraph in inspect.cleandoc(text).partition("\f")[0].split("\n\n"):
+        yield paragraph, not all(_COMMAND.match(line) for line in paragraph.splitlines() if line.strip())
+
+
+def flat(paragraph: str) -> str:
+    """A paragraph on one line, as the catalogue has it."""
+    return " ".join(paragraph.split())
+
+
+def translated(text: str) -> str:
+    """A help text in the language that is spoken; what is to be typed stays."""
+    words = words_of(spoken_language())
+    return "\n\n".join(words(flat(part)) if to_say else part for part, to_say in paragraphs(text))
+
+
+def _translate(thing: Any) -> None:
+    if spoken_language() == LANGUAGES[0]:
+        return
+    for name in TEXTS:
+        text = getattr(thing, name, None)
+        if isinstance(text, str) and text:
+            setattr(thing, name, translated(text))
