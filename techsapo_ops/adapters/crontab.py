@@ -54,7 +54,7 @@ class Crontab:
         if self.program is None:
             raise OpsError(
                 msg("there is no crontab command on this host"),
-                msg("as root: apt-get install cron; or set `schedule.by: service` or systemd in the spec"),
+                msg("as root: apt-get install cron; or set `schedule.by: service` in the spec"),
             )
         whose = ("-u", self.user) if self.user is not None else ()
         return Command((self.program, *whose, *words), {"LC_ALL": "C"}, stdin)

@@ -24,25 +24,11 @@ class Units:
     runner: Runner
     systemctl: str | None
     root: Path = Path("/")
-    user: bool = False
-    """Units of who runs this, rather than of the system."""
 
     @property
     def live(self) -> bool:
         """Whether systemd runs this system; sd_booted(3) asks the same."""
         return self.systemctl is not None and (self.root / "run/systemd/system").is_dir()
-
-    def enable(self, names: Iterable[str]) -> None:
-        """Start units at boot and, where systemd runs, now. Raises OpsError when it is refused."""
-        wanted = sorted(names)
-        if self.systemctl is None:
-            raise OpsError(
-                msg("there is no systemd on this host"), msg("set `schedule.by: service` or cron in the spec")
-            )
-        if self.live:
-            self._done("daemon-reload")
-        if wanted:
-            self._done("enable", *(["--now"] if self.live else []), *wanted)
 
     def enabled(self) -> frozenset[str]:
         """Names of the services that start at boot."""
@@ -52,24 +38,18 @@ class Units:
         """Names of the services that run now; empty where systemd does not run."""
         return self._names("list-units", *_LIST, "--state=running") if self.live else frozenset()
 
-    def disable(self, names: Iterable[str], *, now: bool = False) -> None:
-        """Keep units from starting at boot; those running go on, unless `now`.
-
-        Raises OpsError when it is refused.
-        """
+    def disable(self, names: Iterable[str]) -> None:
+        """Keep units from starting at boot; those running go on. Raises OpsError when it is refused."""
         wanted = sorted(names)
         if not wanted or self.systemctl is None:
             return
-        self._done("disable", *(["--now"] if now and self.live else []), *wanted)
-
-    def _done(self, *words: str) -> None:
-        done = self.runner.run(self._command(*words))
+        done = self.runner.run(self._command("disable", *wanted))
         if done.code != 0:
             raise OpsError(msg("`{command}` failed: {output}", command=done.command, output=done.output))
 
     def _command(self, *words: str) -> Command:
         assert self.systemctl is not None  # noqa: S101 - callers ask first
-        where = (*(("--user",) if self.user else ()), *(() if self.live else (f"--root={self.root}",)))
+        where = () if self.live else (f"--root={self.root}",)
         return Command((self.systemctl, *where, *words))
 
     def _names(self, *words: str) -> frozenset[str]:

@@ -78,6 +78,10 @@ MACHINE_DRAINED = "MachineDrained"
 """The alert that somebody has taken one out for a while, for each."""
 DRILL_LABEL = "drill"
 """Label, with the value `true`, of what a drill sends."""
+DRILL_PAGES = 'page="true"'
+"""Matcher of the alert Drill where the drill is to page, though its severity is info."""
+PAGED: Severity = "critical"
+"""The severity whose receivers are paged."""
 DISKS = (
     'fstype!~"tmpfs|ramfs|devtmpfs|squashfs|erofs|iso9660|udf|autofs|nsfs|fuse.*",'
     'mountpoint!~"/(proc|sys|dev|run)(/.*)?"'

@@ -8,7 +8,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Callable
-from datetime import datetime, tzinfo
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,18 +34,13 @@ if TYPE_CHECKING:
     from techsapo_ops.schedule.runs import Starter
 
 
-def here_and_now(zone: tzinfo) -> Callable[[], datetime]:
-    """The clock of this host."""
-    return lambda: datetime.now(zone)
-
-
 def run_context(layout: Layout, say: Callable[[str], None], echo: Callable[[str], None]) -> RunContext:
     """What runs of this stack's jobs are made with."""
     zone = local_zone()
     return RunContext(
         runs=Runs(layout.jobs),
         textfiles=layout.textfiles,
-        now=here_and_now(zone),
+        now=lambda: datetime.now(zone),
         zone=zone,
         user=acting_user(),
         pid=os.getpid(),

@@ -60,7 +60,7 @@ COMMANDS: dict[str, LazyEntry] = {
     "alerts": LazyEntry("alerts", "app", "List, silence and try out alerts.", _STACK),
     "runbook": LazyEntry("runbook", "runbook", "Show what an alert means and what to do.", _STACK),
     "jobs": LazyEntry("jobs", "app", "Show, run and look back on the scheduled jobs.", _STACK),
-    "cron": LazyEntry("cron", "app", "Let the host's cron or systemd start the jobs.", _STACK),
+    "cron": LazyEntry("cron", "app", "Let the host's cron start the jobs.", _STACK),
     "schedule": LazyEntry(
         "schedule", "schedule", "Start the jobs when they are due, in the foreground.", _STACK
     ),

@@ -9,7 +9,7 @@ from pathlib import Path
 from techsapo_ops.adapters.away import HostsAway, away_of, reasons_of
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.output import Output
-from techsapo_ops.engines.at_work import refresh, somebody_at_work
+from techsapo_ops.engines.at_work import refresh
 from techsapo_ops.engines.state import STATE
 from techsapo_ops.engines.swarm.machines_note import MachinesNote, noted_machines
 from techsapo_ops.errors import OpsError
@@ -55,17 +55,4 @@ def bring_newest(layout: Layout, note: MachinesNote | None = None) -> Mapping[st
         why = reasons_of(error.unreachable) if isinstance(error, HostsAway) else error.message
         out.warn(msg("what other hosts have applied since is not known here: {why}", why=why))
         return away_of(error)
-    _tell_cut_short(layout, known, out)
     return {}
-
-
-def _tell_cut_short(layout: Layout, known: MachinesNote, out: Output) -> None:
-    """Say what a drill that was killed has taken away and not put back."""
-    from techsapo_ops.operations.drills.cluster.under_way import under_way
-
-    try:
-        left = under_way(layout)
-        if left is not None and not somebody_at_work(layout, known.project, known.machines, runner()):
-            out.warn(str(left))
-    except OpsError as error:
-        out.warn(error.message)

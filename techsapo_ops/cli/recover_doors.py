@@ -15,7 +15,7 @@ from typing_extensions import override
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.cli.environment import acting_user, runner
-from techsapo_ops.cli.host_tables import TableChoice
+from techsapo_ops.cli.host_tables import cron_table
 from techsapo_ops.cli.job_runs import run_context
 from techsapo_ops.cli.open_stack import choose_engine, host_report, open_stack, topology_for
 from techsapo_ops.cli.output import Output
@@ -95,17 +95,17 @@ class RecoverDoors:
         project = open_project(file, environment or NO_ENVIRONMENT)
         return open_stack(project, cast("EngineName | None", engine), tell=self.out.say)
 
-    def install_schedule(self, file: Path, environment: str | None, by: str) -> str:
-        """Let `cron` or `systemd` start the jobs; returns where they were written. Raises OpsError."""
+    def install_schedule(self, file: Path, environment: str | None) -> str:
+        """Let cron start the jobs; returns where they were written. Raises OpsError."""
         project = open_project(file, environment or NO_ENVIRONMENT)
-        table = TableChoice(systemd=by == "systemd").open(project)
+        table = cron_table(project)
         table.install()
         announce(project.spec.schedule, run_context(project.layout, self.out.say, self.out.detail))
         return table.show().where
 
-    def remove_schedule(self, file: Path, environment: str | None, by: str) -> None:
+    def remove_schedule(self, file: Path, environment: str | None) -> None:
         """Take that back."""
-        TableChoice(systemd=by == "systemd").open(open_project(file, environment or NO_ENVIRONMENT)).remove()
+        cron_table(open_project(file, environment or NO_ENVIRONMENT)).remove()
 
 
 class _Starting(Progress):

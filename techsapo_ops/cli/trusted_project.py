@@ -75,7 +75,7 @@ def require_trust_in(spec: Spec, directory: Path) -> None:
 def require_trust_of_jobs(topology: Topology) -> UntrustedError | None:
     """See that root's jobs will run, where nobody runs sudo for them.
 
-    Raises UntrustedError where cron, systemd or a scheduler in a container would be refused. What the stack's
+    Raises UntrustedError where cron or a scheduler in a container would be refused. What the stack's
     supervisor starts knows of sudo: there the error is returned that a reboot would bring.
     """
     if os.geteuid() != 0:
@@ -84,7 +84,7 @@ def require_trust_of_jobs(topology: Topology) -> UntrustedError | None:
     # That scheduler runs as the owner of the state directory, and knows of nobody else.
     trusted = frozenset({0, topology.host.owner.uid}) if in_container else trusted_users({})
     refused = _unattended(topology.layout.spec_file, topology.spec, trusted, program=not in_container)
-    if refused is not None and (in_container or topology.spec.schedule.by in {"cron", "systemd"}):
+    if refused is not None and (in_container or topology.spec.schedule.by == "cron"):
         raise refused
     return refused
 

@@ -85,17 +85,6 @@ def refresh(
             _shared(layout, project, machines, runner, say).refresh()
 
 
-def somebody_at_work(layout: Layout, project: str, machines: Sequence[Machine], runner: Runner) -> bool:
-    """Whether a command is at work on the stack, here or from another host. Raises OpsError for no quorum."""
-    if held(layout.state / LOCK):
-        return True
-    from techsapo_ops.adapters.fleet import Fleet
-    from techsapo_ops.engines.swarm import lease
-
-    fleet = Fleet(runner, "docker", {machine.name: machine.docker for machine in machines})
-    return lease.taken(fleet.manager, project)
-
-
 def share(layout: Layout, project: str, machines: Sequence[Machine], runner: Runner) -> None:
     """Let a majority of the machines have the state directory as it is now. Raises OpsError."""
     _shared(layout, project, machines, runner, tell_nobody).publish()

@@ -13,8 +13,6 @@ from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.layout import SCHEDULER
 from techsapo_ops.stack.topology import Topology
 
-_STATUS = {"cron": "techsapo cron status", "systemd": "techsapo cron status --systemd"}
-
 
 def jobs_part(topology: Topology, now: datetime) -> tuple[HealthPart, ...]:
     """What the ledger tells of whoever starts the jobs: a run that was missed is a fault.
@@ -30,7 +28,7 @@ def jobs_part(topology: Topology, now: datetime) -> tuple[HealthPart, ...]:
         found = job_statuses(schedule, Runs(layout.jobs), layout.textfiles, now.astimezone(zone), zone)
     except OpsError as error:
         return (HealthPart("jobs", "jobs", PartStatus.UNTESTED, error.message),)
-    hint = f"`{_STATUS.get(schedule.by, 'techsapo jobs')}`"
+    hint = "`techsapo cron status`" if schedule.by == "cron" else "`techsapo jobs`"
     if missed := [status for status in found if status.missed is not None]:
         return (HealthPart("jobs", "jobs", PartStatus.DEGRADED, _words(missed), hint=hint),)
     if not any(status.last for status in found):

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator
 from techsapo_ops.adapters.http import Unreachable, send
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.drills.load import Load
-from techsapo_ops.operations.drills.target import load_of
+from techsapo_ops.operations.drills.target import Load, load_of
 from techsapo_ops.services.app.kind import App
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.stack import Stack

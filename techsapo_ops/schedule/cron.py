@@ -8,7 +8,6 @@ from typing import Any
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.cron import trigger
-from techsapo_ops.spec.models.data import Schedule
 
 
 def next_run(expression: str, now: datetime, zone: tzinfo | str) -> datetime | None:
@@ -19,14 +18,6 @@ def next_run(expression: str, now: datetime, zone: tzinfo | str) -> datetime | N
     """
     found: Any = trigger(expression, zone).get_next_fire_time(now, now)
     return found.astimezone(UTC).astimezone(now.tzinfo) if isinstance(found, datetime) else None
-
-
-def next_runs(schedule: Schedule, now: datetime, zone: tzinfo | str) -> dict[str, datetime | None]:
-    """Next run by job name, for every job of the spec; None for one that is turned off or never runs."""
-    return {
-        job: next_run(expression, now, zone) if expression is not None else None
-        for job, expression in schedule.times().items()
-    }
 
 
 def local_zone() -> tzinfo:

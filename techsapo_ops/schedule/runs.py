@@ -3,7 +3,6 @@
     <state>/jobs/backup/lock          held while a run is under way
     <state>/jobs/backup/000007.json   one run; written when it begins and again when it ends
     <state>/jobs/backup/000007.log    what it printed
-    <state>/jobs/certs/wake           when the job is to run beside the times of its schedule
 
 A run that was killed can't write its end: its record says `running`, and nobody holds the lock.
 """
@@ -18,7 +17,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from techsapo_ops.adapters.files import write_atomic
-from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.lock import held
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -27,7 +25,7 @@ from techsapo_ops.schedule.job import KILLED
 KEPT = 100
 """Runs of a job that are kept, beside its last success."""
 Result = Literal["running", "ok", "failed", "timeout", "interrupted", "killed"]
-Starter = Literal["hand", "service", "cron", "systemd"]
+Starter = Literal["hand", "service", "cron"]
 _ENTRY = re.compile(r"\d{6,}\.json")
 
 
@@ -94,50 +92,6 @@ class Runs:
     def last_success(self, job: str) -> Run | None:
         """The newest run of `job` that ended well."""
         return next((run for run in reversed(self.of(job)) if run.ok), None)
-
-    def wake_at(self, job: str) -> datetime | None:
-        """When `job` is to run beside the times of its schedule; None where nobody asked for that.
-
-        Raises OpsError when it can't be read.
-        """
-        path = self._wake(job)
-        try:
-            found = datetime.fromisoformat(path.read_text(encoding="ascii").strip())
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise OpsError(
-                msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror),
-                msg("run as the user who runs the jobs"),
-            ) from None
-        except ValueError:  # damaged: the times of the schedule stay
-            return None
-        return found if found.tzinfo is not None else None
-
-    def set_wake(self, job: str, at: datetime | None) -> None:
-        """Ask for a run of `job` at an aware time, in place of what was asked before; None: for none.
-
-        The stack's own scheduler comes then, cron and systemd at their times only. Raises OpsError when it
-        can't be written.
-        """
-        path = self._wake(job)
-        if self.wake_at(job) == at:
-            return
-        try:
-            if at is None:
-                path.unlink(missing_ok=True)
-                return
-            with opened(path.parent, make=0o777):
-                pass
-        except OSError as error:
-            raise OpsError(
-                msg("cannot write {path}: {strerror}", path=path, strerror=error.strerror),
-                msg("check who owns the folder"),
-            ) from None
-        write_atomic(path, f"{at.isoformat()}\n".encode(), 0o644)
-
-    def _wake(self, job: str) -> Path:
-        return self.folder / job / "wake"
 
     def next_id(self, job: str) -> int:
         """The number of the next run; the order of numbers holds whatever the clock does."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import subprocess
 import threading
@@ -11,11 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.date import DateTrigger
 
-from techsapo_ops.schedule.job import Job
+from techsapo_ops.adapters.lock import exclusive
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.schedule.job import Job, JobResult
+from techsapo_ops.schedule.wrapper import RunContext, due_now, export
 from techsapo_ops.spec.cron import trigger
 
 _log = logging.getLogger(__name__)
@@ -35,8 +36,7 @@ Start = Callable[[str], Sequence[str]]
 class JobScheduler:
     """Starts runs at the times of their cron expressions, in `zone`.
 
-    A job may ask for one more time, by `wake`. One whose run is still under way is not started a second
-    time, and times that were missed (the machine
+    A job whose run is still under way is not started a second time, and times that were missed (the machine
     slept, the process was stopped) become one run. APScheduler counts on the wall clock but sleeps by the
     monotonic one, so that a clock that is set back would silence every job for as long; `look` notices the
     jump and plans anew.
@@ -59,7 +59,6 @@ class JobScheduler:
         self._wall, self._steady = wall, steady
         self._offset = wall() - steady()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self._wakes: dict[str, datetime | None] = {}
         self._guard = threading.Lock()
         self._stopping = False
         self._scheduler = BackgroundScheduler(
@@ -88,31 +87,13 @@ class JobScheduler:
         """Go on with `jobs` in place of those so far; runs under way go on."""
         self.jobs = _timed(jobs)
         for found in self._scheduler.get_jobs():
-            if found.args[0] not in self.jobs:
+            if found.id not in self.jobs:
                 self._scheduler.remove_job(found.id)
-        self._wakes = {name: at for name, at in self._wakes.items() if name in self.jobs}
         self._plan(())
-
-    def wake(self, name: str, at: datetime | None) -> bool:
-        """Start `name` also at `at`, in place of the time given before; returns whether that is another."""
-        if name not in self.jobs or self._wakes.get(name) == at:
-            return False
-        self._wakes[name] = at
-        if at is not None:
-            self._scheduler.add_job(
-                self._run, DateTrigger(at, self._zone), [name], id=_extra(name), replace_existing=True
-            )
-        else:
-            with contextlib.suppress(JobLookupError):  # its time has come meanwhile
-                self._scheduler.remove_job(_extra(name))
-        return True
 
     def next_runs(self) -> dict[str, datetime | None]:
         """When each job is started next."""
-        found: dict[str, datetime | None] = {}
-        for planned in self._scheduler.get_jobs():  # the next one first
-            found.setdefault(planned.args[0], planned.next_run_time)
-        return found
+        return {planned.id: planned.next_run_time for planned in self._scheduler.get_jobs()}
 
     def keeps_time(self) -> bool:
         """Whether every run that is due was started: the thread that plans them works."""
@@ -157,8 +138,32 @@ class JobScheduler:
         self._ended(name, code)
 
 
-def _extra(name: str) -> str:
-    return f"{name} beside its schedule"
+def record_killed(job: Job, context: RunContext) -> bool:
+    """Write down, in the ledger and in the metrics, that the last run of `job` was killed, if it was.
+
+    What can't be written is said; a run that is under way is left alone.
+    """
+    if not (context.runs.folder / job.name).is_dir():
+        return False
+    try:
+        with exclusive(context.runs.lock(job.name), what=msg("job {job}", job=job.name)):
+            killed = context.runs.record_killed(job.name)
+            if killed:
+                export(job, killed[-1], JobResult(), context)
+            return bool(killed)
+    except OpsError as error:
+        context.say(str(error))
+        return False
+
+
+def overdue(jobs: Mapping[str, Job], context: RunContext) -> list[str]:
+    """The jobs that ran before and have missed a time since. One that never ran waits for its time."""
+    found = []
+    for name, job in jobs.items():
+        last = context.runs.last(name)
+        if last is not None and due_now(job, last, context):
+            found.append(name)
+    return found
 
 
 def _timed(jobs: Mapping[str, Job]) -> dict[str, Job]:

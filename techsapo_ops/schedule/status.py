@@ -18,7 +18,7 @@ from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.spec.problems import unknown
 
 MISSED_SECONDS = 300.0
-"""Seconds after its time at which a run that has not begun was missed; systemd's timers may be 120 s late."""
+"""Seconds after its time at which a run that has not begun was missed."""
 NEXT_RUN = "techsapo_job_next_run_timestamp_seconds"
 
 
@@ -61,9 +61,6 @@ def job_statuses(
         at = None if schedule.by == "none" else job.at
         upcoming = None if at is None else next_run(at, now, zone)
         last = runs.last(job.name)
-        wake = runs.wake_at(job.name) if upcoming is not None and schedule.by == "service" else None
-        if upcoming is not None and wake is not None and (last is None or wake > last.started):
-            upcoming = min(upcoming, max(wake, now))
         missed = None if at is None else _missed(job, last, textfiles, now, zone)
         found.append(JobStatus(job, upcoming, last, runs.last_success(job.name), missed))
     return tuple(found)

@@ -91,8 +91,8 @@ def encode(result: JobResult, error: str = "") -> bytes:
     return json.dumps({**asdict(result), "error": error}, ensure_ascii=False).encode()
 
 
-def due(job: Job, last: Run | None, now: datetime, zone: tzinfo, wake: datetime | None = None) -> bool:
-    """Whether the schedule has a time for `job` since its `last` run began, or it was to `wake` since then.
+def due(job: Job, last: Run | None, now: datetime, zone: tzinfo) -> bool:
+    """Whether the schedule has a time for `job` since its `last` run began.
 
     So it runs once where cron and the stack's own scheduler both start it, and a run that was missed or
     killed is made up for. A last run in the future means that the clock was set back: it is due then, too.
@@ -101,15 +101,13 @@ def due(job: Job, last: Run | None, now: datetime, zone: tzinfo, wake: datetime 
         return False
     if last is None or last.result == "killed" or (last.started - now).total_seconds() > CLOCK_TOLERANCE:
         return True
-    if wake is not None and wake <= now and (last.started < wake or last.result == "interrupted"):
-        return True
     upcoming = next_run(job.at, last.started, zone)
     return upcoming is not None and upcoming <= now
 
 
 def due_now(job: Job, last: Run | None, context: RunContext) -> bool:
-    """`due`, by this context's clock and ledger. Raises OpsError when that can't be read."""
-    return due(job, last, context.now(), context.zone, context.runs.wake_at(job.name))
+    """`due`, by this context's clock."""
+    return due(job, last, context.now(), context.zone)
 
 
 def run_job(

@@ -224,7 +224,7 @@ class App:
         metrics.read("techsapo_drill_alert_until_timestamp_seconds", drill_alert.samples)
         drills = DrillSeal(options.app_key) if options.app_key is not None else None
         others = (
-            drill_routes(drills, idempotency, self.audit, instance.name, self.lifecycle, drill_alert),
+            drill_routes(drills, idempotency, self.audit, instance.name, drill_alert),
             sign_in_routes(),
             tested_routes(drills, registry, instance.name),
             page_routes(spec.locale, keys=gate.needs_keys, people=gate.has_operators),

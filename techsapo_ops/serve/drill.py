@@ -11,7 +11,7 @@ import asyncio
 import re
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Annotated, Any
@@ -25,28 +25,19 @@ from techsapo_ops.messages import msg
 from techsapo_ops.serve.audit_trail import on_disk
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.body_route import body_route
-from techsapo_ops.serve.crowd import to_stream
 from techsapo_ops.serve.idempotency import Document, Idempotency
-from techsapo_ops.serve.lifecycle import Lifecycle
 from techsapo_ops.serve.metric_registry import Sample
 from techsapo_ops.serve.middleware import DRILL as STATE
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.reader_language import reader_language
 from techsapo_ops.serve.responses import json_response, while_connected
-from techsapo_ops.serve.streams import EventStream, sse
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.spool import DRILL, AuditRow
 from techsapo_ops.stores.drill_seal import HEADER, DrillSeal
 
 PATH = "/api/v1/drill"
-STREAM_PATH = "/api/v1/drill/stream"
 ALERT_PATH = "/api/v1/drill/alert"
-ALERT_SECONDS = 1800.0
-"""The longest for which the alert of a drill fires."""
-EVERY = 0.25
-"""Seconds between two events of a stream."""
-STREAM_SECONDS = 600.0
-"""The longest that a stream stays open."""
+ALERT_SECONDS = 7200.0
+"""The longest for which the alert of a drill fires: so long somebody may take to acknowledge it."""
 _LENGTH = re.compile(r"[0-9]{1,3}")
 """Bytes of a body that is looked at before its proof is."""
 
@@ -60,10 +51,11 @@ class DrillBody(BaseModel):
 
 
 class AlertBody(BaseModel):
-    """For how long the alert of a drill fires from now on; 0 ends it."""
+    """For how long the alert of a drill fires from now on, 0 to end it, and whether it pages."""
 
     model_config = ConfigDict(extra="forbid")
     seconds: Annotated[float, Field(ge=0, le=ALERT_SECONDS, allow_inf_nan=False)]
+    page: bool = False
 
 
 class DrillAlert:
@@ -72,14 +64,15 @@ class DrillAlert:
     def __init__(self, now: Callable[[], float] = time.time) -> None:
         self._now = now
         self._until = 0.0
+        self._page = ""
 
-    def fire(self, seconds: float) -> None:
-        """Fire for so long, and no longer."""
-        self._until = self._now() + seconds
+    def fire(self, seconds: float, *, page: bool) -> None:
+        """Fire for so long, and no longer; as a page or not."""
+        self._until, self._page = self._now() + seconds, "true" if page else ""
 
     def samples(self) -> Sequence[Sample]:
         """The end of it, as seconds since 1970; nothing once it is over."""
-        return [({}, self._until)] if self._until > self._now() else []
+        return [({"page": self._page}, self._until)] if self._until > self._now() else []
 
 
 def drill_routes(
@@ -87,7 +80,6 @@ def drill_routes(
     idempotency: Idempotency,
     audit: AuditLog,
     instance: str,
-    lifecycle: Lifecycle,
     alert: DrillAlert,
 ) -> APIRouter:
     """The routes below PATH. Without `seal` nobody can prove to be a drill, and nobody is."""
@@ -114,17 +106,8 @@ def drill_routes(
 
     @router.post(ALERT_PATH)
     async def fire(body: AlertBody, request: Request) -> Response:
-        alert.fire(body.seconds)
+        alert.fire(body.seconds, page=body.page)
         return json_response({"request_id": request.state.request_id, "instance": instance})
-
-    @router.get(STREAM_PATH)
-    async def stream(request: Request) -> Response:
-        await admit_sealed(seal, request, "stream")
-        to_stream(request.scope)
-        return EventStream(
-            lambda: events(instance, lifecycle),
-            lambda problem, number: sse(problem.document(number, reader_language(request.scope)), "problem"),
-        )
 
     return router
 
@@ -185,13 +168,3 @@ async def _carried_out(audit: AuditLog, instance: str, request_id: str, seconds:
     )
     await on_disk(kept, request_id)
     return {"request_id": request_id, "instance": instance, "execution": execution}
-
-
-async def events(instance: str, lifecycle: Lifecycle) -> AsyncIterator[bytes]:
-    """An event after the other, until the instance drains or the stream is long enough."""
-    for number in range(round(STREAM_SECONDS / EVERY)):
-        if lifecycle.draining:
-            break
-        yield sse({"number": number, "instance": instance}, "drill")
-        await asyncio.sleep(EVERY)
-    yield sse({"instance": instance}, "end")

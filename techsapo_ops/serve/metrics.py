@@ -157,7 +157,7 @@ class Metrics:
             self._observe("techsapo_http_own_duration_seconds", seconds, request_id, method, route)
 
     def drilled(self, kind: str, status: int) -> None:
-        """Count a request of a drill: get, post or stream. It counts nowhere else."""
+        """Count a request of a drill: get or post. It counts nowhere else."""
         self._count("techsapo_drill_requests_total", kind, "answered" if status < 400 else "failed")
 
     def stream_failed(self, method: str, route: str) -> None:

@@ -97,7 +97,7 @@ def scheduler(spec: Spec, _: Context) -> Iterator[Finding]:
         yield Finding(
             path,
             msg("the scheduler's image has not what {kind}: in backup.offsite.restic needs", kind=kind),
-            msg("remove it, and set `schedule.by: cron` or `systemd`"),
+            msg("remove it, and set `schedule.by: cron`"),
             uses=(("backup", "offsite", "restic"),),
         )
 

@@ -22,7 +22,7 @@ from techsapo_ops.spec.findings import Finding
 from techsapo_ops.stack.layout import OLD_OVERRIDES, OVERRIDES
 
 FIELD = ("template_overrides",)
-FIXED = frozenset({"init/techsapo.yaml.j2", "systemd/job.service.j2", "systemd/job.timer.j2"})
+FIXED = frozenset({"init/techsapo.yaml.j2"})
 """Templates that no override takes the place of: `init` has no project yet, and timers are root's own."""
 _NAMED = 4
 

@@ -155,7 +155,6 @@ def _one(machine: Machine, target: Path, project: Path, case: Case, host: Host) 
         run("config", "config", "show", *options)
     if len(case.engines) > 1 and host == HOSTS["user"]:
         run("cron", "cron", "install", *options)
-        run("timers", "cron", "install", "--systemd", *options)
     _keep(machine, project, target)
 
 

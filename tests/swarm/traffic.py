@@ -16,7 +16,7 @@ from typing import Any
 
 from servers import wait_for
 
-from techsapo_ops.operations.drills.load import Attempt, Outcome, Request
+from techsapo_ops.operations.drills.outcome import Attempt, Outcome, Request
 from tests.swarm.load import Load
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -59,12 +59,12 @@ class Traffic:
         requests: dict[str, Request] = {}
         for each in self.tries():
             began, ended = each["began"] - self.began, each["ended"] - self.began
-            request = requests.setdefault(each["id"], Request(each["id"], each["kind"], began))
+            request = requests.setdefault(each["id"], Request(each["id"], began))
             known = (str(each.get(name) or "") for name in ("instance", "execution"))
             request.attempts.append(Attempt(began, ended, each.get("status", 0), each["reason"], *known))
             request.done = each["last"]
         seconds = (self.ended or time.monotonic()) - self.began
-        return Outcome(self.load.prefix, seconds, tuple(requests.values()), ())
+        return Outcome(seconds, tuple(requests.values()))
 
     def failed_first(self) -> int:
         """How many requests failed at their first try."""

@@ -27,7 +27,7 @@ monitoring:
     nginx: {enabled: false}
 certificates:
   techsapo: {source: self-signed, names: [localhost]}
-schedule: {by: systemd}
+schedule: {by: none}
 backup:
   offsite: {restic: /srv/offsite, password_file: secrets/restic}
 """
@@ -78,8 +78,6 @@ def small(lab: Lab) -> Outcome:
         IN + "cp .techsapo/generated/systemd/techsapo.service /etc/systemd/system/ "
         "&& systemctl enable techsapo.service"
     )
-    done = machine.run(IN + "techsapo cron install --systemd", check=False)
-    outcome.said += (done.stdout + done.stderr).strip().splitlines()[-6:]
     machine.off()
     lab.known = Known()
     lab.remember()
@@ -106,11 +104,11 @@ def booted(lab: Lab) -> Outcome:
 
 
 def whole(lab: Lab) -> Outcome:
-    """MariaDB, TLS, backups off-site, and jobs by systemd's timers; then a boot.
+    """MariaDB, TLS and backups off-site; then a boot.
 
     What watches a stack is left out from here on: without KVM it takes half of the machine.
     """
-    outcome = Outcome("everything and timers")
+    outcome = Outcome("everything")
     machine = lab.machine
     machine.run(
         f"mkdir -p {THERE}/secrets && umask 077 && head -c 24 /dev/urandom | base64 > {THERE}/secrets/restic"
@@ -123,8 +121,6 @@ def whole(lab: Lab) -> Outcome:
     done = machine.run(IN + "techsapo up --yes --timeout 300", timeout=1800)
     outcome.figures["up"] = round(time.monotonic() - began, 1)
     outcome.said += done.stdout.strip().splitlines()[-20:]
-    done = machine.run(IN + "techsapo cron install --systemd", check=False)
-    outcome.said += (done.stdout + done.stderr).strip().splitlines()[-6:]
     machine.run(IN + "cp .techsapo/generated/systemd/techsapo.service /etc/systemd/system/")
     began = time.monotonic()
     done = machine.run(IN + "techsapo backup", timeout=1800)
@@ -134,15 +130,6 @@ def whole(lab: Lab) -> Outcome:
     machine.off()
     lab.known.applies = 0
     lab.after(outcome)
-    _timers(lab, outcome)
-    _failed_units(lab, outcome)
-    return outcome
-
-
-def timers(lab: Lab) -> Outcome:
-    """After a boot: systemd has the timers, and one of their services does its job."""
-    outcome = Outcome("timers")
-    _timers(lab, outcome)
     _failed_units(lab, outcome)
     return outcome
 
@@ -305,28 +292,6 @@ def recover(lab: Lab) -> Outcome:
     return outcome
 
 
-def _timers(lab: Lab, outcome: Outcome) -> None:
-    machine = lab.machine
-    timers = machine.run(
-        "systemctl list-timers --all --no-legend | grep techsapo | awk '{print $(NF-1)}'"
-    ).stdout.split()
-    outcome.figures["timers"] = len(timers)
-    if not timers:
-        outcome.problems.append("no timer of the stack is there after the boot")
-    status = machine.run(IN + "techsapo cron status --systemd", check=False)
-    if status.returncode != 0:
-        outcome.problems.append(f"cron status: {status.returncode} {status.stdout}{status.stderr}")
-    # A timer's service, really started by systemd: the quickest of the jobs.
-    job = next((timer for timer in timers if "drift" in timer), timers[0] if timers else "")
-    if job:
-        unit = job.replace(".timer", ".service")
-        started = f"systemctl start {unit}; systemctl show -p Result {unit}"
-        ran = machine.run(started, check=False, timeout=600)
-        outcome.figures[unit] = ran.stdout.strip()
-        if "Result=success" not in ran.stdout:
-            outcome.problems.append(f"{job}: {ran.stdout} {ran.stderr}")
-
-
 def _know_backups(lab: Lab) -> None:
     listed = lab.machine.run(IN + "ls .techsapo/backups").stdout.split()
     lab.known.backups |= {name for name in listed if name[:8].isdigit() and "." not in name}
@@ -339,7 +304,7 @@ def _failed_units(lab: Lab, outcome: Outcome) -> None:
 
 
 ALL: tuple[Callable[[Lab], Outcome], ...] = (
-    fresh, small, booted, timers, alone, traffic_sqlite, whole,
+    fresh, small, booted, alone, traffic_sqlite, whole,
     traffic_mariadb, up_early, up_late, backup, offsite, restore, certificate, keys, restart, maintenance,
     recover,
 )  # fmt: skip

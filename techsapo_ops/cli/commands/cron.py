@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import psutil
 import typer
 
 from techsapo_ops.cli.bundles import CommandGroup
-from techsapo_ops.cli.host_tables import HostTable
+from techsapo_ops.cli.host_tables import CrontabUser, cron_table
 from techsapo_ops.cli.job_runs import run_context
 from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace
@@ -22,12 +20,12 @@ CHANGES = 100
 
 app = CommandGroup(
     no_args_is_help=True,
-    help="Let the host's cron or systemd start the jobs, e.g. `techsapo cron install`.",
+    help="Let the host's cron start the jobs, e.g. `techsapo cron install`.",
 )
 
 
 @app.command()
-def install(*, place: SpecPlace, where: HostTable, out: QuietOutput) -> None:
+def install(*, place: SpecPlace, user: CrontabUser = None, out: QuietOutput) -> None:
     """Write the jobs of the spec's `schedule` into the crontab, in a block of their own.
 
     Again and again is as good as once; the rest of the crontab stays byte for byte. The renewal of
@@ -38,12 +36,12 @@ def install(*, place: SpecPlace, where: HostTable, out: QuietOutput) -> None:
 
       techsapo cron install
 
-      techsapo cron install --systemd
+      techsapo cron install --user ops
     """
     project = place.open()
-    table = where.open(project)
+    table = cron_table(project, user)
     schedule = project.spec.schedule
-    if where.user is None:
+    if user is None:
         require_trust_unattended(project.path, project.spec)
     # First, for it needs the right to write here, as each of the jobs will.
     announce(schedule, run_context(project.layout, out.say, out.detail))
@@ -53,47 +51,41 @@ def install(*, place: SpecPlace, where: HostTable, out: QuietOutput) -> None:
     out.say(
         msg("{where}: {names}", where=shown.where, names=names) + ("" if changed else msg(" (as before)"))
     )
-    by = where.daemon
     if nobody_starts_jobs(topology_for(project)):
-        out.say(
-            msg(
-                "set `schedule.by: {by}` and run `techsapo up`, so that a job that does not come alerts",
-                by=by,
-            )
-        )
+        out.say(msg("set `schedule.by: cron` and run `techsapo up`, so that a job that does not come alerts"))
     elif schedule.by == "service":
         out.say(msg("the stack's own scheduler starts them too; whoever comes second finds a run done"))
-        out.say(msg("set `schedule.by: {by}` and run `techsapo up` to leave it out", by=by))
-    elif schedule.by != by:
-        out.say(msg("set `schedule.by: {by}` in the spec", by=by))
+        out.say(msg("set `schedule.by: cron` and run `techsapo up` to leave it out"))
+    elif schedule.by != "cron":
+        out.say(msg("set `schedule.by: cron` in the spec"))
     else:
         out.next("techsapo jobs")
 
 
 @app.command()
-def remove(*, place: SpecPlace, where: HostTable, out: QuietOutput) -> None:
-    """Take the stack's jobs out of the crontab or of systemd; the rest stays.
+def remove(*, place: SpecPlace, user: CrontabUser = None, out: QuietOutput) -> None:
+    """Take the stack's jobs out of the crontab; the rest stays.
 
     Examples:
 
       techsapo cron remove
     """
-    table = where.open(place.open())
+    table = cron_table(place.open(), user)
     shown = table.show()
     what = msg("removed") if table.remove() else msg("there was nothing of this stack")
     out.say(msg("{where}: {what}", where=shown.where, what=what))
 
 
 @app.command("list")
-def list_entries(*, place: SpecPlace, where: HostTable) -> None:
-    """Print what is installed, as it stands in the crontab or in the units.
+def list_entries(*, place: SpecPlace, user: CrontabUser = None) -> None:
+    """Print what is installed, as it is in the crontab.
 
     Examples:
 
       techsapo cron list
     """
     out = Output()
-    shown = where.open(place.open()).show()
+    shown = cron_table(place.open(), user).show()
     if shown.text:
         out.data(shown.text.rstrip("\n"))
     else:
@@ -102,7 +94,7 @@ def list_entries(*, place: SpecPlace, where: HostTable) -> None:
 
 
 @app.command()
-def status(*, place: SpecPlace, where: HostTable, out: JsonOutput) -> None:
+def status(*, place: SpecPlace, user: CrontabUser = None, out: JsonOutput) -> None:
     """Say whether what is installed is what the spec says, and whether somebody is there to run it.
 
     Ends with 0 when all is well, 100 when `techsapo cron install` would change something, 1 when nothing
@@ -112,30 +104,21 @@ def status(*, place: SpecPlace, where: HostTable, out: JsonOutput) -> None:
 
       techsapo cron status
 
-      techsapo cron status --systemd --json
+      techsapo cron status --json
     """
-    shown = where.open(place.open()).show()
-    daemon = where.daemon
-    runs = _systemd_runs() if where.systemd else _cron_runs()
+    shown = cron_table(place.open(), user).show()
+    runs = any(p.info["name"] in {"cron", "crond"} for p in psutil.process_iter(["name"]))
     if out.as_json:
-        out.json({"where": shown.where, "state": shown.state, "daemon": daemon, "daemon_runs": runs})
+        out.json({"where": shown.where, "state": shown.state, "daemon": "cron", "daemon_runs": runs})
     else:
         out.table(
-            ("WHERE", "STATE"), [(shown.where, shown.state), (daemon, "running" if runs else "stopped")]
+            ("WHERE", "STATE"), [(shown.where, shown.state), ("cron", "running" if runs else "stopped")]
         )
         if shown.state != "installed":
-            out.next("techsapo cron install" + (" --systemd" if where.systemd else ""))
+            out.next("techsapo cron install")
         elif not runs:
-            out.say(msg("start {daemon}, or set `schedule.by: service`", daemon=daemon))
+            out.say(msg("start cron, or set `schedule.by: service`"))
     if shown.state != "installed":
         raise typer.Exit(CHANGES)
     if not runs:
         raise typer.Exit(1)
-
-
-def _cron_runs() -> bool:
-    return any(p.info["name"] in {"cron", "crond"} for p in psutil.process_iter(["name"]))
-
-
-def _systemd_runs() -> bool:
-    return Path("/run/systemd/system").is_dir()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +16,6 @@ from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.job_runs import (
-    here_and_now,
     perform_command,
     record_refusal,
     run_context,
@@ -42,7 +41,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.jobs.starters import nobody_starts
 from techsapo_ops.schedule.cron import local_zone
-from techsapo_ops.schedule.runs import Runs
+from techsapo_ops.schedule.runs import Runs, Starter
 from techsapo_ops.schedule.status import find_job, job_statuses
 from techsapo_ops.schedule.wrapper import due, run_job
 from techsapo_ops.spec.models.data import Schedule
@@ -60,15 +59,6 @@ app = CommandGroup(
 NameArgument = Annotated[
     str, typer.Argument(help="The job, as `techsapo jobs` lists it.", autocompletion=completes("jobs"))
 ]
-
-
-class By(StrEnum):
-    """Who starts a run."""
-
-    HAND = "hand"
-    SERVICE = "service"
-    CRON = "cron"
-    SYSTEMD = "systemd"
 
 
 @app.callback()
@@ -90,7 +80,7 @@ def list_jobs(context: typer.Context, *, place: SpecPlace, out: JsonOutput) -> N
     zone = local_zone()
     schedule = project.spec.schedule
     layout = project.layout
-    found = job_statuses(schedule, Runs(layout.jobs), layout.textfiles, here_and_now(zone)(), zone)
+    found = job_statuses(schedule, Runs(layout.jobs), layout.textfiles, datetime.now(zone), zone)
     if out.as_json:
         out.json({"by": schedule.by, "jobs": [status_json(s) for s in found]})
         return
@@ -126,8 +116,8 @@ def run(
     place: SpecPlace,
     wait: WaitOption = 0.0,
     by: Annotated[
-        By, typer.Option("--by", help="Who starts it; all but `hand` run it only when it is due.")
-    ] = By.HAND,
+        Starter, typer.Option("--by", help="Who starts it; all but `hand` run it only when it is due.")
+    ] = "hand",
     out: QuietOutput,
 ) -> None:
     """Run one job now and write down how it went; what it prints is shown and kept.
@@ -141,14 +131,14 @@ def run(
 
       techsapo jobs run costs --wait 600
     """
-    unattended = by is not By.HAND
+    unattended = by != "hand"
     out = Output(quiet=out.quiet or unattended)
     if not unattended:
         place.say_environment()
     schedule, refusal = schedule_or_why(place.spec_file(), place.environment)
     job = find_job(schedule, name)
     if isinstance(refusal, UntrustedError):
-        record_refusal(name, place.file, refusal, by.value)
+        record_refusal(name, place.file, refusal, by)
         raise OpsError(msg("job {name}: failed: {message}", name=name, message=refusal.message), refusal.hint)
     layout = layout_beside(place.file)
     context = run_context(layout, _complain, out.say)
@@ -160,14 +150,14 @@ def run(
                 from techsapo_ops.operations.jobs.cluster import Cluster
 
                 there = Cluster(layout, note, runner(), lambda: tell_machines(place))
-                ran = there.run_once(job, command, context, by=by.value, wait=wait, refusal=refusal)
+                ran = there.run_once(job, command, context, by=by, wait=wait, refusal=refusal)
                 if isinstance(ran, str):
-                    if by is not By.CRON or sys.stdout.isatty():  # cron would send it by mail, each time
+                    if by != "cron" or sys.stdout.isatty():  # cron would send it by mail, each time
                         out.data(f"{name}: {ran}")
                     return
                 done: Finished | None = ran
             else:
-                done = run_job(job, command, context, by=by.value, wait=wait, refusal=refusal)
+                done = run_job(job, command, context, by=by, wait=wait, refusal=refusal)
         except OpsError:
             # Cron and the stack's own scheduler may both start it: whoever comes second finds it under way.
             if (

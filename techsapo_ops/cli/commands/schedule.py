@@ -48,8 +48,7 @@ def schedule(
     from techsapo_ops.cli.signals import interruptible
     from techsapo_ops.cli.state_directory import layout_beside
     from techsapo_ops.operations.jobs.timetable import announce, scheduled
-    from techsapo_ops.schedule.recovery import overdue, record_killed
-    from techsapo_ops.schedule.scheduler import LOOK_SECONDS, JobScheduler
+    from techsapo_ops.schedule.scheduler import LOOK_SECONDS, JobScheduler, overdue, record_killed
     from techsapo_ops.services.scheduler import heartbeat
     from techsapo_ops.spec.models.data import Schedule
 
@@ -83,18 +82,6 @@ def schedule(
         )
         if code < 0 and trust.given():
             record_killed(jobs[name], context)
-        wake()
-
-    def wake() -> None:
-        """Take over what the jobs have asked for beside their schedule."""
-        if not trust.before:
-            return
-        for name in tuple(jobs):
-            try:
-                if scheduler.wake(name, context.runs.wake_at(name)):
-                    _say_due({name: scheduler.next_runs().get(name)}, context)
-            except OpsError as error:  # the times of the schedule stay
-                _say(str(error))
 
     unwritten = ""
 
@@ -121,8 +108,6 @@ def schedule(
             scheduler.start(overdue(jobs, context) if trust.before else ())
             _say_due(scheduler.next_runs(), context)
             waiting = threading.Event()
-            if trust.before:
-                wake()
             beat()
             while not waiting.wait(LOOK_SECONDS):
                 jumped = scheduler.look()
@@ -130,7 +115,6 @@ def schedule(
                     continue
                 if jumped:
                     announce(found, context)
-                wake()
                 beat()
                 now = source.read_bytes() if source.is_file() else content
                 if now == content:

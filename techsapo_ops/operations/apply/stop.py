@@ -73,13 +73,12 @@ def restart(
     wait: float = 0.0,
     say: Callable[[str], None] = lambda _: None,
     pause: Callable[[float], None] = time.sleep,
-    turn: Callable[[str], None] = lambda _: None,
 ) -> tuple[str, ...]:
     """Restart `services` (names or kinds; all when empty) one at a time, each until it is ready.
 
-    Between app instances behind nginx it waits, by `pause`, until nginx asks the last one again. `turn` is
-    told each name before it is its turn. Returns their names in the order in which it was done. Raises
-    OpsError when nothing runs, GateError for the first that does not come back.
+    Between app instances behind nginx it waits, by `pause`, until nginx asks the last one again. Returns
+    their names in the order in which it was done. Raises OpsError when nothing runs, GateError for the first
+    that does not come back.
     """
     with locked(running.layout, wait, say):
         names = running_names(running, services)
@@ -92,7 +91,6 @@ def restart(
             for name in running.in_turn(tuple(same)):
                 step = Step(Action.RESTART, name, msg("asked for"))
                 rolling.before(step, kind)
-                turn(name)
                 step.perform(running, say=say)
                 done.append(name)
         return tuple(done)

@@ -20,7 +20,6 @@ from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.certificates.deploy import deploy, finish
 from techsapo_ops.operations.certificates.needs import Certificates, Due, Need, window_of
 from techsapo_ops.operations.certificates.ordering import account_of, ordered
-from techsapo_ops.operations.certificates.wake import wake_for
 
 _SHORTEST_ASK = timedelta(minutes=1)
 _ASK_AGAIN = timedelta(hours=6)  # RFC 9773, 4.3.3
@@ -58,9 +57,7 @@ def renew(
     if dry_run:
         return tuple(_planned(certificates, name, force) for name, _ in chosen)
     with working(certificates, wait):
-        found = tuple(_renewed(certificates, name, force) for name, _ in chosen)
-        wake_for(certificates, [renewal.name for renewal in found if renewal.error is not None])
-        return found
+        return tuple(_renewed(certificates, name, force) for name, _ in chosen)
 
 
 def redeploy(

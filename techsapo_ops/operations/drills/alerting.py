@@ -1,4 +1,4 @@
-"""The drill of an alert: from a rule of Prometheus to the receivers, and how late it is."""
+"""The drill of an alert: from a rule of Prometheus to the receivers, and to a person who acknowledges it."""
 
 from __future__ import annotations
 
@@ -7,23 +7,21 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import get_args
 from zoneinfo import ZoneInfo
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Sent
 from techsapo_ops.adapters.http import Unreachable, send
-from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.catalogue.alerts import DRILL, WATCHDOG, Alert, Severity, alerts
+from techsapo_ops.catalogue.alerts import DRILL, PAGED, alerts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.drills.load import Load
-from techsapo_ops.operations.drills.report import Phase, Report, Seen
-from techsapo_ops.operations.drills.target import load_of
+from techsapo_ops.operations.drills.report import Phase, Report
+from techsapo_ops.operations.drills.target import Load, load_of
 from techsapo_ops.operations.drills.traffic import look
-from techsapo_ops.operations.watch.delivery import integrations_of, sent_since, try_out, undelivered
-from techsapo_ops.services.alertmanager.configuration import WATCHDOG_RECEIVER
+from techsapo_ops.operations.watch.delivery import integrations_of, sent_since, undelivered
+from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement, acknowledgements
 from techsapo_ops.services.monitoring import alertmanager_of, prometheus_of
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
@@ -36,17 +34,13 @@ GRACE = 30.0
 """Seconds that an alert may be late beyond what the intervals of the spec make of it."""
 POLL = 0.25
 _ENDS = 40
-"""Requests by which every instance of the app is told that it is over, at most; it ends by itself too."""
+"""Requests by which every instance of the app hears that it is over, at most; it ends by itself too."""
 
 
 def allowed(spec: Spec) -> float:
     """Seconds after which the alert is late: what scrape, evaluations and grouping take, and GRACE."""
     prometheus, alertmanager = spec.monitoring.prometheus, spec.monitoring.alertmanager
-    waits = (
-        prometheus.scrape_interval,
-        prometheus.evaluation_interval,
-        alertmanager.group_wait,
-    )
+    waits = (prometheus.scrape_interval, prometheus.evaluation_interval, alertmanager.group_wait)
     return sum(seconds(each) for each in waits) + GRACE
 
 
@@ -64,16 +58,15 @@ def drill_alert(
     stack: Stack,
     begin: Callable[[float], Report],
     *,
-    also: Severity | None = None,
+    page: float = 0.0,
     now: datetime,
     say: Callable[[str], None] = lambda _: None,
-    clock: Callable[[], float] = time.monotonic,
 ) -> Report:
     """Let the alert Drill fire, and time it to Prometheus, Alertmanager and the receivers of `info`.
 
-    `also` sends a synthetic alert of that severity through Alertmanager alone. Where `info` has no receiver,
-    that is `warning`. Raises OpsError where it can't be begun: nobody is woken by a drill, so one of
-    critical alerts waits for business hours.
+    With `page` it goes to those who are paged instead, and one of them has so many seconds to acknowledge
+    it: else the drill has missed, and the alert DrillMissed is a ticket for working hours. Raises OpsError
+    where it can't be begun: a drill wakes nobody, so a page waits for business hours.
     """
     spec = stack.spec
     prometheus, server = prometheus_of(stack), alertmanager_of(stack)
@@ -81,125 +74,129 @@ def drill_alert(
         raise OpsError(
             msg("this stack runs no Prometheus with an Alertmanager"), msg("there is nothing to drill")
         )
-    if also == "critical" and not at_work(spec, now):
+    working = at_work(spec, now)
+    if page and not working:
         raise OpsError(
-            msg("a drill wakes nobody: critical alerts are drilled in business hours alone"),
+            msg("a drill wakes nobody: pages are drilled in business hours alone"),
             msg("notifications.business_hours says which; without it, weekdays from 9 to 17"),
             exit_code=2,
         )
-    _known(prometheus)
+    receiver = PAGED if page else alerts()[DRILL].severity
+    wanted = integrations_of(server.status().config, receiver)
+    if page and not wanted:
+        raise OpsError(
+            msg("nobody is paged: notifications.{receiver} has no receiver", receiver=receiver),
+            msg("add one, then `techsapo up`"),
+        )
+    notes = [] if wanted else [msg("receivers of {receiver}: there are none", receiver=receiver)]
+    if wanted and not page and spec.notifications.business_hours is not None and not working:
+        wanted = {}
+        notes = [msg("receivers of info: they wait for business hours, as alerts of priority P2 do")]
+    _require_rule(prometheus)
     load, most = load_of(stack), allowed(spec)
     look(load)
-    started = clock()
-    wanted = integrations_of(server.status().config, alerts()[DRILL].severity)
-    if spec.notifications.business_hours is not None and not at_work(spec, now):
-        wanted, held = {}, True
-    else:
-        held = False
-    notes = [
-        *(
-            [msg("receivers of info: they wait for business hours, as alerts of priority P2 do")]
-            if held
-            else ()
-        ),
-        *([msg("receivers of info: there are none")] if not wanted and not held else ()),
-    ]
-    before = server.sent(alerts()[DRILL].severity)
-    _fire(load, most + 60)
+    way = Way(prometheus, server, receiver, wanted, server.sent(receiver), stack.pause)
+    holder = None
+    _fire(load, most + page + 60, page=bool(page))
     say(msg("{drill} fires; at most {most:g} s until it has arrived …", drill=DRILL, most=most))
-    way = Way(prometheus, server, wanted, before)
-    times, problems = way.times, list[str]()
     try:
-        problems += way.follow(most, clock, stack.pause)
+        problems = way.follow(most)
+        if page and not problems:
+            say(
+                msg(
+                    "somebody has {page:g} s to acknowledge it: the link in the message, or "
+                    "`techsapo alerts ack {drill}`",
+                    page=page,
+                    drill=DRILL,
+                )
+            )
+            holder = way.acknowledged(now, page)
     finally:
         with suppress(OpsError):
             _end(load)
-    phases = [
-        Phase("detection", times.get("detection"), most),
-        Phase("handed_on", times.get("held"), most),
-    ]
-    if wanted:
-        phases.append(Phase("delivery", times.get("delivery"), most))
-    elif also is None and integrations_of(server.status().config, "warning") and not held:
-        also = "warning"
-    if also is not None:
-        say(msg("a synthetic {also} alert goes through Alertmanager alone …", also=also))
-        try:
-            arrived = try_out(stack, _of(also), server, within=most, drill=True)
-            notes.append(
-                msg(
-                    "receivers of {also} ({integrations}): after {seconds:.1f} s from Alertmanager on",
-                    also=also,
-                    integrations=", ".join(arrived.integrations),
-                    seconds=arrived.seconds,
-                )
-            )
-        except OpsError as error:
-            problems.append(msg("receivers of {also}: {message}", also=also, message=error.message))
-    watchdog, silent = _watchdog(prometheus, server)
-    seen = [Seen(DRILL, "firing", times["detection"])] if "detection" in times else []
+    phases = [(name, most) for name in ("detection", "handed_on", *(["delivery"] if wanted else []))]
+    phases += [("acknowledged", page)] if page else []
     return replace(
-        begin(clock() - started),
-        phases=tuple(phases),
-        facts={"receivers": ", ".join(wanted) or "none", "watchdog": watchdog},
-        alerts=tuple(seen),
-        problems=(*problems, *silent),
+        begin(way.passed()),
+        phases=tuple(Phase(name, way.times.get(name), limit) for name, limit in phases),
+        facts={
+            "receivers": ", ".join(wanted) or "none",
+            **({"acknowledged_by": holder.by} if holder is not None else {}),
+        },
+        problems=tuple(problems),
         notes=tuple(notes),
     )
 
 
 @dataclass(slots=True)
 class Way:
-    """The way of the alert to the receivers `wanted`, of which `before` says what they had been sent.
+    """The way of the alert to the integrations `wanted` of `receiver`; `before` is what they had been sent.
 
-    `times` says when it came where: `detection`, `held`, `delivery`, in seconds since it was let fire.
+    `times` says when it came where: `detection`, `handed_on`, `delivery`, in seconds since it was made to
+    fire, and `acknowledged`, in seconds since it was delivered.
     """
 
     prometheus: Prometheus
     server: Alertmanager
+    receiver: str
     wanted: Mapping[str, int]
     before: Mapping[str, Sent]
+    pause: Callable[[float], None]
     times: dict[str, float] = field(default_factory=dict)
+    _fired: float = field(default_factory=time.monotonic)
 
-    def follow(self, most: float, clock: Callable[[], float], pause: Callable[[float], None]) -> list[str]:
-        """Note when it came where, within `most` seconds of now; returns what is wrong."""
-        fired = clock()
+    def passed(self) -> float:
+        """Seconds since it was made to fire, rounded to milliseconds."""
+        return round(time.monotonic() - self._fired, 3)
+
+    def follow(self, most: float) -> list[str]:
+        """Note when it came where, within `most` seconds; returns what is wrong."""
         while True:
-            passed = clock() - fired
-            wrong = self._look(passed, lambda: clock() - fired, most)
+            late = self.passed() >= most
+            wrong = self._look(most if late else None)
             if wrong is not None:
                 return wrong
-            if passed >= most:
+            if late:
                 where = "Prometheus" if "detection" not in self.times else "Alertmanager"
-                where = msg("its receivers") if "held" in self.times else where
+                where = msg("its receivers") if "handed_on" in self.times else where
                 return [msg("the alert did not come to {where} within {most:g} s", where=where, most=most)]
-            pause(POLL)
+            self.pause(POLL)
 
-    def _look(self, passed: float, since: Callable[[], float], most: float) -> list[str] | None:
-        """What is wrong where its way has ended; None while it goes on."""
-        severity, times = alerts()[DRILL].severity, self.times
-        if "detection" not in times:
-            found = self.prometheus.alerts()
-            if any(a.labels.get("alertname") == DRILL and a.state == "firing" for a in found):
-                times["detection"] = since()
-        elif "held" not in times:
-            held = [a for a in self.server.alerts() if a.labels.get("alertname") == DRILL]
-            if held:
-                times["held"] = since()
-                if held[0].silenced:
+    def acknowledged(self, since: datetime, within: float) -> Acknowledgement | None:
+        """Who acknowledged it after `since` and within so many seconds of now; None for nobody."""
+        began = self.passed()
+        while self.passed() - began < within:
+            for each in acknowledgements(self.server):
+                if each.incident.alert == DRILL and each.at >= since.astimezone(UTC):
+                    self.times["acknowledged"] = round(self.passed() - began, 3)
+                    return each
+            self.pause(POLL)
+        return None
+
+    def _look(self, over: float | None) -> list[str] | None:
+        """What is wrong where its way has ended; None while it goes on. `over` are the seconds it had."""
+        if "detection" not in self.times:
+            firing = (a for a in self.prometheus.alerts() if a.state == "firing")
+            if any(a.labels.get("alertname") == DRILL for a in firing):
+                self.times["detection"] = self.passed()
+        elif "handed_on" not in self.times:
+            there = [a for a in self.server.alerts() if a.labels.get("alertname") == DRILL]
+            if there:
+                self.times["handed_on"] = self.passed()
+                if there[0].silenced:
                     return [msg("a silence matches the alert: `techsapo alerts silence --list`")]
         elif self.wanted:
-            now = self.server.sent(severity)
-            told = {name: sent_since(self.before, now, name) for name in self.wanted}
-            if all(told[name].delivered >= count for name, count in self.wanted.items()):
-                times["delivery"] = since()
+            now = self.server.sent(self.receiver)
+            sent = {name: sent_since(self.before, now, name) for name in self.wanted}
+            if all(sent[name].delivered >= count for name, count in self.wanted.items()):
+                self.times["delivery"] = self.passed()
                 return []
-            if why := undelivered(told, self.wanted, severity, most if passed >= most else None):
+            if why := undelivered(sent, self.wanted, self.receiver, over):
                 return [msg("not delivered: {why}", why=why)]
-        return [] if "held" in times and not self.wanted else None
+        return [] if "handed_on" in self.times and not self.wanted else None
 
 
-def _known(prometheus: Prometheus) -> None:
+def _require_rule(prometheus: Prometheus) -> None:
     rules = {rule.name for group in prometheus.rules().values() for rule in group}
     if DRILL not in rules:
         raise OpsError(
@@ -208,23 +205,17 @@ def _known(prometheus: Prometheus) -> None:
         )
 
 
-def _post(load: Load, name: str, lasting: float) -> str:
-    """Tell one instance for how long the alert fires; returns its name. Raises OpsError."""
-    seal = DrillSeal(load.key.reveal().encode())
-    body = json.dumps({"seconds": lasting}).encode()
+def _fire(load: Load, lasting: float, *, page: bool) -> str:
+    """Let one instance fire the alert for so long, 0 to end it; returns its name. Raises OpsError."""
+    name = f"{load.prefix}alert-{time.monotonic_ns()}"
+    body = json.dumps({"seconds": lasting, "page": page}).encode()
     headers = {
         "X-Request-ID": name,
-        HEADER: seal.proof("POST", PATH, name, body),
+        HEADER: DrillSeal(load.key.reveal().encode()).proof("POST", PATH, name, body),
         "Content-Type": "application/json",
     }
     try:
-        answer = send(
-            load.url + PATH,
-            body,
-            timeout=load.timeout,
-            headers=headers,
-            trust=load.trust,
-        )
+        answer = send(load.url + PATH, body, timeout=load.timeout, headers=headers, trust=load.trust)
     except Unreachable as error:
         raise OpsError(
             msg("the app can't be told to fire the alert: {message}", message=error.message), error.hint
@@ -237,50 +228,11 @@ def _post(load: Load, name: str, lasting: float) -> str:
     return str(json.loads(answer.body)["instance"])
 
 
-def _fire(load: Load, lasting: float) -> None:
-    _post(load, f"{load.prefix}alert", lasting)
-
-
 def _end(load: Load) -> None:
     """Tell every instance that nginx asks: which one was told to fire may not be the next that answers."""
     told: dict[str, int] = {}
     for number in range(_ENDS):
-        name = _post(load, f"{load.prefix}end-{number}", 0)
+        name = _fire(load, 0, page=False)
         told[name] = told.get(name, 0) + 1
         if all(count >= 3 for count in told.values()) and number >= 5:
             return
-
-
-def _of(severity: Severity) -> Alert:
-    """An alert to stand for those of `severity`: the first of the catalogue that is sent as most are."""
-    found = (a for a in alerts().values() if a.severity == severity and a.name not in (WATCHDOG, DRILL))
-    return next(a for a in found if not a.muted_by and a.priority != "P2")
-
-
-def _watchdog(prometheus: Prometheus, server: Alertmanager) -> tuple[str, list[str]]:
-    """How the dead man's switch does, and what is wrong with it."""
-    try:
-        if not any(a.labels.get("alertname") == WATCHDOG for a in prometheus.alerts()):
-            return msg("does not fire"), [
-                msg("{watchdog} does not fire: a watcher elsewhere would raise an alarm", watchdog=WATCHDOG)
-            ]
-        if not integrations_of(server.status().config, WATCHDOG_RECEIVER):
-            return msg("fires, nobody is told (notifications.watchdog)"), []
-        sent = server.sent(WATCHDOG_RECEIVER).values()
-    except (Unreachable, ApiError) as error:
-        return msg("not known"), [msg("{watchdog}: {message}", watchdog=WATCHDOG, message=error.message)]
-    delivered, failed = sum(s.delivered for s in sent), sum(s.failed for s in sent)
-    if not delivered:
-        return msg("fires, has not arrived"), [
-            msg(
-                "{watchdog} has not arrived at its receiver ({failed} tries failed)",
-                watchdog=WATCHDOG,
-                failed=failed,
-            )
-        ]
-    arrives = msg(
-        "arrives ({delivered} times since Alertmanager's start, {failed} tries failed)",
-        delivered=delivered,
-        failed=failed,
-    )
-    return arrives, []

@@ -1,275 +1,255 @@
-"""The drill of a failover: one instance of the app is killed, under simulated traffic."""
+"""The drill of a failover: an instance of the app or a whole host is lost, under simulated traffic."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.operations.drills.alone import alone, hindrance
-from techsapo_ops.operations.drills.figures import Twice, counts_of, some, twice
-from techsapo_ops.operations.drills.guards import Guards
-from techsapo_ops.operations.drills.load import Load, Outcome
+from techsapo_ops.operations.drills.guards import Guards, alone, hindrance
+from techsapo_ops.operations.drills.outcome import Outcome
 from techsapo_ops.operations.drills.report import Phase, Report
+from techsapo_ops.operations.drills.target import Load
 from techsapo_ops.operations.drills.traffic import Traffic
-from techsapo_ops.operations.drills.victim import Victim, chosen
-from techsapo_ops.operations.drills.written import written
-from techsapo_ops.services.app.kind import App
+from techsapo_ops.operations.watch.costs import drill_rows_of
 from techsapo_ops.services.monitoring import prometheus_of
-from techsapo_ops.services.probing import ask
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.maintenance import maintenance_of
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stack.step import Action, Step
 
 QUIET = 3.0
 """Seconds of traffic before the fault, to compare with."""
 AFTER = 3.0
 """Seconds of traffic after everything is back."""
-MOST = 120.0
-"""Seconds after which an instance that has not come back is started by the drill itself."""
-ASKED_AGAIN = 20.0
-"""Seconds for which nginx may pass over an instance that is back; it does so for 5 after a failure."""
-_GIVEN = 30.0
-"""Seconds for which the engine may start it by itself where the drill was stopped."""
-SECONDS = QUIET + MOST + ASKED_AGAIN + AFTER + 30
-"""For how long there has to be traffic."""
-POLL = 0.05
-PROBE_SECONDS = 2.0
+BACK = 300.0
+"""Seconds after which everything has to be back; a database may copy all that it has."""
+SECONDS = 600.0
+"""For how long there may have to be traffic."""
+ROWS = 60.0
+"""Seconds for which a row of the audit log may be on its way, in a batch or in a spool."""
+LOSING = 2.0
+"""Seconds that it takes at most until what is killed is gone."""
+POLL = 0.1
+
+
+class Fault(Protocol):
+    """What is lost, and how it comes back."""
+
+    @property
+    def name(self) -> str:
+        """What is lost, as a person calls it."""
+        ...
+
+    @property
+    def alone(self) -> bool:
+        """Whether it comes back without the drill: else the time from `put_back` on is the recovery."""
+        ...
+
+    def before(self) -> Iterable[str]:
+        """Why it can't be lost now, as sentences."""
+        ...
+
+    def during(self) -> Iterable[str]:
+        """Why it has to come back at once, as sentences."""
+        ...
+
+    def strike(self) -> None:
+        """Lose it. Raises OpsError where it is no longer what somebody agreed to."""
+        ...
+
+    def over(self, passed: float) -> bool:
+        """Whether it was away for long enough, `passed` seconds after it was lost."""
+        ...
+
+    def put_back(self) -> str:
+        """Bring it back where it has not come back alone; returns a note for the report, or ""."""
+        ...
+
+    def missing(self) -> Sequence[str]:
+        """What is not back yet, as sentences."""
+        ...
+
+    def facts(self) -> dict[str, str]:
+        """What the report says of it in the end."""
+        ...
 
 
 @dataclass(slots=True)
-class Fault:
-    """What the drill has seen, as seconds since the traffic began."""
+class Course:
+    """When things happened, as seconds since the traffic began; `stopped` is why it was ended early."""
 
-    killed: float | None = None
-    gone: float | None = None
+    struck: float | None = None
+    returned: float | None = None
     back: float | None = None
     stopped: str = ""
     notes: list[str] = field(default_factory=list)
 
 
-def failover_app(
+def failover(
     stack: Stack,
     begin: Callable[[float], Report],
-    *,
-    instance: str,
+    fault: Fault,
     load: Load,
     say: Callable[[str], None] = lambda _: None,
 ) -> Report:
-    """Kill the busiest instance and see what users of `load` would notice. `begin` makes the report to fill
-    in, of a drill that took so long. `instance` is the one that somebody has agreed to: no other is killed.
+    """Lose what `fault` names, and measure what users of `load` would notice. `begin` makes the report.
 
     No apply and no backup can begin meanwhile. Raises OpsError, before anything is touched, where a guard is
-    against it. Afterwards, and whatever ends it, the instance runs again.
+    against it, and where something does not come back. Whatever ends it, what was lost is brought back.
     """
     with alone(stack):
-        victim = chosen(stack)
-        if victim.name != instance:
-            raise OpsError(
-                msg(
-                    "{victim} is the busiest one by now, not {instance}",
-                    victim=victim.name,
-                    instance=instance,
-                ),
-                msg("begin again"),
+        guards = Guards(prometheus_of(stack), lambda: (*fault.before(), *filter(None, [hindrance(stack)])))
+        _refuse(stack, guards)
+        guards.here = lambda: (*fault.during(), *filter(None, [hindrance(stack)]))
+        course, began = Course(), time.monotonic()
+        if guards.prometheus is None:
+            course.notes.append(
+                msg("users' errors and alerts were not watched: this stack runs no Prometheus")
             )
-        ready = _readiness(stack)
-        guards = Guards(prometheus_of(stack), victim.others, ready, lambda: hindrance(stack))
-        reasons = guards.before()
-        if not ready(victim.name):
-            reasons = (*reasons, msg("{victim} itself is not ready", victim=victim.name))
-        if reasons:
-            closed = maintenance_of(stack.layout) is not None
-            look = "`techsapo maintenance off`" if closed else "`techsapo health`"
-            raise OpsError(
-                msg("the drill was not begun: {reasons}", reasons=joined("; ", reasons)),
-                msg("{look}, then again", look=look),
-            )
-        fault = Fault()
-        started = time.monotonic()
         with Traffic(load) as traffic:
-            say(
-                msg(
-                    "traffic runs: {rate:g} requests a second, ids {prefix}…",
-                    rate=load.rate,
-                    prefix=load.prefix,
-                )
-            )
+            say(msg("traffic: {rate:g} requests a second, ids {prefix}…", rate=load.rate, prefix=load.prefix))
             try:
-                _course(stack, victim, traffic, guards, fault, say)
+                _lose(stack, fault, guards, traffic, course, say)
             finally:
-                if fault.killed is not None:
-                    _bring_back(
-                        stack, victim, ready, fault, min(_GIVEN, fault.killed + MOST - traffic.now()), say
-                    )
-        outcome = traffic.outcome()
-        report = begin(time.monotonic() - started)
-        return _filled(stack, report, victim, load, outcome, fault, guards)
+                if course.struck is not None:
+                    _bring_back(stack, fault, traffic, course, say)
+            end = traffic.now() + AFTER
+            while traffic.now() < end:
+                stack.pause(POLL)
+        return _filled(stack, begin(time.monotonic() - began), fault, load, traffic.outcome(), course)
 
 
-def _readiness(stack: Stack) -> Callable[[str], bool]:
-    topology = stack.topology
-    services = {service.name: service for service in topology.services}
-    isolated = any(not topology.published(s) for s in topology.of_kind(App.facts.kind))
-    inside = stack.engine.prober_inside() if isolated and not topology.machines else None
-
-    def ready(name: str) -> bool:
-        service = services[name]
-        if topology.machines:  # Swarm starts a container anew by another one
-            from techsapo_ops.engines.swarm.engine import swarm_of
-
-            engine = swarm_of(stack.engine)
-            engine.forget()
-            return engine.prober_inside()(service, PROBE_SECONDS).ok
-        if inside is not None and not topology.published(service):
-            return inside(service, PROBE_SECONDS).ok
-        return ask(topology, service, PROBE_SECONDS).ok
-
-    return ready
+def _refuse(stack: Stack, guards: Guards) -> None:
+    if reasons := tuple(guards.reasons()):
+        closed = maintenance_of(stack.layout) is not None
+        look = "`techsapo maintenance off`" if closed else "`techsapo health`"
+        raise OpsError(
+            msg("the drill was not begun: {reasons}", reasons=joined("; ", reasons)),
+            msg("{look}, then again", look=look),
+        )
 
 
-def _course(
+def _lose(
     stack: Stack,
-    victim: Victim,
-    traffic: Traffic,
-    guards: Guards,
     fault: Fault,
+    guards: Guards,
+    traffic: Traffic,
+    course: Course,
     say: Callable[[str], None],
 ) -> None:
-    if _guarded(stack, traffic, guards, fault, lambda: traffic.now() >= QUIET):
+    """Lose it after a quiet time, and wait until that is over, or a guard is against it."""
+
+    def waited(done: Callable[[], bool]) -> bool:
+        while not done():
+            course.stopped = guards.stop() or ("" if traffic.running else msg("the simulated traffic ended"))
+            if course.stopped:
+                return False
+            stack.pause(POLL)
+        return True
+
+    if not waited(lambda: traffic.now() >= QUIET):
         return
-    ready = guards.ready
-    guards.fault()
-    fault.killed = traffic.now()
-    victim.kill()
-    say(msg("{victim} (pid {pid}) was killed", victim=victim.name, pid=victim.pid))
-    over = threading.Event()
-    watching = threading.Thread(
-        target=_watch, args=(victim, ready, traffic, fault, over), name="drill watch", daemon=True
-    )
-    watching.start()
-    try:
-        until = fault.killed + MOST
-        if _guarded(stack, traffic, guards, fault, lambda: fault.back is not None or traffic.now() >= until):
-            return
-        if fault.back is None:
-            return
-        say(
-            msg(
-                "{victim} is ready again after {back:.1f} s",
-                victim=victim.name,
-                back=fault.back - fault.killed,
-            )
-        )
-        killed, again = fault.killed, fault.back + ASKED_AGAIN
-
-        def asked() -> bool:
-            found = traffic.outcome().instance_after(victim.name, killed)
-            return found is not None or traffic.now() >= again
-
-        if _guarded(stack, traffic, guards, fault, asked):
-            return
-        end = traffic.now() + AFTER
-        _guarded(stack, traffic, guards, fault, lambda: traffic.now() >= end)
-    finally:
-        over.set()
-        watching.join(PROBE_SECONDS + 1)
-
-
-def _guarded(stack: Stack, traffic: Traffic, guards: Guards, fault: Fault, done: Callable[[], bool]) -> bool:
-    """Wait until `done`; True where a guard, or the end of the traffic, came first."""
-    while not done():
-        why = guards.during()
-        if not why and not traffic.running:
-            why = msg("the simulated traffic ended")
-        if why:
-            fault.stopped = why
-            return True
-        stack.pause(POLL)
-    return False
-
-
-def _watch(
-    victim: Victim, ready: Callable[[str], bool], traffic: Traffic, fault: Fault, over: threading.Event
-) -> None:
-    """Ask the killed instance until it is ready again, and note when it was gone, and when back."""
-    while not over.is_set() and fault.back is None:
-        well = ready(victim.name)
-        if not well and fault.gone is None:
-            fault.gone = traffic.now()
-        if well and (fault.gone is not None or victim.ended()):
-            fault.back = traffic.now()
-        over.wait(POLL)
+    guards.struck()
+    struck = course.struck = traffic.now()  # before it: what fails half way is brought back, too
+    fault.strike()
+    say(msg("{name} was killed", name=fault.name))
+    waited(lambda: fault.over(traffic.now() - struck))
 
 
 def _bring_back(
-    stack: Stack,
-    victim: Victim,
-    ready: Callable[[str], bool],
-    fault: Fault,
-    within: float,
-    say: Callable[[str], None],
+    stack: Stack, fault: Fault, traffic: Traffic, course: Course, say: Callable[[str], None]
 ) -> None:
-    """Start the instance where its engine has not done so `within` seconds of now."""
-    until = time.monotonic() + within
-    while not ready(victim.name):
-        if time.monotonic() >= until:
-            say(msg("{victim} has not come back by itself; starting it", victim=victim.name))
-            fault.notes.append(
-                msg("{victim} did not come back by itself: the drill started it", victim=victim.name)
-            )
-            Step(Action.RESTART, victim.name, msg("left by a drill")).perform(stack.engine)
-            return
+    began = course.returned = traffic.now()
+    if note := fault.put_back():
+        course.notes.append(note)
+        say(note)
+    while reasons := fault.missing():
+        if traffic.now() - began > BACK:
+            raise OpsError(
+                msg("not all is back after {seconds:.0f} s: {reasons}",
+                    seconds=traffic.now() - began, reasons=joined("; ", reasons)),
+                msg("`techsapo health` says what is missing"),
+            )  # fmt: skip
         stack.pause(POLL)
+    course.back = traffic.now()
+    say(msg("{name} is back", name=fault.name))
 
 
 def _filled(
-    stack: Stack,
-    report: Report,
-    victim: Victim,
-    load: Load,
-    outcome: Outcome,
-    fault: Fault,
-    guards: Guards,
+    stack: Stack, report: Report, fault: Fault, load: Load, outcome: Outcome, course: Course
 ) -> Report:
-    objectives = stack.spec.objectives
-    killed = fault.killed
+    problems = [msg("stopped: {why}", why=course.stopped)] if course.stopped else []
+    counts: dict[str, float | None] = {
+        "sent": len(outcome.finished),
+        "answered": len(outcome.answered),
+        "failed": outcome.failed_count,
+        "retried": outcome.retried,
+        "unfinished": outcome.unfinished,
+        "longest_gap_seconds": round(outcome.gap.seconds, 3),
+        "longest_answer_seconds": None if outcome.longest is None else round(outcome.longest, 3),
+    }
     phases: list[Phase] = []
-    lost_writes: float | None = None
-    again = Twice(outcome.doubled)
-    notes = [*fault.notes, *filter(None, [guards.unwatched])]
-    if killed is not None:
-        gone = None if fault.gone is None else fault.gone - killed
-        back = None if fault.back is None else fault.back - killed
+    if course.struck is not None and course.returned is not None and course.back is not None:
+        objectives = stack.spec.objectives
+        settled = outcome.settled_after(course.struck, course.back if fault.alone else course.returned)
+        since = course.struck if fault.alone else course.returned
         phases = [
-            Phase("detection", gone),
-            Phase("failover", outcome.settled_after(killed), seconds(objectives.failover)),
-            Phase("recovery", back, seconds(objectives.service)),
-            Phase("asked_again", outcome.instance_after(victim.name, killed)),
+            Phase("failover", _rounded(settled), seconds(objectives.failover)),
+            Phase("recovery", _rounded(course.back - since), seconds(objectives.service)),
         ]
-        rows = written(stack, load.prefix, outcome.written)
-        lost_writes = len(rows.lost)
-        again = twice(outcome, rows.doubled, killed)
-        if rows.lost:
-            notes.append(msg("without a row in the audit log: {some}", some=some(rows.lost)))
-        notes += again.notes()
-    marks = {} if killed is None else {"killed": killed}
-    if fault.back is not None:
-        marks["ready"] = fault.back
+        lost, doubled, again = _written(stack, load.prefix, outcome, course.struck)
+        counts |= {"lost_writes": len(lost), "doubled": len(doubled), "carried_out_again": len(again)}
+        if lost:
+            problems.append(msg("without a row in the audit log: {some}", some=_some(lost)))
+        if doubled:
+            problems.append(msg("carried out twice: {some}", some=_some(doubled)))
+        if again:
+            course.notes.append(
+                msg(
+                    "carried out again, as they were under way where they were lost: {some}",
+                    some=_some(again),
+                )
+            )
+    course.notes += [
+        msg("failed: {reason}, {count}", reason=why, count=n) for why, n in outcome.failed.items()
+    ]
     return replace(
         report,
         phases=tuple(phases),
-        counts=counts_of(outcome, lost_writes=lost_writes, twice=again),
-        zero=("doubled", "lost_writes"),
-        reasons=dict(outcome.failed),
-        facts={"killed": f"{victim.name} (weight {victim.weight})", "run": load.run},
-        alerts=tuple(guards.seen),
-        notes=tuple(notes),
-        stopped=fault.stopped,
-        columns=tuple(outcome.seconds_of()),
-        marks=marks,
+        counts=counts,
+        facts={**fault.facts(), "run": load.run},
+        problems=tuple(problems),
+        notes=tuple(course.notes),
     )
+
+
+def _written(
+    stack: Stack, prefix: str, outcome: Outcome, struck: float
+) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
+    """Ids that were answered and have no row in the audit log, ids that were carried out twice, and those of
+    which that could not be helped: one that was under way where it was lost may have its row there already,
+    and its answer nowhere else. Raises OpsError.
+    """
+    until = time.monotonic() + ROWS
+    while True:
+        rows = Counter(drill_rows_of(stack, prefix))
+        lost = [name for name in outcome.answered if not rows[name]]
+        if not lost or time.monotonic() >= until:
+            break
+        stack.pause(1.0)
+    twice = {name for name, count in rows.items() if count > 1} | set(outcome.doubled)
+    again = twice & outcome.under_way(struck, struck + LOSING) - set(outcome.doubled)
+    return lost, sorted(twice - again), sorted(again)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
+
+
+def _some(names: Sequence[str]) -> str:
+    more = msg(" and {count} more", count=len(names) - 5) if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more

@@ -13,8 +13,8 @@ from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.backup.offsite import restic_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.drills.left import scratch
 from techsapo_ops.operations.drills.report import Phase, Report
+from techsapo_ops.operations.drills.scratch import scratch
 from techsapo_ops.operations.recover.doors import Doors
 from techsapo_ops.operations.recover.journal import Asked, Desk
 from techsapo_ops.operations.recover.look import Look, age

@@ -25,29 +25,25 @@ def drill_restore(
 ) -> Report:
     """Restore a backup on trial, as `backup verify --deep` does, and compare its time with `objectives.data`.
 
-    Nothing of the stack itself is touched. What came since the backup was begun would be lost: that age is
-    told, as `lost_seconds`. A newer backup that can't be read is a problem. Raises OpsError where the trial
-    can't be made, which says nothing of the backup.
+    Nothing of the stack itself is touched. What came since the backup was begun would be lost: the report
+    has that age as `lost_seconds`. A newer backup that can't be read is a problem. Raises OpsError where the
+    trial can't be made, which says nothing of the backup.
     """
     started = time.monotonic()
-    found = verify_backup(stack, which, deep=True, wait=wait, told=told)
+    trial = verify_backup(stack, which, deep=True, wait=wait, told=told)
     took = time.monotonic() - started
-    data = sum(part.seconds for part in found.parts)
     # Where it does not restore there is no time in which it did.
-    phase = Phase("data", round(data, 3) if found.ok else None, seconds(stack.spec.objectives.data))
-    manifest = repository_of(stack).find(found.id).manifest
+    data = round(sum(part.seconds for part in trial.parts), 3) if trial.ok else None
+    manifest = repository_of(stack).find(trial.id).manifest
     age = None if manifest is None else round((now - manifest.started).total_seconds())
     return replace(
         begin(took),
-        phases=(phase,),
-        counts={
-            "lost_seconds": age,
-            **{f"{part.kind}_seconds": part.seconds for part in found.parts},
-        },
+        phases=(Phase("data", data, seconds(stack.spec.objectives.data)),),
+        counts={"lost_seconds": age, **{f"{part.kind}_seconds": part.seconds for part in trial.parts}},
         facts={
-            "backup": found.id,
-            **{part.kind: "restored, and equal" if part.ok else "not as backed up" for part in found.parts},
+            "backup": trial.id,
+            **{part.kind: "restored, and equal" if part.ok else "not as backed up" for part in trial.parts},
         },
-        problems=(*found.sentences, *found.passed_over),
-        notes=tuple(filter(None, [found.note, *(f"{p.kind}: {p.note}" for p in found.parts if p.note)])),
+        problems=(*trial.sentences, *trial.passed_over),
+        notes=tuple(filter(None, [trial.note, *(f"{p.kind}: {p.note}" for p in trial.parts if p.note)])),
     )

@@ -1,4 +1,4 @@
-"""One drill from its begin to its report: alone, recorded, kept, and told to Prometheus."""
+"""One drill from its begin to its report: alone, recorded, stored, and told to Prometheus."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Warn, recorded
 from techsapo_ops.operations.backup.telling import shared
-from techsapo_ops.operations.drills.kept import keep
-from techsapo_ops.operations.drills.left import clean
-from techsapo_ops.operations.drills.metrics import write_metrics
-from techsapo_ops.operations.drills.page import page
+from techsapo_ops.operations.drills.kept import keep, write_metrics
 from techsapo_ops.operations.drills.report import Drill, Report
+from techsapo_ops.operations.drills.scratch import clean
 from techsapo_ops.stack.stack import Stack
 
 Work = Callable[[Callable[[float], Report]], Report]
@@ -25,24 +23,18 @@ Work = Callable[[Callable[[float], Report]], Report]
 
 
 def perform(
-    stack: Stack,
-    drill: Drill,
-    what: Mapping[str, Any],
-    work: Work,
-    *,
-    warn: Warn,
-    now: datetime | None = None,
+    stack: Stack, drill: Drill, what: Mapping[str, Any], work: Work, *, warn: Warn
 ) -> tuple[Report, Path]:
-    """Do `work` as the one drill of this stack; the report, and the file with its page.
+    """Do `work` as the one drill of this stack; returns the report and its file.
 
     What a drill that was killed has left is removed first. It is recorded like every other administration,
     and not begun where that is not possible. Raises OpsError where it could not be done.
     """
-    at = now or datetime.now(UTC)
-    name = f"{at.astimezone(UTC):%Y%m%dT%H%M%SZ}-{drill}"
+    at = datetime.now(UTC)
+    name = f"{at:%Y%m%dT%H%M%SZ}-{drill}"
 
     def begin(took: float) -> Report:
-        return Report(name, drill, stack.spec.project, stack.engine.name, __version__, at, round(took, 3), ())
+        return Report(name, drill, stack.spec.project, stack.engine.name, __version__, at, round(took, 3))
 
     with exclusive(stack.layout.state / "drill.lock", what=msg("a drill"), waits=False):
         for line in clean(stack.layout, stack.runner):
@@ -54,7 +46,7 @@ def perform(
         written: list[Path] = []
 
         def write() -> None:
-            written.append(keep(stack.layout, report, page(report, stack.spec.locale)))
+            written.append(keep(stack.layout, report))
             try:
                 write_metrics(stack.layout)
             except OpsError as error:

@@ -1,22 +1,51 @@
-"""Where simulated traffic goes in: the front of the stack, as users come to it."""
+"""Where simulated requests go in: the front of the stack, as users come to it."""
 
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import replace
+import secrets
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psutil
 
 from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.files import read_text
-from techsapo_ops.adapters.tls_trust import Trust
+from techsapo_ops.adapters.tls_trust import SYSTEM, Trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.drills.load import Load
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.stack import Stack
+
+
+def fresh_run() -> str:
+    """The name of a new run."""
+    return secrets.token_hex(4)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Keyed POSTs to `url` (nginx, or the app where none runs), `rate` a second for at most `seconds`.
+
+    `key` is the app's: it proves that they are a drill's. A POST takes the app `work` seconds. One that gets
+    no answer within `timeout` seconds, or 502, 503 or 504, is sent once more after `again_after` seconds.
+    """
+
+    url: str
+    key: Secret = field(repr=False)
+    rate: float = 10.0
+    seconds: float = 60.0
+    again_after: float = 0.5
+    work: float = 0.3
+    timeout: float = 10.0
+    trust: Trust = SYSTEM
+    run: str = field(default_factory=fresh_run)
+
+    @property
+    def prefix(self) -> str:
+        """How the id of each of its requests begins."""
+        return f"drill-{self.run}-"
 
 
 def front(spec: Spec, machine: str = "") -> str:

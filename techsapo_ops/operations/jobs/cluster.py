@@ -148,9 +148,6 @@ def _own(cluster: Cluster, job: Job, context: RunContext) -> RunContext:
             with opened(folder, make=0o700):
                 pass
         _copy(cluster.layout.jobs / job.name, own.runs.folder / job.name)
-        wake = cluster.layout.jobs / job.name / "wake"
-        if wake.exists():
-            shutil.copyfile(wake, own.runs.folder / job.name / "wake")
         metrics = textfile_path(cluster.layout.textfiles, job.name)
         if metrics.exists():
             shutil.copyfile(metrics, own.textfiles / metrics.name)

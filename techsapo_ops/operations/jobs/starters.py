@@ -24,7 +24,7 @@ def nobody_starts(topology: Topology, runner: Runner) -> str:
     """In one line that nobody starts the stack's jobs, and what to do; empty where somebody does.
 
     Somebody does where this user's crontab has the stack's block, or the ledger has a run of late that
-    nobody started by hand: another user's crontab, or timers of systemd.
+    nobody started by hand: another user's crontab.
     """
     if not nobody_starts_jobs(topology) or _ran_of_late(topology) or _in_crontab(topology, runner):
         return ""

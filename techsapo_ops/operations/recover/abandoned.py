@@ -38,7 +38,7 @@ def abandon(
         if journal.spec and (not journal.several or journal.has(HOSTS)):
             stop(Path(journal.spec))
         if journal.schedule:
-            doors.remove_schedule(Path(journal.spec), journal.environment, journal.schedule)
+            doors.remove_schedule(Path(journal.spec), journal.environment)
         gone = []
         for path in map(Path, reversed(journal.made)):
             if os.path.lexists(path) and not path.is_relative_to(desk.state):

@@ -46,10 +46,10 @@ class Doors(Protocol):
         """Let the hosts of the spec that was placed be one Swarm. Raises OpsError."""
         ...
 
-    def install_schedule(self, file: Path, environment: str | None, by: str) -> str:
-        """Let `cron` or `systemd` start the jobs; returns where they were written. Raises OpsError."""
+    def install_schedule(self, file: Path, environment: str | None) -> str:
+        """Let cron start the jobs; returns where they were written. Raises OpsError."""
         ...
 
-    def remove_schedule(self, file: Path, environment: str | None, by: str) -> None:
+    def remove_schedule(self, file: Path, environment: str | None) -> None:
         """Take that back."""
         ...

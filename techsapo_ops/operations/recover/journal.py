@@ -76,7 +76,7 @@ class Journal:
     engine: str | None = None
     """The engine that was chosen."""
     schedule: str = ""
-    """Where the schedule was installed outside the stack: `cron` or `systemd`."""
+    """Where the schedule was installed outside the stack: `cron`."""
     began: str = ""
     """When it was first asked for (ISO 8601, UTC): a step that is killed notes no seconds."""
     remaining: tuple[tuple[str, str], ...] = ()

@@ -243,21 +243,15 @@ class Recovery:
         fill(stack, copied, restorable(copied, stack, self._under_way.journal.asked), self.say)
 
     def _schedule(self, stack: Stack) -> list[tuple[str, str]]:
-        by = stack.spec.schedule.by
-        if by not in {"cron", "systemd"}:
+        if stack.spec.schedule.by != "cron":
             return []
-        self._under_way.note(schedule=by)
+        self._under_way.note(schedule="cron")
         journal = self._under_way.journal
         try:
-            where = self.doors.install_schedule(Path(journal.spec), journal.environment, by)
+            where = self.doors.install_schedule(Path(journal.spec), journal.environment)
         except OpsError as error:
-            option = " --systemd" if by == "systemd" else ""
-            return [
-                (
-                    msg("the schedule: {message}", message=error.message),
-                    error.hint or f"techsapo cron install{option}",
-                )
-            ]
+            hint = error.hint or "techsapo cron install"
+            return [(msg("the schedule: {message}", message=error.message), hint)]
         self.say(msg("the schedule is in {where}", where=where))
         return []
 

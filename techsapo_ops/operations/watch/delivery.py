@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Sent
-from techsapo_ops.catalogue.alerts import DRILL_LABEL, WATCHDOG, Alert
+from techsapo_ops.catalogue.alerts import WATCHDOG, Alert
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -27,11 +27,6 @@ _HINT = msg("`techsapo logs alertmanager -n 20` says why")
 _DESCRIPTION = {
     "ja": "これは通知の試験です。対応は要りません。",
     "en": "This is a test of notifications. Nothing is wrong.",
-}
-_DRILL = {"ja": "訓練", "en": "DRILL"}
-_DRILL_DESCRIPTION = {
-    "ja": "これは訓練です。障害は起きていません。対応は要りません。",
-    "en": "This is a drill. Nothing is wrong, and nothing is to be done.",
 }
 _OF_A_TEST = ("runbook_url", "dashboard_url")
 """What helps with a test: there is nothing to look at, to silence or to take on."""
@@ -52,11 +47,9 @@ def try_out(
     server: Alertmanager,
     *,
     within: float,
-    drill: bool = False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Delivery:
-    """Send a synthetic `alert`, as a test or for a `drill`, and wait, at most `within` seconds, until its
-    receiver has taken it.
+    """Send a synthetic `alert`, and wait, at most `within` seconds, until its receiver has taken it.
 
     It carries the alert's own severity and priority, but a service of its own, so that it neither joins the
     group of a real one nor is muted by a worse one. Alertmanager counts notifications by receiver and
@@ -83,12 +76,11 @@ def try_out(
         "priority": alert.priority,
         "service": f"test-{number}",
         TEST_LABEL: number,
-        **({DRILL_LABEL: "true"} if drill else {}),
     }
     help_ = help_with(spec, alert)
     annotations = {
-        "summary": f"[{_DRILL[spec.locale] if drill else 'TEST'}] {alert.name}",
-        "description": (_DRILL_DESCRIPTION if drill else _DESCRIPTION)[spec.locale],
+        "summary": f"[TEST] {alert.name}",
+        "description": _DESCRIPTION[spec.locale],
         **{name: help_[name] for name in _OF_A_TEST},
     }
     before, started, fires = server.sent(receiver), clock(), datetime.now(UTC)

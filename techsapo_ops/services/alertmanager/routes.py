@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from techsapo_ops.catalogue.alerts import SEVERITIES, Alert, Priority
+from techsapo_ops.catalogue.alerts import DRILL, DRILL_PAGES, PAGED, SEVERITIES, Alert, Priority
 from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.services.prometheus.alert_rules import alerts_of, duration_text, for_of
 from techsapo_ops.spec.models import Spec
@@ -26,9 +26,9 @@ Mute = tuple[str, tuple[str, ...], list[str]]
 
 
 def routes(topology: Topology) -> list[dict[str, Any]]:
-    """Where alerts go, first match first: what nobody acknowledged, which is as severe as any, by name where
-    they are grouped or wait otherwise than the rest of their severity, and patient ones of a severity before
-    its rest.
+    """Where alerts go, first match first: what nobody acknowledged, which is as severe as any, a drill that
+    pages, by name where they are grouped or wait otherwise than the rest of their severity, and patient ones
+    of a severity before its rest.
     """
     spec = topology.spec
     causes: dict[str, list[Alert]] = {}
@@ -45,7 +45,7 @@ def routes(topology: Topology) -> list[dict[str, Any]]:
                 repr((alert.severity, wanted)), {"receiver": alert.severity, "matchers": [], **wanted}
             )
             route["matchers"].append(alert.name)
-    found = list(_next(spec))
+    found = [*_next(spec), {"receiver": PAGED, "matchers": [f'alertname="{DRILL}"', DRILL_PAGES]}]
     found += [
         {**route, "matchers": [f'alertname=~"{"|".join(route["matchers"])}"']} for route in own.values()
     ]

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _UNITS = (
     "--collector.systemd",
     r"--collector.systemd.unit-include=.+\.(service|mount|swap|timer|socket|path)",
-    # JobFailed tells of these.
-    r"--collector.systemd.unit-exclude=techsapo-.+-job-.+",
+    # Its default leaves out mounts.
+    "--collector.systemd.unit-exclude=",
 )
 """What the exporter is told of units; Prometheus keeps those that failed (services/prometheus/scrape.py)."""
 _USER = 10002

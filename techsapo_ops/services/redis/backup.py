@@ -18,7 +18,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.services.redis import contents, snapshot, spent
 from techsapo_ops.services.redis.door import door_to, redis_door, scratch_client, scratch_door
-from techsapo_ops.services.redis.several import calm, in_step, several
+from techsapo_ops.services.redis.several import calm, in_step, several, trouble
 from techsapo_ops.stack.backup import Amount, Part, Progress, Source
 from techsapo_ops.stack.backup_kind import BackupKind, Trial, Untouched
 from techsapo_ops.stack.service import Service
@@ -139,9 +139,7 @@ class RedisBackup(BackupKind):
     def missing(self, stack: Stack) -> Sequence[str]:
         if not stack.topology.machines:
             return ()
-        from techsapo_ops.services.redis.drill import trouble  # of several alone
-
-        return tuple(trouble(stack))
+        return tuple(trouble(stack.topology, lambda server: door_to(stack, server)))
 
     @override
     def bring_back(self, stack: Stack, part: Part, reader: PackedReader, progress: Progress) -> None:

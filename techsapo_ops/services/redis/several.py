@@ -76,6 +76,23 @@ def several(topology: Topology, door_to: DoorTo) -> Several:
     return Several(by_address[address], sentinel, replicas, len(found))
 
 
+def trouble(topology: Topology, door_to: DoorTo) -> Iterator[str]:
+    """Why none of them can be done without, as sentences; nothing where all are in sync."""
+    try:
+        known = several(topology, door_to)
+    except OpsError as error:
+        yield error.message
+        return
+    sentinels = len(topology.of_kind("sentinel"))
+    if known.answering < sentinels:
+        yield msg("{there} of {all} Sentinels answer", there=known.answering, all=sentinels)
+    if len(known.in_sync) < len(topology.of_kind("redis")) - 1:
+        reasons = ", ".join(f"{each.server.name}: {each.trouble}" for each in known.replicas if each.trouble)
+        yield msg(
+            "not all replicas of Redis are in sync ({reasons})", reasons=reasons or msg("one is unknown")
+        )
+
+
 def calm(topology: Topology, doors: DoorTo, pause: Callable[[float], None]) -> None:
     """Wait until no Sentinel that answers takes the master for lost: a failover that has begun would promote
     the first replica that is started, with the data that it had. Raises OpsError where that lasts.

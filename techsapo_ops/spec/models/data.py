@@ -169,12 +169,11 @@ class JobSettings(Section):
 class Schedule(Section):
     """Cron expressions, in the host's time zone; null turns a job off."""
 
-    by: Literal["service", "cron", "systemd", "none"] = "service"
-    """Who starts the jobs: a service of the stack, cron (`techsapo cron install`), timers of systemd
-    (`techsapo cron install --systemd`), or nobody."""
+    by: Literal["service", "cron", "none"] = "service"
+    """Who starts the jobs: a service of the stack, cron (`techsapo cron install`), or nobody."""
     docker_socket: FilePath | None = None
     """Compose engine: the daemon's socket, such as /var/run/docker.sock, for a scheduler in a container.
-    Whoever has the socket is root on this host. Without it, let cron or systemd start the jobs."""
+    Whoever has the socket is root on this host. Without it, let cron start the jobs."""
     backup: Cron | None = "0 2 * * *"
     """When backups are made."""
     verify: Cron | None = "0 4 * * *"

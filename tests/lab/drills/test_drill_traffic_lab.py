@@ -12,7 +12,7 @@ from orchestrator import serving
 from servers import Server, free_port, wait_for
 
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.drills.load import Load
+from techsapo_ops.operations.drills.target import Load
 from techsapo_ops.operations.drills.traffic import Traffic
 from techsapo_ops.spec.secret import Secret
 
@@ -32,29 +32,24 @@ def load(server: Server, **changed: object) -> Load:
 
 
 def test_every_request_is_accounted_for_with_its_id(server: Server) -> None:
-    with Traffic(load(server, most=40)) as traffic:
-        wait_for(lambda: traffic.outcome().sent == 40, what="all of them answered")
+    with Traffic(load(server)) as traffic:
+        wait_for(lambda: len(traffic.outcome().finished) >= 40, what="40 of them answered")
     done = traffic.outcome()
-    assert (done.sent, done.answered, done.unfinished, done.failed_count) == (40, 40, 0, 0)
-    assert (done.lost, done.retried, done.doubled, done.broken) == (0, 0, (), 0)
-    assert done.instances == {"app-1": 40}
-    assert len(done.written) == 20
-    assert len({r.id for r in done.requests}) == 40
-    assert len(done.streams[0].events) > 0
-    assert done.latency is not None
-    assert sum(good for good, _ in done.seconds_of()) == 40
+    assert (done.unfinished, done.failed_count, done.retried, done.doubled) == (0, 0, 0, ())
+    assert len(set(done.answered)) == len(done.requests) >= 40
+    assert {a.instance for r in done.requests for a in r.attempts} == {"app-1"}
+    assert done.longest is not None
 
 
 def test_what_a_killed_instance_does_not_answer_is_told_by_reason(tmp_path: Path) -> None:
-    with serving(tmp_path) as server, Traffic(load(server, retries=0)) as traffic:
-        wait_for(lambda: traffic.outcome().answered > 4, what="traffic")
+    with serving(tmp_path) as server, Traffic(load(server)) as traffic:
+        wait_for(lambda: len(traffic.outcome().answered) > 4, what="traffic")
         killed = traffic.now()
         server.process.send_signal(signal.SIGKILL)
         wait_for(lambda: traffic.outcome().failed_count > 4, what="failures")
     done = traffic.outcome()
-    assert done.lost == done.failed_count > 4
+    assert done.retried >= done.failed_count > 4
     assert "connection refused" in done.failed
-    assert done.broken > 0
     assert done.settled_after(killed) is None
     assert done.gap.seconds > 0
 

@@ -143,17 +143,16 @@ def test_a_new_version_that_does_not_start_takes_one_instance_down_and_not_all(
     assert stack.run("plan").stdout == "up to date\n"
 
 
-def test_a_probed_restart_drains_one_instance_at_a_time_and_tells_what_was_noticed(stack: Project) -> None:
+def test_a_restart_drains_one_instance_at_a_time_and_no_request_fails(stack: Project) -> None:
     assert stack.spec["app"]["drain"] == "1s", "as the test before left it"
     wait_for(lambda: both_answer(stack), what="both instances asked by nginx")
     before = stack.pids()
-    told = json.loads(stack.run("restart", "app", "--probe", "--json").stdout)
+    with asked(stack) as counts:
+        told = json.loads(stack.run("restart", "app", "--json").stdout)
     after = stack.pids()
     assert {n for n in after if after[n] != before[n]} == {"app-1", "app-2"}
-    assert [turn["service"] for turn in told["restarted"]] == ["app-1", "app-2"]
-    assert (told["well"], told["failed"], told["streams_broken"], told["doubled"]) == (True, 0, 0, [])
-    assert all(turn["requests"] > 10 for turn in told["restarted"])
-    assert told["longest_gap_seconds"] > 0
+    assert told["restarted"] == ["app-1", "app-2"]
+    assert set(counts) == {"200"}, counts
 
 
 def test_nginx_is_back_while_a_stream_that_was_open_has_not_ended_by_itself(stack: Project) -> None:

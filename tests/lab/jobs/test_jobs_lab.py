@@ -1,9 +1,8 @@
-"""Jobs through the command line, under the real cron, and as units that the real systemd reads."""
+"""Jobs through the command line, and under the real cron."""
 
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -20,14 +19,11 @@ import servers
 from crond import Cron, cron
 from projects import Project, only_redis
 from rows import each_row
-from stacks import EVERYTHING, HOSTILE_FOLDER, host, spec, topology
 
 from techsapo_ops.adapters.crontab import Crontab
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.process import SubprocessRunner
-from techsapo_ops.adapters.systemd import Units
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.jobs.timetable import timer_table
 from techsapo_ops.schedule.crontab import jobs_in
 
 pytestmark = pytest.mark.lab
@@ -170,39 +166,6 @@ def test_on_a_full_disk_the_job_runs_and_says_that_it_could_not_be_recorded(made
     assert "$0.000000 for 0 requests" in done.stderr
     assert "did well, but its run could not be recorded" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-@each_row("root", [True, False])
-def test_systemd_finds_nothing_wrong_with_the_units_and_enables_them(tmp_path: Path, root: bool) -> None:
-    wanted = spec(**EVERYTHING, schedule={"drift": "0 0 13 * 5"})
-    where = topology(wanted, tmp_path / HOSTILE_FOLDER, facts=host(root=root))
-    where.layout.spec_file.parent.mkdir()
-    image = tmp_path / "image"
-    folder = image / "etc/systemd/system"
-    folder.mkdir(parents=True)
-    (image / "etc/machine-id").write_text("", encoding="utf-8")
-    units = Units(SubprocessRunner(), servers.binary("systemctl"), image)
-    python = sys.executable
-    table = timer_table(
-        where, units, folder, lambda name: (python, "-m", "x", name, HOSTILE_FOLDER), "/usr/bin:/bin"
-    )
-    assert table.show().state == "absent"
-    assert table.install()
-    assert not table.install()
-    assert table.show().state == "installed"
-    files = sorted(folder.glob("techsapo-*"))
-    assert {p.suffix for p in files} == {".service", ".timer"}
-    verified = subprocess.run(
-        ["systemd-analyze", "verify", *(["--user"] if not root else []), *map(str, files)],
-        capture_output=True, text=True, check=False,
-        env={**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)},
-    )  # fmt: skip
-    ours = [line for line in verified.stderr.splitlines() if "techsapo" in line]
-    assert (verified.returncode, ours) == (0, []), verified.stderr
-    enabled = sorted(p.name for p in (folder / "timers.target.wants").iterdir())
-    assert enabled == [p.name for p in files if p.suffix == ".timer"]
-    assert table.remove()
-    assert [p for p in folder.rglob("*") if "techsapo" in p.name] == []
 
 
 def crontab_that(says: str, tmp_path: Path) -> Crontab:

@@ -1,4 +1,4 @@
-"""Each drill of several hosts, as somebody does it, and one that is killed and put back.
+"""The loss of a host, drilled as somebody does it, and one drill that is killed in the midst of it.
 
 The whole stack; the command runs on machine a. After each nothing is missing, and there is nothing to do.
 """
@@ -23,18 +23,15 @@ _HERE = "a"
 
 
 def prove(ground: Ground, found: Figures) -> None:
-    """Each of them as often as faults are tried, then kill -9 in the midst of one."""
+    """As often as faults are tried, then kill -9 in the midst of one."""
     drills = Drills(ground)
     for _ in range(ground.cuts):
-        drills.done("failover-redis")
-        drills.done("failover-mysql")
         drills.done("failover-host", "--seconds", _AWAY)
-        drills.done("partition", drills.another_master(), "--seconds", _AWAY)
     for what, (unit, most, values) in drills.values.items():
         found.add(what, unit, values, most)
     found.notes += drills.notes
     seconds = drills.killed()
-    found.add("failover-host, killed (-9): put back by `drill put-back`", "s", [seconds], 300)
+    found.add("failover-host, killed (-9): back by `hosts activate`", "s", [seconds], 300)
 
 
 class Drills:
@@ -53,14 +50,14 @@ class Drills:
         report = json.loads(self.stack.run("drill", name, *arguments, "--yes", "--json", timeout=600).stdout)
         assert report["ok"], report["missed"]
         assert report["drill"] == name
-        print(f"{name}: {report['facts']} {report['notes']} {report['reasons']}", flush=True)
+        print(f"{name}: {report['facts']} {report['notes']}", flush=True)
         counts = report["counts"]
         for what in ("failed", "doubled", "lost_writes"):
             self._add(f"{name}: {what.replace('_', ' ')}", "requests", counts[what], 0)
-        self._add(f"{name}: carried out again, under way where it was lost", "requests", counts["redone"])
-        for what in ("longest_gap", "latency_longest", "longest_plain_gap", "loss_window"):
-            self._add(f"{name}: {what.replace('_', ' ')}", "s", counts.get(what))
-        self._add(f"{name}: plain writes that were lost", "writes", counts.get("plain_lost"))
+        again = counts["carried_out_again"]
+        self._add(f"{name}: carried out again, under way where it was lost", "requests", again)
+        for what in ("longest_gap", "longest_answer"):
+            self._add(f"{name}: {what.replace('_', ' ')}", "s", counts[f"{what}_seconds"])
         for phase in report["phases"]:
             self._add(f"{name}: {phase['name']}", "s", phase["seconds"], phase["objective"])
         facts = ", ".join(f"{key} {value}" for key, value in report["facts"].items() if key != "run")
@@ -71,15 +68,8 @@ class Drills:
         if value is not None:
             self.values.setdefault(what, (unit, most, []))[2].append(value)
 
-    def another_master(self) -> str:
-        """The host of Redis's master, which is not the one on which the command runs."""
-        if self.ground.roles()["Redis's master"] == _HERE:
-            self.stack.run("switchover", "redis", "--to", "b", timeout=120)
-            self.well()
-        return self.ground.roles()["Redis's master"]
-
     def well(self) -> None:
-        """Wait until nothing is missing; nothing is to be done then, and no drill is under way."""
+        """Wait until nothing is missing; nothing is to be done then, and no host is drained."""
         said: dict[str, Any] = {}
 
         def healthy() -> bool:
@@ -91,11 +81,10 @@ class Drills:
         except AssertionError as error:
             raise AssertionError([p for p in said["probes"] if p["status"] != "healthy"]) from error
         self.stack.run("plan", timeout=120)
-        assert not (self.stack.state / "drill-under-way.json").exists()
         assert set(self._availability().values()) == {"active"}
 
     def killed(self) -> float:
-        """kill -9 once a host was taken away; seconds until `put-back` has brought it back."""
+        """kill -9 once a host was taken away; seconds until `hosts activate` has brought it back."""
         host = self.ground.roles()["the address"]
         drill = self.stack.popen("drill", "failover-host", host, "--seconds", "40", "--yes")
         assert drill.stderr is not None
@@ -108,15 +97,12 @@ class Drills:
             drill.communicate(timeout=60)
         assert drill.returncode == -signal.SIGKILL, "it ended before it was killed"
         assert self._availability()[host] == "drain"
-        assert "`techsapo drill put-back`" in self.stack.run("ps", timeout=120).stderr
-        refused = self.stack.run("drill", "failover-redis", "--yes", code=1, timeout=120).stderr
-        assert "was cut short" in refused, refused
+        refused = self.stack.run("drill", "failover-host", "--yes", code=1, timeout=120).stderr
+        assert f"{host} is drained already" in refused, refused
         began = time.monotonic()
-        put_back = json.loads(self.stack.run("drill", "put-back", "--json", timeout=400).stdout)["put_back"]
+        self.stack.run("hosts", "activate", host, "--wait", "60", timeout=400)
         seconds = time.monotonic() - began
-        assert (put_back["drill"], put_back["host"]) == ("failover-host", host)
         self.well()
-        assert json.loads(self.stack.run("drill", "put-back", "--json").stdout) == {"put_back": None}
         return seconds
 
     def _availability(self) -> dict[str, str]:

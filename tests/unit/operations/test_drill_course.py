@@ -26,7 +26,7 @@ SUNDAY = datetime(2026, 11, 29, 3, 40, tzinfo=UTC)
 
 
 def begin(took: float) -> Report:
-    return Report("20261127T034000Z-x", "restore", "t", "native", "0.2.0", AT, took, ())
+    return Report("20261127T034000Z-x", "restore", "t", "native", "0.2.0", AT, took)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def stack(tmp_path: Path) -> Stack:
 
 def test_nobody_is_woken_by_a_drill(stack: Stack) -> None:
     with pytest.raises(OpsError, match="a drill wakes nobody") as refused:
-        drill_alert(stack, begin, also="critical", now=SUNDAY)
+        drill_alert(stack, begin, page=60.0, now=SUNDAY)
     assert refused.value.exit_code == 2
 
 

@@ -16,8 +16,7 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.prometheus import Firing, Sample
 from techsapo_ops.operations.apply.journal import Journal as ApplyJournal
 from techsapo_ops.operations.apply.ledger import Ledger
-from techsapo_ops.operations.drills.alone import hindrance
-from techsapo_ops.operations.drills.guards import Guards
+from techsapo_ops.operations.drills.guards import Guards, hindrance
 from techsapo_ops.stack.maintenance import Maintenance, note
 from techsapo_ops.stack.restore_journal import Interrupted, finished, journal
 
@@ -61,15 +60,12 @@ class Stand:
     """A drill's surroundings, which a test changes."""
 
     server: Server = field(default_factory=Server)
-    ready: dict[str, bool] = field(default_factory=lambda: {"app-2": True})
-    hindered: str = ""
+    here: tuple[str, ...] = ()
 
     def guards(self) -> Guards:
         return Guards(
             self.server,  # type: ignore[arg-type]
-            ("app-2",),
-            lambda name: self.ready[name],
-            lambda: self.hindered,
+            lambda: self.here,
             Clock(),
         )
 
@@ -87,16 +83,17 @@ def test_what_prometheus_says_keeps_a_drill_from_its_begin_and_ends_it(name: str
     stand = Stand()
     for key, value in changed.items():
         setattr(stand.server, key, value)
-    assert any(words in why for why in stand.guards().before())
+    assert any(words in why for why in stand.guards().reasons())
 
     stand = Stand()
     guards = stand.guards()
-    assert guards.before() == ()
-    guards.fault()
-    assert guards.during() == ""
+    assert list(guards.reasons()) == []
+    guards.struck()
+    assert guards.stop() == ""
     for key, value in changed.items():
         setattr(stand.server, key, value)
-    assert words in guards.during()
+    guards.stop()  # of several, a Prometheus may have gone with what was lost
+    assert words in guards.stop()
 
 
 def test_what_was_cut_short_and_maintenance_are_under_way(tmp_path: Path) -> None:
@@ -130,5 +127,12 @@ def test_what_was_cut_short_and_maintenance_are_under_way(tmp_path: Path) -> Non
 )
 def test_what_wakes_nobody_stops_no_drill(quiet: Firing) -> None:
     stand = Stand(Server(fires=(quiet,)))
-    assert stand.guards().before() == ()
-    assert stand.guards().during() == ""
+    assert list(stand.guards().reasons()) == []
+    assert stand.guards().stop() == ""
+
+
+def test_what_the_stack_itself_says_stops_it_too() -> None:
+    stand = Stand()
+    stand.here = ("app-2 is not ready",)
+    assert list(stand.guards().reasons()) == ["app-2 is not ready"]
+    assert stand.guards().stop() == "app-2 is not ready"

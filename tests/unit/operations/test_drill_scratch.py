@@ -17,12 +17,8 @@ from monitoring_stack import spec_of, topology_of
 
 from techsapo_ops.adapters.process import SubprocessRunner
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.drills.failover import failover_app
-from techsapo_ops.operations.drills.left import clean, scratch
-from techsapo_ops.operations.drills.load import Load
-from techsapo_ops.operations.drills.report import Report
-from techsapo_ops.operations.drills.victim import chosen
-from techsapo_ops.spec.secret import Secret
+from techsapo_ops.operations.drills.instance import busiest
+from techsapo_ops.operations.drills.scratch import clean, scratch
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.observed import ObservedService, State
 from techsapo_ops.stack.stack import Stack
@@ -44,18 +40,6 @@ def stack(folder: Path, engine: Seen, **sections: Any) -> Stack:
     return replace(open_stack(topology_of(spec, folder), engine), pause=lambda _: None)
 
 
-def test_no_other_instance_is_killed_than_the_one_that_somebody_agreed_to(tmp_path: Path) -> None:
-    where = stack(tmp_path, running("app-1", "app-2"))
-    where.layout.state.mkdir(parents=True, exist_ok=True)
-    load = Load("http://127.0.0.1:1", Secret("k"))
-
-    def begin(_: float) -> Report:
-        raise AssertionError
-
-    with pytest.raises(OpsError, match="app-2 is the busiest one by now, not app-1"):
-        failover_app(where, begin, instance="app-1", load=load)
-
-
 def layout(tmp_path: Path) -> Layout:
     state = tmp_path / ".techsapo"
     state.mkdir()
@@ -66,17 +50,17 @@ def test_only_the_very_process_that_was_chosen_is_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        found = chosen(stack(tmp_path, running("app-1", "app-2", pid=process.pid)))
+        found = busiest(stack(tmp_path, running("app-1", "app-2", pid=process.pid)))
         with monkeypatch.context() as changed:
             changed.setattr(psutil.Process, "create_time", lambda _: 1.0)
-            with pytest.raises(OpsError, match="has started anew by itself"):
+            with pytest.raises(OpsError, match="started again by itself"):
                 found.kill()
         assert process.poll() is None
         assert not found.ended()
         found.kill()
         assert process.wait(60) == -signal.SIGKILL
     assert found.ended()
-    with pytest.raises(OpsError, match="ended by itself"):
+    with pytest.raises(OpsError, match="ended or"):
         found.kill()
 
 

@@ -30,7 +30,7 @@ class NoDoors:
     def open(self, file: Path, environment: str | None, engine: str | None) -> Stack:
         raise OpsError(f"{file} is broken")
 
-    def remove_schedule(self, file: Path, environment: str | None, by: str) -> None:
+    def remove_schedule(self, file: Path, environment: str | None) -> None:
         raise AssertionError(file)
 
 

@@ -76,7 +76,7 @@ def test_nothing_is_said_where_this_users_crontab_has_the_stacks_block(tmp_path:
 
 @each_row(
     "by, age, said",
-    [("cron", 1, ""), ("systemd", 1, ""), ("cron", 3, NOBODY), ("hand", 0, NOBODY)],
+    [("cron", 1, ""), ("service", 1, ""), ("cron", 3, NOBODY), ("hand", 0, NOBODY)],
 )
 def test_a_run_of_late_that_nobody_started_by_hand_shows_that_somebody_does(
     by: str, age: int, said: str, tmp_path: Path

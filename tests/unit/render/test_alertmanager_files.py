@@ -222,6 +222,14 @@ def test_an_alert_with_a_route_of_its_own_reaches_whom_its_severity_does() -> No
         assert route.get("active_time_intervals", []) == (["business-hours"] if patient else [])
 
 
+def test_a_drill_that_pages_reaches_who_is_woken_before_its_severity_says_otherwise() -> None:
+    routes = config(notifications={"business_hours": {}})["route"]["routes"]
+    first = next(r for r in routes if all(m in ('alertname="Drill"', 'page="true"') for m in r["matchers"]))
+    assert first["receiver"] == "critical"
+    assert "active_time_intervals" not in first
+    assert routes.index(first) < min(n for n, r in enumerate(routes) if r["receiver"] == "info")
+
+
 def test_what_cuts_users_off_is_told_at_once_and_each_provider_that_is_down_apart() -> None:
     found = by_name()
     at_once = {n: r["group_interval"] for n, r in found.items() if r.get("group_wait") == "0s"}

@@ -34,13 +34,13 @@ def missed(bench: Bench, schedule: Schedule, name: str = "drift") -> datetime | 
     return next(s.missed for s in found if s.job.name == name)
 
 
-@each_row("by", ["service", "cron", "systemd"])
+@each_row("by", ["service", "cron"])
 def test_a_time_that_passes_without_a_run_is_missed_whoever_starts_it(tmp_path: Path, by: str) -> None:
     bench = Bench(tmp_path)
     schedule = DAILY.model_copy(update={"by": by})
     announce(schedule, bench.context)
     bench.clock.move(hours=14, seconds=MISSED_SECONDS)
-    assert missed(bench, schedule) is None, "timers of systemd may come later"
+    assert missed(bench, schedule) is None
     bench.clock.move(seconds=1)
     assert missed(bench, schedule) == DUE, "it never ran, and was announced"
     run_job(job(at="0 2 * * *"), handing_back(""), bench.context, by="cron")
@@ -87,9 +87,9 @@ def test_a_damaged_metric_leaves_the_ledger_to_tell(bench: Bench) -> None:
     assert missed(bench, DAILY) == DUE
 
 
-@each_row("by, hint", [("cron", "`techsapo cron status`"), ("systemd", "`techsapo cron status --systemd`")])
-def test_with_cron_and_systemd_missed_runs_decide_health(tmp_path: Path, by: str, hint: str) -> None:
-    where = topology(spec(schedule={"by": by, "drift": "0 2 * * *"}), tmp_path)
+def test_with_cron_missed_runs_decide_health(tmp_path: Path) -> None:
+    hint = "`techsapo cron status`"
+    where = topology(spec(schedule={"by": "cron", "drift": "0 2 * * *"}), tmp_path)
     bench = Bench(where.layout.state)
     (none,) = jobs_part(where, bench.clock.now())
     assert (none.status, none.hint) == (PartStatus.UNTESTED, hint)

@@ -13,8 +13,7 @@ from typing import Any
 from job_lab import Bench, handing_back, job
 from rows import each_row
 
-from techsapo_ops.schedule.recovery import overdue, record_killed
-from techsapo_ops.schedule.scheduler import JobScheduler
+from techsapo_ops.schedule.scheduler import JobScheduler, overdue, record_killed
 from techsapo_ops.schedule.wrapper import run_job
 
 
@@ -104,23 +103,6 @@ def test_a_changed_schedule_takes_the_place_of_the_old_one() -> None:
     with Watch().scheduler() as scheduler:
         scheduler.start()
         scheduler.change({"costs": job(at="0 3 * * *"), "off": job(at=None)})
-        assert set(scheduler.next_runs()) == {"costs"}
-
-
-def test_a_job_that_asks_for_it_is_started_beside_its_schedule() -> None:
-    watch = Watch()
-    with watch.scheduler() as scheduler:
-        scheduler.start()
-        asked = datetime.now(UTC) + timedelta(hours=1)
-        assert scheduler.wake("drift", asked)
-        assert not scheduler.wake("drift", asked)
-        assert scheduler.next_runs() == {"drift": asked}
-        assert not scheduler.wake("unknown", asked)
-        assert scheduler.wake("drift", None)
-        assert scheduler.next_runs()["drift"] != asked
-        assert scheduler.wake("drift", datetime.now(UTC) + timedelta(seconds=0.2))
-        assert watch.one.wait(10)
-        scheduler.change({"costs": job(at="0 3 * * *")})
         assert set(scheduler.next_runs()) == {"costs"}
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import replace
-from datetime import UTC, timedelta
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -16,10 +16,7 @@ from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.schedule.job import Job, Retry
-from techsapo_ops.schedule.recovery import overdue
-from techsapo_ops.schedule.status import job_statuses
 from techsapo_ops.schedule.wrapper import due, run_job
-from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.spec.secret import Secret
 
 
@@ -135,7 +132,6 @@ def test_a_second_copy_that_waits_runs_afterwards(bench: Bench) -> None:
 def test_a_record_without_an_end_is_a_run_that_was_killed(bench: Bench) -> None:
     done = run_job(job(), handing_back(""), bench.context, by="hand")
     assert done is not None
-    from dataclasses import replace
 
     runs = bench.context.runs
     runs.write(replace(done.run, id=2, result="running", exit_code=None, seconds=None))
@@ -151,7 +147,6 @@ def test_a_record_without_an_end_is_a_run_that_was_killed(bench: Bench) -> None:
 def test_of_many_runs_the_last_hundred_stay_and_the_last_success(bench: Bench) -> None:
     done = run_job(job(), handing_back("good"), bench.context, by="hand")
     assert done is not None
-    from dataclasses import replace
 
     runs = bench.context.runs
     for number in range(2, 120):
@@ -197,32 +192,6 @@ def test_cron_and_the_stacks_scheduler_together_run_a_job_once(bench: Bench) -> 
     bench.clock.move(hours=24)
     assert run_job(job(), handing_back(""), bench.context, by="cron") is not None
     assert [run.by for run in bench.context.runs.of("drift")] == ["service", "cron"]
-
-
-def test_a_job_that_was_asked_for_runs_once_before_its_time(bench: Bench) -> None:
-    runs = bench.context.runs
-    assert run_job(job(), handing_back(""), bench.context, by="service") is not None
-    runs.set_wake("drift", NOON + timedelta(minutes=1))
-    assert runs.wake_at("drift") == NOON + timedelta(minutes=1)
-    bench.clock.move(seconds=59)
-    assert run_job(job(), handing_back(""), bench.context, by="service") is None
-    (shown,) = (
-        s
-        for s in job_statuses(Schedule(), runs, bench.context.textfiles, bench.clock.now(), UTC)
-        if s.job.name == "drift"
-    )
-    assert shown.next == NOON + timedelta(minutes=1)
-    bench.clock.move(seconds=1)
-    assert overdue({"drift": job()}, bench.context) == ["drift"]
-    assert run_job(job(), handing_back(""), bench.context, by="service") is not None
-    bench.clock.move(minutes=1)
-    assert run_job(job(), handing_back(""), bench.context, by="service") is None
-    last = runs.last("drift")
-    assert last is not None
-    runs.write(replace(last, id=last.id + 1, result="interrupted"))
-    assert overdue({"drift": job()}, bench.context) == ["drift"], "`techsapo down` came in between"
-    runs.set_wake("drift", None)
-    assert runs.wake_at("drift") is None
 
 
 def test_a_run_counts_on_after_the_clock_was_set_back(bench: Bench) -> None:

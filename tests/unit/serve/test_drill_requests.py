@@ -85,7 +85,7 @@ async def test_who_can_not_prove_to_be_a_drill_is_refused_and_counted_as_anybody
     async with client_of(made(tmp_path)) as client:
         strange = await client.post(PATH, json={}, headers=proven("drill-1-1", key=b"another"))
         borrowed = await client.post(PATH, json={}, headers={**proven("drill-1-1"), "X-Request-ID": "other"})
-        none = await client.get(f"{PATH}/stream")
+        none = await client.get(PATH)
         series = await counted(client)
     assert {answer.status_code for answer in (strange, borrowed, none)} == {401}
     assert series[f'techsapo_http_requests_total{{method="POST",route="{PATH}",status="401"}}'] == 2

@@ -105,14 +105,16 @@ def test_a_restart_takes_the_holder_last_of_each_kind_and_asks_anew_who_that_is(
     def says(service: str, *_: Any) -> str:
         return "MASTER\n" if service == f"keepalived-{holder[0]}" else "BACKUP\n"
 
+    turns: list[str] = []
+
     def restarted(step: Step, _: object) -> None:
+        turns.append(step.service)
         if step.service == f"nginx-{holder[0]}":
             holder[0] = "a"
 
     hosts.answer = says
     monkeypatch.setattr(engine, "_anew", restarted)
-    turns: list[str] = []
-    assert restart(engine, asked, turn=turns.append) == tuple(wanted.split())
+    assert restart(engine, asked) == tuple(wanted.split())
     assert " ".join(turns) == wanted
 
 

@@ -1,4 +1,4 @@
-"""What a drill makes beside the stack has a name of its own: of one that was killed nothing is left."""
+"""The folder of a scratch copy: its name says that it is a drill's, so that nothing of a killed one stays."""
 
 from __future__ import annotations
 
