@@ -279,7 +279,7 @@ def noted(path: Path, pid: int | None) -> str:
         return ""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:  # none there, as of a version before 0.2, or not ours to read
+    except OSError:  # none there, or not ours to read
         return ""
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):

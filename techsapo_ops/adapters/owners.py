@@ -84,7 +84,7 @@ def masters_folder(path: Path) -> None:
 
     Such a process follows links there. nginx's master writes its pid file, and gives each folder of temporary
     files to its workers' user (ngx_create_paths in core/ngx_file.c). So whoever may make links in it makes
-    it overwrite a file of root's, or give a folder of root's away: in version 0.1 the workers' user could.
+    it overwrite a file of root's, or give a folder of root's away.
     Whatever was left there by others, but for folders, is removed. Raises OpsError.
     """
     folder(path, 0o755, "root")

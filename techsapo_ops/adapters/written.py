@@ -71,14 +71,6 @@ def read_manifest(directory: Path) -> Manifest:
     return Manifest(files)
 
 
-def is_private(directory: Path) -> bool:
-    """Whether nobody but its owner may read the manifest of `directory`; up to 0.1 everybody might."""
-    try:
-        return not (directory / MANIFEST).stat().st_mode & 0o077
-    except OSError:  # whoever reads it next says why
-        return True
-
-
 def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Replace the manifest of `directory`, which is its owner's alone: by the digest of a file that is one
     weak password, it could be guessed. Raises OpsError when it can't be written.

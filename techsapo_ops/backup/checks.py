@@ -1,7 +1,7 @@
 """What was found out about backups later: verified, restored on trial, copied off-site.
 
 Alerts and retention go by it, so it lies in the state directory: whoever may write the backups' folder could
-else tell that all is well. A copy beside each backup is for people, and for an older techsapo.
+else tell that all is well. A copy beside each backup is for people.
 """
 
 from __future__ import annotations
@@ -38,11 +38,6 @@ def read(path: Path) -> dict[str, Any]:
 def write(path: Path, checks: dict[str, Any]) -> None:
     """Replace the file `path`."""
     write_atomic(path, (json.dumps(checks, ensure_ascii=False, indent=1) + "\n").encode(), 0o600)
-
-
-def until(checks: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """Those that were made by `now`: one that is yet to come would be the last one for ever."""
-    return {key: value for key, value in checks.items() if datetime.fromisoformat(value["at"]) <= now}
 
 
 def _moment(value: Any) -> bool:

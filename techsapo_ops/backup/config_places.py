@@ -13,8 +13,8 @@ from techsapo_ops.backup.secret_files import secret_paths, secret_values
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.backup import Part
-from techsapo_ops.stack.layout import OLD_OVERRIDES, OVERRIDES
-from techsapo_ops.stack.template_folders import is_copy_of_ours, overrides_folder
+from techsapo_ops.stack.layout import OVERRIDES
+from techsapo_ops.stack.template_folders import overrides_folder
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
@@ -32,7 +32,6 @@ def config_source(stack: Stack) -> ConfigSource:
     own = {
         spec_file.name: spec_file,
         **({OVERRIDES: overrides.folder} if overrides.obstacle is None else {}),
-        **({OLD_OVERRIDES: overrides.old} if overrides.old is not None else {}),
         "generated": layout.config,
         "certs": layout.certs,
         "api-keys": layout.api_keys.parent,
@@ -75,7 +74,6 @@ def places(stack: Stack, part: Part) -> Mapping[str, NoFollowFile]:
         layout.spec_file.name: layout.spec_file.resolve(),
         keys_name(stack): state / layout.api_keys.relative_to(layout.state),
         OVERRIDES: Path(os.path.realpath(overrides.folder)),
-        OLD_OVERRIDES: Path(os.path.realpath(overrides.old or overrides.folder)),
         **{name: path.resolve() for name, path in _named(stack).items()},
     }
     files = frozenset({layout.spec_file.name, keys_name(stack)})
@@ -91,26 +89,12 @@ def places(stack: Stack, part: Part) -> Mapping[str, NoFollowFile]:
 
 
 def left_templates(stack: Stack, part: Part) -> Mapping[str, str]:
-    """Which of the archive's templates, by their names there, are not put back, and why.
-
-    What comes from the folder of version 0.1 goes to the present one where that is not in use any more.
-    """
-    prefix = f"{OLD_OVERRIDES}/"
-    files = part.facts["files"]
+    """Which of the archive's templates, by their names there, are not put back, and why."""
     overrides = stack.overrides
-    names = {name.removeprefix(prefix): name for name in files if name.startswith(prefix)}
-    if (obstacle := overrides.obstacle) is not None and not overrides.receives:
-        theirs = (name for name in files if name.startswith((f"{OVERRIDES}/", prefix)))
-        return dict.fromkeys(theirs, obstacle.message)
-    if is_copy_of_ours(names):
-        return dict.fromkeys(names.values(), msg("it is a built-in template of that version"))
-    if overrides.old is not None:
+    if (obstacle := overrides.obstacle) is None or overrides.receives:
         return {}
-    return {
-        name: msg("{path} comes before it", path=f"{OVERRIDES}/{below}")
-        for below, name in names.items()
-        if f"{OVERRIDES}/{below}" in files
-    }
+    theirs = (name for name in part.facts["files"] if name.startswith(f"{OVERRIDES}/"))
+    return dict.fromkeys(theirs, obstacle.message)
 
 
 def require_same_overrides(stack: Stack, part: Part, spec: Spec | None) -> None:

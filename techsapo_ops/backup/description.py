@@ -87,8 +87,6 @@ class Description:
     build: str
     python: str
     engine: str
-    edition: int
-    """That which the stack began with."""
     environment: str | None
     """The overlay that was applied last."""
     host: str
@@ -214,7 +212,7 @@ _KEPT = shapes.has(
 )
 _KEPT_NAMES = tuple(Kept.__slots__)
 _PLAIN_NAMES = (
-    "backup", "project", "tool", "build", "python", "engine", "edition", "environment", "host", "user",
+    "backup", "project", "tool", "build", "python", "engine", "environment", "host", "user",
     "directory", "spec", "state", "schedule", "tracing", "servers", "left",
 )  # fmt: skip
 _WHOLE = shapes.has(
@@ -225,7 +223,6 @@ _WHOLE = shapes.has(
     build=_line,
     python=_line,
     engine=_line,
-    edition=lambda value: shapes.count(value) and 0 < value < 100,
     environment=shapes.optional(_line),
     host=_line,
     user=_line,

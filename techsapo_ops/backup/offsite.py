@@ -128,7 +128,7 @@ class AwaySnapshot:
 
     @property
     def project(self) -> str:
-        """The project; empty for a copy that a version before 0.2 made."""
+        """The project; empty where no tag names one."""
         return next((t.removeprefix(_PROJECT_TAG) for t in self.tags if t.startswith(_PROJECT_TAG)), "")
 
     @property

@@ -1,8 +1,7 @@
 """Where a backup comes from: its manifest, which names the digest of every part, carries a MAC of this stack.
 
 The MAC is HMAC-SHA-256 (RFC 2104) over the bytes of manifest.json, behind a word that keeps it apart from any
-other use of the key. It lies in a file of its own: an older techsapo refuses a manifest with fields that it
-does not know.
+other use of the key. It lies in a file of its own, since it is over the manifest's bytes.
 """
 
 from __future__ import annotations
@@ -152,7 +151,7 @@ class Keyring:
         if (was := current.known.get(id_)) is not None:
             if was == digest:
                 before = (
-                    msg("made before 0.2")
+                    msg("older than the key")
                     if named is None
                     else msg("made with another key, {named}, which is not here", named=named[0])
                 )

@@ -202,16 +202,7 @@ class Repository:
         """
         if self.keyring is None:
             return False
-        known = self.backups()
-        if not self.keyring.make({b.id: b.digest for b in known if b.digest}):
-            return False
-        if self._noted is not None:
-            for backup in known:  # what an older techsapo has found out; from now on ours alone counts
-                found = checks.until(checks.read(self._beside(backup)), datetime.now(UTC))
-                if found and not self._own(backup, self._noted).exists():
-                    self._make(self._noted)
-                    checks.write(self._own(backup, self._noted), found)
-        return True
+        return self.keyring.make({b.id: b.digest for b in self.backups() if b.digest})
 
     def origin(self, backup: Backup) -> Origin:
         """Whose backup this is. Raises OpsError where the keys can't be read."""

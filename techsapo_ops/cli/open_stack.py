@@ -23,7 +23,7 @@ from techsapo_ops.operations.apply.environment import change_of
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.audit_database import AuditDatabase
 from techsapo_ops.services.registry import binary_names, kind_of, resolve, service_users
-from techsapo_ops.spec.edition import NO_ENVIRONMENT
+from techsapo_ops.spec.environment import NO_ENVIRONMENT
 from techsapo_ops.stack.places import EngineName
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology

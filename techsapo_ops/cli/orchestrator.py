@@ -69,7 +69,7 @@ UrlOption = Annotated[
 
 
 def asked_for(language: LanguageName | None) -> dict[str, str]:
-    """What a question says of the language; nothing, as older ones take it, where it asks for none."""
+    """What a question says of the language; nothing where it asks for none."""
     return {} if language is None else {"language": language.value}
 
 

@@ -24,7 +24,7 @@ class OwnTemplates:
 
     @property
     def overrides(self) -> Overrides:
-        """The folders with them."""
+        """The folder with them."""
         return find_overrides(self.directory, self.loaded.spec.template_overrides)
 
     def templates(self) -> Templates:
@@ -34,9 +34,7 @@ class OwnTemplates:
         overrides = self.overrides
         if (unusable := self._unusable(overrides)) is not None:
             return Templates(unusable=unusable)
-        return Templates(
-            overrides.folder if overrides.folder in overrides.folders else None, old=overrides.old
-        )
+        return Templates(overrides.folder if overrides.is_there else None)
 
     def require_usable(self) -> None:
         """Raise SpecError where their folder can't be used."""
@@ -44,7 +42,7 @@ class OwnTemplates:
             raise unusable
 
     def warnings(self) -> tuple[Problem, ...]:
-        """Those that are where version 0.1 had them, and those that are not used."""
+        """Those that are not used."""
         return tuple(self._problem(found) for found in self.overrides.warnings())
 
     def _unusable(self, overrides: Overrides) -> SpecError | None:

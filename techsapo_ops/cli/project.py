@@ -15,15 +15,14 @@ from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.cli.environment import environment_variables, without_plugins
 from techsapo_ops.cli.own_templates import OwnTemplates
 from techsapo_ops.cli.place import Found, lacking
-from techsapo_ops.cli.state_directory import began_with
 from techsapo_ops.cli.trusted_project import require_trust, require_trust_in
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.environment import environment_of
-from techsapo_ops.spec.edition import FIRST, Deployment, Edition
 from techsapo_ops.spec.load import LoadedSpec, load
 from techsapo_ops.spec.offsite import inside_backups
 from techsapo_ops.spec.problems import Problem, SpecError, problem_at
 from techsapo_ops.stack.layout import BACKUPS, Layout
+from techsapo_ops.stack.state_format import require_format
 
 if TYPE_CHECKING:
     from techsapo_ops.render.templates import Templates
@@ -37,7 +36,6 @@ class Project:
 
     path: Path
     loaded: LoadedSpec
-    began_with: Edition = FIRST
     remembered: bool = False
     """Whether its environment is the one that was applied last, because none was named."""
 
@@ -64,14 +62,13 @@ class Project:
             config=self.state / "generated",
             spec=self.path,
             environment=self.loaded.environment,
-            began_with=self.began_with,
         )
 
     def check(self, text: str) -> Spec:
         """The spec in `text`, which could take this one's place. Raises SpecError where it could not."""
         loaded = load(
             text, environment_variables(self.directory), read_secret_from(self.directory),
-            filename=self.path.name, deployment=Deployment(self.loaded.environment, self.began_with),
+            filename=self.path.name, environment=self.loaded.environment,
         )  # fmt: skip
         return loaded.spec
 
@@ -136,8 +133,9 @@ def open_project(
 ) -> Project:
     """Load the spec at `file`.
 
-    Raises OpsError when it is not there, UntrustedError where others could change it, SpecError when it is
-    wrong. Without `environment` it is the one that was applied last; "none" is the spec without an overlay.
+    Raises OpsError when it is not there or its stack is of another version, UntrustedError where others
+    could change it, SpecError when it is wrong. Without `environment` it is the one that was applied last;
+    "none" is the spec without an overlay.
 
     `cross_check=False` is for a rendered part of a spec: the defaults of what it leaves out may not agree
     with what it holds. `trusted=False` is for a part that `up` rendered, which had looked.
@@ -147,9 +145,9 @@ def open_project(
     if trusted:
         require_trust(file)
     path = file.resolve()
-    # A rendered part names its edition; one that an earlier version rendered is of the first.
     state = path.parent / STATE_DIRECTORY
-    began = began_with(state) if cross_check else FIRST
+    if cross_check:
+        require_format(state)
     remembered = environment is None and cross_check
     environment = environment_of(state if remembered else None, environment)
     variables = dict(environment_variables(path.parent))
@@ -159,10 +157,10 @@ def open_project(
             variables,
             read_secret_from(path.parent),
             filename=str(file),
-            deployment=Deployment(environment, began),
+            environment=environment,
             cross_check=cross_check,
         )
-    project = Project(path, loaded, began, remembered)
+    project = Project(path, loaded, remembered)
     if cross_check and (found := inside_backups(project.spec, project.directory, state / BACKUPS)):
         told = problem_at(loaded.position(found.path), found.path, found.message, found.hint)
         raise SpecError((told,), loaded.filename)

@@ -33,7 +33,7 @@ from techsapo_ops.operations.recover.draft import Draft
 from techsapo_ops.operations.recover.on_hosts import join, look_at_hosts
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.dotenv import parse_dotenv
-from techsapo_ops.spec.edition import NO_ENVIRONMENT, Deployment, Edition
+from techsapo_ops.spec.environment import NO_ENVIRONMENT
 from techsapo_ops.spec.load import load
 from techsapo_ops.stack.places import EngineName
 from techsapo_ops.stack.stack import Stack
@@ -53,12 +53,11 @@ class RecoverDoors:
 
     def prospect(self, draft: Draft, engine: str | None) -> Prospect:
         """The stack of `draft` on this host. Raises SpecError for a draft that does not hold here."""
-        deployment = Deployment(draft.environment, cast(Edition, draft.edition))
         loaded = load(
             draft.text, _variables(draft), lambda path: _secret(draft, path), filename=str(draft.file),
-            deployment=deployment,
+            environment=draft.environment,
         )  # fmt: skip
-        project = Project(draft.file, loaded, cast(Edition, draft.edition))
+        project = Project(draft.file, loaded)
         topology, _ = choose_engine(project, cast("EngineName | None", engine))
         opening = Opening(runner())
         stack = Stack(

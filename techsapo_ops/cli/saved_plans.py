@@ -11,7 +11,7 @@ from techsapo_ops.cli.open_stack import history_beside
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.edition import NO_ENVIRONMENT
+from techsapo_ops.spec.environment import NO_ENVIRONMENT
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.apply.plan import StackPlan

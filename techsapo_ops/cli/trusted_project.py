@@ -21,7 +21,6 @@ from techsapo_ops.stack.layout import (
     BACKUPS,
     DATA,
     DRILL_FOLDERS,
-    OLD_OVERRIDES,
     OVERRIDES,
     PROOF_FOLDER,
     RECOVERY,
@@ -126,8 +125,7 @@ def _project(modes: StrictModes, spec: Path) -> None:
     # Not as a folder above: where it is sticky, others could put there what is missing.
     modes.judge(folder)
     modes.judge(folder / ".env")
-    for name in (OVERRIDES, OLD_OVERRIDES):
-        modes.tree(folder / name)
+    modes.tree(folder / OVERRIDES)
     state = folder / STATE_DIRECTORY
     modes.judge(state)
     if modes.faults or not os.access(state, os.R_OK):

@@ -12,10 +12,6 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 STATE = "state.json"
-OTHER_CODE = "other code than recorded: "
-"""Stands before the fingerprint of a program that one version recorded and another one started, as after a
-roll back or a failed upgrade. Version 0.1, which compares fingerprints alone, starts it anew with its own
-code for that; this one passes over it: each process notes which build it runs."""
 _VERSION = 1
 
 
@@ -92,8 +88,6 @@ class StateFile:
         services = {name: asdict(record) for name, record in records.items()}
         for entry in services.values():
             del entry["name"]
-            if not entry["machine"]:
-                del entry["machine"]  # 0.1.0 does not know it, and takes a file that has it for damaged
         value = {
             "version": _VERSION,
             "engine": self._engine,

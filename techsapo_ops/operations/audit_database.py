@@ -12,12 +12,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from techsapo_ops.adapters.process import Runner
-from techsapo_ops.services.mysql.accounts import adding, hosts_of, narrowed, widened
-from techsapo_ops.services.mysql.contents import schema
+from techsapo_ops.services.mysql.accounts import adding, hosts_of, narrowed
+from techsapo_ops.services.mysql.contents import revision
 from techsapo_ops.services.mysql.kind import Mysql as MysqlKind
 from techsapo_ops.services.mysql.quoting import literal, name
 from techsapo_ops.services.mysql.session import Doors, Passing, Session, session
-from techsapo_ops.spec.edition import FIRST
 from techsapo_ops.spec.models.data import Mysql
 from techsapo_ops.stack.engine import Access
 from techsapo_ops.stack.follow import Following
@@ -51,19 +50,13 @@ class AuditDatabase(Following):
         with self._turn:
             _patiently(topology, lambda: _bring(doors, topology, mysql))
 
-    def settled(self, access: Access, topology: Topology, *, older: bool) -> None:
-        """Leave the app's account SELECT, and INSERT on its tables; with an `older` app, all that it had.
-
-        A stack of the first edition keeps that, too: in containers version 0.1, which it may go back to,
-        could not give them to its app again.
-        """
+    def settled(self, access: Access, topology: Topology) -> None:
+        """Leave the app's account SELECT, and INSERT on its tables."""
         mysql = topology.spec.mysql
         stopped = stopped_of(topology.layout)
         if mysql is None or not any(s.name not in stopped for s in topology.of_kind(MysqlKind.facts.kind)):
             return
-        hosts = hosts_of(from_images=topology.places.from_images)
-        keeps = older or topology.edition == FIRST or topology.unasked
-        sql = widened(mysql, hosts) if keeps else narrowed(mysql, hosts)
+        sql = narrowed(mysql, hosts_of(from_images=topology.places.from_images))
         doors = Doors(access, topology, self.runner)
         _patiently(topology, lambda: _ask_each(doors, sql))
 
@@ -98,7 +91,7 @@ def _bring(doors: Doors, topology: Topology, mysql: Mysql) -> None:
         return
     with session(doors.migrations(mysql)) as migrating:
         migrating.ask(f"USE {name(mysql.database)}")
-        # An app of version 0.1 or of before may be at the same.
+        # Another `up` may be at the same.
         migrating.ask(f"SELECT GET_LOCK({literal(LOCK)}, {_LOCK_SECONDS})")
         migrating.ask(_lacking(migrating, mysql.database) or "DO 0")
     _ask_each(doors, grants)
@@ -106,4 +99,4 @@ def _bring(doors: Doors, topology: Topology, mysql: Mysql) -> None:
 
 def _lacking(asking: Session, database: str) -> str:
     """SQL for what `database` lacks; empty where it lacks nothing."""
-    return sql_from(*schema(asking, database, "audit_requests")).rstrip("; \n")
+    return sql_from(revision(asking, database)).rstrip("; \n")

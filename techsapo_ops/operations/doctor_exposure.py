@@ -13,7 +13,7 @@ from techsapo_ops.stack.topology import Topology
 
 def look_at_exposure(topology: Topology) -> Iterator[HostFinding]:
     """Every exposure of the spec, those that are meant with their reason; then what runs as root."""
-    for found in exposures(topology.spec, topology.deployment):
+    for found in exposures(topology.spec, topology.layout.environment):
         if found.accepted is not None:
             detail = msg("{message}; accepted: {accepted}", message=found.message, accepted=found.accepted)
             yield HostFinding("exposure", found.rule, Level.NOTE, detail)

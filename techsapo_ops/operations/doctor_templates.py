@@ -12,11 +12,11 @@ _NAME = "your templates"
 
 
 def look_at_templates(overrides: Overrides) -> Iterator[HostFinding]:
-    """Those that can't be used, are not used, or are where version 0.1 had them; nothing without any."""
+    """Those that can't be used, or are not; nothing without any."""
     obstacle, warnings = overrides.obstacle, tuple(overrides.warnings())
     if obstacle is not None:
         yield HostFinding("templates", _NAME, Level.MISSING, obstacle.message, obstacle.hint)
     for found in warnings:
         yield HostFinding("templates", _NAME, Level.WARNING, found.message, found.hint)
-    if obstacle is None and not warnings and overrides.folders:
+    if obstacle is None and not warnings and overrides.is_there:
         yield HostFinding("templates", _NAME, Level.OK, msg("in {folder}", folder=overrides.folder))

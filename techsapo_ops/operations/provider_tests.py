@@ -12,7 +12,6 @@ from techsapo_ops.catalogue.models import End
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.provider_tests import KeptTest, keep_tests, kept_tests, section_digest
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.spec.edition import Edition
 from techsapo_ops.spec.load import LoadedSpec
 from techsapo_ops.spec.model_facts import announced_end
 from techsapo_ops.spec.models.providers import ModelProvider
@@ -46,19 +45,18 @@ class ProviderTests:
 
 def plan_tests(
     loaded: LoadedSpec,
-    edition: Edition,
     names: Iterable[str],
     at_most: float | None = None,
     limit: float = math.inf,
 ) -> ProviderTests:
-    """Which providers to test: those of `names`, or all; `edition` is that of the defaults.
+    """Which providers to test: those of `names`, or all.
 
     One that is named is tested though it is not enabled, and one that can't be asked is then a fault; so are
     those without a key where no other is left to ask.
     `at_most` is in USD a provider, AT_MOST where it is None, `limit` in seconds a question. Raises OpsError
     for a name that the spec does not have.
     """
-    spec = loaded.spec.model_copy(update={"edition": edition})
+    spec = loaded.spec
     wanted = list(dict.fromkeys(names))
     known = [*spec.providers, *loaded.disabled]
     for name in wanted:

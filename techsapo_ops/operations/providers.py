@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from techsapo_ops.catalogue.models import End, ModelFacts
-from techsapo_ops.spec.edition import FIRST, Edition
 from techsapo_ops.spec.load import LoadedSpec
 from techsapo_ops.spec.model_facts import AnswerLength, announced_end, answer_length, facts_of
 from techsapo_ops.spec.models import Spec
@@ -77,9 +76,9 @@ class ListedProvider:
         return announced_end(self.section) if isinstance(self.section, ModelProvider) else None
 
 
-def list_providers(loaded: LoadedSpec, edition: Edition) -> list[ListedProvider]:
+def list_providers(loaded: LoadedSpec) -> list[ListedProvider]:
     """Every provider of the spec, in the order in which they are asked; those left out come last."""
-    spec = loaded.spec.model_copy(update={"edition": edition})
+    spec = loaded.spec
     registry = look_up(spec, loaded.disabled)
     sections: dict[str, Section | None] = {
         **dict.fromkeys(loaded.disabled),
@@ -121,7 +120,7 @@ def _listed(name: str, section: Section | None, registry: Registry, spec: Spec) 
         registry.unavailable.get(name),
         tuple(t for t in TIERS if place is not None and place < getattr(tiers, t).providers),
         registry.usable[place].price if place is not None else None,
-        answer_length(model, spec.edition or FIRST) if model is not None else None,
+        answer_length(model) if model is not None else None,
         next(_efforts(model, facts), None) if model is not None else None,
         facts,
     )

@@ -46,7 +46,7 @@ FILTERS: dict[str, Callable[..., str]] = {"to_yaml": to_yaml, "to_json": to_json
 class Templates:
     """Renders templates by name, such as `nginx/nginx.conf.j2`.
 
-    A file of the same name below `override`, or else below `old`, takes the place of ours; ours stays
+    A file of the same name below `override` takes the place of ours; ours stays
     reachable as `builtin/NAME`, so that an override may extend it and change one block. All run in a sandbox:
     whoever may write a template decides what is in a file, not what root does. `recorded` are those of an
     earlier time, by name, in place of the folders'. `unusable` is why the operator's can't be used: it is
@@ -58,7 +58,6 @@ class Templates:
         override: Path | None = None,
         recorded: Mapping[str, str] | None = None,
         *,
-        old: Path | None = None,
         unusable: OpsError | None = None,
     ) -> None:
         root = str(template_root())
@@ -67,9 +66,9 @@ class Templates:
         if recorded is not None:
             loaders.insert(0, jinja2.DictLoader(recorded))
         self._unusable = unusable
-        self._overrides = tuple(folder for folder in (override, old) if folder is not None)
-        if recorded is None and self._overrides:
-            loaders.insert(0, jinja2.FileSystemLoader(self._overrides))
+        self._override = override
+        if recorded is None and override is not None:
+            loaders.insert(0, jinja2.FileSystemLoader(override))
         self._loader = jinja2.ChoiceLoader(loaders)
         self._environment = _Sandbox(
             loader=self._loader,
@@ -83,7 +82,7 @@ class Templates:
 
     def overridden(self, name: str) -> bool:
         """Whether an operator's folder has a template of this name."""
-        return any((folder / name).is_file() for folder in self._overrides)
+        return self._override is not None and (self._override / name).is_file()
 
     def overrides(self) -> dict[str, str]:
         """Text of each template of the operator's own, by name.
@@ -91,13 +90,11 @@ class Templates:
         Raises OpsError for one that can't be read.
         """
         self._require_usable()
-        names = {
-            path.relative_to(folder).as_posix()
-            for folder in self._overrides
-            for path in folder.rglob("*.j2")
-            if path.is_file()
-        }
-        return {name: self.source(name) for name in sorted(names)}
+        if self._override is None:
+            return {}
+        files = (path for path in self._override.rglob("*.j2") if path.is_file())
+        names = sorted(path.relative_to(self._override).as_posix() for path in files)
+        return {name: self.source(name) for name in names}
 
     def source(self, name: str) -> str:
         """Text of the template `name`, the operator's where there is one.
@@ -165,7 +162,7 @@ class Templates:
 
     def _where(self, error: Exception, name: str) -> str:
         """`file:line` of the innermost template frame of a traceback (Jinja2 maps frames to templates)."""
-        roots = tuple(map(str, (template_root(), *self._overrides)))
+        roots = tuple(map(str, filter(None, (template_root(), self._override))))
         frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename.startswith(roots)]
         return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else name
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from techsapo_ops.spec.language import LanguageRule
+from techsapo_ops.spec.models.app import LanguageRule
 from techsapo_ops.wallbounce.language import Language, language_asked_for, language_of
 
 

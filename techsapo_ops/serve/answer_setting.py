@@ -18,8 +18,8 @@ from techsapo_ops.serve.options import Options
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.wallbounce.prompts import PROMPT_VERSION
 
-FORM = 2
-"""Of the digest itself: 1 was that of version 0.1, which knew little beside the models' names."""
+FORM = 1
+"""Of the digest itself."""
 
 IMMATERIAL: Mapping[str, Mapping[str, str]] = {
     "providers": {
@@ -36,7 +36,6 @@ IMMATERIAL: Mapping[str, Mapping[str, str]] = {
         "breaker": "whom it leaves alone is in the digest by who is asked",
         "language": "the language that it comes to is in the key of each question",
         "mask": "the level that it comes to is in the digest",
-        "mask_prompts": "as mask",
         "calibration": "the weights themselves are in the digest, not the name of their file",
     },
     "budget": {

@@ -185,7 +185,7 @@ class App:
         asking = Asking(
             answers,
             idempotency,
-            AnswerLanguage(options.resolved_language(), spec.locale),
+            AnswerLanguage(spec.wallbounce.language, spec.locale),
         )
 
         self._telemetry = telemetry = Telemetry(lambda: read_values(metrics.samples), instance.name)

@@ -76,7 +76,7 @@ class Gate:
         anomalies: Anomalies,
     ) -> None:
         self._plans: Plans = auth.plans
-        self._neighbours = Neighbours(auth.monitoring_networks)
+        self._neighbours = Neighbours(auth.monitoring_networks or ())
         self._keys = keys
         self._limiter = limiter
         self._metrics = metrics
@@ -117,7 +117,7 @@ class Gate:
         if self._keys is None:
             signed_in = self._sign_in.user(request)
             if signed_in == "" and header_of(request.scope, b"x-forwarded-for") is not None:
-                # nginx would tell who it is; one with a template of before does not ask.
+                # nginx would tell who it is; one with a template of the operator's own may not ask.
                 raise Problem(401, "sign_in", msg("nobody signed in, or nginx does not tell who it was"))
             return Caller(claimed, None, address, signed_in)
         key = self._check(request, "ask", address)

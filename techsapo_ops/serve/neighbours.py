@@ -17,14 +17,12 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Neighbours:
-    """This host, and `networks` beside it; None: every private address, as the first edition has it."""
+    """This host, and `networks` beside it."""
 
-    def __init__(self, networks: Sequence[str] | None) -> None:
-        self._private = networks is None
-        named = networks or ()
+    def __init__(self, networks: Sequence[str]) -> None:
         self._networks: tuple[_Network, ...] = (
-            *(ipaddress.ip_network(network) for network in named if network != ATTACHED),
-            *(attached() if ATTACHED in named else ()),
+            *(ipaddress.ip_network(network) for network in networks if network != ATTACHED),
+            *(attached() if ATTACHED in networks else ()),
         )
 
     def has(self, scope: Scope) -> bool:
@@ -32,10 +30,10 @@ class Neighbours:
         peer = _plain(str((scope.get("client") or ("", 0))[0]))
         if peer is None or any(header_of(scope, name) is not None for name in _BY_A_PROXY):
             return False
-        if peer.is_loopback or (self._private and peer.is_private):
+        if peer.is_loopback:
             return True
         # From this host to its own outer address.
-        if not self._private and peer == _plain(str((scope.get("server") or ("", 0))[0])):
+        if peer == _plain(str((scope.get("server") or ("", 0))[0])):
             return True
         return any(peer in network for network in self._networks)
 

@@ -9,8 +9,6 @@ from pathlib import Path
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.basic_login import BasicLogin
 from techsapo_ops.spec.auth import resolved_auth
-from techsapo_ops.spec.edition import FIRST
-from techsapo_ops.spec.language import LanguageRule, language_rule
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Auth, MaskLevel
 from techsapo_ops.spec.told_addresses import Authorities
@@ -76,10 +74,6 @@ class Options:
     def resolved_auth(self) -> Auth:
         """Who may ask."""
         return self.auth or resolved_auth(self.spec, None)
-
-    def resolved_language(self) -> LanguageRule:
-        """Which language answers are in where nobody asks for one."""
-        return language_rule(self.spec, self.spec.edition or FIRST)
 
     def keys_file(self) -> Path:
         """The file of API keys where `auth` names none."""

@@ -24,7 +24,6 @@ from techsapo_ops.services.redis.exporter import RedisExporter
 from techsapo_ops.services.redis.kind import Redis
 from techsapo_ops.services.redis.sentinel import Sentinel
 from techsapo_ops.services.scheduler.kind import Scheduler
-from techsapo_ops.spec.edition import edition_of
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import Program
 from techsapo_ops.stack.kind import Kind, Wanted
@@ -126,10 +125,7 @@ def resolve(spec: Spec, places: Places, layout: Layout, host: HostFacts) -> Topo
     What the host has nothing to run with is left out, and with it an exporter without what it watches; each
     is listed in `absent`.
     """
-    edition = edition_of(spec.edition, layout.environment, layout.began_with)
-    wanted = [
-        (kind, each) for kind in _KINDS for each in kind.instances(spec, places) if each.since <= edition
-    ]
+    wanted = [(kind, each) for kind in _KINDS for each in kind.instances(spec, places)]
     absent: dict[str, Absent] = {}
     for kind, _ in wanted:
         if places.lacks(kind.facts, host):

@@ -29,10 +29,11 @@ READERS: Mapping[str, tuple[str, ...]] = {
 
 
 def asks_login(topology: Topology, kind: str) -> bool:
-    """Whether the stack's server of `kind` asks for one: what the spec says, else what the edition has."""
+    """Whether the stack's server of `kind` asks for one."""
     if kind not in READERS or not topology.has(kind):
         return False
-    return topology.chosen(getattr(topology.spec.monitoring, kind).login)
+    asks: bool = getattr(topology.spec.monitoring, kind).login
+    return asks
 
 
 def login_of(layout: Layout, kind: str) -> Login:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from techsapo_ops.spec.edition import FIRST, PRODUCTION, Edition
+from techsapo_ops.spec.environment import PRODUCTION
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import Auth
 from techsapo_ops.spec.models.base import ATTACHED
@@ -16,15 +16,13 @@ RETURN_HEADER = "X-Techsapo-Return"
 """By which it says where to come back to: path and query, as the browser sent them."""
 
 
-def monitoring_networks(auth: Auth, edition: Edition, *, isolated: bool) -> tuple[str, ...] | None:
-    """Which networks may look at the inside without a key; None: every private address.
+def monitoring_networks(auth: Auth, *, isolated: bool) -> tuple[str, ...]:
+    """Which networks may look at the inside without a key, beside this host.
 
     In a container, which is `isolated`, Prometheus and this host's commands come from the networks it is in.
     """
     if auth.monitoring_networks is not None:
         return auth.monitoring_networks
-    if edition == FIRST:
-        return None
     return (ATTACHED,) if isolated else ()
 
 

@@ -4,35 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.edition import FIRST, LATEST, PRODUCTION, Deployment, Edition, chosen, edition_of
-from techsapo_ops.spec.findings import Context, Finding
+from techsapo_ops.spec import production
+from techsapo_ops.spec.environment import PRODUCTION
+from techsapo_ops.spec.findings import Context, Exposure, Finding
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import is_loopback
-from techsapo_ops.spec.models.monitoring import GRAFANA_DOCUMENTED_PASSWORD, Alertmanager, Prometheus
+from techsapo_ops.spec.models.monitoring import Alertmanager, Prometheus
 from techsapo_ops.spec.models.root import ANY_ADDRESS, ExposureName
 from techsapo_ops.spec.problems import Path
 from techsapo_ops.spec.redis_login import NONE, redis_login
-
-
-@dataclass(frozen=True, slots=True)
-class Exposure:
-    """Something that others than intended may reach, or that nobody would hear of; `accepted` is the reason
-    for which it is meant.
-
-    `uses` are the paths on which it rests, as of a Finding.
-    """
-
-    rule: ExposureName
-    path: Path
-    message: str
-    hint: str
-    uses: tuple[Path, ...] = ()
-    accepted: str | None = None
-
 
 _SHARED_SECRET = re.compile(r"[A-Za-z0-9+/=_-]{32,128}")
 _PLAIN = re.compile(r"(?P<kind>rest|s3):(?P<url>http://.*)", re.IGNORECASE | re.DOTALL)
@@ -41,7 +25,7 @@ _BY_PROGRAM = ("sftp:", "rclone:")
 """Repositories that restic reaches by another program."""
 
 
-def auth(spec: Spec, context: Context) -> Iterator[Finding]:
+def auth(spec: Spec, _: Context) -> Iterator[Finding]:
     """Whoever reaches the app can spend the budget: beyond loopback only with a key."""
     path: Path = ("app", "auth", "required")
     uses: tuple[Path, ...] = (("app", "host"), ("nginx", "host"))
@@ -56,12 +40,6 @@ def auth(spec: Spec, context: Context) -> Iterator[Finding]:
             ),
             msg("remove it, or listen on 127.0.0.1"),
             uses,
-        )
-    elif spec.app.auth.required is False and context.strict:
-        yield Finding(
-            path,
-            msg("environment {production} answers nobody without an API key", production=PRODUCTION),
-            msg("remove it"),
         )
 
 
@@ -102,7 +80,7 @@ def scheduler(spec: Spec, _: Context) -> Iterator[Finding]:
         )
 
 
-def prometheus_backup(spec: Spec, context: Context) -> Iterator[Finding]:
+def prometheus_backup(spec: Spec, _: Context) -> Iterator[Finding]:
     """Only this host reaches the admin API by which Prometheus is backed up."""
     prometheus = spec.monitoring.prometheus
     if spec.backup.prometheus and prometheus.enabled and not is_loopback(prometheus.host):
@@ -116,48 +94,42 @@ def prometheus_backup(spec: Spec, context: Context) -> Iterator[Finding]:
             msg("let it listen on 127.0.0.1, or leave its samples out of the backup"),
             uses=((*place, "host"), (*place, "enabled")),
         )
-    elif (
-        spec.backup.prometheus and prometheus.enabled and not chosen(prometheus.login, context.edition(spec))
-    ):
+    elif spec.backup.prometheus and prometheus.enabled and not prometheus.login:
         yield Finding(
             ("backup", "prometheus"),
             msg(
                 "any user of this host can read and delete Prometheus's samples: its admin API asks "
                 "for no login"
             ),
-            msg("add `monitoring: {{prometheus: {{login: true}}}}`"),
+            msg("remove `login: false` from `monitoring.prometheus`"),
             uses=(("monitoring", "prometheus", "login"), ("monitoring", "prometheus", "enabled")),
             warning=True,
         )
 
 
-def exposures(spec: Spec, deployment: Deployment) -> tuple[Exposure, ...]:
-    """Every exposure of a spec, the accepted ones with their reason."""
-    found = [exposure for look in _LOOKS for exposure in look(spec, deployment)]
+def exposures(spec: Spec, environment: str | None) -> tuple[Exposure, ...]:
+    """Every exposure of a spec in `environment`, the accepted ones with their reason."""
+    looks = (*_LOOKS, *(production.EXPOSURES if environment == PRODUCTION else (_grafana,)))
+    found = [exposure for look in looks for exposure in look(spec)]
     return tuple(replace(e, accepted=spec.accepted_exposures.get(e.rule)) for e in found)
 
 
 def exposed(spec: Spec, context: Context) -> Iterator[Finding]:
-    """Exposures that nobody accepted: errors in production, elsewhere warnings.
-
-    A stack that runs in production since before there were these rules is warned for one version.
-    """
-    found = exposures(spec, context.deployment)
-    begun = context.deployment.began_with == FIRST and spec.edition != LATEST
+    """Exposures that nobody accepted: errors in production, elsewhere warnings."""
+    found = exposures(spec, context.environment)
     for exposure in found:
         if exposure.accepted is not None:
             continue
-        lenient = begun and exposure.rule not in _ALWAYS_REFUSED
         yield Finding(
             exposure.path,
-            exposure.message + (_AN_ERROR_SOON if context.strict and lenient else ""),
+            exposure.message,
             msg(
                 "{hint}; where it is meant: `accepted_exposures: {{{rule}: REASON}}`",
                 hint=exposure.hint,
                 rule=exposure.rule,
             ),
             exposure.uses,
-            warning=lenient or not context.strict,
+            warning=context.environment != PRODUCTION,
         )
     yield from _acceptances(spec, {exposure.rule for exposure in found})
 
@@ -171,14 +143,7 @@ def _acceptances(spec: Spec, needed: set[ExposureName]) -> Iterator[Finding]:
             yield Finding(path, msg("nothing is exposed so any more"), msg("remove it"), warning=True)
 
 
-_AN_ERROR_SOON = msg(
-    "; from the next version on this is an error in environment {production}", production=PRODUCTION
-)
-_ALWAYS_REFUSED: frozenset[ExposureName] = frozenset({"grafana-default-password"})
-"""Was an error in production before there was this list."""
-
-
-def _app(spec: Spec, _: Deployment) -> Iterator[Exposure]:
+def _app(spec: Spec) -> Iterator[Exposure]:
     if not is_loopback(spec.app.host):
         yield Exposure(
             "app-plain-http",
@@ -191,7 +156,7 @@ def _app(spec: Spec, _: Deployment) -> Iterator[Exposure]:
         )
 
 
-def _nginx(spec: Spec, _: Deployment) -> Iterator[Exposure]:
+def _nginx(spec: Spec) -> Iterator[Exposure]:
     # Of several hosts each has its port on all its addresses, whatever `nginx.host` says.
     host = ANY_ADDRESS if spec.hosts else spec.nginx.host
     if not spec.runs_nginx or is_loopback(host):
@@ -210,29 +175,17 @@ def _nginx(spec: Spec, _: Deployment) -> Iterator[Exposure]:
         )
 
 
-def _grafana(spec: Spec, deployment: Deployment) -> Iterator[Exposure]:
-    """Its password is published in the guide: whoever reaches it has it."""
+def _grafana(spec: Spec) -> Iterator[Exposure]:
+    """Outside production the documented password is an exposure where others reach it."""
     grafana = spec.monitoring.grafana
-    path: Path = ("monitoring", "grafana")
-    if not grafana.enabled or grafana.admin_password.reveal() != GRAFANA_DOCUMENTED_PASSWORD:
+    if is_loopback(grafana.host):
         return
-    strict = deployment.environment == PRODUCTION
-    if strict or not is_loopback(grafana.host):
-        refusal = msg(
-            "environment {production} refuses the documented default password", production=PRODUCTION
-        )
-        yield Exposure(
-            "grafana-default-password",
-            (*path, "admin_password" if grafana.admin_password.file is None else "admin_password_file"),
-            refusal
-            if strict
-            else msg("Grafana listens on {host} with the documented default password", host=grafana.host),
-            msg("`techsapo init` makes a fresh one; name its file by admin_password_file"),
-            ((*path, "enabled"), (*path, "host")),
-        )
+    for exposure in production.documented_password(spec):
+        message = msg("Grafana listens on {host} with the documented default password", host=grafana.host)
+        yield replace(exposure, message=message)
 
 
-def _monitoring(spec: Spec, deployment: Deployment) -> Iterator[Exposure]:
+def _monitoring(spec: Spec) -> Iterator[Exposure]:
     """Who may read all metrics, or silence every alert."""
     monitoring = spec.monitoring
     servers: tuple[tuple[ExposureName, str, str, Prometheus | Alertmanager], ...] = (
@@ -247,12 +200,12 @@ def _monitoring(spec: Spec, deployment: Deployment) -> Iterator[Exposure]:
             msg("{key} listens on {host}", key=key.capitalize(), host=server.host),
             ((*path, "enabled"), (*path, "login")),
         )
-        if chosen(server.login, _edition(spec, deployment)):
+        if server.login:
             yield _plain_login((*path, "host"), where, uses)
         else:
             message = msg("{where} without a login: whoever reaches it can {power}", where=where, power=power)
             yield Exposure(
-                rule, (*path, "host"), message, msg("add `login: true`, or listen on 127.0.0.1"), uses
+                rule, (*path, "host"), message, msg("remove `login: false`, or listen on 127.0.0.1"), uses
             )
     grafana = monitoring.grafana
     if grafana.enabled and not is_loopback(grafana.host):
@@ -271,32 +224,21 @@ def _plain_login(path: Path, where: str, uses: tuple[Path, ...]) -> Exposure:
     )
 
 
-def _edition(spec: Spec, deployment: Deployment) -> Edition:
-    """A spec that is looked at alone is taken for a new stack's."""
-    return edition_of(spec.edition, deployment.environment, deployment.began_with or LATEST)
-
-
-def _redis(spec: Spec, deployment: Deployment) -> Iterator[Exposure]:
-    """Who may rewrite answers and empty budgets; on loopback that is any user of this host.
-
-    A stack of the first edition, which says nothing of it, is told among its older defaults.
-    """
-    redis, edition = spec.redis, _edition(spec, deployment)
+def _redis(spec: Spec) -> Iterator[Exposure]:
+    """Who may rewrite answers and empty budgets; on loopback that is any user of this host."""
+    redis = spec.redis
     path: Path = ("redis", "host")
     uses: tuple[Path, ...] = (("redis",),)
     if not redis.enabled:
         return
-    if redis_login(spec, edition) == NONE:
+    if redis_login(spec) == NONE:
         everywhere = "" if is_loopback(redis.host) else msg(" and listens on {host}", host=redis.host)
-        if everywhere or redis.accounts is False or deployment.environment == PRODUCTION:
-            where: Path = path if everywhere else ("redis", "accounts")
-            message = msg(
-                "Redis asks for no login{everywhere}: whoever reaches it can rewrite answers and budgets",
-                everywhere=everywhere,
-            )
-            yield Exposure(
-                "redis-without-login", where, message, msg("add `redis: {{accounts: true}}`"), uses
-            )
+        where: Path = path if everywhere else ("redis", "accounts")
+        message = msg(
+            "Redis asks for no login{everywhere}: whoever reaches it can rewrite answers and budgets",
+            everywhere=everywhere,
+        )
+        yield Exposure("redis-without-login", where, message, msg("remove `accounts: false`"), uses)
     elif not is_loopback(redis.host) and not redis.tls:
         message = msg(
             "Redis listens on {host} in plain text: its password can be read on the way", host=redis.host
@@ -311,7 +253,7 @@ def _host(url: str) -> str | None:
         return None
 
 
-def _offsite(spec: Spec, _: Deployment) -> Iterator[Exposure]:
+def _offsite(spec: Spec) -> Iterator[Exposure]:
     """restic encrypts what it copies; who logs in how, and what is copied when, goes as the address says."""
     offsite = spec.backup.offsite
     found = _PLAIN.match(offsite.restic) if offsite is not None else None
@@ -333,23 +275,4 @@ def _offsite(spec: Spec, _: Deployment) -> Iterator[Exposure]:
     )
 
 
-def _listeners(spec: Spec, deployment: Deployment) -> Iterator[Exposure]:
-    """In production somebody is told of what pages, and somebody elsewhere that nothing is told any more."""
-    if deployment.environment != PRODUCTION:
-        return
-    uses: tuple[Path, ...] = (
-        ("notifications",),
-        ("monitoring", "alertmanager"),
-        ("monitoring", "prometheus"),
-    )
-    if "critical" in spec.unreached:
-        message, _, hint = spec.told_nobody.partition(": ")
-        yield Exposure("no-critical-receiver", ("notifications", "critical"), message, hint, uses)
-    if spec.watched_by_nobody:
-        message, _, hint = spec.watched_by_nobody.partition(": ")
-        yield Exposure("no-watcher", ("notifications", "watchdog"), message, hint, uses)
-
-
-_LOOKS: tuple[Callable[[Spec, Deployment], Iterator[Exposure]], ...] = (
-    _app, _nginx, _redis, _monitoring, _grafana, _offsite, _listeners,
-)  # fmt: skip
+_LOOKS: tuple[Callable[[Spec], Iterator[Exposure]], ...] = (_app, _nginx, _redis, _monitoring, _offsite)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 
-from techsapo_ops.spec.edition import Edition, chosen
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.edge import Certificate
@@ -18,22 +17,22 @@ _PRIVATE = frozenset(
 """Last labels of names that no public authority signs: RFC 6761, 6762, 8375, ICANN's `internal`, habits."""
 
 
-def hsts_header(spec: Spec, edition: Edition) -> str | None:
+def hsts_header(spec: Spec) -> str | None:
     """The value of Strict-Transport-Security; None where it is not sent.
 
     Without a word in the spec it is sent where browsers will be able to keep to it: a public name, and a
     certificate that is not of this stack's own making. Never `preload`: nobody gets out of that list soon.
     """
     nginx = spec.nginx
-    by_default = nginx.hsts is None and is_public(spec)
-    if spec.served_certificate is None or not (nginx.hsts or (by_default and chosen(None, edition))):
+    by_default = nginx.hsts is None and _is_public_site(spec)
+    if spec.served_certificate is None or not (nginx.hsts or by_default):
         return None
     age = nginx.hsts_max_age or (_LONG if nginx.hsts else _SOON)
     below = "; includeSubDomains" if nginx.hsts_subdomains else ""
     return f"max-age={int(seconds(age))}{below}"
 
 
-def is_public(spec: Spec) -> bool:
+def _is_public_site(spec: Spec) -> bool:
     """Whether nginx serves public names alone, with a certificate that browsers may know."""
     name = spec.served_certificate
     if name is None or not _known_to_browsers(spec.certificates[name]):

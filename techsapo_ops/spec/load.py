@@ -11,12 +11,12 @@ from pydantic import ValidationError
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.edition import LATEST, NO_ENVIRONMENT, PRODUCTION, Deployment, edition_of
+from techsapo_ops.spec.environment import NO_ENVIRONMENT, PRODUCTION
 from techsapo_ops.spec.fields import fields_of, secret_places, sections, value_at
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.interpolate import MALFORMED_HINT, Interpolated, interpolate
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.providers import Provider, default_providers
+from techsapo_ops.spec.models.providers import Provider
 from techsapo_ops.spec.overlay import Locator, merge
 from techsapo_ops.spec.problems import (
     START,
@@ -30,7 +30,7 @@ from techsapo_ops.spec.problems import (
     shown,
 )
 from techsapo_ops.spec.prune import Pruned
-from techsapo_ops.spec.rules import RULES
+from techsapo_ops.spec.rules import rules_in
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.spec.source import Document, parse
 from techsapo_ops.spec.wording import field_errors, source_words
@@ -64,18 +64,18 @@ def load(
     read_secret: Callable[[str], str],
     *,
     filename: str = "techsapo.yaml",
-    deployment: Deployment = Deployment(),
+    environment: str | None = None,
     cross_check: bool = True,
 ) -> LoadedSpec:
     """Load a spec.
 
     `env` fills `${VAR}`; `read_secret` returns the text of a `*_file` by its path as written in the spec
-    and raises OpsError or OSError where it can't; the environment of `deployment` chooses an overlay.
+    and raises OpsError or OSError where it can't; `environment` chooses an overlay.
     `cross_check=False` leaves out the rules across fields, for a part of a spec that was checked as a whole
     (app/techsapo.yaml). Raises SpecError that holds every problem at once.
     """
     document = parse(text, filename)
-    return _Loading(document, env, read_secret, filename, deployment, cross_check).run()
+    return _Loading(document, env, read_secret, filename, environment, cross_check).run()
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ class _Loading:
     env: Mapping[str, str]
     read_secret: Callable[[str], str]
     filename: str
-    deployment: Deployment
+    environment: str | None
     cross_check: bool
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
@@ -96,10 +96,6 @@ class _Loading:
     locator: Locator = field(init=False)
     mistyped: bool = False
     """The environment that was asked for is not one of the spec: a wrong use, not a wrong spec."""
-
-    @property
-    def environment(self) -> str | None:
-        return self.deployment.environment
 
     def run(self) -> LoadedSpec:
         self.locator = Locator(self.document)
@@ -316,13 +312,9 @@ class _Loading:
         """The spec without disabled providers; in production they stay, since there the lack is an error."""
         update: dict[str, Any] = {"environments": {}}
         if self.cross_check:  # a part of a spec has what the whole one had
-            began_with = self.deployment.began_with or LATEST
-            edition = edition_of(spec.edition, self.environment, began_with)
-            update["schedule"] = spec.schedule.of_edition(
-                edition, offsite=spec.backup.offsite is not None, alerts=spec.monitoring.sends_alerts
+            update["schedule"] = spec.schedule.applicable(
+                offsite=spec.backup.offsite is not None, alerts=spec.monitoring.sends_alerts
             )
-            if "providers" not in spec.model_fields_set:
-                update["providers"] = default_providers(edition)
         if self.disabled and self.environment != PRODUCTION:
             update["providers"] = {n: p for n, p in spec.providers.items() if n not in self.disabled}
             self.left_out = {n: p for n, p in spec.providers.items() if n in self.disabled}
@@ -330,8 +322,8 @@ class _Loading:
 
     def rules(self, spec: Spec, filled: Interpolated) -> None:
         """Run every rule; leave out what rests on a value that is wrong itself."""
-        context = Context(self.deployment, self.disabled, self.locator.written)
-        for rule in RULES:
+        context = Context(self.environment, self.disabled, self.locator.written)
+        for rule in rules_in(self.environment):
             for finding in rule(spec, context):
                 self.finding(finding, filled)
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from techsapo_ops.catalogue.models import CHAT_ANSWER, THINKING_ANSWER, End, ModelFacts, model_of
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.edition import FIRST, Edition
-from techsapo_ops.spec.models.providers import GoogleProvider, ModelProvider, OpenRouterProvider
+from techsapo_ops.spec.models.providers import ModelProvider, OpenRouterProvider
 
 SPEC = "spec"
 
@@ -33,16 +32,16 @@ def announced_end(provider: ModelProvider) -> End | None:
     return facts.end if facts is not None else None
 
 
-def answer_length(provider: ModelProvider, edition: Edition) -> AnswerLength:
-    """What the spec says; where it says nothing, what `edition` has, for the model from the second one on.
+def answer_length(provider: ModelProvider) -> AnswerLength:
+    """What the spec says; where it says nothing, what suits the model.
 
     Where the spec lets it think for more tokens than that, an answer has room beside them.
     """
     if provider.max_output_tokens is not None:
         return AnswerLength(provider.max_output_tokens, SPEC)
-    usual, facts = _usual(provider, edition), facts_of(provider)
+    usual, facts = _usual(provider), facts_of(provider)
     thought = _thought(provider)
-    if thought < usual.tokens or (edition == FIRST and isinstance(provider, GoogleProvider)):
+    if thought < usual.tokens:
         return usual
     most = facts.limits.max_output if facts is not None and facts.limits is not None else None
     wanted = thought + CHAT_ANSWER
@@ -51,9 +50,7 @@ def answer_length(provider: ModelProvider, edition: Edition) -> AnswerLength:
     )
 
 
-def _usual(provider: ModelProvider, edition: Edition) -> AnswerLength:
-    if edition == FIRST:
-        return AnswerLength(CHAT_ANSWER, msg("edition {edition} of the defaults", edition=FIRST))
+def _usual(provider: ModelProvider) -> AnswerLength:
     if provider.vendor is None:
         return AnswerLength(CHAT_ANSWER, msg("the default of its kind"))
     facts = facts_of(provider)

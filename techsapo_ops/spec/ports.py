@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.edition import Edition
 from techsapo_ops.spec.machine_ports import GOSSIP, RAFT, SENTINEL
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.problems import Path
@@ -38,7 +37,7 @@ class Conflict:
     uses: tuple[Path, ...]
 
 
-def taken_ports(spec: Spec, edition: Edition) -> Iterator[Taken]:
+def taken_ports(spec: Spec) -> Iterator[Taken]:
     """Every port that the services of this spec listen on, defaults included."""
     app = spec.app
     for n, instance in enumerate(app.resolved_instances):
@@ -56,10 +55,10 @@ def taken_ports(spec: Spec, edition: Edition) -> Iterator[Taken]:
             yield Taken(
                 ("nginx", "tls_listen"), msg("nginx (HTTPS)"), spec.nginx.host, spec.nginx.tls_listen, uses
             )
-    yield from _monitoring(spec, edition)
+    yield from _monitoring(spec)
 
 
-def _monitoring(spec: Spec, edition: Edition) -> Iterator[Taken]:
+def _monitoring(spec: Spec) -> Iterator[Taken]:
     monitoring = spec.monitoring
     for key, name, server in (
         ("prometheus", "Prometheus", monitoring.prometheus),
@@ -84,9 +83,9 @@ def _monitoring(spec: Spec, edition: Edition) -> Iterator[Taken]:
                 ((*place, "enabled"),) if watched == "monitoring" else ((*place, "enabled"), (watched,))
             )
             yield Taken((*place, "port"), name, _LOOPBACK, exporter.port, uses)
-    if (since := monitoring.probed_since) is not None and since <= edition:
+    if monitoring.is_probed:
         place = ("monitoring", "exporters", "blackbox")
-        uses = ((*place, "enabled"), ("edition",), ("monitoring", "probes"))
+        uses = ((*place, "enabled"), ("monitoring", "prometheus", "enabled"))
         yield Taken((*place, "port"), msg("the blackbox exporter"), _LOOPBACK, exporters.blackbox.port, uses)
 
 
@@ -101,10 +100,10 @@ def _of_machines(spec: Spec) -> Iterator[Taken]:
         yield Taken((), "Docker Swarm", "0.0.0.0", port, uses)  # noqa: S104 - compared
 
 
-def port_conflicts(spec: Spec, edition: Edition, written: Callable[[Path], bool]) -> Iterator[Conflict]:
+def port_conflicts(spec: Spec, written: Callable[[Path], bool]) -> Iterator[Conflict]:
     """Pairs of services on one port, each told at the one of the two that the file gives (`written`)."""
     seen = list(_of_machines(spec))
-    for late in taken_ports(spec, edition):
+    for late in taken_ports(spec):
         for early in seen:
             if early.port == late.port and _meet(early.host, late.host):
                 here, there = (

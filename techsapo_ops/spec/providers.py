@@ -7,13 +7,15 @@ from urllib.parse import urlsplit
 
 from techsapo_ops.catalogue.models import model_of
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.spec.edition import PRODUCTION
 from techsapo_ops.spec.findings import Context, Finding
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import is_loopback
 from techsapo_ops.spec.models.providers import KeyedProvider
 from techsapo_ops.spec.models.providers import Provider as ProviderSpec
 from techsapo_ops.spec.problems import Path, dotted
+
+_PROVIDERS: Path = ("providers",)
+_BASIC: Path = ("wallbounce", "tiers", "basic", "providers")
 
 
 def keys(spec: Spec, context: Context) -> Iterator[Finding]:
@@ -30,80 +32,79 @@ def keys(spec: Spec, context: Context) -> Iterator[Finding]:
 
 
 def providers(spec: Spec, context: Context) -> Iterator[Finding]:
-    """There are enough providers of one sort to compare answers; a real one silences the simulated ones."""
-    path: Path = ("providers",)
+    """There are enough providers of one sort to compare answers; a real one silences the simulated ones.
+
+    In production another rule holds: real_providers in spec/production.py.
+    """
     enabled = {n: p for n, p in spec.providers.items() if p.enabled}
     real = [n for n, p in enabled.items() if not p.simulated]
-    simulated = [n for n in enabled if n not in real]
-    tiers = spec.wallbounce.tiers
-    basic_path: Path = ("wallbounce", "tiers", "basic", "providers")
-    if context.strict and simulated and not context.written(path):
-        yield Finding(
-            path,
-            msg(
-                "simulated unless you configure others, which environment {production} refuses",
-                production=PRODUCTION,
-            ),
-            msg("configure at least {providers} real ones", providers=tiers.basic.providers),
-        )
-        return
-    if context.strict:
-        for name in simulated:
-            yield Finding(
-                (*path, name),
-                msg("is simulated, which environment {production} refuses", production=PRODUCTION),
-                msg("remove it in the overlay by `{name}: null`", name=name),
-            )
-    usable = real if real or context.strict else simulated
-    compared = msg(
-        "an analysis compares {providers} ({basic_path})",
-        providers=tiers.basic.providers,
-        basic_path=dotted(basic_path),
-    )
+    usable = len(real) or len(enabled)
+    basic = spec.wallbounce.tiers.basic.providers
     if not enabled:
-        why = msg("all are disabled") if spec.providers or context.disabled else msg("there is none")
-        if context.disabled:
-            reasons = (msg("{name}: {reason}", name=n, reason=why) for n, why in context.disabled.items())
-            why = msg("{why} ({reasons})", why=why, reasons=joined(", ", reasons))
+        yield nobody_to_ask(spec, context)
+    elif usable >= basic:
+        yield from unfilled_tiers(spec, context, usable)
+    elif len(enabled) < basic:
+        yield too_few(spec, usable)
+    else:
         yield Finding(
-            path,
-            msg("no provider to ask: {why}", why=why),
-            msg("enable two or more, or leave out `providers` for simulated ones"),
+            _PROVIDERS,
+            msg(
+                "only {count} ({real}): simulated ones never answer beside it, but {compared}",
+                count=_real(len(real)),
+                real=", ".join(real),
+                compared=_compared(spec),
+            ),
+            msg("configure another, or disable it to try the stack with simulated ones"),
+            uses=(_BASIC,),
+            warning=True,
         )
-        return
-    if len(usable) < tiers.basic.providers:
-        if len(enabled) < tiers.basic.providers or context.strict:
-            yield Finding(
-                path,
-                msg("{count}, but {compared}", count=_count(len(usable)), compared=compared),
-                msg("enable more providers"),
-                uses=(basic_path,),
-            )
-        else:
-            yield Finding(
-                path,
-                msg(
-                    "only {count} ({real}): simulated ones never answer beside it, but {compared}",
-                    count=_real(len(real)),
-                    real=", ".join(real),
-                    compared=compared,
-                ),
-                msg("configure another, or disable it to try the stack with simulated ones"),
-                uses=(basic_path,),
-                warning=True,
-            )
-        return
+
+
+def nobody_to_ask(spec: Spec, context: Context) -> Finding:
+    """That no provider is enabled, and why."""
+    why = msg("all are disabled") if spec.providers or context.disabled else msg("there is none")
+    if context.disabled:
+        reasons = (msg("{name}: {reason}", name=n, reason=reason) for n, reason in context.disabled.items())
+        why = msg("{why} ({reasons})", why=why, reasons=joined(", ", reasons))
+    return Finding(
+        _PROVIDERS,
+        msg("no provider to ask: {why}", why=why),
+        msg("enable two or more, or leave out `providers` for simulated ones"),
+    )
+
+
+def too_few(spec: Spec, usable: int) -> Finding:
+    """That the `usable` providers are fewer than an analysis compares."""
+    return Finding(
+        _PROVIDERS,
+        msg("{count}, but {compared}", count=_count(usable), compared=_compared(spec)),
+        msg("enable more providers"),
+        uses=(_BASIC,),
+    )
+
+
+def unfilled_tiers(spec: Spec, context: Context, usable: int) -> Iterator[Finding]:
+    """Tiers for which the file asks more than the `usable` providers."""
     for tier in ("premium", "critical"):
-        wanted = getattr(tiers, tier).providers
-        tier_path: Path = ("wallbounce", "tiers", tier, "providers")
-        if wanted > len(usable) and context.written(tier_path):
+        wanted = getattr(spec.wallbounce.tiers, tier).providers
+        path: Path = ("wallbounce", "tiers", tier, "providers")
+        if wanted > usable and context.written(path):
             yield Finding(
-                tier_path,
-                msg("wants {wanted} providers and there are {count}", wanted=wanted, count=len(usable)),
+                path,
+                msg("wants {wanted} providers and there are {count}", wanted=wanted, count=usable),
                 msg("{tier} uses those; enable more, or lower the number", tier=tier),
-                uses=(path,),
+                uses=(_PROVIDERS,),
                 warning=True,
             )
+
+
+def _compared(spec: Spec) -> str:
+    return msg(
+        "an analysis compares {providers} ({basic_path})",
+        providers=spec.wallbounce.tiers.basic.providers,
+        basic_path=dotted(_BASIC),
+    )
 
 
 def retiring(spec: Spec, _: Context) -> Iterator[Finding]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Literal
 
-from techsapo_ops.spec.edition import Edition, chosen
 from techsapo_ops.spec.models import Spec
 
 RedisLogin = Literal["given", "made", "none"]
@@ -16,10 +15,9 @@ NONE: RedisLogin = "none"
 """Not at all: whoever reaches it may do everything."""
 
 
-def redis_login(spec: Spec, edition: Edition) -> RedisLogin:
-    """How clients log in, by what the spec says or, where it is silent, by the `edition` of the defaults."""
+def redis_login(spec: Spec) -> RedisLogin:
+    """How clients log in."""
     if spec.redis.password is not None:
         return GIVEN
-    if spec.hosts:  # they reach each other over a network
-        return MADE
-    return MADE if chosen(spec.redis.accounts, edition) else NONE
+    # Of several hosts they reach each other over a network.
+    return MADE if spec.hosts or spec.redis.accounts is not False else NONE

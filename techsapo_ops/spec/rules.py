@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 
 from techsapo_ops.messages import msg
+from techsapo_ops.spec import production
+from techsapo_ops.spec.environment import PRODUCTION
 from techsapo_ops.spec.exposure import auth, exposed, prometheus_backup, scheduler, sign_in
 from techsapo_ops.spec.findings import Context, Finding, Rule
 from techsapo_ops.spec.logins import urls
@@ -17,7 +19,6 @@ from techsapo_ops.spec.machines import machines
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.edge import Certificate
 from techsapo_ops.spec.notified import addresses, business_hours, next_receivers, receivers, smtp
-from techsapo_ops.spec.older_defaults import older_defaults
 from techsapo_ops.spec.ports import port_conflicts
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted
 from techsapo_ops.spec.provider_options import bodies, options, thinking
@@ -31,7 +32,7 @@ _BASE64 = re.compile(r"([A-Za-z0-9+/_-]{4})*([A-Za-z0-9+/_-]{2,3}=*)?")
 
 def ports(spec: Spec, context: Context) -> Iterator[Finding]:
     """No two services that run take the same port."""
-    for conflict in port_conflicts(spec, context.edition(spec), context.written):
+    for conflict in port_conflicts(spec, context.written):
         if not conflict.taken_path:
             yield Finding(
                 conflict.path,
@@ -198,9 +199,14 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
         )
 
 
-RULES: tuple[Rule, ...] = (
-    ports, instances, redis, nginx, certificates, receivers, next_receivers, smtp, addresses, keys, providers,
+_RULES: tuple[Rule, ...] = (
+    ports, instances, redis, nginx, certificates, receivers, next_receivers, smtp, addresses, keys,
     scrape, scrape_interval, probes, external_labels, alerts, business_hours, budget, exposed, auth,
-    scheduler, prometheus_backup, retiring, thinking, bodies, options, exposed_key, older_defaults, urls,
+    scheduler, prometheus_backup, retiring, thinking, bodies, options, exposed_key, urls,
     sign_in, tracing, machines, redis_of_machines,
 )  # fmt: skip
+
+
+def rules_in(environment: str | None) -> tuple[Rule, ...]:
+    """Every rule that holds in `environment`."""
+    return (*(production.RULES if environment == PRODUCTION else (providers,)), *_RULES)

@@ -15,5 +15,5 @@ class Following:
     def ready(self, access: Access, topology: Topology, service: str) -> None:
         """`service` is ready, and what needs it has not been started yet; also where it ran already."""
 
-    def settled(self, access: Access, topology: Topology, *, older: bool) -> None:
-        """All runs as it was asked for; `older`: the app too is of a version before this one."""
+    def settled(self, access: Access, topology: Topology) -> None:
+        """All runs as it was asked for."""

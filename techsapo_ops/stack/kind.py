@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.edition import FIRST, Edition
 
 if TYPE_CHECKING:  # `techsapo ps` asks a kind's name and user, and needs nothing of a spec
     from techsapo_ops.spec.models import Spec
@@ -42,8 +41,6 @@ class Wanted:
     port: int
     weight: int = 1
     backup: bool = False
-    since: Edition = FIRST
-    """The first edition of the defaults that has it: an older stack asks for it by its spec."""
 
 
 class Kind:

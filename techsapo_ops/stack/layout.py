@@ -7,14 +7,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from techsapo_ops.spec.edition import FIRST, Edition
-
 OVERRIDES = "template-overrides"
 """Folder beside the spec whose templates come before ours, where the spec names no other one."""
 PROOF_FOLDER = "offsite-proof"
 """Where in the state directory a copy from off-site lies while it is looked at."""
-OLD_OVERRIDES = "templates"
-"""Where version 0.1 read them from. In a checkout that holds the spec too, it is the folder of ours."""
 SCHEDULER = "scheduler"
 """The program that starts the jobs, where `schedule.by` is service."""
 SCHEDULER_STOP_SECONDS = 25
@@ -60,14 +56,12 @@ class Layout:
 
     `config` holds the generated files; the rest is made by the engine below `state`. `spec` and
     `environment` are what a later `techsapo up` of this stack is given, such as the one after a reboot.
-    `began_with` is the edition of the defaults that it began with.
     """
 
     state: Path
     config: Path
     spec: Path | None = None
     environment: str | None = None
-    began_with: Edition = FIRST
 
     @property
     def spec_file(self) -> Path:
@@ -75,9 +69,9 @@ class Layout:
         return self.spec or self.state.parent / "techsapo.yaml"
 
     @property
-    def edition_note(self) -> Path:
-        """Which edition of the defaults the stack began with."""
-        return self.state / "edition"
+    def format_note(self) -> Path:
+        """Which format the state directory is in: see stack/state_format.py."""
+        return self.state / "format"
 
     @property
     def machines_note(self) -> Path:

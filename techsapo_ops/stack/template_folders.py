@@ -1,14 +1,13 @@
 """Where templates lie: ours, and the folders of an operator's own that come before them.
 
-A user's folder is never one of ours. In a checkout of this repository that holds the spec too, `templates/`
-beside the spec is ours, and up to version 0.1 the user's folder had that very name.
+A user's folder is never one of ours: in a checkout of this repository that holds the spec too, `templates/`
+beside the spec is ours.
 """
 
 from __future__ import annotations
 
 import difflib
 import os
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -19,12 +18,11 @@ from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.findings import Finding
-from techsapo_ops.stack.layout import OLD_OVERRIDES, OVERRIDES
+from techsapo_ops.stack.layout import OVERRIDES
 
 FIELD = ("template_overrides",)
 FIXED = frozenset({"init/techsapo.yaml.j2"})
 """Templates that no override takes the place of: `init` has no project yet, and timers are root's own."""
-_NAMED = 4
 
 
 @cache
@@ -57,37 +55,26 @@ def overrides_folder(directory: Path, named: str | None) -> Path:
     return directory / (Path(named).expanduser() if named is not None else OVERRIDES)
 
 
-def is_copy_of_ours(names: Mapping[str, object]) -> bool:
-    """Whether these names in a backup's `templates` are a checkout's built-in templates.
-
-    Up to version 0.1 the backup of a stack in a checkout held them. One of them can't be overridden, so no
-    folder of overrides has it.
-    """
-    return "init/techsapo.yaml.j2" in names and len(names) > len(builtin_names()) // 2
-
-
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """The folders of an operator's own templates, which come before ours.
+    """The folder of an operator's own templates, which come before ours.
 
-    `folder` is where they belong: what the spec of `directory` names (`named`), or the default. `old` is
-    `templates/` beside the spec, where version 0.1 read them from: what is in it is used still, after
-    `folder`. It is None where there is none, or where it is ours.
+    `folder` is what the spec of `directory` names (`named`), or the default.
     """
 
     directory: Path
     folder: Path
     named: bool
-    old: Path | None
 
     @property
-    def folders(self) -> tuple[Path, ...]:
-        """Those that are there; a template of the first comes before one of the second."""
-        return tuple(f for f in (self.folder, self.old) if f is not None and os.path.isdir(f))  # noqa: PTH112 - False where it can't be looked at
+    def is_there(self) -> bool:
+        """Whether there is such a folder."""
+        return os.path.isdir(self.folder)  # noqa: PTH112 - False where it can't be looked at
 
     def template(self, name: str) -> Path | None:
         """The operator's template of this name that comes before ours, if there is one."""
-        return next((folder / name for folder in self.folders if (folder / name).is_file()), None)
+        found = self.folder / name
+        return found if self.is_there and found.is_file() else None
 
     @property
     def missing(self) -> bool:
@@ -124,31 +111,8 @@ class Overrides:
         return None
 
     def warnings(self) -> Iterator[Finding]:
-        """What an operator should know: templates in the place of version 0.1, and those that change nothing.
-
-        Raises OpsError for one that can't be read.
-        """
-        own = _below(self.folder) if self.folder in self.folders and self.obstacle is None else {}
-        old: dict[str, Path] = {}
-        try:
-            old = self._old_templates()
-        except OSError as error:
-            message = msg(
-                "cannot read {filename}, so what is in it is not used: {strerror}",
-                filename=error.filename,
-                strerror=error.strerror,
-            )
-            yield _warning(message, msg("run it as a user who may"))
-        if used := [name for name in old if name not in own]:
-            yield self._still_used(used)
-        for name in old:
-            if name in own:
-                message = msg(
-                    "{old} is not used: {folder} has a template of that name too",
-                    old=old[name],
-                    folder=self.folder,
-                )
-                yield _warning(message, msg("compare the two, then remove {old}", old=old[name]))
+        """Templates that change nothing. Raises OpsError for one that can't be read."""
+        own = _below(self.folder) if self.is_there and self.obstacle is None else {}
         for name, path in own.items():
             if name in FIXED:
                 yield _warning(
@@ -171,80 +135,10 @@ class Overrides:
             return Finding(FIELD, msg("{folder} does not hold templates alone", folder=self.folder), hint)
         return None
 
-    def _old_templates(self) -> dict[str, Path]:
-        """Those of `old` that change something, by name; where none does, those that could."""
-        if self.old is None:
-            return {}
-        known = {*builtin_names()} - FIXED
-        there = {name: path for name, path in _below(self.old).items() if name in known}
-        changing = {n: p for n, p in there.items() if p.read_bytes() != (template_root() / n).read_bytes()}
-        return changing or there
-
-    def _still_used(self, names: list[str]) -> Finding:
-        more = msg(" and {count} more", count=len(names) - _NAMED) if len(names) > _NAMED else ""
-        which = msg("{names}{more}", names=", ".join(names[:_NAMED]), more=more)
-        if (self.directory / "techsapo_ops" / "__init__.py").is_file():
-            return _warning(
-                msg(
-                    "{old} is of a checkout of techsapo-ops, but not of the one that runs: what differs "
-                    "there is used in place of the built-in templates ({which})",
-                    old=self.old,
-                    which=which,
-                ),
-                msg(
-                    "move what you changed to {folder}, and run the checkout's own techsapo",
-                    folder=self.folder,
-                ),
-            )
-        move = msg(
-            "`mv {quote} {quote2}`", quote=shlex.quote(str(self.old)), quote2=shlex.quote(str(self.folder))
-        )
-        return _warning(
-            msg(
-                "your own templates in {old} are still used ({which}), but they belong in {folder}",
-                old=self.old,
-                which=which,
-                folder=self.folder,
-            ),
-            msg("move them: {move}", move=move)
-            if not os.path.lexists(self.folder)
-            else msg("move them to {folder}", folder=self.folder),
-        )
-
 
 def find_overrides(directory: Path, named: str | None) -> Overrides:
-    """The operator's own templates, for a spec in `directory` that names the folder `named`, or none.
-
-    Raises OpsError where a template in `templates/` can't be read.
-    """
-    folder = overrides_folder(directory, named)
-    old = directory / OLD_OVERRIDES
-    try:
-        is_theirs = old.is_dir() and not _is_same(old, folder) and not _is_ours(old)
-    except OSError as error:
-        raise OpsError(
-            msg("cannot read {filename}: {strerror}", filename=error.filename, strerror=error.strerror),
-            msg("run it as a user who may"),
-        ) from None
-    return Overrides(directory, folder, named is not None, old if is_theirs else None)
-
-
-def _is_same(one: Path, other: Path) -> bool:
-    return os.path.exists(other) and one.samefile(other)  # noqa: PTH110 - False where it can't be looked at
-
-
-def _is_ours(folder: Path) -> bool:
-    """Whether `folder` is the one of our templates, or has each of them unchanged.
-
-    The latter is a checkout whose content is also installed elsewhere, and runs from there.
-    """
-    ours = template_root()
-    if folder.samefile(ours):
-        return True
-    return all(
-        (folder / name).is_file() and (folder / name).read_bytes() == (ours / name).read_bytes()
-        for name in builtin_names()
-    )
+    """The operator's own templates, for a spec in `directory` that names the folder `named`, or none."""
+    return Overrides(directory, overrides_folder(directory, named), named is not None)
 
 
 def _below(folder: Path) -> dict[str, Path]:

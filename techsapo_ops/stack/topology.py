@@ -12,7 +12,6 @@ from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.edition import FIRST, Deployment, Edition, chosen, edition_of
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.layout import Layout
@@ -54,26 +53,6 @@ class Topology:
     def on(self, machine: str) -> tuple[Service, ...]:
         """The services of the machine of that name."""
         return tuple(s for s in self.services if s.machine is not None and s.machine.name == machine)
-
-    @property
-    def deployment(self) -> Deployment:
-        """Where its spec is used."""
-        return Deployment(self.layout.environment, self.layout.began_with)
-
-    @property
-    def edition(self) -> Edition:
-        """Which edition of the defaults holds where the spec says nothing."""
-        return edition_of(self.spec.edition, self.layout.environment, self.layout.began_with)
-
-    def chosen(self, value: bool | None) -> bool:
-        """What the spec says of a protection; where it says nothing, whether this edition has it."""
-        return chosen(value, self.edition)
-
-    @property
-    def unasked(self) -> bool:
-        """Whether it has safer defaults by environment production alone: it began with older ones."""
-        began = self.layout.began_with
-        return self.spec.edition is None and began == FIRST and self.edition > FIRST
 
     def of_kind(self, kind: str) -> tuple[Service, ...]:
         """All services of one kind, in the spec's order."""

@@ -110,10 +110,7 @@ class Rotation:
 def keys_in(text: str, path: Path) -> tuple[ApiKey, ...]:
     """The keys that the file at `path` holds, oldest first. Raises OpsError where `text` is no such file."""
     try:
-        value = json.loads(text)
-        replaced = value.get("replaced", {})
-        keys = (ApiKey.from_json(entry) for entry in value["keys"])
-        return tuple(replace(key, replaced_by=replaced.get(key.id)) for key in keys)
+        return tuple(ApiKey.from_json(entry) for entry in json.loads(text)["keys"])
     except (ValueError, KeyError, TypeError, AttributeError):
         raise OpsError(
             msg("{path} is not a file of API keys", path=path),
@@ -123,10 +120,7 @@ def keys_in(text: str, path: Path) -> tuple[ApiKey, ...]:
 
 def text_of(keys: Iterable[ApiKey]) -> str:
     """What a file of these keys holds."""
-    entries = [k.to_json() for k in keys]
-    # Beside the keys: version 0.1 refuses a file whose entries have a field that it does not know.
-    replaced = {e["id"]: by for e in entries if (by := e.pop("replaced_by")) is not None}
-    value = {"version": 1, "keys": entries, "replaced": replaced}
+    value = {"version": 1, "keys": [k.to_json() for k in keys]}
     return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
 
 

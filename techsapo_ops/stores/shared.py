@@ -28,7 +28,7 @@ from techsapo_ops.stores.seal import Seal
 KEPT_ANSWERS = "sealed-answer"
 KEPT_REPLIES = "sealed-reply"
 BEGUN = "sealed-journal"
-"""Parts of keys in Redis. Version 0.1 kept `answer` and `reply`; what carries a seal it can't read."""
+"""Parts of keys in Redis."""
 
 
 class Shared:

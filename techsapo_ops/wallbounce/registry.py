@@ -10,7 +10,6 @@ from typing import Any
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.spec.edition import FIRST
 from techsapo_ops.spec.model_facts import answer_length
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
@@ -106,8 +105,7 @@ def no_provider(registry: Registry) -> OpsError | None:
 def look_up(spec: Spec, disabled: Mapping[str, str]) -> Registry:
     """Make the providers of `spec`; `disabled` holds those that the loader already left out.
 
-    A spec that names no edition has the defaults of the first one. Simulated providers answer only while no
-    real one is enabled.
+    Simulated providers answer only while no real one is enabled.
     """
     unavailable = dict(disabled)
     enabled = [section for section in spec.providers.values() if section.enabled]
@@ -147,7 +145,6 @@ def recipe(name: str, section: Any, spec: Spec) -> Recipe | str:
     lack = kind.lacks(name, section)
     if lack is not None:
         return lack
-    section = kind.settled(section, spec.edition or FIRST)
     price = _price(section, kind, spec.budget.unknown_price)
     if price is None:
         return (
@@ -155,7 +152,7 @@ def recipe(name: str, section: Any, spec: Spec) -> Recipe | str:
             "(0 for a local model), or budget.unknown_price: reserve"
         )
     if isinstance(section, ModelProvider):
-        longest = answer_length(section, spec.edition or FIRST).tokens
+        longest = answer_length(section).tokens
         section = section.model_copy(update={"max_output_tokens": longest})
     return Recipe(name, section, price, kind)
 

@@ -23,8 +23,8 @@ _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 _CODE = re.compile(r"(?<!`)`(techsapo [^`]+)`(?!`)")
 _FORM = re.compile(r"[\[\]…|]|\.\.\.")
 """In inline code: how a command is written in general, such as `drift|costs` or [ID]."""
-_OLD = {"docs/from-the-guide.md", "docs/upgrade.md", "docs/upgrade.ja.md"}
-"""They also speak of what others, or other versions, have."""
+_OLD = {"docs/from-the-guide.md"}
+"""It also speaks of what others have."""
 
 
 def commands_of(page: str) -> Iterator[str]:

@@ -246,7 +246,11 @@ class Stack:
                     "port": port["alertmanager"], "group_wait": "0s", "group_interval": "1s",
                 },
                 "grafana": {"enabled": False},
-                "exporters": {"node": {"port": self.node_port}, **self.around.exporters()},
+                "exporters": {
+                    "node": {"port": self.node_port},
+                    "blackbox": {"enabled": False},
+                    **self.around.exporters(),
+                },
                 "alerts": changes,
             },
             "notifications": {

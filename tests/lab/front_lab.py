@@ -144,7 +144,7 @@ def write_files(lab: Segment, drain: int) -> None:
     hosts = {m.name: {"address": m.address, "docker": f"ssh://ops@{m.name}"} for m in lab.machines}
     wanted = spec(
         engine="swarm", hosts=hosts, floating_address=f"{FLOATING}/24", mysql={}, nginx={"listen": PORT},
-        app={"instances": [{"port": 4000, "weight": 2}, {"port": 4001}]}, edition=2,
+        app={"instances": [{"port": 4000, "weight": 2}, {"port": 4001}]},
     )  # fmt: skip
     files = rendered(wanted, topology(wanted, lab.client.folder, "swarm"))
     for machine in lab.machines:

@@ -15,7 +15,6 @@ from techsapo_ops.stack.topology import Topology
 
 ON_MACHINES: dict[str, Any] = {
     "project": "techsapo",
-    "edition": 2,
     "engine": "swarm",
     "hosts": {
         name: {"address": f"10.77.0.{number}", "docker": f"unix:///lab/{name}/docker.sock"}

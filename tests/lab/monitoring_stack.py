@@ -56,8 +56,19 @@ EVERYTHING: dict[str, Any] = {
 
 
 def spec_of(data: dict[str, Any] | None = None, **sections: Any) -> Spec:
-    """A spec of `data` (default: EVERYTHING) with `sections` put in."""
-    return Spec.model_validate({**(EVERYTHING if data is None else data), **sections})
+    """A spec of `data` (default: EVERYTHING) with `sections` put in.
+
+    On one host it asks for no login unless it says so: only the start of a stack makes the passwords.
+    """
+    found = {**(EVERYTHING if data is None else data), **sections}
+    if not found.get("hosts"):
+        monitoring = found.get("monitoring", {})
+        logins = {
+            name: {"login": False, **monitoring.get(name, {})} for name in ("prometheus", "alertmanager")
+        }
+        found["monitoring"] = {**monitoring, **logins}
+        found["redis"] = {"accounts": False, **found.get("redis", {})}
+    return Spec.model_validate(found)
 
 
 def topology_of(spec: Spec, root: Path, engine: EngineName = "native") -> Topology:

@@ -299,9 +299,9 @@ def accept(
 ) -> None:
     """Vouch for a backup that shrank, or for one without a MAC that came after this stack's key.
 
-    What shrank is meant, then: the alert ends, and prune may remove the backup before it. One without a MAC,
-    such as an older techsapo's, counts as unauthenticated: verify goes on, and restore wants
-    --allow-unauthenticated. One whose MAC is wrong is never accepted.
+    What shrank is meant, then: the alert ends, and prune may remove the backup before it. One without a MAC
+    counts as unauthenticated: verify goes on, and restore wants --allow-unauthenticated. One whose MAC is
+    wrong is never accepted.
 
     Examples:
 

@@ -20,7 +20,6 @@ from techsapo_ops.cli.trusted_project import require_trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.render.templates import Templates
-from techsapo_ops.spec.edition import LATEST, Deployment
 from techsapo_ops.spec.load import load
 
 _TEMPLATE = "init/techsapo.yaml.j2"
@@ -110,9 +109,7 @@ def init(
     )
     # What was answered may be nothing for a spec.
     held = {f"{_SECRETS}/{name}": secret for name, secret in told.secrets()}
-    loaded = load(
-        text, {}, lambda file: held.get(file, "x"), filename=spec.name, deployment=Deployment(None, LATEST)
-    )
+    loaded = load(text, {}, lambda file: held.get(file, "x"), filename=spec.name)
     made = _grafana_password(spec.parent / _GRAFANA)
     for name, secret in told.secrets():
         write_atomic(spec.parent / _SECRETS / name, f"{secret}\n".encode(), mode=0o600)
@@ -135,7 +132,7 @@ def init(
 def _copy(example: Path, spec: Path, out: Output) -> None:
     """Write a copy of `example`, which names no password of Grafana's, with one that is made for it."""
     text = read_text(example, what="example") + _OWN_PASSWORD
-    load(text, {}, lambda _: "x", filename=str(example), deployment=Deployment(None, LATEST))
+    load(text, {}, lambda _: "x", filename=str(example))
     made = _grafana_password(spec.parent / _GRAFANA)
     write_atomic(spec, text.encode())
     keep_out_of_git(spec.parent / STATE_DIRECTORY)

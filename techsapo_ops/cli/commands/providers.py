@@ -24,7 +24,6 @@ from techsapo_ops.cli.views.providers import (
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.providers import ask_lists, list_providers
-from techsapo_ops.spec.edition import edition_of
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output
@@ -61,8 +60,7 @@ def list_all(
     """
     project = place.open()
     loaded = project.loaded
-    edition = edition_of(loaded.spec.edition, loaded.environment, project.began_with)
-    listed = list_providers(loaded, edition)
+    listed = list_providers(loaded)
     if ask and not out.as_json:
         asked = ", ".join(row.name for row in listed if row.can_be_asked)
         out.say(
@@ -148,8 +146,7 @@ def run(
 
     project = place.open()
     limit = math.inf if timeout is None else timeout
-    edition = edition_of(project.spec.edition, project.loaded.environment, project.began_with)
-    tests = plan_tests(project.loaded, edition, names or (), at_most, limit)
+    tests = plan_tests(project.loaded, names or (), at_most, limit)
     if tests.candidates:
         out.say(said_before(tests))
     with interruptible():

@@ -65,7 +65,7 @@ def restore(
         bool,
         typer.Option(
             "--allow-unauthenticated",
-            help="Also a backup from before 0.2, of which nothing tells who wrote it.",
+            help="Also a backup of which nothing tells who wrote it, as after a lost key.",
         ),
     ] = False,
     instead: Annotated[

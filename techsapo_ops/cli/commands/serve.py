@@ -19,7 +19,6 @@ from techsapo_ops.messages import msg
 if TYPE_CHECKING:
     from techsapo_ops.adapters.basic_login import BasicLogin
     from techsapo_ops.cli.project import Project
-    from techsapo_ops.spec.edition import Edition
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.spec.models.app import Auth
     from techsapo_ops.spec.models.monitoring import Alertmanager as AlertmanagerSpec
@@ -111,7 +110,6 @@ def serve(
     project = open_project(place.file, place.environment, cross_check=not rendered, trusted=not supervised)
     say_remembered(project)
     spec = stores.spec(project.spec)
-    spec = spec.model_copy(update={"edition": _edition(spec, project)})
 
     from techsapo_ops.adapters.address import Address
     from techsapo_ops.cli.reference import reference_pages
@@ -122,8 +120,6 @@ def serve(
     from techsapo_ops.services.alertmanager.kind import Alertmanager
     from techsapo_ops.services.alertmanager.signing import key_file
     from techsapo_ops.services.prometheus.kind import Prometheus
-    from techsapo_ops.spec.durability import durable_answers
-    from techsapo_ops.spec.masking import mask_level
     from techsapo_ops.stack.budget_note import FILE
     from techsapo_ops.stack.layout import BUDGET_FOLDER
     from techsapo_ops.stack.maintenance import FOLDER
@@ -147,9 +143,9 @@ def serve(
         disabled=project.loaded.disabled,
         calibration=read_calibration(weights) if weights is not None else None,
         auth=auth,
-        refuse_other_hosts=_chosen(spec.app.refuse_other_hosts, spec, project),
-        durable_audit=_chosen(durable_answers(spec.audit), spec, project),
-        key_shares=_chosen(spec.app.limits.key_shares, spec, project),
+        refuse_other_hosts=spec.app.refuse_other_hosts,
+        durable_audit=spec.audit.durability == "answered",
+        key_shares=spec.app.limits.key_shares,
         app_key=shared_key(app_key or project.layout.app_key) if app_key or not rendered else None,
         authorities=stores.authorities(spec, project.layout),
         sentinels=stores.sentinels,
@@ -161,7 +157,7 @@ def serve(
         reference=reference_pages(),
         acknowledge_key=acknowledge_key or (None if rendered else key_file(project.layout)),
         thresholds=_thresholds(spec, thresholds),
-        mask=mask_level(spec, _edition(spec, project)),
+        mask=spec.wallbounce.mask,
         exposures=_exposures(project, exposures),
         unreached=_unreached(project, unreached),
         maintenance=place.file.parent / FOLDER if rendered else None,
@@ -192,7 +188,7 @@ def _auth(spec: Spec, project: Project, host: str | None, *, published: bool) ->
 
     auth = resolved_auth(spec, project.loaded.environment)
     if not published:
-        near = monitoring_networks(auth, _edition(spec, project), isolated=False)
+        near = monitoring_networks(auth, isolated=False)
         auth = auth.model_copy(update={"monitoring_networks": near})
     if auth.keys_file is not None:
         auth = auth.model_copy(update={"keys_file": str(project.directory / auth.keys_file)})
@@ -207,20 +203,6 @@ def _auth(spec: Spec, project: Project, host: str | None, *, published: bool) ->
             msg("leave app.auth.required out, and make a key with `techsapo keys create NAME`"),
         )
     return auth.model_copy(update={"required": True})
-
-
-def _edition(spec: Spec, project: Project) -> Edition:
-    """The edition of the defaults; a generated spec names it."""
-    from techsapo_ops.spec.edition import edition_of
-
-    return edition_of(spec.edition, project.loaded.environment, project.began_with)
-
-
-def _chosen(value: bool | None, spec: Spec, project: Project) -> bool:
-    """What the spec says of a protection, else what its edition has."""
-    from techsapo_ops.spec.edition import chosen
-
-    return chosen(value, _edition(spec, project))
 
 
 def _server(
@@ -269,9 +251,8 @@ def _exposures(project: Project, file: Path | None) -> Callable[[], list[dict[st
         @cache
         def own() -> list[dict[str, str | None]]:
             from techsapo_ops.services.app.pages import told_exposures
-            from techsapo_ops.spec.edition import Deployment
 
-            return told_exposures(project.spec, Deployment(project.loaded.environment, project.began_with))
+            return told_exposures(project.spec, project.loaded.environment)
 
         return own
     return _generated(file, "exposures")

@@ -71,7 +71,7 @@ def _print(told: dict[str, Any], out: Output) -> None:
     ]  # fmt: skip
     stack = told["stack"]
     if stack is not None:
-        rows += [(msg("engine"), stack["engine"]), (msg("edition"), stack["edition"])]
+        rows.append((msg("engine"), stack["engine"]))
         if stack["apply"] is not None:
             rows.append((msg("apply"), f"@{stack['apply']}"))
         rows += list(stack["servers"].items())
@@ -101,7 +101,6 @@ def _stack(project: Any, out: Output) -> dict[str, Any]:
         seen, applied = {}, None
     return {
         "engine": stack.topology.engine,
-        "edition": stack.topology.edition,
         "apply": applied.id if applied is not None else None,
         "servers": program_versions(stack),
         "builds": {name: each.build for name, each in seen.items() if each.build},

@@ -136,7 +136,7 @@ def _to_do(body: Mapping[str, Any]) -> list[str]:
 
 
 def _why(error: Mapping[str, Any]) -> str:
-    """What was the matter; the kind alone where the app is of before 0.2.0."""
+    """What was the matter; the kind alone where the cause is not known."""
     said = advice_on(error.get("cause"))
     return str(error["kind"]) if said is None else said.what
 

@@ -10,7 +10,7 @@ from techsapo_ops.cli.views.keys import public
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.recover.look import age
 from techsapo_ops.operations.recover.recovered import DATA_MINUTES, DATA_STEPS, WHOLE_MINUTES
-from techsapo_ops.spec.edition import NO_ENVIRONMENT
+from techsapo_ops.spec.environment import NO_ENVIRONMENT
 
 if TYPE_CHECKING:
     from techsapo_ops.cli.output import Output
@@ -93,9 +93,7 @@ def show_look(look: Look, out: Output) -> None:
 
 def _show_keys(look: Look, out: Output) -> None:
     """Which API keys will work: as of the copy, which does not know what was revoked after it."""
-    if not look.copied.described:
-        out.say(msg("which API keys it has is known once they are placed"))
-    elif look.revoke_all_keys:
+    if look.revoke_all_keys:
         out.say(msg("no API key will work: all are revoked"))
     elif not look.keys:
         out.say(msg("no API key will work: the copy has none that does"))
@@ -145,7 +143,6 @@ def look_json(look: Look) -> dict[str, Any]:
         "environment": look.draft.environment,
         "engine": look.prospect.stack.topology.engine,
         "authentication": str(look.copied.origin.state),
-        "described": look.copied.described,
         "parts": [asdict(row) for row in look.rows],
         "api_keys": [] if look.revoke_all_keys else [public(key) for key in look.keys],
         "files": [

@@ -330,10 +330,9 @@ def _versions(versions: Versions) -> Iterator[Line]:
     yield Line(
         "",
         msg(
-            "techsapo {build}, Python {python}, edition {edition}",
+            "techsapo {build}, Python {python}",
             build=versions.build,
             python=versions.python,
-            edition=versions.edition,
         ),
     )
     if versions.apply is not None and versions.applied is not None:

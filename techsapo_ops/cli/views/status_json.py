@@ -147,7 +147,6 @@ def _versions_value(versions: Versions) -> dict[str, Any]:
     return {
         "build": versions.build,
         "python": versions.python,
-        "edition": versions.edition,
         "other_builds": list(versions.others),
         "apply": versions.apply,
         "applied": _iso(versions.applied),

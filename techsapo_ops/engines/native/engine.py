@@ -10,7 +10,6 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from techsapo_ops import __version__
 from techsapo_ops.adapters.ports import Holder, is_free, port_holder
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.process import Runner
@@ -19,7 +18,7 @@ from techsapo_ops.engines.native import daemon, gate, history, prepare, proof
 from techsapo_ops.engines.native.access import NativeAccess
 from techsapo_ops.engines.native.programs import programs_of
 from techsapo_ops.engines.native.recorded import STOP_MARGIN, STOP_SECONDS
-from techsapo_ops.engines.state import OTHER_CODE, Record
+from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.probing import ask, forget_sign_of_life
@@ -260,7 +259,6 @@ class NativeEngine(NativeAccess, Engine):
 
 
 def _record(program: Program, service: Service, desired: Desired) -> Record:
-    ours = program.environment.get("TECHSAPO_VERSION", __version__) == __version__
     return Record(
         name=service.name,
         kind=service.kind,
@@ -269,7 +267,7 @@ def _record(program: Program, service: Service, desired: Desired) -> Record:
         user=program.user,
         needs=service.needs,
         stop_seconds=program.stop_seconds,
-        fingerprint=program.fingerprint if ours else OTHER_CODE + program.fingerprint,
+        fingerprint=program.fingerprint,
         config=program.config_digest(desired.files),
         files=planning.file_digests(program, desired.files),
         since=time.time(),

@@ -18,7 +18,7 @@ from techsapo_ops.adapters.strict_modes import user_name
 from techsapo_ops.engines.measured import with_usage
 from techsapo_ops.engines.native import history, logs
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError, session
-from techsapo_ops.engines.state import OTHER_CODE, Record, StateFile
+from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.app.kind import App
@@ -254,7 +254,7 @@ def _observed(
         kind=record.kind,
         state=State.STOPPED,
         restarts=len(ended),
-        fingerprint="" if record.pending else record.fingerprint.removeprefix(OTHER_CODE),
+        fingerprint="" if record.pending else record.fingerprint,
         config=record.config,
         files=record.files,
         host=record.host,

@@ -12,7 +12,6 @@ from techsapo_ops.services.app.kind import App
 from techsapo_ops.services.app.rendered_spec import calibration_file, keys_file
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.spec.auth import resolved_auth
-from techsapo_ops.spec.edition import edition_of
 from techsapo_ops.stack.address import listen_host
 from techsapo_ops.stack.step import Action
 
@@ -42,10 +41,9 @@ def app_start_problems(
     if of is not None and of.places.isolated and keys.exists() and not os.access(keys, os.R_OK):
         auth = auth.model_copy(update={"refuse_without_keys": False})  # its own user may read them
     named = spec.wallbounce.calibration
-    edition = edition_of(spec.edition, layout.environment, layout.began_with)
     weights = calibration_file(named, layout) if named is not None else None
     auth = auth.model_copy(update={"keys_file": str(keys)})
-    found = start_problems(spec.model_copy(update={"edition": edition}), auth, disabled, weights)
+    found = start_problems(spec, auth, disabled, weights)
     if of is None:
         return found
     folders, addresses = [of.data_dir(service) for service in here], [of.listens(service) for service in here]

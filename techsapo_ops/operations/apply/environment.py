@@ -8,7 +8,7 @@ from pathlib import Path
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.ledger_entry import ENTRY, LedgerEntry, read_entry
-from techsapo_ops.spec.edition import NO_ENVIRONMENT
+from techsapo_ops.spec.environment import NO_ENVIRONMENT
 
 
 @dataclass(frozen=True, slots=True)

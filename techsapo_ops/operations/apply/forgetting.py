@@ -1,8 +1,7 @@
 """What the ledger does not keep for ever: secrets that are none any more (decision 33).
 
 A snapshot that is not among the newest is written anew without the secrets that none of those has. It names
-its secret files on, with digests, and marks those whose contents are gone. Version 0.1 passes over the marks,
-and says of the contents that the ledger lacks them.
+its secret files on, with digests, and marks those whose contents are gone.
 """
 
 from __future__ import annotations
@@ -52,8 +51,7 @@ def without_stale(document: bytes, alive: Alive, content: Callable[[str], bytes]
         file[_MARK] = True
     value["secrets"] = {k: MASK if v in stale else v for k, v in value["secrets"].items()}
     value["spec"] = _masked(value["spec"], stale)
-    if value.get("given") is not None:
-        value["given"]["spec"] = _masked(value["given"]["spec"], stale)
+    value["given"]["spec"] = _masked(value["given"]["spec"], stale)
     return json.dumps(value, ensure_ascii=False, sort_keys=True).encode()
 
 
@@ -70,8 +68,8 @@ def forgotten_digests(document: bytes) -> Mapping[str, str]:
 
 
 def _values(value: Mapping[str, Any]) -> set[str]:
-    given = (value.get("given") or {}).get("spec", {})
-    return {*value["secrets"].values(), *written_secrets(value["spec"]), *written_secrets(given)}
+    specs = (value["spec"], value["given"]["spec"])
+    return {*value["secrets"].values(), *(secret for spec in specs for secret in written_secrets(spec))}
 
 
 def _goes(file: Mapping[str, Any], stale: set[str], alive: Alive, content: Callable[[str], bytes]) -> bool:

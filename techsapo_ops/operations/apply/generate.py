@@ -17,7 +17,6 @@ from techsapo_ops.adapters.written import (
     Manifest,
     Written,
     digest,
-    is_private,
     read_manifest,
     write_manifest,
 )
@@ -120,7 +119,7 @@ def write_files(
     if found or manifest != final:
         _sweep(directory, [*wanted, *manifest.files])
     if not found:
-        if manifest != final or not is_private(directory):
+        if manifest != final:
             write_manifest(directory, final)
         return ()
     write = [wanted[change.path] for change in found if change.path in wanted]

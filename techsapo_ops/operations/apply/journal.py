@@ -122,7 +122,7 @@ class Journal:
                     "steps": (),
                 }
             )
-            return Note(entry, value["phase"], tuple(value["done"]), str(value.get("host", "")))
+            return Note(entry, value["phase"], tuple(value["done"]), str(value["host"]))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, KeyError, TypeError):

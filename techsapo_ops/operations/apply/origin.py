@@ -111,7 +111,7 @@ def _chain(base: Snapshot, entry: LedgerEntry, wanted: Snapshot, render: Render)
     same_host = recorded.host == present.host
 
     def rendered(host: Topology) -> Desired:
-        spec = spec_now(base, wanted.spec)
+        spec = spec_now(base)
         where = resolve(spec, recorded.places, present.layout, host.host)
         return render(where, base.overrides)
 

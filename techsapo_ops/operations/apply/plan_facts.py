@@ -43,7 +43,6 @@ def facts_of(plan: StackPlan, history: History, only: Sequence[str], digest: Dig
             "folder": str(topology.layout.state.parent),
             "spec": str(topology.layout.spec_file),
             "environment": topology.layout.environment or _NONE,
-            "edition": str(topology.layout.began_with),
             "engine": topology.engine,
             "engine before": plan.leaves.name if plan.leaves is not None else _NONE,
             "services": ", ".join(only) or "all",

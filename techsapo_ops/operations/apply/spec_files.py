@@ -125,7 +125,6 @@ def _belonging(stack: Stack) -> Iterator[Path]:
         if secret.file is not None
     ]
     trees = [overrides.folder] if overrides.obstacle is None else []
-    trees += [overrides.old] if overrides.old is not None else []
     for path in dict.fromkeys([stack.layout.spec_file, folder / ".env", *secrets, *trees, *named]):
         if path.is_file():
             yield path.resolve()

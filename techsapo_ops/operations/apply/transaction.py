@@ -12,7 +12,6 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import Begun, begin, why
 from techsapo_ops.operations.apply.certificates import ensure_certificates
-from techsapo_ops.operations.apply.edition_note import note_edition
 from techsapo_ops.operations.apply.generate import write_files
 from techsapo_ops.operations.apply.going_back import elsewhere, not_back, to_one_host
 from techsapo_ops.operations.apply.history import History
@@ -29,6 +28,7 @@ from techsapo_ops.operations.certificates.own import ensure_own_certificates
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Access, Engine, Running
 from techsapo_ops.stack.observed import Observed
+from techsapo_ops.stack.state_format import note_format
 from techsapo_ops.stack.topology import Topology
 
 INTERRUPTED = msg("interrupted: `techsapo up` completes the apply, `techsapo rollback` undoes it")
@@ -138,7 +138,7 @@ class Transaction:
         id_, command = self._ledger.next_id(), "up" if found.restores is None else "rollback"
         what = {"apply": id_, "restores": found.restores, "environment": topology.layout.environment}
         self._begun = begin(topology.layout, command, what)
-        note_edition(topology.layout)
+        note_format(topology.layout)
         self._draft = LedgerEntry(
             id=id_,
             time=now(),
@@ -189,15 +189,7 @@ class Transaction:
             self._reached(READ_BACK)
             self._work.prove()
             if not self._work.failed and not found.partial:
-                self._history.following.settled(self._running, desired.topology, older=self._older())
-
-    def _older(self) -> bool:
-        """Whether this went back to an apply of version 0.1.
-
-        Its containers come back from the images of then, and the tool of then may be what is used next.
-        """
-        back = self._plan.restores
-        return back is not None and self._ledger.find(f"@{back}").version.startswith("0.1.")
+                self._history.following.settled(self._running, desired.topology)
 
     def _conclude(self, running: Running, desired: Desired) -> None:
         for told in running.conclude(desired):

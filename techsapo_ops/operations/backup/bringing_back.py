@@ -45,7 +45,7 @@ def _content(stack: Stack, backup: Backup, part: Part, copies: Path | None) -> I
 
 
 def follow(stack: Stack, part_kinds: Sequence[str]) -> None:
-    """What an apply would do next where the data is that of an older version."""
+    """What an apply would do next with the data that came back."""
     for each in part_kinds:
         kind = registry.find(each.partition(":")[0])
         if kind is not None and (service := kind.service(each)):

@@ -28,7 +28,6 @@ from techsapo_ops.operations.apply.ledger import Ledger
 from techsapo_ops.spec.dotenv import parse_dotenv
 from techsapo_ops.spec.fields import key_of
 from techsapo_ops.spec.redact import secrets_of
-from techsapo_ops.stack.layout import OLD_OVERRIDES
 
 if TYPE_CHECKING:
     from techsapo_ops.backup.repository import Backup
@@ -82,7 +81,6 @@ def describe(stack: Stack, backup: Backup, kept: tuple[Kept, ...]) -> Descriptio
         build=code(),
         python=platform.python_version(),
         engine=stack.topology.engine,
-        edition=layout.began_with,
         environment=applied.environment if applied is not None else layout.environment,
         host=socket.gethostname(),
         user=_user(),
@@ -132,8 +130,6 @@ def _templates(stack: Stack) -> Iterator[Kept | None]:
     overrides = stack.overrides
     if overrides.obstacle is None:
         yield kept_at(overrides.folder, What.TEMPLATES, "template_overrides" if named else "", named)
-    if overrides.old is not None:
-        yield kept_at(stack.directory / OLD_OVERRIDES, What.TEMPLATES)
 
 
 def kept_at(path: Path, what: What, field: str = "", named: str = "") -> Kept | None:

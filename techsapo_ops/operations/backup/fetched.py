@@ -16,11 +16,9 @@ from techsapo_ops.backup import registry
 from techsapo_ops.backup.description import Description, What
 from techsapo_ops.backup.offsite import AwaySnapshot
 from techsapo_ops.backup.repository import reader_of
-from techsapo_ops.backup.secret_files import secret_paths
 from techsapo_ops.backup.verify import PartResult, few
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.backup.offsite import AWAY
 from techsapo_ops.operations.backup.tree import Tree
 from techsapo_ops.stack.backup_kind import BackupKind
 from techsapo_ops.stack.stack import Stack
@@ -36,23 +34,20 @@ class Fetched:
     stack: Stack
     folder: Path
     snapshot: AwaySnapshot
-    description: Description | None
+    description: Description
 
     def at(self, path: str) -> Path:
         """Where `path` of the old host is now."""
         return Tree(self.folder).at(path)
 
-    def of(self, what: What, name: str) -> Path | None:
-        """The one path of that kind; by its last name in a copy that does not describe itself."""
-        if self.description is not None:
-            return next((self.at(kept.content) for kept in self.description.of(what)), None)
-        place = self.snapshot.place(name)
-        return self.at(place) if place else None
+    def of(self, what: What) -> Path | None:
+        """The one path of that kind; None where there is none."""
+        return next((self.at(kept.content) for kept in self.description.of(what)), None)
 
 
 def copies(fetched: Fetched) -> Iterator[PartResult]:
     """What is off-site alone: each kind of it that this stack has now, or that came back."""
-    folder = fetched.of(What.COPIES, AWAY)
+    folder = fetched.of(What.COPIES)
     for kind in registry.kinds():
         if not kind.too_secret:
             continue
@@ -78,16 +73,12 @@ def files(fetched: Fetched) -> PartResult:
     began = monotonic()
     wrong: list[str] = []
     changed = 0
-    if fetched.description is not None:
-        pairs = [
-            (Path(kept.content), fetched.at(kept.content))
-            for kept in fetched.description.kept
-            if kept.what not in _APART
-        ]
-    else:
-        own = [fetched.stack.layout.spec_file, *secret_paths(fetched.stack)]
-        pairs = [(path.resolve(), fetched.at(str(path.resolve()))) for path in own]
-    taken = fetched.description.taken if fetched.description is not None else fetched.snapshot.time
+    pairs = [
+        (Path(kept.content), fetched.at(kept.content))
+        for kept in fetched.description.kept
+        if kept.what not in _APART
+    ]
+    taken = fetched.description.taken
     for here, there in dict.fromkeys(pairs):
         if not os.path.lexists(there):
             if not _since(here, taken):
@@ -138,10 +129,8 @@ def _since(path: Path, taken: datetime) -> bool:
 
 def kit(fetched: Fetched) -> Iterator[PartResult]:
     """The version of then: a wheel that can be unpacked, and the lock of what it needs."""
-    if fetched.description is None:
-        return
     began = monotonic()
-    folder = fetched.of(What.KIT, "")
+    folder = fetched.of(What.KIT)
     wrong: list[str] = []
     wheels = sorted(folder.glob("techsapo_ops-*.whl")) if folder is not None else []
     if folder is None or len(wheels) != 1:

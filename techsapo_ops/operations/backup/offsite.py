@@ -43,7 +43,6 @@ def copy_away(stack: Stack, away: Restic, backup: Backup) -> str:
             kept = (*kept_paths(stack, backup), *_beside(kit(stack.layout), What.KIT))
             kept += tuple(each for folder in copies for each in _beside(folder, What.COPIES))
             with _described(stack, backup, kept) as described:
-                # A version before 0.2 fetches by hand what `secret_paths` names, so all of it stays in.
                 paths = [*(Path(each.content) for each in kept), *secret_paths(stack), described]
                 tags = (project_tag(stack.spec.project), *(() if is_whole(backup) else (PART_TAG,)))
                 snapshot = away.keep(backup.id, _outermost(paths), tags)

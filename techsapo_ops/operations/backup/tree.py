@@ -44,11 +44,14 @@ class Tree:
         wanted = stat.S_IFDIR if folder else stat.S_IFREG
         return all(kind == stat.S_IFDIR for kind in kinds[below:-1]) and kinds[-1] == wanted
 
-    def description(self, snapshot: AwaySnapshot) -> Description | None:
-        """What the copy says of itself; None for one of before 0.2. Raises OpsError for a damaged one."""
+    def description(self, snapshot: AwaySnapshot) -> Description:
+        """What the copy says of itself. Raises OpsError where it says nothing, or what is damaged."""
         place = snapshot.place(FOLDER)
         if not place:
-            return None
+            raise OpsError(
+                msg("the copy {id} does not describe itself", id=snapshot.id[:8]),
+                msg("choose another one with --at, or bring the files back by hand (docs/backup.md)"),
+            )
         try:
             if not self.holds(place, folder=True):
                 raise OSError(errno.ENOTDIR, msg("it is no folder"))

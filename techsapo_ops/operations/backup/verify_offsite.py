@@ -19,7 +19,7 @@ from techsapo_ops.backup.origin import Keyring, State
 from techsapo_ops.backup.repository import Backup, Repository, repository_of
 from techsapo_ops.backup.verify import PartResult, Verification, refused, verify_deep, with_origin
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import joined, msg
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.backup.fetched import Fetched, copies, files, kit
 from techsapo_ops.operations.backup.metrics import write_metrics
 from techsapo_ops.operations.backup.offsite import for_now, is_whole
@@ -118,13 +118,8 @@ def _ours(stack: Stack, away: Restic) -> list[AwaySnapshot]:
             ),
             msg("`restic check` tells more, and restic's manual how to repair it"),
         )
-    tag, place = project_tag(stack.spec.project), str(repository_of(stack).path.resolve())
-    # Two stacks may share a repository; a copy of before 0.2 is told by its path.
-    ours = [
-        found
-        for found in known
-        if tag in found.tags or (not found.project and any(path.startswith(place) for path in found.paths))
-    ]
+    tag = project_tag(stack.spec.project)  # several stacks may share a repository
+    ours = [found for found in known if tag in found.tags]
     if not ours:
         raise OpsError(
             msg(
@@ -218,22 +213,12 @@ def _looked(stack: Stack, snapshot: AwaySnapshot, folder: Path, at: str, told: T
     if here is not None and here.digest != backup.digest:
         problems.append(msg("its manifest is another than that of the same backup here"))
     parts = (*found.parts, *copies(fetched), files(fetched), *kit(fetched))
-    notes = [found.note]
-    if fetched.description is None:
-        notes.append(msg("it was copied by a version before 0.2, and does not describe itself"))
-    return replace(
-        found, parts=parts, problems=tuple(problems), note=joined("; ", filter(None, notes))
-    )  # fmt: skip
+    return replace(found, parts=parts, problems=tuple(problems))
 
 
-def _described(folder: Path, snapshot: AwaySnapshot) -> Description | None:
-    """What the copy says of itself; None for one of before 0.2.
-
-    Raises OpsError for a damaged one, and one that no empty host could go by.
-    """
+def _described(folder: Path, snapshot: AwaySnapshot) -> Description:
+    """What the copy says of itself. Raises OpsError for what is damaged, or lets no empty host go by it."""
     found = Tree(folder).description(snapshot)
-    if found is None:
-        return None
     if found.backup != snapshot.backup:
         raise OpsError(msg("its description is that of another backup, {backup}", backup=found.backup))
     lacking = [what for what in _NEEDED if not found.of(what)]
@@ -244,8 +229,8 @@ def _described(folder: Path, snapshot: AwaySnapshot) -> Description | None:
 
 def _backup_in(fetched: Fetched) -> tuple[Backup, Repository]:
     """The backup that came back, by the keys that came with it. Raises OpsError."""
-    place = fetched.of(What.BACKUP, fetched.snapshot.backup)
-    keys = fetched.of(What.BACKUP_KEYS, fetched.stack.layout.backup_keys.name)
+    place = fetched.of(What.BACKUP)
+    keys = fetched.of(What.BACKUP_KEYS)
     if place is None or keys is None:
         raise OpsError(
             msg("it has no backup in it") if place is None else msg("it has no key of the backups in it")

@@ -203,8 +203,7 @@ def _ports(stack: Stack) -> tuple[int, ...]:
 def facts_to_compare(card: Card) -> dict[str, str]:
     """A digest of each fact that a printed card would be wrong by."""
     found = asdict(card)
-    # A card of one host that was printed before there were several is not out of date by that.
-    names = [f.name for f in fields(card) if f.name not in _MOVING and (f.name != "hosts" or card.hosts)]
+    names = [f.name for f in fields(card) if f.name not in _MOVING]
     return {
         name: hashlib.sha256(json.dumps(found[name], sort_keys=True, default=str).encode()).hexdigest()
         for name in names

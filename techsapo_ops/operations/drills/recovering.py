@@ -19,7 +19,6 @@ from techsapo_ops.operations.recover.doors import Doors
 from techsapo_ops.operations.recover.journal import Asked, Desk
 from techsapo_ops.operations.recover.look import Look, age
 from techsapo_ops.operations.recover.run import Recovery
-from techsapo_ops.spec.edition import edition_of
 from techsapo_ops.spec.models.base import is_loopback, seconds
 from techsapo_ops.spec.ports import taken_ports
 from techsapo_ops.spec.problems import dotted
@@ -118,8 +117,7 @@ def settings_of(stack: Stack, name: str) -> Iterator[str]:
     """`PATH=VALUE` of all that is another in a scratch copy of `stack`."""
     spec = stack.spec
     values: dict[str, Any] = {"project": f"{NAME}{name}", **dict(_OFF)}
-    edition = edition_of(spec.edition, stack.layout.environment, stack.layout.began_with)
-    taken = list(taken_ports(spec, edition))
+    taken = list(taken_ports(spec))
     for each, port in zip(taken, _free(len(taken)), strict=True):
         values[dotted(each.path)] = port
         if not is_loopback(each.host):

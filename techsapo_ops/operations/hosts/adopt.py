@@ -160,7 +160,7 @@ def _refresh(
 
 
 def _others(member: Member, name: str) -> Mapping[str, str]:
-    """The ways to all machines, by any older state that this one has."""
+    """The ways to all machines, by any earlier state that this one has."""
     for slot in range(SLOTS):
         done = member.attempt("cp", f"{holder_of(name)}:/state/state-{slot}.tar", "-", timeout=_SECONDS)
         if done.code != 0:
@@ -182,7 +182,7 @@ def _placed(copies: Path, directory: Path, *, force: bool) -> tuple[tuple[Path, 
     }
     if not found:
         raise OpsError(
-            msg("the spec did not travel: the stack was brought up by an older techsapo"),
+            msg("the state that the hosts have holds no spec"),
             msg("bring techsapo.yaml and its files yourself; the state directory is here"),
         )
     if of_another_kind := [path for path in found if path.exists() and not path.is_file()]:

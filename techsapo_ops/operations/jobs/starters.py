@@ -12,7 +12,7 @@ from techsapo_ops.operations.jobs.timetable import NOBODY, NOBODY_ON_SEVERAL
 from techsapo_ops.schedule.crontab import find_block
 from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
-from techsapo_ops.spec.edition import PRODUCTION
+from techsapo_ops.spec.environment import PRODUCTION
 from techsapo_ops.stack.diagnosis import HostFinding, Level
 from techsapo_ops.stack.topology import Topology
 

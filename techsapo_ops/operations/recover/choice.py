@@ -64,8 +64,7 @@ def choose(snapshots: Sequence[AwaySnapshot], at: datetime | None, project: str)
             msg("the repository holds several stacks: {projects}", projects=", ".join(projects)),
             msg("add e.g. --project {projects}", projects=projects[0]),
         )
-    # Those of before 0.2 name no project.
-    mine = [each for each in snapshots if not project or each.project in {project, ""}]
+    mine = [each for each in snapshots if not project or each.project == project]
     if not mine:
         raise OpsError(
             msg("the repository holds no copy of {project}", project=project),
@@ -96,7 +95,7 @@ def chosen(snapshots: Sequence[AwaySnapshot], id_: str, at: datetime | None) -> 
             msg("`techsapo recover --abandon`, then begin anew"),
         )
     later = [each for each in snapshots if each.time > found.time and (at is None or each.time <= at)]
-    mine = [each for each in snapshots if not found.project or each.project == found.project]
+    mine = [each for each in snapshots if each.project == found.project]
     return Choice(
         found,
         tuple(e for e in later if not e.whole and e.project == found.project),

@@ -17,7 +17,7 @@ from techsapo_ops.operations.recover.copied import Copied
 from techsapo_ops.operations.recover.journal import Asked
 from techsapo_ops.operations.recover.placing import Places
 from techsapo_ops.spec.edit import repointed, with_value, without_section
-from techsapo_ops.spec.edition import NO_ENVIRONMENT
+from techsapo_ops.spec.environment import NO_ENVIRONMENT
 
 _OF_ITS_HOSTS = ("hosts", "floating_address")
 """What the spec of a stack on several hosts says of them: on one host it would be refused."""
@@ -30,7 +30,6 @@ class Draft:
     text: str
     file: Path
     environment: str | None
-    edition: int
     dotenv: Path | None
     files: Mapping[str, Path]
     """The file by the name that the spec has for it, for those that are not in their place yet."""
@@ -61,7 +60,7 @@ def draft_of(copied: Copied, places: Places, asked: Asked, into: Path) -> Draft:
         for name in (each.kept.named, places.repointed.get(each.kept.named, "")):
             if name:
                 files[name] = each.source
-    return Draft(text, into / description.spec, environment, description.edition, dotenv, files)
+    return Draft(text, into / description.spec, environment, dotenv, files)
 
 
 def values_of(settings: Sequence[str]) -> list[tuple[str, object]]:

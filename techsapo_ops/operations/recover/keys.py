@@ -43,7 +43,7 @@ def later_endings(restic: Restic, newest: AwaySnapshot | None, warn: Callable[[s
     found: list[Endings] = []
     for folder, name in (("administration", Chain.RECORD), ("api-keys", "keys.json")):
         place = newest.place(folder)
-        if not place:  # of before 0.2, or a stack without keys
+        if not place:  # a stack without keys
             continue
         try:
             content = restic.content(newest.id, f"{place}/{name}")

@@ -142,15 +142,6 @@ def _differs(
 
 def _notes(copied: Copied, prospect: Prospect, choice: Choice) -> Iterable[str]:
     spec = prospect.stack.spec
-    if not copied.described:
-        yield (
-            msg(
-                "the copy is of before 0.2 and does not describe itself: templates, API keys and "
-                "backup.config.paths come out of the configuration's archive, certificates are "
-                "issued again, the overlay is the one that -e names, and secrets that were links "
-                "then are missing"
-            )
-        )
     if copied.origin.state is not State.AUTHENTICATED:
         yield msg(
             "the backup is unauthenticated ({why}); it came out of the encrypted repository",

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import opened
-from techsapo_ops.backup import registry
 from techsapo_ops.backup.description import What
 from techsapo_ops.backup.offsite import Restic
 from techsapo_ops.errors import OpsError
@@ -19,8 +18,6 @@ from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.backup.going_back import go_back_if_interrupted
-from techsapo_ops.operations.backup.intent import intend
-from techsapo_ops.operations.backup.restore import perform
 from techsapo_ops.operations.recover.choice import Choice, choose, chosen, readable
 from techsapo_ops.operations.recover.copied import Copied, read_copy
 from techsapo_ops.operations.recover.doors import Doors
@@ -36,6 +33,7 @@ from techsapo_ops.operations.recover.service import LOCK_SECONDS, certify, fill,
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.restore_journal import interrupted
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.state_format import note_format
 
 
 @dataclass(slots=True)
@@ -181,9 +179,7 @@ class Recovery:
             with opened(path, make=0o755):
                 pass
         copied, draft, progress = look.copied, look.draft, self._under_way
-        if copied.described:
-            state = Layout(self.desk.state, self.desk.state)
-            write_atomic(state.edition_note, f"{copied.description.edition}\n".encode())
+        note_format(Layout(self.desk.state, self.desk.state))
         left = []
         for each in look.places.placements:
             if not each.there:
@@ -199,25 +195,9 @@ class Recovery:
             several=bool(look.prospect.stack.topology.machines),
             data_of=copied.backup.read().started.isoformat(),
         )  # fmt: skip
-        if not copied.described:
-            self._unpack_configuration(look)
         layout = Layout(self.desk.state, self.desk.state / "generated", draft.file)
         applied, warn = look.prospect.stack.spec, self.doors.listener.warn
         settle(layout, applied, look.endings, warn, revoke_all=look.revoke_all_keys)
-
-    def _unpack_configuration(self, look: Look) -> None:
-        """What a copy of before 0.2 has in the archive of the configuration alone."""
-        stack = self._open()
-        manifest = look.copied.backup.read()
-        names = [
-            part.source
-            for part in manifest.parts
-            if (kind := registry.find(part.source)) is not None and kind.is_configuration
-        ]
-        if names:
-            intent = intend(stack, manifest.id, names, unauthenticated=True)
-            perform(stack, intent, aside=False, say=self.say)
-            write_atomic(look.draft.file, look.draft.text.encode(), 0o600)
 
     def _gather(self, journal: Journal) -> None:
         self.doors.gather(Path(journal.spec), journal.environment, journal.engine)

@@ -18,7 +18,6 @@ class Versions:
     build: str
     python: str
     engine: str
-    edition: int
     others: tuple[str, ...]
     apply: int | None
     applied: datetime | None
@@ -34,7 +33,6 @@ def versions_of(stack: Stack) -> Versions:
         build(),
         platform.python_version(),
         stack.topology.engine,
-        stack.topology.edition,
         tuple(old),
         applied.id if applied is not None else None,
         applied.time if applied is not None else None,

@@ -35,7 +35,7 @@ _LONGEST = MOST_BYTES // 8
 """Characters of a log's line."""
 _CUT = "[the beginning was left out]\n"
 _SECONDS = 60.0
-_PLAIN = frozenset({"state.json", "stopped.json", "maintenance.json", "restore.json", "edition"})
+_PLAIN = frozenset({"state.json", "stopped.json", "maintenance.json", "restore.json", "format"})
 """Notes in the state directory itself."""
 
 

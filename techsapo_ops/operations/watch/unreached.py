@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.edition import PRODUCTION
+from techsapo_ops.spec.environment import PRODUCTION
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.root import AT_ONCE
 from techsapo_ops.stack.diagnosis import HostFinding, Level

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from techsapo_ops.catalogue.alerts import SEVERITIES
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.alertmanager.routes import BUSINESS_HOURS, GROUP_BY, mutes, routes
@@ -59,9 +58,7 @@ def alertmanager_files(topology: Topology, templates: Templates) -> tuple[Render
         hours=_hours(spec),
         mutes=mutes(topology),
         test_label=TEST_LABEL,
-        # Read by the template of 0.1.0 alone, where somebody ejected it.
-        inhibitions=[(worse, milder) for n, worse in enumerate(SEVERITIES) for milder in SEVERITIES[n + 1 :]],
-        receivers=[_receiver(topology, name, listed, texts) for name, listed in spec.notifications.lists()],
+        receivers=[_receiver(topology, name, listed) for name, listed in spec.notifications.lists()],
     )
     raw = any(isinstance(r, RawReceiver) for _, listed in spec.notifications.lists() for r in listed)
     return (
@@ -108,7 +105,7 @@ def _secret(topology: Topology, path: str) -> str:
     return str(topology.secret_path(secret_name(path)))
 
 
-def _receiver(topology: Topology, listed: str, receivers: tuple[Receiver, ...], texts: str) -> dict[str, Any]:
+def _receiver(topology: Topology, listed: str, receivers: tuple[Receiver, ...]) -> dict[str, Any]:
     """Alertmanager's receiver for those that the spec has below `listed`, each under the key of its kind."""
     merged: dict[str, Any] = {"name": listed.removesuffix(".receivers")}
     for number, receiver in enumerate(receivers):
@@ -123,7 +120,7 @@ def _receiver(topology: Topology, listed: str, receivers: tuple[Receiver, ...], 
                 slack = {
                     "api_url_file": _secret(topology, f"{path}.url"),
                     "send_resolved": True,
-                    **slack_message(texts),
+                    **slack_message(),
                 }
                 if receiver.channel is not None:
                     slack["channel"] = go_template_text(receiver.channel)

@@ -70,7 +70,7 @@ class Alertmanager(Kind):
         )
 
     def login(self, topology: Topology) -> Login | None:
-        """The one that it asks for, where the spec or its edition says so."""
+        """The one that it asks for, where the spec has it so."""
         from techsapo_ops.services.web_login import login_of
 
         return login_of(topology.layout, self.name)

@@ -7,19 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-_OWN_TEXTS = 'define "techsapo.slack.text"'
-"""What texts have that know of Slack; an operator's own template may be older than these."""
 
-
-def slack_message(texts: str) -> dict[str, Any]:
-    """Title, text and fields of a message in Slack's markup, by names of `texts`, the notification texts."""
-    if _OWN_TEXTS not in texts:
-        return {
-            "title": _text("title"),
-            "text": _text("text"),
-            "fallback": _text("title"),
-            "color": _text("color"),
-        }
+def slack_message() -> dict[str, Any]:
+    """Title, text and fields of a message in Slack's markup, by names of the notification texts."""
     return {
         "title": _text("slack.title"),
         # Alertmanager's own default leads to its page, which nobody opens from elsewhere.

@@ -55,8 +55,8 @@ def health_parts(topology: Topology, service: Service, timeout: float) -> tuple[
 
 
 def _runs(said: Mapping[str, Any]) -> str | None:
-    """The build that an instance tells; before 0.2 it told its version alone. None for no version at all."""
-    told = said.get("build") or said.get("version")
+    """The build that an instance tells; None for none."""
+    told = said.get("build")
     return str(told) if told else None
 
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from techsapo_ops import __version__
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.kind import Kind, Wanted
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
@@ -149,8 +148,7 @@ class App(Kind):
             service.name,
             argv,
             topology.data_dir(service),
-            # Version 0.1 compares nothing else: with it, going back to 0.1 restarts the app.
-            environment={"PYTHONUNBUFFERED": "1", "TECHSAPO_VERSION": __version__},
+            environment={"PYTHONUNBUFFERED": "1"},
             user=service.user,
             stop_seconds=_stop_seconds(topology),
             config=(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from techsapo_ops.services.prometheus.alert_rules import alerts_of, threshold_of
-from techsapo_ops.spec.edition import Deployment
 from techsapo_ops.spec.exposure import exposures
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
@@ -21,9 +20,9 @@ def thresholds(spec: Spec) -> dict[str, float]:
     return {name: number for name, number in found.items() if number is not None}
 
 
-def told_exposures(spec: Spec, deployment: Deployment) -> list[dict[str, str | None]]:
+def told_exposures(spec: Spec, environment: str | None) -> list[dict[str, str | None]]:
     """What others may reach by the rules of the spec, and the reason where that is meant."""
-    found = exposures(spec, deployment)
+    found = exposures(spec, environment)
     return [{"rule": e.rule, "message": e.message, "accepted": e.accepted} for e in found]
 
 
@@ -33,7 +32,7 @@ def page_files(topology: Topology) -> tuple[RenderedFile, ...]:
     Not part of app/techsapo.yaml: the pages read them when they are looked at, and a changed alert must not
     restart the app.
     """
-    exposed = told_exposures(topology.spec, topology.deployment)
+    exposed = told_exposures(topology.spec, topology.layout.environment)
     return (
         RenderedFile(THRESHOLDS, to_json(thresholds(topology.spec), indent=2) + "\n"),
         RenderedFile(EXPOSURES, to_json(exposed, indent=2) + "\n"),

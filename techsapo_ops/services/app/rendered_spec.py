@@ -39,7 +39,6 @@ def app_spec_files(topology: Topology) -> tuple[RenderedFile, ...]:
     data = to_yaml_data(spec, lambda path: str(topology.secret_path(secret_name(path))))
     app_data: dict[str, Any] = {name: data[name] for name in APP_SECTIONS if data.get(name) is not None}
     told = {k: v for k, v in app_data.get("app", {}).items() if k not in TOLD_APART}
-    app_data["edition"] = topology.edition
     app_data["app"] = {**told, **_hosts(topology), "auth": {**told.get("auth", {}), **_auth(topology)}}
     app_data["logs"].pop("syslog", None)  # rsyslog's alone: the app writes the same lines
     if spec.wallbounce.calibration is not None:
@@ -92,12 +91,7 @@ def _hosts(topology: Topology) -> dict[str, Any]:
     """
     spec = topology.spec
     fronts = topology.of_kind("nginx") if topology.places.isolated else ()
-    refuse = spec.app.refuse_other_hosts
-    return {
-        "allowed_hosts": [*host_names(spec), *(front.name for front in fronts)],
-        # A stack that began before there was a list only reports, for this version also in production.
-        "refuse_other_hosts": topology.chosen(False if refuse is None and topology.unasked else refuse),
-    }
+    return {"allowed_hosts": [*host_names(spec), *(front.name for front in fronts)]}
 
 
 def _auth(topology: Topology) -> dict[str, Any]:
@@ -113,11 +107,10 @@ def _auth(topology: Topology) -> dict[str, Any]:
             (front.instance,) if front.machine is not None else places.seen_as(front) for front in fronts
         ]
         proxies = list(dict.fromkeys(name for those in names for name in those))
-    near = monitoring_networks(auth, topology.edition, isolated=places.isolated)
     return {
         "required": auth.required,
         "refuse_without_keys": auth.refuse_without_keys,
         "keys_file": str(places.seen(here, f"{CONTAINER_KEYS_FOLDER}/keys.json")).replace("${", "$${"),
         "proxies": proxies,
-        **({"monitoring_networks": list(near)} if near is not None else {}),
+        "monitoring_networks": list(monitoring_networks(auth, isolated=places.isolated)),
     }

@@ -30,7 +30,6 @@ def look_at_hosts(topology: Topology) -> Iterator[HostFinding]:
     if not asked:
         return
     app = topology.spec.app
-    refused = topology.chosen(app.refuse_other_hosts)
     names = [name for name, _ in sorted(asked.items(), key=lambda n: (-n[1], n[0]))]
     shown = joined(
         ", ",
@@ -43,10 +42,10 @@ def look_at_hosts(topology: Topology) -> Iterator[HostFinding]:
     yield HostFinding(
         "hosts",
         "host names",
-        Level.NOTE if refused else Level.WARNING,
+        Level.NOTE if app.refuse_other_hosts else Level.WARNING,
         msg(
             "{which}: {shown}",
-            which=msg("refused") if refused else msg("answered, and refused from edition 2 on"),
+            which=msg("refused") if app.refuse_other_hosts else msg("answered"),
             shown=shown,
         ),
         msg(
@@ -58,7 +57,7 @@ def look_at_hosts(topology: Topology) -> Iterator[HostFinding]:
 
 
 def _told(body: bytes) -> Iterable[dict[str, Any]]:
-    """What an instance tells; nothing where it is not running, or of an earlier version."""
+    """What an instance tells; nothing where it is not running."""
     try:
         found = json.loads(body)
     except ValueError:

@@ -50,10 +50,9 @@ class BlackboxExporter(Kind):
     )
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature
-        """One, where the spec asks for it or has probes; since edition 2 wherever there is a Prometheus."""
-        since = spec.monitoring.probed_since
-        if since is not None:
-            yield Wanted(self.name, LOOPBACK, spec.monitoring.exporters.blackbox.port, since=since)
+        """One, wherever there is a Prometheus."""
+        if spec.monitoring.is_probed:
+            yield Wanted(self.name, LOOPBACK, spec.monitoring.exporters.blackbox.port)
 
     def files(self, topology: Topology, templates: Templates) -> Iterable[RenderedFile]:
         """blackbox.yml."""

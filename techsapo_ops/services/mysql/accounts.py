@@ -61,11 +61,6 @@ def hosts_of(*, from_images: bool) -> tuple[str, ...]:
     return ("%",) if from_images else ("127.0.0.1", "%")
 
 
-def migrating(mysql: Mysql, password: Secret, hosts: Sequence[str]) -> tuple[str, ...]:
-    """Statements that make the account that migrates, where the server has not been started with it yet."""
-    return unlogged(_migrating(mysql, password, hosts))
-
-
 def _migrating(mysql: Mysql, password: Secret, hosts: Sequence[str]) -> list[str]:
     lines: list[str] = []
     for host in hosts:
@@ -75,7 +70,7 @@ def _migrating(mysql: Mysql, password: Secret, hosts: Sequence[str]) -> list[str
 
 
 def narrowed(mysql: Mysql, hosts: Sequence[str]) -> tuple[str, ...]:
-    """Statements that take from the app's account what version 0.1, whose app made the tables, gave it.
+    """Statements that take from the app's account what the image gave it at its first start: everything.
 
     All of it, and what it keeps is given anew: what ALL consists of differs by the server's version. Sessions
     keep their rights meanwhile; one that begins in between is refused, and its rows wait.
@@ -95,11 +90,6 @@ def adding(mysql: Mysql, hosts: Sequence[str]) -> tuple[str, ...]:
     """
     accounts = [f"'{mysql.user}'@'{host}'" for host in hosts]
     return unlogged([f"GRANT INSERT ON `{mysql.database}`.`{t}` TO {a}" for a in accounts for t in TABLES])
-
-
-def widened(mysql: Mysql, hosts: Sequence[str]) -> tuple[str, ...]:
-    """Statements that give the app's account what an app of version 0.1 needs."""
-    return unlogged([f"GRANT ALL ON `{mysql.database}`.* TO '{mysql.user}'@'{host}'" for host in hosts])
 
 
 def _reading(mysql: Mysql, account: str) -> str:

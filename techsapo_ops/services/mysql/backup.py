@@ -56,7 +56,8 @@ _FACTS = has(
     tables=each(
         has(rows=count, engine=optional(text), checksum=optional(text), also={"made of": sha256}),
     ),
-    also={"objects": each(sha256), "sequences": each(sha256)},
+    objects=each(sha256),
+    sequences=each(sha256),
 )
 
 

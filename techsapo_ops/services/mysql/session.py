@@ -14,7 +14,7 @@ from techsapo_ops.adapters.pipes import Running, conversation
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.mysql.accounts import hosts_of, migrating, migrations_user
+from techsapo_ops.services.mysql.accounts import migrations_user
 from techsapo_ops.services.mysql.galera import ready_command
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.backup import Door
@@ -86,17 +86,7 @@ class Doors:
         return self._by_password("root", self.topology.layout.mysql_root_password)
 
     def migrations(self, mysql: Mysql) -> Door:
-        """As the account that may do anything with the audit database, and nothing beside it.
-
-        It is made first where the server runs as an older version started it.
-        """
-        from techsapo_ops.services.made_once import made_once  # reads of secrets, as `backup --help` does not
-
-        password = made_once(self.topology.layout.mysql_migrations_password, None)
-        hosts = hosts_of(from_images=self.topology.places.from_images)
-        with session(self.administrator()) as asking:
-            for statement in migrating(mysql, password, hosts):
-                asking.ask(statement)
+        """As the account that may do anything with the audit database, and nothing beside it."""
         return self._by_password(migrations_user(mysql), self.topology.layout.mysql_migrations_password)
 
     def _by_password(self, user: str, file: Path) -> Door:

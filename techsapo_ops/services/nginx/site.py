@@ -26,7 +26,6 @@ from techsapo_ops.services.nginx.limits import (
 )
 from techsapo_ops.spec.auth import KEYED_ROUTES, RETURN_HEADER, SIGN_IN_PATH, resolved_auth
 from techsapo_ops.spec.hsts import hsts_header
-from techsapo_ops.spec.keyed import retries_keyed
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.app import SignIn
 from techsapo_ops.spec.models.base import seconds, size_bytes
@@ -116,8 +115,6 @@ def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         max_body_bytes=size_bytes(spec.app.limits.max_body),
         read_timeout=math.ceil(seconds(spec.app.limits.request_timeout)) + 10,
         upstream=upstream,
-        # Templates of the operator's own, made from ours of before, have them by this name.
-        servers=upstream.servers,
         listen=_listen(topology, service, topology.listens(service).port),
         tls_listen=_listen(topology, service, topology.places.bound(spec.nginx.tls_listen, COMPOSE_TLS_PORT)),
         server_name=spec.nginx.server_name,
@@ -125,13 +122,13 @@ def nginx_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         tls=certificate is not None,
         redirect=spec.nginx.redirect,
         redirect_host=_redirect_host(spec),
-        keyed_paths=ANSWERING if retries_keyed(spec, topology.edition) else (),
+        keyed_paths=ANSWERING if spec.retries_keyed else (),
         maintenance=_maintenance(topology, service),
         maintenance_page=PAGE,
         maintenance_problem=PROBLEM,
         maintenance_open=OPEN_PATHS,
         maintenance_retry_after=RETRY_AFTER,
-        hsts=hsts_header(spec, topology.edition),
+        hsts=hsts_header(spec),
         certificate=_certificate_folder(topology, certificate) if certificate is not None else "",
         quote=quote,
         sign_in=signing_in.address if signing_in is not None else None,

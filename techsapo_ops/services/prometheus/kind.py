@@ -78,7 +78,7 @@ class Prometheus(Kind):
         return (*prometheus_files(topology, templates), *client_files(topology, self.name))
 
     def login(self, topology: Topology) -> Login | None:
-        """The one that it asks for, where the spec or its edition says so."""
+        """The one that it asks for, where the spec has it so."""
         from techsapo_ops.services.web_login import login_of
 
         return login_of(topology.layout, self.name)

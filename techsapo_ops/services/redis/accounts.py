@@ -61,7 +61,7 @@ _AT_SENTINELS = {
 
 def accounts_made(topology: Topology) -> bool:
     """Whether clients log in by accounts whose passwords the tool makes."""
-    return redis_login(topology.spec, topology.edition) == MADE and topology.has("redis")
+    return redis_login(topology.spec) == MADE and topology.has("redis")
 
 
 def password_file(layout: Layout, account: str) -> Path:
@@ -138,7 +138,7 @@ def users_file(accounts: Iterable[str], *, nameless: bool) -> str:
 def kept_secrets(topology: Topology) -> Iterator[KeptSecret]:
     """The passwords of the accounts, or the one that the spec gives to all clients."""
     redis, layout = topology.spec.redis, topology.layout
-    login = redis_login(topology.spec, topology.edition)
+    login = redis_login(topology.spec)
     if login == GIVEN:
         users = ("app", "redis-exporter", "techsapo", "you")
         yield KeptSecret(

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from techsapo_ops import __version__
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.layout import SCHEDULER, Layout
@@ -24,9 +23,6 @@ def schedule_files(spec: Spec) -> tuple[RenderedFile, ...]:
     if spec.schedule.by != "service":
         return ()
     data = spec.schedule.model_dump(mode="json", exclude={"jobs": {"__all__": {"ping", "ping_file"}}})
-    for later in ("report", "verify_offsite", "drill_restore", "drill_alert"):
-        if data[later] is None:  # as before there was one: a stack without it need not start anything anew
-            del data[later]
     return (RenderedFile(JOBS_JSON, json.dumps(data, indent=1, sort_keys=True) + "\n"),)
 
 
@@ -63,5 +59,5 @@ def schedule_words(layout: Layout) -> tuple[str, ...]:
 
 
 def scheduler_environment() -> dict[str, str]:
-    """Its environment. Version 0.1 compares nothing else: with it, going back to 0.1 starts it anew."""
-    return {"PYTHONUNBUFFERED": "1", "TECHSAPO_SERVICE": "scheduler", "TECHSAPO_VERSION": __version__}
+    """Its environment."""
+    return {"PYTHONUNBUFFERED": "1", "TECHSAPO_SERVICE": "scheduler"}

@@ -48,8 +48,8 @@ class Limits(Section):
     """Longest prompt, in characters; more is answered 422."""
     concurrency: Annotated[int, Field(ge=1), NotASwitch] = 64
     """Analyses under way at once in one instance; more are answered 503 with Retry-After."""
-    key_shares: bool | None = None
-    """Whether one API key leaves places to others, else it is answered 429; default: since edition 2."""
+    key_shares: bool = True
+    """Whether one API key leaves places to others, else it is answered 429."""
     request_timeout: PositiveDuration = "120s"
     """Longest time an analysis may take."""
     connections: Annotated[int, Field(ge=1), NotASwitch] = 4096
@@ -95,8 +95,7 @@ class Auth(Section):
     """Addresses or host names whose X-Forwarded-For is believed; default: the stack's own nginx."""
     monitoring_networks: tuple[Network, ...] | None = None
     """Networks that may read metrics, status and streams of metrics without a key, beside the app's own host;
-    `attached`: those that its host or container is in. Default: none, in a container `attached`; of
-    edition 1 every private address."""
+    `attached`: those that its host or container is in. Default: none, in a container `attached`."""
     plans: Plans = Field(default_factory=Plans.model_construct)
     """Requests a minute by plan."""
     sign_in: SignIn | None = None
@@ -149,9 +148,9 @@ class App(Section):
     allowed_hosts: tuple[AllowedHost, ...] = ()
     """Further host names that clients use, without a port: `ops.example.com`, or `*.example.com` for all
     below it. Known without this: nginx's and its certificates' names, loopback names, every IP address."""
-    refuse_other_hosts: bool | None = None
+    refuse_other_hosts: bool = True
     """Whether requests for any other host name are refused (421); false: they are answered, and `techsapo
-    doctor` lists the names. Default: true, from edition 2 on."""
+    doctor` lists the names."""
     tracing: Tracing | None = None
     """Where a trace of each request goes; without this section there is none."""
     drain: Duration = "5s"
@@ -183,6 +182,8 @@ class Tiers(Section):
     """Questions where a wrong answer costs data or availability."""
 
 
+LanguageRule = Literal["locale", "auto", "ja", "en"]
+"""The stack's own language, that of what was sent, or always one."""
 MaskLevel = Literal["off", "secrets", "personal"]
 """What is masked: nothing, secrets, or personal data as well."""
 
@@ -212,19 +213,17 @@ class WallBounce(Section):
     """Rounds in which contested claims go back to the providers."""
     calibration: FilePath | None = None
     """Weights by `techsapo wallbounce calibrate`; they hold only for the models they were fitted on."""
-    language: Literal["locale", "auto", "ja", "en"] | None = None
+    language: LanguageRule = "locale"
     """Language of answers where nobody asks for one: ja, en, the stack's (locale), or that of what was sent,
-    logs included (auto); default: locale, of edition 1 auto."""
+    logs included (auto)."""
     breaker: Breaker = Field(default_factory=Breaker.model_construct)
     """When a failing provider is left alone."""
     cache_ttl: Duration = "1h"
     """How long an answer is reused for the same prompt; 0s turns the cache off."""
     cache_share: Literal["all", "caller"] = "all"
     """Whose answers are reused: everybody's (all), or only those of the same API key or user (caller)."""
-    mask: Annotated[MaskLevel | None, BeforeValidator(_switched_off)] = None
-    """What is masked for the providers: off, secrets, or personal (data too); default: by `edition`."""
-    mask_prompts: bool = False
-    """true is `mask: personal`, by its older name."""
+    mask: Annotated[MaskLevel, BeforeValidator(_switched_off)] = "secrets"
+    """What is masked for the providers: off, secrets, or personal (data too)."""
 
 
 class Budget(Section):
@@ -258,9 +257,9 @@ class Audit(Section):
 
     prompt: Literal["hash", "masked"] = "hash"
     """hash: only a digest of the prompt; masked: its text without secrets and personal data."""
-    durability: Literal["answered", "relaxed"] | None = None
+    durability: Literal["answered", "relaxed"] = "answered"
     """answered: an answer is given only once its row is on disk, so that neither a kill -9 nor a power cut
-    leaves one without. relaxed: those of `flush_interval` may be lost. Empty: as the edition has it."""
+    leaves one without. relaxed: those of `flush_interval` may be lost."""
     flush_interval: Duration = "200ms"
     """How long rows gather for one write to the database; with `durability: relaxed` what a kill -9 of the
     app, or a power cut, loses at most."""

@@ -6,7 +6,6 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field
 
-from techsapo_ops.spec.edition import FIRST, Edition
 from techsapo_ops.spec.models.base import (
     ACCOUNT_PATTERN,
     DATABASE_PATTERN,
@@ -41,7 +40,7 @@ class Redis(Section):
     """Keep every write in an append-only file."""
     accounts: bool | None = None
     """An account for each client, with a password made at the first start and no more rights than it needs.
-    false: no login at all, unless `password` gives one. Default: true, but for stacks of edition 1."""
+    false: no login at all. Default: true, where no `password` is given."""
     user: Annotated[str, Field(pattern=ACCOUNT_PATTERN)] | None = None
     """Account (ACL) of every client, in place of the nameless one, which is then off; needs a password."""
     password: Secret | None = None
@@ -140,16 +139,6 @@ JobName = Literal[
     "drill_alert",
 ]  # fmt: skip
 
-VERIFY_OFFSITE = "0 5 * * 0"
-"""When a copy is fetched from off-site where the spec says nothing, from edition 2 on: Sundays at 5."""
-REPORT = "0 8 * * 1"
-"""When the weekly report comes where the spec says nothing, from edition 2 on: Mondays at 8."""
-
-DRILL_RESTORE = "0 5 1 * *"
-"""When the drill of a restore comes by itself, from edition 2 on: on the first of each month at 5."""
-DRILL_ALERT = "30 10 * * 3"
-"""When the drill of an alert does: on Wednesdays at 10:30, when somebody is there to see it."""
-
 
 class JobSettings(Section):
     """Changes to how one job runs."""
@@ -186,15 +175,14 @@ class Schedule(Section):
     """When what runs is compared with the spec."""
     costs: Cron | None = "10 0 * * *"
     """When costs are summed up."""
-    report: Cron | None = None
-    """When the weekly report is sent; default: in edition 2, Mondays at 08:00."""
-    verify_offsite: Cron | None = None
-    """When a backup is fetched from off-site and restored on trial; default: in edition 2, with
-    `backup.offsite`, Sundays at 05:00."""
-    drill_restore: Cron | None = None
-    """When a restore is drilled; default: in edition 2, on the first of each month at 05:00."""
-    drill_alert: Cron | None = None
-    """When an alert is drilled; default: in edition 2 with an Alertmanager, Wednesdays at 10:30."""
+    report: Cron | None = "0 8 * * 1"
+    """When the weekly report is sent."""
+    verify_offsite: Cron | None = "0 5 * * 0"
+    """When a backup is fetched from off-site and restored on trial; without `backup.offsite` it is not."""
+    drill_restore: Cron | None = "0 5 1 * *"
+    """When a restore is drilled."""
+    drill_alert: Cron | None = "30 10 * * 3"
+    """When an alert is drilled, while somebody is there to see it; without an Alertmanager it is not."""
     jobs: dict[JobName, JobSettings] = {}
     """Changes to how jobs run, by job name: timeout, retries, ping."""
 
@@ -202,20 +190,16 @@ class Schedule(Section):
         """Cron expression by job name, None for one that is turned off."""
         return {name: getattr(self, name) for name in get_args(JobName)}
 
-    def of_edition(self, edition: Edition, *, offsite: bool, alerts: bool) -> Schedule:
-        """With what `edition` of the defaults has where nothing is said; null is said, too.
+    def applicable(self, *, offsite: bool, alerts: bool) -> Schedule:
+        """Without the defaults of jobs that have nothing to do; a time that the file gives stays.
 
         `offsite`: whether backups are copied to a second place; `alerts`: whether alerts are sent.
         """
-        if edition == FIRST:
-            return self
-        times = {
-            "report": REPORT,
-            "drill_restore": DRILL_RESTORE,
-            **({"drill_alert": DRILL_ALERT} if alerts else {}),
-            **({"verify_offsite": VERIFY_OFFSITE} if offsite else {}),
-        }
-        return self.model_copy(update={k: v for k, v in times.items() if k not in self.model_fields_set})
+        idle = {
+            *(() if offsite else ("verify_offsite",)),
+            *(() if alerts else ("drill_alert",)),
+        } - self.model_fields_set
+        return self.model_copy(update=dict.fromkeys(idle)) if idle else self
 
 
 class Objectives(Section):

@@ -41,7 +41,7 @@ class Nginx(Section):
     certificate: Name | None = None
     """Name under `certificates`; default: the first one."""
     hsts: bool | None = None
-    """Tell browsers to come back by HTTPS only (HSTS); default: from edition 2 on, where all names are public
+    """Tell browsers to come back by HTTPS only (HSTS); default: where all names are public
     and the certificate is not of this stack's own CA."""
     hsts_max_age: Duration | None = None
     """How long browsers keep to HTTPS since they last came; 0s takes it back. Default: 30d, with `hsts: true`
@@ -50,9 +50,9 @@ class Nginx(Section):
     """Keep to HTTPS for all names below as well, whoever serves them."""
     redirect: bool = True
     """Send plain HTTP to HTTPS where there is a certificate."""
-    retry_keyed: bool | None = None
+    retry_keyed: bool = True
     """Send a question with an Idempotency-Key to the next instance where one dies over it: the app keeps what
-    providers have replied. Without Redis it has no effect. Default: from edition 2 on."""
+    providers have replied. Without Redis it has no effect."""
     client_rate: Annotated[int, Field(ge=1, le=1_000_000), NotASwitch] = 1000
     """Requests a second from one address, and twice as many at once; more are answered 429."""
 

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from techsapo_ops.spec.edition import FIRST, Edition
 from techsapo_ops.spec.models.base import (
     LABEL_NAME_PATTERN,
     PATH_PATTERN,
@@ -40,9 +39,9 @@ class Prometheus(Section):
     """Address to listen on."""
     port: Port = 9090
     """Port to listen on."""
-    login: bool | None = None
+    login: bool = True
     """Ask for a login: user techsapo, with a password that is made at the first start and kept in the state
-    directory; default: in edition 2."""
+    directory."""
     scrape_interval: PositiveDuration = "15s"
     """How often metrics are read."""
     evaluation_interval: PositiveDuration = "15s"
@@ -64,9 +63,9 @@ class Alertmanager(Section):
     """Address to listen on."""
     port: Port = 9093
     """Port to listen on."""
-    login: bool | None = None
+    login: bool = True
     """Ask for a login: user techsapo, with a password that is made at the first start and kept in the state
-    directory; default: in edition 2."""
+    directory."""
     group_wait: Duration = "10s"
     """How long a new group waits for more of its kind before it is sent; what cuts users off does not."""
     group_interval: PositiveDuration = "5m"
@@ -128,8 +127,8 @@ class NginxExporter(Exporter):
 class BlackboxExporter(Section):
     """Asks as a client would, and tells how that went."""
 
-    enabled: bool | None = None
-    """Default: where there are `monitoring.probes`, and in edition 2 wherever there is a Prometheus."""
+    enabled: bool = True
+    """false: the stack runs without it. It needs a Prometheus."""
     port: Port = 9115
     """Port to listen on, on the loopback address."""
     ca_file: FilePath | None = None
@@ -227,9 +226,6 @@ class Monitoring(Section):
         return self.prometheus.enabled and self.alertmanager.enabled
 
     @property
-    def probed_since(self) -> Edition | None:
-        """The first edition of the defaults in which this has a blackbox exporter; None: in none."""
-        asked = self.exporters.blackbox.enabled
-        if asked is False or not self.prometheus.enabled:
-            return None
-        return FIRST if asked or self.probes else 2
+    def is_probed(self) -> bool:
+        """Whether there is a blackbox exporter."""
+        return self.exporters.blackbox.enabled and self.prometheus.enabled

@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from techsapo_ops.spec.edition import FIRST, Edition
 from techsapo_ops.spec.models.base import (
     Duration,
     FilePath,
@@ -250,7 +249,7 @@ class Routing(Section):
     """Which endpoints OpenRouter may ask for an answer."""
 
     require_parameters: bool | None = None
-    """Only those that take everything that is asked, also the answer's schema; default: by the edition."""
+    """Only those that take everything that is asked; default: true where the answer has a schema."""
     order: tuple[Text, ...] | None = None
     """Endpoints in the order in which they are tried."""
     only: tuple[Text, ...] | None = None
@@ -293,16 +292,12 @@ Provider = Annotated[
 Providers = dict[Name, Provider]
 
 
-def default_providers(edition: Edition = FIRST) -> Providers:
-    """The simulated providers that answer while no real one is configured.
-
-    The second edition has as many as the tier `critical` asks; the first had one too few.
-    """
+def default_providers() -> Providers:
+    """The simulated providers that answer while no real one is configured, as many as `critical` asks."""
     make = SimulatedProvider.model_construct
-    fourth = {"sim-d": make(kind="simulated", seed=4, latency=Latency.model_construct(mean="350ms"))}
     return {
         "sim-a": make(kind="simulated", seed=1),
         "sim-b": make(kind="simulated", seed=2, latency=Latency.model_construct(mean="450ms")),
         "sim-c": make(kind="simulated", seed=3, latency=Latency.model_construct(mean="200ms"), accuracy=0.75),
-        **(fourth if edition > FIRST else {}),
+        "sim-d": make(kind="simulated", seed=4, latency=Latency.model_construct(mean="350ms")),
     }

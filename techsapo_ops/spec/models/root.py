@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from techsapo_ops.messages import all_of, msg
-from techsapo_ops.spec.edition import Edition
 from techsapo_ops.spec.models.app import App, Audit, Budget, WallBounce
 from techsapo_ops.spec.models.base import (
     PROJECT_PATTERN,
@@ -66,13 +65,10 @@ class Spec(Section):
     """Address of the front, which moves to another of `hosts` when the one that has it is lost."""
     swarm: Swarm = Field(default_factory=Swarm.model_construct)
     """Settings of `engine: swarm`."""
-    edition: Edition | None = None
-    """Which edition of the defaults holds where the spec says nothing: 1 those of version 0.1, 2 safer ones;
-    default: 2 for a new stack and in environment production, otherwise the one that the stack began with."""
     app: App = Field(default_factory=App.model_construct)
     """The orchestrator API."""
     providers: Providers = Field(default_factory=default_providers)
-    """The models that are asked, by a name of your choice; default: simulated ones, see `edition`."""
+    """The models that are asked, by a name of your choice; default: simulated ones."""
     wallbounce: WallBounce = Field(default_factory=WallBounce.model_construct)
     """How answers are compared."""
     budget: Budget = Field(default_factory=Budget.model_construct)
@@ -129,6 +125,11 @@ class Spec(Section):
     def image_of(self, kind: str, otherwise: str) -> str:
         """The container image that is named for a kind of service; `otherwise` where none is."""
         return {str(name): image for name, image in self.images.items()}.get(kind, otherwise)
+
+    @property
+    def retries_keyed(self) -> bool:
+        """Whether nginx sends a keyed question to the next instance: as they share what was replied."""
+        return self.redis.enabled and self.nginx.retry_keyed
 
     @property
     def runs_nginx(self) -> bool:

@@ -15,8 +15,8 @@ _DIGITS = 52
 class PromptHash:
     """Digests of prompts by `key`, which the database does not hold; without one by a key of this process.
 
-    A plain SHA-256, as rows from before 0.2 have it, tells whoever reads the rows which of the questions that
-    he can think of were asked. `k1.KEY.DIGEST` says the form, by which key, and the HMAC-SHA-256.
+    A plain SHA-256 would tell whoever reads the rows which of the questions that they can think of were
+    asked. `k1.KEY.DIGEST` says the form, by which key, and the HMAC-SHA-256.
     """
 
     def __init__(self, key: bytes | None) -> None:

@@ -71,10 +71,7 @@ class AuditRow:
 
     def to_json(self) -> str:
         """One line of JSON."""
-        value = {**asdict(self), "time": self.time.isoformat()}
-        if self.claimed_user is None:
-            del value["claimed_user"]  # 0.1.0 does not know it, and passes over a line that has it
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps({**asdict(self), "time": self.time.isoformat()}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, line: str) -> AuditRow:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.address import reachable_host
 from techsapo_ops.adapters.imports import first_use
-from techsapo_ops.stores.audit.migrate import ADDED, upgrade
+from techsapo_ops.stores.audit.migrate import upgrade
 from techsapo_ops.stores.audit.server import AuditServer
 from techsapo_ops.stores.audit.spool import AuditCall, AuditRow
 from techsapo_ops.stores.audit.sqlite import make_file, sqlite_engine
@@ -23,7 +23,9 @@ CONNECT_TIMEOUT = 3
 READ_TIMEOUT = 10
 _CAUSAL = "SET SESSION wsrep_sync_wait = 1"
 """Has a member of a cluster answer a read only when it has all that was committed before, on any member."""
-TEXT_LIMITS = {"instance": 64, "request_id": 128, "user_id": 64, "status": 32, "key_id": 32, **ADDED}
+TEXT_LIMITS = {
+    "instance": 64, "request_id": 128, "user_id": 64, "status": 32, "key_id": 32, "claimed_user": 64,
+}  # fmt: skip
 CALL_LIMITS = {"provider": 64, "model": 128, "status": 32}
 _ROW = tuple(f.name for f in fields(AuditRow) if f.name != "calls")
 CALL_COLUMNS = tuple(f.name for f in fields(AuditCall))
@@ -140,7 +142,7 @@ def audit_tables() -> tuple[Table, Table]:
         sa.Column("key_id", sa.String(TEXT_LIMITS["key_id"])),
         sa.Column("prompt", sa.Text),
         sa.Column("threshold", sa.Double),
-        *(sa.Column(name, sa.String(length)) for name, length in ADDED.items()),
+        sa.Column("claimed_user", sa.String(TEXT_LIMITS["claimed_user"])),
     )
     calls = sa.Table(
         "audit_calls",

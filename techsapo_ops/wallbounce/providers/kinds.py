@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.edition import Edition
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.wallbounce.prices import list_price
 from techsapo_ops.wallbounce.provider import WORST_CASE, Price, Provider
@@ -71,11 +70,6 @@ def sendable(name: str, spec: KeyedSpec) -> str | None:
     )
 
 
-def unchanged(spec: Any, _edition: Edition) -> Any:
-    """No default of its section depends on the edition."""
-    return spec
-
-
 def listed(spec: ModelSpec) -> Price | None:
     """The vendor's list price: it does not hold for another address's own models, but none is better."""
     return list_price(spec.kind, spec.model)
@@ -91,13 +85,12 @@ class ProviderKind:
 
     `make` takes the provider's name, its section and its price; a library behind it is imported when
     it is first used. `lacks` says why a call can't be made at all, None where it can. `price` is that of
-    tokens where the spec gives none. `settled` fills in what the section leaves to the edition of defaults.
+    tokens where the spec gives none.
     """
 
     make: Callable[[str, Any, Price], Provider]
     lacks: Callable[[str, Any], str | None] = key_or_address
     price: Callable[[Any], Price | None] = listed
-    settled: Callable[[Any, Edition], Any] = unchanged
 
 
 def provider_kind(kind: str) -> ProviderKind:

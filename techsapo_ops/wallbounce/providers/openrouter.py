@@ -11,8 +11,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from techsapo_ops.spec.edition import Edition
-from techsapo_ops.spec.models.providers import OpenRouterProvider, Routing
+from techsapo_ops.spec.models.providers import OpenRouterProvider
 from techsapo_ops.wallbounce.causes import Cause
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.kinds import ProviderKind, key
@@ -29,13 +28,12 @@ class OpenRouter(ChatModel):
         super().__init__(name, spec, price)
         sections = {"reasoning": spec.reasoning, "provider": spec.provider}
         given = {k: s.model_dump(exclude_none=True) for k, s in sections.items() if s is not None}
-        self._options = {name: section for name, section in given.items() if section}
-        # The edition's default is there for the schema: in words there is none that an endpoint could ignore.
-        routing = dict(given.get("provider", {}))
-        if spec.provider is not None and "require_parameters" not in spec.provider.model_fields_set:
-            routing.pop("require_parameters", None)
-        in_words = {**self._options, "provider": routing}
-        self._in_words = {name: section for name, section in in_words.items() if section}
+        self._in_words = {name: section for name, section in given.items() if section}
+        # An endpoint that would ignore the answer's schema is not asked; in words there is none to ignore.
+        self._options = {
+            **self._in_words,
+            "provider": {"require_parameters": True, **given.get("provider", {})},
+        }
 
     @override
     def own_headers(self) -> dict[str, str]:
@@ -70,16 +68,4 @@ def _usd(value: object) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def _settled(spec: OpenRouterProvider, edition: Edition) -> OpenRouterProvider:
-    """From edition 2 on an endpoint that would ignore the answer's schema is not asked. The field counts as
-    not given all the same.
-    """
-    routing = spec.provider or Routing()
-    if routing.require_parameters is not None or edition < 2:
-        return spec
-    fields = {**dict(routing), "require_parameters": True}
-    required = Routing.model_construct(_fields_set=routing.model_fields_set, **fields)
-    return spec.model_copy(update={"provider": required})
-
-
-KIND = ProviderKind(OpenRouter, lacks=key, settled=_settled)
+KIND = ProviderKind(OpenRouter, lacks=key)

@@ -121,7 +121,7 @@ def as_slack(parts: dict[str, str]) -> Message:
     def value(name: str) -> str:
         return parts[re.sub(r'\{\{ template "(.*)" \. \}\}', r"\1", name)]
 
-    told = slack_message('{{ define "techsapo.slack.text" }}')
+    told = slack_message()
     attachment = {key: value(words) for key, words in told.items() if isinstance(words, str)}
     attachment["fields"] = [{"title": value(f["title"]), "value": value(f["value"])} for f in told["fields"]]
     return parsed(json.dumps({"attachments": [attachment]}).encode(), frozenset())

@@ -114,7 +114,7 @@ def test_what_is_secret_reaches_neither_database_nor_log_nor_vendor_where_the_sp
 
     async def main(mysql: dict[str, Any]) -> tuple[list[str], str]:
         async with vendor(Chat()) as seen:
-            more = {"audit": {"prompt": "masked"}, "wallbounce": {"mask_prompts": True}}
+            more = {"audit": {"prompt": "masked"}, "wallbounce": {"mask": "personal"}}
             with serving(
                 tmp_path / "app", mysql=mysql, providers=compatible(seen, "good", "good"), **more
             ) as app:

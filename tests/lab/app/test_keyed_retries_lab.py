@@ -28,7 +28,7 @@ def vendor() -> Iterator[Counting]:
 
 @pytest.fixture(scope="module")
 def stack(vendor: Counting) -> Iterator[Project]:
-    spec = only_redis(engine="native", nginx={"listen": free_port()}, edition=2)
+    spec = only_redis(engine="native", nginx={"listen": free_port()})
     spec["app"] = {
         "drain": "0s",
         "instances": [

@@ -81,7 +81,7 @@ KEYED = {"Idempotency-Key": "k-1"}
 
 @each_row("path", ["/api/v1/generate", "/api/v1/analyze-logs", "/v1/chat/completions"])
 def test_a_post_is_sent_to_the_next_instance_where_it_carries_a_key(tmp_path: Path, path: str) -> None:
-    with edge(tmp_path, edition=2) as nginx:
+    with edge(tmp_path) as nginx:
         for backend in nginx.backends[:2]:
             backend.dies = True
         status, told = post(nginx, path, KEYED)
@@ -91,7 +91,7 @@ def test_a_post_is_sent_to_the_next_instance_where_it_carries_a_key(tmp_path: Pa
 
 
 def test_a_post_without_a_key_or_to_another_path_is_sent_once(tmp_path: Path) -> None:
-    with edge(tmp_path, edition=2) as nginx:
+    with edge(tmp_path) as nginx:
         for backend in nginx.backends:
             backend.dies = True
         for path, headers in (("/api/v1/generate", {}), ("/api/v1/alerts/X/silence", KEYED)):
@@ -103,7 +103,7 @@ def test_a_post_without_a_key_or_to_another_path_is_sent_once(tmp_path: Path) ->
 
 
 def test_while_keys_cant_be_kept_a_post_is_sent_once(tmp_path: Path) -> None:
-    with edge(tmp_path, edition=2) as nginx:
+    with edge(tmp_path) as nginx:
         for backend in nginx.backends:
             backend.sends_back = True
         status, told = post(nginx, "/api/v1/generate", KEYED)
@@ -114,7 +114,7 @@ def test_while_keys_cant_be_kept_a_post_is_sent_once(tmp_path: Path) -> None:
 
 
 def test_a_stack_whose_instances_share_nothing_sends_no_post_twice(tmp_path: Path) -> None:
-    with edge(tmp_path, edition=2, redis={"enabled": False}) as nginx:
+    with edge(tmp_path, redis={"enabled": False}) as nginx:
         for backend in nginx.backends:
             backend.dies = True
         assert post(nginx, "/api/v1/generate", KEYED)[0] == 502
@@ -122,7 +122,7 @@ def test_a_stack_whose_instances_share_nothing_sends_no_post_twice(tmp_path: Pat
 
 
 def test_a_refusal_of_a_keyed_post_is_a_problem_too(tmp_path: Path) -> None:
-    with edge(tmp_path, edition=2) as nginx:
+    with edge(tmp_path) as nginx:
         for backend in nginx.backends:
             backend.stop()
         status, told = post(nginx, "/api/v1/generate", KEYED)

@@ -136,22 +136,22 @@ def test_a_spec_that_would_not_hold_or_lacks_its_secret_touches_nothing(lab: Pro
 def test_an_archive_of_unknown_origin_needs_the_option_and_writes_only_what_the_spec_names(
     lab: Project, tmp_path: Path
 ) -> None:
-    """What a tampered backup did before 0.2: root made a file with setuid outside the project."""
+    """Root makes no file with setuid, and none outside the project."""
     conf, victim = tmp_path / "設定 files", tmp_path / "outside" / "victim"
     inside = f"paths/{str(conf).lstrip('/')}"
     pieces = (
         entry(f"paths/{str(victim).lstrip('/')}", mode=0o6755), entry(f"{inside}/tool", mode=0o6755), END,
     )  # fmt: skip
     hostile.write(lab.state / "backups", pieces, names_of(pieces))
-    assert "is unauthenticated (made before 0.2)" in lab.run("backup", "verify").stderr
+    assert "is unauthenticated (older than the key)" in lab.run("backup", "verify").stderr
     assert json.loads(lab.run("backup", "verify", "--json").stdout)["authentication"] == "unauthenticated"
     (listed,) = json.loads(lab.run("backup", "list", "--json").stdout)
     assert listed["authentication"] == "unauthenticated"
-    assert listed["authentication_why"] == "made before 0.2"
-    assert "unauthenticated, made before 0.2" in lab.run("backup", "show").stdout
+    assert listed["authentication_why"] == "older than the key"
+    assert "unauthenticated, older than the key" in lab.run("backup", "show").stdout
     for words in (("--yes",), (), ("--dry-run",)):
         said = lab.run("restore", "--only", "config", *words, code=1).stderr
-        assert "is unauthenticated: made before 0.2" in said
+        assert "is unauthenticated: older than the key" in said
         assert "--allow-unauthenticated" in said
     words = ("restore", "--only", "config", "--allow-unauthenticated")
     shown = json.loads(lab.run(*words, "--dry-run", "--json").stdout)
@@ -188,7 +188,7 @@ def test_a_backup_that_was_changed_fails_to_verify_and_is_never_restored(
     assert 'techsapo_backup_last_verification_success{name="backups"} 0.0' in figures
     words = ("restore", backup.id, "--only", "config", "--yes", "--allow-unauthenticated")
     assert "tampered with" in lab.run(*words, code=1).stderr
-    # Somebody vouches for it, as for one that an older version made.
+    # Somebody vouches for it.
     assert "unauthenticated" in lab.run("backup", "accept", backup.id).stderr
     lab.run("backup", "verify")
     assert "is unauthenticated" in lab.run(*words[:-1], code=1).stderr

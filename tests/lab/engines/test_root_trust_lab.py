@@ -106,7 +106,6 @@ def test_no_command_of_roots_uses_the_project_of_another_user(
         ".env",
         "template-overrides",
         "template-overrides/redis/redis.conf.j2",
-        "templates/redis/redis.conf.j2",
         ".techsapo",
         ".techsapo/run",
     ],
@@ -131,10 +130,10 @@ def test_one_file_or_folder_of_anothers_is_enough(name: str, how: str, tmp_path:
 def test_a_link_of_another_user_is_not_followed_to_roots_own_files(project: Path) -> None:
     mine = project.parent / "mine"
     mine.mkdir()
-    (project / "templates").symlink_to(mine)
+    (project / "template-overrides").symlink_to(mine)
     assert techsapo(project, "validate").returncode == 0, "root's own link is root's own choice"
-    owned_by(ALICE, project / "templates")
-    refused(techsapo(project, "validate"), project / "templates")
+    owned_by(ALICE, project / "template-overrides")
+    refused(techsapo(project, "validate"), project / "template-overrides")
 
 
 def test_the_user_who_ran_sudo_is_trusted_and_nobody_else(project: Path) -> None:
@@ -144,7 +143,7 @@ def test_the_user_who_ran_sudo_is_trusted_and_nobody_else(project: Path) -> None
         refused(techsapo(project, "validate", SUDO_UID=value), project)
 
 
-@each_row("folder", ["template-overrides", "templates", "mine", "../mine"])
+@each_row("folder", ["template-overrides", "mine", "../mine"])
 def test_a_template_of_another_user_is_not_run_by_plan(tmp_path: Path, folder: str) -> None:
     project = made_project(tmp_path)
     if folder.endswith("mine"):

@@ -26,7 +26,6 @@ from vendors.wires import WIRES
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.certs.self_signed import ensure
 from techsapo_ops.operations.provider_tests import plan_tests
-from techsapo_ops.spec.edition import LATEST
 from techsapo_ops.spec.load import LoadedSpec
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.wallbounce.causes import Cause
@@ -104,7 +103,7 @@ def candidate_of(given: dict[str, Any], at_most: float = 0.01) -> Candidate:
     """The provider of a section, as the command tries it."""
     spec = Spec.model_validate({"project": "p", "providers": {"a": given}})
     loaded = LoadedSpec(spec, (), {}, None, "techsapo.yaml")
-    (candidate,) = plan_tests(loaded, LATEST, (), at_most, 2.0).candidates
+    (candidate,) = plan_tests(loaded, (), at_most, 2.0).candidates
     return candidate
 
 

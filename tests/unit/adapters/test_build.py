@@ -209,8 +209,6 @@ def test_a_build_names_its_version_and_the_package_finds_its_dependencies() -> N
         ("{code}.000000", False, True),
         ("{code}.000000", True, False),
         ("{code}", False, False),
-        ("0.1.0", False, True),
-        ("0.1.0", True, True),
         ("9.9.9+0000000000.000000", True, True),
     ],
 )

@@ -44,7 +44,7 @@ def make(repository: Repository, at: datetime = datetime(2026, 1, 31, 3, tzinfo=
 
 
 def old(repository: Repository) -> Backup:
-    """A backup as version 0.1.0 made it."""
+    """A backup without a MAC."""
     pieces = (entry("techsapo.yaml"), END)
     hostile.write(repository.path, pieces, names_of(pieces))
     return repository.find(ID)
@@ -129,7 +129,7 @@ def test_a_backup_under_the_name_of_another_is_damaged(repository: Repository) -
     assert "is that of another backup" in repository.find(ID).damage
 
 
-def test_one_of_an_older_techsapo_is_accepted_by_hand_as_it_is(repository: Repository) -> None:
+def test_one_without_a_mac_is_accepted_by_hand_as_it_is(repository: Repository) -> None:
     make(repository)
     later = old(repository)
     with repository.lock():

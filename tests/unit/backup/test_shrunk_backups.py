@@ -30,6 +30,7 @@ from techsapo_ops.stack.stack import Stack
 BEGAN = datetime(2026, 1, 1, 2, tzinfo=UTC)
 MYSQL = {
     "database": "audit", "exact": True, "binlog": {}, "views": 0, "triggers": 0, "routines": 0, "events": 0,
+    "objects": {}, "sequences": {},
 }  # fmt: skip
 
 
@@ -93,7 +94,6 @@ def test_half_is_not_less_than_half_and_growing_is_none(stack: Stack) -> None:
     make(stack, 0, rows(1204))
     assert not shrunk(make(stack, 1, rows(602)))
     assert not shrunk(make(stack, 2, rows(2000)))
-    assert "shrunk" not in repository_of(stack).find().read().to_json(), "older versions read it"
 
 
 def test_what_expires_and_what_is_small_is_not_compared(stack: Stack) -> None:

@@ -176,7 +176,8 @@ def test_a_dashboard_about_a_server_is_there_where_the_stack_has_the_server_s_ex
         return {path.split("/")[-1] for path in paths if path.startswith("grafana/dashboards/")}
 
     everywhere = {"main.json", "disks.json", "prometheus.json", "nginx.json"}
-    few = {"project": "t", "redis": {"enabled": False}, "nginx": {"enabled": False}}
+    off = {"enabled": False}
+    few = {"project": "t", "redis": off, "nginx": off, "monitoring": {"exporters": {"blackbox": off}}}
     assert {"mysql.json", "redis.json", "probes.json", *everywhere} <= shown(EVERYTHING)
     assert shown(few) & {"mysql.json", "redis.json", "probes.json", "nginx.json"} == set()
     assert {d.needs for d in dashboards().values()} - {None} <= set(facts())

@@ -43,6 +43,7 @@ def applied(folder: Path, environment: str | None, number: int = 1, result: Resu
     """Write down an apply."""
     ledger = folder / ".techsapo" / "ledger"
     ledger.mkdir(parents=True, exist_ok=True)
+    (folder / ".techsapo" / "format").write_text("1\n")
     entry = LedgerEntry(
         id=number, time=NOON, user="alice", command="up", version="1", engine="native",
         environment=environment, spec_hash="", state="", identity="", result=result,

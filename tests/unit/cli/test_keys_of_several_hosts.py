@@ -17,7 +17,7 @@ from techsapo_ops.cli.main import app
 from techsapo_ops.errors import OpsError
 
 HOSTS = {n: {"address": f"10.0.0.{i}", "docker": f"ssh://ops@{n}"} for i, n in enumerate("abc", 1)}
-SPEC = {"project": "shop", "edition": 2, "engine": "swarm", "mysql": {}, "hosts": HOSTS}
+SPEC = {"project": "shop", "engine": "swarm", "mysql": {}, "hosts": HOSTS}
 
 
 @pytest.fixture

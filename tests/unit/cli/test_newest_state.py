@@ -56,6 +56,7 @@ def test_nobody_is_asked_for_a_stack_of_one_host_or_a_broken_spec(
 def test_a_folder_that_has_a_stack_of_its_own_asks_by_what_it_noted(tmp_path: Path, asked: list[str]) -> None:
     file = spec_in(tmp_path, SEVERAL)
     (tmp_path / ".techsapo").mkdir()
+    (tmp_path / ".techsapo" / "format").write_text("1\n")
     (tmp_path / ".techsapo" / "state.json").write_text('{"engine": "compose", "services": {}}')
     history_beside(file)
     recorded_stack(file)

@@ -11,7 +11,6 @@ from rows import each_row
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.views.provider_tests import all_well, show
 from techsapo_ops.operations.provider_tests import ProviderTests, plan_tests
-from techsapo_ops.spec.edition import LATEST
 from techsapo_ops.spec.load import load
 from techsapo_ops.wallbounce.tried import Check, Outcome, Tried
 from techsapo_ops.wallbounce.try_cost import Candidate
@@ -69,4 +68,4 @@ def test_where_no_key_at_all_is_set_nothing_was_tested_and_that_is_a_fault(
         "  b: {kind: openai, model: gpt-5.5, api_key: '${B}'}\n"
     )
     loaded = load(text, keys, lambda path: path, cross_check=False)
-    assert all_well(plan_tests(loaded, LATEST, (), 0.01), []) == well
+    assert all_well(plan_tests(loaded, (), 0.01), []) == well

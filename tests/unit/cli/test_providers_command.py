@@ -96,7 +96,7 @@ def test_a_name_of_a_provider_can_not_move_the_terminal(tmp_path: Path) -> None:
 def test_from_its_day_on_a_model_was_retired(today: date, words: str) -> None:
     text = "project: x\nproviders:\n  a: {kind: anthropic, model: claude-sonnet-4-5, api_key: k}\n"
     loaded = load(text, {}, lambda path: path, cross_check=False)
-    (end, *_) = notes(list_providers(loaded, 2), today)
+    (end, *_) = notes(list_providers(loaded), today)
     assert end.startswith(f"a: claude-sonnet-4-5 {words} its vendor on 2026-11-30 (as read on 2026-11-26)")
 
 
@@ -112,7 +112,7 @@ def test_an_end_that_only_the_vendors_list_names_is_in_the_table_and_warned_of_w
     today: date, words: str | None
 ) -> None:
     text = "project: x\nproviders:\n  a: {kind: openai, model: gpt-6.1-sol, api_key: k}\n"
-    (row,) = list_providers(load(text, {}, lambda path: path, cross_check=False), 2)
+    (row,) = list_providers(load(text, {}, lambda path: path, cross_check=False))
     told = Listed(True, tells_ends=True, retires=date(2026, 12, 11))
     assert provider_row(row)[-1] == "-"
     assert provider_row(row, told)[-1] == "2026-12-11"

@@ -55,7 +55,7 @@ def test_a_spec_that_can_not_be_read_keeps_nobody_from_the_runbook(tmp_path: Pat
 
 
 def test_with_a_spec_commands_have_its_ports_and_logins(tmp_path: Path) -> None:
-    (tmp_path / "techsapo.yaml").write_text("project: x\nedition: 2\nlocale: en\nredis: {port: 16379}\n")
+    (tmp_path / "techsapo.yaml").write_text("project: x\nlocale: en\nredis: {port: 16379}\n")
     server = tmp_path / "redis-server"
     server.touch(0o755)
     told = json.loads(run(tmp_path, "RedisFull", "--json", PATH=str(tmp_path)).stdout)

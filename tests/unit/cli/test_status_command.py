@@ -223,7 +223,7 @@ def whole(stack: Stack) -> StackStatus:
         budget=Look(Spent(1.0, 10.0, 4.0, 100.0)),
         jobs=Look(()),
         drift=Look(DriftReport(ENTRY, (DriftFinding("file", "app/techsapo.yaml", "was edited by hand"),))),
-        versions=Look(Versions("0.2.0+a.b", "3.11.2", "native", 2, ("app",), 12, NOW, "root")),
+        versions=Look(Versions("0.2.0+a.b", "3.11.2", "native", ("app",), 12, NOW, "root")),
         updates=Look(Found()),
     )  # fmt: skip
 

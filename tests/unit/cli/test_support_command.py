@@ -60,6 +60,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ".techsapo/generated/prometheus/prometheus.yml": f"# {SECRETS['made']}\nglobal: {{}}\n",
         ".techsapo/generated/secrets/redis": SECRETS["file"],
         ".techsapo/generated/.manifest.json": '{"version": 1, "files": {}}',
+        ".techsapo/format": "1\n",
         ".techsapo/ledger/journal.json": json.dumps({"note": SECRETS["spec"]}),
     }
     for name, text in files.items():

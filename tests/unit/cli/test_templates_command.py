@@ -82,13 +82,6 @@ def test_in_a_clone_a_template_is_ejected_and_ours_is_not_taken_for_the_users(ch
     assert f"{checkout}/templates holds the built-in templates" in done.stderr
 
 
-def test_an_old_folder_is_used_and_it_is_said_what_to_move(project: Path) -> None:
-    override(project, "templates")
-    said = told(techsapo(project, "validate"))
-    assert f"warning: techsapo.yaml:1:1 template_overrides: your own templates in {project}/templates" in said
-    assert f"`mv '{project}/templates' '{project}/template-overrides'`" in said
-
-
 def test_the_folder_is_the_one_that_the_spec_or_its_overlay_names(project: Path) -> None:
     (project / "techsapo.yaml").write_text(
         f"{SPEC}template_overrides: mine\nenvironments: {{staging: {{template_overrides: other}}}}\n"
@@ -150,8 +143,5 @@ def test_doctor_tells_of_templates(project: Path) -> None:
     assert found() == []
     override(project)
     assert found() == [("ok", f"in {project}/template-overrides")]
-    override(project, "templates", name="redis/redis.conf.j2")
-    ((level, detail),) = found()
-    assert (level, "are still used (redis/redis.conf.j2)" in detail) == ("warning", True)
     (project / "techsapo.yaml").write_text(f"{SPEC}template_overrides: mine\n")
     assert ("missing", f"there is no folder {project}/mine") in found()

@@ -76,8 +76,6 @@ def test_a_healthy_app_tells_what_it_runs_on() -> None:
         ({"build": build()}, False, False),
         ({"build": code() + ".000000"}, False, True),
         ({"build": code() + ".000000"}, True, False),
-        ({"version": "0.1.0"}, False, True),
-        ({"version": "0.1.0"}, True, True),
     ],
 )
 def test_an_instance_that_runs_another_build_is_well_and_told(

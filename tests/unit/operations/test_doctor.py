@@ -209,7 +209,7 @@ def test_repair_refuses_without_root_or_apt(place: Path) -> None:
 def exposures_of(state: Path, root: bool = False, **sections: object) -> list[HostFinding]:
     spec = Spec.model_validate({**free_ports(), **sections})
     facts = HostFacts("/usr/bin/python3", binaries=ALL, root=root)
-    where = Layout(state, state / "generated", environment="production", began_with=2)
+    where = Layout(state, state / "generated", environment="production")
     return list(look_at_exposure(resolve(spec, NATIVE, where, facts)))
 
 

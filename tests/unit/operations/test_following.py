@@ -27,8 +27,8 @@ class Told(Following):
         if service == self.refused:
             raise OpsError(f"{service} can't be migrated")
 
-    def settled(self, access: Access, topology: Topology, *, older: bool) -> None:
-        self.world_told.append(f"settled {older}")
+    def settled(self, access: Access, topology: Topology) -> None:
+        self.world_told.append("settled")
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def project(tmp_path: Path) -> MemoryProject:
 def test_it_follows_before_the_next_service_starts_and_once_all_runs(project: MemoryProject) -> None:
     told = project.world.told
     up(replace(project.stack(), following=Told(told)), project.said)
-    assert told == ["prepare", "create redis", "ready redis", "create app", "ready app", "settled False"]
+    assert told == ["prepare", "create redis", "ready redis", "create app", "ready app", "settled"]
 
 
 def test_what_needs_a_service_that_could_not_be_followed_up_is_not_started(project: MemoryProject) -> None:
@@ -49,4 +49,4 @@ def test_what_needs_a_service_that_could_not_be_followed_up_is_not_started(proje
     failed = {o.step.service: o.error.message for o in report.failures if o.error}
     assert failed["redis"] == "redis can't be migrated"
     assert "create app" not in told
-    assert "settled False" not in told
+    assert "settled" not in told

@@ -70,7 +70,7 @@ def copy(tmp_path: Path) -> Copy:
         "/srv/old", "techsapo.yaml", STATE, "none", False, kept=kept,
     )  # fmt: skip
     backup = cast(Backup, SimpleNamespace(id="b", read=lambda: SimpleNamespace(started=BEFORE)))
-    return Copy(Copied(root, description, backup, Origin(State.AUTHENTICATED), True), ci, page)
+    return Copy(Copied(root, description, backup, Origin(State.AUTHENTICATED)), ci, page)
 
 
 def states(layout: Layout) -> dict[str, str]:

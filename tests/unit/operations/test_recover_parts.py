@@ -73,7 +73,7 @@ def kept(path: str, what: What, folder: bool = False, named: str = "", mode: int
 
 def described(*paths: Kept) -> Description:
     return Description(
-        "20260131T020000Z", "shop", NOON, "0.2.0", "0.2.0+1", "3.11", "native", 2, None, "old", "root",
+        "20260131T020000Z", "shop", NOON, "0.2.0", "0.2.0+1", "3.11", "native", None, "old", "root",
         str(OLD), "techsapo.yaml", f"{OLD}/.techsapo", "none", False, kept=paths,
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ from techsapo_ops.operations.secrets import kept_secrets, reveal
 
 
 def test_made_ones_are_in_the_keys_folder_and_given_ones_where_the_spec_has_them(tmp_path: Path) -> None:
-    wanted = spec(edition=2, mysql={})
+    wanted = spec(mysql={})
     made = {s.name: s for s in kept_secrets(topology(wanted, tmp_path))}
     assert list(made) == [
         "redis-operator", "redis-app", "redis-exporter", "mysql-app", "mysql-migrations",

@@ -9,6 +9,7 @@ from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.services.app.rendered_spec import app_spec_files
+from techsapo_ops.services.redis.accounts import APP, password_file
 from techsapo_ops.spec.load import load
 from techsapo_ops.spec.models import Spec
 
@@ -19,7 +20,8 @@ def app_spec(directory: Path, facts: HostFacts | None = None, **sections: Any) -
     where = topology(wanted, directory, facts=facts)
     (file,) = app_spec_files(where)
     secrets = {str(where.layout.config / f.path): f.content for f in secret_files(where)}
-    secrets[str(where.layout.mysql_password)] = "made-by-the-engine"
+    for made in (where.layout.mysql_password, password_file(where.layout, APP)):
+        secrets[str(made)] = "made-by-the-engine"
     return file.content, load(file.content, {}, secrets.__getitem__, cross_check=False).spec
 
 
@@ -37,7 +39,7 @@ def test_the_app_loads_what_the_user_wrote_with_every_secret_from_its_file(tmp_p
     assert read.mysql is not None
     assert read.mysql.password is not None
     assert read.mysql.password.reveal() == "mysql-secret"
-    assert "secret" not in text.replace("secrets/", "")
+    assert "secret" not in text.replace("secrets/", "").replace("mask: secrets", "")
 
 
 def test_a_made_database_password_is_read_from_where_the_engine_puts_it(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ SITE = {"certificates": {"site": {"names": ["ops.example.com"]}}}
 
 def stack(engine: EngineName = "native", **sections: Any) -> Topology:
     state = HERE / ".techsapo"
-    layout = Layout(state, state / "generated", began_with=2)
+    layout = Layout(state, state / "generated")
     return resolve(spec(**sections), places_of(engine), layout, host())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,7 @@ from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.engines.containers.units import containers_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.plan import desired_state
-from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.topology import Topology
 
 HERE = Path("/opt/stack")
 
@@ -25,14 +22,9 @@ GUARDED = ("prometheus", "alertmanager")
 KEYS = "/etc/techsapo"
 
 
-def where(model: Spec, directory: Path, engine: Any = "native", began_with: Any = 1) -> Topology:
-    found = topology(model, directory, engine)
-    return found.relocated(replace(found.layout, began_with=began_with))
-
-
 def files_of(directory: Path, engine: Any = "native", **monitoring: Any) -> dict[str, RenderedFile]:
     model = spec(monitoring={**with_alerts(), **monitoring})
-    return rendered(model, where(model, directory, engine))
+    return rendered(model, topology(model, directory, engine))
 
 
 def data(file: RenderedFile) -> Any:
@@ -71,14 +63,14 @@ def test_grafana_reads_the_passwords_from_its_copies() -> None:
 @each_row("folder, words", [("a}b", "can't name the file"), ("a$$b", "can't be told the file")])
 def test_a_folder_that_grafana_would_read_otherwise_is_refused(folder: str, words: str) -> None:
     model = spec(monitoring=BOTH)
-    found = where(model, HERE / folder)
+    found = topology(model, HERE / folder)
     with pytest.raises(OpsError, match=words):
         rendered(model, found)
 
 
 def test_the_containers_health_checks_log_in_by_a_file_and_show_no_password() -> None:
     model = spec(monitoring=BOTH)
-    units = containers_of(desired_state(where(model, HERE, "compose"), templates()))
+    units = containers_of(desired_state(topology(model, HERE, "compose"), templates()))
     for kind in GUARDED:
         definition = units[kind].definition
         assert f"--http.config.file={KEYS}/{kind}/client.yml" in definition

@@ -103,10 +103,8 @@ def test_hsts_is_sent_by_default_where_browsers_can_keep_to_it(
     tmp_path: Path, certificate: dict[str, object], nginx: dict[str, object], expected: str | None
 ) -> None:
     sections: dict[str, object] = {"certificates": {"site": certificate}, "nginx": nginx}
-    (*sent,) = HSTS.findall(conf(tmp_path, edition=2, **sections))
+    (*sent,) = HSTS.findall(conf(tmp_path, **sections))
     assert sent == ([] if expected is None else [expected])
-    (*before,) = HSTS.findall(conf(tmp_path, edition=1, **sections))
-    assert before == (sent if nginx.get("hsts") else [])
 
 
 def test_streams_are_not_buffered_and_web_sockets_live_an_hour(tmp_path: Path) -> None:

@@ -52,7 +52,8 @@ def test_a_program_reads_the_files_it_is_started_with() -> None:
 def test_clients_of_a_redis_with_tls_are_told_its_ca() -> None:
     found = made(HERE, redis={"tls": True})
     ca = str(HERE / ".techsapo/keys/redis-tls/trust/ca.pem")
-    assert found["app"].argv[-2:] == ("--redis-ca", ca)
+    argv = found["app"].argv
+    assert argv[argv.index("--redis-ca") + 1] == ca
     assert "-redis.addr=rediss://127.0.0.1:6379" in found["redis-exporter"].argv
     assert found["redis-exporter"].argv[-1] == f"-tls-ca-cert-file={ca}"
     plain = made(HERE, redis={"tls": False})
@@ -88,7 +89,7 @@ def test_secrets_restart_who_reads_them_and_nobody_else() -> None:
 def test_those_that_can_reload_do_and_nginx_stops_by_finishing() -> None:
     found = made(HERE, **EVERYTHING)
     reloading = {name for name, program in found.items() if program.reload_signal == "HUP"}
-    assert reloading == {"nginx", "prometheus", "alertmanager"}
+    assert reloading == {"nginx", "prometheus", "alertmanager", "blackbox-exporter"}
     assert found["nginx"].stop_signal == "QUIT"
 
 

@@ -94,7 +94,8 @@ def test_containers_are_scraped_by_their_names() -> None:
 
 def test_what_the_stack_goes_without_is_not_scraped() -> None:
     bare = targets(redis={"enabled": False}, mysql=None, app={}, monitoring={"grafana": {"enabled": False}})
-    assert set(bare) == {"techsapo-app", "prometheus", "alertmanager", "node-exporter"}
+    expected = {"techsapo-app", "prometheus", "alertmanager", "node-exporter"}
+    assert set(bare) == {*expected, "blackbox-exporter", "techsapo-probes"}
     assert "alerting" not in config(monitoring={"alertmanager": {"enabled": False}})
 
 

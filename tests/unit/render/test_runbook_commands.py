@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,8 @@ _AT = re.compile(r"localhost:\d+|127\.0\.0\.1:\d+")
 JOBS = ("prometheus", "alertmanager", *(f"{name}-exporter" for name in ("node", "redis", "mysqld", "nginx")))
 
 
-def steps(engine: Any = "native", edition: int = 2, **sections: Any) -> dict[str, str]:
+def steps(engine: Any = "native", **sections: Any) -> dict[str, str]:
     where = topology(spec(**{**ELSEWHERE, **sections}), HERE, engine)
-    where = where.relocated(replace(where.layout, began_with=edition))
     groups = alert_groups(where.spec, JOBS, own_commands(where))
     return {r["alert"]: r["annotations"]["steps"] for g in groups for r in g["rules"]}
 
@@ -57,7 +55,7 @@ def test_redis_is_asked_at_its_port_with_the_login_that_it_wants(locale: str) ->
 
 
 def test_redis_with_tls_without_a_login_and_in_a_container() -> None:
-    open_one = steps(edition=1)["RedisFull"]
+    open_one = steps(redis={"accounts": False})["RedisFull"]
     assert open_one.startswith("1. `redis-cli info memory`")
     ca = re.escape(str(HERE / ".techsapo" / "keys"))
     tls = steps(redis={"tls": True, "password": "s3cret"})["RedisFull"]

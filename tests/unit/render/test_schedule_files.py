@@ -41,14 +41,10 @@ def test_where_others_start_the_jobs_the_stack_has_no_scheduler(by: str) -> None
     assert "[program:scheduler]" not in files["supervisor/supervisord.conf"].content
 
 
-BY_EDITION = {"report", "verify_offsite", "drill_restore", "drill_alert"}
-"""Jobs that have no time unless the spec names one, or the loader by its edition."""
-
-
 def test_the_jobs_that_somebody_starts_are_expected() -> None:
     wanted = spec(schedule={"drift": None}, monitoring=with_alerts())
     files = rendered(wanted, topology(wanted, HERE))
-    assert expected(files, RULES) == set(jobs()) - {"drift", *BY_EDITION}
+    assert expected(files, RULES) == set(jobs()) - {"drift"}
     assert expected(files, f"docker/config/{RULES}") == set()
 
 
@@ -69,4 +65,4 @@ def test_no_job_is_expected_where_nobody_starts_or_tells_of_it(
 def test_cron_starts_the_jobs_of_containers_too() -> None:
     wanted = spec(schedule={"by": "cron"}, monitoring=with_alerts())
     files = rendered(wanted, topology(wanted, HERE, "compose"))
-    assert expected(files, f"docker/config/{RULES}") == set(jobs()) - BY_EDITION
+    assert expected(files, f"docker/config/{RULES}") == set(jobs())

@@ -1,4 +1,4 @@
-"""Which folder of templates is the operator's, which is ours, and what is said of each."""
+"""Which folder of templates is the operator's, and what is said of it."""
 
 from __future__ import annotations
 
@@ -38,25 +38,8 @@ def said(overrides: Overrides) -> list[str]:
 
 def test_without_any_folder_ours_are_used_and_nothing_is_said(tmp_path: Path) -> None:
     found = find_overrides(tmp_path, None)
-    assert (found.folder, found.old) == (tmp_path / "template-overrides", None)
-    assert (found.folders, found.obstacle, said(found)) == ((), None, [])
-
-
-def test_with_both_folders_neither_is_silently_unused(tmp_path: Path) -> None:
-    old_only = write(tmp_path / "templates", NGINX)
-    hidden = write(tmp_path / "templates", REDIS)
-    new = write(tmp_path / "template-overrides", REDIS, "# mine\n")
-    found = find_overrides(tmp_path, None)
-    assert (found.template(REDIS), found.template(NGINX)) == (new, old_only)
-    templates = Templates(found.folder, old=found.old)
-    assert templates.source(REDIS) == "# mine\n"
-    assert templates.overrides() == {REDIS: "# mine\n", NGINX: EXTENDS}
-    used, unused = said(found)
-    assert f"({NGINX})" in used
-    assert used.endswith(f"; move them to {tmp_path}/template-overrides")
-    assert unused.startswith(
-        f"{hidden} is not used: {tmp_path}/template-overrides has a template of that name"
-    )
+    assert found.folder == tmp_path / "template-overrides"
+    assert (found.is_there, found.obstacle, said(found)) == (False, None, [])
 
 
 @each_row(

@@ -12,7 +12,7 @@ from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.serve.answer_language import AnswerLanguage
-from techsapo_ops.spec.language import LanguageRule
+from techsapo_ops.spec.models.app import LanguageRule
 from techsapo_ops.wallbounce.language import Language
 
 CASES = read_yaml((Path(__file__).parents[2] / "cases/answer_languages.yaml").read_text(encoding="utf-8"))
@@ -73,8 +73,8 @@ def test_the_locale_decides_and_never_a_log(tmp_path: Path) -> None:
         (ANALYZE, {"error_output": "ディスクに空きがありません"}, "en"),
         (ASK, {"prompt": "ディスクが一杯"}, "en"),
     ]
-    assert misunderstood(tmp_path / "ja", japanese, locale="ja", edition=2) == []
-    assert misunderstood(tmp_path / "en", english, locale="en", edition=2) == []
+    assert misunderstood(tmp_path / "ja", japanese, locale="ja") == []
+    assert misunderstood(tmp_path / "en", english, locale="en") == []
 
 
 def chat(*messages: tuple[str, str]) -> dict[str, Any]:
@@ -93,4 +93,4 @@ def test_in_a_conversation_instructions_and_the_last_message_are_the_askers_word
             "en",
         ),
     ]
-    assert misunderstood(tmp_path, asked, locale="ja", edition=2) == []
+    assert misunderstood(tmp_path, asked, locale="ja") == []

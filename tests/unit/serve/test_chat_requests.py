@@ -162,7 +162,7 @@ def test_a_model_with_notes_has_the_verdict_and_the_dissent_in_its_text(
     }
     body = {**GOOD, "model": "techsapo-premium+notes", "stream": stream}
     plain = {**GOOD, "model": "techsapo-premium"}
-    told, bare = post(tmp_path, body, plain, providers=split, locale=locale, edition=2)
+    told, bare = post(tmp_path, body, plain, providers=split, locale=locale)
     if stream:
         chunks = [line[6:] for line in told.text.splitlines() if line.startswith("data: {")]
         choices = [c for chunk in chunks for c in json.loads(chunk)["choices"]]

@@ -23,14 +23,13 @@ def asked(client: str, *, server: str = "0.0.0.0", forwarded: bool = False) -> S
 @each_row(
     "networks, let_in, kept_out",
     [
-        (None, ("127.0.0.1", "::1", "10.9.9.9", "192.168.1.2", "fd00::1"), ("9.9.9.9", "8.8.8.8", "x")),
         ((), ("127.0.0.1", "::1", "127.9.9.9"), ("10.9.9.9", "192.168.1.2", "172.17.0.1", "fd00::1")),
         (("10.9.0.0/16",), ("127.0.0.1", "10.9.9.9", "::ffff:10.9.9.9"), ("10.8.9.9", "192.168.1.2", "")),
         (("203.0.113.9", "fd00::/8"), ("203.0.113.9", "fd00::1"), ("203.0.113.8", "10.9.9.9")),
     ],
 )
 def test_an_address_is_let_in_by_the_networks_alone(
-    networks: tuple[str, ...] | None, let_in: tuple[str, ...], kept_out: tuple[str, ...]
+    networks: tuple[str, ...], let_in: tuple[str, ...], kept_out: tuple[str, ...]
 ) -> None:
     neighbours = Neighbours(networks)
     assert [a for a in let_in if not neighbours.has(asked(a))] == []
@@ -46,21 +45,19 @@ def test_attached_are_networks_of_this_machines_addresses_and_loopback_is_none()
 
 
 @each_row(
-    "edition, engine, given, told",
+    "engine, given, told",
     [
-        (1, "native", None, None),
-        (1, "compose", None, None),
-        (2, "native", None, ()),
-        (2, "compose", None, ("attached",)),
-        (1, "native", ["10.1.2.0/24"], ("10.1.2.0/24",)),
-        (2, "compose", ["10.1.2.3"], ("10.1.2.3/32",)),
+        ("native", None, ()),
+        ("compose", None, ("attached",)),
+        ("native", ["10.1.2.0/24"], ("10.1.2.0/24",)),
+        ("compose", ["10.1.2.3"], ("10.1.2.3/32",)),
     ],
 )
-def test_the_app_is_told_its_networks_by_edition_and_engine(
-    tmp_path: Path, edition: int, engine: Any, given: list[str] | None, told: tuple[str, ...] | None
+def test_the_app_is_told_its_networks_by_engine(
+    tmp_path: Path, engine: Any, given: list[str] | None, told: tuple[str, ...]
 ) -> None:
     auth = {} if given is None else {"auth": {"monitoring_networks": given}}
-    (file,) = app_spec_files(topology(spec(edition=edition, app=auth), tmp_path, engine))
+    (file,) = app_spec_files(topology(spec(app=auth), tmp_path, engine))
     read = load(file.content, {}, lambda _: "secret", cross_check=False).spec
     assert read.app.auth.monitoring_networks == told
 

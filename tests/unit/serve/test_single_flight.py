@@ -119,7 +119,8 @@ def test_a_problem_before_the_first_event_is_the_http_answer_and_a_later_one_an_
 
 @each_row("path", [URL, "/api/v1/analyze-logs"])
 def test_an_idempotency_key_gets_the_same_answer_once_paid(tmp_path: Path, path: str) -> None:
-    app = make_app(tmp_path, providers=UNHURRIED, wallbounce={"cache_ttl": "0s"})
+    # In the language of the log: an answer in another one is asked for again.
+    app = make_app(tmp_path, providers=UNHURRIED, wallbounce={"cache_ttl": "0s", "language": "auto"})
     body = {"prompt": "disk full"} if path == URL else {"error_output": "No space left on device"}
     other = {**body, "task_type": "premium"}
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from techsapo_ops.spec.edition import Deployment, Edition
 from techsapo_ops.spec.load import LoadedSpec, load
 
 Loader = Callable[..., LoadedSpec]
@@ -22,13 +21,12 @@ def loaded() -> Loader:
         env: Mapping[str, str] | None = None,
         files: Mapping[str, str] | None = None,
         environment: str | None = None,
-        began_with: Edition | None = None,
     ) -> LoadedSpec:
         def read_secret(path: str) -> str:
             if path not in (files or {}):
                 raise FileNotFoundError(2, "No such file or directory")
             return (files or {})[path]
 
-        return load(text, env or {}, read_secret, deployment=Deployment(environment, began_with))
+        return load(text, env or {}, read_secret, environment=environment)
 
     return run

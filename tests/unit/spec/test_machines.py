@@ -8,7 +8,6 @@ import yaml
 from rows import each_row
 
 from techsapo_ops.services.registry import kinds
-from techsapo_ops.spec.edition import Deployment
 from techsapo_ops.spec.exposure import exposures
 from techsapo_ops.spec.load import SpecError, load
 from techsapo_ops.spec.machines import NAMES
@@ -133,7 +132,7 @@ def test_one_host_has_neither_sentinel_nor_swarm() -> None:
 
 def test_nginx_of_several_hosts_is_exposed_whatever_address_it_is_given() -> None:
     wanted = Spec.model_validate({"project": "shop", "engine": "swarm", "hosts": HOSTS, "mysql": {}})
-    found = {exposure.rule: exposure.message for exposure in exposures(wanted, Deployment())}
+    found = {exposure.rule: exposure.message for exposure in exposures(wanted, None)}
     assert "0.0.0.0 by plain HTTP" in found["nginx-plain-http"]
     assert wanted.needs_keys
 

@@ -1,4 +1,4 @@
-"""How much is masked: the field, its older name, and `off` as YAML reads it."""
+"""How much is masked: the field, and `off` as YAML reads it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.spec.load import LoadedSpec
-from techsapo_ops.spec.masking import mask_level
 from techsapo_ops.spec.problems import SpecError
 
 Loader = Callable[..., LoadedSpec]
@@ -21,20 +20,14 @@ Loader = Callable[..., LoadedSpec]
         ("mask: personal", "personal"),
         ('mask: "off"', "off"),
         ("mask: false", "off"),
-        ("mask_prompts: true", "personal"),
-        ("{mask: secrets, mask_prompts: true}", "secrets"),
     ],
 )
-def test_the_spec_says_how_much_is_masked_also_by_the_older_name(
-    written: str, level: str, loaded: Loader
-) -> None:
-    spec = loaded(f"project: x\nwallbounce: {{{written.strip('{}')}}}").spec
-    assert mask_level(spec, 1) == mask_level(spec, 2) == level
+def test_the_spec_says_how_much_is_masked(written: str, level: str, loaded: Loader) -> None:
+    assert loaded(f"project: x\nwallbounce: {{{written}}}").spec.wallbounce.mask == level
 
 
-def test_where_the_spec_says_nothing_secrets_are_masked_from_the_second_edition_on(loaded: Loader) -> None:
-    spec = loaded("project: x").spec
-    assert [mask_level(spec, 1), mask_level(spec, 2)] == ["off", "secrets"]
+def test_where_the_spec_says_nothing_secrets_are_masked(loaded: Loader) -> None:
+    assert loaded("project: x").spec.wallbounce.mask == "secrets"
 
 
 def test_a_bare_off_which_yaml_readers_disagree_on_is_refused_with_both_spellings(loaded: Loader) -> None:

@@ -1,4 +1,4 @@
-"""The longest answer of a provider: what the spec says, else by the model; as before on existing stacks."""
+"""The longest answer of a provider: what the spec says, else by the model."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Loader = Callable[..., LoadedSpec]
 LOCAL = "".join(f"  {n}: {{kind: openai-compatible, model: m, base_url: 'http://{n}/v1'}}\n" for n in "bc")
 
 
-def lengths(loaded: Loader, provider: str) -> tuple[int, int]:
-    """The longest answer in tokens, by both editions."""
+def longest(loaded: Loader, provider: str) -> int:
+    """The longest answer in tokens."""
     spec = loaded(f"project: x\nproviders:\n  a: {{{provider}}}\n{LOCAL}").spec
     section = spec.providers["a"]
     assert isinstance(section, ModelProvider)
-    return answer_length(section, 1).tokens, answer_length(section, 2).tokens
+    return answer_length(section).tokens
 
 
 @each_row(
-    "provider, second",
+    "provider, tokens",
     [
         ("kind: openai, model: gpt-6.1-sol, api_key: k", 16_384),
         ("kind: openai, model: gpt-4.1, api_key: k", 4096),
@@ -37,14 +37,9 @@ def lengths(loaded: Loader, provider: str) -> tuple[int, int]:
         ("kind: openai-compatible, model: qwen3, base_url: 'http://a/v1'", 4096),
     ],
 )
-def test_from_the_second_edition_on_a_model_that_can_think_has_room_for_it(
-    loaded: Loader, provider: str, second: int
-) -> None:
-    assert lengths(loaded, provider) == (4096, second)
+def test_a_model_that_can_think_has_room_for_it(loaded: Loader, provider: str, tokens: int) -> None:
+    assert longest(loaded, provider) == tokens
 
 
-def test_what_the_spec_says_holds_in_every_edition(loaded: Loader) -> None:
-    assert lengths(loaded, "kind: openai, model: gpt-6.1-sol, api_key: k, max_output_tokens: 700") == (
-        700,
-        700,
-    )
+def test_what_the_spec_says_holds(loaded: Loader) -> None:
+    assert longest(loaded, "kind: openai, model: gpt-6.1-sol, api_key: k, max_output_tokens: 700") == 700

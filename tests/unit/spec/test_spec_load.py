@@ -14,11 +14,9 @@ from rows import each_row
 
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.cron import trigger
-from techsapo_ops.spec.edition import LATEST
 from techsapo_ops.spec.load import LoadedSpec, SpecError, load
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.data import DRILL_ALERT, DRILL_RESTORE, REPORT, Schedule
-from techsapo_ops.spec.models.providers import default_providers
+from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.spec.secret import Secret
 
 Loader = Callable[..., LoadedSpec]
@@ -29,12 +27,12 @@ REAL = """
 """
 
 
-LATER = Schedule(report=REPORT, drill_restore=DRILL_RESTORE, drill_alert=DRILL_ALERT)
+WITHOUT_OFFSITE = Schedule(verify_offsite=None)
 
 
 def test_a_project_alone_is_valid_and_gets_every_default(loaded: Loader) -> None:
     result = loaded("project: techsapo\n")
-    assert result.spec == Spec(project="techsapo", schedule=LATER, providers=default_providers(LATEST))
+    assert result.spec == Spec(project="techsapo", schedule=WITHOUT_OFFSITE)
     assert len(result.spec.providers) == result.spec.wallbounce.tiers.critical.providers
     assert result.spec.app.port == 4000
     assert (result.warnings, dict(result.disabled), result.environment) == ((), {}, None)
@@ -338,3 +336,21 @@ backup: {offsite: {restic: 'rest:https://me:hunter2@backup.example.com/', passwo
 )
 def test_a_url_without_a_login_is_no_warning(loaded: Loader, section: str) -> None:
     assert loaded(f"project: x\n{section}\n").warnings == ()
+
+
+@each_row(
+    "more, times",
+    [
+        ("", (None, "30 10 * * 3")),
+        ("backup: {offsite: {restic: /away, password: p}}", ("0 5 * * 0", "30 10 * * 3")),
+        ("monitoring: {alertmanager: {enabled: false}}", (None, None)),
+        ("monitoring: {prometheus: {enabled: false}}", (None, None)),
+        ('schedule: {verify_offsite: "0 9 * * 1", drill_alert: null}', ("0 9 * * 1", None)),
+    ],
+)
+def test_a_job_with_nothing_to_do_has_no_time_unless_the_file_gives_one(
+    more: str, times: tuple[str | None, str | None], loaded: Loader
+) -> None:
+    schedule = loaded(f"project: x\n{more}").spec.schedule
+    assert (schedule.verify_offsite, schedule.drill_alert) == times
+    assert None not in {schedule.report, schedule.drill_restore}

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.spec.dotenv import parse_dotenv
-from techsapo_ops.spec.edition import Deployment
 from techsapo_ops.spec.load import LoadedSpec, SpecError, load
 from techsapo_ops.spec.models.base import CONTROL
 from techsapo_ops.spec.redact import resolved, secrets_of, to_yaml_data
@@ -43,7 +42,7 @@ def attempt(
         return CANARY
 
     try:
-        return load(text, env or {}, read_secret, deployment=Deployment(environment))
+        return load(text, env or {}, read_secret, environment=environment)
     except SpecError as error:
         caught = error
     assert caught.problems

@@ -66,7 +66,6 @@ def test_two_processes_that_migrate_at_the_same_moment_make_the_tables_once(tmp_
     with engine.connect() as connection:
         migrate.upgrade(connection)
         assert migrate._revision(connection) == migrate.HEAD
-        assert migrate._lacking(connection) == []
     assert begun
     engine.dispose()
 
@@ -77,7 +76,7 @@ def test_a_migration_that_fails_leaves_nothing_half_made(
     engine = sqlite_engine(tmp_path / "audit.sqlite")
 
     def refused(*call: object) -> None:
-        if "CREATE TABLE audit_calls" in str(call[2]):
+        if "EXISTS audit_calls" in str(call[2]):
             raise sqlite3.OperationalError("disk I/O error")
 
     event.listen(engine, "before_cursor_execute", refused)

@@ -26,7 +26,7 @@ def spec(providers: dict[str, Any] | None = None, **sections: Any) -> Spec:
 
 def test_simulated_providers_answer_while_no_real_one_is_configured() -> None:
     registry = build_registry(spec(), {})
-    assert [p.name for p in registry.usable] == ["sim-a", "sim-b", "sim-c"]
+    assert [p.name for p in registry.usable] == ["sim-a", "sim-b", "sim-c", "sim-d"]
     assert registry.simulated
 
 

@@ -11,7 +11,6 @@ from pydantic import TypeAdapter
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.spec.edition import LATEST
 from techsapo_ops.spec.models.providers import Provider
 from techsapo_ops.wallbounce.prompts import answer_prompt, with_schema
 from techsapo_ops.wallbounce.provider import WORST_CASE
@@ -28,11 +27,11 @@ PROMPT = answer_prompt(QUESTION)
 SECTIONS: TypeAdapter[Any] = TypeAdapter(Provider)
 
 
-def made(spec: dict[str, Any], edition: Any = LATEST) -> WiredModel:
+def made(spec: dict[str, Any]) -> WiredModel:
     section = SECTIONS.validate_python({"api_key": "k", "max_output_tokens": 4096, **spec})
     kind = provider_kind(section.kind)
     assert kind.lacks("p", section) is None
-    model = kind.make("p", kind.settled(section, edition), WORST_CASE)
+    model = kind.make("p", section, WORST_CASE)
     assert isinstance(model, WiredModel)
     return model
 
@@ -56,7 +55,7 @@ def _named(node: Any) -> Any:
 
 @each_row("row", ROWS, ids=lambda row: row["name"])
 def test_exactly_this_is_sent(row: dict[str, Any]) -> None:
-    model = made(row["spec"], row.get("edition", LATEST))
+    model = made(row["spec"])
     assert sent(model, words=row.get("words", False)) == row["body"]
     if "url" in row:
         assert model.url() == row["url"]

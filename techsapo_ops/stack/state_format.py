@@ -1,0 +1,48 @@
+"""The format of a state directory: one number, which is noted before the first apply."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
+from techsapo_ops.stack.layout import Layout
+
+FORMAT = 1
+
+
+def note_format(layout: Layout) -> None:
+    """Note the format, unless it is noted. Raises OpsError where that fails."""
+    from techsapo_ops.adapters.files import write_atomic  # who only looks needs nothing of it
+
+    if not layout.format_note.exists():
+        write_atomic(layout.format_note, f"{FORMAT}\n".encode(), 0o644)
+
+
+def require_format(state: Path) -> None:
+    """Raise OpsError where the state directory `state` is in a format that this version does not read."""
+    note = Layout(state, state).format_note
+    try:
+        found = note.read_text("utf-8").strip()
+    except FileNotFoundError:
+        found = "" if _was_applied(state) else str(FORMAT)
+    except UnicodeDecodeError:
+        found = ""
+    except OSError:  # whoever reads what is in it says whose it is
+        return
+    if found != str(FORMAT):
+        raise OpsError(
+            msg(
+                "{state} was written by another version of techsapo, and this one can't read it", state=state
+            ),
+            msg(
+                "stop the stack with that version, then `mv {state} {state}-before`: its data, keys and "
+                "backups stay there, and `techsapo up` starts anew",
+                state=state,
+            ),
+        )
+
+
+def _was_applied(state: Path) -> bool:
+    """Whether a stack was applied from there: it has services, or an apply is recorded."""
+    return (state / "state.json").exists() or any((state / "ledger").glob("*.json"))
