@@ -77,7 +77,7 @@ class Verification:
 
 
 def check_sums(backup: Backup, *, trusted: bool = True) -> list[str]:
-    """What is wrong with a backup's files by SHA256SUMS: missing, added, or other content.
+    """What is wrong with a backup's files by SHA256SUMS and its manifest: missing, added, or other content.
 
     No more is read than the manifest says: a file may be made to have any size. Where the manifest itself is
     not `trusted`, the parts are not read.
@@ -91,6 +91,7 @@ def check_sums(backup: Backup, *, trusted: bool = True) -> list[str]:
     wanted = {line[66:]: line[:64] for line in lines}
     parts = backup.manifest.parts if backup.manifest is not None else ()
     sizes = {part.file: part.bytes for part in parts}
+    digests = {part.file: part.sha256 for part in parts}
     wrong = []
     for name, digest in wanted.items():
         if not file_name(name):
@@ -115,6 +116,8 @@ def check_sums(backup: Backup, *, trusted: bool = True) -> list[str]:
             continue
         if found != digest:
             wrong.append(msg("{name} is not what was written: its SHA-256 differs", name=name))
+        elif found != digests.get(name, found):
+            wrong.append(msg("{file} is not the file of the manifest: its SHA-256 differs", file=name))
     listed = {*wanted, SUMS}
     wrong += [
         msg("{file} is not in {sums}", file=part.file, sums=SUMS) for part in parts if part.file not in wanted

@@ -85,6 +85,11 @@ def described(folder: Path, text: bytes, keyring: Keyring | None = None) -> None
     (folder / MAC).unlink(missing_ok=True)
     if keyring is not None:
         (folder / MAC).write_bytes(keyring.mac(text))
+    fitting(folder)
+
+
+def fitting(folder: Path) -> None:
+    """Give a folder digests that fit what is in it."""
     listed = sorted(p for p in folder.iterdir() if p.name != SUMS)
     (folder / SUMS).write_text("".join(f"{file_sha256(path)}  {path.name}\n" for path in listed))
 

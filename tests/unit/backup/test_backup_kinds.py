@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hostile
 import pytest
 import yaml
 from projects import only_redis
+from rows import each_row
 from typer.testing import CliRunner
 
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter
 from techsapo_ops.backup import registry
-from techsapo_ops.backup.repository import repository_of
+from techsapo_ops.backup.origin import MAC, State
+from techsapo_ops.backup.repository import MANIFEST, repository_of
 from techsapo_ops.cli.main import app
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
@@ -180,6 +183,50 @@ def test_what_it_warns_of_is_told_and_a_restore_that_goes_wrong_is_taken_back(
     with pytest.raises(OpsError, match=r"came back wrong: a line is upside down\nwent back"):
         restore.perform(stack, intent)
     assert notes.read_text() == "mine\nstays\n"
+
+
+@each_row("deep", [False, True])
+def test_nothing_of_a_backup_that_was_tampered_with_is_looked_into(
+    stack: Stack, deep: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though every digest fits: whoever changed it may have made a part that harms what opens it."""
+    folder = create_backup(stack, only=("notes",)).backup.folder
+    mac = (folder / MAC).read_bytes()
+    text = (folder / MANIFEST).read_bytes().replace(b'"tag": ""', b'"tag": "x"')
+    hostile.described(folder, text)
+    (folder / MAC).write_bytes(mac)
+    hostile.fitting(folder)
+    looked: list[str] = []
+    monkeypatch.setattr(Notes, "check", lambda *_: looked.append("check") or [])
+    monkeypatch.setattr(Notes, "trial", lambda *_: looked.append("trial"))
+    found = verify_backup(stack, deep=deep)
+    assert (found.authentication, found.ok, found.parts, looked) == (State.TAMPERED, False, (), [])
+    assert found.problems[0].startswith("it was tampered with, or is damaged: ")
+
+
+@each_row("deep", [False, True])
+def test_a_part_that_was_put_in_another_s_place_is_found_though_the_sums_beside_it_fit(
+    stack: Stack, deep: bool
+) -> None:
+    (stack.directory / "notes.txt").write_text("one\ntwo\nthree\n")
+    folder = create_backup(stack, only=("notes",)).backup.folder
+    (stack.directory / "notes.txt").write_text("eno\nowt\neerht\n")
+    other = create_backup(stack, only=("notes",)).backup.folder
+    (part,) = folder.glob("notes-*")
+    (others,) = other.glob("notes-*")
+    part.write_bytes(others.read_bytes())
+    hostile.fitting(folder)
+    found = verify_backup(stack, folder.name, deep=deep)
+    assert found.authentication == State.AUTHENTICATED, "its manifest is as it was written"
+    assert [s for s in found.sentences if "is not the file of the manifest: its SHA-256 differs" in s]
+
+
+def test_a_kind_that_does_not_read_its_part_to_the_end_has_not_checked_it(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_backup(stack, only=("notes",))
+    monkeypatch.setattr(Notes, "check", lambda *_: [])
+    assert "its SHA-256 differs" in verify_backup(stack).sentences[0]
 
 
 def test_of_two_looks_within_a_second_the_later_one_is_the_last(

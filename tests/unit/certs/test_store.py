@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from techsapo_ops.certs.account import Account, AcmeCa
 from techsapo_ops.certs.material import Pair
 from techsapo_ops.certs.policy import Window
 from techsapo_ops.certs.self_signed import local_authority, sign
@@ -82,3 +83,9 @@ def test_a_disk_that_can_not_be_written_leaves_nothing_behind(store: Store, tmp_
     with pytest.raises(OpsError, match="cannot store certificate site"):
         store.put(pair(tmp_path), ORIGIN)
     assert [p.name for p in store.directory.iterdir()] == ["versions"]
+
+
+def test_the_key_of_an_acme_account_is_its_owners_alone(tmp_path: Path) -> None:
+    folder = Account(tmp_path, AcmeCa("https://ca.example/dir"), None).folder
+    assert stat.S_IMODE((folder / "account.key").stat().st_mode) == 0o600
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from rows import each_row
+from stacks import spec, topology
 
 from techsapo_ops.adapters.monitoring_server import LastReload
+from techsapo_ops.engines import readback
 from techsapo_ops.engines.told_reload import wait_reloaded
 from techsapo_ops.errors import OpsError
+from techsapo_ops.services.loaded_configuration import Loaded
+from techsapo_ops.stack.desired import Desired
 
 GOOD, FAILED = LastReload(True, 100.0), LastReload(False, 100.0)
 
@@ -52,3 +59,21 @@ def test_a_failure_that_was_there_before_is_waited_for_whether_it_goes() -> None
 def test_a_server_that_stops_telling_is_no_success() -> None:
     with pytest.raises(OpsError, match="has not reloaded"):
         waited(GOOD, [None], step=1.0)
+
+
+@each_row(
+    "told, why",
+    [
+        (FAILED, "it refused to reload and runs the old configuration: a rule is missing"),
+        (GOOD, "it runs another configuration than was applied: a rule is missing"),
+        (None, "it runs another configuration than was applied: a rule is missing"),
+    ],
+)
+def test_a_read_back_tells_a_reload_that_was_refused_from_one_that_was_not_asked_for(
+    tmp_path: Path, told: LastReload | None, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = Loaded(lambda *_: "a rule is missing", lambda _: told)
+    monkeypatch.setattr(readback, "runtime_of", lambda _: SimpleNamespace(loaded=lambda: loaded))
+    desired = Desired(topology(spec(), tmp_path), (), ())
+    (found,) = readback.with_loaded((), desired, ("prometheus",), wait=0.0)
+    assert (found.service, found.what) == ("prometheus", why)

@@ -373,3 +373,22 @@ def test_a_way_back_on_which_a_host_is_lost_is_gone_by_the_others_and_is_told(
     assert [error.message.partition(":")[0] for error in report.back.failures] == ["not gone back (c"]
     assert project.memory() == "maxmemory 268435456"
     assert project.ledger.entries()[-1].result == "failed"
+
+
+def test_a_way_back_is_read_back_and_counts_as_gone_only_where_the_service_runs_it(project: Project) -> None:
+    project.up()
+    project.world.refused = refuses("redis", *GIGABYTE)
+
+    def keeps_the_new(words: str) -> bool:
+        """From when it was given the new configuration on, it takes no other."""
+        if words == "during restart redis":
+            project.world.deaf.add("redis")
+        return False
+
+    project.world.kill = keeps_the_new
+    report = project.up("1G")
+    assert report.back is not None
+    (failed,) = report.back.failures
+    assert failed.message.startswith("redis: it runs another configuration")
+    last = project.ledger.entries()[-1]
+    assert (last.result, last.back_to) == ("failed", 1)

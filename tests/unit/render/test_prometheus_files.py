@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -131,6 +132,28 @@ def test_values_come_back_as_they_were_written() -> None:
 def test_a_label_that_prometheus_3_would_expand_is_refused(value: str) -> None:
     with pytest.raises(OpsError, match=r"external_labels\.site"):
         config(monitoring={"prometheus": {"external_labels": {"site": value}}})
+
+
+def test_a_stack_that_sets_nothing_has_each_alert_of_the_guide_as_the_guide_has_it(repository: Path) -> None:
+    table = read_yaml((repository / "tests/cases/guide_alerts.yaml").read_text(encoding="utf-8"))
+    rules = alert_rules(*(row["alert"] for row in table), monitoring={}, budget={"daily_usd": 10.0})
+    wrong = []
+    for row in table:
+        rule = rules[row["alert"]]
+        found = {
+            "compares": re.findall(rf"{re.escape(row.get('compares', ''))}(?![\d.])", rule["expr"]),
+            "for": rule.get("for", "0s"),
+            "severity": rule["labels"]["severity"],
+            "within": row.get("within", "") in rule["expr"],
+        }
+        wanted = {
+            "compares": [row["compares"]] * row.get("times", 1) if "compares" in row else found["compares"],
+            "for": row.get("for", found["for"]),
+            "severity": row["severity"],
+            "within": True,
+        }
+        wrong += [(row["alert"], row["says"], k, v) for k, v in found.items() if v != wanted[k]]
+    assert wrong == []
 
 
 def test_thresholds_durations_and_switches_of_the_spec_are_taken_over() -> None:

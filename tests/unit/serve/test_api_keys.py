@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,10 +32,15 @@ def test_an_open_api_has_no_keys(tmp_path: Path) -> None:
     assert key_ring(Auth(required=False), tmp_path / "keys.json") is None
 
 
-def test_a_plan_allows_so_many_requests_a_minute_and_every_answer_says_so(tmp_path: Path) -> None:
+def test_a_plan_or_a_keys_own_number_allows_so_many_requests_a_minute_and_every_answer_says_so(
+    tmp_path: Path,
+) -> None:
     plans: dict[Plan, int] = {"basic": 100, "standard": 1000, "premium": 5000}
     keys = {plan: new_key(plan, plan=plan, scopes=("ask",), now=NOW) for plan in plans}
-    KeyFile(tmp_path / "api-keys.json").write(tuple(key for key, _ in keys.values()))
+    own, shown = new_key("own", plan="premium", scopes=("ask",), now=NOW)
+    made = [(key, shown, plans[plan]) for plan, (key, shown) in keys.items()]
+    made.append((replace(own, per_minute=7), shown, 7))
+    KeyFile(tmp_path / "api-keys.json").write(tuple(key for key, *_ in made))
     app = make_app(tmp_path, app={"auth": {"required": True}})
     bodies: list[dict[str, str]] = [{"prompt": "x"}, {"wrong": "x"}]
 
@@ -47,10 +53,10 @@ def test_a_plan_allows_so_many_requests_a_minute_and_every_answer_says_so(tmp_pa
                     )
                     for body in bodies
                 ]
-                for _, key in keys.values()
+                for _, key, _ in made
             ]
 
-    for limit, answers in zip(plans.values(), asyncio.run(main()), strict=True):
+    for (*_, limit), answers in zip(made, asyncio.run(main()), strict=True):
         assert [r.status_code for r in answers] == [200, 422]
         assert [r.headers["x-ratelimit-limit"] for r in answers] == [str(limit)] * 2
         left = [int(r.headers["x-ratelimit-remaining"]) for r in answers]

@@ -15,9 +15,14 @@ from rows import each_row
 from techsapo_ops.serve.app import App
 from techsapo_ops.serve.options import Options
 from techsapo_ops.spec.models.app import MaskLevel
-from techsapo_ops.wallbounce.answers import Answer
-from techsapo_ops.wallbounce.asks import Ask, AskGrades, Reply
+from techsapo_ops.stores.audit.spool import AuditRow
+from techsapo_ops.wallbounce.answers import Answer, Tokens
+from techsapo_ops.wallbounce.asks import Ask, AskGrades, AskRevision, Reply
+from techsapo_ops.wallbounce.grades import Critique, Peer
+from techsapo_ops.wallbounce.masked_asks import masked
+from techsapo_ops.wallbounce.masking import Masker
 from techsapo_ops.wallbounce.prompts import answer_prompt, grade_prompt, revise_prompt
+from techsapo_ops.wallbounce.question import Question
 
 SECRET = "Qx7rRt2v"
 PROMPT = f"mysql -uroot -p{SECRET} says Access denied, and MYSQL_PWD={SECRET} too"
@@ -142,3 +147,46 @@ def test_a_find_in_one_part_of_a_question_does_not_reach_over_its_end(tmp_path: 
     assert "MIIEow" not in prompt
     assert prompt.endswith("<system_context>\nDebian 13\n</system_context>")
     assert prompt.count("</error_output>") == 1
+
+
+QUESTION = Question("502", "en", "req_1", Masker("secrets"))
+PLAIN = Answer(
+    "sim-a", "m", "restart it", Tokens(), 0.1, 0.0, claims=("it is down",), root_cause="memory",
+    commands=("systemctl restart nginx",), structured=True,
+)  # fmt: skip
+PEER = Peer("A", PLAIN.text, PLAIN.root_cause, PLAIN.claims, PLAIN.commands)
+IN_ANSWERS: tuple[dict[str, Any], ...] = (
+    {"text": LOOSE}, {"root_cause": LOOSE}, {"claims": ("x", LOOSE)}, {"commands": ("x", LOOSE)},
+)  # fmt: skip
+
+
+@each_row(
+    "ask",
+    [
+        *(AskGrades(QUESTION, (PEER, replace(PEER, **loose)), PLAIN) for loose in IN_ANSWERS),
+        *(AskGrades(QUESTION, (PEER,), replace(PLAIN, **loose)) for loose in IN_ANSWERS),
+        *(AskRevision(QUESTION, replace(PLAIN, **loose), (Critique("x", "y"),)) for loose in IN_ANSWERS),
+        AskRevision(QUESTION, PLAIN, (Critique("x", "y"), Critique(LOOSE, "y"))),
+        AskRevision(QUESTION, PLAIN, (Critique("x", "y"), Critique("x", LOOSE))),
+    ],
+)
+def test_nothing_that_providers_say_of_each_other_leaves_with_a_secret(ask: Ask) -> None:
+    assert "hvs.CAES" in repr(ask)
+    assert "hvs.CAES" not in repr(masked(ask))
+    assert "VAULT_TOKEN=[" in repr(masked(ask)), "what it is about stays"
+
+
+@each_row("level", ["off", "secrets"])
+def test_a_prompt_that_is_kept_in_the_audit_log_is_masked_whatever_vendors_are_sent(
+    tmp_path: Path, level: MaskLevel
+) -> None:
+    spec = make_spec(audit={"prompt": "masked"})
+    app = App(Options(spec, "app-1", tmp_path / "data", mask=level, durable_audit=False))
+    rows: list[AuditRow] = []
+    app.audit.put = rows.append  # type: ignore[method-assign,assignment] # in the place of a database
+    prompt = f"{PROMPT}; ask taro@corp.co.jp"
+    asked(app, ("/api/v1/generate", {"prompt": prompt}, {}), ("/api/v1/generate", {"prompt": prompt}, {}))
+    kept = [str(row.prompt) for row in rows]
+    assert len(kept) == 2, "of a kept answer too"
+    assert all(text.startswith(MASKED) for text in kept)
+    assert [text for text in kept if SECRET in text or "taro@" in text] == []

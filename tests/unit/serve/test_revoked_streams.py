@@ -10,15 +10,24 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from orchestrator import make_app
 from rows import each_row
 
 from techsapo_ops.serve.broadcast import Broadcast
+from techsapo_ops.serve.live import SSE_PATH
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.streams import EventStream, sse
-from techsapo_ops.stores.keys import KeyFile, KeyRing, new_key
+from techsapo_ops.stores.keys import KeyFile, KeyRing, Scope, new_key
+from techsapo_ops.wallbounce.providers.simulated import Simulated
 
 NOW = datetime.now(UTC)
+GENERATE, CHAT = "/api/v1/generate", "/v1/chat/completions"
+ASKED: dict[str, dict[str, Any]] = {
+    GENERATE: {"prompt": "502"},
+    CHAT: {"model": "techsapo-basic", "stream": True, "messages": [{"role": "user", "content": "502"}]},
+}
 GONE = Problem(401, "unauthorized", "that API key was revoked")
 
 
@@ -137,3 +146,40 @@ def test_a_key_that_was_accepted_is_looked_at_again(
     elif ends == "unknown":
         file.write(())
     assert ring.refusal(key.id, "monitor") == ends
+
+
+@each_row("path, scope", [(GENERATE, "ask"), (CHAT, "ask"), (SSE_PATH, "monitor")])
+def test_an_open_stream_of_an_instance_ends_once_its_key_is_revoked(
+    tmp_path: Path, path: str, scope: Scope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for place in ("serve.streams.KEY_CHECK", "serve.live.KEY_CHECK", "stores.keys.CHECK_EVERY"):
+        monkeypatch.setattr(f"techsapo_ops.{place}", 0.01)
+    file = KeyFile(tmp_path / "api-keys.json")
+    key, shown = new_key("page", plan="basic", scopes=(scope,), now=NOW)
+    file.write((key,))
+    app = make_app(tmp_path, app={"auth": {"required": True}})
+
+    async def main() -> str:
+        begun = asyncio.Event()
+
+        async def hang(_self: Simulated, _ask: Any) -> Any:
+            begun.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(Simulated, "call", hang)
+        transport = httpx.ASGITransport(app.asgi, client=("1.2.3.4", 4711))
+        headers = {"Authorization": f"Bearer {shown}", "Accept": "text/event-stream"}
+        async with (
+            app.asgi.router.lifespan_context(app.asgi),
+            httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as client,
+        ):
+            method, body = ("GET", None) if scope == "monitor" else ("POST", ASKED[path])
+            stream = asyncio.create_task(client.request(method, path, json=body))
+            if scope == "ask":
+                await begun.wait()
+            done, _ = await asyncio.wait({stream}, timeout=0.1)
+            assert not done, "while its key is good it goes on"
+            file.change(file.revocation("page", NOW))
+            return (await asyncio.wait_for(stream, 5)).text
+
+    assert "that API key was revoked" in asyncio.run(main())

@@ -62,8 +62,12 @@ def test_keys_come_back_from_their_file_as_they_were_and_are_never_in_it(tmp_pat
     made_now, shown = new_key("鍵", plan="premium", scopes=("ask", "monitor"), now=NOW, expires=NOW)
     full = replace(made_now, per_minute=7, monthly_usd=5.0)
     file.write((full,))
+    assert file.path.stat().st_mode & 0o777 == 0o600
     assert file.read() == (full,)
     assert shown not in file.path.read_text()
+    file.path.chmod(0o644)
+    file.change((full,))
+    assert file.path.stat().st_mode & 0o777 == 0o600, "whoever reads it knows whose keys there are"
     assert len({made()[1] for _ in range(100)}) == 100
 
 
