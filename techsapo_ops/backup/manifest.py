@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from techsapo_ops import __version__
-from techsapo_ops.adapters.chain_records import Head
+from techsapo_ops.adapters.chain import Head
 from techsapo_ops.backup import registry
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -27,9 +27,6 @@ LONGEST = 64 * 1024 * 1024
 """Bytes of a manifest: as many as the names and digests of all files that a configuration may have."""
 _MOST_VALUES = 1_000_000
 """Each costs some 100 bytes of memory, however few it has in the file."""
-_ADMINISTRATION = "administration"
-"""Stands among what was left out, and is no source: what is noted of the record of administration."""
-_HEAD = re.compile(r"record (\d{1,18}) ([0-9a-f]{64})")
 _KIND = re.compile(r"[a-z]{1,40}(:[A-Za-z0-9._-]{1,100})?")
 _FIRST_YEAR, _LAST_YEAR = 1971, 2199
 """Years whose times can be told in every zone, and as seconds."""
@@ -86,8 +83,7 @@ class Manifest:
         ):  # as seldom as can be: version 0.1 refuses a manifest with a field that it does not know
             whole["shrunk"] = [asdict(each) for each in self.shrunk]
         if (head := self.administration) is not None:
-            # Where version 0.1 has free text: it refuses a manifest with a field that it does not know.
-            whole["left_out"] = {**self.left_out, _ADMINISTRATION: f"record {head.sequence} {head.hash}"}
+            whole["administration"] = asdict(head)
         return {
             "version": VERSION,
             **whole,
@@ -133,7 +129,7 @@ def read(data: bytes, where: str) -> Manifest:
                 ),
                 msg("update techsapo-ops"),
             )
-        if not _WHOLE(found) or "administration" in found:
+        if not _WHOLE(found):
             raise ValueError(where)
         parts = tuple(_part(part) for part in found.pop("parts"))
         if len({part.kind for part in parts}) != len(parts) or len({part.file for part in parts}) != len(
@@ -142,10 +138,8 @@ def read(data: bytes, where: str) -> Manifest:
             raise ValueError(where)
         shrunk = tuple(Shrink(**each) for each in found.pop("shrunk", ()))
         started, ended = (_time(found.pop(key)) for key in ("started", "ended"))
-        head = _HEAD.fullmatch(found.get("left_out", {}).get(_ADMINISTRATION, ""))
-        if head is not None:
-            del found["left_out"][_ADMINISTRATION]
-            found["administration"] = Head(int(head[1]), head[2])
+        if "administration" in found:
+            found["administration"] = Head(**found["administration"])
         return Manifest(**found, started=started, ended=ended, parts=parts, shrunk=shrunk)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
         raise OpsError(
@@ -198,6 +192,7 @@ _WHOLE = shapes.has(
     ended=shapes.text,
     parts=shapes.listed(_PART),
     also={
+        "administration": shapes.has(sequence=shapes.count, hash=shapes.sha256),
         "tag": shapes.text,
         "left_out": shapes.each(shapes.text),
         "shrunk": shapes.listed(_SHRINK),
