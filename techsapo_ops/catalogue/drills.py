@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from techsapo_ops.catalogue.report import Words, words_in
+from techsapo_ops.catalogue.page_words import Words, words_in
 
 _FILE = "drills.yaml"
 _TIME = "_seconds"

@@ -66,16 +66,6 @@ def try_out(
     """
     spec = stack.spec
     receiver = WATCHDOG_RECEIVER if alert.name == WATCHDOG else alert.severity
-    wanted = integrations_of(server.status().config, receiver)
-    if not wanted:
-        raise OpsError(
-            msg(
-                "{alert} goes to the receiver {receiver}, which tells nobody",
-                alert=alert.name,
-                receiver=receiver,
-            ),
-            msg("add a receiver to notifications.{receiver}, then `techsapo up`", receiver=receiver),
-        )
     number = uuid.uuid4().hex[:8]
     labels = {
         "alertname": alert.name,
@@ -91,6 +81,38 @@ def try_out(
         "description": (_DRILL_DESCRIPTION if drill else _DESCRIPTION)[spec.locale],
         **{name: help_[name] for name in _OF_A_TEST},
     }
+    return deliver(
+        stack, server, receiver, labels, annotations,
+        within=within, clock=clock, late=lambda: _why_late(spec, server, labels, alert),
+    )  # fmt: skip
+
+
+def deliver(
+    stack: Stack,
+    server: Alertmanager,
+    receiver: str,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+    *,
+    within: float,
+    clock: Callable[[], float] = time.monotonic,
+    late: Callable[[], str] = lambda: _HINT,
+) -> Delivery:
+    """Send an alert that goes to `receiver`, and wait, at most `within` seconds, until that has taken it.
+
+    It ends with this call. `late` says why it may have come to nothing in that time. Raises OpsError where it
+    reaches nobody, was refused, or is not taken in time.
+    """
+    wanted = integrations_of(server.status().config, receiver)
+    if not wanted:
+        raise OpsError(
+            msg(
+                "{alert} goes to the receiver {receiver}, which tells nobody",
+                alert=labels["alertname"],
+                receiver=receiver,
+            ),
+            msg("add a receiver to notifications.{receiver}, then `techsapo up`", receiver=receiver),
+        )
     before, started, fires = server.sent(receiver), clock(), datetime.now(UTC)
     server.post(labels, annotations, fires, fires + timedelta(seconds=within + 60))
     try:
@@ -103,10 +125,7 @@ def try_out(
             if why := undelivered(told, wanted, receiver, within if passed >= within else None):
                 raise OpsError(msg("not delivered: {why}", why=why), _HINT)
             if passed >= within:
-                raise OpsError(
-                    msg("no notification within {within:g} s", within=within),
-                    _why_late(spec, server, labels, alert),
-                )
+                raise OpsError(msg("no notification within {within:g} s", within=within), late())
     finally:
         server.post(labels, annotations, fires, datetime.now(UTC))
 

@@ -335,3 +335,14 @@ def test_what_needs_somebody_has_its_colour_and_its_line(tmp_path: Path) -> None
     partly = replace(found, budget=Look(Spent(0.0, 0.0, 4.0, 100.0, rows_lost=True)))
     (line,) = (x for x in lines(partly, stack) if "or more: rows of the audit log are lost" in str(x))
     assert line.state == "warning"
+
+
+def test_of_a_time_that_is_over_the_parts_are_shown_whose_sources_are_there(tmp_path: Path) -> None:
+    (tmp_path / "techsapo.yaml").write_text("project: shop\n", encoding="utf-8")
+    shown = techsapo(tmp_path, "status", "--since", "7d", "--json")
+    assert shown.returncode == 0
+    found = json.loads(shown.stdout)
+    assert found["incidents"]["missing"]
+    assert found["backups"] == {"missing": None, "newest": None, "proved": None, "failed": []}
+    assert "Backups: none was restored on trial" in techsapo(tmp_path, "status", "--since", "7d").stdout
+    assert techsapo(tmp_path, "status", "--since", "40d").returncode == 3
