@@ -88,7 +88,7 @@ COMMANDS: dict[str, LazyEntry] = {
     "wallbounce": LazyEntry("wallbounce", "app", "Fit the confidence of answers to labelled outcomes.", _ASK),
     "certs": LazyEntry("certs", "app", "Issue, renew, deploy and watch certificates.", _STACK),
     "budget": LazyEntry("budget", "app", "Let a budget start at zero.", _ASK),
-    "costs": LazyEntry("costs", "costs", "Show what the answers cost, and what would be cheaper.", _ASK),
+    "costs": LazyEntry("costs", "costs", "Show what the answers cost.", _ASK),
 }
 
 app = typer.Typer(

@@ -35,7 +35,6 @@ from techsapo_ops.serve.bodies.monitoring import (
     MaintenanceBody,
     MonthBody,
     ProviderCostBody,
-    RecommendedBody,
     ServiceBody,
     StatusBody,
     UpdateBody,
@@ -295,13 +294,12 @@ def _drills(prometheus: Queried) -> list[DrillBody]:
 
 
 def _costs(audit: AuditLog, simulated_counts: bool) -> MonthBody | None:
-    """By provider since the first of the month, and the cheapest pair that is good enough; None if unread."""
+    """By provider since the first of the month; None if unread."""
     try:
         found = audit.costs_since(datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0))
     except OpsError as error:
         log.warning("Costs can not be read", error=error.message)
         return None
-    best = found.recommended
     return MonthBody(
         total_usd=found.total_usd,
         simulated_usd=found.simulated_usd,
@@ -311,7 +309,4 @@ def _costs(audit: AuditLog, simulated_counts: bool) -> MonthBody | None:
         providers=[
             ProviderCostBody(name=r.name, calls=r.calls, failed=r.failed, usd=r.cost_usd) for r in found.rows
         ],
-        recommended=None
-        if best is None
-        else RecommendedBody(providers=list(best.providers), usd=best.cost_usd),
     )

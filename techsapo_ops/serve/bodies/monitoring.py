@@ -148,13 +148,6 @@ class ProviderCostBody(Body):
     usd: Number
 
 
-class RecommendedBody(Body):
-    """The cheapest pair of providers that was good enough; USD for each question."""
-
-    providers: list[str]
-    usd: Number
-
-
 class MonthBody(Body):
     """Costs since the first of the month."""
 
@@ -166,7 +159,6 @@ class MonthBody(Body):
     requests: int
     cached: int
     providers: list[ProviderCostBody]
-    recommended: RecommendedBody | None
 
 
 class CostsBody(Body):

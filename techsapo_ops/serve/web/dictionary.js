@@ -49,7 +49,7 @@ export const WORDS = {
     silenceRight: "サインインするか、scope operate の API キーが必要です。", silenceNobody: "サインイン（app.auth.sign_in）も API キー（app.auth.required）も使わない設定のため、このページからは止められません。", silenceWatchdog: "Watchdog の通知は止められません。届かなくなると監視サービスがこのホストの停止とみなし、呼び出しが起きます。止めるなら、監視サービス側のチェックを一時停止してください。", silenceUnknown: "その名前のアラートはありません。自分で追加したルールのものは、ホストで次のコマンドを使います。",
     silenceHost: "ホストでは次のコマンドで止められます。", 
     job: "ジョブ", lastRun: "最終実行", lastSuccess: "最終成功", nextRun: "次回", result: "結果", ok: "成功", neverRun: "なし", exitCode: "終了コード",
-    day: "今日 (UTC)", simulatedCounts: "うち。実際の支払いはなく、予算に数えます", simulatedFree: "うち。実際の支払いはなく、予算に数えません", month: "今月", spentBy: "今月のプロバイダー別費用", calls: "呼び出し", failures: "失敗", recommended: "推奨", noRecommendation: "基準を満たす組み合わせはまだありません。", cacheName: "キャッシュ", auditName: "監査ログ",
+    day: "今日 (UTC)", simulatedCounts: "うち。実際の支払いはなく、予算に数えます", simulatedFree: "うち。実際の支払いはなく、予算に数えません", month: "今月", spentBy: "今月のプロバイダー別費用", calls: "呼び出し", failures: "失敗", cacheName: "キャッシュ", auditName: "監査ログ",
     phases: { waiting: "別のインスタンスの回答を待っています", asked: "問い合わせています", grading: "相互に採点しています", bouncing: "争点を差し戻しています", settled: "結論が出ました" }, awaited: "回答を待っています…",
     timeline: "経過", progress: "これまでに", answersSoFar: "回答", gradingsSoFar: "評価", streamEnded: "応答が途中で切れました。もう一度お試しください。",
     metricNames: {
@@ -182,7 +182,7 @@ export const WORDS = {
     silenceRight: "This needs somebody who signed in, or an API key of scope operate.", silenceNobody: "This stack neither has sign-in (app.auth.sign_in) nor asks for API keys (app.auth.required), so this page can't silence it.", silenceWatchdog: "Watchdog can't be silenced: its silence is what calls you, since whoever watches this stack would be told that it is down. Pause the check at your watcher instead.", silenceUnknown: "There is no such alert. One of your own rules is silenced by this command, on the host:",
     silenceHost: "On the host, this command does:", 
     job: "Job", lastRun: "Last run", lastSuccess: "Last success", nextRun: "Next", result: "Result", ok: "ok", neverRun: "never", exitCode: "exit code",
-    day: "Today (UTC)", simulatedCounts: "of it: nobody paid it, and the budget counts it", simulatedFree: "of it: nobody paid it, and the budget does not count it", month: "This month", spentBy: "This month by provider", calls: "calls", failures: "failed", recommended: "Recommended", noRecommendation: "No pair of providers has met its threshold yet.", cacheName: "Cache", auditName: "Audit log",
+    day: "Today (UTC)", simulatedCounts: "of it: nobody paid it, and the budget counts it", simulatedFree: "of it: nobody paid it, and the budget does not count it", month: "This month", spentBy: "This month by provider", calls: "calls", failures: "failed", cacheName: "Cache", auditName: "Audit log",
     phases: { waiting: "Waiting for another instance's answer", asked: "Asking", grading: "Grading each other", bouncing: "Sending contested claims back", settled: "Settled" }, awaited: "Waiting for its answer…",
     timeline: "What happened", progress: "So far", answersSoFar: "answers", gradingsSoFar: "gradings", streamEnded: "The answer broke off. Try again.",
     metricNames: {

@@ -180,8 +180,7 @@ function drawCosts() {
     const facts = element("ul", "facts");
     for (const p of month.providers) facts.append(line(p.name, element("span", "number", money(p.usd)), `${p.calls} ${word("calls")}${p.failed ? ` · ${p.failed} ${word("failures")}` : ""}`));
     if (month.simulated_usd) facts.append(line(word("simulated"), element("span", "number", money(month.simulated_usd)), word(month.simulated_counts ? "simulatedCounts" : "simulatedFree")));
-    parts.push(month.providers.length ? facts : hinted("costs"), element("h3", "", word("recommended")));
-    parts.push(element("p", month.recommended ? "" : "dim", month.recommended ? `${month.recommended.providers.join(" + ")} · ${money(month.recommended.usd)}` : word("noRecommendation")));
+    parts.push(month.providers.length ? facts : hinted("costs"));
   }
   document.getElementById("costs").replaceChildren(...parts);
 }
