@@ -19,7 +19,7 @@ from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.certificates.needs import certificates_of
 from techsapo_ops.operations.certificates.status import status
 from techsapo_ops.operations.status.kept import backups_of
-from techsapo_ops.operations.waiting import look
+from techsapo_ops.operations.waiting import look, sentences
 from techsapo_ops.operations.watch.costs import rows_of
 from techsapo_ops.services.alertmanager.silencing import over_critical
 from techsapo_ops.services.app.rendered_spec import keys_file
@@ -240,17 +240,8 @@ def _cost(asked: _Asked) -> Told:
 def _updates(asked: _Asked) -> Told:
     """Security updates that wait, and services that run what an update has replaced."""
     found = look(asked.stack, asked.until.timestamp())
-    packages = [each.name for each in found.waiting if each.kind == "package"]
-    restarts = [each.name for each in found.waiting if each.kind in ("replaced", "build", "image")]
-    lines = [msg("security: {names}", names=", ".join(packages))] if packages else []
-    if found.others:
-        lines.append(msg("security, of what no service runs: {count}", count=found.others))
-    if restarts:
-        lines.append(msg("wait for a restart: {names}", names=", ".join(restarts)))
-    if found.stale_days is not None:
-        lines.append(msg("apt's lists are {days} days old", days=found.stale_days))
-    facts = {"security": packages, "security_of_others": found.others, "restarts": restarts}
-    return [*lines, *found.unknown] or [msg("none waits")], facts
+    facts = {"security": list(found.security), "restarts": list(found.restarts), "reboot": found.reboot}
+    return sentences(found) or [msg("none waits")], facts
 
 
 def _silences(asked: _Asked) -> Told:

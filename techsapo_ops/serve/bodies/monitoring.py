@@ -174,23 +174,6 @@ class ExposureBody(Body):
     accepted: Annotated[str | None, Field(description="The reason for which it is meant; null: it is not.")]
 
 
-class UpdateBody(Body):
-    """Something that waits for a restart or an update, and the commands that it needs."""
-
-    kind: Annotated[str, Field(description="`replaced`, `build`, `image`, `package` or `kernel`.")]
-    name: str
-    services: list[str]
-    command: str
-
-
-class UpdatesBody(Body):
-    """What waits for a restart or an update, as the job `drift` last saw it."""
-
-    waiting: list[UpdateBody]
-    lists_fetched: Annotated[Number | None, Field(description="When apt fetched its lists (Unix seconds).")]
-    lists_stale: Annotated[bool, Field(description="Whether the lists are too old to be believed.")]
-
-
 class DrillBody(Body):
     """A drill: when its newest began, and the newest that met its objectives (Unix seconds); `ok` is whether
     the newest one did.
@@ -267,7 +250,7 @@ class FrontBody(Body):
 
 class StatusBody(Body):
     """Health of the instance that answers, the services of the stack, exposures, alerts, disks, certificates,
-    jobs, backups, updates and costs; what Prometheus tells is null where there is none.
+    jobs, backups and costs; what Prometheus tells is null where there is none.
     """
 
     health: HealthBody
@@ -288,5 +271,4 @@ class StatusBody(Body):
     certificates: list[CertificateBody] | None
     jobs: list[JobBody] | None
     backups: BackupsBody | None
-    updates: Annotated[UpdatesBody | None, Field(description="Also null while the job `drift` never looked.")]
     costs: CostsBody
