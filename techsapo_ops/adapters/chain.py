@@ -33,7 +33,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class Link:
     """One line: which it is, when it was written (UTC) and what it says."""
 
     head: Head
@@ -56,7 +56,7 @@ class Reading:
     `head` is the last whole line. `torn` bytes after it are of a write that a power cut or a kill cut short.
     """
 
-    records: tuple[Record, ...] = ()
+    records: tuple[Link, ...] = ()
     breaks: tuple[Break, ...] = ()
     head: Head | None = None
     torn: int = 0
@@ -118,7 +118,7 @@ class Chain:
 
 def reading_of(data: bytes) -> Reading:
     """The records of `data`, a whole file, and what is wrong with them."""
-    records: list[Record] = []
+    records: list[Link] = []
     breaks: list[Break] = []
     head: Head | None = None
     *lines, torn = data.split(b"\n")
@@ -134,14 +134,14 @@ def reading_of(data: bytes) -> Reading:
     return Reading(tuple(records), tuple(breaks), head, len(torn))
 
 
-def _record(line: bytes, head: Head) -> Record | None:
+def _record(line: bytes, head: Head) -> Link | None:
     """What a line says; None where it is no record."""
     try:
         content = json.loads(line)
         when = datetime.fromisoformat(content.pop("time"))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return Record(head, when, content) if when.tzinfo is not None else None
+    return Link(head, when, content) if when.tzinfo is not None else None
 
 
 def _digest(head: Head | None) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from techsapo_ops.adapters.chain import Reading, Record
+from techsapo_ops.adapters.chain import Link, Reading
 from techsapo_ops.messages import msg
 from techsapo_ops.stores.keys import ApiKey
 
@@ -81,7 +81,7 @@ def recorded_endings(reading: Reading) -> Endings:
     return sooner(*(_recorded(r) for r in reading.records if r.content.get("action") in (REVOKE, ROTATE)))
 
 
-def _recorded(record: Record) -> Endings:
+def _recorded(record: Link) -> Endings:
     what = record.content.get("what")
     if not isinstance(what, dict):
         return {}

@@ -8,7 +8,7 @@ from techsapo_ops.catalogue.translations import in_language
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.jobs import JobContext
 from techsapo_ops.operations.status.week import WEEK, week_of
-from techsapo_ops.operations.watch.delivery import deliver
+from techsapo_ops.operations.watch.delivery import Synthetic, deliver
 from techsapo_ops.schedule.job import JobResult
 from techsapo_ops.services.alertmanager.configuration import REPORT, REPORT_RECEIVER
 from techsapo_ops.services.monitoring import alertmanager_of
@@ -30,8 +30,6 @@ def run(context: JobContext) -> JobResult:
         return JobResult(msg("made, but it reaches no one"))
     # Each is an alert of its own: the same one would wait for Alertmanager's repeat_interval.
     labels = {"alertname": REPORT, "severity": "info", "made": f"{now:%Y-%m-%dT%H:%M:%S}"}
-    sent = deliver(
-        stack, server, REPORT_RECEIVER, labels, {"summary": title, "description": "\n".join(lines)},
-        within=_WITHIN,
-    )  # fmt: skip
+    report = Synthetic(REPORT_RECEIVER, labels, {"summary": title, "description": "\n".join(lines)})
+    sent = deliver(stack, server, report, within=_WITHIN)
     return JobResult(msg("sent by {integrations}", integrations=", ".join(sent.integrations)))

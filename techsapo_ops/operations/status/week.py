@@ -48,8 +48,8 @@ Told: TypeAlias = tuple[list[str], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One part: its heading, its lines, and the same as plain data."""
+class Topic:
+    """One topic: its heading, its lines, and the same as plain data."""
 
     name: str
     heading: str
@@ -66,7 +66,7 @@ class Week:
     project: str
     since: datetime
     until: datetime
-    parts: tuple[Part, ...]
+    parts: tuple[Topic, ...]
 
     @property
     def title(self) -> str:
@@ -135,13 +135,13 @@ def week_of(stack: Stack, since: datetime, until: datetime, server: Prometheus |
     return Week(harmless(project), since, until, parts)
 
 
-def _part(name: str, heading: str, ask: Callable[[_Asked], Told], asked: _Asked) -> Part:
+def _part(name: str, heading: str, ask: Callable[[_Asked], Told], asked: _Asked) -> Topic:
     try:
         lines, facts = ask(asked)
     except (OpsError, OSError) as error:
         why = error.message if isinstance(error, OpsError) else str(error)
-        return Part(name, heading, (msg("not available: {why}", why=why.partition("\n")[0]),), missing=why)
-    return Part(name, heading, tuple(lines), facts)
+        return Topic(name, heading, (msg("not available: {why}", why=why.partition("\n")[0]),), missing=why)
+    return Topic(name, heading, tuple(lines), facts)
 
 
 def _some(lines: list[str], none: str) -> list[str]:
