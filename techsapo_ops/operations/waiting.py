@@ -16,6 +16,8 @@ from techsapo_ops.stack.diagnosis import HostFinding, Level
 from techsapo_ops.stack.stack import Stack
 
 _DAY = 86_400
+_MOST = 5
+"""Packages that are named; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Waiting:
     def commands(self) -> tuple[str, ...]:
         """What to run, in this order."""
         update = f"apt-get install --only-upgrade {' '.join(self.security)}" if self.security else ""
+        if len(self.security) > _MOST:
+            update = "apt-get upgrade"
         restarts = dict.fromkeys(self.restarts.values())
         return tuple(filter(None, (update, *restarts, "reboot" if self.reboot else "")))
 
@@ -79,7 +83,10 @@ def sentences(found: Waiting) -> list[str]:
     """The same for people, a sentence each; none where nothing waits."""
     said = []
     if found.security:
-        said.append(msg("security updates: {packages}", packages=", ".join(found.security)))
+        named = ", ".join(found.security[:_MOST])
+        if (rest := len(found.security) - _MOST) > 0:
+            named = msg("{named} and {rest} more", named=named, rest=rest)
+        said.append(msg("security updates: {packages}", packages=named))
     if found.restarts:
         said.append(msg("still run what was replaced: {services}", services=", ".join(found.restarts)))
     if found.reboot:

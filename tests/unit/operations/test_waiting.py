@@ -10,7 +10,7 @@ from fakes.open_stacks import Seen, open_stack
 from stacks import THREE_INSTANCES, host, spec, topology
 
 from techsapo_ops.adapters.packages import Packages
-from techsapo_ops.operations.waiting import finding, look
+from techsapo_ops.operations.waiting import Waiting, finding, look
 from techsapo_ops.stack.diagnosis import Level
 from techsapo_ops.stack.observed import Observed, ObservedService, State
 from techsapo_ops.stack.stack import Stack
@@ -68,3 +68,9 @@ def test_lists_that_are_old_or_missing_are_said_to_be(tmp_path: Path) -> None:
     assert look(stack(tmp_path, Seen()), fetched + 8 * 86_400 + 1, asked, nothing).stale_days == 8
     never = look(stack(tmp_path, Seen()), 0.0, Packages(Debian(), tmp_path / "none", ()), nothing)
     assert "never fetched" in finding(never).detail
+
+
+def test_of_many_updates_some_are_named_and_all_are_installed_at_once() -> None:
+    many = Waiting(security=tuple(f"lib{n}" for n in range(7)))
+    assert finding(many).detail == "security updates: lib0, lib1, lib2, lib3, lib4 and 2 more"
+    assert many.commands == ("apt-get upgrade",)
