@@ -1,92 +1,106 @@
-"""A file of records that is only ever added to: each names the hash of the one before it and carries a MAC.
+"""A file of JSON lines that is only ever added to: each names the SHA-256 of the line before it.
 
-A record is a line of JSON. Its hash is the SHA-256 of the line, its MAC the HMAC-SHA-256 (RFC 2104) of all
-before the MAC, behind a word that keeps it apart from any other use of the key. So nobody without the key
-changes, removes or inserts a line unseen. Whoever has it can cut the end off, or write the file anew: a hash
-that was noted elsewhere gives that away.
+A line that was changed, removed or inserted does not fit those after it. Whoever may write the file can cut
+its end off or write all of it anew: only a digest that was noted elsewhere gives that away.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
-import secrets
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from fcntl import LOCK_EX, LOCK_SH, flock
 from pathlib import Path
 from typing import Any
 
-from techsapo_ops.adapters.chain_records import Head, Reading, hash_of, line_of, reading_of
-from techsapo_ops.adapters.folders import open_file, opened, replace_in, write_hint
+from techsapo_ops.adapters.folders import open_file, opened, write_hint
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
-CLOSED = "torn line closed"
-"""Action of the record that says what stood in its place: a write that a power cut or a kill cut short."""
-KEY_MADE = "key made"
-"""Action of the record that says that the key before is not here any more."""
-_KEY_BYTES = 32
-_LOCK_SECONDS = 5.0
+_BEFORE_THE_FIRST = "0" * 64
+"""What the first record names as the digest before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A record by its number, which is that of its line, and the SHA-256 of that line."""
+
+    sequence: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One line: which it is, when it was written (UTC) and what it says."""
+
+    head: Head
+    time: datetime
+    content: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """The line at which a chain does not hold, and why."""
+
+    line: int
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a chain's file holds, and where it does not hold.
+
+    `head` is the last whole line. `torn` bytes after it are of a write that a power cut or a kill cut short.
+    """
+
+    records: tuple[Link, ...] = ()
+    breaks: tuple[Break, ...] = ()
+    head: Head | None = None
+    torn: int = 0
 
 
 class Chain:
-    """The chain in the file `path`, with its key in the file `key`; both are their owner's alone (0600).
+    """The chain in a folder that is its owner's alone (0700), as its file is (0600).
 
     `owner` (uid, gid) is given both where they are made by another user, which can only be root.
     """
 
     RECORD = "record.jsonl"
-    """Name of its file in the folder of administration."""
+    """Name of its file."""
 
-    def __init__(self, path: Path, key: Path, owner: tuple[int, int] | None = None) -> None:
-        self.path = path
-        self._key = key
+    def __init__(self, folder: Path, owner: tuple[int, int] | None = None) -> None:
+        self.path = folder / self.RECORD
         self._owner = owner
-
-    @classmethod
-    def of(cls, folder: Path, owner: tuple[int, int] | None = None) -> Chain:
-        """The record of administration in the folder that a stack keeps it in."""
-        return cls(folder / cls.RECORD, folder / "key", owner)
 
     def read(self) -> Reading:
         """All of it, checked. Raises OpsError where it can't be read."""
-        data = self._content()
-        return reading_of(data, self._kept_key()) if data else Reading()
-
-    def _content(self) -> bytes:
         try:
-            descriptor = open_file(self.path, os.O_RDONLY | os.O_NONBLOCK)
+            descriptor = open_file(self.path, os.O_RDONLY)
+            try:
+                flock(descriptor, LOCK_SH)  # it goes with the descriptor
+                return reading_of(_all_of(descriptor))
+            finally:
+                os.close(descriptor)
         except FileNotFoundError:
-            return b""
+            return Reading()
         except OSError as error:
             raise self._cannot(msg("read"), error) from None
-        try:
-            with _locked(descriptor, LOCK_SH, self.path):
-                return _all_of(descriptor)
-        except OSError as error:
-            raise self._cannot(msg("read"), error) from None
-        finally:
-            os.close(descriptor)
-
-    def head(self) -> Head | None:
-        """The last record, which needs no key to be named. Raises OpsError where it can't be read."""
-        return reading_of(self._content(), None).head
 
     def append(self, content: Mapping[str, Any]) -> Head:
-        """Add a record; it is on disk when this returns. Raises OpsError; then the records are as they were.
-
-        A record of its own takes the place of what a write before left unfinished.
-        """
+        """Add a record, which is on disk when this returns. Raises OpsError; then nothing was added."""
         try:
             with opened(self.path.parent, make=0o700) as folder:
-                if self._owner is not None:
-                    os.fchown(folder, *self._owner)
                 new = not self.path.exists()
                 descriptor = open_file(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
                 try:
-                    with _locked(descriptor, LOCK_EX, self.path):
-                        head = self._add(descriptor, content)
+                    if self._owner is not None:
+                        os.fchown(folder, *self._owner)
+                        os.fchown(descriptor, *self._owner)
+                    flock(descriptor, LOCK_EX)
+                    head = _add(descriptor, content)
                     if new:
                         os.fsync(folder)
                 finally:
@@ -95,66 +109,6 @@ class Chain:
             raise self._cannot(msg("write"), error) from None
         return head
 
-    def _add(self, descriptor: int, content: Mapping[str, Any]) -> Head:
-        if self._owner is not None:
-            os.fchown(descriptor, *self._owner)
-        data = _all_of(descriptor)
-        key = self._kept_key()
-        made = key is None
-        if key is None:
-            key = self._make_key()
-        found = reading_of(data, None if made else key)
-        body = b""
-        # A chain that is broken goes on behind its last line, whatever that is: its break stays to be seen.
-        head = found.end
-        size = len(data) - len(found.torn)
-        if found.torn:
-            # Were it left there, a kill in the midst of this would leave two, which no single write does.
-            os.ftruncate(descriptor, size)
-            text = found.torn.rstrip(b"\0").decode("ascii")
-            told = {"action": CLOSED, "bytes": len(found.torn), "sha256": hash_of(found.torn), "text": text}
-            line, head = line_of(key, head, told)
-            body += line
-        elif data and not data.endswith(b"\n"):
-            body = b"\n"  # all of the last record is there but its end
-        if made and data:
-            line, head = line_of(key, head, {"action": KEY_MADE})
-            body += line
-        line, head = line_of(key, head, content)
-        assert head is not None  # noqa: S101 - a line was just made
-        _write(descriptor, size, body + line)
-        return head
-
-    def _kept_key(self) -> bytes | None:
-        try:
-            descriptor = open_file(self._key, os.O_RDONLY | os.O_NONBLOCK)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise OpsError(
-                msg("cannot read {path}: {strerror}", path=self._key, strerror=error.strerror),
-                write_hint(error),
-            ) from None
-        try:
-            value = bytes.fromhex(os.read(descriptor, 200).decode("ascii").strip())
-        except ValueError:
-            value = b""
-        finally:
-            os.close(descriptor)
-        if len(value) != _KEY_BYTES:
-            raise OpsError(
-                msg("{key} is damaged: it holds no key", key=self._key),
-                msg("get it back, or move it away: a new one is made"),
-            )
-        return value
-
-    def _make_key(self) -> bytes:
-        """A new key; under the lock, so it is made once."""
-        value = secrets.token_bytes(_KEY_BYTES)
-        with opened(self._key.parent, make=0o700) as folder:
-            replace_in(folder, self._key.name, value.hex().encode() + b"\n", 0o600, self._owner)
-        return value
-
     def _cannot(self, what: str, error: OSError) -> OpsError:
         return OpsError(
             msg("cannot {what} {path}: {strerror}", what=what, path=self.path, strerror=error.strerror),
@@ -162,41 +116,64 @@ class Chain:
         )
 
 
-def _all_of(descriptor: int) -> bytes:
-    with os.fdopen(os.dup(descriptor), "rb") as file:
-        file.seek(0)
-        return file.read()
+def reading_of(data: bytes) -> Reading:
+    """The records of `data`, a whole file, and what is wrong with them."""
+    records: list[Link] = []
+    breaks: list[Break] = []
+    head: Head | None = None
+    *lines, torn = data.split(b"\n")
+    for number, line in enumerate(lines, 1):
+        before, head = head, Head(number, hashlib.sha256(line).hexdigest())
+        record = _record(line, head)
+        if record is None:
+            breaks.append(Break(number, msg("it is no record")))
+            continue
+        if record.content.get("previous") != _digest(before):
+            breaks.append(Break(number, msg("it does not follow the line before it")))
+        records.append(record)
+    return Reading(tuple(records), tuple(breaks), head, len(torn))
 
 
-def _write(descriptor: int, size: int, data: bytes) -> None:
-    """Add `data` to a file of `size` bytes, all of it and onto the disk, or nothing. Raises OSError."""
+def _record(line: bytes, head: Head) -> Link | None:
+    """What a line says; None where it is no record."""
     try:
-        left = memoryview(data)
+        content = json.loads(line)
+        when = datetime.fromisoformat(content.pop("time"))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return Link(head, when, content) if when.tzinfo is not None else None
+
+
+def _digest(head: Head | None) -> str:
+    return head.hash if head is not None else _BEFORE_THE_FIRST
+
+
+def _add(descriptor: int, content: Mapping[str, Any]) -> Head:
+    """Write a record behind the last whole line, and in place of what a write before left unfinished.
+
+    A chain that is broken goes on, whatever its last line is: its break stays to be seen. Raises OSError.
+    """
+    data = _all_of(descriptor)
+    found = reading_of(data)
+    size = len(data) - found.torn
+    when = datetime.now(UTC).isoformat(timespec="milliseconds")
+    # In ASCII: what others named, such as a comment, can hold no line break and nothing for a terminal.
+    line = json.dumps(
+        {"time": when, "previous": _digest(found.head), **content}, separators=(",", ":")
+    ).encode()
+    try:
+        os.ftruncate(descriptor, size)
+        left = memoryview(line + b"\n")
         while left:
             left = left[os.write(descriptor, left) :]
         os.fsync(descriptor)
     except OSError:
         os.ftruncate(descriptor, size)
         raise
+    return Head(found.head.sequence + 1 if found.head is not None else 1, hashlib.sha256(line).hexdigest())
 
 
-@contextmanager
-def _locked(descriptor: int, how: int, path: Path) -> Iterator[None]:
-    """Hold the lock of the file for the block; it goes with the descriptor."""
-    deadline = time.monotonic() + _LOCK_SECONDS
-    while True:
-        try:
-            flock(descriptor, how | LOCK_NB)
-            break
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise OpsError(
-                    msg(
-                        "{path} has been locked by another techsapo for {lock_seconds:g} s",
-                        path=path,
-                        lock_seconds=_LOCK_SECONDS,
-                    ),
-                    msg("try again"),
-                ) from None
-            time.sleep(0.02)
-    yield
+def _all_of(descriptor: int) -> bytes:
+    with os.fdopen(os.dup(descriptor), "rb") as file:
+        file.seek(0)
+        return file.read()

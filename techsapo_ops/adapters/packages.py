@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,27 +14,11 @@ from techsapo_ops.messages import msg
 
 STAMPS = tuple(Path("/var/lib/apt/periodic") / name for name in ("update-success-stamp", "update-stamp"))
 """Written by apt's own timer after it fetched the lists."""
-_STALE_SECONDS = 7 * 86_400
+STALE_DAYS = 7
 """Package lists of longer ago say little about what is newer now."""
 _ENVIRONMENT = {"LC_ALL": "C.UTF-8"}
 _SECONDS = 20.0
 _NONE = "(none)"
-
-
-def too_old(fetched: float | None, now: float) -> bool:
-    """Whether lists that were fetched then are too old to be believed; None is of none."""
-    return fetched is not None and now - fetched > _STALE_SECONDS
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A package that is installed and has a newer one; `held` where somebody told apt to leave it."""
-
-    package: str
-    installed: str
-    candidate: str
-    security: bool
-    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,59 +35,32 @@ class Packages:
             return None
         return max(p.stat().st_mtime for p in (self.lists, *self.stamps) if p.exists())
 
-    def owners(self, files: Iterable[str]) -> dict[str, str]:
-        """The package that each of `files` belongs to, for those that belong to one. Raises OpsError."""
-        wanted = {file: str(Path(file).resolve()) for file in files}
-        if not wanted:
-            return {}
-        # It ends with 1 where one of them belongs to none.
-        told = self._run("dpkg-query", "--search", "--", *sorted(set(wanted.values())))
-        found = dict(_owned(told.stdout.decode(errors="replace")))
-        return {file: found[real] for file, real in wanted.items() if real in found}
-
-    def needs(self, packages: Iterable[str]) -> dict[str, frozenset[str]]:
-        """What each of `packages` depends on itself, by name. Raises OpsError."""
-        wanted = sorted(set(packages))
-        if not wanted:
-            return {}
-        form = "${Package}\t${Pre-Depends}, ${Depends}\n"
-        # It ends with 1 where one of them is not installed.
-        told = self._run("dpkg-query", "--show", f"--showformat={form}", "--", *wanted).stdout
-        rows = (line.partition("\t") for line in told.decode(errors="replace").splitlines())
-        return {
-            name: frozenset(re.findall(r"(?:^|[,|])\s*([a-z0-9][a-z0-9+.-]+)", on)) for name, _, on in rows
-        }
-
-    def pending(self) -> tuple[Pending, ...]:
-        """Every installed package with a newer one, by name. Raises OpsError."""
-        form = "${Package} ${db:Status-Want} ${db:Status-Status}\n"
+    def security_updates(self) -> tuple[str, ...]:
+        """Every installed package with a newer one of security, by name. Raises OpsError."""
+        form = "${Package} ${db:Status-Status}\n"
         listed = _well(self._run("dpkg-query", "--show", f"--showformat={form}"))
         states = [line.split() for line in listed.splitlines()]
-        held = {s[0] for s in states if s[1:] == ["hold", "installed"]}
         installed = sorted({s[0] for s in states if s[-1] == "installed"})
-        if not installed:
-            return ()
-        return parsed(_well(self._run("apt-cache", "policy", "--", *installed)), held)
+        return parsed(_well(self._run("apt-cache", "policy", "--", *installed))) if installed else ()
 
     def _run(self, *argv: str) -> Completed:
         return self.runner.run(Command(argv, _ENVIRONMENT), timeout=_SECONDS)
 
 
-def parsed(policy: str, held: Iterable[str] = ()) -> tuple[Pending, ...]:
-    """What `apt-cache policy` says has a newer version. Pure."""
-    left_alone = frozenset(held)
-    return tuple(sorted(_pending(policy, left_alone), key=lambda each: each.package))
+def parsed(policy: str) -> tuple[str, ...]:
+    """The packages of which `apt-cache policy` says that a newer version is one of security. Pure."""
+    return tuple(sorted(_security(policy)))
 
 
-def _pending(policy: str, held: frozenset[str]) -> Iterator[Pending]:
+def _security(policy: str) -> Iterator[str]:
     for block in re.split(r"\n(?=\S)", policy):
         name, _, rest = block.partition(":\n")
         said = dict(re.findall(r"^  (Installed|Candidate): (\S+)$", rest, re.MULTILINE))
         now, then = said.get("Installed", _NONE), said.get("Candidate", _NONE)
         if _NONE not in (now, then) and now != then:
             versions = _versions(rest)
-            if _newer(versions, now, then):
-                yield Pending(name, now, then, _is_security(versions, now, then), name in held)
+            if _newer(versions, now, then) and _is_security(versions, now, then):
+                yield name
 
 
 def _versions(block: str) -> Mapping[str, Sequence[str]]:
@@ -130,13 +87,6 @@ def _is_security(versions: Mapping[str, Sequence[str]], now: str, then: str) -> 
     first = order.index(then) if then in order else 0
     last = order.index(now) if now in order else len(order)
     return any(suite.endswith("-security") for version in order[first:last] for suite in versions[version])
-
-
-def _owned(told: str) -> Iterator[tuple[str, str]]:
-    for line in told.splitlines():
-        packages, found, path = line.partition(": /")
-        if found and not packages.startswith(("diversion by", "local diversion")):
-            yield f"/{path}", packages.partition(",")[0].partition(":")[0]
 
 
 def _well(done: Completed) -> str:

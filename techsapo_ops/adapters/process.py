@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -222,11 +222,18 @@ def not_started(command: Command, error: OSError) -> OpsError:
     return OpsError(msg("cannot run {argv}: {strerror}", argv=command.argv[0], strerror=error.strerror))
 
 
-def attached(command: Command, environment: Mapping[str, str]) -> int:
+def attached(
+    command: Command,
+    environment: Mapping[str, str],
+    *,
+    streams: tuple[int | None, int | None] = (None, None),
+    handed_over: Sequence[int] = (),
+) -> int:
     """Run `command` with this process's own input, output and terminal; returns its exit code.
 
     Of `environment` and its own `env` alone. Ctrl-C is for the program. One that a signal ended has 128 and
-    the signal's number, as a shell says it. Raises OpsError when it can't be started.
+    the signal's number, as a shell says it. `streams` are descriptors in place of input and output where
+    they are given, `handed_over` those that it has besides. Raises OpsError when it can't be started.
     """
     try:
         process = subprocess.Popen(
@@ -234,6 +241,9 @@ def attached(command: Command, environment: Mapping[str, str]) -> int:
             executable=program_of(command),
             env={**environment, **command.env},
             cwd=command.cwd,
+            stdin=streams[0],
+            stdout=streams[1],
+            pass_fds=handed_over,
         )
     except OSError as error:
         raise not_started(command, error) from None

@@ -50,7 +50,7 @@ def known_endings(layout: Layout, files: Iterable[Path]) -> Endings:
     """What the record of administration and the files of keys say. Raises OpsError for a record that can't be
     read; a file that can't says nothing, and opens nothing.
     """
-    recorded = recorded_endings(Chain.of(layout.administration).read())
+    recorded = recorded_endings(Chain(layout.administration).read())
     return sooner(recorded, *(endings_of(_here(NoFollowFile(path))) for path in files))
 
 

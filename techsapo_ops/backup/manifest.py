@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from techsapo_ops import __version__
-from techsapo_ops.adapters.chain_records import Head
+from techsapo_ops.adapters.chain import Head
 from techsapo_ops.backup import registry
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

@@ -87,9 +87,8 @@ COMMANDS: dict[str, LazyEntry] = {
     "keys": LazyEntry("keys", "app", "Make, list, rotate and revoke API keys.", _ASK),
     "wallbounce": LazyEntry("wallbounce", "app", "Fit the confidence of answers to labelled outcomes.", _ASK),
     "certs": LazyEntry("certs", "app", "Issue, renew, deploy and watch certificates.", _STACK),
-    "report": LazyEntry("report", "report", "Show or send the weekly report.", _STACK),
     "budget": LazyEntry("budget", "app", "Let a budget start at zero.", _ASK),
-    "costs": LazyEntry("costs", "costs", "Show what the answers cost, and what would be cheaper.", _ASK),
+    "costs": LazyEntry("costs", "costs", "Show what the answers cost.", _ASK),
 }
 
 DAILY = frozenset(

@@ -37,7 +37,6 @@ from techsapo_ops.stack.topology import Topology
 
 # Python's own work after a probe was cut at its deadline.
 _GRACE = 0.25
-_UPDATE = "techsapo_update_info"
 _SHRUNK = "techsapo_backup_shrunk"
 
 
@@ -186,7 +185,7 @@ def _data(stack: Stack) -> tuple[HealthPart, ...]:
 
 
 def _updates(stack: Stack) -> tuple[HealthPart, ...]:
-    """What still runs from before an update, and what the job drift saw waiting. It is no fault: it works.
+    """What still runs from before an update. It is no fault: it works.
 
     Where data folders are gone, that alone.
     """
@@ -206,7 +205,6 @@ def _updates(stack: Stack) -> tuple[HealthPart, ...]:
         for s in services
         if s.replaced
     ]
-    found += _seen_waiting(stack)
     if not found:
         return ()
     detail = joined("; ", (what for what, _ in found))
@@ -242,20 +240,6 @@ def _shrunk(stack: Stack) -> tuple[HealthPart, ...]:
     detail = msg("{sources} shrank: see the newest backup", sources=", ".join(sources))
     hint = msg("`techsapo backup show`, then `techsapo backup accept ID` or `techsapo restore ID`")
     return (HealthPart("backups", "backups", PartStatus.DEGRADED, detail, hint=hint),)
-
-
-def _seen_waiting(stack: Stack) -> list[tuple[str, str]]:
-    """Images, packages and the kernel, and the commands that they need, as the job drift saw them last."""
-    words = {
-        "image": lambda item: msg("{item} has another image", item=item),
-        "package": lambda item: msg("{item} has a security update", item=item),
-        "kernel": lambda item: msg("{item} needs a reboot", item=item),
-    }
-    try:
-        told = [s.labels for s in read_textfile(stack.layout.textfiles, "drift") if s.metric == _UPDATE]
-    except OpsError:  # node exporter can't read it either, and JobAbsent tells
-        return []
-    return [(words[t["kind"]](t["item"]), t["command"]) for t in told if t.get("kind") in words]
 
 
 def _certificates(topology: Topology, now: datetime, timeout: float) -> Iterator[_Job]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
 from techsapo_ops.adapters.actor import actor
-from techsapo_ops.adapters.chain import CLOSED, Chain
-from techsapo_ops.adapters.chain_records import Break, Head, Reading
+from techsapo_ops.adapters.chain import Chain, Head, Reading
 from techsapo_ops.engines.at_work import sharing, tell_nobody
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -55,36 +54,13 @@ class Action:
     what: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
-    """Whether the record holds. `head` is its last one, `torn` the bytes of a write that was cut short.
-
-    `closed` are such writes of before, each by the line that took its place, with its bytes.
-
-    `compared` are the backups whose manifests name a record, `elsewhere` what of them is not as they say.
-    """
-
-    records: int
-    head: Head | None
-    breaks: tuple[Break, ...]
-    torn: int
-    closed: tuple[tuple[int, int], ...]
-    compared: tuple[str, ...]
-    elsewhere: tuple[str, ...]
-
-    @property
-    def ok(self) -> bool:
-        """Whether nothing contradicts it."""
-        return not (self.breaks or self.elsewhere)
-
-
 def chain_of(layout: Layout) -> Chain:
     """The record of the stack of `layout`: its file belongs to whom the state directory does."""
     owner: tuple[int, int] | None = None
     if os.geteuid() == 0 and layout.state.is_dir():
         facts = layout.state.stat()
         owner = (facts.st_uid, facts.st_gid) if facts.st_uid != 0 else None
-    return Chain.of(layout.administration, owner)
+    return Chain(layout.administration, owner)
 
 
 def begin(layout: Layout, action: str, what: Mapping[str, Any], warn: Warn = tell_nobody) -> Begun:
@@ -159,67 +135,35 @@ def recorded(layout: Layout, action: str, what: Mapping[str, Any], warn: Warn) -
         yield known
 
 
-def head_of(layout: Layout) -> Head | None:
-    """The last record, for a note elsewhere; None where nothing is recorded yet. Raises OpsError."""
-    return chain_of(layout).head()
-
-
 def actions(reading: Reading) -> tuple[Action, ...]:
     """What was done, oldest first."""
-    found: dict[int, Action] = {}
+    done: dict[int, Action] = {}
     for record in reading.records:
-        told = record.content
-        outcome, of = told.get("outcome"), told.get("of")
-        what, who = _object(told.get("what")), _object(told.get("who"))
-        if outcome in ("done", "failed") and isinstance(of, int) and of in found:
-            begun = found[of]
-            found[of] = Action(
-                begun.sequence, begun.time, begun.action, outcome, begun.who, {**begun.what, **what}
-            )
-            continue
-        if outcome is None:  # what the chain says of itself
-            what = {k: v for k, v in told.items() if k not in ("action", "previous")}
-        found[record.head.sequence] = Action(
-            record.head.sequence, record.time, str(told.get("action")), "done" if outcome is None else None,
-            who, what,
-        )  # fmt: skip
-    return tuple(found.values())
+        content = record.content
+        outcome, of = content.get("outcome"), content.get("of")
+        what, who = _object(content.get("what")), _object(content.get("who"))
+        number = record.head.sequence
+        if outcome in ("done", "failed") and isinstance(of, int) and of in done:
+            begun = done[of]
+            done[of] = replace(begun, outcome=outcome, what={**begun.what, **what})
+        else:
+            done[number] = Action(number, record.time, str(content.get("action")), None, who, what)
+    return tuple(done.values())
 
 
 def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def verify(reading: Reading, noted: Sequence[tuple[str, Head]], mute: Sequence[str] = ()) -> Verified:
-    """Compare the record with itself, and with heads that were `noted` elsewhere: where, and which.
-
-    `mute` are sentences on what should know one and can't be believed.
-    """
-    known = {record.head.sequence: record.head.hash for record in reading.records}
-    elsewhere = list(mute)
-    for where, head in noted:
-        if head.sequence not in known:
-            elsewhere.append(
-                msg(
-                    "{where} knows record {number}, which is not here: the file was cut or begun anew",
-                    where=where,
-                    number=head.sequence,
-                )
-            )
-        elif known[head.sequence] != head.hash:
-            elsewhere.append(
-                msg(
-                    "{where} knows another record {number}: the file was written anew",
-                    where=where,
-                    number=head.sequence,
-                )
-            )
-    return Verified(
-        len(reading.records), reading.head, reading.breaks, len(reading.torn), _closed(reading),
-        tuple(where for where, _ in noted), tuple(elsewhere),
-    )  # fmt: skip
-
-
-def _closed(reading: Reading) -> tuple[tuple[int, int], ...]:
-    found = ((r.line, r.content.get("bytes")) for r in reading.records if r.content.get("action") == CLOSED)
-    return tuple((line, size) for line, size in found if isinstance(size, int))
+def contradictions(reading: Reading, noted: Sequence[tuple[str, Head]]) -> tuple[str, ...]:
+    """What of the heads that were `noted` elsewhere, each with where, is not so in the record."""
+    known = {record.head for record in reading.records}
+    return tuple(
+        msg(
+            "{where} knows another record {number}: the file was cut or written anew",
+            where=where,
+            number=head.sequence,
+        )
+        for where, head in noted
+        if head not in known
+    )

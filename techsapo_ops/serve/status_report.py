@@ -1,9 +1,8 @@
-"""What the Status page shows: health, alerts, jobs, updates and costs."""
+"""What the Status page shows: health, alerts, jobs and costs."""
 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -13,7 +12,6 @@ import structlog
 
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
-from techsapo_ops.adapters.packages import too_old
 from techsapo_ops.adapters.prometheus import Firing, Prometheus
 from techsapo_ops.catalogue.alerts import WATCHDOG
 from techsapo_ops.catalogue.rules import NEXT
@@ -35,11 +33,8 @@ from techsapo_ops.serve.bodies.monitoring import (
     MaintenanceBody,
     MonthBody,
     ProviderCostBody,
-    RecommendedBody,
     ServiceBody,
     StatusBody,
-    UpdateBody,
-    UpdatesBody,
 )
 from techsapo_ops.serve.health import Health
 from techsapo_ops.serve.newest_copies import NewestCopies, Queried
@@ -75,8 +70,6 @@ _DRILLS = {
     "ok": "techsapo_drill_last_success",
 }
 """What the drills leave there."""
-_WAITING, _UPDATE = "techsapo_updates_waiting", "techsapo_update_info"
-_LISTS = "techsapo_package_lists_timestamp_seconds"
 
 
 class _Told(NamedTuple):
@@ -89,7 +82,6 @@ class _Told(NamedTuple):
     front: FrontBody | None = None
     jobs: list[JobBody] | None = None
     backups: BackupsBody | None = None
-    updates: UpdatesBody | None = None
 
 
 class StatusReport:
@@ -150,7 +142,6 @@ class StatusReport:
             certificates=told.certificates,
             jobs=told.jobs,
             backups=told.backups,
-            updates=told.updates,
             costs=CostsBody(budget=budget, month=spent),
         )
 
@@ -161,18 +152,17 @@ class StatusReport:
         kept = self._acknowledgements
         left = NewestCopies(self._prometheus) if self._options.spec.hosts else self._prometheus
         try:
-            firing, stack, jobs, backups, updates, seen = await asyncio.gather(
+            firing, stack, jobs, backups, seen = await asyncio.gather(
                 asyncio.to_thread(self._prometheus.alerts),
                 asyncio.to_thread(_stack, self._prometheus, left, thresholds),
                 asyncio.to_thread(_jobs, left),
                 asyncio.to_thread(_backups, left),
-                asyncio.to_thread(_updates, left),
                 asyncio.to_thread(kept.glance if kept is not None else Glance),
             )
         except (Unreachable, ApiError):
             return "unreachable", _Told()
         alerts = _alerts(firing, seen, self._options.spec.locale)
-        return "ready", _Told(alerts, *stack, jobs, backups, updates)
+        return "ready", _Told(alerts, *stack, jobs, backups)
 
     def _limit(self, period: str) -> float:
         budget = self._spending.budget
@@ -251,27 +241,6 @@ def _rows(prometheus: Queried, metrics: Mapping[str, str], label: str) -> dict[s
     return dict(sorted(rows.items()))
 
 
-def _updates(prometheus: Queried) -> UpdatesBody | None:
-    """What the job drift saw waiting for a restart or an update; None where it never looked."""
-    if not prometheus.query(_WAITING):
-        return None
-    waiting = [
-        UpdateBody(
-            kind=sample.labels.get("kind", ""),
-            name=sample.labels.get("item", ""),
-            services=[name for name in sample.labels.get("services", "").split(",") if name],
-            command=sample.labels.get("command", ""),
-        )
-        for sample in prometheus.query(_UPDATE)
-    ]
-    fetched = max((sample.value for sample in prometheus.query(_LISTS)), default=None)
-    return UpdatesBody(
-        waiting=sorted(waiting, key=lambda each: (each.kind, each.name)),
-        lists_fetched=fetched,
-        lists_stale=too_old(fetched, time.time()),
-    )
-
-
 def _backups(prometheus: Queried) -> BackupsBody:
     """What is known of the backups here and off-site."""
     found: dict[str, float | None] = {}
@@ -295,13 +264,12 @@ def _drills(prometheus: Queried) -> list[DrillBody]:
 
 
 def _costs(audit: AuditLog, simulated_counts: bool) -> MonthBody | None:
-    """By provider since the first of the month, and the cheapest pair that is good enough; None if unread."""
+    """By provider since the first of the month; None if unread."""
     try:
         found = audit.costs_since(datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0))
     except OpsError as error:
         log.warning("Costs can not be read", error=error.message)
         return None
-    best = found.recommended
     return MonthBody(
         total_usd=found.total_usd,
         simulated_usd=found.simulated_usd,
@@ -311,7 +279,4 @@ def _costs(audit: AuditLog, simulated_counts: bool) -> MonthBody | None:
         providers=[
             ProviderCostBody(name=r.name, calls=r.calls, failed=r.failed, usd=r.cost_usd) for r in found.rows
         ],
-        recommended=None
-        if best is None
-        else RecommendedBody(providers=list(best.providers), usd=best.cost_usd),
     )

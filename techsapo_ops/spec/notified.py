@@ -66,7 +66,7 @@ def no_url(text: str) -> str:
 def _listed(spec: Spec) -> Iterator[tuple[Path, Receiver]]:
     """Every receiver, those of the report too, with its path."""
     notifications = spec.notifications
-    for where, listed in (*notifications.lists(), ("report", notifications.report or ())):
+    for where, listed in (*notifications.lists(), ("report", notifications.report)):
         below: Path = tuple(int(part) if part.isdigit() else part for part in where.split("."))
         for n, receiver in enumerate(listed):
             yield ("notifications", *below, n), receiver

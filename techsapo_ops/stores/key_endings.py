@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from techsapo_ops.adapters.chain_records import Link, Reading
+from techsapo_ops.adapters.chain import Link, Reading
 from techsapo_ops.messages import msg
 from techsapo_ops.stores.keys import ApiKey
 

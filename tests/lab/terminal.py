@@ -112,9 +112,9 @@ class Screen:
 
     @property
     def restored(self) -> bool:
-        """Whether the terminal is as it was: its settings, its main screen, and the cursor shown."""
+        """Whether the terminal is as it was: its settings, its main screen and its cursor."""
         out = self.whole
-        balanced = out.count(b"\x1b[?1049h") == out.count(b"\x1b[?1049l") > 0
+        balanced = out.count(b"\x1b[?1049h") == out.count(b"\x1b[?1049l")
         return (
             balanced
             and out.rfind(b"\x1b[?25h") > out.rfind(b"\x1b[?25l")

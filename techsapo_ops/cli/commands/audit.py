@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 
-from techsapo_ops.adapters.chain_records import Head
+from techsapo_ops.adapters.chain import Head
 from techsapo_ops.backup.origin import State
 from techsapo_ops.backup.repository import Repository, repository_of
 from techsapo_ops.cli.bundles import CommandGroup
@@ -17,22 +18,17 @@ from techsapo_ops.cli.options import JsonOutput, SpecFile, SpecPlace
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.administration import actions, chain_of, verify
-
-if TYPE_CHECKING:
-    from techsapo_ops.cli.output import Output
-    from techsapo_ops.operations.administration import Action, Verified
+from techsapo_ops.operations.administration import actions, chain_of, contradictions
 
 app = CommandGroup(
     no_args_is_help=True,
     help="See what was done to the stack, and whether the record of it holds, e.g. `techsapo audit show`.",
 )
-_TORN = msg("what it was about was not begun, or the end of what was begun before is not recorded")
 _HEAD = re.compile(r"(\d{1,18})[: ]([0-9a-f]{64})")
 
 
-@app.command(name="verify")
-def verify_record(
+@app.command()
+def verify(
     head: Annotated[
         list[str] | None,
         typer.Option(
@@ -47,8 +43,8 @@ def verify_record(
 ) -> None:
     """See whether the record of administration was changed, cut or written anew.
 
-    Each record names the hash of the one before it and carries a MAC. Backups note the last record of their
-    time, and the file is compared with those that are here. Ends with 1 where something contradicts it.
+    Each record names the hash of the one before it. Backups note the last record of their time, and the file
+    is compared with those that are here. Ends with 1 where something contradicts it.
 
     Examples:
 
@@ -56,17 +52,54 @@ def verify_record(
 
       techsapo audit verify --json
     """
-    noted = [("--head", _head(text)) for text in head or ()]
+    given = [("--head", _head(text)) for text in head or ()]
     stack = open_stack(place.open())
-    of_backups, mute = _of_backups(repository_of(stack))
+    of_backups, unusable = _of_backups(repository_of(stack))
     chain = chain_of(stack.layout)
-    found = verify(chain.read(), [*noted, *of_backups], mute)
+    reading = chain.read()
+    elsewhere = (*unusable, *contradictions(reading, [*given, *of_backups]))
+    holds = not (reading.breaks or elsewhere)
+    last = f"{reading.head.sequence}:{reading.head.hash}" if reading.head is not None else None
     if out.as_json:
-        out.json({"path": str(chain.path), **_verified(found)})
+        out.json(
+            {
+                "path": str(chain.path),
+                "ok": holds,
+                "records": len(reading.records),
+                "head": last,
+                "breaks": [asdict(each) for each in reading.breaks],
+                "torn_bytes": reading.torn,
+                "compared": [where for where, _ in (*given, *of_backups)],
+                "elsewhere": list(elsewhere),
+            }
+        )
+    for each in reading.breaks:
+        out.data(msg("{path}:{line}: {why}", path=chain.path, line=each.line, why=each.why))
+    for sentence in elsewhere:
+        out.data(sentence)
+    if reading.torn:
+        out.say(
+            msg(
+                "the last {torn} bytes are of a record that a power cut or a kill cut short: what it was "
+                "about was not begun, or its end is not recorded. The next record takes their place",
+                torn=reading.torn,
+            )
+        )
+    if last is None:
+        out.say(msg("nothing is recorded in {path} yet", path=chain.path))
     else:
-        _show(found, str(chain.path), out)
-    if not found.ok:
+        out.data(last)
+    if not holds:
+        out.say(msg('docs/administration.md, "How it is checked", says what this can mean'))
         raise typer.Exit(1)
+    if last is not None:
+        out.say(
+            msg(
+                "all {records} records hold; they agree with {count} backups",
+                records=len(reading.records),
+                count=len(of_backups),
+            )
+        )
 
 
 def _of_backups(repository: Repository) -> tuple[list[tuple[str, Head]], list[str]]:
@@ -74,86 +107,20 @@ def _of_backups(repository: Repository) -> tuple[list[tuple[str, Head]], list[st
 
     Who rewrites the record may spoil the manifests that know better, so none is passed over in silence.
     """
-    noted, mute = [], []
+    noted, unusable = [], []
     for backup in repository.backups():
         origin = repository.origin(backup)
-        if backup.manifest is None:
-            mute.append(
+        if backup.manifest is None or origin.state is State.TAMPERED:
+            unusable.append(
                 msg(
-                    "backup {id} is damaged, so what it knows can't be compared: {why}",
+                    "backup {id} is damaged or tampered, so what it knows can't be compared: {why}",
                     id=backup.id,
-                    why=backup.damage,
-                )
-            )
-        elif origin.state is State.TAMPERED:
-            mute.append(
-                msg(
-                    "backup {id} is tampered, so what it knows can't be compared: {why}",
-                    id=backup.id,
-                    why=origin.why,
+                    why=backup.damage or origin.why,
                 )
             )
         elif backup.manifest.administration is not None:
             noted.append((msg("backup {id}", id=backup.id), backup.manifest.administration))
-    return noted, mute
-
-
-def _show(found: Verified, path: str, out: Output) -> None:
-    for each in found.breaks:
-        out.data(msg("{path}:{line}: {why}", path=path, line=each.line, why=each.why))
-    for sentence in found.elsewhere:
-        out.data(sentence)
-    for line, size in found.closed:
-        out.say(
-            msg(
-                "{path}:{line}: here a power cut or a kill cut a record short, at {size} bytes; {torn}",
-                path=path,
-                line=line,
-                size=size,
-                torn=_TORN,
-            )
-        )
-    if found.torn:
-        out.say(
-            msg(
-                "the last {torn} bytes are of a record that a power cut or a kill cut short; "
-                "{torn2}. The next record takes their place",
-                torn=found.torn,
-                torn2=_TORN,
-            )
-        )
-    if found.head is None:
-        out.say(msg("nothing is recorded in {path} yet", path=path))
-    elif found.ok:
-        compared = (
-            msg("{count} backups", count=len(found.compared))
-            if found.compared
-            else msg("no backup knows it yet")
-        )
-        out.say(
-            msg(
-                "all {records} records hold; compared with: {compared}",
-                records=found.records,
-                compared=compared,
-            )
-        )
-    if found.head is not None:
-        out.data(f"{found.head.sequence}:{found.head.hash}")
-    if not found.ok:
-        out.say(msg('docs/administration.md, "How it is checked", says what this can mean'))
-
-
-def _verified(found: Verified) -> dict[str, Any]:
-    return {
-        "ok": found.ok,
-        "records": found.records,
-        "head": f"{found.head.sequence}:{found.head.hash}" if found.head is not None else None,
-        "breaks": [{"line": b.line, "why": b.why} for b in found.breaks],
-        "torn_bytes": found.torn,
-        "closed": [{"line": line, "bytes": size} for line, size in found.closed],
-        "compared": list(found.compared),
-        "elsewhere": list(found.elsewhere),
-    }
+    return noted, unusable
 
 
 @app.command()
@@ -175,7 +142,7 @@ def show(
     reading = chain.read()
     done = actions(reading)[-lines:]
     if out.as_json:
-        out.json([_action(action) for action in done])
+        out.json([{**asdict(action), "time": action.time.isoformat()} for action in done])
     elif not done:
         out.say(msg("nothing is recorded in {path} yet", path=chain.path))
     else:
@@ -208,47 +175,28 @@ def _who(who: Mapping[str, Any]) -> str:
     """The person, and as whom: `alice as root`."""
     user = str(who.get("user") or f"uid {who.get('uid', '?')}")
     person = str(who.get("login") or who.get("sudo") or user)
-    return _plain(person if person == user else f"{person} as {user}")
+    return person if person == user else f"{person} as {user}"
 
 
 def _from(who: Mapping[str, Any]) -> str:
     parts = (str(who.get("ssh", "")).partition(" ")[0], who.get("tty"), who.get("by"))
-    told = [str(part) for part in parts if part]
-    return _plain(", ".join(told[:2]))
+    return ", ".join([str(part) for part in parts if part][:2])
 
 
 def _what(what: Mapping[str, Any]) -> str:
-    return _plain(
-        "  ".join(f"{key}={_value(value)}" for key, value in what.items() if value not in (None, ""))
-    )
+    return "  ".join(f"{key}={_value(value)}" for key, value in what.items() if value not in (None, ""))
 
 
 def _value(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _plain(text: str) -> str:
-    """For a terminal: who wrote the record may have been told names by others."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
-def _action(action: Action) -> dict[str, Any]:
-    return {
-        "sequence": action.sequence,
-        "time": action.time.isoformat(),
-        "who": dict(action.who),
-        "action": action.action,
-        "outcome": action.outcome,
-        "what": dict(action.what),
-    }
-
-
 def _head(text: str) -> Head:
-    found = _HEAD.fullmatch(text)
-    if found is None:
+    known = _HEAD.fullmatch(text)
+    if known is None:
         raise OpsError(
             msg("--head: {text} names no record", text=repr(text)),
             msg("write its number, a colon and its hash of 64 digits"),
             exit_code=2,
         )
-    return Head(int(found[1]), found[2])
+    return Head(int(known[1]), known[2])

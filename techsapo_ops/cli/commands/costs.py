@@ -18,7 +18,6 @@ from techsapo_ops.cli.told_stores import ToldStores
 from techsapo_ops.messages import msg, template
 from techsapo_ops.operations.watch.costs import costs as operation
 from techsapo_ops.operations.watch.costs import drill_rows_here, rows_here
-from techsapo_ops.stores.audit.costs import ENOUGH
 from techsapo_ops.stores.audit.server import audit_server
 
 
@@ -47,7 +46,7 @@ def costs(
     ] = Path(),
     stores: ToldStores,
 ) -> None:
-    """Show what the answers cost, and the cheapest pair of providers that was sure enough.
+    """Show what the answers cost.
 
     The figures are those of the audit log: what the budget was charged. Days are UTC.
 
@@ -70,7 +69,6 @@ def costs(
     found = operation(open_stack(project), days, by.value)
     since = found.since
     if out.as_json:
-        best = found.recommended
         out.json(
             {
                 "since": since.isoformat(),
@@ -80,8 +78,6 @@ def costs(
                 "requests": found.requests,
                 "cached": found.cached,
                 "rows": [asdict(r) for r in found.rows],
-                "pairs": [{**asdict(p), "met": p.met} for p in found.pairs],
-                "recommended": {**asdict(best), "met": True} if best is not None else None,
             }
         )
         return
@@ -133,28 +129,5 @@ def costs(
             "budget   ${monthly_usd:.2f} a month, ${resolved_daily_usd:.2f} a day",
             monthly_usd=budget.monthly_usd,
             resolved_daily_usd=budget.resolved_daily_usd,
-        )
-    )
-    best = found.recommended
-    if best is None:
-        out.data(
-            msg(
-                "advice   none yet: no pair of providers met its tier's confidence in {enough} "
-                "requests or more",
-                enough=ENOUGH,
-            )
-        )
-        return
-    out.data(
-        msg(
-            "advice   {providers}: the cheapest pair that met its tier's confidence: "
-            "{confidence:.2f} on average, needs {threshold:.2f}; {accepted:.0%} accepted; "
-            "${cost_usd:.6f} a request; {requests} requests",
-            providers=" + ".join(best.providers),
-            confidence=best.confidence,
-            threshold=best.threshold,
-            accepted=best.accepted,
-            cost_usd=best.cost_usd,
-            requests=best.requests,
         )
     )

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -34,7 +35,7 @@ from techsapo_ops.operations.doctor_providers import look_at_tests
 from techsapo_ops.operations.doctor_services import look_at_services
 from techsapo_ops.operations.doctor_templates import look_at_templates
 from techsapo_ops.operations.jobs.starters import look_at_starters
-from techsapo_ops.operations.waiting import Found, findings, look
+from techsapo_ops.operations.waiting import Waiting, finding, look
 from techsapo_ops.operations.watch.unreached import look_at_notifications
 from techsapo_ops.spec.load import load
 from techsapo_ops.stack.diagnosis import HostFinding, Level
@@ -92,7 +93,7 @@ def doctor(
         done = _repair(diagnosis, stack.topology, Output(quiet=out.as_json, verbose=out.verbose))
         diagnosis = _examined(project, open_stack(project), waiting)
     if out.as_json:
-        out.json({**_value(diagnosis, done), "updates": _updates(waiting)})
+        out.json({**_value(diagnosis, done), "updates": asdict(waiting)})
     else:
         _print(diagnosis, out)
         _say_next(diagnosis, out, _as_root(place.file, place.environment), _next(stack, waiting))
@@ -107,7 +108,7 @@ def _project(file: Path, environment: str | None) -> Project:
     return Project(file.absolute(), load("project: techsapo\n", {}, lambda path: path, filename=str(file)))
 
 
-def _examined(project: Project, stack: Stack, waiting: Found) -> Diagnosis:
+def _examined(project: Project, stack: Stack, waiting: Waiting) -> Diagnosis:
     today = datetime.now(UTC).date()
     also = (
         *look_at_templates(project.overrides),
@@ -123,7 +124,7 @@ def _examined(project: Project, stack: Stack, waiting: Found) -> Diagnosis:
         *look_at_card(stack),
         *look_at_notifications(stack.topology),
         *look_at_starters(stack.topology, stack.runner),
-        *findings(waiting),
+        finding(waiting),
     )
     return examine(stack, host_report(project, stack.topology), also)
 
@@ -161,7 +162,7 @@ def _say_next(diagnosis: Diagnosis, out: Output, fix: str, then: str) -> None:
         out.next(then)
 
 
-def _next(stack: Stack, waiting: Found) -> str:
+def _next(stack: Stack, waiting: Waiting) -> str:
     """What to do where nothing is missing: begin, or the first of what waits; empty where nothing does."""
     try:
         running = stack.engine.observe().running
@@ -169,7 +170,7 @@ def _next(stack: Stack, waiting: Found) -> str:
         return ""
     if not running:
         return "techsapo up"
-    return waiting.waiting[0].commands[0] if waiting.waiting else ""
+    return waiting.commands[0] if waiting.commands else ""
 
 
 def _as_root(file: Path, environment: str | None) -> str:
@@ -223,23 +224,3 @@ def _value(diagnosis: Diagnosis, done: Repair | None) -> dict[str, Any]:
             "user_added": done.user_added,
         }
     return value
-
-
-def _updates(found: Found) -> dict[str, Any]:
-    return {
-        "waiting": [
-            {
-                "kind": each.kind,
-                "name": each.name,
-                "detail": each.detail,
-                "services": list(each.services),
-                "commands": list(each.commands),
-            }
-            for each in found.waiting
-        ],
-        "newer_packages": list(found.newer),
-        "security_updates_of_others": found.others,
-        "lists_fetched": datetime.fromtimestamp(found.fetched, UTC).isoformat() if found.fetched else None,
-        "lists_stale_days": found.stale_days,
-        "unknown": list(found.unknown),
-    }

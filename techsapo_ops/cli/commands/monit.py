@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.options import JsonOutput, SpecFile
-from techsapo_ops.cli.output import console
+from techsapo_ops.cli.output import console, make_table
 from techsapo_ops.cli.peer import TlsOptions, peer
 from techsapo_ops.cli.recorded_stack import recorded_stack
+from techsapo_ops.cli.signals import interruptible
+from techsapo_ops.cli.views.services import age, size
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import msg, template
 from techsapo_ops.operations.watch.usage import Monitor
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.watch.usage import Reading
-    from techsapo_ops.stack.engine import Recorded
-    from techsapo_ops.stack.observed import LogLine
+
+COLUMNS = ("SERVICE", "STATE", "PID", "CPU", template("MEMORY"), "RESTARTS", "UPTIME", template("REQ/S"))
+HOST = "HOST"
+"""The column of a stack on several hosts, behind the service."""
 
 
 def monit(
@@ -40,10 +44,9 @@ def monit(
 ) -> None:
     """Live table: state, CPU, memory, restarts and requests per second of each service.
 
-    On a terminal, keys choose a service, show its log below and restart it; ? names them. Without a terminal
-    it prints one reading. CPU is in percent of one core, children included. With --remote
-    it shows what the instance at URL tells of itself; --json then prints one object a reading, until Ctrl-C
-    or, with --once, one. An API key is read from TECHSAPO_API_KEY.
+    On a terminal it goes on until Ctrl-C; without one it prints one reading. CPU is in percent of one core,
+    children included. With --remote it shows what the instance at URL tells of itself; --json then prints one
+    object a reading, until Ctrl-C or, with --once, one. An API key is read from TECHSAPO_API_KEY.
 
     Examples:
 
@@ -67,8 +70,7 @@ def monit(
             exit_code=2,
         )
 
-    stack = recorded_stack(place.stack_file())
-    monitor = Monitor(stack)
+    monitor = Monitor(recorded_stack(place.stack_file()))
     readings = monitor.read()
     if not readings and not out.as_json:
         monitor.seen.require_known()
@@ -76,54 +78,60 @@ def monit(
         out.next("techsapo up")
         return
     screen = console()
-    if once or out.as_json or not screen.is_terminal or screen.is_dumb_terminal:
-        if readings:
-            time.sleep(1.0)  # a rate is what happened between two readings
-            readings = monitor.read()
-        if out.as_json:
-            out.json(
-                {
-                    **({"unreachable": monitor.seen.away} if monitor.seen.away else {}),
-                    "services": [_json(r) for r in readings],
-                }
-            )
-        else:
-            from techsapo_ops.cli.views.monitor import HOST, RIGHT, cells, columns
-
-            names = columns(readings)
-            out.table(names, [cells(r, host=HOST in names) for r in readings], right=RIGHT)
-            monitor.seen.require_known()
-        if monitor.seen.unknown:
-            raise typer.Exit(1)
+    if not (once or out.as_json) and screen.is_terminal and not screen.is_dumb_terminal:
+        _live(monitor, readings, interval)
         return
-    from techsapo_ops.cli.live_monitor import LiveMonitor
+    if readings:
+        time.sleep(1.0)  # a rate is what happened between two readings
+        readings = monitor.read()
+    if out.as_json:
+        away = {"unreachable": monitor.seen.away} if monitor.seen.away else {}
+        out.json({**away, "services": [_json(r) for r in readings]})
+    else:
+        screen.print(_table(readings))
+        monitor.seen.require_known()
+    if monitor.seen.unknown:
+        raise typer.Exit(1)
 
-    LiveMonitor(_Live(monitor, stack, place.stack_file()), screen, interval, readings).run()
+
+def _live(monitor: Monitor, readings: tuple[Reading, ...], interval: float) -> None:
+    """Show a reading each `interval` seconds until Ctrl-C, which is the way to end it and no failure."""
+    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
+
+    with suppress(KeyboardInterrupt), interruptible(), Live(console=console(), auto_refresh=False) as live:
+        trouble = Text()
+        while True:
+            live.update(Group(_table(readings), trouble), refresh=True)
+            time.sleep(interval)
+            try:
+                readings, trouble = monitor.read(), Text()
+            except OpsError as error:
+                # Shown below what was known: it may be away for a moment, as Docker while it is updated.
+                trouble = Text(spoken(error.message), style="bold red")
 
 
-@dataclass(frozen=True, slots=True)
-class _Live:
-    """The stack as it was brought up last, beside the spec `file`, which is not read."""
+def _table(readings: Sequence[Reading]) -> Any:
+    """A table of `readings`: with the host where there are several."""
+    hosts = any(reading.host for reading in readings)
+    columns = (COLUMNS[0], HOST, *COLUMNS[1:]) if hosts else COLUMNS
+    return make_table(columns, [_cells(reading, hosts=hosts) for reading in readings], right=COLUMNS[2:])
 
-    monitor: Monitor
-    stack: Recorded
-    file: Path
 
-    def read(self) -> tuple[Reading, ...]:
-        return self.monitor.read()
-
-    def log(self, service: str, lines: int) -> Sequence[LogLine]:
-        return tuple(self.stack.logs([service], lines=lines))
-
-    def restart(self, service: str) -> None:
-        from techsapo_ops.cli.open_stack import history_beside
-        from techsapo_ops.operations.apply.stop import restart
-
-        history = history_beside(self.file)
-        applied = history.ledger.current()
-        if applied is None:
-            raise OpsError(msg("there is no good apply to restart {service} by", service=service))
-        restart(history.engine(history.snapshot(applied)), [service], pause=history.pause)
+def _cells(reading: Reading, *, hosts: bool) -> tuple[object, ...]:
+    cpu, rate = reading.cpu_percent, reading.requests_per_second
+    return (
+        reading.service,
+        *([reading.host or "-"] if hosts else []),
+        reading.state,
+        reading.pid or "-",
+        "-" if cpu is None else f"{cpu:.1f} %",
+        size(reading.memory_bytes),
+        reading.restarts,
+        age(reading.started),
+        "-" if rate is None else f"{rate:.1f}",
+    )
 
 
 def _json(reading: Reading) -> dict[str, Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from techsapo_ops.adapters.terminal import harmless
+from techsapo_ops.cli.arguments import moment
 from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
@@ -17,12 +18,16 @@ from techsapo_ops.cli.output import console, state_style, write, write_json
 from techsapo_ops.cli.views.status import LABEL, Line, lines, next_of
 from techsapo_ops.cli.views.status_json import value
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.status.status import StackStatus, status_of
+from techsapo_ops.operations.status.week import LONGEST, week_of
 from techsapo_ops.schedule.cron import local_zone
 
 if TYPE_CHECKING:
     from rich.text import Text
 
+    from techsapo_ops.cli.options import SpecChoice
+    from techsapo_ops.cli.output import Output
     from techsapo_ops.stack.stack import Stack
 
 EXIT_CODES = {"healthy": 0, "degraded": 1, "down": 2}
@@ -40,12 +45,22 @@ def status(
         float,
         typer.Option("--timeout", metavar="SECONDS", min=0.05, max=300, help="Longest wait for a part."),
     ] = 10.0,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="AGE|TIME", help=f"What there is to say of that time, {LONGEST.days}d at most."
+        ),
+    ] = None,
     out: JsonOutput,
 ) -> None:
     """Show the whole stack on one screen: health, alerts and who has them, backups, money, jobs.
 
     All parts are asked at once. One that can't be read says why in its line, and no other waits for it.
     With --watch --json each look is one line.
+
+    With --since it shows the time from then on: incidents and who had them, noisy alerts, the last trial
+    restore, cost with that of the time before, security updates, silences, what expires. The job report
+    sends that each week; `techsapo jobs run report` sends it now.
 
     Ends as `health` does: with 0 healthy, 1 degraded, 2 down, 3 for a wrong spec or wrong usage.
 
@@ -55,8 +70,13 @@ def status(
 
       techsapo status --watch --interval 10
 
+      techsapo status --since 7d
+
       techsapo status --json
     """
+    if since is not None:
+        _since(place, since, out)
+        return
     try:
         zone = local_zone()
         stack = open_stack(place.open())
@@ -78,6 +98,22 @@ def status(
         if step := next_of(found):
             out.advise(step)
     raise typer.Exit(EXIT_CODES[found.status])
+
+
+def _since(place: SpecChoice, since: str, out: Output) -> None:
+    now = datetime.now().astimezone()
+    begin = moment(since, now)
+    if not timedelta(hours=1) <= now - begin <= LONGEST:
+        raise OpsError(
+            msg("--since {since}: a time from 1h to {days}d ago is shown", since=since, days=LONGEST.days),
+            msg("write e.g. --since 7d"),
+            exit_code=WRONG,
+        )
+    week = week_of(open_stack(place.open()), begin, now)
+    if out.as_json:
+        out.json(week.to_json())
+    for line in (week.title, *week.lines):
+        out.data(line)
 
 
 def _print(shown: Iterable[Line]) -> None:

@@ -142,13 +142,10 @@ def backup_json(repository: Repository, backup: Backup) -> dict[str, Any]:
     """A backup with stable keys: its manifest, where it is, whose it is and what was found out about it."""
     told: dict[str, Any] = {"id": backup.id}
     if (manifest := backup.manifest) is not None:
-        head = manifest.administration
-        noted = {"sequence": head.sequence, "hash": head.hash} if head is not None else None
         shrunk = [asdict(each) for each in manifest.shrunk]
         told = {
             **manifest.to_json(),
-            "left_out": dict(manifest.left_out),
-            "administration": noted,
+            "administration": asdict(head) if (head := manifest.administration) is not None else None,
             "shrunk": shrunk,
         }
     origin = origin_of(repository, backup)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from techsapo_ops.operations.status.spent import Spent
     from techsapo_ops.operations.status.status import Look, StackStatus
     from techsapo_ops.operations.status.versions import Versions
-    from techsapo_ops.operations.waiting import Found
     from techsapo_ops.operations.watch.alerts import Listed, Listing
     from techsapo_ops.schedule.status import JobStatus
     from techsapo_ops.stack.observed import Observed
@@ -76,7 +75,6 @@ def lines(found: StackStatus, stack: Stack) -> Iterator[Line]:
     yield from _part(msg("jobs"), found.jobs, lambda jobs: _jobs(jobs, found.at))
     yield from _part(msg("drift"), found.drift, _drift)
     yield from _part(msg("versions"), found.versions, _versions)
-    yield from _part(msg("updates"), found.updates, _updates)
 
 
 def next_of(found: StackStatus) -> str:
@@ -348,20 +346,3 @@ def _versions(versions: Versions) -> Iterator[Line]:
         )
     if versions.others:
         yield Line("", msg("another build: {others}", others=", ".join(versions.others)), "warning")
-
-
-def _updates(found: Found) -> Iterator[Line]:
-    below = [
-        Line("", msg("  {name}: {detail}", name=each.name, detail=each.detail)) for each in found.waiting
-    ]
-    words = msg("none waits")
-    if below:
-        words = msg("1 waits") if len(below) == 1 else msg("{count} wait", count=len(below))
-    if found.no_lists:
-        words += msg("; package lists were never fetched")
-    elif found.stale_days is not None:
-        words += msg("; package lists are {stale_days} days old", stale_days=found.stale_days)
-    state = "warning" if below or found.unknown else "ok"
-    yield from _some(
-        Line("", words, state), [*below, *(Line("", msg("  {why}", why=why)) for why in found.unknown)]
-    )

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from techsapo_ops.operations.status.spent import Spent
     from techsapo_ops.operations.status.status import Look, StackStatus
     from techsapo_ops.operations.status.versions import Versions
-    from techsapo_ops.operations.waiting import Found
     from techsapo_ops.operations.watch.alerts import Listing
     from techsapo_ops.schedule.status import JobStatus
     from techsapo_ops.stack.observed import Observed
@@ -38,7 +37,6 @@ def value(found: StackStatus, stack: Stack) -> dict[str, Any]:
         "jobs": (found.jobs, lambda every: [_job_value(each) for each in every]),
         "drift": (found.drift, _drift_value),
         "versions": (found.versions, _versions_value),
-        "updates": (found.updates, _updates_value),
     }
     if found.front is not None:
         parts["front"] = (found.front, list)
@@ -151,17 +149,6 @@ def _versions_value(versions: Versions) -> dict[str, Any]:
         "apply": versions.apply,
         "applied": _iso(versions.applied),
         "applied_by": versions.applied_by or None,
-    }
-
-
-def _updates_value(found: Found) -> dict[str, Any]:
-    return {
-        "waiting": [
-            {"kind": each.kind, "name": each.name, "detail": each.detail, "commands": list(each.commands)}
-            for each in found.waiting
-        ],
-        "lists_stale_days": found.stale_days,
-        "unknown": list(found.unknown),
     }
 
 

@@ -14,7 +14,7 @@ from techsapo_ops.backup.origin import MAC
 from techsapo_ops.backup.repository import Backup, Repository, repository_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.administration import head_of
+from techsapo_ops.operations.administration import chain_of
 from techsapo_ops.operations.backup.offsite import NOT_ASKED_FOR, copy_away
 from techsapo_ops.operations.backup.telling import noted, shared
 from techsapo_ops.spec.problems import unknown
@@ -144,7 +144,7 @@ def _take(
     repository = repository_of(stack)
     draft = replace(
         Manifest.draft(stack.spec.project, stack.topology.engine, tag, selection.left_out),
-        administration=head_of(stack.layout),
+        administration=chain_of(stack.layout).read().head,
     )
     return create(repository, draft, selection.sources, now, watch)
 

@@ -10,11 +10,11 @@ from html import escape
 
 from techsapo_ops.adapters.disk import human
 from techsapo_ops.adapters.terminal import harmless
-from techsapo_ops.catalogue.report import Words
+from techsapo_ops.catalogue.page_words import Words
 from techsapo_ops.operations.card.facts import Card
 from techsapo_ops.operations.card.place import ssh_of
 from techsapo_ops.operations.card.typed import commands
-from techsapo_ops.operations.report.page import width, wrapped
+from techsapo_ops.operations.card.wrapping import width, wrapped
 
 COLUMNS = 80
 LINES = 66

@@ -17,9 +17,6 @@ def run(context: JobContext) -> JobResult:
     report = costs(stack, DAYS, "provider")
     for row in report.rows:
         context.tell(f"{row.name} ${row.cost_usd:.6f} in {row.calls} calls, {row.failed} failed")
-    best = report.recommended
-    if best is not None:
-        context.tell(f"cheapest pair that was sure enough: {' + '.join(best.providers)}")
     context.tell(f"budget ${stack.spec.budget.monthly_usd:.2f} a month")
     samples = [Sample("techsapo_costs_usd", row.cost_usd, {"provider": row.name}) for row in report.rows]
     samples.append(Sample("techsapo_costs_requests", report.requests))

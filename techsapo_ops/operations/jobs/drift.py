@@ -1,8 +1,7 @@
-"""The job `drift`: findings become a metric, and DriftFound fires on it. What waits for an update, too."""
+"""The job `drift`: findings become a metric, and DriftFound fires on it."""
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import get_args
@@ -11,7 +10,6 @@ from techsapo_ops.adapters.textfile import Sample
 from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations import waiting
 from techsapo_ops.operations.apply import drift
 from techsapo_ops.operations.apply.data import note_data, note_unnoted, unnoted_data
 from techsapo_ops.operations.jobs import JobContext
@@ -41,7 +39,6 @@ def run(context: JobContext) -> JobResult:
             Sample("techsapo_service_replaced", int(name in report.replaced), {"service": name})
             for name in report.services
         ),
-        *_updates(context),
         *_data(context),
     )
     if not report.findings:
@@ -69,24 +66,3 @@ def _data(context: JobContext) -> Iterator[Sample]:
     for name in known:
         if stack.topology.find(name) is not None:
             yield Sample("techsapo_data_missing", int(name in lost), {"service": name})
-
-
-def _updates(context: JobContext) -> Iterator[Sample]:
-    """What waits for a restart or an update; nothing where the spec can't be read, which drift needs not."""
-    try:
-        found = waiting.look(context.stack(), time.time())
-    except OpsError as error:
-        context.tell(f"updates were not looked for: {error.message}")
-        return
-    for why in found.unknown:
-        context.tell(why)
-    counts = Counter(each.kind for each in found.waiting)
-    for kind in get_args(waiting.Kind):
-        yield Sample("techsapo_updates_waiting", counts[kind], {"kind": kind})
-    for each in found.waiting:
-        if each.kind != "replaced":  # which is a finding, too
-            context.tell(f"{each.kind} {each.name} {each.detail}: {each.needs}")
-        labels = {"kind": each.kind, "item": each.name, "services": ",".join(each.services)}
-        yield Sample("techsapo_update_info", 1, {**labels, "command": each.needs})
-    if found.fetched is not None:
-        yield Sample("techsapo_package_lists_timestamp_seconds", found.fetched)

@@ -7,8 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from techsapo_ops.adapters.chain import Chain
-from techsapo_ops.adapters.chain_records import reading_of
+from techsapo_ops.adapters.chain import Chain, reading_of
 from techsapo_ops.backup.description import Kept, What
 from techsapo_ops.backup.key_files import change_keys, key_files, keys_at
 from techsapo_ops.backup.offsite import AwaySnapshot, Restic
@@ -48,7 +47,7 @@ def later_endings(restic: Restic, newest: AwaySnapshot | None, warn: Callable[[s
         try:
             content = restic.content(newest.id, f"{place}/{name}")
             found.append(
-                recorded_endings(reading_of(content, None))
+                recorded_endings(reading_of(content))
                 if folder == "administration"
                 else endings_of(keys_in(content.decode(errors="replace"), Path(place) / name))
             )
@@ -64,9 +63,7 @@ def later_endings(restic: Restic, newest: AwaySnapshot | None, warn: Callable[[s
 
 def copied_endings(copied: Copied) -> Endings:
     """What the copy itself knows: its record of administration, and its files of keys. Raises OpsError."""
-    records = [
-        Chain.of(copied.at(kept.content)).read() for kept in copied.description.of(What.ADMINISTRATION)
-    ]
+    records = [Chain(copied.at(kept.content)).read() for kept in copied.description.of(What.ADMINISTRATION)]
     files = [endings_of(keys_at(_file(copied, kept))) for kept in _kept(copied)]
     return sooner(*map(recorded_endings, records), *files)
 

@@ -24,7 +24,6 @@ from techsapo_ops.operations.certificates.status import status as certificate_st
 from techsapo_ops.operations.status.kept import Backups, backups_of
 from techsapo_ops.operations.status.spent import Spent, spent_of
 from techsapo_ops.operations.status.versions import Versions, versions_of
-from techsapo_ops.operations.waiting import Found, look
 from techsapo_ops.operations.watch.alerts import Listed, Listing, listed
 from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.schedule.status import JobStatus, job_statuses
@@ -66,7 +65,6 @@ class StackStatus:
     jobs: Look[tuple[JobStatus, ...]]
     drift: Look[DriftReport]
     versions: Look[Versions]
-    updates: Look[Found]
     front: Look[tuple[str, ...]] | None = None
     """The hosts that have the floating address; None where there is none."""
 
@@ -107,7 +105,6 @@ def status_of(stack: Stack, *, timeout: float, now: datetime, zone: tzinfo) -> S
         ),
         "drift": lambda: _drift(stack),
         "versions": lambda: versions_of(stack),
-        "updates": lambda: look(stack, now.timestamp()),
     }
     if stack.topology.machines and spec.floating_address is not None:
         asked["front"] = lambda: _front(stack)

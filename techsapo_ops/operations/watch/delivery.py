@@ -41,6 +41,15 @@ class Delivery:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Synthetic:
+    """An alert that Prometheus knows nothing of, and the receiver that Alertmanager's routes lead it to."""
+
+    receiver: str
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+
+
 def try_out(
     stack: Stack,
     alert: Alert,
@@ -59,16 +68,6 @@ def try_out(
     """
     spec = stack.spec
     receiver = WATCHDOG_RECEIVER if alert.name == WATCHDOG else alert.severity
-    wanted = integrations_of(server.status().config, receiver)
-    if not wanted:
-        raise OpsError(
-            msg(
-                "{alert} goes to the receiver {receiver}, which tells nobody",
-                alert=alert.name,
-                receiver=receiver,
-            ),
-            msg("add a receiver to notifications.{receiver}, then `techsapo up`", receiver=receiver),
-        )
     number = uuid.uuid4().hex[:8]
     labels = {
         "alertname": alert.name,
@@ -83,8 +82,34 @@ def try_out(
         "description": _DESCRIPTION[spec.locale],
         **{name: help_[name] for name in _OF_A_TEST},
     }
+    return deliver(stack, server, Synthetic(receiver, labels, annotations), within=within, clock=clock)
+
+
+def deliver(
+    stack: Stack,
+    server: Alertmanager,
+    alert: Synthetic,
+    *,
+    within: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Delivery:
+    """Send `alert`, and wait, at most `within` seconds, until its receiver has taken it.
+
+    It ends with this call. Raises OpsError where it reaches nobody, was refused, or is not taken in time.
+    """
+    receiver = alert.receiver
+    wanted = integrations_of(server.status().config, receiver)
+    if not wanted:
+        raise OpsError(
+            msg(
+                "{alert} goes to the receiver {receiver}, which tells nobody",
+                alert=alert.labels["alertname"],
+                receiver=receiver,
+            ),
+            msg("add a receiver to notifications.{receiver}, then `techsapo up`", receiver=receiver),
+        )
     before, started, fires = server.sent(receiver), clock(), datetime.now(UTC)
-    server.post(labels, annotations, fires, fires + timedelta(seconds=within + 60))
+    server.post(alert.labels, alert.annotations, fires, fires + timedelta(seconds=within + 60))
     try:
         while True:
             stack.pause(POLL)
@@ -97,10 +122,10 @@ def try_out(
             if passed >= within:
                 raise OpsError(
                     msg("no notification within {within:g} s", within=within),
-                    _why_late(spec, server, labels, alert),
+                    _why_late(stack.spec, server, alert.labels),
                 )
     finally:
-        server.post(labels, annotations, fires, datetime.now(UTC))
+        server.post(alert.labels, alert.annotations, fires, datetime.now(UTC))
 
 
 def undelivered(
@@ -129,13 +154,13 @@ def undelivered(
     return ""
 
 
-def _why_late(spec: Spec, server: Alertmanager, labels: Mapping[str, str], alert: Alert) -> str:
+def _why_late(spec: Spec, server: Alertmanager, labels: Mapping[str, str]) -> str:
     held = next((a for a in server.alerts() if a.labels == labels), None)
     if held is None:
         return msg("Alertmanager does not hold the alert: see `techsapo logs alertmanager -n 20`")
     if held.silenced:
         return msg("a silence matches it: `techsapo alerts silence --list` shows which")
-    if spec.notifications.business_hours is not None and alert.priority == "P2":
+    if spec.notifications.business_hours is not None and labels.get("priority") == "P2":
         return msg("it may wait for notifications.business_hours, as alerts of priority P2 do")
     return msg("monitoring.alertmanager.group_wait may be longer than that: wait longer with --within")
 

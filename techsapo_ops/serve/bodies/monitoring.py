@@ -148,13 +148,6 @@ class ProviderCostBody(Body):
     usd: Number
 
 
-class RecommendedBody(Body):
-    """The cheapest pair of providers that was good enough; USD for each question."""
-
-    providers: list[str]
-    usd: Number
-
-
 class MonthBody(Body):
     """Costs since the first of the month."""
 
@@ -166,7 +159,6 @@ class MonthBody(Body):
     requests: int
     cached: int
     providers: list[ProviderCostBody]
-    recommended: RecommendedBody | None
 
 
 class CostsBody(Body):
@@ -180,23 +172,6 @@ class ExposureBody(Body):
     rule: str
     message: str
     accepted: Annotated[str | None, Field(description="The reason for which it is meant; null: it is not.")]
-
-
-class UpdateBody(Body):
-    """Something that waits for a restart or an update, and the commands that it needs."""
-
-    kind: Annotated[str, Field(description="`replaced`, `build`, `image`, `package` or `kernel`.")]
-    name: str
-    services: list[str]
-    command: str
-
-
-class UpdatesBody(Body):
-    """What waits for a restart or an update, as the job `drift` last saw it."""
-
-    waiting: list[UpdateBody]
-    lists_fetched: Annotated[Number | None, Field(description="When apt fetched its lists (Unix seconds).")]
-    lists_stale: Annotated[bool, Field(description="Whether the lists are too old to be believed.")]
 
 
 class DrillBody(Body):
@@ -275,7 +250,7 @@ class FrontBody(Body):
 
 class StatusBody(Body):
     """Health of the instance that answers, the services of the stack, exposures, alerts, disks, certificates,
-    jobs, backups, updates and costs; what Prometheus tells is null where there is none.
+    jobs, backups and costs; what Prometheus tells is null where there is none.
     """
 
     health: HealthBody
@@ -296,5 +271,4 @@ class StatusBody(Body):
     certificates: list[CertificateBody] | None
     jobs: list[JobBody] | None
     backups: BackupsBody | None
-    updates: Annotated[UpdatesBody | None, Field(description="Also null while the job `drift` never looked.")]
     costs: CostsBody

@@ -59,19 +59,6 @@ function drawExposures() {
   document.getElementById("exposures").replaceChildren(...(shown.exposures.length ? [element("h3", "", word("exposuresTitle")), list] : []));
 }
 
-/** What waits for a restart or an update, and by which command; nothing where nobody looked or nothing waits. */
-function drawUpdates() {
-  const { updates } = shown;
-  const parts = [];
-  if (updates?.waiting.length) {
-    const list = element("ul", "facts");
-    for (const { kind, name, services, command } of updates.waiting) list.append(line(name, element("span", "badge warn", word("updateKinds")[kind] ?? kind), [services.filter((service) => service !== name).join(", "), command].filter(Boolean).join(" · ")));
-    parts.push(list);
-  }
-  if (updates?.lists_stale) parts.push(element("p", "dim", word("listsStale")));
-  document.getElementById("updates").replaceChildren(...(parts.length ? [element("h3", "", word("updatesTitle")), ...parts] : []));
-}
-
 function unknown() {
   return element("p", "dim", word(shown.watched === "absent" ? "notWatched" : "watchLost"));
 }
@@ -180,8 +167,7 @@ function drawCosts() {
     const facts = element("ul", "facts");
     for (const p of month.providers) facts.append(line(p.name, element("span", "number", money(p.usd)), `${p.calls} ${word("calls")}${p.failed ? ` · ${p.failed} ${word("failures")}` : ""}`));
     if (month.simulated_usd) facts.append(line(word("simulated"), element("span", "number", money(month.simulated_usd)), word(month.simulated_counts ? "simulatedCounts" : "simulatedFree")));
-    parts.push(month.providers.length ? facts : hinted("costs"), element("h3", "", word("recommended")));
-    parts.push(element("p", month.recommended ? "" : "dim", month.recommended ? `${month.recommended.providers.join(" + ")} · ${money(month.recommended.usd)}` : word("noRecommendation")));
+    parts.push(month.providers.length ? facts : hinted("costs"));
   }
   document.getElementById("costs").replaceChildren(...parts);
 }
@@ -190,7 +176,6 @@ function draw() {
   if (shown) {
     drawHealth();
     drawExposures();
-    drawUpdates();
     drawAlerts();
     drawServices(shown.services, unknown);
     drawDisks(shown.disks, unknown);

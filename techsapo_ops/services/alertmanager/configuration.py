@@ -29,6 +29,9 @@ NOTIFICATION_TEXTS = "alertmanager/templates/techsapo.tmpl"
 
 WATCHDOG_RECEIVER = "watchdog"
 """Takes the alert that always fires."""
+REPORT = "WeeklyReport"
+"""Name of the alert that carries the weekly report, which the job of that name sends."""
+REPORT_RECEIVER = "report"
 TEST_LABEL = "techsapo_test"
 """Label that tells a synthetic alert from a real one; its value is new each time."""
 
@@ -58,9 +61,14 @@ def alertmanager_files(topology: Topology, templates: Templates) -> tuple[Render
         hours=_hours(spec),
         mutes=mutes(topology),
         test_label=TEST_LABEL,
-        receivers=[_receiver(topology, name, listed) for name, listed in spec.notifications.lists()],
+        report=REPORT,
+        receivers=[
+            *(_receiver(topology, name, listed) for name, listed in spec.notifications.lists()),
+            _report(topology),
+        ],
     )
-    raw = any(isinstance(r, RawReceiver) for _, listed in spec.notifications.lists() for r in listed)
+    everybody = [r for _, listed in spec.notifications.lists() for r in listed]
+    raw = any(isinstance(r, RawReceiver) for r in (*everybody, *spec.notifications.report))
     return (
         RenderedFile(
             ALERTMANAGER_YML,
@@ -147,7 +155,28 @@ def _receiver(topology: Topology, listed: str, receivers: tuple[Receiver, ...]) 
                     merged.setdefault(key, []).extend(dict(config) for config in configs)
     if listed == WATCHDOG_RECEIVER:
         # Whoever counts on it takes any message for a sign of life, the one that it is over, too.
-        for configs in merged.values():
-            for config in configs if isinstance(configs, list) else ():
-                config["send_resolved"] = False
+        _never_over(merged)
     return merged
+
+
+def _report(topology: Topology) -> dict[str, Any]:
+    """Alertmanager's receiver for the weekly report, which is a page of its own and is never over."""
+    notifications = topology.spec.notifications
+    listed = "report" if notifications.report else "info"
+    receiver = _receiver(topology, listed, getattr(notifications, listed))
+    for slack in receiver.get("slack_configs", ()):
+        title = '{{ template "techsapo.slack.report.title" . }}'
+        text = '{{ template "techsapo.slack.report.text" . }}'
+        slack.update(title=title, fallback=title, text=text, title_link="", fields=[])
+    for mail in receiver.get("email_configs", ()):
+        if "text" in mail:
+            mail["headers"] = {"Subject": '{{ template "techsapo.report.title" . }}'}
+            mail["text"] = '{{ template "techsapo.report.text" . }}'
+    _never_over(receiver)
+    return {**receiver, "name": REPORT_RECEIVER}
+
+
+def _never_over(receiver: dict[str, Any]) -> None:
+    for configs in receiver.values():
+        for config in configs if isinstance(configs, list) else ():
+            config["send_resolved"] = False

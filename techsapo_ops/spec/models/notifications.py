@@ -72,9 +72,6 @@ class RawReceiver(Section):
         return not any(self.config.values())
 
 
-ReportReceiver = Annotated[SlackReceiver | EmailReceiver | WebhookReceiver, Field(discriminator="kind")]
-"""techsapo sends the report itself, so no receiver of Alertmanager's own can have it."""
-
 Receiver = Annotated[
     SlackReceiver | EmailReceiver | WebhookReceiver | RawReceiver, Field(discriminator="kind")
 ]
@@ -145,22 +142,10 @@ class Notifications(Section):
     misses it."""
     next: Annotated[tuple[NextReceivers, ...], Field(max_length=5)] = ()
     """Whom critical alerts reach that nobody acknowledges, one after the other; default: nobody else."""
-    report: tuple[ReportReceiver, ...] | None = None
-    """Whom the weekly report reaches: slack, email, webhook; default: slack and email of `info`."""
+    report: tuple[Receiver, ...] = ()
+    """Whom the weekly report reaches; default: those of `info`."""
     smtp: Smtp | None = None
     """How e-mail receivers send."""
-
-    @property
-    def reported_to(self) -> tuple[tuple[str, SlackReceiver | EmailReceiver | WebhookReceiver], ...]:
-        """Whom the weekly report reaches, each with its dotted path below `notifications`."""
-        if self.report is not None:
-            return tuple((f"report.{n}", receiver) for n, receiver in enumerate(self.report))
-        # A webhook there was made for Alertmanager's messages, which the report is none of.
-        return tuple(
-            (f"info.{n}", receiver)
-            for n, receiver in enumerate(self.info)
-            if isinstance(receiver, SlackReceiver | EmailReceiver)
-        )
 
     def reaches(self, name: str) -> bool:
         """Whether the list of that name reaches anybody: not with an example's address, nor does a watcher on

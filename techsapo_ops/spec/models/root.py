@@ -221,12 +221,12 @@ class Spec(Section):
 
     @property
     def report_to_nobody(self) -> str:
-        """In one line that the weekly report reaches no one, and what to write; empty where it does, none is
-        made, or nobody is meant to have it.
+        """In one line that the weekly report reaches no one, and what to write; empty where it does, or none
+        is made.
         """
         told = self.notifications
         made = self.schedule.report is not None and self.schedule.by != "none"
-        if not (made and self.monitoring.prometheus.enabled) or told.report is not None or told.reported_to:
+        if not (made and self.monitoring.prometheus.enabled) or told.report or told.info:
             return ""
         example = "{report: [{kind: slack, url_file: secrets/slack}]}"
         return msg(

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
 from techsapo_ops.stores.audit.rows import Call, Request, Rows, from_each, naive, read_rows, with_connection
@@ -17,8 +16,6 @@ from techsapo_ops.stores.audit.tables import audit_tables
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-ENOUGH = 20
-"""Fewest requests from which a pair of providers is judged."""
 _NAMED = 500
 """Ids in one list of a statement."""
 By = Literal["provider", "model", "day"]
@@ -38,25 +35,8 @@ class Cost:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """How two providers did together: mean confidence, the mean threshold they had to reach, mean cost."""
-
-    providers: tuple[str, ...]
-    requests: int
-    confidence: float
-    threshold: float
-    accepted: float
-    cost_usd: float
-
-    @property
-    def met(self) -> bool:
-        """Whether their confidence reached the threshold on average."""
-        return self.confidence >= self.threshold
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
-    """Costs since `since`; `recommended` is the cheapest pair with enough traffic that met its threshold."""
+    """Costs since `since`."""
 
     since: datetime
     total_usd: float
@@ -65,8 +45,6 @@ class Report:
     requests: int
     cached: int
     rows: tuple[Cost, ...]
-    pairs: tuple[Pair, ...]
-    recommended: Pair | None
 
 
 def spent_since(
@@ -155,8 +133,6 @@ def report(mysql: AuditServer | None, databases: Sequence[Path], since: datetime
 def summed(rows: Rows, since: datetime, by: By) -> Report:
     """The costs that `rows`, which begin at `since`, amount to."""
     requests, calls = rows.requests, rows.calls
-    pairs = _pairs(requests)
-    good = [p for p in pairs if p.met and p.requests >= ENOUGH]
     return Report(
         since=since,
         total_usd=sum(r.cost_usd for r in requests),
@@ -164,8 +140,6 @@ def summed(rows: Rows, since: datetime, by: By) -> Report:
         requests=sum(r.asked for r in requests),
         cached=sum(r.cache == "hit" for r in requests),
         rows=_by_day(requests, calls) if by == "day" else _by(by, calls),
-        pairs=pairs,
-        recommended=min(good, key=lambda p: p.cost_usd, default=None),
     )
 
 
@@ -200,24 +174,4 @@ def _by_day(requests: Sequence[Request], calls: Sequence[Call]) -> tuple[Cost, .
             sum(r.cost_usd for r in found),
         )
         for day, found in sorted(days.items())
-    )
-
-
-def _pairs(requests: Sequence[Request]) -> tuple[Pair, ...]:
-    groups: dict[tuple[str, ...], list[tuple[float, float, Request]]] = defaultdict(list)
-    for request in requests:
-        confidence, threshold = request.confidence, request.threshold
-        if len(request.providers) != 2 or request.cache != "miss" or confidence is None or threshold is None:
-            continue
-        groups[request.providers].append((confidence, threshold, request))
-    return tuple(
-        Pair(
-            providers=names,
-            requests=len(asked),
-            confidence=fmean(confidence for confidence, _, _ in asked),
-            threshold=fmean(threshold for _, threshold, _ in asked),  # of seven .7 it is .7, not .7 and a bit
-            accepted=sum(request.accepted for _, _, request in asked) / len(asked),
-            cost_usd=sum(request.cost_usd for _, _, request in asked) / len(asked),
-        )
-        for names, asked in sorted(groups.items())
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass
@@ -30,10 +29,6 @@ class Request:
     day: str
     cost_usd: float
     cache: str
-    providers: tuple[str, ...]
-    confidence: float | None
-    threshold: float | None
-    accepted: bool
     simulated: bool
 
     @property
@@ -76,8 +71,7 @@ class Rows:
     @staticmethod
     def from_json(value: Mapping[str, Any]) -> Rows:
         """What `to_json` made. Raises LookupError or TypeError for anything else."""
-        requests = (Request(r[0], r[1], r[2], tuple(r[3]), r[4], r[5], r[6], r[7]) for r in value["requests"])
-        return Rows(tuple(requests), tuple(Call(*c) for c in value["calls"]))
+        return Rows(tuple(Request(*r) for r in value["requests"]), tuple(Call(*c) for c in value["calls"]))
 
 
 def read_rows(mysql: AuditServer | None, databases: Sequence[Path], since: datetime) -> Rows:
@@ -154,20 +148,13 @@ def _read(connection: Connection, since: datetime, requests: list[Request], call
     import sqlalchemy as sa
 
     table, called = audit_tables()
-    wanted = (
-        table.c.time, table.c.cost_usd, table.c.cache, table.c.providers, table.c.confidence,
-        table.c.threshold, table.c.accepted, table.c.simulated,
-    )  # fmt: skip
+    wanted = (table.c.time, table.c.cost_usd, table.c.cache, table.c.simulated)
     found = connection.execute(
         sa.select(*wanted).where(table.c.time >= naive(since), table.c.task_type != DRILL)
     ).all()
     requests += [
-        Request(
-            r.time.strftime("%Y-%m-%d"), float(r.cost_usd), r.cache, tuple(sorted(json.loads(r.providers))),
-            r.confidence, r.threshold, bool(r.accepted), bool(r.simulated),
-        )
-        for r in found
-    ]  # fmt: skip
+        Request(r.time.strftime("%Y-%m-%d"), float(r.cost_usd), r.cache, bool(r.simulated)) for r in found
+    ]
     day = sa.func.date(called.c.time)
     grouped = (called.c.provider, called.c.model, day)
     summed_up = connection.execute(

@@ -1,53 +1,130 @@
-"""The weekly report reaches Slack and a mail server; a refusal is told without the secret of its address."""
+"""The weekly report: what Prometheus says of the week, and that Slack and a mail server get it once."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import subprocess
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import pytest
 import servers
 from fakes.debian import Debian
-from fakes.open_stacks import open_stack
+from fakes.open_stacks import Seen, open_stack
 from mail_server import mail_server
+from monitoring_stack import monitoring_files, spec_of, topology_of, write
 from slack import incoming_webhook
-from stacks import spec, topology
 
+from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.operations.report.delivery import NotDelivered, deliver
-from techsapo_ops.operations.report.report import Report, report_of
-from techsapo_ops.operations.report.sending import targets
+from techsapo_ops.operations.apply.history import History
+from techsapo_ops.operations.jobs import JobContext
+from techsapo_ops.operations.jobs import report as job
+from techsapo_ops.operations.status.week import Week, week_of
+from techsapo_ops.render.secrets import secret_files
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.stack.stack import Stack
 
 pytestmark = pytest.mark.lab
 
+NOW = datetime.now(UTC).replace(second=0, microsecond=0)
 HOSTILE = "<!channel> & *x* <https://evil.example|y>"
 
 
-def sent(folder: Path, **notifications: Any) -> Report:
-    """Send one of a stack whose Prometheus is away to the only receiver."""
-    wanted = spec(locale="en", notifications=notifications)
+def stack_of(spec: Spec, folder: Path) -> Stack:
+    return open_stack(topology_of(spec, folder), engine=Seen(), runner=Debian())
+
+
+def fired(alert: str, severity: str, *spans: tuple[int, int]) -> Iterable[str]:
+    """What Prometheus kept of an alert that fired from and to so many minutes ago."""
+    labels = f'alertname="{alert}",severity="{severity}",alertstate="firing"'
+    for begin, end in spans:
+        for minute in range(begin, end, -1):
+            yield f"ALERTS{{{labels}}} 1 {(NOW - timedelta(minutes=minute)).timestamp():.0f}"
+
+
+def week(folder: Path, metrics: dict[str, Iterable[str]]) -> Week:
+    """The last week of a stack whose Prometheus knows `metrics`."""
+    text = "".join(
+        f"# TYPE {name} gauge\n" + "".join(f"{line}\n" for line in lines) for name, lines in metrics.items()
+    )
+    folder.mkdir()
+    (folder / "history.txt").write_text(text + "# EOF\n")
+    subprocess.run(
+        [servers.binary("promtool"), "tsdb", "create-blocks-from", "openmetrics",
+         folder / "history.txt", folder / "tsdb"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    with servers.prometheus("{}", folder, flags=["--storage.tsdb.retention.time=60d"]) as server:
+        stack = stack_of(spec_of({"project": "shop"}), folder)
+        return week_of(stack, NOW - timedelta(days=7), NOW, Prometheus(server.url))
+
+
+def test_incidents_have_their_holders_and_noise_is_what_began_often(tmp_path: Path) -> None:
+    by = NOW - timedelta(minutes=119)
+    found = week(
+        tmp_path / "prometheus",
+        {
+            "ALERTS": [
+                *fired("AppDown", "critical", (120, 90)),
+                *fired("DiskFilling", "critical", (60, 50)),
+                *fired("MemoryHigh", "warning", *((start, start - 2) for start in range(600, 400, -40))),
+                *fired("Watchdog", "info", (600, 0)),
+            ],
+            "techsapo_alert_acknowledged": [
+                f'techsapo_alert_acknowledged{{alert="AppDown",by="suzuki"}} 1 {by.timestamp():.0f}'
+            ],
+            "up": (
+                f'up{{job="app"}} 1 {(NOW - timedelta(minutes=m)).timestamp():.0f}' for m in range(600, 0, -5)
+            ),
+        },
+    )
+    facts = {part.name: part for part in found.parts}
+    incidents = {each["alert"]: each["acknowledged_by"] for each in facts["incidents"].facts["alerts"]}
+    assert incidents == {"AppDown": ["suzuki"], "DiskFilling": []}
+    assert "nobody acknowledged it" in facts["incidents"].lines[1]
+    assert facts["incidents"].lines[-1].startswith("Prometheus measured 10 h of 168 h")
+    assert facts["noisy"].facts["alerts"] == [{"alert": "MemoryHigh", "times": 5}]
+    assert not facts["updates"].missing
+
+
+def test_a_source_that_is_away_says_why_and_the_others_come(tmp_path: Path) -> None:
     nobody = Prometheus(f"http://127.0.0.1:{servers.free_port()}")
-    made = report_of(open_stack(topology(wanted, folder), runner=Debian()), datetime.now(UTC), server=nobody)
-    told = Report(made.project, made.locale, made.made, made.days, f"{HOSTILE} {made.title}", made.sections)
-    (target,) = targets(wanted)
-    deliver(target, told, timeout=5)
-    return told
+    found = week_of(stack_of(spec_of({"project": "shop"}), tmp_path), NOW - timedelta(days=7), NOW, nobody)
+    missing = {part.name for part in found.parts if part.missing}
+    assert {"incidents", "noisy"} <= missing
+    assert not missing & {"backups", "cost", "updates", "expires"}
 
 
-def test_slack_takes_it_and_a_refusal_or_a_server_without_tls_is_told_without_a_secret(
-    tmp_path: Path,
-) -> None:
-    with incoming_webhook() as slack:
-        told = sent(tmp_path, report=[{"kind": "slack", "url": slack.url, "channel": "#ops"}])
-        (message,) = slack.messages
-        assert message.text == told.text
-        assert HOSTILE in message.text
-        with pytest.raises(NotDelivered, match="answered HTTP 4") as refused:
-            sent(tmp_path, report=[{"kind": "slack", "url": f"{slack.url}/s3cret"}])
-        assert "s3cret" not in str(refused.value)
-    with mail_server() as plain:
-        smtp = {"smarthost": f"localhost:{plain.port}", "sender": "techsapo@example.com"}
-        with pytest.raises(NotDelivered, match="offers no STARTTLS"):
-            sent(tmp_path, report=[{"kind": "email", "to": "ops@example.com"}], smtp=smtp)
-    assert plain.messages == []
+def test_slack_and_mail_get_it_once_and_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with incoming_webhook() as channel, mail_server() as box:
+        notifications = {
+            "info": [{"kind": "webhook", "url": "http://127.0.0.1:9/nobody"}],
+            "report": [{"kind": "slack", "url": channel.url}, {"kind": "email", "to": "ops@example.com"}],
+            "smtp": {
+                "smarthost": f"127.0.0.1:{box.port}", "sender": "techsapo@example.com", "require_tls": False
+            },
+        }  # fmt: skip
+        spec = spec_of({"project": "shop", "locale": "en", "notifications": notifications})
+        stack = stack_of(spec, tmp_path)
+        files = monitoring_files(spec, tmp_path)
+        write([f for f in files.values() if f.path.startswith("alertmanager/")], tmp_path)
+        write(secret_files(topology_of(spec, tmp_path)), tmp_path)
+        (tmp_path / "api-keys").mkdir()
+        told: list[str] = []
+        config = files["alertmanager/alertmanager.yml"].content
+        with servers.alertmanager(config, tmp_path / "alertmanager") as server:
+            made = Week(f"shop {HOSTILE}", NOW, NOW, week_of(stack, NOW - timedelta(days=7), NOW).parts)
+            monkeypatch.setattr(job, "alertmanager_of", lambda _: Alertmanager(server.url))
+            monkeypatch.setattr(job, "week_of", lambda *_: made)
+            context = JobContext(stack.layout, lambda: stack, cast(History, None), told.append)
+            assert job.run(context).summary == "sent by email, slack"
+            servers.wait_for(lambda: not Alertmanager(server.url).alerts())
+    assert (channel.refused, box.refused) == ([], [])
+    (message,), (mail,) = channel.messages, box.messages
+    assert told == [made.title, *made.lines]
+    assert (message.title, mail["Subject"]) == (made.title, made.title)
+    body = mail.get_body(("plain",))
+    assert body is not None
+    assert message.text.splitlines() == body.get_content().splitlines() == told[1:]

@@ -7,7 +7,9 @@ import os
 import pty
 import re
 import select
+import shlex
 import struct
+import subprocess
 import sys
 import termios
 import time
@@ -71,3 +73,23 @@ def test_keys_go_to_the_program_also_ctrl_c_and_the_callers_terminal_is_as_befor
     screen.until("code 7")
     assert screen.echoes
     screen.close()
+
+
+def test_files_and_pipes_stay_what_they_are() -> None:
+    words = ["-c", _MAIN.replace('print("outer", os.ttyname(1), flush=True)', ""), "/bin/sh", "-c"]
+    said = subprocess.run(
+        [sys.executable, *words, "test -t 0 || test -t 1 || test -t 2 || cat; tty > /dev/tty; exit 3"],
+        input=b"a\nb\0c", capture_output=True, check=True,
+    )  # fmt: skip
+    assert (said.stdout, said.stderr) == (b"a\nb\0ccode 3\n", b"")
+
+
+def test_a_pager_behind_the_program_has_the_terminal_for_itself() -> None:
+    main = _MAIN.replace('print("outer", os.ttyname(1), flush=True)', "")
+    inner = f"{sys.executable} -c {shlex.quote(main)} /bin/sh -c 'echo a; echo b; cat; tty >&2' | cat"
+    screen = Screen("/bin/sh", "-c", f"{inner}; echo over")
+    outer = screen.until(r"outer (/dev/pts/\d+)")[1]
+    screen.until("over")
+    screen.close()
+    assert "a\r\nb\r\n" in screen.shown
+    assert screen.shown.count(outer) == 1

@@ -19,8 +19,8 @@ from techsapo_ops.cli.main import app
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.operations.card.page import COLUMNS, LINES
+from techsapo_ops.operations.card.wrapping import width
 from techsapo_ops.operations.doctor_card import look_at_card
-from techsapo_ops.operations.report.page import width
 
 SECRETS = ("s3cret-password", "s3cret-of-s3", "s3cret-in-the-address", "rest-of-it")
 PLACES = (

@@ -36,7 +36,6 @@ from techsapo_ops.operations.status.kept import Backups, Proved
 from techsapo_ops.operations.status.spent import Spent
 from techsapo_ops.operations.status.status import Look, StackStatus, status_of
 from techsapo_ops.operations.status.versions import Versions
-from techsapo_ops.operations.waiting import Found
 from techsapo_ops.operations.watch.alerts import Listed, Listing
 from techsapo_ops.schedule.runs import Result, Run
 from techsapo_ops.schedule.status import JobStatus, find_job
@@ -121,7 +120,7 @@ def test_on_a_terminal_it_redraws_in_place_and_leaves_the_cursor_as_it_was(tmp_p
             env={"PATH": "", "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "60"},
         )  # fmt: skip
         os.close(child)
-        shown = read_until(parent, lambda data: data.count(b"updates") >= 2)
+        shown = read_until(parent, lambda data: data.count(b"versions") >= 2)
         process.send_signal(signal.SIGINT)
         shown += read_until(parent, lambda data: False)
         assert process.wait(60) == 0
@@ -224,7 +223,6 @@ def whole(stack: Stack) -> StackStatus:
         jobs=Look(()),
         drift=Look(DriftReport(ENTRY, (DriftFinding("file", "app/techsapo.yaml", "was edited by hand"),))),
         versions=Look(Versions("0.2.0+a.b", "3.11.2", "native", ("app",), 12, NOW, "root")),
-        updates=Look(Found()),
     )  # fmt: skip
 
 
@@ -246,7 +244,6 @@ def test_the_screen_says_who_has_what_and_what_is_proved(tmp_path: Path) -> None
         "budget         today 25 % of $4.00, this month 10 % of $100.00",
         "drift          1 thing differs from @12",
         "another build: app",
-        "updates        none waits",
     ):
         assert words in shown, shown
     assert "Watchdog" not in shown
@@ -311,7 +308,6 @@ def test_what_needs_somebody_has_its_colour_and_its_line(tmp_path: Path) -> None
         budget=Look(Spent(4.0, 10.0, 4.0, 100.0)),
         jobs=Look((ran("costs", "failed", error="no rows"), ran("certs", "running"), tomorrow)),
         drift=Look(DriftReport(ENTRY, findings)),
-        updates=Look(Found(no_lists=True)),
     )
     shown = list(lines(found, stack))
     states = {line.label: line.state for line in shown if line.label}
@@ -322,7 +318,6 @@ def test_what_needs_somebody_has_its_colour_and_its_line(tmp_path: Path) -> None
     assert "failed its last check: b2, b3, b4" in text
     assert "costs: failed 2h 0m ago: no rows" in text
     assert not [line for line in text if line.startswith("certs:")], "one that runs has not failed"
-    assert text[-1].endswith("none waits; package lists were never fetched")
     assert [line for line in text if line.startswith("file-")] == [f"file-{n}: was edited" for n in range(6)]
     assert "and 3 more" in text
     here = NOW.astimezone()
@@ -335,3 +330,14 @@ def test_what_needs_somebody_has_its_colour_and_its_line(tmp_path: Path) -> None
     partly = replace(found, budget=Look(Spent(0.0, 0.0, 4.0, 100.0, rows_lost=True)))
     (line,) = (x for x in lines(partly, stack) if "or more: rows of the audit log are lost" in str(x))
     assert line.state == "warning"
+
+
+def test_of_a_time_that_is_over_the_parts_are_shown_whose_sources_are_there(tmp_path: Path) -> None:
+    (tmp_path / "techsapo.yaml").write_text("project: shop\n", encoding="utf-8")
+    shown = techsapo(tmp_path, "status", "--since", "7d", "--json")
+    assert shown.returncode == 0
+    found = json.loads(shown.stdout)
+    assert found["incidents"]["missing"]
+    assert found["backups"] == {"missing": None, "newest": None, "proved": None, "failed": []}
+    assert "Backups: none was restored on trial" in techsapo(tmp_path, "status", "--since", "7d").stdout
+    assert techsapo(tmp_path, "status", "--since", "40d").returncode == 3

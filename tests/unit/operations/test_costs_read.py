@@ -16,7 +16,7 @@ from techsapo_ops.stack.topology import Topology
 from techsapo_ops.stores.audit.rows import Call, Request, Rows
 
 ROWS = Rows(
-    (Request("2026-01-31", 0.5, "miss", ("a", "b"), 0.9, None, True, False),),
+    (Request("2026-01-31", 0.5, "miss", False),),
     (Call("a", "m", "2026-01-31", 2, 1, 10, 20, 0.5),),
 )
 

@@ -60,7 +60,7 @@ def copy(tmp_path: Path) -> Copy:
     ci, page = key("ci"), key("page")
     KeyFile(state / "api-keys" / "keys.json").write((ci, page))
     record = {"action": REVOKE, "what": ends_of([replace(ci, revoked=NOW)])}
-    Chain.of(state / "administration").append(record)
+    Chain(state / "administration").append(record)
     kept = tuple(
         Kept(f"{STATE}/{name}", f"{STATE}/{name}", what, True, 0o700, 0, 0)
         for name, what in (("api-keys", What.API_KEYS), ("administration", What.ADMINISTRATION))
@@ -126,7 +126,7 @@ def test_of_an_older_copy_the_newest_is_asked_which_keys_were_revoked_since(
     copy: Copy, tmp_path: Path
 ) -> None:
     record = tmp_path / "administration"
-    Chain.of(record).append({"action": REVOKE, "what": ends_of([replace(copy.page, revoked=NOW)])})
+    Chain(record).append({"action": REVOKE, "what": ends_of([replace(copy.page, revoked=NOW)])})
     other = replace(key("other"), revoked=NOW)
     files = {
         f"{STATE}/administration/record.jsonl": (record / "record.jsonl").read_bytes(),

@@ -1,4 +1,4 @@
-"""What waits for an update or a restart, and the commands that it needs."""
+"""What waits on a host, and the commands that it needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from fakes.open_stacks import Seen, open_stack
 from stacks import THREE_INSTANCES, host, spec, topology
 
 from techsapo_ops.adapters.packages import Packages
-from techsapo_ops.operations.waiting import Found, look
+from techsapo_ops.operations.waiting import Waiting, finding, look
+from techsapo_ops.stack.diagnosis import Level
 from techsapo_ops.stack.observed import Observed, ObservedService, State
 from techsapo_ops.stack.stack import Stack
 
@@ -42,38 +43,34 @@ def nothing() -> str:
     return ""
 
 
-def looked(stack: Stack, asked: Packages) -> Found:
-    return look(stack, asked.fetched() or 0.0, asked, nothing)
-
-
-def commands(found: Found) -> dict[tuple[str, str], tuple[str, ...]]:
-    return {(each.kind, each.name): each.commands for each in found.waiting}
-
-
-def test_each_security_update_says_what_installs_it_and_which_services_then_begin_again(
-    tmp_path: Path,
-) -> None:
-    found = looked(stack(tmp_path, Seen()), packages(tmp_path))
-    assert commands(found) == {
-        ("package", "libssl3t64"): (
-            "apt-get install --only-upgrade libssl3t64", "techsapo restart redis nginx",
-        )
-    }  # fmt: skip
-    assert (found.newer, found.others) == (("libc6", "redis-server"), 1)
-
-
-def test_what_runs_from_before_an_update_says_by_which_command_it_begins_again(tmp_path: Path) -> None:
+def test_security_updates_and_restarts_come_with_what_brings_them(tmp_path: Path) -> None:
     engine = SeenWith(
         ObservedService("redis", "redis", State.RUNNING, replaced=OLD),
         ObservedService("nginx", "nginx", State.RUNNING),
         ObservedService("app-1", "app", State.RUNNING, build="0.1.0+1.2", outdated=True, replaced=OLD),
     )
-    asked = Packages(Debian(), tmp_path / "none", ())
-    found = look(stack(tmp_path, engine), 0.0, asked, lambda: "runs kernel 1, and 2 is installed")
-    assert commands(found) == {
-        ("replaced", "redis"): ("techsapo restart redis",),
-        ("build", "app-1"): ("techsapo up",),
-        ("replaced", "supervisord"): ("techsapo down", "techsapo up"),
-        ("kernel", "kernel"): ("reboot",),
-    }
-    assert found.no_lists
+    asked = packages(tmp_path)
+    found = look(stack(tmp_path, engine), asked.fetched() or 0.0, asked, lambda: "runs kernel 1 of 2")
+    assert found.security == ("curl", "libssl3t64")
+    assert found.commands == (
+        "apt-get install --only-upgrade curl libssl3t64", "techsapo restart redis", "techsapo up",
+        "techsapo down, then techsapo up", "reboot",
+    )  # fmt: skip
+    told = finding(found)
+    assert told.level is Level.WARNING
+    assert "redis, app-1, supervisord" in told.detail
+
+
+def test_lists_that_are_old_or_missing_are_said_to_be(tmp_path: Path) -> None:
+    asked = packages(tmp_path, Debian(policy=""))
+    fetched = asked.fetched() or 0.0
+    assert finding(look(stack(tmp_path, Seen()), fetched, asked, nothing)).level is Level.OK
+    assert look(stack(tmp_path, Seen()), fetched + 8 * 86_400 + 1, asked, nothing).stale_days == 8
+    never = look(stack(tmp_path, Seen()), 0.0, Packages(Debian(), tmp_path / "none", ()), nothing)
+    assert "never fetched" in finding(never).detail
+
+
+def test_of_many_updates_some_are_named_and_all_are_installed_at_once() -> None:
+    many = Waiting(security=tuple(f"lib{n}" for n in range(7)))
+    assert finding(many).detail == "security updates: lib0, lib1, lib2, lib3, lib4 and 2 more"
+    assert many.commands == ("apt-get upgrade",)

@@ -290,7 +290,8 @@ def test_a_cause_that_the_spec_makes_wait_is_waited_for_no_longer_than_a_groups_
 
 def test_a_watcher_elsewhere_hears_every_minute_that_alerts_still_work() -> None:
     found = config(notifications={"watchdog": [{"kind": "webhook", "url": "https://hc.example/x"}]})
-    assert found["receivers"][-1]["webhook_configs"][0]["url_file"].endswith("notifications-watchdog-0-url")
+    (watcher,) = [each for each in found["receivers"] if each["name"] == "watchdog"]
+    assert watcher["webhook_configs"][0]["url_file"].endswith("notifications-watchdog-0-url")
     watchdog = found["route"]["routes"][0]
     assert (watchdog["receiver"], watchdog["group_interval"], watchdog["repeat_interval"]) == (
         "watchdog", "10s", "45s",

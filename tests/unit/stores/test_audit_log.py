@@ -186,8 +186,8 @@ def test_a_database_that_cannot_be_opened_yet_is_tried_again(tmp_path: Path) -> 
 
 
 def test_what_a_restore_carries_over_is_money_and_no_question() -> None:
-    asked = Request("2026-12-01", 0.5, "miss", ("a", "b"), 0.9, None, True, False)
-    carried = Request("2026-12-01", 0.25, "", (), None, None, False, False)
+    asked = Request("2026-12-01", 0.5, "miss", False)
+    carried = Request("2026-12-01", 0.25, "", False)
     found = summed(Rows((asked, carried), ()), datetime(2026, 12, 1, tzinfo=UTC), "day")
     assert (found.total_usd, found.requests) == (0.75, 1)
     assert [(day.cost_usd, day.requests) for day in found.rows] == [(0.75, 1)]

@@ -1,6 +1,4 @@
-"""The words of what is told in whole pages: of the weekly report in report.yaml, of the card in card.yaml,
-of drills, which drills.py beside this reads, in drills.yaml.
-"""
+"""The words of whole pages: of the recovery card in card.yaml, of drills in drills.yaml."""
 
 from __future__ import annotations
 
@@ -17,7 +15,7 @@ class Words:
     """The words in one language, `ja` or `en`."""
 
     locale: str
-    file: str = "report.yaml"
+    file: str
 
     def __call__(self, name: str, /, **values: object) -> str:
         """The words of that name, with `values` filled in."""
@@ -26,12 +24,6 @@ class Words:
     def joined(self, parts: list[str]) -> str:
         """Several in a row."""
         return self("separator").join(parts)
-
-    def span(self, minutes: float) -> str:
-        """A length of time."""
-        if minutes < 90:
-            return self("minutes", count=f"{minutes:.0f}")
-        return self("hours", count=f"{minutes / 60:.1f}".removesuffix(".0"))
 
 
 @cache

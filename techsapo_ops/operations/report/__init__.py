@@ -1,1 +1,0 @@
-"""The weekly report: what it says, and how it reaches people."""
