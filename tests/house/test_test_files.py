@@ -49,3 +49,17 @@ def test_a_tight_wait_is_found() -> None:
     assert tight("servers.wait_for(up, timeout=20)\nwait_for(up, timeout=90)\nwait_for(up)") == [
         "servers.wait_for(up, timeout=20)"
     ]
+
+
+def test_a_test_beside_the_labs_names_what_it_needs() -> None:
+    """By `mark.lab` it would demand whatever any lab runs: without Docker or a browser it is skipped."""
+    marked = re.compile(r"\bmark\.(lab|e2e)\b")
+    found = [
+        str(path.relative_to(TESTS))
+        for path in TESTS.rglob("*.py")
+        if path.relative_to(TESTS).parts[0] not in {"lab", "e2e"}
+        and any(
+            marked.search(line.partition("`")[0]) for line in path.read_text(encoding="utf-8").splitlines()
+        )
+    ]
+    assert found == []
