@@ -49,8 +49,8 @@ def lanes(files: Iterable[str], count: int) -> dict[str, int]:
 class Stopwatch:
     """A plugin of pytest: notes the seconds of each test, with its fixtures, in pytest's own cache.
 
-    At the end of a longer run it says how long that took, which files were slowest, and which wait was the
-    longest: one test's set-up, call or clean-up.
+    At the end of a longer run it says how long that took, which files were slowest, and which set-up, call or
+    clean-up of one test was the longest.
     """
 
     def __init__(self, config: pytest.Config) -> None:
@@ -70,7 +70,9 @@ class Stopwatch:
         terminalreporter.section(f"{len(self.seconds)} tests in {int(took) // 60}:{int(took) % 60:02}")
         for file, seconds in of_files(self.seconds).most_common(OF_A_RUN):
             terminalreporter.write_line(f"{seconds:8.1f} s  {file}")
-        terminalreporter.write_line(f"{self.longest[0]:8.1f} s  the longest wait: {self.longest[1]}")
+        terminalreporter.write_line(
+            f"{self.longest[0]:8.1f} s  the longest set-up, call or clean-up: {self.longest[1]}"
+        )
 
     def pytest_sessionfinish(self) -> None:
         cache = getattr(self.config, "cache", None)

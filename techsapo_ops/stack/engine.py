@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from techsapo_ops.adapters.ports import is_free, port_holder
+from techsapo_ops.adapters.ports import is_free, listeners, port_holder
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.observed import LogLine, Observed
 
@@ -227,6 +227,10 @@ class Running(Recorded, Protocol):
         """Who listens on a port that none of the stack's services has; empty where nobody does."""
         holder = None if is_free(host, port) else port_holder(port)
         return "" if holder is None else str(holder)
+
+    def holders(self) -> Mapping[int, str]:
+        """Who listens on which port of this host: a look alone, which gets in the way of no start."""
+        return {port: str(holder) for port, holder in listeners().items()}
 
     def discard(self, images: Collection[str]) -> None:
         """Remove those of `images`, by id, that were built here and that nothing needs any more."""

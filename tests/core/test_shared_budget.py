@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from orchestrator import ask, log_lines, serving
 from servers import Server, redis, wait_for
-from spending import flood, gauge, settings, spent_today
+from spending import flood, gauge, settings, spent_today, within_a_day
 
 pytestmark = pytest.mark.needs("redis-server")
 
@@ -25,6 +25,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_two_instances_under_200_requests_never_spend_more_than_the_budget(
     server: Server, tmp_path: Path
 ) -> None:
+    within_a_day()
     with serving(tmp_path / "probe", **settings(server.port, daily_usd=900)) as app:
         costs = [ask(app, f"question {n}").json()["cost_usd"] for n in range(20)]
     before = spent_today(server)

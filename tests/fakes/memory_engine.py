@@ -11,7 +11,7 @@ import itertools
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -262,6 +262,10 @@ class MemoryEngine(Engine):
     @override
     def taken_by(self, host: str, port: int) -> str:
         return self.world.taken.get(port, "")
+
+    @override
+    def holders(self) -> Mapping[int, str]:
+        return self.world.taken
 
     @override
     def conclude(self, desired: Desired) -> tuple[str, ...]:

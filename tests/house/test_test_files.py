@@ -49,3 +49,55 @@ def test_a_tight_wait_is_found() -> None:
     assert tight("servers.wait_for(up, timeout=20)\nwait_for(up, timeout=90)\nwait_for(up)") == [
         "servers.wait_for(up, timeout=20)"
     ]
+
+
+_ASKS = re.compile(r"httpx\.(get|options|head|post|put|patch|delete|request|stream|(Async)?Client)")
+
+
+def hasty(text: str) -> list[str]:
+    """The requests of a lab's text that httpx gives up after its own 5 seconds, or that say less than 30.
+
+    One that is to be given up says so by a fraction of a second.
+    """
+    found = []
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.Call) or not _ASKS.fullmatch(ast.unparse(node.func)):
+            continue
+        given = [keyword.value for keyword in node.keywords if keyword.arg in {"timeout", None}]
+        short = (v.value for v in given if isinstance(v, ast.Constant) and isinstance(v.value, int))
+        if not given or any(seconds < 30 for seconds in short):
+            found.append(ast.unparse(node))
+    return found
+
+
+def test_a_lab_gives_an_answer_half_a_minute_at_least() -> None:
+    found = {
+        str(path.relative_to(TESTS)): asks
+        for folder in ("core", "lab", "e2e")
+        for path in (TESTS / folder).rglob("*.py")
+        if "httpx." in (text := path.read_text(encoding="utf-8"))
+        if (asks := hasty(text))
+    }
+    assert found == {}
+
+
+def test_a_hasty_request_is_found() -> None:
+    kept = "httpx.get(url, timeout=60)\nhttpx.post(url, timeout=1.5)\nhttpx.Client(**options)\nhttpx.Limits()"
+    assert hasty(f"{kept}\nhttpx.get(url)\nhttpx.AsyncClient(timeout=20)") == [
+        "httpx.get(url)",
+        "httpx.AsyncClient(timeout=20)",
+    ]
+
+
+def test_a_test_beside_the_labs_names_what_it_needs() -> None:
+    """By `mark.lab` it would demand whatever any lab runs: without Docker or a browser it is skipped."""
+    marked = re.compile(r"\bmark\.(lab|e2e)\b")
+    found = [
+        str(path.relative_to(TESTS))
+        for path in TESTS.rglob("*.py")
+        if path.relative_to(TESTS).parts[0] not in {"lab", "e2e"}
+        and any(
+            marked.search(line.partition("`")[0]) for line in path.read_text(encoding="utf-8").splitlines()
+        )
+    ]
+    assert found == []

@@ -16,6 +16,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from itertools import cycle, islice
 from pathlib import Path
@@ -87,6 +88,13 @@ def wait_for(check: Callable[[], bool], *, timeout: float = 60.0, what: str = "c
     while not check():
         assert time.monotonic() < deadline, f"{what}: not within {timeout:g} s"
         time.sleep(0.05)
+
+
+def next_second() -> datetime:
+    """Wait until the clock shows another second, and return that: what was done before has an earlier one."""
+    began = int(time.time())
+    wait_for(lambda: int(time.time()) > began, what="the next second")
+    return datetime.fromtimestamp(int(time.time()), UTC)
 
 
 def http_ok(url: str) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import redis as client
 from orchestrator import QUICK
-from servers import Server
+from servers import Server, wait_for
 
 from techsapo_ops.stores.budget_ledger import NANO
 
@@ -41,6 +42,14 @@ async def flood(urls: list[str], count: int, prompt: str = "") -> list[httpx.Res
         )
 
 
+def within_a_day() -> None:
+    """Return once this day by UTC, which budgets go by, lasts for another three minutes."""
+    ahead = timedelta(minutes=3)
+    wait_for(
+        lambda: (datetime.now(UTC) + ahead).date() == datetime.now(UTC).date(), timeout=240, what="a new day"
+    )
+
+
 def spent_today(server: Server) -> float:
     with client.Redis(port=server.port) as link:
         found = [link.get(k) for k in link.scan_iter("techsapo:budget::day:*:spent")]
@@ -49,7 +58,7 @@ def spent_today(server: Server) -> float:
 
 def series(app: Server, name: str) -> dict[str, float]:
     """The samples of a metric by their labels, as written."""
-    lines = httpx.get(f"{app.url}/metrics", trust_env=False).text.splitlines()
+    lines = httpx.get(f"{app.url}/metrics", trust_env=False, timeout=60).text.splitlines()
     found = (line.rpartition(" ") for line in lines if line.startswith((f"{name}{{", f"{name} ")))
     return {labels.removeprefix(name): float(value) for labels, _, value in found}
 

@@ -20,7 +20,7 @@ ROWS = (("any_instance", ""), ("instance", "app-1"), ("server", "redis"))
 
 def told_by(url: str, **more: Any) -> dict[str, Any]:
     """What the API tells, with `more` in its place."""
-    document: dict[str, Any] = httpx.get(f"{url}/api/v1/status", trust_env=False).json()
+    document: dict[str, Any] = httpx.get(f"{url}/api/v1/status", trust_env=False, timeout=60).json()
     return {**document, **more}
 
 

@@ -24,7 +24,7 @@ def test_files_that_are_gone_are_not_listed(tmp_path: Path, monkeypatch: pytest.
     assert slowest.of_files(slowest.noted()) == {"test_it.py": 3.5}
 
 
-def test_the_longest_wait_of_a_run_is_one_part_of_one_test(pytestconfig: pytest.Config) -> None:
+def test_the_longest_of_a_run_is_one_part_of_one_test(pytestconfig: pytest.Config) -> None:
     watch = slowest.Stopwatch(pytestconfig)
     for test, when, seconds in (("a::one", "setup", 30.0), ("a::one", "call", 2.0), ("b::two", "call", 31.0)):
         report = SimpleNamespace(nodeid=test, when=when, duration=seconds)

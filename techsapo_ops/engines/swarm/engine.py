@@ -284,6 +284,11 @@ class SwarmEngine(Members, ContainerEngine):
         return ""
 
     @override
+    def holders(self) -> Mapping[int, str]:
+        """Nobody is looked for, as in `taken_by`."""
+        return {}
+
+    @override
     def discard(self, images: Collection[str]) -> None:
         for member in self.fleet.members.values():
             built_images.discard(member, images)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from techsapo_ops.adapters.access_list import own_mode
-from techsapo_ops.adapters.ports import listeners
 from techsapo_ops.adapters.written import digest, read_manifest
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -17,6 +16,7 @@ from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.operations.apply.plan import Purpose, StackPlan, plan
 from techsapo_ops.operations.maintenance import at_odds
 from techsapo_ops.stack.desired import Desired
+from techsapo_ops.stack.engine import Running
 from techsapo_ops.stack.observed import Observed, State
 from techsapo_ops.stack.restore_journal import half_restored
 from techsapo_ops.stack.step import Action
@@ -71,7 +71,7 @@ def drift(history: History) -> DriftReport:
             DriftFinding("maintenance", name, what)
             for name, what in at_odds(snapshot.desired.topology.layout)
         ),
-        *_services(found),
+        *_services(found, running),
         *_updates(found),
         *(
             DriftFinding("stranger", "", odd.what)
@@ -118,11 +118,11 @@ def _files(desired: Desired) -> Iterator[DriftFinding]:
             yield DriftFinding("file", path, msg("was generated but is no part of what was applied"))
 
 
-def _services(found: StackPlan) -> Iterator[DriftFinding]:
+def _services(found: StackPlan, running: Running) -> Iterator[DriftFinding]:
     desired, observed = found.desired, found.observed
     if not observed.running and desired.topology.services:
         yield DriftFinding("service", "stack", msg("does not run"))
-        yield from _ports(desired, observed)
+        yield from _ports(desired, observed, running)
         return
     for step in found.steps.changes:
         seen = observed.services.get(step.service)
@@ -141,7 +141,7 @@ def _services(found: StackPlan) -> Iterator[DriftFinding]:
         seen = observed.services.get(name)
         if seen is not None and seen.state is State.RUNNING:
             yield DriftFinding("service", name, msg("runs, although it was {stopped}", stopped=stopped))
-    yield from _ports(desired, observed)
+    yield from _ports(desired, observed, running)
 
 
 def _updates(found: StackPlan) -> Iterator[DriftFinding]:
@@ -162,7 +162,7 @@ def _updates(found: StackPlan) -> Iterator[DriftFinding]:
         yield DriftFinding("update", name, msg("{why}: {again}", why=why, again=again))
 
 
-def _ports(desired: Desired, observed: Observed) -> Iterator[DriftFinding]:
+def _ports(desired: Desired, observed: Observed, running: Running) -> Iterator[DriftFinding]:
     """Ports of services that do not run, which somebody else has taken."""
     topology = desired.topology
     idle = [
@@ -173,9 +173,9 @@ def _ports(desired: Desired, observed: Observed) -> Iterator[DriftFinding]:
     ]
     if not idle:
         return
-    holders = listeners()
+    holders = running.holders()
     for service in idle:
-        if (holder := holders.get(service.port)) is not None:
+        if holder := holders.get(service.port):
             yield DriftFinding(
                 "stranger",
                 service.name,

@@ -61,7 +61,7 @@ def slack(port: int) -> Iterator[list[str]]:
 def silenced_next(port: int) -> list[list[str]]:
     """What is to be told to the next receivers, each by the silences that keep it from them."""
     found = httpx.get(
-        f"http://127.0.0.1:{port}/api/v2/alerts", params={"filter": 'next=~".+"'}, trust_env=False
+        f"http://127.0.0.1:{port}/api/v2/alerts", params={"filter": 'next=~".+"'}, trust_env=False, timeout=60
     ).json()
     return [alert["status"]["silencedBy"] for alert in found]
 
@@ -129,9 +129,9 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
         assert link.startswith(f"{url}/alerts/ProviderDown/acknowledge?signature=")
 
         # What previews do.
-        assert httpx.get(link, trust_env=False).status_code == 200
+        assert httpx.get(link, trust_env=False, timeout=60).status_code == 200
         assert acknowledgements(alertmanager) == ()
-        forged = httpx.get(link.replace("ProviderDown", "AppDown"), trust_env=False)
+        forged = httpx.get(link.replace("ProviderDown", "AppDown"), trust_env=False, timeout=60)
         assert forged.status_code == 403
 
         page = opened.page
@@ -150,7 +150,7 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
         (held,) = acknowledgements(alertmanager)
         assert (held.by, held.comment) == ("hanako (unverified)", "asking the vendor")
 
-        (shown,) = [a for a in httpx.get(f"{url}/api/v1/status", trust_env=False).json()["alerts"]
+        (shown,) = [a for a in httpx.get(f"{url}/api/v1/status", trust_env=False, timeout=60).json()["alerts"]
                     if a["name"] == "ProviderDown"]  # fmt: skip
         assert (shown["acknowledged"]["by"], shown["acknowledged"]["comment"]) == (
             "hanako (unverified)",
@@ -183,13 +183,13 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
         before = (
             link.partition("signature=")[0] + f"signature={signature(key, 't', 'ProviderDown', began - 900)}"
         )
-        expired = httpx.get(before, trust_env=False)
+        expired = httpx.get(before, trust_env=False, timeout=60)
         assert (expired.status_code, "This link has expired" in expired.text) == (410, True)
         failing.metrics = 'techsapo_provider_consecutive_failures{provider="claude"} 0\n'
         servers.wait_for(
-            lambda: "ProviderDown does not fire now" in httpx.get(link, trust_env=False).text,
+            lambda: "ProviderDown does not fire now" in httpx.get(link, trust_env=False, timeout=60).text,
             timeout=60, what="the end of the alert, and of its link",
         )  # fmt: skip
 
         key_file(state).unlink()
-        assert httpx.get(link, trust_env=False).status_code == 403
+        assert httpx.get(link, trust_env=False, timeout=60).status_code == 403

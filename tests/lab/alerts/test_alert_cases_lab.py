@@ -128,11 +128,11 @@ def test_every_alert_is_routed_to_the_receiver_that_its_case_names(hours: Any, t
     with servers.alertmanager(yaml.safe_dump(config), tmp_path / "alertmanager") as server:
         url = f"{server.url}/api/v2/alerts"
         httpx.post(
-            url, json=[{"labels": each} for each in labels.values()], trust_env=False
+            url, json=[{"labels": each} for each in labels.values()], trust_env=False, timeout=60
         ).raise_for_status()
 
         def routed() -> dict[str, str]:
-            found = httpx.get(url, trust_env=False).json()
+            found = httpx.get(url, trust_env=False, timeout=60).json()
             return {a["labels"]["alertname"]: ",".join(r["name"] for r in a["receivers"]) for a in found}
 
         servers.wait_for(lambda: set(routed()) == set(labels), timeout=60, what="all alerts")

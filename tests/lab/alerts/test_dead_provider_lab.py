@@ -42,11 +42,11 @@ def compatible(**urls: str) -> dict[str, Any]:
 
 
 def metrics(server: Server) -> list[str]:
-    return httpx.get(f"{server.url}/metrics", trust_env=False).text.splitlines()
+    return httpx.get(f"{server.url}/metrics", trust_env=False, timeout=60).text.splitlines()
 
 
 def health(server: Server) -> Any:
-    return httpx.get(f"{server.url}/api/v1/health", trust_env=False).json()
+    return httpx.get(f"{server.url}/api/v1/health", trust_env=False, timeout=60).json()
 
 
 @contextmanager
@@ -74,7 +74,7 @@ def ten_refusals(dead: Vendor, directory: Path, urls: dict[str, str]) -> None:
         assert 200 < told["next_try_seconds"] <= REST
         assert told["detail"].startswith("the API key is refused; next try in ")
         assert said["status"] == "degraded", "as `techsapo health` says of one that is down"
-        assert httpx.get(f"{server.url}/health", trust_env=False).status_code == 200
+        assert httpx.get(f"{server.url}/health", trust_env=False, timeout=60).status_code == 200
         lines = metrics(server)
         assert 'techsapo_provider_up{provider="dead"} 0.0' in lines
         assert 'techsapo_provider_up{provider="spare"} 1.0' in lines

@@ -102,7 +102,7 @@ def test_rows_that_wait_on_disk_survive_a_kill_9_of_the_app(tmp_path: Path) -> N
 
 
 def spooled(app: Server) -> int:
-    body = httpx.get(f"{app.url}/api/v1/health", trust_env=False).json()
+    body = httpx.get(f"{app.url}/api/v1/health", trust_env=False, timeout=60).json()
     return int(body["dependencies"]["audit"]["spooled"])
 
 

@@ -18,7 +18,10 @@ pytestmark = pytest.mark.lab
 
 def client(server: Server, key: str = "not-needed") -> openai.OpenAI:
     return openai.OpenAI(
-        base_url=f"{server.url}/v1", api_key=key, max_retries=0, http_client=httpx.Client(trust_env=False)
+        base_url=f"{server.url}/v1",
+        api_key=key,
+        max_retries=0,
+        http_client=httpx.Client(trust_env=False, timeout=60),
     )
 
 

@@ -69,7 +69,7 @@ def unknown(stack: Project) -> float:
     """Calls that were under way when an instance died, by what all instances that live have counted."""
     total, start = 0.0, 'techsapo_taken_over_calls_total{outcome="unknown"} '
     for instance in stack.spec["app"]["instances"]:
-        text = httpx.get(f"http://127.0.0.1:{instance['port']}/metrics", trust_env=False).text
+        text = httpx.get(f"http://127.0.0.1:{instance['port']}/metrics", trust_env=False, timeout=60).text
         total += sum(float(line.removeprefix(start)) for line in text.splitlines() if line.startswith(start))
     return total
 

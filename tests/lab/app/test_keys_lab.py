@@ -47,7 +47,7 @@ def test_a_key_opens_the_api_and_a_revoked_one_nothing_any_more(app: Server) -> 
     refused = with_key(app, made["key"])
     assert refused.json()["code"] == "unauthorized"
     assert refused.headers["www-authenticate"].startswith("Bearer")
-    metrics = httpx.get(f"{app.url}/metrics", trust_env=False).text
+    metrics = httpx.get(f"{app.url}/metrics", trust_env=False, timeout=60).text
     for reason in ("missing", "revoked"):
         assert f'techsapo_auth_failures_total{{reason="{reason}"}} 0.0' not in metrics
     assert made["key"] not in app.log()
@@ -164,8 +164,8 @@ def test_forwarded_addresses_are_believed_from_our_own_nginx_only(tmp_path: Path
               proxy_set_header X-Forwarded-For $remote_addr; }} }} }}"""
         with nginx(conf, tmp_path / "nginx", port=port) as edge:
             # Through nginx a look at the inside needs a key, directly from this host it does not.
-            assert httpx.get(f"{edge.url}/metrics", trust_env=False).status_code == 401
-            assert httpx.get(f"{app.url}/metrics", trust_env=False).status_code == 200
+            assert httpx.get(f"{edge.url}/metrics", trust_env=False, timeout=60).status_code == 401
+            assert httpx.get(f"{app.url}/metrics", trust_env=False, timeout=60).status_code == 200
             with_key(edge, "nonsense")
             with_key(app, "nonsense", **{"X-Forwarded-For": "203.0.113.9"})
         told = [line["client"] for line in log_lines(app) if line["message"] == "Authentication failed"]

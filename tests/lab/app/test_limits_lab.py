@@ -46,7 +46,9 @@ def test_two_instances_together_allow_no_more_than_the_plan(tmp_path: Path) -> N
 
             answers = asyncio.run(flood())
             codes = Counter(r.status_code for r in answers)
-            metrics = "".join(httpx.get(f"{app.url}/metrics", trust_env=False).text for app in (a, b))
+            metrics = "".join(
+                httpx.get(f"{app.url}/metrics", trust_env=False, timeout=60).text for app in (a, b)
+            )
     assert set(codes) == {200, 429}
     assert codes[200] == 38  # two were used to see that the key is known
     refused = next(r for r in answers if r.status_code == 429)

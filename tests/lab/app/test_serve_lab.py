@@ -75,7 +75,7 @@ def test_no_request_fails_until_the_drain_ends(tmp_path: Path) -> None:
             told = time.monotonic()
             os.kill(server.process.pid, signal.SIGTERM)
             wait_for(lambda: not http_ok(f"{server.url}/ping"), what="not ready")
-            answer = httpx.get(f"{server.url}/ping", trust_env=False)
+            answer = httpx.get(f"{server.url}/ping", trust_env=False, timeout=60)
             assert (answer.status_code, answer.text) == (503, "draining\n")
             before = load.answered
             wait_for(lambda: server.process.poll() is not None, what="exit")
@@ -94,7 +94,7 @@ def test_an_answer_under_way_is_finished_after_the_drain(tmp_path: Path) -> None
         thread.start()
         metrics = f"{server.url}/metrics"
         wait_for(
-            lambda: "techsapo_inflight_analyses 1.0" in httpx.get(metrics, trust_env=False).text,
+            lambda: "techsapo_inflight_analyses 1.0" in httpx.get(metrics, trust_env=False, timeout=60).text,
             what="under way",
         )
         os.kill(server.process.pid, signal.SIGTERM)
@@ -139,7 +139,7 @@ def test_chunked_bodies_are_bounded_and_slow_ones_hold_nobody_up(shared: Pool) -
     with socket.create_connection(("127.0.0.1", server.port)) as slow:
         slow.sendall(b"POST /api/v1/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n{")
         chunks = (b"x" * 65536 for _ in range(64))
-        response = httpx.post(f"{server.url}/api/v1/generate", content=chunks, trust_env=False)
+        response = httpx.post(f"{server.url}/api/v1/generate", content=chunks, trust_env=False, timeout=60)
         assert response.status_code == 413
         assert ask(server, "still here?").status_code == 200
 
@@ -162,7 +162,7 @@ def test_broken_http_is_answered_400_and_the_server_lives_on(shared: Pool) -> No
 
 
 def cache_of(server: Server) -> str:
-    body = httpx.get(f"{server.url}/api/v1/health", trust_env=False).json()
+    body = httpx.get(f"{server.url}/api/v1/health", trust_env=False, timeout=60).json()
     return str(body["dependencies"]["cache"]["in_use"])
 
 
@@ -173,7 +173,7 @@ def cached(server: Server, prompt: str) -> bool:
 
 def in_a_row(app: Server) -> list[float]:
     """Redis operations that failed in a row, of each use and kind that was tried."""
-    lines = httpx.get(f"{app.url}/metrics", trust_env=False).text.splitlines()
+    lines = httpx.get(f"{app.url}/metrics", trust_env=False, timeout=60).text.splitlines()
     return [float(line.split()[1]) for line in lines if line.startswith("techsapo_redis_consecutive_errors{")]
 
 

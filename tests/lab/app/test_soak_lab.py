@@ -77,7 +77,7 @@ def pooled(process: psutil.Process, port: int) -> int:
 
 
 def inflight(app: Server) -> float:
-    text = httpx.get(f"{app.url}/metrics", trust_env=False).text
+    text = httpx.get(f"{app.url}/metrics", trust_env=False, timeout=60).text
     line = next(x for x in text.splitlines() if x.startswith("techsapo_inflight_analyses "))
     return float(line.rpartition(" ")[2])
 

@@ -165,7 +165,7 @@ def test_a_stopping_instance_ends_its_streams_and_takes_no_new_ones(tmp_path: Pa
                 deque(iter(partial(client.recv, timeout=60), None), maxlen=0)
             assert closed.value.rcvd is not None
             assert closed.value.rcvd.code == 1012
-            assert httpx.get(f"{app.url}{PATH}", trust_env=False).status_code == 503
+            assert httpx.get(f"{app.url}{PATH}", trust_env=False, timeout=60).status_code == 503
             app.process.wait(timeout=60)
             assert time.monotonic() - told < 60
             assert app.process.returncode == 0

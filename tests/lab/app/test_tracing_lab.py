@@ -25,14 +25,11 @@ pytestmark = pytest.mark.lab
 PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
-def asked(url: str, n: int = 0) -> float:
-    """Seconds that an answer took."""
-    began = time.perf_counter()
+def asked(url: str, n: int = 0) -> None:
     answer = httpx.post(
         f"{url}/api/v1/generate", json={"prompt": f"question {n}"}, timeout=60, trust_env=False
     )
     assert answer.status_code == 200, answer.text
-    return time.perf_counter() - began
 
 
 def test_what_waits_when_the_app_is_told_to_end_reaches_the_collector(tmp_path: Path) -> None:
@@ -51,15 +48,14 @@ def test_what_waits_when_the_app_is_told_to_end_reaches_the_collector(tmp_path: 
 def test_a_collector_that_never_answers_slows_neither_requests_nor_the_end(tmp_path: Path) -> None:
     over = threading.Event()
     with collecting() as collector:
-        collector.hold = lambda: [over.wait(60), None][1]
+        collector.hold = lambda: [over.wait(400), None][1]
         try:
             with serving(tmp_path, app={"tracing": {"endpoint": collector.url}}) as server:
-                took = [asked(server.url, n) for n in range(20)]
-                assert max(took) < 30
-                began = time.perf_counter()
+                for n in range(20):
+                    asked(server.url, n)
                 server.process.terminate()
                 assert server.process.wait(60) == 0
-                assert time.perf_counter() - began < 30
+                assert not over.is_set()
         finally:
             over.set()
     lines = [json.loads(line) for line in server.log().splitlines() if line.startswith("{")]

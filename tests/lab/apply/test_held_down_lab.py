@@ -102,7 +102,7 @@ def test_a_header_of_100_mb_is_refused_before_it_has_come(app: Server) -> None:
     assert sent <= 20 * MB, "it took them all"
     assert said == b"" or said.startswith(b"HTTP/1.1 431 "), "a reset may overtake the answer"
     assert rss(app) - before < 50 * MB
-    assert httpx.get(f"{app.url}/ping", trust_env=False).status_code == 200
+    assert httpx.get(f"{app.url}/ping", trust_env=False, timeout=60).status_code == 200
 
 
 def test_whoever_sends_a_little_too_much_reads_why(app: Server) -> None:
@@ -119,7 +119,7 @@ def test_2000_silent_or_half_sent_requests_are_bounded_in_number_and_end_by_them
         wait_for(lambda: 2000 - ended(links) <= most, what="the others refused")
         wait_for(lambda: sockets_of(app) <= idle + most, what="their sockets closed")
         wait_for(lambda: ended(links) == 2000, timeout=HEAD_SECONDS + 20, what="all of them ended")
-        assert httpx.get(f"{app.url}/ping", trust_env=False).status_code == 200
+        assert httpx.get(f"{app.url}/ping", trust_env=False, timeout=60).status_code == 200
     wait_for(lambda: sockets_of(app) <= idle, what="nothing left")
 
 
@@ -147,10 +147,10 @@ def large_bodies(server: Server, count: int) -> int:
 
 def test_bodies_of_strangers_are_not_kept(app: Server) -> None:
     assert large_bodies(app, 400) < 150 * MB
-    assert httpx.get(f"{app.url}/ping", trust_env=False).status_code == 200
+    assert httpx.get(f"{app.url}/ping", trust_env=False, timeout=60).status_code == 200
 
 
 def test_bodies_are_bounded_in_all_where_no_key_is_needed(tmp_path: Path) -> None:
     with serving(tmp_path) as app:
         assert large_bodies(app, 400) < 200 * MB
-        assert httpx.get(f"{app.url}/ping", trust_env=False).status_code == 200
+        assert httpx.get(f"{app.url}/ping", trust_env=False, timeout=60).status_code == 200

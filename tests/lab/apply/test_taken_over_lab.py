@@ -101,7 +101,7 @@ def pair(store: Server, folder: Path, word: str, *models: str) -> Iterator[Pair]
 
 
 def counted(server: Server, outcome: str) -> float:
-    text = httpx.get(f"{server.url}/metrics", trust_env=False).text
+    text = httpx.get(f"{server.url}/metrics", trust_env=False, timeout=60).text
     start = f'techsapo_taken_over_calls_total{{outcome="{outcome}"}} '
     return next(float(line.removeprefix(start)) for line in text.splitlines() if line.startswith(start))
 

@@ -6,7 +6,6 @@ import json
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,7 @@ import pytest
 from backup_lab import ROWS, Root, copy_of, forged, full_lab, keys, signed, stack_of
 from projects import Project, kill_all
 from rows import each_row
-from servers import wait_for
+from servers import next_second, wait_for
 from terminal import typed
 
 from techsapo_ops.adapters.packed import PackedReader
@@ -83,11 +82,10 @@ def test_a_moment_between_two_writes_is_brought_back_by_the_binlog(
     stack = stack_of(lab)
     base = create_backup(stack, only=("mysql",)).backup
     with Root(lab) as sql:
-        time.sleep(1.1)
+        next_second()
         sql.execute("INSERT INTO notes (text) VALUES ('wanted')")
-        time.sleep(1.1)
-        moment = datetime.now(UTC).replace(microsecond=0)
-        time.sleep(1.1)
+        moment = next_second()
+        next_second()
         sql.execute("DELETE FROM notes")
     intent = intend(stack, "latest", (), moment)
     assert intent.backup.id == base.id

@@ -100,7 +100,7 @@ class recovering:  # noqa: N801 - a with statement reads so
 
 def spent(made: Project) -> dict[str, float]:
     """USD of the day's and the month's budget, as the app says."""
-    text = httpx.get(f"http://127.0.0.1:{made.spec['app']['port']}/metrics", trust_env=False).text
+    text = httpx.get(f"http://127.0.0.1:{made.spec['app']['port']}/metrics", trust_env=False, timeout=60).text
     return {
         period: float(usd)
         for period, usd in re.findall(r'^techsapo_budget_spent_usd{.*?period="(\w+)".*?} (\S+)$', text, re.M)

@@ -7,7 +7,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from cryptography import x509
 from docker_lab import DockerLab, container_ids, docker, left_over
 from edges import Edge
 from projects import Project
-from servers import wait_for
+from servers import next_second, wait_for
 
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.packed import PackedReader
@@ -201,9 +200,8 @@ def test_restore_brings_back_rows_and_keys_also_with_an_append_only_file(
 def test_a_moment_between_two_writes_is_brought_back_by_the_binlog(lab: Project, backup: Backup) -> None:
     made = json.loads(lab.run("backup", "--only", "mysql", "--json").stdout)
     sql("INSERT INTO notes (text) VALUES ('wanted')")
-    time.sleep(1.1)
-    moment = datetime.now(UTC).replace(microsecond=0)
-    time.sleep(1.1)
+    moment = next_second()
+    next_second()
     sql("DELETE FROM notes")
     done = json.loads(lab.run("restore", "--to", moment.isoformat(), "--yes", "--json").stdout)
     assert done["backup"] == made["id"]

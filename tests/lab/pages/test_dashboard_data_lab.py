@@ -132,7 +132,7 @@ def traffic(watched: Watched) -> None:
     assert answer.status_code == 200, answer.text
     watched.answers.append(answer.json())
     watched.refused += ask(watched.app, "").status_code == 422
-    watched.attacks += httpx.get(f"{watched.app.url}/.env", trust_env=False).status_code == 404
+    watched.attacks += httpx.get(f"{watched.app.url}/.env", trust_env=False, timeout=60).status_code == 404
 
 
 def dead(watched: Watched, panel: Panel) -> list[str]:
@@ -271,7 +271,7 @@ def test_the_apps_own_page_draws_every_panel(watched: Watched, tmp_path: Path) -
         expect(bars.filter(has_text="sim-b")).to_have_count(3, timeout=15_000)
         expect(bars.filter(has_text="sim-a")).to_have_count(0)
         # A threshold is the spec's, not the catalogue's.
-        told = httpx.get(f"{watched.app.url}/api/v1/dashboards", trust_env=False).json()
+        told = httpx.get(f"{watched.app.url}/api/v1/dashboards", trust_env=False, timeout=60).json()
         cost = next(d for d in told["dashboards"] if d["name"] == "cost")
         assert cost["rows"][0]["panels"][0]["warning"] == 70
         chart = page.locator("svg.chart").first

@@ -167,7 +167,7 @@ def test_the_live_view_follows_the_stream_over_a_lost_connection(
 
 def month(app: Server) -> dict[str, Any]:
     """The Status page's costs of this month."""
-    told = httpx.get(f"{app.url}/api/v1/status", trust_env=False).json()
+    told = httpx.get(f"{app.url}/api/v1/status", trust_env=False, timeout=60).json()
     return dict(told["costs"]["month"])
 
 

@@ -142,23 +142,26 @@ def test_a_page_leads_to_the_sign_in_and_back_whatever_is_in_its_address(stack: 
     parts = urlsplit(location)
     assert (parts.netloc, parts.path) == ("", "/oauth2/sign_in")
     assert parse_qs(parts.query, strict_parsing=True) == {"rd": [HOSTILE[asked]]}
-    form = httpx.get(f"{stack.nginx}{location}").text
+    form = httpx.get(f"{stack.nginx}{location}", timeout=60).text
     assert f'name="rd" value="{html.escape(HOSTILE[asked])}"' in form
 
 
 def test_a_session_opens_the_page(stack: Stack) -> None:
-    assert httpx.get(f"{stack.nginx}/", headers=signed_in("a")).status_code == 200
+    assert httpx.get(f"{stack.nginx}/", headers=signed_in("a"), timeout=60).status_code == 200
 
 
 @each_row("path", ["/api/v1/status", "/v1/models", "/api/v1/metrics/stream", "/metrics"])
 def test_a_program_that_did_not_sign_in_is_told_so_in_its_language(stack: Stack, path: str) -> None:
-    answer = httpx.get(f"{stack.nginx}{path}", headers=FORGED)
+    answer = httpx.get(f"{stack.nginx}{path}", headers=FORGED, timeout=60)
     assert (answer.status_code, answer.json()["code"]) == (401, "sign_in")
-    assert httpx.get(f"{stack.nginx}/oauth2/auth", headers=signed_in("a")).status_code == 404
+    assert httpx.get(f"{stack.nginx}/oauth2/auth", headers=signed_in("a"), timeout=60).status_code == 404
 
 
 def test_probes_need_no_sign_in(stack: Stack) -> None:
-    assert [httpx.get(f"{stack.nginx}{path}").status_code for path in ("/ping", "/health")] == [200, 200]
+    assert [httpx.get(f"{stack.nginx}{path}", timeout=60).status_code for path in ("/ping", "/health")] == [
+        200,
+        200,
+    ]
 
 
 def test_who_signed_in_is_who_asked(stack: Stack) -> None:
@@ -232,12 +235,14 @@ def test_a_key_opens_no_page_and_is_judged_where_the_app_checks_keys(
 ) -> None:
     """Keys are required since the test before."""
     for page in (*PAGES, "/api/../status", "/metrics/..//status", "/api/%2e%2e/status", "/openapi.json"):
-        answer = httpx.get(f"{stack.nginx}{page}", headers=key)
+        answer = httpx.get(f"{stack.nginx}{page}", headers=key, timeout=60)
         assert answer.status_code == (401 if page == "/openapi.json" else 302), page
-    form = httpx.post(f"{stack.nginx}/alerts/AppDown/acknowledge", data={"by": "mallory"}, headers=key)
+    form = httpx.post(
+        f"{stack.nginx}/alerts/AppDown/acknowledge", data={"by": "mallory"}, headers=key, timeout=60
+    )
     assert form.status_code == 302
     for keyed in ("/api/v1/status", "/api/v1/health", "/metrics", "/v1/models", "/api/v1/metrics/stream"):
-        answer = httpx.get(f"{stack.nginx}{keyed}", headers=key)
+        answer = httpx.get(f"{stack.nginx}{keyed}", headers=key, timeout=60)
         assert (answer.status_code, answer.json().get("code") or answer.json()["problem"]) == (
             401,
             "unauthorized",
@@ -247,21 +252,23 @@ def test_a_key_opens_no_page_and_is_judged_where_the_app_checks_keys(
 def test_at_the_apps_own_port_nobody_gets_a_page_or_a_form(stack: Stack) -> None:
     for page in PAGES:
         for headers in ({}, FORGED, *KEYS):
-            answer = httpx.get(f"{stack.app}{page}", headers=headers)
+            answer = httpx.get(f"{stack.app}{page}", headers=headers, timeout=60)
             assert (answer.status_code, answer.json()["code"]) == (401, "sign_in"), page
-    form = httpx.post(f"{stack.app}/alerts/AppDown/acknowledge", data={"by": "mallory"}, headers=FORGED)
+    form = httpx.post(
+        f"{stack.app}/alerts/AppDown/acknowledge", data={"by": "mallory"}, headers=FORGED, timeout=60
+    )
     assert (form.status_code, form.json()["code"]) == (401, "sign_in")
     for path in ("/ping", "/health", "/metrics"):
-        assert httpx.get(f"{stack.app}{path}").status_code == 200, path
+        assert httpx.get(f"{stack.app}{path}", timeout=60).status_code == 200, path
 
 
 def test_an_account_that_the_sign_in_proxy_refuses_is_told_so(stack: Stack) -> None:
-    page = httpx.get(f"{stack.nginx}/status", headers=signed_in("refused"))
+    page = httpx.get(f"{stack.nginx}/status", headers=signed_in("refused"), timeout=60)
     assert (page.status_code, page.headers["content-type"]) == (403, "text/html; charset=utf-8")
     assert "このアカウントでは開けません" in page.text
     assert "This account may not open this page" in page.text
     assert "nginx" not in page.text
-    program = httpx.get(f"{stack.nginx}/api/v1/status", headers=signed_in("refused"))
+    program = httpx.get(f"{stack.nginx}/api/v1/status", headers=signed_in("refused"), timeout=60)
     assert (program.status_code, program.json()["code"]) == (403, "forbidden")
 
 
@@ -269,7 +276,7 @@ def test_a_sign_in_proxy_that_hangs_is_no_healthy_one(stack: Stack) -> None:
     with stack.proxy.hung():
         (part,) = [p for p in stack.made.health()["probes"] if p["name"] == "sign-in"]
         assert part["status"] == "degraded"
-        page = httpx.get(f"{stack.nginx}/status", headers=signed_in("a"), timeout=20)
+        page = httpx.get(f"{stack.nginx}/status", headers=signed_in("a"), timeout=60)
         assert (page.status_code, "Sign-in is unavailable" in page.text) == (503, True)
 
 
@@ -284,18 +291,18 @@ def test_while_the_sign_in_proxy_is_down_users_get_a_page_that_says_so_and_healt
     stack.proxy.close()
     try:
         for page in ("/status", "/oauth2/sign_in"):
-            answer = httpx.get(f"{stack.nginx}{page}", headers=signed_in("a"))
+            answer = httpx.get(f"{stack.nginx}{page}", headers=signed_in("a"), timeout=60)
             assert answer.status_code == 503
             assert answer.headers["content-type"] == "text/html; charset=utf-8"
             assert "いまはサインインできません" in answer.text
             assert "Sign-in is unavailable" in answer.text
             assert "nginx" not in answer.text
-        program = httpx.get(f"{stack.nginx}/api/v1/status", headers=signed_in("a"))
+        program = httpx.get(f"{stack.nginx}/api/v1/status", headers=signed_in("a"), timeout=60)
         assert (program.status_code, program.json()["code"]) == (503, "unreachable")
-        assert httpx.get(f"{stack.nginx}/ping").status_code == 200
+        assert httpx.get(f"{stack.nginx}/ping", timeout=60).status_code == 200
         stack.made.run("health", code=1)
         assert part()["status"] == "degraded"
         assert stack.made.spec["app"]["auth"]["sign_in"]["address"] in part()["detail"]
     finally:
         stack.proxy.open()
-    assert httpx.get(f"{stack.nginx}/status", headers=signed_in("a")).status_code == 200
+    assert httpx.get(f"{stack.nginx}/status", headers=signed_in("a"), timeout=60).status_code == 200

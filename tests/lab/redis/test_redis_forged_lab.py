@@ -32,7 +32,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Ser
 
 
 def counted(server: Server, name: str, **labels: str) -> float:
-    text = httpx.get(f"{server.url}/metrics", trust_env=False).text
+    text = httpx.get(f"{server.url}/metrics", trust_env=False, timeout=60).text
     written = ",".join(f'{label}="{value}"' for label, value in labels.items())
     line = next(line for line in text.splitlines() if line.startswith(f"{name}{{{written}}} "))
     return float(line.rpartition(" ")[2])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,13 @@ class Look:
     def __init__(self, layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
         self.layout, self.brings, self.may_end = layout, threading.Event(), threading.Event()
         self.brought = 0
-        look = self
+        self.refreshing = threading.Semaphore(0)
+        """Counts who waits until nobody else brings the state, or has begun to bring it."""
+        look, alone = self, module._refreshing
+
+        def refreshing(state: Path) -> AbstractContextManager[int]:
+            look.refreshing.release()
+            return alone(state)
 
         class Shared:
             """In place of the hosts: what is asked is who may write when."""
@@ -42,6 +48,7 @@ class Look:
                 raise OpsError("at work")
 
         monkeypatch.setattr(module, "_shared", Shared)
+        monkeypatch.setattr(module, "_refreshing", refreshing)
         self.thread = threading.Thread(target=self.look)
 
     def look(self) -> None:
@@ -72,11 +79,11 @@ def test_a_command_that_begins_beside_a_look_fails_not_and_begins_when_it_has_en
             began.append(look.brought)
 
     look.thread.start()
+    assert look.refreshing.acquire(timeout=20)
     assert look.brings.wait(20)
     worker = threading.Thread(target=work)
     worker.start()
-    time.sleep(0.5)
-    assert not began, "it works beside what writes into the same folder"
+    assert look.refreshing.acquire(timeout=20), "it works beside what writes into the same folder"
     look.may_end.set()
     worker.join(20)
     assert began == [1]
@@ -94,10 +101,11 @@ def test_a_look_brings_nothing_while_a_command_is_at_work(look: Look) -> None:
 def test_a_look_that_waited_for_another_one_leaves_a_command_that_has_begun_alone(look: Look) -> None:
     """It saw the stack's lock free before it waited."""
     look.thread.start()
+    assert look.refreshing.acquire(timeout=20)
     assert look.brings.wait(20)
     second = threading.Thread(target=look.look)
     second.start()
-    time.sleep(0.3)
+    assert look.refreshing.acquire(timeout=20)
     with exclusive(look.layout.state / LOCK):
         look.may_end.set()
         second.join(20)

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from rows import each_row
 
 from techsapo_ops.render.templates import Templates
@@ -69,6 +70,14 @@ class Started:
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
+    def wait_until_asleep(self) -> None:
+        """Until the shell does nothing but wait for a sleep, its second child."""
+        shell = psutil.Process(self.process.pid)
+        deadline = time.monotonic() + 60
+        while len(shell.children()) < 2 or shell.status() != psutil.STATUS_SLEEPING:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
 
 @contextmanager
 def started(shell: str, folder: Path, seconds: float, program: str = PROGRAM) -> Iterator[Started]:
@@ -107,7 +116,7 @@ def test_a_second_word_ends_the_waiting_and_a_third_one_the_server(shell: str, t
         it.wait_for("-p /data")
         it.process.terminate()
         it.wait_for_drain()
-        time.sleep(0.1)  # until it sleeps itself
+        it.wait_until_asleep()
         it.process.terminate()
         it.wait_for("-p /data", "QUIT")
         assert it.process.poll() is None, "what is under way may finish"

@@ -339,7 +339,7 @@ def test_a_bucket_leads_to_the_request_that_fell_into_it(tmp_path: Path) -> None
     assert all(found <= {"req-7", long[:118]} for found in ids.values())
 
 
-@pytest.mark.lab
+@pytest.mark.needs("promtool")
 def test_promtool_finds_nothing_wrong_with_simulated_and_real_vendors(tmp_path: Path, disk_full: str) -> None:
     one = {"gpt": {**VENDORS["gpt"], "attempts": 1}, "gemini": {**VENDORS["gemini"], "attempts": 1}}
     promtool = shutil.which("promtool")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,12 @@ def engine_of(folder: Path) -> tuple[SwarmEngine, StackFake]:
     stack = topology(spec(engine="swarm", hosts=machines, mysql={}), folder, "swarm")
     hosts = Made(stack)
     return SwarmEngine(stack, Fleet(hosts, "docker", {m.name: m.docker for m in stack.machines})), hosts
+
+
+def test_who_listens_here_has_no_port_of_another_machine(tmp_path: Path) -> None:
+    engine, _ = engine_of(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)):
+        assert engine.holders() == {}
 
 
 @each_row("newer", ["", "2026-11-28"])
