@@ -98,7 +98,7 @@ DAILY = frozenset(
 LOOKING = frozenset(
     """
     validate explain config schema plan history diff drift status ps logs monit health open alerts runbook
-    jobs cron audit secrets version trust doctor drill providers costs report templates certs keys
+    jobs cron audit secrets version trust doctor drill providers costs templates certs keys
     """.split()  # noqa: SIM905
 )
 """Commands that change nothing by themselves: only they are suggested for a mistyped name."""

@@ -84,7 +84,7 @@ def test_each_missing_part_names_its_debian_package(tmp_path: Path) -> None:
     assert by_name(diagnosis)["redis"].package == "redis-server"
     assert set(diagnosis.packages) == {
         "redis-server", "prometheus", "prometheus-alertmanager", "prometheus-node-exporter",
-        "prometheus-redis-exporter", "logrotate", "util-linux",
+        "prometheus-redis-exporter", "prometheus-blackbox-exporter", "logrotate", "util-linux",
     }  # fmt: skip
 
 
