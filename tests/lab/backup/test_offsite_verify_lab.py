@@ -16,6 +16,7 @@ from projects import Project, only_redis, project
 from servers import free_port
 
 from techsapo_ops.adapters.disk import Room
+from techsapo_ops.backup.description import FILE, FOLDER
 from techsapo_ops.backup.repository import Backup, repository_of
 from techsapo_ops.backup.verify import verify_quick
 from techsapo_ops.errors import OpsError
@@ -162,10 +163,20 @@ def test_a_pack_that_was_changed_is_a_copy_that_does_not_come_back(
     assert {"last", "good"} == proofs(stack.layout).keys()
 
 
-def again(place: Path, lab: Project, paths: list[str], backup: Backup) -> None:
-    """A further snapshot of that backup with these paths, as whoever has the password could make it."""
+def again(place: Path, paths: list[str], backup: Backup, folder: Path) -> None:
+    """A further snapshot with these paths and that backup in `folder`, as whoever has the password makes it.
+
+    It describes itself as the first one does, but for the place of the backup.
+    """
+    (first, *_) = json.loads(restic(place, "snapshots", "--json"))
+    (described,) = (path for path in first["paths"] if Path(path).name == FOLDER)
+    text = restic(place, "dump", first["id"], f"{described}/{FILE}").decode()
+    forged = place.parent / "forged" / FOLDER
+    forged.mkdir(parents=True, exist_ok=True)
+    (forged / FILE).write_text(text.replace(str(backup.folder), str(folder)))
     tags = ("techsapo", backup.id, "project=lab")
-    restic(place, "backup", *(word for tag in tags for word in ("--tag", tag)), *paths)
+    words = [word for tag in tags for word in ("--tag", tag)]
+    restic(place, "backup", *words, str(forged), *paths)
 
 
 def test_another_manifest_and_a_link_in_place_of_the_backup_are_found(
@@ -177,15 +188,15 @@ def test_another_manifest_and_a_link_in_place_of_the_backup_are_found(
     shutil.copytree(backup.folder, folder)
     manifest = folder / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"tag": ""', '"tag": "mine"'))
-    again(place, lab, [str(folder), keys], backup)
+    again(place, [str(folder), keys], backup, folder)
     found = verify_offsite(stack)
     assert "tampered" in found.sentences[0]
     shutil.rmtree(folder)
     folder.symlink_to(backup.folder)
-    again(place, lab, [str(folder), keys], backup)
+    again(place, [str(folder), keys], backup, folder)
     assert verify_offsite(stack).sentences == (f"{backup.id} did not come back",)
-    again(place, lab, [str(backup.folder)], backup)
-    assert verify_offsite(stack).sentences == ("it has no key of the backups in it",)
+    again(place, [str(backup.folder)], backup, backup.folder)
+    assert verify_offsite(stack).sentences == ("backup-keys did not come back",)
 
 
 @pytest.mark.usefixtures("unrestored")

@@ -152,7 +152,7 @@ def test_a_reload_that_nginx_refuses_is_gone_back_from(stack: Project) -> None:
     before = container_ids(PROJECT)
     built_in = Path(__file__).parents[3] / "templates" / "nginx" / "nginx.conf.j2"
     # Only inside the stack's networks does a name resolve or not; the check can't know.
-    more = "{% if servers[0].address.startswith('app') %}server nowhere:1 weight=1;{% endif %}\n"
+    more = "{% if upstream.servers[0].address.startswith('app') %}server nowhere:1 weight=1;{% endif %}\n"
     text = built_in.read_text(encoding="utf-8")
     wrong = stack.override(
         "nginx/nginx.conf.j2",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,13 +25,23 @@ def _where_it_is_day() -> str:
     return "UTC" if 10 <= datetime.now(UTC).hour < 23 else "Etc/GMT-12"
 
 
-@pytest.fixture(scope="module")
-def hook() -> Iterator[str]:
+@dataclass
+class Hook:
     """A receiver that takes everything."""
+
+    url: str
+    statuses: list[str] = field(default_factory=list)
+    """Of each message, firing or resolved."""
+
+
+@pytest.fixture(scope="module")
+def hook() -> Iterator[Hook]:
+    taking = Hook("")
 
     class Taking(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            taking.statuses.append(message["status"])
             self.send_response(200)
             self.end_headers()
 
@@ -39,12 +50,13 @@ def hook() -> Iterator[str]:
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Taking) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
+        taking.url = f"http://127.0.0.1:{server.server_port}/"
+        yield taking
         server.shutdown()
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory, hook: str) -> Iterator[Project]:
+def stack(tmp_path_factory: pytest.TempPathFactory, hook: Hook) -> Iterator[Project]:
     spec = small_spec(engine="native", nginx={"listen": free_port()}, locale="en")
     spec["app"] = {
         "drain": "0s",
@@ -60,7 +72,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, hook: str) -> Iterator[Proje
     }
     days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
     spec["notifications"] = {
-        "critical": [{"kind": "webhook", "url": hook}],
+        "critical": [{"kind": "webhook", "url": hook.url}],
         "business_hours": {"days": days, "start": "10:00", "end": "24:00", "timezone": _where_it_is_day()},
     }
     with project(spec) as made:
@@ -132,7 +144,7 @@ def test_an_alert_goes_its_whole_way_and_ends(stack: Project) -> None:
     )
 
 
-def test_a_page_is_met_by_who_acknowledges_it_and_else_a_ticket(stack: Project) -> None:
+def test_a_page_is_met_by_who_acknowledges_it_and_else_a_ticket(stack: Project, hook: Hook) -> None:
     drill = stack.popen("drill", "alert", "--to-page", "--json")
 
     def taken() -> bool:
@@ -145,6 +157,8 @@ def test_a_page_is_met_by_who_acknowledges_it_and_else_a_ticket(stack: Project) 
     assert report["ok"], report
     assert report["facts"] == {"receivers": "webhook", "acknowledged_by": "hanako"}
     assert phases(report)["acknowledged"] is not None
+    # Until Alertmanager has said that it is over, the next one is the same alert that goes on.
+    wait_for(lambda: hook.statuses[-1:] == ["resolved"], what="the end of the first page is told")
     missed = drilled(stack, "alert", "--to-page", "--within", "10", code=1)
     assert missed["missed"] == ["acknowledged"]
     text = (stack.state / "textfile" / "drills.prom").read_text(encoding="utf-8")

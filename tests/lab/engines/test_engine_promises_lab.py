@@ -23,6 +23,7 @@ from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Engine, GateError
 from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.state_format import note_format
 from techsapo_ops.stack.step import Action, Plan, Step
 
 pytestmark = pytest.mark.lab
@@ -54,6 +55,7 @@ class Bench:
 
     def bring(self, desired: Desired, only: tuple[str, ...] = ()) -> Plan:
         """Write and perform; returns what was planned."""
+        note_format(desired.topology.layout)
         write_files(desired.files, desired.topology, force=True)
         self.engine.prepare(desired)
         planned = self.engine.plan(desired, self.engine.observe(), only)

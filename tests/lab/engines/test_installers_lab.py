@@ -85,15 +85,15 @@ def test_the_checksums_are_checked(release: Path, tmp_path: Path) -> None:
 def test_an_installer_brings_the_command_replaces_and_removes_it(
     release: Path, tmp_path: Path, installer: str
 ) -> None:
-    install, change = (
+    install, replace = (
         block for block in blocks(PAGES[0]) if block.startswith(f"{installer} ") and "sudo" not in block
     )
+    (remove,) = re.findall(rf"`({installer} uninstall [^`]+)`", (ROOT / PAGES[0]).read_text(encoding="utf-8"))
     typed(install, release, tmp_path)
     program = tmp_path / ".local/bin/techsapo"
     assert version(program) == f"techsapo {techsapo_ops.__version__}"
     manual = tmp_path / "man" / "man1" / "techsapo-up.1"
     assert manual.exists() == (installer == "pipx")
-    replace, remove = change.splitlines()
     typed(replace, release, tmp_path)
     assert version(program) == f"techsapo {techsapo_ops.__version__}"
     typed(remove, release, tmp_path)
