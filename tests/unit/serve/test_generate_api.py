@@ -130,7 +130,7 @@ def test_a_validation_problem_never_repeats_what_was_sent(tmp_path: Path) -> Non
 
 
 def test_beyond_the_limit_of_concurrent_analyses_it_says_come_back(tmp_path: Path) -> None:
-    limits = {"concurrency": 1, "request_timeout": "500ms"}
+    limits = {"concurrency": 1, "request_timeout": "3s"}
     app = make_app(tmp_path, providers=SLOW, app={"limits": limits})
 
     async def main() -> tuple[httpx.Response, httpx.Response]:
