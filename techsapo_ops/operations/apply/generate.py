@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters import owners
 from techsapo_ops.adapters.files import sync_directory
-from techsapo_ops.adapters.folders import opened
+from techsapo_ops.adapters.folders import new_file, opened, write_hint
 from techsapo_ops.adapters.written import (
     MANIFEST,
     Manifest,
@@ -33,13 +32,6 @@ from techsapo_ops.validators.check import check, known, require
 from techsapo_ops.validators.images import tool_images
 from techsapo_ops.validators.report import ValidationReport
 
-_HINTS = {
-    errno.ENOSPC: msg("the disk is full; nothing was changed"),
-    errno.EDQUOT: msg("the disk quota is used up; nothing was changed"),
-    errno.EROFS: msg("the file system is read-only"),
-    errno.EACCES: msg("check who owns the folder"),
-    errno.EPERM: msg("check who owns the folder"),
-}
 _PARTIAL = ".techsapo-partial-"
 Owner = tuple[int, int]
 
@@ -139,7 +131,7 @@ def write_files(
     except OSError as error:
         raise OpsError(
             msg("cannot write below {directory}: {strerror}", directory=directory, strerror=error.strerror),
-            _HINTS.get(error.errno or 0, ""),
+            write_hint(error),
         ) from None
     finally:
         for temporary, _ in partial:
@@ -165,20 +157,8 @@ def _write_partial(directory: Path, file: RenderedFile, owner: Owner | None) -> 
     path = directory / file.path
     _make_folders(directory, path.parent)
     name = f"{_PARTIAL}{os.urandom(4).hex()}"
-    with opened(path.parent) as folder:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(name, flags, 0o600, dir_fd=folder)
-        try:
-            with os.fdopen(descriptor, "wb") as target:
-                os.fchmod(descriptor, file.mode)
-                if owner is not None:
-                    os.fchown(descriptor, *owner)
-                target.write(file.content.encode())
-                target.flush()
-                os.fsync(descriptor)
-        except BaseException:
-            os.unlink(name, dir_fd=folder)
-            raise
+    with opened(path.parent) as folder, new_file(folder, name, file.mode, owner) as target:
+        target.write(file.content.encode())
     return path.with_name(name), path
 
 
