@@ -29,7 +29,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One apply. `state` names its snapshot, `identity` tells whether two snapshots differ.
+    """One apply. `state` names its snapshot, "" once that is forgotten; `identity` tells whether two differ.
 
     `result` is about what was asked for: with `rolled-back` it failed, and the stack is at `back_to` again.
     `restores` is the apply that a roll back went to, `files` what was written, by path.
