@@ -23,7 +23,14 @@ from techsapo_ops.backup.secret_files import made_secrets
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.forgetting import Alive
-from techsapo_ops.operations.apply.ledger_entry import ENTRY, LedgerEntry, read_entry, written_entry
+from techsapo_ops.operations.apply.ledger_entry import (
+    LedgerEntry,
+    entry_files,
+    last_good,
+    read_entry,
+    unreadable,
+    written_entry,
+)
 from techsapo_ops.operations.apply.snapshot import Snapshot, file_entries, freeze, thaw
 
 KEPT = 50
@@ -49,19 +56,11 @@ class Ledger:
         return tuple(path for path, entry in self._read() if entry is None)
 
     def _read(self) -> list[tuple[Path, LedgerEntry | None]]:
-        if not self.folder.is_dir():
-            return []
         try:
-            paths = [p for p in self.folder.iterdir() if ENTRY.fullmatch(p.name)]
-            found = [(path, _content(path)) for path in sorted(paths, key=lambda p: int(p.stem))]
-            return [(path, read_entry(data)) for path, data in found if data is not None]
+            found = [(path, _content(path)) for path in entry_files(self.folder)]
         except OSError as error:
-            raise OpsError(
-                msg(
-                    "cannot read the ledger {folder}: {strerror}", folder=self.folder, strerror=error.strerror
-                ),
-                msg("run as the user who ran `up`"),
-            ) from None
+            raise unreadable(self.folder, error) from None
+        return [(path, read_entry(data)) for path, data in found if data is not None]
 
     def next_id(self) -> int:
         """The number of the next apply; numbers are never given twice."""
@@ -69,7 +68,7 @@ class Ledger:
 
     def current(self) -> LedgerEntry | None:
         """The last good apply: what the stack should be now. None before the first."""
-        return next((entry for entry in reversed(self.entries()) if entry.good), None)
+        return last_good(self.folder)
 
     def before(self, entry: LedgerEntry) -> LedgerEntry | None:
         """The last good apply before `entry` whose state differs from it.
