@@ -80,7 +80,7 @@ class _Session(requests.Session):
     @override
     def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
         try:
-            with super().request(method, url, *args, **options, stream=True) as response:
+            with super().request(method, url, *args, **{**options, "stream": True}) as response:
                 body = response.raw.read(BODY_LIMIT + 1, decode_content=False)
         except (HTTPError, OSError) as error:
             if isinstance(error, requests.RequestException):

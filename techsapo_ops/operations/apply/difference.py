@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from techsapo_ops.adapters.written import read_manifest
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.changes import read_content
+from techsapo_ops.operations.apply.changes import read_content, unified_diff
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.layout import Layout
-
-HIDDEN = msg("holds a secret: content not shown\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,18 +67,10 @@ def _files(since: LedgerEntry, old: Desired, layout: Layout) -> Iterator[FileDif
         kind = "added" if was is None else "removed" if content is None else "changed"
         written = manifest.files.get(path)
         secret = (file is not None and file.secret) or (written is not None and written.secret)
-        diff = HIDDEN if secret else _diff(path, was or b"", content or b"", f"@{since.id}")
+        diff = unified_diff(
+            path, was or b"", content or b"", secret=secret, before=f"@{since.id}", after="now"
+        )
         yield FileDifference(path, kind, diff)
-
-
-def _diff(path: str, old: bytes, new: bytes, label: str) -> str:
-    lines = difflib.unified_diff(
-        old.decode(errors="replace").splitlines(keepends=True),
-        new.decode(errors="replace").splitlines(keepends=True),
-        f"{path} ({label})",
-        f"{path} (now)",
-    )
-    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
 
 
 def _services(old: Desired, new: Desired) -> Iterator[ServiceDifference]:
