@@ -25,10 +25,9 @@ from techsapo_ops.operations.apply.changes import ChangeKind, FileChange, change
 from techsapo_ops.render.stack import DOCKER, render_stack
 from techsapo_ops.services.registry import facts as services
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.layout import VALIDATED
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
-from techsapo_ops.validators.check import check, known, require
+from techsapo_ops.validators.check import check, require
 from techsapo_ops.validators.images import tool_images
 from techsapo_ops.validators.report import ValidationReport
 
@@ -51,7 +50,7 @@ class Generated:
 
 
 def examine(stack: Stack) -> Generated:
-    """Render and validate the stack and compare it with the disk; writes nothing but the result cache.
+    """Render and validate the stack and compare it with the disk; writes nothing.
 
     Raises OpsError where something can't be rendered or a tool refuses a file.
     """
@@ -64,21 +63,14 @@ def examine(stack: Stack) -> Generated:
 
 def validate(stack: Stack, files: Sequence[RenderedFile]) -> ValidationReport:
     """Let the real tools judge `files`, the rendering of this stack."""
-    topology, runner = stack.topology, stack.runner
-    state = topology.layout.state
-    cache = state / VALIDATED if state.is_dir() else None
-    from techsapo_ops.operations.apply.staging import (
-        staged,  # cryptography: 0.1 s that an idle `up` need not pay
-    )
+    # cryptography: 0.1 s that an idle `up` need not pay
+    from techsapo_ops.operations.apply.staging import staged
 
+    topology, runner = stack.topology, stack.runner
     images = tool_images(topology, runner)
-    report = known(files, topology.host.binaries, cache, images)
-    if report is not None:
-        return _missed(topology, report)
     with staged(topology, stack.templates) as staging:
-        return _missed(
-            topology, check(files, staging, runner, topology.host.binaries, images=images, cache=cache)
-        )
+        report = check(files, staging, runner, topology.host.binaries, images)
+    return _missed(topology, report)
 
 
 def _missed(topology: Topology, report: ValidationReport) -> ValidationReport:
