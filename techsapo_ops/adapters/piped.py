@@ -82,7 +82,7 @@ def _started(
 ) -> subprocess.Popen[bytes]:
     """The program of `command`, which ends with `running` at the latest."""
     descriptors = [each.fileno() for each in keep]
-    process = start(command, stdin=stdin, stdout=stdout, stderr=stderr, pass_fds=descriptors)
+    process = start(command, (stdin, stdout, stderr), pass_fds=descriptors)
     running.callback(_end, process)
     return process
 

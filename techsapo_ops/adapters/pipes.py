@@ -48,13 +48,9 @@ class Running:
         """When the whole is over, by time.monotonic()."""
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         try:
-            self._process = start(
-                command,
-                stdin=subprocess.PIPE if feed or command.stdin is not None else subprocess.DEVNULL,
-                stdout=subprocess.PIPE if read else subprocess.DEVNULL,
-                stderr=self._errors,
-                bufsize=0,
-            )
+            given = subprocess.PIPE if feed or command.stdin is not None else subprocess.DEVNULL
+            taken = subprocess.PIPE if read else subprocess.DEVNULL
+            self._process = start(command, (given, taken, self._errors), bufsize=0)
         except OpsError:
             self._errors.close()
             raise

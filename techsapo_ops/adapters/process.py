@@ -21,6 +21,7 @@ from techsapo_ops.messages import msg
 
 _TERM_SECONDS = 5.0
 _WATCH_SECONDS = 5.0
+Stream = int | IO[bytes] | None
 Watch = Callable[[], None]
 """Says by OpsError that a program need not go on."""
 
@@ -119,12 +120,8 @@ class SubprocessRunner:
 
         Raises OpsError when the program does not exist or does not end in time.
         """
-        process = start(
-            command,
-            stdin=subprocess.PIPE if command.stdin is not None else subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        given = subprocess.PIPE if command.stdin is not None else subprocess.DEVNULL
+        process = start(command, (given, subprocess.PIPE, subprocess.PIPE))
         try:
             stdout, stderr = communicate(process, command.stdin, timeout, self._watch)
         except BaseException as error:
@@ -207,10 +204,8 @@ def _require_plugins(environment: Mapping[str, str]) -> None:
 
 def start(
     command: Command,
+    streams: tuple[Stream, Stream, Stream],
     *,
-    stdin: int | IO[bytes] | None,
-    stdout: int | IO[bytes] | None,
-    stderr: int | IO[bytes] | None,
     environment: Mapping[str, str] = os.environ,
     session: bool = True,
     bufsize: int = -1,
@@ -218,16 +213,16 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start `command` with `environment` and its own `env`, by default in a new session.
 
-    The streams are as `Popen` takes them, `pass_fds` further descriptors that it has. Raises OpsError when it
-    can't be started, UntrustedError where others could change it.
+    `streams` are its input, output and errors as `Popen` takes them, `pass_fds` further descriptors that it
+    has. Raises OpsError when it can't be started, UntrustedError where others could change it.
     """
     try:
         return subprocess.Popen(
             command.argv,
             executable=program_of(command),
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
+            stdin=streams[0],
+            stdout=streams[1],
+            stderr=streams[2],
             env={**environment, **command.env},
             cwd=command.cwd,
             start_new_session=session,
@@ -259,8 +254,7 @@ def attached(
     they are given, `handed_over` those that it has besides. Raises OpsError when it can't be started.
     """
     process = start(
-        command, stdin=streams[0], stdout=streams[1], stderr=None,
-        environment=environment, session=False, pass_fds=handed_over,
+        command, (*streams, None), environment=environment, session=False, pass_fds=handed_over,
     )  # fmt: skip
     # Not before: an ignored signal stays ignored over exec.
     kept = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
@@ -277,7 +271,7 @@ def stream(command: Command) -> Iterator[str]:
 
     It is stopped when the iterator is closed. Raises OpsError when the program can't be started.
     """
-    process = start(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    process = start(command, (subprocess.DEVNULL, subprocess.PIPE, subprocess.DEVNULL))
     lines = _lines(process)
     next(lines)  # begun, so that it ends the process also when nobody reads a line
     return lines

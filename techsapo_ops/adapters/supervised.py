@@ -58,9 +58,7 @@ def supervise(
         try:
             process = start(
                 replace(command, env={**command.env, RESULT_VARIABLE: str(writer)}),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
+                (subprocess.DEVNULL, subprocess.PIPE, subprocess.STDOUT),
                 pass_fds=(writer, *keep),
             )
         except OpsError:

@@ -24,7 +24,7 @@ LINES = 66
 _MOST = 6
 """Names of a list that are printed."""
 _NAME = 100
-_SHORT = 120
+_SHORT = 100
 _LONGEST = 300
 """Characters of one value from the spec."""
 
