@@ -23,7 +23,7 @@ from techsapo_ops.stack.topology import Topology
 
 pytestmark = pytest.mark.lab
 
-EVERY_CHECK = 13
+EVERY_CHECK = 15
 
 
 def here(wanted: Spec, directory: Path) -> Topology:
