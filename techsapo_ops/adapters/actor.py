@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import pwd
 import sys
-from dataclasses import asdict, dataclass
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from techsapo_ops.adapters.supervised import RESULT_VARIABLE
 
@@ -16,43 +15,25 @@ _NO_LOGIN = 2**32 - 1
 _LONGEST = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who is at work. What is not known is empty.
+def actor() -> dict[str, str | int]:
+    """Who runs this process now; what is not known is left out.
 
     `login` is who logged in, as the kernel keeps it through sudo and su; `sudo` who called sudo, by its
     variable; `user` and `uid` whose rights the process has. `ssh` is the client's address and port. `by` is
     what started it: a job, a terminal or a program. `command` is which command of techsapo.
     """
-
-    user: str
-    uid: int
-    login: str
-    sudo: str
-    ssh: str
-    tty: str
-    by: str
-    command: str
-
-    def to_json(self) -> dict[str, Any]:
-        """What is known, as plain values."""
-        return {name: value for name, value in asdict(self).items() if value != ""}
-
-
-def actor() -> Actor:
-    """Who runs this process now."""
-    uid = os.getuid()
-    tty = _tty()
-    return Actor(
-        user=_name(uid),
-        uid=uid,
-        login=_login(),
-        sudo=os.environ.get("SUDO_USER", "")[:_LONGEST] if os.geteuid() == 0 else "",
-        ssh=" ".join(os.environ.get("SSH_CONNECTION", "").split()[:2])[:_LONGEST],
-        tty=tty,
-        by="job" if RESULT_VARIABLE in os.environ else "terminal" if tty else "program",
-        command=" ".join(["techsapo", *sys.argv[1:3]])[:_LONGEST],
-    )
+    uid, tty = os.getuid(), _tty()
+    found: dict[str, str | int] = {
+        "user": _name(uid),
+        "uid": uid,
+        "login": _login(),
+        "sudo": os.environ.get("SUDO_USER", "")[:_LONGEST] if os.geteuid() == 0 else "",
+        "ssh": " ".join(os.environ.get("SSH_CONNECTION", "").split()[:2])[:_LONGEST],
+        "tty": tty,
+        "by": "job" if RESULT_VARIABLE in os.environ else "terminal" if tty else "program",
+        "command": " ".join(["techsapo", *sys.argv[1:3]])[:_LONGEST],
+    }
+    return {name: value for name, value in found.items() if value != ""}
 
 
 def _name(uid: int) -> str:
@@ -72,8 +53,6 @@ def _login() -> str:
 
 def _tty() -> str:
     for descriptor in (0, 1, 2):
-        try:
+        with suppress(OSError):  # a pipe or a file
             return os.ttyname(descriptor)
-        except OSError:  # a pipe or a file
-            continue
     return ""

@@ -227,31 +227,20 @@ class Alertmanager(MonitoringServer):
         return document
 
     def _get(self, path: str) -> tuple[Answer, Any]:
-        answer = self.fetch(f"api/v2/{path}")
-        if not answer.ok:
-            raise ApiError(
-                msg(
-                    "{url}: HTTP {status}: {text}",
-                    url=answer.url,
-                    status=answer.status,
-                    text=answer.text[:200].strip(),
-                )
-            )
+        answer = _accepted(self.fetch(f"api/v2/{path}"))
         return answer, document_of(answer)
 
     def _send(self, method: str, path: str, value: Any) -> Answer:
         content = None if value is None else json.dumps(value).encode()
-        answer = self.send(f"api/v2/{path}", content, method=method)
-        if not answer.ok:
-            raise ApiError(
-                msg(
-                    "{url}: HTTP {status}: {text}",
-                    url=answer.url,
-                    status=answer.status,
-                    text=answer.text[:200].strip(),
-                )
-            )
+        return _accepted(self.send(f"api/v2/{path}", content, method=method))
+
+
+def _accepted(answer: Answer) -> Answer:
+    """`answer`; raises ApiError where its status is an error."""
+    if answer.ok:
         return answer
+    text = answer.text[:200].strip()
+    raise ApiError(msg("{url}: HTTP {status}: {text}", url=answer.url, status=answer.status, text=text))
 
 
 def _sent(counts: Mapping[str, int]) -> Sent:

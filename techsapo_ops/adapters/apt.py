@@ -59,16 +59,14 @@ class Apt:
         }
         return tuple(package for package in packages if package not in present)
 
-    def install(
-        self, packages: Sequence[str], progress: Callable[[str], None], *, reinstall: bool = False
-    ) -> Installed:
-        """Install those of `packages` that are missing (all of them again with `reinstall`).
+    def install(self, packages: Sequence[str], progress: Callable[[str], None]) -> Installed:
+        """Install those of `packages` that are missing.
 
         No service starts: a policy-rc.d forbids it meanwhile, and units that the packages enabled are
         disabled. Services that ran before are left alone. Package lists are fetched when there are none, or
         when apt does not know a package. Raises OpsError saying what apt said.
         """
-        wanted = tuple(packages) if reinstall else self.missing(packages)
+        wanted = self.missing(packages)
         running = tuple(sorted(self.units.running()))
         if not wanted:
             return Installed((), (), running)
@@ -79,10 +77,10 @@ class Apt:
         with _no_service_starts(self.policy):
             self._fix(progress)
             try:
-                self._apt(install_command(wanted, reinstall=reinstall), _INSTALL_SECONDS)
+                self._apt(install_command(wanted), _INSTALL_SECONDS)
             except _StaleListsError:
                 self._update(progress)
-                self._apt(install_command(wanted, reinstall=reinstall), _INSTALL_SECONDS)
+                self._apt(install_command(wanted), _INSTALL_SECONDS)
         added = self.units.enabled() - enabled
         self.units.disable(added)
         return Installed(wanted, tuple(sorted(added)), running)
@@ -107,7 +105,7 @@ class _StaleListsError(OpsError):
     """The package lists name something that the archive has no more, or do not name it yet."""
 
 
-def install_command(packages: Sequence[str], *, reinstall: bool = False) -> Command:
+def install_command(packages: Sequence[str]) -> Command:
     """The apt-get call that installs `packages` and asks nothing."""
     return Command(
         (
@@ -116,7 +114,6 @@ def install_command(packages: Sequence[str], *, reinstall: bool = False) -> Comm
             "install",
             "--yes",
             "--no-install-recommends",
-            *(("--reinstall",) if reinstall else ()),
             "--",
             *packages,
         ),

@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -90,28 +91,52 @@ def remove_empty(folders: Sequence[Path]) -> list[Path]:
     return gone
 
 
-def replace_in(folder: int, name: str, content: bytes, mode: int, owner: tuple[int, int] | None) -> None:
-    """Make `content` the file `name` in the folder with the descriptor `folder`.
+@contextmanager
+def new_file(folder: int, name: str, mode: int, owner: tuple[int, int] | None = None) -> Iterator[IO[bytes]]:
+    """A new file `name` in the folder with the descriptor `folder`, for the block to write.
 
-    The file has `mode` and `owner` (uid, gid) before it gets its name, and is on disk before this returns.
-    Raises OSError; the old file is then untouched.
+    It has `mode` and `owner` (uid, gid) before it holds anything, and is on disk when the block ends; where
+    that fails it is removed. Raises OSError.
     """
-    temporary = f".{name}.{os.urandom(4).hex()}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(temporary, flags, 0o600, dir_fd=folder)
+    descriptor = os.open(name, flags, 0o600, dir_fd=folder)
     try:
         with os.fdopen(descriptor, "wb") as file:
             os.fchmod(descriptor, mode)
             if owner is not None:
                 os.fchown(descriptor, *owner)
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(descriptor)
+    except BaseException:
+        os.unlink(name, dir_fd=folder)
+        raise
+
+
+@contextmanager
+def replacing(folder: int, name: str, mode: int, owner: tuple[int, int] | None = None) -> Iterator[IO[bytes]]:
+    """As `new_file`, under a temporary name until the block ends: a reader sees the old file or the new one.
+
+    The folder is not synchronized.
+    """
+    temporary = f".{name}.{os.urandom(4).hex()}"
+    with new_file(folder, temporary, mode, owner) as file:
+        yield file
+    try:
         os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
     except BaseException:
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):  # it has its name already
             os.unlink(temporary, dir_fd=folder)
         raise
+
+
+def replace_in(folder: int, name: str, content: bytes, mode: int, owner: tuple[int, int] | None) -> None:
+    """Make `content` the file `name` in the folder with the descriptor `folder`.
+
+    It is on disk under that name when this returns. Raises OSError; the old file is then untouched.
+    """
+    with replacing(folder, name, mode, owner) as file:
+        file.write(content)
     os.fsync(folder)
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from urllib.parse import urlencode
-
-from typing_extensions import override
 
 from techsapo_ops.adapters.away import LOOK
 from techsapo_ops.adapters.http import Answer, Unreachable
-from techsapo_ops.adapters.monitoring_server import LIMIT, Way
+from techsapo_ops.adapters.monitoring_server import LIMIT, Question
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -52,41 +50,28 @@ class NotEntered(Unreachable):
         self.args = (self.message,)
 
 
-class Inside(Way):
+class Inside:
     """A Way of MonitoringServer; `run` runs a command there, within so many seconds, or raises OpsError."""
 
     def __init__(self, run: Callable[[Command, float], Completed], python: str = "python") -> None:
         self._run = run
         self._python = python
 
-    @override
-    def fetch(
-        self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str], timeout: float
-    ) -> Answer:
-        asked = f"{url}?{urlencode(params)}" if params else url
-        return self._ask("GET", asked, None, headers, timeout)
-
-    @override
-    def send(
-        self, url: str, content: bytes | None, method: str, headers: Mapping[str, str], timeout: float
-    ) -> Answer:
-        return self._ask(method, url, content, headers, timeout)
-
-    def _ask(
-        self, method: str, url: str, content: bytes | None, headers: Mapping[str, str], timeout: float
-    ) -> Answer:
+    def __call__(self, asked: Question) -> Answer:
+        """The answer to `asked`. Raises Unreachable."""
         began = time.monotonic()
-        question = {
-            "method": method,
+        url = f"{asked.url}?{urlencode(asked.params)}" if asked.params else asked.url
+        told = {
+            "method": asked.method,
             "url": url,
-            "content": None if content is None else base64.b64encode(content).decode(),
-            "headers": dict(headers),
-            "timeout": timeout,
+            "content": None if asked.content is None else base64.b64encode(asked.content).decode(),
+            "headers": dict(asked.headers),
+            "timeout": asked.timeout,
             "limit": LIMIT,
         }
-        command = Command((self._python, "-c", _ASKS), stdin=json.dumps(question).encode())
+        command = Command((self._python, "-c", _ASKS), stdin=json.dumps(told).encode())
         try:
-            done = self._run(command, timeout + _START)
+            done = self._run(command, asked.timeout + _START)
         except NotEntered:
             raise
         except OpsError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,29 +11,22 @@ from techsapo_ops.messages import msg
 
 _FLAVOUR = re.compile(r"(?:-[a-z][a-z0-9]*)+$")
 """Of `6.12.43+deb13-cloud-amd64`, `-cloud-amd64`: kernels of another flavour do not take this one's place."""
-_HEADER, _MAGIC, _MAGIC_AT, _TEXT_AT = 0x200, b"HdrS", 0x202, 0x20E
-"""Where an x86 kernel says its own version (Documentation/arch/x86/boot.rst)."""
-_READ = 1 << 16
 
 
 def reboot_reason(
     boot: Path = Path("/boot"),
     asked_for: Path = Path("/run/reboot-required"),
-    running: tuple[str, str] | None = None,
+    running: str = "",
 ) -> str:
     """Why this host needs a reboot, in words; empty where nothing is known that asks for one.
 
-    `running` are the release and the version of the kernel, as `uname -r` and `uname -v` tell them. Inside a
-    container, which has no kernel of its own, there is nothing in `boot`.
+    `running` is the release of the kernel, by default that of `uname -r`. Inside a container, which has no
+    kernel of its own, there is nothing in `boot`.
     """
-    uname = os.uname()
-    release, version = running or (uname.release, uname.version)
+    release = running or os.uname().release
     newest = max(_installed(boot, release), key=_order, default=release)
     if _order(newest) > _order(release):
         return msg("runs kernel {release}, and {newest} is installed", release=release, newest=newest)
-    own = _version(boot / f"vmlinuz-{release}")
-    if own and version not in own:
-        return msg("runs kernel {release} from before it was updated", release=release)
     if asked_for.exists():
         names = _lines(asked_for.with_name(f"{asked_for.name}.pkgs"))
         who = ", ".join(names) or msg("a package")
@@ -54,19 +46,6 @@ def _installed(boot: Path, release: str) -> Iterator[str]:
 
 def _order(release: str) -> tuple[int, ...]:
     return tuple(int(number) for number in re.findall(r"\d+", _FLAVOUR.sub("", release)))
-
-
-def _version(kernel: Path) -> str:
-    """What the file says of itself; empty where it may not be read, or is none of x86."""
-    try:
-        with kernel.open("rb") as file:
-            head = file.read(_READ)
-    except OSError:
-        return ""
-    if head[_MAGIC_AT : _MAGIC_AT + len(_MAGIC)] != _MAGIC:
-        return ""
-    (offset,) = struct.unpack_from("<H", head, _TEXT_AT)
-    return head[_HEADER + offset :].partition(b"\0")[0].decode(errors="replace") if offset else ""
 
 
 def _lines(path: Path) -> list[str]:

@@ -8,9 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
-
-from typing_extensions import override
+from typing import Any, Self
 
 from techsapo_ops.adapters.basic_login import BasicLogin, within_the_stack
 from techsapo_ops.adapters.http import Answer, Unreachable, fetch, send
@@ -22,43 +20,34 @@ _NOT_NOW = frozenset({502, 503})
 """Statuses of one that will answer later: a Prometheus that replays its log, a proxy without it."""
 
 
-class Way(Protocol):
-    """How requests get to a server. Raises Unreachable where there is no answer."""
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One request, to be over within `timeout` seconds. `content` is JSON; a GET has `params` instead."""
 
-    def fetch(
-        self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str], timeout: float
-    ) -> Answer:
-        """The answer to a GET, at most LIMIT bytes of it, within `timeout` seconds."""
-        ...
-
-    def send(
-        self, url: str, content: bytes | None, method: str, headers: Mapping[str, str], timeout: float
-    ) -> Answer:
-        """The answer to `content`, which is JSON; likewise."""
-        ...
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    timeout: float
+    params: Mapping[str, str] | None = None
+    content: bytes | None = None
 
 
-class Straight(Way):
-    """From this process, by HTTP."""
+Way = Callable[[Question], Answer]
+"""How requests get to a server: at most LIMIT bytes of the answer. Raises Unreachable where there is none."""
 
-    @override
-    def fetch(
-        self, url: str, params: Mapping[str, str] | None, headers: Mapping[str, str], timeout: float
-    ) -> Answer:
+
+def straight(asked: Question) -> Answer:
+    """The Way from this process, by HTTP."""
+    trust = within_the_stack(asked.url)
+    if asked.method == "GET":
         return fetch(
-            url, timeout=timeout, limit=LIMIT, params=params, headers=headers, trust=within_the_stack(url)
-        )
-
-    @override
-    def send(
-        self, url: str, content: bytes | None, method: str, headers: Mapping[str, str], timeout: float
-    ) -> Answer:
-        return send(
-            url, content, timeout=timeout, method=method, headers=headers, trust=within_the_stack(url)
-        )
-
-
-STRAIGHT = Straight()
+            asked.url, timeout=asked.timeout, limit=LIMIT, params=asked.params, headers=asked.headers,
+            trust=trust,
+        )  # fmt: skip
+    return send(
+        asked.url, asked.content, timeout=asked.timeout, method=asked.method, headers=asked.headers,
+        trust=trust,
+    )  # fmt: skip
 
 
 class ApiError(OpsError):
@@ -89,7 +78,7 @@ class MonitoringServer:
         *,
         timeout: float = 5.0,
         login: BasicLogin | None = None,
-        way: Way = STRAIGHT,
+        way: Way = straight,
     ) -> None:
         self.urls = tuple(each.rstrip("/") for each in ([url] if isinstance(url, str) else url))
         self.timeout = timeout
@@ -135,13 +124,13 @@ class MonitoringServer:
     def fetch(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
         """The answer to a GET of `path`; one that refuses the login is an ApiError."""
         headers = self._headers()
-        return self._ask(lambda url, left: self._way.fetch(f"{url}/{path}", params, headers, left))
+        return self._ask(lambda url, left: self._way(Question("GET", f"{url}/{path}", headers, left, params)))
 
     def send(self, path: str, content: bytes | None = None, *, method: str = "POST") -> Answer:
         """The answer to `content`, which is JSON; likewise."""
         headers = {"Content-Type": "application/json", **self._headers()}
         return self._ask(
-            lambda url, left: self._way.send(f"{url}/{path}", content, method, headers, left),
+            lambda url, left: self._way(Question(method, f"{url}/{path}", headers, left, content=content)),
             again=method == "DELETE",
         )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from techsapo_ops.adapters.folders import replacing
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -48,8 +49,7 @@ class NoFollowFile:
                 facts = os.fstat(file.fileno())
                 if not stat.S_ISREG(facts.st_mode):
                     raise OSError(errno.EINVAL, msg("it is no regular file"))
-                while data := file.read(_PIECE):
-                    target.write(data)
+                shutil.copyfileobj(file, target, _PIECE)
         return facts
 
     def put(self, content: IO[bytes], mode: int, owner: tuple[int, int] | None = None) -> None:
@@ -61,23 +61,8 @@ class NoFollowFile:
         with self._folder(make=True) as folder, self._said(msg("write")):
             assert folder is not None  # noqa: S101 - made where it was not there
             self._regular(folder)
-            beside = f".restoring-{secrets.token_hex(8)}"
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            descriptor = os.open(beside, flags, 0o600, dir_fd=folder)
-            try:
-                with os.fdopen(descriptor, "wb") as file:
-                    while data := content.read(_PIECE):
-                        file.write(data)
-                    file.flush()
-                    if owner is not None:
-                        os.fchown(descriptor, *owner)
-                    os.fchmod(descriptor, mode & 0o777)
-                    os.fsync(descriptor)
-                os.replace(beside, self.path.name, src_dir_fd=folder, dst_dir_fd=folder)
-            except BaseException:
-                with suppress(FileNotFoundError):  # it has its name already
-                    os.unlink(beside, dir_fd=folder)
-                raise
+            with replacing(folder, self.path.name, mode & 0o777, owner) as file:
+                shutil.copyfileobj(content, file, _PIECE)
             _sync(folder)
 
     def remove(self) -> None:

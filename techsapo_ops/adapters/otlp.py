@@ -6,6 +6,7 @@ import logging
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import requests
 from opentelemetry.exporter.otlp.proto.http import Compression
@@ -14,8 +15,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
 from typing_extensions import override
+from urllib3.exceptions import HTTPError
 
-from techsapo_ops.adapters.bounded_session import BoundedSession
+from techsapo_ops.adapters.http import BODY_LIMIT
 from techsapo_ops.messages import msg
 
 PATH = "/v1/traces"
@@ -61,18 +63,37 @@ class SpanSender:
         self._words.close()
 
 
-class _Session(BoundedSession):
-    """Reads the replies: the exporter takes a redirect for success, and does not look at what a collector
-    says it refused.
+class _Session(requests.Session):
+    """Asks the address that it is given, whatever variables of the environment say, and reads the replies:
+    the exporter takes a redirect for success, and does not look at what a collector says it refused.
+
+    A collector that trickles its answer holds up this thread alone: what waits meanwhile is bounded.
     """
 
     def __init__(self) -> None:
         super().__init__()
+        self.trust_env = False
+        self.headers["Accept-Encoding"] = "identity"  # a few packed bytes could be gigabytes
         self.refused = 0
         self.told = ""
 
     @override
-    def answered(self, response: requests.Response, body: bytes) -> None:
+    def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
+        try:
+            with super().request(method, url, *args, **{**options, "stream": True}) as response:
+                body = response.raw.read(BODY_LIMIT + 1, decode_content=False)
+        except (HTTPError, OSError) as error:
+            if isinstance(error, requests.RequestException):
+                raise
+            raise requests.ConnectionError(str(error)) from None
+        if len(body) > BODY_LIMIT:
+            raise requests.RequestException(
+                msg("its answer is longer than {limit} KB", limit=BODY_LIMIT // 1024)
+            )
+        self._look_at(response, body)
+        return response
+
+    def _look_at(self, response: requests.Response, body: bytes) -> None:
         if 300 <= response.status_code < 400:
             where = response.headers.get("location", "nowhere")
             raise requests.RequestException(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import tempfile
 import time
@@ -17,8 +16,7 @@ from techsapo_ops.adapters.process import (
     Watch,
     communicate,
     end,
-    not_started,
-    program_of,
+    start,
 )
 
 _END_SECONDS = 30.0
@@ -83,19 +81,8 @@ def _started(
     keep: Sequence[IO[bytes]] = (),
 ) -> subprocess.Popen[bytes]:
     """The program of `command`, which ends with `running` at the latest."""
-    try:
-        process = subprocess.Popen(
-            command.argv,
-            executable=program_of(command),
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            env={**os.environ, **command.env},
-            start_new_session=True,
-            pass_fds=[each.fileno() for each in keep],
-        )
-    except OSError as error:
-        raise not_started(command, error) from None
+    descriptors = [each.fileno() for each in keep]
+    process = start(command, (stdin, stdout, stderr), pass_fds=descriptors)
     running.callback(_end, process)
     return process
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import IO, Self
 
-from techsapo_ops.adapters.process import Command, program_of
+from techsapo_ops.adapters.process import Command, start
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -46,31 +46,14 @@ class Running:
         self.command = command
         self.until: float | None = None
         """When the whole is over, by time.monotonic()."""
-        program = program_of(command)
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         try:
-            self._process = subprocess.Popen(
-                command.argv,
-                executable=program,
-                bufsize=0,
-                stdin=subprocess.PIPE if feed or command.stdin is not None else subprocess.DEVNULL,
-                stdout=subprocess.PIPE if read else subprocess.DEVNULL,
-                stderr=self._errors,
-                env={**os.environ, **command.env},
-                cwd=command.cwd,
-                start_new_session=True,
-            )
-        except OSError as error:
+            given = subprocess.PIPE if feed or command.stdin is not None else subprocess.DEVNULL
+            taken = subprocess.PIPE if read else subprocess.DEVNULL
+            self._process = start(command, (given, taken, self._errors), bufsize=0)
+        except OpsError:
             self._errors.close()
-            missing = isinstance(error, FileNotFoundError)
-            raise OpsError(
-                msg(
-                    "cannot run {argv}: {strerror}",
-                    argv=command.argv[0],
-                    strerror=msg("no such program") if missing else error.strerror,
-                ),
-                msg("`techsapo doctor` shows what is missing") if missing else "",
-            ) from None
+            raise
         try:
             self._begin()
         except BaseException:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from techsapo_ops.adapters.strict_modes import StrictModes
 from techsapo_ops.adapters.trusted_users import trusted_users
@@ -21,6 +21,7 @@ from techsapo_ops.messages import msg
 
 _TERM_SECONDS = 5.0
 _WATCH_SECONDS = 5.0
+Stream = int | IO[bytes] | None
 Watch = Callable[[], None]
 """Says by OpsError that a program need not go on."""
 
@@ -119,19 +120,8 @@ class SubprocessRunner:
 
         Raises OpsError when the program does not exist or does not end in time.
         """
-        try:
-            process = subprocess.Popen(
-                command.argv,
-                executable=program_of(command),
-                stdin=subprocess.PIPE if command.stdin is not None else subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env={**os.environ, **command.env},
-                cwd=command.cwd,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise not_started(command, error) from None
+        given = subprocess.PIPE if command.stdin is not None else subprocess.DEVNULL
+        process = start(command, (given, subprocess.PIPE, subprocess.PIPE))
         try:
             stdout, stderr = communicate(process, command.stdin, timeout, self._watch)
         except BaseException as error:
@@ -212,14 +202,42 @@ def _require_plugins(environment: Mapping[str, str]) -> None:
     modes.require(msg("set HOME and DOCKER_CONFIG to what is your own"))
 
 
-def not_started(command: Command, error: OSError) -> OpsError:
-    """What to say where `command` could not be started."""
-    if isinstance(error, FileNotFoundError):
-        return OpsError(
+def start(
+    command: Command,
+    streams: tuple[Stream, Stream, Stream],
+    *,
+    environment: Mapping[str, str] = os.environ,
+    session: bool = True,
+    bufsize: int = -1,
+    pass_fds: Sequence[int] = (),
+) -> subprocess.Popen[bytes]:
+    """Start `command` with `environment` and its own `env`, by default in a new session.
+
+    `streams` are its input, output and errors as `Popen` takes them, `pass_fds` further descriptors that it
+    has. Raises OpsError when it can't be started, UntrustedError where others could change it.
+    """
+    try:
+        return subprocess.Popen(
+            command.argv,
+            executable=program_of(command),
+            stdin=streams[0],
+            stdout=streams[1],
+            stderr=streams[2],
+            env={**environment, **command.env},
+            cwd=command.cwd,
+            start_new_session=session,
+            bufsize=bufsize,
+            pass_fds=pass_fds,
+        )
+    except FileNotFoundError:
+        raise OpsError(
             msg("cannot run {argv}: no such program", argv=command.argv[0]),
             msg("`techsapo doctor` shows what is missing"),
-        )
-    return OpsError(msg("cannot run {argv}: {strerror}", argv=command.argv[0], strerror=error.strerror))
+        ) from None
+    except OSError as error:
+        raise OpsError(
+            msg("cannot run {argv}: {strerror}", argv=command.argv[0], strerror=error.strerror)
+        ) from None
 
 
 def attached(
@@ -235,18 +253,9 @@ def attached(
     the signal's number, as a shell says it. `streams` are descriptors in place of input and output where
     they are given, `handed_over` those that it has besides. Raises OpsError when it can't be started.
     """
-    try:
-        process = subprocess.Popen(
-            command.argv,
-            executable=program_of(command),
-            env={**environment, **command.env},
-            cwd=command.cwd,
-            stdin=streams[0],
-            stdout=streams[1],
-            pass_fds=handed_over,
-        )
-    except OSError as error:
-        raise not_started(command, error) from None
+    process = start(
+        command, (*streams, None), environment=environment, session=False, pass_fds=handed_over,
+    )  # fmt: skip
     # Not before: an ignored signal stays ignored over exec.
     kept = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
     try:
@@ -262,21 +271,7 @@ def stream(command: Command) -> Iterator[str]:
 
     It is stopped when the iterator is closed. Raises OpsError when the program can't be started.
     """
-    try:
-        process = subprocess.Popen(
-            command.argv,
-            executable=program_of(command),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, **command.env},
-            cwd=command.cwd,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise OpsError(
-            msg("cannot run {argv}: {strerror}", argv=command.argv[0], strerror=error.strerror)
-        ) from None
+    process = start(command, (subprocess.DEVNULL, subprocess.PIPE, subprocess.DEVNULL))
     lines = _lines(process)
     next(lines)  # begun, so that it ends the process also when nobody reads a line
     return lines

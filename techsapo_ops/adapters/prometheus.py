@@ -181,7 +181,9 @@ def _checked(answer: Answer) -> Any:
                 error=error or msg("not an answer of Prometheus"),
             )
         )
-    return _data(answer, document)
+    if not isinstance(document.get("data"), dict):
+        raise ApiError(msg("{url}: not an answer of Prometheus", url=answer.url))
+    return document["data"]
 
 
 def vector(result: Sequence[Mapping[str, Any]]) -> tuple[Sample, ...]:
@@ -189,12 +191,6 @@ def vector(result: Sequence[Mapping[str, Any]]) -> tuple[Sample, ...]:
     return tuple(
         Sample(series["metric"], _number(series["value"][1]), float(series["value"][0])) for series in result
     )
-
-
-def _data(answer: Answer, document: Mapping[str, Any]) -> Any:
-    if not isinstance(document.get("data"), dict):
-        raise ApiError(msg("{url}: not an answer of Prometheus", url=answer.url))
-    return document["data"]
 
 
 def _moment(text: str) -> datetime:

@@ -11,14 +11,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psutil
 
-from techsapo_ops.adapters.process import Command, program_of
+from techsapo_ops.adapters.process import Command, start
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
 
 RESULT_VARIABLE = "TECHSAPO_RESULT_FD"
 """Names the descriptor on which the program hands back its result, beside what it prints."""
@@ -53,27 +52,18 @@ def supervise(
     orphans (PR_SET_CHILD_SUBREAPER in prctl(2)) for as long as the program runs. Descriptors in `keep` are
     inherited. Raises OpsError when the program can't be started.
     """
-    program = program_of(command)
     held = _HeldBack()
     with held, _adopting() as known:
         reader, writer = os.pipe()
         try:
-            process = subprocess.Popen(
-                command.argv,
-                executable=program,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **command.env, RESULT_VARIABLE: str(writer)},
-                cwd=command.cwd,
-                start_new_session=True,
+            process = start(
+                replace(command, env={**command.env, RESULT_VARIABLE: str(writer)}),
+                (subprocess.DEVNULL, subprocess.PIPE, subprocess.STDOUT),
                 pass_fds=(writer, *keep),
             )
-        except OSError as error:
+        except OpsError:
             os.close(reader)
-            raise OpsError(
-                msg("cannot run {argv}: {strerror}", argv=command.argv[0], strerror=error.strerror)
-            ) from None
+            raise
         finally:
             os.close(writer)
         return _Watch(process, reader, line, known).to_the_end(timeout, held.release)

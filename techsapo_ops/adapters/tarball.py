@@ -7,6 +7,7 @@ POSIX.1-2001's pax, "ustar Interchange Format" and "pax Extended Header", with G
 
 from __future__ import annotations
 
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -64,10 +65,8 @@ def entries(stream: Stream, most: int) -> Iterator[tuple[Member, Iterator[bytes]
     seen: set[str] = set()
     name, size = "", -1
     while (header := _exactly(stream, _BLOCK)) != _END:
-        kind = header[156:157]
-        length = _number(header[124:136])
-        if sum(header) - sum(header[148:156]) + 8 * 0x20 != _number(header[148:156]):
-            raise ArchiveError(msg("the checksum of a header differs"))
+        info = _header(header)
+        kind, length = info.type, info.size
         if kind in {_PAX, _LONG_NAME}:
             if length > _LONGEST_HEADER:
                 raise ArchiveError(msg("a header says that it has {length} bytes", length=length))
@@ -78,7 +77,7 @@ def entries(stream: Stream, most: int) -> Iterator[tuple[Member, Iterator[bytes]
                 name, size = _extended(data, name, size)
             continue
         folder = kind == _FOLDER
-        full = (name or _short_name(header)).removeprefix("./")
+        full = (name or _text(info.name.encode("utf-8", "surrogateescape"))).removeprefix("./")
         length = size if size >= 0 else length
         name, size = "", -1
         if kind not in _FILES and not folder:
@@ -102,7 +101,7 @@ def entries(stream: Stream, most: int) -> Iterator[tuple[Member, Iterator[bytes]
         if len(seen) > most:
             raise ArchiveError(msg("it has more than {most:,} entries", most=most))
         content = _content(stream, length)
-        yield Member(full, length, _number(header[100:108]) & 0o777, folder), content
+        yield Member(full, length, info.mode & 0o777, folder), content
         for _ in content:
             pass
         _exactly(stream, -length % _BLOCK)
@@ -128,20 +127,15 @@ def _exactly(stream: Stream, size: int) -> bytes:
     return data
 
 
-def _number(field: bytes) -> int:
-    """A number in octal digits, or in base 256 as GNU tar writes large ones."""
-    if field[0] == 0x80:
-        return int.from_bytes(field[1:], "big")
-    digits = field.strip(b" \0")
-    if not all(0x30 <= digit <= 0x37 for digit in digits):
-        raise ArchiveError(msg("a number in a header can't be read"))
-    return int(digits, 8) if digits else 0
-
-
-def _short_name(header: bytes) -> str:
-    name = header[:100].partition(b"\0")[0]
-    prefix = header[345:500].partition(b"\0")[0] if header[257:263] == b"ustar\0" else b""
-    return _text(prefix + b"/" + name if prefix else name)
+def _header(block: bytes) -> tarfile.TarInfo:
+    """What a header says; the part of a name that is not UTF-8 is left to `_text`."""
+    try:
+        info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except (tarfile.HeaderError, ValueError):
+        raise ArchiveError(msg("a header can't be read")) from None
+    if info.size < 0:
+        raise ArchiveError(msg("a header can't be read"))
+    return info
 
 
 def _extended(data: bytes, name: str, size: int) -> tuple[str, int]:

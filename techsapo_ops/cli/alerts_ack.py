@@ -90,7 +90,7 @@ def _you() -> str:
     from techsapo_ops.adapters.actor import actor
 
     found = actor()
-    return found.sudo or found.login or acting_user()
+    return str(found.get("sudo") or found.get("login") or acting_user())
 
 
 def _acknowledge(

@@ -67,7 +67,6 @@ COMMANDS: dict[str, LazyEntry] = {
     "audit": LazyEntry("audit", "app", "Show who did what to the stack, and verify the record.", _STACK),
     "secrets": LazyEntry("secrets", "app", "List the servers' passwords, or show one.", _STACK),
     "version": LazyEntry("version", "run", "Print the version; --verbose prints all versions.", _STACK),
-    "trust": LazyEntry("trust", "app", "Say whose files root may use.", _STACK),
     "support": LazyEntry("support", "app", "Collect what somebody who helps needs; no secrets.", _STACK),
     "doctor": LazyEntry("doctor", "doctor", "Say what this host lacks; --fix installs it.", _STACK),
     "backup": LazyEntry("backup", "app", "Back up data and configuration; list, verify, prune.", _DATA),
@@ -98,7 +97,7 @@ DAILY = frozenset(
 LOOKING = frozenset(
     """
     validate explain config schema plan history diff drift status ps logs monit health open alerts runbook
-    jobs cron audit secrets version trust doctor drill providers costs templates certs keys
+    jobs cron audit secrets version doctor drill providers costs templates certs keys
     """.split()  # noqa: SIM905
 )
 """Commands that change nothing by themselves: only they are suggested for a mistyped name."""

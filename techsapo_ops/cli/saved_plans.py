@@ -35,8 +35,7 @@ def by_plan(file: Path, place: SpecChoice, engine: EngineName | None, services: 
     """
     from techsapo_ops.operations.apply.plan_file import read_plan, require_holds
 
-    history = history_beside(place.file)
-    saved = read_plan(file, history.ledger)
+    saved = read_plan(file)
     chosen = saved.environment or NO_ENVIRONMENT
     for given, kept, what in (
         (place.environment, chosen, "--environment"),
@@ -49,4 +48,9 @@ def by_plan(file: Path, place: SpecChoice, engine: EngineName | None, services: 
                 msg("leave it out: the plan says it"),
                 exit_code=2,
             )
-    return Wanted(SpecChoice(place.file, chosen), saved.engine, saved.services, require_holds(saved, history))
+    return Wanted(
+        SpecChoice(place.file, chosen),
+        saved.engine,
+        saved.services,
+        require_holds(saved, history_beside(place.file)),
+    )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import zip_longest
 
-from rich.cells import cell_len, chop_cells
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions
 from rich.text import Text
+
+from techsapo_ops.adapters.line_breaks import wrapped
 
 _LONGEST_NAME = 32
 """Cells of a first column that are never broken over two lines: it is copied into the next command."""
@@ -20,13 +20,6 @@ _GAPS = (3, 2)
 _INDENT = 4
 _WORSE = 0.3
 """How many lines of a row it is worth to keep a column in its place."""
-_UNITS = re.compile(
-    # A command in backticks, else a Japanese character or a word, with what may not begin or end a line.
-    r"`[^`]*`[、。，．）」』：；！？,.)]*"
-    r"|[（「『【]*(?:[\u3000-\u30ff\u3400-\u9fff\uff01-\uff5e]|[^\s`（\u3000-\u30ff\u3400-\u9fff\uff01-\uff5e]+)"
-    r"[、。，．）」』】：；！？ーぁぃぅぇぉっゃゅょァィゥェォッャュョ々]*"
-    r"|\S"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +78,9 @@ class Sheet:
 
     def _natural(self, number: int) -> int:
         cells = (row[number].text for row in self.rows)
-        return max(cell_len(line) for text in (self.headings[number], *cells) for line in _lines_of(text))
+        return max(
+            cell_len(line) for text in (self.headings[number], *cells) for line in text.splitlines() or [""]
+        )
 
     def _least(self, number: int) -> int:
         natural = self._natural(number)
@@ -149,54 +144,3 @@ def _narrow(widths: dict[int, int], least: dict[int, int], over: int) -> None:
 
 def _told(row: Sequence[Cell], below: Iterable[int]) -> Iterator[int]:
     return (number for number in below if row[number].text not in {"", "-"})
-
-
-def _lines_of(text: str) -> list[str]:
-    return text.splitlines() or [""]
-
-
-@lru_cache(4096)
-def wrapped(text: str, width: int) -> tuple[str, ...]:
-    """`text` in lines of `width` cells: broken at spaces and between Japanese characters, else anywhere."""
-    return tuple(part for line in _lines_of(text) for part in _wrapped(line, max(width, 2)))
-
-
-def _wrapped(text: str, width: int) -> Iterator[str]:
-    if cell_len(text) <= width:
-        yield text.rstrip()
-        return
-    line, end = "", 0
-    for unit in _UNITS.finditer(text):
-        space = text[end : unit.start()] if line else ""
-        word, end = unit.group(), unit.end()
-        if cell_len(line) + len(space) + cell_len(word) <= width:
-            line += space + word
-            continue
-        if cell_len(word) > width:
-            # What follows a comma or a slash begins a line best.
-            first, *more = _pieces(word, width, width - cell_len(line) - len(space))
-            yield (line + space + first).rstrip() if first else line
-            yield from more[:-1]
-            line = more[-1] if more else ""
-            continue
-        yield line
-        line = word
-    if line:
-        yield line
-
-
-def _pieces(word: str, width: int, room: int) -> Iterator[str]:
-    """A word that is longer than a line: what has room in the one that is begun, and lines of its own."""
-    first = ""
-    if room > 0:
-        head = chop_cells(word, room)[0]
-        cut = max(head.rfind(mark) for mark in ",/&;") + 1
-        # A few characters at a line's end help nobody, unless all of the word is as long.
-        first = head[:cut] if cut else head if room == width else ""
-    yield first
-    rest = word[len(first) :]
-    while rest:
-        head = chop_cells(rest, width)[0]
-        cut = len(head) if head == rest else max(head.rfind(mark) for mark in ",/&;") + 1 or len(head)
-        yield rest[:cut]
-        rest = rest[cut:]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -63,11 +63,21 @@ def chain_of(layout: Layout) -> Chain:
     return Chain(layout.administration, owner)
 
 
-def begin(layout: Layout, action: str, what: Mapping[str, Any], warn: Warn = tell_nobody) -> Begun:
-    """Record that `action` is about to be done; `what` holds no secret. Raises OpsError where it can't be."""
+def begin(
+    layout: Layout, action: str, what: Mapping[str, Any], warn: Warn = tell_nobody, *, anyway: bool = False
+) -> Begun:
+    """Record that `action` is about to be done; `what` holds no secret.
+
+    Raises OpsError where it can't be recorded. With `anyway`, for what must not depend on that, `warn` is
+    called in its place.
+    """
+    told = {"action": action, "outcome": "begun", "who": actor(), "what": dict(what)}
     try:
-        return _begun(layout, action, what, warn)
+        return Begun(layout, action, _append(layout, told, warn))
     except OpsError as error:
+        if anyway:
+            warn(msg("{action} can't be recorded: {message}", action=action, message=error.message))
+            return Begun(layout, action, None)
         raise OpsError(
             msg(
                 "{action} was not done, because it can't be recorded: {message}",
@@ -76,20 +86,6 @@ def begin(layout: Layout, action: str, what: Mapping[str, Any], warn: Warn = tel
             ),
             error.hint or msg("see that {path} can be written", path=chain_of(layout).path),
         ) from None
-
-
-def begin_anyway(layout: Layout, action: str, what: Mapping[str, Any], warn: Warn) -> Begun:
-    """As `begin`, for what must not depend on it: `warn` is told where it can't be recorded."""
-    try:
-        return _begun(layout, action, what, warn)
-    except OpsError as error:
-        warn(msg("{action} can't be recorded: {message}", action=action, message=error.message))
-        return Begun(layout, action, None)
-
-
-def _begun(layout: Layout, action: str, what: Mapping[str, Any], warn: Warn) -> Begun:
-    told = {"action": action, "outcome": "begun", "who": actor().to_json(), "what": dict(what)}
-    return Begun(layout, action, _append(layout, told, warn))
 
 
 def _append(layout: Layout, told: Mapping[str, Any], warn: Warn) -> Head:
@@ -117,8 +113,14 @@ def why(error: BaseException) -> str:
 
 
 @contextmanager
-def ending(begun: Begun, warn: Warn) -> Iterator[dict[str, Any]]:
-    """Record how the block ended; what it puts into the yielded dict is recorded with a good end."""
+def recorded(
+    layout: Layout, action: str, what: Mapping[str, Any], warn: Warn, *, anyway: bool = False
+) -> Iterator[dict[str, Any]]:
+    """Do the block only where it can be recorded, or with `anyway` all the same, and record how it ended.
+
+    What the block puts into the yielded dict is recorded with a good end.
+    """
+    begun = begin(layout, action, what, warn, anyway=anyway)
     known: dict[str, Any] = {}
     try:
         yield known
@@ -126,13 +128,6 @@ def ending(begun: Begun, warn: Warn) -> Iterator[dict[str, Any]]:
         begun.end("failed", {"why": why(error)}, warn)
         raise
     begun.end("done", known, warn)
-
-
-@contextmanager
-def recorded(layout: Layout, action: str, what: Mapping[str, Any], warn: Warn) -> Iterator[dict[str, Any]]:
-    """Do the block only where it can be recorded, and record how it ended: `begin` and `ending` in one."""
-    with ending(begin(layout, action, what, warn), warn) as known:
-        yield known
 
 
 def actions(reading: Reading) -> tuple[Action, ...]:
@@ -153,17 +148,3 @@ def actions(reading: Reading) -> tuple[Action, ...]:
 
 def _object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def contradictions(reading: Reading, noted: Sequence[tuple[str, Head]]) -> tuple[str, ...]:
-    """What of the heads that were `noted` elsewhere, each with where, is not so in the record."""
-    known = {record.head for record in reading.records}
-    return tuple(
-        msg(
-            "{where} knows another record {number}: the file was cut or written anew",
-            where=where,
-            number=head.sequence,
-        )
-        for where, head in noted
-        if head not in known
-    )

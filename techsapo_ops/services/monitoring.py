@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
-from techsapo_ops.adapters.monitoring_server import STRAIGHT, MonitoringServer, Way
+from techsapo_ops.adapters.monitoring_server import MonitoringServer, Way, straight
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.loaded_configuration import login_at
@@ -46,7 +46,7 @@ def _server(stack: Stack, kind: str, made: type[Server], timeout: float) -> Serv
 
 def _way(stack: Stack) -> Way:
     if not stack.topology.machines:
-        return STRAIGHT
+        return straight
     from techsapo_ops.adapters.inside_http import Inside, NotEntered
 
     asks = next(kind.name for kind in kinds() if kind.asks_others)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Command, Completed, Runner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
@@ -20,7 +17,6 @@ from techsapo_ops.validators.images import ToolImage
 from techsapo_ops.validators.report import MissingTool, ValidationProblem, ValidationReport
 
 _AT_ONCE = 4
-_KEPT_RESULTS = 200
 _CONTAINERS = tuple(places.rendered for places in EVERY if places.from_images)
 
 
@@ -41,64 +37,29 @@ def check(
     staging: Staging,
     runner: Runner,
     binaries: Mapping[str, str],
-    *,
-    images: Mapping[str, ToolImage] | None = None,
-    cache: Path | None = None,
+    images: Mapping[str, ToolImage],
 ) -> ValidationReport:
     """Run every check that applies to `files`, of which `staging` holds a copy that the tools can follow.
 
     `binaries` gives a tool's path by its name, `images` the image that holds it: the containers' files are
     judged by the tool that will read them, others by the host's where it is there. Tools that are nowhere
-    are reported as missing, each with the files that nobody checked. A check is skipped when the same tool
-    has passed the same content before, which `cache` remembers. Raises OpsError when a tool does not end.
+    are reported as missing, each with the files that nobody checked. Raises OpsError when one does not end.
     """
-    digests = {file.path: file.digest for file in files}
-    wanted = checks(sorted(digests), staging.config, staging.prefix)
-    passed_before = _read_cache(cache)
-    places = _places(wanted, binaries, images or {})
-    keys = {c: _key(c, digests, place) for c, place in places.items()}
-    todo = [c for c in places if keys[c] not in passed_before]
+    wanted = checks(sorted(file.path for file in files), staging.config, staging.prefix)
+    places = _places(wanted, binaries, images)
     absent = [c for c in wanted if c not in places]
     problems: list[ValidationProblem] = []
-    passed: list[str] = []
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for one, done in zip(
-            todo, pool.map(lambda c: _run(c, staging, runner, places[c]), todo), strict=True
-        ):
+        ended = pool.map(lambda c: _run(c, staging, runner, places[c]), places)
+        for one, done in zip(places, ended, strict=True):
             if _has_no_compose(one, done) or _is_too_old(done):
                 absent.append(one)
-            elif one.passed(done):
-                passed.append(keys[one])
-            else:
+            elif not one.passed(done):
                 said = done.output.replace(f"{staging.root}/host", "")
                 problems.append(
                     ValidationProblem(one.name, one.path, said or msg("exit code {code}", code=done.code))
                 )
-    if passed and cache is not None:
-        _write_cache(cache, [*passed_before, *passed])
-    return ValidationReport(
-        problems=tuple(problems),
-        missing=_missing(absent),
-        checked=len(todo),
-        skipped=len(places) - len(todo),
-    )
-
-
-def known(
-    files: Sequence[RenderedFile],
-    binaries: Mapping[str, str],
-    cache: Path | None,
-    images: Mapping[str, ToolImage] | None = None,
-) -> ValidationReport | None:
-    """What `check` would report where it has nothing to run, so that no copy need be staged; else None."""
-    digests = {file.path: file.digest for file in files}
-    wanted = checks(sorted(digests), Path(), Path())
-    passed_before = frozenset(_read_cache(cache))
-    places = _places(wanted, binaries, images or {})
-    if any(_key(c, digests, place) not in passed_before for c, place in places.items()):
-        return None
-    absent = [c for c in wanted if c not in places]
-    return ValidationReport(missing=_missing(absent), skipped=len(places))
+    return ValidationReport(problems=tuple(problems), missing=_missing(absent), checked=len(places))
 
 
 def _places(
@@ -149,33 +110,6 @@ def _missing(absent: Sequence[Check]) -> tuple[MissingTool, ...]:
         )
         for name, found in by_tool.items()
     )
-
-
-def _key(check: Check, digests: Mapping[str, str], place: str | ToolImage) -> str:
-    """Digest of the tool as it is installed, its arguments, and the content that it reads."""
-    read = {path: digests[path] for path in check.reads}
-    if isinstance(place, ToolImage):
-        tool: list[object] = [place.reference, place.id]
-    else:
-        facts = Path(place).stat()
-        tool = [place, facts.st_size, facts.st_mtime_ns]
-    value = [*tool, check.name, check.path, read]
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _read_cache(cache: Path | None) -> list[str]:
-    if cache is None or not cache.is_file():
-        return []
-    try:
-        found = json.loads(cache.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []  # a cache that can't be read costs a second run of the tools, no more
-    return [key for key in found if isinstance(key, str)] if isinstance(found, list) else []
-
-
-def _write_cache(cache: Path, keys: list[str]) -> None:
-    # Digests of what holds secrets: by them a weak one could be guessed.
-    write_atomic(cache, json.dumps(list(dict.fromkeys(keys))[-_KEPT_RESULTS:]).encode(), 0o600)
 
 
 def require(report: ValidationReport) -> None:

@@ -16,11 +16,10 @@ from techsapo_ops.stack.topology import Topology
 
 @dataclass(frozen=True, slots=True)
 class ToolImage:
-    """An image that is here and holds a tool; `id` tells its content, `docker` is the client's path."""
+    """An image that is here and holds a tool; `docker` is the client's path."""
 
     docker: str
     reference: str
-    id: str
     program: str | None = None
     """The tool's name in the image, where it is another than on a host."""
     host: str | None = None
@@ -62,7 +61,7 @@ def tool_images(topology: Topology, runner: Runner) -> Mapping[str, ToolImage]:
     except OpsError:  # no daemon: the host's own tools have to do
         return {}
     return {
-        tool.name: ToolImage(binary, name, present[name], tool.in_image, host)
+        tool.name: ToolImage(binary, name, tool.in_image, host)
         for tool, name in wanted.items()
         if name in present
     }

@@ -25,12 +25,11 @@ class MissingTool:
 
 @dataclass(frozen=True, slots=True)
 class ValidationReport:
-    """Outcome of one validation; `checked` counts the checks that ran, `skipped` those known to pass."""
+    """Outcome of one validation; `checked` counts the checks that ran."""
 
     problems: tuple[ValidationProblem, ...] = ()
     missing: tuple[MissingTool, ...] = ()
     checked: int = 0
-    skipped: int = 0
 
     @property
     def ok(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from techsapo_ops.adapters.chain import Head
+from techsapo_ops.adapters.chain import Break, Chain, Head
 from techsapo_ops.backup.origin import State
 from techsapo_ops.backup.repository import Repository, repository_of
 from techsapo_ops.cli.bundles import CommandGroup
@@ -18,7 +18,7 @@ from techsapo_ops.cli.options import JsonOutput, SpecFile, SpecPlace
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.administration import actions, chain_of, contradictions
+from techsapo_ops.operations.administration import actions, chain_of
 
 app = CommandGroup(
     no_args_is_help=True,
@@ -52,12 +52,25 @@ def verify(
 
       techsapo audit verify --json
     """
-    given = [("--head", _head(text)) for text in head or ()]
+    noted = [("--head", _head(text)) for text in head or ()]
     stack = open_stack(place.open())
     of_backups, unusable = _of_backups(repository_of(stack))
+    noted += of_backups
     chain = chain_of(stack.layout)
     reading = chain.read()
-    elsewhere = (*unusable, *contradictions(reading, [*given, *of_backups]))
+    known = {record.head for record in reading.records}
+    elsewhere = [
+        *unusable,
+        *(
+            msg(
+                "{where} knows another record {number}: the file was cut or written anew",
+                where=where,
+                number=each.sequence,
+            )
+            for where, each in noted
+            if each not in known
+        ),
+    ]
     holds = not (reading.breaks or elsewhere)
     last = f"{reading.head.sequence}:{reading.head.hash}" if reading.head is not None else None
     if out.as_json:
@@ -69,14 +82,12 @@ def verify(
                 "head": last,
                 "breaks": [asdict(each) for each in reading.breaks],
                 "torn_bytes": reading.torn,
-                "compared": [where for where, _ in (*given, *of_backups)],
-                "elsewhere": list(elsewhere),
+                "compared": [where for where, _ in noted],
+                "elsewhere": elsewhere,
             }
         )
-    for each in reading.breaks:
-        out.data(msg("{path}:{line}: {why}", path=chain.path, line=each.line, why=each.why))
-    for sentence in elsewhere:
-        out.data(sentence)
+    for line in (*(_broken(chain, each) for each in reading.breaks), *elsewhere):
+        out.data(line)
     if reading.torn:
         out.say(
             msg(
@@ -85,10 +96,7 @@ def verify(
                 torn=reading.torn,
             )
         )
-    if last is None:
-        out.say(msg("nothing is recorded in {path} yet", path=chain.path))
-    else:
-        out.data(last)
+    out.data(last) if last is not None else out.say(msg("nothing is recorded in {path} yet", path=chain.path))
     if not holds:
         out.say(msg('docs/administration.md, "How it is checked", says what this can mean'))
         raise typer.Exit(1)
@@ -100,6 +108,10 @@ def verify(
                 count=len(of_backups),
             )
         )
+
+
+def _broken(chain: Chain, at: Break) -> str:
+    return msg("{path}:{line}: {why}", path=chain.path, line=at.line, why=at.why)
 
 
 def _of_backups(repository: Repository) -> tuple[list[tuple[str, Head]], list[str]]:
@@ -148,27 +160,20 @@ def show(
     else:
         rows = [
             (
-                str(action.sequence),
-                f"{action.time.astimezone():%Y-%m-%d %H:%M:%S}",
-                _who(action.who),
-                _from(action.who),
-                action.action,
-                action.outcome or msg("no end known"),
-                _what(action.what),
+                str(each.sequence),
+                f"{each.time.astimezone():%Y-%m-%d %H:%M:%S}",
+                _who(each.who),
+                _from(each.who),
+                each.action,
+                each.outcome or msg("no end known"),
+                _what(each.what),
             )
-            for action in done
+            for each in done
         ]
         out.table(("", "when", "who", "from", "did", "ended", "what"), rows)
     if reading.breaks:
-        first = reading.breaks[0]
-        out.warn(
-            msg(
-                "{path}:{line}: {why}; `techsapo audit verify` says more",
-                path=chain.path,
-                line=first.line,
-                why=first.why,
-            )
-        )
+        broken = _broken(chain, reading.breaks[0])
+        out.warn(msg("{broken}; `techsapo audit verify` says more", broken=broken))
 
 
 def _who(who: Mapping[str, Any]) -> str:
@@ -184,11 +189,8 @@ def _from(who: Mapping[str, Any]) -> str:
 
 
 def _what(what: Mapping[str, Any]) -> str:
-    return "  ".join(f"{key}={_value(value)}" for key, value in what.items() if value not in (None, ""))
-
-
-def _value(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    shown = {k: ",".join(map(str, v)) if isinstance(v, list) else v for k, v in what.items()}
+    return "  ".join(f"{key}={value}" for key, value in shown.items() if value not in (None, ""))
 
 
 def _head(text: str) -> Head:

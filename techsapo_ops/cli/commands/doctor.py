@@ -28,12 +28,14 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.doctor import distrusted, examine, repair
 from techsapo_ops.operations.doctor_backups import look_at_backups
-from techsapo_ops.operations.doctor_card import look_at_card
-from techsapo_ops.operations.doctor_exposure import look_at_exposure
-from techsapo_ops.operations.doctor_models import look_at_models
-from techsapo_ops.operations.doctor_providers import look_at_tests
-from techsapo_ops.operations.doctor_services import look_at_services
-from techsapo_ops.operations.doctor_templates import look_at_templates
+from techsapo_ops.operations.doctor_looks import (
+    look_at_card,
+    look_at_exposure,
+    look_at_models,
+    look_at_services,
+    look_at_templates,
+    look_at_tests,
+)
 from techsapo_ops.operations.jobs.starters import look_at_starters
 from techsapo_ops.operations.waiting import Waiting, finding, look
 from techsapo_ops.operations.watch.unreached import look_at_notifications

@@ -75,13 +75,7 @@ def generate(
             )
         )
     report = found.validation
-    out.detail(
-        msg(
-            "{checked} checks ran, {skipped} had passed before with the same content",
-            checked=report.checked,
-            skipped=report.skipped,
-        )
-    )
+    out.detail(msg("{checked} checks ran", checked=report.checked))
     if not check:
         if output is None:
             keep_out_of_git(project.state)
@@ -148,7 +142,7 @@ def _document(found: Generated, topology: Topology, *, written: bool, diff: bool
             {"path": c.path, "kind": c.kind.value, **({"diff": c.diff} if diff else {})}
             for c in found.changes
         ],
-        "checks": {"run": found.validation.checked, "known_to_pass": found.validation.skipped},
+        "checks": {"run": found.validation.checked},
         "missing_tools": [
             {"tool": m.tool, "remedy": m.remedy, "unchecked": list(m.unchecked)}
             for m in found.validation.missing

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from techsapo_ops.adapters.disk import human
 from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.options import JsonOutput, SpecFile
 from techsapo_ops.cli.output import console, make_table
 from techsapo_ops.cli.peer import TlsOptions, peer
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.cli.signals import interruptible
-from techsapo_ops.cli.views.services import age, size
+from techsapo_ops.cli.views.services import age
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg, template
 from techsapo_ops.operations.watch.usage import Monitor
@@ -127,7 +128,7 @@ def _cells(reading: Reading, *, hosts: bool) -> tuple[object, ...]:
         reading.state,
         reading.pid or "-",
         "-" if cpu is None else f"{cpu:.1f} %",
-        size(reading.memory_bytes),
+        "-" if reading.memory_bytes is None else human(reading.memory_bytes),
         reading.restarts,
         age(reading.started),
         "-" if rate is None else f"{rate:.1f}",

@@ -131,7 +131,7 @@ def _coloured(line: Line, width: int) -> Text:
     from rich.cells import cell_len
     from rich.text import Text
 
-    from techsapo_ops.cli.tables import wrapped
+    from techsapo_ops.adapters.line_breaks import wrapped
 
     label = spoken(line.label)
     # No line begins below the labels: the rest of a long one would look like a part of its own.

@@ -20,7 +20,7 @@ from techsapo_ops.cli.output import confirm
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.administration import begin_anyway, ending
+from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.support.bundle import Sources, write
 from techsapo_ops.operations.support.scrub import scrubber_of
 
@@ -67,8 +67,8 @@ def bundle(
 
       techsapo support bundle --yes --output /tmp/for-support.tar.gz
     """
-    recorded = recorded_stack(place.file)
-    layout = recorded.layout
+    applied = recorded_stack(place.file)
+    layout = applied.layout
     stack = _stack(place)
     scrubber = scrubber_of(layout, stack)
     out.say(msg("collecting …"))
@@ -83,7 +83,7 @@ def bundle(
         name: (*words, *environment) if words[0] not in _WITHOUT_ENVIRONMENT else words
         for name, words in commands.items()
     }
-    parts = Sources(layout, recorded, stack, runner(), chosen, techsapo).collect(scrubber)
+    parts = Sources(layout, applied, stack, runner(), chosen, techsapo).collect(scrubber)
     total = sum(part.size for part in parts)
     listing = [{"name": part.name, "bytes": part.size, "what": part.what} for part in parts]
     target = output or Path(f"techsapo-support-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.tar.gz")
@@ -105,7 +105,7 @@ def bundle(
         return
     what = {"file": str(target.absolute()), "files": len(parts)}
     if layout.state.is_dir() and os.access(layout.administration.parent, os.W_OK):
-        with ending(begin_anyway(layout, "support bundle", what, out.warn), out.warn):
+        with recorded(layout, "support bundle", what, out.warn, anyway=True):
             size = write(target, parts)
     else:
         size = write(target, parts)

@@ -26,7 +26,6 @@ from techsapo_ops.stack.layout import (
     RUN,
     SCRATCH_FOLDER,
     SPEC_SEEN,
-    VALIDATED,
 )
 
 TRAVEL_NOTE = "travel.json"
@@ -35,7 +34,7 @@ SET_ASIDE = "set-aside"
 """Folder of what was changed here and could not be shared."""
 _LOCAL = frozenset(
     {
-        RUN, LOGS, DATA, SCRATCH_FOLDER, BACKUPS, RESTIC_CACHE, PROOF_FOLDER, VALIDATED, SET_ASIDE,
+        RUN, LOGS, DATA, SCRATCH_FOLDER, BACKUPS, RESTIC_CACHE, PROOF_FOLDER, SET_ASIDE,
         TRAVEL_NOTE, SPEC_SEEN, LOCK, GIT_IGNORE,
     }
 )  # fmt: skip

@@ -51,7 +51,7 @@ def changes(files: Sequence[RenderedFile], directory: Path) -> tuple[FileChange,
         if content is None:
             continue
         kind = ChangeKind.REMOVED if manifest.owns(path, content) else ChangeKind.EDITED
-        found.append(FileChange(path, kind, _diff(path, content, b"", written.secret)))
+        found.append(FileChange(path, kind, unified_diff(path, content, b"", secret=written.secret)))
     return tuple(sorted(found, key=lambda change: change.path))
 
 
@@ -60,7 +60,7 @@ def _compare(file: RenderedFile, directory: Path, manifest: Manifest) -> FileCha
     content = read_content(path)
     new = file.content.encode()
     if content is None:
-        return FileChange(file.path, ChangeKind.ADDED, _diff(file.path, b"", new, file.secret))
+        return FileChange(file.path, ChangeKind.ADDED, unified_diff(file.path, b"", new, secret=file.secret))
     if digest(content) == file.digest:
         mode = own_mode(path)
         if mode == file.mode:
@@ -70,7 +70,7 @@ def _compare(file: RenderedFile, directory: Path, manifest: Manifest) -> FileCha
     known = manifest.files.get(file.path)
     secret = file.secret or (known is not None and known.secret)
     kind = ChangeKind.CHANGED if manifest.owns(file.path, content) else ChangeKind.EDITED
-    return FileChange(file.path, kind, _diff(file.path, content, new, secret))
+    return FileChange(file.path, kind, unified_diff(file.path, content, new, secret=secret))
 
 
 def read_content(path: Path) -> bytes | None:
@@ -83,10 +83,13 @@ def read_content(path: Path) -> bytes | None:
         raise OpsError(msg("cannot read {path}: {strerror}", path=path, strerror=error.strerror)) from None
 
 
-def _diff(path: str, old: bytes, new: bytes, secret: bool) -> str:
+def unified_diff(
+    path: str, old: bytes, new: bytes, *, secret: bool, before: str = "on disk", after: str = "generated"
+) -> str:
+    """The lines that differ, with what `before` and `after` are; of a file with secrets none."""
     if secret:
         return msg("holds a secret: content not shown\n")
-    lines = difflib.unified_diff(_lines(old), _lines(new), f"{path} (on disk)", f"{path} (generated)")
+    lines = difflib.unified_diff(_lines(old), _lines(new), f"{path} ({before})", f"{path} ({after})")
     return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
 
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from techsapo_ops.adapters.written import read_manifest
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.changes import read_content
+from techsapo_ops.operations.apply.changes import read_content, unified_diff
 from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.layout import Layout
-
-HIDDEN = msg("holds a secret: content not shown\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,47 +44,33 @@ class Difference:
 def difference(history: History, reference: str | None) -> Difference:
     """Compare an apply (by default the last good one before the present) with the files as they are now.
 
-    Raises OpsError where there is no such apply.
+    Raises OpsError where there is no such apply, or its files are no longer kept.
     """
     ledger = history.ledger
     since = history.choose(reference)
     current = ledger.current()
     assert current is not None, "choose found a good one"  # noqa: S101 - a mistake of ours, no input
-    snapshot, forgotten = ledger.look_at(since)
-    old, new = snapshot.desired, ledger.load_state(current).desired
-    files = tuple(_files(since, old, history.layout, forgotten))
+    old, new = ledger.load_state(since).desired, ledger.load_state(current).desired
+    files = tuple(_files(since, old, history.layout))
     return Difference(since, current, files, tuple(_services(old, new)))
 
 
-def _files(
-    since: LedgerEntry, old: Desired, layout: Layout, forgotten: Mapping[str, str]
-) -> Iterator[FileDifference]:
+def _files(since: LedgerEntry, old: Desired, layout: Layout) -> Iterator[FileDifference]:
     manifest = read_manifest(layout.config)
     before = {file.path: file for file in old.files}
     for path in sorted({*before, *manifest.files}):
         file = before.get(path)
         content = read_content(layout.config / path)
         was = file.content.encode() if file is not None else None
-        if path in forgotten:
-            if content is not None and hashlib.sha256(content).hexdigest() == forgotten[path]:
-                continue
-        elif was == content:
+        if was == content:
             continue
         kind = "added" if was is None else "removed" if content is None else "changed"
         written = manifest.files.get(path)
         secret = (file is not None and file.secret) or (written is not None and written.secret)
-        diff = HIDDEN if secret else _diff(path, was or b"", content or b"", f"@{since.id}")
+        diff = unified_diff(
+            path, was or b"", content or b"", secret=secret, before=f"@{since.id}", after="now"
+        )
         yield FileDifference(path, kind, diff)
-
-
-def _diff(path: str, old: bytes, new: bytes, label: str) -> str:
-    lines = difflib.unified_diff(
-        old.decode(errors="replace").splitlines(keepends=True),
-        new.decode(errors="replace").splitlines(keepends=True),
-        f"{path} ({label})",
-        f"{path} (now)",
-    )
-    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)
 
 
 def _services(old: Desired, new: Desired) -> Iterator[ServiceDifference]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.ledger_entry import ENTRY, LedgerEntry, read_entry
+from techsapo_ops.operations.apply.ledger_entry import last_good
 from techsapo_ops.spec.environment import NO_ENVIRONMENT
 
 
@@ -32,7 +31,7 @@ def change_of(state: Path, wanted: str | None) -> EnvironmentChange | None:
 
     None before the first apply: nothing is left then. Raises OpsError where that can't be read.
     """
-    applied = _last_good(state)
+    applied = last_good(state / "ledger")
     if applied is None or applied.environment == wanted:
         return None
     return EnvironmentChange(applied.environment, wanted)
@@ -50,28 +49,5 @@ def environment_of(state: Path | None, named: str | None) -> str | None:
 
 def applied_environment(state: Path) -> str | None:
     """The environment of the last good apply; None also before the first. Raises OpsError."""
-    applied = _last_good(state)
+    applied = last_good(state / "ledger")
     return applied.environment if applied is not None else None
-
-
-def _last_good(state: Path) -> LedgerEntry | None:
-    """As Ledger.current, by the newest files alone: every command asks this, and most need no ledger."""
-    folder = state / "ledger"
-    try:
-        numbered = [path for path in folder.iterdir() if ENTRY.fullmatch(path.name)]
-        for path in sorted(numbered, key=lambda path: int(path.stem), reverse=True):
-            entry = read_entry(path.read_bytes())
-            if entry is not None and entry.good:
-                return entry
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise OpsError(
-            msg(
-                "cannot read which environment was applied from {folder}: {strerror}",
-                folder=folder,
-                strerror=error.strerror,
-            ),
-            msg("run as the user who ran `up`, or name it: `-e NAME`, or `-e none`"),
-        ) from None
-    return None

@@ -1,8 +1,4 @@
-"""What the ledger does not keep for ever: secrets that are none any more (decision 33).
-
-A snapshot that is not among the newest is written anew without the secrets that none of those has. It names
-its secret files on, with digests, and marks those whose contents are gone.
-"""
+"""Which snapshots the ledger no longer keeps: those with secrets that are none any more (decision 33)."""
 
 from __future__ import annotations
 
@@ -12,12 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from techsapo_ops.backup.config_archive import forms
-from techsapo_ops.spec.fields import secret_places, sections
-from techsapo_ops.spec.logins import masked_config, tells_login, without_logins, written_secrets
-from techsapo_ops.spec.models.notifications import RawReceiver
-from techsapo_ops.spec.secret import MASK
-
-_MARK = "forgotten"
+from techsapo_ops.spec.logins import written_secrets
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,71 +24,24 @@ class Alive:
         found = [json.loads(document) for document in documents]
         values = {value for each in found for value in _values(each)} | {value for value in made if value}
         digests = {f["digest"] for each in found for f in each["files"] if f["secret"]}
-        return cls(frozenset(values - {MASK}), frozenset(digests))
+        return cls(frozenset(values), frozenset(digests))
 
+    def lacks(self, document: bytes, content: Callable[[str], bytes]) -> bool:
+        """Whether a frozen snapshot has a secret that is not alive; `content` gives a file by its digest.
 
-def without_stale(document: bytes, alive: Alive, content: Callable[[str], bytes]) -> bytes | None:
-    """A frozen snapshot without the secrets that are not in `alive`; None where it has none.
+        A secret file is fine where it holds a secret that is alive: what is secret in any other is unknown.
+        """
+        value = json.loads(document)
+        stale = _values(value) - self.values
+        return bool(stale) or any(
+            f["secret"] and f["digest"] not in self.digests and not self._within(content(f["digest"]))
+            for f in value["files"]
+        )
 
-    A secret file stays where its content, which `content` gives by digest, holds a secret that is alive and
-    none that is not: what is secret in any other is unknown.
-    """
-    value = json.loads(document)
-    stale = _values(value) - alive.values - {MASK}
-    gone = [f for f in value["files"] if f["secret"] and not f.get(_MARK) and _goes(f, stale, alive, content)]
-    if not stale and not gone:
-        return None
-    for file in gone:
-        file[_MARK] = True
-    value["secrets"] = {k: MASK if v in stale else v for k, v in value["secrets"].items()}
-    value["spec"] = _masked(value["spec"], stale)
-    value["given"]["spec"] = _masked(value["given"]["spec"], stale)
-    return json.dumps(value, ensure_ascii=False, sort_keys=True).encode()
-
-
-def lost(document: bytes) -> tuple[str, ...]:
-    """What a frozen snapshot no longer has: the spec's fields and the files, by name."""
-    value = json.loads(document)
-    fields = [path for path, secret in value["secrets"].items() if secret == MASK]
-    return (*fields, *(file["path"] for file in value["files"] if file.get(_MARK)))
-
-
-def forgotten_digests(document: bytes) -> Mapping[str, str]:
-    """Digests of the files whose contents are no longer kept, by path."""
-    return {f["path"]: f["digest"] for f in json.loads(document)["files"] if f.get(_MARK)}
+    def _within(self, text: bytes) -> bool:
+        return any(form in text for value in self.values for form in forms(value.encode()))
 
 
 def _values(value: Mapping[str, Any]) -> set[str]:
     specs = (value["spec"], value["given"]["spec"])
     return {*value["secrets"].values(), *(secret for spec in specs for secret in written_secrets(spec))}
-
-
-def _goes(file: Mapping[str, Any], stale: set[str], alive: Alive, content: Callable[[str], bytes]) -> bool:
-    if file["digest"] in alive.digests:
-        return False
-    text = content(file["digest"])
-    return _holds(text, stale) or not _holds(text, alive.values)
-
-
-def _holds(text: bytes, values: Iterable[str]) -> bool:
-    return any(form in text for value in values for form in forms(value.encode()))
-
-
-def _masked(spec: dict[str, Any], stale: set[str]) -> dict[str, Any]:
-    """A spec as data with these values masked, so that it still loads."""
-    for _, model, section in sections(spec):
-        for _, inner, key in secret_places(model, section):
-            if str(inner.get(key, "")).replace("$${", "${") in stale:
-                inner[key] = MASK
-        if model is RawReceiver and stale & set(written_secrets(section)):
-            section["config"] = masked_config(section["config"])
-    found: dict[str, Any] = _each(spec, stale)
-    return found
-
-
-def _each(node: Any, stale: set[str]) -> Any:
-    if isinstance(node, dict):
-        return {key: _each(value, stale) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_each(value, stale) for value in node]
-    return without_logins(node) if isinstance(node, str) and node in stale and tells_login(node) else node

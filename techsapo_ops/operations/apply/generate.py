@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from techsapo_ops.adapters import owners
 from techsapo_ops.adapters.files import sync_directory
-from techsapo_ops.adapters.folders import opened
+from techsapo_ops.adapters.folders import new_file, opened, write_hint
 from techsapo_ops.adapters.written import (
     MANIFEST,
     Manifest,
@@ -26,20 +25,12 @@ from techsapo_ops.operations.apply.changes import ChangeKind, FileChange, change
 from techsapo_ops.render.stack import DOCKER, render_stack
 from techsapo_ops.services.registry import facts as services
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.stack.layout import VALIDATED
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
-from techsapo_ops.validators.check import check, known, require
+from techsapo_ops.validators.check import check, require
 from techsapo_ops.validators.images import tool_images
 from techsapo_ops.validators.report import ValidationReport
 
-_HINTS = {
-    errno.ENOSPC: msg("the disk is full; nothing was changed"),
-    errno.EDQUOT: msg("the disk quota is used up; nothing was changed"),
-    errno.EROFS: msg("the file system is read-only"),
-    errno.EACCES: msg("check who owns the folder"),
-    errno.EPERM: msg("check who owns the folder"),
-}
 _PARTIAL = ".techsapo-partial-"
 Owner = tuple[int, int]
 
@@ -59,7 +50,7 @@ class Generated:
 
 
 def examine(stack: Stack) -> Generated:
-    """Render and validate the stack and compare it with the disk; writes nothing but the result cache.
+    """Render and validate the stack and compare it with the disk; writes nothing.
 
     Raises OpsError where something can't be rendered or a tool refuses a file.
     """
@@ -72,21 +63,14 @@ def examine(stack: Stack) -> Generated:
 
 def validate(stack: Stack, files: Sequence[RenderedFile]) -> ValidationReport:
     """Let the real tools judge `files`, the rendering of this stack."""
-    topology, runner = stack.topology, stack.runner
-    state = topology.layout.state
-    cache = state / VALIDATED if state.is_dir() else None
-    from techsapo_ops.operations.apply.staging import (
-        staged,  # cryptography: 0.1 s that an idle `up` need not pay
-    )
+    # cryptography: 0.1 s that an idle `up` need not pay
+    from techsapo_ops.operations.apply.staging import staged
 
+    topology, runner = stack.topology, stack.runner
     images = tool_images(topology, runner)
-    report = known(files, topology.host.binaries, cache, images)
-    if report is not None:
-        return _missed(topology, report)
     with staged(topology, stack.templates) as staging:
-        return _missed(
-            topology, check(files, staging, runner, topology.host.binaries, images=images, cache=cache)
-        )
+        report = check(files, staging, runner, topology.host.binaries, images)
+    return _missed(topology, report)
 
 
 def _missed(topology: Topology, report: ValidationReport) -> ValidationReport:
@@ -139,7 +123,7 @@ def write_files(
     except OSError as error:
         raise OpsError(
             msg("cannot write below {directory}: {strerror}", directory=directory, strerror=error.strerror),
-            _HINTS.get(error.errno or 0, ""),
+            write_hint(error),
         ) from None
     finally:
         for temporary, _ in partial:
@@ -165,20 +149,8 @@ def _write_partial(directory: Path, file: RenderedFile, owner: Owner | None) -> 
     path = directory / file.path
     _make_folders(directory, path.parent)
     name = f"{_PARTIAL}{os.urandom(4).hex()}"
-    with opened(path.parent) as folder:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(name, flags, 0o600, dir_fd=folder)
-        try:
-            with os.fdopen(descriptor, "wb") as target:
-                os.fchmod(descriptor, file.mode)
-                if owner is not None:
-                    os.fchown(descriptor, *owner)
-                target.write(file.content.encode())
-                target.flush()
-                os.fsync(descriptor)
-        except BaseException:
-            os.unlink(name, dir_fd=folder)
-            raise
+    with opened(path.parent) as folder, new_file(folder, name, file.mode, owner) as target:
+        target.write(file.content.encode())
     return path.with_name(name), path
 
 

@@ -11,20 +11,26 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.backup.secret_files import made_secrets
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.apply.forgetting import Alive, forgotten_digests, lost, without_stale
-from techsapo_ops.operations.apply.ledger_entry import ENTRY, LedgerEntry, read_entry, written_entry
+from techsapo_ops.operations.apply.forgetting import Alive
+from techsapo_ops.operations.apply.ledger_entry import (
+    LedgerEntry,
+    entry_files,
+    last_good,
+    read_entry,
+    unreadable,
+    written_entry,
+)
 from techsapo_ops.operations.apply.snapshot import Snapshot, file_entries, freeze, thaw
 
 KEPT = 50
@@ -50,19 +56,11 @@ class Ledger:
         return tuple(path for path, entry in self._read() if entry is None)
 
     def _read(self) -> list[tuple[Path, LedgerEntry | None]]:
-        if not self.folder.is_dir():
-            return []
         try:
-            paths = [p for p in self.folder.iterdir() if ENTRY.fullmatch(p.name)]
-            found = [(path, _content(path)) for path in sorted(paths, key=lambda p: int(p.stem))]
-            return [(path, read_entry(data)) for path, data in found if data is not None]
+            found = [(path, _content(path)) for path in entry_files(self.folder)]
         except OSError as error:
-            raise OpsError(
-                msg(
-                    "cannot read the ledger {folder}: {strerror}", folder=self.folder, strerror=error.strerror
-                ),
-                msg("run as the user who ran `up`"),
-            ) from None
+            raise unreadable(self.folder, error) from None
+        return [(path, read_entry(data)) for path, data in found if data is not None]
 
     def next_id(self) -> int:
         """The number of the next apply; numbers are never given twice."""
@@ -70,7 +68,7 @@ class Ledger:
 
     def current(self) -> LedgerEntry | None:
         """The last good apply: what the stack should be now. None before the first."""
-        return next((entry for entry in reversed(self.entries()) if entry.good), None)
+        return last_good(self.folder)
 
     def before(self, entry: LedgerEntry) -> LedgerEntry | None:
         """The last good apply before `entry` whose state differs from it.
@@ -141,39 +139,21 @@ class Ledger:
     def load_state(self, entry: LedgerEntry) -> Snapshot:
         """The snapshot of an apply.
 
-        Raises OpsError when it is damaged, of another version, or has no longer all secrets that it had.
+        Raises OpsError when it is no longer kept, damaged, or of another version.
         """
-        snapshot, _ = self.look_at(entry)
-        if gone := lost(self.content(entry.state)):
-            more = msg(" and {count} more", count=len(gone) - 3) if len(gone) > 3 else ""
+        if not entry.state:
             raise OpsError(
                 msg(
-                    "@{id} had other secrets than now ({gone}{more}), and such are kept for the last "
-                    "{secrets_kept} states alone",
+                    "@{id} had other secrets than now, and its files are no longer kept: those of the last "
+                    "{secrets_kept} states are",
                     id=entry.id,
-                    gone=", ".join(gone[:3]),
-                    more=more,
                     secrets_kept=SECRETS_KEPT,
                 ),
-                msg(
-                    "`techsapo diff @{id}` shows what else differs: write that into the spec, then "
-                    "`techsapo up`",
-                    id=entry.id,
-                ),
+                msg("write what you want of it into the spec, then `techsapo up`"),
             )
-        return snapshot
-
-    def look_at(self, entry: LedgerEntry) -> tuple[Snapshot, Mapping[str, str]]:
-        """The snapshot of an apply for reading alone; digests of the files whose contents are gone, by path.
-
-        Those are empty in it. Raises OpsError when it is damaged or of another version.
-        """
         try:
-            document = self.content(entry.state)
-            gone = forgotten_digests(document)
-            empty = set(gone.values())
-            found = thaw(document, lambda digest: b"" if digest in empty else self.content(digest))
-            return found.moved_to(self.folder.parent), gone
+            found = thaw(self.content(entry.state), self.content)
+            return found.moved_to(self.folder.parent)
         except (ValueError, KeyError, TypeError) as error:
             raise OpsError(
                 msg(
@@ -183,10 +163,6 @@ class Ledger:
                 ),
                 msg("techsapo {version} wrote it", version=entry.version),
             ) from None
-
-    def files(self, entry: LedgerEntry) -> list[dict[str, Any]]:
-        """Path, digest, mode, secret and owner of each file of an apply."""
-        return file_entries(self.content(entry.state))
 
     def record(self, entry: LedgerEntry) -> frozenset[str]:
         """Add one apply, and forget the oldest beyond `KEPT`; ids of the images that only those named."""
@@ -222,24 +198,23 @@ class Ledger:
         return frozenset(image for entry in gone for image in entry.images.values()) - kept
 
     def _forget_secrets(self, entries: Sequence[LedgerEntry]) -> tuple[str, ...]:
-        """Take secrets that no new snapshot has out of the older ones; returns the names of all."""
+        """Forget the older snapshots with secrets that no new one has; returns the names of the others."""
         documents: dict[str, bytes] = {}
-        for entry in entries:
+        for state in {entry.state for entry in entries if entry.state}:
             with suppress(OpsError):  # a damaged one can't be gone back to, and `sweep` minds it
-                documents[entry.state] = self.content(entry.state)
+                documents[state] = self.content(state)
         near = self._near(entries)
         made = (secret.decode(errors="replace") for secret in made_secrets(self.folder.parent / "keys"))
         alive = Alive.of((documents[state] for state in near if state in documents), made)
-        states = []
+        stale = {
+            state
+            for state, document in documents.items()
+            if state not in near and alive.lacks(document, self.content)
+        }
         for entry in entries:
-            state = entry.state
-            if state not in near and state in documents:
-                changed = without_stale(documents[state], alive, self.content)
-                if changed is not None:
-                    state = self.keep(changed)
-                    write_atomic(self._path(entry.id), written_entry(replace(entry, state=state)), 0o600)
-            states.append(state)
-        return tuple(states)
+            if entry.state in stale:
+                write_atomic(self._path(entry.id), written_entry(replace(entry, state="")), 0o600)
+        return tuple(entry.state for entry in entries if entry.state and entry.state not in stale)
 
     def _near(self, entries: Sequence[LedgerEntry]) -> frozenset[str]:
         """The states that are gone back to without a number: the newest good ones, and those before them."""
@@ -259,9 +234,7 @@ class Ledger:
         named: set[str] = set()
         for state in states:
             try:
-                document = self.content(state)
-                gone = forgotten_digests(document)
-                named.update((state, *(f["digest"] for f in file_entries(document) if f["path"] not in gone)))
+                named.update((state, *(f["digest"] for f in file_entries(self.content(state)))))
             except (OpsError, ValueError, KeyError):
                 return  # what it names is unknown: too much is better than too little
         for path in self._objects.iterdir():

@@ -7,8 +7,10 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Literal
 
+from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 ENTRY = re.compile(r"\d{6,}\.json")
@@ -29,7 +31,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One apply. `state` names its snapshot, `identity` tells whether two snapshots differ.
+    """One apply. `state` names its snapshot, "" once that is forgotten; `identity` tells whether two differ.
 
     `result` is about what was asked for: with `rolled-back` it failed, and the stack is at `back_to` again.
     `restores` is the apply that a roll back went to, `files` what was written, by path.
@@ -58,6 +60,42 @@ class LedgerEntry:
     def good(self) -> bool:
         """Whether the stack was what was asked for afterwards."""
         return self.result == "ok"
+
+
+def entry_files(folder: Path) -> list[Path]:
+    """The files of the applies in the ledger `folder`, oldest first. Raises OpsError."""
+    try:
+        found = [path for path in folder.iterdir() if ENTRY.fullmatch(path.name)]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise unreadable(folder, error) from None
+    return sorted(found, key=lambda path: int(path.stem))
+
+
+def last_good(folder: Path) -> LedgerEntry | None:
+    """The last good apply in the ledger `folder`, by the newest files alone: every command asks this.
+
+    None before the first. Raises OpsError.
+    """
+    for path in reversed(entry_files(folder)):
+        try:
+            entry = read_entry(path.read_bytes())
+        except FileNotFoundError:  # forgotten meanwhile, as one of the oldest
+            continue
+        except OSError as error:
+            raise unreadable(folder, error) from None
+        if entry is not None and entry.good:
+            return entry
+    return None
+
+
+def unreadable(folder: Path, error: OSError) -> OpsError:
+    """What to say where the ledger `folder` can't be read."""
+    return OpsError(
+        msg("cannot read the ledger {folder}: {strerror}", folder=folder, strerror=error.strerror),
+        msg("run as the user who ran `up`"),
+    )
 
 
 def describe_files(files: Sequence[tuple[str, str]]) -> str:

@@ -1,56 +1,65 @@
-"""A plan in a file, by which `up` does exactly what was looked at, or nothing.
+"""A plan in a file, by which `up` does exactly that plan, or nothing.
 
-The file holds facts and no secret, see plan_facts. It carries an HMAC-SHA-256 (RFC 2104) by a key of the
-stack's that lies in the ledger: who can't read that can neither make one nor guess what a digest is of.
+The file says what was looked at by one digest a section, and holds no file to write and no step to take: `up`
+plans again, and compares. Digests are slow and salted (scrypt, RFC 7914), since a spec may hold a short
+password.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import os
 import secrets
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from techsapo_ops.adapters.files import sync_directory, write_atomic
+from techsapo_ops.adapters.build import build
+from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.packed import open_plain
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
+from techsapo_ops.operations.apply.changes import read_content
 from techsapo_ops.operations.apply.history import History
-from techsapo_ops.operations.apply.ledger import Ledger, now
+from techsapo_ops.operations.apply.ledger import now
 from techsapo_ops.operations.apply.plan import StackPlan
-from techsapo_ops.operations.apply.plan_facts import Digest, Facts, differences, facts_of
+from techsapo_ops.spec.redact import secrets_of, to_yaml_data
+from techsapo_ops.stack.observed import State
 from techsapo_ops.stack.places import EngineName
 
-KEY = "plan-key"
-"""Name of the key, in the ledger's folder: plans end with the history whose numbers they name."""
 _FORM = 1
 _MARK = "techsapo_plan"
 _ABOUT = "`techsapo up --plan` on this file does exactly this, or nothing. It holds no secret."
-_PURPOSE = b"techsapo plan 1\0"
-_VALUE = b"techsapo plan value 1\0"
-_KEY_BYTES = 32
-_LARGEST = 16 * 1024 * 1024
+_LARGEST = 1024 * 1024
+_AGAIN = msg("`techsapo plan --out FILE` makes one; look at it again")
+_COMPLETE = msg("`techsapo up` completes the interrupted apply, `techsapo rollback` undoes it")
+_SERVICE_STATE = ("fingerprint", "config", "drift", "image", "build", "outdated", "replaced", "gone")
+_WORDS = {
+    "stack": msg("the folder, the environment, the engine or the version"),
+    "history": msg("what was applied last"),
+    "spec": msg("the spec, or a secret file"),
+    "templates": msg("your templates"),
+    "host": msg("this host's programs or users"),
+    "running": msg("what runs"),
+    "files": msg("the files on disk"),
+    "result": msg("what is rendered from the same spec, or what it takes"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class SavedPlan:
-    """A plan as it was kept, by `user` at `time`. `engine` is what was asked for, not what was chosen."""
+    """A plan as it was saved; `digests` by section. `engine` is what was asked for, not what was chosen."""
 
     path: Path
-    time: datetime
-    user: str
     environment: str | None
     engine: EngineName | None
     services: tuple[str, ...]
-    facts: Facts
+    salt: str
+    digests: Mapping[str, str]
 
 
 def save_plan(
@@ -65,64 +74,106 @@ def save_plan(
             msg("{path} is there and is no plan, so it is left alone", path=path),
             msg("name another file"),
         )
-    key = _made_key(history.ledger)
-    told = {
+    salt = secrets.token_hex(16)
+    value = {
+        _MARK: _FORM,
+        "about": _ABOUT,
         "time": now().isoformat(),
         "user": history.user,
         "environment": plan.desired.topology.layout.environment,
         "engine": engine,
         "services": list(only),
-        "facts": facts_of(plan, history, only, _digest(key)),
+        "salt": salt,
+        "digests": _digests(plan, history, only, salt),
     }
-    sealed = {_MARK: _FORM, "about": _ABOUT, **told, "mac": _mac(key, told)}
-    write_atomic(path.absolute(), (json.dumps(sealed, ensure_ascii=False, indent=1) + "\n").encode(), 0o600)
+    write_atomic(path.absolute(), (json.dumps(value, ensure_ascii=False, indent=1) + "\n").encode(), 0o600)
 
 
-def read_plan(path: Path, ledger: Ledger) -> SavedPlan:
-    """The plan in the file `path`, which the stack of `ledger` made.
-
-    Raises OpsError for one that somebody else could have written, or that is not as it was written.
+def read_plan(path: Path) -> SavedPlan:
+    """The plan in the file `path`. Raises OpsError for none, and for one that somebody else could have
+    written.
     """
     value = _read(path)
-    if value is None or value.get(_MARK) != _FORM:
-        made = value is not None and _MARK in value
-        raise OpsError(
-            msg("{path} was written by another version of techsapo", path=path)
-            if made
-            else msg("{path} is no plan", path=path),
-            _AGAIN,
-        )
-    told = {name: each for name, each in value.items() if name not in (_MARK, "about", "mac")}
-    key = _key(ledger)
-    if key is None or not _same(value.get("mac"), _mac(key, told)):
-        raise OpsError(
-            msg("{path} is not as this stack wrote it: it is of another one, or was changed", path=path),
-            _AGAIN,
-        )
-    return SavedPlan(
-        path, datetime.fromisoformat(told["time"]), told["user"], told["environment"], told["engine"],
-        tuple(told["services"]), told["facts"],
-    )  # fmt: skip
+    if value is None or _MARK not in value:
+        raise OpsError(msg("{path} is no plan", path=path), _AGAIN)
+    if value[_MARK] != _FORM:
+        raise OpsError(msg("{path} was written by another version of techsapo", path=path), _AGAIN)
+    try:
+        return SavedPlan(
+            path, value["environment"], value["engine"], tuple(value["services"]),
+            str(value["salt"]), dict(value["digests"]),
+        )  # fmt: skip
+    except (KeyError, TypeError, ValueError):
+        raise OpsError(msg("{path} is no plan", path=path), _AGAIN) from None
 
 
 def require_holds(saved: SavedPlan, history: History) -> Callable[[StackPlan], None]:
     """A check for a plan that was made now: it raises OpsError unless it is the one that was saved."""
 
     def check(plan: StackPlan) -> None:
-        key = _key(history.ledger)
-        found = facts_of(plan, history, saved.services, _digest(key or b""))
-        if told := differences(saved.facts, found):
+        now_so = _digests(plan, history, saved.services, saved.salt)
+        differ = [section for section in _WORDS if saved.digests.get(section) != now_so[section]]
+        if differ:
+            # The last one follows from the others.
+            told = differ[:-1] if differ[-1] == "result" and len(differ) > 1 else differ
             raise OpsError(
-                msg("the plan in {path} no longer holds, so nothing was done:", path=saved.path)
-                + joined("", [msg("\n  {what}", what=each) for each in told]),
+                msg(
+                    "the plan in {path} no longer holds, so nothing was done. Different since: {sections}",
+                    path=saved.path,
+                    sections=joined("; ", [_WORDS[section] for section in told]),
+                ),
                 _AGAIN if history.journal.noted() is None else _COMPLETE,
             )
 
     return check
 
 
-_AGAIN = msg("`techsapo plan --out FILE` makes one; look at it again")
-_COMPLETE = msg("`techsapo up` completes the interrupted apply, `techsapo rollback` undoes it")
+def _digests(plan: StackPlan, history: History, only: Sequence[str], salt: str) -> dict[str, str]:
+    """A digest of each section of what `plan`, which is about `only`, rests on."""
+    found = _sections(plan, history, only)
+    return {name: _digest(found[name], salt) for name in _WORDS}
+
+
+def _sections(plan: StackPlan, history: History, only: Sequence[str]) -> dict[str, Any]:
+    topology, spec = plan.desired.topology, plan.wanted.spec
+    applied, under_way = history.ledger.entries()[-1:], history.journal.noted()
+    return {
+        "stack": [
+            str(topology.layout.spec_file), topology.layout.environment, topology.engine,
+            plan.leaves.name if plan.leaves is not None else None, list(only), build(),
+        ],
+        "history": [applied[0].id if applied else None, under_way.id if under_way is not None else None],
+        "spec": [
+            to_yaml_data(spec, lambda path: path),
+            {path: secret.reveal() for path, secret in secrets_of(spec).items()},
+        ],
+        "templates": plan.wanted.overrides,
+        "host": {name: value for name, value in asdict(topology.host).items() if name != "shares_mounts"},
+        "running": {
+            # The supervisor calls it so for its first second; what is planned for it is the same.
+            name: [
+                State.RUNNING if seen.state is State.STARTING else seen.state,
+                *(getattr(seen, each) for each in _SERVICE_STATE),
+            ]
+            for name, seen in plan.observed.services.items()
+        },
+        "files": {
+            change.path: [
+                change.kind,
+                hashlib.sha256(read_content(topology.layout.config / change.path) or b"").hexdigest(),
+            ]
+            for change in plan.files
+        },
+        "result": [plan.wanted.identity, {step.service: step.action for step in plan.steps.steps}],
+    }  # fmt: skip
+
+
+def _digest(value: Any, salt: str) -> str:
+    def plain(node: Any) -> Any:
+        return sorted(node) if isinstance(node, frozenset | set) else str(node)
+
+    text = json.dumps(value, sort_keys=True, default=plain).encode()
+    return hashlib.scrypt(text, salt=salt.encode(), n=2**14, r=8, p=1, dklen=32).hex()
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -150,60 +201,3 @@ def _is_plan(path: Path) -> bool:
     with suppress(OpsError):
         return _MARK in (_read(path) or {})
     return False
-
-
-def _digest(key: bytes) -> Digest:
-    return lambda value: hmac.new(key, _VALUE + value, hashlib.sha256).hexdigest()[:32]
-
-
-def _mac(key: bytes, told: dict[str, Any]) -> str:
-    text = json.dumps(told, ensure_ascii=False, sort_keys=True)
-    return hmac.new(key, _PURPOSE + text.encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
-
-
-def _same(given: object, mac: str) -> bool:
-    return isinstance(given, str) and given.isascii() and hmac.compare_digest(given, mac)
-
-
-def _made_key(ledger: Ledger) -> bytes:
-    """The key, which is made where there is none; of two that make it at once one does."""
-    if (known := _key(ledger)) is not None:
-        return known
-    ledger.make_folders()
-    path = ledger.folder / KEY
-    beside = ledger.folder / f".{KEY}.{secrets.token_hex(8)}"
-    write_atomic(beside, f"{secrets.token_hex(_KEY_BYTES)}\n".encode(), 0o600)
-    try:
-        # A link, unlike a rename, never takes the place of a key that another has made meanwhile.
-        with suppress(FileExistsError):
-            os.link(beside, path, follow_symlinks=False)
-    except OSError as error:
-        raise OpsError(msg("cannot write {path}: {why}", path=path, why=error.strerror)) from None
-    finally:
-        beside.unlink()
-    sync_directory(ledger.folder)
-    made = _key(ledger)
-    assert made is not None, "it is there by now"  # noqa: S101 - a mistake of ours, no input
-    return made
-
-
-def _key(ledger: Ledger) -> bytes | None:
-    path = ledger.folder / KEY
-    try:
-        with open_plain(path) as file:
-            value = bytes.fromhex(file.read(_KEY_BYTES * 4).decode("ascii"))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise OpsError(
-            msg("cannot read {path}: {why}", path=path, why=error.strerror),
-            msg("run as the user who ran `up`"),
-        ) from None
-    except ValueError:
-        value = b""
-    if len(value) != _KEY_BYTES:
-        raise OpsError(
-            msg("{path} is damaged: it holds no key", path=path),
-            msg("remove it, and make your plans again"),
-        )
-    return value

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from techsapo_ops.engines.at_work import at_work, tell_nobody
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.administration import Warn, begin_anyway, ending
+from techsapo_ops.operations.administration import Warn, recorded
 from techsapo_ops.operations.apply.moving import may_run_on
 from techsapo_ops.operations.apply.rolling import Rolling
 from techsapo_ops.operations.budget import forget_audit
@@ -50,8 +50,7 @@ def down(
     if not stack.layout.state.is_dir():  # never there, or deleted under a stack that may still run
         return stack.stop(remove_data=remove_data)
     with locked(stack.layout, wait, warn):
-        begun = begin_anyway(stack.layout, "down", {"remove_data": remove_data}, warn)
-        with ending(begun, warn) as known:
+        with recorded(stack.layout, "down", {"remove_data": remove_data}, warn, anyway=True) as known:
             if remove_data:  # first: what is half removed is not missed either
                 DataNote(stack.layout, stack.name).forget()
                 forget_audit(stack.layout)

@@ -88,7 +88,7 @@ class Transaction:
         if self._base is None or not self._plan.desired.topology.machines or self._plan.leaves is not None:
             return False
         try:
-            return not self._ledger.look_at(self._base)[0].desired.topology.machines
+            return not self._ledger.load_state(self._base).desired.topology.machines
         except OpsError:  # the way back says so
             return False
 

@@ -13,7 +13,7 @@ from techsapo_ops.backup.repository import Backup, repository_of
 from techsapo_ops.backup.retention import Known, Verdict, judge
 from techsapo_ops.backup.shrinking import unaccepted
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.administration import Warn, begin_anyway, ending
+from techsapo_ops.operations.administration import Warn, recorded
 from techsapo_ops.operations.backup.telling import noted, shared
 from techsapo_ops.stack.backup import Shrink
 from techsapo_ops.stack.stack import Stack
@@ -47,8 +47,8 @@ def prune_backups(
         freed = sum(_size(b) for b in backups if b.id in going)
         if not dry_run:
             if going:
-                begun = begin_anyway(stack.layout, msg("backup prune"), {"backups": sorted(going)}, warn)
-                with ending(begun, warn):
+                what = {"backups": sorted(going)}
+                with recorded(stack.layout, msg("backup prune"), what, warn, anyway=True):
                     for backup in backups:
                         if backup.id in going:
                             repository.remove(backup)

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from html import escape
 
+from rich.cells import cell_len as width
+
 from techsapo_ops.adapters.disk import human
+from techsapo_ops.adapters.line_breaks import wrapped
 from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.catalogue.page_words import Words
 from techsapo_ops.operations.card.facts import Card
 from techsapo_ops.operations.card.place import ssh_of
 from techsapo_ops.operations.card.typed import commands
-from techsapo_ops.operations.card.wrapping import width, wrapped
 
 COLUMNS = 80
 LINES = 66
@@ -22,7 +24,7 @@ LINES = 66
 _MOST = 6
 """Names of a list that are printed."""
 _NAME = 100
-_SHORT = 120
+_SHORT = 100
 _LONGEST = 300
 """Characters of one value from the spec."""
 
@@ -125,7 +127,9 @@ def _lines(card: Card, locale: str, now: datetime, most: int, *, ruled: bool) ->
         for name, value in block.facts:
             value = _line(value, _LONGEST if most > 1 else _SHORT)
             lead = f"{name}{' ' * (longest - width(name))}  "
-            yield from wrapped(lead + value, COLUMNS, " " * (longest + 2))
+            for line in wrapped(value, COLUMNS - longest - 2):
+                yield lead + line
+                lead = " " * (longest + 2)
         for step, typed in block.steps:
             yield from (*wrapped(step, COLUMNS), *(f"  {line}" for line in typed))
         if block.note:

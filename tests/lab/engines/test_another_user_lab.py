@@ -147,7 +147,7 @@ def test_what_cannot_be_read_is_not_nothing(stack: Project) -> None:
     told = as_user(NOBODY, stack.directory, [["costs"], ["costs", "--json"]])
     for said in told:
         assert (said["code"], said["out"]) == (1, "")
-        assert "cannot read which environment was applied" in said["err"]
+        assert "cannot read the ledger" in said["err"]
         assert "try: run it as root: `sudo techsapo costs" in said["err"]
 
 

@@ -18,7 +18,6 @@ from techsapo_ops.operations.apply.generate import Generated
 from techsapo_ops.operations.apply.generate import examine as examine_stack
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.layout import VALIDATED
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 
@@ -86,14 +85,12 @@ def test_a_template_that_the_tool_refuses_stops_everything_and_says_where(tmp_pa
     assert not where.layout.config.exists()
 
 
-def test_nothing_of_the_real_state_is_touched_but_the_result_cache(tmp_path: Path) -> None:
+def test_nothing_of_the_real_state_is_touched(tmp_path: Path) -> None:
     wanted = spec(**EVERYTHING)
     where = here(wanted, tmp_path)
     where.layout.state.mkdir()
     examine(wanted, where, Templates(), SubprocessRunner())
-    assert [p.name for p in where.layout.state.iterdir()] == [VALIDATED]
-    second = examine(wanted, where, Templates(), SubprocessRunner())
-    assert (second.validation.checked, second.validation.skipped) == (0, EVERY_CHECK)
+    assert list(where.layout.state.iterdir()) == []
 
 
 def test_no_secret_is_staged_for_the_tools(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The build that a process runs: what changes it, what does not, and whom its cache trusts."""
+"""The build that a process runs: what changes it, and what does not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rows import each_row
 
 from techsapo_ops import __version__
 from techsapo_ops.adapters import build
-from techsapo_ops.adapters.build import Content, is_other, note, noted, read_content
+from techsapo_ops.adapters.build import is_other, note, noted, read_content
 from techsapo_ops.errors import OpsError
 
 LOCK = "PyYAML==6.0.3 \\\n    --hash=sha256:00\ntyping_extensions==4.15.0 \\\n    --hash=sha256:00\n"
@@ -35,28 +35,8 @@ def checkout(tmp_path: Path) -> Path:
     return checkout_in(tmp_path)
 
 
-def cache_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache that also keeps what was written a moment ago, as these files were."""
-    monkeypatch.setattr(build, "_FRESH_NS", -(10**12))
-    folder = tmp_path / "home/.cache/techsapo"
-    folder.parent.mkdir(parents=True)
-    return folder
-
-
-@pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    return cache_in(tmp_path, monkeypatch)
-
-
-def unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: object) -> Content:
-        raise AssertionError("the files were read again")
-
-    monkeypatch.setattr(build, "_read", refuse)
-
-
-def digest(package: Path, kept: Path | None = None) -> str:
-    return read_content(package, kept).digest
+def digest(package: Path) -> str:
+    return read_content(package).digest
 
 
 def test_a_wheel_and_an_image_hold_the_same_code_as_their_checkout(checkout: Path, tmp_path: Path) -> None:
@@ -70,7 +50,7 @@ def test_a_wheel_and_an_image_hold_the_same_code_as_their_checkout(checkout: Pat
     )  # made from a wheel: the lock file lies beside it too
     shutil.copy(wheel / "_requirements.lock", image.parent / "requirements.lock")
     assert digest(checkout) == digest(wheel) == digest(image)
-    assert read_content(wheel, None).locked == {"pyyaml", "typing-extensions"}
+    assert read_content(wheel).locked == {"pyyaml", "typing-extensions"}
 
 
 CHANGES: dict[str, Callable[[Path], object]] = {
@@ -91,87 +71,11 @@ NOTHING: dict[str, Callable[[Path], object]] = {
 
 
 @each_row("what", [*CHANGES, *NOTHING])
-def test_a_change_of_the_content_and_no_other_one_is_another_build(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
-    checkout, kept = checkout_in(tmp_path), cache_in(tmp_path, monkeypatch)
-    before = digest(checkout, kept)
+def test_a_change_of_the_content_and_no_other_one_is_another_build(tmp_path: Path, what: str) -> None:
+    checkout = checkout_in(tmp_path)
+    before = digest(checkout)
     {**CHANGES, **NOTHING}[what](checkout)
-    assert digest(checkout, kept) == digest(checkout)
-    assert (digest(checkout, kept) != before) is (what in CHANGES)
-
-
-def test_an_edit_that_keeps_size_and_modification_time_is_seen(checkout: Path, kept: Path) -> None:
-    before, file = digest(checkout, kept), checkout / "inner/code.py"
-    facts = file.stat()
-    while file.stat().st_ctime_ns == facts.st_ctime_ns:  # within a tick of the kernel's clock
-        file.write_text("two = 9\n")
-        os.utime(file, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    assert (file.stat().st_size, file.stat().st_mtime_ns) == (facts.st_size, facts.st_mtime_ns)
-    assert digest(checkout, kept) != before
-
-
-def test_files_are_read_once(checkout: Path, kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = read_content(checkout, kept)
-    unread(monkeypatch)
-    assert read_content(checkout, kept) == first
-
-
-def test_what_was_written_a_moment_ago_is_not_kept(checkout: Path, tmp_path: Path) -> None:
-    digest(checkout, tmp_path / "kept")
-    assert not (tmp_path / "kept").exists(), "it may change again within the same time stamp"
-
-
-def planted_link(folder: Path) -> None:
-    folder.rename(folder.with_name("elsewhere"))
-    folder.symlink_to(folder.with_name("elsewhere"))
-
-
-def planted_file_link(folder: Path) -> None:
-    file = next(folder.iterdir())
-    file.rename(folder.with_name("file"))
-    file.symlink_to(folder.with_name("file"))
-
-
-def planted_pipe(folder: Path) -> None:
-    file = next(folder.iterdir())
-    file.unlink()
-    os.mkfifo(file)
-
-
-MISTRUSTED: dict[str, Callable[[Path], object]] = {
-    "a link in the folder's place": planted_link,
-    "a link in the file's place": planted_file_link,
-    "a pipe in the file's place": planted_pipe,
-    "a folder that others may write": lambda f: f.chmod(0o777),
-    "a file that others may write": lambda f: next(f.iterdir()).chmod(0o666),
-    "a file cut short": lambda f: os.truncate(next(f.iterdir()), 20),
-    "a file of another shape": lambda f: next(f.iterdir()).write_text("[]"),
-}
-
-
-@each_row("what", MISTRUSTED)
-def test_a_cache_that_another_user_may_have_written_is_not_believed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
-) -> None:
-    checkout, kept = checkout_in(tmp_path), cache_in(tmp_path, monkeypatch)
-    true = digest(checkout, kept)
-    file = next(kept.iterdir())
-    file.write_text(file.read_text().replace(true, "0" * 64))
-    assert digest(checkout, kept) == "0" * 64, "this user's own is"
-    MISTRUSTED[what](kept)
-    assert digest(checkout, kept) == true
-
-
-def test_a_cache_that_another_user_owns_is_not_believed(
-    checkout: Path, kept: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    true = digest(checkout, kept)
-    file = next(kept.iterdir())
-    file.write_text(file.read_text().replace(true, "0" * 64))
-    another = os.geteuid() + 1
-    monkeypatch.setattr(os, "geteuid", lambda: another)
-    assert digest(checkout, kept) == true
+    assert (digest(checkout) != before) is (what in CHANGES)
 
 
 @pytest.fixture
@@ -246,7 +150,7 @@ def test_a_file_that_goes_while_a_pull_is_at_work_is_looked_for_again(
     assert digest(checkout) == whole
     monkeypatch.setattr(build, "files_of", lambda _: [("pkg/gone.py", checkout / "gone.py")])
     with pytest.raises(OpsError, match="changes while it is read"):
-        read_content(checkout, None)
+        read_content(checkout)
 
 
 def test_another_build_says_what_of_it_differs(monkeypatch: pytest.MonkeyPatch) -> None:

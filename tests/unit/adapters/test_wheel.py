@@ -18,7 +18,7 @@ def test_it_is_the_same_code_with_its_locks_templates_and_entry_points_byte_for_
     with zipfile.ZipFile(wheel) as packed:
         packed.extractall(tmp_path / "installed")
         names = set(packed.namelist())
-    assert read_content(tmp_path / "installed/techsapo_ops", None).digest == build.content().digest
+    assert read_content(tmp_path / "installed/techsapo_ops").digest == build.content().digest
     assert names >= {
         "techsapo_ops/_requirements.lock", "techsapo_ops/_requirements-otel.lock",
         "techsapo_ops/_templates/nginx/nginx.conf.j2",

@@ -91,7 +91,7 @@ def test_whoever_may_not_read_what_was_applied_is_not_given_another_environment(
     entry = folder / ".techsapo" / "ledger" / "000001.json"
     entry.unlink()
     entry.mkdir()
-    with pytest.raises(OpsError, match="cannot read which environment was applied"):
+    with pytest.raises(OpsError, match="cannot read the ledger"):
         applied_environment(folder / ".techsapo")
 
 

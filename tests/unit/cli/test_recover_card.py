@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rich.cells import cell_len as width
 from rows import each_row
 from typer.testing import CliRunner
 
@@ -19,8 +20,7 @@ from techsapo_ops.cli.main import app
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.operations.card.page import COLUMNS, LINES
-from techsapo_ops.operations.card.wrapping import width
-from techsapo_ops.operations.doctor_card import look_at_card
+from techsapo_ops.operations.doctor_looks import look_at_card
 
 SECRETS = ("s3cret-password", "s3cret-of-s3", "s3cret-in-the-address", "rest-of-it")
 PLACES = (

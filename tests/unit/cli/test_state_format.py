@@ -39,8 +39,6 @@ def refusal(state: Path) -> str:
 def test_a_new_one_and_one_of_today_are_used(tmp_path: Path) -> None:
     state = state_in(tmp_path)
     assert refusal(state) == ""
-    (state / "ledger" / "plan-key").touch()
-    assert refusal(state) == "", "a plan was saved"
     note_format(Layout(state, state / "generated"))
     (state / "ledger" / "000001.json").touch()
     assert refusal(state) == ""

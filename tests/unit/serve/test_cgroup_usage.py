@@ -46,22 +46,3 @@ def test_without_a_quota_cpu_is_the_hosts(tmp_path: Path) -> None:
     percent = usage.cpu_percent()
     assert percent is not None
     assert 0 <= percent <= 100
-
-
-def first_version(directory: Path, limit: str) -> HostUsage:
-    (directory / "memory.limit_in_bytes").write_text(limit)
-    (directory / "memory.usage_in_bytes").write_text("600\n")
-    (directory / "memory.stat").write_text("cache 5\ntotal_inactive_file 100\n")
-    return HostUsage(directory / "no-version-2", directory)
-
-
-def test_a_cgroup_of_the_first_version_is_read_as_well(tmp_path: Path) -> None:
-    assert first_version(tmp_path, "1000\n").memory_percent() == 50
-
-
-def test_a_first_version_without_a_limit_leaves_memory_the_hosts(tmp_path: Path) -> None:
-    import psutil
-
-    used = first_version(tmp_path, "9223372036854771712\n").memory_percent()
-    assert used == pytest.approx(psutil.virtual_memory().percent, abs=20)
-    assert used > 0.1

@@ -8,7 +8,6 @@ import pytest
 import yaml
 from rows import each_row
 
-from techsapo_ops.operations.apply.forgetting import _masked
 from techsapo_ops.spec.load import LoadedSpec, SpecError
 from techsapo_ops.spec.logins import written_secrets
 from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_data
@@ -175,8 +174,6 @@ def test_the_ledger_keeps_headers_as_given_and_forgets_them(headed: LoadedSpec) 
     }  # fmt: skip
     assert {"s3cret-value", "env-s3cret"} <= written_secrets(given)
     assert "org.txt" not in written_secrets(given)
-    masked = _masked(given, {"s3cret-value"})
-    assert masked["providers"]["a"]["headers"]["api-key"] == MASK
 
 
 def test_a_variable_of_a_header_that_is_not_set_leaves_the_provider_out(loaded: Loader) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from rows import each_row
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.errors import OpsError
 from techsapo_ops.stack.desired import RenderedFile
-from techsapo_ops.validators.check import Staging, check, known, require
+from techsapo_ops.validators.check import Staging, check, require
 from techsapo_ops.validators.report import ValidationReport
 
 FILES = (
@@ -59,10 +58,8 @@ def judge(tmp_path: Path, binaries: dict[str, str]) -> Callable[..., ValidationR
         path.write_text(file.content)
     staging = Staging(config, tmp_path / "prefix", str(tmp_path))
 
-    def run(
-        tools: Tools, files: tuple[RenderedFile, ...] = FILES, cache: Path | None = None
-    ) -> ValidationReport:
-        return check(files, staging, tools, binaries, cache=cache)
+    def run(tools: Tools) -> ValidationReport:
+        return check(FILES, staging, tools, binaries, {})
 
     return run
 
@@ -131,69 +128,3 @@ def test_an_nginx_that_is_older_than_the_images_is_missing_not_a_refusal(
     assert report.ok
     assert [m.tool for m in report.missing] == ["nginx"]
     assert not judge(Tools({"nginx": (1, 'nginx: [emerg] invalid parameter "resolves"')})).ok
-
-
-def test_content_that_a_tool_has_passed_is_not_checked_again(
-    judge: Callable[..., ValidationReport], tmp_path: Path
-) -> None:
-    cache = tmp_path / "cache.json"
-    judge(Tools(), cache=cache)
-    again = Tools()
-    report = judge(again, cache=cache)
-    assert again.calls == []
-    assert (report.checked, report.skipped) == (0, 8)
-    assert stat.S_IMODE(cache.stat().st_mode) == 0o600, "it holds digests of secrets"
-
-
-def test_changed_content_is_checked_again_and_only_that(
-    judge: Callable[..., ValidationReport], tmp_path: Path
-) -> None:
-    cache = tmp_path / "cache.json"
-    judge(Tools(), cache=cache)
-    changed = (*FILES[:2], RenderedFile("alertmanager/alertmanager.yml", "other"), *FILES[3:])
-    tools = Tools()
-    judge(tools, changed, cache=cache)
-    assert [Path(c.argv[0]).name for c in tools.calls] == ["amtool"]
-
-
-def test_another_version_of_a_tool_checks_again(
-    judge: Callable[..., ValidationReport], tmp_path: Path, binaries: dict[str, str]
-) -> None:
-    cache = tmp_path / "cache.json"
-    judge(Tools(), cache=cache)
-    Path(binaries["amtool"]).write_text("version 2")
-    tools = Tools()
-    judge(tools, cache=cache)
-    assert [Path(c.argv[0]).name for c in tools.calls] == ["amtool"]
-
-
-def test_a_refusal_is_not_remembered_as_passed(
-    judge: Callable[..., ValidationReport], tmp_path: Path
-) -> None:
-    cache = tmp_path / "cache.json"
-    judge(Tools({"amtool": (1, "no")}), cache=cache)
-    assert not judge(Tools({"amtool": (1, "no")}), cache=cache).ok
-
-
-@each_row("damage", ["", "{", '{"a": 1}', "[1, null]"])
-def test_a_damaged_cache_only_costs_a_second_run(
-    judge: Callable[..., ValidationReport], tmp_path: Path, damage: str
-) -> None:
-    cache = tmp_path / "cache.json"
-    cache.write_text(damage)
-    assert judge(Tools(), cache=cache).checked == 8
-    assert judge(Tools(), cache=cache).skipped == 8
-
-
-def test_with_nothing_to_run_the_report_is_known_without_a_staging_copy(
-    judge: Callable[..., ValidationReport], tmp_path: Path, binaries: dict[str, str]
-) -> None:
-    cache = tmp_path / "cache.json"
-    assert known(FILES, binaries, cache) is None
-    first = judge(Tools(), cache=cache)
-    assert first.checked == 8
-    assert known(FILES, binaries, cache) == judge(Tools(), cache=cache)
-    del binaries["amtool"]
-    assert known(FILES, binaries, cache) == judge(Tools(), cache=cache)
-    changed = (*FILES[:-2], RenderedFile("ecosystem.config.js", "other"))
-    assert known(changed, binaries, cache) is None
