@@ -214,7 +214,7 @@ def _ways(faults: Sequence[Fault]) -> list[str]:
         names = " ".join(sorted(map(_account, owners)))
         ways.append(
             msg(
-                "`techsapo trust add {names}`: root then uses what is theirs, as they could as root",
+                "`techsapo config trust add {names}`: root then uses what is theirs, as they could as root",
                 names=names,
             )
         )

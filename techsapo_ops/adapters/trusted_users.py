@@ -1,8 +1,8 @@
 """Whose files the user who runs this relies on.
 
 That is root, and this user. For root it is also, as git has it, the user that `SUDO_UID` names
-(safe.directory in git-config(1)), and those of `trusted-users`, which `techsapo trust` writes. A spec and its
-owner name nobody.
+(safe.directory in git-config(1)), and those of `trusted-users`, which `techsapo config trust` writes. A spec
+and its owner name nobody.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from techsapo_ops.cli.options import (
     WaitOption,
 )
 from techsapo_ops.cli.output import Output, filled, write
+from techsapo_ops.cli.scheduler_loop import start_when_due
 from techsapo_ops.cli.signals import interruptible
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.cli.views.job_runs import clock, run_json, status_json, took
@@ -261,6 +262,9 @@ def log(
             exit_code=1 if number is None else 2,
         )
     Output().data(read_text(runs.log(wanted[-1]), what=msg("log")).rstrip("\n"))
+
+
+app.command(name="schedule")(start_when_due)
 
 
 @app.command(hidden=True)

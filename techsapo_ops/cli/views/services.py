@@ -1,4 +1,4 @@
-"""How services, sizes and ages look on the terminal."""
+"""How services and ages look on the terminal."""
 
 from __future__ import annotations
 
@@ -28,18 +28,6 @@ def age(started: datetime | None, now: datetime | None = None) -> str:
         return f"{hours}h {minutes}m"
     days, hours = divmod(hours, 24)
     return f"{days}d {hours}h"
-
-
-def size(count: int | None) -> str:
-    """Bytes for people: `91.3 MB` (powers of 1024); `-` when unknown."""
-    if count is None:
-        return "-"
-    value = float(count)
-    for unit in ("B", "KB", "MB", "GB"):
-        if value < 1024:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1024
-    return f"{value:.1f} TB"
 
 
 def stopped_lines(observed: Observed) -> Iterator[str]:

@@ -94,7 +94,7 @@ def test_no_command_of_roots_uses_the_project_of_another_user(
     owned_by(ALICE, project, project / "techsapo.yaml")
     said = refused(techsapo(project, *command), project)
     assert f"`chown root {project} {project / 'techsapo.yaml'}`" in said
-    assert f"`techsapo trust add {ALICE}`" in said
+    assert f"`techsapo config trust add {ALICE}`" in said
     assert f"uid {ALICE} (mode 0755)" in said, "whose it is, and its mode"
     assert not (project / ".techsapo").exists()
 
@@ -207,14 +207,14 @@ def test_what_an_earlier_owner_left_in_the_state_directory_is_refused(tmp_path: 
 def test_a_recorded_user_is_trusted_until_that_is_taken_back(project: Path) -> None:
     assert techsapo(project, "validate").returncode == 0
     owned_by(ALICE, project, project / "techsapo.yaml")
-    assert techsapo(project, "trust", "add", str(ALICE)).returncode == 0
+    assert techsapo(project, "config", "trust", "add", str(ALICE)).returncode == 0
     assert techsapo(project, "validate").returncode == 0
-    listed = json.loads(techsapo(project, "trust", "list", "--json").stdout)
+    listed = json.loads(techsapo(project, "config", "trust", "list", "--json").stdout)
     assert listed == [{"user": str(ALICE), "uid": ALICE}]
     owned_by(BOB, project / "techsapo.yaml")
     refused(techsapo(project, "validate"), project / "techsapo.yaml")
     owned_by(ALICE, project / "techsapo.yaml")
-    assert techsapo(project, "trust", "remove", str(ALICE)).returncode == 0
+    assert techsapo(project, "config", "trust", "remove", str(ALICE)).returncode == 0
     refused(techsapo(project, "validate"), project)
 
 
@@ -237,8 +237,9 @@ def test_root_runs_and_writes_down_no_program_of_a_folder_that_is_first_on_path(
         f"{SPEC}engine: native\napp: {{instances: [{{port: 4000}}, {{port: 4001}}]}}\n"
     )
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "techsapo_ops", "generate"], cwd=project, capture_output=True, text=True,
-        check=False, env={**os.environ, "PATH": f"{hostile}:{os.environ['PATH']}"},
+        [sys.executable, "-P", "-m", "techsapo_ops", "config", "generate"],
+        cwd=project, capture_output=True, text=True, check=False,
+        env={**os.environ, "PATH": f"{hostile}:{os.environ['PATH']}"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert not (project.parent / "ran").exists()
@@ -248,7 +249,7 @@ def test_root_runs_and_writes_down_no_program_of_a_folder_that_is_first_on_path(
     assert str(hostile).encode() not in everything
 
 
-@each_row("command", [("plan",), ("up", "--yes"), ("generate",), ("health",)])
+@each_row("command", [("plan",), ("up", "--yes"), ("config", "generate"), ("health",)])
 def test_a_program_of_another_user_in_a_system_folder_is_refused_before_anything_is_done(
     project: Path, hostile: Path, command: tuple[str, ...]
 ) -> None:
@@ -270,9 +271,9 @@ def test_what_only_sudo_makes_trusted_is_refused_by_plan_and_up_where_jobs_run_w
     owned_by(ALICE, project, spec)
     for command in (("plan",), ("up", "--yes"), ("cron", "install")):
         said = refused(techsapo(project, *command, SUDO_UID=str(ALICE)), project)
-        assert f"`techsapo trust add {ALICE}`" in said
+        assert f"`techsapo config trust add {ALICE}`" in said
     assert techsapo(project, "validate", SUDO_UID=str(ALICE)).returncode == 0
-    techsapo(project, "trust", "add", str(ALICE))
+    techsapo(project, "config", "trust", "add", str(ALICE))
     assert techsapo(project, "plan", SUDO_UID=str(ALICE)).returncode == 100
 
 
@@ -350,7 +351,7 @@ def test_a_package_of_another_user_is_refused_with_the_command_that_helps(
     said = refused(techsapo_of(checkout, project, "validate"), checkout)
     assert f"chown root {checkout}`" in said
     assert techsapo_of(checkout, project, "validate", SUDO_UID=str(ALICE)).returncode == 0
-    techsapo_of(checkout, project, "trust", "add", str(ALICE))
+    techsapo_of(checkout, project, "config", "trust", "add", str(ALICE))
     assert techsapo_of(checkout, project, "validate").returncode == 0
     owned_by(0, checkout)
     file = checkout / "techsapo_ops/cli/commands/ps.py"
@@ -392,7 +393,7 @@ def test_a_scheduler_that_root_no_longer_trusts_reads_and_writes_nothing_there(
 
     monkeypatch.setattr(JobScheduler, "start", stop_at_once)
     monkeypatch.setattr(JobScheduler, "stop", lambda _: None)
-    done = techsapo(project, "schedule", "--rendered", str(rendered))
+    done = techsapo(project, "jobs", "schedule", "--rendered", str(rendered))
     assert (done.returncode, started) == (0, [()])
-    assert f"`techsapo trust add {ALICE}`" in done.stderr
+    assert f"`techsapo config trust add {ALICE}`" in done.stderr
     assert not (project / ".techsapo").exists()

@@ -195,7 +195,7 @@ def test_the_error_names_the_paths_and_one_command_for_all(top: Path) -> None:
         modes.require()
     assert f"{top}/ops is owned by uid 54321 (mode 0755); {top}/ops/spec is" in refused.value.message
     assert refused.value.hint.startswith(
-        f"`chown root {top}/ops {top}/ops/spec`; or `techsapo trust add 54321`"
+        f"`chown root {top}/ops {top}/ops/spec`; or `techsapo config trust add 54321`"
     )
     assert refused.value.exit_code == 1
 

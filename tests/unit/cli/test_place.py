@@ -22,10 +22,10 @@ NEEDS_A_STACK = [
     ["ps", "--json"],
     ["logs"],
     ["down", "--yes"],
-    ["history"],
+    ["changes", "list"],
     ["monit", "--once"],
-    ["diff"],
-    ["drift"],
+    ["changes", "diff"],
+    ["changes", "drift"],
     ["rollback", "--yes"],
     ["maintenance", "status"],
     ["audit", "show"],
@@ -138,7 +138,7 @@ def test_what_others_may_change_is_not_taken_from_a_folder_above(top: Path) -> N
         assert "error: there is no spec at techsapo.yaml; " in told.stderr
         assert f"{top}/techsapo.yaml is not taken: " in told.stderr
         assert "can be written by everyone" in told.stderr
-        assert techsapo(below, "runbook", "AppDown").returncode == 0, "what needs no spec goes on"
+        assert techsapo(below, "alerts", "runbook", "AppDown").returncode == 0, "what needs no spec goes on"
 
 
 def test_a_folder_that_was_removed_under_the_command_is_said(top: Path) -> None:

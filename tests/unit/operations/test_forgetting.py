@@ -63,7 +63,7 @@ def test_an_apply_whose_secrets_are_gone_is_listed_compared_and_declined_by_name
     assert {file.path: file.kind for file in found.files}["redis/redis.conf"] == "changed"
     with pytest.raises(OpsError, match=r"@1 had other secrets than now \(.*redis\.password") as refused:
         made.rollback("@1")
-    assert "techsapo diff @1" in str(refused.value.hint)
+    assert "techsapo changes diff @1" in str(refused.value.hint)
     assert "0ld" not in str(refused.value)
 
 

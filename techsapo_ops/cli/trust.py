@@ -1,4 +1,4 @@
-"""`techsapo trust`: whose files root may use."""
+"""`techsapo config trust`: whose files root may use."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 app = CommandGroup(
-    no_args_is_help=True, help="Say whose files root may use, e.g. `techsapo trust add alice`."
+    no_args_is_help=True, help="Say whose files root may use, e.g. `techsapo config trust add alice`."
 )
 UserArgument = Annotated[str, typer.Argument(help="A user of this host, by name or number.")]
 
@@ -28,7 +28,7 @@ def add(user: UserArgument) -> None:
 
     Examples:
 
-      techsapo trust add alice
+      techsapo config trust add alice
     """
     _root_only()
     if (uid := uid_of(user)) is None:
@@ -56,13 +56,15 @@ def remove(user: UserArgument) -> None:
 
     Examples:
 
-      techsapo trust remove alice
+      techsapo config trust remove alice
     """
     _root_only()
     users = recorded_users()
     if user not in users:
         raise OpsError(
-            msg("{user} is not trusted", user=user), msg("`techsapo trust list` shows who is"), exit_code=2
+            msg("{user} is not trusted", user=user),
+            msg("`techsapo config trust list` shows who is"),
+            exit_code=2,
         )
     record_users(name for name in users if name != user)
     Output().say(msg("root no longer trusts {user}", user=user))
@@ -74,7 +76,7 @@ def list_users(*, out: JsonOutput) -> None:
 
     Examples:
 
-      techsapo trust list
+      techsapo config trust list
     """
     users = [(user, uid_of(user)) for user in recorded_users()]
     if out.as_json:

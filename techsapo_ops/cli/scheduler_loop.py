@@ -1,4 +1,4 @@
-"""`techsapo schedule`."""
+"""`techsapo jobs schedule`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from techsapo_ops.spec.models.data import Schedule
 
 
-def schedule(
+def start_when_due(
     *,
     place: SpecPlace,
     rendered: Annotated[
@@ -36,7 +36,7 @@ def schedule(
 
     Examples:
 
-      techsapo schedule
+      techsapo jobs schedule
     """
     import logging
     import threading
