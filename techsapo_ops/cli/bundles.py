@@ -52,6 +52,9 @@ def expanded(command: Command) -> Command:
 
     @wraps(command)
     def run(**given: Any) -> Any:
+        context = given.get("context")
+        if context is not None and context.invoked_subcommand is not None:
+            return None  # a group's own work: the command that is called below it has options of its own
         values = {
             name: make(**{option: given.pop(option) for option in bundle.options})
             for name, (make, bundle) in made.items()

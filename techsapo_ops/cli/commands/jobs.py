@@ -74,9 +74,6 @@ def list_jobs(context: typer.Context, *, place: SpecPlace, out: JsonOutput) -> N
 
       techsapo jobs history drift
     """
-    if context.invoked_subcommand is not None:
-        return
-
     project = place.open()
     zone = local_zone()
     schedule = project.spec.schedule

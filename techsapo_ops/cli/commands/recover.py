@@ -124,8 +124,6 @@ def recover(
 
       techsapo recover --abandon --into /srv/techsapo
     """
-    if context.invoked_subcommand is not None:
-        return
     into = into.expanduser().resolve()
     require_trust(into / "techsapo.yaml")
     desk, doors = Desk(into / STATE_DIRECTORY), RecoverDoors(out)

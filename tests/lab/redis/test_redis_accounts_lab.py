@@ -131,7 +131,7 @@ def test_passwords_are_their_users_alone_and_on_no_command_line(lab: Project) ->
 def test_what_was_backed_up_comes_back_and_still_wants_a_login(lab: Project) -> None:
     keys = account_of(lab, OPERATOR)
     keys.mset({f"k{n}": n for n in range(300)})
-    made = json.loads(lab.run("backup", "create", "--only", "redis", "--json").stdout)
+    made = json.loads(lab.run("backup", "--only", "redis", "--json").stdout)
     assert json.loads(lab.run("backup", "verify", "--latest", "--deep", "--json").stdout)["ok"] is True
     keys.delete("k7")
     keys.set("later", 1)

@@ -113,6 +113,8 @@ def test_a_variable_names_the_spec_and_the_environment_and_options_win(top: Path
     assert "there is no environment no" not in wrong.stderr
     wrong = techsapo(top, "validate", env={"TECHSAPO_FILE": "one.yaml", "TECHSAPO_ENVIRONMENT": "no"})
     assert "there is no environment no" in wrong.stderr
+    told = techsapo(top, "jobs", "history", "drift", env={"TECHSAPO_FILE": "one.yaml"})
+    assert (told.returncode, told.stderr.count("spec: one.yaml")) == (0, 1), "a group's own work is not done"
     gone = techsapo(top, "ps", env={"TECHSAPO_FILE": "gone/techsapo.yaml"})
     assert gone.returncode == 1
     assert gone.stderr.startswith("error: there is no spec at gone/techsapo.yaml; TECHSAPO_FILE names it\n")

@@ -1,0 +1,171 @@
+"""What doctor says of a stack: its templates, exposures, models, providers, services, backups and jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+from techsapo_ops.catalogue.models import WARNED_DAYS
+from techsapo_ops.errors import OpsError
+from techsapo_ops.health.provider_tests import COMMAND, tested_providers
+from techsapo_ops.messages import msg
+from techsapo_ops.operations.card.facts import card_of, facts_to_compare, printed
+from techsapo_ops.operations.doctor_backups import look_at_backups
+from techsapo_ops.operations.jobs.starters import look_at_starters
+from techsapo_ops.operations.watch.unreached import look_at_notifications
+from techsapo_ops.services.registry import kind_of, kinds
+from techsapo_ops.services.runtimes import runtime_of
+from techsapo_ops.spec.exposure import exposures
+from techsapo_ops.spec.model_facts import announced_end
+from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.models.providers import ModelProvider
+from techsapo_ops.stack.diagnosis import HostFinding, Level
+from techsapo_ops.stack.stack import Stack
+from techsapo_ops.stack.template_folders import Overrides
+from techsapo_ops.stack.topology import Topology
+
+_TEMPLATES = "your templates"
+_PRINT = msg("`techsapo recover card` prints it; keep it away from this host")
+
+
+def look_at_stack(stack: Stack, overrides: Overrides, today: date) -> Iterator[HostFinding]:
+    """All of it; nothing is asked of a vendor."""
+    topology = stack.topology
+    yield from look_at_templates(overrides)
+    yield from look_at_exposure(topology)
+    yield from look_at_models(stack.spec, today)
+    yield from look_at_tests(topology, today)
+    yield from look_at_services(topology)
+    yield from look_at_backups(stack)
+    yield from look_at_card(stack)
+    yield from look_at_notifications(topology)
+    yield from look_at_starters(topology, stack.runner)
+
+
+def look_at_templates(overrides: Overrides) -> Iterator[HostFinding]:
+    """Those that can't be used, or are not; nothing without any."""
+    obstacle, warnings = overrides.obstacle, tuple(overrides.warnings())
+    if obstacle is not None:
+        yield HostFinding("templates", _TEMPLATES, Level.MISSING, obstacle.message, obstacle.hint)
+    for found in warnings:
+        yield HostFinding("templates", _TEMPLATES, Level.WARNING, found.message, found.hint)
+    if obstacle is None and not warnings and overrides.is_there:
+        yield HostFinding("templates", _TEMPLATES, Level.OK, msg("in {folder}", folder=overrides.folder))
+
+
+def look_at_exposure(topology: Topology) -> Iterator[HostFinding]:
+    """Every exposure of the spec, those that are meant with their reason; then what runs as root."""
+    for found in exposures(topology.spec, topology.layout.environment):
+        if found.accepted is not None:
+            detail = msg("{message}; accepted: {accepted}", message=found.message, accepted=found.accepted)
+            yield HostFinding("exposure", found.rule, Level.NOTE, detail)
+        else:
+            yield HostFinding("exposure", found.rule, Level.WARNING, found.message, found.hint)
+    yield from _as_root(topology)
+
+
+def _as_root(topology: Topology) -> Iterator[HostFinding]:
+    """Services whose own user there is not, or who can't reach the stack; the app's is looked at apart."""
+    users: dict[str, list[str]] = {}
+    for service in topology.services:
+        if topology.places.as_root(service, topology.host) and not kind_of(service).facts.runs_package:
+            users.setdefault(service.facts.user, []).append(service.name)
+    for user, services in users.items():
+        yield HostFinding(
+            "root",
+            f"user {user}",
+            Level.WARNING,
+            msg(
+                "there is none that reaches {state}, so {services} run as root",
+                state=topology.layout.state,
+                services=", ".join(services),
+            ),
+            msg("their Debian packages add it; put the project where other users may enter, e.g. /srv"),
+        )
+
+
+def look_at_models(spec: Spec, today: date) -> Iterator[HostFinding]:
+    """Each announced end: within 60 days of `today`, or past, it asks for something."""
+    for name, provider in spec.providers.items():
+        if not provider.enabled or not isinstance(provider, ModelProvider):
+            continue
+        end = announced_end(provider)
+        if end is None:
+            continue
+        left = (end.retires - today).days
+        days = msg("1 day") if left == 1 else msg("{left} days", left=left)
+        when = msg("in {days}", days=days) if left > 0 else msg("which is over")
+        yield HostFinding(
+            "models",
+            name,
+            Level.WARNING if end.is_near(today) else Level.NOTE,
+            msg(
+                "its vendor retires {model} on {retires}, {when} ({read})",
+                model=provider.model,
+                retires=end.retires,
+                when=when,
+                read=end.source.read,
+            ),
+            msg("model: {replacement}", replacement=end.replacement)
+            if end.replacement
+            else msg("choose a current model"),
+        )
+
+
+def look_at_tests(topology: Topology, today: date) -> Iterator[HostFinding]:
+    """How each real provider did when it was tested last; nothing is asked.
+
+    An end that the vendor's list named then is warned of when it is near `today`.
+    """
+    try:
+        found = tested_providers(topology.spec, topology.layout.provider_tests)
+    except OpsError as error:
+        yield HostFinding("providers", "tests", Level.WARNING, error.message, error.hint)
+        return
+    for provider in found:
+        name, test = f"provider {provider.name}", provider.test
+        if test is None:
+            told = msg("changed since it was tested") if provider.changed else msg("never tested")
+            yield HostFinding("providers", name, Level.NOTE, told, f"{COMMAND} {provider.name}")
+        elif test.outcome == "failed":
+            told = msg("failed the test of {date}: {told}", date=test.at.date(), told=test.told)
+            yield HostFinding("providers", name, Level.WARNING, told, test.remedy)
+        elif test.outcome == "warning":
+            told = msg("answered the test of {date}, but: {told}", date=test.at.date(), told=test.told)
+            yield HostFinding("providers", name, Level.WARNING, told, test.remedy)
+        elif test.ends is not None and (test.ends - today).days <= WARNED_DAYS:
+            told = msg(
+                "its model ends on {ends}, as known when it was tested on {date}",
+                ends=test.ends,
+                date=test.at.date(),
+            )
+            yield HostFinding("providers", name, Level.WARNING, told, msg("choose a current model"))
+        else:
+            yield HostFinding(
+                "providers", name, Level.OK, msg("answered the test of {date}", date=test.at.date())
+            )
+
+
+def look_at_services(topology: Topology) -> Iterator[HostFinding]:
+    """What each kind has to say; nothing where its services do not run."""
+    for kind in kinds():
+        if topology.has(kind.name):
+            yield from runtime_of(kind.name).diagnosis(topology)
+
+
+def look_at_card(stack: Stack) -> Iterator[HostFinding]:
+    """That none was printed, or what has changed since; nothing for a stack without a second place."""
+    if stack.spec.backup.offsite is None:
+        return
+    known = printed(stack)
+    if known is None:
+        yield HostFinding("backups", "recovery card", Level.NOTE, msg("none was printed yet"), _PRINT)
+        return
+    at, before = known
+    now = facts_to_compare(card_of(stack))
+    other = [name.replace("_", " ") for name in now if before.get(name) != now[name]]
+    if other:
+        said = msg(
+            "the one of {at:%Y-%m-%d} is out of date: {other}", at=at.astimezone(), other=", ".join(other)
+        )
+        yield HostFinding("backups", "recovery card", Level.WARNING, said, _PRINT)
