@@ -46,7 +46,6 @@ TagOption = Annotated[str, typer.Option("--tag", help="A word to know the backup
 
 @app.callback()
 def root(
-    context: typer.Context,  # noqa: ARG001 - with it, a command below is called alone
     only: BackedUpOption = None,
     tag: TagOption = "",
     dry_run: DryRunOption = False,

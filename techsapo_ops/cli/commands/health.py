@@ -11,7 +11,7 @@ import typer
 from techsapo_ops.adapters.away import away_json
 from techsapo_ops.adapters.build import build
 from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.options import FullOutput, SpecPlace
+from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.views.health import away_rows, next_step, summary
 from techsapo_ops.errors import OpsError
@@ -32,7 +32,7 @@ def health(
         float,
         typer.Option("--timeout", metavar="SECONDS", min=0.05, max=300, help="Longest wait for a probe."),
     ] = 5.0,
-    out: FullOutput,
+    out: JsonQuietOutput,
 ) -> None:
     """Probe every part at once: services, scrape targets, disk, certificates. Says who has which alert.
 

@@ -63,7 +63,7 @@ NameArgument = Annotated[
 
 
 @app.callback()
-def list_jobs(context: typer.Context, *, place: SpecPlace, out: JsonOutput) -> None:
+def list_jobs(*, place: SpecPlace, out: JsonOutput) -> None:
     """Show the jobs, when each runs next and how it went.
 
     Examples:

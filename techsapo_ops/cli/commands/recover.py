@@ -51,7 +51,6 @@ app.command()(card)
 
 @app.callback()
 def recover(
-    context: typer.Context,
     repository: Annotated[
         str | None,
         typer.Option(
