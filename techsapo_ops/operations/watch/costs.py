@@ -74,7 +74,7 @@ def _read(
     parse: Callable[[Any], T],
     nothing: T,
 ) -> T:
-    """All rows, from `here` where this user may read them, else as `answers costs --rows` with `options` prints."""
+    """All rows, from `here` where this user may read them, else as `costs --rows` with `options` prints them."""
     topology = stack.topology
     mysql = None if topology.places.isolated else _mysql(stack)
     first = _apps(topology)[0]
