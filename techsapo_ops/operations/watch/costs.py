@@ -74,7 +74,7 @@ def _read(
     parse: Callable[[Any], T],
     nothing: T,
 ) -> T:
-    """All rows, from `here` where this user may read them, else as `costs --rows` with `options` prints them."""
+    """All rows, from `here` where this user may read them, else what `costs --rows` with `options` prints."""
     topology = stack.topology
     mysql = None if topology.places.isolated else _mysql(stack)
     first = _apps(topology)[0]
