@@ -43,7 +43,7 @@ def start_when_due(
 
     from techsapo_ops.adapters.build import build
 
-    build()  # first, as in `serve`: what is installed while the rest is imported is another build
+    build()  # before the rest, as in `serve`: what is installed while that is imported is another build
     from techsapo_ops.cli.job_runs import job_argv, run_context
     from techsapo_ops.cli.signals import interruptible
     from techsapo_ops.cli.state_directory import layout_beside
