@@ -18,8 +18,8 @@ from rows import each_row
 
 from techsapo_ops.adapters import build
 from techsapo_ops.adapters import files as adapter
-from techsapo_ops.cli.commands.up import Wanted, by_plan
 from techsapo_ops.cli.options import SpecChoice
+from techsapo_ops.cli.saved_plans import Wanted, by_plan
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply import plan_facts
 from techsapo_ops.operations.apply.plan import StackPlan, plan_of
