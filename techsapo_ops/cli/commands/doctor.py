@@ -27,8 +27,16 @@ from techsapo_ops.cli.trusted_project import require_trust
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.doctor import distrusted, examine, repair
-from techsapo_ops.operations.doctor_stack import look_at_stack
+from techsapo_ops.operations.doctor_backups import look_at_backups
+from techsapo_ops.operations.doctor_card import look_at_card
+from techsapo_ops.operations.doctor_exposure import look_at_exposure
+from techsapo_ops.operations.doctor_models import look_at_models
+from techsapo_ops.operations.doctor_providers import look_at_tests
+from techsapo_ops.operations.doctor_services import look_at_services
+from techsapo_ops.operations.doctor_templates import look_at_templates
+from techsapo_ops.operations.jobs.starters import look_at_starters
 from techsapo_ops.operations.waiting import Waiting, finding, look
+from techsapo_ops.operations.watch.unreached import look_at_notifications
 from techsapo_ops.spec.load import load
 from techsapo_ops.stack.diagnosis import HostFinding, Level
 
@@ -128,12 +136,21 @@ def _project(file: Path, environment: str | None) -> Project:
 
 
 def _examined(project: Project, stack: Stack, waiting: Waiting) -> Diagnosis:
+    today = datetime.now(UTC).date()
     also = (
-        *look_at_stack(stack, project.overrides, datetime.now(UTC).date()),
+        *look_at_templates(project.overrides),
+        *look_at_exposure(stack.topology),
         *(
             HostFinding("secrets", str(found.path), Level.WARNING, found.message, found.hint)
             for found in (open_files(project.path, project.spec) if project.path.is_file() else ())
         ),
+        *look_at_models(project.spec, today),
+        *look_at_tests(stack.topology, today),
+        *look_at_services(stack.topology),
+        *look_at_backups(stack),
+        *look_at_card(stack),
+        *look_at_notifications(stack.topology),
+        *look_at_starters(stack.topology, stack.runner),
         finding(waiting),
     )
     return examine(stack, host_report(project, stack.topology), also)

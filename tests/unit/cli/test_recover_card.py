@@ -20,7 +20,7 @@ from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.operations.card.page import COLUMNS, LINES
 from techsapo_ops.operations.card.wrapping import width
-from techsapo_ops.operations.doctor_stack import look_at_card
+from techsapo_ops.operations.doctor_card import look_at_card
 
 SECRETS = ("s3cret-password", "s3cret-of-s3", "s3cret-in-the-address", "rest-of-it")
 PLACES = (

@@ -20,7 +20,7 @@ from techsapo_ops.engines.native import host_report as native
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations import doctor
 from techsapo_ops.operations.doctor import Diagnosis, repair
-from techsapo_ops.operations.doctor_stack import look_at_exposure
+from techsapo_ops.operations.doctor_exposure import look_at_exposure
 from techsapo_ops.services.registry import resolve
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.diagnosis import HostFinding, Level

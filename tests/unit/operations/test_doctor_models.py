@@ -7,7 +7,7 @@ from typing import Any
 
 from rows import each_row
 
-from techsapo_ops.operations.doctor_stack import look_at_models
+from techsapo_ops.operations.doctor_models import look_at_models
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.diagnosis import Level
 

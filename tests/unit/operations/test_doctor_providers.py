@@ -12,7 +12,7 @@ from rows import each_row
 
 from techsapo_ops.health.provider_tests import KeptTest, keep_tests, kept_tests, section_digest
 from techsapo_ops.operations import provider_tests as testing
-from techsapo_ops.operations.doctor_stack import look_at_tests
+from techsapo_ops.operations.doctor_providers import look_at_tests
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.diagnosis import Level
 from techsapo_ops.wallbounce.causes import Cause
