@@ -20,6 +20,8 @@ from pathlib import Path
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 
+TRUSTED_USERS = Path("/etc/techsapo/trusted-users")
+"""A user a line, by name, or by number where there is none; root's own, readable by all."""
 _SHOWN = 4
 _MOST_LINKS = 40
 """As many as the kernel follows in one path (path_resolution(7))."""
@@ -214,8 +216,9 @@ def _ways(faults: Sequence[Fault]) -> list[str]:
         names = " ".join(sorted(map(_account, owners)))
         ways.append(
             msg(
-                "`techsapo config trust add {names}`: root then uses what is theirs, as they could as root",
+                "write {names} into {file}: root then uses what is theirs, and they can act as root",
                 names=names,
+                file=TRUSTED_USERS,
             )
         )
     if len(owners) == 1:

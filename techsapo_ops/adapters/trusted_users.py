@@ -1,23 +1,21 @@
 """Whose files the user who runs this relies on.
 
 That is root, and this user. For root it is also, as git has it, the user that `SUDO_UID` names
-(safe.directory in git-config(1)), and those of `trusted-users`, which `techsapo config trust` writes. A spec
-and its owner name nobody.
+(safe.directory in git-config(1)), and those whom root has written into `trusted-users`. A spec and its owner
+name nobody.
 """
 
 from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from techsapo_ops.adapters.strict_modes import StrictModes
+from techsapo_ops.adapters.strict_modes import TRUSTED_USERS, StrictModes
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
-TRUSTED_USERS = Path("/etc/techsapo/trusted-users")
-"""A user a line, by name, or by number where there is none; root's own, readable by all."""
 _NO_UID = 2**32 - 1
 
 
@@ -29,14 +27,14 @@ def trusted_users(environment: Mapping[str, str] | None = None) -> frozenset[int
     """
     if os.geteuid() != 0:
         return frozenset({0, os.geteuid()})
-    recorded = {uid for name in recorded_users() if (uid := uid_of(name)) is not None}
+    recorded = {uid for name in _recorded_users() if (uid := _uid_of(name)) is not None}
     sudo = (os.environ if environment is None else environment).get("SUDO_UID", "")
     if os.getuid() == 0 and (uid := _number(sudo)) is not None:
         recorded.add(uid)
     return frozenset({0, *recorded})
 
 
-def uid_of(user: str) -> int | None:
+def _uid_of(user: str) -> int | None:
     """The uid of a user's name, or of a number; None where there is no such user."""
     try:
         return pwd.getpwnam(user).pw_uid
@@ -44,7 +42,7 @@ def uid_of(user: str) -> int | None:
         return _number(user)
 
 
-def recorded_users() -> tuple[str, ...]:
+def _recorded_users() -> tuple[str, ...]:
     """The users of `trusted-users`.
 
     Raises OpsError where it can't be read, UntrustedError where others than root may write it.
@@ -63,19 +61,6 @@ def recorded_users() -> tuple[str, ...]:
         ) from None
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
     return tuple(line for line in lines if line)
-
-
-def record_users(users: Iterable[str]) -> None:
-    """Replace `trusted-users`. Raises OpsError when it can't be written."""
-    from techsapo_ops.adapters.files import write_atomic
-
-    try:
-        TRUSTED_USERS.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    except OSError as error:
-        raise OpsError(
-            msg("cannot make {parent}: {strerror}", parent=TRUSTED_USERS.parent, strerror=error.strerror)
-        ) from None
-    write_atomic(TRUSTED_USERS, "".join(f"{user}\n" for user in sorted(set(users))).encode())
 
 
 def owned_by_others(folder: Path) -> bool:

@@ -84,7 +84,6 @@ MOVED = {
     "generate": "config generate",
     "templates": "config templates",
     "secrets": "config secrets",
-    "trust": "config trust",
     "history": "changes list",
     "diff": "changes diff",
     "drift": "changes drift",

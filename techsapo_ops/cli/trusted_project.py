@@ -38,8 +38,9 @@ _NOT_ACTED_BY = {BACKUPS, DATA, PROOF_FOLDER, RECOVERY, RESTIC_CACHE, SCRATCH_FO
 authenticated, or only shown; or it was fetched, with the owners of another host."""
 
 
-def judged_project(file: Path | None, *, others: Iterable[Path] = ()) -> StrictModes:
-    """This program, the spec `file` with what is taken or kept next to it, and `others`, judged.
+def require_trust(file: Path | None, *, others: Iterable[Path] = ()) -> None:
+    """Raise UntrustedError where others can change this program, the spec `file` with what belongs to it, or
+    one of `others`.
 
     With None for what is of no project. Before anything is read; a few thousand lstat calls at most.
     """
@@ -49,12 +50,6 @@ def judged_project(file: Path | None, *, others: Iterable[Path] = ()) -> StrictM
         _project(modes, file)
     for path in others:
         modes.judge(path)
-    return modes
-
-
-def require_trust(file: Path | None, *, others: Iterable[Path] = ()) -> None:
-    """Raise UntrustedError where judged_project finds a fault."""
-    modes = judged_project(file, others=others)
     here = Path.cwd()
     imports = str(here) in sys.path and any(fault.path == here for fault in modes.faults)
     modes.require(
@@ -71,39 +66,28 @@ def require_trust_in(spec: Spec, directory: Path) -> None:
     modes.require()
 
 
-def require_trust_of_jobs(topology: Topology) -> UntrustedError | None:
+def require_trust_of_jobs(topology: Topology, *, by_cron: bool = False) -> UntrustedError | None:
     """See that root's jobs will run, where nobody runs sudo for them.
 
-    Raises UntrustedError where cron or a scheduler in a container would be refused. What the stack's
-    supervisor starts knows of sudo: there the error is returned that a reboot would bring.
+    Raises UntrustedError where a scheduler in a container would be refused, or cron, which starts them by the
+    spec or with `by_cron`. What the stack's supervisor starts knows of sudo: there the error is returned that
+    a reboot would bring.
     """
     if os.geteuid() != 0:
         return None
-    in_container = topology.places.from_images and topology.has(SCHEDULER)
+    in_container = topology.places.from_images and topology.has(SCHEDULER) and not by_cron
     # That scheduler runs as the owner of the state directory, and knows of nobody else.
     trusted = frozenset({0, topology.host.owner.uid}) if in_container else trusted_users({})
-    refused = _unattended(topology.layout.spec_file, topology.spec, trusted, program=not in_container)
-    if refused is not None and (in_container or topology.spec.schedule.by == "cron"):
-        raise refused
-    return refused
-
-
-def require_trust_unattended(file: Path, spec: Spec) -> None:
-    """Raise UntrustedError where root would be refused that nobody runs sudo for."""
-    if os.geteuid() == 0 and (refused := _unattended(file, spec, trusted_users({}))) is not None:
-        raise refused
-
-
-def _unattended(
-    file: Path, spec: Spec, trusted: frozenset[int], *, program: bool = True
-) -> UntrustedError | None:
     if trusted_users() <= trusted:  # it was judged so when the project was opened
         return None
+    file = topology.layout.spec_file
     modes = StrictModes(trusted)
-    if program:
+    if not in_container:
         _program(modes)
     _project(modes, file)
-    _named(modes, spec, file.parent)
+    _named(modes, topology.spec, file.parent)
+    if in_container or by_cron or topology.spec.schedule.by == "cron":
+        modes.require()
     return UntrustedError(modes.faults) if modes.faults else None
 
 

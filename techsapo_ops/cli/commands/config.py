@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from techsapo_ops.cli import secrets, templates, trust
+from techsapo_ops.cli import secrets, templates
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.explain import explain
 from techsapo_ops.cli.generate import generate
@@ -59,4 +59,3 @@ def schema() -> None:
 app.command()(generate)
 app.add_typer(templates.app, name="templates")
 app.add_typer(secrets.app, name="secrets")
-app.add_typer(trust.app, name="trust")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import stat
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -195,7 +194,7 @@ def test_the_error_names_the_paths_and_one_command_for_all(top: Path) -> None:
         modes.require()
     assert f"{top}/ops is owned by uid 54321 (mode 0755); {top}/ops/spec is" in refused.value.message
     assert refused.value.hint.startswith(
-        f"`chown root {top}/ops {top}/ops/spec`; or `techsapo config trust add 54321`"
+        f"`chown root {top}/ops {top}/ops/spec`; or write 54321 into {strict_modes.TRUSTED_USERS}"
     )
     assert refused.value.exit_code == 1
 
@@ -216,6 +215,7 @@ def test_nobody_is_asked_to_give_a_home_away(top: Path, monkeypatch: pytest.Monk
 def recorded(top: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The list of trusted users, elsewhere than in /etc."""
     path = top / "etc" / "trusted-users"
+    path.parent.mkdir()
     monkeypatch.setattr(trusted_users, "TRUSTED_USERS", path)
     return path
 
@@ -227,16 +227,14 @@ def test_root_trusts_the_user_of_sudo_as_git_counts_it(recorded: Path) -> None:
 
 
 def test_without_root_sudo_and_the_list_name_nobody(recorded: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    trusted_users.record_users(["daemon"])
+    recorded.write_text("daemon\n")
     monkeypatch.setattr(os, "geteuid", lambda: BOB)
     assert trusted_users.trusted_users({"SUDO_UID": str(ALICE)}) == {0, BOB}
 
 
 def test_recorded_users_count_by_name_and_those_that_are_gone_do_not(recorded: Path) -> None:
-    assert trusted_users.recorded_users() == ()
-    trusted_users.record_users(["daemon", str(ALICE), "no-such-user"])
-    assert recorded.read_text() == f"{ALICE}\ndaemon\nno-such-user\n"
-    assert stat.S_IMODE(recorded.stat().st_mode) == 0o644
+    assert trusted_users.trusted_users({}) == {0}
+    recorded.write_text(f"{ALICE}\ndaemon\nno-such-user\n")
     assert trusted_users.trusted_users({}) == {0, ALICE, DAEMON.pw_uid}
     recorded.write_text("# by hand\n daemon # the daemon\n\n")
     assert trusted_users.trusted_users({}) == {0, DAEMON.pw_uid}
@@ -244,7 +242,7 @@ def test_recorded_users_count_by_name_and_those_that_are_gone_do_not(recorded: P
 
 @pytest.mark.parametrize("how", ["owner", "mode", "folder"])
 def test_a_list_that_others_may_write_is_refused(recorded: Path, how: str) -> None:
-    trusted_users.record_users(["daemon"])
+    recorded.write_text("daemon\n")
     if how == "owner":
         os.chown(recorded, ALICE, ALICE)
     else:
@@ -307,7 +305,7 @@ def test_without_root_neither_and_the_folder_is_to_leave_path(program: Path) -> 
     assert f"{program} is owned by uid 54321" in said
     assert f"`sudo chown {BOB} {program.parent} {program}`" in said
     assert "take its folder out of PATH" in said
-    assert "trust add" not in said, "that is root's alone"
+    assert "trusted-users" not in said, "that is root's alone"
 
 
 def test_the_fixed_path_holds_in_all_that_root_starts(tmp_path: Path, repository: Path) -> None:
