@@ -10,6 +10,7 @@ from techsapo_ops.cli.host_tables import CrontabUser, cron_table
 from techsapo_ops.cli.job_runs import run_context
 from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace
+from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.trusted_project import require_trust_of_jobs
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.jobs.timetable import announce, scheduled
@@ -73,6 +74,23 @@ def remove(*, place: SpecPlace, user: CrontabUser = None, out: QuietOutput) -> N
     shown = table.show()
     what = msg("removed") if table.remove() else msg("there was nothing of this stack")
     out.say(msg("{where}: {what}", where=shown.where, what=what))
+
+
+@app.command("list")
+def list_entries(*, place: SpecPlace, user: CrontabUser = None) -> None:
+    """Print what is installed, as it is in the crontab.
+
+    Examples:
+
+      techsapo cron list
+    """
+    out = Output()
+    shown = cron_table(place.open(), user).show()
+    if shown.text:
+        out.data(shown.text.rstrip("\n"))
+    else:
+        out.say(msg("{where}: nothing of this stack", where=shown.where))
+        out.next("techsapo cron install")
 
 
 @app.command()

@@ -33,10 +33,11 @@ Argv = Callable[[str], Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """The stack's block in a crontab: `where`, and whether it is what the spec says."""
+    """The stack's block in a crontab: `where`, its text, and whether it is what the spec says."""
 
     where: str
     state: State
+    text: str
 
 
 def scheduled(schedule: Schedule) -> tuple[Job, ...]:
@@ -98,7 +99,7 @@ class CronTable:
         state = states.get(block, "outdated")
         user = self.crontab.user
         where = msg("the crontab") if user is None else msg("the crontab of {user}", user=user)
-        return Installed(where, state)
+        return Installed(where, state, block.decode(errors="replace"))
 
     def _block(self, only: frozenset[str] | None = None) -> bytes:
         chosen = [job for job in self.jobs if only is None or job.name in only]
