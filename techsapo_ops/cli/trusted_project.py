@@ -66,29 +66,39 @@ def require_trust_in(spec: Spec, directory: Path) -> None:
     modes.require()
 
 
-def require_trust_of_jobs(topology: Topology, *, by_cron: bool = False) -> UntrustedError | None:
+def require_trust_of_jobs(topology: Topology) -> UntrustedError | None:
     """See that root's jobs will run, where nobody runs sudo for them.
 
-    Raises UntrustedError where a scheduler in a container would be refused, or cron, which starts them by the
-    spec or with `by_cron`. What the stack's supervisor starts knows of sudo: there the error is returned that
-    a reboot would bring.
+    Raises UntrustedError where cron or a scheduler in a container would be refused. What the stack's
+    supervisor starts knows of sudo: there the error is returned that a reboot would bring.
     """
-    if os.geteuid() != 0:
-        return None
-    in_container = topology.places.from_images and topology.has(SCHEDULER) and not by_cron
+    in_container = topology.places.from_images and topology.has(SCHEDULER)
     # That scheduler runs as the owner of the state directory, and knows of nobody else.
     trusted = frozenset({0, topology.host.owner.uid}) if in_container else trusted_users({})
-    if trusted_users() <= trusted:  # it was judged so when the project was opened
-        return None
-    file = topology.layout.spec_file
+    file, spec = topology.layout.spec_file, topology.spec
+    try:
+        _require_unattended(file, spec, trusted, program=not in_container)
+    except UntrustedError as refused:
+        if in_container or spec.schedule.by == "cron":
+            raise
+        return refused
+    return None
+
+
+def require_trust_unattended(file: Path, spec: Spec) -> None:
+    """Raise UntrustedError where root would be refused that nobody runs sudo for."""
+    _require_unattended(file, spec, trusted_users({}))
+
+
+def _require_unattended(file: Path, spec: Spec, trusted: frozenset[int], *, program: bool = True) -> None:
+    if os.geteuid() != 0 or trusted_users() <= trusted:  # it was judged so when the project was opened
+        return
     modes = StrictModes(trusted)
-    if not in_container:
+    if program:
         _program(modes)
     _project(modes, file)
-    _named(modes, topology.spec, file.parent)
-    if in_container or by_cron or topology.spec.schedule.by == "cron":
-        modes.require()
-    return UntrustedError(modes.faults) if modes.faults else None
+    _named(modes, spec, file.parent)
+    modes.require()
 
 
 def _named(modes: StrictModes, spec: Spec, directory: Path) -> None:

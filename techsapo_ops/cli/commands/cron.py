@@ -11,7 +11,7 @@ from techsapo_ops.cli.job_runs import run_context
 from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace
 from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.trusted_project import require_trust_of_jobs
+from techsapo_ops.cli.trusted_project import require_trust_unattended
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.jobs.timetable import announce, scheduled
 from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
@@ -42,7 +42,7 @@ def install(*, place: SpecPlace, user: CrontabUser = None, out: QuietOutput) -> 
     table = cron_table(project, user)
     schedule = project.spec.schedule
     if user is None:
-        require_trust_of_jobs(topology_for(project), by_cron=True)
+        require_trust_unattended(project.path, project.spec)
     # First, for it needs the right to write here, as each of the jobs will.
     announce(schedule, run_context(project.layout, out.say, out.detail))
     changed = table.install()
