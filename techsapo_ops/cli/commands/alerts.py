@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 app = CommandGroup(
     no_args_is_help=True,
-    help="List, silence and try out alerts, and what to do about one, e.g. `techsapo alerts list --firing`.",
+    help="List, silence and look up alerts, e.g. `techsapo alerts list --firing`.",
 )
 
 
