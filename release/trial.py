@@ -71,7 +71,7 @@ def floor(program: Path, stack: Path, pages: bool = True) -> list[str]:
     with (stack / "techsapo.yaml").open("a", encoding="utf-8") as spec:
         spec.write(f"\napp: {{port: {port}}}\n")
     techsapo("validate")
-    techsapo("generate")
+    techsapo("config", "generate")
     try:
         techsapo("up", "--yes")
         told = json.loads(techsapo("health", "--json"))

@@ -128,11 +128,6 @@ def all_of(parts: Iterable[str]) -> str:
     return reduce(lambda before, last: msg("{before} and {last}", before=before, last=last), parts)
 
 
-def any_of(parts: Iterable[str]) -> str:
-    """`parts`, one or more, as what may be chosen from: `a or b`. A `Message`."""
-    return reduce(lambda before, last: msg("{before} or {last}", before=before, last=last), parts)
-
-
 def _as_in(text: str, sep: str) -> str:
     """How `text` has `sep`: Japanese writes a colon as wide as its characters."""
     wide = _WIDE_MARKS.get(sep)

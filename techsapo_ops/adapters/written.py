@@ -66,7 +66,7 @@ def read_manifest(directory: Path) -> Manifest:
     except (ValueError, KeyError, TypeError, AttributeError):
         raise OpsError(
             msg("{path} is damaged", path=path),
-            msg("remove it and run `techsapo generate --force`: all files are written anew"),
+            msg("remove it and run `techsapo config generate --force`: all files are written anew"),
         ) from None
     return Manifest(files)
 

@@ -51,7 +51,7 @@ def show(
     if any(each.state == "firing" and each.acknowledged is None for each in found.now):
         out.next(f"techsapo alerts ack {name}")
     else:
-        out.next(f"techsapo runbook {name}")
+        out.next(f"techsapo alerts runbook {name}")
 
 
 def _print(found: OneAlert, locale: str, out: Output) -> None:

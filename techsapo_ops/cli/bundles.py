@@ -16,7 +16,7 @@ from typing import Annotated, Any, TypeVar, cast, get_args, get_origin
 
 import typer
 
-from techsapo_ops.cli.typer_base import OpsCommand, OpsGroup
+from techsapo_ops.cli.typer_base import OpsCommand, OpsGroup, get_current_context
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -36,8 +36,12 @@ class Bundle:
             yield Parameter(name, Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def expanded(command: Command) -> Command:
-    """`command` as Typer takes it: with the options of its bundles in place of each."""
+def expanded(command: Command, *, of_group: bool = False) -> Command:
+    """`command` as Typer takes it: with the options of its bundles in place of each.
+
+    What a group does by itself, `of_group`, is not done where a command below it is called: that one has
+    options of its own.
+    """
     shown: list[Parameter] = []
     made: dict[str, tuple[Callable[..., Any], Bundle]] = {}
     for parameter in signature(command, eval_str=True).parameters.values():
@@ -52,6 +56,8 @@ def expanded(command: Command) -> Command:
 
     @wraps(command)
     def run(**given: Any) -> Any:
+        if of_group and get_current_context().invoked_subcommand is not None:
+            return None
         values = {
             name: make(**{option: given.pop(option) for option in bundle.options})
             for name, (make, bundle) in made.items()
@@ -82,12 +88,12 @@ class CommandGroup(typer.Typer):
 
     def callback(self, *args: Any, **settings: Any) -> Callable[[Command], Command]:
         """Register what runs before any command of the group, or in its place."""
-        return _registering(super().callback(*args, **settings))
+        return _registering(super().callback(*args, **settings), of_group=True)
 
 
-def _registering(register: Callable[[Any], Any]) -> Callable[[Command], Command]:
+def _registering(register: Callable[[Any], Any], *, of_group: bool = False) -> Callable[[Command], Command]:
     def decorate(command: Command) -> Command:
-        register(expanded(command))
+        register(expanded(command, of_group=of_group))
         return command
 
     return decorate

@@ -13,7 +13,7 @@ from techsapo_ops.errors import OpsError
 if TYPE_CHECKING:
     from techsapo_ops.cli.project import Project
 
-What = Literal["services", "backups", "jobs", "alerts", "certificates", "fields", "pages", "secrets", "hosts"]
+What = Literal["services", "backups", "jobs", "alerts", "certificates", "fields", "secrets", "hosts"]
 _SAFE = re.compile(r"[\w@%+=:,./-]{1,200}")
 """zsh evaluates what it is offered."""
 
@@ -52,12 +52,6 @@ def _jobs(_: str) -> Iterable[str]:
     return jobs()
 
 
-def _pages(_: str) -> Iterable[str]:
-    from techsapo_ops.operations.addresses import page_names
-
-    return page_names()
-
-
 def _fields(incomplete: str) -> Iterable[str]:
     """The fields of the section that the word names so far."""
     from techsapo_ops.spec.describe import explain
@@ -88,7 +82,7 @@ def _backups(project: Project) -> Iterable[str]:
 
 
 _FIXED: dict[str, Callable[[str], Iterable[str]]] = {
-    "alerts": _alerts, "jobs": _jobs, "pages": _pages, "fields": _fields,
+    "alerts": _alerts, "jobs": _jobs, "fields": _fields,
 }  # fmt: skip
 _OF_PROJECT: dict[str, Callable[[Project], Iterable[str]]] = {
     "services": _services, "secrets": _secrets, "backups": _backups,

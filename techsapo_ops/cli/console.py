@@ -6,12 +6,9 @@ from collections.abc import Iterable
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
-from rich.style import Style
 from typing_extensions import override
 
 from techsapo_ops.adapters.terminal import harmless
-
-_NO_LINK = Style(link="")
 
 
 class HarmlessConsole(Console):

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import typer
 from pydantic import TypeAdapter, ValidationError
 
-from techsapo_ops.adapters.files import read_text
 from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.output import write
-from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.mail import LIKE, domains
 from techsapo_ops.spec.models.base import HostPort
@@ -22,7 +18,6 @@ from techsapo_ops.spec.notified import no_url
 
 ReceiverKind = Literal["slack", "email", "webhook", "none"]
 _KINDS: tuple[ReceiverKind, ...] = ("slack", "email", "webhook", "none")
-_STANDARD_INPUT = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +63,14 @@ class FirstReceivers:
         return found
 
 
-def ask(given: FirstReceivers) -> FirstReceivers:
-    """`given`, and what a person at the terminal answers; Enter takes what is in brackets."""
+def ask() -> FirstReceivers:
+    """What a person at the terminal answers; Enter takes what is in brackets."""
     write(
-        msg("Whom do alerts reach? `techsapo explain notifications` says how to change it later."),
+        msg("Whom do alerts reach? `techsapo config explain notifications` says how to change it later."),
         stderr=True,
     )
     kind = typer.prompt(f"  {', '.join(_KINDS)}", default="none", err=True, value_proc=_kind)
-    found = replace(given, kind=kind)
+    found = FirstReceivers(kind)
     if kind in {"slack", "webhook"}:
         what = msg("its incoming webhook's URL") if kind == "slack" else msg("its URL")
         found = replace(found, url=_hidden(what, _required))
@@ -102,50 +97,6 @@ def ask(given: FirstReceivers) -> FirstReceivers:
         default="", show_default=False, err=True, value_proc=_url,
     )  # fmt: skip
     return replace(found, watcher=watcher, public_url=public)
-
-
-def secret_from(file: str | None, option: str) -> str:
-    """The line in `file`, or on standard input for `-`. Raises OpsError where there is none."""
-    if file is None:
-        return ""
-    text = sys.stdin.readline() if file == _STANDARD_INPUT else read_text(Path(file), what=option)
-    if not text.strip():
-        raise OpsError(
-            msg("{option}: {file} is empty", option=option, file=file),
-            msg("put the secret into it, or `-` to read it from stdin"),
-        )
-    return text.strip()
-
-
-def checked(found: FirstReceivers) -> FirstReceivers:
-    """`found`, where it is complete. Raises OpsError, exit code 2, which names the option that is missing."""
-    lacks = {
-        "slack": {"--alerts-url-file": found.url},
-        "webhook": {"--alerts-url-file": found.url},
-        "email": {"--alerts-to": found.to, "--smtp": found.smarthost},
-        "none": {},
-    }[found.kind]
-    for option, value in lacks.items():
-        if not value:
-            raise OpsError(
-                msg("--alerts {kind} needs {option}", kind=found.kind, option=option),
-                msg("see `techsapo init --help`"),
-                exit_code=2,
-            )
-    for what, url in ((msg("the receiver's URL"), found.url), (msg("the watcher's URL"), found.watcher)):
-        if url and (why := no_url(url)):
-            raise OpsError(msg("{what} is none: {why}", what=what, why=why), exit_code=2)
-    if found.kind == "email" and not domains(found.to):
-        raise OpsError(msg("--alerts-to: {to} is no e-mail address", to=repr(found.to)), LIKE, exit_code=2)
-    if found.username and not found.password:
-        raise OpsError(
-            msg("--smtp-user needs --smtp-password-file"), msg("see `techsapo init --help`"), exit_code=2
-        )
-    if found.kind == "none" and (found.url or found.to):
-        raise OpsError(
-            msg("say of which kind the receiver is"), msg("--alerts slack, email or webhook"), exit_code=2
-        )
-    return found
 
 
 def _hidden(text: str, value: Callable[[str], str]) -> str:

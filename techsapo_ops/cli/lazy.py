@@ -19,6 +19,8 @@ import typer
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.language import speak, spoken
 from techsapo_ops.cli.typer_base import OpsCommand, OpsGroup, UsageError, title_words
+from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 ROOM = "techsapo_ops.cli.commands"
 
@@ -93,6 +95,7 @@ class LazyGroup(OpsGroup):
     table: dict[str, LazyEntry]
     daily: frozenset[str]
     looking: frozenset[str]
+    moved: dict[str, str]
 
     def __init__(self, **attributes: Any) -> None:
         super().__init__(**attributes)
@@ -120,6 +123,12 @@ class LazyGroup(OpsGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """The command that is called. A mistyped name is answered by no command that changes things."""
+        if (present := self.moved.get(args[0])) is not None:
+            raise OpsError(
+                msg("`techsapo {old}` is now `techsapo {present}`", old=args[0], present=present),
+                msg("`techsapo {group} --help` shows how", group=present.split()[0]),
+                exit_code=2,
+            )
         try:
             return super().resolve_command(ctx, args)
         except UsageError as error:
@@ -131,11 +140,13 @@ class LazyGroup(OpsGroup):
 
 
 def lazy_group(
-    entries: dict[str, LazyEntry], *, daily: frozenset[str], looking: frozenset[str]
+    entries: dict[str, LazyEntry], *, daily: frozenset[str], looking: frozenset[str], moved: dict[str, str]
 ) -> type[LazyGroup]:
     """A group class for `typer.Typer(cls=…)` over `entries`.
 
     `--help` lists the `daily` ones, `--help --all` the others too. `looking` are those that change nothing
-    by themselves; no other is suggested for a mistyped name.
+    by themselves; no other is suggested for a mistyped name. `moved` has the present spelling of old ones.
     """
-    return type("Commands", (LazyGroup,), {"table": entries, "daily": daily, "looking": looking})
+    return type(
+        "Commands", (LazyGroup,), {"table": entries, "daily": daily, "looking": looking, "moved": moved}
+    )

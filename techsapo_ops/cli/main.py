@@ -21,20 +21,14 @@ _SPEC, _STACK, _DATA, _ASK = "Spec and configuration", "Stack", "Data", "Orchest
 COMMANDS: dict[str, LazyEntry] = {
     "init": LazyEntry("init", "init", "Write a commented techsapo.yaml to start from.", _SPEC),
     "validate": LazyEntry("validate", "validate", "Check the spec; every error at once.", _SPEC),
-    "explain": LazyEntry(
-        "explain", "explain", "Type, default and meaning of a field, e.g. app.instances.", _SPEC
+    "config": LazyEntry(
+        "config", "app", "Show the spec, its fields and secrets, and the files made from it.", _SPEC
     ),
-    "config": LazyEntry("config", "app", "Show the spec as resolved, secrets masked.", _SPEC),
-    "schema": LazyEntry("schema", "schema", "Print the spec's JSON Schema, for editors.", _SPEC),
-    "generate": LazyEntry("generate", "generate", "Render every configuration file and check it.", _SPEC),
-    "templates": LazyEntry("templates", "app", "List the templates, or copy one out to change it.", _SPEC),
     "up": LazyEntry("up", "up", "Start the stack, or bring it up to date.", _STACK),
     "down": LazyEntry("down", "down", "Stop the stack.", _STACK),
     "plan": LazyEntry("plan", "plan", "Show what `up` would change, and why.", _STACK),
-    "history": LazyEntry("history", "history", "List every apply: who, when, what, and how it went.", _STACK),
-    "diff": LazyEntry("diff", "diff", "Show what changed between an earlier apply and now.", _STACK),
+    "changes": LazyEntry("changes", "app", "Show what was applied, and what is no longer so.", _STACK),
     "rollback": LazyEntry("rollback", "rollback", "Go back to an earlier apply.", _STACK),
-    "drift": LazyEntry("drift", "drift", "Say what changed outside techsapo.", _STACK),
     "status": LazyEntry(
         "status", "status", "One screen: health, alerts, backups, money, jobs.", _STACK, usage_exit=3
     ),
@@ -48,26 +42,15 @@ COMMANDS: dict[str, LazyEntry] = {
     "exec": LazyEntry(
         "exec", "run", "Run a service's client, logged in, or a shell.", _STACK, passes_on=True
     ),
-    "reload": LazyEntry("reload", "reload", "Make services take over changed configuration.", _STACK),
     "hosts": LazyEntry("hosts", "app", "Check, add and take out hosts of several.", _STACK),
     "maintenance": LazyEntry("maintenance", "app", "Tell users to come back later, and let them in.", _STACK),
-    "switchover": LazyEntry(
-        "switchover", "run", "Let another host's server take over, losing nothing.", _STACK
-    ),
     "monit": LazyEntry("monit", "monit", "Live table: CPU, memory, restarts, requests.", _STACK),
     "health": LazyEntry("health", "health", "Probe every part at once.", _STACK, usage_exit=3),
-    "open": LazyEntry("open", "run", "Open a page of the stack in a browser, or print its address.", _STACK),
-    "alerts": LazyEntry("alerts", "app", "List, silence and try out alerts.", _STACK),
-    "runbook": LazyEntry("runbook", "runbook", "Show what an alert means and what to do.", _STACK),
+    "alerts": LazyEntry("alerts", "app", "List and silence alerts; what each means and what to do.", _STACK),
     "jobs": LazyEntry("jobs", "app", "Show, run and look back on the scheduled jobs.", _STACK),
     "cron": LazyEntry("cron", "app", "Let the host's cron start the jobs.", _STACK),
-    "schedule": LazyEntry(
-        "schedule", "schedule", "Start the jobs when they are due, in the foreground.", _STACK
-    ),
+    "certs": LazyEntry("certs", "app", "Issue, renew, deploy and watch certificates.", _STACK),
     "audit": LazyEntry("audit", "app", "Show who did what to the stack, and verify the record.", _STACK),
-    "secrets": LazyEntry("secrets", "app", "List the servers' passwords, or show one.", _STACK),
-    "version": LazyEntry("version", "run", "Print the version; --verbose prints all versions.", _STACK),
-    "support": LazyEntry("support", "app", "Collect what somebody who helps needs; no secrets.", _STACK),
     "doctor": LazyEntry("doctor", "doctor", "Say what this host lacks; --fix installs it.", _STACK),
     "backup": LazyEntry("backup", "app", "Back up data and configuration; list, verify, prune.", _DATA),
     "restore": LazyEntry("restore", "restore", "Bring a backup back, or the state of a moment.", _DATA),
@@ -79,31 +62,46 @@ COMMANDS: dict[str, LazyEntry] = {
     ),
     "providers": LazyEntry("providers", "app", "List the providers and their models, or test them.", _ASK),
     "serve": LazyEntry("serve", "serve", "Run the orchestrator API in the foreground.", _ASK),
-    "ask": LazyEntry("ask", "ask", "Ask the running orchestrator a question.", _ASK),
-    "analyze-logs": LazyEntry(
-        "analyze_logs", "analyze_logs", "Find out what a log says and what to do.", _ASK
-    ),
+    "ask": LazyEntry("ask", "ask", "Ask the running orchestrator a question, or about a log.", _ASK),
+    "answers": LazyEntry("answers", "app", "What answers cost, and how sure they are.", _ASK),
     "keys": LazyEntry("keys", "app", "Make, list, rotate and revoke API keys.", _ASK),
-    "wallbounce": LazyEntry("wallbounce", "app", "Fit the confidence of answers to labelled outcomes.", _ASK),
-    "certs": LazyEntry("certs", "app", "Issue, renew, deploy and watch certificates.", _STACK),
-    "budget": LazyEntry("budget", "app", "Let a budget start at zero.", _ASK),
-    "costs": LazyEntry("costs", "costs", "Show what the answers cost.", _ASK),
 }
 
 DAILY = frozenset(
-    "init validate plan up down status logs restart rollback doctor alerts runbook backup restore ask".split()  # noqa: SIM905 - names, not forty lines
+    "init validate plan up down status health logs restart rollback doctor alerts backup restore ask".split()  # noqa: SIM905 - names, not forty lines
 )
 """What `techsapo --help` lists; --all adds the others."""
 LOOKING = frozenset(
     """
-    validate explain config schema plan history diff drift status ps logs monit health open alerts runbook
-    jobs cron audit secrets version doctor drill providers costs templates certs keys
+    validate config plan changes status ps logs monit health alerts jobs cron audit doctor drill providers
+    answers certs keys
     """.split()  # noqa: SIM905
 )
 """Commands that change nothing by themselves: only they are suggested for a mistyped name."""
+MOVED = {
+    "explain": "config explain",
+    "schema": "config schema",
+    "generate": "config generate",
+    "templates": "config templates",
+    "secrets": "config secrets",
+    "history": "changes list",
+    "diff": "changes diff",
+    "drift": "changes drift",
+    "reload": "restart --reload",
+    "switchover": "hosts switchover",
+    "runbook": "alerts runbook",
+    "schedule": "jobs schedule",
+    "version": "doctor --versions",
+    "support": "doctor --bundle",
+    "analyze-logs": "ask --log",
+    "costs": "answers costs",
+    "budget": "answers reset-budget",
+    "wallbounce": "answers calibrate",
+}
+"""Commands of another spelling by the present one, which the old one is answered with."""
 
 app = typer.Typer(
-    cls=lazy_group(COMMANDS, daily=DAILY, looking=LOOKING),
+    cls=lazy_group(COMMANDS, daily=DAILY, looking=LOOKING, moved=MOVED),
     no_args_is_help=True,
     suggest_commands=False,
     epilog="`techsapo --help --all` lists every command.",

@@ -237,7 +237,7 @@ def _refused(status: int, body: Mapping[str, Any]) -> OpsError:
         "body_too_large": msg("shorten it, or raise app.limits.max_body"),
         "over_request_budget": msg("raise budget.per_request_usd, or ask a smaller tier"),
         "budget_exhausted": msg(
-            "raise `budget`, or wait until it resets; `techsapo costs` shows where it went"
+            "raise `budget`, or wait until it resets; `techsapo answers costs` shows where it went"
         ),
         "unreachable": msg("`techsapo ps` shows which instances run"),
         "budget_reserved": msg("try again in a moment"),

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from techsapo_ops.adapters.files import read_text
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.cli.environment import environment_variables, without_plugins
-from techsapo_ops.cli.own_templates import OwnTemplates
 from techsapo_ops.cli.place import Found, lacking
 from techsapo_ops.cli.trusted_project import require_trust, require_trust_in
 from techsapo_ops.messages import msg
@@ -23,9 +22,11 @@ from techsapo_ops.spec.offsite import inside_backups
 from techsapo_ops.spec.problems import Problem, SpecError, problem_at
 from techsapo_ops.stack.layout import BACKUPS, Layout
 from techsapo_ops.stack.state_format import require_format
+from techsapo_ops.stack.template_folders import find_overrides
 
 if TYPE_CHECKING:
     from techsapo_ops.render.templates import Templates
+    from techsapo_ops.spec.findings import Finding
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.template_folders import Overrides
 
@@ -73,19 +74,36 @@ class Project:
         return loaded.spec
 
     @property
-    def own_templates(self) -> OwnTemplates:
-        """The project's own templates."""
-        return OwnTemplates(self.directory, self.loaded)
-
-    @property
     def overrides(self) -> Overrides:
         """The folders of the project's own templates."""
-        return self.own_templates.overrides
+        return find_overrides(self.directory, self.spec.template_overrides)
 
     @property
     def templates(self) -> Templates:
         """Templates, the project's own first; used where their folder can't be, they raise SpecError."""
-        return self.own_templates.templates()
+        from techsapo_ops.render.templates import Templates
+
+        if (unusable := self._unusable_overrides()) is not None:
+            return Templates(unusable=unusable)
+        return Templates(self.overrides.folder if self.overrides.is_there else None)
+
+    def require_overrides(self) -> None:
+        """Raise SpecError where the folder of the project's own templates can't be used."""
+        if (unusable := self._unusable_overrides()) is not None:
+            raise unusable
+
+    def override_warnings(self) -> tuple[Problem, ...]:
+        """The project's own templates that are not used."""
+        return tuple(self._problem(found) for found in self.overrides.warnings())
+
+    def _unusable_overrides(self) -> SpecError | None:
+        obstacle = self.overrides.obstacle
+        return SpecError([self._problem(obstacle)], self.loaded.filename) if obstacle is not None else None
+
+    def _problem(self, finding: Finding) -> Problem:
+        """`finding`, at its place in the spec."""
+        found = problem_at(self.loaded.position(finding.path), finding.path, finding.message, finding.hint)
+        return replace(found, filename=self.loaded.filename)
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
@@ -96,7 +114,7 @@ class Project:
             Problem(1, 1, "", found.message, found.hint, os.path.relpath(found.path, self.directory))
             for found in open_files(self.path, self.spec)
         )
-        return (*self.loaded.warnings, *read, *self.own_templates.warnings(), *self._lacking())
+        return (*self.loaded.warnings, *read, *self.override_warnings(), *self._lacking())
 
     def _lacking(self) -> tuple[Problem, ...]:
         """What is not installed here and the spec needs; the image of the app has it."""

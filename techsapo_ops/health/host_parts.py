@@ -80,7 +80,9 @@ def certificate_part(
         except OpsError as error:
             return part(PartStatus.DEGRADED, error.message)
         if served != leaf:
-            return part(PartStatus.DEGRADED, msg("nginx serves another one"), "`techsapo reload nginx`")
+            return part(
+                PartStatus.DEGRADED, msg("nginx serves another one"), "`techsapo restart --reload nginx`"
+            )
     left = leaf.not_valid_after_utc - now
     life = leaf.not_valid_after_utc - leaf.not_valid_before_utc
     until = leaf.not_valid_after_utc.date().isoformat()

@@ -27,7 +27,7 @@ def reset_budget(stack: Stack, period: Period, warn: Warn) -> datetime:
     changed.
     """
     now = datetime.now(UTC)
-    with recorded(stack.layout, "budget reset", {"period": period}, warn):
+    with recorded(stack.layout, "answers reset-budget", {"period": period}, warn):
         found = read_note(stack.layout.budget_note)
         _write(stack.layout, replace(found, resets={**found.resets, period: now}))
         if words := lacking(stack.engine.deliver()):

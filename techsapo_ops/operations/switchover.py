@@ -43,7 +43,7 @@ def switchover(stack: Stack, kind: str, to: str | None, warn: Callable[[str], No
             exit_code=2,
         )
     stack.engine.observe().require_known()
-    with recorded(stack.layout, msg("switchover"), {"service": kind, "to": to}, warn) as known:
+    with recorded(stack.layout, msg("hosts switchover"), {"service": kind, "to": to}, warn) as known:
         switched = module.switch_over(stack, to)
         found = TakenOver(switched.old.name, switched.new.name, switched.seconds, switched.lost)
         known.update({"before": found.before, "now": found.now, "lost": found.lost})

@@ -147,8 +147,8 @@ class Spending:
                 else msg("rows of the audit log are lost")
             )
             detail = msg(
-                "{whose} for the {period} counts as spent until {reset}, since {why}: `techsapo budget reset "
-                "{name}` lets it start at zero",
+                "{whose} for the {period} counts as spent until {reset}, since {why}: "
+                "`techsapo answers reset-budget {name}` lets it start at zero",
                 whose=whose,
                 period=PERIODS[ledger.period],
                 reset=reset.isoformat(),

@@ -30,6 +30,6 @@ def redis_of_machines(spec: Spec, _: Context) -> Iterator[Finding]:
             yield Finding(
                 ("redis", field),
                 msg("with hosts, Redis has an account for each client and for its replicas"),
-                msg("remove it: `techsapo secrets list` shows the accounts"),
+                msg("remove it: `techsapo config secrets list` shows the accounts"),
                 uses=(_MACHINES,),
             )

@@ -95,8 +95,6 @@ class Kind:
     """Whether it serves the certificates of the spec."""
     starts_first = False
     """Whether, on several machines, another one of it may start beside the one whose place it takes."""
-    has_pages = False
-    """Whether people open it in a browser."""
     version_option = "--version"
     """What makes its program say its version."""
     programs: tuple[str, ...] = ()

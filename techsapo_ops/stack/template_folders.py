@@ -46,7 +46,9 @@ def nearest(name: str) -> str:
     """A hint for a name that no built-in template has."""
     near = difflib.get_close_matches(name, builtin_names(), n=1, cutoff=0.4)
     return (
-        msg("did you mean {near}?", near=near[0]) if near else msg("`techsapo templates list` shows them all")
+        msg("did you mean {near}?", near=near[0])
+        if near
+        else msg("`techsapo config templates list` shows them all")
     )
 
 

@@ -14,7 +14,7 @@ from techsapo_ops.wallbounce.tiers import TIERS, TaskType
 from techsapo_ops.wallbounce.verdict import PROVISIONAL, Ceilings, Weights
 
 FORMAT = 2
-HINT = msg("`techsapo wallbounce calibrate LABELS.jsonl --output FILE` writes it anew")
+HINT = msg("`techsapo answers calibrate LABELS.jsonl --output FILE` writes it anew")
 
 
 def model_set(models: Sequence[str]) -> tuple[str, ...]:

@@ -83,14 +83,14 @@ def test_rollback_needs_neither_spec_nor_templates_and_is_recorded(stack: Projec
     assert "--yes" in refused.stderr
     secrets = stack.state / "generated" / "secrets"
     assert any(path.name.startswith("notifications-") for path in secrets.iterdir())
-    shown = stack.run("diff", "@1").stdout
+    shown = stack.run("changes", "diff", "@1").stdout
     assert "holds a secret: content not shown" in shown
     assert "https://s.example" not in shown
     done = json.loads(stack.run("rollback", "@1", "--yes", "--json").stdout)
     assert (done["to"], done["went_back"]) == (1, None)
     assert loaded_threshold(stack) == "90"
     assert not secrets.exists(), "there was no secret then"
-    assert stack.run("diff", "@1").stdout == "nothing differs from @1\n"
+    assert stack.run("changes", "diff", "@1").stdout == "nothing differs from @1\n"
     assert stack.findings(code=0) == {}
     last = stack.applies()[-1]
     assert (last.command, last.restores, last.result) == ("rollback", 1, "ok")

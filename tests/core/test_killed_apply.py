@@ -33,7 +33,7 @@ def test_an_up_that_was_killed_is_completed_by_the_next_one(stack: Project, poin
 
 def test_after_all_that_nothing_is_pending_and_nothing_has_drifted(stack: Project) -> None:
     stack.run("plan")
-    stack.run("drift")
+    stack.run("changes", "drift")
 
 
 @each_row("point", ["writing", "prepared", "read-back"])
@@ -41,7 +41,7 @@ def test_an_up_that_was_killed_is_undone_by_rollback(stack: Project, point: str)
     before, good = configuration(stack), Ledger(stack.state).current()
     change_redis(stack)
     killed_at(stack, point, "up")
-    assert "interrupted" in stack.run("drift", code=100).stdout
+    assert "interrupted" in stack.run("changes", "drift", code=100).stdout
     done = json.loads(stack.run("rollback", "--yes", "--json").stdout)
     assert good is not None
     assert done["to"] == good.id

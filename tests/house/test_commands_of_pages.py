@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rows import each_row
 
+from techsapo_ops.cli.main import MOVED
 from tests.house.commands import wrong
 
 ROOT = Path(__file__).parents[2]
@@ -53,6 +54,11 @@ def test_both_languages_show_the_same_commands_to_be_typed(page: str) -> None:
         return [line for line in lines if re.match(r"(?:sudo )?(?:techsapo|make) ", line)]
 
     assert typed(page) == typed(page.replace(".ja.md", ".md"))
+
+
+@each_row("present", sorted(set(MOVED.values())))
+def test_what_an_old_spelling_is_answered_with_is_taken(present: str) -> None:
+    assert wrong(f"techsapo {present}") == ""
 
 
 def test_a_command_that_there_is_not_is_told() -> None:

@@ -158,7 +158,7 @@ def _build_app(images: Mapping[str, str]) -> None:
     """Build what `up` would: two workers that build the same name at the same time take it from another."""
     spec = only_redis(project=f"lab-build-{os.getpid()}", schedule={"docker_socket": "/var/run/docker.sock"})
     with docker_project(DockerLab(images, {}), spec) as made:
-        made.run("generate")
+        made.run("config", "generate")
         file = str(made.state / "generated/docker/production/docker-compose.prod.yml")
         names = docker("compose", "-f", file, "config", "--images").stdout.split()
         if not all(present(name) for name in names):

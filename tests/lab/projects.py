@@ -137,8 +137,8 @@ class Project:
         return Ledger(self.state).entries()
 
     def findings(self, code: int = 100) -> dict[str, str]:
-        """What `techsapo drift`, which ends with `code`, says of each name."""
-        report = json.loads(self.run("drift", "--json", code=code).stdout)
+        """What `techsapo changes drift`, which ends with `code`, says of each name."""
+        report = json.loads(self.run("changes", "drift", "--json", code=code).stdout)
         return {f["name"]: f["what"] for f in report["findings"]}
 
     def login(self, kind: str) -> dict[str, str]:

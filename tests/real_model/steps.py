@@ -57,7 +57,7 @@ def steps(place: Place) -> Iterator[Step]:
         ("ask in Japanese", _in_japanese),
         ("ask again: from the cache", _asked_again),
         ("stream", _stream),
-        ("analyze-logs", _logs),
+        ("ask about a log", _logs),
         ("chat completion", _chat),
         ("chat completion, streamed", _chat_stream),
         ("deadline of 5 s", _deadline),
@@ -138,7 +138,7 @@ def _stream(place: Place) -> str:
 def _logs(place: Place) -> str:
     log = place.folder / "mariadb.log"
     log.write_text(LOG, encoding="utf-8")
-    body = _json(_techsapo(place, "analyze-logs", "--json", str(log)))
+    body = _json(_techsapo(place, "ask", "--json", "--log", str(log)))
     _hold(body["severity"] != "", "no severity")
     told = f"{body['problem_category']}, {body['severity']}, confidence {body['confidence']:.2f}"
     return f"{told}, {_count(len(body['solution_steps']), 'step')}"

@@ -166,7 +166,7 @@ class Service:
             found["rows"] = self.sql("SELECT COUNT(*) FROM audit_requests")
             found["checksum"] = self.sql("CHECKSUM TABLE audit_requests, audit_calls")
         else:
-            found["rows"] = self._techsapo("costs", "--json")
+            found["rows"] = self._techsapo("answers", "costs", "--json")
         return found
 
     def wipe(self) -> None:

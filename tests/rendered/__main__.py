@@ -5,7 +5,7 @@
 
 Everything goes through the command line as an installed program has it, and no module is named, so that this
 folder, copied with tests/cases/rendered.yaml, runs in an older tree too. Below `stacks/` is every file that
-`techsapo generate` writes, with modes and owners, and the plan, for the examples and the specs of
+`techsapo config generate` writes, with modes and owners, and the plan, for the examples and the specs of
 tests/cases/rendered.yaml on several hosts; below `cli/` every command's help, the schema and `explain`; below
 `api/` the OpenAPI document, the metrics and the pages.
 
@@ -148,7 +148,7 @@ def _one(machine: Machine, target: Path, project: Path, case: Case, host: Host) 
         said = b"exit code %d\n%s%s" % (code, err, b"--\n" + out if out else b"")
         (target / f"{name}.txt").write_bytes(machine.cleaned(said, project))
 
-    run("generate", "generate", *options)
+    run("generate", "config", "generate", *options)
     if len(case.engines) > 1:
         run("plan", "plan", *options)
         run("validate", "validate", *options)

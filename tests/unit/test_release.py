@@ -100,7 +100,7 @@ def test_the_stack_of_a_trial_is_ended_whatever_happened(tmp_path: Path, why: st
     with pytest.raises(ReleaseError, match=why if why == "degraded" else "health"):
         trial.floor(program, tmp_path / "stack")
     called = (tmp_path / "stack" / "calls").read_text().split()
-    assert called == ["init", "validate", "generate", "up", "health", "down"]
+    assert called == ["init", "validate", "config", "up", "health", "down"]
 
 
 def test_figures_take_the_place_of_the_last_ones_and_of_nothing_else() -> None:

@@ -34,7 +34,7 @@ def rows() -> tuple[list[str], int]:
         with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as db:
             found += [row[0] for row in db.execute("SELECT request_id FROM audit_requests")]
     if "\nmysql:" in Path("techsapo.yaml").read_text():
-        code, password = said(TOOL, "secrets", "show", "mysql-root")
+        code, password = said(TOOL, "config", "secrets", "show", "mysql-root")
         if code != 0:
             raise SystemExit(password)
         select = "SELECT request_id FROM techsapo_audit.audit_requests"
@@ -64,7 +64,7 @@ def main() -> None:
     result: dict[str, Any] = {"rows": found, "waiting": waiting, "torn": torn()}
     asked = {
         "plan": ("plan", "--json"),
-        "history": ("history", "--json", "-n", "100"),
+        "history": ("changes", "list", "--json", "-n", "100"),
         "chain": ("audit", "verify", "--json"),
         "keys": ("keys", "list", "--json"),
         "backups": ("backup", "list", "--json"),

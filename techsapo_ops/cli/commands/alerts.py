@@ -18,6 +18,7 @@ from techsapo_ops.cli.environment import acting_user
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.runbook import runbook
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 app = CommandGroup(
     no_args_is_help=True,
-    help="List, silence and try out alerts, e.g. `techsapo alerts list --firing`.",
+    help="List, silence and look up alerts, e.g. `techsapo alerts list --firing`.",
 )
 
 
@@ -88,7 +89,7 @@ def list_alerts(
         out.say(line)
     noisy = next((f for f in found if f.state == "firing" and f.alert.name != WATCHDOG), None)
     if noisy is not None:
-        out.next(f"techsapo runbook {noisy.alert.name}")
+        out.next(f"techsapo alerts runbook {noisy.alert.name}")
 
 
 app.command(name="show")(show)
@@ -156,6 +157,7 @@ def silence(
 
 
 app.command(name="ack")(ack)
+app.command()(runbook)
 
 
 @app.command(name="test")

@@ -46,7 +46,6 @@ TagOption = Annotated[str, typer.Option("--tag", help="A word to know the backup
 
 @app.callback()
 def root(
-    context: typer.Context,
     only: BackedUpOption = None,
     tag: TagOption = "",
     dry_run: DryRunOption = False,
@@ -57,7 +56,7 @@ def root(
 ) -> None:
     """Back up data and configuration; list, verify and prune backups.
 
-    Without a command it makes one, as `backup create` does.
+    Without a command it makes one of all sources at once.
 
     Examples:
 
@@ -66,26 +65,6 @@ def root(
       techsapo backup --only redis,mysql --tag before-migration
 
       techsapo backup verify --deep
-    """
-    if context.invoked_subcommand is None:
-        create(only, tag, dry_run, place=place, wait=wait, out=out)
-
-
-@app.command()
-def create(
-    only: BackedUpOption = None,
-    tag: TagOption = "",
-    dry_run: DryRunOption = False,
-    *,
-    place: SpecPlace,
-    wait: WaitOption = 0.0,
-    out: JsonQuietOutput,
-) -> None:
-    """Make a backup of all sources at once.
-
-    Examples:
-
-      techsapo backup create --tag before-upgrade
     """
     stack = open_stack(place.open())
     repository = repository_of(stack)
@@ -279,7 +258,7 @@ def _show(found: Verification, out: Output) -> None:
         )
     elif found.level == LEVEL:
         out.say(msg("`techsapo backup` copies another there"))
-        out.next("techsapo runbook BackupOffsiteVerificationFailed")
+        out.next("techsapo alerts runbook BackupOffsiteVerificationFailed")
     else:
         out.say(msg("`techsapo backup list` shows which one is good"))
         out.next("techsapo backup")

@@ -102,7 +102,7 @@ def status(
         out.json([status_value(s) for s in found])
     elif not found:
         out.say(msg("There are no certificates in the spec."))
-        out.next("techsapo explain certificates")
+        out.next("techsapo config explain certificates")
     else:
         show(found, out)
     if any(s.attention for s in found):

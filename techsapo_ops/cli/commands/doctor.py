@@ -54,12 +54,29 @@ def doctor(
     fix: Annotated[
         bool, typer.Option("--fix", help="As root: install what is missing; starts and stops no service.")
     ] = False,
+    versions: Annotated[
+        bool, typer.Option("--versions", help="Only the versions: of techsapo, this host, the servers.")
+    ] = False,
+    bundle: Annotated[
+        Path | None,
+        typer.Option(
+            "--bundle",
+            metavar="FILE",
+            help="Write a .tar.gz for somebody who helps; secrets are masked.",
+            show_default=False,
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="With --bundle: do not ask.")] = False,
     out: FullOutput,
 ) -> None:
     """Say what this host lacks for the stack, and which ports are taken and by whom.
 
     Ends with 0 when nothing needed is missing, else 1. Without a techsapo.yaml it looks for what the
     default stack needs.
+
+    --bundle collects versions, states, generated files, notes and the last logs, also with a broken spec.
+    What is in it is listed first. Read it before you send it on: names of hosts and people and addresses of
+    clients stay in it.
 
     Examples:
 
@@ -68,7 +85,17 @@ def doctor(
       sudo techsapo doctor --fix
 
       techsapo doctor --json
+
+      techsapo doctor --bundle for-support.tar.gz
     """
+    if versions:
+        from techsapo_ops.cli.versions import show_versions
+
+        return show_versions(place, out)
+    if bundle is not None:
+        from techsapo_ops.cli.support_bundle import write_bundle
+
+        return write_bundle(bundle, place, out, yes=yes)
     try:
         project = _project(place.file, place.environment)
         say_remembered(project)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,10 +10,9 @@ import typer
 
 from techsapo_ops.adapters.away import away_json
 from techsapo_ops.adapters.build import build
-from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.options import FullOutput, SpecPlace
-from techsapo_ops.cli.output import Output, console, make_table, state_style, write_json
+from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace
+from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.views.health import away_rows, next_step, summary
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import check
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 
 EXIT_CODES = {"healthy": 0, "degraded": 1, "down": 2}
 WRONG = 3
-_REDRAW = 2.0
 
 
 def health(
@@ -35,8 +32,7 @@ def health(
         float,
         typer.Option("--timeout", metavar="SECONDS", min=0.05, max=300, help="Longest wait for a probe."),
     ] = 5.0,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Probe again every 2 seconds.")] = False,
-    out: FullOutput,
+    out: JsonQuietOutput,
 ) -> None:
     """Probe every part at once: services, scrape targets, disk, certificates. Says who has which alert.
 
@@ -47,19 +43,10 @@ def health(
       techsapo health
 
       techsapo health --json --timeout 2
-
-      techsapo health --watch
     """
     try:
         stack = open_stack(place.open())
-
-        def look() -> HealthReport:
-            return check(stack, timeout=timeout, now=datetime.now(UTC))
-
-        if watch:
-            _watch(look, as_json=out.as_json)
-            return
-        report = look()
+        report = check(stack, timeout=timeout, now=datetime.now(UTC))
     except OpsError as error:
         error.exit_code = WRONG
         raise
@@ -103,7 +90,7 @@ def _acknowledged(report: HealthReport) -> list[dict[str, Any]]:
 _COLUMNS = ("name", "status", "ms", "detail")
 
 
-def _rows(report: HealthReport, *, failing_only: bool = False) -> list[tuple[str, str, str, str]]:
+def _rows(report: HealthReport, *, failing_only: bool) -> list[tuple[str, str, str, str]]:
     parts = [part for part in report.asked if part.failing or not failing_only]
     return [(host, "down", "", words) for host, words in away_rows(report)] + [
         (
@@ -126,27 +113,3 @@ def _print(report: HealthReport, out: Output, missing: Sequence[str]) -> None:
         out.say(line)
     if step := next_step(report):
         out.advise(step)
-
-
-def _watch(look: Any, *, as_json: bool) -> None:
-    """Look again and again until Ctrl-C, each look 2 s after the one before began."""
-    if as_json:
-        while True:
-            began = time.monotonic()
-            write_json(_value(look()))
-            time.sleep(max(_REDRAW - (time.monotonic() - began), 0.1))
-
-    from rich.console import Group
-    from rich.live import Live
-    from rich.text import Text
-
-    with Live(console=console(), auto_refresh=False) as live:
-        while True:
-            began = time.monotonic()
-            report = look()
-            table = make_table(_COLUMNS, _rows(report), right=("ms",))
-            line = Text(spoken(summary(report)), style=state_style(report.status.value))
-            live.update(
-                Group(table, line, *(Text(spoken(str(each))) for each in report.acknowledged)), refresh=True
-            )
-            time.sleep(max(_REDRAW - (time.monotonic() - began), 0.1))

@@ -21,6 +21,7 @@ from techsapo_ops.cli.options import (
     YesOption,
 )
 from techsapo_ops.cli.output import confirm, interactive
+from techsapo_ops.cli.switchover import switchover
 from techsapo_ops.cli.views.apply import Progress, show_failures
 from techsapo_ops.engines.opening import fleet_of
 from techsapo_ops.engines.swarm import folders
@@ -279,6 +280,7 @@ def replace(
 
 
 app.command()(take_over)
+app.command()(switchover)
 
 
 def _require_host(topology: Topology, host: str) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from techsapo_ops.adapters.files import read_text, write_atomic
 from techsapo_ops.adapters.folders import STATE_DIRECTORY, keep_out_of_git
-from techsapo_ops.cli.first_receivers import FirstReceivers, ReceiverKind, ask, checked, secret_from
+from techsapo_ops.cli.first_receivers import FirstReceivers, ask
 from techsapo_ops.cli.options import QuietOutput
 from techsapo_ops.cli.output import Output, interactive
 from techsapo_ops.cli.place import DEFAULT_SPEC
@@ -37,27 +37,6 @@ def init(
         Path, typer.Argument(help="File to write, or the folder to write it into.")
     ] = DEFAULT_SPEC,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a spec that is there.")] = False,
-    kind: Annotated[
-        ReceiverKind | None,
-        typer.Option("--alerts", help="Whom alerts reach.", show_default="asked on a terminal, else none"),
-    ] = None,
-    url_file: Annotated[
-        str | None,
-        typer.Option("--alerts-url-file", help="File with the URL for Slack or a webhook; - is stdin."),
-    ] = None,
-    to: Annotated[str, typer.Option("--alerts-to", help="Address for e-mail.")] = "",
-    smarthost: Annotated[str, typer.Option("--smtp", help="Mail server, HOST:PORT.")] = "",
-    username: Annotated[str, typer.Option("--smtp-user", help="Account on it.")] = "",
-    password_file: Annotated[
-        str | None, typer.Option("--smtp-password-file", help="File with its password; - is stdin.")
-    ] = None,
-    watcher_file: Annotated[
-        str | None,
-        typer.Option("--watcher-url-file", help="File with the URL that expects a sign of life; - is stdin."),
-    ] = None,
-    public_url: Annotated[
-        str, typer.Option("--public-url", help="Where people open the pages, e.g. https://ops.example.com.")
-    ] = "",
     example: Annotated[
         Path | None, typer.Option("--example", hidden=True, help="Spec to copy, as `make up` does.")
     ] = None,
@@ -67,8 +46,8 @@ def init(
     """Write a commented techsapo.yaml to start from, and a fresh Grafana password.
 
     On a terminal it asks whom alerts reach, who notices that this host is silent, and where the pages are
-    opened; elsewhere the options say so. Secrets go into files in secrets/ beside the spec, readable by you
-    alone, never into the spec; a Grafana password that is there is kept.
+    opened. Secrets go into files in secrets/ beside the spec, readable by you alone, never into the spec; a
+    Grafana password that is there is kept.
     What several hosts need: docs/three-machines.md.
 
     Examples:
@@ -76,8 +55,6 @@ def init(
       techsapo init
 
       techsapo init /srv/techsapo
-
-      techsapo init --alerts slack --alerts-url-file - --public-url https://ops.example.com < slack-url
     """
     spec = path if path.suffix in {".yaml", ".yml"} and not path.is_dir() else path / DEFAULT_SPEC
     require_trust(spec, others=[spec.parent / _SECRETS])
@@ -88,18 +65,7 @@ def init(
     if example is not None:
         _copy(example, spec, out)
         return
-    given = FirstReceivers(
-        kind or "none",
-        url=secret_from(url_file, "--alerts-url-file"),
-        to=to,
-        smarthost=smarthost,
-        username=username,
-        password=secret_from(password_file, "--smtp-password-file"),
-        watcher=secret_from(watcher_file, "--watcher-url-file"),
-        public_url=public_url,
-    )
-    said = given != FirstReceivers(kind or "none") or kind is not None
-    told = checked(given if said or out.quiet or not interactive() else ask(given))
+    told = ask() if interactive() and not out.quiet else FirstReceivers()
     text = Templates().render(
         _TEMPLATE,
         project=_project_name(spec.resolve().parent.name),

@@ -33,6 +33,7 @@ from techsapo_ops.cli.options import (
     WaitOption,
 )
 from techsapo_ops.cli.output import Output, filled, write
+from techsapo_ops.cli.scheduler_loop import start_when_due
 from techsapo_ops.cli.signals import interruptible
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.cli.views.job_runs import clock, run_json, status_json, took
@@ -62,7 +63,7 @@ NameArgument = Annotated[
 
 
 @app.callback()
-def list_jobs(context: typer.Context, *, place: SpecPlace, out: JsonOutput) -> None:
+def list_jobs(*, place: SpecPlace, out: JsonOutput) -> None:
     """Show the jobs, when each runs next and how it went.
 
     Examples:
@@ -73,9 +74,6 @@ def list_jobs(context: typer.Context, *, place: SpecPlace, out: JsonOutput) -> N
 
       techsapo jobs history drift
     """
-    if context.invoked_subcommand is not None:
-        return
-
     project = place.open()
     zone = local_zone()
     schedule = project.spec.schedule
@@ -261,6 +259,9 @@ def log(
             exit_code=1 if number is None else 2,
         )
     Output().data(read_text(runs.log(wanted[-1]), what=msg("log")).rstrip("\n"))
+
+
+app.command(name="schedule")(start_when_due)
 
 
 @app.command(hidden=True)

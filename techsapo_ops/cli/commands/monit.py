@@ -13,7 +13,6 @@ from techsapo_ops.adapters.disk import human
 from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.options import JsonOutput, SpecFile
 from techsapo_ops.cli.output import console, make_table
-from techsapo_ops.cli.peer import TlsOptions, peer
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.cli.signals import interruptible
 from techsapo_ops.cli.views.services import age
@@ -36,18 +35,12 @@ def monit(
         float, typer.Option("--interval", metavar="SECONDS", min=0.2, max=60, help="Time between readings.")
     ] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Read for one second, print and end.")] = False,
-    remote: Annotated[
-        str | None,
-        typer.Option("--remote", metavar="URL", help="Follow an instance's metrics stream, from anywhere."),
-    ] = None,
-    tls: TlsOptions,
     out: JsonOutput,
 ) -> None:
     """Live table: state, CPU, memory, restarts and requests per second of each service.
 
     On a terminal it goes on until Ctrl-C; without one it prints one reading. CPU is in percent of one core,
-    children included. With --remote it shows what the instance at URL tells of itself; --json then prints one
-    object a reading, until Ctrl-C or, with --once, one. An API key is read from TECHSAPO_API_KEY.
+    children included.
 
     Examples:
 
@@ -56,21 +49,7 @@ def monit(
       techsapo monit --once
 
       techsapo monit --json
-
-      techsapo monit --remote https://techsapo.example.com
     """
-    if remote is not None:
-        from techsapo_ops.cli.views.metrics_stream import show
-
-        show(peer("--remote", remote, place.file, tls), once=once, as_json=out.as_json)
-        return
-    if tls.ca_file is not None or tls.insecure:
-        raise OpsError(
-            msg("--ca-file and --insecure-skip-tls-verify are for --remote"),
-            msg("without it nobody is asked"),
-            exit_code=2,
-        )
-
     monitor = Monitor(recorded_stack(place.stack_file()))
     readings = monitor.read()
     if not readings and not out.as_json:

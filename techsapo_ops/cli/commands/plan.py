@@ -66,7 +66,7 @@ def plan(
         from techsapo_ops.operations.apply.plan_file import save_plan
 
         save_plan(keep, found, History.of(stack), only, engine)
-    for warning in project.own_templates.warnings():
+    for warning in project.override_warnings():
         out.warn(str(warning))
     if half_restored(stack.layout) is not None:
         out.warn(msg("{half}; {back}", half=HALF, back=GOES_BACK))

@@ -13,7 +13,6 @@ import typer
 from techsapo_ops.adapters.folders import STATE_DIRECTORY
 from techsapo_ops.cli.arguments import time_of
 from techsapo_ops.cli.bundles import CommandGroup
-from techsapo_ops.cli.commands.recover_card import card
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.named_repository import place_of, restic_at
 from techsapo_ops.cli.next_command import without as same_without
@@ -28,6 +27,7 @@ from techsapo_ops.cli.options import (
 )
 from techsapo_ops.cli.output import Output, confirm
 from techsapo_ops.cli.recorded_stack import recorded_stack
+from techsapo_ops.cli.recover_card import card
 from techsapo_ops.cli.recover_doors import RecoverDoors
 from techsapo_ops.cli.trusted_project import require_trust
 from techsapo_ops.cli.views.recovery import TITLES, look_json, recovered_json, show_look, show_recovered
@@ -51,7 +51,6 @@ app.command()(card)
 
 @app.callback()
 def recover(
-    context: typer.Context,
     repository: Annotated[
         str | None,
         typer.Option(
@@ -124,8 +123,6 @@ def recover(
 
       techsapo recover --abandon --into /srv/techsapo
     """
-    if context.invoked_subcommand is not None:
-        return
     into = into.expanduser().resolve()
     require_trust(into / "techsapo.yaml")
     desk, doors = Desk(into / STATE_DIRECTORY), RecoverDoors(out)

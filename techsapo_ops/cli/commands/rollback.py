@@ -32,7 +32,7 @@ def rollback(
         str | None,
         typer.Argument(
             metavar="[@N]",
-            help="An apply of `techsapo history`; default: the last good one before the present.",
+            help="An apply of `techsapo changes list`; default: the last good one before the present.",
             show_default=False,
         ),
     ] = None,

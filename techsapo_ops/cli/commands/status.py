@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,12 +13,12 @@ from techsapo_ops.cli.arguments import moment
 from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
-from techsapo_ops.cli.output import console, state_style, write, write_json
+from techsapo_ops.cli.output import console, state_style, write
 from techsapo_ops.cli.views.status import LABEL, Line, lines, next_of
 from techsapo_ops.cli.views.status_json import value
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.status.status import StackStatus, status_of
+from techsapo_ops.operations.status.status import status_of
 from techsapo_ops.operations.status.week import LONGEST, week_of
 from techsapo_ops.schedule.cron import local_zone
 
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
     from techsapo_ops.cli.options import SpecChoice
     from techsapo_ops.cli.output import Output
-    from techsapo_ops.stack.stack import Stack
 
 EXIT_CODES = {"healthy": 0, "degraded": 1, "down": 2}
 WRONG = 3
@@ -37,10 +35,6 @@ WRONG = 3
 def status(
     *,
     place: SpecPlace,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again and again, until Ctrl-C.")] = False,
-    interval: Annotated[
-        float, typer.Option("--interval", metavar="SECONDS", min=1, max=3600, help="With --watch: how often.")
-    ] = 5.0,
     timeout: Annotated[
         float,
         typer.Option("--timeout", metavar="SECONDS", min=0.05, max=300, help="Longest wait for a part."),
@@ -56,7 +50,6 @@ def status(
     """Show the whole stack on one screen: health, alerts and who has them, backups, money, jobs.
 
     All parts are asked at once. One that can't be read says why in its line, and no other waits for it.
-    With --watch --json each look is one line.
 
     With --since it shows the time from then on: incidents and who had them, noisy alerts, the last trial
     restore, cost with that of the time before, security updates, silences, what expires. The job report
@@ -67,8 +60,6 @@ def status(
     Examples:
 
       techsapo status
-
-      techsapo status --watch --interval 10
 
       techsapo status --since 7d
 
@@ -83,14 +74,7 @@ def status(
     except OpsError as error:
         error.exit_code = WRONG
         raise
-
-    def look() -> StackStatus:
-        return status_of(stack, timeout=timeout, now=datetime.now(UTC), zone=zone)
-
-    if watch:
-        _watch(look, stack, interval, as_json=out.as_json)
-        return
-    found = look()
+    found = status_of(stack, timeout=timeout, now=datetime.now(UTC), zone=zone)
     if out.as_json:
         out.json(value(found, stack))
     else:
@@ -145,38 +129,3 @@ def _coloured(line: Line, width: int) -> Text:
         text.append(part, state_style(line.state))
     text.rstrip()
     return text
-
-
-def _watch(look: Callable[[], StackStatus], stack: Stack, interval: float, *, as_json: bool) -> None:
-    """Look every `interval` seconds until Ctrl-C, which is the way to end it and no failure."""
-    screen = console()
-    try:
-        if as_json or not screen.is_terminal:
-            while True:
-                began = time.monotonic()
-                found = look()
-                if as_json:
-                    write_json(value(found, stack))
-                else:
-                    _print([*lines(found, stack), Line("", "")])
-                _rest(began, interval)
-        _redraw(look, stack, interval)
-    except KeyboardInterrupt:
-        return
-
-
-def _redraw(look: Callable[[], StackStatus], stack: Stack, interval: float) -> None:
-    from rich.console import Group
-    from rich.live import Live
-
-    screen = console()
-    with Live(console=screen, auto_refresh=False) as live:
-        while True:
-            began = time.monotonic()
-            shown = [_coloured(line, screen.width) for line in lines(look(), stack)]
-            live.update(Group(*shown), refresh=True)
-            _rest(began, interval)
-
-
-def _rest(began: float, interval: float) -> None:
-    time.sleep(max(interval - (time.monotonic() - began), 0.1))

@@ -36,7 +36,7 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     """
     try:
         project = place.open()
-        project.own_templates.require_usable()
+        project.require_overrides()
         _require_start(project)
     except SpecError as error:
         if out.as_json:

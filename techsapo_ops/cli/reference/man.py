@@ -41,7 +41,7 @@ def _overview(groups: dict[str, list[CommandHelp]]) -> str:
     ]
     for name, members in groups.items():
         lines += [".TP", f".BR techsapo\\-{_roff(name)} (1)", _roff(members[0].short)]
-    return "\n".join([*lines, *_common("techsapo")]) + "\n"
+    return "\n".join([*lines, *_common()]) + "\n"
 
 
 def _man(name: str, members: list[CommandHelp]) -> str:
@@ -53,7 +53,7 @@ def _man(name: str, members: list[CommandHelp]) -> str:
         lines += [f'.SH "{_roff(heading)}"', *_paragraphs(command.help)]
         for option, text in command.options:
             lines += [".TP", f".B {_roff(option)}", _roff(text)]
-    return "\n".join([*lines, *_common(name)]) + "\n"
+    return "\n".join([*lines, *_common(*(command.name for command in members))]) + "\n"
 
 
 def _title(name: str, short: str) -> list[str]:
@@ -64,17 +64,20 @@ def _title(name: str, short: str) -> list[str]:
     ]
 
 
-def _common(name: str) -> list[str]:
+def _common(*names: str) -> list[str]:
+    """What each page ends with; `names` are the commands that it is about."""
     codes = facts("exit_codes.yaml")
-    own = codes["of"].get(name.removeprefix("techsapo-"), {})
+    shown = dict(codes["every"])
+    for name in names:
+        shown |= codes["of"].get(name.removeprefix("techsapo "), {})
     lines = [".SH EXIT STATUS"]
-    for number, text in {**codes["every"], **own}.items():
+    for number, text in shown.items():
         lines += [".TP", f".B {number}", _roff(text["en"])]
     lines.append(".SH ENVIRONMENT")
     for variable, text in facts("environment.yaml").items():
         lines += [".TP", f".B {variable}", _roff(text["en"])]
     see = "The pages of the app under /help, and docs/ of the source."
-    return [*lines, ".SH SEE ALSO", *([".BR techsapo (1)", ".br"] if name != "techsapo" else []), see]
+    return [*lines, ".SH SEE ALSO", *([".BR techsapo (1)", ".br"] if names else []), see]
 
 
 def _paragraphs(text: str) -> list[str]:

@@ -49,6 +49,22 @@ def show_answer(body: Mapping[str, Any]) -> None:
     show_examination(body)
 
 
+def show_triage(body: Mapping[str, Any]) -> None:
+    """Print what a log says (see TriageBody), and the examination of that answer."""
+    out = console()
+    styles = {"critical": "bold red", "high": "red", "medium": "yellow"}
+    facts = Table.grid(padding=(0, 3, 0, 0))
+    facts.add_row(spoken(msg("category")), body["problem_category"])
+    facts.add_row(spoken(msg("severity")), Text(body["severity"], style=styles.get(body["severity"], "")))
+    facts.add_row(spoken(msg("root cause")), Text(body["root_cause"]))
+    out.print(facts)
+    out.print()
+    for number, step in enumerate(body["solution_steps"], 1):
+        out.print(Text(f"{number:>2}. {step}"), soft_wrap=True)
+    out.print()
+    show_examination(body["analysis"])
+
+
 def show_examination(body: Mapping[str, Any]) -> None:
     """Print the scores, the notes, the dissent and each provider's part of an answer's document."""
     out = console()

@@ -1,4 +1,4 @@
-"""How services, sizes and ages look on the terminal."""
+"""How services and ages look on the terminal."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def next_of(found: StackStatus) -> str:
             if each.state == "firing" and each.acknowledged is None:
                 return f"`techsapo alerts show {each.alert.name}`"
     if (drift := found.drift.told) is not None and drift.findings:
-        return "techsapo drift"
+        return "techsapo changes drift"
     return next_step(health) if health is not None else ""
 
 

@@ -103,8 +103,8 @@ def edited_error(edited: Sequence[FileChange], directory: Path) -> OpsError:
     return OpsError(
         msg("edited by hand, so nothing was written:\n{names}", names=names),
         msg(
-            "`techsapo generate --check --diff` shows the edits; move them into the spec or a "
-            "template (`techsapo templates eject`), or overwrite them with `techsapo generate "
+            "`techsapo config generate --check --diff` shows the edits; move them into the spec or a "
+            "template (`techsapo config templates eject`), or overwrite them with `techsapo config generate "
             "--force`"
         ),
     )

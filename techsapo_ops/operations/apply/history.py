@@ -70,7 +70,7 @@ class History:
             raise OpsError(msg("nothing was applied yet"), msg("`techsapo up` does"))
         if current is None:
             raise OpsError(
-                msg("there is no good state to go back to"), msg("`techsapo history` lists every apply")
+                msg("there is no good state to go back to"), msg("`techsapo changes list` lists every apply")
             )
         if ledger.entries()[-1].result == "failed":
             return current
@@ -78,7 +78,7 @@ class History:
         if before is None:
             raise OpsError(
                 msg("there is no good state before the present one, @{id}", id=current.id),
-                msg("`techsapo history` lists every apply; `techsapo rollback @N` goes to any good one"),
+                msg("`techsapo changes list` lists every apply; `techsapo rollback @N` goes to any good one"),
             )
         return before
 

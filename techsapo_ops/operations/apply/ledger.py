@@ -85,7 +85,7 @@ class Ledger:
         return earlier[-1] if earlier else None
 
     def find(self, reference: str) -> LedgerEntry:
-        """The apply that `@7` or `7` names: numbers as `techsapo history` shows them, fixed for ever.
+        """The apply that `@7` or `7` names: numbers as `techsapo changes list` shows them, fixed for ever.
 
         Raises OpsError (exit code 2) for anything else and for one that is not there.
         """
@@ -93,7 +93,7 @@ class Ledger:
         if match is None:
             raise OpsError(
                 msg("{reference} names no apply", reference=repr(reference)),
-                msg("write e.g. @7, as `techsapo history` shows it"),
+                msg("write e.g. @7, as `techsapo changes list` shows it"),
                 exit_code=2,
             )
         entries = self.entries()

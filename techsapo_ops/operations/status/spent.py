@@ -1,4 +1,4 @@
-"""What the answers have cost today and this month, beside the budget: the same rows as `techsapo costs`."""
+"""What the answers have cost today and this month, beside the budget: as `techsapo answers costs` has it."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def _read(
     parse: Callable[[Any], T],
     nothing: T,
 ) -> T:
-    """All rows, from `here` where this user may read them, else as `costs --rows` with `options` prints."""
+    """All rows, from `here` where this user may read them, else what `costs --rows` with `options` prints."""
     topology = stack.topology
     mysql = None if topology.places.isolated else _mysql(stack)
     first = _apps(topology)[0]
@@ -132,7 +132,7 @@ def _as_its_user(
     for database in databases:
         name = database.parent.name
         argv = (
-            topology.host.python, "-P", "-m", "techsapo_ops", "costs", "--rows", *options,
+            topology.host.python, "-P", "-m", "techsapo_ops", "answers", "costs", "--rows", *options,
             "--file", str(topology.config_dir() / APP_SPEC), "--data", str(database.parent),
         )  # fmt: skip
         asked = stack.engine.beside(name, Command(argv), image_of=_apps(topology)[0].name)
@@ -144,7 +144,7 @@ def _from_containers(stack: Stack, options: Sequence[str]) -> Iterator[tuple[Com
     topology = stack.topology
     apps = _apps(topology)
     argv = (
-        "python", "-m", "techsapo_ops", "costs", "--rows", *options,
+        "python", "-m", "techsapo_ops", "answers", "costs", "--rows", *options,
         "--file", str(topology.config_dir() / APP_SPEC), "--data", str(topology.data_dir(apps[0])),
         *told_addresses(topology, (_DATABASE,)), *told_authorities(topology, (_DATABASE,)),
     )  # fmt: skip

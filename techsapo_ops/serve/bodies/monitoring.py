@@ -61,7 +61,7 @@ class SeriesBody(Body):
 
 
 class ApplyBody(Body):
-    """An apply of the stack: its number in `techsapo history`, and how it went."""
+    """An apply of the stack: its number in `techsapo changes list`, and how it went."""
 
     number: int
     time: Annotated[Number, Field(description="When it ended, in Unix seconds.")]

@@ -47,7 +47,6 @@ class Alertmanager(Kind):
     reload_command = HANG_UP
     reads = ("alertmanager/",)
     secrets = ("notifications",)
-    has_pages = True
     port_setting = "monitoring.alertmanager.port"
     validator = Tool("amtool", "prometheus-alertmanager", msg("checks the generated alertmanager.yml"))
 

@@ -25,7 +25,7 @@ CONTAINER_CALIBRATION = "/etc/techsapo/calibration.json"
 CONTAINER_KEYS_FOLDER = "/etc/techsapo/api-keys"
 """Where the app's container finds the folder of the API keys' digests."""
 
-_HEAD = "# Made by `techsapo generate` from your techsapo.yaml: change that one.\n"
+_HEAD = "# Made by `techsapo config generate` from your techsapo.yaml: change that one.\n"
 
 
 def app_spec_files(topology: Topology) -> tuple[RenderedFile, ...]:

@@ -47,7 +47,6 @@ class Grafana(Kind):
     reads = ("grafana/grafana.ini", "grafana/provisioning/")
     secrets = ("monitoring.grafana",)
     deadline = 90.0  # migrations of its database
-    has_pages = True
     port_setting = "monitoring.grafana.port"
 
     def instances(self, spec: Spec, places: Places) -> Iterable[Wanted]:  # noqa: ARG002 - Kind's signature

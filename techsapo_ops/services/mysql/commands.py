@@ -7,7 +7,7 @@ from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
 _CLIENT = "mariadb -h 127.0.0.1 -u root"
-_WITH_LOGIN = f"MYSQL_PWD=$(techsapo secrets show mysql-root) {_CLIENT}"
+_WITH_LOGIN = f"MYSQL_PWD=$(techsapo config secrets show mysql-root) {_CLIENT}"
 _CONTAINER_HINTS = (
     " (in containers `docker exec -u 0 PROJECT-mysql-1 mariadb -e …`)",
     "（コンテナでは `docker exec -u 0 PROJECT-mysql-1 mariadb -e …`）",

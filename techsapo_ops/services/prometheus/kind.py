@@ -49,7 +49,6 @@ class Prometheus(Kind):
     reload_command = HANG_UP
     reads = ("prometheus/",)
     deadline = 90.0  # a write-ahead log to replay
-    has_pages = True
     port_setting = "monitoring.prometheus.port"
     validator = Tool("promtool", "prometheus", msg("checks the generated Prometheus files"))
 

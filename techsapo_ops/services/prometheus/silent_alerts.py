@@ -32,5 +32,5 @@ def cannot_fire(asked: Prometheus, expected: Sequence[str]) -> tuple[HealthPart,
         if count == 1
         else msg("{count} alerts cannot fire: {what}", count=count, what=what)
     )
-    hint = msg("`techsapo runbook AlertCannotFire`")
+    hint = msg("`techsapo alerts runbook AlertCannotFire`")
     return (HealthPart("alerts", "alerts", PartStatus.DEGRADED, detail, hint=hint),)

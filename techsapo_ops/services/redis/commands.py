@@ -11,7 +11,10 @@ from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 
 _CLIENT = "`redis-cli "
-_LOGIN_HINTS = (" (`techsapo secrets list` knows the login)", "（ログインは `techsapo secrets list`）")
+_LOGIN_HINTS = (
+    " (`techsapo config secrets list` knows the login)",
+    "（ログインは `techsapo config secrets list`）",
+)
 
 ON_SEVERAL_HOSTS = {_CLIENT: "`techsapo exec redis-HOST redis-cli "} | dict.fromkeys(_LOGIN_HINTS, "")
 """The same where each host has one: Swarm's containers have names that change, and techsapo finds them."""
@@ -21,7 +24,7 @@ def commands(topology: Topology, service: Service) -> dict[str, str]:
     """By what the runbooks say of any Redis, what takes its place."""
     secret = "redis-operator" if accounts_made(topology) else "redis"
     asks = accounts_made(topology) or topology.spec.redis.password is not None
-    words = [f"REDISCLI_AUTH=$(techsapo secrets show {secret})"] if asks else []
+    words = [f"REDISCLI_AUTH=$(techsapo config secrets show {secret})"] if asks else []
     if topology.places.from_images:
         inherited = ["-e REDISCLI_AUTH"] if asks else []
         words += ["docker exec", *inherited, f"{topology.spec.project}-{service.name}-1"]

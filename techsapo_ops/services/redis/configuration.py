@@ -67,7 +67,7 @@ def redis_files(topology: Topology, templates: Templates) -> tuple[RenderedFile,
         raise OpsError(
             msg("your template redis/redis.conf.j2 has no line `aclfile`, by which Redis knows its accounts"),
             msg(
-                "take it over from the built-in one (`techsapo templates diff`), or set "
+                "take it over from the built-in one (`techsapo config templates diff`), or set "
                 "`redis.accounts: false`"
             ),
         )

@@ -125,7 +125,7 @@ def _close(topology: Topology, door: Door, waits_for: Callable[[], Sequence[str]
         return ""
     return msg(
         "Redis wants a login now; {count} connections without one were ended, from "
-        "{left}{which}: `techsapo secrets show redis-operator` has a password for what is "
+        "{left}{which}: `techsapo config secrets show redis-operator` has a password for what is "
         "yours",
         count=len(left),
         left=", ".join(left[:3]),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Scheduler(Kind):
-    """`techsapo schedule`."""
+    """`techsapo jobs schedule`."""
 
     facts = ServiceFacts(
         kind=SCHEDULER,
@@ -44,7 +44,7 @@ class Scheduler(Kind):
             yield Wanted(self.name, LOOPBACK, 0)
 
     def program(self, topology: Topology, service: Service) -> Program:
-        """`techsapo schedule` with the Python that runs the tool; it follows its configuration by itself."""
+        """`techsapo jobs schedule` with the Python that runs the tool; it reads its configuration again."""
         from techsapo_ops.services.scheduler.timetable import scheduler_argv, scheduler_environment
         from techsapo_ops.stack.desired import Program
 

@@ -55,7 +55,7 @@ def schedule_words(layout: Layout) -> tuple[str, ...]:
     """`schedule` and its options: the words after `techsapo`."""
     chosen = ("--environment", layout.environment) if layout.environment is not None else ()
     rendered = ("--rendered", str(layout.config / JOBS_JSON))
-    return ("schedule", "--file", str(layout.spec_file), *chosen, *rendered)
+    return ("jobs", "schedule", "--file", str(layout.spec_file), *chosen, *rendered)
 
 
 def scheduler_environment() -> dict[str, str]:

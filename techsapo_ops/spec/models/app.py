@@ -212,7 +212,7 @@ class WallBounce(Section):
     max_bounces: Annotated[int, Field(ge=0, le=5), NotASwitch] = 2
     """Rounds in which contested claims go back to the providers."""
     calibration: FilePath | None = None
-    """Weights by `techsapo wallbounce calibrate`; they hold only for the models they were fitted on."""
+    """Weights by `techsapo answers calibrate`; they hold only for the models they were fitted on."""
     language: LanguageRule = "locale"
     """Language of answers where nobody asks for one: ja, en, the stack's (locale), or that of what was sent,
     logs included (auto)."""

@@ -263,7 +263,7 @@ PATTERN_WORDS = {
 
 @dataclass(frozen=True, eq=False)  # annotations are hashed, and a dict is not hashable
 class Means:
-    """What a value type is, in words for `techsapo explain`, and its JSON Schema for editors."""
+    """What a value type is, in words for `techsapo config explain`, and its JSON Schema for editors."""
 
     words: str
     json_schema: Mapping[str, Any] | None = None

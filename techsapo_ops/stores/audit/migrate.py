@@ -87,8 +87,8 @@ def _migrate(connection: Connection) -> None:
 def _locked(connection: Connection) -> Iterator[None]:
     """One at a time; what was read before is forgotten, for another may have migrated since.
 
-    SQLite's file has one instance alone, but `techsapo costs` and others open it too. Its tables come all at
-    once or not at all.
+    SQLite's file has one instance alone, but `techsapo answers costs` and others open it too. Its tables
+    come all at once or not at all.
     """
     import sqlalchemy as sa
 

@@ -105,12 +105,12 @@ def test_one_that_was_killed_in_the_middle_is_finished_by_the_next(stack: Projec
     (folder / "problem.json").unlink()  # as a kill between the note and the switch leaves it
     assert not closed(stack)
     assert status(stack)["on"] is True
-    assert "does not know of the maintenance" in stack.run("drift", code=100).stdout
+    assert "does not know of the maintenance" in stack.run("changes", "drift", code=100).stdout
     stack.run("up")
     assert closed(stack)
     note.unlink()  # as a kill between the note's end and the switch's leaves it
     assert closed(stack)
-    told = json.loads(stack.run("drift", "--json", code=100).stdout)["findings"]
+    told = json.loads(stack.run("changes", "drift", "--json", code=100).stdout)["findings"]
     assert ("maintenance", "nginx") in [(each["kind"], each["name"]) for each in told]
     stack.run("maintenance", "off")
     assert not closed(stack)

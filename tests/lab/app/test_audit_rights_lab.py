@@ -129,7 +129,7 @@ def test_the_app_s_account_adds_rows_and_reads_them(lab: Project) -> None:
     before = rows(lab)
     ask(lab, "second")
     wait_for(lambda: rows(lab) == before + 1, what="its row")
-    assert json.loads(lab.run("costs", "--json").stdout)["requests"] >= 2
+    assert json.loads(lab.run("answers", "costs", "--json").stdout)["requests"] >= 2
 
 
 def test_a_row_that_is_sent_twice_is_one_row_and_its_neighbours_are_written(lab: Project) -> None:

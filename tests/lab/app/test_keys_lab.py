@@ -95,7 +95,7 @@ def test_the_command_line_asks_with_the_key_of_its_environment(app: Server) -> N
     assert events[-1] == "verdict"
     log = "systemd[1]: nginx.service: write error: No space left on device\n"
     done = subprocess.run(
-        [sys.executable, "-m", "techsapo_ops", "analyze-logs", "--url", app.url, "--json"],
+        [sys.executable, "-m", "techsapo_ops", "ask", "--log", "-", "--url", app.url, "--json"],
         input=log, capture_output=True, text=True, timeout=60,
         env={"PATH": "/usr/bin:/bin", "TECHSAPO_API_KEY": key},
     )  # fmt: skip

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import socket
-import sys
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
@@ -19,7 +18,6 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-import warm
 from api_keys import NEEDED, keys_of, make_key
 from fronts import nginx_before
 from orchestrator import ask, log_lines, serving
@@ -236,12 +234,3 @@ def test_a_client_that_does_not_read_is_cut_off_and_holds_up_nobody() -> None:
 
     gate: Any = Open()
     asyncio.run(served(ServerSentEvents(broadcast, gate), talk))
-
-
-def test_monit_follows_an_instance_from_anywhere(app: Server) -> None:
-    argv = [sys.executable, "-m", "techsapo_ops", "monit", "--once", "--json", "--remote"]
-    reading = json.loads(warm.run([*argv, app.url], text=True).stdout)
-    assert reading["metrics"]["techsapo_provider_cost_usd"].keys() == {"sim-a", "sim-b", "sim-c"}
-    lost = warm.run([*argv, "http://127.0.0.1:9"], text=True)
-    assert lost.returncode == 1
-    assert "connection refused" in lost.stderr

@@ -145,14 +145,14 @@ def test_drift_names_an_edited_file_a_missing_one_and_a_stopped_service(stack: P
     supervisor.stop("alertmanager", within=20)
     port = stack.spec["monitoring"]["alertmanager"]["port"]
     with socket.create_server(("127.0.0.1", port)):
-        found = json.loads(stack.run("drift", "--json", code=100).stdout)["findings"]
+        found = json.loads(stack.run("changes", "drift", "--json", code=100).stdout)["findings"]
     assert {(f["kind"], f["name"], f["what"].partition(" (pid")[0]) for f in found} >= {
         ("file", "nginx/nginx.conf", "was edited by hand"),
         ("file", "systemd/techsapo.service", "is missing"),
         ("service", "alertmanager", "is stopped"),
     }
     assert any(f["kind"] == "stranger" and str(port) in f["what"] for f in found)
-    assert "# mine" in stack.run("diff").stdout
+    assert "# mine" in stack.run("changes", "diff").stdout
     assert "edited by hand" in stack.run("up", code=1).stderr
     stack.run("up", "--force")
     assert edited.read_bytes() == kept
@@ -165,20 +165,23 @@ def test_a_reload_that_prometheus_refuses_is_told_and_it_runs_on_with_what_it_ha
     config.write_bytes(kept + b"nonsense: true\n")
     pid = stack.pids()["prometheus"]
     for _ in range(2):  # the second one finds a server that said so before
-        said = stack.run("reload", "prometheus", code=1).stderr
+        said = stack.run("restart", "--reload", "prometheus", code=1).stderr
         assert "prometheus refuses its configuration, and runs on with what it had" in said
         assert "`techsapo logs prometheus -n 20`" in said
     config.write_bytes(kept)
-    assert stack.run("reload", "prometheus", "alertmanager").stderr == "reloaded alertmanager, prometheus\n"
+    assert (
+        stack.run("restart", "--reload", "prometheus", "alertmanager").stderr
+        == "reloaded alertmanager, prometheus\n"
+    )
     assert stack.pids()["prometheus"] == pid
     assert stack.findings(code=0) == {}
 
 
 def test_history_tells_every_apply_and_the_ledger_is_private(stack: Project) -> None:
-    found = json.loads(stack.run("history", "--json").stdout)["applies"]
+    found = json.loads(stack.run("changes", "list", "--json").stdout)["applies"]
     assert [a["id"] for a in found] == list(range(1, len(found) + 1))
     assert {a["result"] for a in found} == {"ok", "rolled-back"}
-    table = stack.run("history").stdout
+    table = stack.run("changes", "list").stdout
     assert all(f"@{a['id']} " in table for a in found)
     ledger = stack.state / "ledger"
     modes = {path.stat().st_mode & 0o777 for path in ledger.rglob("*") if path.is_file()}

@@ -101,8 +101,8 @@ def test_a_volume_of_sqlite_that_is_gone_makes_the_day_count_as_spent_until_it_i
         made.run("up", code=1)
         made.run("up", "--empty", "--yes")
         refused = made.run("ask", "502 once more", code=1)
-        assert "techsapo budget reset day" in refused.stderr
-        made.run("budget", "reset", "day", "--yes")
+        assert "techsapo answers reset-budget day" in refused.stderr
+        made.run("answers", "reset-budget", "day", "--yes")
         made.run("ask", "502 and once more")
         made.run("down", "--volumes", "--yes")
         made.run("up")

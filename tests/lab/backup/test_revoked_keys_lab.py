@@ -115,7 +115,7 @@ def ask(made: Project, prompt: str) -> None:
 
 def logged(made: Project) -> float:
     """USD by the rows of the audit log."""
-    return float(json.loads(made.run("costs", "--json").stdout)["total_usd"])
+    return float(json.loads(made.run("answers", "costs", "--json").stdout)["total_usd"])
 
 
 STACKS: dict[str, dict[str, Any]] = {

@@ -28,8 +28,7 @@ SITE = "techsapo.example.com"
 COMMANDS = {
     "ask": ["ask", "why?", "--url"],
     "ask --stream": ["ask", "why?", "--stream", "--url"],
-    "analyze-logs": ["analyze-logs", "app.log", "--url"],
-    "monit --remote": ["monit", "--once", "--remote"],
+    "ask --log": ["ask", "--log", "app.log", "--url"],
 }
 Run = Callable[..., tuple[int, str]]
 
@@ -254,27 +253,3 @@ def test_a_watcher_that_is_somebody_else_is_not_asked_and_its_secret_url_is_not_
     assert server.requests == []
     assert said.startswith("the ping URL: the server's certificate is self-signed")
     assert lines == [f"ping failed: {said}"]
-
-
-def test_a_stream_that_a_foreigner_takes_over_is_not_given_the_key_again(run: Run, tmp_path: Path) -> None:
-    from techsapo_ops.adapters.tls_trust import Trust
-    from techsapo_ops.operations.watch.metrics_stream import follow
-
-    own, foreign = own_certificate("127.0.0.1"), self_signed(tmp_path / "foreign", "127.0.0.1")
-    lost: list[str] = []
-    with orchestrator(own) as server:
-
-        def sleep(_: float) -> None:
-            if len(lost) == 3:
-                raise KeyboardInterrupt
-            server.show(foreign)
-
-        readings = follow(
-            server.url(), {"Authorization": f"Bearer {KEY}"}, lambda why, _: lost.append(why),
-            trust=Trust(own=own.parent), sleep=sleep,
-        )  # fmt: skip
-        with pytest.raises(KeyboardInterrupt):
-            list(readings)
-    assert len(server.requests) == 1
-    assert lost[0] == "the instance ended the stream"
-    assert "is self-signed" in lost[1]

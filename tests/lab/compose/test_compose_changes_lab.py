@@ -114,10 +114,10 @@ def test_a_reload_that_prometheus_refuses_is_told(stack: Project) -> None:
     config = stack.state / "generated" / "docker" / "config" / "prometheus" / "prometheus.yml"
     kept = config.read_bytes()
     config.write_bytes(kept + b"nonsense: true\n")
-    said = stack.run("reload", "prometheus", code=1).stderr
+    said = stack.run("restart", "--reload", "prometheus", code=1).stderr
     assert "prometheus refuses its configuration, and runs on with what it had" in said
     config.write_bytes(kept)
-    stack.run("reload", "prometheus")
+    stack.run("restart", "--reload", "prometheus")
 
 
 def test_a_new_password_of_prometheus_is_taken_over_by_running_containers(stack: Project) -> None:
@@ -186,7 +186,7 @@ def test_drift_sees_what_was_stopped_paused_made_anew_or_is_strange_and_up_mends
     docker("compose", "-f", str(file), "-f", str(override), "up", "-d", "--no-deps", "redis")
     docker("pause", ids["app"])
     docker("stop", ids["nginx"])
-    report = json.loads(stack.run("drift", "--json", code=100).stdout)["findings"]
+    report = json.loads(stack.run("changes", "drift", "--json", code=100).stdout)["findings"]
     said = {(f["kind"], f["name"]): f["what"] for f in report}
     assert "stopped" in said["service", "nginx"]
     assert any(kind == "stranger" and "was not started by" in what for (kind, _), what in said.items())
@@ -248,7 +248,7 @@ def test_an_up_that_was_killed_is_undone_by_rollback_and_down_leaves_nothing(sta
     before, good = written(stack), stack.applies()[-1]
     change_redis(stack)
     killed_at(stack, "services", "up")
-    assert "interrupted" in stack.run("drift", code=100).stdout
+    assert "interrupted" in stack.run("changes", "drift", code=100).stdout
     done = json.loads(stack.run("rollback", "--yes", "--json").stdout)
     assert done["to"] == good.id
     assert in_redis() == written(stack) == before

@@ -261,7 +261,7 @@ def test_every_service_whose_process_is_killed_comes_back_by_itself_also_after_a
     stack: Project,
 ) -> None:
     # A signal by `docker kill` would end the restart policy.
-    assert "reloaded" in stack.run("reload", "prometheus", "nginx", "alertmanager").stderr
+    assert "reloaded" in stack.run("restart", "--reload", "prometheus", "nginx", "alertmanager").stderr
     before = container_ids(PROJECT)
     form = "{{.State.Pid}}"
     pids = docker("container", "inspect", "--format", form, *before.values()).stdout.split()
@@ -369,7 +369,7 @@ def test_the_checks_run_inside_the_images_where_the_host_has_docker_alone(
         assert "promtool refuses docker/config/prometheus/rules" in refused.stderr
         assert container_ids(PROJECT) == before
         broken.unlink()
-        said = stack.run("generate", "--output", str(tmp_path / "generated"))
+        said = stack.run("config", "generate", "--output", str(tmp_path / "generated"))
         assert "is not here" not in said.stderr, "no tool is missing"
     finally:
         del stack.environment["PATH"]

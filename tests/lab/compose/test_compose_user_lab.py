@@ -87,7 +87,7 @@ def test_grafanas_database_goes_off_site_out_of_its_volume_and_comes_back_by_nam
 
 def test_the_log_of_an_instance_that_was_scaled_away_is_read_backed_up_and_comes_back(stack: Project) -> None:
     def requests() -> int:
-        return int(json.loads(stack.run("costs", "--json").stdout)["requests"])
+        return int(json.loads(stack.run("answers", "costs", "--json").stdout)["requests"])
 
     stack.run("ask", "Dockerコンテナが起動しない", "--json")
     stack.write(app={"drain": "0s", "instances": [{"port": free_port()}, {"port": free_port()}]}, backup={})

@@ -112,7 +112,7 @@ def test_the_busiest_instance_is_killed_and_what_users_notice_is_told(stack: Pro
     assert json.loads(Path(report["file"]).read_text(encoding="utf-8"))["id"] == report["id"]
     listed = json.loads(stack.run("drill", "list", "--json").stdout)["drills"]
     assert listed[-1]["id"] == report["id"]
-    costs = json.loads(stack.run("costs", "--json").stdout)
+    costs = json.loads(stack.run("answers", "costs", "--json").stdout)
     assert costs["requests"] == 0, "it is no user's"
 
 

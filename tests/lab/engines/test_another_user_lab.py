@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 import warm
 from projects import Project, only_redis, project
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.cli.lazy import LazyCommand
 from techsapo_ops.cli.main import COMMANDS
 
 pytestmark = [
@@ -31,25 +31,26 @@ pytestmark = [
 CASES = read_yaml((Path(__file__).parents[2] / "cases/every_command.yaml").read_text(encoding="utf-8"))
 NOBODY = 65534
 _REPRESENTATIVE = {
-    "plan", "history", "diff", "drift", "status", "ps", "logs", "health", "alerts list", "backup list",
-    "backup verify", "keys list", "certs status", "audit show", "doctor", "generate", "up", "backup",
-    "keys create",
+    "plan", "changes list", "changes diff", "changes drift", "status", "ps", "logs", "health", "alerts list",
+    "backup list", "backup verify", "keys list", "certs status", "audit show", "doctor", "config generate",
+    "up", "backup", "keys create",
 }  # fmt: skip
 
 
 def leaves() -> set[str]:
     """Every command as one types it."""
-    found = set()
-    for name, entry in COMMANDS.items():
-        target = entry.load()
-        if not isinstance(target, typer.Typer):
-            found.add(name)
-            continue
-        group: Any = typer.main.get_command(target)
-        found |= {f"{name} {sub}" for sub in group.commands}
-        if group.invoke_without_command:
-            found.add(name)
-    return found
+    return {
+        leaf for name, entry in COMMANDS.items() for leaf in below(name, LazyCommand(name, entry).resolve())
+    }
+
+
+def below(name: str, command: Any) -> Iterator[str]:
+    """What of a command does something when it is typed."""
+    members = getattr(command, "commands", {})
+    if not members or command.invoke_without_command:
+        yield name
+    for member, each in members.items():
+        yield from below(f"{name} {member}", each)
 
 
 def test_the_table_has_every_command_once() -> None:
@@ -144,11 +145,11 @@ def test_another_user_gets_an_error_that_says_as_whom(stack: Project, readable: 
 
 
 def test_what_cannot_be_read_is_not_nothing(stack: Project) -> None:
-    told = as_user(NOBODY, stack.directory, [["costs"], ["costs", "--json"]])
+    told = as_user(NOBODY, stack.directory, [["answers", "costs"], ["answers", "costs", "--json"]])
     for said in told:
         assert (said["code"], said["out"]) == (1, "")
         assert "cannot read the ledger" in said["err"]
-        assert "try: run it as root: `sudo techsapo costs" in said["err"]
+        assert "try: run it as root: `sudo techsapo answers costs" in said["err"]
 
 
 def test_the_owner_is_named_who_is_not_root(folder: Path) -> None:
@@ -160,12 +161,12 @@ def test_the_owner_is_named_who_is_not_root(folder: Path) -> None:
     for path in (state, state / "ledger"):
         path.chmod(0o700)
         os.chown(path, owner.pw_uid, owner.pw_gid)
-    (said,) = as_user(NOBODY, folder, [["history"]])
+    (said,) = as_user(NOBODY, folder, [["changes", "list"]])
     assert said["code"] == 1
     assert f"{state} is owned by daemon (mode 0700)" in said["err"], said["err"]
     assert f"try: run it as daemon; or `sudo chown nobody {state}`\n" in said["err"], said["err"]
     (state / "ledger").chmod(0o000)
-    (said,) = as_user(owner.pw_uid, folder, [["history"]])
+    (said,) = as_user(owner.pw_uid, folder, [["changes", "list"]])
     assert "it is your own: see its mode" in said["err"], said["err"]
 
 

@@ -77,7 +77,10 @@ def test_restart_reload_and_logs_take_names_and_refuse_unknown_ones(stack: Proje
     before = services(stack)
     assert stack.run("restart", "redis").stderr == "restarted redis\n"
     assert services(stack)["redis"]["pid"] != before["redis"]["pid"]
-    assert stack.run("reload", "prometheus", "redis").stderr == "reloaded prometheus; restarted redis\n"
+    assert (
+        stack.run("restart", "--reload", "prometheus", "redis").stderr
+        == "reloaded prometheus; restarted redis\n"
+    )
     assert services(stack)["prometheus"]["pid"] == before["prometheus"]["pid"]
     assert "there is no service postgres" in stack.run("restart", "postgres", code=2).stderr
     assert "there is no service postgres" in stack.run("logs", "postgres", code=2).stderr
@@ -159,7 +162,7 @@ def test_the_engine_is_kept_until_another_is_asked_for(lab_images: DockerLab) ->
         made.run("rollback", "--yes", timeout=100)
         assert made.members() == [], "a roll back over a change of engine goes back to the engine of then"
         assert set(container_ids(name)) == {"redis", "app"}
-        made.run("drift")
+        made.run("changes", "drift")
         assert "up to date" in made.run("up").stderr
         made.run("down")
         made.assert_gone()

@@ -42,7 +42,7 @@ def stack() -> Iterator[Project]:
     for exporter in spec["monitoring"]["exporters"].values():
         exporter["enabled"] = True
     with project(spec) as made:
-        made.run("generate")
+        made.run("config", "generate")
         hardened = replace(made, launcher=Restricted(made.state / UNIT).launcher)
         hardened.run("up", "--yes", timeout=180)
         yield hardened

@@ -73,7 +73,7 @@ def test_a_wheel_has_the_runbooks_and_shows_them(built: tuple[Path, Path], tmp_p
     with zipfile.ZipFile(built[0]) as wheel:
         wheel.extractall(tmp_path / "installed")  # noqa: S202 - what we built just now
     show = (
-        "import techsapo_ops, sys; sys.argv = ['techsapo', 'runbook', 'AppDown', '--lang', 'ja']\n"
+        "import techsapo_ops, sys; sys.argv = ['techsapo', 'alerts', 'runbook', 'AppDown', '--lang', 'ja']\n"
         "from techsapo_ops.cli.main import main\n"
         "from techsapo_ops.serve.runbook_pages import _page\n"
         "print(techsapo_ops.__file__, _page('AppDown', 'en', '', several=False)[0].decode())\n"

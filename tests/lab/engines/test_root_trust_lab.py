@@ -242,8 +242,9 @@ def test_root_runs_and_writes_down_no_program_of_a_folder_that_is_first_on_path(
         f"{SPEC}engine: native\napp: {{instances: [{{port: 4000}}, {{port: 4001}}]}}\n"
     )
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "techsapo_ops", "generate"], cwd=project, capture_output=True, text=True,
-        check=False, env={**os.environ, "PATH": f"{hostile}:{os.environ['PATH']}"},
+        [sys.executable, "-P", "-m", "techsapo_ops", "config", "generate"],
+        cwd=project, capture_output=True, text=True, check=False,
+        env={**os.environ, "PATH": f"{hostile}:{os.environ['PATH']}"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert not (project.parent / "ran").exists()
@@ -253,7 +254,7 @@ def test_root_runs_and_writes_down_no_program_of_a_folder_that_is_first_on_path(
     assert str(hostile).encode() not in everything
 
 
-@each_row("command", [("plan",), ("up", "--yes"), ("generate",), ("health",)])
+@each_row("command", [("plan",), ("up", "--yes"), ("config", "generate"), ("health",)])
 def test_a_program_of_another_user_in_a_system_folder_is_refused_before_anything_is_done(
     project: Path, hostile: Path, command: tuple[str, ...]
 ) -> None:
@@ -397,7 +398,7 @@ def test_a_scheduler_that_root_no_longer_trusts_reads_and_writes_nothing_there(
 
     monkeypatch.setattr(JobScheduler, "start", stop_at_once)
     monkeypatch.setattr(JobScheduler, "stop", lambda _: None)
-    done = techsapo(project, "schedule", "--rendered", str(rendered))
+    done = techsapo(project, "jobs", "schedule", "--rendered", str(rendered))
     assert (done.returncode, started) == (0, [()])
     assert f"write {ALICE} into" in done.stderr
     assert not (project / ".techsapo").exists()

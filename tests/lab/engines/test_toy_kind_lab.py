@@ -109,7 +109,7 @@ def through_everything(made: Project, toy: Toy) -> None:
     wait_for(lambda: asked("/") == "good day", what="another greeting")
     for word in ("one", "two"):
         keep(word)
-    backup = json.loads(techsapo("backup", "create", "--only", "toy", "--json"))["id"]
+    backup = json.loads(techsapo("backup", "--only", "toy", "--json"))["id"]
     assert json.loads(techsapo("backup", "verify", "--latest", "--deep", "--json"))["ok"] is True
     assert "2 words" in techsapo("restore", backup, "--only", "toy", "--dry-run")
     keep("three")

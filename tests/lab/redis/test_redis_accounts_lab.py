@@ -131,7 +131,7 @@ def test_passwords_are_their_users_alone_and_on_no_command_line(lab: Project) ->
 def test_what_was_backed_up_comes_back_and_still_wants_a_login(lab: Project) -> None:
     keys = account_of(lab, OPERATOR)
     keys.mset({f"k{n}": n for n in range(300)})
-    made = json.loads(lab.run("backup", "create", "--only", "redis", "--json").stdout)
+    made = json.loads(lab.run("backup", "--only", "redis", "--json").stdout)
     assert json.loads(lab.run("backup", "verify", "--latest", "--deep", "--json").stdout)["ok"] is True
     keys.delete("k7")
     keys.set("later", 1)
@@ -147,7 +147,7 @@ def test_the_guides_snapshot_by_hand_logs_in_as_the_page_says(lab: Project) -> N
     line = next(line.strip() for line in page.splitlines() if "--rdb" in line)
     tls = f" --tls --cacert {ca_file(lab.layout, 'redis')}"
     at_port = line.replace("redis-cli", f"redis-cli -p {lab.spec['redis']['port']}{tls}")
-    at_port = at_port.replace("techsapo secrets", f"{sys.executable} -m techsapo_ops secrets")
+    at_port = at_port.replace("techsapo config secrets", f"{sys.executable} -m techsapo_ops secrets")
     subprocess.run(["sh", "-c", at_port], cwd=lab.directory, check=True, timeout=60, capture_output=True)
     check = [servers.binary("redis-check-rdb"), str(lab.directory / "dump.rdb")]
     subprocess.run(check, check=True, timeout=60, capture_output=True)
@@ -155,12 +155,12 @@ def test_the_guides_snapshot_by_hand_logs_in_as_the_page_says(lab: Project) -> N
 
 def test_a_secret_is_shown_to_who_may_read_it_and_that_is_recorded(lab: Project) -> None:
     password = password_file(lab.layout, OPERATOR).read_text()
-    shown = lab.run("secrets", "show", "redis-operator")
+    shown = lab.run("config", "secrets", "show", "redis-operator")
     assert shown.stdout == f"{password}\n"
     assert password not in shown.stderr
-    assert password not in lab.run("secrets", "list").stdout
+    assert password not in lab.run("config", "secrets", "list").stdout
     record = lab.run("audit", "show", "--json").stdout
-    assert "secrets show" in record
+    assert "config secrets show" in record
     assert password not in record
 
 
@@ -190,7 +190,7 @@ def test_another_user_may_not_enter_nor_see_a_secret_and_health_still_works(lab:
     lab.launcher = another_user(65534)
     try:
         entered = lab.run("exec", "redis", code=1).stderr
-        shown = lab.run("secrets", "show", "redis-operator", code=1)
+        shown = lab.run("config", "secrets", "show", "redis-operator", code=1)
         found = {part["name"]: part["status"] for part in lab.health()["probes"]}
     finally:
         lab.launcher = ()

@@ -151,6 +151,28 @@ def test_the_answer_is_followed_by_scores_and_what_each_provider_took(
     assert told[-1].startswith("simulated:")
 
 
+def test_of_a_log_the_end_is_sent_as_material_and_what_else_is_known_beside_it(
+    orchestrator: Orchestrator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "nginx.log").write_text("old\n" * 20_000 + "No space left on device\n")
+    facts = {"problem_category": "disk", "severity": "high", "root_cause": "the disk is full"}
+    told = {"request_id": "req_1", **facts, "solution_steps": ["df -h"], "analysis": ANSWER}
+    orchestrator.reply = (200, json.dumps(told).encode())
+    words = ("--log", str(tmp_path / "nginx.log"), "--command", "systemctl start nginx", "after an update")
+    assert ask(monkeypatch, *words, "--url", orchestrator.url) == 0
+    [asked] = orchestrator.asked
+    assert asked["error_output"].endswith("No space left on device\n")
+    assert len(asked["error_output"]) < 20_000
+    assert (asked["user_command"], asked["system_context"]) == ("systemctl start nginx", "after an update")
+    said = capsys.readouterr()
+    assert "the disk is full" in said.out
+    assert " 1. df -h" in said.out
+    assert "characters were sent" in said.err
+
+
 EVENT = "event: verdict\ndata: " + json.dumps(ANSWER) + "\n\n"
 
 

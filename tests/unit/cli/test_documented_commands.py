@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import stat
-import subprocess
-import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -48,35 +44,10 @@ def test_runbooks_are_shown_where_there_is_no_spec(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for words in commands(page, "techsapo runbook\n"):
+    for words in commands(page, "techsapo alerts runbook\n"):
         done = CliRunner().invoke(app, words)
         assert done.exit_code == 0, done.output
         assert "AppDown" in done.output
-
-
-@each_row("page", LANGUAGES)
-def test_a_script_begins_a_spec_whose_secrets_only_its_owner_reads(page: str, tmp_path: Path) -> None:
-    tool = tmp_path / "bin" / "techsapo"
-    tool.parent.mkdir()
-    tool.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m techsapo_ops "$@"\n')
-    tool.chmod(0o755)
-    folder = tmp_path / "project"
-    folder.mkdir()
-    environment = {"PATH": f"{tool.parent}:{os.environ['PATH']}", **SECRETS}
-    script = block(page, "techsapo init").replace("rm watcher-url", "stat -c %a watcher-url; rm watcher-url")
-    done = subprocess.run(
-        ["sh", "-e", "-c", script], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "600"
-    assert "s3cret" not in done.stdout + done.stderr + (folder / "techsapo.yaml").read_text()
-    kept = {file.name: file for file in (folder / "secrets").iterdir() if file.name in {"slack", "watcher"}}
-    assert {name: file.read_text().strip() for name, file in kept.items()} == {
-        "slack": SECRETS["SLACK_URL"],
-        "watcher": SECRETS["WATCHER_URL"],
-    }
-    assert {stat.S_IMODE(file.stat().st_mode) for file in kept.values()} == {0o600}
-    assert not (folder / "watcher-url").exists()
 
 
 class Held:

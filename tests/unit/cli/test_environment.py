@@ -163,7 +163,10 @@ def test_plan_names_it_first_and_up_does_not_do_it_unasked(folder: Path) -> None
         (["plan", "-e", "staging"], "next: techsapo up"),
         (["plan", "--file", "with space.yaml"], "next: techsapo up --file 'with space.yaml'"),
         (["ps", "--file", "with space.yaml"], "next: techsapo up --file 'with space.yaml'"),
-        (["history", "-F", "with space.yaml"], "next: techsapo diff --file 'with space.yaml'"),
+        (
+            ["changes", "list", "-F", "with space.yaml"],
+            "next: techsapo changes diff --file 'with space.yaml'",
+        ),
     ],
 )
 def test_a_next_line_is_about_the_same_spec_and_environment(

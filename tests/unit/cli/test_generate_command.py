@@ -1,4 +1,4 @@
-"""`techsapo generate` and `techsapo templates` as a user calls them; no tool is on PATH here."""
+"""`techsapo config generate` and `config templates` as a user calls them; no tool is on PATH here."""
 
 from __future__ import annotations
 
@@ -30,48 +30,48 @@ def techsapo(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_check_says_what_would_change_exits_100_and_writes_nothing(project: Path) -> None:
-    done = techsapo(project, "generate", "--check")
+    done = techsapo(project, "config", "generate", "--check")
     assert done.returncode == 100
     assert "added    app/techsapo.yaml" in done.stdout.splitlines()
-    assert done.stderr.splitlines()[-1] == "next: techsapo generate"
+    assert done.stderr.splitlines()[-1] == "next: techsapo config generate"
     assert not (project / ".techsapo").exists()
 
 
 def test_a_missing_tool_is_named_with_its_remedy(project: Path) -> None:
     (project / "techsapo.yaml").write_text("project: techsapo\n")
-    said = techsapo(project, "generate", "--check").stderr
+    said = techsapo(project, "config", "generate", "--check").stderr
     assert "warning: promtool is not here" in said
     assert "apt-get install prometheus brings it" in said
 
 
 def test_written_once_the_files_are_up_to_date(project: Path) -> None:
-    first = techsapo(project, "generate")
+    first = techsapo(project, "config", "generate")
     assert first.returncode == 0, first.stderr
     assert (project / ".techsapo/generated/ecosystem.config.js").is_file()
     assert first.stderr.splitlines()[-1] == "next: techsapo up"
-    again = techsapo(project, "generate", "--check")
+    again = techsapo(project, "config", "generate", "--check")
     assert (again.returncode, again.stdout) == (0, "")
     assert "are up to date" in again.stderr
 
 
 def test_a_hand_edited_file_stops_it_and_force_goes_on(project: Path) -> None:
-    techsapo(project, "generate")
+    techsapo(project, "config", "generate")
     edited = project / ".techsapo/generated/logrotate/techsapo"
     edited.write_text("mine\n")
-    refused = techsapo(project, "generate")
+    refused = techsapo(project, "config", "generate")
     assert refused.returncode == 1
     assert str(edited) in refused.stderr
-    looked = techsapo(project, "generate", "--check", "--diff")
+    looked = techsapo(project, "config", "generate", "--check", "--diff")
     assert looked.returncode == 100
     assert "edited   logrotate/techsapo" in looked.stdout
     assert "\n-mine\n" in looked.stdout
     assert edited.read_text() == "mine\n"
-    assert techsapo(project, "generate", "--force").returncode == 0
+    assert techsapo(project, "config", "generate", "--force").returncode == 0
     assert "mine" not in edited.read_text()
 
 
 def test_json_is_all_that_stands_on_stdout(project: Path) -> None:
-    done = techsapo(project, "generate", "--json", "--check", "--diff")
+    done = techsapo(project, "config", "generate", "--json", "--check", "--diff")
     value = json.loads(done.stdout)
     assert set(value) == {
         "directory", "files", "up_to_date", "written", "changes", "checks", "missing_tools",
@@ -79,41 +79,41 @@ def test_json_is_all_that_stands_on_stdout(project: Path) -> None:
     assert (value["up_to_date"], value["written"]) == (False, False)
     assert set(value["changes"][0]) == {"path", "kind", "diff"}
     assert set(value["missing_tools"][0]) == {"tool", "remedy", "unchecked"}
-    assert json.loads(techsapo(project, "generate", "--json").stdout)["written"] is True
+    assert json.loads(techsapo(project, "config", "generate", "--json").stdout)["written"] is True
 
 
 def test_another_output_folder_gets_files_that_refer_to_it(project: Path) -> None:
-    done = techsapo(project, "generate", "-o", "out put")
+    done = techsapo(project, "config", "generate", "-o", "out put")
     assert done.returncode == 0, done.stderr
     assert f"{project}/out put/app/techsapo.yaml" in (project / "out put/ecosystem.config.js").read_text()
     assert not (project / ".techsapo").exists()
 
 
 def test_a_wrong_spec_is_an_error_and_a_wrong_option_is_usage(project: Path) -> None:
-    assert techsapo(project, "generate", "--no-such-option").returncode == 2
+    assert techsapo(project, "config", "generate", "--no-such-option").returncode == 2
     (project / "techsapo.yaml").write_text("project: [x\n")
-    assert techsapo(project, "generate", "--check").returncode == 1
+    assert techsapo(project, "config", "generate", "--check").returncode == 1
 
 
 def test_a_broken_override_is_named_with_its_line(project: Path) -> None:
     override = project / "template-overrides/logrotate/techsapo.j2"
     override.parent.mkdir(parents=True)
     override.write_text("size {{ size }}\n{{ no_such_value }}\n")
-    done = techsapo(project, "generate")
+    done = techsapo(project, "config", "generate")
     assert done.returncode == 1
     assert "template-overrides/logrotate/techsapo.j2:2" in done.stderr
 
 
 def test_a_template_is_listed_ejected_once_and_then_used(project: Path) -> None:
     name = "logrotate/techsapo.j2"
-    listed = json.loads(techsapo(project, "templates", "list", "--json").stdout)
+    listed = json.loads(techsapo(project, "config", "templates", "list", "--json").stdout)
     assert {"name": name, "overridden": False} in listed
-    ejected = techsapo(project, "templates", "eject", name)
+    ejected = techsapo(project, "config", "templates", "eject", name)
     copy = project / "template-overrides" / name
     assert ejected.stdout.strip() == str(copy)
     assert copy.read_text() == (template_root() / name).read_text()
-    assert techsapo(project, "templates", "eject", name).returncode == 1
+    assert techsapo(project, "config", "templates", "eject", name).returncode == 1
     copy.write_text("# ours\n" + copy.read_text())
-    techsapo(project, "generate")
+    techsapo(project, "config", "generate")
     assert (project / ".techsapo/generated/logrotate/techsapo").read_text().startswith("# ours\n")
-    assert f"{name}" in techsapo(project, "templates", "list").stdout
+    assert f"{name}" in techsapo(project, "config", "templates", "list").stdout

@@ -21,10 +21,9 @@ from rows import each_row
 import techsapo_ops.cli
 from techsapo_ops.adapters.terminal import harmless, harmless_json
 from techsapo_ops.cli import main, output
-from techsapo_ops.cli.commands.analyze_logs import _show as show_triage
 from techsapo_ops.cli.commands.ask import _line
 from techsapo_ops.cli.output import Output, console, print_error, write, write_json
-from techsapo_ops.cli.views.answer import show_answer
+from techsapo_ops.cli.views.answer import show_answer, show_triage
 from techsapo_ops.errors import OpsError
 
 HOSTILE = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,6 @@ from pathlib import Path
 import in_process
 import peers
 import pytest
-import warm
 from rows import each_row
 from servers import free_port
 
@@ -76,26 +74,6 @@ def test_a_wrong_spec_or_usage_ends_with_3(tmp_path: Path, words: tuple[str, ...
     assert done.returncode == 3, done.stderr
     assert done.stdout == ""
     assert done.stderr
-
-
-def test_watch_with_json_prints_one_value_a_line_until_ctrl_c(tmp_path: Path) -> None:
-    with peers.peer(peers.http("200 OK", b'{"status": "healthy"}')) as port:
-        spec(tmp_path, port)
-        process = warm.popen(
-            [sys.executable, "-m", "techsapo_ops", "health", "--json", "--watch"],
-            {"PATH": ""},
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(2)]
-        process.send_signal(signal.SIGINT)
-        rest, errors = process.communicate(timeout=20)
-    assert [json.loads(line)["status"] for line in lines] == ["healthy", "healthy"]
-    assert process.returncode == 130
-    assert b"Traceback" not in errors
-    assert all(json.loads(line) for line in rest.splitlines())
 
 
 def test_doctor_without_a_spec_looks_for_the_default_stack(tmp_path: Path) -> None:

@@ -59,8 +59,8 @@ def techsapo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 @each_row(
     "words",
     [
-        "ps", "logs", "monit --once", "down", "exec redis ping", "restart", "stop app", "drift",
-        "plan --json", "up --dry-run", "diff", "switchover redis", "drill failover-host b",
+        "ps", "logs", "monit --once", "down", "exec redis ping", "restart", "stop app", "changes drift",
+        "plan --json", "up --dry-run", "changes diff", "hosts switchover redis", "drill failover-host b",
     ],
 )  # fmt: skip
 def test_where_no_host_answers_nothing_is_said_to_be_so(folder: Path, words: str) -> None:
@@ -84,7 +84,7 @@ def test_a_program_reads_which_hosts_do_not_answer(folder: Path, words: str) -> 
     ]
 
 
-@each_row("words", ["ps", "logs", "down", "drift", "restart"])
+@each_row("words", ["ps", "logs", "down", "changes drift", "restart"])
 def test_what_the_others_may_have_is_not_known_where_one_answers_without_a_quorum(
     folder: Path, words: str
 ) -> None:
@@ -152,7 +152,7 @@ def test_a_host_of_the_spec_is_not_taken_out_and_nobody_is_asked(folder: Path) -
 
 def test_a_stack_of_one_host_has_nothing_to_switch_over_which_is_wrong_usage(folder: Path) -> None:
     (folder / "techsapo.yaml").write_text("project: ux\nredis: {}\n")
-    done = techsapo(folder, "switchover", "redis")
+    done = techsapo(folder, "hosts", "switchover", "redis")
     assert done.returncode == 2
     assert "this stack has one Redis" in done.stderr
 

@@ -1,4 +1,4 @@
-"""What `techsapo init` asks about alerts, on a terminal and by its options."""
+"""What `techsapo init` asks about alerts."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+import typer
 from in_process import techsapo
 from rows import each_row
 from servers import wait_for
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.cli.first_receivers import FirstReceivers, _people
 
 HOOK = "https://hooks.slack.com/services/T0/B0/planted-secret"
 WATCHER = "https://hc.example.com/ping/planted-secret"
-
-
-def init(folder: Path, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    return techsapo(folder, "init", *words, stdin=given)
 
 
 def validated(folder: Path) -> str:
@@ -40,47 +39,6 @@ def written(folder: Path) -> dict[str, Any]:
     return found
 
 
-def test_a_receiver_a_watcher_and_the_pages_address_are_given_by_options_and_secrets_by_files(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "watcher-url").write_text(WATCHER + "\n")
-    done = init(
-        tmp_path, "--alerts", "slack", "--alerts-url-file", "-", "--watcher-url-file", "watcher-url",
-        "--public-url", "https://ops.example.com", given=HOOK + "\n",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "planted-secret" not in done.stdout + done.stderr
-    told = written(tmp_path)
-    slack = [{"kind": "slack", "url_file": "secrets/slack"}]
-    assert told["notifications"] == {
-        "critical": slack, "warning": slack, "info": slack,
-        "watchdog": [{"kind": "webhook", "url_file": "secrets/watcher"}],
-    }  # fmt: skip
-    assert told["app"] == {"public_url": "https://ops.example.com"}
-    for name, content in (("slack", HOOK), ("watcher", WATCHER)):
-        file = tmp_path / "secrets" / name
-        assert file.read_text() == content + "\n"
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert (tmp_path / "secrets/.gitignore").read_text() == "*\n"
-    assert "reach no one" not in validated(tmp_path)
-
-
-def test_e_mail_needs_a_server_and_its_password_stays_in_a_file(tmp_path: Path) -> None:
-    done = init(
-        tmp_path, "--alerts", "email", "--alerts-to", "ops@example.com", "--smtp", "mail.example.com:587",
-        "--smtp-user", "techsapo", "--smtp-password-file", "-", given="planted-secret\n",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    told = written(tmp_path)["notifications"]
-    assert told["info"] == [{"kind": "email", "to": "ops@example.com"}]
-    assert told["smtp"] == {
-        "smarthost": "mail.example.com:587", "sender": "techsapo@example.com",
-        "username": "techsapo", "password_file": "secrets/smtp",
-    }  # fmt: skip
-    assert stat.S_IMODE((tmp_path / "secrets/smtp").stat().st_mode) == 0o600
-    validated(tmp_path)
-
-
 @each_row(
     "to",
     [
@@ -89,57 +47,24 @@ def test_e_mail_needs_a_server_and_its_password_stays_in_a_file(tmp_path: Path) 
     ],
 )  # fmt: skip
 def test_e_mail_comes_from_an_address_of_the_receivers_domain_however_the_receiver_is_written(
-    tmp_path: Path, to: str
+    to: str,
 ) -> None:
-    done = init(tmp_path, "--alerts", "email", "--alerts-to", to, "--smtp", "mail.example.com:587")
-    assert done.returncode == 0, done.stderr
-    told = written(tmp_path)["notifications"]
+    told = FirstReceivers("email", to=to, smarthost="mail.example.com:587").notifications("secrets")
     assert told["info"] == [{"kind": "email", "to": to}]
     assert told["smtp"]["sender"] == "techsapo@example.com"
 
 
 @each_row("to", ["nonsense", "ops@", "Ops ops@example.com", "a@b@example.com", "a@b.example, c"])
-def test_what_is_no_address_is_refused_since_alertmanager_would_send_nothing_to_it(
-    tmp_path: Path, to: str
-) -> None:
-    done = init(tmp_path, "--alerts", "email", "--alerts-to", to, "--smtp", "mail.example.com:587")
-    assert done.returncode == 2
-    assert f"--alerts-to: {to!r} is no e-mail address" in done.stderr
-    assert list(tmp_path.iterdir()) == []
+def test_what_is_no_address_is_refused_since_alertmanager_would_send_nothing_to_it(to: str) -> None:
+    with pytest.raises(typer.BadParameter, match=r"ops@example\.com"):
+        _people(to)
 
 
-@each_row(
-    "words, said",
-    [
-        (("--alerts", "slack"), "--alerts slack needs --alerts-url-file"),
-        (("--alerts", "email", "--alerts-to", "a@b.example"), "--alerts email needs --smtp"),
-        (("--alerts-to", "a@b.example"), "of which kind"),
-        (
-            ("--alerts", "email", "--alerts-to", "a@b.example", "--smtp", "b.example:25", "--smtp-user", "x"),
-            "--smtp-user needs --smtp-password-file",
-        ),
-        (("--alerts", "webhook", "--alerts-url-file", "-"), "is empty"),
-        (
-            ("--alerts", "none", "--public-url", "ops.example.com"),
-            "app.public_url: must be a scheme and a host",
-        ),
-    ],
-)
-def test_what_is_missing_or_nothing_for_a_spec_is_said_before_anything_is_written(
-    tmp_path: Path, words: tuple[str, ...], said: str
-) -> None:
-    done = init(tmp_path, *words)
-    assert done.returncode != 0
-    assert said in done.stderr
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_url_with_a_blank_in_it_is_refused_for_the_blank_without_showing_it(tmp_path: Path) -> None:
-    given = f"{HOOK} {HOOK}\n"
-    done = init(tmp_path, "--alerts", "slack", "--alerts-url-file", "-", given=given)
-    assert done.returncode == 2
-    assert "the receiver's URL is none: it has a blank in it" in done.stderr
-    assert HOOK not in done.stderr
+def test_where_nobody_can_be_asked_alerts_reach_no_one_and_it_says_so(tmp_path: Path) -> None:
+    done = techsapo(tmp_path, "init")
+    assert done.returncode == 0, done.stderr
+    assert "alerts and the weekly report reach no one yet" in done.stderr
+    assert (tmp_path / "secrets/.gitignore").read_text() == "*\n"
 
 
 def on_a_terminal(folder: Path, answers: list[tuple[str, str]]) -> tuple[int, str]:
@@ -187,8 +112,13 @@ def test_on_a_terminal_it_asks_shows_no_secret_and_asks_again_for_what_is_no_url
     assert "it does not start with https:// or http://" in screen, "the reason, without the value"
     told = written(tmp_path)
     assert told["notifications"]["critical"] == [{"kind": "slack", "url_file": "secrets/slack"}]
+    assert told["notifications"]["watchdog"] == [{"kind": "webhook", "url_file": "secrets/watcher"}]
     assert told["app"]["public_url"] == "https://ops.example.com"
-    assert (tmp_path / "secrets/slack").read_text() == HOOK + "\n"
+    for name, content in (("slack", HOOK), ("watcher", WATCHER)):
+        file = tmp_path / "secrets" / name
+        assert file.read_text() == content + "\n"
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert "reach no one" not in validated(tmp_path)
 
 
 def test_what_is_no_mail_server_or_no_password_is_asked_again_at_once(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from rows import each_row
 import techsapo_ops
 from techsapo_ops import __version__
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.cli.main import COMMANDS, DAILY, LOOKING
+from techsapo_ops.cli.main import COMMANDS, DAILY, LOOKING, MOVED
 
 
 @each_row("name", COMMANDS)
@@ -45,6 +45,7 @@ def test_help_lists_the_commands_for_every_day_and_all_of_them_with_all(tmp_path
         return {name for name in COMMANDS if re.search(rf"^│ {name} ", page, re.MULTILINE)}
 
     assert listed("--help") == listed() == DAILY
+    assert (len(DAILY), len(COMMANDS)) == (15, 34), "what is added goes below one that is there"
     assert listed("--help", "--all") == listed("--all", "--help") == set(COMMANDS)
 
 
@@ -62,6 +63,17 @@ def test_a_mistyped_name_is_answered_by_no_command_that_changes_things(
     assert re.findall(r"'(\w+)'[,?]", said.partition("Did you mean")[2]) == meant
 
 
+@each_row("old", MOVED)
+def test_an_old_spelling_is_answered_with_the_present_one_in_both_languages(tmp_path: Path, old: str) -> None:
+    for language, said in (("en", "is now"), ("ja", "になりました")):
+        done = techsapo(tmp_path, "--lang", language, old, "anything")
+        assert (done.returncode, done.stdout) == (2, "")
+        first = done.stderr.splitlines()[0]
+        assert f"`techsapo {old}` " in first
+        assert f"`techsapo {MOVED[old]}`" in first
+        assert said in first
+
+
 def test_a_command_that_only_looks_is_none_that_changes_the_stack() -> None:
     assert set(COMMANDS) >= LOOKING
     cases = read_yaml((Path(__file__).parents[2] / "cases" / "every_command.yaml").read_text("utf-8"))
@@ -72,8 +84,8 @@ COMPLETED = [
     ("techsapo res", 1, {"restart", "restore"}),
     ("techsapo backup li", 2, {"list"}),
     ("techsapo up --dry", 2, {"--dry-run"}),
-    ("techsapo runbook AppDo", 2, {"AppDown"}),
-    ("techsapo explain app.po", 2, {"app.port"}),
+    ("techsapo alerts runbook AppDo", 3, {"AppDown"}),
+    ("techsapo config explain app.po", 3, {"app.port"}),
     ("techsapo restart --file other.yaml red", 4, {"redis", "redis-exporter"}),
     ("techsapo restore ", 2, {"latest"}),
     ("techsapo certs renew w", 3, {"web"}),
@@ -122,7 +134,7 @@ def test_the_version_is_printed(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, f"techsapo {__version__}\n")
 
 
-@each_row("command", [("schema",), ("explain", "app")])
+@each_row("command", [("config", "schema"), ("config", "explain", "app")])
 def test_a_full_disk_under_the_output_is_an_error_and_a_reader_that_went_away_is_none_worth_a_word(
     command: tuple[str, ...],
 ) -> None:

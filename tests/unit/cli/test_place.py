@@ -22,10 +22,10 @@ NEEDS_A_STACK = [
     ["ps", "--json"],
     ["logs"],
     ["down", "--yes"],
-    ["history"],
+    ["changes", "list"],
     ["monit", "--once"],
-    ["diff"],
-    ["drift"],
+    ["changes", "diff"],
+    ["changes", "drift"],
     ["rollback", "--yes"],
     ["maintenance", "status"],
     ["audit", "show"],
@@ -113,6 +113,8 @@ def test_a_variable_names_the_spec_and_the_environment_and_options_win(top: Path
     assert "there is no environment no" not in wrong.stderr
     wrong = techsapo(top, "validate", env={"TECHSAPO_FILE": "one.yaml", "TECHSAPO_ENVIRONMENT": "no"})
     assert "there is no environment no" in wrong.stderr
+    told = techsapo(top, "jobs", "history", "drift", env={"TECHSAPO_FILE": "one.yaml"})
+    assert (told.returncode, told.stderr.count("spec: one.yaml")) == (0, 1), "a group's own work is not done"
     gone = techsapo(top, "ps", env={"TECHSAPO_FILE": "gone/techsapo.yaml"})
     assert gone.returncode == 1
     assert gone.stderr.startswith("error: there is no spec at gone/techsapo.yaml; TECHSAPO_FILE names it\n")
@@ -138,7 +140,7 @@ def test_what_others_may_change_is_not_taken_from_a_folder_above(top: Path) -> N
         assert "error: there is no spec at techsapo.yaml; " in told.stderr
         assert f"{top}/techsapo.yaml is not taken: " in told.stderr
         assert "can be written by everyone" in told.stderr
-        assert techsapo(below, "runbook", "AppDown").returncode == 0, "what needs no spec goes on"
+        assert techsapo(below, "alerts", "runbook", "AppDown").returncode == 0, "what needs no spec goes on"
 
 
 def test_a_folder_that_was_removed_under_the_command_is_said(top: Path) -> None:

@@ -1,4 +1,4 @@
-"""`techsapo runbook`: what to do, also where nothing else works."""
+"""`techsapo alerts runbook`: what to do, also where nothing else works."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from techsapo_ops.catalogue.runbooks import runbooks
 
 
 def run(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return techsapo(folder, "runbook", *words, env={"PATH": "", "TECHSAPO_LANG": ""} | variables)
+    return techsapo(folder, "alerts", "runbook", *words, env={"PATH": "", "TECHSAPO_LANG": ""} | variables)
 
 
 def test_a_runbook_is_shown_without_a_spec_and_in_a_pipe_it_is_markdown(tmp_path: Path) -> None:
@@ -59,7 +59,8 @@ def test_with_a_spec_commands_have_its_ports_and_logins(tmp_path: Path) -> None:
     server = tmp_path / "redis-server"
     server.touch(0o755)
     told = json.loads(run(tmp_path, "RedisFull", "--json", PATH=str(tmp_path)).stdout)
-    ask = "REDISCLI_AUTH=$(techsapo secrets show redis-operator) redis-cli -p 16379 --user techsapo_operator"
+    login = "REDISCLI_AUTH=$(techsapo config secrets show redis-operator)"
+    ask = f"{login} redis-cli -p 16379 --user techsapo_operator"
     assert f"`{ask} info memory`" in told["steps"][0]
     assert f"`{ask} --bigkeys`" in told["text"]
 

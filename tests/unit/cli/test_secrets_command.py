@@ -1,4 +1,4 @@
-"""`techsapo secrets show`: the secret as it is, or not at all."""
+"""`techsapo config secrets show`: the secret as it is, or not at all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_secret_that_no_terminal_shows_is_printed_as_json_or_not_at_all(folder: Path) -> None:
     (folder / "redis-server").touch(0o755)
-    show, server = ("secrets", "show", "redis"), {"PATH": str(folder)}
+    show, server = ("config", "secrets", "show", "redis"), {"PATH": str(folder)}
     plain = techsapo(folder, *show, env=server)
     assert (plain.returncode, plain.stdout) == (1, "")
     assert "--json prints it" in plain.stderr

@@ -93,12 +93,12 @@ def test_config_show_applies_the_overlay(folder: Path) -> None:
 
 
 def test_explain_prints_type_default_and_help(tmp_path: Path) -> None:
-    done = techsapo(tmp_path, "explain", "app.drain")
+    done = techsapo(tmp_path, "config", "explain", "app.drain")
     assert done.stdout.startswith("app.drain: duration")
     assert done.stdout.endswith("default: 5s\n")
-    assert "weight" in techsapo(tmp_path, "explain", "app.instances").stdout
-    assert "certificates" in techsapo(tmp_path, "explain").stdout
-    assert json.loads(techsapo(tmp_path, "explain", "app.port", "--json").stdout)["default"] == 4000
+    assert "weight" in techsapo(tmp_path, "config", "explain", "app.instances").stdout
+    assert "certificates" in techsapo(tmp_path, "config", "explain").stdout
+    assert json.loads(techsapo(tmp_path, "config", "explain", "app.port", "--json").stdout)["default"] == 4000
 
 
 def test_init_writes_a_valid_spec_and_a_fresh_password_that_only_its_owner_reads(tmp_path: Path) -> None:

@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import signal
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,7 +17,6 @@ from rows import each_row
 from servers import free_port
 
 from techsapo_ops.catalogue.alerts import alerts
-from techsapo_ops.cli.commands import status as command
 from techsapo_ops.cli.views.status import lines, next_of
 from techsapo_ops.cli.views.status_json import value
 from techsapo_ops.errors import OpsError
@@ -103,56 +95,6 @@ def test_a_wrong_spec_or_usage_ends_with_3(tmp_path: Path, words: tuple[str, ...
     done = techsapo(tmp_path, "status", *words, env=NO_PROGRAMS)
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr
-
-
-def test_watch_with_json_prints_one_value_a_line_and_ctrl_c_ends_it_well(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rests: list[float] = []
-
-    def rest(_: float, interval: float) -> None:
-        rests.append(interval)
-        if len(rests) == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(command, "_rest", rest)
-    with peers.peer(peers.http("200 OK", b'{"status": "healthy"}')) as port:
-        spec(tmp_path, port)
-        done = techsapo(tmp_path, "status", "--json", "--watch", "--interval", "7", env=NO_PROGRAMS)
-    assert [json.loads(line)["status"] for line in done.stdout.splitlines()] == ["healthy", "healthy"]
-    assert (done.returncode, done.stderr, rests) == (0, "", [7.0, 7.0])
-
-
-def test_on_a_terminal_it_redraws_in_place_and_leaves_the_cursor_as_it_was(tmp_path: Path) -> None:
-    with peers.peer(peers.http("200 OK", b'{"status": "healthy"}')) as port:
-        spec(tmp_path, port)
-        parent, child = pty.openpty()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "techsapo_ops", "status", "--watch", "--interval", "1"],
-            cwd=tmp_path, stdin=child, stdout=child, stderr=child,
-            env={"PATH": "", "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "60"},
-        )  # fmt: skip
-        os.close(child)
-        shown = read_until(parent, lambda data: data.count(b"versions") >= 2)
-        process.send_signal(signal.SIGINT)
-        shown += read_until(parent, lambda data: False)
-        assert process.wait(60) == 0
-        os.close(parent)
-    assert b"\x1b[2J" not in shown, "a cleared screen flickers, and what stood there is gone"
-    assert b"\x1b[1A" in shown, "it moves up and writes over what it wrote"
-    assert shown.rindex(b"\x1b[?25h") > shown.rindex(b"\x1b[?25l")
-    assert b"Traceback" not in shown
-
-
-def read_until(parent: int, enough: Callable[[bytes], bool]) -> bytes:
-    data, deadline = b"", time.monotonic() + 60
-    while not enough(data) and time.monotonic() < deadline:
-        try:
-            more = os.read(parent, 65536)
-        except OSError:  # the last writer closed the terminal
-            break
-        data += more
-    return data
 
 
 def test_a_part_that_does_not_answer_or_fails_says_so_and_holds_no_other(

@@ -1,4 +1,4 @@
-"""`techsapo support bundle`: what is in it, and what must not be."""
+"""`techsapo doctor --bundle`: what is in it, and what must not be."""
 
 from __future__ import annotations
 
@@ -91,19 +91,16 @@ def in_this_process(sources: bundle.Sources, words: tuple[str, ...]) -> str:
     return done.stdout + done.stderr
 
 
-def bundled(folder: Path, *words: str) -> dict[str, str]:
+def bundled(folder: Path) -> dict[str, str]:
     """The files of a bundle of the project in `folder`."""
-    done = techsapo(folder, "support", "bundle", "--yes", "--output", "b.tar.gz", *words, env=NO_PROGRAMS)
+    done = techsapo(folder, "doctor", "--bundle", "b.tar.gz", "--yes", env=NO_PROGRAMS)
     assert done.returncode == 0, done.stderr
     found = contents(folder / "b.tar.gz")
     everything = "\n".join(found.values())
     assert {name: secret in everything for name, secret in SECRETS.items()} == dict.fromkeys(SECRETS, False)
-    if words == ("--json",):
-        assert {each["name"] for each in json.loads(done.stdout)["files"]} == set(found)
-    else:
-        told = done.stdout.splitlines()
-        assert told[0].split() == ["FILE", "SIZE", "WHAT"], "it is listed before it is written"
-        assert told[-1] == "b.tar.gz"
+    told = done.stdout.splitlines()
+    assert told[0].split() == ["FILE", "SIZE", "WHAT"], "it is listed before it is written"
+    assert told[-1] == "b.tar.gz"
     return found
 
 
@@ -141,9 +138,9 @@ def asks_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_nothing_is_written_unless_it_was_seen_and_agreed_to(asks_nothing: Path) -> None:
     before = sorted(asks_nothing.iterdir())
-    assert techsapo(asks_nothing, "support", "bundle", "--dry-run", env=NO_PROGRAMS).returncode == 0
-    unasked = techsapo(asks_nothing, "support", "bundle", env=NO_PROGRAMS)
+    unasked = techsapo(asks_nothing, "doctor", "--bundle", "b.tar.gz", env=NO_PROGRAMS)
     assert unasked.returncode == 1
+    assert unasked.stderr.endswith("next: techsapo doctor --bundle b.tar.gz --yes\n")
     assert "logs/app.log" in unasked.stdout
     assert sorted(asks_nothing.iterdir()) == before
 
@@ -158,7 +155,7 @@ def test_a_broken_spec_is_what_it_may_be_about_and_its_secrets_stay_out_too(
     spec.write_text(f"{before[0]}{headers}grafana_pasword: {SECRETS['line']}\n{ending}")
     log.write_text(f"{before[1]}sent plainvalue77\n")
     try:
-        found = bundled(folder, "--json")
+        found = bundled(folder)
     finally:
         (folder / "b.tar.gz").unlink()
         spec.write_text(before[0])
@@ -173,7 +170,7 @@ def test_neither_a_file_nor_anothers_link_is_written_over(asks_nothing: Path, tm
     (asks_nothing / "link.tar.gz").symlink_to(precious)
     (asks_nothing / "there.tar.gz").write_text("mine")
     for name, words in (("link", "is a symbolic link"), ("there", "is there already")):
-        done = techsapo(asks_nothing, "support", "bundle", "--yes", "--output", f"{name}.tar.gz")
+        done = techsapo(asks_nothing, "doctor", "--bundle", f"{name}.tar.gz", "--yes")
         assert done.returncode == 1
         assert words in done.stderr
     assert (precious.read_text(), (asks_nothing / "there.tar.gz").read_text()) == ("mine", "mine")

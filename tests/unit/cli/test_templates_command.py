@@ -1,4 +1,4 @@
-"""`techsapo templates` and what other commands say of a user's own templates."""
+"""`techsapo config templates` and what other commands say of a user's own templates."""
 
 from __future__ import annotations
 
@@ -68,16 +68,16 @@ def checkout(tmp_path: Path, repository: Path) -> Path:
 
 def test_in_a_clone_a_template_is_ejected_and_ours_is_not_taken_for_the_users(checkout: Path) -> None:
     digest = read_content(checkout / "techsapo_ops").digest
-    ejected = of_clone(checkout, "templates", "eject", NAME)
+    ejected = of_clone(checkout, "config", "templates", "eject", NAME)
     assert ejected.returncode == 0, ejected.stderr
     copy = checkout / "template-overrides" / NAME
     assert ejected.stdout == f"{copy}\n"
     copy.write_text(MINE)
-    assert "template_overrides:" not in told(of_clone(checkout, "generate"))
+    assert "template_overrides:" not in told(of_clone(checkout, "config", "generate"))
     assert generated(checkout) == MINE
     assert read_content(checkout / "techsapo_ops").digest == digest, "an override is no other build"
     (checkout / "techsapo.yaml").write_text(f"{SPEC}template_overrides: templates\n")
-    done = of_clone(checkout, "templates", "eject", NAME)
+    done = of_clone(checkout, "config", "templates", "eject", NAME)
     assert done.returncode == 1
     assert f"{checkout}/templates holds the built-in templates" in done.stderr
 
@@ -86,22 +86,22 @@ def test_the_folder_is_the_one_that_the_spec_or_its_overlay_names(project: Path)
     (project / "techsapo.yaml").write_text(
         f"{SPEC}template_overrides: mine\nenvironments: {{staging: {{template_overrides: other}}}}\n"
     )
-    made = techsapo(project, "templates", "eject", NAME)
+    made = techsapo(project, "config", "templates", "eject", NAME)
     assert made.stdout == f"{project}/mine/{NAME}\n", "it is made, also where it is not there yet"
     override(project, "mine")
     override(project, "other", "# other\n")
-    techsapo(project, "generate")
+    techsapo(project, "config", "generate")
     assert generated(project) == MINE
-    techsapo(project, "generate", "-e", "staging")
+    techsapo(project, "config", "generate", "-e", "staging")
     assert generated(project) == "# other\n"
 
 
-@each_row("command", ["validate", "generate", "plan", "up"])
+@each_row("command", ["validate", "config generate", "plan", "up"])
 def test_a_folder_that_the_spec_names_and_that_is_not_there_is_an_error_with_its_line(
     project: Path, command: str
 ) -> None:
     (project / "techsapo.yaml").write_text(f"{SPEC}template_overrides: mine\n")
-    done = techsapo(project, command)
+    done = techsapo(project, *command.split())
     assert done.returncode == 1
     assert f"techsapo.yaml:2:21 template_overrides: there is no folder {project}/mine" in done.stderr
     assert not (project / ".techsapo" / "generated").exists()
@@ -121,16 +121,16 @@ def test_validate_tells_of_it_in_json_too(project: Path) -> None:
 
 
 def test_diff_shows_what_is_yours(project: Path) -> None:
-    without = techsapo(project, "templates", "diff", NAME)
+    without = techsapo(project, "config", "templates", "diff", NAME)
     assert (without.returncode, f"you have no template {NAME}" in without.stderr) == (2, True)
-    assert f"`techsapo templates eject {NAME}` makes one" in without.stderr
-    techsapo(project, "templates", "eject", NAME)
-    same = techsapo(project, "templates", "diff", NAME)
+    assert f"`techsapo config templates eject {NAME}` makes one" in without.stderr
+    techsapo(project, "config", "templates", "eject", NAME)
+    same = techsapo(project, "config", "templates", "diff", NAME)
     assert (same.returncode, same.stdout) == (0, "")
     assert "unchanged" in same.stderr
     copy = project / "template-overrides" / NAME
     copy.write_text(MINE + copy.read_text())
-    shown = techsapo(project, "templates", "diff", NAME).stdout.splitlines()
+    shown = techsapo(project, "config", "templates", "diff", NAME).stdout.splitlines()
     assert shown[:2] == [f"--- built-in {NAME}", f"+++ {copy}"]
     assert [line for line in shown[2:] if line[0] in "+-"] == [f"+{MINE.strip()}"]
 

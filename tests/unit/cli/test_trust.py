@@ -16,11 +16,12 @@ from techsapo_ops.adapters import trusted_users
 
 SPEC = "project: lab\n"
 COMMANDS = (
-    ("validate",), ("config", "show"), ("plan",), ("generate", "--check"), ("up",), ("down",), ("ps",),
-    ("logs",), ("health",), ("history",), ("diff",), ("rollback", "--yes"), ("restart", "redis"), ("reload",),
+    ("validate",), ("config", "show"), ("plan",), ("config", "generate", "--check"), ("up",), ("down",),
+    ("ps",), ("logs",), ("health",), ("changes", "list"), ("changes", "diff"), ("rollback", "--yes"),
+    ("restart", "redis"),
     ("jobs",), ("cron", "list"), ("backup", "list"), ("certs", "status"), ("keys", "create", "ci"),
-    ("alerts", "list"), ("serve",), ("templates", "eject", "redis/redis.conf.j2"), ("init", "--force"),
-    ("ask", "why"),
+    ("alerts", "list"), ("serve",), ("config", "templates", "eject", "redis/redis.conf.j2"),
+    ("init", "--force"), ("ask", "why"),
 )  # fmt: skip
 
 

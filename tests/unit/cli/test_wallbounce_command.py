@@ -25,7 +25,7 @@ def write(path: Path, count: int, *, right: bool | None = None) -> Path:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *argv: str) -> int:
-    monkeypatch.setattr("sys.argv", ["techsapo", "wallbounce", "calibrate", *argv])
+    monkeypatch.setattr("sys.argv", ["techsapo", "answers", "calibrate", *argv])
     with pytest.raises(SystemExit) as caught:
         cli.main()
     return int(caught.value.code or 0)

@@ -236,7 +236,7 @@ def test_what_is_served_is_compared_with_the_file(tmp_path: Path) -> None:
         same = certificate_part("web", old.chain, at, "x.example", now, 2.0)
         other = certificate_part("web", new.chain, at, None, now, 2.0)
     assert same.status is PartStatus.HEALTHY
-    assert (other.status, other.hint) == (PartStatus.DEGRADED, "`techsapo reload nginx`")
+    assert (other.status, other.hint) == (PartStatus.DEGRADED, "`techsapo restart --reload nginx`")
 
 
 def test_a_certificate_that_no_client_takes_for_the_sites_name_is_told(tmp_path: Path) -> None:

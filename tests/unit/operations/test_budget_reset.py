@@ -43,7 +43,9 @@ def test_a_reset_is_told_to_the_app_and_recorded_with_who_did_it(project: Projec
     assert seen_by_the_app(project).resets == {"day": at}
     reset_budget(project.stack(), "month", project.said.warn)
     assert set(seen_by_the_app(project).resets) == {"day", "month"}
-    (first, _) = [a for a in actions(chain_of(project.stack().layout).read()) if a.action == "budget reset"]
+    (first, _) = [
+        a for a in actions(chain_of(project.stack().layout).read()) if a.action == "answers reset-budget"
+    ]
     assert (first.outcome, first.what["period"]) == ("done", "day")
     assert first.who["user"]
 
@@ -51,11 +53,11 @@ def test_a_reset_is_told_to_the_app_and_recorded_with_who_did_it(project: Projec
 def test_the_command_asks_first_and_names_the_budget(tmp_path: Path) -> None:
     (tmp_path / "techsapo.yaml").write_text("project: lab\nengine: native\nredis: {enabled: false}\n")
     place = ["--file", str(tmp_path / "techsapo.yaml")]
-    refused = CliRunner().invoke(app, ["budget", "reset", "day", *place])
+    refused = CliRunner().invoke(app, ["answers", "reset-budget", "day", *place])
     assert refused.exit_code == 1
     assert not (tmp_path / ".techsapo" / "budget.json").exists()
-    assert CliRunner().invoke(app, ["budget", "reset", "week", *place]).exit_code == 2
-    done = CliRunner().invoke(app, ["budget", "reset", "day", "--yes", *place])
+    assert CliRunner().invoke(app, ["answers", "reset-budget", "week", *place]).exit_code == 2
+    done = CliRunner().invoke(app, ["answers", "reset-budget", "day", "--yes", *place])
     assert done.exit_code == 0, done.output
     assert set(read_note(tmp_path / ".techsapo" / "budget.json").resets) == {"day"}
 

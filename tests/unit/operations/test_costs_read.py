@@ -38,7 +38,7 @@ class Answer:
     """A runner that gives the same rows each time."""
 
     def run(self, command: Command, *, timeout: float) -> Completed:
-        assert " -m techsapo_ops costs --rows " in " ".join(command.argv)
+        assert " -m techsapo_ops answers costs --rows " in " ".join(command.argv)
         return Completed(command, 0, json.dumps(ROWS.to_json()).encode(), b"")
 
 

@@ -43,9 +43,8 @@ def test_no_first_step_names_a_port_that_is_not_this_stack_s(locale: str, engine
 
 @each_row("locale", LOCALES)
 def test_redis_is_asked_at_its_port_with_the_login_that_it_wants(locale: str) -> None:
-    ask = (
-        "`REDISCLI_AUTH=$(techsapo secrets show redis-operator) redis-cli -p 16379 --user techsapo_operator "
-    )
+    login = "REDISCLI_AUTH=$(techsapo config secrets show redis-operator)"
+    ask = f"`{login} redis-cli -p 16379 --user techsapo_operator "
     told = steps(locale=locale, redis={"port": 16379})
     for name in ("RedisFull", "RedisMemoryHigh", "RedisConnectionsHigh", "AnswersForged"):
         text = told[name]
@@ -61,7 +60,7 @@ def test_redis_with_tls_without_a_login_and_in_a_container() -> None:
     tls = steps(redis={"tls": True, "password": "s3cret"})["RedisFull"]
     assert re.search(rf"show redis\) redis-cli --tls --cacert '?{ca}/\S+ info memory", tls.splitlines()[0])
     inside = steps("compose", redis={"port": 16379})["RedisFull"]
-    login = "REDISCLI_AUTH=$(techsapo secrets show redis-operator)"
+    login = "REDISCLI_AUTH=$(techsapo config secrets show redis-operator)"
     there = "docker exec -e REDISCLI_AUTH techsapo-redis-1 redis-cli --user techsapo_operator info memory"
     assert inside.startswith(f"1. `{login} {there}`")
 

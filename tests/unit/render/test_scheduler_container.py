@@ -67,7 +67,7 @@ def test_it_works_as_the_owner_with_the_hosts_paths_network_pids_and_zone(tmp_pa
     environment = made["environment"]
     assert environment["DOCKER_HOST"] == f"unix://{SOCKET}"
     assert (environment["HOME"], environment["TZ"]) == ("/home/ops", "Asia/Tokyo")
-    assert made["command"][:2] == ["schedule", "--file"]
+    assert made["command"][:3] == ["jobs", "schedule", "--file"]
 
 
 @each_row("named, seen", [("../shared/mine", ["shared/mine"]), ("mine", [])])

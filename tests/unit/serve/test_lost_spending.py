@@ -114,7 +114,7 @@ def test_where_the_audit_log_is_gone_the_day_counts_as_spent_and_the_reason_name
     (answer,) = ask(app)
     assert (answer.status_code, answer.json()["code"]) == (402, "budget_exhausted")
     assert "rows of the audit log are lost" in answer.json()["detail"]
-    assert "`techsapo budget reset day`" in answer.json()["detail"]
+    assert "`techsapo answers reset-budget day`" in answer.json()["detail"]
     assert day_of(app_of(tmp_path)) == Balance(5 * NANO, 0), "also by the log that was made in its place"
 
 
@@ -173,7 +173,7 @@ def test_a_log_that_can_not_be_read_counts_as_spent_until_it_can(tmp_path: Path)
     refused, answered = ask(app, (tmp_path / "data" / "audit.sqlite").unlink, times=2)
     assert refused.status_code == 402
     assert "the audit log can't be read" in refused.json()["detail"]
-    assert "`techsapo budget reset day`" in refused.json()["detail"]
+    assert "`techsapo answers reset-budget day`" in refused.json()["detail"]
     assert answered.status_code == 200
     assert app.spending.exhausted()[0][1] == 0, "no budget was used up"
 

@@ -1,4 +1,4 @@
-"""What `techsapo explain` and `techsapo schema` say of the model."""
+"""What `techsapo config explain` and `techsapo config schema` say of the model."""
 
 from __future__ import annotations
 

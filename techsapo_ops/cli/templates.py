@@ -1,4 +1,4 @@
-"""`techsapo templates`: the shapes of the generated files, and how to change one."""
+"""`techsapo config templates`: the shapes of the generated files, and how to change one."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from techsapo_ops.stack.template_folders import FIXED, builtin_names, find_overr
 if TYPE_CHECKING:
     from techsapo_ops.stack.template_folders import Overrides
 
-NameArgument = Annotated[str, typer.Argument(help="Name from `techsapo templates list`.")]
+NameArgument = Annotated[str, typer.Argument(help="Name from `techsapo config templates list`.")]
 
 app = CommandGroup(
     no_args_is_help=True,
     help="List the templates, or copy one out to change it, "
-    "e.g. `techsapo templates eject nginx/nginx.conf.j2`.",
+    "e.g. `techsapo config templates eject nginx/nginx.conf.j2`.",
 )
 
 
@@ -36,9 +36,9 @@ def list_templates(*, place: SpecPlace, out: JsonOutput) -> None:
 
     Examples:
 
-      techsapo templates list
+      techsapo config templates list
 
-      techsapo templates list --json
+      techsapo config templates list --json
     """
     overrides = _overrides(place, out)
     found = [(name, name not in FIXED and overrides.template(name) is not None) for name in builtin_names()]
@@ -47,7 +47,10 @@ def list_templates(*, place: SpecPlace, out: JsonOutput) -> None:
         return
     out.table(("template", "used"), [(name, msg("yours") if own else msg("built in")) for name, own in found])
     out.say(
-        msg("`techsapo templates eject NAME` copies one into {folder} to change it", folder=overrides.folder)
+        msg(
+            "`techsapo config templates eject NAME` copies one into {folder} to change it",
+            folder=overrides.folder,
+        )
     )
 
 
@@ -60,13 +63,14 @@ def eject(name: NameArgument, *, place: SpecPlace, out: QuietOutput) -> None:
 
     Examples:
 
-      techsapo templates eject nginx/nginx.conf.j2
+      techsapo config templates eject nginx/nginx.conf.j2
     """
     overrides = _overrides(place, out)
     _require_known(name)
     if name in FIXED:
         raise OpsError(
-            msg("{name} can't be overridden", name=name), msg("`techsapo templates list` shows the others")
+            msg("{name} can't be overridden", name=name),
+            msg("`techsapo config templates list` shows the others"),
         )
     if (obstacle := overrides.obstacle) is not None and not overrides.receives:
         raise OpsError(msg("template_overrides: {message}", message=obstacle.message), obstacle.hint)
@@ -82,7 +86,7 @@ def eject(name: NameArgument, *, place: SpecPlace, out: QuietOutput) -> None:
         )
     write_atomic(target, Templates().source(name).encode())
     out.data(str(target))
-    out.next("techsapo generate --check --diff")
+    out.next("techsapo config generate --check --diff")
 
 
 @app.command()
@@ -91,13 +95,13 @@ def diff(name: NameArgument, *, place: SpecPlace) -> None:
 
     Examples:
 
-      techsapo templates diff nginx/nginx.conf.j2
+      techsapo config templates diff nginx/nginx.conf.j2
     """
     out = Output()
     own = _overrides(place, out).template(name)
     if own is None:
         hint = (
-            msg("`techsapo templates eject {name}` makes one", name=name)
+            msg("`techsapo config templates eject {name}` makes one", name=name)
             if name in builtin_names()
             else nearest(name)
         )
@@ -121,7 +125,7 @@ def _overrides(place: SpecChoice, out: Output) -> Overrides:
         require_trust(place.file)
         return find_overrides(place.file.absolute().parent, None)
     project = place.open()
-    for warning in project.own_templates.warnings():
+    for warning in project.override_warnings():
         out.warn(str(warning))
     return project.overrides
 

@@ -1,50 +1,31 @@
-"""`techsapo version`."""
+"""`techsapo doctor --versions`: all that a bug report needs of versions."""
 
 from __future__ import annotations
 
 import platform
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from techsapo_ops import __file__ as package
 from techsapo_ops import __version__
 from techsapo_ops.adapters.build import build
-from techsapo_ops.cli.options import JsonOutput, SpecPlace
-from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
+    from techsapo_ops.cli.options import SpecChoice
+    from techsapo_ops.cli.output import Output
     from techsapo_ops.stack.stack import Stack
 
 _LABEL = 14
 
 
-def run(
-    verbose: Annotated[
-        bool,
-        typer.Option("--verbose", "-v", help="Also the build, Python, the system, and what the stack runs."),
-    ] = False,
-    *,
-    place: SpecPlace,
-    out: JsonOutput,
-) -> None:
-    """Print the version; with --verbose all that a bug report needs of versions.
+def show_versions(place: SpecChoice, out: Output) -> None:
+    """Print the versions of techsapo, Python, the system, and what the stack runs.
 
     Without a spec it leaves out what is of a stack.
-
-    Examples:
-
-      techsapo version
-
-      techsapo version --verbose
     """
-    if not verbose:
-        out.json({"version": __version__}) if out.as_json else out.data(f"techsapo {__version__}")
-        return
     told: dict[str, Any] = {
         "version": __version__,
         "build": build(),

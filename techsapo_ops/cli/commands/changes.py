@@ -1,4 +1,4 @@
-"""`techsapo history`."""
+"""`techsapo changes`: what was applied, and what is no longer so."""
 
 from __future__ import annotations
 
@@ -6,18 +6,32 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.open_stack import history_beside
 from techsapo_ops.cli.options import JsonQuietOutput, SpecFile
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.cli.state_words import action_word
+from techsapo_ops.cli.views.summary import difference_line, difference_summary
 from techsapo_ops.messages import joined, msg
+from techsapo_ops.operations.apply.difference import difference
+from techsapo_ops.operations.apply.drift import EDITED
+from techsapo_ops.operations.apply.drift import drift as find_drift
 from techsapo_ops.operations.apply.ledger import Ledger
 from techsapo_ops.operations.apply.ledger_entry import describe_files
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 
+DRIFTED = 100
 
-def history(
+app = CommandGroup(
+    no_args_is_help=True,
+    help="Show what was applied and what is no longer so, e.g. `techsapo changes list`.",
+)
+
+
+@app.command(name="list")
+def list_changes(
     *,
     place: SpecFile,
     lines: Annotated[int, typer.Option("--lines", "-n", metavar="N", min=1, help="The last N applies.")] = 20,
@@ -29,9 +43,9 @@ def history(
 
     Examples:
 
-      techsapo history
+      techsapo changes list
 
-      techsapo history --json
+      techsapo changes list --json
     """
     ledger = Ledger(layout_beside(place.stack_file()).state)
     entries = ledger.entries()[-lines:]
@@ -63,7 +77,90 @@ def history(
         right=("SECONDS",),
     )
     if len(entries) > 1:
-        out.next("techsapo diff")
+        out.next("techsapo changes diff")
+
+
+@app.command()
+def diff(
+    apply: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[@N]",
+            help="An apply of `techsapo changes list`; default: the one before.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    place: SpecFile,
+    out: JsonQuietOutput,
+) -> None:
+    """Show what changed between an earlier apply and now: files and services. Secrets are never shown.
+
+    Examples:
+
+      techsapo changes diff
+
+      techsapo changes diff @2
+    """
+    found = difference(history_beside(place.stack_file()), apply)
+    if out.as_json:
+        out.json(
+            {
+                "since": found.since.id,
+                "now": found.now.id,
+                "summary": difference_summary(found),
+                "files": [{"path": f.path, "kind": f.kind, "diff": f.diff} for f in found.files],
+                "services": [{"service": s.service, "what": s.what} for s in found.services],
+            }
+        )
+        return
+    if not found.files and not found.services:
+        out.data(msg("nothing differs from @{id}", id=found.since.id))
+        return
+    for change in sorted(found.files, key=lambda change: change.kind != "removed"):
+        out.data(f"{change.kind:8} {change.path}")
+        out.data(change.diff.rstrip("\n"))
+    if found.services:
+        out.data(msg("services:"))
+        width = max(len(s.service) for s in found.services)
+        for service in found.services:
+            out.data(
+                msg("  {service:{width}}  {what}", width=width, service=service.service, what=service.what)
+            )
+    out.data(difference_line(found))
+    out.next(f"techsapo rollback @{found.since.id}")
+
+
+@app.command()
+def drift(*, place: SpecFile, out: JsonQuietOutput) -> None:
+    """Say what is no longer as it was applied: files edited by hand, processes changed outside techsapo.
+
+    Ends with 0 when everything is as the last good apply left it, 100 when something is not.
+
+    Examples:
+
+      techsapo changes drift
+
+      techsapo changes drift --json
+    """
+    report = find_drift(history_beside(place.stack_file()))
+    if out.as_json:
+        out.json(
+            {
+                "against": report.against.id,
+                "drifted": bool(report.findings),
+                "findings": [{"kind": f.kind, "name": f.name, "what": f.what} for f in report.findings],
+            }
+        )
+    elif not report.findings:
+        out.data(msg("as applied by @{id}", id=report.against.id))
+    else:
+        out.table(("KIND", "NAME", "WHAT"), [(f.kind, f.name or "-", f.what) for f in report.findings])
+        if any(f.what == EDITED for f in report.findings):
+            out.say(msg("`techsapo changes diff` shows edits; `techsapo up --force` overwrites them"))
+        out.next("techsapo plan")
+    if report.findings:
+        raise typer.Exit(DRIFTED)
 
 
 def _what(entry: LedgerEntry) -> str:

@@ -1,4 +1,4 @@
-"""`techsapo costs`."""
+"""`techsapo answers`: what answers cost, and how sure they are."""
 
 from __future__ import annotations
 
@@ -10,15 +10,25 @@ from typing import Annotated
 
 import typer
 
+from techsapo_ops.cli.bundles import CommandGroup
+from techsapo_ops.cli.calibrate import calibrate
 from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.options import JsonOutput, SpecPlace
-from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.options import JsonOutput, SpecPlace, WaitOption, YesOption
+from techsapo_ops.cli.output import Output, confirm
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.cli.told_stores import ToldStores
 from techsapo_ops.messages import msg, template
-from techsapo_ops.operations.watch.costs import costs as operation
+from techsapo_ops.operations.apply.stop import locked
+from techsapo_ops.operations.budget import reset_budget as reset
+from techsapo_ops.operations.watch.costs import costs as sum_up
 from techsapo_ops.operations.watch.costs import drill_rows_here, rows_here
 from techsapo_ops.stores.audit.server import audit_server
+from techsapo_ops.stores.budget_ledger import PERIODS
+
+app = CommandGroup(
+    no_args_is_help=True,
+    help="Show what answers cost, begin a budget anew, fit their confidence, e.g. `techsapo answers costs`.",
+)
 
 
 class Grouping(StrEnum):
@@ -29,6 +39,14 @@ class Grouping(StrEnum):
     DAY = "day"
 
 
+class BudgetPeriod(StrEnum):
+    """Whose budgets."""
+
+    DAY = "day"
+    MONTH = "month"
+
+
+@app.command()
 def costs(
     by: Annotated[Grouping, typer.Option("--by", help="What to sum up by.")] = Grouping.PROVIDER,
     days: Annotated[int, typer.Option("--days", min=1, max=3660, help="How many days back.")] = 30,
@@ -52,7 +70,7 @@ def costs(
 
     Examples:
 
-      techsapo costs --by day --days 7
+      techsapo answers costs --by day --days 7
     """
     out = Output(as_json=out.as_json or rows)
     if rows:
@@ -66,7 +84,7 @@ def costs(
             out.json(rows_here(server, data, days).to_json())
         return
     project = place.open()
-    found = operation(open_stack(project), days, by.value)
+    found = sum_up(open_stack(project), days, by.value)
     since = found.since
     if out.as_json:
         out.json(
@@ -131,3 +149,37 @@ def costs(
             resolved_daily_usd=budget.resolved_daily_usd,
         )
     )
+
+
+@app.command()
+def reset_budget(
+    period: Annotated[BudgetPeriod, typer.Argument(help="Which budget: of the day or of the month.")],
+    *,
+    place: SpecPlace,
+    yes: YesOption = False,
+    wait: WaitOption = 0.0,
+    out: JsonOutput,
+) -> None:
+    """Let the present day's or month's budgets start at zero, everybody's and the keys'.
+
+    Such as where the audit log was lost, so that the day counts as spent. The app knows it within seconds,
+    and it is recorded who did it. What is spent from then on counts as usual.
+
+    Examples:
+
+      techsapo answers reset-budget day
+    """
+    stack = open_stack(place.open())
+    word = PERIODS[period.value]
+    if not confirm(msg("let the budget of the {period} start at zero now?", period=word), yes=yes):
+        out.say(msg("nothing was changed; --yes confirms it"))
+        raise typer.Exit(1)
+    with locked(stack.layout, wait):
+        at = reset(stack, period.value, out.warn)
+    if out.as_json:
+        out.json({"period": period.value, "reset": at.isoformat()})
+    out.say(msg("the budget of the {period} starts at zero", period=word))
+    out.next("techsapo status")
+
+
+app.command()(calibrate)

@@ -1,4 +1,4 @@
-"""`techsapo secrets`."""
+"""`techsapo config secrets`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from techsapo_ops.stack.kept_secret import KeptSecret
 
 app = CommandGroup(
     no_args_is_help=True,
-    help="List the passwords of the servers, or show one: `techsapo secrets show NAME`.",
+    help="List the passwords of the servers, or show one: `techsapo config secrets show NAME`.",
 )
 
 
@@ -29,7 +29,7 @@ def list_secrets(*, place: SpecPlace, out: JsonOutput) -> None:
 
     Examples:
 
-      techsapo secrets list
+      techsapo config secrets list
     """
     secrets = kept_secrets(topology_for(place.open()))
     if out.as_json:
@@ -45,7 +45,8 @@ def list_secrets(*, place: SpecPlace, out: JsonOutput) -> None:
 @app.command()
 def show(
     name: Annotated[
-        str, typer.Argument(help="One of `techsapo secrets list`.", autocompletion=completes("secrets"))
+        str,
+        typer.Argument(help="One of `techsapo config secrets list`.", autocompletion=completes("secrets")),
     ],
     *,
     place: SpecPlace,
@@ -55,13 +56,13 @@ def show(
 
     Examples:
 
-      techsapo secrets show redis-operator
+      techsapo config secrets show redis-operator
 
-      REDISCLI_AUTH=$(techsapo secrets show redis-operator) redis-cli --user techsapo_operator
+      REDISCLI_AUTH=$(techsapo config secrets show redis-operator) redis-cli --user techsapo_operator
     """
     project = place.open()
     secret = find_secret(topology_for(project), name)
-    with recorded(project.layout, msg("secrets show"), {"name": secret.name}, out.warn):
+    with recorded(project.layout, msg("config secrets show"), {"name": secret.name}, out.warn):
         value = reveal(secret).reveal()
     if out.as_json:
         out.json({**_told(secret), "secret": value})

@@ -1,4 +1,4 @@
-"""`techsapo schedule`."""
+"""`techsapo jobs schedule`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from techsapo_ops.spec.models.data import Schedule
 
 
-def schedule(
+def start_when_due(
     *,
     place: SpecPlace,
     rendered: Annotated[
@@ -36,14 +36,14 @@ def schedule(
 
     Examples:
 
-      techsapo schedule
+      techsapo jobs schedule
     """
     import logging
     import threading
 
     from techsapo_ops.adapters.build import build
 
-    build()  # first, as in `serve`: what is installed while the rest is imported is another build
+    build()  # before the rest, as in `serve`: what is installed while that is imported is another build
     from techsapo_ops.cli.job_runs import job_argv, run_context
     from techsapo_ops.cli.signals import interruptible
     from techsapo_ops.cli.state_directory import layout_beside

@@ -1,4 +1,4 @@
-"""`techsapo runbook`."""
+"""`techsapo alerts runbook`."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def runbook(
 
     Examples:
 
-      techsapo runbook AppDown
+      techsapo alerts runbook AppDown
 
-      techsapo runbook DiskFilling --lang en > DiskFilling.md
+      techsapo alerts runbook DiskFilling --lang en > DiskFilling.md
     """
     page = None
     if name is not None and (page := runbooks().get(name)) is None:
@@ -105,7 +105,7 @@ def _list(locale: str, out: Output) -> None:
         out.json([dict(zip(("name", "severity", "meaning"), row, strict=True)) for row in rows])
         return
     out.table(("alert", "severity", "meaning"), rows)
-    out.say(msg("`techsapo runbook NAME` shows one"))
+    out.say(msg("`techsapo alerts runbook NAME` shows one"))
 
 
 def _show(page: Runbook, locale: str, out: Output) -> None:

@@ -1,4 +1,4 @@
-"""`techsapo wallbounce`: what there is to do about the orchestrator's confidence."""
+"""`techsapo answers calibrate`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.adapters.files import read_text, write_atomic
-from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.options import JsonOutput
 from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
@@ -24,8 +23,6 @@ from techsapo_ops.wallbounce.verdict import CONTRADICTED_CAP, PROVISIONAL, cap_o
 if TYPE_CHECKING:
     from techsapo_ops.wallbounce.verdict import Weights
 
-app = CommandGroup(no_args_is_help=True)
-
 _FEWEST = 50
 _NEGATIVE = -0.005
 """A weight above this is zero when it is shown: A or G was the same in all labels."""
@@ -33,17 +30,6 @@ _ENOUGH = 2000
 """Labels from which an ECE of .03 says something: of 500, even a perfect predictor misses it mostly."""
 
 
-@app.callback()
-def group() -> None:
-    """Fit the orchestrator's confidence to labelled outcomes.
-
-    Examples:
-
-      techsapo wallbounce calibrate labels.jsonl --output calibration.json
-    """
-
-
-@app.command()
 def calibrate(
     labels: Annotated[Path, typer.Argument(help="LABELS.jsonl; one outcome a line.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the weights.")] = Path(
@@ -62,7 +48,7 @@ def calibrate(
 
       techsapo ask --json "…" | jq -c '.evidence + {correct: true}' >> labels.jsonl
 
-      techsapo wallbounce calibrate labels.jsonl --output calibration.json
+      techsapo answers calibrate labels.jsonl --output calibration.json
     """
     read = read_labels(read_text(labels, what="labels").splitlines(), str(labels))
     fits, told = [], []

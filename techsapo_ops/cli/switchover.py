@@ -1,4 +1,4 @@
-"""`techsapo switchover`: another machine's server takes over, on purpose."""
+"""`techsapo hosts switchover`: another machine's server takes over, on purpose."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.stop import locked
-from techsapo_ops.operations.switchover import switchover
+from techsapo_ops.operations.switchover import switchover as take_over
 
 
-def run(
+def switchover(
     service: Annotated[str, typer.Argument(help="Whose server is to be another one.")],
     to: Annotated[
         str | None,
@@ -30,13 +30,13 @@ def run(
 
     Examples:
 
-      techsapo switchover redis
+      techsapo hosts switchover redis
 
-      techsapo switchover redis --to b
+      techsapo hosts switchover redis --to b
     """
     stack = open_stack(place.open())
     with locked(stack.layout, 0.0, out.warn):
-        found = switchover(stack, service, to, out.warn)
+        found = take_over(stack, service, to, out.warn)
     if out.as_json:
         out.json(
             {"before": found.before, "now": found.now, "seconds": found.seconds, "lost_bytes": found.lost}

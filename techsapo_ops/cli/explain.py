@@ -1,4 +1,4 @@
-"""`techsapo explain`."""
+"""`techsapo config explain`."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def explain(
 
     Examples:
 
-      techsapo explain
+      techsapo config explain
 
-      techsapo explain app.instances
+      techsapo config explain app.instances
 
-      techsapo explain providers.api_key
+      techsapo config explain providers.api_key
     """
     explained = look_up(path)
     if out.as_json:

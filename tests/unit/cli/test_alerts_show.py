@@ -1,25 +1,21 @@
-"""`techsapo open`, `version` and `alerts show`, as a user calls them."""
+"""What servers say of their version, and `techsapo alerts show` as a user calls it."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
 
 import in_process
 import pytest
 from fakes.open_stacks import open_stack
 from monitoring_stack import spec_of, topology_of
-from servers import wait_for
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher, Silence
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.prometheus import Firing, Prometheus
 from techsapo_ops.catalogue.alerts import alerts
-from techsapo_ops.cli.commands import open as command
 from techsapo_ops.operations.status.programs import program_versions
 from techsapo_ops.operations.watch.one_alert import one_alert
 
@@ -35,50 +31,6 @@ def folder(tmp_path: Path) -> Path:
         "monitoring:\n  prometheus: {enabled: false}\n  alertmanager: {enabled: false}\n"
     )
     return tmp_path
-
-
-def test_an_address_is_printed_and_how_to_reach_a_page_of_a_server_that_has_no_display(folder: Path) -> None:
-    done = techsapo(folder, "open", SSH_CONNECTION="203.0.113.9 50000 198.51.100.7 22", SUDO_USER="hanako")
-    assert (done.returncode, done.stdout) == (0, "http://localhost:4000/\n")
-    assert "`ssh -L 4000:127.0.0.1:4000 hanako@198.51.100.7`" in done.stderr
-    assert json.loads(techsapo(folder, "open", "status", "--json").stdout) == {
-        "page": "status",
-        "url": "http://localhost:4000/status",
-    }
-
-
-def test_a_page_that_there_is_not_ends_with_2_and_the_nearest(folder: Path) -> None:
-    done = techsapo(folder, "open", "statsu")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "did you mean status?" in done.stderr
-
-
-def test_a_page_with_an_address_of_its_own_needs_no_tunnel(folder: Path) -> None:
-    spec = (folder / "techsapo.yaml").read_text() + "app: {public_url: https://ops.example.com}\n"
-    (folder / "techsapo.yaml").write_text(spec)
-    done = techsapo(folder, "open", "dashboards")
-    assert (done.stdout, done.stderr) == ("https://ops.example.com/dashboards\n", "")
-
-
-def test_a_browser_is_opened_where_there_is_a_display_and_never_as_root(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    opener, seen = tmp_path / "bin" / "xdg-open", tmp_path / "seen"
-    opener.parent.mkdir()
-    opener.write_text(f'#!/bin/sh\necho "$1" > {seen}\n')
-    opener.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{opener.parent}:/usr/bin:/bin")
-    monkeypatch.setenv("DISPLAY", ":0")
-    monkeypatch.setattr(command, "os", SimpleNamespace(geteuid=lambda: 0, environ=os.environ))
-    assert command._opener() is None
-    monkeypatch.setattr(command, "os", SimpleNamespace(geteuid=lambda: 1000, environ=os.environ))
-    assert command._opener() == str(opener)
-    monkeypatch.delenv("DISPLAY")
-    assert command._opener() is None
-    done = techsapo(folder, "open", PATH=f"{opener.parent}:/usr/bin:/bin", DISPLAY=":0")
-    assert done.stderr == ""
-    wait_for(seen.exists, what="the browser")
-    assert seen.read_text() == "http://localhost:4000/\n"
 
 
 SAID = {

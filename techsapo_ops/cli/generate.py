@@ -1,4 +1,4 @@
-"""`techsapo generate`."""
+"""`techsapo config generate`."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def generate(
 
     Examples:
 
-      techsapo generate
+      techsapo config generate
 
-      techsapo generate --check --diff
+      techsapo config generate --check --diff
 
-      techsapo generate -e production -o /srv/techsapo/config
+      techsapo config generate -e production -o /srv/techsapo/config
     """
     if output is not None:
         if output.exists() and not output.is_dir():
@@ -127,9 +127,9 @@ def _close(out: Output, found: Generated, topology: Topology, *, check: bool) ->
     )
     if found.edited:
         out.say(msg("move your edits into the spec or a template, or overwrite them"))
-        out.next("techsapo generate --force")
+        out.next("techsapo config generate --force")
     else:
-        out.next("techsapo generate")
+        out.next("techsapo config generate")
 
 
 def _document(found: Generated, topology: Topology, *, written: bool, diff: bool) -> dict[str, Any]:
