@@ -120,10 +120,5 @@ def plainly(said: str, name: str, way: str) -> Refusal:
     return Refusal(last[-1] if last else msg("it does not answer"))
 
 
-def host_of(way: str) -> str:
-    """The host of a way to a Docker daemon, ssh://USER@HOST:PORT; of a socket the way itself."""
-    return _host_of(way.removeprefix("ssh://")) if way.startswith("ssh://") else way
-
-
 def _host_of(where: str) -> str:
     return where.rpartition("@")[2].partition("/")[0].rpartition(":")[0] or where.rpartition("@")[2]

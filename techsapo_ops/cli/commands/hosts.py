@@ -9,7 +9,6 @@ import typer
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.environment import runner
-from techsapo_ops.cli.hosts_adopt import adopt as take_over
 from techsapo_ops.cli.open_stack import open_stack, topology_for
 from techsapo_ops.cli.options import (
     GateOption,
@@ -276,9 +275,6 @@ def replace(
     )
     out.say(msg("{host} is ready, after {seconds:.0f} s", host=new or old, seconds=done.total))
     out.next("techsapo health")
-
-
-app.command()(take_over)
 
 
 def _require_host(topology: Topology, host: str) -> None:

@@ -121,9 +121,8 @@ class SwarmEngine(Members, ContainerEngine):
         # Databases are about to be made with these keys: who goes on in place of this command needs them.
         self.share()
         units = [unit for unit in containers_of(desired).values() if unit.image not in known]
-        registry = desired.topology.spec.swarm.registry
         config, away = self.layout.config, self._left_out or {}
-        images.bring(self.fleet.without(away), self.project, config, units, self._tell, registry=registry)
+        images.bring(self.fleet.without(away), self.project, config, units, self._tell)
         self._write_folders(desired, away)
         # Last: where the stack runs, a label lets services of a new machine start at once.
         nodes.label(self.fleet, self.project, desired.topology.machines)

@@ -25,7 +25,7 @@ from techsapo_ops.engines.swarm.lease import Lease, held
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
-SLOTS = 4
+_SLOTS = 4
 """Bundles that lie on a machine: while one is written, the one before is whole."""
 _KEPT = 3
 """Notes of bundles that are kept."""
@@ -263,4 +263,4 @@ def holder_of(project: str) -> str:
 
 
 def _slot(version: Version) -> str:
-    return f"state-{version.number % SLOTS}.tar"
+    return f"state-{version.number % _SLOTS}.tar"
