@@ -90,9 +90,7 @@ class Opening:
         if recorded_engine(layout.state) is None and not layout.machines_note.exists():
             return None
         found = recorded(layout, self.runner)
-        if found.name != topology.engine:
-            return found
-        return left_here(layout, self.runner)
+        return found if found.name != topology.engine else None
 
     def host_report(self, topology: Topology, images: Callable[[Topology], Sequence[Image]]) -> HostReport:
         """What the engine of `topology` needs of this host; `images` as for `choose`."""
@@ -177,27 +175,6 @@ def recorded(layout: Layout, runner: Runner) -> NativeStack | ContainerStack:
     from techsapo_ops.engines.native.recorded import NativeStack
 
     return NativeStack(layout)
-
-
-def left_here(layout: Layout, runner: Runner) -> NativeStack | ContainerStack | None:
-    """What this host still runs alone of a stack that is on several by now; None for nothing.
-
-    It was to be stopped by a command that was killed, and another host's command went on.
-    """
-    if not on_several(layout):
-        return None
-    name = _orphaned_project(layout, runner)
-    if name is not None:
-        from techsapo_ops.adapters.docker import Docker
-        from techsapo_ops.engines.compose.recorded import ComposeStack
-
-        return ComposeStack(layout, name, Docker(runner))
-    if not layout.supervisor_socket.exists():
-        return None
-    from techsapo_ops.engines.native.recorded import NativeStack
-
-    native = NativeStack(layout)
-    return native if native.observe().running else None
 
 
 def _orphaned_project(layout: Layout, runner: Runner) -> str | None:

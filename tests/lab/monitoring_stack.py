@@ -11,7 +11,6 @@ from typing import Any
 from stacks import templates
 
 from techsapo_ops.adapters.host_facts import HostFacts
-from techsapo_ops.engines.places import places_of
 from techsapo_ops.services.alertmanager.configuration import alertmanager_files
 from techsapo_ops.services.grafana.provisioning import grafana_files
 from techsapo_ops.services.prometheus.scrape import prometheus_files
@@ -19,7 +18,7 @@ from techsapo_ops.services.registry import binary_names, resolve
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.places import EngineName
+from techsapo_ops.stack.places import BY_ENGINE, EngineName
 from techsapo_ops.stack.topology import Topology
 
 EVERYTHING: dict[str, Any] = {
@@ -76,7 +75,7 @@ def topology_of(spec: Spec, root: Path, engine: EngineName = "native") -> Topolo
     binaries = {name: f"/usr/bin/{name}" for name in binary_names()}
     return resolve(
         spec,
-        places_of(engine),
+        BY_ENGINE[engine],
         Layout(state=root, config=root),
         HostFacts("/usr/bin/python3", binaries=binaries),
     )

@@ -10,8 +10,8 @@ from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines.containers import gate
 from techsapo_ops.engines.containers.logs import tail
+from techsapo_ops.engines.containers.probing import Prober
 from techsapo_ops.engines.swarm import tasks
-from techsapo_ops.engines.swarm.probing import Prober
 from techsapo_ops.engines.swarm.recorded import SwarmStack, by_service
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of

@@ -60,9 +60,7 @@ def applied_elsewhere(stack: Stack) -> str:
     if _digest(applied) == _seen(stack.layout.state):
         return ""
     wanted = _copies(stack)
-    differ = sorted(
-        str(name) for name in {*applied, *wanted} if applied.get(name) != wanted.get(name)
-    )
+    differ = sorted(str(name) for name in {*applied, *wanted} if applied.get(name) != wanted.get(name))
     current = Ledger(stack.layout.state).current()
     if not differ or current is None:
         return ""

@@ -8,19 +8,18 @@ from dataclasses import dataclass
 
 from techsapo_ops.engines.swarm import folders
 from techsapo_ops.engines.swarm.engine import swarm_of
+from techsapo_ops.engines.swarm.nodes import nodes_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.apply.outcome import Listener
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.hosts.drain import wait_ready
-from techsapo_ops.operations.hosts.facts import nodes_of
 from techsapo_ops.operations.hosts.join import add, require_able
 from techsapo_ops.operations.hosts.leave import forget, forget_backups, require_gone
 from techsapo_ops.operations.hosts.look import daemons_of
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stack.stack_file import NODE_LABEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ def replace(
         daemons, silent = daemons_of(engine.fleet, [machine])
         require_able(machine, daemons, silent)  # before the old one is taken out
         daemon = daemons[new]
-        before = [n for n in nodes_of(manager, NODE_LABEL) if n.name == old]
+        before = [n for n in nodes_of(manager) if n.name == old]
         left = [n for n in before if not (old == new and daemon.node == n.id)]
         if old == new and before and not left and before[0].label:
             raise OpsError(

@@ -19,11 +19,12 @@ from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.engines.swarm import folders
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.engines.swarm.machines_note import note_machines, noted_machines
+from techsapo_ops.engines.swarm.nodes import nodes_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.outcome import Outcome
 from techsapo_ops.operations.hosts.check import Checked, check
 from techsapo_ops.operations.hosts.drain import needed
-from techsapo_ops.operations.hosts.facts import Level, nodes_of
+from techsapo_ops.operations.hosts.facts import Level
 from techsapo_ops.operations.hosts.join import Joined, add
 from techsapo_ops.operations.hosts.leave import remove
 from techsapo_ops.operations.hosts.replace import Replaced, replace
@@ -31,7 +32,6 @@ from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.stack_file import NODE_LABEL
 from techsapo_ops.stack.topology import Topology
 from tests.fakes.open_stacks import open_stack
 from tests.fakes.swarm_hosts import PROBED, TOKEN, HostsFake
@@ -89,7 +89,7 @@ def test_what_is_wrong_with_each_host_is_said_of_it(tmp_path: Path) -> None:
         ("", "clock"),
     }  # fmt: skip
     assert set(found(result, Level.WARNING)) == {
-        ("b", "clock"), ("c", "swarm"), ("c", "label"), ("", "docker"), ("", "heartbeat"),
+        ("b", "clock"), ("c", "swarm"), ("", "docker"), ("", "heartbeat"),
     }  # fmt: skip
     assert "6379 (redis-c)" in found(result, Level.FAILED)["c", "ports"]
 
@@ -378,7 +378,7 @@ def drained(hosts: HostsFake, stack: Topology, monkeypatch: pytest.MonkeyPatch, 
         return ProbeResult(service.name not in ill, "", 0.0)
 
     monkeypatch.setattr(engine, "prober_inside", lambda: asked)
-    nodes = nodes_of(engine.fleet.members["a"], NODE_LABEL)
+    nodes = nodes_of(engine.fleet.members["a"])
     return list(needed(engine, nodes, "c"))
 
 
