@@ -31,30 +31,20 @@ def tell_nobody(_: str) -> None:
 def at_work(layout: Layout, wait: float, say: Callable[[str], None] = tell_nobody) -> Iterator[int]:
     """Hold the stack's lock while the block runs, waiting up to `wait` seconds; yields its descriptor.
 
-    On several machines the newest state directory is brought here first, and shared at the end. Raises
-    OpsError naming who holds it.
+    On several machines the newest state directory is brought here first, and shared at the end. A look that
+    is bringing it ends first; one that begins later sees the lock held, and brings nothing. Raises OpsError
+    naming who holds it for longer.
     """
-    with alone_here(layout.state, wait) as descriptor:
+    with exclusive(layout.state / LOCK, wait=wait) as descriptor:
+        if held(layout.state / _REFRESH):
+            with _refreshing(layout.state):
+                pass
         note = noted_machines(layout.state)
         if not note.machines:
             yield descriptor
             return
         with _shared(layout, note.project, note.machines, SubprocessRunner(), say).at_work(wait):
             yield descriptor
-
-
-@contextmanager
-def alone_here(state: Path, wait: float) -> Iterator[int]:
-    """Hold the lock of this host's state directory while the block runs; yields its descriptor.
-
-    A look that is bringing the newest state here ends first; one that begins later sees the lock held, and
-    brings nothing. Raises OpsError naming who holds it for longer than `wait` seconds.
-    """
-    with exclusive(state / LOCK, wait=wait) as descriptor:
-        if held(state / _REFRESH):
-            with _refreshing(state):
-                pass
-        yield descriptor
 
 
 @contextmanager

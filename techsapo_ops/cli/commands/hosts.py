@@ -242,7 +242,7 @@ def replace(
     """Put a new machine in the place of a lost one, and wait until it has all and is ready.
 
     The lost one leaves Raft, the new one joins; it is given images, keys and certificates, and its databases
-    copy what the others have. What each step took is printed. It can be called again after a failure. A spec
+    copy what the others have. It can be called again after a failure. A spec
     that was changed otherwise is applied with it.
 
     Examples:
@@ -264,16 +264,11 @@ def replace(
                 msg("`techsapo up` goes on; `techsapo hosts check` shows what it lacks"),
             )
 
-    done = perform_replace(stack, old, new or old, apply, wait=wait, listener=progress)
+    seconds = perform_replace(stack, old, new or old, apply, wait=wait, listener=progress)
     if out.as_json:
-        out.json(
-            {"old": old, "new": new or old, "seconds": done.seconds, "total_seconds": round(done.total, 1)}
-        )
+        out.json({"old": old, "new": new or old, "seconds": round(seconds, 1)})
         return
-    out.table(
-        ("step", "seconds"), [(step, f"{s:.1f}") for step, s in done.seconds.items()], right=("seconds",)
-    )
-    out.say(msg("{host} is ready, after {seconds:.0f} s", host=new or old, seconds=done.total))
+    out.say(msg("{host} is ready, after {seconds:.0f} s", host=new or old, seconds=seconds))
     out.next("techsapo health")
 
 
