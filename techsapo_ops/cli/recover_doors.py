@@ -87,7 +87,7 @@ class RecoverDoors:
         join(topology, self._fleet(topology), self.out.say, time.sleep)
 
     def _fleet(self, topology: Topology) -> Fleet:
-        return fleet_of(topology.machines, runner(), topology.host.binaries.get("docker", "docker"))
+        return fleet_of(topology.machines, runner())
 
     def open(self, file: Path, environment: str | None, engine: str | None) -> Stack:
         """The stack of the spec that was placed. Raises OpsError."""

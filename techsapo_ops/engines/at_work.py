@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.lock import exclusive, held
 from techsapo_ops.adapters.process import Runner, SubprocessRunner
+from techsapo_ops.engines.opening import fleet_of
 from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import LOCK, Layout
@@ -87,8 +88,6 @@ def _refreshing(state: Path) -> AbstractContextManager[int]:
 def _shared(
     layout: Layout, project: str, machines: Sequence[Machine], runner: Runner, say: Callable[[str], None]
 ) -> SharedState:
-    from techsapo_ops.adapters.fleet import Fleet
     from techsapo_ops.engines.swarm.shared_state import SharedState
 
-    fleet = Fleet(runner, "docker", {machine.name: machine.docker for machine in machines})
-    return SharedState(layout.state, project, fleet, say)
+    return SharedState(layout.state, project, fleet_of(machines, runner), say)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.engines.state import recorded_engine
@@ -13,7 +12,6 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
-    from techsapo_ops.adapters.docker import Docker
     from techsapo_ops.adapters.fleet import Fleet
     from techsapo_ops.adapters.host_facts import HostFacts
     from techsapo_ops.adapters.process import Runner
@@ -73,13 +71,13 @@ class Opening:
         if topology.machines:
             from techsapo_ops.engines.swarm.engine import SwarmEngine
 
-            fleet = fleet_of(topology.machines, self.runner, topology.host.binaries.get("docker", "docker"))
+            fleet = fleet_of(topology.machines, self.runner)
             return SwarmEngine(topology, fleet, seconds=self.seconds, tell=self.tell)
         if topology.engine == "compose":
+            from techsapo_ops.adapters.docker import Docker
             from techsapo_ops.engines.compose.engine import ComposeEngine
 
-            docker = docker_of(topology, self.runner)
-            return ComposeEngine(topology, docker, seconds=self.seconds, tell=self.tell)
+            return ComposeEngine(topology, Docker(self.runner), seconds=self.seconds, tell=self.tell)
         from techsapo_ops.engines.native.engine import NativeEngine
 
         return NativeEngine(topology, self.runner, os.environ, seconds=self.seconds)
@@ -95,13 +93,13 @@ class Opening:
     def host_report(self, topology: Topology, images: Callable[[Topology], Sequence[Image]]) -> HostReport:
         """What the engine of `topology` needs of this host; `images` as for `choose`."""
         if topology.engine == "compose":
+            from techsapo_ops.adapters.docker import Docker
             from techsapo_ops.engines.compose import host_report as compose
             from techsapo_ops.engines.compose.recorded import ComposeStack
 
             docker = compose.DockerFacts()
             if "docker" in topology.host.binaries:
-                client = docker_of(topology, self.runner)
-                stack = ComposeStack(topology.layout, topology.spec.project, client)
+                stack = ComposeStack(topology.layout, topology.spec.project, Docker(self.runner))
                 docker = compose.docker_facts(stack, images(topology))
             return compose.host_report(topology, docker)
         from techsapo_ops.engines.native.host_report import host_report
@@ -109,21 +107,11 @@ class Opening:
         return host_report(topology)
 
 
-def docker_of(topology: Topology, runner: Runner) -> Docker:
-    """The docker client of the topology's host."""
-    from techsapo_ops.adapters.docker import Docker
-
-    found = topology.host.binaries.get("docker", "docker")
-    # That of an earlier apply is where it was then, on the host; the scheduler's container has its own.
-    return Docker(runner, found if Path(found).exists() else "docker")
-
-
-def fleet_of(machines: Sequence[Machine], runner: Runner, binary: str = "docker") -> Fleet:
+def fleet_of(machines: Sequence[Machine], runner: Runner) -> Fleet:
     """The docker clients of several machines."""
     from techsapo_ops.adapters.fleet import Fleet
 
-    known = binary if Path(binary).exists() else "docker"
-    return Fleet(runner, known, {machine.name: machine.docker for machine in machines})
+    return Fleet(runner, "docker", {machine.name: machine.docker for machine in machines})
 
 
 def on_several(layout: Layout) -> bool:

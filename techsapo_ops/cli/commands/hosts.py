@@ -285,4 +285,4 @@ def _opened(place: SpecChoice, hosts: Sequence[str]) -> tuple[Topology, Fleet]:
         raise on_one_host()
     for host in hosts:
         _require_host(topology, host)
-    return topology, fleet_of(topology.machines, runner(), topology.host.binaries.get("docker", "docker"))
+    return topology, fleet_of(topology.machines, runner())

@@ -11,10 +11,10 @@ from typing_extensions import override
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.engines import logins, planning
-from techsapo_ops.engines.compose import images, proof, readable
+from techsapo_ops.engines.compose import proof, readable
 from techsapo_ops.engines.compose.access import ComposeAccess
 from techsapo_ops.engines.compose.starter import Starter
-from techsapo_ops.engines.containers import gate, reloading
+from techsapo_ops.engines.containers import gate, images, reloading
 from techsapo_ops.engines.containers.engine import ContainerEngine, discard, record_of
 from techsapo_ops.engines.containers.logs import tail
 from techsapo_ops.engines.containers.proof import strangers as strangers_among

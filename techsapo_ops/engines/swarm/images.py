@@ -14,11 +14,11 @@ from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.piped import piped
 from techsapo_ops.adapters.process import TimedOut
+from techsapo_ops.engines.containers.images import build
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import ContainerUnit
 
-_BUILD_SECONDS = 1800.0
 _PULL_SECONDS = 1800.0
 _COPY_SECONDS = 1800.0
 _ASK_SECONDS = 20.0
@@ -48,7 +48,7 @@ def bring(
             source = having[0] if having else first
             if not having:
                 say(msg("building the image {image} on {machine}", image=image, machine=source))
-                _build(_watched(fleet, source), project, config / unit.file, unit.service, image)
+                build(_watched(fleet, source), project, config / unit.file, unit.service, image)
             lacking = [name for name in present if name not in having and name != source]
             if lacking:
                 say(msg("copying the image {image} to {machines}", image=image, machines=", ".join(lacking)))
@@ -70,16 +70,6 @@ def _present(fleet: Fleet, images: Sequence[str]) -> dict[str, dict[str, str]]:
 def _each(names: Sequence[str], do: Callable[[str], None]) -> None:
     with ThreadPoolExecutor(max(len(names), 1)) as pool:
         list(pool.map(do, names))
-
-
-def _build(docker: Docker, project: str, file: Path, service: str, image: str) -> None:
-    done = docker.compose(project, file, ("build", service), timeout=_BUILD_SECONDS)
-    if done.code != 0:
-        said = "\n".join(done.output.splitlines()[-15:])
-        raise OpsError(
-            msg("cannot build {image}:\n{said}", image=image, said=said),
-            msg("check the network, or name an image that is here under `images:` in the spec"),
-        )
 
 
 def _pull(fleet: Fleet, image: str, machine: str) -> None:
