@@ -215,7 +215,7 @@ class SharedState:
         path = self._state / bundle.SET_ASIDE / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.tar"
         path.parent.mkdir(mode=0o700, exist_ok=True)
         write_atomic(path, content, 0o600)
-        self._say(msg("what was changed here alone was set aside: {path}", path=path))
+        self._say(msg("what is here and on no other host was set aside: {path}", path=path))
 
 
 def _overtaken() -> OpsError:

@@ -59,7 +59,7 @@ def test_a_manager_is_asked_and_one_that_does_not_answer_is_no_service_that_is_w
     assert tasks.why_none(Docker(Manager(stuck)), "web") == stuck["reason"]
     assert tasks.why_none(Docker(Manager(stuck, "Error: no such service: web")), "web") == ""
     said = "Error response from daemon: rpc error: The swarm does not have a leader."
-    assert tasks.why_none(Docker(Manager(stuck, said)), "web") == said
+    assert said in tasks.why_none(Docker(Manager(stuck, said)), "web")
 
 
 class Clock:
