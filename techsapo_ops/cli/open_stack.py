@@ -23,7 +23,7 @@ from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.audit_database import AuditDatabase
 from techsapo_ops.services.registry import binary_names, kind_of, resolve, service_users
 from techsapo_ops.spec.environment import NO_ENVIRONMENT
-from techsapo_ops.stack.places import BY_ENGINE, EngineName
+from techsapo_ops.stack.places import EngineName, places_of
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 
@@ -100,7 +100,7 @@ def choose_engine(project: Project, engine: EngineName | None = None) -> tuple[T
     chosen = Opening(runner()).choose(
         project.spec, project.layout, host, engine, lambda topology: images(project, topology)
     )
-    return resolve(project.spec, BY_ENGINE[chosen.engine], project.layout, host), chosen
+    return resolve(project.spec, places_of(chosen.engine), project.layout, host), chosen
 
 
 def images(project: Project, topology: Topology) -> tuple[Image, ...]:

@@ -21,7 +21,8 @@ from techsapo_ops.cli.open_stack import choose_engine, host_report, open_stack, 
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.project import Project, open_project, read_secret_from
 from techsapo_ops.cli.views.apply import Progress
-from techsapo_ops.engines.opening import Opening, fleet_of
+from techsapo_ops.engines.opening import Opening
+from techsapo_ops.engines.swarm.machines_note import fleet_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.outcome import Listener
 from techsapo_ops.operations.apply.transaction import INTERRUPTED

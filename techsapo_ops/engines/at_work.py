@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.lock import exclusive, held
 from techsapo_ops.adapters.process import Runner, SubprocessRunner
-from techsapo_ops.engines.opening import fleet_of
-from techsapo_ops.engines.swarm.machines_note import noted_machines
+from techsapo_ops.engines.swarm.machines_note import fleet_of, noted_machines
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import LOCK, Layout
 

@@ -12,7 +12,6 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
-    from techsapo_ops.adapters.fleet import Fleet
     from techsapo_ops.adapters.host_facts import HostFacts
     from techsapo_ops.adapters.process import Runner
     from techsapo_ops.engines.auto import Choice, Image
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.diagnosis import HostReport
     from techsapo_ops.stack.engine import Engine
     from techsapo_ops.stack.layout import Layout
-    from techsapo_ops.stack.machine import Machine
     from techsapo_ops.stack.places import EngineName
     from techsapo_ops.stack.topology import Topology
 
@@ -70,6 +68,7 @@ class Opening:
         """The engine that runs `topology`."""
         if topology.machines:
             from techsapo_ops.engines.swarm.engine import SwarmEngine
+            from techsapo_ops.engines.swarm.machines_note import fleet_of
 
             fleet = fleet_of(topology.machines, self.runner)
             return SwarmEngine(topology, fleet, seconds=self.seconds, tell=self.tell)
@@ -107,13 +106,6 @@ class Opening:
         return host_report(topology)
 
 
-def fleet_of(machines: Sequence[Machine], runner: Runner) -> Fleet:
-    """The docker clients of several machines."""
-    from techsapo_ops.adapters.fleet import Fleet
-
-    return Fleet(runner, "docker", {machine.name: machine.docker for machine in machines})
-
-
 def on_several(layout: Layout) -> bool:
     """Whether the stack is on several machines, or is on none and was to be on these.
 
@@ -128,6 +120,7 @@ def on_several(layout: Layout) -> bool:
 
 def recorded_on(layout: Layout, note: MachinesNote, runner: Runner) -> ContainerStack:
     """The stack of `layout` as it is on the machines of `note`."""
+    from techsapo_ops.engines.swarm.machines_note import fleet_of
     from techsapo_ops.engines.swarm.recorded import SwarmStack
 
     return SwarmStack(layout, note.project, fleet_of(note.machines, runner), note.machines)

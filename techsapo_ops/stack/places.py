@@ -6,7 +6,7 @@ Both are pure values; `render` needs both, since it writes the files of either e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
@@ -314,4 +314,14 @@ EVERY = (NATIVE, COMPOSE, MACHINES)
 """Those of each engine."""
 
 
-BY_ENGINE: Mapping[str, Places] = {places.name: places for places in EVERY}
+def named_places(engine: str) -> Places | None:
+    """The places of the engine that a spec names; None where the host decides which one it is."""
+    return next((places for places in EVERY if places.name == engine), None)
+
+
+def places_of(engine: str) -> Places:
+    """The places of the engine of that name. Raises KeyError for a name that there is not."""
+    found = named_places(engine)
+    if found is None:
+        raise KeyError(engine)
+    return found

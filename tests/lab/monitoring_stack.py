@@ -18,7 +18,7 @@ from techsapo_ops.services.registry import binary_names, resolve
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.places import BY_ENGINE, EngineName
+from techsapo_ops.stack.places import EngineName, places_of
 from techsapo_ops.stack.topology import Topology
 
 EVERYTHING: dict[str, Any] = {
@@ -75,7 +75,7 @@ def topology_of(spec: Spec, root: Path, engine: EngineName = "native") -> Topolo
     binaries = {name: f"/usr/bin/{name}" for name in binary_names()}
     return resolve(
         spec,
-        BY_ENGINE[engine],
+        places_of(engine),
         Layout(state=root, config=root),
         HostFacts("/usr/bin/python3", binaries=binaries),
     )

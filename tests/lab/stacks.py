@@ -16,7 +16,7 @@ from techsapo_ops.services.registry import binary_names, resolve
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.places import BY_ENGINE, EngineName
+from techsapo_ops.stack.places import EngineName, places_of
 from techsapo_ops.stack.topology import Topology
 
 HOSTILE_FOLDER = "プロ ;ジェ #%h%%\"ト'$x*\\z"
@@ -61,7 +61,7 @@ def topology(
 ) -> Topology:
     """Where everything is when the spec stands in `directory`."""
     state = directory / ".techsapo"
-    return resolve(spec, BY_ENGINE[engine], Layout(state, state / "generated"), facts or host())
+    return resolve(spec, places_of(engine), Layout(state, state / "generated"), facts or host())
 
 
 templates = cache(Templates)

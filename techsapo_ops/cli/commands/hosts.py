@@ -21,9 +21,9 @@ from techsapo_ops.cli.options import (
 )
 from techsapo_ops.cli.output import confirm, interactive
 from techsapo_ops.cli.views.apply import Progress, show_failures
-from techsapo_ops.engines.opening import fleet_of
 from techsapo_ops.engines.swarm import folders
 from techsapo_ops.engines.swarm.engine import on_one_host, swarm_of
+from techsapo_ops.engines.swarm.machines_note import fleet_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded

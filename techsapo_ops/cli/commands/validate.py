@@ -141,9 +141,9 @@ def _nobody_starts(project: Project) -> str:
     if "engine" not in spec.model_fields_set or spec.schedule.by != "service" or spec.schedule.docker_socket:
         return ""  # quick for most: where nothing names the engine, the host decides, which `plan` asks
     from techsapo_ops.cli.environment import runner
-    from techsapo_ops.stack.places import BY_ENGINE
+    from techsapo_ops.stack.places import named_places
 
-    places = BY_ENGINE.get(spec.engine)
+    places = named_places(spec.engine)
     if places is None or not places.isolated:
         return ""
     from techsapo_ops.cli.open_stack import topology_for

@@ -161,7 +161,7 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
 
     def _tail(self, name: str) -> tuple[str, ...]:
         container = self.containers().get(name)
-        return tail(self, container.id, name, gate.SHOWN_LINES) if container is not None else ()
+        return tail(self.docker, container.id, name, gate.SHOWN_LINES) if container is not None else ()
 
     def _anew(self, step: Step) -> None:
         """Restart a container as it was made last, or make it read its configuration again."""

@@ -127,7 +127,14 @@ class ContainerStack(ABC):
         """Lines of the containers' logs (all: empty), merged by time."""
         from techsapo_ops.engines.containers import logs
 
-        return logs.lines(self, self.log_names(services), follow=follow, lines=lines, since=since)
+        return logs.lines(
+            self.docker,
+            lambda: self.glance().containers,
+            self.log_names(services),
+            follow=follow,
+            lines=lines,
+            since=since,
+        )
 
     def log_names(self, services: Sequence[str]) -> list[str]:
         """Names with a log, for names or kinds. Raises OpsError for one that has none."""

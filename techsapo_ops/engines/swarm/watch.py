@@ -98,4 +98,4 @@ class Watch:
 
     def _tail(self, name: str) -> tuple[str, ...]:
         container = self._stack.containers().get(name)
-        return tail(self._stack, container.id, name, gate.SHOWN_LINES) if container is not None else ()
+        return tail(self._stack.docker, container.id, name, gate.SHOWN_LINES) if container is not None else ()

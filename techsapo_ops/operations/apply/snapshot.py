@@ -21,7 +21,7 @@ from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_dat
 from techsapo_ops.stack.desired import FORMS, Desired, RenderedFile, tuples
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.machine import Machine
-from techsapo_ops.stack.places import BY_ENGINE
+from techsapo_ops.stack.places import places_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 from techsapo_ops.stack.topology import Absent, Topology
@@ -189,7 +189,7 @@ def _topology(value: Mapping[str, Any], spec: Spec) -> Topology:
     host = value["host"]
     return Topology(
         spec,
-        BY_ENGINE[value["engine"]],
+        places_of(value["engine"]),
         Layout(
             Path(where["state"]),
             Path(where["config"]),

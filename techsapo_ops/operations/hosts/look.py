@@ -20,7 +20,7 @@ from techsapo_ops.operations.hosts.probe import PROBE_SECONDS, Probed, probe
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.spec.machine_ports import GOSSIP, RAFT
 from techsapo_ops.stack.machine import Machine
-from techsapo_ops.stack.places import BY_ENGINE
+from techsapo_ops.stack.places import named_places
 from techsapo_ops.stack.topology import Topology
 
 _LATE = 1.0
@@ -114,7 +114,7 @@ def freed_ports(topology: Topology, machine: str) -> frozenset[int]:
     """
     state = topology.layout.state
     last = recorded_engine(state)
-    places = BY_ENGINE.get(last.engine) if last is not None else None
+    places = named_places(last.engine) if last is not None else None
     if last is None or places is None or on_several(topology.layout) or machine != socket.gethostname():
         return frozenset()
     try:

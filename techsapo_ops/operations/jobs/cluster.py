@@ -23,9 +23,8 @@ from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.adapters.textfile import textfile_path
 from techsapo_ops.catalogue.jobs import jobs
 from techsapo_ops.engines.at_work import at_work, refresh
-from techsapo_ops.engines.opening import fleet_of
 from techsapo_ops.engines.swarm import lease
-from techsapo_ops.engines.swarm.machines_note import MachinesNote
+from techsapo_ops.engines.swarm.machines_note import MachinesNote, fleet_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.schedule.job import Job

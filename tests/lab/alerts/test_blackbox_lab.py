@@ -29,7 +29,7 @@ from techsapo_ops.services.blackbox.configuration import BLACKBOX_YML, blackbox_
 from techsapo_ops.services.registry import binary_names, resolve
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.places import BY_ENGINE
+from techsapo_ops.stack.places import places_of
 from techsapo_ops.stack.topology import Topology
 
 pytestmark = pytest.mark.lab
@@ -120,7 +120,7 @@ def asks(tmp_path: Path) -> Iterator[Asks]:
         spec = Spec.model_validate({"project": "t", "monitoring": monitoring, **sections})
         binaries = {name: f"/usr/bin/{name}" for name in binary_names()}
         layout = Layout(root / ".techsapo", root, spec=root / "techsapo.yaml")
-        topology = resolve(spec, BY_ENGINE["native"], layout, HostFacts("python3", binaries=binaries))
+        topology = resolve(spec, places_of("native"), layout, HostFacts("python3", binaries=binaries))
         (file,) = blackbox_files(topology, Templates())
         path = root / BLACKBOX_YML
         path.parent.mkdir(parents=True, exist_ok=True)

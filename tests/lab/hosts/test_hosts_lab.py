@@ -118,10 +118,10 @@ def share(project: Project, lab: SwarmLab) -> None:
     from techsapo_ops.adapters.host_facts import HostFacts
     from techsapo_ops.cli.project import open_project
     from techsapo_ops.services.registry import resolve
-    from techsapo_ops.stack.places import BY_ENGINE
+    from techsapo_ops.stack.places import places_of
 
     opened = open_project(project.directory / "techsapo.yaml")
-    topology = resolve(opened.spec, BY_ENGINE["swarm"], opened.layout, HostFacts("/usr/bin/python3"))
+    topology = resolve(opened.spec, places_of("swarm"), opened.layout, HostFacts("/usr/bin/python3"))
     keep_spec_files(open_stack(topology))
     (project.state / "keys").mkdir(exist_ok=True)
     (project.state / "keys/some-key").write_text("key")

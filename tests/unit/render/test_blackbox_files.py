@@ -14,7 +14,7 @@ from techsapo_ops.services.prometheus.scrape import prometheus_files
 from techsapo_ops.services.registry import kind_of, resolve
 from techsapo_ops.spec.hosts import outside_name
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.places import BY_ENGINE, EngineName
+from techsapo_ops.stack.places import EngineName, places_of
 from techsapo_ops.stack.topology import Topology
 
 HERE = Path("/srv/techsapo")
@@ -26,7 +26,7 @@ SITE = {"certificates": {"site": {"names": ["ops.example.com"]}}}
 def stack(engine: EngineName = "native", **sections: Any) -> Topology:
     state = HERE / ".techsapo"
     layout = Layout(state, state / "generated")
-    return resolve(spec(**sections), BY_ENGINE[engine], layout, host())
+    return resolve(spec(**sections), places_of(engine), layout, host())
 
 
 def modules(topology: Topology) -> dict[str, Any]:
