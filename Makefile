@@ -240,8 +240,7 @@ recovery-lab: $(VENV)/dev lab
 	$(BIN)/python -m tests.recovery
 
 # Three machines on one kernel; ONLY="redis mysql" for some proofs, CUTS=3 for fewer faults. Its report is dist/swarm/report.md.
-swarm-lab: $(VENV)/dev
-	@$(MAKE) --no-print-directory lab LAB_PARTS='$(LAB_PARTS) docker-registry:docker-registry'
+swarm-lab: $(VENV)/dev lab
 	$(BIN)/python -m tests.swarm $(ONLY) $(if $(CUTS),--cuts $(CUTS))
 
 # Draws docs/images/up.svg from a real run on the well-known ports.

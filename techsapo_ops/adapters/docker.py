@@ -24,6 +24,8 @@ class Docker:
     def __init__(self, runner: Runner, binary: str = "docker", host: str | None = None) -> None:
         """`host`: that daemon, as `docker --host` takes it, in place of this machine's."""
         self.runner = runner
+        self.unreachable: dict[str, str] = {}
+        """By name the machines that did not answer the last look, and why; none of this host alone."""
         self._elsewhere = host is not None
         self._client = (binary,) if host is None else (binary, "--host", host)
 

@@ -54,76 +54,69 @@ def why(error: OpsError, name: str, way: str) -> str:
 def plainly(said: str, name: str, way: str) -> Refusal:
     """What the docker client, or ssh below it, said of the machine `name` that it can't reach by `way`."""
     where = way.removeprefix("ssh://")
+    host = where.rpartition("@")[2].partition("/")[0].rpartition(":")[0] or where.rpartition("@")[2]
     on_it = msg("on {name}: ", name=name)
+    cable = msg("is it on, and its cable in?")
     waited, port = _WAITED.search(said), _PORT.search(said)
-    known = {
-        "REMOTE HOST IDENTIFICATION HAS CHANGED": (
+    known: tuple[tuple[tuple[str, ...], str, str], ...] = (
+        (
+            ("REMOTE HOST IDENTIFICATION HAS CHANGED",),
             msg("its ssh host key is another one than before"),
-            msg("find out why; then `ssh-keygen -R {host}`, and connect once", host=_host_of(where)),
+            msg("find out why; then `ssh-keygen -R {host}`, and connect once", host=host),
         ),
-        "Host key verification failed": (
+        (
+            ("Host key verification failed",),
             msg("its ssh host key is not known here"),
             msg("`ssh {where}` once, and compare the key", where=where),
         ),
-        "permission denied while trying to connect": (
+        (
+            ("permission denied while trying to connect",),
             msg("this user may not use Docker there"),
             on_it + "`sudo usermod -aG docker USER`",
         ),
-        "Permission denied (": (
+        (
+            ("Permission denied (",),
             msg("ssh does not let this user in"),
             msg("give it a key that needs no question: `ssh -o BatchMode=yes {where} true`", where=where),
         ),
-        "Could not resolve hostname": (
-            msg("nobody knows the name {host}", host=_host_of(where)),
+        (
+            ("Could not resolve hostname",),
+            msg("nobody knows the name {host}", host=host),
             msg("put it into /etc/hosts, or write its address"),
         ),
-        "command not found": (
+        (
+            ("command not found", "docker: not found"),
             msg("Docker is not installed there"),
             on_it + msg("install Docker 25 or newer"),
         ),
-        "docker: not found": (
-            msg("Docker is not installed there"),
-            on_it + msg("install Docker 25 or newer"),
-        ),
-        "Cannot connect to the Docker daemon": (
+        (
+            ("Cannot connect to the Docker daemon", "failed to connect to the docker API"),
             msg("its Docker does not run"),
             on_it + "`systemctl status docker`",
         ),
-        "failed to connect to the docker API": (
-            msg("its Docker does not run"),
-            on_it + "`systemctl status docker`",
-        ),
-        "Connection refused": (
+        (
+            ("Connection refused",),
             msg("it refuses ssh on port {port}", port=port[1]) if port is not None else msg("it refuses ssh"),
             on_it + "`systemctl status ssh`",
         ),
-        "No route to host": (msg("there is no route to it"), msg("is it on, and its cable in?")),
-        "Network is unreachable": (msg("there is no route to it"), msg("is it on, and its cable in?")),
-        "timed out": (msg("it does not answer"), msg("is it on, and its cable in?")),
-        "did not end within": (
+        (("No route to host", "Network is unreachable"), msg("there is no route to it"), cable),
+        (
+            ("timed out", "did not end within"),
             msg("it did not answer within {seconds:g} s", seconds=float(waited[1]))
             if waited is not None
             else msg("it does not answer"),
-            msg("is it on, and its cable in?"),
+            cable,
         ),
-        "too many authentication failures": (
+        (
+            ("too many authentication failures",),
             msg("ssh tries too many keys"),
             msg("name the right one in ~/.ssh/config: IdentityFile, IdentitiesOnly yes"),
         ),
-    }
-    for words, (why, remedy) in known.items():
-        if words.lower() in said.lower():
+    )
+    for phrases, why, remedy in known:
+        if any(words.lower() in said.lower() for words in phrases):
             return Refusal(why, remedy)
     if "stderr=" not in said and "\n" not in said and said:
         return Refusal(said)
     last = said.rpartition("stderr=")[2].strip().splitlines()
     return Refusal(last[-1] if last else msg("it does not answer"))
-
-
-def host_of(way: str) -> str:
-    """The host of a way to a Docker daemon, ssh://USER@HOST:PORT; of a socket the way itself."""
-    return _host_of(way.removeprefix("ssh://")) if way.startswith("ssh://") else way
-
-
-def _host_of(where: str) -> str:
-    return where.rpartition("@")[2].partition("/")[0].rpartition(":")[0] or where.rpartition("@")[2]

@@ -110,7 +110,6 @@ class Fleet(Docker):
     def __init__(self, runner: Runner, binary: str, hosts: Mapping[str, str]) -> None:
         super().__init__(runner, binary)
         self.members = {name: Member(runner, binary, name, host) for name, host in hosts.items()}
-        self.unreachable: dict[str, str] = {}
         self._where: dict[str, str] = {}
         self._manager: str | None = None
 

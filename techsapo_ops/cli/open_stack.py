@@ -15,7 +15,6 @@ from techsapo_ops.cli.project import Project
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.engines.auto import Choice, Image, images_of
 from techsapo_ops.engines.opening import Opening, tell_nobody
-from techsapo_ops.engines.places import places_of
 from techsapo_ops.engines.swarm.machines_note import MachinesNote
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -24,7 +23,7 @@ from techsapo_ops.operations.apply.history import History
 from techsapo_ops.operations.audit_database import AuditDatabase
 from techsapo_ops.services.registry import binary_names, kind_of, resolve, service_users
 from techsapo_ops.spec.environment import NO_ENVIRONMENT
-from techsapo_ops.stack.places import EngineName
+from techsapo_ops.stack.places import EngineName, places_of
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
 

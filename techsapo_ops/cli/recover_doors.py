@@ -21,7 +21,8 @@ from techsapo_ops.cli.open_stack import choose_engine, host_report, open_stack, 
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.project import Project, open_project, read_secret_from
 from techsapo_ops.cli.views.apply import Progress
-from techsapo_ops.engines.opening import Opening, fleet_of
+from techsapo_ops.engines.opening import Opening
+from techsapo_ops.engines.swarm.machines_note import fleet_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.outcome import Listener
 from techsapo_ops.operations.apply.transaction import INTERRUPTED
@@ -87,7 +88,7 @@ class RecoverDoors:
         join(topology, self._fleet(topology), self.out.say, time.sleep)
 
     def _fleet(self, topology: Topology) -> Fleet:
-        return fleet_of(topology.machines, runner(), topology.host.binaries.get("docker", "docker"))
+        return fleet_of(topology.machines, runner())
 
     def open(self, file: Path, environment: str | None, engine: str | None) -> Stack:
         """The stack of the spec that was placed. Raises OpsError."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.lock import exclusive, held
 from techsapo_ops.adapters.process import Runner, SubprocessRunner
-from techsapo_ops.engines.swarm.machines_note import noted_machines
+from techsapo_ops.engines.swarm.machines_note import fleet_of, noted_machines
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import LOCK, Layout
 
@@ -31,30 +31,20 @@ def tell_nobody(_: str) -> None:
 def at_work(layout: Layout, wait: float, say: Callable[[str], None] = tell_nobody) -> Iterator[int]:
     """Hold the stack's lock while the block runs, waiting up to `wait` seconds; yields its descriptor.
 
-    On several machines the newest state directory is brought here first, and shared at the end. Raises
-    OpsError naming who holds it.
+    On several machines the newest state directory is brought here first, and shared at the end. A look that
+    is bringing it ends first; one that begins later sees the lock held, and brings nothing. Raises OpsError
+    naming who holds it for longer.
     """
-    with alone_here(layout.state, wait) as descriptor:
+    with exclusive(layout.state / LOCK, wait=wait) as descriptor:
+        if held(layout.state / _REFRESH):
+            with _refreshing(layout.state):
+                pass
         note = noted_machines(layout.state)
         if not note.machines:
             yield descriptor
             return
         with _shared(layout, note.project, note.machines, SubprocessRunner(), say).at_work(wait):
             yield descriptor
-
-
-@contextmanager
-def alone_here(state: Path, wait: float) -> Iterator[int]:
-    """Hold the lock of this host's state directory while the block runs; yields its descriptor.
-
-    A look that is bringing the newest state here ends first; one that begins later sees the lock held, and
-    brings nothing. Raises OpsError naming who holds it for longer than `wait` seconds.
-    """
-    with exclusive(state / LOCK, wait=wait) as descriptor:
-        if held(state / _REFRESH):
-            with _refreshing(state):
-                pass
-        yield descriptor
 
 
 @contextmanager
@@ -97,8 +87,6 @@ def _refreshing(state: Path) -> AbstractContextManager[int]:
 def _shared(
     layout: Layout, project: str, machines: Sequence[Machine], runner: Runner, say: Callable[[str], None]
 ) -> SharedState:
-    from techsapo_ops.adapters.fleet import Fleet
     from techsapo_ops.engines.swarm.shared_state import SharedState
 
-    fleet = Fleet(runner, "docker", {machine.name: machine.docker for machine in machines})
-    return SharedState(layout.state, project, fleet, say)
+    return SharedState(layout.state, project, fleet_of(machines, runner), say)

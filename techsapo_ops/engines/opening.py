@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.engines.state import recorded_engine
@@ -13,8 +12,6 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
-    from techsapo_ops.adapters.docker import Docker
-    from techsapo_ops.adapters.fleet import Fleet
     from techsapo_ops.adapters.host_facts import HostFacts
     from techsapo_ops.adapters.process import Runner
     from techsapo_ops.engines.auto import Choice, Image
@@ -25,7 +22,6 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.diagnosis import HostReport
     from techsapo_ops.stack.engine import Engine
     from techsapo_ops.stack.layout import Layout
-    from techsapo_ops.stack.machine import Machine
     from techsapo_ops.stack.places import EngineName
     from techsapo_ops.stack.topology import Topology
 
@@ -72,14 +68,15 @@ class Opening:
         """The engine that runs `topology`."""
         if topology.machines:
             from techsapo_ops.engines.swarm.engine import SwarmEngine
+            from techsapo_ops.engines.swarm.machines_note import fleet_of
 
-            fleet = fleet_of(topology.machines, self.runner, topology.host.binaries.get("docker", "docker"))
+            fleet = fleet_of(topology.machines, self.runner)
             return SwarmEngine(topology, fleet, seconds=self.seconds, tell=self.tell)
         if topology.engine == "compose":
+            from techsapo_ops.adapters.docker import Docker
             from techsapo_ops.engines.compose.engine import ComposeEngine
 
-            docker = docker_of(topology, self.runner)
-            return ComposeEngine(topology, docker, seconds=self.seconds, tell=self.tell)
+            return ComposeEngine(topology, Docker(self.runner), seconds=self.seconds, tell=self.tell)
         from techsapo_ops.engines.native.engine import NativeEngine
 
         return NativeEngine(topology, self.runner, os.environ, seconds=self.seconds)
@@ -90,42 +87,23 @@ class Opening:
         if recorded_engine(layout.state) is None and not layout.machines_note.exists():
             return None
         found = recorded(layout, self.runner)
-        if found.name != topology.engine:
-            return found
-        return left_here(layout, self.runner)
+        return found if found.name != topology.engine else None
 
     def host_report(self, topology: Topology, images: Callable[[Topology], Sequence[Image]]) -> HostReport:
         """What the engine of `topology` needs of this host; `images` as for `choose`."""
         if topology.engine == "compose":
+            from techsapo_ops.adapters.docker import Docker
             from techsapo_ops.engines.compose import host_report as compose
             from techsapo_ops.engines.compose.recorded import ComposeStack
 
             docker = compose.DockerFacts()
             if "docker" in topology.host.binaries:
-                client = docker_of(topology, self.runner)
-                stack = ComposeStack(topology.layout, topology.spec.project, client)
+                stack = ComposeStack(topology.layout, topology.spec.project, Docker(self.runner))
                 docker = compose.docker_facts(stack, images(topology))
             return compose.host_report(topology, docker)
         from techsapo_ops.engines.native.host_report import host_report
 
         return host_report(topology)
-
-
-def docker_of(topology: Topology, runner: Runner) -> Docker:
-    """The docker client of the topology's host."""
-    from techsapo_ops.adapters.docker import Docker
-
-    found = topology.host.binaries.get("docker", "docker")
-    # That of an earlier apply is where it was then, on the host; the scheduler's container has its own.
-    return Docker(runner, found if Path(found).exists() else "docker")
-
-
-def fleet_of(machines: Sequence[Machine], runner: Runner, binary: str = "docker") -> Fleet:
-    """The docker clients of several machines."""
-    from techsapo_ops.adapters.fleet import Fleet
-
-    known = binary if Path(binary).exists() else "docker"
-    return Fleet(runner, known, {machine.name: machine.docker for machine in machines})
 
 
 def on_several(layout: Layout) -> bool:
@@ -142,6 +120,7 @@ def on_several(layout: Layout) -> bool:
 
 def recorded_on(layout: Layout, note: MachinesNote, runner: Runner) -> ContainerStack:
     """The stack of `layout` as it is on the machines of `note`."""
+    from techsapo_ops.engines.swarm.machines_note import fleet_of
     from techsapo_ops.engines.swarm.recorded import SwarmStack
 
     return SwarmStack(layout, note.project, fleet_of(note.machines, runner), note.machines)
@@ -177,27 +156,6 @@ def recorded(layout: Layout, runner: Runner) -> NativeStack | ContainerStack:
     from techsapo_ops.engines.native.recorded import NativeStack
 
     return NativeStack(layout)
-
-
-def left_here(layout: Layout, runner: Runner) -> NativeStack | ContainerStack | None:
-    """What this host still runs alone of a stack that is on several by now; None for nothing.
-
-    It was to be stopped by a command that was killed, and another host's command went on.
-    """
-    if not on_several(layout):
-        return None
-    name = _orphaned_project(layout, runner)
-    if name is not None:
-        from techsapo_ops.adapters.docker import Docker
-        from techsapo_ops.engines.compose.recorded import ComposeStack
-
-        return ComposeStack(layout, name, Docker(runner))
-    if not layout.supervisor_socket.exists():
-        return None
-    from techsapo_ops.engines.native.recorded import NativeStack
-
-    native = NativeStack(layout)
-    return native if native.observe().running else None
 
 
 def _orphaned_project(layout: Layout, runner: Runner) -> str | None:

@@ -39,11 +39,9 @@ class LostData:
 def lost_data(topology: Topology, access: Access, engine: str) -> tuple[LostData, ...]:
     """What of the data that was noted is gone, in the order of the services.
 
-    Of several hosts none: what one of them has lost, it gets from the others. A folder that can't be looked
-    into is no lost one. Raises OpsError where the note can't be read.
+    A folder that can't be looked into is no lost one, nor is one of several hosts': it gets its data from the
+    others. Raises OpsError where the note can't be read.
     """
-    if topology.machines:
-        return ()
     known = DataNote(topology.layout, engine).known()
     asked = {
         service.name: partial(access.data_entries, service.name)

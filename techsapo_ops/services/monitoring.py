@@ -39,14 +39,12 @@ def _server(stack: Stack, kind: str, made: type[Server], timeout: float) -> Serv
     services = topology.of_kind(kind)
     if not services:
         return None
-    way, viewpoint = _way(stack), Viewpoint.HOST if not topology.machines else Viewpoint.SERVICE
-    urls = [topology.address(service, viewpoint).url() for service in services]
+    way = straight if topology.published(services[0]) else _way_inside(stack)
+    urls = [topology.address(service, Viewpoint.HOST).url() for service in services]
     return made(urls, timeout=timeout, login=login_at(topology, kind), way=way)
 
 
-def _way(stack: Stack) -> Way:
-    if not stack.topology.machines:
-        return straight
+def _way_inside(stack: Stack) -> Way:
     from techsapo_ops.adapters.inside_http import Inside, NotEntered
 
     asks = next(kind.name for kind in kinds() if kind.asks_others)

@@ -233,6 +233,16 @@ class Desired:
     files: tuple[RenderedFile, ...]
     units: tuple[Unit, ...] = ()
 
+    @property
+    def programs(self) -> dict[str, Program]:
+        """Each program by the name of its service, in their order."""
+        return {unit.service: unit for unit in self.units if isinstance(unit, Program)}
+
+    @property
+    def containers(self) -> dict[str, ContainerUnit]:
+        """Each container by the name of its service, in their order."""
+        return {unit.service: unit for unit in self.units if isinstance(unit, ContainerUnit)}
+
     def unit(self, service: str) -> Unit | None:
         """What runs as `service`; None where the stack has no such service."""
         return next((unit for unit in self.units if unit.service == service), None)

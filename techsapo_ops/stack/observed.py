@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -131,6 +131,11 @@ class Observed:
             from techsapo_ops.adapters.away import HostsAway  # likewise
 
             raise HostsAway(self.unreachable)
+
+    def with_usage(self, usage: Mapping[str, Usage]) -> Observed:
+        """The same with what each service uses; `usage` has it by name for those that run."""
+        services = {name: replace(seen, usage=usage.get(name)) for name, seen in self.services.items()}
+        return replace(self, services=services)
 
     @property
     def images(self) -> Mapping[str, str]:

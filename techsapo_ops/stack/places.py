@@ -317,3 +317,11 @@ EVERY = (NATIVE, COMPOSE, MACHINES)
 def named_places(engine: str) -> Places | None:
     """The places of the engine that a spec names; None where the host decides which one it is."""
     return next((places for places in EVERY if places.name == engine), None)
+
+
+def places_of(engine: str) -> Places:
+    """The places of the engine of that name. Raises KeyError for a name that there is not."""
+    found = named_places(engine)
+    if found is None:
+        raise KeyError(engine)
+    return found

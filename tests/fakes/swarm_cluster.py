@@ -24,6 +24,7 @@ from typing import Any
 from fakes.memory_engine import Killed
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.swarm_objects import _LABEL
+from tests.fakes.swarm_nodes import nodes_answer
 from tests.fakes.swarm_store import SwarmStore
 
 NO_IMAGE = "No such image: shop/app:1"
@@ -201,15 +202,12 @@ class SwarmCluster:
         return 0, "26.1.5\n"
 
     def _node_ls(self, _: Host, words: list[str], __: Command) -> tuple[int, str]:
-        if words == ["--quiet"]:
-            return 0, "\n".join(f"node-{name}" for name in self.hosts)
-        assert words == ["--format", "{{.ID}} {{.Hostname}} {{.Availability}}"], words
-        return 0, "\n".join(f"node-{name} {name} Active" for name in self.hosts)
+        assert words == ["--quiet"], words
+        return 0, "\n".join(f"node-{name}" for name in self.hosts)
 
-    def _node_inspect(self, _: Host, words: list[str], __: Command) -> tuple[int, str]:
-        names = [word.removeprefix("node-") for word in words[2:]]
-        lines = [f'"node-{n}" "{n}" {json.dumps(self.labels.get(n) or None)}' for n in names]
-        return 0, "\n".join(lines)
+    def _system_dial_stdio(self, _: Host, __: list[str], command: Command) -> tuple[int, str]:
+        assert (command.stdin or b"").startswith(b"GET /v1.44/nodes ")
+        return 0, nodes_answer({name: self.labels.get(name, "") for name in self.hosts})
 
     def _node_update(self, _: Host, words: list[str], __: Command) -> tuple[int, str]:
         self.changes("node update")

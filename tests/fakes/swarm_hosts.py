@@ -19,7 +19,6 @@ from techsapo_ops.errors import OpsError
 RECORDED = Path(__file__).parents[1] / "cases" / "docker_hosts"
 TOKEN = "SWMTKN-1-4n7-managers"
 PROBED = """\
-uptime 55440.12
 disk /dev/vda 270600000 219500000 51100000 82% /
 port 00000000:0016
 address 127.0.0.1
@@ -208,13 +207,8 @@ class HostsFake:
 
     def _node_ls(self, host: HostFake, words: tuple[str, ...], _: Command) -> str:
         self._require_manager(host)
-        if words[2] == "--quiet":
-            return "\n".join(node["ID"] for node in self.nodes)
-        assert words[2:] == ("--format", "{{.ID}} {{.Hostname}} {{.Availability}}")
-        return "\n".join(
-            f"{node['ID']} {node['Description']['Hostname']} {node['Spec']['Availability'].title()}"
-            for node in self.nodes
-        )
+        assert words[2:] == ("--quiet",)
+        return "\n".join(node["ID"] for node in self.nodes)
 
     def _node_update(self, host: HostFake, words: tuple[str, ...], _: Command) -> str:
         self._require_manager(host)

@@ -11,7 +11,6 @@ from typing import Any
 from stacks import templates
 
 from techsapo_ops.adapters.host_facts import HostFacts
-from techsapo_ops.engines.places import places_of
 from techsapo_ops.services.alertmanager.configuration import alertmanager_files
 from techsapo_ops.services.grafana.provisioning import grafana_files
 from techsapo_ops.services.prometheus.scrape import prometheus_files
@@ -19,7 +18,7 @@ from techsapo_ops.services.registry import binary_names, resolve
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.places import EngineName
+from techsapo_ops.stack.places import EngineName, places_of
 from techsapo_ops.stack.topology import Topology
 
 EVERYTHING: dict[str, Any] = {

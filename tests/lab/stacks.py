@@ -10,14 +10,13 @@ from typing import Any
 from techsapo_ops.adapters.host import TOOLS, find_binaries
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.catalogue.alerts import alerts
-from techsapo_ops.engines.places import places_of
 from techsapo_ops.render.stack import render_stack
 from techsapo_ops.render.templates import Templates
 from techsapo_ops.services.registry import binary_names, resolve
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.stack.places import EngineName
+from techsapo_ops.stack.places import EngineName, places_of
 from techsapo_ops.stack.topology import Topology
 
 HOSTILE_FOLDER = "プロ ;ジェ #%h%%\"ト'$x*\\z"

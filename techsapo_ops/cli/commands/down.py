@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.options import (
     JsonQuietOutput,
     SpecFile,
@@ -15,7 +14,6 @@ from techsapo_ops.cli.options import (
 )
 from techsapo_ops.cli.output import confirm
 from techsapo_ops.cli.recorded_stack import recorded_stack
-from techsapo_ops.engines.opening import left_here
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.stop import down as stop
 
@@ -44,9 +42,7 @@ def down(
     if volumes and not confirm(msg("delete all data {data_place}?", data_place=stack.data_place), yes=yes):
         out.say(msg("nothing was changed; --yes confirms the deletion"))
         raise typer.Exit(1)
-    stopped = stop(
-        stack, left=left_here(stack.layout, runner()), wait=wait, remove_data=volumes, warn=out.warn
-    )
+    stopped = stop(stack, wait=wait, remove_data=volumes, warn=out.warn)
     if out.as_json:
         out.json({"stopped": list(stopped), "data_removed": volumes})
         return

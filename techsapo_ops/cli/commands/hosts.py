@@ -9,7 +9,6 @@ import typer
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.environment import runner
-from techsapo_ops.cli.hosts_adopt import adopt as take_over
 from techsapo_ops.cli.open_stack import open_stack, topology_for
 from techsapo_ops.cli.options import (
     GateOption,
@@ -23,9 +22,9 @@ from techsapo_ops.cli.options import (
 from techsapo_ops.cli.output import confirm, interactive
 from techsapo_ops.cli.switchover import switchover
 from techsapo_ops.cli.views.apply import Progress, show_failures
-from techsapo_ops.engines.opening import fleet_of
 from techsapo_ops.engines.swarm import folders
 from techsapo_ops.engines.swarm.engine import on_one_host, swarm_of
+from techsapo_ops.engines.swarm.machines_note import fleet_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
@@ -244,7 +243,7 @@ def replace(
     """Put a new machine in the place of a lost one, and wait until it has all and is ready.
 
     The lost one leaves Raft, the new one joins; it is given images, keys and certificates, and its databases
-    copy what the others have. What each step took is printed. It can be called again after a failure. A spec
+    copy what the others have. It can be called again after a failure. A spec
     that was changed otherwise is applied with it.
 
     Examples:
@@ -266,20 +265,14 @@ def replace(
                 msg("`techsapo up` goes on; `techsapo hosts check` shows what it lacks"),
             )
 
-    done = perform_replace(stack, old, new or old, apply, wait=wait, listener=progress)
+    seconds = perform_replace(stack, old, new or old, apply, wait=wait, listener=progress)
     if out.as_json:
-        out.json(
-            {"old": old, "new": new or old, "seconds": done.seconds, "total_seconds": round(done.total, 1)}
-        )
+        out.json({"old": old, "new": new or old, "seconds": round(seconds, 1)})
         return
-    out.table(
-        ("step", "seconds"), [(step, f"{s:.1f}") for step, s in done.seconds.items()], right=("seconds",)
-    )
-    out.say(msg("{host} is ready, after {seconds:.0f} s", host=new or old, seconds=done.total))
+    out.say(msg("{host} is ready, after {seconds:.0f} s", host=new or old, seconds=seconds))
     out.next("techsapo health")
 
 
-app.command()(take_over)
 app.command()(switchover)
 
 
@@ -296,4 +289,4 @@ def _opened(place: SpecChoice, hosts: Sequence[str]) -> tuple[Topology, Fleet]:
         raise on_one_host()
     for host in hosts:
         _require_host(topology, host)
-    return topology, fleet_of(topology.machines, runner(), topology.host.binaries.get("docker", "docker"))
+    return topology, fleet_of(topology.machines, runner())

@@ -31,8 +31,7 @@ from techsapo_ops.cli.recover_card import card
 from techsapo_ops.cli.recover_doors import RecoverDoors
 from techsapo_ops.cli.trusted_project import require_trust
 from techsapo_ops.cli.views.recovery import TITLES, look_json, recovered_json, show_look, show_recovered
-from techsapo_ops.engines.opening import fleet_of
-from techsapo_ops.engines.swarm.machines_note import noted_machines
+from techsapo_ops.engines.swarm.machines_note import fleet_of, noted_machines
 from techsapo_ops.engines.swarm.shared_state import forget
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg

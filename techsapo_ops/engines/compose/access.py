@@ -41,7 +41,7 @@ class ComposeAccess(ComposeStack, ContainerAccess):
             return None
         folder = str(self.topology.data_dir(found))
         listing = Command(("ls", "-A", folder))
-        container = self.recent().get(service)
+        container = self.glance().containers.get(service)
         if container is not None and container.running:
             done = self.docker.execute(container.id, listing)
         elif self.docker.attempt("volume", "inspect", self._volume(service)).code != 0:
@@ -81,7 +81,7 @@ class ComposeAccess(ComposeStack, ContainerAccess):
 
     @override
     def reaches(self, service: str) -> bool:
-        return service in self.recent()
+        return service in self.glance().containers
 
     @override
     def _found(self, service: str) -> Service | None:
@@ -90,7 +90,7 @@ class ComposeAccess(ComposeStack, ContainerAccess):
     @override
     def _container(self, service: str) -> tuple[Service, ContainerFacts]:
         found = self.topology.find(service)
-        containers = self.recent()
+        containers = self.glance().containers
         if found is None or found.name not in containers:
             raise unknown(msg("service"), service, list(containers))
         return found, containers[found.name]

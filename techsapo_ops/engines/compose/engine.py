@@ -10,22 +10,18 @@ from typing_extensions import override
 
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import Docker
-from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines import logins, planning
-from techsapo_ops.engines.compose import images, proof, readable
+from techsapo_ops.engines.compose import proof, readable
 from techsapo_ops.engines.compose.access import ComposeAccess
-from techsapo_ops.engines.compose.probing import Prober
 from techsapo_ops.engines.compose.starter import Starter
-from techsapo_ops.engines.containers import built_images, gate, prepare, reloading
-from techsapo_ops.engines.containers.engine import ContainerEngine, record_of
+from techsapo_ops.engines.containers import gate, images, reloading
+from techsapo_ops.engines.containers.engine import ContainerEngine, discard, record_of
 from techsapo_ops.engines.containers.logs import tail
-from techsapo_ops.engines.containers.probing import questions
-from techsapo_ops.engines.containers.units import containers_of
+from techsapo_ops.engines.containers.proof import strangers as strangers_among
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.spec.problems import unknown
-from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.engine import Mismatch
 from techsapo_ops.stack.observed import Observed
@@ -52,11 +48,6 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
         self._seconds = seconds
         self._tell = tell
         self._starter = Starter(self)
-        self.prober = Prober(topology, docker, self.containers, questions(topology))
-
-    @override
-    def prober_inside(self) -> Callable[[Service, float], ProbeResult]:
-        return self.prober.of_now()
 
     @override
     def plan(self, desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan:
@@ -65,12 +56,11 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
     @override
     def prepare(self, desired: Desired) -> None:
         """Folders, keys, who may read what, and the images; the files of `desired` are written already."""
-        prepare.folders(self.layout)
-        prepare.keys(desired.topology)
-        logins.before_steps(desired, self._recent_door)
+        self._make_ready(desired)
+        logins.before_steps(desired, self._door)
         readable.files(desired)
         known = self.glance().images
-        units = [unit for unit in containers_of(desired).values() if unit.image not in known]
+        units = [unit for unit in desired.containers.values() if unit.image not in known]
         images.bring(self.docker, self.project, self.layout.config, units, self._tell)
 
     @override
@@ -90,14 +80,11 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
             if step.action is not Action.NOTHING:
                 self.forget()
 
-    def _recent_door(self, service: Service) -> Door | None:
-        return self._door_into(self.recent().get(service.name))
-
     def _perform(self, step: Step, desired: Desired, say: Callable[[str], None]) -> None:
         if step.action is Action.REMOVE:
             self._remove_service(step.service)
             return
-        unit = containers_of(desired)[step.service]
+        unit = desired.containers[step.service]
         service = next(s for s in desired.topology.services if s.name == step.service)
         if step.action is Action.NOTHING:
             if not self._was_well(service.name):
@@ -174,7 +161,7 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
 
     def _tail(self, name: str) -> tuple[str, ...]:
         container = self.containers().get(name)
-        return tail(self, container.id, name, gate.SHOWN_LINES) if container is not None else ()
+        return tail(self.docker, container.id, name, gate.SHOWN_LINES) if container is not None else ()
 
     def _anew(self, step: Step) -> None:
         """Restart a container as it was made last, or make it read its configuration again."""
@@ -209,19 +196,18 @@ class ComposeEngine(ComposeAccess, ContainerEngine):
         return wanted, containers[service]
 
     @override
-    def conclude(self, desired: Desired) -> tuple[str, ...]:
-        return logins.conclude(self, desired, self._recent_door)
-
-    @override
     def prove(
         self, desired: Desired, services: Sequence[str], wait: float = 0.0, *, strangers: bool = False
     ) -> tuple[Mismatch, ...]:
         from techsapo_ops.engines.readback import with_loaded
 
         found = with_loaded(proof.mismatches(self, desired, services), desired, services, wait)
-        odd = proof.strangers(self) if strangers else ()
-        return (*found, *(Mismatch("", words) for words in odd))
+        if not strangers:
+            return found
+        # One that never ran is what an `up` that was interrupted had made ready.
+        there = (c for c in self.docker.containers(self.project) if c.state != "created")
+        return (*found, *strangers_among(there, self.state.load()))
 
     @override
     def discard(self, images: Collection[str]) -> None:
-        built_images.discard(self.docker, images)
+        discard(self.docker, images)

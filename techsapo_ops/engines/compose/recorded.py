@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
@@ -11,7 +10,6 @@ from typing_extensions import override
 from techsapo_ops.engines.containers.stack import STATS, ContainerStack
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.stack.observed import LogLine
 
 if TYPE_CHECKING:
     from techsapo_ops.adapters.container_facts import ContainerFacts
@@ -86,14 +84,6 @@ class ComposeStack(ContainerStack):
         found = self.docker.call(kind, "ls", "-q", "--filter", f"label={PROJECT}={self.project}").split()
         if found:
             self.docker.call(kind, "rm", *found)
-
-    @override
-    def _lines(
-        self, names: Sequence[str], follow: bool, lines: int | None, since: datetime | None
-    ) -> Iterator[LogLine]:
-        from techsapo_ops.engines.compose import logs
-
-        return logs.lines(self, names, follow=follow, lines=lines, since=since)
 
     @override
     def _stats(self, containers: Sequence[str]) -> str:

@@ -13,7 +13,6 @@ from techsapo_ops.adapters.process import Completed
 from techsapo_ops.engines import planning
 from techsapo_ops.engines.compose.access import ComposeAccess
 from techsapo_ops.engines.compose.recorded import STOP_MARGIN
-from techsapo_ops.engines.containers.units import containers_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
@@ -48,7 +47,7 @@ class Starter:
                 return
             self._made_for = tuple(together)
             wanted = {step.service for step in together if step.action is Action.CREATE}
-            units = [unit for name, unit in containers_of(desired).items() if name in wanted]
+            units = [unit for name, unit in desired.containers.items() if name in wanted]
             if units:
                 self._stack.forget()
             for file in dict.fromkeys(unit.file for unit in units):

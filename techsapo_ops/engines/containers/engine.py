@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection
 from dataclasses import replace
+from functools import cached_property
+
+from typing_extensions import override
 
 from techsapo_ops.adapters.container_facts import ContainerFacts
-from techsapo_ops.engines import planning
+from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.folders import keep_out_of_git, opened
+from techsapo_ops.adapters.probe import ProbeResult
+from techsapo_ops.engines import logins, planning
 from techsapo_ops.engines.containers.access import ContainerAccess
+from techsapo_ops.engines.containers.probing import Prober, questions
 from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -22,13 +30,48 @@ _SETTLING_SECONDS = 120.0
 _PAUSE = 2.0
 
 
+_BUILT = ("techsapo/app", "techsapo/scheduler", "techsapo/keepalived")
+"""Repositories of the images that are built here, and of no others."""
+
+
 class ContainerEngine(ContainerAccess, Engine):
     """Runs `topology`; see stack.engine.Engine for what each method promises."""
+
+    @cached_property
+    def prober(self) -> Prober:
+        """Asks the services, with the app's login where they want one."""
+        return Prober(self.topology, self.docker, lambda: self.glance().containers, questions(self.topology))
+
+    @override
+    def prober_inside(self) -> Callable[[Service, float], ProbeResult]:
+        return self.prober.of_now()
+
+    @override
+    def conclude(self, desired: Desired) -> tuple[str, ...]:
+        return logins.conclude(self, desired, self._door)
+
+    def _make_ready(self, desired: Desired) -> None:
+        """The folders that are mounted into containers, and the secrets that they are given, made where the
+        spec has none. Containers' users may pass through the folders, not write. Raises OpsError.
+        """
+        layout = self.layout
+        for path in (layout.state, layout.config, layout.textfiles, layout.certs):
+            with opened(path, make=0o777):
+                pass
+        with opened(layout.keys, make=0o711):
+            pass
+        keep_out_of_git(layout.state)
+        for kind in dict.fromkeys(service.kind for service in desired.topology.services):
+            runtime_of(kind).make_keys(desired.topology)
 
     def _was_well(self, name: str) -> bool:
         """Whether Docker called the container healthy when the stack was observed, a moment ago."""
         seen = self._glance.containers.get(name) if self._glance is not None else None
         return seen is not None and seen.running and (seen.health == "healthy" or not seen.check)
+
+    def _door(self, service: Service) -> Door | None:
+        """The way into the container of a service; None where it has none that runs."""
+        return self._door_into(self.glance().containers.get(service.name))
 
     def _door_into(self, container: ContainerFacts | None) -> Door | None:
         """The way to a service for its own client, in its container; None where that does not run."""
@@ -59,6 +102,13 @@ class ContainerEngine(ContainerAccess, Engine):
         self.state.put(
             replace(noted, container=container.id, image=container.image, definition=container.definition)
         )
+
+
+def discard(docker: Docker, ids: Collection[str]) -> None:
+    """Remove the images built here among `ids`; Docker keeps one that a container of whichever stack has."""
+    found = {name: image for repository in _BUILT for name, image in docker.image_names(repository).items()}
+    if names := [name for name, image in found.items() if image in ids]:
+        docker.attempt("image", "rm", *names)
 
 
 def record_of(unit: ContainerUnit, service: Service, desired: Desired) -> Record:

@@ -1,15 +1,29 @@
-"""Commands that ask, in a container, whether a service is ready."""
+"""Asks a container whether it is ready: by its published port, or from inside the stack's networks.
+
+Redis, MariaDB and the exporters are not reachable from the host, and are not to be: their images' own
+health checks are run in them. An image of one static binary has none; the app's image, which is on every
+network and holds Python, asks those.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
+from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.probe import ProbeResult
-from techsapo_ops.adapters.process import Command
+from techsapo_ops.adapters.process import Command, TimedOut
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.services.probing import ask
+from techsapo_ops.services.registry import kind_of
 from techsapo_ops.services.runtimes import runtime_of
+from techsapo_ops.stack.address import Viewpoint
+from techsapo_ops.stack.role import Role
+from techsapo_ops.stack.service import Service
+from techsapo_ops.stack.service_facts import HEARTBEAT
 from techsapo_ops.stack.topology import Topology
 
 _FETCH = (
@@ -29,25 +43,92 @@ def questions(topology: Topology) -> dict[str, Command]:
     return {kind: command for kind, command in asked if command is not None}
 
 
-def fetching(url: str, timeout: float) -> Command:
-    """What asks `url` in a container with Python."""
-    return Command(("python", "-c", _FETCH, url, str(timeout)))
+@dataclass(frozen=True, slots=True)
+class Prober:
+    """Asks the services of one topology; `containers` gives those that were seen a moment ago.
 
+    `questions` has the commands for kinds that are asked in another way than by their health check.
+    """
 
-def execute(docker: Docker, container: str, command: Command, timeout: float) -> ProbeResult:
-    """Ask by a command in a container; it passes where that ends with 0. Raises nothing for what it finds."""
-    started = time.monotonic()
-    try:
-        done = docker.execute(container, command, timeout=timeout)
-    except OpsError as error:
-        detail = (
-            msg("did not answer within {timeout:g} s", timeout=timeout)
-            if "did not end" in str(error)
-            else str(error)
-        )
-        return ProbeResult(False, detail, time.monotonic() - started)
-    said = done.output.splitlines()
-    passes = done.code == 0
-    silent = msg("its health check passes") if passes else msg("exit code {code}", code=done.code)
-    shown = said[-1][:_SHOWN] if said else silent
-    return ProbeResult(passes, shown, time.monotonic() - started)
+    topology: Topology
+    docker: Docker
+    containers: Callable[[], Mapping[str, ContainerFacts]]
+    questions: Mapping[str, Command] = field(default_factory=dict)
+
+    def of_now(self) -> Callable[[Service, float], ProbeResult]:
+        """Asks in the containers that there are when this is called. Raises nothing for what it finds."""
+        try:
+            known = self.containers()
+        except OpsError as error:
+            unknown = ProbeResult(False, error.message, 0.0)
+            return lambda _, __: unknown
+        return lambda service, timeout: self._with_role(service, timeout, known)
+
+    def _with_role(
+        self, service: Service, timeout: float, known: Mapping[str, ContainerFacts]
+    ) -> ProbeResult:
+        """As `ask`, and where it is one of a cluster, its role there in place of a mere yes."""
+        found = self.ask(service, timeout, known)
+        role, left = kind_of(service).beside("role"), timeout - found.seconds
+        if service.machine is None or role is None or not found.ok or left <= 0:
+            return found
+        question = role.question(self.topology, service)
+        try:
+            done = self.docker.execute(known[service.name].id, question, timeout=left)
+        except OpsError:
+            return found  # it is ready, which is what was asked
+        answer: Role = role.told(self.topology, done.stdout.decode(errors="replace"))
+        return replace(found, detail=answer.words or found.detail, wrong=answer.wrong, sole=answer.sole)
+
+    def ask(self, service: Service, timeout: float, known: Mapping[str, ContainerFacts]) -> ProbeResult:
+        """Whether `service` is ready, by the containers `known`. Raises nothing for what it finds."""
+        machine = service.machine.name if service.machine is not None else ""
+        if machine in self.docker.unreachable:
+            why = self.docker.unreachable[machine]
+            return ProbeResult(False, msg("{machine} can't be reached: {why}", machine=machine, why=why), 0.0)
+        container = known.get(service.name)
+        if container is None:
+            return ProbeResult(False, msg("it has no container"), 0.0)
+        if not container.running:
+            return ProbeResult(False, msg("its container is {state}", state=container.state), 0.0)
+        # Whoever calls this need not reach the machines themselves.
+        if service.machine is None and self.topology.published(service):
+            return ask(self.topology, service, timeout)
+        # Where its container passes its check as well, that says more.
+        if service.facts.probe.kind == HEARTBEAT and not (beat := ask(self.topology, service, timeout)).ok:
+            return beat
+        return self._inside(service, container, known, timeout)
+
+    def _inside(
+        self, service: Service, container: ContainerFacts, known: Mapping[str, ContainerFacts], timeout: float
+    ) -> ProbeResult:
+        if service.kind in self.questions:
+            return self._execute(container.id, self.questions[service.kind], timeout)
+        facts = kind_of(service).container(self.topology, service)
+        if check := facts.ready or facts.healthcheck or container.check:
+            return self._execute(container.id, Command(check), timeout)
+        # Several instances may run; any will do, on several machines that of its own: what a cut network does
+        # to another one says nothing of it.
+        near = (a for a in self.topology.services if a.machine == service.machine and kind_of(a).asks_others)
+        asker = next((known[a.name] for a in near if a.name in known and known[a.name].running), None)
+        if asker is None:
+            return ProbeResult(True, msg("its process runs (no app is there to ask it)"), 0.0)
+        url = self.topology.address(service, Viewpoint.SERVICE).url(service.facts.probe.path)
+        fetch = Command(("python", "-c", _FETCH, url, str(timeout)))
+        return self._execute(asker.id, fetch, timeout)
+
+    def _execute(self, container: str, command: Command, timeout: float) -> ProbeResult:
+        """Ask by a command in a container; it passes where that ends with 0."""
+        started = time.monotonic()
+        try:
+            done = self.docker.execute(container, command, timeout=timeout)
+        except TimedOut:
+            detail = msg("did not answer within {timeout:g} s", timeout=timeout)
+            return ProbeResult(False, detail, time.monotonic() - started)
+        except OpsError as error:
+            return ProbeResult(False, error.message, time.monotonic() - started)
+        said = done.output.splitlines()
+        passes = done.code == 0
+        silent = msg("its health check passes") if passes else msg("exit code {code}", code=done.code)
+        shown = said[-1][:_SHOWN] if said else silent
+        return ProbeResult(passes, shown, time.monotonic() - started)

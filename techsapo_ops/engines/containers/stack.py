@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from techsapo_ops.engines.measured import with_usage
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import Layout
@@ -57,7 +56,6 @@ class ContainerStack(ABC):
         self.docker = docker
         self.state = StateFile(layout.state, self.name, project)
         self._glance: Glance | None = None
-        self._recent: Glance | None = None
         self._changes = 0
 
     @abstractmethod
@@ -81,20 +79,10 @@ class ContainerStack(ABC):
             self._glance = found
         return found
 
-    def recent(self) -> Mapping[str, ContainerFacts]:
-        """The containers alone, as they were a moment ago: for who reaches into one."""
-        for kept in (self._glance, self._recent):
-            if kept is not None and time.monotonic() - kept.time <= _GLANCE_SECONDS:
-                return kept.containers
-        changes, found = self._changes, self.containers()
-        if changes == self._changes:
-            self._recent = Glance(time.monotonic(), found, {})
-        return found
-
     def forget(self) -> None:
         """Look anew the next time: something was changed."""
         self._changes += 1
-        self._glance = self._recent = None
+        self._glance = None
 
     @property
     def gone(self) -> str:
@@ -109,7 +97,7 @@ class ContainerStack(ABC):
     def observe(self, *, measure: bool = False) -> Observed:
         """What exists now; what an earlier `up` started is listed also when it is gone."""
         seen = replace(self._observe(), stopped=stopped_of(self.layout))
-        return with_usage(seen, self._usage()) if measure else seen
+        return seen.with_usage(self._usage()) if measure else seen
 
     def _observe(self) -> Observed:
         records = self.state.load()
@@ -137,13 +125,16 @@ class ContainerStack(ABC):
         since: datetime | None = None,
     ) -> Iterator[LogLine]:
         """Lines of the containers' logs (all: empty), merged by time."""
-        return self._lines(self.log_names(services), follow, lines, since)
+        from techsapo_ops.engines.containers import logs
 
-    @abstractmethod
-    def _lines(
-        self, names: Sequence[str], follow: bool, lines: int | None, since: datetime | None
-    ) -> Iterator[LogLine]:
-        """Those of the services of these names; the rest as for `logs`."""
+        return logs.lines(
+            self.docker,
+            lambda: self.glance().containers,
+            self.log_names(services),
+            follow=follow,
+            lines=lines,
+            since=since,
+        )
 
     def log_names(self, services: Sequence[str]) -> list[str]:
         """Names with a log, for names or kinds. Raises OpsError for one that has none."""

@@ -16,7 +16,6 @@ from techsapo_ops.adapters.process import Runner
 from techsapo_ops.engines import logins, planning
 from techsapo_ops.engines.native import daemon, gate, history, prepare, proof
 from techsapo_ops.engines.native.access import NativeAccess
-from techsapo_ops.engines.native.programs import programs_of
 from techsapo_ops.engines.native.recorded import STOP_MARGIN, STOP_SECONDS
 from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
@@ -92,7 +91,7 @@ class NativeEngine(NativeAccess, Engine):
             self._restart(step.service)
 
     def _apply(self, step: Step, desired: Desired, say: Callable[[str], None]) -> None:
-        program = programs_of(desired)[step.service]
+        program = desired.programs[step.service]
         service = next(s for s in desired.topology.services if s.name == step.service)
         log = self._log(service.name)
         size = log.stat().st_size if log.exists() else 0

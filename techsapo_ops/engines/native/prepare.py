@@ -7,7 +7,6 @@ from techsapo_ops.adapters.folders import keep_out_of_git
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.trusted_users import owned_by_others
 from techsapo_ops.engines.native.members import members_folder
-from techsapo_ops.engines.native.programs import programs_of
 from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.layout import ACME_ROOT, Layout
@@ -35,7 +34,7 @@ def data(desired: Desired) -> None:
     """
     topology = desired.topology
     users = {service.name: service.user for service in topology.services}
-    for program in programs_of(desired).values():
+    for program in desired.programs.values():
         if not program.directory.is_relative_to(topology.layout.data):
             continue
         user = users.get(program.service)

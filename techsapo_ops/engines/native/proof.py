@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from techsapo_ops.engines.native import members
-from techsapo_ops.engines.native.programs import programs_of
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError
 from techsapo_ops.messages import all_of, msg
 from techsapo_ops.services.registry import kind_of
@@ -24,7 +23,7 @@ def mismatches(desired: Desired, services: Sequence[str], supervisor: Supervisor
         processes = supervisor.processes()
     except SupervisorGoneError as error:
         return tuple(Mismatch(name, error.message, restart=True) for name in services)
-    programs = programs_of(desired)
+    programs = desired.programs
     kinds = {s.name: s.kind for s in desired.topology.services}
     found = (_mismatch(programs[name], kinds[name], processes) for name in services if name in programs)
     return tuple(mismatch for mismatch in found if mismatch is not None)

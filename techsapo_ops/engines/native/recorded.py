@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from techsapo_ops.adapters.build import is_other, noted
 from techsapo_ops.adapters.replaced import replaced_files, works_in_removed
 from techsapo_ops.adapters.strict_modes import user_name
-from techsapo_ops.engines.measured import with_usage
 from techsapo_ops.engines.native import history, logs
 from techsapo_ops.engines.native.supervisor import Process, Supervisor, SupervisorGoneError, session
 from techsapo_ops.engines.state import Record, StateFile
@@ -65,7 +64,7 @@ class NativeStack:
     def observe(self, *, measure: bool = False) -> Observed:
         """What exists now; what an earlier `up` started is listed also when it is gone."""
         seen = replace(self._observe(), stopped=stopped_of(self.layout))
-        return with_usage(seen, self._usage(seen)) if measure else seen
+        return seen.with_usage(self._usage(seen)) if measure else seen
 
     def _observe(self) -> Observed:
         records = self.state.load()

@@ -15,6 +15,7 @@ from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.engines.containers.access import ContainerAccess
 from techsapo_ops.engines.swarm import front
+from techsapo_ops.engines.swarm.nodes import nodes_of
 from techsapo_ops.engines.swarm.recorded import SwarmStack
 from techsapo_ops.engines.swarm.shared_state import check
 from techsapo_ops.errors import OpsError
@@ -31,8 +32,6 @@ _STOP_SECONDS = 120.0
 _PAUSE = 0.2
 _HEARD_SECONDS = 5.0
 """After which it is asked whether Swarm still reaches the machine of a service that does not end."""
-_GONE = frozenset({"Down", "Unreachable"})
-"""Docker's words for a node, and for a manager, that the others do not reach."""
 
 
 class Unheard(OpsError):
@@ -144,15 +143,14 @@ class SwarmAccess(SwarmStack, ContainerAccess):
 
     def _require_heard(self, service: Service) -> None:
         """Raise Unheard where Swarm has lost the machine of a service, though its Docker answers here."""
-        form = "{{.Hostname}} {{.Status}} {{.ManagerStatus}}"
-        for line in self.fleet.manager.call("node", "ls", "--format", form).splitlines():
-            name, *words = line.split()
-            if service.machine is not None and name == service.machine.name and _GONE & set(words):
+        machine = service.machine.name if service.machine is not None else ""
+        for node in nodes_of(self.fleet.manager):
+            if node.name == machine and (not node.ready or node.reach == "unreachable"):
                 raise Unheard(
                     msg("the other hosts don't reach {machine}, so {name} goes on there",
-                        machine=name, name=service.name),
+                        machine=machine, name=service.name),
                     msg("see to its network, then the same again; where it is lost: `techsapo hosts replace "
-                        "{machine}`", machine=name),
+                        "{machine}`", machine=machine),
                 )  # fmt: skip
 
     @override

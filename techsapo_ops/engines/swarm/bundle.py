@@ -188,8 +188,8 @@ def single(name: str, content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def only_file(tar: bytes, name: str | None = None) -> bytes:
-    """The content of the one file in a tar, as `docker cp` gives it, or of that called `name`.
+def only_file(tar: bytes) -> bytes:
+    """The content of the one file in a tar, as `docker cp` gives it.
 
     Nothing where it is anything else, or larger than a bundle.
     """
@@ -198,7 +198,7 @@ def only_file(tar: bytes, name: str | None = None) -> bytes:
             for entry in found:
                 if not _is_plain(entry) or entry.size > _LARGEST:
                     return b""
-                if entry.isfile() and name in {None, entry.name}:
+                if entry.isfile():
                     file = found.extractfile(entry)
                     return file.read() if file is not None else b""
     except tarfile.TarError:

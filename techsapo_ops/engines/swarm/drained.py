@@ -28,7 +28,7 @@ def note_drained(layout: Layout, machines: Sequence[Machine], there: Sequence[No
     """
     known = {s.labels[DRAINED]: s.value for s in read_textfile(layout.textfiles, NAME)}
     names = {machine.name for machine in machines}
-    drained = {node.hostname for node in there if node.availability == "Drain"} & names
+    drained = {node.name for node in there if node.availability == "drain"} & names
     if drained == known.keys():
         return
     now = time.time()

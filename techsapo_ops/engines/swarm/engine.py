@@ -13,14 +13,12 @@ from typing_extensions import override
 
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.fleet import Fleet
-from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines import logins
 from techsapo_ops.engines.at_work import share
-from techsapo_ops.engines.containers import built_images, prepare, reloading
-from techsapo_ops.engines.containers.engine import ContainerEngine, record_of
-from techsapo_ops.engines.containers.probing import questions
-from techsapo_ops.engines.containers.units import containers_of
-from techsapo_ops.engines.swarm import aside, folders, images, nodes, objects, proof, steps
+from techsapo_ops.engines.containers import reloading
+from techsapo_ops.engines.containers.engine import discard, record_of
+from techsapo_ops.engines.containers.proof import strangers as strangers_among
+from techsapo_ops.engines.swarm import aside, folders, front, images, nodes, objects, proof
 from techsapo_ops.engines.swarm.access import HALTED
 from techsapo_ops.engines.swarm.deployer import Deployer
 from techsapo_ops.engines.swarm.deployment import Deployment
@@ -28,7 +26,6 @@ from techsapo_ops.engines.swarm.drained import note_drained
 from techsapo_ops.engines.swarm.machines_note import note_machines
 from techsapo_ops.engines.swarm.members import Members
 from techsapo_ops.engines.swarm.network import require_network
-from techsapo_ops.engines.swarm.probing import Prober
 from techsapo_ops.engines.swarm.recorded import by_service
 from techsapo_ops.engines.swarm.shared_state import check
 from techsapo_ops.engines.swarm.watch import Watch
@@ -36,7 +33,6 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.spec.problems import unknown
-from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.desired import Desired, RenderedFile
 from techsapo_ops.stack.engine import Engine, Mismatch
 from techsapo_ops.stack.observed import Observed
@@ -49,7 +45,7 @@ NAMES_KEY = "swarm-names"
 """Key of the names of secrets, see Deployment."""
 
 
-class SwarmEngine(Members, ContainerEngine):
+class SwarmEngine(Members):
     """Runs `topology`; see stack.engine.Engine for what each method promises.
 
     `seconds` overrides how long a service may take to become ready; `tell` is told what takes minutes.
@@ -65,18 +61,13 @@ class SwarmEngine(Members, ContainerEngine):
     ) -> None:
         super().__init__(topology, fleet)
         self._tell = tell
-        self.prober = Prober(topology, fleet, lambda: self.glance().containers, questions(topology))
         self._watch = Watch(self, self.prober, seconds)
         self._deployer = Deployer(self)
         self._left_out: Mapping[str, str] | None = None  # on the way back: who can't, and why
 
     @override
-    def prober_inside(self) -> Callable[[Service, float], ProbeResult]:
-        return self.prober.of_now()
-
-    @override
     def plan(self, desired: Desired, observed: Observed, only: Sequence[str] = ()) -> Plan:
-        return steps.plan(self, desired, observed, only)
+        return front.plan(self, desired, observed, only)
 
     @override
     def begin_back(self) -> Mapping[str, str]:
@@ -90,7 +81,7 @@ class SwarmEngine(Members, ContainerEngine):
     def announce(self) -> None:
         self.glance()
         nodes.require_all(self.fleet)
-        there = nodes.nodes(self.fleet)
+        there = nodes.nodes_of(self.fleet.manager)
         nodes.require_members(there, self.topology.machines)
         nodes.require_active(there, self.topology.machines)
         note_machines(self.layout.state, self.project, self.topology.machines)
@@ -106,8 +97,7 @@ class SwarmEngine(Members, ContainerEngine):
         Raises OpsError where a machine can't be reached: an apply is of all of them. On the way back those
         that are lost are left out.
         """
-        prepare.folders(self.layout)
-        prepare.keys(desired.topology)
+        self._make_ready(desired)
         if not self._names_key.exists():
             write_atomic(self._names_key, secrets.token_bytes(32), 0o600)
         if self._left_out is None:
@@ -120,10 +110,9 @@ class SwarmEngine(Members, ContainerEngine):
         folders.expect(desired.topology, self._deployment(desired).folders())
         # Databases are about to be made with these keys: who goes on in place of this command needs them.
         self.share()
-        units = [unit for unit in containers_of(desired).values() if unit.image not in known]
-        registry = desired.topology.spec.swarm.registry
+        units = [unit for unit in desired.containers.values() if unit.image not in known]
         config, away = self.layout.config, self._left_out or {}
-        images.bring(self.fleet.without(away), self.project, config, units, self._tell, registry=registry)
+        images.bring(self.fleet.without(away), self.project, config, units, self._tell)
         self._write_folders(desired, away)
         # Last: where the stack runs, a label lets services of a new machine start at once.
         nodes.label(self.fleet, self.project, desired.topology.machines)
@@ -148,7 +137,7 @@ class SwarmEngine(Members, ContainerEngine):
         return Deployment(desired, self._names_key.read_bytes())
 
     def _write_folders(self, desired: Desired, away: Collection[str] = ()) -> None:
-        image = next(unit.image for name, unit in containers_of(desired).items() if self._is_app(name))
+        image = next(unit.image for name, unit in desired.containers.items() if self._is_app(name))
         wanted = self._deployment(desired).folders()
         folders.write(self.fleet, desired.topology, wanted, image, without=away)
 
@@ -161,7 +150,7 @@ class SwarmEngine(Members, ContainerEngine):
         if image is None or not path.exists() or not self._names_key.exists():
             return {}  # nothing was deployed yet, and `up` writes them before anything starts
         with suppress(OpsError):  # where no manager answers, it is as it was
-            note_drained(self.layout, self.topology.machines, nodes.nodes(self.fleet))
+            note_drained(self.layout, self.topology.machines, nodes.nodes_of(self.fleet.manager))
         stack = RenderedFile(STACK_YML, path.read_text(encoding="utf-8"))
         wanted = self._deployment(Desired(self.topology, (stack,), ())).folders()
         away = self.fleet.unreachable
@@ -197,7 +186,7 @@ class SwarmEngine(Members, ContainerEngine):
             self._deployer.remove(name)
             self.state.drop(name)
             return
-        unit = containers_of(desired)[name]
+        unit = desired.containers[name]
         service = next(s for s in desired.topology.services if s.name == name)
         if step.action is Action.NOTHING:
             if not self._was_well(name):
@@ -259,12 +248,8 @@ class SwarmEngine(Members, ContainerEngine):
         self._settle(service)
 
     @override
-    def _door(self, service: Service) -> Door | None:
-        return self._door_into(self.glance().containers.get(service.name))
-
-    @override
     def conclude(self, desired: Desired) -> tuple[str, ...]:
-        told = logins.conclude(self, desired, self._door)
+        told = super().conclude(desired)
         objects.prune(self.fleet, self.layout.state, self.project, self._deployment(desired).object_names())
         return told
 
@@ -275,8 +260,8 @@ class SwarmEngine(Members, ContainerEngine):
         if not self._names_key.exists():  # nothing was deployed yet
             return tuple(Mismatch(name, msg("it has no container"), restart=True) for name in services)
         found = proof.mismatches(self, desired, self._deployment(desired), services)
-        odd = proof.strangers(self) if strangers else ()
-        return (*found, *(Mismatch("", words) for words in odd))
+        there = self.glance().containers.values() if strangers else ()
+        return (*found, *strangers_among(there, self.state.load()))
 
     @override
     def taken_by(self, host: str, port: int) -> str:
@@ -291,7 +276,7 @@ class SwarmEngine(Members, ContainerEngine):
     @override
     def discard(self, images: Collection[str]) -> None:
         for member in self.fleet.members.values():
-            built_images.discard(member, images)
+            discard(member, images)
 
 
 def swarm_of(engine: Engine) -> SwarmEngine:

@@ -1,20 +1,30 @@
-"""Which machines have the front's address, and why the one that has it is changed last."""
+"""The steps of an apply on several machines: the one that has the front's address is changed last."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.fleet import REACH_SECONDS, Fleet
+from techsapo_ops.engines import planning
 from techsapo_ops.errors import OpsError
-from techsapo_ops.services.keepalived.holder import SAYS
-from techsapo_ops.services.keepalived.holder import holders as asked
+from techsapo_ops.messages import msg
+from techsapo_ops.services.keepalived.role import SAYS
+from techsapo_ops.services.keepalived.role import holders as asked
+from techsapo_ops.stack.desired import Desired
+from techsapo_ops.stack.observed import Observed
 from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.step import Action, Step
+from techsapo_ops.stack.step import Action, Plan, Step
 from techsapo_ops.stack.topology import Topology
 
+if TYPE_CHECKING:
+    from techsapo_ops.engines.swarm.recorded import SwarmStack
+
 _HARMLESS = (Action.NOTHING, Action.CREATE)
+"""What users notice nothing of, in whatever order."""
 
 
 def holders(topology: Topology, fleet: Fleet, known: Mapping[str, ContainerFacts]) -> tuple[str, ...]:
@@ -36,11 +46,6 @@ def holders(topology: Topology, fleet: Fleet, known: Mapping[str, ContainerFacts
     return asked(topology, ask)
 
 
-def disturbs(steps: Sequence[Step]) -> bool:
-    """Whether any of them changes what runs, so that their order matters to users."""
-    return any(step.action not in _HARMLESS for step in steps)
-
-
 def holder_last(
     steps: Sequence[Step], kinds: Mapping[str, str], machines: Mapping[str, str], holder: str
 ) -> tuple[Step, ...]:
@@ -52,3 +57,34 @@ def holder_last(
     for _, same in groupby(steps, lambda step: kinds.get(step.service, step.service)):
         found += sorted(same, key=lambda step: machines.get(step.service) == holder)
     return tuple(found)
+
+
+def plan(stack: SwarmStack, desired: Desired, observed: Observed, only: Sequence[str]) -> Plan:
+    """The steps to `desired`; none for what is on a machine that does not answer.
+
+    Of each kind the machine with the front's address comes last.
+    """
+    found = planning.plan(desired, observed, only)
+    of = {s.name: s.machine.name for s in desired.topology.services if s.machine is not None}
+    steps = tuple(
+        replace(step, action=Action.NOTHING, reason=msg("{machine} can't be reached", machine=machine))
+        if (machine := of.get(step.service, "")) in observed.unreachable
+        else step
+        for step in found.steps
+    )
+    if any(step.action not in _HARMLESS for step in steps):
+        kinds = {s.name: s.kind for s in desired.topology.services}
+        for holder in holders(desired.topology, stack.fleet, stack.glance().containers):
+            steps = holder_last(steps, kinds, of, holder)
+    return Plan((*steps, *(() if only else _left_over(stack, desired, observed))))
+
+
+def _left_over(stack: SwarmStack, desired: Desired, observed: Observed) -> Iterator[Step]:
+    """Services that a command has made and not recorded, and that have no container to be seen by."""
+    wanted = {service.name for service in desired.topology.services}
+    try:
+        there = stack.services()
+    except OpsError:  # without a quorum nothing of this plan can be done
+        return
+    for name in sorted(there - wanted - set(observed.services)):
+        yield Step(Action.REMOVE, name, msg("a command that was cut short has left it"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -15,18 +14,17 @@ from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.piped import piped
 from techsapo_ops.adapters.process import TimedOut
+from techsapo_ops.engines.containers.images import build
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import ContainerUnit
 
-_BUILD_SECONDS = 1800.0
 _PULL_SECONDS = 1800.0
 _COPY_SECONDS = 1800.0
 _ASK_SECONDS = 20.0
 _AWAY_SECONDS = 60.0
 _BROKEN_PIPE = "broken pipe"
 """What `docker save` says where nobody takes its image any more: the reason is another one's."""
-_DIGEST = re.compile(r"digest: (sha256:[0-9a-f]{64})")
 
 
 def bring(
@@ -35,14 +33,11 @@ def bring(
     config: Path,
     units: Sequence[ContainerUnit],
     say: Callable[[str], None],
-    *,
-    registry: str | None = None,
 ) -> None:
     """Let every machine have each image, and have it alike. Raises OpsError with the machine's name.
 
     One that is built here is built on the first machine and copied from there: by `docker save` and `docker
-    load`, or through `registry`, by its digest. The others are pulled by each machine, from their own
-    registry or its mirror.
+    load`. The others are pulled by each machine, from their own registry or its mirror.
     """
     wanted = {unit.image: unit for unit in units}
     present = _present(fleet, list(wanted))
@@ -53,14 +48,10 @@ def bring(
             source = having[0] if having else first
             if not having:
                 say(msg("building the image {image} on {machine}", image=image, machine=source))
-                _build(_watched(fleet, source), project, config / unit.file, unit.service, image)
+                build(_watched(fleet, source), project, config / unit.file, unit.service, image)
             lacking = [name for name in present if name not in having and name != source]
             if lacking:
                 say(msg("copying the image {image} to {machines}", image=image, machines=", ".join(lacking)))
-            if lacking and registry is not None:
-                pinned = _pushed(_watched(fleet, source), source, image, registry)
-                _each(lacking, partial(_fetch, fleet, image, pinned))
-            elif lacking:
                 _copy(fleet, source, image, lacking)
         elif lacking := [name for name in present if name not in having]:
             say(msg("pulling the image {image} on {machines}", image=image, machines=", ".join(lacking)))
@@ -81,16 +72,6 @@ def _each(names: Sequence[str], do: Callable[[str], None]) -> None:
         list(pool.map(do, names))
 
 
-def _build(docker: Docker, project: str, file: Path, service: str, image: str) -> None:
-    done = docker.compose(project, file, ("build", service), timeout=_BUILD_SECONDS)
-    if done.code != 0:
-        said = "\n".join(done.output.splitlines()[-15:])
-        raise OpsError(
-            msg("cannot build {image}:\n{said}", image=image, said=said),
-            msg("check the network, or name an image that is here under `images:` in the spec"),
-        )
-
-
 def _pull(fleet: Fleet, image: str, machine: str) -> None:
     done = _watched(fleet, machine).attempt("pull", "--quiet", image, timeout=_PULL_SECONDS)
     if done.code != 0:
@@ -103,34 +84,6 @@ def _pull(fleet: Fleet, image: str, machine: str) -> None:
             ),
             msg("check its network, or name an image that is there under `images:` in the spec"),
         )
-
-
-def _pushed(docker: Docker, machine: str, image: str, registry: str) -> str:
-    """Push an image of `machine` below `registry`, and return the name by which others pull just that.
-
-    The machine keeps it under its own name alone. Raises OpsError where the registry does not take it.
-    """
-    name = f"{registry}/{image.rpartition('/')[2]}"
-    docker.call("tag", image, name)
-    done = docker.attempt("push", name, timeout=_PULL_SECONDS)
-    docker.attempt("image", "rm", name)
-    digest = _DIGEST.search(done.output)
-    if done.code != 0 or digest is None:
-        said = done.output.splitlines()[-1] if done.output else str(done.code)
-        raise OpsError(
-            msg("{machine}: cannot push {name}: {said}", machine=machine, name=name, said=said),
-            msg("see that the registry answers there, and `docker login` here; without `swarm.registry` "
-                "images are copied from host to host"),
-        )  # fmt: skip
-    return f"{registry}/{image.rpartition('/')[2].partition(':')[0]}@{digest[1]}"
-
-
-def _fetch(fleet: Fleet, image: str, pinned: str, machine: str) -> None:
-    """Pull what was pushed, under the name that it has where it was built."""
-    docker = fleet.members[machine]
-    _pull(fleet, pinned, machine)
-    docker.call("tag", pinned, image)
-    docker.attempt("image", "rm", pinned)  # else it would be kept for that name when it is old
 
 
 def _copy(fleet: Fleet, source: str, image: str, targets: Sequence[str]) -> None:

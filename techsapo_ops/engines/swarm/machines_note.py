@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import keep_out_of_git, opened
@@ -13,6 +14,10 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.layout import MACHINES_NOTE
 from techsapo_ops.stack.machine import Machine
+
+if TYPE_CHECKING:
+    from techsapo_ops.adapters.fleet import Fleet
+    from techsapo_ops.adapters.process import Runner
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +58,10 @@ def noted_machines(state: Path) -> MachinesNote:
 def forget_machines(state: Path) -> None:
     """The stack is on one host now: nobody is to ask several whether they are at work on it."""
     (state / MACHINES_NOTE).unlink(missing_ok=True)
+
+
+def fleet_of(machines: Sequence[Machine], runner: Runner) -> Fleet:
+    """The docker clients of several machines."""
+    from techsapo_ops.adapters.fleet import Fleet
+
+    return Fleet(runner, "docker", {machine.name: machine.docker for machine in machines})

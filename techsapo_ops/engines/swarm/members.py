@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Callable
 
+from techsapo_ops.engines.containers.engine import ContainerEngine
 from techsapo_ops.engines.swarm.access import SwarmAccess
 from techsapo_ops.engines.swarm.shared_state import check
 from techsapo_ops.messages import msg
 from techsapo_ops.services.runtimes import runtime_of
-from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.service import Service
 
 
-class Members(SwarmAccess):
+class Members(SwarmAccess, ContainerEngine):
     """Asks them, by the way into their containers."""
-
-    @abstractmethod
-    def _door(self, service: Service) -> Door | None:
-        """The way into the container of a service; None where it has none."""
 
     def hand_over(self, machine: str) -> tuple[str, ...]:
         """Let other machines' services take over from those here that lead; which could not, and why."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from techsapo_ops.adapters.away import reasons_of
 from techsapo_ops.adapters.container_facts import STACK
 from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.docker_api import get
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -17,7 +19,8 @@ from techsapo_ops.stack.stack_file import NODE_LABEL
 
 _BOUND = f"node.labels.{NODE_LABEL} == "
 """With a label's value behind it: where a service may run, see render.swarm."""
-_NODE = "{{.ID}} {{.Hostname}} {{.Availability}}"
+SECONDS = 6.0
+"""Longest time that a look waits for one machine."""
 
 
 def require_all(fleet: Fleet) -> None:
@@ -34,22 +37,41 @@ def require_all(fleet: Fleet) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node of the Swarm, as its managers have it."""
+    """A node as a manager lists it. `availability` is active, pause or drain; `reach` is leader, reachable,
+    unreachable, or empty for a worker; `label` is the name of its machine in the stack, where it has one.
+    """
 
     id: str
-    hostname: str
+    name: str
+    ready: bool
     availability: str
+    label: str
+    reach: str
+    address: str = ""
 
 
-def nodes(fleet: Fleet) -> tuple[Node, ...]:
-    """All nodes of the Swarm, by one question. Raises OpsError where no manager answers."""
-    lines = fleet.manager.call("node", "ls", "--format", _NODE).splitlines()
-    return tuple(Node(*line.split(" ")) for line in lines if line)
+def nodes_of(manager: Docker, timeout: float = SECONDS) -> tuple[Node, ...]:
+    """All nodes of the Swarm, by one question. Raises OpsError, also where no quorum answers."""
+    return tuple(_node(entry) for entry in get(manager, "/nodes", timeout) or ())
+
+
+def _node(entry: Mapping[str, Any]) -> Node:
+    spec, status = entry.get("Spec") or {}, entry.get("Status") or {}
+    manager = entry.get("ManagerStatus") or {}
+    return Node(
+        id=entry["ID"],
+        name=(entry.get("Description") or {}).get("Hostname", ""),
+        ready=status.get("State") == "ready",
+        availability=spec.get("Availability", ""),
+        label=(spec.get("Labels") or {}).get(NODE_LABEL, ""),
+        reach="leader" if manager.get("Leader") else manager.get("Reachability", ""),
+        address=(manager.get("Addr") or status.get("Addr", "")).rpartition(":")[0] or status.get("Addr", ""),
+    )
 
 
 def require_members(there: Sequence[Node], machines: Sequence[Machine]) -> None:
     """Raise OpsError for a machine that is no node of the Swarm, or whose node has another name."""
-    names = {node.hostname for node in there}
+    names = {node.name for node in there}
     for machine in machines:
         if machine.name not in names:
             raise OpsError(
@@ -62,7 +84,7 @@ def require_members(there: Sequence[Node], machines: Sequence[Machine]) -> None:
 
 def require_active(there: Sequence[Node], machines: Sequence[Machine]) -> None:
     """Raise OpsError where somebody has drained a machine: nothing would start there."""
-    drained = {node.hostname for node in there if node.availability == "Drain"}
+    drained = {node.name for node in there if node.availability == "drain"}
     for machine in machines:
         if machine.name in drained:
             raise OpsError(
@@ -75,23 +97,17 @@ def label(fleet: Fleet, project: str, machines: Sequence[Machine]) -> None:
     """Label each machine's node, where it is not. No other node keeps such a label, unless services of
     another stack than `project` have their place by it. Raises OpsError.
     """
-    there = nodes(fleet)
-    require_members(there, machines)
     manager = fleet.manager
-    form = '{{json .ID}} {{json .Description.Hostname}} {{json (index .Spec.Labels "%s")}}' % NODE_LABEL  # noqa: UP031 - braces
-    lines = manager.call("node", "inspect", "--format", form, *(node.id for node in there)).splitlines()
-    decoded = [[json.loads(word) for word in line.split(" ")] for line in lines if line]
-    ids = {hostname: id_ for id_, hostname, _ in decoded}
-    labels = {hostname: found or "" for _, hostname, found in decoded}
-    wanted = {machine.name: machine.name for machine in machines}
-    left = {hostname for hostname, found in labels.items() if found and hostname not in wanted}
-    kept = _places_of_others(manager, project) if left else frozenset()
-    for hostname, id_ in ids.items():
-        new = wanted.get(hostname, "")
-        if labels[hostname] == new or (not new and labels[hostname] in kept):
-            continue
-        option = ("--label-add", f"{NODE_LABEL}={new}") if new else ("--label-rm", NODE_LABEL)
-        manager.call("node", "update", *option, id_)
+    there = nodes_of(manager)
+    require_members(there, machines)
+    wanted = {machine.name for machine in machines}
+    left = any(node.label and node.name not in wanted for node in there)
+    others = _places_of_others(manager, project) if left else frozenset()
+    for node in there:
+        if node.name in wanted and node.label != node.name:
+            manager.call("node", "update", "--label-add", f"{NODE_LABEL}={node.name}", node.id)
+        elif node.name not in wanted and node.label and node.label not in others:
+            manager.call("node", "update", "--label-rm", NODE_LABEL, node.id)
 
 
 def _places_of_others(manager: Docker, project: str) -> frozenset[str]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime
 
 from typing_extensions import override
 
@@ -14,14 +13,14 @@ from techsapo_ops.adapters.away import HostsAway, reasons_of
 from techsapo_ops.adapters.container_facts import STACK, ContainerFacts
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.engines.containers.stack import STATS, ContainerStack
-from techsapo_ops.engines.swarm import aside, logs
+from techsapo_ops.engines.swarm import aside
 from techsapo_ops.engines.swarm.shared_state import check
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kinds
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.machine import Machine
-from techsapo_ops.stack.observed import LogLine, Observed, ObservedService, State
+from techsapo_ops.stack.observed import Observed, ObservedService, State
 
 _STOP_SECONDS = 120.0
 _PAUSE = 0.3
@@ -132,12 +131,6 @@ class SwarmStack(ContainerStack):
         if not self.glance().containers and self.fleet.unreachable:
             raise HostsAway(self.fleet.unreachable)
         return super().log_names(services)
-
-    @override
-    def _lines(
-        self, names: Sequence[str], follow: bool, lines: int | None, since: datetime | None
-    ) -> Iterator[LogLine]:
-        return logs.lines(self, names, follow=follow, lines=lines, since=since)
 
     @override
     def _stats(self, containers: Sequence[str]) -> str:

@@ -25,7 +25,7 @@ from techsapo_ops.engines.swarm.lease import Lease, held
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
-SLOTS = 4
+_SLOTS = 4
 """Bundles that lie on a machine: while one is written, the one before is whole."""
 _KEPT = 3
 """Notes of bundles that are kept."""
@@ -121,7 +121,6 @@ class SharedState:
             self._set_aside()
         elif here is None or digest != here.digest:
             self._set_aside()
-        self._note(here if here is not None else Version(0, ""), halfway=True)
         bundle.unpack(self._state, content)
         self._note(newest)
 
@@ -205,17 +204,9 @@ class SharedState:
         except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
             return None
 
-    def _note(self, version: Version, *, halfway: bool = False) -> None:
-        """`halfway`: that was here, and the next one is being brought."""
-        value = {"number": version.number, "digest": version.digest, **({"halfway": True} if halfway else {})}
+    def _note(self, version: Version) -> None:
+        value = {"number": version.number, "digest": version.digest}
         write_atomic(self._state / bundle.TRAVEL_NOTE, json.dumps(value).encode(), 0o600)
-
-    def _is_halfway(self) -> bool:
-        try:
-            value = json.loads((self._state / bundle.TRAVEL_NOTE).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return False
-        return isinstance(value, dict) and value.get("halfway") is True
 
     def _set_aside(self) -> None:
         if not (self._state / "ledger").is_dir():
@@ -224,12 +215,7 @@ class SharedState:
         path = self._state / bundle.SET_ASIDE / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.tar"
         path.parent.mkdir(mode=0o700, exist_ok=True)
         write_atomic(path, content, 0o600)
-        self._say(
-            msg("a command was killed while it brought what the other hosts have; the half of it is kept: "
-                "{path}", path=path)
-            if self._is_halfway()
-            else msg("what was changed here alone was set aside: {path}", path=path)
-        )  # fmt: skip
+        self._say(msg("what is here and on no other host was set aside: {path}", path=path))
 
 
 def _overtaken() -> OpsError:
@@ -263,4 +249,4 @@ def holder_of(project: str) -> str:
 
 
 def _slot(version: Version) -> str:
-    return f"state-{version.number % SLOTS}.tar"
+    return f"state-{version.number % _SLOTS}.tar"

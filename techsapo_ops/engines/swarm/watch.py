@@ -10,8 +10,8 @@ from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines.containers import gate
 from techsapo_ops.engines.containers.logs import tail
+from techsapo_ops.engines.containers.probing import Prober
 from techsapo_ops.engines.swarm import tasks
-from techsapo_ops.engines.swarm.probing import Prober
 from techsapo_ops.engines.swarm.recorded import SwarmStack, by_service
 from techsapo_ops.messages import msg
 from techsapo_ops.services.registry import kind_of
@@ -98,4 +98,4 @@ class Watch:
 
     def _tail(self, name: str) -> tuple[str, ...]:
         container = self._stack.containers().get(name)
-        return tail(self._stack, container.id, name, gate.SHOWN_LINES) if container is not None else ()
+        return tail(self._stack.docker, container.id, name, gate.SHOWN_LINES) if container is not None else ()

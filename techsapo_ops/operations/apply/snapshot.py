@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.adapters.host_facts import HostFacts, Owner
-from techsapo_ops.engines.places import places_of
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.load import load
 from techsapo_ops.spec.models import Spec
@@ -22,6 +21,7 @@ from techsapo_ops.spec.redact import as_given, resolved, secrets_of, to_yaml_dat
 from techsapo_ops.stack.desired import FORMS, Desired, RenderedFile, tuples
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.machine import Machine
+from techsapo_ops.stack.places import places_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import Probe, ServiceFacts
 from techsapo_ops.stack.topology import Absent, Topology

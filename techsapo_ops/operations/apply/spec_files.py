@@ -1,13 +1,12 @@
 """Copies of the spec and of the files that belong to it, in the state directory, which travels.
 
-So a host that never ran the stack can go on with it where the operator's own machine was lost. They are as
-secret as what they hold: for their owner alone, as the keys beside them.
+So they can be had from any host where the operator's own machine was lost. They are as secret as what they
+hold: for their owner alone, like the keys.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -20,8 +19,6 @@ from techsapo_ops.stack.stack import Stack
 
 FOLDER = "spec-files"
 """Below the state directory."""
-LACKING = ".lacking.json"
-"""Beside them: what the spec names that lies elsewhere, and does not travel."""
 _MOST = 4 << 20
 _MODE = 0o600
 
@@ -30,7 +27,7 @@ def keep_spec_files(stack: Stack) -> None:
     """Bring the copies to what the files are now; nothing for a stack of one host.
 
     Raises OpsError where one can't be written. A file outside of the spec's folder, or larger than a setting
-    should be, is listed and not copied.
+    should be, is not copied.
     """
     if not stack.topology.machines:
         return
@@ -47,12 +44,8 @@ def keep_spec_files(stack: Stack) -> None:
                 old.rmdir()
         elif old.relative_to(top) not in wanted:
             old.unlink()
-    note_seen(stack.layout.state)
-
-
-def note_seen(state: Path) -> None:
-    """Note here, for this folder alone, that its spec has all that was applied last from any."""
-    write_atomic(state / SPEC_SEEN, _digest(_applied(state / FOLDER)).encode(), _MODE)
+    # For this folder alone: its spec has all that was applied last from any.
+    write_atomic(stack.layout.state / SPEC_SEEN, _digest(_applied(top)).encode(), _MODE)
 
 
 def applied_elsewhere(stack: Stack) -> str:
@@ -67,17 +60,14 @@ def applied_elsewhere(stack: Stack) -> str:
     if _digest(applied) == _seen(stack.layout.state):
         return ""
     wanted = _copies(stack)
-    differ = sorted(
-        str(name) for name in {*applied, *wanted} - {Path(LACKING)} if applied.get(name) != wanted.get(name)
-    )
+    differ = sorted(str(name) for name in {*applied, *wanted} if applied.get(name) != wanted.get(name))
     current = Ledger(stack.layout.state).current()
     if not differ or current is None:
         return ""
     return msg(
         "what was applied last, @{id} by {user}, came from another folder, and {files} differs here: "
-        "`techsapo up` goes back to what this folder says; `techsapo hosts adopt --force --from {way}` "
-        "brings the other",
-        way=stack.topology.machines[0].docker,
+        "`techsapo up` goes back to what this folder says; what was applied is in {folder}",
+        folder=top,
         id=current.id,
         user=current.user,
         files=", ".join(differ),
@@ -104,15 +94,11 @@ def _digest(files: Mapping[Path, bytes]) -> str:
 def _copies(stack: Stack) -> dict[Path, bytes]:
     """What the copies are to be, by their path in the spec's folder."""
     here = stack.layout.spec_file.resolve().parent
-    wanted: dict[Path, bytes] = {}
-    lacking = []
-    for path in _belonging(stack):
-        if not path.is_relative_to(here) or path.stat().st_size > _MOST:
-            lacking.append(str(path))
-        else:
-            wanted[path.relative_to(here)] = path.read_bytes()
-    wanted[Path(LACKING)] = json.dumps(sorted(lacking)).encode()
-    return wanted
+    return {
+        path.relative_to(here): path.read_bytes()
+        for path in _belonging(stack)
+        if path.is_relative_to(here) and path.stat().st_size <= _MOST
+    }
 
 
 def _belonging(stack: Stack) -> Iterator[Path]:

@@ -35,14 +35,11 @@ def locked(
 def down(
     stack: Recorded,
     *,
-    left: Recorded | None = None,
     wait: float = 0.0,
     remove_data: bool = False,
     warn: Warn = lambda _: None,
 ) -> tuple[str, ...]:
     """Stop everything; returns the names that were stopped, none when nothing ran.
-
-    `left` is what of it this host runs alone, beside several: it is stopped as well, and keeps its data.
 
     Also where it can't be recorded, as on a full disk, of which `warn` is told: what does harm has to be
     stopped. Raises OpsError when another techsapo is at work for longer than `wait` seconds.
@@ -55,7 +52,7 @@ def down(
                 DataNote(stack.layout, stack.name).forget()
                 forget_audit(stack.layout)
             elsewhere = may_run_on(stack.layout)
-            stopped = (*(left.stop() if left is not None else ()), *stack.stop(remove_data=remove_data))
+            stopped = stack.stop(remove_data=remove_data)
             known["stopped"] = list(stopped)
             if elsewhere:
                 warn(

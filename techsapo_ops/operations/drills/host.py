@@ -12,15 +12,14 @@ from dataclasses import dataclass
 from techsapo_ops.backup import registry as data_kinds
 from techsapo_ops.engines.swarm.engine import SwarmEngine, swarm_of
 from techsapo_ops.engines.swarm.front import holders
+from techsapo_ops.engines.swarm.nodes import nodes_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.hosts.drain import needed, node_named
-from techsapo_ops.operations.hosts.facts import nodes_of
 from techsapo_ops.services.keepalived.configuration import RUN
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stack.stack_file import NODE_LABEL
 
 _SECONDS = 30.0
 _PROBE = 6.0
@@ -51,7 +50,7 @@ class LostHost:
         if engine.fleet.unreachable:
             yield from _away(engine)
         else:
-            yield from needed(engine, nodes_of(engine.fleet.manager, NODE_LABEL), self.name)
+            yield from needed(engine, nodes_of(engine.fleet.manager), self.name)
             yield from _unready(self.stack)
 
     def during(self) -> Iterator[str]:
@@ -65,7 +64,7 @@ class LostHost:
         """
         engine = swarm_of(self.stack.engine)
         member, manager = engine.fleet.members[self.name], engine.fleet.manager
-        node = node_named(nodes_of(manager, NODE_LABEL), self.name)
+        node = node_named(nodes_of(manager), self.name)
         running = [c for c in member.stack_containers(engine.project, timeout=_SECONDS) if c.running]
         if not running:
             raise OpsError(msg("nothing of the stack runs on {host}", host=self.name), msg("`techsapo up`"))
@@ -84,7 +83,7 @@ class LostHost:
     def put_back(self) -> str:
         """Let Swarm start there again what belongs there. Raises OpsError where no manager answers."""
         engine = self._looked()
-        node = node_named(nodes_of(engine.fleet.manager, NODE_LABEL), self.name)
+        node = node_named(nodes_of(engine.fleet.manager), self.name)
         engine.fleet.manager.call("node", "update", "--availability", "active", node.id)
         return ""
 

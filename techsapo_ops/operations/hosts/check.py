@@ -10,12 +10,11 @@ from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.hosts.facts import IN_SWARM, DaemonFacts, Fact, Level
-from techsapo_ops.operations.hosts.look import Looked, freed_ports, images_of, look, ports_of
+from techsapo_ops.operations.hosts.look import Looked, freed_ports, look, ports_of
 from techsapo_ops.operations.hosts.probe import NoWayError, Probed
 from techsapo_ops.operations.hosts.together import clock_level, major, together
 from techsapo_ops.spec.machine_ports import GOSSIP, RAFT
 from techsapo_ops.stack.machine import Machine
-from techsapo_ops.stack.stack_file import NODE_LABEL
 from techsapo_ops.stack.topology import Topology
 
 OLDEST = 25
@@ -70,7 +69,6 @@ def _host(topology: Topology, machine: Machine, looked: Looked) -> Iterator[Fact
         yield _ports(topology, machine, daemon, probed, looked.running.get(name, frozenset()))
         yield _network(machine, probed, looked)
         yield _disk(machine, daemon, probed)
-        yield Fact(name, "uptime", _OK, msg("up for {hours:.1f} h", hours=probed.uptime / 3600))
     else:
         why = probed.message if isinstance(probed, OpsError) else str(probed)
         remedy = (
@@ -82,7 +80,6 @@ def _host(topology: Topology, machine: Machine, looked: Looked) -> Iterator[Fact
         yield Fact(
             name, "machine", level, msg("ports, disk and network were not looked at: {why}", why=why), remedy
         )
-    yield _images(topology, machine, looked)
 
 
 def _version(machine: Machine, daemon: DaemonFacts) -> Fact:
@@ -176,16 +173,6 @@ def _swarm(machine: Machine, daemon: DaemonFacts, looked: Looked) -> Iterator[Fa
                 name=name,
             ),
         )
-    if node.label != name:
-        yield Fact(
-            name,
-            "label",
-            _WARN,
-            msg("its node has no label {label}", label=NODE_LABEL),
-            msg("`techsapo up` sets it"),
-        )
-    else:
-        yield Fact(name, "label", _OK, f"{NODE_LABEL}={name}")
 
 
 def _clock(machine: Machine, daemon: DaemonFacts) -> Fact:
@@ -255,9 +242,7 @@ def _network(machine: Machine, probed: Probed, looked: Looked) -> Fact:
             msg("open 2377/tcp, 7946/tcp and udp, and 4789/udp between the hosts"),
         )
     if untried:
-        return Fact(
-            machine.name, "network", _SKIP, msg("it has neither Python nor bash nor nc to try it with")
-        )
+        return Fact(machine.name, "network", _SKIP, msg("it has no bash to try it with"))
     names = ", ".join(sorted({other for other, _ in probed.reached if other in looked.daemons}))
     return Fact(machine.name, "network", _OK, msg("reaches {others}", others=names or "-"))
 
@@ -271,12 +256,3 @@ def _disk(machine: Machine, daemon: DaemonFacts, probed: Probed) -> Fact:
         root=daemon.root,
     )
     return Fact(machine.name, "disk", level, words, "" if level is _OK else "`docker system df`")
-
-
-def _images(topology: Topology, machine: Machine, looked: Looked) -> Fact:
-    wanted, here = images_of(topology), looked.images.get(machine.name)
-    if here is None:
-        return Fact(machine.name, "images", _SKIP, msg("its Docker did not list them in time"))
-    lacking = [image for image in wanted if image not in here]
-    words = msg("{here} of {all} of those that are pulled", here=len(wanted) - len(lacking), all=len(wanted))
-    return Fact(machine.name, "images", _OK, words, msg("`techsapo up` brings the others") if lacking else "")

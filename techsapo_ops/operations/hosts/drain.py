@@ -9,16 +9,15 @@ from itertools import groupby
 
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.engines.swarm.engine import SwarmEngine, swarm_of
+from techsapo_ops.engines.swarm.nodes import Node, nodes_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.apply.stop import locked
-from techsapo_ops.operations.hosts.facts import NodeFacts, nodes_of
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.stack.away import lacking
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stack.stack_file import NODE_LABEL
 from techsapo_ops.stack.stopped import stopped_of
 
 _STOP_SECONDS = 180.0
@@ -44,7 +43,7 @@ def drain(
     """
     engine, began = swarm_of(stack.engine), time.monotonic()
     with locked(stack.layout, wait, warn), recorded(stack.layout, "hosts drain", {"host": name}, warn):
-        nodes = nodes_of(engine.fleet.manager, NODE_LABEL)
+        nodes = nodes_of(engine.fleet.manager)
         node = node_named(nodes, name)
         reasons = list(needed(engine, nodes, name)) if stack.engine.observe().running else []
         if reasons and not force:
@@ -85,7 +84,7 @@ def activate(
     engine, began = swarm_of(stack.engine), time.monotonic()
     with locked(stack.layout, wait, warn), recorded(stack.layout, "hosts activate", {"host": name}, warn):
         manager = engine.fleet.manager
-        node = node_named(nodes_of(manager, NODE_LABEL), name)
+        node = node_named(nodes_of(manager), name)
         manager.call("node", "update", "--availability", "active", node.id)
         say(msg("waiting for the services of {name}", name=name))
         try:
@@ -107,7 +106,7 @@ def _tell_monitoring(engine: SwarmEngine, warn: Callable[[str], None]) -> None:
         warn(msg("the monitoring does not know which hosts are drained: {why}", why=error.message))
 
 
-def node_named(nodes: Sequence[NodeFacts], name: str) -> NodeFacts:
+def node_named(nodes: Sequence[Node], name: str) -> Node:
     """The node of a machine, the one that is ready where there are two. Raises OpsError for none."""
     found = sorted((n for n in nodes if n.name == name), key=lambda node: not node.ready)
     if not found:
@@ -119,7 +118,7 @@ def node_named(nodes: Sequence[NodeFacts], name: str) -> NodeFacts:
     return found[0]
 
 
-def needed(engine: SwarmEngine, nodes: Sequence[NodeFacts], name: str) -> Iterator[str]:
+def needed(engine: SwarmEngine, nodes: Sequence[Node], name: str) -> Iterator[str]:
     """Why the other machines can't do without `name`: one reason for each quorum that would be lost."""
     managers = [node for node in nodes if node.reach]
     left = [n for n in managers if n.name != name and n.ready and n.reach != "unreachable"]

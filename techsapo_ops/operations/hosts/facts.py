@@ -11,13 +11,11 @@ from enum import StrEnum
 from typing import Any
 
 from techsapo_ops.adapters.docker import Docker
-from techsapo_ops.adapters.docker_api import get
 from techsapo_ops.adapters.swarm_objects import parse_time
+from techsapo_ops.engines.swarm.nodes import SECONDS
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
-SECONDS = 6.0
-"""Longest time that a look waits for one machine."""
 IN_SWARM = "swarm"
 """Name of the fact whether a machine is in the stack's Swarm."""
 _NANOSECONDS = 1_000_000_000
@@ -70,19 +68,6 @@ class DaemonFacts:
         return self.state not in {"", "inactive"}
 
 
-@dataclass(frozen=True, slots=True)
-class NodeFacts:
-    """A node as a manager lists it. `reach` is leader, reachable, unreachable, or empty for a worker."""
-
-    id: str
-    name: str
-    ready: bool
-    availability: str
-    label: str
-    reach: str
-    address: str = ""
-
-
 def daemon_facts(docker: Docker, timeout: float = SECONDS) -> DaemonFacts:
     """What the daemon says of itself. Raises OpsError in the words of the client that could not reach it."""
     before = time.time()
@@ -124,22 +109,3 @@ def _clock(text: str) -> datetime:
         return parse_time(text)
     except ValueError:
         raise OpsError(msg("its Docker says no time")) from None
-
-
-def nodes_of(manager: Docker, label: str, timeout: float = SECONDS) -> tuple[NodeFacts, ...]:
-    """The nodes, with the value that each has of `label`. Raises OpsError, also where no quorum answers."""
-    return tuple(_node(entry, label) for entry in get(manager, "/nodes", timeout) or ())
-
-
-def _node(entry: Mapping[str, Any], label: str) -> NodeFacts:
-    spec, status = entry.get("Spec") or {}, entry.get("Status") or {}
-    manager = entry.get("ManagerStatus") or {}
-    return NodeFacts(
-        id=entry["ID"],
-        name=(entry.get("Description") or {}).get("Hostname", ""),
-        ready=status.get("State") == "ready",
-        availability=spec.get("Availability", ""),
-        label=(spec.get("Labels") or {}).get(label, ""),
-        reach="leader" if manager.get("Leader") else manager.get("Reachability", ""),
-        address=(manager.get("Addr") or status.get("Addr", "")).rpartition(":")[0] or status.get("Addr", ""),
-    )

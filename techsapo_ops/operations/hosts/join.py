@@ -14,10 +14,11 @@ from techsapo_ops.adapters.docker_api import post
 from techsapo_ops.adapters.docker_refusals import plainly
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.engines.swarm.machines_note import noted_machines
+from techsapo_ops.engines.swarm.nodes import Node, nodes_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.stop import locked
-from techsapo_ops.operations.hosts.facts import DaemonFacts, NodeFacts, nodes_of
+from techsapo_ops.operations.hosts.facts import DaemonFacts
 from techsapo_ops.operations.hosts.look import daemons_of
 from techsapo_ops.operations.hosts.together import HEARTBEAT
 from techsapo_ops.spec.machine_ports import RAFT
@@ -89,7 +90,7 @@ def add(
         _make(fleet.members[first.name], first)
         inside = first.name
     manager = fleet.members[inside]
-    nodes = nodes_of(manager, NODE_LABEL)
+    nodes = nodes_of(manager)
     _set_heartbeat(manager, daemons.get(inside))
     joined, already = [], []
     by_id = {node.id: node for node in nodes}
@@ -180,7 +181,7 @@ def _set_heartbeat(manager: Docker, daemon: DaemonFacts | None) -> None:
         manager.call("swarm", "update", "--dispatcher-heartbeat", f"{HEARTBEAT:.0f}s", timeout=_JOIN_SECONDS)
 
 
-def _require_new(machine: Machine, nodes: Sequence[NodeFacts]) -> None:
+def _require_new(machine: Machine, nodes: Sequence[Node]) -> None:
     """Two managers of one name or address: the lost one would count against the quorum for ever."""
     for node in nodes:
         if node.name == machine.name or node.address == machine.address:
@@ -210,7 +211,7 @@ def _join(docker: Docker, manager: Docker, machine: Machine, to: Machine) -> Non
 def _wait_ready(manager: Docker, machine: Machine, pause: Callable[[float], None]) -> None:
     deadline = time.monotonic() + _READY_SECONDS
     while True:
-        node = next((n for n in nodes_of(manager, NODE_LABEL) if n.name == machine.name and n.ready), None)
+        node = next((n for n in nodes_of(manager) if n.name == machine.name and n.ready), None)
         if node is not None and node.reach in {"leader", "reachable"}:
             return
         if time.monotonic() > deadline:
@@ -228,7 +229,7 @@ def _label(manager: Docker, project: str, machines: Sequence[Machine]) -> tuple[
     """
     listed = manager.call("service", "ls", "--quiet", "--filter", f"label={STACK}={project}")
     left = []
-    for node in nodes_of(manager, NODE_LABEL):
+    for node in nodes_of(manager):
         if any(node.name == m.name for m in machines) and node.label != node.name:
             if listed.strip():
                 left.append(node.name)

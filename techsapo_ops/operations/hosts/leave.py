@@ -11,13 +11,12 @@ from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.backup.elsewhere import places_of
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.engines.swarm.machines_note import note_machines, noted_machines
+from techsapo_ops.engines.swarm.nodes import Node, nodes_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.hosts.facts import NodeFacts, nodes_of
 from techsapo_ops.operations.hosts.look import daemons_of
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.machine import Machine
-from techsapo_ops.stack.stack_file import NODE_LABEL
 
 _SECONDS = 60.0
 _PAUSE = 0.5
@@ -31,7 +30,7 @@ class Leaving:
     """
 
     name: str
-    nodes: tuple[NodeFacts, ...]
+    nodes: tuple[Node, ...]
     named: bool
     noted: bool
     staying: int
@@ -64,7 +63,7 @@ def leaving(engine: SwarmEngine, name: str, *, gone: bool) -> Leaving:
                 "of five, two: take both out of `hosts`, `techsapo up`, then remove each", name=name),
             exit_code=2,
         )  # fmt: skip
-    nodes = nodes_of(fleet.manager, NODE_LABEL)
+    nodes = nodes_of(fleet.manager)
     found = tuple(node for node in nodes if node.name == name)
     noted = any(machine.name == name for machine in noted_machines(layout.state).machines)
     # A call that was killed may have taken the node out, and have told nobody.
@@ -90,7 +89,7 @@ def remove(
     gone: bool,
     say: Callable[[str], None],
     pause: Callable[[float], None] = time.sleep,
-) -> tuple[NodeFacts, ...]:
+) -> tuple[Node, ...]:
     """Take the node `name` out of the Swarm; the nodes that were removed.
 
     One that the spec still names is removed only where it is `gone` for good, in somebody's explicit word: a
@@ -129,7 +128,7 @@ def forget_backups(layout: Layout, name: str, say: Callable[[str], None]) -> Non
         )
 
 
-def require_gone(fleet: Fleet, machines: Sequence[Machine], name: str, nodes: Sequence[NodeFacts]) -> None:
+def require_gone(fleet: Fleet, machines: Sequence[Machine], name: str, nodes: Sequence[Node]) -> None:
     """Raise OpsError where the machine of these nodes still answers, to a manager or to its Docker."""
     machine = next((m for m in machines if m.name == name), None)
     found = daemons_of(fleet, [machine])[0] if machine is not None else {}
@@ -143,7 +142,7 @@ def require_gone(fleet: Fleet, machines: Sequence[Machine], name: str, nodes: Se
         )  # fmt: skip
 
 
-def forget(manager: Docker, node: NodeFacts, pause: Callable[[float], None] = time.sleep) -> None:
+def forget(manager: Docker, node: Node, pause: Callable[[float], None] = time.sleep) -> None:
     """Take a node out of Raft and off the list. Raises OpsError in Docker's words."""
     if node.reach:
         manager.call("node", "demote", node.id, timeout=_SECONDS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from techsapo_ops.adapters.at_once import at_once
 from techsapo_ops.adapters.container_facts import STACK, STACK_SERVICE
@@ -12,14 +13,14 @@ from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.engines.opening import on_several
 from techsapo_ops.engines.state import StateFile, recorded_engine
+from techsapo_ops.engines.swarm.nodes import SECONDS, Node, nodes_of
 from techsapo_ops.errors import OpsError
-from techsapo_ops.operations.hosts.facts import SECONDS, DaemonFacts, NodeFacts, daemon_facts, nodes_of
+from techsapo_ops.operations.hosts.facts import DaemonFacts, daemon_facts
 from techsapo_ops.operations.hosts.probe import PROBE_SECONDS, Probed, probe
 from techsapo_ops.services.registry import kind_of
 from techsapo_ops.spec.machine_ports import GOSSIP, RAFT
 from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.places import named_places
-from techsapo_ops.stack.stack_file import NODE_LABEL
 from techsapo_ops.stack.topology import Topology
 
 _LATE = 1.0
@@ -34,9 +35,7 @@ class Looked:
     probed: Mapping[str, Probed | Exception] = field(default_factory=dict)
     running: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The stack's services whose container runs on a machine."""
-    images: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    """Those of the stack that a machine has; none of one that did not say so in time."""
-    nodes: tuple[NodeFacts, ...] | None = None
+    nodes: tuple[Node, ...] | None = None
     """As a manager lists them; None where none was asked, or no quorum answered."""
     quorum: str = ""
     """Why no manager listed them, where one was asked."""
@@ -48,46 +47,38 @@ def look(topology: Topology, fleet: Fleet, machines: Sequence[Machine]) -> Looke
     daemons, silent = daemons_of(fleet, machines)
     wanted = images_of(topology)
 
-    def images(docker: Docker) -> Callable[[], object]:
-        return lambda: frozenset(docker.image_ids(wanted, timeout=SECONDS))
-
-    def running(docker: Docker) -> Callable[[], object]:
-        return lambda: _running(docker, topology.spec.project)
-
+    managers = [name for name, facts in daemons.items() if facts.manages]
     asked: dict[str, Callable[[], object]] = {}
     for name in daemons:
-        asked[f"images {name}"] = images(members[name])
-        asked[f"running {name}"] = running(members[name])
-    managers = [name for name, facts in daemons.items() if facts.manages]
-    for name in managers:
-        asked[f"nodes {name}"] = lambda docker=members[name]: nodes_of(docker, NODE_LABEL)  # type: ignore[misc] # bound here
+        docker = members[name]
+        asked[f"images {name}"] = partial(docker.image_ids, wanted, timeout=SECONDS)
+        asked[f"running {name}"] = partial(_running, docker, topology.spec.project)
+        if name in managers:
+            asked[f"nodes {name}"] = partial(nodes_of, docker)
     found = at_once(asked, SECONDS + _LATE)
-    here = {name: _set(found[f"images {name}"]) for name in daemons}
     others = [(m.name, m.address, port) for m in topology.machines for port in (RAFT, GOSSIP)]
 
     def probing(machine: Machine) -> Callable[[], Probed]:
         facts = daemons[machine.name]
         rest = [each for each in others if each[0] != machine.name]
-        return lambda: probe(
-            fleet.runner, members[machine.name], machine, facts, rest, _able(wanted, here[machine.name])
-        )
+        there = found[f"images {machine.name}"]
+        here = [image for image in wanted if isinstance(there, dict) and image in there]
+        return lambda: probe(fleet.runner, members[machine.name], machine, facts, rest, here)
 
     probed = at_once({m.name: probing(m) for m in machines if m.name in daemons}, PROBE_SECONDS + _LATE)
     lists = [found[f"nodes {name}"] for name in managers]
     nodes = next((each for each in lists if isinstance(each, tuple)), None)
     refusals = [str(each) for each in lists if isinstance(each, Exception)]
-    return Looked(
-        daemons, silent, probed, {n: _set(found[f"running {n}"]) for n in daemons},
-        {n: _set(said) for n in daemons if isinstance(said := found[f"images {n}"], frozenset)}, nodes,
-        refusals[0] if refusals and nodes is None else "",
-    )  # fmt: skip
+    running = {name: _set(found[f"running {name}"]) for name in daemons}
+    quorum = refusals[0] if refusals and nodes is None else ""
+    return Looked(daemons, silent, probed, running, nodes, quorum)
 
 
 def daemons_of(
     fleet: Fleet, machines: Sequence[Machine]
 ) -> tuple[dict[str, DaemonFacts], dict[str, OpsError]]:
     """What the Docker of each machine says, and why the others do not."""
-    told = at_once({m.name: _daemon(fleet.members[m.name]) for m in machines}, SECONDS + _LATE)
+    told = at_once({m.name: partial(daemon_facts, fleet.members[m.name]) for m in machines}, SECONDS + _LATE)
     daemons = {name: facts for name, facts in told.items() if isinstance(facts, DaemonFacts)}
     silent = {
         name: error if isinstance(error, OpsError) else OpsError(str(error))
@@ -99,10 +90,6 @@ def daemons_of(
 
 def _set(value: object) -> frozenset[str]:
     return value if isinstance(value, frozenset) else frozenset()
-
-
-def _daemon(docker: Docker) -> Callable[[], DaemonFacts]:
-    return lambda: daemon_facts(docker)
 
 
 def _running(docker: Docker, project: str) -> frozenset[str]:
@@ -118,10 +105,6 @@ def images_of(topology: Topology) -> tuple[str, ...]:
     servers = sorted(pulled, key=lambda s: not (s.facts.data and s.facts.on_machine))
     found = [spec.image_of(service.kind, service.facts.image) for service in servers]
     return tuple(dict.fromkeys(image for image in (spec.images.get("base"), *found) if image))
-
-
-def _able(wanted: Sequence[str], here: frozenset[str]) -> list[str]:
-    return [image for image in wanted if image in here]
 
 
 def freed_ports(topology: Topology, machine: str) -> frozenset[int]:

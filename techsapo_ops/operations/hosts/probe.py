@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.process import Command, Runner
+from techsapo_ops.engines.swarm.nodes import SECONDS
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.hosts.facts import SECONDS, DaemonFacts
+from techsapo_ops.operations.hosts.facts import DaemonFacts
 from techsapo_ops.stack.machine import Machine
 
 PROBE_SECONDS = 15.0
@@ -26,7 +27,6 @@ _ROOT = "/techsapo-disk"
 # Linux's own files, since neither ip, ss nor Python is everywhere.
 # https://docs.kernel.org/networking/ip-sysctl.html, proc_net_tcp: state 0A is LISTEN.
 _SCRIPT = r"""
-read -r up _ </proc/uptime; echo "uptime $up"
 { df -Pk "$1" 2>/dev/null || df -Pk "$(dirname "$1")"; } | { read -r _; read -r line; echo "disk $line"; }
 shift
 for file in /proc/net/tcp /proc/net/tcp6; do
@@ -39,16 +39,8 @@ while read -r one two three four; do
 done </proc/net/fib_trie
 [ -r /proc/net/if_inet6 ] && while read -r six _; do echo "six $six"; done </proc/net/if_inet6
 reach() {
-  if command -v python3 >/dev/null 2>&1; then
-    said=$(timeout 4 python3 -c 'import socket, sys
-socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)' "$2" "$3" 2>&1)
-  elif command -v bash >/dev/null 2>&1; then
-    said=$(timeout 2 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$2" "$3" 2>&1)
-  elif command -v nc >/dev/null 2>&1; then
-    said=$(timeout 3 nc -w 2 "$2" "$3" </dev/null 2>&1)
-  else
-    echo "reach $1 $3 untried"; return
-  fi
+  command -v bash >/dev/null 2>&1 || { echo "reach $1 $3 untried"; return; }
+  said=$(timeout 2 bash -c 'exec 3<>"/dev/tcp/$0/$1"' "$2" "$3" 2>&1)
   code=$?
   case "$code $said" in
     '0 '*) echo "reach $1 $3 yes" ;;
@@ -64,10 +56,9 @@ wait
 @dataclass(frozen=True, slots=True)
 class Probed:
     """What a machine says. `reached` is yes, refused (nothing listens there), no or untried, by the other
-    machine's name and port; sizes are in bytes, `uptime` in seconds.
+    machine's name and port; sizes are in bytes.
     """
 
-    uptime: float
     size: int
     free: int
     ports: frozenset[int]
@@ -97,7 +88,7 @@ def probe(
         _argv(docker, machine, daemon, images), stdin=(script + _SCRIPT).encode(), launched="sh"
     )
     done = runner.run(command, timeout=PROBE_SECONDS)
-    if done.code != 0 or b"uptime" not in done.stdout:
+    if done.code != 0 or b"disk" not in done.stdout:
         raise OpsError(done.output.splitlines()[-1] if done.output else msg("it said nothing"))
     return read_probe(done.stdout.decode(errors="replace"))
 
@@ -124,16 +115,14 @@ def _argv(docker: Docker, machine: Machine, daemon: DaemonFacts, images: Sequenc
 
 def read_probe(said: str) -> Probed:
     """Out of what the script prints. Raises OpsError for anything else."""
-    uptime, size, free = 0.0, 0, 0
+    size, free = 0, 0
     ports: set[int] = set()
     addresses: set[str] = set()
     reached: dict[tuple[str, int], str] = {}
     try:
         for line in said.splitlines():
             word, _, rest = line.partition(" ")
-            if word == "uptime":
-                uptime = float(rest)
-            elif word == "disk":
+            if word == "disk":
                 fields = rest.split()
                 at = next(n for n, field in enumerate(fields) if field.endswith("%"))
                 size, free = int(fields[at - 3]) << 10, int(fields[at - 1]) << 10
@@ -148,4 +137,4 @@ def read_probe(said: str) -> Probed:
                 reached[name, int(port)] = how
     except (ValueError, StopIteration):
         raise OpsError(msg("it said something else: {line}", line=line)) from None
-    return Probed(uptime, size, free, frozenset(ports), frozenset(addresses), reached)
+    return Probed(size, free, frozenset(ports), frozenset(addresses), reached)

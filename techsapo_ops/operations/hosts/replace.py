@@ -4,35 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from techsapo_ops.engines.swarm import folders
 from techsapo_ops.engines.swarm.engine import swarm_of
+from techsapo_ops.engines.swarm.nodes import nodes_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
 from techsapo_ops.operations.apply.outcome import Listener
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.hosts.drain import wait_ready
-from techsapo_ops.operations.hosts.facts import nodes_of
 from techsapo_ops.operations.hosts.join import add, require_able
 from techsapo_ops.operations.hosts.leave import forget, forget_backups, require_gone
 from techsapo_ops.operations.hosts.look import daemons_of
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.stack import Stack
-from techsapo_ops.stack.stack_file import NODE_LABEL
-
-
-@dataclass(frozen=True, slots=True)
-class Replaced:
-    """How many seconds each step took."""
-
-    seconds: dict[str, float]
-
-    @property
-    def total(self) -> float:
-        """Of all of them."""
-        return sum(self.seconds.values())
 
 
 def replace(
@@ -43,8 +29,9 @@ def replace(
     *,
     wait: float,
     listener: Listener,
-) -> Replaced:
-    """Let `new`, a host of the spec, take the place of the lost `old`; both may be the same name.
+) -> float:
+    """Let `new`, a host of the spec, take the place of the lost `old`, both may be the same name; in how many
+    seconds.
 
     The old node leaves Raft, the new machine joins; then `apply` brings the spec up, which gives it images,
     keys and certificates, and its services fill their volumes from the others. Killed at any step, the same
@@ -53,8 +40,7 @@ def replace(
     engine = swarm_of(stack.engine)
     machines = stack.topology.machines
     _require_named(stack, old, new)
-    seconds: dict[str, float] = {}
-    clock = _Clock(seconds)
+    began = time.monotonic()
     what, say = {"old": old, "new": new}, listener.say
     with (
         locked(stack.layout, wait, listener.warn),
@@ -65,7 +51,7 @@ def replace(
         daemons, silent = daemons_of(engine.fleet, [machine])
         require_able(machine, daemons, silent)  # before the old one is taken out
         daemon = daemons[new]
-        before = [n for n in nodes_of(manager, NODE_LABEL) if n.name == old]
+        before = [n for n in nodes_of(manager) if n.name == old]
         left = [n for n in before if not (old == new and daemon.node == n.id)]
         if old == new and before and not left and before[0].label:
             raise OpsError(
@@ -81,17 +67,12 @@ def replace(
             forget(manager, node, stack.pause)
         for words in engine.give_up(old):  # also where a call that was killed had taken its node out
             say(words)
-        clock.lap("leave")
         add(engine.fleet, stack.spec.project, machines, (new,), say, stack.pause)
         folders.forget(stack.layout, new)
-        clock.lap("join")
     apply()
-    clock.lap("up")
     engine.forget_members()
-    clock.lap("forget")
     wait_ready(engine, new, stack.pause)
-    clock.lap("ready")
-    return Replaced(seconds)
+    return time.monotonic() - began
 
 
 def _require_named(stack: Stack, old: str, new: str) -> None:
@@ -104,12 +85,3 @@ def _require_named(stack: Stack, old: str, new: str) -> None:
             msg("write {new} in its place under `hosts`", new=new),
             exit_code=2,
         )
-
-
-class _Clock:
-    def __init__(self, seconds: dict[str, float]) -> None:
-        self._seconds, self._last = seconds, time.monotonic()
-
-    def lap(self, step: str) -> None:
-        now = time.monotonic()
-        self._seconds[step], self._last = round(now - self._last, 1), now

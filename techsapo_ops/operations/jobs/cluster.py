@@ -24,7 +24,7 @@ from techsapo_ops.adapters.textfile import textfile_path
 from techsapo_ops.catalogue.jobs import jobs
 from techsapo_ops.engines.at_work import at_work, refresh
 from techsapo_ops.engines.swarm import lease
-from techsapo_ops.engines.swarm.machines_note import MachinesNote
+from techsapo_ops.engines.swarm.machines_note import MachinesNote, fleet_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.schedule.job import Job
@@ -57,7 +57,7 @@ class Cluster:
     @property
     def fleet(self) -> Fleet:
         """The hosts' Docker."""
-        return Fleet(self.runner, "docker", {each.name: each.docker for each in self.note.machines})
+        return fleet_of(self.note.machines, self.runner)
 
     def run_once(
         self,

@@ -63,14 +63,13 @@ def _manager(fleet: Fleet, daemons: dict[str, DaemonFacts]) -> Docker | None:
 
 def _require_new(manager: Docker, topology: Topology) -> None:
     """Raise OpsError where the Swarm has the state of a stack of that name, and where no quorum tells."""
-    name, way = topology.spec.project, topology.machines[0].docker
+    name = topology.spec.project
     if not swarm_objects.notes(manager, purpose_of(name)):
         return
     raise OpsError(
         msg("the hosts hold the state of a stack named {name}, with its ledger and keys", name=name),
         msg(
-            "`techsapo hosts adopt --from {way} DIR` goes on with that one; where it is to go: there "
-            '`techsapo down --volumes`, then docs/three-machines.md, "Who reaches what", for what stays',
-            way=way,
+            "with its spec in another folder, `techsapo status` goes on with it; where it is to go: there "
+            '`techsapo down --volumes`, then docs/three-machines.md, "Who reaches what", for what stays'
         ),
     )

@@ -1,13 +1,35 @@
-"""Whether a host has the address of the front."""
+"""Which machines have the address of the front, by each one's own keepalived."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.messages import msg
-from techsapo_ops.services.keepalived.holder import SAYS
+from techsapo_ops.services.keepalived.configuration import RUN
 from techsapo_ops.stack.role import Role
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
+
+SAYS = Command(("cat", f"{RUN}/state"))
+"""What tells, in keepalived's container, MASTER, BACKUP or FAULT."""
+Ask = Callable[[Service], str]
+"""What that says for a service; "" where it does not run or does not answer."""
+
+
+def holders(topology: Topology, ask: Ask) -> tuple[str, ...]:
+    """Names of the machines that say they have it, all asked at the same time; more than one is a fault."""
+    services = topology.of_kind("keepalived")
+    if not services:
+        return ()
+    with ThreadPoolExecutor(len(services)) as pool:
+        said = tuple(pool.map(ask, services))
+    return tuple(
+        service.machine.name
+        for service, state in zip(services, said, strict=True)
+        if service.machine is not None and state.strip() == "MASTER"
+    )
 
 
 def question(topology: Topology, service: Service) -> Command:  # noqa: ARG001 - alike on all hosts

@@ -81,9 +81,7 @@ class RedisBackup(BackupKind):
     def sources(self, stack: Stack) -> Sequence[Source] | str:
         if not stack.topology.has("redis"):
             return msg("this stack has no Redis")
-        if stack.topology.machines:
-            return [_OfTheMaster(stack)]
-        return [snapshot.RedisSource(redis_door(stack))]
+        return [_Source(stack)]
 
     @override
     def fits(self, facts: Mapping[str, Any]) -> bool:
@@ -174,8 +172,8 @@ class RedisBackup(BackupKind):
         return contents.differences(part.facts, redis_door(stack))
 
 
-class _OfTheMaster:
-    """The keys of the master, which is looked for when they are taken: without one all else is taken."""
+class _Source:
+    """The keys, of several Redis the master's, which is looked for then: without one all else is taken."""
 
     kind = snapshot.KIND
 

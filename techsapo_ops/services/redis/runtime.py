@@ -55,8 +55,6 @@ class RedisRuntime(Runtime):
 
     @override
     def hand_over(self, topology: Topology, service: Service, doors: Callable[[Service], Door | None]) -> str:
-        if not topology.machines:
-            return ""
         from techsapo_ops.services.redis.several import several
         from techsapo_ops.services.redis.switchover import switch
 

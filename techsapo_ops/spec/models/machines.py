@@ -11,7 +11,6 @@ from techsapo_ops.spec.models.base import (
     DOCKER_PATTERN,
     HOST_KEY_PATTERN,
     INTERFACE_PATTERN,
-    ImageReference,
     Means,
     NotASwitch,
     Section,
@@ -111,9 +110,6 @@ class Swarm(Section):
     """Network of the containers, over all hosts; no network that the hosts reach may meet it."""
     encrypted: bool = False
     """Encrypt what containers of different hosts say to each other (IPsec ESP, IP protocol 50)."""
-    registry: Annotated[ImageReference, Means(msg("registry and folder"))] | None = None
-    """Where images that are built here are pushed, such as registry.example.com/techsapo; default: they are
-    copied to each host by `docker save` and `docker load`."""
 
 
 FloatingAddress = Annotated[

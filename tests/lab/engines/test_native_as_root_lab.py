@@ -24,7 +24,6 @@ from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.adapters.textfile import write_textfile
 from techsapo_ops.engines.native import daemon, launch, members, prepare
-from techsapo_ops.engines.native.programs import programs_of
 from techsapo_ops.engines.native.scratch import scratch
 from techsapo_ops.engines.native.supervisor import Supervisor, SupervisorGoneError
 from techsapo_ops.errors import OpsError
@@ -126,7 +125,7 @@ def test_the_folder_of_nginx_whose_master_stays_root_is_not_its_workers(tmp_path
     wanted = spec(app={"instances": [{"port": 4000}, {"port": 4001}]})
     where = topology(wanted, tmp_path, facts=facts)
     desired = Desired(where, (), programs(where))
-    program = programs_of(desired)["nginx"]
+    program = desired.programs["nginx"]
     assert (program.user, where.of_kind("nginx")[0].user) == (None, SERVICE)
     folder, uid = program.directory, pwd.getpwnam(SERVICE).pw_uid
     (folder / "proxy").mkdir(parents=True)

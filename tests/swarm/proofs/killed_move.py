@@ -1,6 +1,6 @@
 """A move from Docker Compose on one host to three is killed: what `up` and `down` find there, and elsewhere.
 
-Redis, MariaDB, the app and nginx. The one host is a; b adopts the stack.
+Redis, MariaDB, the app and nginx. The one host is a; b has the same spec in a folder of its own.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def prove(_: object, found: Figures) -> None:
 
 
 class KilledMove:
-    """The stack's folder on a, the one on b that adopts it, and what commands said."""
+    """The stack's folder on a, the one on b with the same spec, and what commands said."""
 
     def __init__(self, lab: SwarmLab, folder: Path) -> None:
         monitoring: dict[str, Any] = dict.fromkeys(("prometheus", "alertmanager", "grafana"), _OFF)
@@ -56,12 +56,12 @@ class KilledMove:
         self.a = Project(folder / "a" / PROJECT, self.one, docker["a"], lab.enter("a"))
         self.b = replace(self.a, directory=folder / "b" / PROJECT, environment=docker["b"])
         self.b.launcher = lab.enter("b")
-        (self.b.directory / "techsapo.yaml").unlink()
+        self.b.spec = self.three
+        self.b.write()
 
     def before_it_is_stopped(self) -> None:
         """Compose runs on a. b can't see it; what b does leaves it for a to stop."""
         self.killed("files")
-        self.b.run("hosts", "adopt", "--from", self.lab.machines["b"].docker)
         said = self.b.run("up", "--yes", "--wait", _FREE_AFTER, code=1, timeout=300).stderr
         assert "move from a to several hosts was cut short" in said, said
         self.said.append(f"`up` on b: {' '.join(said.split())}")

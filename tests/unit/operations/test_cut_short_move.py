@@ -14,7 +14,7 @@ import pytest
 from stacks import spec, topology
 
 from techsapo_ops.adapters.process import Command, Completed
-from techsapo_ops.engines.opening import Opening, left_here, recorded
+from techsapo_ops.engines.opening import Opening, recorded
 from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.engines.swarm.machines_note import note_machines
 from techsapo_ops.engines.swarm.recorded import SwarmStack
@@ -109,24 +109,9 @@ def test_the_same_host_knows_the_side_that_runs_at_each_moment(where: Topology, 
     assert isinstance(recorded(layout, client), SwarmStack)
 
 
-def test_down_stops_what_runs_on_this_host_at_each_moment(where: Topology, client: OneHost) -> None:
-    stack = recorded(where.layout, client)
-    assert down(stack, left=left_here(where.layout, client)) == ("redis",)
+def test_down_stops_what_runs_on_this_host(where: Topology, client: OneHost) -> None:
+    assert down(recorded(where.layout, client)) == ("redis",)
     assert client.there == []
-
-
-def test_what_another_host_went_on_from_is_not_forgotten_here(where: Topology, client: OneHost) -> None:
-    """It has recorded the Swarm's services meanwhile; Compose's are here all the same."""
-    compose(where.layout).clear()
-    swarm = StateFile(where.layout.state, "swarm", "shop")
-    swarm.put(replace(REDIS, name="redis-a"))
-    client.there.append("shop_redis-a")
-    left = Opening(client).recorded_elsewhere(where)
-    assert left is not None
-    assert left.stop() == ("redis",)
-    assert client.there == ["shop_redis-a"]
-    assert list(swarm.load()) == ["redis-a"], "what the Swarm runs is recorded still"
-    assert Opening(client).recorded_elsewhere(where) is None
 
 
 def test_elsewhere_up_is_refused_while_it_may_run_on_the_first_host(

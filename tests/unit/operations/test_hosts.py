@@ -19,19 +19,19 @@ from techsapo_ops.engines.state import Record, StateFile
 from techsapo_ops.engines.swarm import folders
 from techsapo_ops.engines.swarm.engine import SwarmEngine
 from techsapo_ops.engines.swarm.machines_note import note_machines, noted_machines
+from techsapo_ops.engines.swarm.nodes import nodes_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.outcome import Outcome
 from techsapo_ops.operations.hosts.check import Checked, check
 from techsapo_ops.operations.hosts.drain import needed
-from techsapo_ops.operations.hosts.facts import Level, nodes_of
+from techsapo_ops.operations.hosts.facts import Level
 from techsapo_ops.operations.hosts.join import Joined, add
 from techsapo_ops.operations.hosts.leave import remove
-from techsapo_ops.operations.hosts.replace import Replaced, replace
+from techsapo_ops.operations.hosts.replace import replace
 from techsapo_ops.services.runtimes import runtime_of
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.machine import Machine
 from techsapo_ops.stack.service import Service
-from techsapo_ops.stack.stack_file import NODE_LABEL
 from techsapo_ops.stack.topology import Topology
 from tests.fakes.open_stacks import open_stack
 from tests.fakes.swarm_hosts import PROBED, TOKEN, HostsFake
@@ -89,7 +89,7 @@ def test_what_is_wrong_with_each_host_is_said_of_it(tmp_path: Path) -> None:
         ("", "clock"),
     }  # fmt: skip
     assert set(found(result, Level.WARNING)) == {
-        ("b", "clock"), ("c", "swarm"), ("c", "label"), ("", "docker"), ("", "heartbeat"),
+        ("b", "clock"), ("c", "swarm"), ("", "docker"), ("", "heartbeat"),
     }  # fmt: skip
     assert "6379 (redis-c)" in found(result, Level.FAILED)["c", "ports"]
 
@@ -321,14 +321,12 @@ class Silent:
         assert outcome
 
 
-def replaced(
-    hosts: HostsFake, stack: Topology, old: str, new: str, told: list[str] | None = None
-) -> tuple[Replaced, Applied]:
+def replaced(hosts: HostsFake, stack: Topology, old: str, new: str, told: list[str] | None = None) -> Applied:
     engine = Telling(stack, fleet(hosts, stack))
     engine.told = told if told is not None else []
     opened, apply = open_stack(stack, engine), Applied(hosts)
-    said = replace(opened, old, new, apply, wait=0, listener=Silent())
-    return said, apply
+    replace(opened, old, new, apply, wait=0, listener=Silent())
+    return apply
 
 
 def test_a_new_machine_of_the_same_name_takes_the_lost_one_s_place(tmp_path: Path) -> None:
@@ -338,12 +336,11 @@ def test_a_new_machine_of_the_same_name_takes_the_lost_one_s_place(tmp_path: Pat
     hosts.services = ("techsapo_redis-a",)
     hosts.lost("c")
 
-    said, apply = replaced(hosts, stack, "c", "c")
+    apply = replaced(hosts, stack, "c", "c")
 
     assert apply.seen == ["a", "b", "c"]
     assert hosts.hosts["c"].node["Spec"]["Labels"] == {}  # `up` sets it, when the machine has all
     assert json.loads((stack.layout.state / folders.NOTE).read_text()) == {"a": "1"}
-    assert set(said.seconds) == {"leave", "join", "up", "forget", "ready"}
 
 
 def test_a_database_that_waits_for_a_lost_host_is_told_at_the_next_one_that_it_is_gone(
@@ -378,7 +375,7 @@ def drained(hosts: HostsFake, stack: Topology, monkeypatch: pytest.MonkeyPatch, 
         return ProbeResult(service.name not in ill, "", 0.0)
 
     monkeypatch.setattr(engine, "prober_inside", lambda: asked)
-    nodes = nodes_of(engine.fleet.members["a"], NODE_LABEL)
+    nodes = nodes_of(engine.fleet.members["a"])
     return list(needed(engine, nodes, "c"))
 
 

@@ -13,7 +13,7 @@ from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.adapters.textfile import read_textfile
 from techsapo_ops.engines.swarm.drained import note_drained
 from techsapo_ops.engines.swarm.engine import SwarmEngine
-from techsapo_ops.engines.swarm.nodes import nodes
+from techsapo_ops.engines.swarm.nodes import nodes_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.hosts import drain as of_drain
 from techsapo_ops.operations.hosts.drain import activate, drain, wait_ready
@@ -38,9 +38,9 @@ class Leading(SwarmEngine):
         return Observed(False, {})
 
     def deliver(self) -> dict[str, str]:
-        there = nodes(self.fleet)
+        there = nodes_of(self.fleet.manager)
         note_drained(self.layout, self.topology.machines, there)
-        self.drained_at_delivery.append([node.hostname for node in there if node.availability == "Drain"])
+        self.drained_at_delivery.append([node.name for node in there if node.availability == "drain"])
         return {}
 
     def hand_over(self, machine: str) -> tuple[str, ...]:

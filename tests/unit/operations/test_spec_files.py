@@ -6,14 +6,11 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
 from stacks import spec, topology
 
-from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.ledger import Ledger
 from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
-from techsapo_ops.operations.apply.spec_files import FOLDER, applied_elsewhere, keep_spec_files, note_seen
-from techsapo_ops.operations.hosts.adopt import _placed
+from techsapo_ops.operations.apply.spec_files import FOLDER, applied_elsewhere, keep_spec_files
 from techsapo_ops.stack.layout import SPEC_SEEN, Layout
 from techsapo_ops.stack.stack import Stack
 from tests.fakes.open_stacks import open_stack
@@ -30,7 +27,7 @@ def stack_in(folder: Path) -> Stack:
     return open_stack(several.relocated(layout))
 
 
-def test_the_spec_travels_with_its_files_and_a_host_that_has_others_keeps_them(tmp_path: Path) -> None:
+def test_the_spec_travels_with_the_files_of_its_folder(tmp_path: Path) -> None:
     folder = tmp_path / "project"
     stack = stack_in(folder)
     (folder / ".env").write_text("A=secret\n")
@@ -43,17 +40,8 @@ def test_the_spec_travels_with_its_files_and_a_host_that_has_others_keeps_them(t
 
     copies = stack.layout.state / FOLDER
     kept = sorted(str(path.relative_to(copies)) for path in copies.rglob("*") if path.is_file())
-    assert kept == [".lacking.json", "techsapo.yaml", "template-overrides/nginx/nginx.conf.j2"]
+    assert kept == ["techsapo.yaml", "template-overrides/nginx/nginx.conf.j2"]
     assert (copies / "techsapo.yaml").stat().st_mode & 0o777 == 0o600
-    there = tmp_path / "elsewhere"
-    there.mkdir()
-    (there / "techsapo.yaml").write_text("project: other\n")
-    with pytest.raises(OpsError, match="other files are there already"):
-        _placed(copies, there, force=False)
-    assert not (there / "template-overrides").exists()
-    _placed(copies, there, force=True)
-    assert (there / "techsapo.yaml.before-adopt").read_text() == "project: other\n"
-    assert (there / "template-overrides/nginx/nginx.conf.j2").read_text() == "own"
 
 
 def applied(stack: Stack, number: int, user: str) -> None:
@@ -92,9 +80,8 @@ def test_a_folder_with_an_older_spec_is_told_who_has_applied_another_one_meanwhi
     assert told.startswith(
         "what was applied last, @3 by ops, came from another folder, and techsapo.yaml differs"
     )
-    assert "hosts adopt --force --from ssh://ops@a" in told
+    copies = b.layout.state / FOLDER
+    assert told.endswith(f"what was applied is in {copies}")
 
-    _placed(b.layout.state / FOLDER, tmp_path / "b", force=True)
-    note_seen(b.layout.state)
-    (tmp_path / "b/techsapo.yaml").write_text("project: techsapo\napp: {instances: 4}\n")
-    assert applied_elsewhere(b) == "", "what it adopted, and a change of its own"
+    shutil.copy(copies / "techsapo.yaml", tmp_path / "b")
+    assert applied_elsewhere(b) == "", "it has what was applied"

@@ -10,7 +10,6 @@ from rows import each_row
 from stacks import rendered, spec, templates, topology, with_alerts
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.engines.containers.units import containers_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.plan import desired_state
 from techsapo_ops.stack.desired import RenderedFile
@@ -70,7 +69,7 @@ def test_a_folder_that_grafana_would_read_otherwise_is_refused(folder: str, word
 
 def test_the_containers_health_checks_log_in_by_a_file_and_show_no_password() -> None:
     model = spec(monitoring=BOTH)
-    units = containers_of(desired_state(topology(model, HERE, "compose"), templates()))
+    units = desired_state(topology(model, HERE, "compose"), templates()).containers
     for kind in GUARDED:
         definition = units[kind].definition
         assert f"--http.config.file={KEYS}/{kind}/client.yml" in definition

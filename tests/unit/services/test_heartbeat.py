@@ -16,9 +16,9 @@ from stacks import spec, topology
 from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.probe import ProbeResult
+from techsapo_ops.adapters.process import Runner
 from techsapo_ops.adapters.textfile import Sample, write_textfile
-from techsapo_ops.engines.compose import probing
-from techsapo_ops.engines.compose.probing import Prober
+from techsapo_ops.engines.containers.probing import Prober
 from techsapo_ops.health.check import check
 from techsapo_ops.health.report import HealthReport, Status
 from techsapo_ops.services.health import health_of
@@ -80,11 +80,11 @@ def test_a_container_that_hangs_passes_its_own_check_and_is_told_by_its_heartbea
 ) -> None:
     where = topology(spec(schedule=SOCKET), tmp_path, "compose")
     beaten(where.layout.textfiles, ago)
-    monkeypatch.setattr(probing, "execute", lambda *_: ProbeResult(True, "26.1.5", 0.0))
+    monkeypatch.setattr(Prober, "_execute", lambda *_: ProbeResult(True, "26.1.5", 0.0))
     container = cast(ContainerFacts, SimpleNamespace(id="1", running=True, check=("docker", "version")))
     (service,) = where.of_kind("scheduler")
-    prober = Prober(where, cast(Docker, None), lambda: {"scheduler": container})
-    found = prober.ask(service, 1.0)
+    docker = Docker(cast(Runner, None))
+    found = Prober(where, docker, dict).ask(service, 1.0, {"scheduler": container})
     assert found.ok is works
     assert ("no heartbeat" in found.detail) is not works
 

@@ -15,9 +15,10 @@ from techsapo_ops.adapters.docker import Docker, full_reference, without_progres
 from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines.auto import Image, find_out, registry_of
-from techsapo_ops.engines.compose.proof import mismatches, strangers
+from techsapo_ops.engines.compose.engine import ComposeEngine
+from techsapo_ops.engines.compose.proof import mismatches
 from techsapo_ops.engines.compose.recorded import ComposeStack
-from techsapo_ops.engines.containers import built_images
+from techsapo_ops.engines.containers.engine import discard
 from techsapo_ops.engines.containers.scratch import bind
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
@@ -215,16 +216,17 @@ def test_a_container_that_never_ran_is_no_stranger(tmp_path: Path, state: str, c
     made = entry(State={**entry()["State"], "Status": state})
     made["Config"]["Labels"]["com.docker.compose.project.working_dir"] = str(tmp_path)
     answers = {"ps ": (0, "c1\n", ""), "container inspect": (0, json.dumps([made]), "")}
-    stack = ComposeStack(Layout(tmp_path, tmp_path), "p", Docker(Client(answers)))
-    assert len(strangers(stack)) == count
+    topology = Topology(Spec(project="p"), COMPOSE, Layout(tmp_path, tmp_path), HostFacts("python"), (), ())
+    engine = ComposeEngine(topology, Docker(Client({**answers, "image inspect": (0, "", "")})))
+    assert len(engine.prove(Desired(topology, ()), (), strangers=True)) == count
 
 
 def test_images_of_the_app_that_the_ledger_forgot_are_removed_and_no_others() -> None:
     listed = "techsapo/app:aaa sha256:1\ntechsapo/app:bbb sha256:2\ntechsapo/app:<none> sha256:3\n"
     client = Client({"image ls": (0, listed, ""), "image rm": (1, "", "image is being used")})
-    built_images.discard(Docker(client), {"sha256:1", "sha256:3", "sha256:9"})
+    discard(Docker(client), {"sha256:1", "sha256:3", "sha256:9"})
     assert client.asked[-1].argv[1:] == ("image", "rm", "techsapo/app:aaa")
-    built_images.discard(Docker(client), {"sha256:9"})
+    discard(Docker(client), {"sha256:9"})
     assert client.asked[-1].argv[1:3] == ("image", "ls")
 
 
@@ -251,21 +253,22 @@ def test_a_folder_of_any_name_is_mounted(folder: str, value: str) -> None:
 def test_containers_are_looked_at_anew_after_a_change_and_not_for_each_question(tmp_path: Path) -> None:
     own = entry()
     own["Config"]["Labels"]["com.docker.compose.project.working_dir"] = str(tmp_path / "generated")
-    client = Client({"ps": (0, "c1\n", ""), "container inspect": (0, json.dumps([own]), "")})
+    answers = {"ps": (0, "c1\n", ""), "container inspect": (0, json.dumps([own]), "")}
+    client = Client({**answers, "image inspect": (0, "", "")})
     stack = ComposeStack(Layout(tmp_path, tmp_path / "generated"), "p", Docker(client))
 
     def looks() -> int:
         return sum(command.argv[1] == "ps" for command in client.asked)
 
-    assert set(stack.recent()) == set(stack.recent()) == {"redis"}
+    assert set(stack.glance().containers) == set(stack.glance().containers) == {"redis"}
     assert looks() == 1
     stack.forget()
-    stack.recent()
+    stack.glance()
     assert looks() == 2
     with pytest.MonkeyPatch.context() as patched:  # another thread starts something meanwhile
         containers = stack.containers
         patched.setattr(stack, "containers", lambda: (stack.forget(), containers())[1])
         stack.forget()
-        stack.recent()
-    stack.recent()
+        stack.glance()
+    stack.glance()
     assert looks() == 4

@@ -17,7 +17,6 @@ from techsapo_ops.engines.compose import readable
 from techsapo_ops.engines.containers import gate
 from techsapo_ops.engines.containers.probing import questions
 from techsapo_ops.engines.containers.stack import observed
-from techsapo_ops.engines.containers.units import containers_of
 from techsapo_ops.engines.planning import plan
 from techsapo_ops.engines.state import Record, StateFile, recorded_engine
 from techsapo_ops.errors import OpsError
@@ -62,7 +61,7 @@ def standing_as(desired: Desired) -> Observed:
                 config=unit.config_digest(desired.files),
                 files={f.path: f.digest for f in desired.files if f.path.startswith(unit.config)},
             )
-            for unit in containers_of(desired).values()
+            for unit in desired.containers.values()
         },
     )
 

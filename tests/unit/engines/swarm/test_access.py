@@ -18,13 +18,17 @@ from techsapo_ops.engines.containers import access as containers
 from techsapo_ops.engines.swarm import access
 from techsapo_ops.engines.swarm.access import SwarmAccess
 from techsapo_ops.errors import OpsError
+from tests.fakes.swarm_nodes import nodes_answer
 
 
 class Stopping(Fleet):
     """Machines on which redis-a ends some looks after Swarm was told that it is to end."""
 
-    def __init__(self, *, tasks: list[str], states: list[str], away: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, *, tasks: list[str], states: list[str], away: tuple[str, ...] = (), cut_off: bool = False
+    ) -> None:
         self.said: list[tuple[str, ...]] = []
+        self._cut_off = cut_off
         self._tasks, self._states, self._away = tasks, states, away
         super().__init__(self, "docker", {name: f"unix:///{name}" for name in "abc"})
 
@@ -32,6 +36,9 @@ class Stopping(Fleet):
         words = command.argv[3:]
         if words[0] == "node":
             return Completed(command, 0, b"id", b"")
+        if words[0] == "system":
+            status = {"ManagerStatus": {"Reachability": "unreachable"}} if self._cut_off else {}
+            return Completed(command, 0, nodes_answer({"a": "a"}, **status).encode(), b"")
         if words[0] == "image":
             return Completed(command, 0, b"", b"")
         self.said.append(words)
@@ -76,6 +83,16 @@ def test_a_service_that_does_not_end_is_told(tmp_path: Path, monkeypatch: pytest
     fleet = Stopping(tasks=["Running 3 minutes ago"], states=["running"])
     with pytest.raises(OpsError, match="redis-a did not end within 0 s"):
         SwarmAccess(machines_topology(tmp_path), fleet).halt("redis-a")
+
+
+def test_a_stop_that_a_cut_off_machine_does_not_hear_is_taken_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "_HEARD_SECONDS", -1.0)
+    fleet = Stopping(tasks=["Running 3 minutes ago"], states=["running"], cut_off=True)
+    with pytest.raises(OpsError, match="the other hosts don't reach a, so redis-a goes on there"):
+        SwarmAccess(machines_topology(tmp_path), fleet).halt("redis-a")
+    assert "--constraint-rm" in fleet.said[-1]
 
 
 @each_row("computer, asked", [("b", "unix:///b"), ("elsewhere", "unix:///a")])

@@ -8,6 +8,7 @@ from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.process import Command, Completed
 from techsapo_ops.engines.swarm.nodes import label
 from techsapo_ops.stack.machine import Machine
+from tests.fakes.swarm_nodes import nodes_answer
 
 STACK = "com.docker.stack.namespace"
 
@@ -30,13 +31,11 @@ class Swarm:
     def _said(self, words: tuple[str, ...]) -> list[str]:
         match words[:2]:
             case ("node", "ls"):
-                if "--quiet" in words:
-                    return [f"id-{name}" for name in self.labels]
-                return [f"id-{name} {name} Active" for name in self.labels]
-            case ("node", "inspect"):
-                return [" ".join(map(json.dumps, (f"id-{n}", n, v or None))) for n, v in self.labels.items()]
+                return [f"node-{name}" for name in self.labels]
+            case ("system", "dial-stdio"):
+                return [nodes_answer(self.labels)]
             case ("node", "update"):
-                name = words[-1].removeprefix("id-")
+                name = words[-1].removeprefix("node-")
                 self.labels[name] = words[3].partition("=")[2] if words[2] == "--label-add" else ""
                 return []
             case ("service", "ls"):

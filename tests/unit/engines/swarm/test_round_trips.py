@@ -33,8 +33,8 @@ def test_an_apply_of_nothing_asks_each_thing_once(tmp_path: Path, monkeypatch: p
         **dict(of_each),
         # A manager for each of: bringing the state here, the apply, the lease. Then who is a node: before
         # anything, once nobody else is at work, where labels are set, and at the end, which are drained.
-        "node ls": 7,
-        "node inspect": 1,
+        "node ls": 3,
+        "system dial-stdio": 4,
         "network inspect": 1,
         "service ls": 1,
         # Of the state here: before anything, and with the lease. Of the lease: whether there is one, then its

@@ -157,7 +157,7 @@ def test_who_was_killed_once_it_had_shared_has_set_nothing_aside(
     changed(here, "third")
 
 
-def test_what_a_killed_one_had_brought_half_of_is_no_change_of_this_host(
+def test_what_a_killed_one_had_brought_half_of_is_set_aside_and_the_whole_comes(
     here: Host, there: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changed(here, "first")
@@ -181,7 +181,7 @@ def test_what_a_killed_one_had_brought_half_of_is_no_change_of_this_host(
     there.shared.refresh()
     assert (there.text, (there.state / "ledger/2").read_text()) == ("second", "second")
     (words,) = there.said
-    assert "was killed while it brought" in words
+    assert "what is here and on no other host was set aside" in words
     there.shared.refresh()
     assert len(there.said) == 1
 

@@ -12,9 +12,9 @@ from stacks import spec, topology
 from techsapo_ops.adapters.fleet import Fleet
 from techsapo_ops.adapters.probe import ProbeResult
 from techsapo_ops.engines.containers import gate
+from techsapo_ops.engines.containers.probing import Prober
 from techsapo_ops.engines.swarm import tasks, watch
 from techsapo_ops.engines.swarm.engine import SwarmEngine
-from techsapo_ops.engines.swarm.probing import Prober
 from techsapo_ops.stack.engine import GateError
 from tests.fakes.swarm_stack import StackFake
 

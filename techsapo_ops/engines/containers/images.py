@@ -1,4 +1,4 @@
-"""Gets the images of a Docker Compose project."""
+"""Gets the images of a stack: built or pulled."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from techsapo_ops.adapters.docker import Docker
+from techsapo_ops.adapters.process import Completed
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import ContainerUnit
@@ -30,18 +31,27 @@ def bring(
             )
         )
         if unit.builds:
-            done = docker.compose(project, file, ("build", unit.service), timeout=_BUILD_SECONDS)
-            what = msg("build")
-        else:
-            done = docker.attempt("pull", "--quiet", image, timeout=_PULL_SECONDS)
-            what = msg("pull")
+            build(docker, project, file, unit.service, image)
+            continue
+        done = docker.attempt("pull", "--quiet", image, timeout=_PULL_SECONDS)
         if done.code != 0:
-            said = _end(done.output)
-            gap = "\n" if "\n" in said else " "
-            raise OpsError(
-                msg("cannot {what} {image}:{gap}{said}", what=what, image=image, gap=gap, said=said),
-                msg("check the network, or name an image that is here under `images:` in the spec"),
-            )
+            raise _refused(msg("pull"), image, done)
+
+
+def build(docker: Docker, project: str, file: Path, service: str, image: str) -> None:
+    """Build the image of one service of a compose file. Raises OpsError with Docker's own words."""
+    done = docker.compose(project, file, ("build", service), timeout=_BUILD_SECONDS)
+    if done.code != 0:
+        raise _refused(msg("build"), image, done)
+
+
+def _refused(what: str, image: str, done: Completed) -> OpsError:
+    said = _end(done.output)
+    gap = "\n" if "\n" in said else " "
+    return OpsError(
+        msg("cannot {what} {image}:{gap}{said}", what=what, image=image, gap=gap, said=said),
+        msg("check the network, or name an image that is here under `images:` in the spec"),
+    )
 
 
 def _end(text: str, lines: int = 15) -> str:
