@@ -236,7 +236,7 @@ class _Pages:
 
     def _refused(self, request: Request, name: str) -> Response:
         known = {"alert": name[:LONGEST_NAME], **_from(request)}
-        log.info("Link to acknowledge an alert refused", refused=("signature", known["client"]), **known)
+        log.info("Link to acknowledge an alert refused", refused="signature", **known)
         return self._page(request, name, "forged", 403)
 
     def _unknown(self, request: Request, name: str, error: Unreachable | ApiError) -> Response:

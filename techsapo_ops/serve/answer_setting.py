@@ -51,7 +51,6 @@ IMMATERIAL: Mapping[str, Mapping[str, str]] = {
         "max_prompt": "it refuses",
         "concurrency": "it refuses",
         "key_shares": "it refuses",
-        "connections": "it refuses",
         "client_connections": "it refuses",
         "client_streams": "it refuses",
     },

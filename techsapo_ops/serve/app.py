@@ -30,9 +30,7 @@ from techsapo_ops.serve.charts import Charts
 from techsapo_ops.serve.chat import chat_routes
 from techsapo_ops.serve.chosen_tracing import tracing_of
 from techsapo_ops.serve.closed import Closed
-from techsapo_ops.serve.crowd import ByClient, Crowd
 from techsapo_ops.serve.description import described
-from techsapo_ops.serve.door import Door
 from techsapo_ops.serve.drill import DrillAlert, drill_routes
 from techsapo_ops.serve.health import Health
 from techsapo_ops.serve.help_pages import help_routes
@@ -53,7 +51,7 @@ from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.own_state import read_state
 from techsapo_ops.serve.pages import page_routes
 from techsapo_ops.serve.probes import probe_routes
-from techsapo_ops.serve.problems import Code, add_problem_handlers
+from techsapo_ops.serve.problems import add_problem_handlers
 from techsapo_ops.serve.provider_report import ProviderReport
 from techsapo_ops.serve.proxies import Proxies
 from techsapo_ops.serve.reading import reading_routes
@@ -128,12 +126,12 @@ class App:
         keys = key_ring(auth, options.keys_file())
         limiter = shared.limiter() if keys is not None else None
         proxies = Proxies(auth.proxies)
-        anomalies = Anomalies(spec.app.anomalies, proxies, metrics.anomaly)
-        self._tracing = tracing = tracing_of(spec, instance, registry.usable, proxies, metrics.spans)
+        anomalies = Anomalies(spec.app.anomalies, metrics.anomaly)
+        self._tracing = tracing = tracing_of(spec, instance, registry.usable, metrics.spans)
         self._gate = gate = Gate(auth, keys, limiter, metrics, anomalies)
         sign_in = SignIn(auth.sign_in)
         names = HostNames((*host_names(spec), options.instance))
-        origins = SameOrigin(anomalies.proxies, strict=options.refuse_other_hosts)
+        origins = SameOrigin(proxies, strict=options.refuse_other_hosts)
         self._unlisted = unlisted = UnlistedNames(
             options.data / UNLISTED, lambda name: Authority(name) in names
         )
@@ -250,8 +248,7 @@ class App:
             instance.version, self._lifespan, routers, keys=gate.needs_keys, admit=sign_in.admit
         )
         api.router.routes.extend(live_routes(telemetry.broadcast, gate, origins))
-        crowd, max_body = Crowd(spec.app.limits, proxies.known), size_bytes(spec.app.limits.max_body)
-        self.door = Door(crowd, self._turned_away, max_body)
+        max_body = size_bytes(spec.app.limits.max_body)
         # The last one added is the outermost.
         api.add_middleware(BodyLimit, limit=max_body, held=max(HELD, 4 * max_body))
         api.add_middleware(
@@ -261,9 +258,13 @@ class App:
             count=metrics.unlisted_host,
             refuse=options.refuse_other_hosts,
         )
-        api.add_middleware(ByClient, crowd=crowd, proxies=proxies)
         api.add_middleware(
-            Envelope, metrics=metrics, lifecycle=self.lifecycle, anomalies=anomalies, tracing=tracing
+            Envelope,
+            metrics=metrics,
+            lifecycle=self.lifecycle,
+            anomalies=anomalies,
+            proxies=proxies,
+            tracing=tracing,
         )
         if options.maintenance is not None:
             api.add_middleware(Closed, folder=options.maintenance)
@@ -310,11 +311,6 @@ class App:
         clean_ups.add("clients of the metrics stream", self._telemetry.broadcast.close)
         for name, reason in self.registry.unavailable.items():
             log.warning("Provider is not available", provider=name, reason=reason)
-
-    def _turned_away(self, code: Code, client: str) -> None:
-        """Take note of a connection that was ended before it had a request."""
-        self.metrics.problem(code)
-        log.info("Connection refused", code=code, client=client, refused=(code, client))
 
     async def _warm(self) -> None:
         await self.registry.warm()

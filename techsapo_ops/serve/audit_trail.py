@@ -168,7 +168,7 @@ class AuditedRequest:
             code=code,
             detail=detail,
             processingTime=self.elapsed_ms(),
-            **({"refused": (code, self.caller.address)} if code in REFUSED else {}),
+            **({"refused": code} if code in REFUSED else {}),
         )
         if code in OUT_OF_BUDGET:
             self.trail.metrics.over_budget(code)

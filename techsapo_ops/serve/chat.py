@@ -198,7 +198,7 @@ def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
         "/chat/completions",
         summary="Ask as OpenAI's clients do.",
         response_model=CompletionBody,
-        responses=openai_responses(400, 401, 402, 403, 404, 408, 413, 415, 422, 429, 500, 502, 503, 504),
+        responses=openai_responses(400, 401, 402, 403, 404, 413, 415, 422, 429, 500, 502, 503, 504),
     )
     async def completions(body: ChatBody, request: Request) -> Response:
         tier, _ = body.known

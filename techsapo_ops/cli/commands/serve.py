@@ -126,7 +126,7 @@ def serve(
     from techsapo_ops.stores.shared_key import shared_key
     from techsapo_ops.wallbounce.start import place_problems, read_calibration, require_start, start_problems
 
-    lines = configure_logs(spec.logs, instance)
+    configure_logs(spec.logs, instance)
     auth, where = _auth(spec, project, host, published=rendered), data or project.layout.data / instance
     ports = [i.port for i in spec.app.resolved_instances]
     address = Address(host or spec.app.host, port or _port(instance, ports))
@@ -163,10 +163,7 @@ def serve(
         maintenance=place.file.parent / FOLDER if rendered else None,
         budget_note=place.file.parent / BUDGET_FOLDER / FILE if rendered else None,
     )
-    try:
-        run(App(options), address.host, address.port)
-    finally:
-        lines.tell()
+    run(App(options), address.host, address.port)
 
 
 def _started_for(file: Path) -> bool:

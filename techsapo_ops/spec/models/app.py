@@ -52,12 +52,10 @@ class Limits(Section):
     """Whether one API key leaves places to others, else it is answered 429."""
     request_timeout: PositiveDuration = "120s"
     """Longest time an analysis may take."""
-    connections: Annotated[int, Field(ge=1), NotASwitch] = 4096
-    """Connections at once to one instance, metrics streams apart; more are answered 503."""
     client_connections: Annotated[int, Field(ge=1), NotASwitch] = 512
-    """Connections, or requests through nginx, at once from one address; more are answered 429."""
+    """Requests at once from one address; nginx answers more with 429."""
     client_streams: Annotated[int, Field(ge=1), NotASwitch] = 512
-    """Metrics streams at once to one address; more are answered 429."""
+    """Metrics streams at once to one address; nginx answers more with 429."""
 
 
 class Plans(Section):
