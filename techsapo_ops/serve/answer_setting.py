@@ -50,7 +50,6 @@ IMMATERIAL: Mapping[str, Mapping[str, str]] = {
         "max_body": "it refuses",
         "max_prompt": "it refuses",
         "concurrency": "it refuses",
-        "key_shares": "it refuses",
         "client_connections": "it refuses",
         "client_streams": "it refuses",
     },

@@ -13,28 +13,24 @@ from starlette.types import Lifespan
 
 from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.serve import health
-from techsapo_ops.serve.acknowledge_page import Door as AckDoor
-from techsapo_ops.serve.acknowledge_page import acknowledge_routes, key_in
+from techsapo_ops.serve.acknowledge_page import Door, acknowledge_routes, key_in
 from techsapo_ops.serve.analyst import Analyst, tell_of_tiers
 from techsapo_ops.serve.anomalies import Anomalies
-from techsapo_ops.serve.answer_language import AnswerLanguage
 from techsapo_ops.serve.answer_setting import answer_setting
 from techsapo_ops.serve.answers import Answers, Prompts
 from techsapo_ops.serve.api import api_routes
-from techsapo_ops.serve.asking import Asking
+from techsapo_ops.serve.asking import AnswerLanguage, Asking
 from techsapo_ops.serve.audit_trail import AuditTrail
 from techsapo_ops.serve.auth import Gate, key_ring
-from techsapo_ops.serve.authority import Authority
 from techsapo_ops.serve.body_limit import HELD, BodyLimit
 from techsapo_ops.serve.charts import Charts
 from techsapo_ops.serve.chat import chat_routes
-from techsapo_ops.serve.chosen_tracing import tracing_of
 from techsapo_ops.serve.closed import Closed
 from techsapo_ops.serve.description import described
 from techsapo_ops.serve.drill import DrillAlert, drill_routes
-from techsapo_ops.serve.health import Health
+from techsapo_ops.serve.health import Health, ProviderReport
 from techsapo_ops.serve.help_pages import help_routes
-from techsapo_ops.serve.hosts import HostCheck, HostNames, SameOrigin
+from techsapo_ops.serve.hosts import HostCheck, HostNames, SameOrigin, UnlistedNames
 from techsapo_ops.serve.idempotency import Idempotency
 from techsapo_ops.serve.instance import prepare_data, this_instance
 from techsapo_ops.serve.kept_answers import KeptAnswers
@@ -52,7 +48,6 @@ from techsapo_ops.serve.own_state import read_state
 from techsapo_ops.serve.pages import page_routes
 from techsapo_ops.serve.probes import probe_routes
 from techsapo_ops.serve.problems import add_problem_handlers
-from techsapo_ops.serve.provider_report import ProviderReport
 from techsapo_ops.serve.proxies import Proxies
 from techsapo_ops.serve.reading import reading_routes
 from techsapo_ops.serve.responses import json_response
@@ -63,8 +58,7 @@ from techsapo_ops.serve.silence_page import silence_routes
 from techsapo_ops.serve.spending import open_spending
 from techsapo_ops.serve.status_report import StatusReport
 from techsapo_ops.serve.telemetry import Telemetry, read_values
-from techsapo_ops.serve.tested_providers import tested_routes
-from techsapo_ops.serve.unlisted_names import UNLISTED, UnlistedNames
+from techsapo_ops.serve.tracing import tracing_of
 from techsapo_ops.serve.uptime import Uptime
 from techsapo_ops.spec.hosts import host_names
 from techsapo_ops.spec.models.base import seconds, size_bytes
@@ -131,10 +125,8 @@ class App:
         self._gate = gate = Gate(auth, keys, limiter, metrics, anomalies)
         sign_in = SignIn(auth.sign_in)
         names = HostNames((*host_names(spec), options.instance))
-        origins = SameOrigin(proxies, strict=options.refuse_other_hosts)
-        self._unlisted = unlisted = UnlistedNames(
-            options.data / UNLISTED, lambda name: Authority(name) in names
-        )
+        origins = SameOrigin(proxies)
+        unlisted = UnlistedNames()
 
         counts = spec.budget.count_simulated or not registry.simulated
         wallbounce = WallBounce(
@@ -160,7 +152,7 @@ class App:
         setting = answer_setting(options, instance.build)
         answers = Answers(
             spec.app.limits,
-            Shares(spec.app.limits.concurrency, fair=options.key_shares),
+            Shares(spec.app.limits.concurrency),
             Prompts(options.mask, spec.app.limits.max_prompt, anomalies),
             Analyst(wallbounce, spending, spec.budget.per_request_usd, tracing),
             KeptAnswers(
@@ -222,9 +214,8 @@ class App:
         metrics.read("techsapo_drill_alert_until_timestamp_seconds", drill_alert.samples)
         drills = DrillSeal(options.app_key) if options.app_key is not None else None
         others = (
-            drill_routes(drills, idempotency, self.audit, instance.name, drill_alert),
+            drill_routes(drills, idempotency, self.audit, instance.name, drill_alert, registry),
             sign_in_routes(),
-            tested_routes(drills, registry, instance.name),
             page_routes(spec.locale, keys=gate.needs_keys, people=gate.has_operators),
             runbook_routes(spec.locale, several_hosts=bool(options.audit_members)),
             help_routes(spec.locale, options.reference),
@@ -232,7 +223,7 @@ class App:
             probe_routes(gate, own_health, self.lifecycle, metrics.render),
             acknowledge_routes(
                 spec.locale,
-                AckDoor(spec.project, key_in(options.acknowledge_key), origins, sign_in),
+                Door(spec.project, key_in(options.acknowledge_key), origins, sign_in),
                 acknowledgements,
             ),
             monitoring_routes(
@@ -251,13 +242,7 @@ class App:
         max_body = size_bytes(spec.app.limits.max_body)
         # The last one added is the outermost.
         api.add_middleware(BodyLimit, limit=max_body, held=max(HELD, 4 * max_body))
-        api.add_middleware(
-            HostCheck,
-            names=names,
-            unlisted=unlisted,
-            count=metrics.unlisted_host,
-            refuse=options.refuse_other_hosts,
-        )
+        api.add_middleware(HostCheck, names=names, unlisted=unlisted, count=metrics.unlisted_host)
         api.add_middleware(
             Envelope,
             metrics=metrics,
@@ -292,7 +277,6 @@ class App:
         for name, close in self._shared.connections():
             clean_ups.add(name, close)
         clean_ups.add("providers", self.registry.close)
-        clean_ups.add("names that clients asked for", self._unlisted.save)
         self.audit.start()
         clean_ups.add("audit log", lambda: asyncio.to_thread(self.audit.close))
         clean_ups.add("requests that were cut off", lambda: asyncio.sleep(LAST_WORDS))
