@@ -25,6 +25,7 @@ from techsapo_ops.serve.auth import Gate, key_ring
 from techsapo_ops.serve.body_limit import HELD, BodyLimit
 from techsapo_ops.serve.charts import Charts
 from techsapo_ops.serve.chat import chat_routes
+from techsapo_ops.serve.chosen_tracing import tracing_of
 from techsapo_ops.serve.closed import Closed
 from techsapo_ops.serve.description import described
 from techsapo_ops.serve.drill import DrillAlert, drill_routes
@@ -58,7 +59,6 @@ from techsapo_ops.serve.silence_page import silence_routes
 from techsapo_ops.serve.spending import open_spending
 from techsapo_ops.serve.status_report import StatusReport
 from techsapo_ops.serve.telemetry import Telemetry, read_values
-from techsapo_ops.serve.tracing import tracing_of
 from techsapo_ops.serve.uptime import Uptime
 from techsapo_ops.spec.hosts import host_names
 from techsapo_ops.spec.models.base import seconds, size_bytes

@@ -84,8 +84,8 @@ class Envelope:
         started = time.perf_counter()
         request_id = request_id_of(scope)
         scope["state"] = {**scope.get("state", {}), "request_id": request_id}
-        scope["state"]["client"] = await self._proxies.client(scope)
         OwnTime.begin(scope, self._metrics.lag.missed())
+        scope["state"]["client"] = await self._proxies.client(scope)
         trace = self._tracing.request(scope, request_id)
         extra = (*_HEADERS, (b"x-request-id", request_id.encode("ascii")))
         status, sent, streamed = 0, 0, scope["type"] == "websocket"
