@@ -141,8 +141,7 @@ class WebSocket:
                 for newest in self._broadcast.missed(""):
                     await send({"type": "websocket.send", "text": newest.json})
                 while (frame := await seat.next()) is not None:
-                    if frame.json:  # the server's pings are the heartbeat here
-                        await send({"type": "websocket.send", "text": frame.json})
+                    await send({"type": "websocket.send", "text": frame.json})
                 if not gone.done():
                     code, reason = (BARRED, seat.barred) if seat.barred else (GOING_AWAY, "instance stops")
                     await send({"type": "websocket.close", "code": code, "reason": reason})
