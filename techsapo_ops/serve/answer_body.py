@@ -7,27 +7,21 @@ from typing import Any
 
 from techsapo_ops.serve.bodies.answer import (
     AgainstBody,
-    AmendmentBody,
     AnswerBody,
-    BounceBody,
     DestructiveBody,
-    DissentBody,
-    EscalationBody,
     EvidenceBody,
     FailureBody,
     GradeBody,
     HazardBody,
-    HypothesisBody,
     ProviderBody,
     ScoreBody,
     ThresholdsBody,
-    TokensBody,
     UnsettledBody,
 )
+from techsapo_ops.serve.bodies.base import rounded
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
-from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.calibration import model_set
 from techsapo_ops.wallbounce.failures import Failure
 from techsapo_ops.wallbounce.grades import Objection, Review, Score, Stance
@@ -68,7 +62,7 @@ def answer_body(analysis: Analysis, wallbounce: WallBounce, request_id: str, acc
         providers=_providers(analysis, account.by_provider()),
         **_examination(analysis),
         cost_usd=round(account.spent_usd, 9),
-        tokens=tokens_body(account.tokens),
+        tokens=account.tokens,
         processing_ms=0,
         cache="miss",
     )
@@ -86,22 +80,11 @@ def _providers(analysis: Analysis, costs: Mapping[str, float]) -> list[ProviderB
             self_confidence=a.self_confidence,
             seconds=round(a.seconds, 3),
             cost_usd=round(costs.get(a.provider, 0.0), 9),
-            tokens=tokens_body(a.tokens),
+            tokens=a.tokens,
         )
         for i, a in enumerate(analysis.answers)
     ]
     return answered + [_failed(f, costs.get(f.provider, 0.0)) for f in analysis.failures]
-
-
-def tokens_body(counted: Tokens) -> TokensBody:
-    """What was counted, as documents tell it."""
-    return TokensBody(
-        input=counted.input,
-        output=counted.output,
-        cached=counted.cached,
-        cache_written=counted.cache_written,
-        thinking=counted.thinking,
-    )
 
 
 def _failed(failure: Failure, cost_usd: float) -> ProviderBody:
@@ -125,11 +108,8 @@ def _examination(analysis: Analysis) -> dict[str, Any]:
         "evidence": _evidence(analysis),
         "grades": [_grade(r) for r in analysis.reviews],
         "unsettled": [_unsettled(o) for o in analysis.unsettled],
-        "dissent": [
-            DissentBody(provider=d.provider, root_cause=d.root_cause, grade=rounded(d.grade))
-            for d in analysis.dissent
-        ],
-        "amendments": [AmendmentBody(provider=a.provider, claim=a.claim) for a in analysis.amendments],
+        "dissent": analysis.dissent,
+        "amendments": analysis.amendments,
         "destructive": [
             DestructiveBody(command=d.command, kind=d.kind, why=d.why, effect=d.effects[0])
             for d in analysis.destructive
@@ -138,25 +118,9 @@ def _examination(analysis: Analysis) -> dict[str, Any]:
             HazardBody(command=d.command, kind=d.kind, why=d.why, effect=d.effects[0])
             for d in analysis.hazards
         ],
-        "bounces": [
-            BounceBody(
-                round=b.round,
-                provider=b.provider,
-                claims=list(b.claims),
-                before=rounded(b.before),
-                after=rounded(b.after),
-                kept=b.kept,
-            )
-            for b in analysis.bounces
-        ],
-        "escalations": [
-            EscalationBody(reason=e.reason, tier=e.tier, providers=list(e.providers))
-            for e in analysis.escalations
-        ],
-        "hypotheses": [
-            HypothesisBody(cause=h.cause, providers=list(h.providers), grade=rounded(h.grade))
-            for h in analysis.hypotheses
-        ],
+        "bounces": analysis.bounces,
+        "escalations": analysis.escalations,
+        "hypotheses": analysis.hypotheses,
     }
 
 
@@ -188,11 +152,6 @@ def _grade(review: Review) -> GradeBody:
         silent=stances.count(Stance.SILENT),
         absent=stances.count(None),
     )
-
-
-def rounded(value: float | None) -> float | None:
-    """`value` as it is told; None stays None, for nobody gave it."""
-    return None if value is None else round(value, 4)
 
 
 def _score(score: Score | None) -> ScoreBody | None:
