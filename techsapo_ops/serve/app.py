@@ -106,7 +106,12 @@ class App:
 
         seal = Seal(options.app_key) if options.app_key is not None else None
         self._shared = shared = Shared(
-            spec, options.authorities.redis, metrics.store_operations, seal, metrics.forged, options.sentinels
+            spec,
+            options.authorities.redis,
+            metrics.store_operations,
+            seal,
+            lambda use: metrics.counting("techsapo_redis_forged_total", use),
+            options.sentinels,
         )
         self.audit = AuditLog(
             audit_server(spec.mysql, options.authorities.mysql, options.audit_members),
@@ -120,7 +125,7 @@ class App:
         keys = key_ring(auth, options.keys_file())
         limiter = shared.limiter() if keys is not None else None
         proxies = Proxies(auth.proxies)
-        anomalies = Anomalies(spec.app.anomalies, metrics.anomaly)
+        anomalies = Anomalies(spec.app.anomalies, metrics.counting("techsapo_anomaly_requests_total"))
         self._tracing = tracing = tracing_of(spec, instance, registry.usable, metrics.spans)
         self._gate = gate = Gate(auth, keys, limiter, metrics, anomalies)
         sign_in = SignIn(auth.sign_in)
@@ -163,14 +168,18 @@ class App:
                     setting([p.name for p in registry.usable if registry.worth_asking(p)])
                     + (caller if spec.wallbounce.cache_share == "caller" else "")
                 ),
-                metrics.cache,
+                metrics.counting("techsapo_cache_requests_total"),
                 shared.reuse_share,
             ),
             trail,
         )
         replying = shared.sure_lock("replying")
         idempotency = Idempotency(
-            shared.replies, replying, shared.journals, shared.kept_share, metrics.taken_over
+            shared.replies,
+            replying,
+            shared.journals,
+            shared.kept_share,
+            metrics.counting("techsapo_taken_over_calls_total"),
         )
         asking = Asking(
             answers,
@@ -242,7 +251,12 @@ class App:
         max_body = size_bytes(spec.app.limits.max_body)
         # The last one added is the outermost.
         api.add_middleware(BodyLimit, limit=max_body, held=max(HELD, 4 * max_body))
-        api.add_middleware(HostCheck, names=names, unlisted=unlisted, count=metrics.unlisted_host)
+        api.add_middleware(
+            HostCheck,
+            names=names,
+            unlisted=unlisted,
+            count=metrics.counting("techsapo_unlisted_host_requests_total"),
+        )
         api.add_middleware(
             Envelope,
             metrics=metrics,

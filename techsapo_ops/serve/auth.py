@@ -98,7 +98,7 @@ class Gate:
         allowance = await self._limiter.hit(key.id, limit)
         request.state.headers = allowance.headers()
         if not allowance.allowed:
-            self._metrics.rate_limited(key.plan)
+            self._metrics.count("techsapo_rate_limit_hits_total", key.plan)
             raise Problem(
                 429,
                 "rate_limited",
@@ -163,7 +163,7 @@ class Gate:
         try:
             key = self._keys.check(given, scope)
         except KeyRefused as error:
-            self._metrics.auth_failed(error.reason)
+            self._metrics.count("techsapo_auth_failures_total", error.reason)
             self._anomalies.key_refused(error.reason, request.state.request_id, address)
             log.warning(
                 "Authentication failed",

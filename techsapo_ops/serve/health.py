@@ -13,9 +13,7 @@ from techsapo_ops.serve.bodies.health import (
     CacheHealthBody,
     DependenciesBody,
     HealthBody,
-    PriceBody,
     ProviderHealthBody,
-    UnlistedHostBody,
 )
 from techsapo_ops.serve.hosts import UnlistedNames
 from techsapo_ops.serve.instance import Instance
@@ -70,12 +68,12 @@ class ProviderReport:
 
     def _body(self, provider: Provider) -> ProviderHealthBody:
         """How it does, its price (USD per million tokens) and where that is from."""
-        price, standing = provider.price, self._standing(provider.name)
+        standing = self._standing(provider.name)
         body = ProviderHealthBody(
             status="available",
             kind=provider.kind,
             model=provider.model,
-            price=PriceBody(input=price.input, output=price.output, source=price.source, known=price.known),
+            price=provider.price,
         )
         breaker = self._registry.breaker_of(provider)
         if breaker is not None:
@@ -143,10 +141,7 @@ class Health:
             build=self._instance.build,
             draining=self._lifecycle.draining,
             simulated=self._providers.simulated,
-            unlisted_hosts=[
-                UnlistedHostBody(name=n.name, requests=n.requests, last_seen=n.last_seen)
-                for n in self._unlisted.all()
-            ],
+            unlisted_hosts=self._unlisted.all(),
             dependencies=DependenciesBody(
                 cache=CacheHealthBody(
                     status="healthy" if cache.healthy else "degraded",

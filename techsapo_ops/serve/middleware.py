@@ -142,12 +142,12 @@ class Envelope:
             own = OwnTime.of(scope).seconds()
             self._metrics.answered(method, route, own, request_id)
             if status < 500 <= scope["state"].get("problem_status", 0):
-                self._metrics.stream_failed(method, route)
+                self._metrics.count("techsapo_http_failed_streams_total", method, route)
         if sent is not None:
             self._metrics.sizes(method, route, scope["state"].get("received"), sent, request_id)
         problem = scope["state"].get("problem")
         if problem is not None:
-            self._metrics.problem(problem)
+            self._metrics.count("techsapo_errors_total", problem)
         tell = log.debug if route in _PROBES else log.info
         refused = {"refused": str(status)} if status in _REFUSED else {}
         tell(
