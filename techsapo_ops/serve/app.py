@@ -16,7 +16,6 @@ from techsapo_ops.serve import health
 from techsapo_ops.serve.acknowledge_page import Door, acknowledge_routes, key_in
 from techsapo_ops.serve.analyst import Analyst, tell_of_tiers
 from techsapo_ops.serve.anomalies import Anomalies
-from techsapo_ops.serve.answer_setting import answer_setting
 from techsapo_ops.serve.answers import Answers, Prompts
 from techsapo_ops.serve.api import api_routes
 from techsapo_ops.serve.asking import AnswerLanguage, Asking
@@ -34,7 +33,7 @@ from techsapo_ops.serve.help_pages import help_routes
 from techsapo_ops.serve.hosts import HostCheck, HostNames, SameOrigin, UnlistedNames
 from techsapo_ops.serve.idempotency import Idempotency
 from techsapo_ops.serve.instance import prepare_data, this_instance
-from techsapo_ops.serve.kept_answers import KeptAnswers
+from techsapo_ops.serve.kept_answers import KeptAnswers, answer_setting
 from techsapo_ops.serve.lifecycle import CleanUps, Lifecycle
 from techsapo_ops.serve.live import live_routes, watch_keys
 from techsapo_ops.serve.metrics import Metrics

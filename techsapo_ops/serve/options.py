@@ -32,8 +32,6 @@ class Options:
     """Who may ask, in place of the spec's own section."""
     durable_audit: bool = True
     """Whether an answer waits for its audit row to be on disk."""
-    keys: Path | None = None
-    """The file of API keys where `auth` names none; default: api-keys.json beside `data`."""
     app_key: bytes | None = field(default=None, repr=False)
     """The key that all instances of the stack share, and no other service has; None: each has its own."""
     authorities: Authorities = field(default_factory=Authorities)
@@ -73,4 +71,4 @@ class Options:
 
     def keys_file(self) -> Path:
         """The file of API keys where `auth` names none."""
-        return self.keys or self.data.parent / "api-keys.json"
+        return self.data.parent / "api-keys.json"
