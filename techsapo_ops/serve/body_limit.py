@@ -46,13 +46,8 @@ class BodyLimit:
             await response(scope, receive, send)
             return
         body = _Body(self, scope, receive)
-
-        async def telling(message: Message) -> None:
-            body.answered = True
-            await send(message)
-
         try:
-            await self._app(scope, body.receive, telling)
+            await self._app(scope, body.receive, send)
         finally:
             self._held -= body.held
 
@@ -86,21 +81,12 @@ class _Body:
         self._receive = receive
         self._read = False
         self.held = 0
-        self.answered = False
 
     async def receive(self) -> Message:
-        """The whole body, once; then what the server tells. Raises Problem, before the answer has begun."""
+        """The whole body, once; then what the server tells. Raises Problem for a body beyond the bounds."""
         if self._read:
             return await self._receive()
         self._read = True
-        try:
-            return await self._whole()
-        except Problem:
-            if not self.answered:
-                raise
-            return {"type": "http.disconnect"}  # nobody can be told any more
-
-    async def _whole(self) -> Message:
         body, more = bytearray(), True
         while more:
             message = await self._receive()
