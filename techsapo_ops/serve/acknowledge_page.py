@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,10 +24,11 @@ from starlette.responses import Response
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.acknowledgements import Acknowledgements, Fires
-from techsapo_ops.serve.attempts import Attempts
 from techsapo_ops.serve.hosts import SameOrigin
 from techsapo_ops.serve.pages import asked_language, page_of
+from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.sign_in import SignIn
 from techsapo_ops.services.alertmanager.acknowledging import (
     LONGEST_NAME,
@@ -47,6 +50,31 @@ PATH = "/alerts/{name}/acknowledge"
 _USUAL_HOURS = 8
 _LONGEST_FORM = 16_384
 _MOST_FIELDS = 200
+_MINUTE = 60.0
+
+
+class Attempts:
+    """So many a minute of `each` client, and so many of all `together`, which bounds what is remembered."""
+
+    def __init__(self, each: int, together: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._each = each
+        self._together = together
+        self._clock = clock
+        self._minute = 0
+        self._counts: Counter[str] = Counter()
+
+    def count(self, client: str) -> None:
+        """One more. Raises Problem (429) where it is one too many."""
+        now = self._clock()
+        if int(now / _MINUTE) != self._minute:
+            self._minute = int(now / _MINUTE)
+            self._counts.clear()
+        if self._counts[client] >= self._each or self._counts.total() >= self._together:
+            wait = _MINUTE - now % _MINUTE
+            raise Problem(
+                429, "rate_limited", msg("too many attempts, try again in a minute"), retry_after=wait
+            )
+        self._counts[client] += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,7 +264,7 @@ class _Pages:
 
     def _refused(self, request: Request, name: str) -> Response:
         known = {"alert": name[:LONGEST_NAME], **_from(request)}
-        log.info("Link to acknowledge an alert refused", refused=("signature", known["client"]), **known)
+        log.info("Link to acknowledge an alert refused", refused="signature", **known)
         return self._page(request, name, "forged", 403)
 
     def _unknown(self, request: Request, name: str, error: Unreachable | ApiError) -> Response:

@@ -12,7 +12,7 @@ import structlog
 from starlette.types import Scope
 
 from techsapo_ops.catalogue.anomalies import Reason, signs
-from techsapo_ops.serve.proxies import Proxies, address_of
+from techsapo_ops.serve.proxies import address_of
 from techsapo_ops.spec.models.app import Anomalies as Limits
 from techsapo_ops.stores.keys import Refusal
 
@@ -40,21 +40,18 @@ class Anomalies:
     def __init__(
         self,
         limits: Limits,
-        proxies: Proxies,
         count: Callable[[Reason], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.proxies = proxies
         self._limits = limits
         self._count = count
         self._clock = clock
         self._minutes: OrderedDict[str, _Minute] = OrderedDict()
         self._networks: dict[str, OrderedDict[str, float]] = {}
 
-    async def seen(self, scope: Scope, *, known: bool) -> None:
+    def seen(self, scope: Scope, *, known: bool) -> None:
         """Look at a request that was answered; `known` says whether there is a route for its path."""
-        address = await self.proxies.client(scope)
-        request_id = str(scope["state"]["request_id"])
+        address, request_id = str(scope["state"]["client"]), str(scope["state"]["request_id"])
         if not known or ".." in scope["path"]:
             asked = unquote(f"{scope['path']}?{scope.get('query_string', b'').decode('latin-1')}")
             if signs().paths.search(asked[:4096]):
@@ -112,7 +109,7 @@ class Anomalies:
                 reason=reason,
                 client=address,
                 key=key,
-                refused=(reason, address),
+                refused=reason,
             )
 
 

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from techsapo_ops.serve.bodies.answer import (
+    AgainstBody,
     AnswerBody,
+    DestructiveBody,
+    EvidenceBody,
     FailureBody,
+    GradeBody,
+    HazardBody,
     ProviderBody,
+    ScoreBody,
     ThresholdsBody,
-    TokensBody,
+    UnsettledBody,
 )
-from techsapo_ops.serve.evidence import examination, rounded
+from techsapo_ops.serve.bodies.base import rounded
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.wallbounce.analysis import Analysis, AnalysisError
-from techsapo_ops.wallbounce.answers import Tokens
+from techsapo_ops.wallbounce.calibration import model_set
 from techsapo_ops.wallbounce.failures import Failure
+from techsapo_ops.wallbounce.grades import Objection, Review, Score, Stance
 from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.verdict import CONTRADICTED
 
 
 def answer_body(analysis: Analysis, wallbounce: WallBounce, request_id: str, account: Account) -> AnswerBody:
@@ -51,9 +60,9 @@ def answer_body(analysis: Analysis, wallbounce: WallBounce, request_id: str, acc
         simulated=analysis.simulated,
         notes=notes,
         providers=_providers(analysis, account.by_provider()),
-        **examination(analysis),
+        **_examination(analysis),
         cost_usd=round(account.spent_usd, 9),
-        tokens=tokens_body(account.tokens),
+        tokens=account.tokens,
         processing_ms=0,
         cache="miss",
     )
@@ -71,22 +80,11 @@ def _providers(analysis: Analysis, costs: Mapping[str, float]) -> list[ProviderB
             self_confidence=a.self_confidence,
             seconds=round(a.seconds, 3),
             cost_usd=round(costs.get(a.provider, 0.0), 9),
-            tokens=tokens_body(a.tokens),
+            tokens=a.tokens,
         )
         for i, a in enumerate(analysis.answers)
     ]
     return answered + [_failed(f, costs.get(f.provider, 0.0)) for f in analysis.failures]
-
-
-def tokens_body(counted: Tokens) -> TokensBody:
-    """What was counted, as documents tell it."""
-    return TokensBody(
-        input=counted.input,
-        output=counted.output,
-        cached=counted.cached,
-        cache_written=counted.cache_written,
-        thinking=counted.thinking,
-    )
 
 
 def _failed(failure: Failure, cost_usd: float) -> ProviderBody:
@@ -102,6 +100,67 @@ def _failed(failure: Failure, cost_usd: float) -> ProviderBody:
             message=failure.message,
         ),
     )
+
+
+def _examination(analysis: Analysis) -> dict[str, Any]:
+    """The fields of AnswerBody that show how the answer of `analysis` came about."""
+    return {
+        "evidence": _evidence(analysis),
+        "grades": [_grade(r) for r in analysis.reviews],
+        "unsettled": [_unsettled(o) for o in analysis.unsettled],
+        "dissent": analysis.dissent,
+        "amendments": analysis.amendments,
+        "destructive": [
+            DestructiveBody(command=d.command, kind=d.kind, why=d.why, effect=d.effects[0])
+            for d in analysis.destructive
+        ],
+        "hazards": [
+            HazardBody(command=d.command, kind=d.kind, why=d.why, effect=d.effects[0])
+            for d in analysis.hazards
+        ],
+        "bounces": analysis.bounces,
+        "escalations": analysis.escalations,
+        "hypotheses": analysis.hypotheses,
+    }
+
+
+def _evidence(analysis: Analysis) -> EvidenceBody:
+    verdict = analysis.verdict
+    return EvidenceBody(
+        tier=analysis.tier,
+        models=list(model_set([a.model for a in analysis.answers])),
+        agreement=round(verdict.agreement, 4),
+        grade=round(verdict.grade, 4),
+        contradicted=CONTRADICTED in verdict.notes,
+        uncapped=round(verdict.uncapped, 4),
+        complete="grading_incomplete" not in verdict.notes,
+    )
+
+
+def _grade(review: Review) -> GradeBody:
+    grade = review.grade
+    stances = grade.stances
+    return GradeBody(
+        grader=review.grader,
+        subject=review.subject,
+        mean=rounded(grade.mean),
+        correctness=_score(grade.correctness),
+        safety=_score(grade.safety),
+        completeness=_score(grade.completeness),
+        entails=stances.count(Stance.ENTAILS),
+        contradicts=stances.count(Stance.CONTRADICTS),
+        silent=stances.count(Stance.SILENT),
+        absent=stances.count(None),
+    )
+
+
+def _score(score: Score | None) -> ScoreBody | None:
+    return None if score is None else ScoreBody(score=score.value, evidence=score.evidence)
+
+
+def _unsettled(objection: Objection) -> UnsettledBody:
+    against = [AgainstBody(provider=name, evidence=evidence) for name, evidence in objection.against]
+    return UnsettledBody(claim=objection.claim, critical=objection.critical, against=against)
 
 
 def problem_of(error: AnalysisError) -> Problem:

@@ -22,7 +22,7 @@ from techsapo_ops.serve.responses import json_response, while_connected
 from techsapo_ops.serve.streams import MEDIA_TYPE, EventStream, sse
 from techsapo_ops.serve.triage import prompt_of, triage
 
-_PROBLEMS = problem_responses(400, 401, 402, 403, 408, 413, 415, 422, 429, 500, 502, 503, 504)
+_PROBLEMS = problem_responses(400, 401, 402, 403, 413, 415, 422, 429, 500, 502, 503, 504)
 _USER = Header(default=None, description="Who asks, for the audit log: a note beside the name of the key.")
 _IDEMPOTENCY = Header(default=None, description="The same key sent again gets the same answer, for a day.")
 _HTML = Query(

@@ -13,33 +13,27 @@ from starlette.types import Lifespan
 
 from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.serve import health
-from techsapo_ops.serve.acknowledge_page import Door as AckDoor
-from techsapo_ops.serve.acknowledge_page import acknowledge_routes, key_in
+from techsapo_ops.serve.acknowledge_page import Door, acknowledge_routes, key_in
 from techsapo_ops.serve.analyst import Analyst, tell_of_tiers
 from techsapo_ops.serve.anomalies import Anomalies
-from techsapo_ops.serve.answer_language import AnswerLanguage
-from techsapo_ops.serve.answer_setting import answer_setting
 from techsapo_ops.serve.answers import Answers, Prompts
 from techsapo_ops.serve.api import api_routes
-from techsapo_ops.serve.asking import Asking
+from techsapo_ops.serve.asking import AnswerLanguage, Asking
 from techsapo_ops.serve.audit_trail import AuditTrail
 from techsapo_ops.serve.auth import Gate, key_ring
-from techsapo_ops.serve.authority import Authority
 from techsapo_ops.serve.body_limit import HELD, BodyLimit
 from techsapo_ops.serve.charts import Charts
 from techsapo_ops.serve.chat import chat_routes
 from techsapo_ops.serve.chosen_tracing import tracing_of
 from techsapo_ops.serve.closed import Closed
-from techsapo_ops.serve.crowd import ByClient, Crowd
 from techsapo_ops.serve.description import described
-from techsapo_ops.serve.door import Door
 from techsapo_ops.serve.drill import DrillAlert, drill_routes
-from techsapo_ops.serve.health import Health
+from techsapo_ops.serve.health import Health, ProviderReport
 from techsapo_ops.serve.help_pages import help_routes
-from techsapo_ops.serve.hosts import HostCheck, HostNames, SameOrigin
+from techsapo_ops.serve.hosts import HostCheck, HostNames, SameOrigin, UnlistedNames
 from techsapo_ops.serve.idempotency import Idempotency
 from techsapo_ops.serve.instance import prepare_data, this_instance
-from techsapo_ops.serve.kept_answers import KeptAnswers
+from techsapo_ops.serve.kept_answers import KeptAnswers, answer_setting
 from techsapo_ops.serve.lifecycle import CleanUps, Lifecycle
 from techsapo_ops.serve.live import live_routes, watch_keys
 from techsapo_ops.serve.metrics import Metrics
@@ -53,8 +47,7 @@ from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.own_state import read_state
 from techsapo_ops.serve.pages import page_routes
 from techsapo_ops.serve.probes import probe_routes
-from techsapo_ops.serve.problems import Code, add_problem_handlers
-from techsapo_ops.serve.provider_report import ProviderReport
+from techsapo_ops.serve.problems import add_problem_handlers
 from techsapo_ops.serve.proxies import Proxies
 from techsapo_ops.serve.reading import reading_routes
 from techsapo_ops.serve.responses import json_response
@@ -65,8 +58,6 @@ from techsapo_ops.serve.silence_page import silence_routes
 from techsapo_ops.serve.spending import open_spending
 from techsapo_ops.serve.status_report import StatusReport
 from techsapo_ops.serve.telemetry import Telemetry, read_values
-from techsapo_ops.serve.tested_providers import tested_routes
-from techsapo_ops.serve.unlisted_names import UNLISTED, UnlistedNames
 from techsapo_ops.serve.uptime import Uptime
 from techsapo_ops.spec.hosts import host_names
 from techsapo_ops.spec.models.base import seconds, size_bytes
@@ -114,7 +105,12 @@ class App:
 
         seal = Seal(options.app_key) if options.app_key is not None else None
         self._shared = shared = Shared(
-            spec, options.authorities.redis, metrics.store_operations, seal, metrics.forged, options.sentinels
+            spec,
+            options.authorities.redis,
+            metrics.store_operations,
+            seal,
+            lambda use: metrics.counting("techsapo_redis_forged_total", use),
+            options.sentinels,
         )
         self.audit = AuditLog(
             audit_server(spec.mysql, options.authorities.mysql, options.audit_members),
@@ -128,15 +124,13 @@ class App:
         keys = key_ring(auth, options.keys_file())
         limiter = shared.limiter() if keys is not None else None
         proxies = Proxies(auth.proxies)
-        anomalies = Anomalies(spec.app.anomalies, proxies, metrics.anomaly)
-        self._tracing = tracing = tracing_of(spec, instance, registry.usable, proxies, metrics.spans)
+        anomalies = Anomalies(spec.app.anomalies, metrics.counting("techsapo_anomaly_requests_total"))
+        self._tracing = tracing = tracing_of(spec, instance, registry.usable, metrics.spans)
         self._gate = gate = Gate(auth, keys, limiter, metrics, anomalies)
         sign_in = SignIn(auth.sign_in)
         names = HostNames((*host_names(spec), options.instance))
-        origins = SameOrigin(anomalies.proxies, strict=options.refuse_other_hosts)
-        self._unlisted = unlisted = UnlistedNames(
-            options.data / UNLISTED, lambda name: Authority(name) in names
-        )
+        origins = SameOrigin(proxies)
+        unlisted = UnlistedNames()
 
         counts = spec.budget.count_simulated or not registry.simulated
         wallbounce = WallBounce(
@@ -162,7 +156,7 @@ class App:
         setting = answer_setting(options, instance.build)
         answers = Answers(
             spec.app.limits,
-            Shares(spec.app.limits.concurrency, fair=options.key_shares),
+            Shares(spec.app.limits.concurrency),
             Prompts(options.mask, spec.app.limits.max_prompt, anomalies),
             Analyst(wallbounce, spending, spec.budget.per_request_usd, tracing),
             KeptAnswers(
@@ -173,14 +167,18 @@ class App:
                     setting([p.name for p in registry.usable if registry.worth_asking(p)])
                     + (caller if spec.wallbounce.cache_share == "caller" else "")
                 ),
-                metrics.cache,
+                metrics.counting("techsapo_cache_requests_total"),
                 shared.reuse_share,
             ),
             trail,
         )
         replying = shared.sure_lock("replying")
         idempotency = Idempotency(
-            shared.replies, replying, shared.journals, shared.kept_share, metrics.taken_over
+            shared.replies,
+            replying,
+            shared.journals,
+            shared.kept_share,
+            metrics.counting("techsapo_taken_over_calls_total"),
         )
         asking = Asking(
             answers,
@@ -224,9 +222,8 @@ class App:
         metrics.read("techsapo_drill_alert_until_timestamp_seconds", drill_alert.samples)
         drills = DrillSeal(options.app_key) if options.app_key is not None else None
         others = (
-            drill_routes(drills, idempotency, self.audit, instance.name, drill_alert),
+            drill_routes(drills, idempotency, self.audit, instance.name, drill_alert, registry),
             sign_in_routes(),
-            tested_routes(drills, registry, instance.name),
             page_routes(spec.locale, keys=gate.needs_keys, people=gate.has_operators),
             runbook_routes(spec.locale, several_hosts=bool(options.audit_members)),
             help_routes(spec.locale, options.reference),
@@ -234,7 +231,7 @@ class App:
             probe_routes(gate, own_health, self.lifecycle, metrics.render),
             acknowledge_routes(
                 spec.locale,
-                AckDoor(spec.project, key_in(options.acknowledge_key), origins, sign_in),
+                Door(spec.project, key_in(options.acknowledge_key), origins, sign_in),
                 acknowledgements,
             ),
             monitoring_routes(
@@ -250,20 +247,22 @@ class App:
             instance.version, self._lifespan, routers, keys=gate.needs_keys, admit=sign_in.admit
         )
         api.router.routes.extend(live_routes(telemetry.broadcast, gate, origins))
-        crowd, max_body = Crowd(spec.app.limits, proxies.known), size_bytes(spec.app.limits.max_body)
-        self.door = Door(crowd, self._turned_away, max_body)
+        max_body = size_bytes(spec.app.limits.max_body)
         # The last one added is the outermost.
         api.add_middleware(BodyLimit, limit=max_body, held=max(HELD, 4 * max_body))
         api.add_middleware(
             HostCheck,
             names=names,
             unlisted=unlisted,
-            count=metrics.unlisted_host,
-            refuse=options.refuse_other_hosts,
+            count=metrics.counting("techsapo_unlisted_host_requests_total"),
         )
-        api.add_middleware(ByClient, crowd=crowd, proxies=proxies)
         api.add_middleware(
-            Envelope, metrics=metrics, lifecycle=self.lifecycle, anomalies=anomalies, tracing=tracing
+            Envelope,
+            metrics=metrics,
+            lifecycle=self.lifecycle,
+            anomalies=anomalies,
+            proxies=proxies,
+            tracing=tracing,
         )
         if options.maintenance is not None:
             api.add_middleware(Closed, folder=options.maintenance)
@@ -291,7 +290,6 @@ class App:
         for name, close in self._shared.connections():
             clean_ups.add(name, close)
         clean_ups.add("providers", self.registry.close)
-        clean_ups.add("names that clients asked for", self._unlisted.save)
         self.audit.start()
         clean_ups.add("audit log", lambda: asyncio.to_thread(self.audit.close))
         clean_ups.add("requests that were cut off", lambda: asyncio.sleep(LAST_WORDS))
@@ -310,11 +308,6 @@ class App:
         clean_ups.add("clients of the metrics stream", self._telemetry.broadcast.close)
         for name, reason in self.registry.unavailable.items():
             log.warning("Provider is not available", provider=name, reason=reason)
-
-    def _turned_away(self, code: Code, client: str) -> None:
-        """Take note of a connection that was ended before it had a request."""
-        self.metrics.problem(code)
-        log.info("Connection refused", code=code, client=client, refused=(code, client))
 
     async def _warm(self) -> None:
         await self.registry.warm()

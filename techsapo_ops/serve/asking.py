@@ -11,7 +11,6 @@ from typing import Any
 from fastapi import Request
 from pydantic import BaseModel
 
-from techsapo_ops.serve.answer_language import AnswerLanguage
 from techsapo_ops.serve.answers import Answers, PendingAnswer
 from techsapo_ops.serve.auth import Caller
 from techsapo_ops.serve.bodies.answer import AnswerBody
@@ -19,7 +18,8 @@ from techsapo_ops.serve.idempotency import Document, Idempotency
 from techsapo_ops.serve.own_time import OwnTime
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.request_memory import RequestMemory
-from techsapo_ops.wallbounce.language import Language
+from techsapo_ops.spec.models.app import LanguageRule
+from techsapo_ops.wallbounce.language import Language, language_asked_for, language_of
 from techsapo_ops.wallbounce.question import Composed
 from techsapo_ops.wallbounce.tiers import TaskType
 
@@ -35,6 +35,30 @@ class Asked:
     task_type: TaskType
     language: Language
     reply: Callable[[AnswerBody], Document]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLanguage:
+    """The rule of a stack whose own language is `locale`."""
+
+    rule: LanguageRule
+    locale: Language
+
+    def of(self, wanted: Language | None, words: str, sent: str) -> Language:
+        """The language that a request names, or that the asker's own `words` clearly ask for.
+
+        Else by the rule, for which `sent` is all the text that came. A log is never the asker's words.
+        """
+        asked_for = wanted or language_asked_for(words)
+        if asked_for is not None:
+            return asked_for
+        match self.rule:
+            case "locale":
+                return self.locale
+            case "auto":
+                return language_of(sent)
+            case fixed:
+                return fixed
 
 
 class Asking:

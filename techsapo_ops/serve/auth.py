@@ -15,7 +15,7 @@ from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.neighbours import Neighbours
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.proxies import Proxies, header_of
+from techsapo_ops.serve.proxies import header_of
 from techsapo_ops.serve.sign_in import SignIn
 from techsapo_ops.spec.models.app import Auth, Plans
 from techsapo_ops.stores.keys import ApiKey, KeyRefused, KeyRing, Scope
@@ -82,7 +82,6 @@ class Gate:
         self._metrics = metrics
         self._anomalies = anomalies
         self._sign_in = SignIn(auth.sign_in)
-        self._proxies: Proxies = anomalies.proxies
 
     @property
     def needs_keys(self) -> bool:
@@ -99,7 +98,7 @@ class Gate:
         allowance = await self._limiter.hit(key.id, limit)
         request.state.headers = allowance.headers()
         if not allowance.allowed:
-            self._metrics.rate_limited(key.plan)
+            self._metrics.count("techsapo_rate_limit_hits_total", key.plan)
             raise Problem(
                 429,
                 "rate_limited",
@@ -111,7 +110,7 @@ class Gate:
 
     async def known(self, request: Request) -> Caller:
         """The caller of what costs nothing: as of a question, and whatever the rate of its key."""
-        address = await self._proxies.client(request.scope)
+        address = str(request.state.client)
         given = request.headers.get("x-user-id")
         claimed = given if given and _SANE_USER.fullmatch(given) else None
         if self._keys is None:
@@ -127,7 +126,7 @@ class Gate:
         """Let a look at the inside pass: from this host and named networks, else with a key, its own."""
         if self._keys is None or self._neighbours.has(request.scope):
             return None
-        return self._check(request, "monitor", await self._proxies.client(request.scope))
+        return self._check(request, "monitor", str(request.state.client))
 
     @property
     def has_operators(self) -> bool:
@@ -141,7 +140,7 @@ class Gate:
         if self._keys is None:
             detail = msg("that needs somebody who signed in (app.auth.sign_in), or keys (app.auth.required)")
             raise Problem(403, "forbidden", detail)
-        return self._check(request, "operate", await self._proxies.client(request.scope)).name
+        return self._check(request, "operate", str(request.state.client)).name
 
     def barred(self, key: str, scope: Scope) -> Problem | None:
         """Why a stream that the key of that id opened has to end; None while it may go on."""
@@ -164,7 +163,7 @@ class Gate:
         try:
             key = self._keys.check(given, scope)
         except KeyRefused as error:
-            self._metrics.auth_failed(error.reason)
+            self._metrics.count("techsapo_auth_failures_total", error.reason)
             self._anomalies.key_refused(error.reason, request.state.request_id, address)
             log.warning(
                 "Authentication failed",
@@ -173,7 +172,7 @@ class Gate:
                 client=address,
                 trouble=self._keys.trouble or None,
                 # A file of keys that can't be read is a kind of its own: others' lines must not keep it out.
-                refused=("keys file" if self._keys.trouble else error.reason, address),
+                refused="keys file" if self._keys.trouble else error.reason,
             )
             if error.reason == "scope":
                 raise Problem(

@@ -1,15 +1,15 @@
-"""The bound on the bodies of requests, as plain ASGI: on each, and on all that are held at once."""
+"""The bound on the bodies of requests, as plain ASGI: on each, and on all that are held at once.
+
+Their time is bounded with that of the whole request, in `transports`.
+"""
 
 from __future__ import annotations
-
-import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from techsapo_ops.messages import msg
-from techsapo_ops.serve.door import READ_TIMEOUT
-from techsapo_ops.serve.middleware import header
 from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.proxies import header_of
 
 SMALL = 16 * 1024
 """Bytes of a body that are always read, however much is held: several times a usual question."""
@@ -37,8 +37,8 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        length = header(scope, b"content-length")
-        if length is None and header(scope, b"transfer-encoding") is None:
+        length = header_of(scope, b"content-length")
+        if length is None and header_of(scope, b"transfer-encoding") is None:
             await self._app(scope, receive, send)
             return
         if length is not None and int(length) > self._limit:
@@ -46,13 +46,8 @@ class BodyLimit:
             await response(scope, receive, send)
             return
         body = _Body(self, scope, receive)
-
-        async def telling(message: Message) -> None:
-            body.answered = True
-            await send(message)
-
         try:
-            await self._app(scope, body.receive, telling)
+            await self._app(scope, body.receive, send)
         finally:
             self._held -= body.held
 
@@ -86,39 +81,21 @@ class _Body:
         self._receive = receive
         self._read = False
         self.held = 0
-        self.answered = False
 
     async def receive(self) -> Message:
-        """The whole body, once; then what the server tells. Raises Problem, before the answer has begun."""
+        """The whole body, once; then what the server tells. Raises Problem for a body beyond the bounds."""
         if self._read:
             return await self._receive()
         self._read = True
-        try:
-            return await self._whole()
-        except Problem:
-            if not self.answered:
-                raise
-            return {"type": "http.disconnect"}  # nobody can be told any more
-
-    async def _whole(self) -> Message:
         body, more = bytearray(), True
-        try:
-            async with asyncio.timeout(READ_TIMEOUT):
-                while more:
-                    message = await self._receive()
-                    if message["type"] == "http.disconnect":
-                        return message
-                    part = message.get("body", b"")
-                    self.held += self._limit.hold(self._scope, len(body), len(part))
-                    body += part
-                    more = message.get("more_body", False)
-        except TimeoutError:
-            _close(self._scope)
-            raise Problem(
-                408,
-                "timeout",
-                msg("the body did not arrive within {read_timeout:g} s", read_timeout=READ_TIMEOUT),
-            ) from None
+        while more:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                return message
+            part = message.get("body", b"")
+            self.held += self._limit.hold(self._scope, len(body), len(part))
+            body += part
+            more = message.get("more_body", False)
         self._scope["state"]["received"] = len(body)
         return {"type": "http.request", "body": bytes(body), "more_body": False}
 

@@ -39,9 +39,9 @@ class Connection(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One value as JSON and as a server-sent event. A heartbeat has neither a number nor JSON."""
+    """One value as JSON and as a server-sent event."""
 
-    number: int | None
+    number: int
     json: str
     event: bytes
 
@@ -81,19 +81,15 @@ class Seat:
         frame, self._next = self._next, None
         return None if self.over else frame
 
-    def offer(self, frame: Frame) -> bool:
-        """Give it `frame`; False where it has missed too many and was cut off."""
-        if frame.number is None and self._waiter is None:
-            return True  # a heartbeat is for the idle
+    def offer(self, frame: Frame) -> None:
+        """Give it `frame`, or cut it off where it has missed too many."""
         self._next = frame
         if self._waiter is not None:
             self._wake()
-            return True
+            return
         self._missed += 1
-        if self._missed <= PATIENCE or self.over:
-            return True
-        self.cut()
-        return False
+        if self._missed > PATIENCE and not self.over:
+            self.cut()
 
     def cut(self) -> None:
         """Let `next` return None, and end the connection at once."""
@@ -120,7 +116,6 @@ class Broadcast:
 
     def __init__(self) -> None:
         self.name = secrets.token_hex(4)
-        self.dropped = 0
         self._seats: dict[Seat, None] = {}
         self._frames: deque[Frame] = deque(maxlen=REPLAY)
         self._number = 0
@@ -152,8 +147,8 @@ class Broadcast:
         frames = tuple(self._frames)
         if name == self.name and number.isdecimal() and len(number) < 20:
             after = int(number)
-            if frames and frames[0].number is not None and after >= frames[0].number - 1:
-                return tuple(f for f in frames if f.number is not None and f.number > after)
+            if frames and after >= frames[0].number - 1:
+                return tuple(f for f in frames if f.number > after)
         return frames[-1:]
 
     async def publish(self, json: str) -> None:
@@ -162,11 +157,10 @@ class Broadcast:
         event = f"id: {self.name}-{self._number}\ndata: {json}\n\n".encode()
         frame = Frame(self._number, json, event)
         self._frames.append(frame)
-        await self._offer(frame)
-
-    async def beat(self) -> None:
-        """Send idle clients a comment, so that no proxy takes their connection for dead."""
-        await self._offer(Frame(None, "", b": heartbeat\n\n"))
+        for count, seat in enumerate(tuple(self._seats), start=1):
+            seat.offer(frame)
+            if count % BATCH == 0:
+                await asyncio.sleep(0)
 
     def bar(self, why: Callable[[str], str]) -> None:
         """End the streams of each key for which `why` has a reason; who is there still next time is cut."""
@@ -183,10 +177,3 @@ class Broadcast:
         self._closed = True
         for seat in self._seats:
             seat.leave()
-
-    async def _offer(self, frame: Frame) -> None:
-        for count, seat in enumerate(tuple(self._seats), start=1):
-            if not seat.offer(frame):
-                self.dropped += 1
-            if count % BATCH == 0:
-                await asyncio.sleep(0)

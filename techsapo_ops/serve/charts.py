@@ -27,17 +27,17 @@ from techsapo_ops.catalogue.dashboards import (
     with_host,
 )
 from techsapo_ops.messages import msg
-from techsapo_ops.serve.applies import read_applies
 from techsapo_ops.serve.bodies.monitoring import (
+    ApplyBody,
     DashboardBody,
     DashboardsBody,
     FiguresBody,
+    Origin,
     PanelBody,
     PanelFiguresBody,
     RowBody,
     SeriesBody,
 )
-from techsapo_ops.serve.chart_origin import origin_of
 from techsapo_ops.serve.problems import Problem
 
 Span = Literal["15m", "1h", "6h", "24h", "7d", "30d"]
@@ -55,6 +55,18 @@ AT_ONCE = 6
 FRESH = 4.0
 """Seconds for which an answer serves everybody who asks for the same."""
 MOST_KEPT = 64
+_APPLIES = "techsapo_apply_timestamp_seconds"
+MOST_APPLIES = 50
+"""Applies that are told of, the newest: more marks hide the lines."""
+_ORIGINS: tuple[tuple[re.Pattern[str], Origin], ...] = (
+    (re.compile(r"\btechsapo_backups?_?"), "backups"),
+    (re.compile(r"\btechsapo_cert_"), "certificates"),
+    (re.compile(r"\bprobe_ssl_"), "tls"),
+    (re.compile(r"\btechsapo_(job|drift|costs)_"), "jobs"),
+    (re.compile(r"\btechsapo[_:](wallbounce|llm|cache_hits)"), "questions"),
+    (re.compile(r"\btechsapo[_:](http|auth|rate_limit|anomaly)"), "requests"),
+)
+"""What brings the figures of a series, so that a panel without any can say what to do."""
 _LABEL = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 
@@ -271,9 +283,34 @@ def _described_panel(own: Mapping[str, float], panel: Panel) -> PanelBody:
         warning=_bound(own, thresholds.warning),
         critical=_bound(own, thresholds.critical),
         alerts=[bound for bound in bounds if isinstance(bound, str)],
-        origin=origin_of(panel),
+        origin=_origin_of(panel),
     )
 
 
 def _bound(own: Mapping[str, float], bound: float | str | None) -> float | None:
     return own.get(bound, alerts()[bound].threshold) if isinstance(bound, str) else bound
+
+
+def _origin_of(panel: Panel) -> Origin:
+    """By the series that its first expression names; what servers and exporters have comes by scraping."""
+    expr = panel.queries[0].expr
+    return next((origin for pattern, origin in _ORIGINS if pattern.search(expr)), "scrapes")
+
+
+def read_applies(prometheus: Prometheus, begin: float, end: float) -> list[ApplyBody]:
+    """The applies that ended from `begin` to `end`, oldest first. Raises as Prometheus.query does.
+
+    They are read from the series that `techsapo up` leaves for node exporter: the ledger itself is readable
+    by its owner alone.
+    """
+    back = math.ceil(max(time.time() - begin, 1)) + 1
+    found = {
+        int(sample.labels["number"]): ApplyBody(
+            number=int(sample.labels["number"]),
+            time=sample.value,
+            **{key: sample.labels.get(key, "") for key in ("user", "command", "result")},
+        )
+        for sample in prometheus.query(f"last_over_time({_APPLIES}[{back}s])")
+        if sample.labels.get("number", "").isdecimal() and begin <= sample.value <= end
+    }
+    return [found[number] for number in sorted(found)][-MOST_APPLIES:]

@@ -129,11 +129,6 @@ class ChatBody(BaseModel):
         Literal["en", "ja"] | None, Field(description="Language of the answer, as of /api/v1/generate.")
     ] = None
 
-    @classmethod
-    def check(cls, value: Any) -> None:
-        """Raises Problem, by OpenAI's codes, for a body that is none of these."""
-        check_chat(value)
-
     @property
     def known(self) -> tuple[TaskType, bool]:
         """The tier of the model, and whether it has notes. Raises Problem where there is no such model."""
@@ -166,7 +161,7 @@ class ChatBody(BaseModel):
 
 def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
     """The routes below /v1."""
-    router = APIRouter(prefix="/v1", tags=["openai"], route_class=body_route(gate.admit))
+    router = APIRouter(prefix="/v1", tags=["openai"], route_class=body_route(gate.admit, check_chat))
     since = int(time.time())
 
     def model(name: str) -> ModelBody:
@@ -198,7 +193,7 @@ def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
         "/chat/completions",
         summary="Ask as OpenAI's clients do.",
         response_model=CompletionBody,
-        responses=openai_responses(400, 401, 402, 403, 404, 408, 413, 415, 422, 429, 500, 502, 503, 504),
+        responses=openai_responses(400, 401, 402, 403, 404, 413, 415, 422, 429, 500, 502, 503, 504),
     )
     async def completions(body: ChatBody, request: Request) -> Response:
         tier, _ = body.known

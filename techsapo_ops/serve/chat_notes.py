@@ -2,85 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 
+from techsapo_ops.catalogue.translations import in_language
+from techsapo_ops.messages import msg
 from techsapo_ops.serve.bodies.answer import AnswerBody
-from techsapo_ops.wallbounce.language import Language
 
-
-@dataclass(frozen=True, slots=True)
-class _Words:
-    verdict: str
-    outcomes: Mapping[str, str]
-    confidence: str
-    consensus: str
-    needs: str
-    tier: str
-    dissent: str
-    grade: str
-    ungraded: str
-    agreed: str
-    failed: str
-    simulated: str
-    colon: str
-
-
-_WORDS: Mapping[Language, _Words] = {
-    "ja": _Words(
-        verdict="判定",
-        outcomes={"accepted": "採用", "unsettled": "未確定", "refused": "回答保留"},
-        confidence="信頼度",
-        consensus="合意度",
-        needs="基準",
-        tier="段階",
-        dissent="別の見解",
-        grade="評価",
-        ungraded="評価なし",
-        agreed="一致した回答",
-        failed="回答しなかったプロバイダー",
-        simulated="シミュレーションの回答です。モデルの回答ではありません",
-        colon="：",
-    ),
-    "en": _Words(
-        verdict="Verdict",
-        outcomes={"accepted": "accepted", "unsettled": "unsettled", "refused": "no reliable answer"},
-        confidence="confidence",
-        consensus="consensus",
-        needs="needs",
-        tier="tier",
-        dissent="Another view",
-        grade="graded",
-        ungraded="not graded",
-        agreed="Agreed",
-        failed="Did not answer",
-        simulated="Simulated: no model has answered",
-        colon=": ",
-    ),
+_OUTCOMES: Mapping[str, str] = {
+    "accepted": msg("accepted"),
+    "unsettled": msg("unsettled"),
+    "refused": msg("no reliable answer"),
 }
-
-
-def _graded(grade: float | None, words: _Words) -> str:
-    return words.ungraded if grade is None else f"{words.grade} {grade:.2f}"
 
 
 def with_notes(answer: AnswerBody) -> str:
     """The answer's text, and below it verdict, scores, and who agrees, dissents or failed."""
-    words = _WORDS[answer.language]
-    consensus = "–" if answer.consensus is None else f"{answer.consensus:.2f}"
-    scores = (
-        f"{words.tier} {answer.tier}",
-        f"{words.confidence} {answer.confidence:.2f} ({words.needs} {answer.thresholds.confidence:.2f})",
-        f"{words.consensus} {consensus} ({words.needs} {answer.thresholds.consensus:.2f})",
+    lines = [f"- {in_language(line, answer.language)}" for line in _lines(answer)]
+    return "\n".join((answer.answer, "", "---", *lines))
+
+
+def _lines(answer: AnswerBody) -> Iterator[str]:
+    yield msg(
+        "Verdict: {outcome}; tier {tier}, confidence {confidence:.2f} (needs {confidence_needed:.2f}), "
+        "consensus {consensus} (needs {consensus_needed:.2f})",
+        outcome=_OUTCOMES[answer.outcome],
+        tier=answer.tier,
+        confidence=answer.confidence,
+        confidence_needed=answer.thresholds.confidence,
+        consensus="–" if answer.consensus is None else f"{answer.consensus:.2f}",
+        consensus_needed=answer.thresholds.consensus,
     )
-    lines = [(words.verdict, f"{words.outcomes[answer.outcome]}; {', '.join(scores)}")]
     agreed = [p.name for p in answer.providers if p.agrees]
+    if len(agreed) > 1:
+        yield msg("Agreed: {names}", names=", ".join(agreed))
+    for each in answer.dissent:
+        if each.grade is None:
+            yield msg("Another view: {cause} ({name}, not graded)", cause=each.root_cause, name=each.provider)
+        else:
+            yield msg(
+                "Another view: {cause} ({name}, graded {grade:.2f})",
+                cause=each.root_cause,
+                name=each.provider,
+                grade=each.grade,
+            )
     failed = [p.name for p in answer.providers if p.status == "failed"]
-    lines += [(words.agreed, ", ".join(agreed))] if len(agreed) > 1 else []
-    lines += [
-        (words.dissent, f"{d.root_cause} ({d.provider}, {_graded(d.grade, words)})") for d in answer.dissent
-    ]
-    lines += [(words.failed, ", ".join(failed))] if failed else []
-    told = [f"- {name}{words.colon}{value}" for name, value in lines]
-    told += [f"- {words.simulated}"] if answer.simulated else []
-    return "\n".join((answer.answer, "", "---", *told))
+    if failed:
+        yield msg("Did not answer: {names}", names=", ".join(failed))
+    if answer.simulated:
+        yield msg("Simulated: no model has answered")

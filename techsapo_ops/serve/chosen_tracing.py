@@ -8,7 +8,6 @@ import structlog
 
 from techsapo_ops.adapters.extras import OTEL_HINT, OTEL_LACKING, has_otel
 from techsapo_ops.serve.instance import Instance
-from techsapo_ops.serve.proxies import Proxies
 from techsapo_ops.serve.tracing import UNTRACED, Tracing
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.wallbounce.provider import Provider
@@ -20,7 +19,6 @@ def tracing_of(
     spec: Spec,
     instance: Instance,
     providers: Sequence[Provider],
-    proxies: Proxies,
     count: Callable[[str, int], None],
 ) -> Tracing:
     """The traces of `spec`: none where it names no collector, or where the extra `otel` is missing.
@@ -39,4 +37,4 @@ def tracing_of(
 
     headers = {name: value.reveal() for name, value in (settings.headers or {}).items()}
     spans = SpanQueue(SpanSender(settings.endpoint, headers), count)
-    return OtelTracing(spec, instance, providers, proxies, spans)
+    return OtelTracing(spec, instance, providers, spans)

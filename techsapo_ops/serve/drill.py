@@ -1,4 +1,6 @@
-"""What a drill asks: requests that cost nothing, and are counted by themselves.
+"""What the tool itself asks, by a proof that is made with the app's key (stores/drill_seal.py).
+
+A drill's requests cost nothing, and are counted by themselves.
 
 They go the way of every other: nginx, the middleware, Idempotency-Key, the audit log. What they leave out is
 the gate (their proof takes its place), the cache of answers, the places of `app.limits.concurrency`, and all
@@ -32,7 +34,8 @@ from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.responses import json_response, while_connected
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.spool import DRILL, AuditRow
-from techsapo_ops.stores.drill_seal import HEADER, DrillSeal
+from techsapo_ops.stores.drill_seal import HEADER, TESTED_PATH, DrillSeal
+from techsapo_ops.wallbounce.registry import Registry
 
 PATH = "/api/v1/drill"
 ALERT_PATH = "/api/v1/drill/alert"
@@ -58,6 +61,13 @@ class AlertBody(BaseModel):
     page: bool = False
 
 
+class AnsweredBody(BaseModel):
+    """Which provider answered its test."""
+
+    model_config = ConfigDict(extra="forbid")
+    provider: Annotated[str, Field(max_length=200)]
+
+
 class DrillAlert:
     """Until when this instance makes the alert of a drill fire. It forgets with its process."""
 
@@ -81,8 +91,9 @@ def drill_routes(
     audit: AuditLog,
     instance: str,
     alert: DrillAlert,
+    registry: Registry,
 ) -> APIRouter:
-    """The routes below PATH. Without `seal` nobody can prove to be a drill, and nobody is."""
+    """The routes below PATH. Without `seal` nobody can prove anything, and nobody is let in."""
 
     async def admit(request: Request) -> Caller:
         await admit_sealed(seal, request, "post")
@@ -108,6 +119,12 @@ def drill_routes(
     async def fire(body: AlertBody, request: Request) -> Response:
         alert.fire(body.seconds, page=body.page)
         return json_response({"request_id": request.state.request_id, "instance": instance})
+
+    @router.post(TESTED_PATH)
+    async def answered(body: AnsweredBody, request: Request) -> Response:  # noqa: ARG001 - the route reads it
+        """A provider answered `techsapo providers test`: it is asked again."""
+        closed = [b.answered() for b in registry.breakers if b.provider == body.provider]
+        return json_response({"instance": instance, "closed": any(closed)})
 
     return router
 

@@ -3,25 +3,90 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from techsapo_ops.serve.bodies.health import (
     AliveBody,
     AuditHealthBody,
+    BreakerBody,
     CacheHealthBody,
     DependenciesBody,
     HealthBody,
-    UnlistedHostBody,
+    ProviderHealthBody,
 )
+from techsapo_ops.serve.hosts import UnlistedNames
 from techsapo_ops.serve.instance import Instance
 from techsapo_ops.serve.lifecycle import Lifecycle
-from techsapo_ops.serve.provider_report import ProviderReport
-from techsapo_ops.serve.unlisted_names import UnlistedNames
+from techsapo_ops.serve.provider_health import Standing
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.shared import Shared
+from techsapo_ops.wallbounce.causes import advice
+from techsapo_ops.wallbounce.provider import Provider
+from techsapo_ops.wallbounce.registry import Registry
+from techsapo_ops.wallbounce.seats import Turn
 
 Status = Literal["healthy", "degraded", "down"]
+FEWEST = 2
+"""Providers without which answers can't be compared."""
+
+
+class ProviderReport:
+    """The providers of `registry`, each with its standing."""
+
+    def __init__(self, registry: Registry, standing: Callable[[str], Standing]) -> None:
+        self._registry = registry
+        self._standing = standing
+
+    @property
+    def usable(self) -> bool:
+        """Whether the spec has any that can be used at all."""
+        return bool(self._registry.usable)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether answers come from simulation."""
+        return self._registry.simulated
+
+    def bodies(self) -> Mapping[str, ProviderHealthBody]:
+        """What is told of each, of those that can't be used the reason alone."""
+        told = {p.name: self._body(p) for p in self._registry.usable}
+        for name, reason in self._registry.unavailable.items():
+            told[name] = ProviderHealthBody(status="unavailable", detail=reason)
+        return told
+
+    def ailing(self) -> bool:
+        """Whether one is down, or fewer are there than an analysis needs."""
+        up = [self._standing(p.name).up for p in self._registry.usable]
+        return not all(up) or len(up) < FEWEST
+
+    def silent(self) -> bool:
+        """Whether none can answer now: every one is down and left alone."""
+        standings = [self._standing(p.name) for p in self._registry.usable]
+        return all(each.turn is Turn.RESTING for each in standings)
+
+    def _body(self, provider: Provider) -> ProviderHealthBody:
+        """How it does, its price (USD per million tokens) and where that is from."""
+        standing = self._standing(provider.name)
+        body = ProviderHealthBody(
+            status="available",
+            kind=provider.kind,
+            model=provider.model,
+            price=provider.price,
+        )
+        breaker = self._registry.breaker_of(provider)
+        if breaker is not None:
+            body.breaker = BreakerBody(state=breaker.state, failures=breaker.failed)
+        if standing.cause is not None:
+            body.status = "down"
+            body.cause, body.what_to_do = str(standing.cause), advice(standing.cause).do
+            body.next_try_seconds = round(standing.next_try)
+            body.detail = standing.detail
+            if breaker is not None and breaker.state == "open" and breaker.cause is None:
+                body.status = "open"
+                body.detail = f"left alone after {breaker.failed} failures in a row: {standing.detail}"
+        return body
 
 
 class Health:
@@ -76,10 +141,7 @@ class Health:
             build=self._instance.build,
             draining=self._lifecycle.draining,
             simulated=self._providers.simulated,
-            unlisted_hosts=[
-                UnlistedHostBody(name=n.name, requests=n.requests, last_seen=n.last_seen)
-                for n in self._unlisted.listed()
-            ],
+            unlisted_hosts=self._unlisted.all(),
             dependencies=DependenciesBody(
                 cache=CacheHealthBody(
                     status="healthy" if cache.healthy else "degraded",

@@ -7,9 +7,12 @@ request is sent to gives it away: no browser lets a page change it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -17,11 +20,14 @@ from techsapo_ops.messages import msg
 from techsapo_ops.serve.authority import Authority, authority_of, origin_of
 from techsapo_ops.serve.problems import Code, Problem
 from techsapo_ops.serve.proxies import Proxies, header_of
-from techsapo_ops.serve.unlisted_names import UnlistedNames
 from techsapo_ops.spec.hosts import SETTING
+
+log = structlog.get_logger()
 
 REFUSED: Code = "misdirected"
 """The code of the problem of requests for another name, and what takes the place of their route."""
+MOST = 32
+"""Unlisted names that are remembered; a stranger can send any number. The one asked for least makes room."""
 _LOOPBACK = frozenset({"localhost", "ip6-localhost", "ip6-loopback"})
 
 
@@ -47,28 +53,57 @@ class HostNames:
         return asked.is_address or host in _LOOPBACK or host in self._names or host.endswith(self._endings)
 
 
+@dataclass(slots=True)
+class Unlisted:
+    """A name, how often it was asked for, and on which day (UTC) last."""
+
+    name: str
+    requests: int
+    last_seen: str
+
+
+class UnlistedNames:
+    """Names that clients asked for and that the spec does not list, for `techsapo doctor`; forgotten with the
+    process. `clock` tells the time.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._names: dict[str, Unlisted] = {}
+
+    def note(self, name: str) -> None:
+        """Count a request for `name`."""
+        today = datetime.fromtimestamp(self._clock(), UTC).date().isoformat()
+        known = self._names.get(name)
+        if known is None:
+            if len(self._names) < MOST:
+                log.warning("A client asked for a name that the spec does not list", host=name)
+            else:
+                least = min(self._names.values(), key=lambda n: (n.requests, n.last_seen))
+                del self._names[least.name]
+            known = self._names[name] = Unlisted(name, 0, today)
+        known.requests += 1
+        known.last_seen = today
+
+    def all(self) -> list[Unlisted]:
+        """All of them, the most asked for first."""
+        return sorted(self._names.values(), key=lambda n: (-n.requests, n.name))
+
+
 class HostCheck:
     """Refuses requests for names that are not ours, before key and body; HTTP and WebSocket alike.
 
-    421 is the status for it (RFC 9110, 15.5.20): this server can't answer for that name. Without `refuse`
-    such a request is answered, and its name noted in `unlisted` for doctor. `count` is told of each, with
-    refused or answered. A malformed Host is answered 400 either way (RFC 9112, 3.2).
+    421 is the status for it (RFC 9110, 15.5.20): this server can't answer for that name. `count` hears of
+    each. A malformed Host is answered 400 (RFC 9112, 3.2).
     """
 
     def __init__(
-        self,
-        app: ASGIApp,
-        names: HostNames,
-        unlisted: UnlistedNames,
-        count: Callable[[str], None],
-        *,
-        refuse: bool,
+        self, app: ASGIApp, names: HostNames, unlisted: UnlistedNames, count: Callable[[], None]
     ) -> None:
         self._app = app
         self._names = names
         self._unlisted = unlisted
         self._count = count
-        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through, or answer it."""
@@ -84,7 +119,7 @@ class HostCheck:
 
     def _problem(self, scope: Scope) -> Problem | None:
         given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-        if not given and (not self._refuse or scope.get("http_version") == "1.0"):
+        if not given and scope.get("http_version") == "1.0":
             return None  # a probe of a load balancer, never a browser
         asked = authority_of(given[0]) if len(given) == 1 else None
         if asked is None:
@@ -94,9 +129,7 @@ class HostCheck:
         if asked in self._names:
             return None
         self._unlisted.note(asked.host)
-        self._count("refused" if self._refuse else "answered")
-        if not self._refuse:
-            return None
+        self._count()
         detail = msg(
             "{host} is not a name of this service; {setting} in techsapo.yaml adds names",
             host=asked.host,
@@ -108,10 +141,8 @@ class HostCheck:
 class SameOrigin:
     """Keeps other sites' pages from opening a WebSocket: browsers do not ask us, they only tell."""
 
-    def __init__(self, proxies: Proxies, *, strict: bool) -> None:
-        """`strict` compares scheme and port as well, not the name alone."""
+    def __init__(self, proxies: Proxies) -> None:
         self._proxies = proxies
-        self._strict = strict
 
     async def check(self, request: Request) -> None:
         """Pass what no browser sent, and our own pages. Raises Problem for others."""
@@ -124,14 +155,14 @@ class SameOrigin:
         own = await self._own(request.scope)
         if origin is not None and own is not None and origin.authority.host == own.authority.host:
             same_scheme = origin.scheme == "https" or (origin.scheme == "http" and not own.tls)
-            if not self._strict or (same_scheme and origin.port in own.ports(origin.usual_port)):
+            if same_scheme and origin.port in own.ports(origin.usual_port):
                 return
         raise Problem(403, "forbidden", msg("that is done only from this server's own pages"))
 
     async def _own(self, scope: Scope) -> _Own | None:
         """How the browser reached us; a proxy's word counts where the proxy is believed."""
         believed = await self._proxies.believe(scope)
-        forwarded = header_of(scope, b"x-forwarded-host") if believed or not self._strict else None
+        forwarded = header_of(scope, b"x-forwarded-host") if believed else None
         authority = authority_of(forwarded or header_of(scope, b"host") or "")
         if authority is None:
             return None

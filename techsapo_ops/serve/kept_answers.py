@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import fields
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel
 
 from techsapo_ops.adapters.jsons import dump, load
 from techsapo_ops.serve.bodies.answer import AnswerBody
+from techsapo_ops.serve.options import Options
+from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stores.cache import AnswerCache
 from techsapo_ops.stores.flights import SharedLock
 from techsapo_ops.stores.kept_share import KeptShare
+from techsapo_ops.wallbounce.prompts import PROMPT_VERSION
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.tiers import TaskType
 
@@ -87,3 +94,42 @@ class KeptAnswers:
             found, failed = None, True
         count("error" if failed else "miss" if found is None else "hit")
         return found
+
+
+def answer_setting(options: Options, build: str) -> Callable[[Sequence[str]], str]:
+    """Gives what an answer depends on beside the question, as one digest, by the names of the providers that
+    are asked now, in their order.
+
+    All fields of the sections that reach an analysis count, also those that change no answer: after a change
+    of the spec an answer is at worst made once more. `build` is what this process runs: prompts, parsing and
+    the verdict are code.
+    """
+    spec = options.spec
+    same = {
+        "build": build,
+        "prompts": PROMPT_VERSION,
+        "mask": options.mask,
+        "calibration": options.calibration.key if options.calibration is not None else "",
+        "wallbounce": _plain(spec.wallbounce),
+        "budget": _plain(spec.budget),
+        "limits": _plain(spec.app.limits),
+    }
+
+    @lru_cache(maxsize=64)
+    def of(names: tuple[str, ...]) -> str:
+        panel = [[name, _plain(spec.providers[name])] for name in names]
+        whole = json.dumps({**same, "providers": panel}, sort_keys=True, default=str)
+        return hashlib.sha256(whole.encode()).hexdigest()
+
+    return lambda names: of(tuple(names))
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON has it. Of a secret a digest."""
+    if isinstance(value, Secret):
+        return hashlib.sha256(value.reveal().encode()).hexdigest()
+    if isinstance(value, BaseModel):
+        return {name: _plain(each) for name, each in value}
+    if isinstance(value, Mapping):
+        return {str(name): _plain(each) for name, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, (list, tuple)) else value

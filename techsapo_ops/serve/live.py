@@ -18,7 +18,6 @@ from techsapo_ops.messages import msg
 from techsapo_ops.serve.auth import Gate
 from techsapo_ops.serve.bodies.problem import problem_responses
 from techsapo_ops.serve.broadcast import Broadcast, Connection
-from techsapo_ops.serve.crowd import to_stream
 from techsapo_ops.serve.hosts import SameOrigin
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.streams import KEY_CHECK, STREAM_HEADERS, sse
@@ -98,7 +97,6 @@ class ServerSentEvents:
         last_id = request.headers.get("last-event-id", "")
         key = await self._gate.admit_monitor(request)
         _room(self._broadcast)
-        to_stream(scope)
         del request  # its headers would be kept as long as the stream
         with self._broadcast.seat(_connection(scope), key.id if key is not None else "") as seat:
             gone = asyncio.create_task(_closed(receive))
@@ -143,8 +141,7 @@ class WebSocket:
                 for newest in self._broadcast.missed(""):
                     await send({"type": "websocket.send", "text": newest.json})
                 while (frame := await seat.next()) is not None:
-                    if frame.json:  # the server's pings are the heartbeat here
-                        await send({"type": "websocket.send", "text": frame.json})
+                    await send({"type": "websocket.send", "text": frame.json})
                 if not gone.done():
                     code, reason = (BARRED, seat.barred) if seat.barred else (GOING_AWAY, "instance stops")
                     await send({"type": "websocket.close", "code": code, "reason": reason})
@@ -164,7 +161,6 @@ class WebSocket:
         await self._origins.check(request)
         admitted = await self._gate.admit_monitor(request)
         _room(self._broadcast)
-        to_stream(scope)
         return SUBPROTOCOL if SUBPROTOCOL in offered else None, admitted
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
+from collections import Counter
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TextIO, cast
 
@@ -11,24 +14,24 @@ import structlog
 
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.adapters.terminal import harmless_json
-from techsapo_ops.serve.line_sampler import LineSampler
 from techsapo_ops.serve.trace_context import with_trace
 from techsapo_ops.spec.models.data import Logs
 from techsapo_ops.wallbounce.masking import mask
 
 _LEVELS = {"error": logging.ERROR, "warn": logging.WARNING, "info": logging.INFO, "debug": logging.DEBUG}
 _NAMES = {"warning": "warn", "critical": "error", "exception": "error"}
+REFUSED_LINES = 20
+"""Lines a minute about requests refused for one reason."""
+_MINUTE = 60.0
 
 
 def configure_logs(
-    spec: Logs, instance: str, stream: TextIO | None = None, sampler: LineSampler | None = None
-) -> LineSampler:
+    spec: Logs, instance: str, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+) -> None:
     """Send structlog's and the standard library's logs to `stream` (stdout) from `spec.level` on.
 
-    Both take the same way, so that uvicorn's and a library's lines look like ours. Returns what leaves lines
-    about refused requests out, which at the end may still have to tell of some.
+    Both take the same way, so that uvicorn's and a library's lines look like ours. `clock` counts seconds.
     """
-    sampler = sampler or LineSampler()
     out = cast("TextIO", _Sink(stream or sys.stdout))
     level = _LEVELS[spec.level]
     shared: list[structlog.types.Processor] = [
@@ -42,7 +45,7 @@ def configure_logs(
     ]
     renderer = structlog.processors.JSONRenderer(_rendered)
     structlog.configure(
-        processors=[sampler, *shared, renderer],
+        processors=[_RefusedRequests(clock), *shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(file=out),
         cache_logger_on_first_use=stream is None,
@@ -65,12 +68,40 @@ def configure_logs(
         logger.handlers = []
         logger.propagate = True
     logging.getLogger("uvicorn.access").disabled = True
-    return sampler
 
 
 def _rendered(event: structlog.types.EventDict, **_: Any) -> str:
     """`event` as JSON, also on a terminal; what JSON has no word for as text."""
     return harmless_json(dump(event, default=str).decode())
+
+
+class _RefusedRequests:
+    """A processor that bounds the lines with a field `refused`, the reason why a request was refused: a flood
+    must not push everything else out of the log. The metrics count every request.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._minute = 0
+        self._lines: Counter[str] = Counter()
+
+    def __call__(
+        self, _logger: Any, _method: str, event: structlog.types.EventDict
+    ) -> structlog.types.EventDict:
+        reason = event.pop("refused", None)
+        if reason is None:
+            return event
+        minute = int(self._clock() / _MINUTE)
+        if minute != self._minute:
+            self._minute = minute
+            self._lines.clear()
+        kind = f"{event['event']}: {reason}"
+        self._lines[kind] += 1
+        if self._lines[kind] > REFUSED_LINES:
+            raise structlog.DropEvent
+        if self._lines[kind] == REFUSED_LINES:
+            event["more"] = "further lines of this kind are left out for up to a minute"
+        return event
 
 
 class _Sink:

@@ -2,61 +2,83 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
 
 import prometheus_client
-from prometheus_client import ProcessCollector
+from prometheus_client import Counter, Histogram, ProcessCollector, exposition
 from prometheus_client.metrics_core import GaugeMetricFamily, UntypedMetricFamily
 from prometheus_client.metrics_core import Metric as Family
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
 
-from techsapo_ops.catalogue.metrics import Metric, metrics
-from techsapo_ops.serve.exposition import CounterChild, Format, HistogramChild, accepted
+from techsapo_ops.catalogue.metrics import metrics
 from techsapo_ops.serve.trace_context import exemplar_ids
 
 Sample = tuple[Mapping[str, str], float]
 Read = Callable[[], Iterable[Sample]]
-C = TypeVar("C", CounterChild, HistogramChild)
+M = TypeVar("M", Counter, Histogram)
 EXEMPLAR_LIMIT = 128
 """Most characters of an exemplar's labels, names included (OpenMetrics 1.0, section 4.6)."""
 _EXEMPLAR = "request_id"
+SLICE = 100
+"""Samples that are written without a pause, in about a millisecond."""
 TURN = 0.001
 """Seconds after which a scrape lets other threads run. The event loop would else wait for the interpreter's
 switch interval, 5 ms, and that several times for one request.
 """
 
 
-class _Children(Generic[C]):
-    """A counter or histogram with every set of labels that it has."""
+@dataclass(frozen=True)
+class Format:
+    """One of the formats in which Prometheus reads samples, by the client's own encoder."""
 
-    def __init__(self, entry: Metric, make: Callable[[Metric, Mapping[str, str]], C]) -> None:
-        self._entry = entry
-        self._make: Callable[[Metric, Mapping[str, str]], C] = make
-        self._known: dict[tuple[str, ...], C] = {}
-        self._lock = threading.Lock()
+    content_type: str
+    encode: Callable[[Collector], bytes]
 
-    def get(self, labels: tuple[str, ...]) -> C:
-        """The one with these values; ValueError where they are not as many as the labels."""
-        found = self._known.get(labels)
-        if found is None:
-            named = dict(zip(self._entry.labels, labels, strict=True))
-            with self._lock:
-                found = self._known.setdefault(labels, self._make(self._entry, named))
-        return found
+    def written(self, family: Family) -> Iterator[bytes]:
+        """`family` in pieces."""
+        head = self._body(Family(family.name, family.documentation, family.type))
+        yield head
+        for first in range(0, len(family.samples), SLICE):
+            part = Family(family.name, family.documentation, family.type)
+            part.samples = family.samples[first : first + SLICE]
+            yield self._body(part)[len(head) :]
 
-    def all(self) -> list[C]:
-        """All of them now."""
-        with self._lock:
-            return list(self._known.values())
+    @cached_property
+    def tail(self) -> bytes:
+        """What ends a whole document."""
+        return self.encode(_Families(()))
 
-    def written(self, wanted: Format) -> Iterator[bytes]:
-        """Their samples now; nothing while there is none of them."""
-        for number, child in enumerate(self.all()):
-            if not number:
-                yield wanted.head(child.family())
-            yield child.lines(wanted)
+    def _body(self, family: Family) -> bytes:
+        return self.encode(_Families((family,))).removesuffix(self.tail)
+
+
+TEXT = Format(exposition.CONTENT_TYPE_PLAIN_0_0_4, exposition.generate_latest)
+OPENMETRICS = Format(openmetrics.CONTENT_TYPE_LATEST, openmetrics.generate_latest)
+"""The one that has exemplars."""
+
+
+def accepted(accept: str) -> Format:
+    """The format for an Accept header; every reader of metrics understands the older one.
+
+    The client's own choice answers a version that is no number with an error.
+    """
+    wanted = (choice.partition(";")[0].strip().lower() for choice in accept.split(","))
+    formats = {"application/openmetrics-text": OPENMETRICS, "text/plain": TEXT}
+    return next((formats[kind] for kind in wanted if kind in formats), TEXT)
+
+
+@dataclass(frozen=True)
+class _Families(Collector):
+    families: Iterable[Family]
+
+    def collect(self) -> Iterable[Family]:
+        """The families that were given."""
+        return self.families
 
 
 class MetricRegistry:
@@ -69,18 +91,27 @@ class MetricRegistry:
         # A series `…_created` for each counter and bucket would double every scrape in OpenMetrics.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         known = metrics().values()
-        self._counters = {m.name: _Children(m, CounterChild) for m in known if m.kind == "counter"}
-        self._histograms = {m.name: _Children(m, HistogramChild) for m in known if m.kind == "histogram"}
+        self._counters = {
+            m.name: Counter(m.name, m.help, m.labels, registry=None) for m in known if m.kind == "counter"
+        }
+        self._histograms = {
+            m.name: Histogram(m.name, m.help, m.labels, buckets=m.buckets, registry=None)
+            for m in known
+            if m.kind == "histogram"
+        }
         self._reads: dict[str, Read] = {m.name: list for m in known if m.kind in ("gauge", "untyped")}
         self._process = ProcessCollector(registry=None)
 
-    def counter(self, name: str, *labels: str) -> CounterChild:
-        """The counter `name` with these values of its labels, in the catalogue's order."""
-        return self._counters[name].get(labels)
+    def counter(self, name: str, *labels: str) -> Counter:
+        """The counter `name` with these values of its labels, in the catalogue's order.
 
-    def histogram(self, name: str, *labels: str) -> HistogramChild:
-        """The histogram `name` with these values of its labels, in the catalogue's order."""
-        return self._histograms[name].get(labels)
+        Raises ValueError where they are not as many as the labels.
+        """
+        return _child(self._counters[name], labels)
+
+    def histogram(self, name: str, *labels: str) -> Histogram:
+        """The histogram `name`, likewise."""
+        return _child(self._histograms[name], labels)
 
     def read(self, name: str, read: Read) -> None:
         """Let `read` give the samples of the gauge or untyped series `name` at each scrape."""
@@ -92,33 +123,32 @@ class MetricRegistry:
         """Start every series of the counter or histogram `name` whose labels are `fixed` or closed sets at 0:
         rate() and increase() do not see what the first sample of a series holds.
         """
-        children = self._counters.get(name) or self._histograms[name]
+        of = self.counter if name in self._counters else self.histogram
         for labels in metrics()[name].known_children(**fixed):
-            children.get(tuple(labels.values()))
+            of(name, *labels.values())
 
     def samples(self, name: str) -> list[Sample]:
         """The samples now of the counter, gauge or untyped series `name`."""
         if name in self._reads:
             return list(self._reads[name]())
-        return [(child.labels, child.value()) for child in self._counters[name].all()]
+        return [(s.labels, s.value) for family in self._counters[name].collect() for s in family.samples]
 
     def text(self, accept: str) -> tuple[bytes, str]:
         """All samples and their content type, as text or OpenMetrics. Takes a while: call it in a thread."""
         wanted, parts, turn = accepted(accept), [], time.perf_counter() + TURN
-        for part in self._written(wanted):
-            parts.append(part)
-            if time.perf_counter() > turn:
-                time.sleep(0)
-                turn = time.perf_counter() + TURN
+        for family in self._families():
+            for part in wanted.written(family):
+                parts.append(part)
+                if time.perf_counter() > turn:
+                    time.sleep(0)
+                    turn = time.perf_counter() + TURN
         return b"".join((*parts, wanted.tail)), wanted.content_type
 
-    def _written(self, wanted: Format) -> Iterator[bytes]:
-        counting: tuple[_Children[Any], ...] = (*self._counters.values(), *self._histograms.values())
-        for children in counting:
-            yield from children.written(wanted)
-        for family in (*self._asked(), *self._process.collect()):
-            yield wanted.head(family)
-            yield wanted.lines(family)
+    def _families(self) -> Iterator[Family]:
+        """Those that have a sample now."""
+        for metric in (*self._counters.values(), *self._histograms.values(), self._process):
+            yield from (family for family in metric.collect() if family.samples)
+        yield from self._asked()
 
     def _asked(self) -> Iterator[Family]:
         """The series that are read at each scrape, absent while they have nothing to say.
@@ -133,6 +163,10 @@ class MetricRegistry:
                 family.add_metric([labels[label] for label in entry.labels], value)
             if family.samples:
                 yield family
+
+
+def _child(metric: M, labels: tuple[str, ...]) -> M:
+    return metric.labels(*labels) if labels else metric
 
 
 def exemplar(request_id: str) -> dict[str, str]:

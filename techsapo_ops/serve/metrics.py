@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations
 
 from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks
@@ -89,6 +90,14 @@ class Metrics:
         """Whether it may be asked now."""
         return self._providers.standing(provider).turn
 
+    def count(self, name: str, *labels: str) -> None:
+        """Count one in the counter `name`, with these values of its labels in the catalogue's order."""
+        self._registry.counter(name, *labels).inc()
+
+    def counting(self, name: str, *labels: str) -> Callable[..., None]:
+        """A function that counts one there, with further labels that it is given."""
+        return partial(self.count, name, *labels)
+
     def gauge(self, name: str, value: Callable[[], float]) -> None:
         """Let `value` give the gauge `name`, which has no labels, at each scrape."""
         self.read(name, lambda: [({}, value())])
@@ -121,11 +130,11 @@ class Metrics:
             ):
                 self._call(provider, model, "cancelled", task, seconds, request)
             case OddBill(provider=provider, model=model, bill=bill):
-                self._count("techsapo_llm_odd_bills_total", provider, model, str(bill.odd))
+                self.count("techsapo_llm_odd_bills_total", provider, model, str(bill.odd))
             case Settled():
                 self._settled(event)
             case BreakerOpened(provider=provider, model=model):
-                self._count("techsapo_llm_breaker_opened_total", provider, model)
+                self.count("techsapo_llm_breaker_opened_total", provider, model)
 
     def analysed(
         self, task_type: TaskType, status: str, seconds: float, request_id: str, *, cut_off: bool = False
@@ -135,7 +144,7 @@ class Metrics:
         Of one that was refused or cancelled the time says nothing. One that `cut_off` a provider at the end
         of a phase has used all of its time: what it saved for phases that did not come is no reserve.
         """
-        self._count("techsapo_wallbounce_requests_total", task_type, status)
+        self.count("techsapo_wallbounce_requests_total", task_type, status)
         if status not in ("success", "error"):
             return
         self._success.add(1 if status == "success" else 0)
@@ -145,7 +154,7 @@ class Metrics:
 
     def http(self, method: str, route: str, status: int, seconds: float | None, request_id: str) -> None:
         """Count an HTTP request; `route` is a template, never a raw path. A stream has no `seconds`."""
-        self._count("techsapo_http_requests_total", method, route, str(status))
+        self.count("techsapo_http_requests_total", method, route, str(status))
         if seconds is not None:
             self._observe("techsapo_http_request_duration_seconds", seconds, request_id, method, route)
             if route in ANSWERING:
@@ -158,11 +167,7 @@ class Metrics:
 
     def drilled(self, kind: str, status: int) -> None:
         """Count a request of a drill: get or post. It counts nowhere else."""
-        self._count("techsapo_drill_requests_total", kind, "answered" if status < 400 else "failed")
-
-    def stream_failed(self, method: str, route: str) -> None:
-        """Count a stream that began well and ended with a failure of ours or of the vendors."""
-        self._count("techsapo_http_failed_streams_total", method, route)
+        self.count("techsapo_drill_requests_total", kind, "answered" if status < 400 else "failed")
 
     def sizes(self, method: str, route: str, received: int | None, sent: int, request_id: str) -> None:
         """Count the bytes of a request's body, None where it has none, and of its answer's."""
@@ -177,34 +182,6 @@ class Metrics:
         self._registry.counter("techsapo_http_failed_streams_total", method, route)
         for status in ANSWERS:
             self._registry.counter("techsapo_http_requests_total", method, route, status)
-
-    def problem(self, code: str) -> None:
-        """Count a request that was answered with a problem."""
-        self._count("techsapo_errors_total", code)
-
-    def cache(self, result: str) -> None:
-        """Count a look-up in the cache: hit, miss or error."""
-        self._count("techsapo_cache_requests_total", result)
-
-    def auth_failed(self, reason: str) -> None:
-        """Count a request that was refused for its key."""
-        self._count("techsapo_auth_failures_total", reason)
-
-    def unlisted_host(self, outcome: str) -> None:
-        """Count a request for a host name that the spec does not list: answered or refused."""
-        self._count("techsapo_unlisted_host_requests_total", outcome)
-
-    def rate_limited(self, plan: str) -> None:
-        """Count a request that was refused because its key asked too often."""
-        self._count("techsapo_rate_limit_hits_total", plan)
-
-    def over_budget(self, code: str) -> None:
-        """Count a request that was refused because the budget had no room for it."""
-        self._count("techsapo_budget_refusals_total", code)
-
-    def anomaly(self, reason: str) -> None:
-        """Count a request that looks like an attack or a mistake."""
-        self._count("techsapo_anomaly_requests_total", reason)
 
     def spent(self, provider: str, model: str, usd: float) -> None:
         """Book what a call was charged."""
@@ -221,7 +198,7 @@ class Metrics:
 
     def audit_operation(self, operation: str, ok: bool) -> None:
         """Count an operation on the audit database: insert, ping or read."""
-        self._count("techsapo_audit_operations_total", operation, _status(ok))
+        self.count("techsapo_audit_operations_total", operation, _status(ok))
 
     def store_operations(self, use: str) -> OnOperation:
         """A function that counts operations on the shared store for `use`, each with whether it succeeded.
@@ -232,17 +209,9 @@ class Metrics:
         def count(operation: Operation, ok: bool) -> None:
             whose = "ping" if operation == "ping" else use
             self._stores[whose].note(operation, ok=ok)
-            self._count("techsapo_redis_operations_total", whose, _status(ok))
+            self.count("techsapo_redis_operations_total", whose, _status(ok))
 
         return count
-
-    def forged(self, use: str) -> Callable[[], None]:
-        """A function that counts a value kept for `use` that carries no seal of this stack."""
-        return lambda: self._count("techsapo_redis_forged_total", use)
-
-    def taken_over(self, outcome: str) -> None:
-        """Count a call of an instance that died, by what became of it here."""
-        self._count("techsapo_taken_over_calls_total", outcome)
 
     def _start_at_0(self, providers: Sequence[Provider]) -> None:
         known = {
@@ -310,11 +279,8 @@ class Metrics:
     def _call(
         self, provider: str, model: str, status: str, task: TaskType, seconds: float, request_id: str
     ) -> None:
-        self._count("techsapo_llm_requests_total", provider, model, status, task)
+        self.count("techsapo_llm_requests_total", provider, model, status, task)
         self._observe("techsapo_llm_request_duration_seconds", seconds, request_id, provider, model)
-
-    def _count(self, name: str, *labels: str) -> None:
-        self._registry.counter(name, *labels).inc()
 
     def _observe(self, name: str, value: float, request_id: str, *labels: str) -> None:
         self._registry.histogram(name, *labels).observe(value, exemplar(request_id))

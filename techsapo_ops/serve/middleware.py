@@ -18,11 +18,12 @@ from techsapo_ops.serve.lifecycle import Lifecycle
 from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.own_time import OwnTime
 from techsapo_ops.serve.problems import BROKE, Problem
+from techsapo_ops.serve.proxies import Proxies, header_of
 from techsapo_ops.serve.tracing import Tracing
 
 log = structlog.get_logger()
 
-_SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_SANE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _STREAM = b"text/event-stream"
 DRILL = "drill"
@@ -30,7 +31,7 @@ DRILL = "drill"
 UNMATCHED = "unmatched"
 """The route of every path that there is not."""
 _PROBES = frozenset({"/health", "/api/v1/health", "/ping", "/metrics"})
-_REFUSED = frozenset({400, 401, 403, 404, 405, 408, 413, 415, 421, 422, 429, 431, 503})
+_REFUSED = frozenset({400, 401, 403, 404, 405, 413, 415, 421, 422, 429, 503})
 """Statuses of requests that cost their client nothing: of a flood of them, some lines are enough."""
 _CONTENT_SECURITY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -45,22 +46,18 @@ _NOT_KEPT = (b"cache-control", b"no-store")
 """For every answer that says nothing itself: the pages' own files alone are kept, and asked for again."""
 
 
-def header(scope: Scope, name: bytes) -> bytes | None:
-    """The first header of that (lower-case) name."""
-    return next((value for key, value in scope["headers"] if key == name), None)
-
-
 def request_id_of(scope: Scope) -> str:
     """The caller's X-Request-ID where it is sane (letters, digits, `._-`, at most 128), else a new one."""
-    given = header(scope, b"x-request-id")
+    given = header_of(scope, b"x-request-id")
     if given is not None and _SANE_ID.fullmatch(given):
-        return given.decode("ascii")
+        return given
     return f"req_{uuid.uuid4().hex}"
 
 
 class Envelope:
-    """Gives each request its id, counts and logs it, sets the headers of every answer, and makes sure that
-    there is one. While the instance drains, it asks kept-alive connections to close.
+    """Gives each request its id and its client's address (`request.state.client`), counts and logs it, sets
+    the headers of every answer, and makes sure that there is one. While the instance drains, it asks
+    kept-alive connections to close.
     """
 
     def __init__(
@@ -69,10 +66,12 @@ class Envelope:
         metrics: Metrics,
         lifecycle: Lifecycle,
         anomalies: Anomalies,
+        proxies: Proxies,
         tracing: Tracing,
     ) -> None:
         self._app = app
         self._metrics = metrics
+        self._proxies = proxies
         self._anomalies = anomalies
         self._lifecycle = lifecycle
         self._tracing = tracing
@@ -86,7 +85,8 @@ class Envelope:
         request_id = request_id_of(scope)
         scope["state"] = {**scope.get("state", {}), "request_id": request_id}
         OwnTime.begin(scope, self._metrics.lag.missed())
-        trace = await self._tracing.request(scope, request_id)
+        scope["state"]["client"] = await self._proxies.client(scope)
+        trace = self._tracing.request(scope, request_id)
         extra = (*_HEADERS, (b"x-request-id", request_id.encode("ascii")))
         status, sent, streamed = 0, 0, scope["type"] == "websocket"
 
@@ -124,7 +124,7 @@ class Envelope:
             told = scope["state"].get("problem_status", 0)  # within a stream, whose status was sent before
             trace.ended(route if route != UNMATCHED else None, status or 499, told)
             if DRILL not in scope["state"]:
-                await self._anomalies.seen(scope, known=route != UNMATCHED)
+                self._anomalies.seen(scope, known=route != UNMATCHED)
 
     def _account(self, scope: Scope, request_id: str, status: int, seconds: float, sent: int | None) -> None:
         """Count and log a request; of a stream neither time nor the bytes `sent` say anything."""
@@ -142,14 +142,14 @@ class Envelope:
             own = OwnTime.of(scope).seconds()
             self._metrics.answered(method, route, own, request_id)
             if status < 500 <= scope["state"].get("problem_status", 0):
-                self._metrics.stream_failed(method, route)
+                self._metrics.count("techsapo_http_failed_streams_total", method, route)
         if sent is not None:
             self._metrics.sizes(method, route, scope["state"].get("received"), sent, request_id)
         problem = scope["state"].get("problem")
         if problem is not None:
-            self._metrics.problem(problem)
+            self._metrics.count("techsapo_errors_total", problem)
         tell = log.debug if route in _PROBES else log.info
-        refused = {"refused": (str(status), _client(scope))} if status in _REFUSED else {}
+        refused = {"refused": str(status)} if status in _REFUSED else {}
         tell(
             msg("HTTP request"),
             requestId=request_id,
@@ -160,11 +160,6 @@ class Envelope:
             **({} if own is None else {"ownTime": round(own * 1000, 1)}),
             **refused,
         )
-
-
-def _client(scope: Scope) -> str:
-    """Whom a request is from, as far as that was found out."""
-    return str(scope["state"].get("client") or (scope.get("client") or ("", 0))[0])
 
 
 def _route(scope: MutableMapping[str, Any]) -> str:

@@ -26,7 +26,6 @@ from techsapo_ops.serve.analysis_spans import AnalysisSpans, callee, failed
 from techsapo_ops.serve.instance import Instance
 from techsapo_ops.serve.live import SSE_PATH
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.proxies import Proxies
 from techsapo_ops.serve.span_queue import SpanQueue
 from techsapo_ops.serve.trace_context import TRACE, TraceIds
 from techsapo_ops.serve.tracing import AnalysisTrace, RequestTrace, Tracing
@@ -52,13 +51,11 @@ class OtelTracing(Tracing):
         spec: Spec,
         instance: Instance,
         providers: Sequence[Provider],
-        proxies: Proxies,
         spans: SpanQueue,
     ) -> None:
         settings = spec.app.tracing
         if settings is None:
             raise OpsError(msg("app.tracing is not set"))
-        self._proxies = proxies
         self._trusted = [ipaddress.ip_network(n) for n in settings.trusted_networks if n != ATTACHED]
         self._callees = {p.name: callee(p, spec) for p in providers}
         self._propagator = TraceContextTextMapPropagator()
@@ -78,11 +75,11 @@ class OtelTracing(Tracing):
         self._tracer = self._provider.get_tracer("techsapo_ops", instance.version, schema_url=SCHEMA)
 
     @override
-    async def request(self, scope: Scope, request_id: str) -> RequestTrace:
+    def request(self, scope: Scope, request_id: str) -> RequestTrace:
         if scope["type"] != "http" or scope["path"] in _UNTRACED:
             TRACE.set(None)
             return RequestTrace()
-        parent, links = await self._from_elsewhere(scope)
+        parent, links = self._from_elsewhere(scope)
         method = scope["method"] if scope["method"] in _METHODS else "_OTHER"
         span = self._tracer.start_span(
             method if method != "_OTHER" else "HTTP",
@@ -98,7 +95,7 @@ class OtelTracing(Tracing):
         TRACE.set(_ids(span))
         return _Request(span, method)
 
-    async def _from_elsewhere(self, scope: Scope) -> tuple[Context, list[Link]]:
+    def _from_elsewhere(self, scope: Scope) -> tuple[Context, list[Link]]:
         """What a request says it is part of: believed as the parent, or no more than linked to.
 
         Who is believed decides whether we record, and in whose trace; so nobody is who is not named.
@@ -111,16 +108,14 @@ class OtelTracing(Tracing):
         other = trace.get_current_span(told).get_span_context()
         if not other.is_valid:
             return nothing, []
-        if await self._believes(scope):
+        if self._believes(scope):
             return told, []
         # Without its state, which anybody may fill.
         return nothing, [Link(SpanContext(other.trace_id, other.span_id, is_remote=True))]
 
-    async def _believes(self, scope: Scope) -> bool:
-        if not self._trusted:
-            return False
+    def _believes(self, scope: Scope) -> bool:
         try:
-            address = ipaddress.ip_address(await self._proxies.client(scope))
+            address = ipaddress.ip_address(scope["state"]["client"])
         except ValueError:
             return False
         return any(address in network for network in self._trusted)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from techsapo_ops.serve.evidence import rounded
+from techsapo_ops.serve.bodies.base import rounded
 from techsapo_ops.wallbounce.events import (
     Answered,
     Asked,

@@ -38,10 +38,6 @@ class Proxies:
         """Whether a request comes through a proxy whose word is believed."""
         return await self._believed(str((scope.get("client") or ("", 0))[0]))
 
-    def known(self, peer: str) -> bool:
-        """Whether `peer` is a proxy that is believed, as far as names were looked up already."""
-        return peer in self._fixed or peer in self._found
-
     async def _believed(self, peer: str) -> bool:
         if peer in self._fixed:
             return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from functools import cache
@@ -20,15 +19,11 @@ if TYPE_CHECKING:
 
 _PATH = "/runbooks"
 _PAGE = re.compile(r"(\w+)\.md")
-_NAME = re.compile(r"[A-Za-z0-9]{1,64}")
 _LIST = {
     "ja": ("手順書", "アラートごとの意味、確認、対処です。"),
     "en": ("Runbooks", "What each alert means, how to check and how to fix it."),
 }
-_MISSING = {
-    "ja": ("その手順書はありません", "もしかして："),
-    "en": ("There is no such runbook", "Did you mean:"),
-}
+_MISSING = {"ja": "その手順書はありません", "en": "There is no such runbook"}
 
 
 def runbook_routes(locale: str, *, several_hosts: bool = False) -> APIRouter:
@@ -46,7 +41,7 @@ def runbook_routes(locale: str, *, several_hosts: bool = False) -> APIRouter:
         language, query = _language(request, locale)
         if name in runbooks():
             return page_reply(request, *_page(name, language, query, several=several_hosts))
-        content, media_type, _ = _missing(name, language, query)
+        content, media_type, _ = _list(language, query, missing=True)
         return Response(content, 404, media_type=media_type)
 
     for path, answer in ((_PATH, listed), (f"{_PATH}/{{name}}", page)):
@@ -69,34 +64,21 @@ def _page(name: str, locale: str, query: str, *, several: bool) -> tuple[bytes, 
 
 
 @cache
-def _list(locale: str, query: str) -> tuple[bytes, str, str]:
+def _list(locale: str, query: str, *, missing: bool = False) -> tuple[bytes, str, str]:
+    """The list of all, which answers a name that is `missing` as well; the name itself is not shown."""
+
     def lines(language: str) -> str:
         title, about = _LIST[language]
+        title = _MISSING[language] if missing else title
         rows = (
-            f"- {_linked(name)} ({alert.severity}): {runbooks()[name].meaning(language)}"
+            f"- [{name}]({name}.md) ({alert.severity}): {runbooks()[name].meaning(language)}"
             for name, alert in alerts().items()
         )
         return "\n".join((f"# {title}", "", about, "", *rows))
 
-    return _framed(locale, query, ((each, _html(lines(each), query)) for each in LOCALES))
-
-
-def _missing(name: str, locale: str, query: str) -> tuple[bytes, str, str]:
-    """The page for a name that there is not, with those that are like it. The name itself is not shown."""
-    by_lower = {known.lower(): known for known in runbooks()}
-    asked = name.lower() if _NAME.fullmatch(name) else ""
-    near = [by_lower[each] for each in difflib.get_close_matches(asked, by_lower, n=5, cutoff=0.5)]
-
-    def lines(language: str) -> str:
-        title, guess = _MISSING[language]
-        found = (guess, "", *(f"- {_linked(each)}" for each in near)) if near else ()
-        return "\n".join((f"# {title}", "", *found))
-
-    return _framed(locale, query, ((each, _html(lines(each), query)) for each in LOCALES), "404")
-
-
-def _linked(name: str) -> str:
-    return f"[{name}]({name}.md)"
+    return _framed(
+        locale, query, ((each, _html(lines(each), query)) for each in LOCALES), "404" if missing else ""
+    )
 
 
 def _framed(

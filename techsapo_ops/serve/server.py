@@ -10,7 +10,6 @@ import resource
 import signal
 import socket
 import time
-from functools import partial
 from importlib.util import find_spec
 from types import FrameType
 from typing import Any
@@ -33,6 +32,8 @@ log = structlog.get_logger()
 
 KEEP_ALIVE = 75
 """Seconds an idle connection stays open: longer than nginx keeps its own, so that nginx closes first."""
+CONNECTIONS = 12_000
+"""Connections at once, streams included, from which on requests are answered 503."""
 LAST_REQUESTS = 0.5
 """Seconds in which connections that are open when we stop listening may still send their request."""
 TURN = 0.02
@@ -132,10 +133,9 @@ def run(app: App, host: str, port: int) -> None:
     app.lifecycle.at_warm.append(gc.freeze)
     listener = _listen(host, port)
     spec = app.options.spec
-    http: Any = partial(HttpProtocol, door=app.door)
     config = uvicorn.Config(
         app.asgi,
-        http=http,
+        http=HttpProtocol,
         loop="uvloop" if find_spec("uvloop") else "asyncio",
         ws=WebSocketProtocol,
         ws_max_size=WEBSOCKET_MESSAGE,
@@ -147,6 +147,7 @@ def run(app: App, host: str, port: int) -> None:
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        limit_concurrency=CONNECTIONS,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=math.ceil(seconds(spec.app.limits.request_timeout)),
     )

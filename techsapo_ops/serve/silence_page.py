@@ -7,21 +7,20 @@ sends a request of its own, which needs somebody who signed in or an API key of 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import structlog
 from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, field_validator
 from starlette.responses import Response
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
 from techsapo_ops.adapters.http import Unreachable
-from techsapo_ops.adapters.jsons import load
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.catalogue.alerts import WATCHDOG, alerts
 from techsapo_ops.messages import msg
-from techsapo_ops.serve.auth import Gate
+from techsapo_ops.serve.auth import Caller, Gate
+from techsapo_ops.serve.body_route import body_route
 from techsapo_ops.serve.hosts import SameOrigin
 from techsapo_ops.serve.pages import asked_language, page_of, page_reply
 from techsapo_ops.serve.problems import Problem
@@ -31,41 +30,36 @@ from techsapo_ops.services.alertmanager.silencing import HOURS, LONGEST_COMMENT,
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Silence:
+class SilenceBody(BaseModel):
     """What the form says."""
 
+    model_config = ConfigDict(extra="forbid", strict=True)
     hours: int
     comment: str
 
+    @field_validator("hours")
     @classmethod
-    def read(cls, body: bytes) -> Silence:
-        """Of a body as JSON. Raises Problem for anything else."""
-        try:
-            told: Any = load(body)
-        except ValueError:
-            raise Problem(422, "invalid_request", msg("the body must be JSON")) from None
-        if not isinstance(told, dict) or told.keys() != {"hours", "comment"}:
-            raise Problem(
-                422, "invalid_request", msg("the body must have hours and comment, and nothing else")
-            )
-        hours, comment = told["hours"], told["comment"]
-        if isinstance(hours, bool) or hours not in HOURS:
-            raise Problem(
-                422, "invalid_request", msg("hours must be one of {map}", map=", ".join(map(str, HOURS)))
-            )
-        if not isinstance(comment, str) or not (words := " ".join(comment.split())):
+    def offered(cls, hours: int) -> int:
+        """Raises Problem for a time that the form does not offer."""
+        if hours not in HOURS:
+            detail = msg("hours must be one of {map}", map=", ".join(map(str, HOURS)))
+            raise Problem(422, "invalid_request", detail)
+        return hours
+
+    @field_validator("comment")
+    @classmethod
+    def on_one_line(cls, comment: str) -> str:
+        """The comment with single spaces. Raises Problem for none, and for one that is not printable."""
+        words = " ".join(comment.split())
+        if not words:
             raise Problem(422, "invalid_request", msg("comment must say why: others will see it"))
         if not is_comment(words):
-            raise Problem(
-                422,
-                "invalid_request",
-                msg(
-                    "comment must be at most {longest_comment} printable characters",
-                    longest_comment=LONGEST_COMMENT,
-                ),
+            detail = msg(
+                "comment must be at most {longest_comment} printable characters",
+                longest_comment=LONGEST_COMMENT,
             )
-        return cls(int(hours), words)
+            raise Problem(422, "invalid_request", detail)
+        return words
 
 
 def silence_routes(
@@ -84,20 +78,20 @@ def silence_routes(
             return page_reply(request, *page)
         return Response(page[0], 404, media_type=page[1])
 
-    async def silence(request: Request, name: str) -> Response:
+    async def admit(request: Request) -> Caller:
         await origins.check(request)
-        by = await gate.admit_operator(request)
+        return Caller(None, None, str(request.state.client), await gate.admit_operator(request))
+
+    async def silence(body: SilenceBody, request: Request) -> Response:
+        name, by = str(request.path_params["name"]), str(request.state.caller.user)
         _require_name(name)
-        if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            raise Problem(415, "unsupported_media_type", msg("the body must be application/json"))
-        wanted = Silence.read(await request.body())
         if alertmanager is None:
             raise Problem(404, "not_found", msg("this stack runs no Alertmanager"))
         now = datetime.now(UTC)
-        until = now + timedelta(hours=wanted.hours)
+        until = now + timedelta(hours=body.hours)
         try:
             made = await asyncio.to_thread(
-                alertmanager.silence, [Matcher("alertname", "=", name)], now, until, by, wanted.comment
+                alertmanager.silence, [Matcher("alertname", "=", name)], now, until, by, body.comment
             )
         except (Unreachable, ApiError) as error:
             log.warning("An alert can't be silenced", alert=name, error=error.message)
@@ -109,7 +103,12 @@ def silence_routes(
         return json_response({"id": made, "alert": name, "by": by, "until": until.isoformat()}, 201)
 
     router.add_api_route("/alerts/{name}/silence", form, methods=["GET", "HEAD"])
-    router.add_api_route("/api/v1/alerts/{name}/silence", silence, methods=["POST"])
+    router.add_api_route(
+        "/api/v1/alerts/{name}/silence",
+        silence,
+        methods=["POST"],
+        route_class_override=body_route(admit),
+    )
     return router
 
 

@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
-from techsapo_ops.adapters.prometheus import Prometheus
+from techsapo_ops.adapters.prometheus import Prometheus, Sample
 from techsapo_ops.catalogue.alerts import DISKS, cut_off, server_up
+from techsapo_ops.catalogue.newest_copy import of_newest_copy
 from techsapo_ops.catalogue.rules import FRONT_ADDRESS
 from techsapo_ops.serve.bodies.monitoring import CertificateBody, DiskBody, FrontBody, ServiceBody
-from techsapo_ops.serve.newest_copies import Queried
 from techsapo_ops.services.app.kind import JOB
 from techsapo_ops.services.prometheus.incidents import INCIDENTS
+
+
+class Queried(Protocol):
+    """What answers an expression of PromQL. Raises Unreachable or ApiError."""
+
+    def query(self, expression: str, /) -> Sequence[Sample]:
+        """The instant vector of an expression now."""
+        ...
+
+
+class NewestCopies:
+    """A Prometheus of several hosts, read as the alerts read it: what jobs, backups and certificates left on
+    each of them counts once, by the newest copy.
+    """
+
+    def __init__(self, prometheus: Queried) -> None:
+        self._prometheus = prometheus
+
+    def query(self, expression: str, /) -> Sequence[Sample]:
+        """The same of the host alone whose files are the newest."""
+        return self._prometheus.query(of_newest_copy(expression))
 
 
 def services_of(prometheus: Prometheus) -> list[ServiceBody]:

@@ -37,10 +37,16 @@ from techsapo_ops.serve.bodies.monitoring import (
     StatusBody,
 )
 from techsapo_ops.serve.health import Health
-from techsapo_ops.serve.newest_copies import NewestCopies, Queried
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.spending import Spending
-from techsapo_ops.serve.stack_report import certificates_of, disks_of, front_of, services_of
+from techsapo_ops.serve.stack_report import (
+    NewestCopies,
+    Queried,
+    certificates_of,
+    disks_of,
+    front_of,
+    services_of,
+)
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement
 from techsapo_ops.services.alertmanager.beginnings import began_of
 from techsapo_ops.services.alertmanager.muted import Muted

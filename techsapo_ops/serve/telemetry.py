@@ -19,8 +19,6 @@ log = structlog.get_logger()
 
 INTERVAL = 2.0
 """Seconds between two readings."""
-HEARTBEAT = 15.0
-"""Seconds of silence after which a comment is sent."""
 KEPT = 300
 """Readings that are kept for charts: ten minutes."""
 TOTALS = (
@@ -62,14 +60,12 @@ class Telemetry:
         instance: str,
         *,
         interval: float = INTERVAL,
-        heartbeat: float = HEARTBEAT,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.broadcast = Broadcast()
         self.interval = interval
         self._read = read
         self._instance = instance
-        self._heartbeat = heartbeat
         self._clock = clock
         self._history: deque[tuple[float, Values]] = deque(maxlen=KEPT)
 
@@ -78,16 +74,12 @@ class Telemetry:
         loop = asyncio.get_running_loop()
         due = loop.time()
         while True:
-            reading = asyncio.create_task(self._tick())
-            while not (await asyncio.wait({reading}, timeout=self._heartbeat))[0]:
-                await self.broadcast.beat()
-            if error := reading.exception():
+            try:
+                await self._tick()
+            except Exception as error:  # noqa: BLE001 - whatever a reading meets, the next one may not
                 log.error("The metrics stream could not be read", error=repr(error))
             due = max(due + self.interval, loop.time())
-            while (left := due - loop.time()) > 0:
-                await asyncio.sleep(min(left, self._heartbeat))
-                if left > self._heartbeat:
-                    await self.broadcast.beat()
+            await asyncio.sleep(due - loop.time())
 
     def history(self) -> RecentBody:
         """The last minutes as columns: times (Unix seconds), and by series its value at each, or null.

@@ -40,7 +40,7 @@ _REQUEST, _ANALYSIS = RequestTrace(), AnalysisTrace()
 class Tracing:
     """Leaves no traces."""
 
-    async def request(self, scope: Scope, request_id: str) -> RequestTrace:  # noqa: ARG002 - nothing is traced
+    def request(self, scope: Scope, request_id: str) -> RequestTrace:  # noqa: ARG002 - nothing is traced
         """Begin the trace of a request, and make it that of the work at hand."""
         return _REQUEST
 

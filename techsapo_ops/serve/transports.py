@@ -1,11 +1,14 @@
 """uvicorn's protocols with the connection itself within reach of our streams, answers sent in one piece, and
-bounds on what a client may send and how long it may take.
+bounds on a request that does not come to its end.
 
 ASGI has no word for "this client does not read: cut it off", and an answer that is ended politely keeps its
 unsent bytes until a peer takes them that never will.
 
 uvicorn hands the head of an answer to the kernel before its body. An instance that is killed between the two
 leaves nginx with an answer begun, which it cannot ask of another instance any more.
+
+uvicorn limits connections (`limit_concurrency`) and idle time (`timeout_keep_alive`), but neither bytes nor
+time of a request. nginx limits those by client, where there is one; without it these bounds are all there is.
 """
 
 from __future__ import annotations
@@ -17,29 +20,21 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from techsapo_ops.serve.crowd import PLACE, Place
-from techsapo_ops.serve.door import (
-    LINGER,
-    LINGER_BYTES,
-    LINGERING,
-    PIPELINED,
-    Door,
-    head_late,
-    head_too_large,
-    last_answer,
-    malformed,
-)
-from techsapo_ops.serve.problems import Problem
-
 EXTENSION = "techsapo.connection"
 """Key of the asyncio transport in a scope's extensions."""
+HEAD_BYTES = 64 * 1024
+"""Most bytes of a head that does not end: twice what nginx passes on, whose own bound is 4 x 8 KB."""
+REQUEST_SECONDS = 30.0
+"""Seconds in which a whole request must arrive, from the connection or its first byte on. A browser that
+opens a connection in advance and does not use it that long opens another.
+"""
 UNREAD_PONGS = 64 * 1024
 """Bytes of answers to pings that a client may leave unread."""
 
-_quiet = logging.getLogger("techsapo.websocket")
+_quiet = logging.getLogger("techsapo.connections")
 _quiet.setLevel(logging.CRITICAL)
-"""Our own access log tells of each connection and each error: uvicorn's lines have the client's raw path in
-them, and take an answer that refuses the handshake for a mistake.
+"""Our own access log has each request and each error: uvicorn's lines contain the client's raw path, and take
+an answer that refuses a WebSocket for a mistake.
 """
 
 
@@ -82,117 +77,79 @@ class WholeAnswer:
         return self._transport.is_closing()
 
 
-class _OutOfBounds(Exception):
-    """Raised in a callback of the parser, which then stops."""
-
-
 class HttpProtocol(HttpToolsProtocol):
-    """HTTP/1.1, within the bounds of `door`.
+    """HTTP/1.1, whose requests arrive within HEAD_BYTES and `REQUEST_SECONDS`, or the connection ends."""
 
-    A timer runs only while a client keeps us waiting: most requests come in one piece and need none.
-    """
-
-    def __init__(self, *args: Any, door: Door | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.logger = _quiet
-        self._door = door or Door()
-        self._place: Place | None = None
         self._in_head = True
-        """Whether the next bytes belong to a head."""
-        self._raw = 0
-        """Bytes that came while a head was open."""
-        self._size = 0
-        """Bytes of the head that the parser has told of."""
-        self._between = 0
-        """Bytes after a head that were no part of a body: trailers, and extensions of chunks."""
-        self._unread = 0
-        """Bytes of a body that came after its answer."""
-        self._timer: asyncio.TimerHandle | None = None
-        self._problem: Problem | None = None
-        self._let_go = LINGER_BYTES
-        self._elsewhere = False
-        """Whether the connection is a WebSocket's now."""
+        """Whether a header that comes now belongs to the head; else it is a trailer."""
+        self._pending = 0
+        """Bytes since the last end of a head or piece of a body."""
+        self._arrived = False
+        """Whether what came last was the end of a request."""
+        self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin a connection, where there is a place for it."""
+        """Begin a connection, and wait for its first request."""
         super().connection_made(transport)
-        try:
-            self._place = self._door.crowd.connected(self._peer)
-        except Problem as problem:
-            self._refuse(problem)
-        else:
-            self._mind(opened=True)
+        self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End the connection."""
-        self._stop_timer()
-        if self._place is not None:
-            self._place.leave()
-        if self._problem is not None:
-            self._door.lingering -= 1
+        self._stop_waiting()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes: not one more of a client that was refused."""
-        if self._problem is not None:
-            self._let_go -= len(data)
-            if self._let_go < 0:
-                self.transport.abort()
-            return
-        if self._in_head:
-            self._raw += len(data)
-        else:
-            self._between += len(data)
+        """Take bytes, within the bounds."""
+        self._pending += len(data)
+        self._arrived = False
         super().data_received(data)
-        self._mind()
+        if self.transport.is_closing():
+            return
+        if self._pending > HEAD_BYTES:
+            self.send_400_response("The request line and headers are too large.")
+        elif not self._arrived and self._deadline is None:
+            self._wait()
 
-    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's signature
-        """Refuse what the parser did not take."""
-        beyond = self._size > self._door.head_bytes
-        self._refuse(head_too_large(self._door.head_bytes) if beyond else malformed())
+    def send_400_response(self, msg: str) -> None:
+        """Refuse the request and close; an answer under way is cut off, not mixed up with this one."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.abort()
+        else:
+            super().send_400_response(msg)
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
+        self._in_head, self._arrived = True, False
         scope: dict[str, Any] = self.scope  # type: ignore[assignment] # its TypedDict has no extensions of ours
-        scope["extensions"] = {EXTENSION: self.transport, PLACE: self._place}
-
-    def on_url(self, url: bytes) -> None:
-        """Take a part of the address."""
-        self._grow(len(url))
-        super().on_url(url)
+        scope["extensions"] = {EXTENSION: self.transport}
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header. One after the body is no header of the request, whose scope is in use by then."""
+        """Take a header. A trailer is none of the request, whose scope is in use by then."""
         if self._in_head:
-            self._grow(len(name) + len(value) + 4)
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Let the request be answered; its task starts in the next turn of the event loop."""
-        self._in_head = False
-        self._stop_timer()
+        self._in_head, self._pending = False, 0
         before = self.cycle
         super().on_headers_complete()
         if self.cycle is not before:
             answer: Any = WholeAnswer(self.transport)
             self.cycle.transport = answer
-        if len(self.pipeline) > PIPELINED:
-            raise _OutOfBounds
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of a body; after the answer, no more of it than a body may have."""
-        self._between = 0
-        if self.cycle is not None and self.cycle.response_complete:
-            self._unread += len(body)
-            if self._unread > self._door.max_body:
-                self.transport.close()
+        """Take a part of a body."""
+        self._pending = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """End a request's body; a head is next."""
-        self._in_head, self._raw, self._size, self._between, self._unread = True, 0, 0, 0, 0
-        self._stop_timer()
+        """End a request."""
+        self._arrived, self._pending = True, 0
+        self._stop_waiting()
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -200,77 +157,12 @@ class HttpProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.cycle is not None and self.cycle.response_complete:
             self.cycle.body = bytearray()
-        self._mind()
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over."""
-        self._elsewhere = True
-        self._stop_timer()
+        self._arrived = True
+        self._stop_waiting()
         super().handle_websocket_upgrade()
-        protocol = self.transport.get_protocol()
-        if isinstance(protocol, WebSocketProtocol) and self._place is not None:
-            protocol.take(self._place)
-
-    @property
-    def _peer(self) -> str:
-        return str((self.client or ("", 0))[0])
-
-    @property
-    def _answering(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
-
-    def _grow(self, size: int) -> None:
-        self._size += size
-        if self._size > self._door.head_bytes:
-            raise _OutOfBounds
-
-    def _mind(self, *, opened: bool = False) -> None:
-        """Bound what the client has begun, or is to begin on a connection that it just `opened`."""
-        if self._problem is not None or self._elsewhere or self.transport.is_closing():
-            return
-        if (self._raw if self._in_head else self._between) > self._door.head_bytes:
-            self._refuse(head_too_large(self._door.head_bytes))
-        elif self._timer is not None:
-            return
-        elif self._in_head:
-            if not self._answering and (self._raw or opened):
-                self._timer = self.loop.call_later(self._door.head_seconds, self._head_late)
-        elif not self.pipeline:
-            self._timer = self.loop.call_later(self._door.body_seconds, self._body_late)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _head_late(self) -> None:
-        self._timer = None
-        if self._raw == 0:
-            self.transport.close()
-        else:
-            self._refuse(head_late(self._door.head_seconds))
-
-    def _body_late(self) -> None:
-        self._timer = None
-        self._door.refused("timeout", self._peer)
-        self.transport.abort()
-
-    def _refuse(self, problem: Problem) -> None:
-        """Answer with `problem` and end the connection; an answer under way is cut off, not mixed up."""
-        self._problem = problem
-        self._stop_timer()
-        self._unset_keepalive_if_required()
-        self._door.refused(problem.code, self._peer)
-        self._door.lingering += 1
-        if self._answering:
-            self.transport.abort()
-            return
-        self.transport.write(last_answer(problem))
-        if self._door.lingering > LINGERING or not self.transport.can_write_eof():
-            self.transport.close()
-            return
-        self.transport.write_eof()
-        self._timer = self.loop.call_later(LINGER, self.transport.abort)
 
     def shutdown(self) -> None:
         """Close, after the answer under way."""
@@ -279,6 +171,22 @@ class HttpProtocol(HttpToolsProtocol):
             answer.flush()
         super().shutdown()
 
+    def _wait(self) -> None:
+        self._deadline = self.loop.call_later(REQUEST_SECONDS, self._late)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _late(self) -> None:
+        self._deadline = None
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if self.pipeline or (answering and not self.cycle.more_body):
+            self._wait()  # the next request may wait for the answer under way
+        else:
+            self.transport.abort()
+
 
 class WebSocketProtocol(WebSocketsSansIOProtocol):
     """WebSocket."""
@@ -286,20 +194,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.logger = self.conn.logger = _quiet
-        self._place: Place | None = None
-
-    def take(self, place: Place) -> None:
-        """Have `place` for as long as the connection lasts."""
-        self._place = place
-        if hasattr(self, "scope"):  # not where the handshake was refused
-            extensions: dict[str, Any] = self.scope["extensions"]
-            extensions[PLACE] = place
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """End the connection."""
-        if self._place is not None:
-            self._place.leave()
-        super().connection_lost(exc)
 
     def handle_ping(self) -> None:
         """Answer a ping, unless its sender reads no answers."""

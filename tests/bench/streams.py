@@ -18,10 +18,6 @@ DELAY_LIMIT, MEMORY_LIMIT = 1000.0, 45.0
 """Milliseconds, and KB a client."""
 
 
-MANY = {"app": {"limits": {"client_connections": 10_000, "client_streams": 10_000}}}
-"""All these clients come from one address."""
-
-
 def _resident_kb(pid: int) -> int:
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS:"))
@@ -32,7 +28,7 @@ def run() -> Iterator[Row]:
     from orchestrator import serving
 
     clients = SSE + WEBSOCKETS
-    with tempfile.TemporaryDirectory() as directory, serving(Path(directory), **MANY) as server:
+    with tempfile.TemporaryDirectory() as directory, serving(Path(directory)) as server:
         before = _resident_kb(server.process.pid)
         script = str(Path(__file__).with_name("stream_clients.py"))
         words = [str(n) for n in (server.port, SSE, WEBSOCKETS, TICKS)]

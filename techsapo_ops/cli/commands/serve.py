@@ -126,7 +126,7 @@ def serve(
     from techsapo_ops.stores.shared_key import shared_key
     from techsapo_ops.wallbounce.start import place_problems, read_calibration, require_start, start_problems
 
-    lines = configure_logs(spec.logs, instance)
+    configure_logs(spec.logs, instance)
     auth, where = _auth(spec, project, host, published=rendered), data or project.layout.data / instance
     ports = [i.port for i in spec.app.resolved_instances]
     address = Address(host or spec.app.host, port or _port(instance, ports))
@@ -143,9 +143,7 @@ def serve(
         disabled=project.loaded.disabled,
         calibration=read_calibration(weights) if weights is not None else None,
         auth=auth,
-        refuse_other_hosts=spec.app.refuse_other_hosts,
         durable_audit=spec.audit.durability == "answered",
-        key_shares=spec.app.limits.key_shares,
         app_key=shared_key(app_key or project.layout.app_key) if app_key or not rendered else None,
         authorities=stores.authorities(spec, project.layout),
         sentinels=stores.sentinels,
@@ -163,10 +161,7 @@ def serve(
         maintenance=place.file.parent / FOLDER if rendered else None,
         budget_note=place.file.parent / BUDGET_FOLDER / FILE if rendered else None,
     )
-    try:
-        run(App(options), address.host, address.port)
-    finally:
-        lines.tell()
+    run(App(options), address.host, address.port)
 
 
 def _started_for(file: Path) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from techsapo_ops.catalogue.commands import Effect
-from techsapo_ops.serve.bodies.base import Body
+from techsapo_ops.serve.bodies.base import Body, Rounded
 
 Html = Annotated[
     str | None,
@@ -121,7 +121,7 @@ class DissentBody(Body):
 
     provider: str
     root_cause: str
-    grade: float | None
+    grade: Rounded
 
 
 class AmendmentBody(Body):
@@ -152,8 +152,8 @@ class BounceBody(Body):
     round: int
     provider: str
     claims: list[str]
-    before: float | None
-    after: float | None
+    before: Rounded
+    after: Rounded
     kept: bool
 
 
@@ -170,7 +170,7 @@ class HypothesisBody(Body):
 
     cause: str
     providers: list[str]
-    grade: float | None
+    grade: Rounded
 
 
 class AnswerBody(Body):

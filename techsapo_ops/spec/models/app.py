@@ -48,16 +48,12 @@ class Limits(Section):
     """Longest prompt, in characters; more is answered 422."""
     concurrency: Annotated[int, Field(ge=1), NotASwitch] = 64
     """Analyses under way at once in one instance; more are answered 503 with Retry-After."""
-    key_shares: bool = True
-    """Whether one API key leaves places to others, else it is answered 429."""
     request_timeout: PositiveDuration = "120s"
     """Longest time an analysis may take."""
-    connections: Annotated[int, Field(ge=1), NotASwitch] = 4096
-    """Connections at once to one instance, metrics streams apart; more are answered 503."""
     client_connections: Annotated[int, Field(ge=1), NotASwitch] = 512
-    """Connections, or requests through nginx, at once from one address; more are answered 429."""
+    """Requests at once from one address; nginx answers more with 429."""
     client_streams: Annotated[int, Field(ge=1), NotASwitch] = 512
-    """Metrics streams at once to one address; more are answered 429."""
+    """Metrics streams at once to one address; nginx answers more with 429."""
 
 
 class Plans(Section):
@@ -147,10 +143,8 @@ class App(Section):
     address, which is one of this host alone where it listens there alone."""
     allowed_hosts: tuple[AllowedHost, ...] = ()
     """Further host names that clients use, without a port: `ops.example.com`, or `*.example.com` for all
-    below it. Known without this: nginx's and its certificates' names, loopback names, every IP address."""
-    refuse_other_hosts: bool = True
-    """Whether requests for any other host name are refused (421); false: they are answered, and `techsapo
-    doctor` lists the names."""
+    below it. Known without this: nginx's and its certificates' names, loopback names, every IP address.
+    Requests for any other name are refused (421), and `techsapo doctor` lists them."""
     tracing: Tracing | None = None
     """Where a trace of each request goes; without this section there is none."""
     drain: Duration = "5s"

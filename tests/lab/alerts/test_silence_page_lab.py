@@ -56,9 +56,7 @@ def asked(
     folder: Path, url: str | None, work: Callable[[httpx.AsyncClient], Awaitable[Any]], **app: Any
 ) -> Any:
     """What `work` has from a client of an instance whose Alertmanager is at `url`."""
-    instance = App(
-        Options(make_spec(app=app), "app-1", folder / "data", alertmanager=url, keys=folder / "keys.json")
-    )
+    instance = App(Options(make_spec(app=app), "app-1", folder / "data", alertmanager=url))
 
     async def main() -> Any:
         async with client_of(instance) as client:
@@ -78,7 +76,7 @@ def sent(folder: Path, url: str | None, headers: dict[str, str], body: Any = ASK
 def key_of(folder: Path, *scopes: Scope) -> dict[str, str]:
     """Headers with a new key named ops of these scopes."""
     kept, shown = new_key("ops", plan="basic", scopes=scopes, now=datetime.now(UTC))
-    KeyFile(folder / "keys.json").write((kept,))
+    KeyFile(folder / "api-keys.json").write((kept,))
     return {"Authorization": f"Bearer {shown}"}
 
 

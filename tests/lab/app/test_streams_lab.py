@@ -228,7 +228,6 @@ def test_a_client_that_does_not_read_is_cut_off_and_holds_up_nobody() -> None:
             while part := slow.recv(65536):
                 told += len(part)
         assert told < sent * len(payload), "what it did not read was not kept for it"
-        assert broadcast.dropped == 1
         broadcast.close()
         writer.close()
 

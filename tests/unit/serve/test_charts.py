@@ -10,9 +10,8 @@ import pytest
 from rows import each_row
 
 from techsapo_ops.adapters.prometheus import Prometheus, Sample, Series, Target
-from techsapo_ops.serve.applies import read_applies
 from techsapo_ops.serve.bodies.monitoring import FiguresBody
-from techsapo_ops.serve.charts import Charts, View
+from techsapo_ops.serve.charts import Charts, View, read_applies
 from techsapo_ops.serve.problems import Problem
 
 

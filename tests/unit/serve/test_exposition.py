@@ -5,16 +5,13 @@ import threading
 from pathlib import Path
 
 import httpx
-import pytest
 from orchestrator import client_of, make_app
-from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 from rows import each_row
 
 from techsapo_ops.catalogue.metrics import metrics
-from techsapo_ops.serve.exposition import accepted
-from techsapo_ops.serve.metric_registry import MetricRegistry
+from techsapo_ops.serve.metric_registry import SLICE, MetricRegistry
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 DURATION, REQUESTS = "techsapo_http_request_duration_seconds", "techsapo_http_requests_total"
@@ -29,21 +26,26 @@ def exemplars(text: str) -> set[str]:
 
 
 @each_row("accept", ["", OPENMETRICS])
-def test_lines_that_are_kept_from_the_last_scrape_are_written_anew_once_their_series_changes(
-    accept: str,
-) -> None:
+def test_what_is_counted_is_written_with_the_last_exemplar(accept: str) -> None:
     registry = MetricRegistry()
-    moved, still = (registry.counter(REQUESTS, "GET", path, "200") for path in ("/a", "/b"))
-    still.inc(7)
     for n in range(1, 4):
-        moved.inc()
+        registry.counter(REQUESTS, "GET", "/a", "200").inc()
         registry.histogram(DURATION, "GET", "/a").observe(0.1, {"request_id": f"req-{n}"})
-        text = registry.text(accept)[0].decode()
-        assert f'route="/a",status="200"}} {n}.0' in text
-        assert 'route="/b",status="200"} 7.0' in text
-        assert f'{DURATION}_count{{method="GET",route="/a"}} {n}.0' in text
-        if accept:
-            assert exemplars(text) == {f"req-{n}"}
+    text = registry.text(accept)[0].decode()
+    assert 'route="/a",status="200"} 3.0' in text
+    assert f'{DURATION}_count{{method="GET",route="/a"}} 3.0' in text
+    assert text.count(f"# TYPE {DURATION} histogram\n") == 1
+    if accept:
+        assert exemplars(text) == {"req-3"}
+
+
+def test_a_family_of_many_samples_is_written_in_pieces_and_whole() -> None:
+    registry = MetricRegistry()
+    for n in range(3 * SLICE):
+        registry.counter(REQUESTS, "GET", f"/{n}", "200").inc()
+    text = registry.text(OPENMETRICS)[0].decode()
+    assert value(text.replace("# EOF\n", ""), REQUESTS) == 3 * SLICE
+    assert text.count("# TYPE techsapo_http_requests counter\n") == 1
 
 
 def test_nothing_that_is_counted_during_a_scrape_is_missing_in_the_next_one() -> None:
@@ -100,20 +102,3 @@ def test_the_first_analysis_is_seen_since_every_known_histogram_begins_at_0(tmp_
             assert f'{name}_sum{{task_type="{task}"}} 0.0\n' in text
     assert 'techsapo_llm_request_duration_seconds_count{model="simulated-1",provider="sim-a"} 0.0\n' in text
     assert 'techsapo_llm_agreement_count{provider_pair="sim-a|sim-b"} 0.0\n' in text
-
-
-@each_row("accept", ["", OPENMETRICS])
-def test_a_histogram_is_written_as_the_client_would_write_it(
-    accept: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("time.time", lambda: 1_764_000_000.25)
-    entry = metrics()[DURATION]
-    registry, own = MetricRegistry(), CollectorRegistry()
-    theirs = Histogram(entry.name, entry.help, entry.labels, buckets=entry.buckets, registry=own)
-    for n, seconds in enumerate((0.0, entry.buckets[0], 0.0301, 0.1, 0.1, 7, entry.buckets[-1], 1e9)):
-        one = {"request_id": f"req-{n}"}
-        registry.histogram(DURATION, "GET", "/a").observe(seconds, one)
-        theirs.labels("GET", "/a").observe(seconds, one)
-    wanted = accepted(accept).encode(own).decode()
-    text = registry.text(accept)[0].decode()
-    assert wanted.replace("# EOF\n", "") in text

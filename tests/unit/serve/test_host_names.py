@@ -13,8 +13,8 @@ from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.serve.app import App
+from techsapo_ops.serve.hosts import MOST, UnlistedNames
 from techsapo_ops.serve.options import Options
-from techsapo_ops.serve.unlisted_names import MOST, WRITE_EVERY, UnlistedNames
 
 CASES = Path(__file__).parents[2] / "cases"
 HOSTS = read_yaml((CASES / "hosts.yaml").read_text("utf-8"))
@@ -23,10 +23,10 @@ NAMES = {"app": {"allowed_hosts": ["ops.example.com", "*.lan.example"]}}
 Header = tuple[bytes, bytes]
 
 
-def make(directory: Path, *, refuse: bool, keys: bool = False) -> App:
+def make(directory: Path, *, keys: bool = False) -> App:
     app = {**NAMES["app"], "auth": {"required": keys, "proxies": ["127.0.0.1"]}}
     spec = make_spec(app=app)
-    return App(Options(spec, "app-1", directory / "data", refuse_other_hosts=refuse))
+    return App(Options(spec, "app-1", directory / "data"))
 
 
 def call(app: App, kind: str, path: str, headers: list[Header], version: str = "1.1") -> tuple[int, Any]:
@@ -68,7 +68,7 @@ def named(host: str, *more: Header) -> list[Header]:
 
 @pytest.fixture(scope="module")
 def strict(tmp_path_factory: pytest.TempPathFactory) -> App:
-    return make(tmp_path_factory.mktemp("strict"), refuse=True)
+    return make(tmp_path_factory.mktemp("strict"))
 
 
 @each_row("case", HOSTS, ids=lambda c: repr(c["host"]))
@@ -96,14 +96,14 @@ def test_the_refusal_names_the_setting_in_the_shape_that_its_client_reads(strict
 
 
 def test_another_name_is_refused_before_key_and_body(tmp_path: Path) -> None:
-    app = make(tmp_path, refuse=True, keys=True)
+    app = make(tmp_path, keys=True)
     post = named("evil.example", (b"content-length", b"9"))
     assert call(app, "http", "/api/v1/generate", post)[0] == 421
     assert call(app, "websocket", "/ws/metrics", named("evil.example"))[0] == 421
 
 
 def test_a_malformed_host_or_origin_is_400_without_a_key(tmp_path: Path) -> None:
-    app = make(tmp_path, refuse=False, keys=True)
+    app = make(tmp_path, keys=True)
     away = named("localhost", (b"origin", b"http://["), (b"x-forwarded-for", b"192.0.2.1"))
     for headers in (away, named("["), [*named("localhost"), *named("localhost")]):
         assert call(app, "websocket", "/ws/metrics", headers)[0] == 400
@@ -124,64 +124,22 @@ def test_nobody_but_a_believed_proxy_says_how_a_browser_came(tmp_path: Path) -> 
 
 
 def test_names_that_are_not_listed_are_counted_and_told_in_health(tmp_path: Path) -> None:
-    app = make(tmp_path, refuse=False)
+    app = make(tmp_path)
     for host in ("web.example", "web.example:80", "ops.example.com"):
         call(app, "http", "/ping", named(host))
     told = call(app, "http", "/api/v1/health", named("localhost"))[1]["unlisted_hosts"]
     assert [(t["name"], t["requests"]) for t in told] == [("web.example", 2)]
     metrics = call(app, "http", "/metrics", named("localhost"))[1].decode()
-    assert 'techsapo_unlisted_host_requests_total{outcome="answered"} 2.0' in metrics
+    assert "techsapo_unlisted_host_requests_total 2.0" in metrics
     assert "web.example" not in metrics
 
 
-class Clock:
-    """A clock that is set by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1_700_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_names_survive_a_restart_until_the_spec_lists_them(tmp_path: Path) -> None:
-    file = tmp_path / "names.json"
-    first = UnlistedNames(file, lambda _: False, Clock())
-    first.note("a.example")
-    first.note("b.example")
-    first.save()
-    again = UnlistedNames(file, lambda name: name == "a.example", Clock())
-    assert [(n.name, n.requests, n.last_seen) for n in again.listed()] == [("b.example", 1, "2023-11-14")]
-
-
-def test_strangers_fill_neither_memory_nor_disk_and_do_not_push_out_who_asks_often(tmp_path: Path) -> None:
-    file, clock = tmp_path / "names.json", Clock()
-    names = UnlistedNames(file, lambda _: False, clock)
+def test_strangers_fill_no_memory_and_do_not_push_out_who_asks_often() -> None:
+    names = UnlistedNames(lambda: 1_700_000_000.0)
     for _ in range(3):
         names.note("ours.example")
-    file.unlink()
     for n in range(5000):
         names.note(f"x{n}.example")
-    assert not file.exists(), "the first write was less than a minute ago"
-    clock.now += WRITE_EVERY
-    names.note("ours.example")
-    assert len(names.listed()) == MOST
-    assert names.listed()[0].name == "ours.example"
-    assert len(json.loads(file.read_text())) == MOST
-
-
-@each_row("content", ["", "[]", '{"a": 1}', '{"a": {"requests": "x"}}', "\x00"])
-def test_a_damaged_list_begins_anew(tmp_path: Path, content: str) -> None:
-    file = tmp_path / "names.json"
-    file.write_text(content)
-    names = UnlistedNames(file, lambda _: False)
-    assert names.listed() == []
-    names.note("a.example")
-    assert "a.example" in file.read_text()
-
-
-def test_a_list_that_cannot_be_written_costs_no_request(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    names = UnlistedNames(tmp_path / "file" / "names.json", lambda _: False)
-    names.note("a.example")
-    assert [n.name for n in names.listed()] == ["a.example"]
+    first = names.all()[0]
+    assert len(names.all()) == MOST
+    assert (first.name, first.requests, first.last_seen) == ("ours.example", 3, "2023-11-14")

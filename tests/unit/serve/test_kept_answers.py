@@ -17,9 +17,9 @@ from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.serve import kept_answers
-from techsapo_ops.serve.answer_setting import IMMATERIAL, answer_setting
 from techsapo_ops.serve.bodies.answer import AnswerBody
 from techsapo_ops.serve.chat import ChatBody
+from techsapo_ops.serve.kept_answers import answer_setting
 from techsapo_ops.serve.metering import Account
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.triage import prompt_of
@@ -144,7 +144,7 @@ def section(kind: str) -> BaseModel:
 
 
 @each_row("kind", KINDS)
-def test_every_option_of_a_provider_decides_the_answer_or_is_listed_as_one_that_does_not(kind: str) -> None:
+def test_every_option_of_a_provider_decides_the_answer(kind: str) -> None:
     plain = make_spec()
     before = section(kind)
 
@@ -152,10 +152,10 @@ def test_every_option_of_a_provider_decides_the_answer_or_is_listed_as_one_that_
         return digest(plain.model_copy(update={"providers": {"a": provider}}))
 
     passed_over = {name for name, copy in variants(before) if of(copy) == of(before)}
-    assert passed_over == set(IMMATERIAL["providers"]) & set(KINDS[kind].model_fields)
+    assert passed_over == set()
 
 
-def test_every_setting_of_an_analysis_decides_the_answer_or_is_listed_as_one_that_does_not() -> None:
+def test_every_setting_of_an_analysis_decides_the_answer() -> None:
     plain = make_spec()
 
     def passed_over(model: type[BaseModel], put: Any) -> set[str]:
@@ -165,11 +165,9 @@ def test_every_setting_of_an_analysis_decides_the_answer_or_is_listed_as_one_tha
     def limits(value: BaseModel) -> Spec:
         return plain.model_copy(update={"app": plain.app.model_copy(update={"limits": value})})
 
-    assert passed_over(Limits, limits) == set(IMMATERIAL["limits"])
+    assert passed_over(Limits, limits) == set()
     for name, model in (("wallbounce", WallBounce), ("budget", Budget)):
-        assert passed_over(model, lambda value, name=name: plain.model_copy(update={name: value})) == set(
-            IMMATERIAL[name]
-        )
+        assert passed_over(model, lambda value, name=name: plain.model_copy(update={name: value})) == set()
 
 
 def test_masking_calibration_build_and_who_is_asked_in_which_order_decide_it_too() -> None:

@@ -52,20 +52,15 @@ def test_the_language_is_that_of_the_stack_until_the_link_or_the_reader_says_ano
     assert '<html lang="en"' in english.text
 
 
-@each_row(
-    "name, near",
-    [("appdown", "AppDown"), ("RedisDwn", "RedisDown"), ("%3Cscript%3E", ""), ("x" * 500, "")],
-)
-def test_a_name_that_there_is_not_is_answered_404_with_those_like_it(
-    tmp_path: Path, name: str, near: str
-) -> None:
+@each_row("name", ["appdown", "%3Cscript%3E", "x" * 500])
+def test_a_name_that_there_is_not_is_answered_404_with_the_list(tmp_path: Path, name: str) -> None:
     (page,) = get(tmp_path, f"/runbooks/{name}")
     assert page.status_code == 404
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert page.headers["cache-control"] == "no-store"
-    assert (f'href="/runbooks/{near}"' in page.text) == bool(near)
+    assert 'href="/runbooks/AppDown"' in page.text
     assert "<script>" not in page.text
-    assert 'href="/runbooks"' in page.text
+    assert "x" * 500 not in page.text
 
 
 @each_row(

@@ -31,11 +31,11 @@ def test_what_is_no_alert_and_the_watchdog_are_refused_in_words(
     made: list[object] = []
     monkeypatch.setattr(Alertmanager, "silence", lambda _, *given: made.append(given) or "id")
     kept, shown = new_key("ops", plan="basic", scopes=("operate",), now=datetime.now(UTC))
-    KeyFile(tmp_path / "keys.json").write((kept,))
+    KeyFile(tmp_path / "api-keys.json").write((kept,))
     app = App(
         Options(
             make_spec(app={"auth": {"required": True}}), "app-1", tmp_path / "data",
-            alertmanager="http://127.0.0.1:1", keys=tmp_path / "keys.json",
+            alertmanager="http://127.0.0.1:1",
         )
     )  # fmt: skip
 
