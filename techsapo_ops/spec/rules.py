@@ -21,7 +21,7 @@ from techsapo_ops.spec.models.edge import Certificate
 from techsapo_ops.spec.notified import addresses, business_hours, next_receivers, receivers, smtp
 from techsapo_ops.spec.ports import port_conflicts
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted
-from techsapo_ops.spec.provider_options import bodies, options, thinking
+from techsapo_ops.spec.provider_options import bodies, options
 from techsapo_ops.spec.providers import exposed_key, keys, providers, retiring
 from techsapo_ops.spec.redis_of_machines import redis_of_machines
 from techsapo_ops.spec.tracing import tracing
@@ -202,7 +202,7 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
 _RULES: tuple[Rule, ...] = (
     ports, instances, redis, nginx, certificates, receivers, next_receivers, smtp, addresses, keys,
     scrape, scrape_interval, probes, external_labels, alerts, business_hours, budget, exposed, auth,
-    scheduler, prometheus_backup, retiring, thinking, bodies, options, exposed_key, urls,
+    scheduler, prometheus_backup, retiring, bodies, options, exposed_key, urls,
     sign_in, tracing, machines, redis_of_machines,
 )  # fmt: skip
 

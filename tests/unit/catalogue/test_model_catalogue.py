@@ -71,14 +71,10 @@ def test_a_models_facts_agree_with_each_other(facts: ModelFacts) -> None:
         assert [e for e in EFFORTS if e in effort.values] == list(effort.values)
         assert effort.default is None or effort.default in effort.values
     if thinking is not None:
-        assert sum(map(bool, (thinking.modes, thinking.levels, thinking.budget))) == 1
+        assert not (thinking.modes and thinking.levels)
         assert set(thinking.modes) <= MODES
         assert [level for level in LEVELS if level in thinking.levels] == list(thinking.levels)
         assert thinking.default is None or thinking.default in thinking.modes + thinking.levels
-        for mode, highest in thinking.up_to_effort.items():
-            assert mode in thinking.modes
-            assert effort is not None
-            assert highest in effort.values
     if limits is not None:
         assert (
             0 < (limits.max_output or 1) <= (limits.max_input or limits.context or 1) <= (limits.context or 1)
