@@ -143,9 +143,9 @@ def _binding(path: Path, certificate: Certificate) -> Iterator[Finding]:
         yield Finding(key_path, msg("needs eab_key_id"), msg("the CA's site shows both"), uses)
     elif key is not None and certificate.staging:
         yield Finding(
-            (*path, "staging"),
+            (*path, "directory"),
             msg("is Let's Encrypt's, which knows no account binding"),
-            msg("remove it, and set `directory` to your CA's staging directory where it has one"),
+            msg("set it to your CA's own directory"),
             uses,
         )
     if key is not None and _BASE64.fullmatch(key.reveal()) is None:

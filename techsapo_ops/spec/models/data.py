@@ -11,7 +11,6 @@ from techsapo_ops.spec.models.base import (
     DATABASE_PATTERN,
     Count,
     Cron,
-    Duration,
     FilePath,
     HostPort,
     NotASwitch,
@@ -80,8 +79,6 @@ class Keep(Section):
     """Weeks of which the last backup is kept."""
     monthly: Count = 6
     """Months of which the last backup is kept."""
-    yearly: Count = 0
-    """Years of which the last backup is kept."""
 
 
 class Offsite(Section):
@@ -147,8 +144,6 @@ class JobSettings(Section):
     """Time after which a run is ended, with all it started; default: the job's own."""
     retries: Count | None = None
     """How often a failed run is tried again; default: the job's own."""
-    retry_wait: Duration | None = None
-    """Wait before the first new try, doubled before each further one; default: the job's own."""
     ping: Secret | None = None
     """URL that is asked after each success, so that a watcher elsewhere misses a run that did not come."""
     ping_file: FilePath | None = None
@@ -219,9 +214,7 @@ class Syslog(Section):
     target: HostPort
     """Where it listens, HOST:PORT, e.g. logs.example.com:514."""
     protocol: Literal["tcp", "udp"] = "tcp"
-    """tcp: what can't be sent waits; udp: what gets lost is lost."""
-    queue: Size = "256M"
-    """Disk on which lines wait while the server is away; further ones are lost."""
+    """tcp: what can't be sent waits, on 256 MB of disk; udp: what gets lost is lost."""
 
 
 class Logs(Section):
