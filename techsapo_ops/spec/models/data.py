@@ -9,6 +9,7 @@ from pydantic import Field
 from techsapo_ops.spec.models.base import (
     ACCOUNT_PATTERN,
     DATABASE_PATTERN,
+    LABEL_NAME_PATTERN,
     Count,
     Cron,
     FilePath,
@@ -95,18 +96,9 @@ class Offsite(Section):
     password_kept: Text | None = None
     """Where people find the password when this host is gone, in your words: `safe in room 3`. Never the
     password itself: it is printed on the recovery card."""
-    access_key_id: Text | None = None
-    """Access key of an S3 repository; default: AWS_ACCESS_KEY_ID of the environment, which cron has not."""
-    secret_access_key: Secret | None = None
-    """Secret of `access_key_id`, e.g. `${AWS_SECRET_ACCESS_KEY}` out of `.env`."""
-    secret_access_key_file: FilePath | None = None
-    """File that holds the secret, in place of `secret_access_key`."""
-    rest_user: Text | None = None
-    """Account at a REST server; default: RESTIC_REST_USERNAME of the environment, which cron has not."""
-    rest_password: Secret | None = None
-    """Password of `rest_user`."""
-    rest_password_file: FilePath | None = None
-    """File that holds the password, in place of `rest_password`."""
+    environment: dict[Annotated[str, Field(pattern=LABEL_NAME_PATTERN)], Secret] | None = None
+    """Variables by which restic logs in, such as AWS_ACCESS_KEY_ID; values are secrets, and NAME_file takes one
+    from a file. Default: those of the environment, which cron has not."""
 
 
 class BackupConfig(Section):
