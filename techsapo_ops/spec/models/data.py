@@ -97,7 +97,7 @@ class Offsite(Section):
     """Where people find the password when this host is gone, in your words: `safe in room 3`. Never the
     password itself: it is printed on the recovery card."""
     environment: dict[Annotated[str, Field(pattern=LABEL_NAME_PATTERN)], Secret] | None = None
-    """Variables by which restic logs in, such as AWS_ACCESS_KEY_ID; values are secrets, and NAME_file takes one
+    """Variables by which restic logs in, such as AWS_ACCESS_KEY_ID; values are secrets; NAME_file takes one
     from a file. Default: those of the environment, which cron has not."""
 
 
