@@ -25,7 +25,6 @@ IMMATERIAL: Mapping[str, Mapping[str, str]] = {
     "providers": {
         "enabled": "who is asked is in the digest by name",
         "api_key": "it says who pays, not what is answered",
-        "api_key_file": "as api_key",
         "attempts": "an answer that came at the third attempt is none the worse",
         "stream": "it is the same answer in pieces",
     },

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from techsapo_ops.messages import Message, all_of, msg
-from techsapo_ops.spec.fields import Shape, bound, child, fields_of, literals, shape_at, value_at
+from techsapo_ops.spec.fields import Shape, bound, child, fields_of, keys_of, literals, shape_at, value_at
 from techsapo_ops.spec.fullwidth import half_width, slip
 from techsapo_ops.spec.models.base import HOST_KEY_PATTERN, PATTERN_WORDS, Means
 from techsapo_ops.spec.problems import Path, did_you_mean, shown
@@ -272,4 +272,6 @@ def _unknown_key(path: Path, data: Mapping[str, Any]) -> FieldError:
     if dot and head in known:
         hint = msg("write `{rest}` on a line of its own below `{head}:`", rest=shown(rest), head=head)
         return FieldError(path, msg("unknown key"), hint, at_key=True)
-    return FieldError(path, msg("unknown key"), did_you_mean(key, known), at_key=True)
+    return FieldError(
+        path, msg("unknown key"), did_you_mean(key, keys_of(model) if model is not None else ()), at_key=True
+    )

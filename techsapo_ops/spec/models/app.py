@@ -62,8 +62,6 @@ class SignIn(Section):
     """Where nginx reaches it, e.g. http://127.0.0.1:4180."""
     secret: Secret | None = None
     """Secret by which the app knows that nginx, and nobody else on the host, tells who signed in."""
-    secret_file: FilePath | None = None
-    """File that holds it, in place of `secret`."""
 
 
 class Auth(Section):

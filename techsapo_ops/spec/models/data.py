@@ -45,8 +45,6 @@ class Redis(Section):
     """Account (ACL) of every client, in place of the nameless one, which is then off; needs a password."""
     password: Secret | None = None
     """Password that clients must give, in place of `accounts`."""
-    password_file: FilePath | None = None
-    """File that holds the password, in place of `password`."""
     tls: bool = False
     """Speak TLS and nothing else, with a certificate of a CA of this stack's own, both renewed by `up`. With
     `hosts` always true."""
@@ -65,8 +63,6 @@ class Mysql(Section):
     """Account of the app."""
     password: Secret | None = None
     """Password of the account; default: made at the first start and kept in the state directory."""
-    password_file: FilePath | None = None
-    """File that holds the password, in place of `password`."""
     buffer_pool: Size = "128M"
     """InnoDB's buffer pool."""
 
@@ -91,8 +87,6 @@ class Offsite(Section):
     """Options of restic's `-o`, e.g. `sftp.args: -i /etc/techsapo/backup-key`."""
     password: Secret | None = None
     """Password of the repository."""
-    password_file: FilePath | None = None
-    """File that holds the password, in place of `password`."""
     password_kept: Text | None = None
     """Where people find the password when this host is gone, in your words: `safe in room 3`. Never the
     password itself: it is printed on the recovery card."""
@@ -138,8 +132,6 @@ class JobSettings(Section):
     """How often a failed run is tried again; default: the job's own."""
     ping: Secret | None = None
     """URL that is asked after each success, so that a watcher elsewhere misses a run that did not come."""
-    ping_file: FilePath | None = None
-    """File that holds the URL, in place of `ping`."""
 
 
 class Schedule(Section):

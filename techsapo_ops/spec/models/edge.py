@@ -66,8 +66,6 @@ class Certificate(Section):
     binding): ZeroSSL, Google Trust Services, Sectigo and others."""
     eab_hmac_key: Secret | None = None
     """HMAC key of `eab_key_id`, base64url as the authority shows it."""
-    eab_hmac_key_file: FilePath | None = None
-    """File that holds the HMAC key, in place of `eab_hmac_key`."""
     challenge: Literal["http-01", "dns-01"] = "http-01"
     """How the ACME authority checks the names; wildcards need dns-01."""
     dns_hook: CommandLine | None = None

@@ -82,8 +82,6 @@ class Grafana(Section):
     """Login of the administrator."""
     admin_password: Secret = Field(default_factory=lambda: Secret(GRAFANA_DOCUMENTED_PASSWORD))
     """Password of the administrator; the documented default is refused in production."""
-    admin_password_file: FilePath | None = None
-    """File that holds the password, in place of `admin_password`."""
 
 
 class Exporter(Section):

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from techsapo_ops.spec.models.base import (
     Duration,
-    FilePath,
     Name,
     NotASwitch,
     PositiveDuration,
@@ -126,8 +125,6 @@ class KeyedProvider(ModelProvider):
 
     api_key: Secret | None = None
     """API key, best as "${VARIABLE}"; while that is unset the provider is disabled."""
-    api_key_file: FilePath | None = None
-    """File that holds the API key, in place of `api_key`."""
     effort: Effort | None = None
     """How long it thinks, under its vendor's name for it; models take some of these; default: the model's."""
     stream: bool = False
