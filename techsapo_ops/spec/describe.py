@@ -187,7 +187,7 @@ def explain(path: str = "") -> Explained:
             explained = Explained(".".join(walked), type_words(here), False, None, explained.help)
             continue
         secret = part.removesuffix("_file")
-        if secret != part and any(secret in secrets_in(m) for m in here.models):
+        if secret != part == steps[-1] and any(secret in secrets_in(m) for m in here.models):
             path, words = ".".join((*walked, part)), msg("File that holds `{key}`, in its place.", key=secret)
             return Explained(path, msg("path"), False, None, words)
         owner = next((m for m in here.models if part in fields_of(m)), None)
@@ -212,7 +212,7 @@ def _into(here: Shape, part: str) -> Shape:
     """What `part` is looked up in: for a list or mapping whose entry's name is left out, the entry."""
     while here.entries is not None or here.items is not None:
         entry = shape(here.entries if here.entries is not None else here.items)
-        if part.isdigit() or not any(part in fields_of(m) for m in entry.models):
+        if part.isdigit() or not any(part in keys_of(m) for m in entry.models):
             return here
         here = entry
     return here

@@ -59,7 +59,7 @@ class LoadedSpec:
 
 
 def load(
-    text: str | bytes,
+    text: str,
     env: Mapping[str, str],
     read_secret: Callable[[str], str],
     *,

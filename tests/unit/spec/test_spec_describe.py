@@ -38,6 +38,7 @@ def test_every_field_has_help_and_every_section_a_docstring(model: Section) -> N
         ("monitoring.alerts.MemoryHigh.for", "duration, e.g. 30s, 5m or 1h30m", None),
         ("providers.gpt.api_key", "secret, or its file by NAME_file", None),
         ("providers.gpt.api_key_file", "path", None),
+        ("notifications.critical.url_file", "path", None),
         ("providers.openrouter.base_url", "URL", None),
         ("providers.model", "text", None),
         ("certificates", "mapping of names to sections", {}),
