@@ -89,14 +89,6 @@ class SimulatedProvider(_Provider):
     """Same seed, same answers."""
     accuracy: Ratio = 0.8
     """Share of the questions answered right."""
-    correlation: Ratio = 0.2
-    """How often this provider errs on the same questions as the others."""
-    same_wrong: Ratio = 0.3
-    """Share of wrong answers that repeat the others' wrong answer."""
-    grader_true_positive: Ratio = 0.85
-    """Share of right answers of others that it grades as right."""
-    grader_false_positive: Ratio = 0.15
-    """Share of wrong answers of others that it grades as right."""
     latency: Latency = Field(default_factory=Latency.model_construct)
     """How long an answer takes."""
     error_rate: Ratio = 0.0
