@@ -2,8 +2,8 @@
 
 It knows which topic answers a question and errs at the rates of its spec. Its stance to a peer's claims
 follows from its own answer: the same topic entails them, another contradicts the root cause and is silent on
-the rest. Its scores follow from whether the peer is right, seen through its Habits. When it revises, it weighs
-each cause that the critiques name in the same way and takes the first that it believes.
+the rest. Its scores follow from whether the peer is right, seen through its Habits. When it revises, it
+weighs each cause that the critiques name in the same way and takes the first that it believes.
 """
 
 from __future__ import annotations
