@@ -15,7 +15,7 @@ from techsapo_ops.spec.environment import PRODUCTION
 from techsapo_ops.spec.exposure import auth, exposed, prometheus_backup, scheduler, sign_in
 from techsapo_ops.spec.findings import Context, Finding, Rule
 from techsapo_ops.spec.logins import urls
-from techsapo_ops.spec.machines import machines
+from techsapo_ops.spec.machines import machines, redis_of_machines
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.edge import Certificate
 from techsapo_ops.spec.notified import addresses, business_hours, next_receivers, receivers, smtp
@@ -23,7 +23,6 @@ from techsapo_ops.spec.ports import port_conflicts
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted
 from techsapo_ops.spec.provider_options import bodies, options
 from techsapo_ops.spec.providers import exposed_key, keys, providers, retiring
-from techsapo_ops.spec.redis_of_machines import redis_of_machines
 from techsapo_ops.spec.tracing import tracing
 from techsapo_ops.spec.watched import alerts, external_labels, probes, scrape, scrape_interval
 
