@@ -23,17 +23,18 @@ def rsyslog_files(topology: Topology, templates: Templates, *, below: str = "") 
 
     `below` is the folder of the configuration that it is rendered into.
     """
-    settings = topology.spec.logs.syslog
-    if settings is None:
+    server = topology.spec.logs.syslog
+    if server is None:
         return ()
-    host, _, port = settings.target.rpartition(":")
+    target = server.removeprefix("udp://")
+    host, _, port = target.rpartition(":")
     layout = topology.layout
     content = templates.render(
         "rsyslog/techsapo.conf.j2",
-        target=settings.target,
+        target=target,
         host=host.strip("[]"),
         port=port,
-        protocol=settings.protocol,
+        protocol="tcp" if target == server else "udp",
         queue=QUEUE,
         retry=RETRY,
         project=topology.spec.project,

@@ -114,17 +114,9 @@ def certificates(spec: Spec, _: Context) -> Iterator[Finding]:
             yield Finding(
                 path, msg("source acme needs names"), msg("add e.g. `names: [techsapo.example.com]`"), uses
             )
-        if wildcard and certificate.challenge != "dns-01":
-            yield Finding(
-                path,
-                msg("a wildcard name needs dns-01"),
-                msg("add `challenge: dns-01` and a `dns_hook`"),
-                uses,
-            )
-        elif certificate.challenge == "dns-01" and certificate.dns_hook is None:
-            yield Finding(
-                path, msg("dns-01 needs dns_hook"), msg("name the program that sets the TXT records"), uses
-            )
+        if wildcard and certificate.dns_hook is None:
+            hint = msg("name the program that sets the TXT records of dns-01 as `dns_hook`")
+            yield Finding(path, msg("a wildcard name needs dns-01"), hint, uses)
 
 
 def _binding(path: Path, certificate: Certificate) -> Iterator[Finding]:

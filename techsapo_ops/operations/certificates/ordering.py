@@ -61,8 +61,8 @@ def ordered(certificates: Certificates, name: str, certificate: Certificate, ord
 
 
 def _responder(certificates: Certificates, certificate: Certificate) -> Responder:
-    if certificate.challenge == "dns-01":
-        return DnsResponder(certificates.runner, certificate.dns_hook or "", certificates.folder)
+    if certificate.dns_hook is not None:
+        return DnsResponder(certificates.runner, certificate.dns_hook, certificates.folder)
     site = certificates.site
     if site is None or not site.running():
         raise OpsError(

@@ -13,13 +13,13 @@ from techsapo_ops.spec.models.base import (
     Count,
     Cron,
     FilePath,
-    HostPort,
     NotASwitch,
     OwnHost,
     Port,
     PositiveDuration,
     Section,
     Size,
+    SyslogServer,
     Text,
 )
 from techsapo_ops.spec.secret import Secret
@@ -192,15 +192,6 @@ class Objectives(Section):
     """Until everything runs again: an instance, or the whole stack on an empty host."""
 
 
-class Syslog(Section):
-    """A syslog server that the host's rsyslog sends the stack's log lines to (docs/traces-and-logs.md)."""
-
-    target: HostPort
-    """Where it listens, HOST:PORT, e.g. logs.example.com:514."""
-    protocol: Literal["tcp", "udp"] = "tcp"
-    """tcp: what can't be sent waits, on 256 MB of disk; udp: what gets lost is lost."""
-
-
 class Logs(Section):
     """What is logged and how long it is kept."""
 
@@ -213,5 +204,6 @@ class Logs(Section):
     """Rotated files that are kept."""
     compress: bool = True
     """Compress rotated files."""
-    syslog: Syslog | None = None
-    """Where the lines go as well; default: nowhere."""
+    syslog: SyslogServer | None = None
+    """A syslog server that the host's rsyslog sends the lines to (docs/traces-and-logs.md), HOST:PORT.
+    By tcp what can't be sent waits, on 256 MB of disk; by udp://HOST:PORT what gets lost is lost."""

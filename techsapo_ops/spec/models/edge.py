@@ -66,11 +66,9 @@ class Certificate(Section):
     binding): ZeroSSL, Google Trust Services, Sectigo and others."""
     eab_hmac_key: Secret | None = None
     """HMAC key of `eab_key_id`, base64url as the authority shows it."""
-    challenge: Literal["http-01", "dns-01"] = "http-01"
-    """How the ACME authority checks the names; wildcards need dns-01."""
     dns_hook: CommandLine | None = None
-    """Command that sets and removes the TXT records of dns-01; it is given `set` or `clear`, the record's
-    name and its value."""
+    """Command that sets and removes TXT records, for the challenge dns-01, which wildcards need; it is given
+    `set` or `clear`, the record's name and its value. Without it names are proved by http-01."""
     certificate_file: FilePath | None = None
     """source files: the chain, PEM. source external: a certificate that is only watched."""
     private_key_file: FilePath | None = None

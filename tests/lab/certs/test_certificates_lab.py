@@ -34,7 +34,7 @@ def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
 def test_several_names_a_wildcard_and_rsa_come_by_dns_01(edge: Edge, tmp_path: Path) -> None:
     kept = edge.project.spec["certificates"]["techsapo"]
     names = [NAME, f"*.{NAME}", "www.example.com"]
-    edge.certificate(names=names, challenge="dns-01", dns_hook=edge.dns.hook(tmp_path))
+    edge.certificate(names=names, dns_hook=edge.dns.hook(tmp_path))
     assert "key type changed" in edge.techsapo("renew", "--dry-run", code=100)
     edge.techsapo("renew")
     shown = edge.served("deep." + NAME)

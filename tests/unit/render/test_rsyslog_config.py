@@ -13,7 +13,7 @@ from techsapo_ops.render.rsyslog import quoted, watched
 
 HERE = Path("/opt/stack")
 
-SYSLOG = {"target": "logs.example.com:6514", "protocol": "udp"}
+SYSLOG = "udp://logs.example.com:6514"
 
 
 def of(directory: Path, **sections: Any) -> dict[str, str]:
