@@ -34,7 +34,7 @@ def test_several_names_and_a_wildcard_come_by_dns_01(edge: Edge, tmp_path: Path)
     kept = edge.project.spec["certificates"]["techsapo"]
     names = [NAME, f"*.{NAME}", "www.example.com"]
     edge.certificate(names=names, dns_hook=edge.dns.hook(tmp_path))
-    assert "key type changed" in edge.techsapo("renew", "--dry-run", code=100)
+    assert "names changed" in edge.techsapo("renew", "--dry-run", code=100)
     edge.techsapo("renew")
     shown = edge.served("deep." + NAME)
     assert set(names_of(shown)) == set(names)
