@@ -179,21 +179,6 @@ def test_a_call_has_the_price_of_its_length_and_day(
     assert (step.input, step.output) == price
 
 
-@each_row(
-    "model, taken, refused",
-    [
-        ("gemini-2.5-pro", [-1, 128, 32_768], [0, 1, 127, 32_769]),
-        ("gemini-2.5-flash", [-1, 0, 1, 24_576], [24_577]),
-        ("gemini-2.5-flash-lite", [0, 512, 24_576], [-1, 1, 511, 24_577]),
-    ],
-)
-def test_a_budget_of_thinking_has_bounds_of_its_own(model: str, taken: list[int], refused: list[int]) -> None:
-    thinking = known("google", model).thinking
-    assert thinking is not None
-    assert thinking.budget is not None
-    assert [n for n in taken + refused if thinking.budget.takes(n)] == taken
-
-
 def test_an_end_is_near_for_sixty_days_and_ever_after() -> None:
     end = End(date(2027, 1, 31), Source("somewhere", date(2026, 11, 1)))
     assert not end.is_near(end.retires - timedelta(days=WARNED_DAYS + 1))
