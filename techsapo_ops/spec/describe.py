@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path as FilePath
@@ -196,7 +197,7 @@ def explain(path: str = "") -> Explained:
             where = ".".join(walked) or msg("the spec")
             raise OpsError(
                 msg("there is no {part} in {where}", part=part, where=where),
-                did_you_mean(part, known),
+                _with_dots(part, walked) or did_you_mean(part, known),
                 exit_code=2,
             )
         walked.append(part)
@@ -259,3 +260,9 @@ def _join(known: list[Child], child: Child) -> None:
             known[n] = replace(other, kind=f"{other.kind}, {child.kind}")
             return
     known.append(child)
+
+
+def _with_dots(part: str, before: Sequence[str]) -> str:
+    """What to write where `part` joins names by something else than dots, as a path or a URL does."""
+    names = re.split(r"[:/\s]+", part.strip(":/ "))
+    return msg("write {path}", path=".".join([*before, *names])) if len(names) > 1 and all(names) else ""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
-from yaml.events import CollectionEndEvent, CollectionStartEvent, NodeEvent
+from yaml.events import CollectionEndEvent, CollectionStartEvent
 
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.fullwidth import slip
@@ -103,11 +103,12 @@ def _refuse_depth_and_tags(text: str, filename: str) -> None:
         if depth > MAX_DEPTH:
             message = msg("nested more than {max_depth} levels deep", max_depth=MAX_DEPTH)
             raise _broken(filename, _mark(event), message)
-        if isinstance(event, NodeEvent) and getattr(event, "tag", None) is not None:
+        tag = getattr(event, "tag", None)
+        if tag is not None:
             raise _broken(
                 filename,
                 _mark(event),
-                msg("the tag {tag} is not known here", tag=shown(str(event.tag))),
+                msg("the tag {tag} is not known here", tag=shown(str(tag))),
                 msg("put the value in quotes if it starts with `!`"),
             )
 
