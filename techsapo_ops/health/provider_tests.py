@@ -21,7 +21,7 @@ from techsapo_ops.stack.shapes import each, has, text
 COMMAND = "techsapo providers test"
 _FORM = 1
 _LARGEST = 4 * 1024 * 1024
-_IMMATERIAL = frozenset({"enabled", "api_key", "api_key_file", "attempts", "price"})
+_IMMATERIAL = frozenset({"enabled", "api_key", "attempts", "price"})
 """Fields of a provider's section after whose change a test still counts. The key is not kept, not even as a
 digest, so that a new one is not seen."""
 

@@ -117,7 +117,6 @@ class App:
             options.data,
             metrics.audit_rows,
             metrics.audit_operation,
-            flush_interval=seconds(spec.audit.flush_interval),
             durable=options.durable_audit,
         )
 

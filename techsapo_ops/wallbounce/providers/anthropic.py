@@ -51,8 +51,6 @@ class Anthropic(WiredModel):
     def __init__(self, name: str, spec: AnthropicProvider, price: Price) -> None:
         super().__init__(name, spec, price)
         self._effort = spec.effort
-        self._thinking = spec.thinking
-        self._budget = spec.thinking_budget
 
     @override
     def login(self, key: str) -> dict[str, str]:
@@ -89,10 +87,6 @@ class Anthropic(WiredModel):
             output["format"] = {"type": "json_schema", "schema": prompt.schema}
         if output:
             body["output_config"] = output
-        if self._thinking is not None:
-            body["thinking"] = {"type": self._thinking}
-            if self._budget is not None:
-                body["thinking"]["budget_tokens"] = self._budget
         if self.stream:
             body["stream"] = True
         return body

@@ -48,8 +48,7 @@ class Google(WiredModel):
 
     def __init__(self, name: str, spec: GoogleProvider, price: Price) -> None:
         super().__init__(name, spec, price)
-        self._budget = spec.thinking_budget
-        self._level = spec.thinking_level
+        self._effort = spec.effort
 
     @override
     def login(self, key: str) -> dict[str, str]:
@@ -76,10 +75,8 @@ class Google(WiredModel):
         config: dict[str, Any] = {"maxOutputTokens": self.max_output_tokens}
         if form.structured:
             config |= {"responseMimeType": "application/json", "responseJsonSchema": prompt.schema}
-        if self._budget is not None:
-            config["thinkingConfig"] = {"thinkingBudget": self._budget}
-        elif self._level is not None:
-            config["thinkingConfig"] = {"thinkingLevel": self._level.upper()}
+        if self._effort is not None:
+            config["thinkingConfig"] = {"thinkingLevel": self._effort.upper()}
         return {
             "systemInstruction": {"parts": [{"text": system}]},
             "contents": [{"role": "user", "parts": [{"text": prompt.user}]}],

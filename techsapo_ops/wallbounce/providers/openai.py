@@ -36,8 +36,7 @@ class OpenAI(WiredModel):
 
     def __init__(self, name: str, spec: OpenAIProvider, price: Price) -> None:
         super().__init__(name, spec, price)
-        self._effort = spec.reasoning_effort
-        self._verbosity = spec.verbosity
+        self._effort = spec.effort
 
     @override
     def url(self) -> str:
@@ -63,8 +62,6 @@ class OpenAI(WiredModel):
         text: dict[str, Any] = {}
         if self._effort is not None:
             body["reasoning"] = {"effort": self._effort}
-        if self._verbosity is not None:
-            text["verbosity"] = self._verbosity
         if form.structured:
             text["format"] = {
                 "type": "json_schema",

@@ -88,7 +88,7 @@ class Compatible(ChatModel):
 
     def __init__(self, name: str, spec: CompatibleProvider, price: Price) -> None:
         super().__init__(name, spec, price)
-        self._effort = spec.reasoning_effort
+        self._effort = spec.effort
 
     @override
     def options(self, _form: Form) -> Mapping[str, Any]:

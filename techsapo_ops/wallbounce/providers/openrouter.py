@@ -26,14 +26,9 @@ class OpenRouter(ChatModel):
 
     def __init__(self, name: str, spec: OpenRouterProvider, price: Price) -> None:
         super().__init__(name, spec, price)
-        sections = {"reasoning": spec.reasoning, "provider": spec.provider}
-        given = {k: s.model_dump(exclude_none=True) for k, s in sections.items() if s is not None}
-        self._in_words = {name: section for name, section in given.items() if section}
+        self._in_words = {} if spec.effort is None else {"reasoning": {"effort": spec.effort}}
         # An endpoint that would ignore the answer's schema is not asked; in words there is none to ignore.
-        self._options = {
-            **self._in_words,
-            "provider": {"require_parameters": True, **given.get("provider", {})},
-        }
+        self._options = {**self._in_words, "provider": {"require_parameters": True}}
 
     @override
     def own_headers(self) -> dict[str, str]:

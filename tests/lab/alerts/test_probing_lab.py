@@ -26,7 +26,7 @@ def stack() -> Iterator[Project]:
         locale="en",
     )
     monitoring = spec["monitoring"]
-    monitoring["prometheus"] |= {"scrape_interval": "1s", "evaluation_interval": "1s", "login": False}
+    monitoring["prometheus"] |= {"scrape_interval": "1s", "login": False}
     monitoring["alertmanager"] |= {"group_wait": "1s", "login": False}
     for name in ("nginx", "blackbox"):
         monitoring["exporters"][name]["enabled"] = True
