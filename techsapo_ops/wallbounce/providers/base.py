@@ -68,6 +68,7 @@ class LanguageModel(ABC):
         self.kind = spec.kind
         self.model = spec.model
         self.timeout = seconds(spec.timeout)
+        self.attempts = spec.attempts
         self.price = price
         self.max_output_tokens = spec.max_output_tokens or CHAT_ANSWER
         self.stream = False

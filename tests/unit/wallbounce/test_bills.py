@@ -32,7 +32,7 @@ def test_a_bill_is_booked_as_told_unless_it_cannot_be(case: dict[str, Any]) -> N
 
 
 class Spec:
-    kind, model, timeout, max_output_tokens = "openrouter", "some/model", "5s", 1000
+    kind, model, timeout, max_output_tokens, attempts = "openrouter", "some/model", "5s", 1000, 1
 
 
 class Billing(LanguageModel):
