@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -201,11 +200,6 @@ def _revealed(spec: KeyedSpec) -> Iterator[str]:
     for value in (spec.headers or {}).values():
         yield value.reveal()
         yield value.reveal().rpartition(" ")[2]
-
-
-def hush(library: str) -> None:
-    """Let an SDK log warnings at most: at debug some log whole requests, and no log may hold a question."""
-    logging.getLogger(library).setLevel(max(logging.getLogger().level, logging.WARNING))
 
 
 def tokens_of(

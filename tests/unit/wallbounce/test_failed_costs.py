@@ -61,8 +61,9 @@ def test_a_call_that_failed_for_good_costs_what_its_attempts_did() -> None:
 def test_what_failed_before_the_time_was_over_is_part_of_what_a_call_costs() -> None:
     attempts = iter([breaks_off(1), never])
     provider = Scripted("a", lambda: next(attempts)())
+    call = Bounded(provider, RetryPolicy(), sleep=no_sleep, draw=lambda: 0.0).call
     with pytest.raises(ProviderError) as caught:
-        asyncio.run(guarded(provider).call(AskAnswer(QUESTION, limit=0.05)))
+        asyncio.run(call(AskAnswer(QUESTION, limit=0.05)))
     assert caught.value.kind is FailureKind.TIMEOUT
     assert caught.value.cost_usd == pytest.approx(PAID + worst_cost(provider, QUESTION))
 
