@@ -65,7 +65,6 @@ from techsapo_ops.serve.silence_page import silence_routes
 from techsapo_ops.serve.spending import open_spending
 from techsapo_ops.serve.status_report import StatusReport
 from techsapo_ops.serve.telemetry import Telemetry, read_values
-from techsapo_ops.serve.tested_providers import tested_routes
 from techsapo_ops.serve.unlisted_names import UNLISTED, UnlistedNames
 from techsapo_ops.serve.uptime import Uptime
 from techsapo_ops.spec.hosts import host_names
@@ -226,7 +225,6 @@ class App:
         others = (
             drill_routes(drills, idempotency, self.audit, instance.name, drill_alert),
             sign_in_routes(),
-            tested_routes(drills, registry, instance.name),
             page_routes(spec.locale, keys=gate.needs_keys, people=gate.has_operators),
             runbook_routes(spec.locale, several_hosts=bool(options.audit_members)),
             help_routes(spec.locale, options.reference),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -24,10 +24,6 @@ from techsapo_ops.cli.views.providers import (
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.providers import ask_lists, list_providers
-
-if TYPE_CHECKING:
-    from techsapo_ops.cli.output import Output
-    from techsapo_ops.cli.project import Project
 
 app = CommandGroup(no_args_is_help=True)
 
@@ -153,25 +149,8 @@ def run(
         found = run_tests(
             tests, project.layout, datetime.now(UTC), lambda tried: told_now(tried, out), out.warn
         )
-    _tell_app(project, [tried.name for tried in found if tried.answered], out)
     if out.as_json:
         out.json(tests_json(tests, found))
     else:
         show(tests, found, out)
     raise typer.Exit(0 if all_well(tests, found) else 1)
-
-
-def _tell_app(project: Project, answered: list[str], out: Output) -> None:
-    """Let the running app ask those at once that it leaves alone; that it can't be told is no failed test."""
-    if not answered or not project.layout.app_key.exists():
-        return
-    from techsapo_ops.cli.open_stack import open_stack
-    from techsapo_ops.operations.tell_tested import tell_tested
-
-    try:
-        closed = tell_tested(open_stack(project), answered)
-    except OpsError as error:
-        out.warn(str(error))
-        return
-    if closed:
-        out.say(msg("the app asks {names} again at once", names=", ".join(closed)))
