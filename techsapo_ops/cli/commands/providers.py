@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from datetime import UTC, datetime
 from typing import Annotated
@@ -11,19 +10,10 @@ import typer
 
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.options import FullOutput, JsonOutput, SpecChoice, SpecPlace
-from techsapo_ops.cli.views.providers import (
-    COLUMNS,
-    LIST,
-    NUMBERS,
-    notes,
-    provider_json,
-    provider_row,
-    told_notes,
-    told_row,
-)
+from techsapo_ops.cli.views.providers import COLUMNS, NUMBERS, notes, provider_json, provider_row
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.providers import ask_lists, list_providers
+from techsapo_ops.operations.providers import list_providers
 
 app = CommandGroup(no_args_is_help=True)
 
@@ -34,52 +24,25 @@ def providers() -> None:
 
 
 @app.command(name="list")
-def list_all(
-    *,
-    place: SpecPlace,
-    ask: Annotated[
-        bool, typer.Option("--ask", help="Also read each vendor's own list of models; that costs nothing.")
-    ] = False,
-    out: JsonOutput,
-) -> None:
+def list_all(*, place: SpecPlace, out: JsonOutput) -> None:
     """List the providers in the order in which they are asked: model, price, limits, retirement.
 
-    Without --ask no vendor is asked: what is known of models is a table with source and date. ASKED is the
-    tier from which on a provider answers at first, $/M the price of a million tokens in and out, LONGEST the
-    longest answer in tokens, thinking included.
+    No vendor is asked: what is known of models is a table with source and date. ASKED is the tier from which
+    on a provider answers at first, $/M the price of a million tokens in and out, LONGEST the longest answer
+    in tokens, thinking included.
 
     Examples:
 
       techsapo providers list
 
-      techsapo providers list --ask --json
+      techsapo providers list --json
     """
-    project = place.open()
-    loaded = project.loaded
-    listed = list_providers(loaded)
-    if ask and not out.as_json:
-        asked = ", ".join(row.name for row in listed if row.can_be_asked)
-        out.say(
-            msg(
-                "reading the vendors' lists of models: {asked}",
-                asked=asked or msg("no provider can be asked"),
-            )
-        )
-    told = asyncio.run(ask_lists(listed)) if ask else {}
+    listed = list_providers(place.open().loaded)
     if out.as_json:
-        out.json({"providers": [provider_json(row, told.get(row.name)) for row in listed]})
+        out.json({"providers": [provider_json(row) for row in listed]})
         return
-    columns = (*COLUMNS, LIST) if ask else COLUMNS
-    today = datetime.now(UTC).date()
-    rows = [
-        provider_row(row, told.get(row.name)) + ([told_row(told.get(row.name))] if ask else [])
-        for row in listed
-    ]
-    out.table(columns, rows, right=NUMBERS)
-    for name, answer in told.items():
-        for note in told_notes(name, answer, today):
-            out.warn(note)
-    for note in notes(listed, today):
+    out.table(COLUMNS, [provider_row(row) for row in listed], right=NUMBERS)
+    for note in notes(listed, datetime.now(UTC).date()):
         out.say(note)
     if any(row.lacks is None and row.model is not None for row in listed):
         out.say(msg("a test asks each a few small questions, for at most a cent a provider"))
