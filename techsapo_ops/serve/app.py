@@ -47,7 +47,6 @@ from techsapo_ops.serve.middleware import Envelope
 from techsapo_ops.serve.model_ends import ModelEnds
 from techsapo_ops.serve.monitoring import monitoring_routes
 from techsapo_ops.serve.monitoring_servers import MonitoringServers
-from techsapo_ops.serve.odd_bills import OddBills
 from techsapo_ops.serve.offers import Offers
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.own_state import read_state
@@ -141,7 +140,7 @@ class App:
         wallbounce = WallBounce(
             registry.usable,
             policy_of(spec, counts=counts),
-            observers=(metrics.hear, OddBills().hear),
+            observers=(metrics.hear,),
             calibration=options.calibration,
             turn=lambda p: metrics.turn(p.name),
         )

@@ -87,7 +87,7 @@ def run(
 ) -> None:
     """Ask each provider a few small questions, as an analysis would, and say what works and what does not.
 
-    Its key, its model and that one's end; an answer in the schema, in pieces, and grades; tokens a second,
+    Its key, its model and that one's end; an answer in the schema, and grades; tokens a second,
     cost. It needs no running stack. A provider costs at most a cent, which the app's budgets do not count.
     Ends with 0 when all answered and nothing failed, else 1: also where one costs too much to be asked.
 

@@ -50,8 +50,9 @@ def merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
     both = dict(body)
     for key, value in extra.items():
         held = both.get(key)
-        nested = isinstance(held, Mapping) and isinstance(value, Mapping)
-        both[key] = merged(held, value) if nested else value
+        if isinstance(held, Mapping) and isinstance(value, Mapping):
+            value = merged(held, value)
+        both[key] = value
     return both
 
 
