@@ -16,7 +16,6 @@ from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.spec.models.providers import Provider as ProviderSpec
 from techsapo_ops.wallbounce.breaker import Breaker
-from techsapo_ops.wallbounce.decorators.awaited import Awaited
 from techsapo_ops.wallbounce.decorators.guarded import Guarded
 from techsapo_ops.wallbounce.decorators.metered import Metered
 from techsapo_ops.wallbounce.events import Observer
@@ -162,7 +161,7 @@ def _made(name: str, section: Any, spec: Spec, real: bool) -> tuple[Provider, Br
     found = recipe(name, section, spec)
     if isinstance(found, str):
         return found
-    metered = Metered(Awaited(found.make()))
+    metered = Metered(found.make())
     if section.simulated:
         return metered, None
     rules = spec.wallbounce.breaker

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from techsapo_ops.backup.config_archive import forms
+from techsapo_ops.backup.secret_files import forms
 from techsapo_ops.spec.fields import secret_places, sections
 from techsapo_ops.spec.logins import masked_config, tells_login, without_logins, written_secrets
 from techsapo_ops.spec.models.notifications import RawReceiver
@@ -80,7 +80,7 @@ def _goes(file: Mapping[str, Any], stale: set[str], alive: Alive, content: Calla
 
 
 def _holds(text: bytes, values: Iterable[str]) -> bool:
-    return any(form in text for value in values for form in forms(value.encode()))
+    return any(form.encode() in text for value in values for form in forms(value))
 
 
 def _masked(spec: dict[str, Any], stale: set[str]) -> dict[str, Any]:
