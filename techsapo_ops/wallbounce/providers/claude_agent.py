@@ -28,8 +28,8 @@ from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
 from techsapo_ops.wallbounce.providers.kinds import ProviderKind
-from techsapo_ops.wallbounce.providers.told import failure_in_200
 from techsapo_ops.wallbounce.providers.upstream import MAX_BODY
+from techsapo_ops.wallbounce.providers.vendor_error import failure_in_200
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.retry import MAX_RETRY_AFTER
 

@@ -16,7 +16,7 @@ from techsapo_ops.wallbounce.providers.chat import ChatModel
 from techsapo_ops.wallbounce.providers.kinds import ProviderKind, key
 from techsapo_ops.wallbounce.providers.listed import Listed, in_openrouters_list
 from techsapo_ops.wallbounce.providers.reading import at
-from techsapo_ops.wallbounce.providers.told import Told
+from techsapo_ops.wallbounce.providers.vendor_error import VendorError
 from techsapo_ops.wallbounce.providers.wire import Form
 
 
@@ -33,7 +33,7 @@ class OpenRouter(ChatModel):
         return in_openrouters_list(answer, self.model)
 
     @override
-    def learn(self, form: Form, told: Told) -> Form | None:
+    def learn(self, form: Form, told: VendorError) -> Form | None:
         # With `require_parameters` no endpoint may be left that takes a schema: 404.
         if form.structured and told.status == 404 and told.cause is Cause.PARAMETER:
             return replace(form, structured=False)

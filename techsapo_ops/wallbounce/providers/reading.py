@@ -15,8 +15,8 @@ from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
 from techsapo_ops.wallbounce.providers.base import Completion, Tally, tokens_of
-from techsapo_ops.wallbounce.providers.told import failure_in_200
 from techsapo_ops.wallbounce.providers.upstream import broken_off
+from techsapo_ops.wallbounce.providers.vendor_error import failure_in_200
 
 if TYPE_CHECKING:
     from techsapo_ops.wallbounce.providers.wire import WiredModel

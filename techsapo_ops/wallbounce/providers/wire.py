@@ -28,9 +28,9 @@ from techsapo_ops.wallbounce.providers.kinds import KeyedSpec
 from techsapo_ops.wallbounce.providers.listed import LONGEST_LIST, NO_LIST, Listed
 from techsapo_ops.wallbounce.providers.reading import Counts, Ending, Reading
 from techsapo_ops.wallbounce.providers.sse import MEDIA_TYPE, event_data
-from techsapo_ops.wallbounce.providers.told import Told, failure_of
-from techsapo_ops.wallbounce.providers.told import read as read_error
 from techsapo_ops.wallbounce.providers.upstream import bounded, connection_failure, open_session
+from techsapo_ops.wallbounce.providers.vendor_error import VendorError, failure_of
+from techsapo_ops.wallbounce.providers.vendor_error import read as read_error
 from techsapo_ops.wallbounce.question import Question
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class WiredModel(KeyedModel):
         failure.message = self._clean(failure.message)
         raise failure
 
-    def learn(self, form: Form, told: Told) -> Form | None:
+    def learn(self, form: Form, told: VendorError) -> Form | None:
         """How to ask anew after a refusal of `form`; None where no other form would help."""
         if told.status in {400, 422} and self.limits and _not_taken(told, self.limits[form.limit]):
             return replace(form, limit=1 - form.limit)
@@ -312,7 +312,7 @@ class WiredModel(KeyedModel):
             raise ProviderError(FailureKind.BAD_ANSWER, told, began=True) from None
 
 
-def _not_taken(told: Told, field: str) -> bool:
+def _not_taken(told: VendorError, field: str) -> bool:
     """Whether an endpoint refuses the name of `field`, not its value."""
     named = told.param == field or re.search(rf"\b{field}\b", told.message) is not None
     coded = told.code in {"unsupported_parameter", "unknown_parameter"}
