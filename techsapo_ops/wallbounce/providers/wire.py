@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from techsapo_ops.adapters.imports import first_use
 from techsapo_ops.adapters.jsons import dump, load
+from techsapo_ops.adapters.sse import MEDIA_TYPE, Parser
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
@@ -27,7 +28,6 @@ from techsapo_ops.wallbounce.providers.body import Option, Slot, filled, merged
 from techsapo_ops.wallbounce.providers.kinds import KeyedSpec
 from techsapo_ops.wallbounce.providers.listed import LONGEST_LIST, NO_LIST, Listed
 from techsapo_ops.wallbounce.providers.reading import Counts, Ending, Reading
-from techsapo_ops.wallbounce.providers.sse import MEDIA_TYPE, event_data
 from techsapo_ops.wallbounce.providers.upstream import bounded, connection_failure, open_session
 from techsapo_ops.wallbounce.providers.vendor_error import VendorError, failure_of
 from techsapo_ops.wallbounce.providers.vendor_error import read as read_error
@@ -298,12 +298,13 @@ class WiredModel(KeyedModel):
                     return Rejected(response.status, response.headers, body)
                 if not response.headers.get("Content-Type", "").lower().startswith(MEDIA_TYPE):
                     return self.read(load(b"".join([chunk async for chunk in chunks])), tally)
-                reading = self.reading()
-                async for data in event_data(chunks):
-                    if data.strip() == _DONE:
-                        reading.done = reading.begun = True
-                    else:
-                        reading.add(load(data), tally)
+                reading, parser = self.reading(), Parser()
+                async for chunk in chunks:
+                    for _, _, data in parser.feed(chunk):
+                        if data.strip() == _DONE:
+                            reading.done = reading.begun = True
+                        else:
+                            reading.add(load(data), tally)
                 return reading.reply(tally)
         except self._errors as error:
             raise connection_failure(error, self.timeout) from None
