@@ -15,7 +15,8 @@ from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.provider import Provider
-from techsapo_ops.wallbounce.providers.simulated import Simulated, knowledge
+from techsapo_ops.wallbounce.providers.knowledge import knowledge
+from techsapo_ops.wallbounce.providers.simulated import Simulated
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.tiers import TaskType, TierRule
 

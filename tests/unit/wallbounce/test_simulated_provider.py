@@ -12,7 +12,8 @@ from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.asks import AskAnswer, AskGrades, AskRevision
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.grades import Critique, Peer, Stance
-from techsapo_ops.wallbounce.providers.simulated import Simulated, knowledge
+from techsapo_ops.wallbounce.providers.knowledge import knowledge
+from techsapo_ops.wallbounce.providers.simulated import Simulated
 from techsapo_ops.wallbounce.question import Question
 
 
