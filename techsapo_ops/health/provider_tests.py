@@ -5,20 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.shapes import each, has, text
 
 COMMAND = "techsapo providers test"
-_FORM = 1
-_LARGEST = 4 * 1024 * 1024
 _IMMATERIAL = frozenset({"enabled", "api_key", "api_key_file", "attempts", "price"})
 """Fields of a provider's section after whose change a test still counts. The key is not kept, not even as a
 digest, so that a new one is not seen."""
@@ -59,26 +58,13 @@ def section_digest(section: Any) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
-_FITS = has(
-    form=lambda value: value == _FORM,
-    providers=each(
-        has(
-            at=text,
-            outcome=text,
-            told=text,
-            remedy=text,
-            section=text,
-            also={"ends": lambda value: value is None or text(value)},
-        )
-    ),
-)
+_TESTS: TypeAdapter[dict[str, KeptTest]] = TypeAdapter(dict[str, KeptTest])
 
 
 def kept_tests(file: Path) -> Mapping[str, KeptTest]:
     """The tests in `file` by provider; none where there is none. Raises OpsError where it can't be read."""
     try:
-        with file.open("rb") as stream:
-            value = json.loads(stream.read(_LARGEST))
+        return _TESTS.validate_json(file.read_bytes())
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -86,34 +72,16 @@ def kept_tests(file: Path) -> Mapping[str, KeptTest]:
             msg("cannot read {file}: {strerror}", file=file, strerror=error.strerror),
             msg("run as its owner, or `{command}`", command=COMMAND),
         ) from None
-    except (ValueError, RecursionError):
-        value = None
-    if not _FITS(value):
-        raise OpsError(
-            msg("{file} holds no tests of providers", file=file),
-            msg("remove it; `{command}` makes it anew", command=COMMAND),
-        )
-    try:
-        return {name: _read(entry) for name, entry in value["providers"].items()}
-    except (TypeError, ValueError):
+    except ValueError:
         raise OpsError(
             msg("{file} holds no tests of providers", file=file),
             msg("remove it; `{command}` makes it anew", command=COMMAND),
         ) from None
 
 
-def _read(entry: dict[str, Any]) -> KeptTest:
-    at, ends = datetime.fromisoformat(entry["at"]), entry.get("ends")
-    return KeptTest(**{**entry, "at": at, "ends": None if ends is None else date.fromisoformat(ends)})
-
-
 def keep_tests(file: Path, tests: Mapping[str, KeptTest]) -> None:
     """Write `tests` to `file`. Raises OpsError where it can't be written."""
-    entries = {
-        name: {**asdict(test), "at": test.at.isoformat(), "ends": test.ends and test.ends.isoformat()}
-        for name, test in tests.items()
-    }
-    value = {"form": _FORM, "providers": entries}
+    value = _TESTS.dump_python(dict(tests), mode="json")
     write_atomic(file, json.dumps(value, ensure_ascii=False, indent=2).encode(errors="replace") + b"\n")
 
 
