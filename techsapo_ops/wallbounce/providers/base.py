@@ -164,7 +164,7 @@ class LanguageModel(ABC):
         generous = failed and bill.odd == "lower"
         if bill.odd == "absurd" or (bill.odd is not None and self.price.known and not generous):
             of, task = ask.question.request_id, ask.context.task_type
-            ask.context.tell(OddBill(of, task, self.name, self.model, bill, counted))
+            ask.context.tell(OddBill(of, task, self.name, self.model, bill))
         return bill.usd
 
     def _most(self, sent: Prompt, price: Price) -> float:
