@@ -13,7 +13,7 @@ _SKEW = timedelta(minutes=5)
 
 _HINTS = {
     "accountDoesNotExist": msg("the account is made anew at the next attempt"),
-    "badCSR": msg("look at `names` and `key_type` of the certificate in the spec"),
+    "badCSR": msg("look at `names` of the certificate in the spec"),
     "caa": msg("a CAA record of the domain allows other CAs only: add this one to it"),
     "connection": msg("the CA must reach this host from outside on port 80: check firewall and DNS"),
     "dns": msg("check the domain's name servers; the name must resolve for the whole world"),
@@ -55,7 +55,10 @@ def explain(host: str, code: str, detail: str, retry_at: datetime | None) -> tup
                 detail=detail,
                 until=until,
             ),
-            msg("{hint}; `staging: true` tries things out without using up the limits", hint=hint),
+            msg(
+                "{hint}; Let's Encrypt's staging `directory` tries things out without using up the limits",
+                hint=hint,
+            ),
         )
     return msg(
         "{host} refuses: {detail} ({code})", host=host, detail=detail, code=code or msg("no code")

@@ -12,7 +12,6 @@ from pathlib import Path
 from techsapo_ops.adapters.process import Command, Completed, Runner, TimedOut
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.models.data import Offsite
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.layout import RESTIC_CACHE
 from techsapo_ops.stack.stack import Stack
@@ -38,11 +37,6 @@ _SECONDS = 6 * 3600.0
 PATIENCE = 60.0
 """Seconds in which a repository that is there tells its configuration: restic itself tries for 15 minutes."""
 _LOCK_WAIT = "2m"
-_LOGINS = (
-    (msg("an S3"), "access_key_id", "AWS_ACCESS_KEY_ID", "secret_access_key", "AWS_SECRET_ACCESS_KEY"),
-    (msg("a REST"), "rest_user", "RESTIC_REST_USERNAME", "rest_password", "RESTIC_REST_PASSWORD"),
-)
-"""Each kind of login: whose it is, and both its fields with the variables in which restic looks for them."""
 
 
 def _time(text: str) -> datetime:
@@ -53,22 +47,6 @@ def _time(text: str) -> datetime:
 def project_tag(project: str) -> str:
     """The tag of snapshots of that project."""
     return f"{_PROJECT_TAG}{project}"
-
-
-def login(offsite: Offsite) -> dict[str, str]:
-    """The variables by which restic logs in. Raises OpsError where one half of a login is given alone."""
-    found: dict[str, str] = {}
-    for place, user, user_variable, secret, secret_variable in _LOGINS:
-        name: str | None = getattr(offsite, user)
-        value: Secret | None = getattr(offsite, secret)
-        if (name is None) != (value is None):
-            raise OpsError(
-                msg("backup.offsite has one half of {place} login alone", place=place),
-                msg("set both {user} and {secret} (or {secret}_file), or neither", user=user, secret=secret),
-            )
-        if name is not None and value is not None:
-            found |= {user_variable: name, secret_variable: value.reveal()}
-    return found
 
 
 def version_of(runner: Runner, binary: str) -> tuple[int, ...]:
@@ -108,7 +86,8 @@ def restic_of(stack: Stack) -> Restic | None:
         offsite.restic if ":" in offsite.restic else str(stack.directory / Path(offsite.restic).expanduser())
     )
     cache = stack.layout.state / RESTIC_CACHE
-    return Restic(stack.runner, binary, place, offsite.password, cache, offsite.options, login(offsite))
+    environment = {name: secret.reveal() for name, secret in (offsite.environment or {}).items()}
+    return Restic(stack.runner, binary, place, offsite.password, cache, offsite.options, environment)
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,6 @@ _PERIODS: tuple[tuple[str, Callable[[datetime], tuple[int, ...]]], ...] = (
     ("daily", lambda t: (t.year, t.month, t.day)),
     ("weekly", lambda t: tuple(t.isocalendar()[:2])),
     ("monthly", lambda t: (t.year, t.month)),
-    ("yearly", lambda t: (t.year,)),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from functools import cache
 from importlib.resources import files
@@ -69,32 +69,13 @@ class Effort:
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
-    """Tokens that may be thought; `zero`: 0 is taken too, `any`: -1, as many as it likes."""
-
-    least: int
-    most: int
-    zero: bool = False
-    any: bool = False
-
-    def takes(self, tokens: int) -> bool:
-        """Whether the vendor takes `tokens`."""
-        return {0: self.zero, -1: self.any}.get(tokens, self.least <= tokens <= self.most)
-
-
-@dataclass(frozen=True, slots=True)
 class Thinking:
-    """How a model is told to think: modes (Claude), levels or a budget (Gemini).
-
-    `up_to_effort`: the highest effort with which a mode is taken.
-    """
+    """How a model is told to think: by modes (Claude), or by levels, which are its efforts (Gemini)."""
 
     source: Source
     modes: tuple[str, ...] = ()
     levels: tuple[str, ...] = ()
-    budget: Budget | None = None
     default: str | None = None
-    up_to_effort: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,13 +186,12 @@ def _facts(vendor: str, model: str, row: Mapping[str, Any], sources: Mapping[str
         entry = {key: tuple(value) if isinstance(value, list) else value for key, value in row[name].items()}
         return make(**{**entry, **changed, "source": sources[row[name]["source"]]})
 
-    budget = row.get("thinking", {}).get("budget")
     return ModelFacts(
         vendor,
         model,
         block(End, "end"),
         block(Limits, "limits"),
         block(Effort, "effort"),
-        block(Thinking, "thinking", budget=budget and Budget(**budget)),
+        block(Thinking, "thinking"),
         block(Prices, "prices", steps=tuple(PriceStep(**s) for s in row.get("prices", {}).get("steps", ()))),
     )

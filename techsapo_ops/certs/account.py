@@ -175,7 +175,7 @@ class Account:
                 )
             ) from None
         private_folder(self.folder, self._root)
-        key = key_pem(new_key("ecdsa"))
+        key = key_pem(new_key())
         write_atomic(path, key, 0o600)
         return key
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,11 +16,8 @@ from cryptography.x509.oid import NameOID
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
-KeyType = Literal["ecdsa", "rsa"]
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
-
-_RSA_BITS = 2048  # what Mozilla's intermediate profile asks for
 
 
 @dataclass(frozen=True)
@@ -59,11 +55,6 @@ class Pair:
         """The certificate itself."""
         return self.certificates[0]
 
-    @property
-    def key_type(self) -> KeyType:
-        """Kind of its key."""
-        return "rsa" if isinstance(self.private_key, rsa.RSAPrivateKey) else "ecdsa"
-
 
 def read_chain(pem: bytes, where: str) -> tuple[x509.Certificate, ...]:
     """All certificates of a PEM file. Raises OpsError naming `where` for anything else."""
@@ -76,10 +67,8 @@ def read_chain(pem: bytes, where: str) -> tuple[x509.Certificate, ...]:
         ) from None
 
 
-def new_key(key_type: KeyType) -> PrivateKey:
-    """A fresh private key: ECDSA on P-256, or RSA of 2048 bits."""
-    if key_type == "rsa":
-        return rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
+def new_key() -> ec.EllipticCurvePrivateKey:
+    """A fresh private key: ECDSA on P-256."""
     return ec.generate_private_key(ec.SECP256R1())
 
 

@@ -15,7 +15,6 @@ from techsapo_ops.adapters.acme_messages import Authorization, Challenge, Order,
 from techsapo_ops.certs.account import Account
 from techsapo_ops.certs.challenges import Proof, Responder
 from techsapo_ops.certs.material import (
-    KeyType,
     Pair,
     PrivateKey,
     key_pem,
@@ -43,13 +42,12 @@ class Wanted:
     name: str
     """Of the certificate in the spec."""
     names: tuple[str, ...]
-    key_type: KeyType
     replaces: str | None = None
     """ARI id of the certificate that this one takes the place of."""
 
     def begun_at(self, directory: str) -> Pending:
         """An order of it, begun at the CA of `directory`."""
-        return Pending(directory, self.names, self.key_type, KEYED)
+        return Pending(directory, self.names, KEYED)
 
 
 def obtain(
@@ -112,11 +110,7 @@ class _Run:
 
     def _fits(self, pending: Pending) -> bool:
         ours = self._pending
-        return (pending.directory, pending.names, pending.key_type) == (
-            ours.directory,
-            ours.names,
-            ours.key_type,
-        )
+        return (pending.directory, pending.names) == (ours.directory, ours.names)
 
     def _resume(self) -> Order | None:
         if not self._pending.url:

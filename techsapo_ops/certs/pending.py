@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from techsapo_ops.adapters.files import private_folder, remove_file, write_atomic
 from techsapo_ops.certs.challenges import Proof
-from techsapo_ops.certs.material import KeyType, PrivateKey, PublicKey, key_pem, new_key
+from techsapo_ops.certs.material import PrivateKey, PublicKey, key_pem, new_key
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -26,7 +26,6 @@ class Pending:
 
     directory: str
     names: tuple[str, ...]
-    key_type: KeyType
     phase: str
     url: str = ""
     proofs: tuple[Proof, ...] = ()
@@ -63,7 +62,7 @@ class Orders:
     def begin(self, name: str, pending: Pending) -> PrivateKey:
         """Make the key of a new order. Raises OpsError when it can't be kept."""
         private_folder(self._folder, self._root)
-        key = new_key(pending.key_type)
+        key = new_key()
         write_atomic(self._key(name), key_pem(key), 0o600)
         self.save(name, pending)
         return key

@@ -13,14 +13,13 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.certs.checks import issued_by
 from techsapo_ops.certs.material import (
-    KeyType,
     Pair,
     PrivateKey,
     canonical,
@@ -70,7 +69,6 @@ def ensure(
     directory: Path,
     names: Sequence[str],
     *,
-    key_type: KeyType = "ecdsa",
     days: int = 90,
     now: datetime,
 ) -> Ensured:
@@ -78,7 +76,7 @@ def ensure(
 
     The CA is kept in `.ca` beside `directory`, so that all certificates of a stack share it. A new
     certificate is made when there is none that can be used, when a third of its life or less is left, when
-    names, key type or CA changed; otherwise nothing is touched. `names` are DNS names (`*.` allowed) or IP
+    names or CA changed; otherwise nothing is touched. `names` are DNS names (`*.` allowed) or IP
     addresses, `days` is the lifetime, `now` an aware time. Raises OpsError when the files can't be written
     or the CA can't be read.
     """
@@ -89,35 +87,35 @@ def ensure(
         )
     authority = local_authority(directory.parent / CA_FOLDER, now)
     chain, key = directory / CHAIN, directory / KEY
-    pair, reason = _found(directory, names, key_type, authority, now)
+    pair, reason = _found(directory, names, authority, now)
     if pair is None or reason:
-        pair = sign(names, authority, key_type=key_type, days=days, now=now)
+        pair = sign(names, authority, days=days, now=now)
         # The key first: killed between the two, key and chain don't match, and the next call fixes it.
         write_atomic(key, pair.key, 0o600)
         write_atomic(chain, pair.chain, 0o644)
     return Ensured(chain, key, pair.leaf.not_valid_after_utc, reason)
 
 
-def due(directory: Path, names: Sequence[str], *, key_type: KeyType = "ecdsa", now: datetime) -> str:
+def due(directory: Path, names: Sequence[str], *, now: datetime) -> str:
     """Why `ensure` would write a new certificate, "" where it would not; nothing is written."""
     authority = known_authority(directory.parent / CA_FOLDER, now)
     if authority is None:
         return msg("there was no local CA, or it was about to end")
-    return _found(directory, names, key_type, authority, now)[1]
+    return _found(directory, names, authority, now)[1]
 
 
 def _found(
-    directory: Path, names: Sequence[str], key_type: KeyType, authority: Authority, now: datetime
+    directory: Path, names: Sequence[str], authority: Authority, now: datetime
 ) -> tuple[Pair | None, str]:
     """What `directory` holds, None where it is not whole, and why it should be replaced."""
     chain, key = directory / CHAIN, directory / KEY
     if not chain.exists() or not key.exists():
         return None, msg("there was none")
     pair = read_pair(key, chain)
-    return pair, why_new(pair, names, key_type, authority, now)
+    return pair, why_new(pair, names, authority, now)
 
 
-def why_new(pair: Pair, names: Sequence[str], key_type: KeyType, authority: Authority, now: datetime) -> str:
+def why_new(pair: Pair, names: Sequence[str], authority: Authority, now: datetime) -> str:
     """Why a new certificate should take the place of `pair`; "" when it can stay."""
     try:
         leaf, private = pair.leaf, pair.private_key
@@ -125,8 +123,6 @@ def why_new(pair: Pair, names: Sequence[str], key_type: KeyType, authority: Auth
         return msg("its files could not be read")
     if leaf.public_key() != private.public_key():
         return msg("key and certificate did not match")
-    if pair.key_type != key_type:
-        return msg("the key type changed")
     if set(names_of(leaf)) != {canonical(name) for name in names}:
         return msg("the names changed")
     if not issued_by(leaf, authority.certificate):
@@ -198,11 +194,9 @@ def _read_authority(certificate_path: Path, key_path: Path) -> Authority | None:
     return Authority(certificate, key) if certificate.public_key() == key.public_key() else None
 
 
-def sign(
-    names: Sequence[str], authority: Authority, *, key_type: KeyType = "ecdsa", days: int = 90, now: datetime
-) -> Pair:
+def sign(names: Sequence[str], authority: Authority, *, days: int = 90, now: datetime) -> Pair:
     """A new key and a certificate for `names` (DNS names, `*.` allowed, or IP addresses), CA included."""
-    key = new_key(key_type)
+    key = new_key()
     short = names[0] if len(names[0]) <= _COMMON_NAME_LIMIT else "TechSapo"
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, short)])
     issuer = authority.certificate
@@ -212,7 +206,7 @@ def sign(
             x509.SubjectAlternativeName([general_name(n) for n in dict.fromkeys(names)]), critical=False
         )
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(key_encipherment=isinstance(key, rsa.RSAPrivateKey)), critical=True)
+        .add_extension(_usage(), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key()), critical=False
@@ -239,12 +233,12 @@ def _builder(
     )
 
 
-def _usage(*, certificate_sign: bool = False, key_encipherment: bool = False) -> x509.KeyUsage:
+def _usage(*, certificate_sign: bool = False) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not certificate_sign,
         key_cert_sign=certificate_sign,
         crl_sign=certificate_sign,
-        key_encipherment=key_encipherment,
+        key_encipherment=False,
         content_commitment=False,
         data_encipherment=False,
         key_agreement=False,

@@ -18,7 +18,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.spec.models import Spec
 
 COMMAND = "techsapo providers test"
-_IMMATERIAL = frozenset({"enabled", "api_key", "api_key_file", "attempts", "price"})
+_IMMATERIAL = frozenset({"enabled", "api_key", "attempts", "price"})
 """Fields of a provider's section after whose change a test still counts. The key is not kept, not even as a
 digest, so that a new one is not seen."""
 

@@ -73,7 +73,7 @@ def plan_tests(
         elif not section.enabled and not wanted:
             left_out[name] = msg("disabled in the spec")
         else:
-            found = recipe(name, section, spec)
+            found = recipe(name, section)
             if isinstance(found, str):
                 unusable[name] = found
                 continue

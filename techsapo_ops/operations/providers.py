@@ -9,21 +9,11 @@ from techsapo_ops.catalogue.models import End, ModelFacts
 from techsapo_ops.spec.load import LoadedSpec
 from techsapo_ops.spec.model_facts import AnswerLength, announced_end, answer_length, facts_of
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.providers import ModelProvider, OpenRouterProvider
+from techsapo_ops.spec.models.providers import KeyedProvider, ModelProvider
 from techsapo_ops.spec.models.providers import Provider as Section
 from techsapo_ops.wallbounce.provider import Price
 from techsapo_ops.wallbounce.registry import Registry, look_up
 from techsapo_ops.wallbounce.tiers import TIERS, TaskType
-
-_EFFORTS = {
-    "reasoning_effort": "",
-    "effort": "",
-    "thinking_level": "",
-    "thinking_budget": " tokens",
-    "max_tokens": " tokens",
-    "thinking": "",
-}
-"""Options that say how long a model thinks, whatever its vendor calls that, and their unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +83,8 @@ def _listed(name: str, section: Section | None, registry: Registry, spec: Spec) 
 
 
 def _efforts(section: ModelProvider, facts: ModelFacts | None) -> Iterator[Chosen]:
-    given = section.reasoning if isinstance(section, OpenRouterProvider) else section
-    for option, unit in _EFFORTS.items():
-        value = getattr(given, option, None)
-        if value is not None:
-            yield Chosen(f"{value}{unit}", by_spec=True)
+    if isinstance(section, KeyedProvider) and section.effort is not None:
+        yield Chosen(section.effort, by_spec=True)
     if facts is not None and facts.effort is not None and facts.effort.default is not None:
         yield Chosen(facts.effort.default, by_spec=False)
     if facts is not None and facts.thinking is not None and facts.thinking.default is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from techsapo_ops.spec.models.base import size_bytes
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.templates import Templates
 from techsapo_ops.stack.topology import Topology
@@ -12,6 +11,8 @@ from techsapo_ops.stack.topology import Topology
 RSYSLOG = "rsyslog/techsapo.conf"
 RETRY = 10
 """Seconds until a server that is away is tried again, for the first time."""
+QUEUE = 256 * 1024**2
+"""Bytes of disk on which lines wait while the server is away; further ones are lost."""
 _HIDDEN = (("home",), ("root",))
 _PLAIN = re.compile(r"[^\w./@:%+,=~ -]")
 _ID = re.compile(r"\W", re.ASCII)
@@ -22,18 +23,19 @@ def rsyslog_files(topology: Topology, templates: Templates, *, below: str = "") 
 
     `below` is the folder of the configuration that it is rendered into.
     """
-    settings = topology.spec.logs.syslog
-    if settings is None:
+    server = topology.spec.logs.syslog
+    if server is None:
         return ()
-    host, _, port = settings.target.rpartition(":")
+    target = server.removeprefix("udp://")
+    host, _, port = target.rpartition(":")
     layout = topology.layout
     content = templates.render(
         "rsyslog/techsapo.conf.j2",
-        target=settings.target,
+        target=target,
         host=host.strip("[]"),
         port=port,
-        protocol=settings.protocol,
-        queue=size_bytes(settings.queue),
+        protocol="tcp" if target == server else "udp",
+        queue=QUEUE,
         retry=RETRY,
         project=topology.spec.project,
         id=_ID.sub("_", topology.spec.project),

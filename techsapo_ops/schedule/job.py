@@ -70,7 +70,7 @@ def configured(facts: JobFacts, at: str | None, settings: JobSettings | None) ->
         timeout=facts.timeout if settings.timeout is None else seconds(settings.timeout),
         retry=Retry(
             facts.retries if settings.retries is None else settings.retries,
-            facts.retry_wait if settings.retry_wait is None else seconds(settings.retry_wait),
+            facts.retry_wait,
         ),
         at=at,
         ping=settings.ping,

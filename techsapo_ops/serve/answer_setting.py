@@ -25,10 +25,8 @@ IMMATERIAL: Mapping[str, Mapping[str, str]] = {
     "providers": {
         "enabled": "who is asked is in the digest by name",
         "api_key": "it says who pays, not what is answered",
-        "api_key_file": "as api_key",
         "attempts": "an answer that came at the third attempt is none the worse",
         "stream": "it is the same answer in pieces",
-        "processes": "how many wait for each other changes no answer",
     },
     "wallbounce": {
         "cache_ttl": "how long an answer is kept, not which",
@@ -41,19 +39,13 @@ IMMATERIAL: Mapping[str, Mapping[str, str]] = {
     "budget": {
         "monthly_usd": "what a budget cuts short is not kept",
         "daily_usd": "as monthly_usd",
-        "per_key_monthly_usd": "as monthly_usd",
-        "per_key_daily_usd": "as monthly_usd",
         "warn_at": "it warns",
-        "unknown_price": "who is asked is in the digest by name, and its price by that and the build",
     },
     "limits": {
         "max_body": "it refuses",
         "max_prompt": "it refuses",
         "concurrency": "it refuses",
-        "key_shares": "it refuses",
-        "connections": "it refuses",
         "client_connections": "it refuses",
-        "client_streams": "it refuses",
     },
 }
 """Fields by section that change no answer, and why."""

@@ -119,7 +119,6 @@ class App:
             options.data,
             metrics.audit_rows,
             metrics.audit_operation,
-            flush_interval=seconds(spec.audit.flush_interval),
             durable=options.durable_audit,
         )
 
@@ -131,7 +130,7 @@ class App:
         self._gate = gate = Gate(auth, keys, limiter, metrics, anomalies)
         sign_in = SignIn(auth.sign_in)
         names = HostNames((*host_names(spec), options.instance))
-        origins = SameOrigin(anomalies.proxies, strict=options.refuse_other_hosts)
+        origins = SameOrigin(anomalies.proxies)
         self._unlisted = unlisted = UnlistedNames(
             options.data / UNLISTED, lambda name: Authority(name) in names
         )
@@ -160,7 +159,7 @@ class App:
         setting = answer_setting(options, instance.build)
         answers = Answers(
             spec.app.limits,
-            Shares(spec.app.limits.concurrency, fair=options.key_shares),
+            Shares(spec.app.limits.concurrency),
             Prompts(options.mask, spec.app.limits.max_prompt, anomalies),
             Analyst(wallbounce, spending, spec.budget.per_request_usd, tracing),
             KeptAnswers(
@@ -256,7 +255,6 @@ class App:
             names=names,
             unlisted=unlisted,
             count=metrics.unlisted_host,
-            refuse=options.refuse_other_hosts,
         )
         api.add_middleware(ByClient, crowd=crowd, proxies=proxies)
         api.add_middleware(

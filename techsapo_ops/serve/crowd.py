@@ -14,6 +14,8 @@ from techsapo_ops.spec.models.app import Limits
 
 RETRY_AFTER = 5.0
 """Seconds after which a client that has too much open may try again."""
+CONNECTIONS = 4096
+"""Connections at once to one instance, metrics streams apart."""
 PLACE = "techsapo.place"
 """Key of a connection's Place in a scope's extensions."""
 
@@ -66,7 +68,7 @@ class Crowd:
 
     def connected(self, peer: str) -> Place:
         """A connection from `peer`. Raises Problem where there are too many."""
-        if self._connections >= self.limits.connections:
+        if self._connections >= CONNECTIONS:
             raise Problem(
                 503,
                 "overloaded",
@@ -91,7 +93,7 @@ class Crowd:
         """Count a stream to `client`. Raises Problem where it has too many."""
         if client is None:
             return
-        most = self.limits.client_streams
+        most = self.limits.client_connections
         if self._streams[client] >= most:
             raise Problem(
                 429,

@@ -50,9 +50,8 @@ class HostNames:
 class HostCheck:
     """Refuses requests for names that are not ours, before key and body; HTTP and WebSocket alike.
 
-    421 is the status for it (RFC 9110, 15.5.20): this server can't answer for that name. Without `refuse`
-    such a request is answered, and its name noted in `unlisted` for doctor. `count` is told of each, with
-    refused or answered. A malformed Host is answered 400 either way (RFC 9112, 3.2).
+    421 is the status for it (RFC 9110, 15.5.20): this server can't answer for that name, which is noted in
+    `unlisted` for doctor. `count` is called for each. A malformed Host is answered 400 (RFC 9112, 3.2).
     """
 
     def __init__(
@@ -60,15 +59,12 @@ class HostCheck:
         app: ASGIApp,
         names: HostNames,
         unlisted: UnlistedNames,
-        count: Callable[[str], None],
-        *,
-        refuse: bool,
+        count: Callable[[], None],
     ) -> None:
         self._app = app
         self._names = names
         self._unlisted = unlisted
         self._count = count
-        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through, or answer it."""
@@ -84,7 +80,7 @@ class HostCheck:
 
     def _problem(self, scope: Scope) -> Problem | None:
         given = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
-        if not given and (not self._refuse or scope.get("http_version") == "1.0"):
+        if not given and scope.get("http_version") == "1.0":
             return None  # a probe of a load balancer, never a browser
         asked = authority_of(given[0]) if len(given) == 1 else None
         if asked is None:
@@ -94,9 +90,7 @@ class HostCheck:
         if asked in self._names:
             return None
         self._unlisted.note(asked.host)
-        self._count("refused" if self._refuse else "answered")
-        if not self._refuse:
-            return None
+        self._count()
         detail = msg(
             "{host} is not a name of this service; {setting} in techsapo.yaml adds names",
             host=asked.host,
@@ -108,10 +102,8 @@ class HostCheck:
 class SameOrigin:
     """Keeps other sites' pages from opening a WebSocket: browsers do not ask us, they only tell."""
 
-    def __init__(self, proxies: Proxies, *, strict: bool) -> None:
-        """`strict` compares scheme and port as well, not the name alone."""
+    def __init__(self, proxies: Proxies) -> None:
         self._proxies = proxies
-        self._strict = strict
 
     async def check(self, request: Request) -> None:
         """Pass what no browser sent, and our own pages. Raises Problem for others."""
@@ -124,14 +116,14 @@ class SameOrigin:
         own = await self._own(request.scope)
         if origin is not None and own is not None and origin.authority.host == own.authority.host:
             same_scheme = origin.scheme == "https" or (origin.scheme == "http" and not own.tls)
-            if not self._strict or (same_scheme and origin.port in own.ports(origin.usual_port)):
+            if same_scheme and origin.port in own.ports(origin.usual_port):
                 return
         raise Problem(403, "forbidden", msg("that is done only from this server's own pages"))
 
     async def _own(self, scope: Scope) -> _Own | None:
         """How the browser reached us; a proxy's word counts where the proxy is believed."""
         believed = await self._proxies.believe(scope)
-        forwarded = header_of(scope, b"x-forwarded-host") if believed or not self._strict else None
+        forwarded = header_of(scope, b"x-forwarded-host") if believed else None
         authority = authority_of(forwarded or header_of(scope, b"host") or "")
         if authority is None:
             return None

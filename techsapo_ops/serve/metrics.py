@@ -190,9 +190,9 @@ class Metrics:
         """Count a request that was refused for its key."""
         self._count("techsapo_auth_failures_total", reason)
 
-    def unlisted_host(self, outcome: str) -> None:
-        """Count a request for a host name that the spec does not list: answered or refused."""
-        self._count("techsapo_unlisted_host_requests_total", outcome)
+    def unlisted_host(self) -> None:
+        """Count a request for a host name that the spec does not list."""
+        self._count("techsapo_unlisted_host_requests_total")
 
     def rate_limited(self, plan: str) -> None:
         """Count a request that was refused because its key asked too often."""

@@ -30,12 +30,8 @@ class Options:
     """Fitted weights of the confidence."""
     auth: Auth | None = None
     """Who may ask, in place of the spec's own section."""
-    key_shares: bool = True
-    """Whether one API key leaves places to others."""
     durable_audit: bool = True
     """Whether an answer waits for its audit row to be on disk."""
-    refuse_other_hosts: bool = True
-    """Whether requests for names that the spec does not list are refused."""
     keys: Path | None = None
     """The file of API keys where `auth` names none; default: api-keys.json beside `data`."""
     app_key: bytes | None = field(default=None, repr=False)

@@ -22,11 +22,10 @@ RETRY_AFTER = 1.0
 
 
 class Shares:
-    """`most` places; `fair`, no key has more of them than its plan's weight of what it leaves to others."""
+    """`most` places; no key has more of them than its plan's weight of what it leaves to others."""
 
-    def __init__(self, most: int, *, fair: bool) -> None:
+    def __init__(self, most: int) -> None:
         self._most = most
-        self._fair = fair
         self._by_key: Counter[str] = Counter()
         self._taken = 0
 
@@ -48,7 +47,7 @@ class Shares:
             )
         name = key.id if key is not None else ""
         own = self._by_key.get(name, 0)
-        if self._fair and key is not None and own >= WEIGHTS[key.plan] * free:
+        if key is not None and own >= WEIGHTS[key.plan] * free:
             raise Problem(
                 429,
                 "key_busy",

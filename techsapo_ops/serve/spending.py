@@ -100,13 +100,10 @@ class Spending:
             Ledger.of(EVERYBODY, "month", monthly, now, new_month),
         ]
         if key is not None:
-            day, month = self.budget.per_key_daily_usd, self.budget.per_key_monthly_usd
-            day = key.daily_usd if key.daily_usd is not None else day
-            month = key.monthly_usd if key.monthly_usd is not None else month
-            if day is not None:
-                found.append(Ledger.of(key.id, "day", day, now, new_day))
-            if month is not None:
-                found.append(Ledger.of(key.id, "month", month, now, new_month))
+            if key.daily_usd is not None:
+                found.append(Ledger.of(key.id, "day", key.daily_usd, now, new_day))
+            if key.monthly_usd is not None:
+                found.append(Ledger.of(key.id, "month", key.monthly_usd, now, new_month))
         return tuple(found)
 
     def refusal(self, error: OverBudget) -> Problem:

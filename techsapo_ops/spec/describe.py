@@ -20,7 +20,18 @@ from pydantic import BaseModel
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import Message, msg
-from techsapo_ops.spec.fields import ROOT, Section, Shape, bound, fields_of, key_of, literals, shape
+from techsapo_ops.spec.fields import (
+    ROOT,
+    Section,
+    Shape,
+    bound,
+    fields_of,
+    key_of,
+    keys_of,
+    literals,
+    secrets_in,
+    shape,
+)
 from techsapo_ops.spec.models.base import Means
 from techsapo_ops.spec.problems import did_you_mean
 from techsapo_ops.spec.secret import Secret
@@ -108,7 +119,7 @@ def type_words(here: Shape) -> str:
         float: msg("number"),
         bool: msg("true or false"),
         str: msg("text"),
-        Secret: msg("secret"),
+        Secret: msg("secret, or its file by NAME_file"),
     }
     means = [c.words for c in here.constraints if isinstance(c, Means)]
     words = means[0] if means else base.get(here.type, msg("any"))
@@ -126,7 +137,6 @@ _PLURALS = {
     "name": msg("names"),
     "path": msg("paths"),
     "port": msg("ports"),
-    "secret": msg("secrets"),
     "section": msg("sections"),
     "text": msg("texts"),
 }
@@ -177,9 +187,13 @@ def explain(path: str = "") -> Explained:
             here = shape(inner.entries if inner.entries is not None else inner.items)
             explained = Explained(".".join(walked), type_words(here), False, None, explained.help)
             continue
+        secret = part.removesuffix("_file")
+        if secret != part == steps[-1] and any(secret in secrets_in(m) for m in here.models):
+            path, words = ".".join((*walked, part)), msg("File that holds `{key}`, in its place.", key=secret)
+            return Explained(path, msg("path"), False, None, words)
         owner = next((m for m in here.models if part in fields_of(m)), None)
         if owner is None:
-            known = dict.fromkeys(key for m in here.models for key in fields_of(m))
+            known = dict.fromkeys(key for m in here.models for key in keys_of(m))
             where = ".".join(walked) or msg("the spec")
             raise OpsError(
                 msg("there is no {part} in {where}", part=part, where=where),
@@ -199,7 +213,7 @@ def _into(here: Shape, part: str) -> Shape:
     """What `part` is looked up in: for a list or mapping whose entry's name is left out, the entry."""
     while here.entries is not None or here.items is not None:
         entry = shape(here.entries if here.entries is not None else here.items)
-        if part.isdigit() or not any(part in fields_of(m) for m in entry.models):
+        if part.isdigit() or not any(part in keys_of(m) for m in entry.models):
             return here
         here = entry
     return here

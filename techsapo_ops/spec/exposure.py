@@ -169,10 +169,6 @@ def _nginx(spec: Spec) -> Iterator[Exposure]:
     if spec.served_certificate is None:
         hint = msg("describe a certificate under `certificates`")
         yield Exposure("nginx-plain-http", ("nginx", "host"), message, hint, uses)
-    elif not spec.nginx.redirect:
-        yield Exposure(
-            "nginx-plain-http", ("nginx", "redirect"), message, msg("remove `redirect: false`"), uses
-        )
 
 
 def _grafana(spec: Spec) -> Iterator[Exposure]:

@@ -98,10 +98,14 @@ def fields_of(model: Section) -> Mapping[str, Shape]:
 
 
 @cache
-def secret_pairs(model: Section) -> tuple[str, ...]:
-    """Keys of a section that hold a secret and have a `KEY_file` beside them."""
-    known = fields_of(model)
-    return tuple(k for k, s in known.items() if s.type is Secret and f"{k}_file" in known)
+def secrets_in(model: Section) -> tuple[str, ...]:
+    """Keys of a section that hold a secret; each may be given as KEY_file, a file that holds it, instead."""
+    return tuple(key for key, below in fields_of(model).items() if below.type is Secret)
+
+
+def keys_of(model: Section) -> tuple[str, ...]:
+    """Every key that a section may be written with, the files of secrets among them."""
+    return (*fields_of(model), *(f"{key}_file" for key in secrets_in(model)))
 
 
 def secret_places(model: Section, section: Mapping[str, Any]) -> Iterator[tuple[Path, dict[str, Any], str]]:
@@ -109,7 +113,7 @@ def secret_places(model: Section, section: Mapping[str, Any]) -> Iterator[tuple[
 
     Each is given as KEY or as KEY_file. A mapping of names to secrets has a place for each of its names.
     """
-    for key in secret_pairs(model):
+    for key in secrets_in(model):
         yield (), cast("dict[str, Any]", section), key
     for key, below in fields_of(model).items():
         entries = section.get(key)

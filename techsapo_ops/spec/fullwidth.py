@@ -25,26 +25,14 @@ def slip(text: str) -> tuple[int, str, str] | None:
     found = _KEY.match(text.split("\n", 1)[0])
     if found is None:
         return None
-    if SPACE in found["before"]:
-        column = text.index(SPACE) + 1
-        return (
-            column,
-            msg("a full-width space (U+3000) stands here"),
-            msg("write half-width spaces in its place"),
-        )
-    if found["colon"] == _COLON:
-        return (
-            found.start("colon") + 1,
-            msg("`：` is a full-width colon (U+FF1A)"),
-            msg("write `: `, half-width"),
-        )
-    if found["after"] == SPACE:
-        column = found.start("after") + 1
-        return (
-            column,
-            msg("a full-width space (U+3000) follows the `:`"),
-            msg("write a half-width one in its place"),
-        )
+    for part, sign in (("before", SPACE), ("colon", _COLON), ("after", SPACE)):
+        if sign in found[part]:
+            what = msg("colon (U+FF1A)") if sign == _COLON else msg("space (U+3000)")
+            return (
+                found.start(part) + found[part].index(sign) + 1,
+                msg("a full-width {what} stands in the place of YAML's own", what=what),
+                msg("write it half-width"),
+            )
     return None
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import ipaddress
 
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.edge import Certificate
 
-_SOON, _LONG = "30d", "2y"
+_MONTH, _TWO_YEARS = 30 * 86400, 2 * 365 * 86400
 """For who did not ask for it a month: a certificate that can't be renewed must not shut a name for years."""
 _PRIVATE = frozenset(
     {"arpa", "corp", "example", "home", "internal", "intranet", "invalid", "lan", "local", "localhost",
@@ -21,15 +20,14 @@ def hsts_header(spec: Spec) -> str | None:
     """The value of Strict-Transport-Security; None where it is not sent.
 
     Without a word in the spec it is sent where browsers will be able to keep to it: a public name, and a
-    certificate that is not of this stack's own making. Never `preload`: nobody gets out of that list soon.
+    certificate that is not of this stack's own making. `hsts: false` makes browsers forget it. Never
+    `preload`: nobody gets out of that list soon.
     """
-    nginx = spec.nginx
-    by_default = nginx.hsts is None and _is_public_site(spec)
-    if spec.served_certificate is None or not (nginx.hsts or by_default):
+    if spec.served_certificate is None:
         return None
-    age = nginx.hsts_max_age or (_LONG if nginx.hsts else _SOON)
-    below = "; includeSubDomains" if nginx.hsts_subdomains else ""
-    return f"max-age={int(seconds(age))}{below}"
+    if spec.nginx.hsts is None:
+        return f"max-age={_MONTH}" if _is_public_site(spec) else None
+    return f"max-age={_TWO_YEARS if spec.nginx.hsts else 0}"
 
 
 def _is_public_site(spec: Spec) -> bool:

@@ -59,7 +59,7 @@ class LoadedSpec:
 
 
 def load(
-    text: str | bytes,
+    text: str,
     env: Mapping[str, str],
     read_secret: Callable[[str], str],
     *,
@@ -239,23 +239,23 @@ class _Loading:
         for above, model, outer in list(sections(data)):
             for below, section, key in list(secret_places(model, outer)):
                 path = (*above, *below)
-                file = section.get(f"{key}_file")
                 where = (*path, f"{key}_file")
-                if not isinstance(file, str) or self.touches(where) or where in self.hollow:
+                if f"{key}_file" not in section or self.touches(where) or where in self.hollow:
                     continue
-                if section.get(key) is not None:
+                file = section[f"{key}_file"]
+                if file is None or (path[:1] == ("providers",) and outer.get("enabled") is False):
+                    del section[f"{key}_file"]
+                elif section.get(key) is not None:
                     self.problem(
-                        (*path, f"{key}_file"),
+                        where,
                         msg("{key} is given too", key=key),
                         msg("keep one of {key} and {key}_file", key=key),
                         at_key=True,
                     )
-                elif path[:1] == ("providers",) and outer.get("enabled") is False:
-                    del section[f"{key}_file"]
-                elif file:
+                elif not isinstance(file, str) or not file:
+                    self.problem(where, msg("must be the path of a file"), msg("write the secret into it"))
+                else:
                     self.read(section, key, file, path)
-                    if below:  # else the field of its file stays
-                        section.pop(f"{key}_file")
 
     def read(self, section: dict[str, Any], key: str, file: str, path: Path) -> None:
         where = (*path, f"{key}_file")
@@ -280,6 +280,7 @@ class _Loading:
             value = content.rstrip("\r\n")
             if value:
                 section[key] = Secret(value, file=file)
+                del section[f"{key}_file"]
             else:
                 self.problem(
                     where, msg("{file} is empty", file=shown(file)), msg("write the secret alone into it")

@@ -64,7 +64,7 @@ def urls(spec: Spec, _: Context) -> Iterator[Finding]:
     if offsite is not None and tells_password(offsite.restic):
         yield _warned(
             ("backup", "offsite", "restic"), msg("the password in it stands in the spec"),
-            msg("use rest_user and rest_password_file"),
+            msg("write RESTIC_REST_USERNAME and RESTIC_REST_PASSWORD_file below `environment`"),
         )  # fmt: skip
 
 

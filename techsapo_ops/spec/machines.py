@@ -177,3 +177,26 @@ def _floating(spec: Spec) -> Iterator[Finding]:
                 uses=(("hosts", name, "address"),),
                 warning=True,
             )
+
+
+def redis_of_machines(spec: Spec, _: Context) -> Iterator[Finding]:
+    """It is reached over a network: by TLS, and with accounts whose passwords are made."""
+    redis = spec.redis
+    if not spec.hosts or not redis.enabled:
+        return
+    if not redis.tls:
+        yield Finding(
+            ("redis", "tls"),
+            msg("with hosts, Redis speaks TLS: they talk over a network"),
+            msg("remove it"),
+            uses=(_MACHINES,),
+        )
+    for field in ("user", "password", "accounts"):
+        value = getattr(redis, field)
+        if value not in (None, True):
+            yield Finding(
+                ("redis", field),
+                msg("with hosts, Redis has an account for each client and for its replicas"),
+                msg("remove it: `techsapo secrets list` shows the accounts"),
+                uses=(_MACHINES,),
+            )

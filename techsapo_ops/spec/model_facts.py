@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from techsapo_ops.catalogue.models import CHAT_ANSWER, THINKING_ANSWER, End, ModelFacts, model_of
 from techsapo_ops.messages import msg
-from techsapo_ops.spec.models.providers import ModelProvider, OpenRouterProvider
+from techsapo_ops.spec.models.providers import ModelProvider
 
 SPEC = "spec"
 
@@ -33,24 +33,9 @@ def announced_end(provider: ModelProvider) -> End | None:
 
 
 def answer_length(provider: ModelProvider) -> AnswerLength:
-    """What the spec says; where it says nothing, what suits the model.
-
-    Where the spec lets it think for more tokens than that, an answer has room beside them.
-    """
+    """What the spec says; where it says nothing, what suits the model."""
     if provider.max_output_tokens is not None:
         return AnswerLength(provider.max_output_tokens, SPEC)
-    usual, facts = _usual(provider), facts_of(provider)
-    thought = _thought(provider)
-    if thought < usual.tokens:
-        return usual
-    most = facts.limits.max_output if facts is not None and facts.limits is not None else None
-    wanted = thought + CHAT_ANSWER
-    return AnswerLength(
-        wanted if most is None else min(wanted, most), msg("the default beside what it may think")
-    )
-
-
-def _usual(provider: ModelProvider) -> AnswerLength:
     if provider.vendor is None:
         return AnswerLength(CHAT_ANSWER, msg("the default of its kind"))
     facts = facts_of(provider)
@@ -62,11 +47,3 @@ def _usual(provider: ModelProvider) -> AnswerLength:
         else msg("the default for a model that does not think")
     )
     return AnswerLength(facts.max_output_tokens, which)
-
-
-def _thought(provider: ModelProvider) -> int:
-    """Tokens that the spec lets it think; 0 where it does not say. Gemini's -1 is as many as it likes."""
-    if isinstance(provider, OpenRouterProvider):
-        return (provider.reasoning.max_tokens or 0) if provider.reasoning is not None else 0
-    budget: int | None = getattr(provider, "thinking_budget", None)
-    return budget or 0

@@ -87,8 +87,8 @@ def next_receivers(spec: Spec, _: Context) -> Iterator[Finding]:
                 msg("order them by time"),
                 uses=(("notifications", "next", n - 1, "after"),),
             )
-    interval: Path = ("monitoring", "prometheus", "evaluation_interval")
-    evaluated = spec.monitoring.prometheus.evaluation_interval
+    interval: Path = ("monitoring", "prometheus", "scrape_interval")
+    evaluated = spec.monitoring.prometheus.scrape_interval
     for n, step in enumerate(steps):
         path: Path = ("notifications", "next", n, "after")
         if seconds(step.after) < 2 * seconds(evaluated):

@@ -175,7 +175,7 @@ def exposed_key(spec: Spec, _: Context) -> Iterator[Finding]:
 
 def _keyed(provider: ProviderSpec) -> str | None:
     """The field by which the vendor knows who asks; None where nothing is given."""
-    return next((key for key in ("api_key", "api_key_file", "headers") if getattr(provider, key, None)), None)
+    return next((key for key in ("api_key", "headers") if getattr(provider, key, None)), None)
 
 
 def _count(number: int) -> str:

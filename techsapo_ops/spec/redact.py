@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from techsapo_ops.spec.fields import key_of, secret_pairs
+from techsapo_ops.spec.fields import key_of
 from techsapo_ops.spec.logins import masked_config, without_logins
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.root import APP_SECTIONS, TOLD_APART
@@ -101,10 +101,8 @@ def _data(node: Any, path: Path, secret: _SecretText, given: bool) -> Any:
 
 
 def _section(section: BaseModel, path: Path, secret: _SecretText, given: bool = False) -> dict[str, Any]:
-    model = type(section)
-    files = {f"{key}_file" for key in secret_pairs(model)}
     data: dict[str, Any] = {}
-    for name, info in model.model_fields.items():
+    for name, info in type(section).model_fields.items():
         key = key_of(name, info)
         value = getattr(section, name)
         if given and name not in section.model_fields_set:
@@ -112,9 +110,7 @@ def _section(section: BaseModel, path: Path, secret: _SecretText, given: bool = 
         if isinstance(value, Secret):
             written, text = secret((*path, key), value)
             data[written] = _escaped(text)
-        elif (
-            key in files or (value is None and _none_by_default(info)) or (not path and key == "environments")
-        ):
+        elif (value is None and _none_by_default(info)) or (not path and key == "environments"):
             continue
         else:
             data[key] = _data(value, (*path, key), secret, given)

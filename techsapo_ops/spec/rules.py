@@ -15,15 +15,14 @@ from techsapo_ops.spec.environment import PRODUCTION
 from techsapo_ops.spec.exposure import auth, exposed, prometheus_backup, scheduler, sign_in
 from techsapo_ops.spec.findings import Context, Finding, Rule
 from techsapo_ops.spec.logins import urls
-from techsapo_ops.spec.machines import machines
+from techsapo_ops.spec.machines import machines, redis_of_machines
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.edge import Certificate
 from techsapo_ops.spec.notified import addresses, business_hours, next_receivers, receivers, smtp
 from techsapo_ops.spec.ports import port_conflicts
 from techsapo_ops.spec.problems import Path, did_you_mean, dotted
-from techsapo_ops.spec.provider_options import bodies, options, thinking
+from techsapo_ops.spec.provider_options import bodies, options
 from techsapo_ops.spec.providers import exposed_key, keys, providers, retiring
-from techsapo_ops.spec.redis_of_machines import redis_of_machines
 from techsapo_ops.spec.tracing import tracing
 from techsapo_ops.spec.watched import alerts, external_labels, probes, scrape, scrape_interval
 
@@ -115,17 +114,9 @@ def certificates(spec: Spec, _: Context) -> Iterator[Finding]:
             yield Finding(
                 path, msg("source acme needs names"), msg("add e.g. `names: [techsapo.example.com]`"), uses
             )
-        if wildcard and certificate.challenge != "dns-01":
-            yield Finding(
-                path,
-                msg("a wildcard name needs dns-01"),
-                msg("add `challenge: dns-01` and a `dns_hook`"),
-                uses,
-            )
-        elif certificate.challenge == "dns-01" and certificate.dns_hook is None:
-            yield Finding(
-                path, msg("dns-01 needs dns_hook"), msg("name the program that sets the TXT records"), uses
-            )
+        if wildcard and certificate.dns_hook is None:
+            hint = msg("name the program that sets the TXT records of dns-01 as `dns_hook`")
+            yield Finding(path, msg("a wildcard name needs dns-01"), hint, uses)
 
 
 def _binding(path: Path, certificate: Certificate) -> Iterator[Finding]:
@@ -143,9 +134,9 @@ def _binding(path: Path, certificate: Certificate) -> Iterator[Finding]:
         yield Finding(key_path, msg("needs eab_key_id"), msg("the CA's site shows both"), uses)
     elif key is not None and certificate.staging:
         yield Finding(
-            (*path, "staging"),
+            (*path, "directory"),
             msg("is Let's Encrypt's, which knows no account binding"),
-            msg("remove it, and set `directory` to your CA's staging directory where it has one"),
+            msg("set it to your CA's own directory"),
             uses,
         )
     if key is not None and _BASE64.fullmatch(key.reveal()) is None:
@@ -202,7 +193,7 @@ def budget(spec: Spec, _: Context) -> Iterator[Finding]:
 _RULES: tuple[Rule, ...] = (
     ports, instances, redis, nginx, certificates, receivers, next_receivers, smtp, addresses, keys,
     scrape, scrape_interval, probes, external_labels, alerts, business_hours, budget, exposed, auth,
-    scheduler, prometheus_backup, retiring, thinking, bodies, options, exposed_key, urls,
+    scheduler, prometheus_backup, retiring, bodies, options, exposed_key, urls,
     sign_in, tracing, machines, redis_of_machines,
 )  # fmt: skip
 

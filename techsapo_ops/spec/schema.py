@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.describe import help_of
-from techsapo_ops.spec.fields import ROOT, sections_of
+from techsapo_ops.spec.fields import ROOT, secrets_in, sections_of
 from techsapo_ops.spec.models import Spec
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -20,6 +21,9 @@ def json_schema() -> dict[str, Any]:
         target = generated if model is Spec else definitions[model.__name__]
         for key, text in help_of(model).items():
             target["properties"][key] = {**target["properties"][key], "description": text}
+        for key in secrets_in(model):
+            words = msg("File that holds `{key}`, in its place.", key=key)
+            target["properties"][f"{key}_file"] = {"type": "string", "description": words}
     properties = generated["properties"]
     overlay = {
         "type": ["object", "null"],

@@ -1,21 +1,32 @@
 """YAML text → plain data, with the position of every key and value.
 
-PyYAML's parser gives events, and the rest is done here, because a spec needs what its constructor leaves out:
+PyYAML makes the tree of nodes. The rest is done here, because a spec needs what its constructor leaves out:
 positions, refusal of duplicate keys, bounds on depth and aliases, and scalars that mean one thing only.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from techsapo_ops.messages import msg
-from techsapo_ops.spec.problems import START, Mark, Path, Problem, problem_at, shown
-from techsapo_ops.spec.scalars import Trap, plain
-from techsapo_ops.spec.yaml_tree import MAX_DEPTH, Node, broken, refuse_slips, tree_of
+import yaml
+from yaml.events import CollectionEndEvent, CollectionStartEvent
 
+from techsapo_ops.messages import msg
+from techsapo_ops.spec.fullwidth import slip
+from techsapo_ops.spec.problems import START, Mark, Path, Problem, SpecError, problem_at, shown
+from techsapo_ops.spec.scalars import Trap, plain
+from techsapo_ops.spec.syntax import explain_syntax
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same nodes, ten times as fast
+MAX_CHARACTERS = 1 << 20
+MAX_DEPTH = 40
 MAX_NODES = 50_000
-FIRST_LINE_HINT = msg("write at least `project: NAME`, or run `techsapo init`")
+_UNREADABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
+"""All but c-printable of YAML 1.2.2, chapter 5.1, and the byte order mark, which stands at the start alone.
+What is refused is named, not what is allowed: up to U+10FFFF that takes `re` 3 ms to compile."""
+_FIRST_LINE_HINT = msg("write at least `project: NAME`, or run `techsapo init`")
 
 
 @dataclass(slots=True)
@@ -34,28 +45,88 @@ class Document:
     lacking: set[Path] = field(default_factory=set)
 
 
-def parse(text: str | bytes, filename: str = "techsapo.yaml") -> Document:
+def parse(text: str, filename: str = "techsapo.yaml") -> Document:
     """Read one YAML document whose top level is a mapping.
 
     Raises SpecError for text that is not YAML, or not a mapping; what is wrong with single values is
     listed in the result's `problems`.
     """
-    root = tree_of(text, filename)
-    if root.kind != "mapping":
-        if root.kind == "scalar" and not root.quoted:
-            refuse_slips(root.text.splitlines(), filename, root.mark.line)
-        if root.kind == "scalar" and not root.text and not root.quoted:
-            raise broken(filename, START, msg("the file is empty"), FIRST_LINE_HINT)
-        what = msg("a list") if root.kind == "sequence" else msg("a single value")
-        raise broken(
-            filename,
-            root.mark,
-            msg("the top level must be `key: value` pairs, not {what}", what=what),
-            FIRST_LINE_HINT,
-        )
+    text = _readable(text, filename)
+    try:
+        _refuse_depth_and_tags(text, filename)
+        root = yaml.compose(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        line, column, message, hint = explain_syntax(error, text)
+        _refuse_slips(text.splitlines()[:line], filename)
+        raise _broken(filename, Mark(line, column), message, hint) from None
+    if root is None or (isinstance(root, yaml.ScalarNode) and not root.value and not root.style):
+        raise _broken(filename, START, msg("the file is empty"), _FIRST_LINE_HINT)
+    if not isinstance(root, yaml.MappingNode):
+        if isinstance(root, yaml.ScalarNode) and not root.style:
+            _refuse_slips(root.value.splitlines(), filename, _mark(root).line)
+        what = msg("a list") if isinstance(root, yaml.SequenceNode) else msg("a single value")
+        message = msg("the top level must be `key: value` pairs, not {what}", what=what)
+        raise _broken(filename, _mark(root), message, _FIRST_LINE_HINT)
     builder = _Builder(filename)
     builder.document.data = builder.build(root, ())
     return builder.document
+
+
+def _broken(filename: str, mark: Mark, message: str, hint: str = "") -> SpecError:
+    """What is raised for a text that holds no tree of values."""
+    return SpecError([problem_at(mark, (), message, hint)], filename)
+
+
+def _readable(text: str, filename: str) -> str:
+    """`text` without a byte order mark. Raises SpecError for one that is too large or no YAML may hold."""
+    if len(text) > MAX_CHARACTERS:
+        message = msg("the file is larger than 1 MB")
+        raise _broken(filename, START, message, msg("a spec is a few hundred lines"))
+    text = text.removeprefix("\ufeff")
+    found = _UNREADABLE.search(text)
+    if found is not None:
+        before = text[: found.start()]
+        mark = Mark(before.count("\n") + 1, len(before) - before.rfind("\n"))
+        message = msg("the character U+{ord:04X} can't stand in YAML", ord=ord(found[0]))
+        hint = msg('remove it, or write it as an escape in double quotes, e.g. "\\u001b"')
+        raise _broken(filename, mark, message, hint)
+    return text
+
+
+def _refuse_depth_and_tags(text: str, filename: str) -> None:
+    """Raise SpecError for what `yaml.compose` can't be given: it is recursive, and a hostile text would
+    exhaust the C stack.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            message = msg("nested more than {max_depth} levels deep", max_depth=MAX_DEPTH)
+            raise _broken(filename, _mark(event), message)
+        tag = getattr(event, "tag", None)
+        if tag is not None:
+            raise _broken(
+                filename,
+                _mark(event),
+                msg("the tag {tag} is not known here", tag=shown(str(tag))),
+                msg("put the value in quotes if it starts with `!`"),
+            )
+
+
+def _refuse_slips(lines: list[str], filename: str, first: int = 1) -> None:
+    """Raise SpecError where one of `lines`, from line `first` on, has a full-width `:` or space for YAML's.
+
+    For a text that is wrong already: in one that is right, such a line is a part of a longer value.
+    """
+    for number, line in enumerate(lines, first):
+        if (found := slip(line)) is not None:
+            column, message, hint = found
+            raise _broken(filename, Mark(number, column), message, hint) from None
+
+
+def _mark(placed: Any) -> Mark:
+    """Where a node or an event begins."""
+    return Mark(placed.start_mark.line + 1, placed.start_mark.column + 1)
 
 
 class _Builder:
@@ -64,37 +135,29 @@ class _Builder:
         self.document = Document({})
         self.nodes = 0
 
-    def build(self, node: Node, path: Path) -> Any:
+    def build(self, node: Any, path: Path) -> Any:
         """Plain data of `node`; depth is bounded by MAX_DEPTH, size (aliases repeat) by MAX_NODES."""
-        self.document.values.setdefault(path, node.mark)
+        self.document.values.setdefault(path, _mark(node))
         self.nodes += 1
         if self.nodes > MAX_NODES or len(path) > MAX_DEPTH:
-            what = (
-                msg("{max_nodes} values", max_nodes=MAX_NODES)
-                if self.nodes > MAX_NODES
-                else msg("{max_depth} levels", max_depth=MAX_DEPTH)
+            message = msg(
+                "the aliases unfold to more than {values} values or {levels} levels",
+                values=MAX_NODES,
+                levels=MAX_DEPTH,
             )
-            raise broken(
-                self.filename,
-                node.mark,
-                msg("the aliases unfold to more than {what}", what=what),
-                msg("write out what they stand for"),
-            )
-        if node.kind == "scalar":
-            return self.scalar(node, path)
-        if node.kind == "sequence":
-            return [self.build(child, (*path, n)) for n, (child, _) in enumerate(node.items)]
-        return self.mapping(node, path)
-
-    def scalar(self, node: Node, path: Path) -> object:
-        value = node.text if node.quoted else plain(node.text)
+            raise _broken(self.filename, _mark(node), message, msg("write out what they stand for"))
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.build(child, (*path, n)) for n, child in enumerate(node.value)]
+        value = _scalar(node)
         if isinstance(value, Trap):
-            self.note(node.mark, path, value.message, value.hint)
+            self.note(node, path, value.message, value.hint)
             self.document.bad.add(path)
-            return node.text
+            return node.value
         return value
 
-    def mapping(self, node: Node, path: Path) -> dict[str, Any]:
+    def mapping(self, node: Any, path: Path) -> dict[str, Any]:
         built: dict[str, Any] = {}
         for key, value in self.pairs(node, path):
             name = self.key(key, path)
@@ -103,78 +166,57 @@ class _Builder:
                 continue
             here = (*path, name)
             if name in built:
-                first = self.document.keys[here]
-                self.note(
-                    key.mark,
-                    here,
-                    msg("is given twice, first on line {line}", line=first.line),
-                    msg("remove one of the two"),
-                )
+                first = msg("is given twice, first on line {line}", line=self.document.keys[here].line)
+                self.note(key, here, first, msg("remove one of the two"))
                 continue
-            self.document.keys[here] = key.mark
+            self.document.keys[here] = _mark(key)
             built[name] = self.build(value, here)
         return built
 
-    def pairs(self, node: Node, path: Path) -> list[tuple[Node, Node]]:
+    def pairs(self, node: Any, path: Path) -> list[tuple[Any, Any]]:
         """The pairs of a mapping, with those that `<<` brings behind those it holds itself."""
-        own = [(k, v) for k, v in node.items if not _is_merge(k)]
-        taken = {k.text for k, _ in own if k.kind == "scalar"}
-        for key, value in node.items:
+        own = [(key, value) for key, value in node.value if not _is_merge(key)]
+        taken = {str(key.value) for key, _ in own}
+        for key, value in node.value:
             if not _is_merge(key):
                 continue
-            for source in [s for s, _ in value.items] if value.kind == "sequence" else [value]:
-                if source.kind != "mapping":
+            for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                if not isinstance(source, yaml.MappingNode):
                     self.note(
-                        key.mark,
-                        path,
-                        msg("`<<` takes the keys of another mapping"),
-                        msg("write `<<: *anchor`"),
+                        key, path, msg("`<<` takes the keys of another mapping"), msg("write `<<: *anchor`")
                     )
                     continue
-                for merged in source.items:
-                    if (
-                        merged[0].kind == "scalar"
-                        and merged[0].text not in taken
-                        and not _is_merge(merged[0])
-                    ):
-                        taken.add(merged[0].text)
+                for merged in source.value:
+                    if not _is_merge(merged[0]) and str(merged[0].value) not in taken:
+                        taken.add(str(merged[0].value))
                         own.append(merged)
         return own
 
-    def key(self, node: Node, path: Path) -> str | None:
+    def key(self, node: Any, path: Path) -> str | None:
         """The key as text; None, with a problem, for what can't be one."""
-        if node.kind != "scalar":
-            self.note(
-                node.mark,
-                path,
-                msg("a key must be a word, not a list or a mapping"),
-                msg("quote it if it is text, e.g. with {{{{ }}}} in it"),
-            )
+        if not isinstance(node, yaml.ScalarNode):
+            message = msg("a key must be a word, not a list or a mapping")
+            self.note(node, path, message, msg("quote it if it is text, e.g. with {{{{ }}}} in it"))
             return None
-        value = node.text if node.quoted else plain(node.text)
-        if isinstance(value, Trap):
-            self.note(
-                node.mark,
-                path,
-                msg("as a key: {message}", message=value.message),
-                msg('write "{text}" for the text', text=node.text),
-            )
-        elif value is None:
-            self.note(node.mark, path, msg("an empty key"), msg("write the key before the `:`"))
-        elif not isinstance(value, str):
-            self.note(
-                node.mark,
-                path,
-                msg("the key {text} is not text", text=shown(node.text)),
-                msg('write "{text}"', text=shown(node.text)),
-            )
-        else:
+        value = _scalar(node)
+        if isinstance(value, str):
             return value
+        if value is None:
+            self.note(node, path, msg("an empty key"), msg("write the key before the `:`"))
+        else:
+            text = shown(node.value)
+            self.note(
+                node, path, msg("the key {text} is not text", text=text), msg('write "{text}"', text=text)
+            )
         return None
 
-    def note(self, mark: Mark, path: Path, message: str, hint: str = "") -> None:
-        self.document.problems.append(problem_at(mark, path, message, hint))
+    def note(self, node: Any, path: Path, message: str, hint: str = "") -> None:
+        self.document.problems.append(problem_at(_mark(node), path, message, hint))
 
 
-def _is_merge(key: Node) -> bool:
-    return key.kind == "scalar" and key.text == "<<" and not key.quoted
+def _scalar(node: Any) -> object:
+    return node.value if node.style else plain(node.value)
+
+
+def _is_merge(key: Any) -> bool:
+    return isinstance(key, yaml.ScalarNode) and key.value == "<<" and not key.style

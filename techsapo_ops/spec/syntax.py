@@ -6,104 +6,65 @@ import yaml
 
 from techsapo_ops.messages import msg
 
-_WORDS: tuple[tuple[str, str, str], ...] = (
-    # part of PyYAML's or libyaml's message, what is wrong, what to try
+_UNFIT = msg("this line does not fit what is above it")
+_QUOTES = msg("put the value in quotes")
+_WORDS: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    # parts of PyYAML's or libyaml's messages, what is wrong, what to try
     (
-        "mapping values are not allowed",
+        ("mapping values are not allowed",),
         msg("a second `: ` on one line"),
         msg("put the value in quotes, or indent like the lines around"),
     ),
     (
-        "could not find expected ':'",
+        ("could not find expected ':'",),
         msg("this line is no `key: value`"),
         msg("add the `:` and a space, or indent it below its key"),
     ),
     (
-        "block sequence entries are not allowed",
-        msg("a list entry can't start here"),
-        msg("start each `- ` on a line of its own"),
-    ),
-    (
-        "unexpected end of stream",
+        ("unexpected end of stream", "unexpected document separator"),
         msg("the quote that starts here is never closed"),
         msg("add the closing quote"),
     ),
     (
-        "unexpected document separator",
-        msg("the quote that starts here is never closed"),
-        msg("add the closing quote"),
-    ),
-    (
-        "found unknown escape character",
+        ("found unknown escape character", "did not find expected hexdecimal"),
         msg("an unknown escape in double quotes"),
         msg("use single quotes, or write \\\\ for a backslash"),
     ),
     (
-        "did not find expected hexdecimal",
-        msg("an unfinished escape in double quotes"),
-        msg("use single quotes, or write \\\\ for a backslash"),
+        ("expected ',' or ']'", "expected ',' or '}'"),
+        msg("the list or the braces that start here are not closed, or a `,` is missing in them"),
+        msg("check brackets, braces and commas; quote text that holds {{"),
     ),
     (
-        "expected ',' or ']'",
-        msg("the list that starts here is not closed, or a `,` is missing in it"),
-        msg("check its brackets and commas"),
+        (
+            "block sequence entries are not allowed",
+            "did not find expected '-' indicator",
+            "did not find expected key",
+            "expected <block end>",
+            "expected <document start>",
+        ),
+        _UNFIT,
+        msg("indent it like its neighbours, and check quotes and brackets above it"),
     ),
     (
-        "expected ',' or '}'",
-        msg("the braces that start here are not closed, or a `,` is missing in them"),
-        msg("check braces and commas; quote text that holds {{"),
-    ),
-    (
-        "did not find expected '-' indicator",
-        msg("this line does not belong to the list above it"),
-        msg("indent it like its neighbours"),
-    ),
-    (
-        "did not find expected key",
-        msg("this line does not fit what is above it"),
-        msg("indent it like its neighbours, and check quotes above it"),
-    ),
-    (
-        "expected <block end>",
-        msg("this line does not fit what is above it"),
-        msg("indent it like its neighbours, and check quotes above it"),
-    ),
-    (
-        "expected <document start>",
-        msg("this line does not fit what is above it"),
-        msg("check quotes and brackets above it"),
-    ),
-    (
-        "did not find expected node content",
+        ("node content",),
         msg("a value is missing here"),
         msg("write the value, or remove the sign before this place"),
     ),
     (
-        "expected the node content",
-        msg("a value is missing here"),
-        msg("write the value, or remove the sign before this place"),
-    ),
-    (
-        "chomping or indentation indicators",
+        ("chomping or indentation indicators", "comment or a line break", "comment or line break"),
         msg("after | or > the text starts on the next line"),
-        msg("put the value in quotes"),
+        _QUOTES,
     ),
     (
-        "expected a comment or a line break",
-        msg("after | or > the text starts on the next line"),
-        msg("put the value in quotes"),
+        ("undefined alias", "alphabetic or numeric character"),
+        msg("`*` names a value that is marked with `&` above it, and there is none"),
+        msg("put the value in quotes if it is text, or mark the value that is meant with &NAME"),
     ),
     (
-        "expected comment or line break",
-        msg("after | or > the text starts on the next line"),
-        msg("put the value in quotes"),
-    ),
-    ("unknown directive", msg("a line can't start with %"), msg("put the value in quotes")),
-    ("maximum nesting depth", msg("nested too deeply"), msg("a spec has a handful of levels")),
-    (
-        "alphabetic or numeric character",
-        msg("& and * need a name right behind them"),
-        msg("put the value in quotes if it is text"),
+        ("but found another document",),
+        msg("a second document starts here"),
+        msg("a spec is one document: remove `---`"),
     ),
 )
 _FROM_THE_START = (
@@ -112,7 +73,6 @@ _FROM_THE_START = (
     "expected ',' or",
     "could not find expected ':'",
 )
-_VARIABLE_HINT = msg('inside braces and brackets put variables in quotes: "${{NAME}}"')
 
 
 def explain_syntax(error: yaml.YAMLError, text: str) -> tuple[int, int, str, str]:
@@ -131,7 +91,7 @@ def explain_syntax(error: yaml.YAMLError, text: str) -> tuple[int, int, str, str
     line = lines[mark.line] if mark.line < len(lines) else ""
     message, hint = _words(problem, line, mark.column)
     if "expected ',' or" in problem and "${" in "\n".join(lines[mark.line : error.problem_mark.line + 1]):
-        hint = _VARIABLE_HINT
+        hint = msg('inside braces and brackets put variables in quotes: "${{NAME}}"')
     elif "node content" in problem and not "".join(lines[mark.line :]).strip():
         message, hint = msg("the file ends in the middle of a value"), msg("close the bracket or brace")
     return mark.line + 1, mark.column + 1, message, hint
@@ -151,14 +111,13 @@ def _words(problem: str, line: str, column: int) -> tuple[str, str]:
         return msg("this line is indented deeper than the one above it allows"), msg(
             "indent it like its neighbours"
         )
-    for part, message, hint in _WORDS:
-        if part in problem:
+    for parts, message, hint in _WORDS:
+        if any(part in problem for part in parts):
             return message, hint
     if "cannot start any token" in problem:
-        character = line[column] if column < len(line) else ""
-        if character == "\t":
-            return msg("a tab can't stand here"), msg("YAML takes spaces only")
-        return msg("text can't start with {character}", character=character), msg("put the value in quotes")
+        return msg(
+            "text can't start with {character}", character=line[column : column + 1].strip() or "a tab"
+        ), (_QUOTES)
     return msg("this is not YAML: {problem}", problem=problem), msg(
         "put values with special characters in quotes"
     )

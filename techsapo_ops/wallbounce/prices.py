@@ -68,16 +68,11 @@ def list_price(vendor: str, model: str) -> ListPrice | None:
 
 def priced(section: PriceSpec) -> Price:
     """The price that the spec gives."""
-    long = section.above
-    dearer = (
-        Rates(long.input, long.output, long.cached_input, long.cache_write, long.tokens) if long else None
-    )
     return Price(
         section.input,
         section.output,
         cached=section.cached_input,
         cache_write=section.cache_write,
-        dearer=(dearer,) if dearer else (),
     )
 
 

@@ -14,13 +14,12 @@ from techsapo_ops.spec.model_facts import answer_length
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.providers import ModelProvider
-from techsapo_ops.spec.models.providers import Provider as ProviderSpec
 from techsapo_ops.wallbounce.breaker import Breaker
 from techsapo_ops.wallbounce.decorators.guarded import Guarded
 from techsapo_ops.wallbounce.decorators.metered import Metered
 from techsapo_ops.wallbounce.events import Observer
 from techsapo_ops.wallbounce.prices import priced
-from techsapo_ops.wallbounce.provider import SIMULATED, WORST_CASE, Price, Provider
+from techsapo_ops.wallbounce.provider import SIMULATED, Price, Provider
 from techsapo_ops.wallbounce.providers.kinds import ProviderKind, provider_kind
 
 log = logging.getLogger("techsapo.providers")
@@ -136,18 +135,15 @@ class Recipe:
         return self.kind.make(self.name, section, self.price)
 
 
-def recipe(name: str, section: Any, spec: Spec) -> Recipe | str:
+def recipe(name: str, section: Any) -> Recipe | str:
     """How the provider of `section` is made; else why it can't be used."""
     kind = provider_kind(section.kind)
     lack = kind.lacks(name, section)
     if lack is not None:
         return lack
-    price = _price(section, kind, spec.budget.unknown_price)
+    price = priced(section.price) if section.price is not None else kind.price(section)
     if price is None:
-        return (
-            f"its price is unknown; set providers.{name}.price "
-            "(0 for a local model), or budget.unknown_price: reserve"
-        )
+        return f"its price is unknown; set providers.{name}.price (0 for a local model)"
     if isinstance(section, ModelProvider):
         longest = answer_length(section).tokens
         section = section.model_copy(update={"max_output_tokens": longest})
@@ -158,7 +154,7 @@ def _made(name: str, section: Any, spec: Spec, real: bool) -> tuple[Provider, Br
     """The provider of `section`, which its kind alone knows, with its breaker; else why it can't be used."""
     if section.simulated and real:
         return UNUSED_SIMULATION
-    found = recipe(name, section, spec)
+    found = recipe(name, section)
     if isinstance(found, str):
         return found
     metered = Metered(found.make())
@@ -167,11 +163,3 @@ def _made(name: str, section: Any, spec: Spec, real: bool) -> tuple[Provider, Br
     rules = spec.wallbounce.breaker
     breaker = Breaker(name, metered.model, failures=rules.failures, cooldown=seconds(rules.cooldown))
     return Guarded(metered, breaker), breaker
-
-
-def _price(section: ProviderSpec, kind: ProviderKind, unknown: str) -> Price | None:
-    """The spec's price, else the kind's own, else the worst case if `unknown` is "reserve"; or None."""
-    if section.price is not None:
-        return priced(section.price)
-    found = kind.price(section)
-    return WORST_CASE if found is None and unknown == "reserve" else found

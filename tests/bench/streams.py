@@ -18,7 +18,7 @@ DELAY_LIMIT, MEMORY_LIMIT = 1000.0, 45.0
 """Milliseconds, and KB a client."""
 
 
-MANY = {"app": {"limits": {"client_connections": 10_000, "client_streams": 10_000}}}
+MANY = {"app": {"limits": {"client_connections": 10_000}}}
 """All these clients come from one address."""
 
 

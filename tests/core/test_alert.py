@@ -25,7 +25,7 @@ def told() -> Iterator[Receiver]:
 @pytest.fixture(scope="module")
 def stack(told: Receiver) -> Iterator[Project]:
     spec = only_redis(notifications={"critical": [{"kind": "webhook", "url": told.url("critical")}]})
-    quick = {"enabled": True, "scrape_interval": "1s", "evaluation_interval": "1s"}
+    quick = {"enabled": True, "scrape_interval": "1s"}
     spec["monitoring"]["prometheus"] |= quick
     spec["monitoring"]["alertmanager"] |= {"enabled": True, "group_wait": "0s", "group_interval": "1s"}
     spec["monitoring"]["alerts"] = {"AppDown": {"for": "1s", "keep_firing_for": "0s"}}

@@ -31,7 +31,7 @@ def at_most(alert: Alert) -> float:
             waits = route.get("group_wait", waits)
     tried = spec.monitoring.alertmanager.group_interval if alert.name == "NotificationsFailing" else "0s"
     return sum(
-        map(seconds, (prometheus.scrape_interval, prometheus.evaluation_interval, alert.for_, waits, tried))
+        map(seconds, (prometheus.scrape_interval, prometheus.scrape_interval, alert.for_, waits, tried))
     )
 
 

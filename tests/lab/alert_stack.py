@@ -240,7 +240,7 @@ class Stack:
             **self.around.sections(),
             "monitoring": {
                 "prometheus": {
-                    "port": port["prometheus"], "scrape_interval": "1s", "evaluation_interval": "1s",
+                    "port": port["prometheus"], "scrape_interval": "1s",
                 },
                 "alertmanager": {
                     "port": port["alertmanager"], "group_wait": "0s", "group_interval": "1s",

@@ -220,7 +220,7 @@ def full_spec(project: str, **sections: Any) -> dict[str, Any]:
         "mysql": {"port": free_port()},
         "nginx": {"listen": free_port(), "tls_listen": free_port()},
         "monitoring": {
-            "prometheus": {"port": free_port(), "scrape_interval": "1s", "evaluation_interval": "1s"},
+            "prometheus": {"port": free_port(), "scrape_interval": "1s"},
             "alertmanager": {"port": free_port(), "group_wait": "1s"},
             "grafana": {"enabled": False},
             "exporters": {

@@ -50,7 +50,7 @@ _SECTIONS: dict[str, Any] = {
     "locale": "en",
     "swarm": {"subnet": f"{NETWORK}.0/24"},
     "monitoring": {
-        "prometheus": {"scrape_interval": "1s", "evaluation_interval": "1s", "login": False},
+        "prometheus": {"scrape_interval": "1s", "login": False},
         "alertmanager": {
             "group_wait": "1s", "group_interval": "12s", "repeat_interval": "1h", "login": False,
         },

@@ -67,7 +67,7 @@ def monitoring(port: Mapping[str, int], repeat_interval: str = "1h") -> dict[str
     """That section of a spec whose Prometheus and Alertmanager listen at these ports and wait for nothing."""
     return {
         "prometheus": {
-            "port": port["prometheus"], "scrape_interval": "1s", "evaluation_interval": "1s", "login": False,
+            "port": port["prometheus"], "scrape_interval": "1s", "login": False,
         },
         "alertmanager": {
             "port": port["alertmanager"], "group_wait": "0s", "group_interval": "1s",

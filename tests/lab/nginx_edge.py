@@ -161,7 +161,6 @@ def edge(directory: Path, *, folder: str = "plain", **sections: Any) -> Iterator
             ensure(
                 where.certificate_dir(name),
                 certificate.names,
-                key_type=certificate.key_type,
                 now=datetime.now(UTC),
             )
         # Through a pipe, as supervisord starts it: nginx opens /dev/stdout by name.

@@ -158,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def self_signed(folder: Path, *names: str, days: int = 30) -> Path:
     """A certificate that signed itself and is no CA; with negative `days` it has expired."""
-    key, now = new_key("ecdsa"), datetime.now(UTC)
+    key, now = new_key(), datetime.now(UTC)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "somebody else")])
     certificate = (
         x509.CertificateBuilder()

@@ -42,9 +42,8 @@ def s3(folder: Path, address: str) -> Iterator[Place]:
     port = free_port()
     argv = [sys.executable, "-m", "moto.server", "-H", address, "-p", str(port)]
     login = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": _LOGIN}
-    fields = {"access_key_id": login["AWS_ACCESS_KEY_ID"], "secret_access_key": _LOGIN}
     with running(argv, folder, port, lambda: tcp_open(port, address)):
-        yield Place("S3", f"s3:http://{address}:{port}/backups/techsapo", fields, login)
+        yield Place("S3", f"s3:http://{address}:{port}/backups/techsapo", {"environment": login}, login)
 
 
 @contextmanager
@@ -88,12 +87,13 @@ def rest(folder: Path, address: str) -> Iterator[Place]:
         binary("restic-rest-server"), "--listen", f"{address}:{port}", "--path", str(folder),
         "--private-repos",
     ]  # fmt: skip
+    login = {"RESTIC_REST_USERNAME": "me", "RESTIC_REST_PASSWORD": _LOGIN}
     with running(argv, folder, port, lambda: tcp_open(port, address)):
         yield Place(
             "REST",
             f"rest:http://{address}:{port}/me/techsapo",
-            {"rest_user": "me", "rest_password": _LOGIN},
-            {"RESTIC_REST_USERNAME": "me", "RESTIC_REST_PASSWORD": _LOGIN},
+            {"environment": login},
+            login,
         )
 
 

@@ -91,7 +91,7 @@ def _ensure(certificates: Certificates, name: str) -> str:
         origin = Origin("self-signed")
         authority = certificates.authority()
         names = certificates.names(name)
-        pair = sign(names, authority, key_type=certificate.key_type, days=certificate.days, now=now)
+        pair = sign(names, authority, now=now)
     version = store.put(pair, origin)
     store.activate(version)
     store.remember(replace(in_use(store.state, version, certificate, now), renewed_at=now))

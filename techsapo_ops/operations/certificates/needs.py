@@ -183,14 +183,13 @@ class Certificates:
         pair = newest.intact
         if pair is None:
             return msg("its files could not be read")
-        key_type = self.spec.certificates[name].key_type
-        return why_new(pair, self.names(name), key_type, self.authority(), self.now())
+        return why_new(pair, self.names(name), self.authority(), self.now())
 
     def _acme(self, name: str, newest: Version | None, state: CertificateState) -> str:
         certificate = self.spec.certificates[name]
         if newest is None or newest.origin.source != "acme":
             return msg("there was none from the CA")
-        if newest.origin.directory != certificate.acme_directory:
+        if newest.origin.directory != certificate.directory:
             return msg("the ACME directory changed")
         if state.revoked == newest.number:
             return msg("it was revoked")
@@ -198,8 +197,6 @@ class Certificates:
         if pair is None:
             return msg("its files could not be read")
         leaf = pair.leaf
-        if pair.key_type != certificate.key_type:
-            return msg("the key type changed")
         if set(names_of(leaf)) != {canonical(n) for n in certificate.names}:
             return msg("the names changed")
         if leaf.not_valid_after_utc <= self.now():

@@ -39,11 +39,11 @@ def ordered(certificates: Certificates, name: str, certificate: Certificate, ord
         )
     newest = store.newest()
     replaces = None
-    directory = certificate.acme_directory
+    directory = certificate.directory
     pair = newest.intact if newest is not None else None
     if newest is not None and pair is not None and newest.origin == Origin("acme", directory):
         replaces = renewal_id(pair.leaf)
-    wanted = Wanted(name, certificate.names, certificate.key_type, replaces)
+    wanted = Wanted(name, certificate.names, replaces)
     account = account_of(certificates, name, directory)
     certificates.say(msg("ordering certificate {name} from {host}", name=name, host=account.server.host))
     pair = obtain(wanted, account, orders, _responder(certificates, certificate), say=certificates.say)
@@ -61,8 +61,8 @@ def ordered(certificates: Certificates, name: str, certificate: Certificate, ord
 
 
 def _responder(certificates: Certificates, certificate: Certificate) -> Responder:
-    if certificate.challenge == "dns-01":
-        return DnsResponder(certificates.runner, certificate.dns_hook or "", certificates.folder)
+    if certificate.dns_hook is not None:
+        return DnsResponder(certificates.runner, certificate.dns_hook, certificates.folder)
     site = certificates.site
     if site is None or not site.running():
         raise OpsError(
@@ -80,7 +80,7 @@ def account_of(certificates: Certificates, name: str, directory: str) -> Account
     certificate = certificates.spec.certificates[name]
     ca_file, key_id, key = certificate.ca_file, certificate.eab_key_id, certificate.eab_hmac_key
     binding = None
-    if key_id is not None and key is not None and directory == certificate.acme_directory:
+    if key_id is not None and key is not None and directory == certificate.directory:
         binding = Binding(key_id, key.reveal())
     known_by = certificates.folder / Path(ca_file).expanduser() if ca_file is not None else None
     return Account(

@@ -149,15 +149,9 @@ def _new_version(certificates: Certificates, name: str, due: Due) -> Version:
         pair = certificates.files(name)
         require(pair, certificates.required(name), certificates.now())
     elif certificate.source == "self-signed":
-        pair = sign(
-            certificates.names(name),
-            certificates.authority(),
-            key_type=certificate.key_type,
-            days=certificate.days,
-            now=certificates.now(),
-        )
+        pair = sign(certificates.names(name), certificates.authority(), now=certificates.now())
     else:
-        directory = certificate.acme_directory
+        directory = certificate.directory
         pair = ordered(certificates, name, certificate, orders)
     version = store.put(pair, Origin(certificate.source, directory))
     store.remember(replace(store.state, renewed_at=certificates.now(), retry_at=None))
@@ -176,7 +170,7 @@ def _ask_window(certificates: Certificates, name: str, newest: Version) -> None:
         certificates.now(),
     )
     state = store.state
-    if newest.origin != Origin("acme", certificate.acme_directory):
+    if newest.origin != Origin("acme", certificate.directory):
         return
     leaf = newest.pair.leaf
     serial = f"{leaf.serial_number:x}"

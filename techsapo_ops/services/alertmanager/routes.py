@@ -103,9 +103,8 @@ def _patience(spec: Spec, alert: Alert, causes: Sequence[Alert]) -> float:
     that the spec makes wait for very long holds nothing back for more than a group's interval. On several
     machines one that holds for less than its effect does is waited for as much shorter.
     """
-    prometheus = spec.monitoring.prometheus
-    every = seconds(prometheus.evaluation_interval)
-    seen = seconds(prometheus.scrape_interval) + every
+    every = seconds(spec.monitoring.prometheus.scrape_interval)
+    seen = 2 * every
 
     def held(which: Alert) -> float:
         return math.ceil(seconds(for_of(spec, which)) / every) * every

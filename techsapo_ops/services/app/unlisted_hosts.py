@@ -42,12 +42,8 @@ def look_at_hosts(topology: Topology) -> Iterator[HostFinding]:
     yield HostFinding(
         "hosts",
         "host names",
-        Level.NOTE if app.refuse_other_hosts else Level.WARNING,
-        msg(
-            "{which}: {shown}",
-            which=msg("refused") if app.refuse_other_hosts else msg("answered"),
-            shown=shown,
-        ),
+        Level.NOTE,
+        msg("refused: {shown}", shown=shown),
         msg(
             "for those that are yours add below `app:` in the spec `{line}` ({setting})",
             line=line,

@@ -11,19 +11,16 @@ from techsapo_ops.stack.places import CONTAINER_CONFIG
 from techsapo_ops.stack.topology import Topology
 
 _FOLDER = f"{CONTAINER_CONFIG}/blackbox-ca"
-_FRONT = "front"
 
 
 def front_ca(topology: Topology) -> Path | None:
     """What the front's certificate is known by, as the exporter sees it; None: what the system trusts.
 
-    Without a word in the spec, a certificate of Let's Encrypt is judged as browsers do. Of any other it is
+    A certificate of Let's Encrypt is judged as browsers do. Of any other it is
     not known here who trusts its authority: the stored chain stands for it, so that name, life and key are
     checked. A chain that is renewed is read anew at each probe.
     """
     name = topology.spec.served_certificate
-    if topology.spec.monitoring.exporters.blackbox.ca_file is not None:
-        return _seen(topology, _FRONT)
     if name is None or _of_lets_encrypt(topology.spec.certificates[name]):
         return None
     return topology.certificate_dir(name) / "fullchain.pem"
@@ -39,24 +36,24 @@ def binds(topology: Topology) -> Iterator[Bind]:
     for key, path in _named(topology).items():
         yield Bind(path, f"{_FOLDER}/{key}.pem")
     chain = front_ca(topology)
-    if topology.has("nginx") and chain is not None and chain.name == "fullchain.pem":
+    if topology.has("nginx") and chain is not None:
         # The folder holds links, so it is given whole; of its keys this container may read none.
         yield Bind(topology.layout.certs, f"{CONTAINER_CONFIG}/certs")
 
 
 def _of_lets_encrypt(certificate: Certificate) -> bool:
     usual = Certificate.model_fields["directory"].default
-    own = certificate.staging or certificate.ca_file is not None
-    return certificate.source == "acme" and certificate.directory == usual and not own
+    return certificate.source == "acme" and certificate.directory == usual and certificate.ca_file is None
 
 
 def _named(topology: Topology) -> Mapping[str, Path]:
     """The CA files that the spec names, by what each is called in a container."""
-    monitoring = topology.spec.monitoring
-    named = {f"probe-{probe.name}": probe.ca_file for probe in monitoring.probes}
-    named[_FRONT] = monitoring.exporters.blackbox.ca_file
     folder = topology.layout.spec_file.parent
-    return {key: folder / Path(path).expanduser() for key, path in named.items() if path is not None}
+    return {
+        f"probe-{probe.name}": folder / Path(probe.ca_file).expanduser()
+        for probe in topology.spec.monitoring.probes
+        if probe.ca_file is not None
+    }
 
 
 def _seen(topology: Topology, key: str) -> Path:

@@ -170,8 +170,6 @@ def _panel(spec: Spec, dashboard: Dashboard, panel: Panel) -> dict[str, Any]:
                 "legend": _legend(panel),
                 "tooltip": {"mode": "multi", "sort": "desc"},
             }
-            if (logs := spec.monitoring.grafana.logs_url) is not None:
-                defaults["links"] = [_logs_link(logs, locale)]
         case "stat":
             options = {
                 "reduceOptions": calculated,
@@ -220,14 +218,6 @@ def _legend(panel: Panel) -> dict[str, Any]:
         "showLegend": True,
         "calcs": ["mean", "max", "lastNotNull"] if room else ["lastNotNull"],
     }
-
-
-def _logs_link(url: str, locale: str) -> dict[str, Any]:
-    """From a line to the logs of its time; the placeholders of `logs_url` become Grafana's variables."""
-    filled = {"{from}": "${__from}", "{to}": "${__to}", "{instance}": "${__field.labels.instance}"}
-    for name, variable in filled.items():
-        url = url.replace(name, variable)
-    return {"title": "ログ" if locale == "ja" else "Logs", "url": url, "targetBlank": True}
 
 
 def _thresholds(spec: Spec, thresholds: Thresholds | None) -> dict[str, Any]:

@@ -204,8 +204,7 @@ def _default_for(spec: Spec, alert: Alert) -> str:
     """
     if alert.exporter is None and not seconds(alert.for_):
         return alert.for_
-    prometheus = spec.monitoring.prometheus
-    least = seconds(prometheus.scrape_interval) + seconds(prometheus.evaluation_interval)
+    least = 2 * seconds(spec.monitoring.prometheus.scrape_interval)
     return duration_text(max(seconds(alert.for_), least))
 
 

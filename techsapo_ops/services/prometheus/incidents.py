@@ -41,7 +41,6 @@ def incident_jobs(topology: Topology, service: Service) -> Iterator[dict[str, An
             "name": INCIDENTS,
             "path": "/federate",
             "scheme": "http",
-            "interval": None,
             "login": basic_auth(topology, "prometheus", "prometheus"),
             "federated": INCIDENT_SINCE,
             "renamed": OTHERS_SINCE,

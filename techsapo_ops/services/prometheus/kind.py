@@ -152,16 +152,9 @@ class Prometheus(Kind):
         yield "--enable-feature=exemplar-storage"  # else it drops the request ids that it scrapes
         if topology.spec.backup.prometheus:
             yield "--web.enable-admin-api"
-        if settings.retention_size is not None:
-            yield f"--storage.tsdb.retention.size={prometheus_size(settings.retention_size)}"
 
 
 def _on_host(topology: Topology) -> Mapping[str, Any]:
     """The names of what is scraped on the host's network, which no DNS of Docker's knows."""
     names = [f"{service.name}:host-gateway" for service in topology.services if service.facts.on_host]
     return {"extra_hosts": names} if names else {}
-
-
-def prometheus_size(size: str) -> str:
-    """The spec's `10M`, `10MB` or `1024` as Prometheus reads it: `10MB`, `1024B` (powers of 1024)."""
-    return size.upper().removesuffix("B") + "B"

@@ -73,7 +73,6 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
         prometheus_yml(service): templates.render(
             "prometheus/prometheus.yml.j2",
             scrape_interval=settings.scrape_interval,
-            evaluation_interval=settings.evaluation_interval,
             external_labels=_external_labels(spec, service),
             rules=rules,
             replica=REPLICA if topology.machines else None,
@@ -199,7 +198,6 @@ def _own_jobs(topology: Topology) -> Iterator[dict[str, Any]]:
                 "name": JOB if kind == "app" else kind,
                 "path": services[0].facts.metrics_path,
                 "scheme": "http",
-                "interval": None,
                 "login": _login(topology, kind),
                 "failed_units": kind == "node-exporter" and tells_of_units(topology),
                 "targets": [
@@ -218,7 +216,6 @@ def _sentinels(topology: Topology) -> Iterator[dict[str, Any]]:
             "name": SENTINEL,
             "path": "/scrape",
             "scheme": "http",
-            "interval": None,
             "login": None,
             "kept": "redis_(sentinel_.+|up)",
             "targets": [
@@ -242,7 +239,6 @@ def _probes(topology: Topology) -> Iterator[dict[str, Any]]:
             "name": PROBES,
             "path": "/probe",
             "scheme": "http",
-            "interval": None,
             "login": None,
             "targets": targets,
         }
@@ -265,7 +261,6 @@ def _extra_jobs(spec: Spec) -> Iterator[dict[str, Any]]:
             "name": job.name,
             "path": job.path,
             "scheme": job.scheme,
-            "interval": job.interval,
             "login": None,
             "targets": [{"address": target, "instance": None, "labels": {}} for target in job.targets],
         }

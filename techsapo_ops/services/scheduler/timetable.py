@@ -22,7 +22,7 @@ def schedule_files(spec: Spec) -> tuple[RenderedFile, ...]:
     """
     if spec.schedule.by != "service":
         return ()
-    data = spec.schedule.model_dump(mode="json", exclude={"jobs": {"__all__": {"ping", "ping_file"}}})
+    data = spec.schedule.model_dump(mode="json", exclude={"jobs": {"__all__": {"ping"}}})
     return (RenderedFile(JOBS_JSON, json.dumps(data, indent=1, sort_keys=True) + "\n"),)
 
 

@@ -48,27 +48,11 @@ class Limits(Section):
     """Longest prompt, in characters; more is answered 422."""
     concurrency: Annotated[int, Field(ge=1), NotASwitch] = 64
     """Analyses under way at once in one instance; more are answered 503 with Retry-After."""
-    key_shares: bool = True
-    """Whether one API key leaves places to others, else it is answered 429."""
     request_timeout: PositiveDuration = "120s"
     """Longest time an analysis may take."""
-    connections: Annotated[int, Field(ge=1), NotASwitch] = 4096
-    """Connections at once to one instance, metrics streams apart; more are answered 503."""
     client_connections: Annotated[int, Field(ge=1), NotASwitch] = 512
-    """Connections, or requests through nginx, at once from one address; more are answered 429."""
-    client_streams: Annotated[int, Field(ge=1), NotASwitch] = 512
-    """Metrics streams at once to one address; more are answered 429."""
-
-
-class Plans(Section):
-    """Requests a minute that an API key may make, by its plan; more are answered 429."""
-
-    basic: Annotated[int, Field(ge=1), NotASwitch] = 100
-    """Requests a minute of a key with plan basic."""
-    standard: Annotated[int, Field(ge=1), NotASwitch] = 1000
-    """Requests a minute of a key with plan standard."""
-    premium: Annotated[int, Field(ge=1), NotASwitch] = 5000
-    """Requests a minute of a key with plan premium."""
+    """Connections, or requests through nginx, at once from one address, and as many metrics streams; more are
+    answered 429."""
 
 
 class SignIn(Section):
@@ -78,8 +62,6 @@ class SignIn(Section):
     """Where nginx reaches it, e.g. http://127.0.0.1:4180."""
     secret: Secret | None = None
     """Secret by which the app knows that nginx, and nobody else on the host, tells who signed in."""
-    secret_file: FilePath | None = None
-    """File that holds it, in place of `secret`."""
 
 
 class Auth(Section):
@@ -96,8 +78,6 @@ class Auth(Section):
     monitoring_networks: tuple[Network, ...] | None = None
     """Networks that may read metrics, status and streams of metrics without a key, beside the app's own host;
     `attached`: those that its host or container is in. Default: none, in a container `attached`."""
-    plans: Plans = Field(default_factory=Plans.model_construct)
-    """Requests a minute by plan."""
     sign_in: SignIn | None = None
     """Whom nginx lets to pages and API, beside or in place of keys: people who signed in."""
 
@@ -147,10 +127,8 @@ class App(Section):
     address, which is one of this host alone where it listens there alone."""
     allowed_hosts: tuple[AllowedHost, ...] = ()
     """Further host names that clients use, without a port: `ops.example.com`, or `*.example.com` for all
-    below it. Known without this: nginx's and its certificates' names, loopback names, every IP address."""
-    refuse_other_hosts: bool = True
-    """Whether requests for any other host name are refused (421); false: they are answered, and `techsapo
-    doctor` lists the names."""
+    below it. Known without this: nginx's and its certificates' names, loopback names, every IP address. Any
+    other is refused (421)."""
     tracing: Tracing | None = None
     """Where a trace of each request goes; without this section there is none."""
     drain: Duration = "5s"
@@ -235,16 +213,10 @@ class Budget(Section):
     """USD a day (UTC); default: a thirtieth of the month."""
     per_request_usd: Usd | None = None
     """Most that one request may cost; default: no limit of its own."""
-    per_key_monthly_usd: Usd | None = None
-    """USD a calendar month for each API key without a limit of its own; default: no limit."""
-    per_key_daily_usd: Usd | None = None
-    """USD a day for each API key without a limit of its own; default: no limit."""
     warn_at: Ratio = 0.8
     """Share of the budget from which an alert warns."""
     count_simulated: bool = False
     """Whether the pretended prices of simulated providers use up the budget, e.g. in a drill of it."""
-    unknown_price: Literal["refuse", "reserve"] = "refuse"
-    """A model without a known price: refuse it, or reserve the worst case."""
 
     @property
     def resolved_daily_usd(self) -> float:
@@ -259,9 +231,6 @@ class Audit(Section):
     """hash: only a digest of the prompt; masked: its text without secrets and personal data."""
     durability: Literal["answered", "relaxed"] = "answered"
     """answered: an answer is given only once its row is on disk, so that neither a kill -9 nor a power cut
-    leaves one without. relaxed: those of `flush_interval` may be lost."""
-    flush_interval: Duration = "200ms"
-    """How long rows gather for one write to the database; with `durability: relaxed` what a kill -9 of the
-    app, or a power cut, loses at most."""
+    leaves one without. relaxed: those of the last 200 ms may be lost."""
     keep_days: Count = 365
     """Rows older than this are removed every night; 0 keeps all."""

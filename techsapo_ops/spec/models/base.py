@@ -210,6 +210,7 @@ _HOST_NAME = rf"^(\*\.)?({_LABEL}\.)*{_LABEL}$"
 _HOST_LABEL = r"[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?"
 _ALLOWED_HOST = rf"^(\*\.)?({_HOST_LABEL}\.)*{_HOST_LABEL}$"
 HOST_PORT_PATTERN = r"^(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]+):[0-9]{1,5}$"
+SYSLOG_PATTERN = HOST_PORT_PATTERN.replace("^", r"^(udp://)?", 1)
 _SITE = rf"^https?://(({_HOST_LABEL}\.)*{_HOST_LABEL}|\[[0-9a-fA-F:.]+\])(:[0-9]{{1,5}})?/?$"
 _PROBED = r"^(https?|tcp|tls)://[^\s#\x00-\x1f\x7f-\x9f]+$"
 _URL = r"^https?://[^\s\x00-\x1f\x7f-\x9f]+$"
@@ -241,6 +242,7 @@ PATTERN_WORDS = {
     _HOST_NAME: msg("must be a host name such as ops.example.com"),
     _ALLOWED_HOST: msg("must be a host name without a port, such as ops.example.com or *.example.com"),
     HOST_PORT_PATTERN: msg("must be HOST:PORT, e.g. example.com:443"),
+    SYSLOG_PATTERN: msg("must be HOST:PORT, e.g. logs.example.com:514, or udp://HOST:PORT"),
     _SITE: msg("must be a scheme and a host alone, such as https://ops.example.com or http://10.0.0.5:8080"),
     _PROBED: msg("must be https://…, http://…, tcp://HOST:PORT or tls://HOST:PORT"),
     _URL: msg("must start with http:// or https:// and hold no spaces"),
@@ -324,6 +326,9 @@ AllowedHost = Annotated[
 ]
 HostPort = Annotated[
     str, StringConstraints(pattern=HOST_PORT_PATTERN), AfterValidator(_host_port), Means("HOST:PORT")
+]
+SyslogServer = Annotated[
+    str, StringConstraints(pattern=SYSLOG_PATTERN), AfterValidator(_host_port), Means("HOST:PORT")
 ]
 Site = Annotated[
     str,

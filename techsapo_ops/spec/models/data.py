@@ -9,17 +9,17 @@ from pydantic import Field
 from techsapo_ops.spec.models.base import (
     ACCOUNT_PATTERN,
     DATABASE_PATTERN,
+    LABEL_NAME_PATTERN,
     Count,
     Cron,
-    Duration,
     FilePath,
-    HostPort,
     NotASwitch,
     OwnHost,
     Port,
     PositiveDuration,
     Section,
     Size,
+    SyslogServer,
     Text,
 )
 from techsapo_ops.spec.secret import Secret
@@ -45,8 +45,6 @@ class Redis(Section):
     """Account (ACL) of every client, in place of the nameless one, which is then off; needs a password."""
     password: Secret | None = None
     """Password that clients must give, in place of `accounts`."""
-    password_file: FilePath | None = None
-    """File that holds the password, in place of `password`."""
     tls: bool = False
     """Speak TLS and nothing else, with a certificate of a CA of this stack's own, both renewed by `up`. With
     `hosts` always true."""
@@ -65,8 +63,6 @@ class Mysql(Section):
     """Account of the app."""
     password: Secret | None = None
     """Password of the account; default: made at the first start and kept in the state directory."""
-    password_file: FilePath | None = None
-    """File that holds the password, in place of `password`."""
     buffer_pool: Size = "128M"
     """InnoDB's buffer pool."""
 
@@ -80,8 +76,6 @@ class Keep(Section):
     """Weeks of which the last backup is kept."""
     monthly: Count = 6
     """Months of which the last backup is kept."""
-    yearly: Count = 0
-    """Years of which the last backup is kept."""
 
 
 class Offsite(Section):
@@ -93,23 +87,12 @@ class Offsite(Section):
     """Options of restic's `-o`, e.g. `sftp.args: -i /etc/techsapo/backup-key`."""
     password: Secret | None = None
     """Password of the repository."""
-    password_file: FilePath | None = None
-    """File that holds the password, in place of `password`."""
     password_kept: Text | None = None
     """Where people find the password when this host is gone, in your words: `safe in room 3`. Never the
     password itself: it is printed on the recovery card."""
-    access_key_id: Text | None = None
-    """Access key of an S3 repository; default: AWS_ACCESS_KEY_ID of the environment, which cron has not."""
-    secret_access_key: Secret | None = None
-    """Secret of `access_key_id`, e.g. `${AWS_SECRET_ACCESS_KEY}` out of `.env`."""
-    secret_access_key_file: FilePath | None = None
-    """File that holds the secret, in place of `secret_access_key`."""
-    rest_user: Text | None = None
-    """Account at a REST server; default: RESTIC_REST_USERNAME of the environment, which cron has not."""
-    rest_password: Secret | None = None
-    """Password of `rest_user`."""
-    rest_password_file: FilePath | None = None
-    """File that holds the password, in place of `rest_password`."""
+    environment: dict[Annotated[str, Field(pattern=LABEL_NAME_PATTERN)], Secret] | None = None
+    """Variables by which restic logs in, such as AWS_ACCESS_KEY_ID; values are secrets; NAME_file takes one
+    from a file. Default: those of the environment, which cron has not."""
 
 
 class BackupConfig(Section):
@@ -147,12 +130,8 @@ class JobSettings(Section):
     """Time after which a run is ended, with all it started; default: the job's own."""
     retries: Count | None = None
     """How often a failed run is tried again; default: the job's own."""
-    retry_wait: Duration | None = None
-    """Wait before the first new try, doubled before each further one; default: the job's own."""
     ping: Secret | None = None
     """URL that is asked after each success, so that a watcher elsewhere misses a run that did not come."""
-    ping_file: FilePath | None = None
-    """File that holds the URL, in place of `ping`."""
 
 
 class Schedule(Section):
@@ -213,17 +192,6 @@ class Objectives(Section):
     """Until everything runs again: an instance, or the whole stack on an empty host."""
 
 
-class Syslog(Section):
-    """A syslog server that the host's rsyslog sends the stack's log lines to (docs/traces-and-logs.md)."""
-
-    target: HostPort
-    """Where it listens, HOST:PORT, e.g. logs.example.com:514."""
-    protocol: Literal["tcp", "udp"] = "tcp"
-    """tcp: what can't be sent waits; udp: what gets lost is lost."""
-    queue: Size = "256M"
-    """Disk on which lines wait while the server is away; further ones are lost."""
-
-
 class Logs(Section):
     """What is logged and how long it is kept."""
 
@@ -236,5 +204,6 @@ class Logs(Section):
     """Rotated files that are kept."""
     compress: bool = True
     """Compress rotated files."""
-    syslog: Syslog | None = None
-    """Where the lines go as well; default: nowhere."""
+    syslog: SyslogServer | None = None
+    """A syslog server that the host's rsyslog sends the lines to (docs/traces-and-logs.md), HOST:PORT.
+    By tcp what can't be sent waits, on 256 MB of disk; by udp://HOST:PORT what gets lost is lost."""

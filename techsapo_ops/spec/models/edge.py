@@ -8,7 +8,6 @@ from pydantic import Field
 
 from techsapo_ops.spec.models.base import (
     CommandLine,
-    Duration,
     FilePath,
     HostName,
     HostPort,
@@ -41,18 +40,8 @@ class Nginx(Section):
     certificate: Name | None = None
     """Name under `certificates`; default: the first one."""
     hsts: bool | None = None
-    """Tell browsers to come back by HTTPS only (HSTS); default: where all names are public
-    and the certificate is not of this stack's own CA."""
-    hsts_max_age: Duration | None = None
-    """How long browsers keep to HTTPS since they last came; 0s takes it back. Default: 30d, with `hsts: true`
-    2y."""
-    hsts_subdomains: bool = False
-    """Keep to HTTPS for all names below as well, whoever serves them."""
-    redirect: bool = True
-    """Send plain HTTP to HTTPS where there is a certificate."""
-    retry_keyed: bool = True
-    """Send a question with an Idempotency-Key to the next instance where one dies over it: the app keeps what
-    providers have replied. Without Redis it has no effect."""
+    """Tell browsers to come back by HTTPS only (HSTS), for two years; false takes it back. Default: for 30
+    days, where all names are public and the certificate is not of this stack's own CA."""
     client_rate: Annotated[int, Field(ge=1, le=1_000_000), NotASwitch] = 1000
     """Requests a second from one address, and twice as many at once; more are answered 429."""
 
@@ -68,7 +57,8 @@ class Certificate(Section):
     contact: Text | None = None
     """E-mail address for the ACME account."""
     directory: Url = "https://acme-v02.api.letsencrypt.org/directory"
-    """ACME directory."""
+    """ACME directory; to try things out https://acme-staging-v02.api.letsencrypt.org/directory, whose
+    certificates nobody trusts and whose limits are generous."""
     ca_file: FilePath | None = None
     """CA certificates (PEM) by which an ACME server of your own is known; default: the system's."""
     eab_key_id: Text | None = None
@@ -76,19 +66,9 @@ class Certificate(Section):
     binding): ZeroSSL, Google Trust Services, Sectigo and others."""
     eab_hmac_key: Secret | None = None
     """HMAC key of `eab_key_id`, base64url as the authority shows it."""
-    eab_hmac_key_file: FilePath | None = None
-    """File that holds the HMAC key, in place of `eab_hmac_key`."""
-    staging: bool = False
-    """Use Let's Encrypt's staging directory: untrusted certificates, generous limits."""
-    challenge: Literal["http-01", "dns-01"] = "http-01"
-    """How the ACME authority checks the names; wildcards need dns-01."""
     dns_hook: CommandLine | None = None
-    """Command that sets and removes the TXT records of dns-01; it is given `set` or `clear`, the record's
-    name and its value."""
-    key_type: Literal["ecdsa", "rsa"] = "ecdsa"
-    """Kind of private key."""
-    days: Annotated[int, Field(ge=1, le=825), NotASwitch] = 90
-    """source self-signed: lifetime in days."""
+    """Command that sets and removes TXT records, for the challenge dns-01, which wildcards need; it is given
+    `set` or `clear`, the record's name and its value. Without it names are proved by http-01."""
     certificate_file: FilePath | None = None
     """source files: the chain, PEM. source external: a certificate that is only watched."""
     private_key_file: FilePath | None = None
@@ -101,6 +81,6 @@ class Certificate(Section):
     """Commands run after a new certificate is in place."""
 
     @property
-    def acme_directory(self) -> str:
-        """The ACME directory that is asked."""
-        return STAGING_DIRECTORY if self.staging else self.directory
+    def staging(self) -> bool:
+        """Whether it comes from Let's Encrypt's staging directory, whose certificates nobody trusts."""
+        return self.directory == STAGING_DIRECTORY

@@ -21,7 +21,6 @@ from techsapo_ops.spec.models.base import (
     PositiveDuration,
     ProbedUrl,
     Section,
-    Size,
     Text,
     Url,
 )
@@ -43,13 +42,9 @@ class Prometheus(Section):
     """Ask for a login: user techsapo, with a password that is made at the first start and kept in the state
     directory."""
     scrape_interval: PositiveDuration = "15s"
-    """How often metrics are read."""
-    evaluation_interval: PositiveDuration = "15s"
-    """How often rules are evaluated."""
+    """How often metrics are read, and rules evaluated."""
     retention: PositiveDuration = "15d"
     """How long samples are kept."""
-    retention_size: Size | None = None
-    """Most disk space for samples; default: no limit but the time."""
     external_labels: dict[Annotated[str, Field(pattern=LABEL_NAME_PATTERN)], Text] = {}
     """Labels that go out with every alert and sample."""
 
@@ -87,11 +82,6 @@ class Grafana(Section):
     """Login of the administrator."""
     admin_password: Secret = Field(default_factory=lambda: Secret(GRAFANA_DOCUMENTED_PASSWORD))
     """Password of the administrator; the documented default is refused in production."""
-    admin_password_file: FilePath | None = None
-    """File that holds the password, in place of `admin_password`."""
-    logs_url: Url | None = None
-    """Where logs are searched, for links from the panels; {from} and {to} stand for the time span
-    (milliseconds), {instance} for the line's instance; default: no links."""
 
 
 class Exporter(Section):
@@ -124,16 +114,11 @@ class NginxExporter(Exporter):
     """Port to listen on, on the loopback address."""
 
 
-class BlackboxExporter(Section):
+class BlackboxExporter(Exporter):
     """Asks as a client would, and tells how that went."""
 
-    enabled: bool = True
-    """false: the stack runs without it. It needs a Prometheus."""
     port: Port = 9115
     """Port to listen on, on the loopback address."""
-    ca_file: FilePath | None = None
-    """CA certificates (PEM) by which nginx's certificate is known. Default: the system's for Let's Encrypt;
-    for any other the stored certificate itself, of which name and life are checked, not who signed it."""
 
 
 class Exporters(Section):
@@ -179,8 +164,6 @@ class ScrapeJob(Section):
     """Path of the metrics."""
     scheme: Literal["http", "https"] = "http"
     """http or https."""
-    interval: PositiveDuration | None = None
-    """How often; default: Prometheus's scrape_interval."""
 
 
 class ProbeTarget(Section):

@@ -11,7 +11,6 @@ from pydantic import Field
 
 from techsapo_ops.spec.models.base import (
     ClockTime,
-    FilePath,
     HostPort,
     PositiveDuration,
     Section,
@@ -32,8 +31,6 @@ class SlackReceiver(Section):
     """How it is sent: Slack."""
     url: Secret | None = None
     """Incoming-webhook URL."""
-    url_file: FilePath | None = None
-    """File that holds the URL, in place of `url`."""
     channel: Text | None = None
     """Channel, e.g. "#ops"; default: the webhook's."""
 
@@ -54,8 +51,6 @@ class WebhookReceiver(Section):
     """How it is sent: a POST to a URL."""
     url: Secret | None = None
     """The URL."""
-    url_file: FilePath | None = None
-    """File that holds the URL, in place of `url`."""
 
 
 class RawReceiver(Section):
@@ -88,8 +83,6 @@ class Smtp(Section):
     """Account on the mail server; default: none."""
     password: Secret | None = None
     """Password of the account."""
-    password_file: FilePath | None = None
-    """File that holds the password, in place of `password`."""
     require_tls: bool = True
     """Refuse to send without STARTTLS."""
 

@@ -9,7 +9,6 @@ from pydantic import Field
 
 from techsapo_ops.spec.models.base import (
     Duration,
-    FilePath,
     Name,
     NotASwitch,
     PositiveDuration,
@@ -25,21 +24,6 @@ from techsapo_ops.spec.secret import Secret
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
-class DearerPrice(Section):
-    """Price in USD per million tokens of calls with a long question."""
-
-    tokens: Annotated[int, Field(ge=1), NotASwitch]
-    """It holds for the whole of a call with more than so many tokens in its question."""
-    input: Usd
-    """USD per million tokens of the question."""
-    output: Usd
-    """USD per million tokens of the answer."""
-    cached_input: Usd | None = None
-    """USD per million tokens that the vendor has in its cache; default: as `input`."""
-    cache_write: Usd | None = None
-    """USD per million tokens that it puts there; default: as `input`."""
-
-
 class Price(Section):
     """Price in USD per million tokens."""
 
@@ -51,8 +35,6 @@ class Price(Section):
     """USD per million tokens that the vendor has in its cache; default: as `input`."""
     cache_write: Usd | None = None
     """USD per million tokens that it puts there; default: as `input`."""
-    above: DearerPrice | None = None
-    """What calls with a long question cost; default: the same."""
 
 
 class Latency(Section):
@@ -107,14 +89,6 @@ class SimulatedProvider(_Provider):
     """Same seed, same answers."""
     accuracy: Ratio = 0.8
     """Share of the questions answered right."""
-    correlation: Ratio = 0.2
-    """How often this provider errs on the same questions as the others."""
-    same_wrong: Ratio = 0.3
-    """Share of wrong answers that repeat the others' wrong answer."""
-    grader_true_positive: Ratio = 0.85
-    """Share of right answers of others that it grades as right."""
-    grader_false_positive: Ratio = 0.15
-    """Share of wrong answers of others that it grades as right."""
     latency: Latency = Field(default_factory=Latency.model_construct)
     """How long an answer takes."""
     error_rate: Ratio = 0.0
@@ -143,14 +117,14 @@ class KeyedProvider(ModelProvider):
 
     api_key: Secret | None = None
     """API key, best as "${VARIABLE}"; while that is unset the provider is disabled."""
-    api_key_file: FilePath | None = None
-    """File that holds the API key, in place of `api_key`."""
+    effort: Effort | None = None
+    """How long it thinks, under its vendor's name for it; models take some of these; default: the model's."""
     stream: bool = False
     """Read answers piece by piece as the model writes them, so that no proxy cuts a long silence."""
     headers: Headers | None = None
     """Further headers of each call by name; values are secrets, and NAME_file takes one from a file."""
     extra_body: dict[str, Any] | None = None
-    """Further fields of each call's body, for what the vendor takes and the spec has no field for."""
+    """Further fields of each call's body, by the vendor's names: all options that are not of every kind."""
 
 
 class OpenAIProvider(KeyedProvider):
@@ -163,10 +137,6 @@ class OpenAIProvider(KeyedProvider):
     """What answers: OpenAI."""
     base_url: Url | None = None
     """Another address of the API, e.g. a proxy."""
-    reasoning_effort: Effort | None = None
-    """How long a reasoning model thinks; each model takes some of these; default: the vendor's."""
-    verbosity: Literal["low", "medium", "high"] | None = None
-    """How much it writes; default: the vendor's."""
 
 
 class CompatibleProvider(KeyedProvider):
@@ -178,8 +148,6 @@ class CompatibleProvider(KeyedProvider):
     """What answers: an endpoint with OpenAI's chat completions."""
     base_url: Url
     """Address up to and including the version, e.g. http://127.0.0.1:11434/v1."""
-    reasoning_effort: Effort | None = None
-    """How long a reasoning model thinks; each server takes some of these; default: the server's."""
 
 
 class GoogleProvider(KeyedProvider):
@@ -192,10 +160,6 @@ class GoogleProvider(KeyedProvider):
     """What answers: Gemini."""
     base_url: Url | None = None
     """Another address of the API, e.g. a proxy; one with /publishers/google at its end is Vertex AI's."""
-    thinking_budget: Annotated[int, Field(ge=-1), NotASwitch] | None = None
-    """Tokens that Gemini 2.5 may think, out of `max_output_tokens`; 0 none, -1 any; default: the vendor's."""
-    thinking_level: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
-    """How long Gemini 3 and later think; not every model takes `minimal`; default: the vendor's."""
 
 
 class AnthropicProvider(KeyedProvider):
@@ -208,12 +172,6 @@ class AnthropicProvider(KeyedProvider):
     """What answers: Claude."""
     base_url: Url | None = None
     """Another address of the API, e.g. a proxy."""
-    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = None
-    """How much it does for an answer, thinking and words; default: the model's."""
-    thinking: Literal["adaptive", "between_tools", "disabled", "enabled"] | None = None
-    """Whether it thinks first: each model takes some of these; `enabled`, of older ones, with a budget."""
-    thinking_budget: Annotated[int, Field(ge=1024), NotASwitch] | None = None
-    """Tokens that it may think with `thinking: enabled`, out of `max_output_tokens`."""
 
 
 class AgentProvider(ModelProvider):
@@ -228,40 +186,6 @@ class AgentProvider(ModelProvider):
     """What answers: Claude, by the program `claude` of the Claude Agent SDK."""
     price: Price | None = None
     """Price to count; default: nothing, as the subscription has paid for it."""
-    processes: Annotated[int, Field(ge=1, le=64), NotASwitch] = 4
-    """Programs at once in one instance, each of about 200 MB; further questions wait."""
-
-
-class Reasoning(Section):
-    """How a model behind OpenRouter thinks. It takes one of `effort` and `max_tokens`."""
-
-    effort: Effort | None = None
-    """How long it thinks; where a model lacks a value, OpenRouter takes the nearest."""
-    max_tokens: Annotated[int, Field(ge=1), NotASwitch] | None = None
-    """Tokens that it may think, out of `max_output_tokens`."""
-    exclude: bool | None = None
-    """true: what it thought is not sent back; it is not read in any case."""
-    enabled: bool | None = None
-    """true: it thinks as OpenRouter thinks best."""
-
-
-class Routing(Section):
-    """Which endpoints OpenRouter may ask for an answer."""
-
-    require_parameters: bool | None = None
-    """Only those that take everything that is asked; default: true where the answer has a schema."""
-    order: tuple[Text, ...] | None = None
-    """Endpoints in the order in which they are tried."""
-    only: tuple[Text, ...] | None = None
-    """No others than these."""
-    ignore: tuple[Text, ...] | None = None
-    """Never these."""
-    allow_fallbacks: bool | None = None
-    """false: where the first ones fail, no other is tried."""
-    data_collection: Literal["allow", "deny"] | None = None
-    """deny: none that keeps what it is asked."""
-    zdr: bool | None = None
-    """true: only those that keep nothing at all (zero data retention)."""
 
 
 class OpenRouterProvider(KeyedProvider):
@@ -273,10 +197,6 @@ class OpenRouterProvider(KeyedProvider):
     """What answers: a model behind OpenRouter."""
     base_url: Url = "https://openrouter.ai/api/v1"
     """Address of the API."""
-    reasoning: Reasoning | None = None
-    """How the model thinks; default: as OpenRouter thinks best."""
-    provider: Routing | None = None
-    """Which endpoints may answer; the names are OpenRouter's."""
 
 
 Provider = Annotated[

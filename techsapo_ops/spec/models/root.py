@@ -129,7 +129,7 @@ class Spec(Section):
     @property
     def retries_keyed(self) -> bool:
         """Whether nginx sends a keyed question to the next instance: as they share what was replied."""
-        return self.redis.enabled and self.nginx.retry_keyed
+        return self.redis.enabled
 
     @property
     def runs_nginx(self) -> bool:

@@ -33,11 +33,7 @@ class Anthropic(WiredModel):
         "messages": [{"role": "user", "content": USER}],
     }
     schema = {"output_config": {"format": {"type": "json_schema", "schema": SCHEMA}}}
-    options = (
-        Option("effort", "output_config.effort"),
-        Option("thinking", "thinking.type"),
-        Option("thinking_budget", "thinking.budget_tokens"),
-    )
+    options = (Option("effort", "output_config.effort"),)
     counts = Counts(
         read=("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"),
         written=("output_tokens",),

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
 
-from pydantic import BaseModel
-
 
 class Slot(Enum):
     """What a table of a body leaves open."""
@@ -34,9 +32,7 @@ class Option:
 
     def part(self, section: object) -> dict[str, Any]:
         """What `section` has for it, as a part of a body; empty where it says nothing."""
-        value = getattr(section, self.field, None)
-        if isinstance(value, BaseModel):
-            value = value.model_dump(exclude_none=True) or None
+        value = getattr(section, self.field)
         if value is None:
             return {}
         part = self.written(value)

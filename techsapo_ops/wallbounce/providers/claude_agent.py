@@ -37,6 +37,8 @@ SUBSCRIPTION = Price(0.0, 0.0, source="subscription")
 MISSING = msg("the Claude Agent SDK is not installed; pip install 'techsapo-ops[claude-agent]'")
 _LOG_IN = msg("log in with `claude` as the user that runs the app")
 _LAST_WORDS = 5
+_PROCESSES = 4
+"""Programs at once in one instance, each of about 200 MB; further questions wait."""
 
 
 class Agent(LanguageModel):
@@ -46,7 +48,7 @@ class Agent(LanguageModel):
 
     def __init__(self, name: str, spec: AgentProvider, price: Price) -> None:
         super().__init__(name, spec, price)
-        self._free = asyncio.Semaphore(spec.processes)
+        self._free = asyncio.Semaphore(_PROCESSES)
         self._calls: set[asyncio.Task[Completion]] = set()
 
     @override

@@ -49,10 +49,7 @@ class Google(WiredModel):
     }
     schema = {"generationConfig": {"responseMimeType": "application/json", "responseJsonSchema": SCHEMA}}
     streaming = {}
-    options = (
-        Option("thinking_budget", "generationConfig.thinkingConfig.thinkingBudget"),
-        Option("thinking_level", "generationConfig.thinkingConfig.thinkingLevel", str.upper),
-    )
+    options = (Option("effort", "generationConfig.thinkingConfig.thinkingLevel", str.upper),)
     counts = Counts(
         read=("promptTokenCount",),
         written=("candidatesTokenCount", "thoughtsTokenCount"),

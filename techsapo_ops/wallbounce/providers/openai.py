@@ -29,7 +29,7 @@ class OpenAI(WiredModel):
         "model": MODEL, "instructions": SYSTEM, "input": USER, "max_output_tokens": LIMIT, "store": False,
     }  # fmt: skip
     schema = {"text": {"format": {"type": "json_schema", "name": NAME, "strict": True, "schema": SCHEMA}}}
-    options = (Option("reasoning_effort", "reasoning.effort"), Option("verbosity", "text.verbosity"))
+    options = (Option("effort", "reasoning.effort"),)
     counts = Counts(
         read=("input_tokens",),
         written=("output_tokens",),

@@ -10,7 +10,7 @@ from techsapo_ops.wallbounce.providers.kinds import ProviderKind, sendable, unkn
 class Compatible(ChatModel):
     """One model at an OpenAI-compatible endpoint."""
 
-    options = (Option("reasoning_effort", "reasoning_effort"),)
+    options = (Option("effort", "reasoning_effort"),)
 
 
 KIND = ProviderKind(Compatible, lacks=sendable, price=unknown)

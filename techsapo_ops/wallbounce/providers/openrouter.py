@@ -26,7 +26,7 @@ class OpenRouter(ChatModel):
     own_headers = {"X-Title": "TechSapo"}
     # An endpoint that would ignore the answer's schema is not asked; in words there is none to ignore.
     schema = {**ChatModel.schema, "provider": {"require_parameters": True}}
-    options = (Option("reasoning", "reasoning"), Option("provider", "provider"))
+    options = (Option("effort", "reasoning.effort"),)
 
     @override
     def read_list(self, answer: Any) -> Listed:

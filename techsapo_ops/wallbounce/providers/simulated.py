@@ -2,9 +2,8 @@
 
 It knows which topic answers a question and errs at the rates of its spec. Its stance to a peer's claims
 follows from its own answer: the same topic entails them, another contradicts the root cause and is silent on
-the rest. Its scores follow from whether the peer is right, seen through grader_true_positive and
-grader_false_positive. When it revises, it weighs each cause that the critiques name in the same way and takes
-the first that it believes.
+the rest. Its scores follow from whether the peer is right, seen through its Habits. When it revises, it
+weighs each cause that the critiques name in the same way and takes the first that it believes.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import hashlib
 import random
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import exp, log, sqrt
 
 from techsapo_ops.messages import msg
@@ -34,6 +34,23 @@ RETRY_AFTER = 2.0
 FREE = Price(0.0, 0.0)
 
 
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """How providers err together, and how well they judge each other, as shares from 0 to 1."""
+
+    correlation: float = 0.2
+    """How often one errs on the same questions as the others."""
+    same_wrong: float = 0.3
+    """Share of wrong answers that repeat the others' wrong answer."""
+    true_positive: float = 0.85
+    """Share of right answers of others that it grades as right."""
+    false_positive: float = 0.15
+    """Share of wrong answers of others that it grades as right."""
+
+
+USUAL = Habits()
+
+
 class Simulated:
     """Answers from a seed; the same seed and question always give the same answer, latency and failure."""
 
@@ -41,12 +58,13 @@ class Simulated:
     max_output_tokens = 1024
     attempts = 1
 
-    def __init__(self, name: str, spec: SimulatedProvider) -> None:
+    def __init__(self, name: str, spec: SimulatedProvider, habits: Habits = USUAL) -> None:
         self.name = name
         self.model = f"simulated-{spec.seed}"
         self.timeout = seconds(spec.timeout)
         self.price = Price(spec.price.input, spec.price.output) if spec.price else FREE
         self._spec = spec
+        self._habits = habits
         self._mean = seconds(spec.latency.mean)
         self._known = knowledge()  # read now, so that the first question does not wait for it
         self._causes = [[t.claims(language)[0] for language in t.text] for t in self._known.topics]
@@ -155,7 +173,7 @@ class Simulated:
 
     def _believes(self, own: random.Random, question: Question, topic: int | None) -> bool:
         right = topic == self._known.right(fold(question.text))
-        rate = self._spec.grader_true_positive if right else self._spec.grader_false_positive
+        rate = self._habits.true_positive if right else self._habits.false_positive
         return own.random() < rate
 
     def _grade(self, question: Question, peer: Peer, view: int) -> Grade:
@@ -193,9 +211,9 @@ class Simulated:
         """
         shared = _random("shared", question.text)
         common_luck, common_wrong = shared.random(), shared.random()
-        luck = common_luck if own.random() < self._spec.correlation else own.random()
+        luck = common_luck if own.random() < self._habits.correlation else own.random()
         right = self._known.right(fold(question.text))
-        same, other = own.random() < self._spec.same_wrong, own.random()
+        same, other = own.random() < self._habits.same_wrong, own.random()
         if luck < self._spec.accuracy:
             return right, round(own.uniform(0.84, 0.97), 2)
         others = [i for i in range(len(self._known.topics)) if i != right]

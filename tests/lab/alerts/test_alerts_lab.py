@@ -76,8 +76,7 @@ ITSELF = ("TextfileError", "ConfigReloadFailed", "NotificationsFailing")
 BUSY = {"anomalies": {"requests": 1_000_000}}
 """All customers come from one address."""
 FREE = {name: {**p, "price": {"input": 0, "output": 0}} for name, p in QUICK.items()}
-WRONG = {"accuracy": 0, "same_wrong": 0, "grader_false_positive": 0}
-DEAR = {name: {**p, **WRONG, "price": {"input": 30, "output": 120}} for name, p in QUICK.items()}
+DEAR = {name: {**p, "accuracy": 0, "price": {"input": 30, "output": 120}} for name, p in QUICK.items()}
 
 
 @pytest.fixture(scope="module")

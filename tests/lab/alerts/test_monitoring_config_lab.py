@@ -130,7 +130,7 @@ def test_prometheus_and_alertmanager_run_on_the_generated_configuration(tmp_path
             "app": {"port": servers.free_port()},
             "monitoring": {
                 "prometheus": {
-                    "port": ports["prometheus"], "scrape_interval": "1s", "evaluation_interval": "1s",
+                    "port": ports["prometheus"], "scrape_interval": "1s",
                     "external_labels": {"site": "{{ 東京 }}"},
                 },
                 "alertmanager": {"port": ports["alertmanager"], "group_wait": "1s"},

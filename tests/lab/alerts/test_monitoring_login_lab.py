@@ -59,7 +59,7 @@ def monitoring_with(stack: Project, *, login: bool) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Project]:
     spec = small_spec(engine="native")
-    spec["monitoring"]["prometheus"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    spec["monitoring"]["prometheus"] |= {"scrape_interval": "1s"}
     spec["monitoring"]["alertmanager"]["group_wait"] = "1s"
     # By the time that it fires Prometheus knows its Alertmanager.
     spec["monitoring"]["alerts"] = {"MemoryHigh": {"threshold": 0, "for": "10s"}}

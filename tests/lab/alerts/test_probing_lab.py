@@ -25,9 +25,8 @@ def stack() -> Iterator[Project]:
         schedule={"by": "none"},
         locale="en",
     )
-    spec["app"]["refuse_other_hosts"] = True
     monitoring = spec["monitoring"]
-    monitoring["prometheus"] |= {"scrape_interval": "1s", "evaluation_interval": "1s", "login": False}
+    monitoring["prometheus"] |= {"scrape_interval": "1s", "login": False}
     monitoring["alertmanager"] |= {"group_wait": "1s", "login": False}
     for name in ("nginx", "blackbox"):
         monitoring["exporters"][name]["enabled"] = True

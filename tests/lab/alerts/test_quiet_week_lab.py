@@ -59,7 +59,6 @@ def scraped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Spec, list[Scrape
         data = read_yaml((stack.directory / "techsapo.yaml").read_text(encoding="utf-8"))
         # What is shortened for the lab is long again, and the front is probed, as in a new stack.
         # A week has a sample a minute: in steps of 15 s ServiceRestarting reads more than promtool loads.
-        del data["monitoring"]["prometheus"]["evaluation_interval"]
         data["monitoring"]["prometheus"]["scrape_interval"] = "1m"
         data["monitoring"]["exporters"]["blackbox"] = {"enabled": True}
         spec = spec_of(data)

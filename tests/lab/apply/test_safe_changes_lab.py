@@ -26,7 +26,7 @@ def stack() -> Iterator[Project]:
     spec = small_spec(
         engine="native", nginx={"enabled": True, "listen": free_port(), "tls_listen": free_port()}
     )
-    spec["monitoring"]["prometheus"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    spec["monitoring"]["prometheus"] |= {"scrape_interval": "1s"}
     with project(spec, name="監視 プロジェクト") as made:
         made.run("up")
         alerts = {"MemoryHigh": {"threshold": 77, "for": "90s"}}

@@ -206,8 +206,7 @@ def test_it_goes_to_s3_with_the_login_of_dotenv_as_a_job_of_cron_has_it(s3: int,
     offsite = {
         "restic": place,
         "password": PASSWORD,
-        "access_key_id": "${AWS_ACCESS_KEY_ID}",
-        "secret_access_key": "${AWS_SECRET_ACCESS_KEY}",
+        "environment": {name: f"${{{name}}}" for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")},
     }
     bare = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
     login = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "canary-of-s3"}
@@ -238,9 +237,6 @@ def test_it_goes_to_s3_with_the_login_of_dotenv_as_a_job_of_cron_has_it(s3: int,
         assert b"canary-of-s3" in (back / dotenv.relative_to("/")).read_bytes()
         kept = b"".join(p.read_bytes() for p in folder.parent.rglob("*") if p.is_file())
         assert b"canary-of-s3" not in kept
-        del offsite["secret_access_key"]
-        made.write(backup={"offsite": offsite})
-        assert "one half of an S3 login" in backup(1).stderr
 
 
 @pytest.fixture(scope="module")
@@ -264,8 +260,7 @@ def test_it_goes_to_a_rest_server_with_its_login_from_a_file_and_a_wrong_one_is_
     offsite = {
         "restic": f"rest:http://127.0.0.1:{rest}/me/techsapo",
         "password": PASSWORD,
-        "rest_user": "me",
-        "rest_password_file": "rest-password",
+        "environment": {"RESTIC_REST_USERNAME": "me", "RESTIC_REST_PASSWORD_file": "rest-password"},
     }
     with project(only_redis(backup={"offsite": offsite})) as made:
         (made.directory / "rest-password").write_text(REST_PASSWORD)
@@ -297,6 +292,3 @@ def test_it_goes_to_a_rest_server_with_its_login_from_a_file_and_a_wrong_one_is_
         assert "is whole here, but not off-site: restic" in said
         assert "401 Unauthorized" in said
         assert "another" not in said
-        del offsite["rest_user"]
-        made.write(backup={"offsite": offsite})
-        assert "one half of a REST login" in made.run("backup", "--only", "config", code=1).stderr

@@ -40,7 +40,7 @@ def stack(lab_images: DockerLab) -> Iterator[Project]:
         },
     )
     spec["redis"]["password"] = SECRETS[0]
-    spec["monitoring"]["prometheus"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    spec["monitoring"]["prometheus"] |= {"scrape_interval": "1s"}
     spec["monitoring"]["exporters"]["blackbox"]["enabled"] = True
     with docker_project(lab_images, spec, "取引 スタック") as made:
         interrupted_first_up(made)

@@ -50,7 +50,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, hook: str) -> Iterator[Proje
         "drain": "0s",
         "instances": [{"port": free_port(), "weight": 3}, {"port": free_port(), "weight": 2}],
     }
-    spec["monitoring"]["prometheus"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    spec["monitoring"]["prometheus"] |= {"scrape_interval": "1s"}
     spec["monitoring"]["alertmanager"] |= {"group_wait": "1s", "group_interval": "1s"}
     away = tmp_path_factory.mktemp("away")
     (away / "password").write_text("the repository's own")

@@ -10,7 +10,6 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rows import each_row
@@ -117,9 +116,9 @@ def forwarding(work: Path, config: str) -> Iterator[None]:
             process.wait(60)
 
 
-def rendered(directory: Path, port: int, **settings: Any) -> tuple[str, Path]:
+def rendered(directory: Path, port: int, scheme: str = "") -> tuple[str, Path]:
     """The configuration of a stack below `directory`, and the folder of its logs."""
-    wanted = spec(logs={"syslog": {"target": f"127.0.0.1:{port}", **settings}})
+    wanted = spec(logs={"syslog": f"{scheme}127.0.0.1:{port}"})
     where = topology(wanted, directory)
     (file,) = rsyslog_files(where, Templates())
     where.layout.logs.mkdir(parents=True)
@@ -140,17 +139,17 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rsyslog, "RETRY", 1)
 
 
-@each_row("protocol", ["tcp", "udp"])
-def test_lines_of_every_service_arrive_whole_with_their_level(tmp_path: Path, protocol: str) -> None:
+@each_row("scheme", ["", "udp://"])
+def test_lines_of_every_service_arrive_whole_with_their_level(tmp_path: Path, scheme: str) -> None:
     port = free_port()
-    config, logs = rendered(tmp_path / HOSTILE_FOLDER, port, protocol=protocol)
+    config, logs = rendered(tmp_path / HOSTILE_FOLDER, port, scheme)
     long = json.dumps({"level": "warn", "message": "あ" * 15_000}, ensure_ascii=False, separators=(",", ":"))
     append(logs / "app.log", '{"level":"error","message":"ディスクが一杯です"}', long, '{"level":"info"}')
     append(logs / "redis.log", "12:M 31 Jan 2026 12:00:00.000 * Ready")
     append(
         logs / "prometheus.log", "ts=2026-01-31 level=debug msg=x", "Traceback:", '  File "x"', "  y", "end"
     )
-    with listening(port, protocol) as server, forwarding(tmp_path / "work", config):
+    with listening(port, "udp" if scheme else "tcp") as server, forwarding(tmp_path / "work", config):
         wait_for_lines(server, lambda found: len(found) >= 7)
     assert server.wrong == []
     told = {text: (priority, name) for priority, name, text in server.lines}
@@ -186,8 +185,9 @@ def test_lines_wait_while_the_server_is_away_and_over_a_rotation_and_a_restart(t
         wait_for_lines(server, lambda found: len({f"late {n}" for n in range(50)} - set(found)) <= 1)
 
 
-def test_what_waits_takes_no_more_disk_than_the_spec_says(tmp_path: Path) -> None:
-    config, logs = rendered(tmp_path, free_port(), queue="2M")
+def test_what_waits_takes_no_more_disk_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rsyslog, "QUEUE", 2 * 1024**2)
+    config, logs = rendered(tmp_path, free_port())
     append(logs / "app.log", *(f"{n} " + "x" * 900 for n in range(10_000)))
     spool = tmp_path / "work/spool"
 
@@ -205,7 +205,7 @@ def test_what_waits_takes_no_more_disk_than_the_spec_says(tmp_path: Path) -> Non
 
 def test_of_containers_the_stacks_own_lines_are_taken_out_of_dockers_files(tmp_path: Path) -> None:
     port = free_port()
-    wanted = spec(logs={"syslog": {"target": f"127.0.0.1:{port}"}}, project="demo")
+    wanted = spec(logs={"syslog": f"127.0.0.1:{port}"}, project="demo")
     where = topology(wanted, tmp_path, "compose")
     (file,) = rsyslog_files(where, Templates(), below="docker/")
     containers = tmp_path / "containers"

@@ -133,7 +133,7 @@ def test_a_wrong_systemd_or_logrotate_template_is_found_though_the_tools_end_wit
 
 @each_row("folder", [HOSTILE_FOLDER])
 def test_rsyslog_judges_what_it_is_to_include(tmp_path: Path, folder: str) -> None:
-    wanted = spec(logs={"syslog": {"target": "[2001:db8::1]:514"}})
+    wanted = spec(logs={"syslog": "[2001:db8::1]:514"})
     without = examine(spec(), here(spec(), tmp_path / "without"), Templates(), SubprocessRunner())
     found = examine(wanted, here(wanted, tmp_path / folder), Templates(), SubprocessRunner())
     assert found.validation.checked == without.validation.checked + 2

@@ -69,7 +69,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     directory = tmp_path_factory.mktemp("watched")
     node_port, prometheus_port = servers.free_port(), servers.free_port()
     monitoring = {
-        "prometheus": {"port": prometheus_port, "scrape_interval": "1s", "evaluation_interval": "1s"},
+        "prometheus": {"port": prometheus_port, "scrape_interval": "1s"},
         "alertmanager": {"enabled": False},
         "grafana": {"enabled": False},
         "exporters": {"node": {"port": node_port}, "blackbox": {"enabled": False}},

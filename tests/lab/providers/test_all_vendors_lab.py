@@ -19,9 +19,9 @@ from vendors.wires import WIRES
 pytestmark = pytest.mark.lab
 
 MODELS: dict[str, tuple[Wire, dict[str, Any]]] = {
-    "gpt": (WIRES["openai"], {"kind": "openai", "model": "gpt-6.1-sol", "reasoning_effort": "low"}),
+    "gpt": (WIRES["openai"], {"kind": "openai", "model": "gpt-6.1-sol", "effort": "low"}),
     "claude": (WIRES["anthropic"], {"kind": "anthropic", "model": "claude-sonnet-5-5", "effort": "low"}),
-    "gemini": (WIRES["google"], {"kind": "google", "model": "gemini-3.8-flash", "thinking_level": "low"}),
+    "gemini": (WIRES["google"], {"kind": "google", "model": "gemini-3.8-flash", "effort": "low"}),
     "qwen": (WIRES["openrouter"], {"kind": "openrouter", "model": "qwen/qwen3-235b-a22b"}),
     "local": (SERVERS["ollama"], {"kind": "openai-compatible", "model": "qwen3:8b"}),
 }

@@ -44,7 +44,7 @@ def test_each_model_that_init_names_is_asked_as_its_vendor_takes_it(
 
 def test_gemini_is_asked_by_the_version_that_knows_what_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_GENAI_API_VERSION", "v1")
-    answer, seen = ask("google", "gemini-3.8-flash", thinking_level="low")
+    answer, seen = ask("google", "gemini-3.8-flash", effort="low")
     assert isinstance(answer, Answer), answer
     assert seen.paths == ["/v1beta/models/gemini-3.8-flash:generateContent"]
     (asked,) = seen.asked
@@ -61,14 +61,19 @@ def test_gemini_is_asked_by_the_version_that_knows_what_is_sent(monkeypatch: pyt
         (
             "google",
             "gemini-3.8-flash",
-            {"thinking_level": "minimal"},
+            {"effort": "minimal"},
             "Thinking level MINIMAL is not supported",
         ),
-        ("google", "gemini-2.5-flash-lite", {"thinking_level": "low"}, "Thinking level is not supported"),
-        ("google", "gemini-2.5-flash-lite", {"thinking_budget": 99_999}, "thinking budget 99999 is invalid"),
+        ("google", "gemini-2.5-flash-lite", {"effort": "low"}, "Thinking level is not supported"),
+        (
+            "google",
+            "gemini-2.5-flash-lite",
+            {"extra_body": {"generationConfig": {"thinkingConfig": {"thinkingBudget": 99_999}}}},
+            "thinking budget 99999 is invalid",
+        ),
         ("google", "gemini-2.5-pro", {}, "gemini-2.5-pro is no longer available to new users"),
         ("google", "gemini-2.5-flash-preview-09-2025", {}, "is no longer available. Please update"),
-        ("openai", "gpt-6.1-sol", {"reasoning_effort": "minimal"}, "Unsupported value: 'minimal'"),
+        ("openai", "gpt-6.1-sol", {"effort": "minimal"}, "Unsupported value: 'minimal'"),
         ("openai", "o4-mini", {}, "model_not_found"),
         ("anthropic", "claude-opus-4-1", {}, "not_found_error"),
     ],

@@ -34,7 +34,7 @@ ROWS = [
 ]
 OF_ALL = {
     "kind", "enabled", "timeout", "price", "model", "max_output_tokens", "attempts", "api_key",
-    "api_key_file", "stream", "base_url",
+    "stream", "base_url",
 }  # fmt: skip
 """Fields that every kind has and other tests try."""
 

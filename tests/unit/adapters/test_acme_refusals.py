@@ -63,7 +63,7 @@ def refusing(
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        made = AcmeServer(f"http://127.0.0.1:{server.server_port}/dir", key_pem(new_key("ecdsa")))
+        made = AcmeServer(f"http://127.0.0.1:{server.server_port}/dir", key_pem(new_key()))
         made.use("http://127.0.0.1/account/1")
         yield made
     finally:

@@ -115,7 +115,7 @@ def test_a_planted_backup_is_not_the_newest_that_alerts_know_of(repository: Repo
 
 
 def test_a_tampered_backup_takes_no_others_place_and_stays_to_be_looked_at() -> None:
-    keep = Keep(daily=1, weekly=0, monthly=0, yearly=0)
+    keep = Keep(daily=1, weekly=0, monthly=0)
     planted = Known("planted", datetime(2099, 1, 1, tzinfo=UTC), deep=True, tampered=True)
     real, stays = judge([Known("real", AT), planted], keep, UTC, ())
     assert real.reasons == ("daily 1 of 1", "the newest good one")

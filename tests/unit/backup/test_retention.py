@@ -8,7 +8,7 @@ from techsapo_ops.backup.retention import Known, judge
 from techsapo_ops.spec.models.data import Keep
 
 START = datetime(2026, 1, 1, 2, tzinfo=UTC)
-KEEP = Keep(daily=2, weekly=2, monthly=1, yearly=0)
+KEEP = Keep(daily=2, weekly=2, monthly=1)
 
 
 def known(day: float, **facts: object) -> Known:
@@ -46,7 +46,7 @@ def test_what_a_point_in_time_chain_begins_with_stays() -> None:
 
 def test_a_backup_of_some_sources_takes_no_other_ones_place() -> None:
     full, part = known(1), Known("only-redis", START + timedelta(days=1, hours=9), kinds=("redis",))
-    keep = Keep(daily=1, weekly=0, monthly=0, yearly=0)
+    keep = Keep(daily=1, weekly=0, monthly=0)
     assert [v.keep for v in judge([full, part], keep, UTC, ())] == [True, True]
 
 

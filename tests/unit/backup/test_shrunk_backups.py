@@ -59,7 +59,7 @@ def keys(count: int, expires: int = 0) -> Taken:
 @pytest.fixture
 def stack(tmp_path: Path) -> Stack:
     file = tmp_path / "techsapo.yaml"
-    kept = {"daily": 2, "weekly": 0, "monthly": 0, "yearly": 0}
+    kept = {"daily": 2, "weekly": 0, "monthly": 0}
     file.write_text(yaml.safe_dump({**only_redis(), "engine": "native", "backup": {"keep": kept}}))
     return open_stack(open_project(file))
 

@@ -161,15 +161,6 @@ def test_a_panel_that_a_choice_of_the_instance_does_not_change_says_so(dashboard
             assert ("whichever instance" in drawn["description"]) == (offered and not heeds)
 
 
-def test_lines_lead_to_the_logs_of_their_time_where_the_spec_says_where_those_are() -> None:
-    logs = "https://logs.example/search?from={from}&to={to}&q={instance}"
-    found = panel("Throughput", monitoring={"grafana": {"logs_url": logs}})
-    (link,) = found["fieldConfig"]["defaults"]["links"]
-    wanted = "https://logs.example/search?from=${__from}&to=${__to}&q=${__field.labels.instance}"
-    assert (link["title"], link["url"]) == ("Logs", wanted)
-    assert "links" not in panel("Throughput")["fieldConfig"]["defaults"]
-
-
 def test_a_dashboard_about_a_server_is_there_where_the_stack_has_the_server_s_exporter() -> None:
     def shown(data: dict[str, Any]) -> set[str]:
         paths = monitoring_files(spec_of(data))

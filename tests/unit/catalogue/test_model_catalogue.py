@@ -71,14 +71,10 @@ def test_a_models_facts_agree_with_each_other(facts: ModelFacts) -> None:
         assert [e for e in EFFORTS if e in effort.values] == list(effort.values)
         assert effort.default is None or effort.default in effort.values
     if thinking is not None:
-        assert sum(map(bool, (thinking.modes, thinking.levels, thinking.budget))) == 1
+        assert not (thinking.modes and thinking.levels)
         assert set(thinking.modes) <= MODES
         assert [level for level in LEVELS if level in thinking.levels] == list(thinking.levels)
         assert thinking.default is None or thinking.default in thinking.modes + thinking.levels
-        for mode, highest in thinking.up_to_effort.items():
-            assert mode in thinking.modes
-            assert effort is not None
-            assert highest in effort.values
     if limits is not None:
         assert 0 < (limits.max_output or 1) <= (limits.context or limits.max_output or 1)
     assert 0 < facts.max_output_tokens <= THINKING_ANSWER
@@ -178,21 +174,6 @@ def test_a_call_has_the_price_of_its_length_and_day(
     assert prices is not None
     step: PriceStep = prices.step(tokens, day)
     assert (step.input, step.output) == price
-
-
-@each_row(
-    "model, taken, refused",
-    [
-        ("gemini-2.5-pro", [-1, 128, 32_768], [0, 1, 127, 32_769]),
-        ("gemini-2.5-flash", [-1, 0, 1, 24_576], [24_577]),
-        ("gemini-2.5-flash-lite", [0, 512, 24_576], [-1, 1, 511, 24_577]),
-    ],
-)
-def test_a_budget_of_thinking_has_bounds_of_its_own(model: str, taken: list[int], refused: list[int]) -> None:
-    thinking = known("google", model).thinking
-    assert thinking is not None
-    assert thinking.budget is not None
-    assert [n for n in taken + refused if thinking.budget.takes(n)] == taken
 
 
 def test_an_end_is_near_for_sixty_days_and_ever_after() -> None:

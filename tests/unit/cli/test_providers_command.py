@@ -21,8 +21,8 @@ project: x
 providers:
   gpt: {kind: openai, model: gpt-5, api_key: "${OPENAI_API_KEY}"}
   claude: {kind: anthropic, model: claude-sonnet-5-5, api_key: sk-secret-1, max_output_tokens: 700}
-  gemini: {kind: google, model: gemini-3.5-flash-lite, api_key: sk-secret-2, thinking_level: low}
-  spare: {kind: openrouter, model: qwen/qwen3-235b-a22b, api_key: sk-secret-3, reasoning: {max_tokens: 2000}}
+  gemini: {kind: google, model: gemini-3.5-flash-lite, api_key: sk-secret-2, effort: low}
+  spare: {kind: openrouter, model: qwen/qwen3-235b-a22b, api_key: sk-secret-3, effort: high}
   local: {kind: openai-compatible, model: qwen3, base_url: "http://127.0.0.1:11434/v1"}
   sim: {kind: simulated}
   unused: {kind: openai, model: gpt-6-luna, api_key: sk-secret-4, enabled: false}
@@ -64,7 +64,7 @@ def test_each_provider_is_told_with_what_is_known_of_its_model(folder: Path) -> 
     assert found["gemini"]["effort"] == {"value": "low", "by_spec": True}
     assert found["gemini"]["max_output_tokens"] == 16_384
     assert found["spare"]["tiers"] == []
-    assert found["spare"]["effort"] == {"value": "2000 tokens", "by_spec": True}
+    assert found["spare"]["effort"] == {"value": "high", "by_spec": True}
 
 
 def test_one_that_is_not_asked_says_why_and_keeps_what_is_known(folder: Path) -> None:

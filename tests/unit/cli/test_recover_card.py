@@ -81,7 +81,7 @@ def test_it_fits_one_page_whatever_the_spec_holds(locale: str, place: str, folde
 
 
 def test_no_secret_is_on_it_and_what_is_missing_is_said(folder: Path) -> None:
-    login = {"access_key_id": "AKIDEXAMPLE", "secret_access_key": SECRETS[1]}
+    login = {"environment": {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": SECRETS[1]}}
     write(folder, PLACES[0], offsite=login)
     page = folder / "card.html"
     done = CliRunner().invoke(app, ["recover", "card", "--json", "--html", str(page), "-o", "card.txt"])

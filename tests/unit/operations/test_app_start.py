@@ -104,7 +104,6 @@ def test_nothing_of_a_running_stack_is_touched_by_an_up_after_which_the_app_coul
         project.up(sections={"providers": UNPRICED})
     assert "its price is unknown" in caught.value.message
     assert (project.ledger.entries(), project.world.processes) == (before, done)
-    project.up(sections={"providers": UNPRICED, "budget": {"unknown_price": "reserve"}})
 
 
 def test_an_up_that_leaves_the_app_alone_does_not_ask_whether_it_could_start(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from techsapo_ops.operations.certificates.needs import Certificates, Need
 from techsapo_ops.operations.certificates.renew import renew
 from techsapo_ops.operations.certificates.revoking import revoke
 from techsapo_ops.operations.certificates.status import status
+from techsapo_ops.spec.models.edge import STAGING_DIRECTORY
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DIRECTORY = "https://acme-v02.api.letsencrypt.org/directory"
@@ -53,8 +54,7 @@ CHANGES: list[tuple[dict[str, Any], float, str]] = [
     ({}, 60, "of its life is left"),
     ({}, 91, "expired on"),
     ({"names": ["example.com", "www.example.com"]}, 0, "the names changed"),
-    ({"key_type": "rsa"}, 0, "the key type changed"),
-    ({"staging": True}, 0, "the ACME directory changed"),
+    ({"directory": STAGING_DIRECTORY}, 0, "the ACME directory changed"),
     ({"directory": "https://other.example/dir"}, 0, "the ACME directory changed"),
 ]
 

@@ -19,5 +19,5 @@ def test_every_job_that_is_offered_can_be_run_and_scheduled(facts: JobFacts) -> 
 
 
 def test_the_spec_changes_what_the_catalogue_says() -> None:
-    job = configured(jobs()["costs"], "0 1 * * *", JobSettings(timeout="1m", retries=2, retry_wait="5s"))
-    assert (job.timeout, job.retry, job.at) == (60, Retry(2, 5), "0 1 * * *")
+    job = configured(jobs()["costs"], "0 1 * * *", JobSettings(timeout="1m", retries=2))
+    assert (job.timeout, job.retry, job.at) == (60, Retry(2, 30), "0 1 * * *")

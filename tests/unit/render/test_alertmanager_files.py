@@ -249,7 +249,7 @@ def test_what_cuts_users_off_is_told_at_once_and_each_provider_that_is_down_apar
 def test_an_alert_that_another_may_explain_waits_until_that_one_can_be_there() -> None:
     """A scrape, an evaluation, and what the cause has to hold for longer: else the effect is told first."""
     slow = {
-        "prometheus": {"scrape_interval": "1m", "evaluation_interval": "30s"},
+        "prometheus": {"scrape_interval": "45s"},
         "exporters": BLACKBOX,
     }
 

@@ -14,6 +14,7 @@ from techsapo_ops.services.blackbox.configuration import asked, blackbox_files
 from techsapo_ops.services.prometheus.scrape import prometheus_files
 from techsapo_ops.services.registry import kind_of, resolve
 from techsapo_ops.spec.hosts import outside_name
+from techsapo_ops.spec.models.edge import STAGING_DIRECTORY
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import EngineName
 from techsapo_ops.stack.topology import Topology
@@ -109,7 +110,7 @@ def test_plain_nginx_is_asked_by_plain_http() -> None:
     "certificate, trusted",
     [
         ({"source": "acme", "names": ["ops.example.com"]}, False),
-        ({"source": "acme", "names": ["ops.example.com"], "staging": True}, True),
+        ({"source": "acme", "names": ["ops.example.com"], "directory": STAGING_DIRECTORY}, True),
         ({"source": "acme", "names": ["ops.example.com"], "directory": "https://ca.corp/acme"}, True),
         ({"source": "files", "certificate_file": "a", "private_key_file": "b"}, True),
         ({"source": "self-signed", "names": ["ops.example.com"]}, True),

@@ -11,6 +11,7 @@ from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply.rolling import RETURN_SECONDS
 from techsapo_ops.services.nginx.site import nginx_files, nginx_size, quote
+from techsapo_ops.spec.models.edge import STAGING_DIRECTORY
 
 
 def conf(directory: Path, engine: str = "native", facts: HostFacts | None = None, **sections: object) -> str:
@@ -65,12 +66,6 @@ def test_a_known_server_name_stands_in_the_redirect_and_443_needs_no_port(tmp_pa
     assert "return 308 https://a.example.com$request_uri;" in text
 
 
-def test_without_redirect_both_servers_answer(tmp_path: Path) -> None:
-    text = conf(tmp_path, certificates={"site": {}}, nginx={"redirect": False})
-    assert text.count("location / {") == 2
-    assert "return 308" not in text
-
-
 HSTS = re.compile(r'Strict-Transport-Security "([^"]*)" always')
 ACME = {"source": "acme", "names": ["ops.example.com"]}
 FILES = {"source": "files", "certificate_file": "c", "private_key_file": "k"}
@@ -83,13 +78,11 @@ FILES = {"source": "files", "certificate_file": "c", "private_key_file": "k"}
         ({**FILES, "names": ["ops.example.com"]}, {}, "max-age=2592000"),
         (FILES, {"server_name": "ops.example.com"}, "max-age=2592000"),
         (ACME, {"hsts": True}, "max-age=63072000"),
-        (ACME, {"hsts_max_age": "1y", "hsts_subdomains": True}, "max-age=31536000; includeSubDomains"),
-        (ACME, {"hsts_max_age": "0s"}, "max-age=0"),
-        ({"names": ["ops.example.com"]}, {"hsts": True, "hsts_max_age": "1d"}, "max-age=86400"),
-        (ACME, {"hsts": False}, None),
+        ({"names": ["ops.example.com"]}, {"hsts": True}, "max-age=63072000"),
+        (ACME, {"hsts": False}, "max-age=0"),
         (FILES, {}, None),
         ({"names": ["ops.example.com"]}, {}, None),
-        ({**ACME, "staging": True}, {}, None),
+        ({**ACME, "directory": STAGING_DIRECTORY}, {}, None),
         ({**ACME, "ca_file": "ca.pem"}, {}, None),
         ({**ACME, "names": ["ops.example.com", "nas.lan"]}, {}, None),
         ({**ACME, "names": ["localhost"]}, {}, None),
@@ -166,7 +159,7 @@ def test_sizes_are_written_in_nginxs_units(size: str, expected: str) -> None:
 
 
 def test_a_question_with_a_key_is_sent_on_and_no_other_one(tmp_path: Path) -> None:
-    told = conf(tmp_path, app=THREE_INSTANCES, nginx={"retry_keyed": True})
+    told = conf(tmp_path, app=THREE_INSTANCES)
     assert "proxy_next_upstream error timeout non_idempotent;" in block(told, "location @techsapo_again")
     assert "set $techsapo_retried 1;" in block(told, "location @techsapo_again")
     once = block(told, "location @techsapo_once")
@@ -183,14 +176,8 @@ def test_a_question_with_a_key_is_sent_on_and_no_other_one(tmp_path: Path) -> No
     assert "non_idempotent" not in outside.replace(drill, "")
 
 
-@each_row(
-    "sections",
-    [{"nginx": {"retry_keyed": False}}, {"redis": {"enabled": False}, "nginx": {"retry_keyed": True}}],
-)
-def test_without_a_place_for_what_a_key_has_got_no_post_is_sent_twice(
-    tmp_path: Path, sections: dict[str, object]
-) -> None:
-    told = conf(tmp_path, app=THREE_INSTANCES, **sections)
+def test_without_a_place_for_what_a_key_has_got_no_post_is_sent_twice(tmp_path: Path) -> None:
+    told = conf(tmp_path, app=THREE_INSTANCES, redis={"enabled": False})
     assert "non_idempotent" not in told
     assert "X-Techsapo-Retried" not in told
 

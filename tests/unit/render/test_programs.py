@@ -13,7 +13,6 @@ from techsapo_ops.adapters.host_facts import HostFacts
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.services.app.pages import EXPOSURES, THRESHOLDS, UNREACHED
-from techsapo_ops.services.prometheus.kind import prometheus_size
 from techsapo_ops.services.registry import programs
 from techsapo_ops.services.scheduler.timetable import JOBS_JSON
 from techsapo_ops.stack.desired import Program
@@ -116,11 +115,6 @@ def test_the_stop_time_of_the_app_covers_its_drain_and_its_longest_request() -> 
 )
 def test_listen_addresses_are_complete(address: str, flag: str) -> None:
     assert flag in made(HERE, monitoring={"prometheus": {"host": address}})["prometheus"].argv
-
-
-@each_row("size, flag", [("512M", "512MB"), ("1gb", "1GB"), ("1024", "1024B")])
-def test_sizes_are_written_in_prometheuss_units(size: str, flag: str) -> None:
-    assert prometheus_size(size) == flag
 
 
 def test_the_exporters_login_comes_from_the_spec_or_from_the_engine() -> None:

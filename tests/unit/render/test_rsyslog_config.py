@@ -13,7 +13,7 @@ from techsapo_ops.render.rsyslog import quoted, watched
 
 HERE = Path("/opt/stack")
 
-SYSLOG = {"target": "logs.example.com:6514", "protocol": "udp", "queue": "10M"}
+SYSLOG = "udp://logs.example.com:6514"
 
 
 def of(directory: Path, **sections: Any) -> dict[str, str]:
@@ -27,7 +27,7 @@ def test_both_engines_have_a_file_that_names_the_server() -> None:
     native, compose = files["rsyslog/techsapo.conf"], files["docker/rsyslog/techsapo.conf"]
     for text in (native, compose):
         assert 'target="logs.example.com" port="6514" protocol="udp"' in text
-        assert f'queue.maxDiskSpace="{10 * 1024**2}"' in text
+        assert f'queue.maxDiskSpace="{256 * 1024**2}"' in text
     assert f'file="{HERE}/.techsapo/logs/app.log" tag="techsapo/app"' in native
     assert f"ln -s {HERE}/.techsapo/generated/docker/rsyslog/techsapo.conf " in compose
 

@@ -36,7 +36,6 @@ def test_the_operators_template_takes_the_place_of_ours(tmp_path: Path) -> None:
 
 PROMETHEUS = {
     "scrape_interval": "15s",
-    "evaluation_interval": "15s",
     "external_labels": {},
     "rules": "rules",
     "replica": None,
@@ -51,7 +50,6 @@ def test_an_override_may_extend_ours_and_change_one_block(tmp_path: Path) -> Non
     text = f"{{% extends 'builtin/{name}' %}}{{% block scrape_configs %}}{ours}{{% endblock %}}"
     job = {
         "name": "app",
-        "interval": None,
         "path": "/metrics",
         "scheme": "http",
         "login": None,

@@ -68,7 +68,7 @@ def test_whom_somebody_else_names_is_nobody(tmp_path: Path) -> None:
 
 
 def test_streams_are_counted_apart_and_within_their_own_bound() -> None:
-    crowd = Crowd(Limits.model_validate({"client_connections": 2, "client_streams": 3}))
+    crowd = Crowd(Limits.model_validate({"client_connections": 3}))
 
     def scope() -> dict[str, Any]:
         return {"extensions": {PLACE: crowd.connected("192.0.2.1")}, "state": {}}

@@ -102,13 +102,12 @@ def test_each_provider_shows_its_breaker_and_where_its_price_is_from(tmp_path: P
     own = {"kind": "openai-compatible", "base_url": f"http://127.0.0.1:{free_port()}/v1", "model": "m"}
     providers = {
         "local": {**own, "price": {"input": 1, "output": 2}, "attempts": 1},
-        "unpriced": {**own, "attempts": 1},
+        "other": {**own, "price": {"input": 1, "output": 2}, "attempts": 1},
         "claude": {"kind": "anthropic", "model": "claude-sonnet-5-5", "api_key": "k"},
     }
     app = make_app(
         tmp_path,
         providers=providers,
-        budget={"unknown_price": "reserve"},
         wallbounce={"breaker": {"failures": 1, "cooldown": "60s"}},
     )
     breaker = next(b for b in app.registry.breakers if b.provider == "local")
@@ -116,9 +115,8 @@ def test_each_provider_shows_its_breaker_and_where_its_price_is_from(tmp_path: P
     body = detailed(app)
     told = body["dependencies"]["providers"]
     assert told["local"]["price"] == {"input": 1.0, "output": 2.0, "source": "spec", "known": True}
-    assert (told["unpriced"]["price"]["source"], told["unpriced"]["price"]["known"]) == ("worst case", False)
     assert told["claude"]["price"]["source"] == f"genai-prices {version('genai-prices')}"
-    assert told["unpriced"]["breaker"] == {"state": "closed", "failures": 0}
+    assert told["other"]["breaker"] == {"state": "closed", "failures": 0}
     assert body["status"] == "degraded", "as `techsapo health` says of one that is down"
     assert (told["local"]["status"], told["local"]["breaker"]["state"]) == ("open", "open")
     assert "next try in" in told["local"]["detail"]

@@ -71,11 +71,11 @@ async def asking(app: App) -> AsyncIterator[Post]:
         yield post
 
 
-def with_keys(directory: Path, keys: list[ApiKey], *, shares: bool = True, **limits: Any) -> App:
+def with_keys(directory: Path, keys: list[ApiKey], **limits: Any) -> App:
     KeyFile(directory / "api-keys.json").write(tuple(keys))
     app = {"auth": {"required": True}, "limits": limits}
     spec = make_spec(app=app, budget={"monthly_usd": 1e6, "daily_usd": 1e6})
-    return App(Options(spec, "app-1", directory / "data", key_shares=shares))
+    return App(Options(spec, "app-1", directory / "data"))
 
 
 def test_a_premium_key_has_its_answer_while_a_basic_one_floods(
@@ -135,7 +135,7 @@ def take_all(places: Shares, one: ApiKey, held: ExitStack) -> None:
     ],
 )
 def test_each_key_gets_so_many_of_64_places_one_after_the_other(plans: list[Plan], shares: list[int]) -> None:
-    places, got = Shares(64, fair=True), []
+    places, got = Shares(64), []
     with ExitStack() as held:
         for n, plan in enumerate(plans):
             one, before = key(plan, f"{n}")[0], places.taken
@@ -148,7 +148,7 @@ def test_each_key_gets_so_many_of_64_places_one_after_the_other(plans: list[Plan
 
 
 def test_where_no_key_is_needed_every_place_is_for_all() -> None:
-    places = Shares(3, fair=True)
+    places = Shares(3)
     with ExitStack() as held:
         for _ in range(3):
             held.enter_context(places.place(None))

@@ -37,22 +37,7 @@ def errors(loaded: Loader, provider: str) -> list[str]:
 @each_row(
     "provider, words",
     [
-        (f"{OLD_CLAUDE}, thinking: enabled", "`thinking: enabled` and thinking_budget go together"),
-        (f"{OLD_CLAUDE}, thinking_budget: 2000", "`thinking: enabled` and thinking_budget go together"),
-        (f"{OLD_CLAUDE}, thinking: adaptive, thinking_budget: 2000", "go together"),
-        (f"{OLD_CLAUDE}, thinking: enabled, thinking_budget: 1023", "thinking_budget: must be at least 1024"),
-        (
-            f"{OLD_CLAUDE}, thinking: enabled, thinking_budget: 2000, max_output_tokens: 2000",
-            "leaves nothing of max_output_tokens (2000) for the answer",
-        ),
-        (f"{OLD_CLAUDE}, effort: none", "effort: "),
-        (
-            f"{ROUTED}, reasoning: {{effort: low, max_tokens: 100}}",
-            "effort is given too, and OpenRouter takes one",
-        ),
-        (f"{ROUTED}, reasoning: {{max_tokens: 9}}, max_output_tokens: 9", "leaves nothing"),
-        (f"{ROUTED}, provider: {{sort: price}}", "providers.a.provider.sort"),
-        (f"{GEMINI}, thinking_level: max", "thinking_level"),
+        (f"{CLAUDE}, effort: loud", "effort: must be none, "),
         (f"{LOCAL}, extra_body: {{model: other}}", "providers.a.extra_body.model: model is the call's own"),
         (f"{LOCAL}, extra_body: {{messages: []}}", "messages is the call's own"),
         (f"{LOCAL}, extra_body: {{stream: true}}", "stream is the call's own"),
@@ -80,24 +65,15 @@ def test_what_no_model_takes_is_an_error(provider: str, words: str, loaded: Load
     "provider, words",
     [
         (
-            "kind: openai, model: gpt-6.1-sol, api_key: k, reasoning_effort: minimal",
+            "kind: openai, model: gpt-6.1-sol, api_key: k, effort: minimal",
             "gpt-6.1-sol is not known to take minimal (as read on 2026-11-26, second-hand); "
             "it takes low, medium, high, xhigh, max",
         ),
-        (f"{CLAUDE}, thinking: disabled", "it takes adaptive, between_tools"),
+        (f"{CLAUDE}, effort: minimal", "it takes low, medium, high, xhigh, max; without effort"),
+        (f"{GEMINI}, effort: minimal", "it takes low, medium, high"),
         (
-            f"{CLAUDE}, thinking: between_tools, effort: max",
-            "effort: claude-sonnet-5-5 is not known to take max with thinking: between_tools (",
-        ),
-        (f"{CLAUDE}, thinking: between_tools, effort: max", "it takes low, medium, high; without effort"),
-        (f"{GEMINI}, thinking_level: minimal", "it takes low, medium, high"),
-        (
-            "kind: google, model: gemini-2.5-flash-lite, api_key: k, thinking_level: low",
-            "is not known to take thinking_level (as read on 2026-09-25, second-hand); without",
-        ),
-        (
-            "kind: google, model: gemini-2.5-flash-lite, api_key: k, thinking_budget: 9",
-            "it takes 512 to 24576, 0",
+            "kind: google, model: gemini-2.5-flash-lite, api_key: k, effort: low",
+            "is not known to take effort (as read on 2026-09-25, second-hand); without",
         ),
     ],
 )
@@ -112,16 +88,16 @@ def test_what_a_known_model_does_not_take_is_a_warning_with_what_it_takes(
 @each_row(
     "provider",
     [
-        "kind: openai, model: gpt-6.1-sol, api_key: k, reasoning_effort: max",
-        "kind: openai, model: of-next-year, api_key: k, reasoning_effort: minimal",
-        "kind: openai, model: gpt-6.1-sol, reasoning_effort: minimal, headers: {api-key: k}, "
+        "kind: openai, model: gpt-6.1-sol, api_key: k, effort: max",
+        "kind: openai, model: of-next-year, api_key: k, effort: minimal",
+        "kind: openai, model: gpt-6.1-sol, effort: minimal, headers: {api-key: k}, "
         "base_url: 'https://r.openai.azure.com/openai/v1'",
-        f"{CLAUDE}, thinking: between_tools, effort: high",
-        f"{OLD_CLAUDE}, thinking: enabled, thinking_budget: 1024, max_output_tokens: 2000",
-        f"{GEMINI}, thinking_level: high",
-        f"{ROUTED}, reasoning: {{max_tokens: 100}}, provider: {{order: [one], zdr: true}}",
+        f"{CLAUDE}, effort: high, extra_body: {{thinking: {{type: between_tools}}}}",
+        f"{OLD_CLAUDE}, extra_body: {{thinking: {{type: enabled, budget_tokens: 1024}}}}",
+        f"{GEMINI}, effort: high",
+        f"{ROUTED}, effort: low, extra_body: {{provider: {{order: [one], zdr: true}}}}",
         f"{ROUTED}, extra_body: {{provider: {{sort: price}}, reasoning: {{summary: auto}}}}",
-        f"{LOCAL}, reasoning_effort: none, extra_body: {{chat_template_kwargs: {{model: x}}, seed: 1}}",
+        f"{LOCAL}, effort: none, extra_body: {{chat_template_kwargs: {{model: x}}, seed: 1}}",
         f"{GEMINI}, extra_body: {{generationConfig: {{seed: 1}}}}",
         "kind: google, model: gemini-3.8-flash, headers: {Authorization: Bearer t}, "
         "base_url: 'https://aiplatform.googleapis.com/v1/projects/p/locations/global/publishers/google'",

@@ -40,7 +40,7 @@ def test_a_project_alone_is_valid_and_gets_every_default(loaded: Loader) -> None
 
 @each_row("path", EXAMPLES, ids=lambda p: p.name)
 def test_every_example_loads_without_any_variable_set(path: Path, loaded: Loader) -> None:
-    assert loaded(path.read_bytes()).spec.project
+    assert loaded(path.read_text(encoding="utf-8")).spec.project
 
 
 def test_the_guides_example_is_the_whole_guide(loaded: Loader) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
 from rows import each_row
 
-from techsapo_ops.spec.load import LoadedSpec, SpecError
+from techsapo_ops.spec.load import LoadedSpec
 
 Loader = Callable[..., LoadedSpec]
 
@@ -69,16 +68,6 @@ def test_the_vendors_own_address_written_out_changes_nothing(provider: str, load
 )
 def test_what_another_serves_or_nobody_asks_is_no_warning(provider: str, loaded: Loader) -> None:
     assert warnings(loaded, provider) == []
-
-
-def test_gemini_takes_a_level_or_a_budget_of_thinking_not_both(loaded: Loader) -> None:
-    gemini = "kind: google, model: gemini-3.8-flash, api_key: k"
-    assert warnings(loaded, f"{gemini}, thinking_level: low") == []
-    assert warnings(loaded, f"{gemini}, thinking_budget: 0") == []
-    with pytest.raises(SpecError) as caught:
-        warnings(loaded, f"{gemini}, thinking_level: low, thinking_budget: 0")
-    assert "providers.a.thinking_level: thinking_budget is given too" in str(caught.value.problems[0])
-    assert len(caught.value.problems) == 1
 
 
 @each_row(

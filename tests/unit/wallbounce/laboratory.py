@@ -16,7 +16,7 @@ from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.providers.knowledge import knowledge
-from techsapo_ops.wallbounce.providers.simulated import Simulated
+from techsapo_ops.wallbounce.providers.simulated import Habits, Simulated
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.tiers import TaskType, TierRule
 
@@ -42,15 +42,8 @@ class Setting:
         return tuple(
             Simulated(
                 f"p{n}",
-                SimulatedProvider(
-                    kind="simulated",
-                    seed=seed * 100 + n,
-                    accuracy=self.accuracy,
-                    correlation=self.correlation,
-                    same_wrong=self.same_wrong,
-                    grader_true_positive=self.true_positive,
-                    grader_false_positive=self.false_positive,
-                ),
+                SimulatedProvider(kind="simulated", seed=seed * 100 + n, accuracy=self.accuracy),
+                Habits(self.correlation, self.same_wrong, self.true_positive, self.false_positive),
             )
             for n in range(count)
         )

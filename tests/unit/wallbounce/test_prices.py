@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import pytest
 from rows import each_row
 
-from techsapo_ops.spec.models.providers import DearerPrice
 from techsapo_ops.spec.models.providers import Price as PriceSpec
 from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.prices import list_price, priced
@@ -130,19 +129,11 @@ def test_a_price_that_changes_on_a_day_is_that_of_the_day(monkeypatch: pytest.Mo
         assert price.most(1_000_000, 1_000_000) == pytest.approx(usd)
 
 
-def test_the_specs_price_knows_of_the_cache_and_of_long_questions() -> None:
-    section = PriceSpec(
-        input=2, output=10, cached_input=0.1, cache_write=2.5,
-        above=DearerPrice(tokens=272_000, input=4, output=15, cached_input=0.2),
-    )  # fmt: skip
-    price = priced(section)
+def test_the_specs_price_knows_of_the_cache() -> None:
+    price = priced(PriceSpec(input=2, output=10, cached_input=0.1, cache_write=2.5))
     assert price.cost(Tokens(1000, 100)) == pytest.approx(2e-3 + 1e-3)
     assert price.cost(Tokens(1000, 100, cached=400, cache_written=500)) == pytest.approx(
         100 * 2e-6 + 400 * 0.1e-6 + 500 * 2.5e-6 + 1e-3
-    )
-    assert price.cost(Tokens(272_000, 0)) == pytest.approx(272_000 * 2e-6)
-    assert price.cost(Tokens(272_001, 0, cached=1, cache_written=272_000)) == pytest.approx(
-        272_000 * 4e-6 + 0.2e-6
     )
 
 

@@ -7,7 +7,6 @@ from rows import each_row
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.wallbounce.provider import WORST_CASE
 from techsapo_ops.wallbounce.registry import UNUSED_SIMULATION, build_registry
 
 SIMULATED = {"kind": "simulated"}
@@ -74,12 +73,6 @@ def test_an_unknown_price_is_refused_with_what_to_set() -> None:
     unpriced = {k: v for k, v in LOCAL.items() if k != "price"}
     registry = build_registry(spec({"local": LOCAL, "dear": unpriced}), {})
     assert "set providers.dear.price" in registry.unavailable["dear"]
-
-
-def test_an_unknown_price_is_reserved_at_the_worst_case_where_the_spec_says_so() -> None:
-    unpriced = {k: v for k, v in LOCAL.items() if k != "price"}
-    registry = build_registry(spec({"dear": unpriced}, budget={"unknown_price": "reserve"}), {})
-    assert registry.usable[0].price == WORST_CASE
 
 
 def test_the_specs_price_goes_before_the_list_price() -> None:
