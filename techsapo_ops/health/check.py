@@ -79,7 +79,7 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     closed = (*_half_restored(stack), *_maintenance(stack, now), *_shrunk(stack))
     absent = [HealthPart(a.kind, a.kind, PartStatus.ABSENT, a.reason, hint=a.remedy) for a in topology.absent]
     asked = _not_applied(stack, with_one_of_each(_at_once(jobs, timeout)))
-    parts = (*asked, *closed, jobs_part(topology, now), *absent)
+    parts = (*asked, *closed, *jobs_part(topology, now), *absent)
     return HealthReport(parts, time.monotonic() - started, held.found(), held.firing(), away)
 
 
