@@ -15,8 +15,10 @@ from techsapo_ops.health.provider_tests import (
     keep_tests,
     kept_tests,
     section_digest,
-    tested_providers,
     untested,
+)
+from techsapo_ops.health.provider_tests import (
+    tested_providers as providers_of,
 )
 from techsapo_ops.spec.models import Spec
 
@@ -33,14 +35,14 @@ def kept(of: Spec, name: str, outcome: str = "ok", told: str = "") -> KeptTest:
 
 
 def test_simulated_providers_are_not_tested(tmp_path: Path) -> None:
-    assert tested_providers(Spec.model_validate({"project": "p"}), tmp_path / "t") == []
+    assert providers_of(Spec.model_validate({"project": "p"}), tmp_path / "t") == []
     assert not untested(Spec.model_validate({"project": "p"}), tmp_path / "t")
 
 
 def test_one_that_failed_was_tested_and_one_without_a_test_was_not(tmp_path: Path) -> None:
     of = spec()
     keep_tests(tmp_path / "t", {"a": kept(of, "a", "failed", "overloaded")})
-    a, b = tested_providers(of, tmp_path / "t")
+    a, b = providers_of(of, tmp_path / "t")
     assert a.test is not None
     assert (a.name, a.test.told) == ("a", "overloaded")
     assert (b.name, b.test, b.changed) == ("b", None, False)
@@ -63,7 +65,7 @@ def test_a_test_counts_until_something_changes_that_matters_to_it(
 ) -> None:
     before, after = spec(), spec(**change)
     keep_tests(tmp_path / "t", {name: kept(before, name) for name in "ab"})
-    assert tested_providers(after, tmp_path / "t")[0].changed != counts
+    assert providers_of(after, tmp_path / "t")[0].changed != counts
 
 
 def test_what_is_kept_is_read_as_it_was_written_and_holds_no_key(tmp_path: Path) -> None:
