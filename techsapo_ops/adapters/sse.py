@@ -1,4 +1,7 @@
-"""Server-sent events as a client reads them."""
+"""Server-sent events as a client reads them.
+
+Format: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from techsapo_ops.adapters.reasons import os_reason
 from techsapo_ops.adapters.tls_trust import SYSTEM, Trust
 from techsapo_ops.messages import msg
 
+MEDIA_TYPE = "text/event-stream"
 LARGEST = 16 * 1024**2
 """Most bytes of a line, of an event and of an answer that is no stream: a broken peer fills no memory."""
 
@@ -25,6 +29,56 @@ class Event:
     id: str = ""
 
 
+class TooLong(ValueError):
+    """A line or an event is longer than LARGEST."""
+
+
+class Parser:
+    """Finds the events in the bytes of a stream, which come in pieces of any size.
+
+    Comments are left out, and an event that breaks off. httpx's own reader keeps a line of any length, and
+    ends one at U+2028 too.
+    """
+
+    def __init__(self) -> None:
+        self._line = bytearray()
+        self._first, self._after_cr = True, False
+        self._name, self._id, self._data = "message", "", bytearray()
+
+    def feed(self, chunk: bytes) -> Iterator[tuple[str, str, bytes]]:
+        """Name, id and data of each event that `chunk` ends. Raises TooLong."""
+        piece = chunk.removeprefix(b"\n") if self._after_cr else chunk
+        self._after_cr = chunk.endswith(b"\r")
+        for part in piece.splitlines(keepends=True):
+            self._line += part
+            if len(self._line) > LARGEST:
+                raise TooLong
+            if not part.endswith((b"\n", b"\r")):
+                continue
+            line = bytes(self._line.rstrip(b"\r\n"))
+            self._line.clear()
+            if self._first:
+                line, self._first = line.removeprefix(BOM_UTF8), False
+            if line:
+                self._take(line)
+                continue
+            if self._data:
+                yield self._name, self._id, bytes(self._data[:-1])
+            self._name, self._data = "message", bytearray()
+
+    def _take(self, line: bytes) -> None:
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"event":
+            self._name = _text(value)
+        elif field == b"id":
+            self._id = _text(value)
+        elif field == b"data":
+            self._data += value + b"\n"
+            if len(self._data) > LARGEST:
+                raise TooLong
+
+
 def events(
     url: str,
     *,
@@ -37,7 +91,6 @@ def events(
 
     `timeout` is the longest silence in seconds. Raises Unreachable when there is no answer, it breaks off or
     an event is longer than LARGEST, and for `trust` and keys what fetch raises.
-    https://html.spec.whatwg.org/multipage/server-sent-events.html
     """
     import httpx
 
@@ -48,30 +101,21 @@ def events(
             client.stream(
                 "GET" if content is None else "POST",
                 url,
-                headers={"Accept-Encoding": "identity", **headers, "Accept": "text/event-stream"},
+                headers={"Accept-Encoding": "identity", **headers, "Accept": MEDIA_TYPE},
                 content=content,
                 extensions=named,
             ) as response,
         ):
-            if not response.headers.get("content-type", "").startswith("text/event-stream"):
+            if not response.headers.get("content-type", "").startswith(MEDIA_TYPE):
                 yield Event(response.status_code, "", _text(_start(response.iter_raw())))
                 return
-            name, last_id, data = "message", "", bytearray()
-            for line in _lines(response.iter_raw(), url):
-                field, _, value = line.partition(b":")
-                value = value.removeprefix(b" ")
-                if not line:
-                    if data:
-                        yield Event(response.status_code, name, _text(data[:-1]), last_id)
-                    name, data = "message", bytearray()
-                elif field == b"event":
-                    name = _text(value)
-                elif field == b"id":
-                    last_id = _text(value)
-                elif field == b"data":
-                    data += value + b"\n"
-                    if len(data) > LARGEST:
-                        raise _too_long(url)
+            parser = Parser()
+            for chunk in response.iter_raw():
+                for name, last_id, data in parser.feed(chunk):
+                    yield Event(response.status_code, name, _text(data), last_id)
+    except TooLong:
+        told = msg("an event is longer than {largest} bytes", largest=LARGEST)
+        raise Unreachable(url, told, connected=True) from None
     except httpx.TimeoutException:
         raise Unreachable(url, msg("silent for {timeout:g} s", timeout=timeout)) from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -89,30 +133,5 @@ def _start(chunks: Iterator[bytes]) -> bytes:
     return bytes(body[:LARGEST])
 
 
-def _lines(chunks: Iterator[bytes], url: str) -> Iterator[bytes]:
-    """Each line that has an end, without it. Raises Unreachable for one that is longer than LARGEST.
-
-    httpx's own reader keeps a line of any length, and ends one at U+2028 too.
-    """
-    rest = bytearray()
-    first, after_cr = True, False
-    for chunk in chunks:
-        piece = chunk.removeprefix(b"\n") if after_cr else chunk
-        after_cr = chunk.endswith(b"\r")
-        for line in piece.splitlines(keepends=True):
-            rest += line
-            if len(rest) > LARGEST:
-                raise _too_long(url)
-            if line.endswith((b"\n", b"\r")):
-                text = bytes(rest.rstrip(b"\r\n"))
-                yield text.removeprefix(BOM_UTF8) if first else text
-                first = False
-                rest.clear()
-
-
 def _text(data: bytes | bytearray) -> str:
     return data.decode(errors="replace")
-
-
-def _too_long(url: str) -> Unreachable:
-    return Unreachable(url, msg("an event is longer than {largest} bytes", largest=LARGEST), connected=True)

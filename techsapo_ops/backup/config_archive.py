@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import tarfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import yaml
@@ -20,6 +20,7 @@ import yaml
 from techsapo_ops import __version__
 from techsapo_ops.adapters.packed import PackedReader, PackedWriter, Stream
 from techsapo_ops.adapters.tarball import ArchiveError, entries
+from techsapo_ops.backup.secret_files import SHORTEST, forms
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.secret import MASK
@@ -34,8 +35,6 @@ _HOLDS_KEY = msg("it holds a private key")
 _HOLDS_SECRET = msg("it holds a secret of the spec")
 LEFT_OUT = {why: why for why in (_SECRET, _HOLDS_KEY, _HOLDS_SECRET)}
 """Why a file is left out, by the words that a manifest has for it."""
-_SHORTEST = 4
-"""A shorter secret stands in every file by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ class ConfigSource:
     def _without(self, content: bytes) -> bytes:
         """The YAML in `content` with every scalar masked that holds a secret, however it is quoted there."""
         text = content.decode("utf-8", errors="surrogateescape")
-        known = [secret.decode() for secret in self.secrets if len(secret) >= _SHORTEST]
+        known = [secret.decode() for secret in self.secrets if len(secret) >= SHORTEST]
         tokens = [t for t in yaml.scan(text) if isinstance(t, yaml.ScalarToken)]
         for token in reversed(tokens):
             if any(secret in token.value for secret in known):
@@ -125,16 +124,16 @@ class ConfigSource:
                 text = f'{text[:start]}"{MASK}"{text[end:]}'
         masked = text.encode("utf-8", errors="surrogateescape")
         for secret in self.secrets:  # those in comments
-            for form in forms(secret):
+            for form in _written(secret):
                 masked = masked.replace(form, MASK.encode())
         return masked
 
     def _holds_secret(self, path: Path, content: bytes) -> bool:
-        if any(form in content for secret in self.secrets for form in forms(secret)):
+        if any(form in content for secret in self.secrets for form in _written(secret)):
             return True
         if path.suffix not in {".yaml", ".yml", ".json"}:
             return False
-        known = [secret.decode() for secret in self.secrets if len(secret) >= _SHORTEST]
+        known = [secret.decode() for secret in self.secrets if len(secret) >= SHORTEST]
         try:
             scalars = [t.value for t in yaml.scan(content) if isinstance(t, yaml.ScalarToken)]
         except yaml.YAMLError:  # JSON may hold what YAML does not allow, or it is neither
@@ -142,19 +141,10 @@ class ConfigSource:
         return any(secret in scalar for secret in known for scalar in scalars)
 
 
-def forms(secret: bytes) -> Iterator[bytes]:
-    """A secret as it may stand in a file: plain, or escaped as YAML, JSON and shells do."""
-    if len(secret) < _SHORTEST:
-        return
-    text = secret.decode()
-    forms = {
-        secret,
-        secret.replace(b"'", b"''"),
-        secret.replace(b"'", b"'\\''"),
-        json.dumps(text)[1:-1].encode(),
-        json.dumps(text, ensure_ascii=False)[1:-1].encode(),
-    }
-    yield from sorted(forms, key=len, reverse=True)
+@lru_cache(maxsize=256)
+def _written(secret: bytes) -> tuple[bytes, ...]:
+    """A secret as it may stand in a file; each of many files is searched for it."""
+    return tuple(form.encode() for form in forms(secret.decode()))
 
 
 def _walk(top: Path) -> Iterable[Path]:

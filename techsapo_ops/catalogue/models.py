@@ -9,11 +9,9 @@ from datetime import date
 from functools import cache
 from importlib.resources import files
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-
-Sampling = Literal["always", "without_thinking", "deprecated", "never"]
 
 CHAT_ANSWER = 4096
 """Tokens of the longest answer of a model that does not think."""
@@ -58,7 +56,6 @@ class Limits:
 
     source: Source
     context: int | None = None
-    max_input: int | None = None
     max_output: int | None = None
 
 
@@ -119,12 +116,10 @@ class ModelFacts:
     vendor: str
     model: str
     """Its row's name: of a dated snapshot the one without the date."""
-    released: date | None = None
     end: End | None = None
     limits: Limits | None = None
     effort: Effort | None = None
     thinking: Thinking | None = None
-    sampling: Sampling | None = None
     prices: Prices | None = None
 
     @property
@@ -194,11 +189,9 @@ def _facts(vendor: str, model: str, row: Mapping[str, Any], sources: Mapping[str
     return ModelFacts(
         vendor,
         model,
-        row.get("released"),
         block(End, "end"),
         block(Limits, "limits"),
         block(Effort, "effort"),
         block(Thinking, "thinking"),
-        row.get("sampling", {}).get("taken"),
         block(Prices, "prices", steps=tuple(PriceStep(**s) for s in row.get("prices", {}).get("steps", ()))),
     )

@@ -15,7 +15,6 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.health.acknowledged import AskedMeanwhile
 from techsapo_ops.health.host_parts import certificate_part, disk_part
 from techsapo_ops.health.job_runs import jobs_part
-from techsapo_ops.health.provider_tests import provider_parts
 from techsapo_ops.health.report import HealthReport
 from techsapo_ops.health.silenced import silence_parts
 from techsapo_ops.health.sole import with_one_of_each
@@ -79,9 +78,8 @@ def check(stack: Stack, *, timeout: float, now: datetime) -> HealthReport:
     ]
     closed = (*_half_restored(stack), *_maintenance(stack, now), *_shrunk(stack))
     absent = [HealthPart(a.kind, a.kind, PartStatus.ABSENT, a.reason, hint=a.remedy) for a in topology.absent]
-    tests = provider_parts(topology.spec, stack.layout.provider_tests)
     asked = _not_applied(stack, with_one_of_each(_at_once(jobs, timeout)))
-    parts = (*asked, *closed, *jobs_part(topology, now), *tests, *absent)
+    parts = (*asked, *closed, *jobs_part(topology, now), *absent)
     return HealthReport(parts, time.monotonic() - started, held.found(), held.firing(), away)
 
 

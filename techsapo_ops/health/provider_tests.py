@@ -1,26 +1,23 @@
-"""What `techsapo providers test` found last, kept beside the stack, and its row in `techsapo health`."""
+"""What `techsapo providers test` found last, stored with the stack, for `doctor` and `up`."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from techsapo_ops.adapters.files import write_atomic
-from techsapo_ops.adapters.terminal import harmless
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import joined, msg
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.models import Spec
-from techsapo_ops.stack.health import HealthPart, PartStatus
-from techsapo_ops.stack.shapes import each, has, text
 
 COMMAND = "techsapo providers test"
-_FORM = 1
-_LARGEST = 4 * 1024 * 1024
 _IMMATERIAL = frozenset({"enabled", "api_key", "attempts", "price"})
 """Fields of a provider's section after whose change a test still counts. The key is not kept, not even as a
 digest, so that a new one is not seen."""
@@ -30,16 +27,15 @@ digest, so that a new one is not seen."""
 class KeptTest:
     """How a provider did when it was tested last.
 
-    `outcome` is ok, warning or failed, `told` what was the matter and `remedy` what to do. `lasting`: it
-    fails again until somebody does it. `section` is the digest of what the spec said of the provider, `ends`
-    the end of its model as known then, by the vendor's list or the catalogue.
+    `outcome` is ok, warning or failed, `told` what was the matter and `remedy` what to do. `section` is the
+    digest of what the spec said of the provider, `ends` the end of its model as known then, by the vendor's
+    list or the catalogue.
     """
 
     at: datetime
     outcome: str
     told: str
     remedy: str
-    lasting: bool
     section: str
     ends: date | None = None
 
@@ -62,27 +58,13 @@ def section_digest(section: Any) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
-_FITS = has(
-    form=lambda value: value == _FORM,
-    providers=each(
-        has(
-            at=text,
-            outcome=text,
-            told=text,
-            remedy=text,
-            section=text,
-            lasting=lambda value: isinstance(value, bool),
-            also={"ends": lambda value: value is None or text(value)},
-        )
-    ),
-)
+_TESTS: TypeAdapter[dict[str, KeptTest]] = TypeAdapter(dict[str, KeptTest])
 
 
 def kept_tests(file: Path) -> Mapping[str, KeptTest]:
     """The tests in `file` by provider; none where there is none. Raises OpsError where it can't be read."""
     try:
-        with file.open("rb") as stream:
-            value = json.loads(stream.read(_LARGEST))
+        return _TESTS.validate_json(file.read_bytes())
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -90,34 +72,16 @@ def kept_tests(file: Path) -> Mapping[str, KeptTest]:
             msg("cannot read {file}: {strerror}", file=file, strerror=error.strerror),
             msg("run as its owner, or `{command}`", command=COMMAND),
         ) from None
-    except (ValueError, RecursionError):
-        value = None
-    if not _FITS(value):
-        raise OpsError(
-            msg("{file} holds no tests of providers", file=file),
-            msg("remove it; `{command}` makes it anew", command=COMMAND),
-        )
-    try:
-        return {name: _read(entry) for name, entry in value["providers"].items()}
-    except (TypeError, ValueError):
+    except ValueError:
         raise OpsError(
             msg("{file} holds no tests of providers", file=file),
             msg("remove it; `{command}` makes it anew", command=COMMAND),
         ) from None
 
 
-def _read(entry: dict[str, Any]) -> KeptTest:
-    at, ends = datetime.fromisoformat(entry["at"]), entry.get("ends")
-    return KeptTest(**{**entry, "at": at, "ends": None if ends is None else date.fromisoformat(ends)})
-
-
 def keep_tests(file: Path, tests: Mapping[str, KeptTest]) -> None:
     """Write `tests` to `file`. Raises OpsError where it can't be written."""
-    entries = {
-        name: {**asdict(test), "at": test.at.isoformat(), "ends": test.ends and test.ends.isoformat()}
-        for name, test in tests.items()
-    }
-    value = {"form": _FORM, "providers": entries}
+    value = _TESTS.dump_python(dict(tests), mode="json")
     write_atomic(file, json.dumps(value, ensure_ascii=False, indent=2).encode(errors="replace") + b"\n")
 
 
@@ -144,59 +108,3 @@ def _matched(name: str, section: Any, test: KeptTest | None) -> TestedProvider:
     if test is None or test.section == section_digest(section):
         return TestedProvider(name, test)
     return TestedProvider(name, None, changed=True)
-
-
-def provider_parts(spec: Spec, file: Path) -> Iterator[HealthPart]:
-    """The row of `health`: none where no real provider is configured."""
-
-    def part(status: PartStatus, detail: str, hint: str = "") -> HealthPart:
-        return HealthPart("providers", "providers", status, harmless(detail), hint=hint)
-
-    try:
-        found = tested_providers(spec, file)
-    except OpsError as error:
-        yield part(PartStatus.UNTESTED, error.message, error.hint)
-        return
-    if not found:
-        return
-    tests = [provider.test for provider in found if provider.test is not None]
-    untested = [provider for provider in found if provider.test is None]
-    if not tests:
-        changed = ", ".join(provider.name for provider in untested if provider.changed)
-        yield part(
-            PartStatus.UNTESTED,
-            msg("not tested since {changed} changed", changed=changed) if changed else msg("never tested"),
-            COMMAND,
-        )
-        return
-    answered = sum(test.outcome != "failed" for test in tests)
-    told = [
-        msg(
-            "{answered} of {count} passed the test of {days}",
-            answered=answered,
-            count=len(found),
-            days=_days(tests),
-        )
-    ]
-    failed = [(p.name, p.test) for p in found if p.test is not None and p.test.outcome == "failed"]
-    told += [msg("{name}: {told}", name=name, told=test.told) for name, test in failed]
-    told += [
-        msg("{name}: {which}", name=p.name, which=msg("changed since") if p.changed else msg("never tested"))
-        for p in untested
-    ]
-    blamed = [name for name, test in failed if test.lasting or not answered]
-    if blamed:
-        status, hint = (
-            PartStatus.DEGRADED,
-            msg("`{command} {blamed}` says what to do", command=COMMAND, blamed=blamed[0]),
-        )
-    elif failed or untested:
-        status, hint = PartStatus.UNTESTED, COMMAND
-    else:
-        status, hint = PartStatus.HEALTHY, ""
-    yield part(status, joined("; ", told), hint)
-
-
-def _days(tests: list[KeptTest]) -> str:
-    days: list[date] = sorted({test.at.date() for test in tests})
-    return f"{days[0]}" if len(days) == 1 else msg("{days} to {days2}", days=days[0], days2=days[-1])

@@ -18,7 +18,6 @@ from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.spec.models.providers import Provider as Section
 from techsapo_ops.spec.problems import unknown
 from techsapo_ops.stack.layout import Layout
-from techsapo_ops.wallbounce.causes import LASTING
 from techsapo_ops.wallbounce.registry import recipe
 from techsapo_ops.wallbounce.tried import Outcome, Tried
 from techsapo_ops.wallbounce.try_cost import AT_MOST, Candidate
@@ -139,5 +138,5 @@ def _kept(found: Tried, digest: str, now: datetime) -> KeptTest:
     return KeptTest(
         now, str(found.outcome), joined("; ", (check.detail for check in bad)),
         joined("; ", dict.fromkeys(check.remedy for check in bad if check.remedy)),
-        any(check.cause in LASTING for check in bad), digest, found.end,
+        digest, found.end,
     )  # fmt: skip

@@ -1,10 +1,9 @@
-"""What is known of each provider of a spec, and what the vendors' own lists of models say."""
+"""What is known of each provider of a spec, without asking a vendor."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from techsapo_ops.catalogue.models import End, ModelFacts
 from techsapo_ops.spec.load import LoadedSpec
@@ -12,10 +11,7 @@ from techsapo_ops.spec.model_facts import AnswerLength, announced_end, answer_le
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.providers import KeyedProvider, ModelProvider
 from techsapo_ops.spec.models.providers import Provider as Section
-from techsapo_ops.wallbounce.failures import ProviderError
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.kinds import listed_model, provider_kind
-from techsapo_ops.wallbounce.providers.listed import Listed
 from techsapo_ops.wallbounce.registry import Registry, look_up
 from techsapo_ops.wallbounce.tiers import TIERS, TaskType
 
@@ -44,21 +40,11 @@ class ListedProvider:
     longest: AnswerLength | None = None
     effort: Chosen | None = None
     facts: ModelFacts | None = None
-    keyless: bool = False
-    """Whether the loader left it out, as a variable is not set."""
 
     @property
     def model(self) -> str | None:
         """The vendor's name of the model."""
         return getattr(self.section, "model", None)
-
-    @property
-    def can_be_asked(self) -> bool:
-        """Whether its vendor's list can be read; what its answers cost need not be known for that."""
-        section = self.section
-        if not isinstance(section, ModelProvider) or not section.enabled or self.keyless:
-            return False
-        return provider_kind(section.kind).lacks(self.name, section) is None
 
     @property
     def end(self) -> End | None:
@@ -76,27 +62,7 @@ def list_providers(loaded: LoadedSpec) -> list[ListedProvider]:
         **spec.providers,
     }
     order = [*spec.providers, *(name for name in sections if name not in spec.providers)]
-    return [
-        replace(_listed(name, sections[name], registry, spec), keyless=name in loaded.disabled)
-        for name in order
-    ]
-
-
-async def ask_lists(providers: Sequence[ListedProvider]) -> dict[str, Listed | ProviderError]:
-    """By name, what the vendor's list says of the model, or why it says nothing; all are asked at once.
-
-    Left out are those without a language model or a key, and those that the spec disables.
-    """
-
-    async def ask(provider: ListedProvider) -> Listed | ProviderError:
-        try:
-            return await listed_model(provider.name, provider.section)
-        except ProviderError as error:
-            return error
-
-    asked = [p for p in providers if p.can_be_asked]
-    answers = await asyncio.gather(*map(ask, asked))
-    return {provider.name: answer for provider, answer in zip(asked, answers, strict=True)}
+    return [_listed(name, sections[name], registry, spec) for name in order]
 
 
 def _listed(name: str, section: Section | None, registry: Registry, spec: Spec) -> ListedProvider:

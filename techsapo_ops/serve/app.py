@@ -41,7 +41,6 @@ from techsapo_ops.serve.middleware import Envelope
 from techsapo_ops.serve.model_ends import ModelEnds
 from techsapo_ops.serve.monitoring import monitoring_routes
 from techsapo_ops.serve.monitoring_servers import MonitoringServers
-from techsapo_ops.serve.odd_bills import OddBills
 from techsapo_ops.serve.offers import Offers
 from techsapo_ops.serve.options import Options
 from techsapo_ops.serve.own_state import read_state
@@ -135,7 +134,7 @@ class App:
         wallbounce = WallBounce(
             registry.usable,
             policy_of(spec, counts=counts),
-            observers=(metrics.hear, OddBills().hear),
+            observers=(metrics.hear,),
             calibration=options.calibration,
             turn=lambda p: metrics.turn(p.name),
         )
@@ -221,7 +220,7 @@ class App:
         metrics.read("techsapo_drill_alert_until_timestamp_seconds", drill_alert.samples)
         drills = DrillSeal(options.app_key) if options.app_key is not None else None
         others = (
-            drill_routes(drills, idempotency, self.audit, instance.name, drill_alert, registry),
+            drill_routes(drills, idempotency, self.audit, instance.name, drill_alert),
             sign_in_routes(),
             page_routes(spec.locale, keys=gate.needs_keys, people=gate.has_operators),
             runbook_routes(spec.locale, several_hosts=bool(options.audit_members)),

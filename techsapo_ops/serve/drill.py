@@ -34,8 +34,7 @@ from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.responses import json_response, while_connected
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.spool import DRILL, AuditRow
-from techsapo_ops.stores.drill_seal import HEADER, TESTED_PATH, DrillSeal
-from techsapo_ops.wallbounce.registry import Registry
+from techsapo_ops.stores.drill_seal import HEADER, DrillSeal
 
 PATH = "/api/v1/drill"
 ALERT_PATH = "/api/v1/drill/alert"
@@ -61,13 +60,6 @@ class AlertBody(BaseModel):
     page: bool = False
 
 
-class AnsweredBody(BaseModel):
-    """Which provider answered its test."""
-
-    model_config = ConfigDict(extra="forbid")
-    provider: Annotated[str, Field(max_length=200)]
-
-
 class DrillAlert:
     """Until when this instance makes the alert of a drill fire. It forgets with its process."""
 
@@ -91,7 +83,6 @@ def drill_routes(
     audit: AuditLog,
     instance: str,
     alert: DrillAlert,
-    registry: Registry,
 ) -> APIRouter:
     """The routes below PATH. Without `seal` nobody can prove anything, and nobody is let in."""
 
@@ -119,12 +110,6 @@ def drill_routes(
     async def fire(body: AlertBody, request: Request) -> Response:
         alert.fire(body.seconds, page=body.page)
         return json_response({"request_id": request.state.request_id, "instance": instance})
-
-    @router.post(TESTED_PATH)
-    async def answered(body: AnsweredBody, request: Request) -> Response:  # noqa: ARG001 - the route reads it
-        """A provider answered `techsapo providers test`: it is asked again."""
-        closed = [b.answered() for b in registry.breakers if b.provider == body.provider]
-        return json_response({"instance": instance, "closed": any(closed)})
 
     return router
 

@@ -16,8 +16,6 @@ from collections.abc import Callable
 FORM = "1"
 """Version of the form; another one proves nothing."""
 HEADER = "X-Techsapo-Drill"
-TESTED_PATH = "/api/v1/drill/answered"
-"""Where `techsapo providers test` tells an instance who answered."""
 LIFE = 120.0
 """Seconds for which a proof is made."""
 MOST_LIFE = 600.0

@@ -17,8 +17,7 @@ SICK = frozenset({FailureKind.UNAVAILABLE, FailureKind.TIMEOUT})
 """Failures that count. A refusal, a rate limit or an unreadable answer comes from a provider that is up."""
 MAX_COOLDOWN = 300.0
 REST = 300.0
-"""First cool-down, in seconds, after a cause that does not pass by itself: somebody has to act first."""
-MAX_REST = 3600.0
+"""Cool-down, in seconds, after a cause that does not pass by itself: somebody has to act first."""
 
 
 class CircuitOpen(ProviderError):
@@ -31,7 +30,7 @@ class Breaker:
     `failures` in a row open it. While it is open every call fails at once; after `cooldown` seconds one
     call, the probe, is let through: it closes the breaker or opens it for twice as long (at most
     MAX_COOLDOWN). A failure whose cause lasts (a refused key, no credit, a model that is gone) opens it at
-    once, for REST to MAX_REST. `clock` counts seconds.
+    once, for REST. `clock` counts seconds.
     """
 
     def __init__(
@@ -88,14 +87,6 @@ class Breaker:
         self._probing = state == "half-open"
         return Permit(self, self._turn, self._probing)
 
-    def answered(self) -> bool:
-        """Take in that the provider answered somebody else, such as a test; says whether that closed it."""
-        self._failed, self._probing = 0, False
-        if self._opened_at is None:
-            return False
-        self._close()
-        return True
-
     def _refusal(self, wait: float) -> CircuitOpen:
         then = msg("next try in {wait:.0f} s", wait=wait)
         if self._cause is None:
@@ -134,7 +125,7 @@ class Breaker:
 
     def _open(self, cause: Cause | None, *, again: bool) -> None:
         now = self._clock()
-        first, most = (self._first_cooldown, MAX_COOLDOWN) if cause is None else (REST, MAX_REST)
+        first, most = (self._first_cooldown, MAX_COOLDOWN) if cause is None else (REST, REST)
         again_so = again and (cause is None) is (self._cause is None)
         self._cooldown = min(self._cooldown * 2, most) if again_so else first
         self._cause = cause

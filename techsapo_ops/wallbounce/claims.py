@@ -26,25 +26,11 @@ _TO_GRADERS = re.compile(
     |(?:以前|これまで|上記|前)の(?:指示|命令|プロンプト)[^。\n]{0,12}?(?:無視|忘れ)""",
     re.IGNORECASE | re.VERBOSE,
 )
-
-
 _HINTS = (
-    *("grade", "score", "rate", "give", "mark", "ignore", "reviewer", "evaluator", "judge"),
-    *(
-        "4点",
-        "4を",
-        "満点",
-        "最高点",
-        "最高評価",
-        "採点者",
-        "評価者",
-        "審査員",
-        "査読者",
-        "指示",
-        "命令",
-        "プロンプト",
-    ),
-)
+    "grade", "score", "rate", "give", "mark", "ignore", "reviewer", "evaluator", "judge",
+    "4点", "4を", "満点", "最高点", "最高評価", "採点者", "評価者", "審査員", "査読者",
+    "指示", "命令", "プロンプト",
+)  # fmt: skip
 """Each of _TO_GRADERS' ways needs one of these; looking for them is far quicker than searching for it."""
 
 

@@ -138,14 +138,13 @@ class Cancelled:
 
 @dataclass(frozen=True, slots=True)
 class OddBill:
-    """A vendor's bill for a call is far from `counted_usd`, our own sum, or can't be."""
+    """A vendor's bill for a call is far from our own sum by tokens and price, or can't be."""
 
     request_id: str
     task_type: TaskType
     provider: str
     model: str
     bill: Bill
-    counted_usd: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,25 +9,18 @@ from dataclasses import dataclass
 from functools import cache
 
 from techsapo_ops.spec.models.app import MaskLevel
-from techsapo_ops.wallbounce.masking_rule import Rule
-from techsapo_ops.wallbounce.personal_data import PERSONAL
-from techsapo_ops.wallbounce.secret_commands import SECRETS_OF_COMMANDS
-from techsapo_ops.wallbounce.secret_lines import SECRETS_OF_LINES
-from techsapo_ops.wallbounce.secret_manifests import manifest_spans
-from techsapo_ops.wallbounce.secret_rules import SECRETS
+from techsapo_ops.wallbounce.masking_rule import Rule, masking_rules
 from techsapo_ops.wallbounce.secret_values import long_random, strong
 
-_SECRETS = (*SECRETS, *SECRETS_OF_COMMANDS, *SECRETS_OF_LINES)
-RULES: Mapping[MaskLevel, tuple[Rule, ...]] = {
-    "off": (),
-    "secrets": _SECRETS,
-    "personal": (*_SECRETS, *PERSONAL),
-}
 MOST_REPEATED = 64
 """Secrets of one question that are looked for wherever else they occur in it."""
 MOST_ROUNDS = 8
 """How often a text is looked at again after something was taken out of it."""
 _PLACEHOLDER = re.compile(r"\[([A-Z][A-Z_]{2,15})_(\d{1,6})\]")
+_SECRET = re.compile(r"^[ \t]{0,40}(?:- )?\"?kind\"?:[ \t]{0,8}[\"']?Secret[\"']?[ \t,]{0,8}$", re.MULTILINE)
+_DOCUMENT = re.compile(r"^---[ \t]{0,8}$", re.MULTILINE)
+_SECTION = re.compile(r"^([ \t]{0,40})\"?(?:data|stringData)\"?:[ \t{]{0,8}$")
+_ENTRY = re.compile(r"^([ \t]{1,60})[\"']?[\w.-]{1,253}[\"']?:[ \t]{0,8}[\"']?([^\s\"']{1,65536})")
 _Find = tuple[int, int, str]
 
 
@@ -114,7 +107,7 @@ def mask(text: str, level: MaskLevel = "personal") -> Masked:
 def _hinted(level: MaskLevel) -> tuple[dict[str, tuple[int, ...]], tuple[int, ...]]:
     """Which rules of `level` each hint calls for, and which look at every text; both by their place."""
     places: dict[str, tuple[int, ...]] = {}
-    rules = RULES[level]
+    rules = masking_rules()[level]
     for place, each in enumerate(rules):
         for hint in each.hints:
             places[hint] = (*places.get(hint, ()), place)
@@ -126,7 +119,7 @@ def _called_for(low: str, level: MaskLevel) -> list[Rule]:
 
     Most texts hold few hints, and there are more than a hundred rules.
     """
-    rules = RULES[level]
+    rules = masking_rules()[level]
     places, called = _hinted(level)
     found = set(called).union(*[places[hint] for hint in places if hint in low])
     return [rules[place] for place in sorted(found)]
@@ -139,6 +132,33 @@ def _finds(text: str, level: MaskLevel) -> Iterator[_Find]:
             yield start, end, each.kind
     for start, end in manifest_spans(text):
         yield start, end, "SECRET"
+
+
+def manifest_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Where in `text` values stand below `data` and `stringData` of Kubernetes' `kind: Secret`."""
+    if "Secret" not in text or not _SECRET.search(text):
+        return
+    start = 0
+    for mark in (*_DOCUMENT.finditer(text), None):
+        end = len(text) if mark is None else mark.start()
+        if _SECRET.search(text, start, end):
+            yield from _manifest_values(text, start, end)
+        start = end if mark is None else mark.end()
+
+
+def _manifest_values(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    indent: int | None = None
+    for line in text[start:end].splitlines(keepends=True):
+        section = _SECTION.match(line.rstrip("\n"))
+        entry = _ENTRY.match(line)
+        if section:
+            indent = len(section[1])
+        elif indent is not None and entry and len(entry[1]) > indent:
+            if entry[2] not in "|>{":
+                yield start + entry.start(2), start + entry.end(2)
+        elif line.strip() and len(line) - len(line.lstrip()) <= (indent or 0):
+            indent = None
+        start += len(line)
 
 
 def _apart(finds: Iterator[_Find] | list[_Find], taken: list[tuple[int, int]]) -> list[_Find]:

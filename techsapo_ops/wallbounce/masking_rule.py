@@ -1,23 +1,27 @@
-"""One rule of masking: where something stands that is taken out, and what it is."""
+"""The rules of masking, loaded from catalogue/masking.yaml: where something stands that is taken out."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any
+
+from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.spec.models.app import MaskLevel
+from techsapo_ops.wallbounce import personal_data, secret_values
 
 Check = Callable[[str], bool]
 Span = tuple[int, int]
 
 LOOK_BACK = 200
 """Characters of a line before a find that `before` is shown."""
-VALUE = (
-    r"(?:\\{0,2}\"([^\"\\\n]{1,4096})|\\{0,2}'([^'\\\n]{1,4096})|[「『]([^」』\n]{1,256})"
-    r"|([^\s\"'`「」『』]{1,4096}))"
-)
-"""A value in quotes, or up to the next space."""
-WORD_VALUE = r"(?:\"([^\"\n]{1,1024})\"|'([^'\n]{1,1024})'|([^\s\"'`;|&<>]{1,1024}))"
-"""A word of a shell's command line."""
+_SECRETS = ("forms", "headers", "urls", "names", "commands", "sql", "lines")
+_FRAGMENT = re.compile(r"<<([A-Z_]+)>>")
+_PROGRAM = re.compile(r"[a-z0-9_-]{2,}")
 _TAIL = re.compile(r"[\s),\]};|&`>。、」.:?!\\]{1,16}$")
 
 
@@ -56,14 +60,6 @@ class Rule:
                 for one in self.each.finditer(text, *match.span(group)):
                     yield from self._checked(text, *one.span(one.lastindex or 0))
 
-    def after(self, before: str) -> Rule:
-        """The same, where the line before the find ends as `before` says."""
-        return replace(self, before=re.compile(before))
-
-    def of_each(self, each: str) -> Rule:
-        """The same, where what is found is a list, whose values `each` finds."""
-        return replace(self, each=re.compile(each))
-
     def _follows(self, text: str, start: int) -> bool:
         line = text.rfind("\n", max(0, start - LOOK_BACK), start) + 1
         return (
@@ -79,8 +75,62 @@ class Rule:
             yield start, end
 
 
-def rule(
-    kind: str, pattern: str, check: Check | None = None, hints: str = "", *, quoted: Check | None = None
-) -> Rule:
-    """A rule; `hints` are separated by spaces."""
-    return Rule(kind, re.compile(pattern), check, tuple(hints.split()), quoted)
+@cache
+def masking_rules() -> Mapping[MaskLevel, tuple[Rule, ...]]:
+    """The rules of each level, the most telling first."""
+    text = (files("techsapo_ops.catalogue") / "masking.yaml").read_text(encoding="utf-8")
+    table = read_yaml(text)
+    read = _Reader(table["fragments"], table["hints"])
+    secrets = tuple(read.rule(row) for section in _SECRETS for row in table[section])
+    personal = tuple(map(read.rule, table["personal"]))
+    return MappingProxyType({"off": (), "secrets": secrets, "personal": (*secrets, *personal)})
+
+
+class _Reader:
+    """Reads rows of masking.yaml."""
+
+    def __init__(self, fragments: Mapping[str, str], hints: Mapping[str, list[str]]) -> None:
+        self._fragments = fragments
+        self._hints = hints
+
+    def rule(self, row: Mapping[str, Any]) -> Rule:
+        """The rule of one row."""
+        if "commands" in row:
+            return self._option(**row)
+        hints = row.get("hints", [])
+        return Rule(
+            row["kind"],
+            self._pattern(row["find"]),
+            _check(row.get("check")),
+            tuple(self._hints[hints] if isinstance(hints, str) else hints),
+            _check(row.get("quoted")),
+            self._pattern(row["after"]) if "after" in row else None,
+            self._pattern(row["each"]) if "each" in row else None,
+        )
+
+    def _option(
+        self, commands: str, option: str, value: str = "<<WORD_VALUE>>", check: str = "possible"
+    ) -> Rule:
+        """The value of `option` of some programs, whose names are hints as well."""
+        names = [_PROGRAM.findall(part) for part in self._text(commands).split("|")]
+        return Rule(
+            "PASSWORD",
+            self._pattern(rf"(?<![\w-])(?:{commands})\b([^\n|]{{1,600}})"),
+            _check(check),
+            tuple(max(parts, key=len) for parts in names if parts),
+            each=self._pattern(rf"(?<=[ \t])(?:{option}){value}"),
+        )
+
+    def _pattern(self, text: str) -> re.Pattern[str]:
+        return re.compile(self._text(text))
+
+    def _text(self, text: str) -> str:
+        """`text` on one line, with its fragments in their places."""
+        return _FRAGMENT.sub(lambda found: self._text(self._fragments[found[1]]), "".join(text.splitlines()))
+
+
+def _check(name: str | None) -> Check | None:
+    if name is None:
+        return None
+    check: Check = getattr(secret_values, name, None) or getattr(personal_data, name)
+    return check

@@ -17,6 +17,7 @@ from techsapo_ops.wallbounce.decorators.recalled import Recalled
 from techsapo_ops.wallbounce.decorators.reported import Reported
 from techsapo_ops.wallbounce.events import Abandoned, Event, Observer, Settled
 from techsapo_ops.wallbounce.failures import PASSING, Failure
+from techsapo_ops.wallbounce.masking_rule import masking_rules
 from techsapo_ops.wallbounce.policy import Policy
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.question import Question
@@ -58,7 +59,8 @@ class WallBounce:
         self.calibration = calibration or Calibration()
         self._turn = turn
         self._draw = draw
-        read_table()
+        read_table()  # now, so that the first question waits for neither table
+        masking_rules()
 
     def chosen(self, task_type: TaskType) -> tuple[Provider, ...]:
         """The providers that a question of `task_type` goes to first now; none of them is left alone."""

@@ -114,6 +114,11 @@ class Provider(Protocol):
         """Most tokens that one answer can have."""
         ...
 
+    @property
+    def attempts(self) -> int:
+        """Calls for one answer: the first, and those made again after a failure that may pass."""
+        ...
+
     async def call(self, ask: Ask) -> Reply:
         """What it replies: an Answer, or Grades where grades are asked for.
 
@@ -142,6 +147,7 @@ class Decorator:
         self.timeout = inner.timeout
         self.price = inner.price
         self.max_output_tokens = inner.max_output_tokens
+        self.attempts = inner.attempts
 
     async def call(self, ask: Ask) -> Reply:
         """What the inner one replies."""

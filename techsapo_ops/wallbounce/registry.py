@@ -15,15 +15,12 @@ from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.spec.models.providers import ModelProvider
 from techsapo_ops.wallbounce.breaker import Breaker
-from techsapo_ops.wallbounce.decorators.awaited import Awaited
 from techsapo_ops.wallbounce.decorators.guarded import Guarded
 from techsapo_ops.wallbounce.decorators.metered import Metered
-from techsapo_ops.wallbounce.decorators.retrying import Retrying
 from techsapo_ops.wallbounce.events import Observer
 from techsapo_ops.wallbounce.prices import priced
 from techsapo_ops.wallbounce.provider import SIMULATED, Price, Provider
 from techsapo_ops.wallbounce.providers.kinds import ProviderKind, provider_kind
-from techsapo_ops.wallbounce.retry import RetryPolicy
 
 log = logging.getLogger("techsapo.providers")
 
@@ -160,9 +157,9 @@ def _made(name: str, section: Any, spec: Spec, real: bool) -> tuple[Provider, Br
     found = recipe(name, section)
     if isinstance(found, str):
         return found
-    metered = Metered(Awaited(found.make()))
+    metered = Metered(found.make())
     if section.simulated:
         return metered, None
     rules = spec.wallbounce.breaker
     breaker = Breaker(name, metered.model, failures=rules.failures, cooldown=seconds(rules.cooldown))
-    return Retrying(Guarded(metered, breaker), RetryPolicy(attempts=section.attempts)), breaker
+    return Guarded(metered, breaker), breaker

@@ -106,3 +106,48 @@ def basic_login(value: str) -> bool:
     except (binascii.Error, ValueError):
         return False
     return b":" in decoded and all(32 <= byte < 127 or byte >= 0x80 for byte in decoded)
+
+
+def in_a_sentence(value: str) -> bool:
+    """Whether a sentence's word is a secret: no assignment, path or variable."""
+    bare = value.strip(".,:;!?。、*_")
+    if value[0] in "-*" or any(mark in value for mark in "=/$(<`|") or not strong(bare):
+        return False
+    if re.search(r"[!@#%^&*+~?]", bare):
+        return True
+    return (
+        re.fullmatch(r"(?=.*[a-z])(?=.*\d)[A-Za-z0-9]{6,}|(?=.*[a-z])(?=.*[A-Z])(?=.*\d)[\w-]{8,}", bare)
+        is not None
+    )
+
+
+def mixed_case(value: str) -> bool:
+    """Whether `value` is `strong` and has capitals, as a hash of crypt(3) does."""
+    return strong(value) and value.lower() != value
+
+
+def credential(value: str) -> bool:
+    """Whether `value` can be what an Authorization header holds: `strong`, or long."""
+    return strong(value) or (len(value) >= 12 and possible(value))
+
+
+def long_or_strong(value: str) -> bool:
+    """Whether `value` can be the key of a router: of 6 characters and more, or `digits_or_strong`."""
+    return (possible(value) and len(value) >= 6) or digits_or_strong(value)
+
+
+def strong_word(value: str) -> bool:
+    """Whether `value` is `strong`, and neither an assignment nor a path."""
+    return strong(value) and "=" not in value and "/" not in value
+
+
+def possible_password(value: str) -> bool:
+    """Whether the part behind the last colon of `user:password` is `possible`."""
+    return possible(value.rpartition(":")[2])
+
+
+def no_mechanism(value: str) -> bool:
+    """Whether `value` is `possible`, and no mechanism of SASL, which follows AUTH in SMTP."""
+    if value in {"LOGIN", "PLAIN", "XOAUTH2", "NTLM", "GSSAPI", "TLS"}:
+        return False
+    return possible(value) and not value.startswith(("CRAM", "DIGEST", "SCRAM"))

@@ -11,7 +11,7 @@ from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.causes import Cause
 from techsapo_ops.wallbounce.provider import Price
 
-CheckName = Literal["list", "answer", "schema", "stream", "grades"]
+CheckName = Literal["list", "answer", "schema", "grades"]
 
 
 class Outcome(StrEnum):

@@ -91,13 +91,9 @@ class Candidate:
     def whole(self) -> float:
         """USD that every question costs at most."""
         output = min(self.wanted, self.longest)
-        asks: list[Ask] = [AskAnswer(QUESTION), *([AskAnswer(QUESTION)] if self.both_ways else []), GRADING]
-        return sum(self.recipe.price.cost(Tokens(sent(ask), output)) for ask in asks)
-
-    @property
-    def both_ways(self) -> bool:
-        """Whether it can answer in pieces as well as whole."""
-        return hasattr(self.recipe.section, "stream")
+        return sum(
+            self.recipe.price.cost(Tokens(sent(ask), output)) for ask in (AskAnswer(QUESTION), GRADING)
+        )
 
 
 def sent(ask: Ask) -> int:

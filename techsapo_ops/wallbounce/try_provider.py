@@ -10,7 +10,6 @@ import asyncio
 import math
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
 
 from techsapo_ops.catalogue.models import WARNED_DAYS
 from techsapo_ops.messages import msg
@@ -63,7 +62,6 @@ class _Trying:
     async def run(self, today: date) -> Tried:
         recipe = self.candidate.recipe
         if await self._listed(today) and await self._answered():
-            await self._streamed()
             await self._graded()
         return Tried(
             recipe.name, recipe.section.kind, recipe.section.model, tuple(self.checks), recipe.price,
@@ -116,9 +114,7 @@ class _Trying:
 
     async def _answered(self) -> bool:
         """Whether it answers as an analysis would ask it."""
-        ask = AskAnswer(QUESTION)
-        streamed = bool(getattr(self.candidate.recipe.section, "stream", False))
-        reply = await self._call("answer", ask, streamed)
+        reply = await self._call("answer", AskAnswer(QUESTION))
         if not isinstance(reply, Answer):
             return False
         self.read = reply.tokens.input
@@ -131,29 +127,15 @@ class _Trying:
         else:
             told = msg("it answers in plain words, so that claims, commands and risk are not known")
             self._say("schema", Outcome.WARNING, told, advice(Cause.SCHEMA).do)
-        if streamed:
-            self._say("stream", Outcome.OK, msg("in pieces, as the spec asks"))
         return True
 
-    async def _streamed(self) -> None:
-        """Whether it answers in pieces too, where the spec does not ask for them: that is no fault."""
-        if not self.candidate.both_ways or self.candidate.recipe.section.stream:
-            return
-        reply = await self._call("stream", AskAnswer(QUESTION), True, fault=Outcome.WARNING)
-        if isinstance(reply, Answer):
-            self._say("stream", Outcome.OK, msg("in pieces too"))
-
     async def _graded(self) -> None:
-        reply = await self._call(
-            "grades", GRADING, bool(getattr(self.candidate.recipe.section, "stream", False))
-        )
+        reply = await self._call("grades", GRADING)
         if reply is not None:
             self._say("grades", Outcome.OK, msg("it grades another's answer"))
 
-    async def _call(
-        self, name: CheckName, ask: Ask, streamed: bool, *, fault: Outcome = Outcome.FAILED
-    ) -> Reply | None:
-        """What it replies, None where that is told as a check: with outcome `fault` where it failed."""
+    async def _call(self, name: CheckName, ask: Ask) -> Reply | None:
+        """What it replies, None where that is told as a check."""
         recipe = self.candidate.recipe
         room = self.candidate.room(self.candidate.at_most - self.spent, self._input(ask))
         if room < LEAST:
@@ -164,15 +146,12 @@ class _Trying:
             return None
         longest = min(self.candidate.longest, room)
         most = recipe.price.cost(Tokens(self._input(ask), longest))
-        changed: dict[str, Any] = {"max_output_tokens": longest}
-        if self.candidate.both_ways:
-            changed["stream"] = streamed
-        provider = recipe.make(**changed)
+        provider = recipe.make(max_output_tokens=longest)
         try:
             async with asyncio.timeout(self._limit):
                 reply = await provider.call(ask)
         except TimeoutError:
-            self._failed(name, self._late(most), fault)
+            self._failed(name, self._late(most))
             return None
         except ProviderError as error:
             if error.tokens == Tokens():  # not counted: the adapter takes a token for a byte
@@ -186,7 +165,7 @@ class _Trying:
                 outcome = Outcome.FAILED if name == "answer" else Outcome.WARNING
                 self._say(name, outcome, told, self._more(longest), error.cause)
             else:
-                self._failed(name, error, fault)
+                self._failed(name, error)
             return None
         finally:
             self.in_words = getattr(provider, "in_words", False)
@@ -231,16 +210,16 @@ class _Trying:
             FailureKind.TIMEOUT, msg("no answer within {limit:g} s", limit=self._limit), cost_usd=cost_usd
         )
 
-    def _failed(self, name: CheckName, error: ProviderError, outcome: Outcome = Outcome.FAILED) -> None:
+    def _failed(self, name: CheckName, error: ProviderError) -> None:
         self.spent += error.cost_usd
         # A vendor's own words may say nothing to whoever does not know its API.
         what = msg("{what}: ", what=advice(error.cause).what) if error.message.startswith("HTTP ") else ""
-        self._say(name, outcome, f"{what}{error.message}", what_to_do(error), error.cause)
+        self._say(name, Outcome.FAILED, f"{what}{error.message}", what_to_do(error), error.cause)
 
     def _say(
         self, name: CheckName, outcome: Outcome, detail: str, remedy: str = "", cause: Cause | None = None
     ) -> None:
         section = self.candidate.recipe.section
-        for secret in secrets_of(section) if self.candidate.both_ways else ():
+        for secret in secrets_of(section) if hasattr(section, "api_key") else ():
             detail = detail.replace(secret, MASK)
         self.checks.append(Check(name, outcome, detail, remedy, cause))

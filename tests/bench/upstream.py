@@ -15,7 +15,7 @@ from typing import Any, cast
 from techsapo_ops.spec.models.providers import CompatibleProvider
 from techsapo_ops.wallbounce.prompts import Prompt
 from techsapo_ops.wallbounce.provider import WORST_CASE
-from techsapo_ops.wallbounce.providers.openai_compatible import ChatModel
+from techsapo_ops.wallbounce.providers.chat import ChatModel
 from techsapo_ops.wallbounce.providers.wire import Form
 
 DELAY = 0.05

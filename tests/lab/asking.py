@@ -15,6 +15,7 @@ from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.wallbounce.answers import Answer, Tokens
 from techsapo_ops.wallbounce.asks import AskAnswer, AskGrades, AskRevision
+from techsapo_ops.wallbounce.decorators.bounded import Bounded
 from techsapo_ops.wallbounce.failures import ProviderError
 from techsapo_ops.wallbounce.grades import Critique, Grades, Peer
 from techsapo_ops.wallbounce.provider import Provider
@@ -45,7 +46,8 @@ def registry(kind: str, url: str, model: str, **more: Any) -> Registry:
 
 
 def make(kind: str, url: str, model: str, **more: Any) -> Provider:
-    return registry(kind, url, model, **more).usable[0]
+    """The provider within its time and with its attempts, as an analysis asks it."""
+    return Bounded(registry(kind, url, model, **more).usable[0])
 
 
 def ask(

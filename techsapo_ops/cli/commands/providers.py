@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.options import FullOutput, JsonOutput, SpecChoice, SpecPlace
-from techsapo_ops.cli.views.providers import (
-    COLUMNS,
-    LIST,
-    NUMBERS,
-    notes,
-    provider_json,
-    provider_row,
-    told_notes,
-    told_row,
-)
+from techsapo_ops.cli.views.providers import COLUMNS, NUMBERS, notes, provider_json, provider_row
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.providers import ask_lists, list_providers
-
-if TYPE_CHECKING:
-    from techsapo_ops.cli.output import Output
-    from techsapo_ops.cli.project import Project
+from techsapo_ops.operations.providers import list_providers
 
 app = CommandGroup(no_args_is_help=True)
 
@@ -38,52 +24,25 @@ def providers() -> None:
 
 
 @app.command(name="list")
-def list_all(
-    *,
-    place: SpecPlace,
-    ask: Annotated[
-        bool, typer.Option("--ask", help="Also read each vendor's own list of models; that costs nothing.")
-    ] = False,
-    out: JsonOutput,
-) -> None:
+def list_all(*, place: SpecPlace, out: JsonOutput) -> None:
     """List the providers in the order in which they are asked: model, price, limits, retirement.
 
-    Without --ask no vendor is asked: what is known of models is a table with source and date. ASKED is the
-    tier from which on a provider answers at first, $/M the price of a million tokens in and out, LONGEST the
-    longest answer in tokens, thinking included.
+    No vendor is asked: what is known of models is a table with source and date. ASKED is the tier from which
+    on a provider answers at first, $/M the price of a million tokens in and out, LONGEST the longest answer
+    in tokens, thinking included.
 
     Examples:
 
       techsapo providers list
 
-      techsapo providers list --ask --json
+      techsapo providers list --json
     """
-    project = place.open()
-    loaded = project.loaded
-    listed = list_providers(loaded)
-    if ask and not out.as_json:
-        asked = ", ".join(row.name for row in listed if row.can_be_asked)
-        out.say(
-            msg(
-                "reading the vendors' lists of models: {asked}",
-                asked=asked or msg("no provider can be asked"),
-            )
-        )
-    told = asyncio.run(ask_lists(listed)) if ask else {}
+    listed = list_providers(place.open().loaded)
     if out.as_json:
-        out.json({"providers": [provider_json(row, told.get(row.name)) for row in listed]})
+        out.json({"providers": [provider_json(row) for row in listed]})
         return
-    columns = (*COLUMNS, LIST) if ask else COLUMNS
-    today = datetime.now(UTC).date()
-    rows = [
-        provider_row(row, told.get(row.name)) + ([told_row(told.get(row.name))] if ask else [])
-        for row in listed
-    ]
-    out.table(columns, rows, right=NUMBERS)
-    for name, answer in told.items():
-        for note in told_notes(name, answer, today):
-            out.warn(note)
-    for note in notes(listed, today):
+    out.table(COLUMNS, [provider_row(row) for row in listed], right=NUMBERS)
+    for note in notes(listed, datetime.now(UTC).date()):
         out.say(note)
     if any(row.lacks is None and row.model is not None for row in listed):
         out.say(msg("a test asks each a few small questions, for at most a cent a provider"))
@@ -128,7 +87,7 @@ def run(
 ) -> None:
     """Ask each provider a few small questions, as an analysis would, and say what works and what does not.
 
-    Its key, its model and that one's end; an answer in the schema, in pieces, and grades; tokens a second,
+    Its key, its model and that one's end; an answer in the schema, and grades; tokens a second,
     cost. It needs no running stack. A provider costs at most a cent, which the app's budgets do not count.
     Ends with 0 when all answered and nothing failed, else 1: also where one costs too much to be asked.
 
@@ -153,25 +112,8 @@ def run(
         found = run_tests(
             tests, project.layout, datetime.now(UTC), lambda tried: told_now(tried, out), out.warn
         )
-    _tell_app(project, [tried.name for tried in found if tried.answered], out)
     if out.as_json:
         out.json(tests_json(tests, found))
     else:
         show(tests, found, out)
     raise typer.Exit(0 if all_well(tests, found) else 1)
-
-
-def _tell_app(project: Project, answered: list[str], out: Output) -> None:
-    """Let the running app ask those at once that it leaves alone; that it can't be told is no failed test."""
-    if not answered or not project.layout.app_key.exists():
-        return
-    from techsapo_ops.cli.open_stack import open_stack
-    from techsapo_ops.operations.tell_tested import tell_tested
-
-    try:
-        closed = tell_tested(open_stack(project), answered)
-    except OpsError as error:
-        out.warn(str(error))
-        return
-    if closed:
-        out.say(msg("the app asks {names} again at once", names=", ".join(closed)))

@@ -10,9 +10,7 @@ from techsapo_ops.messages import msg
 if TYPE_CHECKING:
     from techsapo_ops.health.report import HealthReport
 
-_NO_SERVICES = frozenset(
-    {"disk", "target", "certificate", "providers", "updates", "maintenance", "restore", "data"}
-)
+_NO_SERVICES = frozenset({"disk", "target", "certificate", "updates", "maintenance", "restore", "data"})
 """Kinds of parts that are no service."""
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from techsapo_ops.operations.provider_tests import ProviderTests
     from techsapo_ops.wallbounce.tried import CheckName, Tried
 
-_COLUMNS = ("name", "state", "model", "schema", "stream", "grades", "tokens/s", "usd", "price", "retires")
+_COLUMNS = ("name", "state", "model", "schema", "grades", "tokens/s", "usd", "price", "retires")
 
 
 def said_before(tests: ProviderTests) -> str:
@@ -30,7 +30,7 @@ def said_before(tests: ProviderTests) -> str:
         else msg("which costs nothing")
     )
     return msg(
-        "asking {whom} up to 3 small questions each, {cost}; the budgets of the app do not count it",
+        "asking {whom} up to 2 small questions each, {cost}; the budgets of the app do not count it",
         whom=whom,
         cost=cost,
     )
@@ -53,16 +53,16 @@ def show(tests: ProviderTests, found: list[Tried], out: Output) -> None:
     rows: list[tuple[str, ...]] = [
         (
             tried.name, str(tried.outcome), tried.model,
-            *(_word(tried, name) for name in ("schema", "stream", "grades")),
+            *(_word(tried, name) for name in ("schema", "grades")),
             "" if tried.speed is None else f"{tried.speed:.0f}", f"{tried.cost_usd:.6f}", _price(tried),
             "" if tried.end is None else tried.end.isoformat(),
         )
         for tried in found
         if not out.quiet or tried.outcome is Outcome.FAILED
     ]  # fmt: skip
-    rows += [(name, "failed", *[""] * 8) for name in tests.unusable]
+    rows += [(name, "failed", *[""] * 7) for name in tests.unusable]
     if not out.quiet:
-        rows += [(name, "skipped", *[""] * 8) for name in tests.left_out]
+        rows += [(name, "skipped", *[""] * 7) for name in tests.left_out]
     if rows:
         out.table(_COLUMNS, rows, right=("tokens/s", "usd"))
     for tried in found:
@@ -106,7 +106,7 @@ def all_well(tests: ProviderTests, found: list[Tried]) -> bool:
 
 
 _WHAT: dict[CheckName, str] = {
-    "list": "model", "answer": "answer", "schema": "schema", "stream": "stream", "grades": "grades",
+    "list": "model", "answer": "answer", "schema": "schema", "grades": "grades",
 }  # fmt: skip
 
 

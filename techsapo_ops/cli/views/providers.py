@@ -6,31 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from techsapo_ops.catalogue.models import WARNED_DAYS
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.model_facts import SPEC
-from techsapo_ops.wallbounce.causes import Cause, advice
-from techsapo_ops.wallbounce.failures import ProviderError
-from techsapo_ops.wallbounce.providers.listed import NO_LIST, Listed
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.providers import ListedProvider
     from techsapo_ops.wallbounce.provider import Price
 
 COLUMNS = ("name", "kind", "model", "asked", "$/m", "longest", "context", "effort", "retires")
-LIST = "vendor's list"
 NUMBERS = ("longest", "context")
 _UNKNOWN = "-"
 
 
-def provider_row(listed: ListedProvider, told: Listed | ProviderError | None = None) -> list[str]:
-    """One line of the table of COLUMNS; sources and reasons are told below it.
-
-    What the vendor's own list has `told` of the end of a model goes before what the catalogue knows.
-    """
+def provider_row(listed: ListedProvider) -> list[str]:
+    """One line of the table of COLUMNS; sources and reasons are told below it."""
     end = listed.end.retires if listed.end is not None else None
-    if isinstance(told, Listed) and told.retires is not None:
-        end = told.retires
     section, price, facts, effort = listed.section, listed.price, listed.facts, listed.effort
     context = facts.limits.context if facts is not None and facts.limits is not None else None
     return [
@@ -89,64 +79,8 @@ def _grouped(sources: Mapping[str, str]) -> Iterator[tuple[str, str]]:
         yield words, ", ".join(name for name, its in sources.items() if its == source)
 
 
-def told_row(told: Listed | ProviderError | None) -> str:
-    """What the vendor's list says of a model, in a word or two; None: it was not asked."""
-    if told is None:
-        return _UNKNOWN
-    if isinstance(told, ProviderError):
-        return "failed"
-    if told.exists is None:
-        return "no list"
-    if told.retires is not None:
-        return f"ends {told.retires}"
-    return "listed" if told.exists else "not listed"
-
-
-def told_notes(name: str, told: Listed | ProviderError, today: date) -> Iterator[str]:
-    """What is wrong with what the vendor's list says on `today`, and what to do."""
-    if isinstance(told, ProviderError):
-        yield msg(
-            "{name}: the vendor's list was not read: {message}. To do: {do}",
-            name=name,
-            message=told.message,
-            do=advice(told.cause).do,
-        )
-    elif told.exists is False:
-        others = msg("; it lists {others}", others=", ".join(told.others)) if told.others else ""
-        yield msg(
-            "{name}: the vendor does not list this model{others}. To do: {do}",
-            name=name,
-            others=others,
-            do=advice(Cause.MODEL).do,
-        )
-    elif told.retires is not None and (told.retires - today).days <= WARNED_DAYS:
-        verb = "retired" if told.retires <= today else "retires"
-        yield msg(
-            "{name}: by its own list, the vendor {verb} this model on {retires}. To do: name another",
-            name=name,
-            verb=verb,
-            retires=told.retires,
-        )
-
-
-def _told_json(told: Listed | ProviderError | None) -> dict[str, Any] | None:
-    if told is None:
-        return None
-    listed, error = (NO_LIST, told) if isinstance(told, ProviderError) else (told, None)
-    return {
-        "exists": listed.exists,
-        "retires": str(listed.retires) if listed.retires is not None else None,
-        "deprecated": listed.deprecated,
-        "max_output_tokens": listed.max_output,
-        "context_tokens": listed.context,
-        "others": list(listed.others),
-        "error": error.message if error is not None else None,
-        "cause": str(error.cause) if error is not None else None,
-    }
-
-
-def provider_json(listed: ListedProvider, told: Listed | ProviderError | None = None) -> dict[str, Any]:
-    """One provider with stable keys; null where nothing is known. `told` is what its vendor's list says."""
+def provider_json(listed: ListedProvider) -> dict[str, Any]:
+    """One provider with stable keys; null where nothing is known."""
     section, facts, effort, end = listed.section, listed.facts, listed.effort, listed.end
     limits = facts.limits if facts is not None else None
     return {
@@ -171,7 +105,6 @@ def provider_json(listed: ListedProvider, told: Listed | ProviderError | None = 
         }
         if end is not None
         else None,
-        "vendor_list": _told_json(told),
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from techsapo_ops.backup.config_archive import forms
+from techsapo_ops.backup.secret_files import forms
 from techsapo_ops.spec.logins import written_secrets
 
 
@@ -39,7 +39,7 @@ class Alive:
         )
 
     def _within(self, text: bytes) -> bool:
-        return any(form in text for value in self.values for form in forms(value.encode()))
+        return any(form.encode() in text for value in self.values for form in forms(value))
 
 
 def _values(value: Mapping[str, Any]) -> set[str]:

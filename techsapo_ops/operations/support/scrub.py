@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import html
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from itertools import product
 from pathlib import Path
 from secrets import token_bytes
-from urllib.parse import quote, quote_plus, unquote
+from urllib.parse import unquote
 
-from techsapo_ops.backup.secret_files import made_secrets, secret_values
+from techsapo_ops.backup.secret_files import forms, made_secrets, secret_values
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.spec.logins import written_secrets
@@ -25,8 +22,6 @@ from techsapo_ops.stack.stack import Stack
 from techsapo_ops.wallbounce.masking import Masker
 
 KNOWN = "[SECRET]"
-_SHORTEST = 4
-"""Bytes of a known secret: a shorter one is a word of many lines, and no secret."""
 _SPOKEN = re.compile(
     r"""(?P<name>[\w-]*(?:pass|secret|token|key|url|dsn|auth|credential)[\w-]*)["']?[ \t]*[:：=][ \t]*"""
     r"""(?P<value>"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^,}\n#]+)""",
@@ -49,9 +44,8 @@ class Scrubber:
     """
 
     def __init__(self, values: Iterable[str], spec: str = "") -> None:
-        parts = {part for value in values for part in (value, *_parts(value)) if len(part) >= _SHORTEST}
-        forms = {form for part in parts for form in _forms(part)}
-        self._known = sorted(forms, key=len, reverse=True)
+        parts = {part for value in values for part in (value, *value.splitlines(), *_parts(value))}
+        self._known = sorted({form for part in parts for form in forms(part)}, key=len, reverse=True)
         self._masker = Masker("secrets")
         self._masker.mask(spec)
         self._count = 0
@@ -146,25 +140,3 @@ def _parts(value: str) -> Iterator[str]:
         for each in re.split(r"[/?&=;:]", found["path"] + found["query"]):
             if _TELLING.fullmatch(each):
                 yield each
-
-
-def _forms(value: str) -> Iterable[str]:
-    """How a value stands in text, JSON, YAML, a shell's quotes, URLs, HTML, and where a sign is written twice
-    (Compose, supervisord); of one with several lines each of them.
-    """
-    lines = [line for line in value.splitlines() if len(line) >= _SHORTEST]
-    for line in {value, *lines}:
-        for each in {line, line.replace("$", "$$"), line.replace("%", "%%")}:
-            yield each
-            yield json.dumps(each)[1:-1]
-            yield json.dumps(each, ensure_ascii=False)[1:-1]
-            yield each.replace("'", "''")
-        yield re.sub(r"([\"$\\`])", r"\\\1", line)
-        for quoted in ("'\"'\"'", "'\\''"):
-            yield line.replace("'", quoted)
-        yield repr(line)[1:-1]
-        for apostrophe, quotation in product(("&#x27;", "&#39;"), ("&quot;", "&#34;")):
-            yield html.escape(line, quote=False).replace("'", apostrophe).replace('"', quotation)
-        for safe in ("", "/"):
-            yield quote(line, safe=safe)
-        yield quote_plus(line)

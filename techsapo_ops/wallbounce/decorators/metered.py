@@ -17,21 +17,25 @@ from techsapo_ops.wallbounce.worst_cases import worst_of_ask
 class Metered(Decorator):
     """`inner` whose calls are paid by the analysis's payer, at the worst case until they end.
 
+    The time that they take counts as wait for a vendor.
+
     Its place is within the retries: a vendor may bill attempts that fail, and what is set aside for a call is
     what one attempt can cost.
     """
 
     @override
     async def call(self, ask: Ask) -> Reply:
-        payer = ask.context.payer
+        payer, wait = ask.context.payer, ask.context.wait
         if payer is None:
-            return await self.inner.call(ask)
+            with wait.lasts():
+                return await self.inner.call(ask)
         held = await payer.hold(worst_of_ask(self.inner, ask))
         cost: float | None = None
         status, tokens, taken = CUT_OFF, Tokens(), 0.0
         started = asyncio.get_running_loop().time()
         try:
-            reply = await self.inner.call(ask)
+            with wait.lasts():
+                reply = await self.inner.call(ask)
         except ProviderError as error:
             cost, status, tokens = error.cost_usd, str(error.kind), error.tokens
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -68,6 +67,7 @@ class LanguageModel(ABC):
         self.kind = spec.kind
         self.model = spec.model
         self.timeout = seconds(spec.timeout)
+        self.attempts = spec.attempts
         self.price = price
         self.max_output_tokens = spec.max_output_tokens or CHAT_ANSWER
         self.stream = False
@@ -164,7 +164,7 @@ class LanguageModel(ABC):
         generous = failed and bill.odd == "lower"
         if bill.odd == "absurd" or (bill.odd is not None and self.price.known and not generous):
             of, task = ask.question.request_id, ask.context.task_type
-            ask.context.tell(OddBill(of, task, self.name, self.model, bill, counted))
+            ask.context.tell(OddBill(of, task, self.name, self.model, bill))
         return bill.usd
 
     def _most(self, sent: Prompt, price: Price) -> float:
@@ -200,11 +200,6 @@ def _revealed(spec: KeyedSpec) -> Iterator[str]:
     for value in (spec.headers or {}).values():
         yield value.reveal()
         yield value.reveal().rpartition(" ")[2]
-
-
-def hush(library: str) -> None:
-    """Let an SDK log warnings at most: at debug some log whole requests, and no log may hold a question."""
-    logging.getLogger(library).setLevel(max(logging.getLogger().level, logging.WARNING))
 
 
 def tokens_of(

@@ -7,6 +7,7 @@ Messages and options: https://docs.claude.com/en/api/agent-sdk/python
 from __future__ import annotations
 
 import asyncio
+import logging
 import tempfile
 import time
 from collections import deque
@@ -25,9 +26,10 @@ from techsapo_ops.wallbounce.answers import Tokens
 from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally, hush
+from techsapo_ops.wallbounce.providers.base import Completion, LanguageModel, Tally
 from techsapo_ops.wallbounce.providers.kinds import ProviderKind
-from techsapo_ops.wallbounce.providers.upstream import MAX_BODY, Once, told_failure
+from techsapo_ops.wallbounce.providers.upstream import MAX_BODY
+from techsapo_ops.wallbounce.providers.vendor_error import failure_in_200
 from techsapo_ops.wallbounce.question import Question
 from techsapo_ops.wallbounce.retry import MAX_RETRY_AFTER
 
@@ -46,13 +48,12 @@ class Agent(LanguageModel):
 
     def __init__(self, name: str, spec: AgentProvider, price: Price) -> None:
         super().__init__(name, spec, price)
-        self._sdk = Once(_load)
         self._free = asyncio.Semaphore(_PROCESSES)
         self._calls: set[asyncio.Task[Completion]] = set()
 
     @override
     async def warm(self) -> None:
-        await self._sdk.get()
+        await _load()
 
     @override
     async def close(self) -> None:
@@ -86,7 +87,7 @@ class Agent(LanguageModel):
             call.exception()  # taken note of, as nobody may be left who waits for it
 
     async def _call(self, system: str, user: str, tally: Tally) -> Completion:
-        sdk = await self._sdk.get()
+        sdk = await _load()
         stderr: deque[str] = deque(maxlen=_LAST_WORDS)
         result: Any = None
         said: Any = None
@@ -136,7 +137,7 @@ class Agent(LanguageModel):
                 "ANTHROPIC_API_KEY": "",  # else the key would be billed in place of the subscription
                 "ANTHROPIC_AUTH_TOKEN": "",
                 "CLAUDE_CODE_MAX_OUTPUT_TOKENS": str(self.max_output_tokens),
-                "CLAUDE_CODE_MAX_RETRIES": "0",  # see decorators/retrying.py
+                "CLAUDE_CODE_MAX_RETRIES": "0",  # see decorators/bounded.py
                 "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             },
         )
@@ -175,7 +176,7 @@ def _told(result: Any, category: str | None, resets: int | None) -> ProviderErro
             FailureKind.REFUSED, msg("{told}; {log_in}", told=told, log_in=_LOG_IN), cause=Cause.KEY
         )
     word = "" if category == "unknown" else category
-    failure = told_failure(result.api_error_status or word or "", told)
+    failure = failure_in_200({"code": result.api_error_status or word or None, "message": told})
     if failure.kind is FailureKind.RATE_LIMITED and resets is not None:
         failure.retry_after = min(max(resets - time.time(), 0.0), MAX_RETRY_AFTER)
     return failure
@@ -202,5 +203,6 @@ async def _load() -> Any:
             error=error,
         )
         raise ProviderError(FailureKind.UNAVAILABLE, told) from None
-    hush(sdk.__name__)
+    # At debug it would log whole requests, and no log may hold a question.
+    logging.getLogger(sdk.__name__).setLevel(max(logging.getLogger().level, logging.WARNING))
     return sdk

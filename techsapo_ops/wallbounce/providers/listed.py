@@ -1,4 +1,4 @@
-"""What vendors' own lists of models say of one: whether it is there, when it ends, how long its answers are.
+"""What vendors' own lists of models say of one: whether it is there, and when it ends.
 
 Lists: https://platform.openai.com/docs/api-reference/models, https://docs.anthropic.com/en/api/models,
 https://ai.google.dev/api/models, https://openrouter.ai/docs/api-reference. Asking costs nothing.
@@ -28,9 +28,6 @@ class Listed:
     exists: bool | None
     tells_ends: bool = False
     retires: date | None = None
-    deprecated: bool = False
-    max_output: int | None = None
-    context: int | None = None
     others: tuple[str, ...] = ()
 
 
@@ -46,24 +43,16 @@ def openai_model(model: Any) -> Listed:
 
 def claude_model(model: Any) -> Listed:
     """Anthropic's: GET /v1/models/ID. A retired one stays in the list."""
-    lifecycle = model.get("lifecycle")
     return Listed(
-        bool(model["id"]) and lifecycle != "retired",
+        bool(model["id"]) and model.get("lifecycle") != "retired",
         tells_ends="retires_at" in model,
         retires=_day(model.get("retires_at")),
-        deprecated=lifecycle in {"deprecated", "retired"},
-        max_output=_count(model.get("max_tokens")),
-        context=_count(model.get("max_input_tokens")),
     )
 
 
 def gemini_model(model: Any) -> Listed:
     """Google's: GET /v1beta/models/ID. It tells no ends."""
-    return Listed(
-        bool(model["name"]),
-        max_output=_count(model.get("outputTokenLimit")),
-        context=_count(model.get("inputTokenLimit")),
-    )
+    return Listed(bool(model["name"]))
 
 
 def in_openrouters_list(answer: Any, model: str) -> Listed:
@@ -76,9 +65,6 @@ def in_openrouters_list(answer: Any, model: str) -> Listed:
         True,
         tells_ends="expiration_date" in row,
         retires=_day(row.get("expiration_date")),
-        deprecated=row.get("expiration_date") is not None,
-        max_output=_count((row.get("top_provider") or {}).get("max_completion_tokens")),
-        context=_count(row.get("context_length")),
     )
 
 
@@ -86,10 +72,7 @@ def in_list(answer: Any, model: str) -> Listed:
     """A compatible server's: GET /v1/models, all that it serves. Ollama adds `:latest` to a bare name."""
     rows = {row["id"]: row for row in answer["data"]}
     row = rows.get(model) or rows.get(f"{model}:latest")
-    if row is None:
-        return Listed(False, others=_similar(rows, model))
-    meta = row.get("meta") or {}
-    return Listed(True, context=_count(row.get("max_model_len") or meta.get("n_ctx_train")))
+    return Listed(True) if row is not None else Listed(False, others=_similar(rows, model))
 
 
 def _similar(names: Iterable[str], model: str) -> tuple[str, ...]:
@@ -101,7 +84,3 @@ def _similar(names: Iterable[str], model: str) -> tuple[str, ...]:
 def _day(told: Any) -> date | None:
     """The day of a date or moment, such as 2026-12-11 or 2026-11-30T00:00:00Z. Raises ValueError."""
     return None if told is None else date.fromisoformat(str(told)[:10])
-
-
-def _count(told: Any) -> int | None:
-    return told if isinstance(told, int) and not isinstance(told, bool) and told > 0 else None

@@ -6,24 +6,16 @@ Wire format: https://platform.openai.com/docs/api-reference/responses
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
 from typing_extensions import override
 
-from techsapo_ops.messages import msg
 from techsapo_ops.spec.models.providers import OpenAIProvider
-from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
-from techsapo_ops.wallbounce.prompts import Prompt
-from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.base import Completion, Tally, tokens_of
+from techsapo_ops.wallbounce.providers.body import LIMIT, MODEL, NAME, SCHEMA, SYSTEM, USER, Option
 from techsapo_ops.wallbounce.providers.kinds import ProviderKind
 from techsapo_ops.wallbounce.providers.listed import Listed, openai_model
-from techsapo_ops.wallbounce.providers.told import failure_in_200
-from techsapo_ops.wallbounce.providers.upstream import broken_off
-from techsapo_ops.wallbounce.providers.wire import Form, Reading, WiredModel, refusal
+from techsapo_ops.wallbounce.providers.reading import Counts, Ending
+from techsapo_ops.wallbounce.providers.wire import WiredModel
 
-_FAILED = {"failed", "cancelled"}
 _LAST = {"response.completed", "response.incomplete", "response.failed"}
 
 
@@ -31,118 +23,50 @@ class OpenAI(WiredModel):
     """One model by OpenAI's Responses API. Nothing is stored at the vendor."""
 
     default_url = OpenAIProvider.address
-    promised = msg("a response")
-    told_alone = True
-
-    def __init__(self, name: str, spec: OpenAIProvider, price: Price) -> None:
-        super().__init__(name, spec, price)
-        self._effort = spec.effort
+    path = "/responses"
+    list_path = "/models/{model}"
+    body = {
+        "model": MODEL, "instructions": SYSTEM, "input": USER, "max_output_tokens": LIMIT, "store": False,
+    }  # fmt: skip
+    schema = {"text": {"format": {"type": "json_schema", "name": NAME, "strict": True, "schema": SCHEMA}}}
+    options = (Option("effort", "reasoning.effort"),)
+    counts = Counts(
+        read=("input_tokens",),
+        written=("output_tokens",),
+        cached="input_tokens_details.cached_tokens",
+        cache_written="input_tokens_details.cache_write_tokens",
+        thinking="output_tokens_details.reasoning_tokens",
+    )
+    finish_at = ("incomplete_details.reason", "status")
+    endings = {
+        "completed": Ending.WHOLE, "max_output_tokens": Ending.CUT_OFF, "content_filter": Ending.REFUSED,
+        "failed": Ending.FAILED, "cancelled": Ending.FAILED,
+    }  # fmt: skip
+    otherwise = Ending.EARLY
 
     @override
-    def url(self) -> str:
-        return f"{self._base_url}/responses"
+    def document(self, event: Any) -> Any:
+        """The last event holds the response whole."""
+        if event["type"] == "error":
+            return {"error": event}
+        return event["response"] if event["type"] in _LAST else None
 
     @override
-    def list_url(self) -> str:
-        return f"{self._base_url}/models/{quote(self.model, safe='')}"
+    def text(self, document: Any) -> str:
+        return "".join(part["text"] for part in _parts(document) if part["type"] == "output_text")
+
+    @override
+    def refuses(self, document: Any) -> bool:
+        return any(part["type"] == "refusal" for part in _parts(document))
 
     @override
     def read_list(self, answer: Any) -> Listed:
         return openai_model(answer)
 
-    @override
-    def request(self, prompt: Prompt, system: str, form: Form) -> dict[str, Any]:
-        body: dict[str, Any] = {
-            "model": self.model,
-            "instructions": system,
-            "input": prompt.user,
-            "max_output_tokens": self.max_output_tokens,
-            "store": False,
-        }
-        text: dict[str, Any] = {}
-        if self._effort is not None:
-            body["reasoning"] = {"effort": self._effort}
-        if form.structured:
-            text["format"] = {
-                "type": "json_schema",
-                "name": prompt.name,
-                "strict": True,
-                "schema": prompt.schema,
-            }
-        if text:
-            body["text"] = text
-        if self.stream:
-            body["stream"] = True
-        return body
 
-    @override
-    def read(self, reply: Any, tally: Tally) -> Completion:
-        return read_response(reply, tally)
-
-    @override
-    def reading(self) -> Reading:
-        return _Events()
+def _parts(response: Any) -> list[Any]:
+    messages = [item for item in response["output"] if item["type"] == "message"]
+    return [part for message in messages for part in message["content"]]
 
 
 KIND = ProviderKind(OpenAI)
-
-
-class _Events(Reading):
-    """The events of a streamed response; the last one holds it whole."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._last: Any = None
-
-    @override
-    def add(self, event: Any, tally: Tally) -> None:
-        if event["type"] == "error":
-            raise failure_in_200(event)
-        if event["type"] in _LAST:
-            self._last = event["response"]
-
-    @override
-    def reply(self, tally: Tally) -> Completion:
-        if self._last is None:
-            raise broken_off(self.begun)
-        return read_response(self._last, tally)
-
-
-def read_response(response: Any, tally: Tally) -> Completion:
-    """Text and tokens of a response's JSON. Raises ProviderError where the model failed or refused, and what
-    reading JSON of another shape raises.
-    """
-    usage, error, status = response.get("usage"), response.get("error"), response.get("status")
-    if usage is not None:
-        tally.tokens = _tokens(usage)
-    if error is not None:
-        raise failure_in_200({"error": error})
-    messages = [item for item in response["output"] if item["type"] == "message"]
-    parts = [part for message in messages for part in message["content"]]
-    text = "".join(part["text"] for part in parts if part["type"] == "output_text")
-    refused = any(part["type"] == "refusal" for part in parts)
-    reason = (response.get("incomplete_details") or {}).get("reason")
-    if reason == "content_filter" or (refused and not text):
-        raise refusal()
-    if status in _FAILED:
-        told = msg("the vendor says no more than that the call was {status}", status=status)
-        raise ProviderError(FailureKind.UNAVAILABLE, told, began=True)
-    if status in {"completed", None}:
-        return Completion(text, tally.tokens)
-    why = (
-        ""
-        if reason == "max_output_tokens"
-        else msg("the vendor ended the answer early ({reason})", reason=reason or status)
-    )
-    return Completion(text, tally.tokens, False, why)
-
-
-def _tokens(usage: Any) -> Tokens | None:
-    read, written = usage.get("input_tokens_details") or {}, usage.get("output_tokens_details") or {}
-    return tokens_of(
-        usage["input_tokens"],
-        usage["output_tokens"],
-        read.get("cached_tokens") or 0,
-        cache_written=read.get("cache_write_tokens") or 0,
-        thinking=written.get("reasoning_tokens") or 0,
-    )

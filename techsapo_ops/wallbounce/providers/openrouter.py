@@ -5,45 +5,35 @@ Wire format: https://openrouter.ai/docs/api-reference/overview
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from typing_extensions import override
 
-from techsapo_ops.spec.models.providers import OpenRouterProvider
 from techsapo_ops.wallbounce.causes import Cause
-from techsapo_ops.wallbounce.provider import Price
+from techsapo_ops.wallbounce.providers.body import Option
+from techsapo_ops.wallbounce.providers.chat import ChatModel
 from techsapo_ops.wallbounce.providers.kinds import ProviderKind, key
 from techsapo_ops.wallbounce.providers.listed import Listed, in_openrouters_list
-from techsapo_ops.wallbounce.providers.openai_compatible import ChatModel
-from techsapo_ops.wallbounce.providers.told import Told
+from techsapo_ops.wallbounce.providers.reading import at
+from techsapo_ops.wallbounce.providers.vendor_error import VendorError
 from techsapo_ops.wallbounce.providers.wire import Form
 
 
 class OpenRouter(ChatModel):
     """One model behind OpenRouter."""
 
-    def __init__(self, name: str, spec: OpenRouterProvider, price: Price) -> None:
-        super().__init__(name, spec, price)
-        self._in_words = {} if spec.effort is None else {"reasoning": {"effort": spec.effort}}
-        # An endpoint that would ignore the answer's schema is not asked; in words there is none to ignore.
-        self._options = {**self._in_words, "provider": {"require_parameters": True}}
-
-    @override
-    def own_headers(self) -> dict[str, str]:
-        return {"X-Title": "TechSapo"}
+    own_headers = {"X-Title": "TechSapo"}
+    # An endpoint that would ignore the answer's schema is not asked; in words there is none to ignore.
+    schema = {**ChatModel.schema, "provider": {"require_parameters": True}}
+    options = (Option("effort", "reasoning.effort"),)
 
     @override
     def read_list(self, answer: Any) -> Listed:
         return in_openrouters_list(answer, self.model)
 
     @override
-    def options(self, form: Form) -> Mapping[str, Any]:
-        return self._options if form.structured else self._in_words
-
-    @override
-    def learn(self, form: Form, told: Told) -> Form | None:
+    def learn(self, form: Form, told: VendorError) -> Form | None:
         # With `require_parameters` no endpoint may be left that takes a schema: 404.
         if form.structured and told.status == 404 and told.cause is Cause.PARAMETER:
             return replace(form, structured=False)
@@ -52,10 +42,9 @@ class OpenRouter(ChatModel):
     @override
     def bill(self, usage: Any) -> float | None:
         """With a key of one's own at the vendor, `cost` is OpenRouter's fee alone."""
-        usage = usage or {}
         cost = _usd(usage.get("cost"))
         if cost is not None and usage.get("is_byok"):
-            return cost + (_usd((usage.get("cost_details") or {}).get("upstream_inference_cost")) or 0.0)
+            return cost + (_usd(at(usage, "cost_details.upstream_inference_cost")) or 0.0)
         return cost
 
 

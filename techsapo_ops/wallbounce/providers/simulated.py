@@ -56,6 +56,7 @@ class Simulated:
 
     kind = SIMULATED
     max_output_tokens = 1024
+    attempts = 1
 
     def __init__(self, name: str, spec: SimulatedProvider, habits: Habits = USUAL) -> None:
         self.name = name

@@ -1,42 +1,44 @@
 """One call to a vendor over HTTP, by hand: one POST, and a reply that comes whole or as a stream of events.
 
-No vendor's SDK is behind it; decision 37 says why, and what that saves.
+No vendor's SDK is behind it; decision 37 says why, and what that saves. What differs from vendor to vendor is
+a table of its class: where calls go, what a body holds, and where a reply has its parts.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
 
 from typing_extensions import override
 
 from techsapo_ops.adapters.imports import first_use
 from techsapo_ops.adapters.jsons import dump, load
+from techsapo_ops.adapters.sse import MEDIA_TYPE, Parser
 from techsapo_ops.messages import msg
 from techsapo_ops.wallbounce.failures import Cause, FailureKind, ProviderError
 from techsapo_ops.wallbounce.prompts import Prompt, with_schema
 from techsapo_ops.wallbounce.provider import Price
-from techsapo_ops.wallbounce.providers.base import Completion, KeyedModel, Tally
+from techsapo_ops.wallbounce.providers.base import Completion, Tally
+from techsapo_ops.wallbounce.providers.body import Option, Slot, filled, merged
 from techsapo_ops.wallbounce.providers.kinds import KeyedSpec
-from techsapo_ops.wallbounce.providers.listed import LONGEST_LIST, NO_LIST, Listed, in_list
-from techsapo_ops.wallbounce.providers.sse import MEDIA_TYPE, event_data
-from techsapo_ops.wallbounce.providers.told import Told, failure_of
-from techsapo_ops.wallbounce.providers.told import read as read_error
-from techsapo_ops.wallbounce.providers.upstream import connection_failure, open_session
+from techsapo_ops.wallbounce.providers.listed import LONGEST_LIST, NO_LIST, Listed
+from techsapo_ops.wallbounce.providers.reading import ReadModel
+from techsapo_ops.wallbounce.providers.upstream import bounded, connection_failure, open_session
+from techsapo_ops.wallbounce.providers.vendor_error import VendorError, failure_of
+from techsapo_ops.wallbounce.providers.vendor_error import read as read_error
 from techsapo_ops.wallbounce.question import Question
 
 if TYPE_CHECKING:
     import aiohttp
 
-REFUSED = msg("the provider refused the question's content")
 _HOLLOW = "\0the user's text\0"
 """Stands for it while the rest of a request is encoded."""
-VERTEX = re.compile(r"/publishers/[^/]+\Z")
-"""How the path of a base URL ends that is Vertex AI's: it holds the version, the project and the place."""
 _CLOUDS = re.compile(
     r"\Ahttps?://[^/]+\.(?:azure\.com|amazonaws\.com|api\.aws)(?::\d+)?(?:/|\Z)", re.IGNORECASE
 )
@@ -48,18 +50,23 @@ _FRAMES = 64
 """Encoded requests that are kept; there are a few for each kind of prompt."""
 UNREADABLE = (ValueError, TypeError, AttributeError, KeyError, IndexError, RecursionError)
 """What reading JSON of another shape than the promised raises."""
+_NOT_TAKEN = re.compile(
+    r"unsupported|not supported|unrecognized|unknown|unexpected|not permitted|not allowed|extra_forbidden"
+    r"|use '?max_(?:completion_)?tokens",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
     """How a request is put, as far as the endpoint's refusals have taught it.
 
-    `structured`: the schema goes into the vendor's field for it, not in words. `limit` is the field of a chat
-    completion that bounds its length.
+    `structured`: the schema goes into the vendor's field for it, not in words. `limit` is the place in
+    `limits` of the field that bounds an answer's length.
     """
 
     structured: bool = True
-    limit: str = "max_tokens"
+    limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,24 +78,8 @@ class Rejected:
     body: bytes
 
 
-class Reading(ABC):
-    """Takes in a stream, one event after the other. `done` once a chat completion's [DONE] came."""
-
-    def __init__(self) -> None:
-        self.done = False
-        self.begun = False
-
-    @abstractmethod
-    def add(self, event: Any, tally: Tally) -> None:
-        """Take in the JSON of one more event. Raises ProviderError where it tells an error."""
-
-    @abstractmethod
-    def reply(self, tally: Tally) -> Completion:
-        """What the events add up to. Raises ProviderError where the last one never came, or for a refusal."""
-
-
-class WiredModel(KeyedModel):
-    """A model that is asked by HTTP; a vendor's class knows its address, its requests and its replies.
+class WiredModel(ReadModel):
+    """A model that is asked by HTTP. A vendor's class has the tables, and reads what no table can say.
 
     What a refusal teaches of how to ask is remembered once an answer came that way: an endpoint that turns
     the schema away is asked in words from then on.
@@ -96,24 +87,37 @@ class WiredModel(KeyedModel):
 
     default_url: ClassVar[str] = ""
     """The vendor's own address, where the spec gives none."""
-    promised: ClassVar[str]
-    """What a reply is, in words."""
-    told_alone: ClassVar[bool] = False
-    """Whether the vendor tells of one model by its name, so that 404 means that it has none of that name."""
+    path: ClassVar[str] = ""
+    list_path: ClassVar[str] = ""
+    """Where the vendor lists its models, or tells of this one (`{model}`)."""
+    one_listed: ClassVar[bool] = True
+    """Whether it tells of one model by its name, so that 404 means that it has none of that name."""
+    login: ClassVar[tuple[str, str]] = ("Authorization", "Bearer {key}")
+    """The header that holds the key."""
+    own_headers: ClassVar[Mapping[str, str]] = {}
+    """What the vendor wants in the headers beside the key."""
+    body: ClassVar[Mapping[str, Any]]
+    schema: ClassVar[Mapping[str, Any]]
+    """What a body holds more where the answer's schema goes into the vendor's field for it."""
+    streaming: ClassVar[Mapping[str, Any]] = {"stream": True}
+    """What it holds more where the answer is to come as a stream."""
+    options: ClassVar[tuple[Option, ...]] = ()
+    limits: ClassVar[tuple[str, ...]] = ()
+    """Two fields that bound an answer's length, of which endpoints take one or the other.
+
+    api.openai.com and Azure take `max_completion_tokens` alone, Ollama reads `max_tokens` alone.
+    """
 
     def __init__(self, name: str, spec: KeyedSpec, price: Price) -> None:
         super().__init__(name, spec, price)
-        self._base_url = (spec.base_url or self.default_url).rstrip("/")
+        self.base_url = (spec.base_url or self.default_url).rstrip("/")
+        own = {"Content-Type": "application/json", "Accept": "application/json", **self.own_headers}
+        if spec.api_key:
+            own[self.login[0]] = self.login[1].format(key=spec.api_key.reveal().strip())
         self.headers = _with_given(
-            {
-                "Content-Type": "application/json",
-                "Accept": "application/json",
-                **self.own_headers(),
-                **(self.login(spec.api_key.reveal().strip()) if spec.api_key else {}),
-            },
-            {name: value.reveal() for name, value in (spec.headers or {}).items()},
+            own, {name: value.reveal() for name, value in (spec.headers or {}).items()}
         )
-        self._extra = spec.extra_body or {}
+        self._added = [*(option.part(spec) for option in self.options), spec.extra_body or {}]
         self._form = Form()
         self._frames: dict[object, tuple[bytes, bytes]] = {}
         self._session: aiohttp.ClientSession | None = None
@@ -124,43 +128,22 @@ class WiredModel(KeyedModel):
         """Whether the endpoint turned the schema away, so that it is asked in words."""
         return not self._form.structured
 
-    def own_headers(self) -> dict[str, str]:
-        """What the vendor wants in the headers beside the key."""
-        return {}
-
-    def login(self, key: str) -> dict[str, str]:
-        """The headers that hold the key."""
-        return {"Authorization": f"Bearer {key}"}
-
-    @abstractmethod
     def url(self) -> str:
         """Where calls go."""
+        return self.base_url + self.path
+
+    def list_url(self) -> str | None:
+        """Where the vendor's list is; None where it has none."""
+        return self.base_url + self.list_path.format(model=quote(self.model, safe=""))
 
     @abstractmethod
-    def request(self, prompt: Prompt, system: str, form: Form) -> dict[str, Any]:
-        """The JSON of a call with `system` as its instructions."""
-
-    @abstractmethod
-    def read(self, reply: Any, tally: Tally) -> Completion:
-        """What the JSON of a whole reply holds. Raises ProviderError where the vendor failed or refused, and
-        what reading JSON of another shape raises.
-        """
-
-    @abstractmethod
-    def reading(self) -> Reading:
-        """What takes in a stream."""
-
-    def list_url(self) -> str:
-        """Where the vendor lists its models, or tells of this one."""
-        return f"{self._base_url}/models"
-
     def read_list(self, answer: Any) -> Listed:
-        """What that JSON says of the model. Raises what reading JSON of another shape raises."""
-        return in_list(answer, self.model)
+        """What the JSON of the list says of the model. Raises what reading JSON of another shape raises."""
 
     async def listed(self) -> Listed:
         """What the vendor's list says of the model: one GET, which costs nothing. Raises ProviderError."""
-        if _CLOUDS.search(self._base_url) or VERTEX.search(self._base_url):
+        url = self.list_url()
+        if url is None or _CLOUDS.search(self.base_url):
             return NO_LIST
         await self.warm()
         wait = min(self.timeout, LIST_TIMEOUT)
@@ -168,15 +151,15 @@ class WiredModel(KeyedModel):
         try:
             async with (
                 asyncio.timeout(wait),
-                open_session(LONGEST_LIST) as session,
-                session.get(self.list_url(), headers=self.headers, allow_redirects=False) as response,
+                open_session() as session,
+                session.get(url, headers=self.headers, allow_redirects=False) as response,
             ):
-                body = await response.read()
+                body = b"".join([chunk async for chunk in bounded(response, LONGEST_LIST)])
                 if response.status == 200:
                     return self.read_list(load(body))
                 failure = failure_of(response.status, body, response.headers)
                 if response.status in {404, 405, 501}:
-                    return Listed(False) if self.told_alone and failure.cause is Cause.MODEL else NO_LIST
+                    return Listed(False) if self.one_listed and failure.cause is Cause.MODEL else NO_LIST
         except unreachable as error:
             failure = connection_failure(error, wait)
         except UNREADABLE as error:
@@ -187,8 +170,10 @@ class WiredModel(KeyedModel):
         failure.message = self._clean(failure.message)
         raise failure
 
-    def learn(self, form: Form, told: Told) -> Form | None:
+    def learn(self, form: Form, told: VendorError) -> Form | None:
         """How to ask anew after a refusal of `form`; None where no other form would help."""
+        if told.status in {400, 422} and self.limits and _not_taken(told, self.limits[form.limit]):
+            return replace(form, limit=1 - form.limit)
         if form.structured and told.status in {400, 404, 422} and told.cause is Cause.SCHEMA:
             return replace(form, structured=False)
         return None
@@ -226,12 +211,28 @@ class WiredModel(KeyedModel):
         if frame is None:
             hollow = Prompt(prompt.system, _HOLLOW, prompt.name, prompt.schema)
             system = prompt.system if form.structured else with_schema(prompt, question.language)
-            whole = merged(self.request(hollow, system, form), self._extra)
+            whole = self.request(hollow, system, form)
             head, _, tail = dump(whole).partition(dump(_HOLLOW))
             if len(self._frames) >= _FRAMES:
                 self._frames.clear()
             frame = self._frames[key] = (head, tail)
         return b"".join((frame[0], dump(prompt.user), frame[1]))
+
+    def request(self, prompt: Prompt, system: str, form: Form) -> dict[str, Any]:
+        """The JSON of a call with `system` as its instructions."""
+        tables = [self.body, self.schema if form.structured else {}, self.streaming if self.stream else {}]
+        values = {
+            Slot.MODEL: self.model,
+            Slot.SYSTEM: system,
+            Slot.USER: prompt.user,
+            Slot.LIMIT: self.max_output_tokens,
+            Slot.NAME: prompt.name,
+            Slot.SCHEMA: prompt.schema,
+        }
+        body: dict[str, Any] = filled(reduce(merged, tables), values)
+        if form.limit:
+            body[self.limits[form.limit]] = body.pop(self.limits[0])
+        return reduce(merged, self._added, body)
 
     async def _post(self, content: bytes, tally: Tally) -> Completion | Rejected:
         if self._session is None:
@@ -243,39 +244,32 @@ class WiredModel(KeyedModel):
             async with self._session.post(
                 self.url(), data=content, headers=self.headers, allow_redirects=False
             ) as response:
+                chunks = bounded(response)
                 if response.status != 200:
-                    return Rejected(response.status, response.headers, await response.read())
+                    body = b"".join([chunk async for chunk in chunks])
+                    return Rejected(response.status, response.headers, body)
                 if not response.headers.get("Content-Type", "").lower().startswith(MEDIA_TYPE):
-                    return self.read(load(await response.read()), tally)
-                reading = self.reading()
-                async for data in event_data(response.content.iter_any()):
-                    reading.begun = True
-                    if data.strip() == _DONE:
-                        reading.done = True
-                    else:
-                        reading.add(load(data), tally)
+                    return self.read(load(b"".join([chunk async for chunk in chunks])), tally)
+                reading, parser = self.reading(), Parser()
+                async for chunk in chunks:
+                    for _, _, data in parser.feed(chunk):
+                        if data.strip() == _DONE:
+                            reading.done = reading.begun = True
+                        else:
+                            reading.add(load(data), tally)
                 return reading.reply(tally)
         except self._errors as error:
             raise connection_failure(error, self.timeout) from None
         except UNREADABLE as error:
-            told = msg(
-                "the reply is not {promised} ({name})", promised=self.promised, name=type(error).__name__
-            )
+            told = msg("the reply is not the vendor's ({name})", name=type(error).__name__)
             raise ProviderError(FailureKind.BAD_ANSWER, told, began=True) from None
 
 
-def refusal(told: str = REFUSED, *, began: bool = True) -> ProviderError:
-    """The vendor's answer is that it gives none to this question."""
-    return ProviderError(FailureKind.REFUSED, told, cause=Cause.CONTENT, began=began)
-
-
-def merged(body: Mapping[str, Any], extra: Mapping[str, Any]) -> dict[str, Any]:
-    """`body` with what `extra` has more; a mapping in both is merged in its turn."""
-    both = dict(body)
-    for key, value in extra.items():
-        held = both.get(key)
-        both[key] = merged(held, value) if isinstance(held, dict) and isinstance(value, dict) else value
-    return both
+def _not_taken(told: VendorError, field: str) -> bool:
+    """Whether an endpoint refuses the name of `field`, not its value."""
+    named = told.param == field or re.search(rf"\b{field}\b", told.message) is not None
+    coded = told.code in {"unsupported_parameter", "unknown_parameter"}
+    return named and (coded or _NOT_TAKEN.search(told.message) is not None)
 
 
 def _with_given(own: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:

@@ -135,8 +135,8 @@ def test_what_was_tried_and_did_not_help_is_not_remembered(monkeypatch: pytest.M
 @each_row("stream", [False, True])
 def test_where_no_endpoint_behind_openrouter_takes_the_schema_it_is_asked_in_words(stream: bool) -> None:
     lacking = "lab/no-schema"
-    routing = {"require_parameters": True}
-    answer, seen = ask("openrouter", lacking, stream=stream, provider=routing, max_output_tokens=4096)
+    given = {"provider": {"require_parameters": True}}
+    answer, seen = ask("openrouter", lacking, stream=stream, extra_body=given, max_output_tokens=4096)
     assert isinstance(answer, Answer), answer
     assert answer.structured, "it kept to the schema all the same"
     assert [r.status for r in seen.refused] == [404]

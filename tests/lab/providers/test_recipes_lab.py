@@ -109,7 +109,6 @@ def test_a_server_of_ones_own_lists_the_documented_model(heading: str, section: 
 
     told = asyncio.run(main())
     assert told.exists
-    assert told.context == (40960 if heading in {"vLLM", "llama.cpp"} else None), "who tells it"
 
 
 def test_every_stand_in_of_a_recipe_is_tried() -> None:

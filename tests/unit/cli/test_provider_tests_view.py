@@ -40,7 +40,7 @@ tests_of.__test__ = False  # type: ignore[attr-defined]
     "checks, well, answered",
     [
         ([ANSWERED], True, 1),
-        ([ANSWERED, Check("stream", Outcome.WARNING, "broke off")], True, 1),
+        ([ANSWERED, Check("schema", Outcome.WARNING, "in words")], True, 1),
         ([ANSWERED, UNGRADED], False, 1),
         ([CUT_OFF], False, 0),
         ([TOO_DEAR], False, 0),

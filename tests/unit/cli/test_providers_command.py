@@ -12,10 +12,9 @@ import pytest
 from in_process import techsapo
 from rows import each_row
 
-from techsapo_ops.cli.views.providers import notes, provider_row, told_notes
+from techsapo_ops.cli.views.providers import notes
 from techsapo_ops.operations.providers import list_providers
 from techsapo_ops.spec.load import load
-from techsapo_ops.wallbounce.providers.listed import Listed
 
 SPEC = """\
 project: x
@@ -98,24 +97,3 @@ def test_from_its_day_on_a_model_was_retired(today: date, words: str) -> None:
     loaded = load(text, {}, lambda path: path, cross_check=False)
     (end, *_) = notes(list_providers(loaded), today)
     assert end.startswith(f"a: claude-sonnet-4-5 {words} its vendor on 2026-11-30 (as read on 2026-11-26)")
-
-
-@each_row(
-    "today, words",
-    [
-        (date(2026, 10, 1), None),
-        (date(2026, 11, 26), "retires this model on 2026-12-11"),
-        (date(2026, 12, 11), "retired this model on 2026-12-11"),
-    ],
-)
-def test_an_end_that_only_the_vendors_list_names_is_in_the_table_and_warned_of_when_near(
-    today: date, words: str | None
-) -> None:
-    text = "project: x\nproviders:\n  a: {kind: openai, model: gpt-6.1-sol, api_key: k}\n"
-    (row,) = list_providers(load(text, {}, lambda path: path, cross_check=False))
-    told = Listed(True, tells_ends=True, retires=date(2026, 12, 11))
-    assert provider_row(row)[-1] == "-"
-    assert provider_row(row, told)[-1] == "2026-12-11"
-    said = list(told_notes("a", told, today))
-    assert len(said) == (words is not None)
-    assert words is None or words in said[0]

@@ -24,7 +24,7 @@ SPEC = Spec.model_validate(
 )
 ANSWERED = Check("answer", Outcome.OK, "answered in 1.0 s")
 RETIRES = Check("list", Outcome.WARNING, "m is retired on 2026-12-11", "the vendor names n")
-BROKE_OFF = Check("stream", Outcome.WARNING, "broke off")
+BROKE_OFF = Check("grades", Outcome.WARNING, "broke off")
 
 
 @each_row(
@@ -45,18 +45,18 @@ def test_only_a_test_of_which_nothing_was_to_be_told_is_ok(
 ) -> None:
     file = tmp_path / "t"
     section = section_digest(SPEC.providers["a"])
-    keep_tests(file, {"a": KeptTest(NOW, outcome, told, "do it" if told else "", False, section)})
+    keep_tests(file, {"a": KeptTest(NOW, outcome, told, "do it" if told else "", section)})
     topology: Any = SimpleNamespace(spec=SPEC, layout=SimpleNamespace(provider_tests=file))
     (found,) = look_at_tests(topology, NOW.date())
     assert (found.level, found.detail, found.remedy) == (level, detail, "do it" if told else "")
 
 
 @each_row(
-    "checks, told, remedy, lasting",
+    "checks, told, remedy",
     [
-        ([ANSWERED], "", "", False),
-        ([RETIRES, ANSWERED, BROKE_OFF], f"{RETIRES.detail}; broke off", RETIRES.remedy, False),
-        ([RETIRES, Check("answer", Outcome.FAILED, "gone", "x", Cause.MODEL)], "gone", "x", True),
+        ([ANSWERED], "", ""),
+        ([RETIRES, ANSWERED, BROKE_OFF], f"{RETIRES.detail}; broke off", RETIRES.remedy),
+        ([RETIRES, Check("answer", Outcome.FAILED, "gone", "x", Cause.MODEL)], "gone", "x"),
     ],
 )
 def test_an_end_is_kept_beside_whatever_else_was_the_matter(
@@ -65,7 +65,6 @@ def test_an_end_is_kept_beside_whatever_else_was_the_matter(
     checks: list[Check],
     told: str,
     remedy: str,
-    lasting: bool,
 ) -> None:
     async def found(_candidate: Any, _today: date) -> Tried:
         return Tried("a", "openai", "m", tuple(checks))
@@ -76,7 +75,7 @@ def test_an_end_is_kept_beside_whatever_else_was_the_matter(
     layout: Any = SimpleNamespace(provider_tests=tmp_path / "t")
     testing.run_tests(tests, layout, NOW, lambda _tried: None, pytest.fail)
     kept = kept_tests(tmp_path / "t")["a"]
-    assert (kept.told, kept.remedy, kept.lasting) == (told, remedy, lasting)
+    assert (kept.told, kept.remedy) == (told, remedy)
 
 
 @each_row("today, level", [(date(2027, 1, 1), Level.OK), (date(2027, 5, 1), Level.WARNING)])
@@ -84,7 +83,7 @@ def test_an_end_that_the_vendor_named_in_a_test_long_ago_is_warned_of_when_it_is
     tmp_path: Path, today: date, level: Level
 ) -> None:
     section, end = section_digest(SPEC.providers["a"]), date(2027, 6, 1)
-    keep_tests(tmp_path / "t", {"a": KeptTest(NOW, "ok", "", "", False, section, end)})
+    keep_tests(tmp_path / "t", {"a": KeptTest(NOW, "ok", "", "", section, end)})
     topology: Any = SimpleNamespace(spec=SPEC, layout=SimpleNamespace(provider_tests=tmp_path / "t"))
     (found,) = look_at_tests(topology, today)
     assert found.level is level

@@ -42,6 +42,7 @@ class Drawn:
     kind = "simulated"
     model = "drawn"
     max_output_tokens = 100
+    attempts = 1
     timeout = 10.0
     price = Price(0.0, 0.0)
 

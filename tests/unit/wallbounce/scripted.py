@@ -68,6 +68,7 @@ class Scripted(Phased):
     kind = "simulated"
     model = "scripted"
     max_output_tokens = 1000
+    attempts = 1
 
     def __init__(self, name: str, script: Script | str, *, timeout: float = 5.0) -> None:
         self.name = name

@@ -29,6 +29,7 @@ class Staged(Phased):
     kind = "simulated"
     model = "staged"
     max_output_tokens = 1000
+    attempts = 1
 
     def __init__(self, part: Mapping[str, Any], meanings: Mapping[str, str], *, orders: str) -> None:
         self.name = part["name"]

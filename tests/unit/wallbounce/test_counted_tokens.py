@@ -44,7 +44,7 @@ PEERS = (Peer("A", "x", "cause", ("claim",), ()),)
 
 
 class _Spec:
-    kind, model, timeout, max_output_tokens = "scripted", "m", "5s", 100
+    kind, model, timeout, max_output_tokens, attempts = "scripted", "m", "5s", 100, 1
 
 
 class Unlucky(LanguageModel):

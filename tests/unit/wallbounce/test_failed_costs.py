@@ -11,9 +11,9 @@ from scripted import Purse, Scripted, never, orchestrator
 from techsapo_ops.wallbounce.asks import AskAnswer
 from techsapo_ops.wallbounce.breaker import Breaker, CircuitOpen
 from techsapo_ops.wallbounce.context import AnalysisContext
+from techsapo_ops.wallbounce.decorators.bounded import Bounded
 from techsapo_ops.wallbounce.decorators.guarded import Guarded
 from techsapo_ops.wallbounce.decorators.metered import Metered
-from techsapo_ops.wallbounce.decorators.retrying import Retrying
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.question import Question
@@ -29,7 +29,7 @@ async def no_sleep(_: float) -> None: ...
 
 
 def guarded(inner: Provider, attempts: int = 3) -> Provider:
-    return Retrying(Guarded(inner, Breaker("a", "m")), RetryPolicy(attempts=attempts), sleep=no_sleep)
+    return Bounded(Guarded(inner, Breaker("a", "m")), RetryPolicy(attempts=attempts), sleep=no_sleep)
 
 
 def breaks_off(times: int, cost: float = PAID) -> Callable[[], object]:
@@ -56,6 +56,16 @@ def test_a_call_that_failed_for_good_costs_what_its_attempts_did() -> None:
     with pytest.raises(ProviderError) as caught:
         asyncio.run(guarded(Scripted("a", breaks_off(9))).call(AskAnswer(QUESTION)))
     assert caught.value.cost_usd == pytest.approx(3 * PAID)
+
+
+def test_what_failed_before_the_time_was_over_is_part_of_what_a_call_costs() -> None:
+    attempts = iter([breaks_off(1), never])
+    provider = Scripted("a", lambda: next(attempts)())
+    call = Bounded(provider, RetryPolicy(), sleep=no_sleep, draw=lambda: 0.0).call
+    with pytest.raises(ProviderError) as caught:
+        asyncio.run(call(AskAnswer(QUESTION, limit=0.05)))
+    assert caught.value.kind is FailureKind.TIMEOUT
+    assert caught.value.cost_usd == pytest.approx(PAID + worst_cost(provider, QUESTION))
 
 
 def test_a_call_that_was_cut_off_costs_its_worst_case() -> None:
@@ -97,7 +107,7 @@ def test_the_limit_of_one_request_takes_failed_calls_into_account() -> None:
 def test_each_attempt_is_paid_for_and_one_that_the_breaker_stops_is_not() -> None:
     payer = Purse()
     metered = Metered(Scripted("a", breaks_off(9)))
-    guard = Retrying(Guarded(metered, Breaker("a", "m", failures=2)), RetryPolicy(), sleep=no_sleep)
+    guard = Bounded(Guarded(metered, Breaker("a", "m", failures=2)), RetryPolicy(), sleep=no_sleep)
     with pytest.raises(CircuitOpen) as caught:
         asyncio.run(guard.call(AskAnswer(QUESTION, context=AnalysisContext(payer=payer))))
     assert caught.value.cost_usd == pytest.approx(2 * PAID)
@@ -107,7 +117,7 @@ def test_each_attempt_is_paid_for_and_one_that_the_breaker_stops_is_not() -> Non
 
 def test_a_call_that_was_cut_off_is_booked_without_a_cost_for_the_payer_to_charge_its_worst_case() -> None:
     payer = Purse()
-    guard = Retrying(Metered(Scripted("a", never, timeout=0.05)), RetryPolicy())
+    guard = Bounded(Metered(Scripted("a", never, timeout=0.05)), RetryPolicy())
     with pytest.raises(ProviderError):
         asyncio.run(guard.call(AskAnswer(QUESTION, context=AnalysisContext(payer=payer))))
     (charge,) = payer.booked

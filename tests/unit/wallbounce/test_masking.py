@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from rows import each_row
 
 from techsapo_ops.catalogue.yaml_text import read_yaml
-from techsapo_ops.wallbounce.masking import RULES, Masker, _finds, mask
+from techsapo_ops.wallbounce.masking import Masker, _finds, manifest_spans, mask
+from techsapo_ops.wallbounce.masking_rule import masking_rules
 from techsapo_ops.wallbounce.personal_data import luhn, my_number
-from techsapo_ops.wallbounce.secret_manifests import manifest_spans
 
 CASES = Path(__file__).parents[2] / "cases"
 LABELLED = read_yaml((CASES / "masking.yaml").read_text(encoding="utf-8"))
@@ -127,7 +127,7 @@ def _repeats(parsed: Any) -> Iterator[tuple[int, Any]]:
                             yield from _repeats(branch)
 
 
-@each_row("rule", RULES["personal"], ids=lambda rule: f"{rule.kind} {rule.pattern.pattern[:40]}")
+@each_row("rule", masking_rules()["personal"], ids=lambda rule: f"{rule.kind} {rule.pattern.pattern[:40]}")
 def test_no_pattern_repeats_without_a_bound_so_that_time_grows_with_the_text_alone(rule: Any) -> None:
     parser = re._parser  # type: ignore[attr-defined]
     for most, _ in _repeats(parser.parse(rule.pattern.pattern, rule.pattern.flags & ~re.UNICODE)):
@@ -165,12 +165,12 @@ def test_looking_for_all_hints_at_once_finds_what_looking_by_each_rule_does() ->
     }
     literal = [
         r
-        for r in RULES["secrets"]
+        for r in masking_rules()["secrets"]
         if set(r.hints) & {"mii", "ls0tls1crudjti", "eyj", "という", "パス", "cred"}
     ]
     for line in lines:
         low = line.casefold() if line.isascii() else line.lower()
-        finds = [(*span, each.kind) for each in RULES["personal"] for span in each.spans(line, low)]
+        finds = [(*span, each.kind) for each in masking_rules()["personal"] for span in each.spans(line, low)]
         finds += [(*span, "SECRET") for span in manifest_spans(line)]
         assert sorted(_finds(line, "personal")) == sorted(finds)
         for each in literal:  # their hints stand in their patterns, so that they can lose nothing

@@ -39,7 +39,7 @@ def test_premium_with_thinking_models_fits_into_the_default_days_budget() -> Non
 class Section:
     def __init__(self, kind: str, model: str) -> None:
         self.kind, self.model = kind, model
-        self.timeout, self.max_output_tokens = "60s", 16_384
+        self.timeout, self.max_output_tokens, self.attempts = "60s", 16_384, 1
 
 
 @each_row("case", read_yaml(CASES.read_text()), ids=lambda c: f"{c['tier']}-{c['of'][0]}")

@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 from rows import each_row
+from test_vendor_requests import made
 
 from techsapo_ops.wallbounce.answers import Tokens
-from techsapo_ops.wallbounce.providers.anthropic import read_message
 from techsapo_ops.wallbounce.providers.base import Tally
-from techsapo_ops.wallbounce.providers.openai import read_response
 from techsapo_ops.wallbounce.providers.wire import UNREADABLE
 
 RESPONSE: dict[str, Any] = {
@@ -23,13 +22,14 @@ MESSAGE: dict[str, Any] = {
     "stop_reason": "end_turn",
     "usage": {"input_tokens": 9, "output_tokens": 3},
 }
-READ = [(read_response, RESPONSE, "output"), (read_message, MESSAGE, "content")]
+READ = [("openai", RESPONSE, "output"), ("anthropic", MESSAGE, "content")]
 
 
-@each_row("read, reply, key", READ, ids=["OpenAI", "Anthropic"])
+@each_row("kind, reply, key", READ)
 def test_text_and_tokens_are_read_and_what_is_no_count_or_of_another_shape_is_not(
-    read: Any, reply: dict[str, Any], key: str
+    kind: str, reply: dict[str, Any], key: str
 ) -> None:
+    read = made({"kind": kind, "model": "m"}).read
     found = read(reply, Tally())
     assert (found.text, found.tokens, found.complete) == ("ディスクが一杯", Tokens(9, 3), True)
     for counts in ({"input_tokens": 9, "output_tokens": "3"}, {"input_tokens": -9, "output_tokens": 3}):

@@ -14,8 +14,8 @@ from techsapo_ops.wallbounce.analysis import AnalysisError
 from techsapo_ops.wallbounce.answers import Answer
 from techsapo_ops.wallbounce.asks import AskAnswer
 from techsapo_ops.wallbounce.context import AnalysisContext
-from techsapo_ops.wallbounce.decorators.awaited import Awaited
-from techsapo_ops.wallbounce.decorators.retrying import Retrying
+from techsapo_ops.wallbounce.decorators.bounded import Bounded
+from techsapo_ops.wallbounce.decorators.metered import Metered
 from techsapo_ops.wallbounce.failures import FailureKind, ProviderError
 from techsapo_ops.wallbounce.grades import Grades, Peer
 from techsapo_ops.wallbounce.question import Question
@@ -73,9 +73,7 @@ def test_a_pause_between_two_attempts_is_a_wait_for_the_vendor() -> None:
     async def sleep(seconds: float) -> None:
         clock.now += seconds
 
-    provider = Retrying(
-        Awaited(Scripted("a", script)), RetryPolicy(attempts=2), sleep=sleep, draw=lambda: 0.0
-    )
+    provider = Bounded(Metered(Scripted("a", script)), RetryPolicy(attempts=2), sleep=sleep, draw=lambda: 0.0)
     ask = AskAnswer(Question("why", "en", "req-1"), context=AnalysisContext(wait=wait))
     asyncio.run(provider.call(ask))
     assert wait.seconds() == 4

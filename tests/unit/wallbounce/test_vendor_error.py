@@ -26,7 +26,7 @@ from techsapo_ops.wallbounce.causes import (
     usual_cause,
 )
 from techsapo_ops.wallbounce.failures import Failure, ProviderError, what_to_do
-from techsapo_ops.wallbounce.providers.told import failure_in_200, failure_of, read
+from techsapo_ops.wallbounce.providers.vendor_error import failure_in_200, failure_of, read
 
 CASES: dict[str, Any] = read_yaml(
     (Path(__file__).parents[2] / "cases" / "provider_errors.yaml").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a vendor tells when a call fails, whichever vendor it is, and what that means.
+"""An error as a vendor reports it, whichever vendor it is, and what that means.
 
 OpenAI sends {error: {message, type, param, code}}, Anthropic {type: error, error: {type, message, details}},
 Google {error: {code, message, status, details: […]}}, OpenRouter {error: {code, message, metadata}}, Ollama
@@ -35,7 +35,7 @@ _OURS = re.compile(r"overload|server|internal|unavailable|failed|error_during", 
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class VendorError:
     """An error as a vendor tells it. `status` is 200 where it came within an answer that had begun.
 
     `kind`, `code` and `word` are error.type, error.code and Google's error.status, `reason` what its details
@@ -75,7 +75,7 @@ class Told:
         return Cause.SERVER if self.status >= 500 else Cause.REJECTED
 
 
-def read(status: int, body: object, headers: Mapping[str, str] | None = None) -> Told:
+def read(status: int, body: object, headers: Mapping[str, str] | None = None) -> VendorError:
     """What `body` tells, bytes or parsed; `headers` ignore case."""
     parsed = True
     if isinstance(body, bytes | str):
@@ -87,7 +87,7 @@ def read(status: int, body: object, headers: Mapping[str, str] | None = None) ->
     inner = _inner(body)
     if not isinstance(inner, dict):
         text = inner if isinstance(inner, str) else ""
-        return _with_wait(Told(status, text[:_SHOWN], parsed=parsed), headers)
+        return _with_wait(VendorError(status, text[:_SHOWN], parsed=parsed), headers)
     metadata = inner["metadata"] if isinstance(inner.get("metadata"), dict) else {}
     details = list(_details(inner.get("details")))
     kind, code, word = (_word(inner.get(key)) for key in ("type", "code", "status"))
@@ -96,7 +96,7 @@ def read(status: int, body: object, headers: Mapping[str, str] | None = None) ->
     reasons.append(_word(metadata.get("limit_source")))
     if isinstance(inner.get("innererror"), dict):
         reasons.append(_word(inner["innererror"].get("code")))
-    told = Told(
+    told = VendorError(
         status,
         _message(inner),
         kind,
@@ -132,7 +132,7 @@ def failure_in_200(body: object) -> ProviderError:
     return failure
 
 
-def _failure(told: Told, head: str) -> ProviderError:
+def _failure(told: VendorError, head: str) -> ProviderError:
     cause, label = told.cause, told.label
     message = told.message or msg("no message")
     if label and label not in message:
@@ -143,7 +143,7 @@ def _failure(told: Told, head: str) -> ProviderError:
     return ProviderError(advice(cause).kind, head + message, cause=cause, retry_after=wait)
 
 
-def _fits(row: ErrorRow, told: Told) -> bool:
+def _fits(row: ErrorRow, told: VendorError) -> bool:
     message = " ".join(told.message.lower().split())
     return (
         (not row.status or told.status in row.status)
@@ -210,7 +210,7 @@ def _retry_info(details: list[Mapping[str, Any]]) -> float | None:
     return None
 
 
-def _with_wait(told: Told, headers: Mapping[str, str] | None) -> Told:
+def _with_wait(told: VendorError, headers: Mapping[str, str] | None) -> VendorError:
     """`told` with the wait of its headers, else of its details, else of its message."""
     wait = retry_after(headers) if headers else None
     if wait is None:
