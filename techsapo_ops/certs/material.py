@@ -19,7 +19,6 @@ from techsapo_ops.messages import msg
 
 KeyType = Literal["ecdsa", "rsa"]
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 _RSA_BITS = 2048  # what Mozilla's intermediate profile asks for
 
@@ -96,11 +95,11 @@ def certificate_pem(certificate: x509.Certificate) -> bytes:
 
 
 def signing_request(key: PrivateKey, names: Sequence[str]) -> bytes:
-    """A PKCS #10 request (DER) for `names`, without a subject: the CA reads the alternative names alone."""
+    """A PKCS #10 request (PEM) for `names`, without a subject: the CA reads the alternative names alone."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     alternatives = x509.SubjectAlternativeName([general_name(n) for n in dict.fromkeys(names)])
     request = builder.add_extension(alternatives, critical=False).sign(key, hashes.SHA256())
-    return request.public_bytes(serialization.Encoding.DER)
+    return request.public_bytes(serialization.Encoding.PEM)
 
 
 def names_of(certificate: x509.Certificate) -> tuple[str, ...]:

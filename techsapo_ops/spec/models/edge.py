@@ -66,7 +66,7 @@ class Certificate(Section):
     names: tuple[HostName, ...] = ()
     """Host names it is for; `*.` in front for a wildcard."""
     contact: Text | None = None
-    """E-mail address for the ACME account."""
+    """E-mail address for the ACME account, when it is made."""
     directory: Url = "https://acme-v02.api.letsencrypt.org/directory"
     """ACME directory."""
     ca_file: FilePath | None = None
