@@ -18,7 +18,7 @@ SPEC = "project: lab\n"
 COMMANDS = (
     ("validate",), ("config", "show"), ("plan",), ("generate", "--check"), ("up",), ("down",), ("ps",),
     ("logs",), ("health",), ("history",), ("diff",), ("rollback", "--yes"), ("restart", "redis"), ("reload",),
-    ("jobs",), ("cron", "list"), ("backup", "list"), ("certs", "status"), ("keys", "create", "ci"),
+    ("jobs",), ("cron", "status"), ("backup", "list"), ("certs", "status"), ("keys", "create", "ci"),
     ("alerts", "list"), ("serve",), ("templates", "eject", "redis/redis.conf.j2"), ("init", "--force"),
     ("ask", "why"),
 )  # fmt: skip
