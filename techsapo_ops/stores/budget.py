@@ -6,7 +6,6 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -165,10 +164,7 @@ class BudgetStore:
             return error.balance
 
     async def try_again(self) -> None:
-        """Do with a ledger of its own what Redis refused before.
-
-        Each is one operation, so that no part of it passes for the whole.
-        """
+        """Do with a ledger of its own what Redis refused before."""
 
         def doing(*actions: str) -> Callable[[Redis], Awaitable[None]]:
             async def do(redis: Redis) -> None:
@@ -177,9 +173,7 @@ class BudgetStore:
 
             return do
 
-        for operation in self._link.failing:
-            with suppress(Away):
-                await self._link.call(doing(*_TRIALS[operation]), operation)
+        await self._link.try_again({operation: doing(*actions) for operation, actions in _TRIALS.items()})
 
     async def _reserve_here(
         self, owner: str, ledgers: Sequence[Ledger], amount: int, life: float

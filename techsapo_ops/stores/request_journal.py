@@ -186,18 +186,14 @@ class RequestJournals:
             await self._link.call(lambda redis: redis.delete(self._prefix + name))
 
     async def try_again(self) -> None:
-        """Read or write a journal of nobody, where Redis refused to: without traffic it would be failing for
-        ever.
-        """
+        """Read or write a journal of nobody, where Redis refused to."""
         place = f"{self._prefix}trial"
-        for operation in self._link.failing:
-            with suppress(Away):
-                if operation == "read":
-                    await self._link.call(lambda redis: redis.hgetall(place), operation)
-                else:
-                    await self._link.call(
-                        lambda redis: redis.set(f"{place} written", b"", px=1000), operation
-                    )
+        await self._link.try_again(
+            {
+                "read": lambda redis: redis.hgetall(place),
+                "write": lambda redis: redis.set(f"{place} written", b"", px=1000),
+            }
+        )
 
     def _line(self, place: tuple[str, str], held: Held, value: bytes) -> tuple[str, str, bytes, str]:
         """The arguments of WRITE."""

@@ -6,8 +6,6 @@ stack's that lies in the ledger: who can't read that can neither make one nor gu
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import os
 import secrets
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.adapters.files import sync_directory, write_atomic
+from techsapo_ops.adapters.mac import mac, same
 from techsapo_ops.adapters.packed import open_plain
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
@@ -34,8 +33,6 @@ KEY = "plan-key"
 _FORM = 1
 _MARK = "techsapo_plan"
 _ABOUT = "`techsapo up --plan` on this file does exactly this, or nothing. It holds no secret."
-_PURPOSE = b"techsapo plan 1\0"
-_VALUE = b"techsapo plan value 1\0"
 _KEY_BYTES = 32
 _LARGEST = 16 * 1024 * 1024
 
@@ -153,16 +150,16 @@ def _is_plan(path: Path) -> bool:
 
 
 def _digest(key: bytes) -> Digest:
-    return lambda value: hmac.new(key, _VALUE + value, hashlib.sha256).hexdigest()[:32]
+    return lambda value: mac(key, "plan value", value).hex()[:32]
 
 
 def _mac(key: bytes, told: dict[str, Any]) -> str:
     text = json.dumps(told, ensure_ascii=False, sort_keys=True)
-    return hmac.new(key, _PURPOSE + text.encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
+    return mac(key, "plan", text).hex()
 
 
-def _same(given: object, mac: str) -> bool:
-    return isinstance(given, str) and given.isascii() and hmac.compare_digest(given, mac)
+def _same(given: object, expected: str) -> bool:
+    return isinstance(given, str) and same(given, expected)
 
 
 def _made_key(ledger: Ledger) -> bytes:

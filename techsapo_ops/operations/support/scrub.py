@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import html
 import json
 import os
@@ -15,6 +13,7 @@ from pathlib import Path
 from secrets import token_bytes
 from urllib.parse import quote, quote_plus, unquote
 
+from techsapo_ops.adapters.mac import mac
 from techsapo_ops.backup.secret_files import made_secrets, secret_values
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -73,7 +72,7 @@ class Scrubber:
         return self._masker.mask(text)
 
     def _salted(self, digest: str) -> str:
-        return hmac.new(self._salt, digest.encode(), hashlib.sha256).hexdigest()[:16]
+        return mac(self._salt, "scrub", digest).hex()[:16]
 
 
 def scrubber_of(layout: Layout, stack: Stack | None) -> Scrubber:
