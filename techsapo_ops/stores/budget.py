@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.streaks import Operation
 from techsapo_ops.stores.budget_ledger import (
+    DONE_BY,
     Balance,
     Ledger,
     Lost,
     OverBudget,
+    Reply,
     SpendingUnknown,
     SpentBefore,
     Unaccounted,
+    key_names,
     nothing,
 )
-from techsapo_ops.stores.budget_script import DONE_BY, Reply, key_names
 from techsapo_ops.stores.redis_link import Away, RedisLink
 
 if TYPE_CHECKING:

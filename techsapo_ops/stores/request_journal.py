@@ -12,11 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from typing_extensions import override
+
 from techsapo_ops.adapters.jsons import dump, load
+from techsapo_ops.stores.confirmed_lock import read_under
 from techsapo_ops.stores.flights import Held
-from techsapo_ops.stores.redis_link import Away, RedisLink
+from techsapo_ops.stores.redis_link import Away, RedisLink, Unconfirmed
 from techsapo_ops.stores.seal import Forged, Seal
-from techsapo_ops.stores.unconfirmed import Unconfirmed
 
 MOST_LINES = 2000
 """Lines of one attempt that are kept: calls, and how they ended. No analysis makes so many."""
@@ -225,3 +227,18 @@ class RequestJournals:
 
     def _place(self, name: str, line: str) -> str:
         return f"{self._prefix}{name} {line}"
+
+
+class ConfirmedJournals(RequestJournals):
+    """Journals whose lines replicas have before anything rests on them: a failover forgets no call."""
+
+    @override
+    async def write(self, place: tuple[str, str], held: Held, value: bytes) -> bool:
+        """Write at `place`; False where `held` is no longer ours. Raises Unconfirmed."""
+        names, args = (held.name, self._prefix + place[0]), self._line(place, held, value)
+        return bool(await self._link.confirmed(lambda pipe: pipe.eval(WRITE, 2, *names, *args)))
+
+    @override
+    async def _raw(self, name: str, held: Held) -> dict[Any, Any]:
+        lines = await read_under(self._link, held, self._prefix + name, "HGETALL") or []
+        return dict(zip(lines[::2], lines[1::2], strict=True))
