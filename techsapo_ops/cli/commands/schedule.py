@@ -40,8 +40,6 @@ def schedule(
 
       techsapo schedule
     """
-    import logging
-
     from techsapo_ops.adapters.build import build, note
 
     build()  # first, as in `serve`: what is installed while the rest is imported is another build
@@ -61,7 +59,6 @@ def schedule(
             note(layout.scheduler_build)
         except OpsError as error:  # the next `techsapo up` then starts it anew
             _say(msg("what this scheduler runs can't be noted: {error}", error=error))
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
     found = _schedule(place.file, place.environment, rendered)
     context = run_context(layout, _say, lambda _: None)
     jobs: dict[str, Job] = {job.name: job for job in scheduled(found)}
@@ -92,16 +89,17 @@ def schedule(
         jobs.update({job.name: job for job in scheduled(now)})
         scheduler.change(jobs)
         announce(now, context)
-        _say_due(scheduler.next_runs(), context)
+        _say_due(scheduler.next_runs, context)
 
-    scheduler = JobScheduler(jobs, context.zone, command, ended)
+    scheduler = JobScheduler(jobs, context.zone, command, ended, context.now)
     with interruptible():
         try:
             for job in jobs.values():
                 record_killed(job, context)
             announce(found, context)
-            scheduler.start(overdue(jobs, context))
-            _say_due(scheduler.next_runs(), context)
+            for name in overdue(jobs, context):
+                scheduler.start(name)
+            _say_due(scheduler.next_runs, context)
             _watch(scheduler, context, rendered or place.file, changed, beats=rendered is not None)
         except KeyboardInterrupt:
             scheduler.stop()
@@ -112,7 +110,7 @@ def schedule(
 def _watch(
     scheduler: JobScheduler, context: RunContext, source: Path, changed: Callable[[], None], *, beats: bool
 ) -> None:
-    """Look again and again whether the clock was set or `source` has `changed`, until Ctrl-C.
+    """Look again and again what is due and whether `source` has `changed`, until Ctrl-C.
 
     With `beats` it shows that this loop works, as the service; what is in the way is said once.
     """
@@ -125,7 +123,7 @@ def _watch(
     unwritten = ""
     waiting = threading.Event()
     while True:
-        if beats and scheduler.keeps_time():
+        if beats:
             try:
                 heartbeat.beat(context.textfiles)
                 unwritten = ""
@@ -134,9 +132,9 @@ def _watch(
                     _say(str(error))
                 unwritten = error.message
         waiting.wait(LOOK_SECONDS)
-        jumped = scheduler.look()
+        set_back = scheduler.look()
         now = source.read_bytes() if source.is_file() else content
-        if jumped or now != content:
+        if set_back or now != content:
             content = now
             changed()
 
