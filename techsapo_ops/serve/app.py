@@ -122,7 +122,6 @@ class App:
             metrics.audit_rows,
             metrics.audit_operation,
             flush_interval=seconds(spec.audit.flush_interval),
-            durable=options.durable_audit,
         )
 
         keys = key_ring(auth, options.keys_file())

@@ -32,8 +32,6 @@ class Options:
     """Who may ask, in place of the spec's own section."""
     key_shares: bool = True
     """Whether one API key leaves places to others."""
-    durable_audit: bool = True
-    """Whether an answer waits for its audit row to be on disk."""
     refuse_other_hosts: bool = True
     """Whether requests for names that the spec does not list are refused."""
     keys: Path | None = None

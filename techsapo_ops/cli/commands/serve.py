@@ -144,7 +144,6 @@ def serve(
         calibration=read_calibration(weights) if weights is not None else None,
         auth=auth,
         refuse_other_hosts=spec.app.refuse_other_hosts,
-        durable_audit=spec.audit.durability == "answered",
         key_shares=spec.app.limits.key_shares,
         app_key=shared_key(app_key or project.layout.app_key) if app_key or not rendered else None,
         authorities=stores.authorities(spec, project.layout),

@@ -257,11 +257,7 @@ class Audit(Section):
 
     prompt: Literal["hash", "masked"] = "hash"
     """hash: only a digest of the prompt; masked: its text without secrets and personal data."""
-    durability: Literal["answered", "relaxed"] = "answered"
-    """answered: an answer is given only once its row is on disk, so that neither a kill -9 nor a power cut
-    leaves one without. relaxed: those of `flush_interval` may be lost."""
     flush_interval: Duration = "200ms"
-    """How long rows gather for one write to the database; with `durability: relaxed` what a kill -9 of the
-    app, or a power cut, loses at most."""
+    """How long rows, which are on disk by then, gather for one write to the database."""
     keep_days: Count = 365
     """Rows older than this are removed every night; 0 keeps all."""

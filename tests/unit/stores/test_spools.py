@@ -75,7 +75,7 @@ def test_what_the_last_process_left_is_taken_over_while_the_next_one_runs(
     monkeypatch.setattr(logs, "PROBE", 0.1)
     last = Spools(tmp_path)
     Spool(last.own).append([ROW])
-    log = AuditLog(away(), tmp_path, durable=True)
+    log = AuditLog(away(), tmp_path)
     log.start()
     future = log.put(replace(ROW, id="1" * 32))
     assert future is not None
@@ -89,7 +89,7 @@ def test_what_the_last_process_left_is_taken_over_while_the_next_one_runs(
 
 
 def test_one_host_keeps_the_one_file_and_no_lock(tmp_path: Path) -> None:
-    log = AuditLog(None, tmp_path, durable=True)
+    log = AuditLog(None, tmp_path)
     log.start()
     log.close()
     assert not list(tmp_path.glob("*.lock"))
