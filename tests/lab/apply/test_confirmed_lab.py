@@ -18,8 +18,9 @@ from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
 from techsapo_ops.stores.budget_ledger import NANO, Balance, Ledger, OverBudget
 from techsapo_ops.stores.confirmed_lock import FAILOVER_LIFE, ConfirmedLock
 from techsapo_ops.stores.flights import Held
-from techsapo_ops.stores.redis_link import RedisLink, Unconfirmed
+from techsapo_ops.stores.redis_link import RedisLink
 from techsapo_ops.stores.request_journal import ConfirmedJournals
+from techsapo_ops.stores.unconfirmed import Unconfirmed
 
 pytestmark = pytest.mark.lab
 
