@@ -18,7 +18,7 @@ from techsapo_ops.certs.store import Store, Version, read_pair
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.certificates.deploy import Deployment, installed
-from techsapo_ops.services.nginx.certificate import NginxSite, NginxSites, nginx_site
+from techsapo_ops.services.nginx.certificate import NginxSites, nginx_sites
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.edge import Certificate
 from techsapo_ops.spec.problems import unknown
@@ -64,7 +64,7 @@ class Certificates:
 
     topology: Topology
     runner: Runner
-    site: NginxSite | NginxSites | None = None
+    site: NginxSites | None = None
     """nginx, where it is to be asked."""
     now: Callable[[], datetime] = utc_now
     say: Callable[[str], None] = _tell_nobody
@@ -225,4 +225,4 @@ def suggested(state: CertificateState, version: Version) -> datetime | None:
 
 def certificates_of(stack: Stack, say: Callable[[str], None]) -> Certificates:
     """The certificates of `stack`, and the nginx that serves them; `say` is told how the work goes."""
-    return Certificates(stack.topology, stack.runner, nginx_site(stack, say), say=say)
+    return Certificates(stack.topology, stack.runner, nginx_sites(stack, say), say=say)

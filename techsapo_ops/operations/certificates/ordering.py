@@ -12,7 +12,6 @@ from techsapo_ops.certs.material import Pair, key_pem, new_key, signing_request
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.certificates.needs import Certificates
-from techsapo_ops.services.nginx.certificate import NginxSite
 from techsapo_ops.spec.models.edge import Certificate
 
 
@@ -68,8 +67,6 @@ def _responder(certificates: Certificates, certificate: Certificate) -> Responde
             msg("http-01 needs the stack's nginx, which does not run"),
             msg("`techsapo up` starts it; dns-01 works without"),
         )
-    if isinstance(site, NginxSite):
-        return HttpResponder(site.run, site.challenges, site.url)
     # By the address of the front, or by a name with several addresses, the CA may ask any of them.
     return Everywhere([HttpResponder(each.run, each.challenges, each.url) for each in site.there()])
 
