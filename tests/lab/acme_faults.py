@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.message import Message
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -51,6 +52,11 @@ class Front:
 def refusal(status: int, code: str, detail: str) -> Refusal:
     """An error of ACME (RFC 8555, 6.7)."""
     return status, {"type": f"urn:ietf:params:acme:error:{code}", "detail": detail}, {}
+
+
+def _passed(headers: Message) -> dict[str, str]:
+    """What the client is given of an answer's headers; pebble sends several Link headers."""
+    return {name: ", ".join(map(str, headers.get_all(name, ()))) for name in _PASSED if name in headers}
 
 
 @contextmanager
@@ -98,10 +104,10 @@ def front(directory: Path, ca: Pebble) -> Iterator[Front]:
             )
             try:
                 with urllib.request.urlopen(request, context=trust, timeout=60) as answer:
-                    passed = {h: answer.headers[h] for h in _PASSED if answer.headers[h]}
+                    passed = _passed(answer.headers)
                     self._answer(answer.status, answer.read(), passed)
             except urllib.error.HTTPError as error:
-                passed = {h: error.headers[h] for h in _PASSED if error.headers[h]}
+                passed = _passed(error.headers)
                 self._answer(error.code, error.read(), passed)
 
         def _answer(self, status: int, content: bytes, headers: dict[str, str]) -> None:
