@@ -1,50 +1,48 @@
-"""The door to an ACME server (RFC 8555), on the libraries `acme` and `josepy`.
-
-They sign, keep nonces and know the messages; what is ours is to ask again after a bad nonce or a broken
-connection, to respect Retry-After, and to turn every refusal into words.
-"""
+"""The door to an ACME server (RFC 8555): the client of the library `acme`, and its refusals in words."""
 
 from __future__ import annotations
 
-import ssl
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from techsapo_ops import __version__
-from techsapo_ops.adapters.acme_messages import (
-    Authorization,
-    Binding,
-    Challenge,
-    Order,
-    base64url,
-    renewal_id,
-    retry_at,
-)
-from techsapo_ops.adapters.acme_words import clock_hint, explain, reason, words
+from techsapo_ops.adapters.reasons import os_reason
 from techsapo_ops.errors import OpsError
-from techsapo_ops.messages import msg
+from techsapo_ops.messages import joined, msg
 
 if TYPE_CHECKING:  # 0.3 s, paid by the commands that talk to a CA
     import requests
-    from acme import messages
+    from acme import errors, messages
+    from acme.client import ClientV2
     from cryptography import x509
 
 _TIMEOUT = 30
-_NONCES = 20
-"""Nonces that are tried before the server is given up; pebble rejects some on purpose."""
-_CONNECTIONS = 3
-_PAUSE = 0.5
+_ORDER_SECONDS = 300.0
+"""Seconds within which an order must come to its end."""
 
-_KEPT = msg("what was begun is kept: the next `techsapo certs renew` goes on from there")
-
-_NEEDED = {"newNonce", "newAccount", "newOrder", "revokeCert"}
-
-_Result = TypeVar("_Result")
+_HINTS = {
+    "caa": msg("a CAA record of the domain allows other CAs only: add this one to it"),
+    "dns": msg("check the domain's name servers; the name must resolve for the whole world"),
+    "dnssec": msg("check the domain's DNSSEC signatures"),
+    "invalidContact": msg("look at `contact` of the certificate in the spec"),
+    "unsupportedContact": msg("`contact` must be an e-mail address"),
+    "rejectedIdentifier": msg("this CA does not issue for that name: check its spelling"),
+    "malformed": msg("check `directory` in the spec"),
+    "serverInternal": msg("the CA has trouble of its own: try later"),
+    "unsupportedIdentifier": msg("this CA does not issue for names of that kind"),
+}
+_VALIDATION_HINTS = {
+    "http-01": msg(
+        "from outside, port 80 of the name must lead to this stack's nginx: check DNS, firewall and proxies"
+    ),
+    "dns-01": msg("see that dns_hook sets the TXT record and waits until every name server has it"),
+}
 
 
 class AcmeError(OpsError):
@@ -58,6 +56,24 @@ class AcmeError(OpsError):
         super().__init__(message, hint)
         self.code = code
         self.retry_at = retry_at
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What ties an account to one at the CA's own site (RFC 8555, 7.3.4)."""
+
+    key_id: str
+    hmac_key: str = field(repr=False)
+    """In base64url."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What the CA must see for `name`: a file called `token`, or a TXT record, with `value` in it."""
+
+    name: str
+    token: str
+    value: str
 
 
 class AcmeServer:
@@ -81,266 +97,224 @@ class AcmeServer:
             user_agent=f"techsapo-ops/{__version__}",
             timeout=_TIMEOUT,
         )
-        self._net.session.hooks["response"].append(self._note)
         self._answer: requests.Response | None = None
-        self._resources: dict[str, Any] | None = None
-        self.skew = timedelta(0)
-        """How far this host's clock is ahead of the server's, by its last answer."""
 
-    # --- account
+        def note(response: requests.Response, *_: object, **__: object) -> None:
+            self._answer = response
 
-    def register(self, contact: str | None, binding: Binding | None = None) -> str:
-        """Make the account of the key, or find it where it exists; returns its URL."""
+        self._net.session.hooks["response"].append(note)
+
+    def sign_in(self, contact: str | None, binding: Binding | None) -> None:
+        """Speak as the account of the key, which is made where the server has none."""
         from acme import messages
 
-        self._net.account = None
-        body = messages.NewRegistration.from_data(
-            email=contact,
-            terms_of_service_agreed=True,
-            external_account_binding=self._bound(binding) if binding is not None else None,
-        )
-        url = str(self._post("newAccount", body).headers["Location"])
-        self.use(url)
-        return url
+        with self._asking():
+            client = self._client()
+            try:
+                client.query_registration(messages.RegistrationResource(body=messages.Registration()))
+            except messages.Error as error:
+                if error.code != "accountDoesNotExist":
+                    raise
+            else:
+                return
+            bound = None
+            if binding is not None:
+                bound = messages.ExternalAccountBinding.from_data(
+                    self._key.public_key(), binding.key_id, binding.hmac_key, client.directory
+                )
+            client.new_account(
+                messages.NewRegistration.from_data(
+                    email=contact, terms_of_service_agreed=True, external_account_binding=bound
+                )
+            )
 
-    def wants_binding(self) -> bool:
-        """Whether accounts here must be bound to one at the CA's own site (RFC 8555, 7.1.1)."""
-        meta = self._directory().get("meta")
-        return isinstance(meta, dict) and meta.get("externalAccountRequired") is True
+    def certificate(self, request: bytes, kind: str, place: Callable[[Proof], None]) -> bytes:
+        """The chain (PEM) for the names of `request` (PKCS #10, PEM).
 
-    def use(self, account: str) -> None:
-        """Speak as the account at this URL from now on."""
+        `place` makes visible what proves that a name is ours, by a challenge of `kind`, such as "http-01".
+        Call `sign_in` first.
+        """
         from acme import messages
 
-        self._net.account = messages.RegistrationResource(body=messages.Registration(), uri=account)
-
-    def update_contact(self, account: str, contact: str | None) -> None:
-        """Tell the server another contact address, or that there is none."""
-        from acme import messages
-
-        addresses = (f"mailto:{contact}",) if contact else ()
-        self._post(account, messages.UpdateRegistration(contact=addresses))
-
-    def deactivate(self, account: str) -> None:
-        """Close the account for good."""
-        from acme import messages
-
-        self._post(account, messages.UpdateRegistration.from_json({"status": "deactivated"}))
-
-    # --- orders
-
-    def new_order(self, names: Sequence[str], replaces: str | None = None) -> Order:
-        """Order a certificate; `replaces` is the ARI id of the one it takes the place of (RFC 9773)."""
-        from acme import messages
-        from josepy.json_util import field
-
-        class NewOrder(messages.NewOrder):
-            replaces: str | None = field("replaces", omitempty=True)
-
-        wanted = [messages.Identifier(typ=messages.IDENTIFIER_FQDN, value=n) for n in names]
-        old = replaces if replaces is not None and "renewalInfo" in self._directory() else None
-        response = self._post("newOrder", NewOrder(identifiers=wanted, replaces=old))
-        return self._order(str(response.headers["Location"]), response)
-
-    def order(self, url: str) -> Order:
-        """The order at this URL as it stands."""
-        return self._order(url, self._post(url, None))
-
-    def authorization(self, url: str) -> Authorization:
-        """The authorization at this URL as it stands."""
-        response = self._post(url, None)
-        body = response.json()
-        wildcard = "*." if body.get("wildcard") else ""
-        challenges = tuple(
-            Challenge(c["type"], c["url"], c.get("token", ""), c.get("status", "pending"))
-            for c in body.get("challenges", ())
-        )
-        wrong = [c["error"] for c in body.get("challenges", ()) if c.get("error")]
-        return Authorization(
-            url,
-            wildcard + body["identifier"]["value"],
-            body["status"],
-            challenges,
-            words(wrong[0]) if wrong else "",
-            self._wait(),
-        )
-
-    def key_authorization(self, token: str) -> str:
-        """What proves that whoever answers for the name holds this account's key."""
-        return f"{token}.{base64url(self._key.thumbprint())}"
-
-    def answer(self, challenge: Challenge) -> None:
-        """Tell the server that it may look."""
-        from acme import challenges
-
-        self._post(challenge.url, challenges.KeyAuthorizationChallengeResponse())
-
-    def finalize(self, order: Order, request: bytes) -> Order:
-        """Ask for the certificate of an order that is ready; `request` is PKCS #10, DER."""
-        from acme import messages
-        from cryptography import x509
-
-        body = messages.CertificateRequest(csr=x509.load_der_x509_csr(request))
-        return self._order(order.url, self._post(order.finalize, body))
-
-    def certificate(self, url: str) -> bytes:
-        """The chain (PEM) of an order that is valid."""
-        content: bytes = self._post(url, None).content
-        return content
+        with self._asking(kind):
+            client = self._client()
+            order = client.new_order(request)
+            bodies = [each.body for each in order.authorizations]
+            pending = [body for body in bodies if body.status == messages.STATUS_PENDING]
+            answers = []
+            for body, challenge in [(body, _challenge(self.host, kind, body)) for body in pending]:
+                answer, value = challenge.chall.response_and_validation(self._key)
+                place(Proof(body.identifier.value, challenge.chall.encode("token"), value))
+                answers.append((challenge, answer))
+            for challenge, answer in answers:
+                client.answer_challenge(challenge, answer)
+            # The library's clock is naive.
+            deadline = datetime.now() + timedelta(seconds=_ORDER_SECONDS)
+            return client.poll_and_finalize(order, deadline).fullchain_pem.encode()
 
     def revoke(self, certificate: x509.Certificate, reason: int) -> None:
-        """Revoke `certificate`; `reason` is a code of RFC 5280, 5.3.1."""
-        from acme import messages
+        """Revoke `certificate`; `reason` is a code of RFC 5280, 5.3.1. Call `sign_in` first."""
+        with self._asking():
+            self._client().revoke(certificate, reason)
 
-        self._post("revokeCert", messages.Revocation(certificate=certificate, reason=reason))
+    def renewal_time(self, chain: bytes) -> tuple[datetime | None, datetime]:
+        """When the CA suggests to renew the leaf of `chain` (PEM), and when it may be asked again (RFC 9773).
 
-    def renewal_window(self, certificate: x509.Certificate) -> tuple[datetime, datetime, float] | None:
-        """When the CA suggests to renew `certificate`: from, to, and seconds until it may be asked again.
-
-        None where the server has no renewal information (RFC 9773).
+        The first is None where it suggests nothing.
         """
-        base = self._directory().get("renewalInfo")
-        if base is None:
-            return None
-        url = f"{base}/{renewal_id(certificate)}"
-        body = self._try(lambda: self._net.get(url)).json()
-        window = body["suggestedWindow"]
-        start, end = (datetime.fromisoformat(window[key]) for key in ("start", "end"))
-        return start, end, self._wait()
+        with self._asking():
+            suggested, again = self._client().renewal_time(chain)
+            return suggested, again.astimezone(UTC)
 
-    # --- transport
+    def _client(self) -> ClientV2:
+        from acme.client import ClientV2
 
-    def _bound(self, binding: Binding) -> dict[str, Any]:
-        from acme import messages
+        return ClientV2(ClientV2.get_directory(self.directory, self._net), self._net)
 
-        return messages.ExternalAccountBinding.from_data(
-            self._key.public_key(),
-            binding.key_id,
-            binding.hmac_key,
-            messages.Directory(self._directory()),
-        )
-
-    def _directory(self) -> dict[str, Any]:
-        if self._resources is None:
-            found = self._try(lambda: self._net.get(self.directory)).json()
-            if not isinstance(found, dict) or not found.keys() >= _NEEDED:
-                raise self._odd(msg("its directory lacks the resources of RFC 8555"))
-            self._resources = found
-        return self._resources
-
-    def _post(self, resource: str, body: Any) -> requests.Response:
-        directory = self._directory()
-        url = directory.get(resource, resource)
-        return self._try(lambda: self._net.post(url, body, new_nonce_url=directory["newNonce"]))
-
-    def _try(self, ask: Callable[[], _Result]) -> _Result:
+    @contextmanager
+    def _asking(self, kind: str = "") -> Iterator[None]:
+        """Turn what the libraries raise into AcmeError."""
         import requests
         from acme import errors, messages
+        from josepy.errors import Error as JoseError
 
-        nonces, connections = _NONCES, _CONNECTIONS
-        while True:
-            self._answer = None
-            try:
-                return ask()
-            except messages.Error as error:
-                nonces -= 1
-                if error.code != "badNonce" or nonces == 0:
-                    raise self._refused(error) from None
-            except errors.NonceError:
-                nonces -= 1
-                if nonces == 0:
-                    raise AcmeError(
-                        msg("{host} gives no nonces that it takes back", host=self.host)
-                    ) from None
-            except (requests.exceptions.SSLError, ssl.SSLError) as error:
-                raise self._untrusted(error) from None
-            except requests.RequestException as error:
-                # A peer that is silent for so long is not asked thrice.
-                connections = 0 if isinstance(error, requests.Timeout) else connections - 1
-                if connections == 0:
-                    raise self._unreachable(error) from None
-                time.sleep(_PAUSE)
-            except errors.ConflictError:  # the library's word for any 409, whatever its problem says
-                raise self._refused(self._conflict()) from None
-            except (errors.ClientError, ValueError) as error:
-                raise self._in_trouble() or self._odd(str(error)[:300]) from None
-
-    def _note(self, response: requests.Response, *_: Any, **__: Any) -> None:
-        self._answer = response
         try:
-            theirs = parsedate_to_datetime(response.headers["Date"])
-        except (KeyError, ValueError):
-            return
-        self.skew = datetime.now(UTC) - theirs
+            yield
+        except errors.ValidationError as error:
+            raise self._invalid(error, kind) from None
+        except errors.IssuanceError as error:
+            raise self._refused(error.error) from None
+        except messages.Error as error:
+            raise self._refused(error) from None
+        except errors.TimeoutError:
+            raise AcmeError(
+                msg(
+                    "{host}: the order did not end within {deadline:g} s",
+                    host=self.host,
+                    deadline=_ORDER_SECONDS,
+                )
+            ) from None
+        except requests.exceptions.SSLError as error:
+            raise AcmeError(
+                msg(
+                    "{host}: its own certificate is not trusted: {reason}",
+                    host=self.host,
+                    reason=_reason(error),
+                ),
+                msg("for a CA of your own, name its root by `ca_file`; else check this host's clock"),
+            ) from None
+        except requests.exceptions.JSONDecodeError as error:
+            raise self._odd(str(error)) from None
+        except requests.RequestException as error:
+            raise AcmeError(
+                msg("{host} can't be reached: {reason}", host=self.host, reason=_reason(error)),
+                msg("the certificate in use stays as it is"),
+            ) from None
+        except (errors.Error, JoseError, KeyError, ValueError) as error:
+            raise self._odd(str(error)) from None
 
-    def _order(self, url: str, response: requests.Response) -> Order:
-        body = response.json()
-        error = body.get("error")
-        return Order(
-            url,
-            body["status"],
-            body["finalize"],
-            tuple(body["authorizations"]),
-            body.get("certificate"),
-            words(error) if error else "",
-            self._wait(),
+    def _refused(self, error: messages.Error) -> AcmeError:
+        code = error.code or str(error.typ).rpartition(":")[2]
+        at = self._retry_at()
+        if code != "rateLimited":
+            return AcmeError(
+                msg("{host} refuses: {detail} ({code})", host=self.host, detail=_words(error), code=code),
+                _HINTS.get(code, ""),
+                code=code,
+                retry_at=at,
+            )
+        until = msg("; it may be asked again at {retry_at:%Y-%m-%d %H:%M:%S} UTC", retry_at=at) if at else ""
+        return AcmeError(
+            msg(
+                "{host} has had enough requests of this kind: {detail}{until}",
+                host=self.host,
+                detail=_words(error),
+                until=until,
+            ),
+            msg("`staging: true` tries things out without using up the limits"),
+            code=code,
+            retry_at=at,
         )
 
-    def _wait(self) -> float:
-        at = self._retry_at()
-        return max((at - datetime.now(UTC)).total_seconds(), 0.0) if at is not None else 0.0
+    def _invalid(self, error: errors.ValidationError, kind: str) -> AcmeError:
+        failed = error.failed_authzrs[0].body
+        wrong = next((each.error for each in failed.challenges if each.error is not None), None)
+        return AcmeError(
+            msg(
+                "{host} could not validate {authorization}: {error}",
+                host=self.host,
+                authorization=failed.identifier.value,
+                error=_words(wrong) if wrong is not None else failed.status,
+            ),
+            _VALIDATION_HINTS.get(kind, ""),
+            code="validation",
+        )
+
+    def _odd(self, what: str) -> AcmeError:
+        """What answers without words of its own: a server that is down behind its front, or is none."""
+        answer = self._answer
+        if answer is not None and answer.status_code >= 500:
+            status = f"{answer.status_code} {answer.reason}".strip()
+            return AcmeError(
+                msg("{host} is in trouble: {status}", host=self.host, status=status),
+                retry_at=self._retry_at(),
+            )
+        return AcmeError(
+            msg(
+                "{directory} does not answer as an ACME server: {what}",
+                directory=self.directory,
+                what=what[:300],
+            ),
+            _HINTS["malformed"],
+        )
 
     def _retry_at(self) -> datetime | None:
         header = self._answer.headers.get("Retry-After") if self._answer is not None else None
         return retry_at(header, datetime.now(UTC))
 
-    def _conflict(self) -> messages.Error:
-        """The problem of the last answer. Raises AcmeError when it has none."""
-        from acme import messages
-        from josepy.errors import DeserializationError
 
-        try:
-            error: messages.Error = messages.Error.from_json(
-                self._answer.json() if self._answer is not None else None
-            )
-        except (ValueError, TypeError, DeserializationError):
-            raise self._odd(msg("409 without a problem of RFC 9457")) from None
-        return error
+def retry_at(header: str | None, now: datetime) -> datetime | None:
+    """The moment that a Retry-After header means (RFC 9110, 10.2.3); None where there is none."""
+    if header is None:
+        return None
+    if header.strip().isdigit():
+        return now + timedelta(seconds=min(int(header), 366 * 86400))
+    try:
+        at = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
-    def _odd(self, what: str) -> AcmeError:
-        return AcmeError(
-            msg("{directory} does not answer as an ACME server: {what}", directory=self.directory, what=what),
-            msg("check `directory` in the spec"),
+
+def _challenge(host: str, kind: str, authorization: messages.Authorization) -> messages.ChallengeBody:
+    """The challenge of `kind`. Raises OpsError where the server offers none."""
+    offered = {getattr(each.chall, "typ", ""): each for each in authorization.challenges}
+    if kind not in offered:
+        raise OpsError(
+            msg(
+                "{host} offers no {kind} for {authorization}, only {offered}",
+                host=host,
+                kind=kind,
+                authorization=authorization.identifier.value,
+                offered=", ".join(filter(None, offered)),
+            ),
+            msg("choose another `challenge` in the spec"),
         )
+    return offered[kind]
 
-    def _in_trouble(self) -> AcmeError | None:
-        """What a server says that is down behind its front: a status of 500 and more, and no problem."""
-        if self._answer is None or self._answer.status_code < 500:
-            return None
-        status = msg(
-            "{status_code} {reason}", status_code=self._answer.status_code, reason=self._answer.reason
-        ).strip()
-        return AcmeError(
-            msg("{host} is in trouble: {status}", host=self.host, status=status),
-            _KEPT,
-            retry_at=self._retry_at(),
-        )
 
-    def _refused(self, error: messages.Error) -> AcmeError:
-        at = self._retry_at()
-        code = error.code or str(error.typ).rpartition(":")[2]
-        message, hint = explain(self.host, code, words(error.to_partial_json()), at)
-        return AcmeError(message, clock_hint(self.skew) or hint, code=code, retry_at=at)
+def _words(problem: messages.Error) -> str:
+    """An RFC 9457 problem in the server's own words, sub-problems included."""
+    parts = [str(problem.detail or problem.title or problem.typ)]
+    for part in problem.subproblems or ():
+        name = part.identifier.value if part.identifier is not None else ""
+        parts.append(f"{name}: {_words(part)}" if name else _words(part))
+    return joined("; ", parts)
 
-    def _untrusted(self, error: Exception) -> AcmeError:
-        return AcmeError(
-            msg("{host}: its own certificate is not trusted: {reason}", host=self.host, reason=reason(error)),
-            clock_hint(self.skew)
-            or msg("for a CA of your own, name its root by `ca_file`; else check this host's clock"),
-        )
 
-    def _unreachable(self, error: Exception) -> AcmeError:
-        return AcmeError(
-            msg("{host} can't be reached: {reason}", host=self.host, reason=reason(error)),
-            _KEPT,
-        )
+def _reason(error: BaseException) -> str:
+    """Why a connection failed, from below the layers of requests and urllib3."""
+    below = getattr(error, "reason", None) or next(iter(error.args), None)
+    if isinstance(below, BaseException):
+        return _reason(below)
+    return os_reason(error) or str(error)[:200]

@@ -13,11 +13,10 @@ _NONE = b"no crontab for "
 
 @dataclass(frozen=True, slots=True)
 class Crontab:
-    """The crontab of `user`, or of who runs this. `program` is crontab's path, None where there is none."""
+    """The crontab of who runs this. `program` is crontab's path, None where there is none."""
 
     runner: Runner
     program: str | None
-    user: str | None = None
 
     def read(self) -> bytes:
         """The whole crontab; nothing where there is none yet.
@@ -56,5 +55,4 @@ class Crontab:
                 msg("there is no crontab command on this host"),
                 msg("as root: apt-get install cron; or set `schedule.by: service` in the spec"),
             )
-        whose = ("-u", self.user) if self.user is not None else ()
-        return Command((self.program, *whose, *words), {"LC_ALL": "C"}, stdin)
+        return Command((self.program, *words), {"LC_ALL": "C"}, stdin)

@@ -6,13 +6,12 @@ import re
 import shlex
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from typing_extensions import override
 
-from techsapo_ops.adapters.acme_messages import dns_value
+from techsapo_ops.adapters.acme import Proof
 from techsapo_ops.adapters.http import Unreachable, fetch
 from techsapo_ops.adapters.process import Command, Completed, Runner, split_command
 from techsapo_ops.errors import OpsError
@@ -21,19 +20,11 @@ from techsapo_ops.messages import msg
 WELL_KNOWN = ".well-known/acme-challenge"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,256}")
 _WRITE = 'umask 022 && mkdir -p "$1" && cat >"$1/$2"'
-_REMOVE = 'rm -f "$1/$2"'
+_REMOVE = 'rm -f "$1"/*'
+"""All of them: also those of a run that was killed. One techsapo at a time works on certificates."""
 _HOOK_SECONDS = 600.0
 _LOOK_SECONDS = 5.0
 _LOOK_FOR = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Proof:
-    """What has to be visible for `name` while the CA looks, and be taken away afterwards."""
-
-    name: str
-    token: str
-    key_authorization: str
 
 
 class Responder(Protocol):
@@ -67,7 +58,7 @@ class HttpResponder(Responder):
 
     @override
     def place(self, proof: Proof) -> None:
-        self._shell(_WRITE, proof.token, proof.key_authorization.encode())
+        self._shell(_WRITE, proof.token, proof.value.encode())
         url = f"{self._url}/{WELL_KNOWN}/{proof.token}"
         deadline = time.monotonic() + _LOOK_FOR
         while (wrong := self._look(url, proof)) and time.monotonic() < deadline:
@@ -89,7 +80,7 @@ class HttpResponder(Responder):
             return error.reason
         if answer.status != 200:
             return msg("HTTP {status}", status=answer.status)
-        return "" if answer.text == proof.key_authorization else msg("something else is there")
+        return "" if answer.text == proof.value else msg("something else is there")
 
     def _shell(self, script: str, token: str, stdin: bytes | None = None) -> None:
         if _TOKEN.fullmatch(token) is None:  # it becomes a file name
@@ -151,7 +142,7 @@ class DnsResponder(Responder):
 
     def _call(self, action: str, proof: Proof) -> None:
         record = f"_acme-challenge.{proof.name.removeprefix('*.')}"
-        argv = (*split_command(self._hook, "dns_hook"), action, record, dns_value(proof.key_authorization))
+        argv = (*split_command(self._hook, "dns_hook"), action, record, proof.value)
         done = self._runner.run(Command(argv, cwd=self._folder), timeout=_HOOK_SECONDS)
         if done.code != 0:
             raise OpsError(

@@ -17,7 +17,6 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
-PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
 
 
 @dataclass(frozen=True)
@@ -85,11 +84,11 @@ def certificate_pem(certificate: x509.Certificate) -> bytes:
 
 
 def signing_request(key: PrivateKey, names: Sequence[str]) -> bytes:
-    """A PKCS #10 request (DER) for `names`, without a subject: the CA reads the alternative names alone."""
+    """A PKCS #10 request (PEM) for `names`, without a subject: the CA reads the alternative names alone."""
     builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
     alternatives = x509.SubjectAlternativeName([general_name(n) for n in dict.fromkeys(names)])
     request = builder.add_extension(alternatives, critical=False).sign(key, hashes.SHA256())
-    return request.public_bytes(serialization.Encoding.DER)
+    return request.public_bytes(serialization.Encoding.PEM)
 
 
 def names_of(certificate: x509.Certificate) -> tuple[str, ...]:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from techsapo_ops.adapters.files import write_atomic
-from techsapo_ops.certs.policy import Window
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -34,15 +33,16 @@ class CertificateState:
     """Why the last attempt failed; "" when it did not."""
     retry_at: datetime | None = None
     """Until then the CA does not want to be asked."""
-    window: Window | None = None
-    """When the CA wants `window_serial` to be renewed."""
-    window_serial: str = ""
-    ask_window_at: datetime | None = None
+    suggested_at: datetime | None = None
+    """When the CA wants the certificate with `suggested_serial` to be renewed."""
+    suggested_serial: str = ""
+    ask_again_at: datetime | None = None
+    """Until then the CA is not asked again when that is."""
     revoked: int | None = None
     """The version that was revoked last."""
 
 
-_TIMES = ("deployed_at", "renewed_at", "failed_at", "retry_at", "ask_window_at")
+_TIMES = ("deployed_at", "renewed_at", "failed_at", "retry_at", "suggested_at", "ask_again_at")
 
 
 def load_state(path: Path) -> CertificateState:
@@ -52,9 +52,6 @@ def load_state(path: Path) -> CertificateState:
         known = {k: v for k, v in found.items() if k in CertificateState.__slots__}
         for key in _TIMES:
             known[key] = _time(known.get(key))
-        window = known.get("window")
-        if window is not None:
-            known["window"] = Window(*(datetime.fromisoformat(window[k]) for k in ("start", "end")))
         return CertificateState(**known)
     except FileNotFoundError:
         return CertificateState()

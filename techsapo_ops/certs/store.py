@@ -171,12 +171,6 @@ class Store:
                 msg("check who owns the folder; the certificate in use is untouched"),
             ) from None
 
-    def adopt(self, source: str) -> None:
-        """Take over plain files of an earlier release as the first version, in use."""
-        key = self.directory / KEY
-        if self.newest() is None and key.is_file() and self.chain.is_file():
-            self.activate(self.put(read_pair(key, self.chain), Origin(source)))
-
     def prune(self) -> None:
         """Remove all versions but the newest few and the one in use."""
         live = self.live()

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
-
-import typer
 
 from techsapo_ops.adapters.crontab import Crontab
 from techsapo_ops.adapters.process import which
@@ -16,13 +13,9 @@ from techsapo_ops.cli.project import Project
 from techsapo_ops.cli.root_path import ROOT_PATH
 from techsapo_ops.operations.jobs.timetable import CronTable, scheduled
 
-CrontabUser = Annotated[
-    str | None, typer.Option("--user", metavar="NAME", help="Whose crontab; another's needs root.")
-]
 
-
-def cron_table(project: Project, user: str | None = None) -> CronTable:
-    """The stack's block in the crontab of `user`, by default of whoever this is."""
+def cron_table(project: Project) -> CronTable:
+    """The stack's block in the crontab of whoever this is."""
 
     def argv(name: str) -> tuple[str, ...]:
         # Without the environment: a job is of the one that is applied when it runs.
@@ -30,7 +23,7 @@ def cron_table(project: Project, user: str | None = None) -> CronTable:
         return (*words, "--by", "cron")
 
     return CronTable(
-        Crontab(runner(), which("crontab", path=_path()), user),
+        Crontab(runner(), which("crontab", path=_path())),
         project.path,
         scheduled(project.spec.schedule),
         argv,

@@ -24,6 +24,7 @@ from techsapo_ops.cli.views.apply import Progress
 from techsapo_ops.engines.opening import Opening
 from techsapo_ops.engines.swarm.machines_note import fleet_of
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.outcome import Listener
 from techsapo_ops.operations.apply.transaction import INTERRUPTED
 from techsapo_ops.operations.audit_database import AuditDatabase
@@ -101,7 +102,7 @@ class RecoverDoors:
         table = cron_table(project)
         table.install()
         announce(project.spec.schedule, run_context(project.layout, self.out.say, self.out.detail))
-        return table.show().where
+        return msg("the crontab")
 
     def remove_schedule(self, file: Path, environment: str | None) -> None:
         """Take that back."""

@@ -14,9 +14,11 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from techsapo_ops.schedule.job import Job
+    from techsapo_ops.schedule.scheduler import JobScheduler
     from techsapo_ops.schedule.wrapper import RunContext
     from techsapo_ops.spec.models.data import Schedule
 
@@ -38,35 +40,28 @@ def start_when_due(
 
       techsapo jobs schedule
     """
-    import logging
-    import threading
-
-    from techsapo_ops.adapters.build import build
+    from techsapo_ops.adapters.build import build, note
 
     build()  # before the rest, as in `serve`: what is installed while that is imported is another build
     from techsapo_ops.cli.job_runs import job_argv, run_context
     from techsapo_ops.cli.signals import interruptible
     from techsapo_ops.cli.state_directory import layout_beside
+    from techsapo_ops.cli.trusted_project import require_trust
     from techsapo_ops.operations.jobs.timetable import announce, scheduled
-    from techsapo_ops.schedule.scheduler import LOOK_SECONDS, JobScheduler, overdue, record_killed
+    from techsapo_ops.schedule.scheduler import JobScheduler, overdue, record_killed
     from techsapo_ops.services.scheduler import heartbeat
-    from techsapo_ops.spec.models.data import Schedule
 
-    trust = _Trust(place.file)
-    layout = layout_beside(place.file, trusted=False)
-    if rendered is not None and trust.given():
-        _note_build(layout.scheduler_build)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S")
-    source = rendered or place.file
-    # Where root is refused, the runs are: each says why, in the ledger and the metrics. Nothing is read here.
-    found = (
-        _schedule(place.file, place.environment, rendered)
-        if trust.given() or rendered is None
-        else Schedule()
-    )
-    content = source.read_bytes() if trust.before and source.is_file() else b""
+    # Each run asks this again: a project that others can change later on runs nothing.
+    require_trust(place.file)
+    layout = layout_beside(place.file)
+    if rendered is not None:
+        try:
+            note(layout.scheduler_build)
+        except OpsError as error:  # the next `techsapo up` then starts it anew
+            _say(msg("what this scheduler runs can't be noted: {error}", error=error))
+    found = _schedule(place.file, place.environment, rendered)
     context = run_context(layout, _say, lambda _: None)
-    jobs = {job.name: job for job in scheduled(found)}
+    jobs: dict[str, Job] = {job.name: job for job in scheduled(found)}
 
     def command(name: str) -> tuple[str, ...]:
         return (*job_argv(sys.executable, "run", name, place.file, place.environment), "--by", "service")
@@ -80,93 +75,68 @@ def start_when_due(
                 code=code,
             )
         )
-        if code < 0 and trust.given():
+        if code < 0 and name in jobs:
             record_killed(jobs[name], context)
 
-    unwritten = ""
-
-    def beat() -> None:
-        """Show that this loop works, as the service; what is in the way is said once."""
-        nonlocal unwritten
-        if rendered is None or not trust.before or not scheduler.keeps_time():
-            return
+    def changed() -> None:
+        """Go on with what the file says now; with what it said, where it is half saved, or wrong."""
         try:
-            heartbeat.beat(context.textfiles)
-            unwritten = ""
+            now = _schedule(place.file, place.environment, rendered)
         except OpsError as error:
-            if unwritten != error.message:
-                _say(str(error))
-            unwritten = error.message
+            _say(msg("the changed schedule is not taken over: {error}", error=error))
+            return
+        jobs.clear()
+        jobs.update({job.name: job for job in scheduled(now)})
+        scheduler.change(jobs)
+        announce(now, context)
+        _say_due(scheduler.next_runs, context)
 
-    scheduler = JobScheduler(jobs, context.zone, command, ended)
+    scheduler = JobScheduler(jobs, context.zone, command, ended, context.now)
     with interruptible():
         try:
-            if trust.before:
-                for job in jobs.values():
-                    record_killed(job, context)
-                announce(found, context)
-            scheduler.start(overdue(jobs, context) if trust.before else ())
-            _say_due(scheduler.next_runs(), context)
-            waiting = threading.Event()
-            beat()
-            while not waiting.wait(LOOK_SECONDS):
-                jumped = scheduler.look()
-                if not trust.given():
-                    continue
-                if jumped:
-                    announce(found, context)
-                beat()
-                now = source.read_bytes() if source.is_file() else content
-                if now == content:
-                    continue
-                content = now
-                try:
-                    found = _schedule(place.file, place.environment, rendered)
-                except OpsError as error:  # half saved, or wrong: it goes on as it was
-                    _say(msg("the changed schedule is not taken over: {error}", error=error))
-                    continue
-                jobs = {job.name: job for job in scheduled(found)}
-                scheduler.change(jobs)
-                announce(found, context)
-                _say_due(scheduler.next_runs(), context)
+            for job in jobs.values():
+                record_killed(job, context)
+            announce(found, context)
+            for name in overdue(jobs, context):
+                scheduler.start(name)
+            _say_due(scheduler.next_runs, context)
+            _watch(scheduler, context, rendered or place.file, changed, beats=rendered is not None)
         except KeyboardInterrupt:
             scheduler.stop()
-            if rendered is not None and trust.before:
+            if rendered is not None:
                 heartbeat.forget(context.textfiles)
 
 
-def _note_build(path: Path) -> None:
-    """Tell the next `techsapo up` what this process runs; without it that starts it anew."""
-    from techsapo_ops.adapters.build import note
+def _watch(
+    scheduler: JobScheduler, context: RunContext, source: Path, changed: Callable[[], None], *, beats: bool
+) -> None:
+    """Look again and again what is due and whether `source` has `changed`, until Ctrl-C.
 
-    try:
-        note(path)
-    except OpsError as error:
-        _say(msg("what this scheduler runs can't be noted: {error}", error=error))
+    With `beats` it shows that this loop works, as the service; what is in the way is said once.
+    """
+    import threading
 
+    from techsapo_ops.schedule.scheduler import LOOK_SECONDS
+    from techsapo_ops.services.scheduler import heartbeat
 
-class _Trust:
-    """Whether root may use the stack of the spec `file`; says it where that changes."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self.before = True
-        """What the last look said."""
-
-    def given(self) -> bool:
-        """Look again."""
-        from techsapo_ops.adapters.strict_modes import UntrustedError
-        from techsapo_ops.cli.trusted_project import require_trust
-
-        try:
-            require_trust(self._file)
-        except UntrustedError as error:
-            if self.before:
-                _say(str(error))
-            self.before = False
-        else:
-            self.before = True
-        return self.before
+    content = source.read_bytes() if source.is_file() else b""
+    unwritten = ""
+    waiting = threading.Event()
+    while True:
+        if beats:
+            try:
+                heartbeat.beat(context.textfiles)
+                unwritten = ""
+            except OpsError as error:
+                if unwritten != error.message:
+                    _say(str(error))
+                unwritten = error.message
+        waiting.wait(LOOK_SECONDS)
+        set_back = scheduler.look()
+        now = source.read_bytes() if source.is_file() else content
+        if set_back or now != content:
+            content = now
+            changed()
 
 
 def _schedule(file: Path, environment: str | None, rendered: Path | None) -> Schedule:

@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-import logging
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta, tzinfo
-
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
+from datetime import datetime, tzinfo
 
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.schedule.cron import next_run
 from techsapo_ops.schedule.job import Job, JobResult
 from techsapo_ops.schedule.wrapper import RunContext, due_now, export
-from techsapo_ops.spec.cron import trigger
 
-_log = logging.getLogger(__name__)
-
-CLOCK_JUMP_SECONDS = 5.0
-"""By how much the wall clock may run ahead of or behind the monotonic one between two looks."""
 LOOK_SECONDS = 15.0
-_LATE_SECONDS = 60.0
-"""Seconds after its time at which a run that nobody has started tells that the planning thread hangs."""
+"""Seconds between two looks: a run begins so much later than its time at most."""
 _STOP_SECONDS = 15.0
-_MOST_AT_ONCE = 16
 
 Start = Callable[[str], Sequence[str]]
 """The command that runs the job of that name; it runs nothing where the job is not due."""
 
 
 class JobScheduler:
-    """Starts runs at the times of their cron expressions, in `zone`.
+    """Starts runs at the times of their cron expressions in `zone`, by the wall clock `now`.
 
-    A job whose run is still under way is not started a second time, and times that were missed (the machine
-    slept, the process was stopped) become one run. APScheduler counts on the wall clock but sleeps by the
-    monotonic one, so that a clock that is set back would silence every job for as long; `look` notices the
-    jump and plans anew.
+    Who has it looks again and again. A job whose run is still under way is not started a second time, and
+    times that were missed (the machine slept, the clock was set forward) become one run.
     """
 
     def __init__(
@@ -48,94 +35,62 @@ class JobScheduler:
         zone: tzinfo,
         command: Start,
         ended: Callable[[str, int], None],
-        *,
-        wall: Callable[[], float] = time.time,
-        steady: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime],
     ) -> None:
-        self.jobs = _timed(jobs)
         self._zone = zone
         self._command = command
         self._ended = ended
-        self._wall, self._steady = wall, steady
-        self._offset = wall() - steady()
+        self._now = now
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self._guard = threading.Lock()
-        self._stopping = False
-        self._scheduler = BackgroundScheduler(
-            timezone=zone,
-            executors={"default": ThreadPoolExecutor(_MOST_AT_ONCE)},
-            job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
-        )
-
-    def start(self, overdue: Sequence[str] = ()) -> None:
-        """Begin; `overdue` names jobs that missed a time while nothing ran here, and start now."""
-        self._plan(overdue)
-        self._scheduler.start()
-
-    def look(self) -> bool:
-        """Plan anew where the clock was set; call it every LOOK_SECONDS. Returns whether it was."""
-        jump = self._wall() - self._steady() - self._offset
-        self._offset += jump
-        if abs(jump) < CLOCK_JUMP_SECONDS:
-            return False
-        _log.warning("the clock was set %s by %.0f s", "forward" if jump > 0 else "back", abs(jump))
-        # Each asks the ledger whether it is due: what the jump passed over runs once, the rest does nothing.
-        self._plan(list(self.jobs) if jump > 0 else ())
-        return True
+        self.change(jobs)
 
     def change(self, jobs: Mapping[str, Job]) -> None:
-        """Go on with `jobs` in place of those so far; runs under way go on."""
-        self.jobs = _timed(jobs)
-        for found in self._scheduler.get_jobs():
-            if found.id not in self.jobs:
-                self._scheduler.remove_job(found.id)
-        self._plan(())
+        """Go on with `jobs` in place of those so far, from their next times on; runs under way go on."""
+        self._jobs = {name: job for name, job in jobs.items() if job.at is not None}
+        self._looked = self._now()
+        self.next_runs = {name: self._after(job) for name, job in self._jobs.items()}
+        """When each job is started next; None where its expression names no time."""
 
-    def next_runs(self) -> dict[str, datetime | None]:
-        """When each job is started next."""
-        return {planned.id: planned.next_run_time for planned in self._scheduler.get_jobs()}
+    def start(self, name: str) -> None:
+        """Start a run of that job now, where none is under way."""
+        if name not in self._running:
+            self._running[name] = subprocess.Popen(self._command(name), stdin=subprocess.DEVNULL)
 
-    def keeps_time(self) -> bool:
-        """Whether every run that is due was started: the thread that plans them works."""
-        late = datetime.now(UTC) - timedelta(seconds=_LATE_SECONDS)
-        return all(at is None or at > late for at in self.next_runs().values())
+    def look(self) -> bool:
+        """Start what is due, and take note of runs that have ended; call it every LOOK_SECONDS.
+
+        Returns whether the clock was set back, from where on all times are then counted anew.
+        """
+        for name, process in list(self._running.items()):
+            if (code := process.poll()) is not None:
+                del self._running[name]
+                self._ended(name, code)
+        before, self._looked = self._looked, self._now()
+        back = self._looked < before
+        for name, job in self._jobs.items():
+            at = self.next_runs[name]
+            due = at is not None and at <= self._looked
+            if due:
+                self.start(name)
+            if due or back:
+                self.next_runs[name] = self._after(job)
+        return back
 
     def stop(self) -> None:
         """End; runs under way are told to end, and clean up."""
-        with self._guard:
-            self._stopping = True
-            running = list(self._running.values())
-        for process in running:
+        for process in self._running.values():
             process.terminate()
         deadline = time.monotonic() + _STOP_SECONDS
-        for process in running:
+        for name, process in self._running.items():
             try:
-                process.wait(max(0.0, deadline - time.monotonic()))
+                self._ended(name, process.wait(max(0.0, deadline - time.monotonic())))
             except subprocess.TimeoutExpired:
                 process.kill()
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=True)
+                process.wait()
+        self._running.clear()
 
-    def _plan(self, now: Sequence[str]) -> None:
-        for name, job in self.jobs.items():
-            assert job.at is not None  # noqa: S101 - the others were left out
-            first = {"next_run_time": datetime.now(UTC)} if name in now else {}
-            self._scheduler.add_job(
-                self._run, trigger(job.at, self._zone), [name], id=name, replace_existing=True, **first
-            )
-
-    def _run(self, name: str) -> None:
-        with self._guard:
-            if self._stopping or name in self._running:
-                return
-            process = subprocess.Popen(self._command(name), stdin=subprocess.DEVNULL)
-            self._running[name] = process
-        try:
-            code = process.wait()
-        finally:
-            with self._guard:
-                del self._running[name]
-        self._ended(name, code)
+    def _after(self, job: Job) -> datetime | None:
+        return next_run(job.at or "", self._looked, self._zone)
 
 
 def record_killed(job: Job, context: RunContext) -> bool:
@@ -164,7 +119,3 @@ def overdue(jobs: Mapping[str, Job], context: RunContext) -> list[str]:
         if last is not None and due_now(job, last, context):
             found.append(name)
     return found
-
-
-def _timed(jobs: Mapping[str, Job]) -> dict[str, Job]:
-    return {name: job for name, job in jobs.items() if job.at is not None}

@@ -116,7 +116,6 @@ class App:
             options.data,
             metrics.audit_rows,
             metrics.audit_operation,
-            durable=options.durable_audit,
         )
 
         keys = key_ring(auth, options.keys_file())

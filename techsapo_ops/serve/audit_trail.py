@@ -143,7 +143,7 @@ class AuditedRequest:
         self._audit("refused" if answer.outcome == "refused" else status, answer, tuple(names))
 
     async def written(self) -> None:
-        """Wait until no power cut takes its row, where the spec says `audit.durability: answered`.
+        """Wait until no power cut takes its row.
 
         Raises Problem where neither disk nor database takes it: then there is no answer. What the analysis
         found is kept, and costs nothing when it is asked again.

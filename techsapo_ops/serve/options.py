@@ -30,8 +30,6 @@ class Options:
     """Fitted weights of the confidence."""
     auth: Auth | None = None
     """Who may ask, in place of the spec's own section."""
-    durable_audit: bool = True
-    """Whether an answer waits for its audit row to be on disk."""
     app_key: bytes | None = field(default=None, repr=False)
     """The key that all instances of the stack share, and no other service has; None: each has its own."""
     authorities: Authorities = field(default_factory=Authorities)

@@ -120,7 +120,7 @@ class Layout:
 
     @property
     def acme(self) -> Path:
-        """Keys of ACME accounts, and orders under way with theirs; no service is given this folder."""
+        """Keys of ACME accounts; no service is given this folder."""
         return self.state / "acme"
 
     @property

@@ -6,7 +6,6 @@ import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -14,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.streaks import Operation
 from techsapo_ops.stores.budget_ledger import (
+    DONE_BY,
     Balance,
     Ledger,
     Lost,
     OverBudget,
+    Reply,
     SpendingUnknown,
     SpentBefore,
     Unaccounted,
+    key_names,
     nothing,
 )
-from techsapo_ops.stores.budget_script import DONE_BY, Reply, key_names
 from techsapo_ops.stores.redis_link import Away, RedisLink
 
 if TYPE_CHECKING:
@@ -165,10 +166,7 @@ class BudgetStore:
             return error.balance
 
     async def try_again(self) -> None:
-        """Do with a ledger of its own what Redis refused before.
-
-        Each is one operation, so that no part of it passes for the whole.
-        """
+        """Do with a ledger of its own what Redis refused before."""
 
         def doing(*actions: str) -> Callable[[Redis], Awaitable[None]]:
             async def do(redis: Redis) -> None:
@@ -177,9 +175,7 @@ class BudgetStore:
 
             return do
 
-        for operation in self._link.failing:
-            with suppress(Away):
-                await self._link.call(doing(*_TRIALS[operation]), operation)
+        await self._link.try_again({operation: doing(*actions) for operation, actions in _TRIALS.items()})
 
     async def _reserve_here(
         self, owner: str, ledgers: Sequence[Ledger], amount: int, life: float

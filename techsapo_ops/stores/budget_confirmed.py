@@ -11,8 +11,7 @@ from typing import Any, TypeVar
 from typing_extensions import override
 
 from techsapo_ops.stores.budget import BudgetStore
-from techsapo_ops.stores.budget_ledger import Balance, Ledger, OverBudget, SpendingUnknown
-from techsapo_ops.stores.budget_script import DONE_BY, Reply
+from techsapo_ops.stores.budget_ledger import DONE_BY, Balance, Ledger, OverBudget, Reply, SpendingUnknown
 from techsapo_ops.stores.redis_link import FAILOVER_PAUSE, PATIENCE, Away
 from techsapo_ops.stores.unconfirmed import Unconfirmed
 

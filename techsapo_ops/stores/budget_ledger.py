@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
+from techsapo_ops.adapters.streaks import Operation
 from techsapo_ops.messages import msg
 
 NANO = 1_000_000_000
@@ -126,3 +127,41 @@ Unaccounted = Callable[[Ledger], Awaitable[int]]
 async def nothing(_: Ledger) -> int:
     """Where all rows are there."""
     return 0
+
+
+DONE_BY: dict[str, Operation] = {
+    "read": "read", "reserve": "write", "adopt": "write", "seed": "write", "raise": "write",
+    "settle": "release", "hold": "write", "close": "release",
+}  # fmt: skip
+"""By action of the script, what it asks of Redis."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What the script answers; `at` and the first of `lost` are indices of ledgers."""
+
+    status: str
+    at: int
+    balances: tuple[Balance, ...]
+    lost: tuple[tuple[int, str, int, int], ...]
+
+    @classmethod
+    def of(cls, raw: list[Any]) -> Reply:
+        """`raw` as redis-py gives it."""
+        status, at, balances, lost = raw
+        return cls(
+            status.decode(),
+            int(at) - 1,
+            tuple(Balance(int(s), int(h)) for s, h in _batched(balances, 2)),
+            tuple((int(n) - 1, owner.decode(), int(e), int(a)) for n, owner, e, a in _batched(lost, 4)),
+        )
+
+
+def key_names(prefix: str, ledgers: Sequence[Ledger]) -> list[str]:
+    """The keys of ledgers in Redis."""
+    return [f"{prefix}{ledger.key}:{part}" for ledger in ledgers for part in ("spent", "open")]
+
+
+def _batched(items: Sequence[Any], size: int) -> list[Sequence[Any]]:
+    """`items` in groups of `size`."""
+    return [items[i : i + size] for i in range(0, len(items), size)]

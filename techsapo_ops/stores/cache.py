@@ -7,27 +7,19 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from techsapo_ops.adapters.redis import RedisServer
-from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks, uncounted
+from techsapo_ops.adapters.streaks import OnOperation, uncounted
 from techsapo_ops.messages import all_of, msg
-from techsapo_ops.stores.redis_connections import prepared
-from techsapo_ops.stores.redis_link import pause_after
-from techsapo_ops.stores.redis_pool import pool
+from techsapo_ops.stores.redis_link import Away, RedisLink
 from techsapo_ops.stores.seal import Forged, Seal
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
 
 log = logging.getLogger("techsapo.cache")
 
 REDIS_TIMEOUT = 0.5
 """Longest time in seconds that a request waits for Redis."""
-PAUSE = 1.0
-"""Seconds for which Redis is not asked after an error, so that a dead one slows no request down."""
 
 
 class MemoryCache:
@@ -84,8 +76,7 @@ class CacheStatus:
 
 class AnswerCache:
     """Values by key with a time to live. Redis failing never fails a caller: memory takes over and Redis is
-    tried again by itself; the first error and the recovery are logged, not each request. One that takes no
-    writes is still read, and memory has what came since.
+    tried again by itself. One that takes no writes is still read, and memory has what came since.
 
     In Redis each value is sealed; without a `seal` by a key of this process alone. One that is not by this
     seal is none, and `forged` hears of it.
@@ -103,66 +94,53 @@ class AnswerCache:
         self._seal = seal or Seal(secrets.token_bytes(32))
         self._forged = forged
         self._memory = MemoryCache()
-        self._on_operation = on_operation
         self._prefix = prefix
-        self._where = str(server)
-        self._redis: Redis | None = _connect(server) if server is not None else None
-        self._failover = server is not None and server.sentinels is not None
-        self._streaks = Streaks()
-        self._last_error = ""
-        self._paused_until = 0.0
+        self._link = RedisLink(server, prefix, on_operation, timeout=REDIS_TIMEOUT)
 
     @property
     def shared(self) -> bool:
         """Whether other instances have the same values: a Redis is configured."""
-        return self._redis is not None
+        return self._link.configured
 
     @property
     def reached(self) -> bool:
         """Whether Redis answered the last PING."""
-        return self._redis is not None and "ping" not in self._streaks.failing
+        return self.shared and "ping" not in self._link.failing
 
     @property
     def consecutive_errors(self) -> int:
         """Redis operations of one kind that failed in a row, the most of any kind."""
-        return self._streaks.most
+        return self._link.streaks.most
 
     @property
     def read_errors(self) -> int:
         """Reads that failed in a row."""
-        return self._streaks.counts().get("read", 0)
+        return self._link.streaks.counts().get("read", 0)
 
     async def get(self, key: str) -> bytes | None:
         """The value of `key`, or None."""
-        if self._redis is not None and time.monotonic() >= self._paused_until:
-            from redis import RedisError
-
-            try:
-                value = await self._redis.get(self._prefix + key)
-            except (RedisError, OSError) as error:
-                self._failed("read", error)
-            else:
-                self._worked("read")
-                kept = self._opened(self._prefix + key, value)
-                if kept is not None or "write" not in self._streaks.failing:
-                    return kept
-        return self._memory.get(key)
+        place = self._prefix + key
+        try:
+            kept = self._opened(place, await self._link.call(lambda redis: redis.get(place), "read"))
+        except Away:
+            return self._memory.get(key)
+        if kept is None and "write" in self._link.failing:
+            return self._memory.get(key)
+        return kept
 
     async def set(self, key: str, value: bytes, ttl: float) -> bool:
         """Keep `value` for `ttl` seconds; whether other instances have it."""
-        if self._redis is not None and time.monotonic() >= self._paused_until:
-            from redis import RedisError
-
-            try:
-                sealed = self._seal.closed(self._prefix + key, value, ttl)
-                await self._redis.set(self._prefix + key, sealed, px=max(1, int(ttl * 1000)))
-            except (RedisError, OSError) as error:
-                self._failed("write", error)
-            else:
-                self._worked("write")
-                return True
-        self._memory.set(key, value, ttl)
-        return False
+        place = self._prefix + key
+        try:
+            await self._link.call(
+                lambda redis: redis.set(
+                    place, self._seal.closed(place, value, ttl), px=max(1, int(ttl * 1000))
+                )
+            )
+        except Away:
+            self._memory.set(key, value, ttl)
+            return False
+        return True
 
     def place(self, key: str) -> str:
         """The name of `key` in Redis."""
@@ -180,54 +158,33 @@ class AnswerCache:
         """Ask Redis whether it is there (also during a pause), and again for what it failed at, and say which
         cache is in use.
         """
-        if self._redis is None:
+        link = self._link
+        if not link.configured:
             return CacheStatus("memory", True, msg("in-process: this stack runs no Redis"), 0)
-        from redis import RedisError, ResponseError
-
-        try:
-            with suppress(ResponseError):  # it answers: after a failed save it refuses a PING as well
-                await self._redis.ping()
-        except (RedisError, OSError) as error:
-            self._failed("ping", error)
-            detail = msg("redis at {where}: {last_error}", where=self._where, last_error=self._last_error)
+        if not await link.ping():
+            detail = msg("redis at {where}: {last_error}", where=link.where, last_error=link.last_error)
             return CacheStatus("memory", False, detail, self.consecutive_errors)
-        self._worked("ping")
         await self.try_again()
-        failing, detail = self._streaks.failing, msg("redis at {where}", where=self._where)
+        failing, detail = link.failing, msg("redis at {where}", where=link.where)
         if failing:
             detail += msg(
                 " fails to {failing}: {last_error}",
                 failing=all_of(sorted(failing)),
-                last_error=self._last_error,
+                last_error=link.last_error,
             )
-        if "read" in failing:
-            return CacheStatus("memory", False, detail, self.consecutive_errors)
-        return CacheStatus("redis", not failing, detail, self.consecutive_errors)
+        in_use: CacheInUse = "memory" if "read" in failing else "redis"
+        return CacheStatus(in_use, not failing, detail, self.consecutive_errors)
 
     async def try_again(self) -> None:
-        """Read or write a value of nobody, where Redis failed to do so: else that it does again would be
-        known by the next question alone, and that it still does not, by the third.
-        """
-        if self._redis is None:
-            return
-        from redis import RedisError
-
+        """Read or write a value of nobody, where Redis failed to do so."""
         place = self._prefix + "trial"
-        for operation in self._streaks.failing - {"ping"}:
-            try:
-                if operation == "read":
-                    await self._redis.get(place)
-                else:
-                    await self._redis.set(place, b"", px=1000)
-            except (RedisError, OSError) as error:
-                self._failed(operation, error)
-            else:
-                self._worked(operation)
+        await self._link.try_again(
+            {"read": lambda redis: redis.get(place), "write": lambda redis: redis.set(place, b"", px=1000)}
+        )
 
     async def close(self) -> None:
         """Give the connections back."""
-        if self._redis is not None:
-            await self._redis.aclose()
+        await self._link.close()
 
     def _opened(self, place: str, kept: bytes | str | None) -> bytes | None:
         if kept is None:
@@ -240,26 +197,3 @@ class AnswerCache:
                 "A kept answer carries no seal of this stack; it is not used", extra={"redis_key": place}
             )
             return None
-
-    def _failed(self, operation: Operation, error: Exception) -> None:
-        self._on_operation(operation, False)
-        self._last_error = " ".join(str(error).split())[:200] or type(error).__name__
-        self._paused_until = time.monotonic() + min(PAUSE, pause_after(error, failover=self._failover))
-        if self._streaks.note(operation, ok=False):
-            log.warning(
-                "Redis is not available; answers are cached in this process",
-                extra={"redis": self._where, "operation": operation, "error": self._last_error},
-            )
-
-    def _worked(self, operation: Operation) -> None:
-        self._on_operation(operation, True)
-        if self._streaks.note(operation, ok=True):
-            log.info("Redis is available again", extra={"redis": self._where})
-
-
-def _connect(server: RedisServer) -> Redis:
-    from redis.asyncio import Redis
-
-    if server.sentinels is not None:
-        return prepared(Redis.from_pool(pool(server, REDIS_TIMEOUT)))
-    return prepared(Redis(ssl=server.tls, **server.client_options(REDIS_TIMEOUT)))

@@ -1,17 +1,16 @@
 """The proof that a request is a drill's: made with the app's key, for that one request, for some minutes.
 
 Who has the proof of one request may send that request again, which changes nothing; they can make no other.
-HMAC-SHA-256 (RFC 2104) over the version of the form, the end of its time, method, path, id and body of the
-request.
+It is over the version of the form, the end of its time, method, path, id and body of the request.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 import time
 from collections.abc import Callable
+
+from techsapo_ops.adapters.mac import mac, same
 
 FORM = "1"
 """Version of the form; another one proves nothing."""
@@ -20,7 +19,7 @@ LIFE = 120.0
 """Seconds for which a proof is made."""
 MOST_LIFE = 600.0
 """Seconds ahead for which one is taken, whatever it says: the clocks of two hosts differ."""
-_PURPOSE = b"techsapo drill"
+_PURPOSE = "drill"
 _PROOF = re.compile(r"1 (?P<ends>\d{1,12}) (?P<mac>[0-9a-f]{64})")
 
 
@@ -44,9 +43,7 @@ class DrillSeal:
         ends = int(found["ends"])
         if not self._now() <= ends <= self._now() + MOST_LIFE:
             return False
-        return hmac.compare_digest(found["mac"], self._mac(ends, method, path, request_id, body))
+        return same(found["mac"], self._mac(ends, method, path, request_id, body))
 
     def _mac(self, ends: int, method: str, path: str, request_id: str, body: bytes) -> str:
-        parts = (FORM, str(ends), method, path, request_id, hashlib.sha256(body).hexdigest())
-        message = _PURPOSE + b"".join(b"\0%d " % len(part.encode()) + part.encode() for part in parts)
-        return hmac.new(self._key, message, hashlib.sha256).hexdigest()
+        return mac(self._key, _PURPOSE, FORM, str(ends), method, path, request_id, body).hex()

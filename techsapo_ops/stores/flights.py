@@ -7,9 +7,12 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from techsapo_ops.stores.redis_link import Away, RedisLink
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 T = TypeVar("T")
 E = TypeVar("E")
@@ -199,13 +202,20 @@ class SharedLock:
                         working.exception()  # looked at
 
     async def try_again(self) -> None:
-        """Take a lock that nobody else wants and give it back, where Redis refused one of the two."""
-        if not self._link.failing:
-            return
+        """Take, look at or give back a lock that nobody else wants, where Redis refused to."""
         held = Held(self._prefix + "trial")
-        with suppress(Away):
-            await self._link.call(lambda redis: redis.set(held.name, held.token, nx=True, px=1000))
-            await self._release(held)
+
+        async def release(redis: Redis) -> None:
+            await redis.set(held.name, held.token, nx=True, px=1000)
+            await redis.eval(_RELEASE, 1, held.name, held.token)
+
+        await self._link.try_again(
+            {
+                "read": lambda redis: redis.get(held.name),
+                "write": lambda redis: redis.set(held.name, held.token, nx=True, px=1000),
+                "release": release,
+            }
+        )
 
     async def _taken(
         self, held: Held, found: Callable[[], Awaitable[T | None]], waiting: Callable[[], None]

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.adapters.redis import RedisServer
-from techsapo_ops.adapters.streaks import OnOperation, Streaks, uncounted
+from techsapo_ops.adapters.streaks import OnOperation, uncounted
 from techsapo_ops.stores.redis_connections import prepared
-from techsapo_ops.stores.redis_link import pause_after
+from techsapo_ops.stores.redis_link import Away, RedisLink
 from techsapo_ops.stores.redis_pool import SHARED_TIMEOUT, pool
 
 if TYPE_CHECKING:
     from limits.aio.storage import Storage
-
-log = logging.getLogger("techsapo.limits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,50 +51,30 @@ class RateLimiter:
 
         self._here = Window(MemoryStorage())
         self._redis = _storage(server, prefix) if server is not None else None
-        self._failover = server is not None and server.sentinels is not None
         self._shared = Window(self._redis) if self._redis is not None else None
-        self._on_operation = on_operation
-        self._paused_until = 0.0
-        self._streaks = Streaks()
+        self._link = RedisLink(server, "rate limits", on_operation)  # its own connections stay unused
 
     async def hit(self, caller: str, per_minute: int) -> Allowance:
         """Count one request of `caller`, where it is allowed."""
         from limits import RateLimitItemPerMinute
 
         item = RateLimitItemPerMinute(per_minute)
-        return await self._ask_redis(item, caller) or await _ask(self._here, item, caller)
+        try:
+            return await self._link.call(lambda _: _ask(self._shared, item, caller))
+        except Away:
+            return await _ask(self._here, item, caller)
 
     async def try_again(self) -> None:
         """Count a request of nobody, where Redis refused to count the last one."""
         from limits import RateLimitItemPerMinute
 
-        if self._streaks.failing:
-            # So many that it is always allowed: one that is not, writes nothing.
-            await self._ask_redis(RateLimitItemPerMinute(1_000_000), ":trial")
-
-    async def _ask_redis(self, item: Any, caller: str) -> Allowance | None:
-        """What Redis says; None where there is none, or it fails."""
-        from redis import RedisError
-
-        if self._shared is None or time.monotonic() < self._paused_until:
-            return None
-        try:
-            allowance = await _ask(self._shared, item, caller)
-        except (RedisError, OSError) as error:
-            self._paused_until = time.monotonic() + pause_after(error, failover=self._failover)
-            self._on_operation("write", False)
-            if self._streaks.note("write", ok=False):
-                cause = " ".join(str(error).split())[:200] or type(error).__name__
-                log.warning(
-                    "Redis is not available; requests are counted by each instance", extra={"error": cause}
-                )
-            return None
-        self._on_operation("write", True)
-        self._streaks.note("write", ok=True)
-        return allowance
+        # So many that it is always allowed: one that is not, writes nothing.
+        most = RateLimitItemPerMinute(1_000_000)
+        await self._link.try_again({"write": lambda _: _ask(self._shared, most, ":trial")})
 
     async def close(self) -> None:
         """Give the connections back."""
+        await self._link.close()
         if self._redis is not None:
             client: Any = self._redis
             await client.bridge.storage.aclose()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from techsapo_ops.adapters.redis import RedisServer
 from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks, uncounted
-from techsapo_ops.stores.redis_pool import connect
+from techsapo_ops.stores.redis_pool import SHARED_TIMEOUT, connect
 from techsapo_ops.stores.unconfirmed import Unconfirmed
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ PATIENCE = 6.0
 """Seconds in which what must be confirmed is tried again: a failover takes less."""
 REPLICATION = 0.5
 """Longest time in seconds that a replica is waited for; it has what was written within milliseconds."""
-_ALONE = "Shared counters and locks are not available; this instance goes on alone"
+_ALONE = "Redis is not available; this instance goes on alone"
 _WAITS = "No Redis takes writes; what replicas must have waits for the next master"
 _PASSING = ("NOREPLICAS", "UNBLOCKED", "MASTERDOWN", "TRYAGAIN")
 """Errors of a Redis that another one may be about to take over from, or that has just taken over."""
@@ -60,20 +60,27 @@ def pause_after(error: Exception, *, failover: bool = False) -> float:
 class RedisLink:
     """Calls to Redis, or Away at once while it is known not to answer, and where there is no `server`.
 
-    `used_for` is told in the log.
+    `used_for` is told in the log; `timeout` is the longest time in seconds that a call waits.
     """
 
     def __init__(
-        self, server: RedisServer | None, used_for: str, on_operation: OnOperation = uncounted
+        self,
+        server: RedisServer | None,
+        used_for: str,
+        on_operation: OnOperation = uncounted,
+        *,
+        timeout: float = SHARED_TIMEOUT,
     ) -> None:
-        self._redis: Redis | None = connect(server) if server is not None else None
-        self._where = str(server)
+        self._redis: Redis | None = connect(server, timeout) if server is not None else None
+        self.where = str(server)
         self.copies = server.copies if server is not None else 0
         """How many replicas must have what no failover may lose; 0 where there is no failover."""
         self._used_for = used_for
         self._on_operation = on_operation
         self._paused_until = 0.0
-        self._streaks = Streaks()
+        self.streaks = Streaks()
+        self.last_error = ""
+        """Why the last operation that failed did."""
 
     @property
     def configured(self) -> bool:
@@ -87,33 +94,65 @@ class RedisLink:
 
     @property
     def failing(self) -> frozenset[Operation]:
-        """What Redis failed at last."""
-        return self._streaks.failing
+        """Operations of which the last one failed."""
+        return self.streaks.failing
 
     async def call(self, work: Callable[[Redis], Awaitable[T]], operation: Operation = "write") -> T:
         """What `work` makes of the connection, which counts as one `operation`. Raises Away."""
         if self._redis is None or time.monotonic() < self._paused_until:
             raise Away
+        return await self._counted(self._redis, work, operation)
+
+    async def ping(self) -> bool:
+        """Whether Redis answers now, also during a pause, which is then over."""
+
+        async def work(redis: Redis) -> None:
+            from redis import ResponseError
+
+            with suppress(ResponseError):  # it answers: after a failed save it refuses a PING as well
+                await redis.ping()
+
+        if self._redis is None:
+            return False
+        try:
+            await self._counted(self._redis, work, "ping")
+        except Away:
+            return False
+        self._paused_until = 0.0
+        return True
+
+    async def try_again(self, trials: Mapping[Operation, Callable[[Redis], Awaitable[object]]]) -> None:
+        """Do again what Redis failed at, with something of nobody: without traffic it would be failing for
+        ever.
+
+        Each trial is one operation, so that no part of it passes for the whole.
+        """
+        for operation in self.failing & trials.keys():
+            with suppress(Away):
+                await self.call(trials[operation], operation)
+
+    async def _counted(self, redis: Redis, work: Callable[[Redis], Awaitable[T]], operation: Operation) -> T:
         from redis import RedisError
 
         try:
-            result = await work(self._redis)
+            result = await work(redis)
         except (RedisError, OSError) as error:
             self._on_operation(operation, False)
             self._paused_until = time.monotonic() + pause_after(error, failover=self.copies > 0)
-            if self._streaks.note(operation, ok=False):
-                cause = " ".join(str(error).split())[:200] or type(error).__name__
+            self.last_error = " ".join(str(error).split())[:200] or type(error).__name__
+            if self.streaks.note(operation, ok=False):
                 log.warning(
-                    _WAITS if self.copies else _ALONE, extra=self._told(operation=operation, error=cause)
+                    _WAITS if self.copies else _ALONE,
+                    extra=self._told(operation=operation, error=self.last_error),
                 )
             raise Away from error
         self._on_operation(operation, True)
-        if self._streaks.note(operation, ok=True):
-            log.info("Shared counters and locks are available again", extra=self._told())
+        if self.streaks.note(operation, ok=True):
+            log.info("Redis is available again", extra=self._told())
         return result
 
     def _told(self, **more: str) -> dict[str, str]:
-        return {"redis": self._where, "used_for": self._used_for, **more}
+        return {"redis": self.where, "used_for": self._used_for, **more}
 
     async def confirmed(
         self,

@@ -32,11 +32,13 @@ SENTINEL_TIMEOUT = 0.5
 """Longest time in seconds that a Sentinel is waited for: the next one knows as much."""
 
 
-def connect(server: RedisServer) -> Redis:
-    """A client whose callers queue for few connections; nothing is connected yet."""
+def connect(server: RedisServer, timeout: float = SHARED_TIMEOUT) -> Redis:
+    """A client whose callers queue for few connections, which wait `timeout` seconds at most; nothing is
+    connected yet.
+    """
     from redis.asyncio import Redis
 
-    return prepared(Redis(connection_pool=pool(server, SHARED_TIMEOUT)))
+    return prepared(Redis(connection_pool=pool(server, timeout)))
 
 
 def pool(server: RedisServer, timeout: float) -> BlockingConnectionPool:

@@ -12,7 +12,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from typing_extensions import override
+
 from techsapo_ops.adapters.jsons import dump, load
+from techsapo_ops.stores.confirmed_lock import read_under
 from techsapo_ops.stores.flights import Held
 from techsapo_ops.stores.redis_link import Away, RedisLink
 from techsapo_ops.stores.seal import Forged, Seal
@@ -186,18 +189,14 @@ class RequestJournals:
             await self._link.call(lambda redis: redis.delete(self._prefix + name))
 
     async def try_again(self) -> None:
-        """Read or write a journal of nobody, where Redis refused to: without traffic it would be failing for
-        ever.
-        """
+        """Read or write a journal of nobody, where Redis refused to."""
         place = f"{self._prefix}trial"
-        for operation in self._link.failing:
-            with suppress(Away):
-                if operation == "read":
-                    await self._link.call(lambda redis: redis.hgetall(place), operation)
-                else:
-                    await self._link.call(
-                        lambda redis: redis.set(f"{place} written", b"", px=1000), operation
-                    )
+        await self._link.try_again(
+            {
+                "read": lambda redis: redis.hgetall(place),
+                "write": lambda redis: redis.set(f"{place} written", b"", px=1000),
+            }
+        )
 
     def _line(self, place: tuple[str, str], held: Held, value: bytes) -> tuple[str, str, bytes, str]:
         """The arguments of WRITE."""
@@ -229,3 +228,18 @@ class RequestJournals:
 
     def _place(self, name: str, line: str) -> str:
         return f"{self._prefix}{name} {line}"
+
+
+class ConfirmedJournals(RequestJournals):
+    """Journals whose lines replicas have before anything rests on them: a failover forgets no call."""
+
+    @override
+    async def write(self, place: tuple[str, str], held: Held, value: bytes) -> bool:
+        """Write at `place`; False where `held` is no longer ours. Raises Unconfirmed."""
+        names, args = (held.name, self._prefix + place[0]), self._line(place, held, value)
+        return bool(await self._link.confirmed(lambda pipe: pipe.eval(WRITE, 2, *names, *args)))
+
+    @override
+    async def _raw(self, name: str, held: Held) -> dict[Any, Any]:
+        lines = await read_under(self._link, held, self._prefix + name, "HGETALL") or []
+        return dict(zip(lines[::2], lines[1::2], strict=True))

@@ -1,19 +1,19 @@
 """What the app keeps in Redis carries a MAC, so that who writes there without the app's key is noticed.
 
-The MAC is HMAC-SHA-256 (RFC 2104) over the version of the form, the key under which the value lies, the time
-at which it ends, and the value: none can be altered, moved to another question, or kept for longer.
+The MAC is over the version of the form, the key under which the value lies, the time at which it ends, and
+the value: none can be altered, moved to another question, or kept for longer.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import re
 import time
 
+from techsapo_ops.adapters.mac import mac, same
+
 FORM = b"1"
 """Version of the form; another one is no seal of ours."""
-_PURPOSE = b"techsapo kept answer"
+_PURPOSE = "kept answer"
 _SEAL = re.compile(rb"(?P<form>\d{1,3}) (?P<ends>\d{1,16}) (?P<mac>[0-9a-f]{64})\n")
 
 
@@ -30,7 +30,7 @@ class Seal:
     def closed(self, place: str, value: bytes, ttl: float) -> bytes:
         """`value` as it is kept at `place` for `ttl` seconds."""
         ends = b"%d" % int((time.time() + ttl) * 1000)
-        return b"%s %s %s\n%s" % (FORM, ends, self._mac(place, ends, value), value)
+        return b"%s %s %s\n%s" % (FORM, ends, self._mac(place, ends, value).encode(), value)
 
     def opened(self, place: str, kept: bytes) -> bytes | None:
         """The value that was sealed for `place`; None where its time is over. Raises Forged."""
@@ -38,11 +38,9 @@ class Seal:
         if found is None or found["form"] != FORM:
             raise Forged
         value = kept[found.end() :]
-        if not hmac.compare_digest(found["mac"], self._mac(place, found["ends"], value)):
+        if not same(found["mac"].decode(), self._mac(place, found["ends"], value)):
             raise Forged
         return value if int(found["ends"]) > time.time() * 1000 else None
 
-    def _mac(self, place: str, ends: bytes, value: bytes) -> bytes:
-        name = place.encode()
-        parts = b"%s %s\0%d %s %s\0" % (_PURPOSE, FORM, len(name), name, ends)
-        return hmac.new(self._key, parts + value, hashlib.sha256).hexdigest().encode()
+    def _mac(self, place: str, ends: bytes, value: bytes) -> str:
+        return mac(self._key, _PURPOSE, FORM, place, ends, value).hex()

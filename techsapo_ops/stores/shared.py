@@ -16,13 +16,12 @@ from techsapo_ops.stores.budget import BudgetStore
 from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
 from techsapo_ops.stores.budget_ledger import Lost, SpentBefore, Unaccounted, nothing
 from techsapo_ops.stores.cache import AnswerCache
-from techsapo_ops.stores.confirmed_journals import ConfirmedJournals
 from techsapo_ops.stores.confirmed_lock import ConfirmedLock
 from techsapo_ops.stores.flights import SharedLock
 from techsapo_ops.stores.kept_share import PART, KeptShare
 from techsapo_ops.stores.limits import RateLimiter
 from techsapo_ops.stores.redis_link import RedisLink
-from techsapo_ops.stores.request_journal import RequestJournals
+from techsapo_ops.stores.request_journal import ConfirmedJournals, RequestJournals
 from techsapo_ops.stores.seal import Seal
 
 KEPT_ANSWERS = "sealed-answer"

@@ -6,7 +6,6 @@ import sys
 
 from tests.bench import (
     analyses,
-    audit_rows,
     backups,
     calibration,
     certificates,
@@ -27,7 +26,6 @@ BENCHES = (
     idle_up,
     providers,
     analyses,
-    audit_rows,
     calibration,
     theory,
     hostile_texts,

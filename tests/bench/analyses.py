@@ -128,12 +128,9 @@ def _print(name: str, row: Measured, targets: tuple[int, int, int]) -> None:
 
 
 @contextmanager
-def served(
-    directory: Path, kinds: list[str], url: str, durability: str = "answered"
-) -> Iterator[tuple[int, Any]]:
+def served(directory: Path, kinds: list[str], url: str) -> Iterator[tuple[int, Any]]:
     """`techsapo serve` with one provider of each of `kinds`; its port and how to start it.
 
-    `durability` is the audit log's.
     As at every start but the first, the audit database is there: only to make it alembic is imported (10 MB).
     """
     from techsapo_ops.stores.audit.tables import AuditStore
@@ -156,7 +153,6 @@ def served(
         "project": "bench",
         "redis": {"enabled": False},
         "providers": providers,
-        "audit": {"durability": durability},
         "budget": {"monthly_usd": 1_000_000, "daily_usd": 1_000_000},
         "app": {"limits": {"concurrency": 4 * CONCURRENT}, "drain": "0s"},
     }

@@ -35,7 +35,7 @@ def test_a_first_certificate_takes_the_place_of_the_stand_in(edge: Edge) -> None
     assert "nginx serves it" in said
     at = f"{datetime.fromisoformat(edge.status()['renews_at']):%Y-%m-%d %H:%M} UTC"
     assert f"next renewal {at}" in said
-    assert edge.state()["window_serial"] == f"{edge.served().serial_number:x}"  # the CA was asked when
+    assert edge.state()["suggested_serial"] == f"{edge.served().serial_number:x}"  # the CA was asked when
     shown = edge.served()
     assert "Pebble" in str(shown.issuer)
     assert names_of(shown) == (NAME,)
@@ -51,7 +51,6 @@ def test_a_first_certificate_takes_the_place_of_the_stand_in(edge: Edge) -> None
     private = list((edge.project.state / "acme").rglob("*"))
     assert private
     assert all(stat.S_IMODE(p.stat().st_mode) & 0o077 == 0 for p in private)
-    assert not list((edge.project.state / "acme/orders").iterdir())
 
 
 def test_renew_does_nothing_when_nothing_is_due_and_says_when_it_will_be(edge: Edge) -> None:
@@ -64,12 +63,9 @@ def test_renew_does_nothing_when_nothing_is_due_and_says_when_it_will_be(edge: E
 
 def test_force_renews_with_another_key_and_the_same_account(edge: Edge) -> None:
     accounts = edge.ca.server.log().count("There are now 1 accounts")
-    before, replaced = edge.served(), edge.ca.server.log().count("is a replacement of")
+    before = edge.served()
     assert "--force" in edge.techsapo("renew", "techsapo", "--force")
     after = edge.served()
     assert after.serial_number != before.serial_number
     assert after.public_key() != before.public_key()
     assert edge.ca.server.log().count("There are now 1 accounts") == accounts
-    # One serial number among 256 pebble looks up as another number (letsencrypt/pebble#550).
-    known = before.serial_number.bit_length() % 8 != 0
-    assert edge.ca.server.log().count("is a replacement of") == replaced + known

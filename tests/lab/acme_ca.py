@@ -125,7 +125,12 @@ def pebble(
     }
     path = directory / "pebble.json"
     path.write_text(json.dumps(config), encoding="utf-8")
-    variables = {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_AUTHZREUSE": "0", **(environment or {})}
+    variables = {
+        "PEBBLE_VA_NOSLEEP": "1",
+        "PEBBLE_AUTHZREUSE": "0",
+        "PEBBLE_WFE_NONCEREJECT": "0",  # the library asks again once, and pebble may refuse twice
+        **(environment or {}),
+    }
     argv = [
         "/usr/bin/env", *(f"{k}={v}" for k, v in variables.items()),
         binary("pebble"), "-config", str(path), "-dnsserver", f"127.0.0.1:{dns.port}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import ssl
 import threading
@@ -12,7 +11,8 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from email.message import Message
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -35,12 +35,8 @@ class Front:
     directory: str
     ca_file: Path
     refuse: dict[str, Refusal] = field(default_factory=dict)
-    refuse_renewals: Refusal | None = None
-    """What an order gets that says which certificate it `replaces`."""
     break_off: str = ""
     """Requests whose path has this end without an answer."""
-    clock: timedelta = timedelta(0)
-    """What its Date header is off by."""
     seen: list[str] = field(default_factory=list)
 
     def limit(self, path: str, seconds: int) -> None:
@@ -48,10 +44,8 @@ class Front:
         limited = refusal(429, "rateLimited", "too many certificates already issued")
         self.refuse[path] = (*limited[:2], {"Retry-After": str(seconds)})
 
-    def answer_to(self, path: str, body: bytes) -> Refusal | None:
+    def answer_to(self, path: str) -> Refusal | None:
         """What is answered in pebble's place, None where pebble is asked."""
-        if self.refuse_renewals is not None and "replaces" in _payload(body):
-            return self.refuse_renewals
         return next((made for part, made in self.refuse.items() if part in path), None)
 
 
@@ -60,11 +54,9 @@ def refusal(status: int, code: str, detail: str) -> Refusal:
     return status, {"type": f"urn:ietf:params:acme:error:{code}", "detail": detail}, {}
 
 
-def _payload(body: bytes) -> dict[str, object]:
-    """What a signed request says; nothing for a request without a body or one that only reads."""
-    encoded = json.loads(body)["payload"] if body else ""
-    found: dict[str, object] = json.loads(base64.urlsafe_b64decode(encoded + "==")) if encoded else {}
-    return found
+def _passed(headers: Message) -> dict[str, str]:
+    """What the client is given of an answer's headers; pebble sends several Link headers."""
+    return {name: ", ".join(map(str, headers.get_all(name, ()))) for name in _PASSED if name in headers}
 
 
 @contextmanager
@@ -94,7 +86,7 @@ def front(directory: Path, ca: Pebble) -> Iterator[Front]:
             if made.break_off and made.break_off in self.path:
                 self.close_connection = True
                 return
-            refused = made.answer_to(self.path, body)
+            refused = made.answer_to(self.path)
             if refused is not None:
                 status, problem, headers = refused
                 content = json.dumps(problem).encode()
@@ -112,15 +104,15 @@ def front(directory: Path, ca: Pebble) -> Iterator[Front]:
             )
             try:
                 with urllib.request.urlopen(request, context=trust, timeout=60) as answer:
-                    passed = {h: answer.headers[h] for h in _PASSED if answer.headers[h]}
+                    passed = _passed(answer.headers)
                     self._answer(answer.status, answer.read(), passed)
             except urllib.error.HTTPError as error:
-                passed = {h: error.headers[h] for h in _PASSED if error.headers[h]}
+                passed = _passed(error.headers)
                 self._answer(error.code, error.read(), passed)
 
         def _answer(self, status: int, content: bytes, headers: dict[str, str]) -> None:
             self.send_response_only(status)
-            self.send_header("Date", format_datetime(datetime.now(UTC) + made.clock, usegmt=True))
+            self.send_header("Date", format_datetime(datetime.now(UTC), usegmt=True))
             for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(content)))

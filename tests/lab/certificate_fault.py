@@ -1,7 +1,7 @@
 """Runs `techsapo` and kills it with SIGKILL at one exact point: `python certificate_fault.py POINT COMMAND…`.
 
-A point is a phase of an ACME order (`keyed`, `ordered`, `answering`, `finalized`) or of a deploy (`stored`,
-`activated`, `reloaded`, `recorded`). The product itself knows nothing of it.
+A point is one of an order (`placed`) or of a deploy (`stored`, `activated`, `reloaded`, `recorded`). The
+product itself knows nothing of it.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import Any
 
 from fault_point import die
 
-from techsapo_ops.certs import pending as orders
 from techsapo_ops.certs import store
+from techsapo_ops.certs.challenges import HttpResponder
 from techsapo_ops.services.nginx.certificate import NginxSite
 
-PHASES = ("keyed", "ordered", "answering", "finalized")
-DEPLOYED = {
+ORDERED = "placed"
+POINTS: dict[str, tuple[type, str]] = {
+    ORDERED: (HttpResponder, "place"),
     "stored": (store.Store, "put"),
     "activated": (store.Store, "activate"),
     "reloaded": (NginxSite, "reload"),
@@ -26,17 +27,7 @@ DEPLOYED = {
 
 def arm(point: str) -> None:
     """Make this process die at `point`."""
-    if point in PHASES:
-        save = orders.Orders.save
-
-        def saved(self: orders.Orders, name: str, pending: orders.Pending) -> None:
-            save(self, name, pending)
-            if pending.phase == point:
-                die()
-
-        orders.Orders.save = saved  # type: ignore[method-assign] # the fault that is wanted
-        return
-    owner, name = DEPLOYED[point]
+    owner, name = POINTS[point]
     act = getattr(owner, name)
 
     def acted(self: Any, *arguments: Any) -> Any:

@@ -39,7 +39,7 @@ def main(folder: Path, rate: float, hosts: list[str]) -> None:
                 written.write(f"{time.time():.3f} {rows}\n")
                 written.flush()
 
-        log = AuditLog(server, folder, told, flush_interval=0.05, durable=True)
+        log = AuditLog(server, folder, told, flush_interval=0.05)
         log.start()
         while not (folder / "end").exists():
             row = replace(ROW, id=uuid.uuid4().hex, time=datetime.now(UTC))

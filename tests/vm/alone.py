@@ -1,4 +1,4 @@
-"""One instance alone, without the stack: what a cut leaves of its rows, by `audit.durability`."""
+"""One instance alone, without the stack: what a cut leaves of its rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.vm.traffic import asking
 
 PORT = 4010
 ANSWERS = 40
-_SPEC = "project: alone\nredis: {{enabled: false}}\naudit: {{durability: {}}}\n"
+_SPEC = "project: alone\nredis: {enabled: false}\n"
 _LOOK = """
 import json, pathlib, sqlite3
 data = pathlib.Path("/srv/alone/data")
@@ -23,22 +23,14 @@ print(json.dumps([rows, [json.loads(line)["request_id"] for line in lines]]))
 
 
 def alone(lab: Lab) -> Outcome:
-    """With `answered` no answer is without its row; `relaxed` shows that the cut is one."""
+    """No answer is without its row."""
     outcome = Outcome("one instance alone")
-    for durability in ("answered", "relaxed"):
-        _cut(lab, durability, outcome)
-    if outcome.figures["answered without a row"]:
-        outcome.problems.append("answers without a row")
-    return outcome
-
-
-def _cut(lab: Lab, durability: str, outcome: Outcome) -> None:
     machine = lab.machine
     machine.run("systemctl disable --now techsapo.service", check=False)
     machine.run("rm -rf /srv/alone; mkdir -p /srv/alone/data")
-    machine.run("cat > /srv/alone/techsapo.yaml; sync", feed=_SPEC.format(durability).encode())
+    machine.run("cat > /srv/alone/techsapo.yaml; sync", feed=_SPEC.encode())
     serve = f"serve --file /srv/alone/techsapo.yaml --port {PORT} --data /srv/alone/data"
-    machine.begin(f"{IN}.venv/bin/python -m techsapo_ops {serve}", lab.reports / f"alone-{durability}.log")
+    machine.begin(f"{IN}.venv/bin/python -m techsapo_ops {serve}", lab.reports / "alone.log")
     while machine.run(f"bash -c '</dev/tcp/127.0.0.1/{PORT}'", check=False).returncode != 0:
         time.sleep(2)
     with machine.reached(PORT) as port, asking(port, 4) as traffic:
@@ -46,10 +38,13 @@ def _cut(lab: Lab, durability: str, outcome: Outcome) -> None:
             time.sleep(0.2)
         machine.cut()
         traffic.stop()
-    outcome.figures[f"{durability}: login after"] = round(machine.boot(), 1)
+    outcome.figures["login after"] = round(machine.boot(), 1)
     rows, waiting = json.loads(machine.run("python3 -", feed=_LOOK.encode()).stdout)
     missing = [each for each in traffic.answered if each not in {*rows, *waiting}]
-    outcome.figures[f"{durability} answers"] = len(traffic.answered)
-    outcome.figures[f"{durability} rows"] = f"{len(rows)} in the database, {len(waiting)} waiting on disk"
-    outcome.figures[f"{durability} without a row"] = len(missing)
+    outcome.figures["answers"] = len(traffic.answered)
+    outcome.figures["rows"] = f"{len(rows)} in the database, {len(waiting)} waiting on disk"
+    outcome.figures["without a row"] = len(missing)
+    if missing:
+        outcome.problems.append("answers without a row")
     machine.run("systemctl enable --now techsapo.service", check=False, timeout=1800)
+    return outcome

@@ -23,7 +23,6 @@ from techsapo_ops.cli.options import (
     YesOption,
 )
 from techsapo_ops.cli.output import Output, confirm, print_error
-from techsapo_ops.cli.trusted_project import require_trust
 from techsapo_ops.cli.views.certificates import (
     renewal_error,
     renewal_value,
@@ -40,7 +39,6 @@ from techsapo_ops.operations.certificates.renew import redeploy
 from techsapo_ops.operations.certificates.renew import renew as perform
 from techsapo_ops.operations.certificates.revoking import revocable
 from techsapo_ops.operations.certificates.revoking import revoke as revoke_at_ca
-from techsapo_ops.operations.certificates.status import is_elsewhere, status_elsewhere
 from techsapo_ops.operations.certificates.status import status as look
 from techsapo_ops.operations.jobs.timetable import announce
 
@@ -66,38 +64,25 @@ NamesArgument = Annotated[
 
 @app.command()
 def status(
-    targets: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[NAME|FILE|HOST:PORT]…",
-            help="Default: every certificate of the spec.",
-            autocompletion=completes("certificates"),
-        ),
-    ] = None,
+    names: NamesArgument = None,
     *,
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
     """Show every certificate: days left, next renewal, whether what is served is what is stored.
 
-    A FILE and a HOST:PORT need no spec. Ends with 1 when any needs attention.
+    Ends with 1 when any needs attention.
 
     Examples:
 
       techsapo certs status
 
       techsapo certs status --json
-
-      techsapo certs status /etc/ssl/certs/techsapo.crt example.com:443
     """
-    if targets and all(map(is_elsewhere, targets)) and not place.file.exists():
-        require_trust(place.file)
-        found = status_elsewhere(targets)
-    else:
-        certificates = certificates_of(open_stack(place.open()), out.say)
-        found = look(certificates, tuple(targets or ()))
-        if not targets:
-            write_metrics(certificates, found)
+    certificates = certificates_of(open_stack(place.open()), out.say)
+    found = look(certificates, tuple(names or ()))
+    if not names:
+        write_metrics(certificates, found)
     if out.as_json:
         out.json([status_value(s) for s in found])
     elif not found:
@@ -272,14 +257,12 @@ def install_cron(*, place: SpecPlace, out: QuietOutput) -> None:
     # First, for it needs the right to write here, as the job will.
     announce(schedule, run_context(project.layout, out.say, out.detail))
     changed = table.install(frozenset({"certs"}))
-    shown = table.show()
     out.say(
-        msg("{where}: certs, at {certs}", where=shown.where, certs=schedule.certs)
-        + ("" if changed else msg(" (as before)"))
+        msg("the crontab: certs, at {certs}", certs=schedule.certs) + ("" if changed else msg(" (as before)"))
     )
     if schedule.by == "service":
         out.say(msg("the stack's own scheduler starts it too; whoever comes second finds a run done"))
-    if shown.state == "partial":
+    if table.state() == "partial":
         out.next("techsapo cron install")
 
 

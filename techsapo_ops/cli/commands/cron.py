@@ -6,11 +6,10 @@ import psutil
 import typer
 
 from techsapo_ops.cli.bundles import CommandGroup
-from techsapo_ops.cli.host_tables import CrontabUser, cron_table
+from techsapo_ops.cli.host_tables import cron_table
 from techsapo_ops.cli.job_runs import run_context
 from techsapo_ops.cli.open_stack import topology_for
 from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace
-from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.trusted_project import require_trust_unattended
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.jobs.timetable import announce, scheduled
@@ -25,7 +24,7 @@ app = CommandGroup(
 
 
 @app.command()
-def install(*, place: SpecPlace, user: CrontabUser = None, out: QuietOutput) -> None:
+def install(*, place: SpecPlace, out: QuietOutput) -> None:
     """Write the jobs of the spec's `schedule` into the crontab, in a block of their own.
 
     Again and again is as good as once; the rest of the crontab stays byte for byte. The renewal of
@@ -35,22 +34,16 @@ def install(*, place: SpecPlace, user: CrontabUser = None, out: QuietOutput) -> 
     Examples:
 
       techsapo cron install
-
-      techsapo cron install --user ops
     """
     project = place.open()
-    table = cron_table(project, user)
+    table = cron_table(project)
     schedule = project.spec.schedule
-    if user is None:
-        require_trust_unattended(project.path, project.spec)
+    require_trust_unattended(project.path, project.spec)
     # First, for it needs the right to write here, as each of the jobs will.
     announce(schedule, run_context(project.layout, out.say, out.detail))
     changed = table.install()
     names = joined(", ", (job.name for job in scheduled(schedule))) or msg("no job")
-    shown = table.show()
-    out.say(
-        msg("{where}: {names}", where=shown.where, names=names) + ("" if changed else msg(" (as before)"))
-    )
+    out.say(msg("the crontab: {names}", names=names) + ("" if changed else msg(" (as before)")))
     if nobody_starts_jobs(topology_for(project)):
         out.say(msg("set `schedule.by: cron` and run `techsapo up`, so that a job that does not come alerts"))
     elif schedule.by == "service":
@@ -63,38 +56,20 @@ def install(*, place: SpecPlace, user: CrontabUser = None, out: QuietOutput) -> 
 
 
 @app.command()
-def remove(*, place: SpecPlace, user: CrontabUser = None, out: QuietOutput) -> None:
+def remove(*, place: SpecPlace, out: QuietOutput) -> None:
     """Take the stack's jobs out of the crontab; the rest stays.
 
     Examples:
 
       techsapo cron remove
     """
-    table = cron_table(place.open(), user)
-    shown = table.show()
+    table = cron_table(place.open())
     what = msg("removed") if table.remove() else msg("there was nothing of this stack")
-    out.say(msg("{where}: {what}", where=shown.where, what=what))
-
-
-@app.command("list")
-def list_entries(*, place: SpecPlace, user: CrontabUser = None) -> None:
-    """Print what is installed, as it is in the crontab.
-
-    Examples:
-
-      techsapo cron list
-    """
-    out = Output()
-    shown = cron_table(place.open(), user).show()
-    if shown.text:
-        out.data(shown.text.rstrip("\n"))
-    else:
-        out.say(msg("{where}: nothing of this stack", where=shown.where))
-        out.next("techsapo cron install")
+    out.say(msg("the crontab: {what}", what=what))
 
 
 @app.command()
-def status(*, place: SpecPlace, user: CrontabUser = None, out: JsonOutput) -> None:
+def status(*, place: SpecPlace, out: JsonOutput) -> None:
     """Say whether what is installed is what the spec says, and whether somebody is there to run it.
 
     Ends with 0 when all is well, 100 when `techsapo cron install` would change something, 1 when nothing
@@ -106,19 +81,20 @@ def status(*, place: SpecPlace, user: CrontabUser = None, out: JsonOutput) -> No
 
       techsapo cron status --json
     """
-    shown = cron_table(place.open(), user).show()
+    state = cron_table(place.open()).state()
     runs = any(p.info["name"] in {"cron", "crond"} for p in psutil.process_iter(["name"]))
     if out.as_json:
-        out.json({"where": shown.where, "state": shown.state, "daemon": "cron", "daemon_runs": runs})
+        out.json({"state": state, "daemon": "cron", "daemon_runs": runs})
     else:
         out.table(
-            ("WHERE", "STATE"), [(shown.where, shown.state), ("cron", "running" if runs else "stopped")]
+            ("WHERE", "STATE"),
+            [(msg("the crontab"), state), ("cron", "running" if runs else "stopped")],
         )
-        if shown.state != "installed":
+        if state != "installed":
             out.next("techsapo cron install")
         elif not runs:
             out.say(msg("start cron, or set `schedule.by: service`"))
-    if shown.state != "installed":
+    if state != "installed":
         raise typer.Exit(CHANGES)
     if not runs:
         raise typer.Exit(1)

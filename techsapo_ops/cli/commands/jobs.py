@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from techsapo_ops.adapters.files import read_text
-from techsapo_ops.adapters.strict_modes import UntrustedError
 from techsapo_ops.catalogue.jobs import jobs
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.environment import runner
 from techsapo_ops.cli.job_runs import (
     perform_command,
-    record_refusal,
     run_context,
     schedule_or_why,
     tell_machines,
@@ -135,9 +133,6 @@ def run(
         place.say_environment()
     schedule, refusal = schedule_or_why(place.spec_file(), place.environment)
     job = find_job(schedule, name)
-    if isinstance(refusal, UntrustedError):
-        record_refusal(name, place.file, refusal, by)
-        raise OpsError(msg("job {name}: failed: {message}", name=name, message=refusal.message), refusal.hint)
     layout = layout_beside(place.file)
     context = run_context(layout, _complain, out.say)
     note = told_by_spec(place.file, layout) or noted_machines(layout.state)

@@ -143,7 +143,6 @@ def serve(
         disabled=project.loaded.disabled,
         calibration=read_calibration(weights) if weights is not None else None,
         auth=auth,
-        durable_audit=spec.audit.durability == "answered",
         app_key=shared_key(app_key or project.layout.app_key) if app_key or not rendered else None,
         authorities=stores.authorities(spec, project.layout),
         sentinels=stores.sentinels,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from techsapo_ops.adapters.container_facts import STACK_DEFINITION
+from techsapo_ops.adapters.mac import mac
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stack.desired import Desired
@@ -136,7 +136,7 @@ class Deployment:
             ) from None
         if kind == "configs":
             return hashlib.sha256(content).hexdigest()
-        return hmac.new(self._key, content, hashlib.sha256).hexdigest()
+        return mac(self._key, "swarm secret", content).hex()
 
     def _file(self, kind: str, source: str) -> Path:
         named: Path = self._folder / self._data[kind][source]["file"]

@@ -25,7 +25,7 @@ _HOOK_SECONDS = 300.0
 
 
 class Site(Protocol):
-    """The server that a certificate is for; see nginx_site."""
+    """The server that a certificate is for; see NginxSites."""
 
     def running(self) -> bool:
         """Whether it runs now."""

@@ -11,14 +11,14 @@ from pathlib import Path
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.certs.checks import validity
 from techsapo_ops.certs.material import Pair, canonical, names_of
-from techsapo_ops.certs.policy import Window, renewal_time
-from techsapo_ops.certs.self_signed import CA_FOLDER, Authority, local_authority, why_new
+from techsapo_ops.certs.policy import renewal_time
+from techsapo_ops.certs.self_signed import CA_FOLDER, Authority, known_authority, local_authority, why_new
 from techsapo_ops.certs.state import CertificateState
 from techsapo_ops.certs.store import Store, Version, read_pair
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.certificates.deploy import Deployment, installed
-from techsapo_ops.services.nginx.certificate import NginxSite, NginxSites, nginx_site
+from techsapo_ops.services.nginx.certificate import NginxSites, nginx_sites
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.edge import Certificate
 from techsapo_ops.spec.problems import unknown
@@ -64,7 +64,7 @@ class Certificates:
 
     topology: Topology
     runner: Runner
-    site: NginxSite | NginxSites | None = None
+    site: NginxSites | None = None
     """nginx, where it is to be asked."""
     now: Callable[[], datetime] = utc_now
     say: Callable[[str], None] = _tell_nobody
@@ -144,7 +144,6 @@ class Certificates:
     def due(self, name: str, *, force: bool = False) -> Due:
         """What certificate `name` needs now. Raises OpsError when its files can't be read."""
         store = self.store(name)
-        store.adopt(self.spec.certificates[name].source)
         newest, state = store.newest(), store.state
         source = self.spec.certificates[name].source
         if source == "files":
@@ -167,7 +166,7 @@ class Certificates:
                 return Due(Need.ISSUE if first else Need.RENEW, why)
         if newest is None:
             raise OpsError(msg("certificate {name} has no version", name=name))
-        at = renewal_time(newest.pair.leaf, window_of(state, newest)) if source != "files" else None
+        at = renewal_time(newest.pair.leaf, suggested(state, newest)) if source != "files" else None
         live = store.live()
         if state.deployed != newest.number or live is None or live.number != newest.number:
             return Due(Need.DEPLOY, msg("version {number} was not in use yet", number=newest.number), at)
@@ -183,7 +182,10 @@ class Certificates:
         pair = newest.intact
         if pair is None:
             return msg("its files could not be read")
-        return why_new(pair, self.names(name), self.authority(), self.now())
+        authority = known_authority(self.topology.layout.certs / CA_FOLDER, self.now())
+        if authority is None:
+            return msg("its CA is new")
+        return why_new(pair, self.names(name), authority, self.now())
 
     def _acme(self, name: str, newest: Version | None, state: CertificateState) -> str:
         certificate = self.spec.certificates[name]
@@ -201,10 +203,10 @@ class Certificates:
             return msg("the names changed")
         if leaf.not_valid_after_utc <= self.now():
             return validity(leaf, self.now())[0]
-        window = window_of(state, newest)
-        if renewal_time(leaf, window) > self.now():
+        wish = suggested(state, newest)
+        if renewal_time(leaf, wish) > self.now():
             return ""
-        if window is not None:
+        if wish is not None and wish <= self.now():
             return msg("the CA asks for it")
         left = leaf.not_valid_after_utc - self.now()
         return msg(
@@ -213,11 +215,11 @@ class Certificates:
         )
 
 
-def window_of(state: CertificateState, version: Version) -> Window | None:
-    """The CA's wish for `version`, where it was asked about this very certificate."""
-    return state.window if state.window_serial == f"{version.pair.leaf.serial_number:x}" else None
+def suggested(state: CertificateState, version: Version) -> datetime | None:
+    """When the CA wants `version` to be renewed, where it was asked about this very certificate."""
+    return state.suggested_at if state.suggested_serial == f"{version.pair.leaf.serial_number:x}" else None
 
 
 def certificates_of(stack: Stack, say: Callable[[str], None]) -> Certificates:
     """The certificates of `stack`, and the nginx that serves them; `say` is told how the work goes."""
-    return Certificates(stack.topology, stack.runner, nginx_site(stack, say), say=say)
+    return Certificates(stack.topology, stack.runner, nginx_sites(stack, say), say=say)

@@ -10,19 +10,17 @@ from datetime import datetime, timedelta
 from techsapo_ops.adapters.acme import AcmeError
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.certs.checks import require
-from techsapo_ops.certs.pending import Orders
-from techsapo_ops.certs.policy import Window, renewal_time
+from techsapo_ops.certs.policy import renewal_time
 from techsapo_ops.certs.self_signed import sign
 from techsapo_ops.certs.store import Origin, Store, Version
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.certificates.deploy import deploy, finish
-from techsapo_ops.operations.certificates.needs import Certificates, Due, Need, window_of
-from techsapo_ops.operations.certificates.ordering import account_of, ordered
+from techsapo_ops.operations.certificates.needs import Certificates, Due, Need, suggested
+from techsapo_ops.operations.certificates.ordering import ca_of, ordered
 
 _SHORTEST_ASK = timedelta(minutes=1)
-_ASK_AGAIN = timedelta(hours=6)  # RFC 9773, 4.3.3
 _LONGEST_ASK = timedelta(days=1)
 _STACK_WAIT = 60.0
 
@@ -100,10 +98,8 @@ def _renewed(certificates: Certificates, name: str, force: bool) -> Renewal:
     due = Due(Need.RENEW, "")
     try:
         newest = certificates.store(name).newest()
-        pair = newest.intact if newest is not None else None
-        if newest is not None and pair is not None:
-            Orders(certificates.topology.layout.acme).settle(name, pair.private_key.public_key())
-            _ask_window(certificates, name, newest)
+        if newest is not None and newest.intact is not None:
+            _ask_when(certificates, name, newest)
         due = certificates.due(name, force=force)
         if due.need is Need.NOTHING:
             _succeeded(certificates.store(name))
@@ -128,12 +124,12 @@ def _attempt(certificates: Certificates, name: str, due: Due, version: Version |
                 served = deploy(work, version)
         _succeeded(store)
         if due.need in {Need.ISSUE, Need.RENEW}:  # so that the time that is told is the one that counts
-            _ask_window(certificates, name, version)
+            _ask_when(certificates, name, version)
     except OpsError as error:
         _failed(certificates, name, error)
         return Renewal(name, due, error)
     source = certificates.spec.certificates[name].source
-    at = renewal_time(version.pair.leaf, window_of(store.state, version)) if source != "files" else None
+    at = renewal_time(version.pair.leaf, suggested(store.state, version)) if source != "files" else None
     return Renewal(name, due, next=at, served=served)
 
 
@@ -143,54 +139,57 @@ def _new_version(certificates: Certificates, name: str, due: Due) -> Version:
         newest = store.newest()
         assert newest is not None  # noqa: S101 - only a stored version needs a deploy
         return newest
-    directory = ""
-    orders = Orders(certificates.topology.layout.acme)
-    if certificate.source == "files":
-        pair = certificates.files(name)
-        require(pair, certificates.required(name), certificates.now())
-    elif certificate.source == "self-signed":
-        pair = sign(certificates.names(name), certificates.authority(), now=certificates.now())
+    if certificate.source == "acme":
+        pair = ordered(certificates, name, certificate)
+        version = store.put(pair, Origin("acme", certificate.directory))
     else:
-        directory = certificate.directory
-        pair = ordered(certificates, name, certificate, orders)
-    version = store.put(pair, Origin(certificate.source, directory))
+        version = made_here(certificates, name)
     store.remember(replace(store.state, renewed_at=certificates.now(), retry_at=None))
-    orders.drop(name)
     return version
 
 
-def _ask_window(certificates: Certificates, name: str, newest: Version) -> None:
+def made_here(certificates: Certificates, name: str) -> Version:
+    """A new version that no CA is asked for: the files of the spec, or signed by the stack's own CA.
+
+    Raises OpsError for files that no server should be given.
+    """
+    store, certificate = certificates.store(name), certificates.spec.certificates[name]
+    if certificate.source == "files":
+        pair = certificates.files(name)
+        require(pair, certificates.required(name), certificates.now())
+        return store.put(pair, Origin("files"))
+    pair = sign(
+        certificates.names(name),
+        certificates.authority(),
+        now=certificates.now(),
+    )
+    return store.put(pair, Origin("self-signed"))
+
+
+def _ask_when(certificates: Certificates, name: str, newest: Version) -> None:
     """Ask the CA when it wants the certificate to be renewed, as often as it allows.
 
     A CA that can't be asked keeps nothing from being renewed by the certificate's own life.
     """
-    certificate, store, now = (
-        certificates.spec.certificates[name],
-        certificates.store(name),
-        certificates.now(),
-    )
-    state = store.state
-    if newest.origin != Origin("acme", certificate.directory):
+    store, now = certificates.store(name), certificates.now()
+    directory = certificates.spec.certificates[name].directory
+    if newest.origin != Origin("acme", directory):
         return
-    leaf = newest.pair.leaf
-    serial = f"{leaf.serial_number:x}"
-    asked = state.window_serial == serial and state.ask_window_at is not None and state.ask_window_at > now
-    if asked or leaf.not_valid_after_utc <= now:
+    state, pair = store.state, newest.pair
+    serial = f"{pair.leaf.serial_number:x}"
+    asked = state.suggested_serial == serial and state.ask_again_at is not None and state.ask_again_at > now
+    if asked or pair.leaf.not_valid_after_utc <= now:
         return
     try:
-        found = account_of(certificates, name, newest.origin.directory).server.renewal_window(leaf)
+        server = ca_of(certificates, name, directory).server(certificates.topology.layout.acme)
+        at, again = server.renewal_time(pair.chain)
     except AcmeError as error:
         certificates.say(
             msg("certificate {name}: no renewal information: {message}", name=name, message=error.message)
         )
         return
-    window, again = None, _ASK_AGAIN
-    if found is not None:
-        start, end, seconds = found
-        window = Window(start, end)
-        if seconds:
-            again = min(max(timedelta(seconds=seconds), _SHORTEST_ASK), _LONGEST_ASK)
-    store.remember(replace(state, window=window, window_serial=serial, ask_window_at=now + again))
+    again = min(max(again, now + _SHORTEST_ASK), now + _LONGEST_ASK)
+    store.remember(replace(state, suggested_at=at, suggested_serial=serial, ask_again_at=again))
 
 
 def _succeeded(store: Store) -> None:

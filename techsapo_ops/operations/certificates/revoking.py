@@ -9,7 +9,7 @@ from techsapo_ops.certs.store import Version
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.certificates.needs import Certificates
-from techsapo_ops.operations.certificates.ordering import account_of
+from techsapo_ops.operations.certificates.ordering import signed_in
 from techsapo_ops.operations.certificates.renew import working
 from techsapo_ops.spec.problems import unknown
 
@@ -45,10 +45,9 @@ def revoke(certificates: Certificates, name: str, reason: str, *, wait: float = 
     """
     with working(certificates, wait):
         version = revocable(certificates, name, reason)
-        account = account_of(certificates, name, version.origin.directory)
-        leaf = version.pair.leaf
+        server = signed_in(certificates, name, version.origin.directory)
         try:
-            account.ask(lambda server: server.revoke(leaf, REASONS[reason]))
+            server.revoke(version.pair.leaf, REASONS[reason])
         except AcmeError as error:
             if error.code != "alreadyRevoked":
                 raise

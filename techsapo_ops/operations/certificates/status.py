@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,10 +20,9 @@ from techsapo_ops.certs.material import days_left, issuer_of, life, names_of, re
 from techsapo_ops.certs.policy import renewal_time, share_left
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.operations.certificates.needs import Certificates, Need, utc_now, window_of
-from techsapo_ops.spec.models.base import HOST_PORT_PATTERN
+from techsapo_ops.operations.certificates.needs import Certificates, Need, suggested
 from techsapo_ops.spec.models.edge import Certificate
-from techsapo_ops.spec.problems import did_you_mean
+from techsapo_ops.spec.problems import unknown
 
 _TIMEOUT = 5.0
 
@@ -56,54 +54,28 @@ class Status:
     attention: tuple[str, ...] = ()
 
 
-def status(certificates: Certificates, targets: Sequence[str] = ()) -> tuple[Status, ...]:
-    """Every certificate of the spec, or those of `targets`: names, files (PEM) or host:port.
-
-    Raises OpsError for a target that is none of these.
-    """
-    names = list(certificates.spec.certificates)
-    wanted = list(targets) or names
+def status(certificates: Certificates, names: Sequence[str] = ()) -> tuple[Status, ...]:
+    """Every certificate of the spec, or those of `names`. Raises OpsError for an unknown one."""
+    known = certificates.spec.certificates
+    for name in names:
+        if name not in known:
+            raise unknown(msg("certificate"), name, known)
+    wanted = list(names or known)
     with ThreadPoolExecutor(max(min(len(wanted), 16), 1)) as pool:
-        return tuple(pool.map(lambda target: _one(certificates, target), wanted))
+        return tuple(pool.map(lambda name: _one(certificates, name, known[name]), wanted))
 
 
-def status_elsewhere(targets: Sequence[str]) -> tuple[Status, ...]:
-    """Files (PEM) and servers (host:port), which need no spec. Raises OpsError for any other target."""
-    with ThreadPoolExecutor(min(len(targets), 16)) as pool:
-        return tuple(pool.map(lambda target: _elsewhere(target, (), utc_now()), targets))
-
-
-def is_elsewhere(target: str) -> bool:
-    """Whether `target` is a file or a host:port."""
-    return bool(re.fullmatch(HOST_PORT_PATTERN, target)) or "/" in target or Path(target).exists()
-
-
-def _one(certificates: Certificates, target: str) -> Status:
-    certificate = certificates.spec.certificates.get(target)
-    now = certificates.now()
-    if certificate is None:
-        return _elsewhere(target, certificates.spec.certificates, now)
+def _one(certificates: Certificates, name: str, certificate: Certificate) -> Status:
     if certificate.source != "external":
-        return _kept(certificates, target, certificate)
+        return _kept(certificates, name, certificate)
+    now = certificates.now()
     if certificate.address is not None:
         ca_file = (
             certificates.folder / Path(certificate.ca_file).expanduser() if certificate.ca_file else None
         )
-        return _served_elsewhere(target, certificate.address, now, certificate.names, ca_file)
+        return _served_elsewhere(name, certificate.address, now, certificate.names, ca_file)
     path = certificates.folder / Path(certificate.certificate_file or "").expanduser()
-    return _file(target, "external", path, now, certificate.names)
-
-
-def _elsewhere(target: str, known: Iterable[str], now: datetime) -> Status:
-    if not is_elsewhere(target):
-        raise OpsError(
-            msg("{target} is no certificate of the spec, no file and no HOST:PORT", target=target),
-            did_you_mean(target, known),
-            exit_code=2,
-        )
-    if re.fullmatch(HOST_PORT_PATTERN, target):
-        return _served_elsewhere(target, target, now)
-    return _file(target, "file", Path(target).expanduser(), now)
+    return _file(name, path, now, certificate.names)
 
 
 def _kept(certificates: Certificates, name: str, certificate: Certificate) -> Status:
@@ -112,15 +84,15 @@ def _kept(certificates: Certificates, name: str, certificate: Certificate) -> St
     try:
         state, live = store.state, store.live()
     except OpsError as error:
-        return _with(blank, attention=(error.message,))
+        return replace(blank, attention=(error.message,))
     needs = list(_needs(certificates, name))
     if state.failures:
         needs.append(msg("the last attempt failed: {why}", why=state.failure.splitlines()[0]))
-    blank = _with(blank, renewed_at=state.renewed_at, failures=state.failures)
+    blank = replace(blank, renewed_at=state.renewed_at, failures=state.failures)
     pair = live.intact if live is not None else None
     if live is None or pair is None:
         gone = msg("there is none yet") if live is None else msg("its files are damaged")
-        return _with(blank, attention=tuple(needs) or (gone,))  # what is needed says as much
+        return replace(blank, attention=tuple(needs) or (gone,))  # what is needed says as much
     leaf, now = pair.leaf, certificates.now()
     found = list(problems(pair, certificates.required(name), now))
     wrong_chain = chain_problems(pair.certificates)
@@ -129,9 +101,9 @@ def _kept(certificates: Certificates, name: str, certificate: Certificate) -> St
         found.append(unserved)
     if certificate.source == "files" and not needs and not found and _soon(leaf, now):
         found.append(msg("it ends soon: put new files in place"))
-    return _with(
+    return replace(
         _facts(blank, leaf, now),
-        renews_at=renewal_time(leaf, window_of(state, live)) if certificate.source != "files" else None,
+        renews_at=renewal_time(leaf, suggested(state, live)) if certificate.source != "files" else None,
         served=served,
         chain=wrong_chain[0] if wrong_chain else "ok",
         version=live.number,
@@ -164,7 +136,7 @@ def _served(certificates: Certificates, name: str, leaf: x509.Certificate) -> tu
 
 
 def _served_elsewhere(
-    name: str, where: str, now: datetime, names: Sequence[str] = (), ca_file: Path | None = None
+    name: str, where: str, now: datetime, names: Sequence[str], ca_file: Path | None
 ) -> Status:
     host, _, port = where.rpartition(":")
     host = host.strip("[]")
@@ -175,28 +147,28 @@ def _served_elsewhere(
         leaf = x509.load_der_x509_certificate(served_certificate(address, asked, timeout=_TIMEOUT))
         distrust = trust_problem(address, asked, timeout=_TIMEOUT, ca_file=ca_file)
     except OpsError as error:
-        return _with(blank, attention=(error.message,))
+        return replace(blank, attention=(error.message,))
     found = [*validity(leaf, now), *missing(leaf, names or (asked,))]
     if distrust:
         found.append(msg("clients don't trust it: {distrust}", distrust=distrust))
     if not validity(leaf, now) and _soon(leaf, now):
         found.append(msg("it ends soon"))
-    return _with(_facts(blank, leaf, now), chain=distrust or "ok", attention=tuple(found))
+    return replace(_facts(blank, leaf, now), chain=distrust or "ok", attention=tuple(found))
 
 
-def _file(name: str, source: str, path: Path, now: datetime, names: Sequence[str] = ()) -> Status:
-    blank = Status(name, source, str(path))
+def _file(name: str, path: Path, now: datetime, names: Sequence[str]) -> Status:
+    blank = Status(name, "external", str(path))
     try:
         chain = read_chain(path.read_bytes(), str(path))
     except OSError as error:
-        return _with(blank, attention=(f"cannot read {path}: {error.strerror}",))
+        return replace(blank, attention=(f"cannot read {path}: {error.strerror}",))
     except OpsError as error:
-        return _with(blank, attention=(error.message,))
+        return replace(blank, attention=(error.message,))
     wrong = chain_problems(chain)
     found = [*wrong, *validity(chain[0], now), *missing(chain[0], names)]
     if not validity(chain[0], now) and _soon(chain[0], now):
         found.append(msg("it ends soon"))
-    return _with(_facts(blank, chain[0], now), chain=wrong[0] if wrong else "ok", attention=tuple(found))
+    return replace(_facts(blank, chain[0], now), chain=wrong[0] if wrong else "ok", attention=tuple(found))
 
 
 def _soon(leaf: x509.Certificate, now: datetime) -> bool:
@@ -214,7 +186,7 @@ def _facts(blank: Status, leaf: x509.Certificate, now: datetime) -> Status:
         )
     elif isinstance(key, rsa.RSAPublicKey):
         words = f"RSA {key.key_size}"
-    return _with(
+    return replace(
         blank,
         names=names_of(leaf),
         issuer=issuer_of(leaf),
@@ -224,9 +196,3 @@ def _facts(blank: Status, leaf: x509.Certificate, now: datetime) -> Status:
         not_after=leaf.not_valid_after_utc,
         days_left=round(days_left(leaf, now), 2),
     )
-
-
-def _with(status: Status, **changes: object) -> Status:
-    from dataclasses import replace
-
-    return replace(status, **changes)  # type: ignore[arg-type] # each caller names fields of Status

@@ -31,15 +31,6 @@ Argv = Callable[[str], Sequence[str]]
 """The command that runs the job of that name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Installed:
-    """The stack's block in a crontab: `where`, its text, and whether it is what the spec says."""
-
-    where: str
-    state: State
-    text: str
-
-
 def scheduled(schedule: Schedule) -> tuple[Job, ...]:
     """The jobs that have a time, in the catalogue's order."""
     return tuple(job for job in configured_jobs(schedule).values() if job.at is not None)
@@ -88,18 +79,15 @@ class CronTable:
             self.crontab.write(after)
         return after != before
 
-    def show(self) -> Installed:
-        """What is there now."""
+    def state(self) -> State:
+        """What is there now, compared with the spec."""
         block = find_block(self.crontab.read(), self.spec_file)
         states: dict[bytes, State] = {
             self._block(jobs_in(block)): "partial",
             self._block(): "installed",
             b"": "absent",
         }
-        state = states.get(block, "outdated")
-        user = self.crontab.user
-        where = msg("the crontab") if user is None else msg("the crontab of {user}", user=user)
-        return Installed(where, state, block.decode(errors="replace"))
+        return states.get(block, "outdated")
 
     def _block(self, only: frozenset[str] | None = None) -> bytes:
         chosen = [job for job in self.jobs if only is None or job.name in only]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +10,7 @@ from pathlib import Path
 from secrets import token_bytes
 from urllib.parse import unquote
 
+from techsapo_ops.adapters.mac import mac
 from techsapo_ops.backup.secret_files import forms, made_secrets, secret_values
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -67,7 +66,7 @@ class Scrubber:
         return self._masker.mask(text)
 
     def _salted(self, digest: str) -> str:
-        return hmac.new(self._salt, digest.encode(), hashlib.sha256).hexdigest()[:16]
+        return mac(self._salt, "scrub", digest).hex()[:16]
 
 
 def scrubber_of(layout: Layout, stack: Stack | None) -> Scrubber:

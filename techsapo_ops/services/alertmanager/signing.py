@@ -10,12 +10,11 @@ two months, put together, are no third day.
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from techsapo_ops.adapters.mac import mac, same
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.topology import Topology
 
@@ -94,7 +93,7 @@ def signed_start(given: str, key: bytes, project: str, alert: str) -> int | None
     if not (start.isascii() and start.isdigit() and len(start) <= _LONGEST_START):
         return None
     expected = signature(key, project, alert, int(start))
-    return int(start) if hmac.compare_digest(given.encode(), expected.encode()) else None
+    return int(start) if same(given, expected) else None
 
 
 def signatures(key: bytes, project: str, names: Iterable[str]) -> str:
@@ -104,8 +103,7 @@ def signatures(key: bytes, project: str, names: Iterable[str]) -> str:
 
 
 def _part(key: bytes, project: str, *of: object) -> str:
-    words = "\0".join(("acknowledge", project, *map(str, of))).encode()
-    digest = hmac.digest(key, words, hashlib.sha256)
+    digest = mac(key, "acknowledge", project, *map(str, of))
     return base64.urlsafe_b64encode(digest[:_PART_BYTES]).decode("ascii")
 
 

@@ -32,10 +32,6 @@ _STEADY = 8
 _CHECK_SECONDS = 30.0
 
 
-def _tell_nobody(_: str) -> None:
-    """Nobody is told."""
-
-
 @dataclass(frozen=True)
 class NginxSite:
     """nginx of a stack, as a process or in its container."""
@@ -58,12 +54,6 @@ class NginxSite:
     def challenges(self) -> Path:
         """The folder whose files answer http-01, as nginx sees it."""
         return self.stack.topology.data_dir(self.service) / ACME_ROOT
-
-    def running(self) -> bool:
-        """Whether it runs now."""
-        observed = self.stack.engine.observe()
-        found = observed.services.get(self.service.name)
-        return observed.running and found is not None and found.state.runs
 
     def run(self, command: Command) -> Completed:
         """Run a command as nginx, where nginx is. Raises OpsError when it does not run."""
@@ -118,10 +108,10 @@ class NginxSite:
 
 @dataclass(frozen=True)
 class NginxSites:
-    """nginx on each of several machines, as one: what is asked of it is asked of each that runs."""
+    """nginx here, or on each of several machines: what is asked of it is asked of each that runs."""
 
     sites: tuple[NginxSite, ...]
-    say: Callable[[str], None] = _tell_nobody
+    say: Callable[[str], None]
 
     def there(self) -> tuple[NginxSite, ...]:
         """Those that run now; a machine that can't be reached has none."""
@@ -151,9 +141,7 @@ class NginxSites:
         """The certificate (DER) that clients asking for `name` are shown. Raises OpsError, also where two
         machines show different ones.
         """
-        shown = {site.service.name: site.served(name) for site in self.there()}
-        if not shown:
-            raise OpsError(msg("nginx runs nowhere"))
+        shown = {site.service.name: site.served(name) for site in self._running()}
         first, *others = shown
         odd = next((other for other in others if shown[other] != shown[first]), None)
         if odd is not None:
@@ -168,21 +156,28 @@ class NginxSites:
         self._each(lambda site: site.confirm(name, wanted))
 
     def _each(self, act: Callable[[NginxSite], None]) -> None:
-        for site in self.there():
+        for site in self._running():
             try:
                 act(site)
             except OpsError as error:
+                if len(self.sites) == 1:
+                    raise
                 raise OpsError(
                     msg("{name}: {message}", name=site.service.name, message=error.message), error.hint
                 ) from None
 
+    def _running(self) -> tuple[NginxSite, ...]:
+        """Those that run now, at least one. Raises OpsError where none does: nothing was seen then."""
+        there = self.there()
+        if not there:
+            raise OpsError(msg("nginx runs nowhere"))
+        return there
 
-def nginx_site(stack: Stack, say: Callable[[str], None]) -> NginxSite | NginxSites | None:
+
+def nginx_sites(stack: Stack, say: Callable[[str], None]) -> NginxSites | None:
     """nginx of the stack; None for a stack without one. `say` is told what one of several machines lacks."""
     sites = tuple(NginxSite(stack, service) for service in stack.topology.of_kind(Nginx.facts.kind))
-    if not sites:
-        return None
-    return NginxSites(sites, say) if stack.topology.machines else sites[0]
+    return NginxSites(sites, say) if sites else None
 
 
 def tls_address(topology: Topology) -> Address | None:

@@ -23,6 +23,7 @@ from techsapo_ops.services.redis import commands as redis
 from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
 from techsapo_ops.services.web_login import basic_auth
 from techsapo_ops.spec.models import Spec
+from techsapo_ops.spec.own_tls import redis_scheme
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.desired import RenderedFile
 from techsapo_ops.stack.layout import SCHEDULER
@@ -210,7 +211,7 @@ def _own_jobs(topology: Topology) -> Iterator[dict[str, Any]]:
 def _sentinels(topology: Topology) -> Iterator[dict[str, Any]]:
     """What each Sentinel says, asked by the exporter that watches the Redis beside it."""
     sentinels = topology.of_kind(SENTINEL) if topology.has("redis-exporter") else ()
-    scheme = "rediss" if topology.spec.redis.tls else "redis"
+    scheme = redis_scheme(topology.spec)
     if sentinels:
         yield {
             "name": SENTINEL,

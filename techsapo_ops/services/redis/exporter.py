@@ -111,8 +111,9 @@ class RedisExporter(Kind):
 
 def redis_url(topology: Topology, server: Service, account: str = "") -> str:
     """Where the exporter finds a Redis, with the `account` where one is given."""
+    from techsapo_ops.spec.own_tls import redis_scheme
     from techsapo_ops.stack.address import Viewpoint
 
     address = topology.address(server, Viewpoint.SERVICE)
-    scheme = "rediss" if topology.spec.redis.tls else "redis"
+    scheme = redis_scheme(topology.spec)
     return f"{scheme}://{account}@{address}" if account else address.url(scheme=scheme)

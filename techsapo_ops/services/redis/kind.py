@@ -87,7 +87,9 @@ class Redis(Kind):
 
     def scheme(self, topology: Topology) -> str:
         """As clients of Redis write it."""
-        return "rediss" if topology.spec.redis.tls else "redis"
+        from techsapo_ops.spec.own_tls import redis_scheme
+
+        return redis_scheme(topology.spec)
 
     def notes(self, topology: Topology) -> Iterable[str]:
         """What is used in its place."""

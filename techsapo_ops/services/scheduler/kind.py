@@ -77,9 +77,23 @@ class Scheduler(Kind):
 
     def build(self, topology: Topology, templates: Templates, package: Package) -> Build:
         """An image with this package, the docker client and, for off-site backups, restic."""
-        from techsapo_ops.services.scheduler.image import scheduler_build
+        from techsapo_ops.services.app.image import (
+            base_image,
+            docker_cli_image,
+            dockerfile_values,
+            restic_image,
+        )
+        from techsapo_ops.stack.container import Build
 
-        return scheduler_build(topology, templates, package)
+        spec = topology.spec
+        text = templates.render(
+            "docker/scheduler.Dockerfile.j2",
+            **dockerfile_values(topology, package),
+            docker_cli=docker_cli_image(spec),
+            restic=restic_image(spec),
+        )
+        tag = package.tag(base_image(spec), text)
+        return Build("docker/scheduler/Dockerfile", text, f"techsapo/scheduler:{tag}", package.source)
 
     def built_from(self, spec: Spec) -> tuple[str, ...]:
         """The app's, and those that the programs come from."""

@@ -228,8 +228,5 @@ class Audit(Section):
 
     prompt: Literal["hash", "masked"] = "hash"
     """hash: only a digest of the prompt; masked: its text without secrets and personal data."""
-    durability: Literal["answered", "relaxed"] = "answered"
-    """answered: an answer is given only once its row is on disk, so that neither a kill -9 nor a power cut
-    leaves one without. relaxed: those of the last 200 ms may be lost."""
     keep_days: Count = 365
     """Rows older than this are removed every night; 0 keeps all."""

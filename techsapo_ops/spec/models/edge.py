@@ -55,7 +55,7 @@ class Certificate(Section):
     names: tuple[HostName, ...] = ()
     """Host names it is for; `*.` in front for a wildcard."""
     contact: Text | None = None
-    """E-mail address for the ACME account."""
+    """E-mail address for the ACME account, when it is made."""
     directory: Url = "https://acme-v02.api.letsencrypt.org/directory"
     """ACME directory; to try things out https://acme-staging-v02.api.letsencrypt.org/directory, whose
     certificates nobody trusts and whose limits are generous."""

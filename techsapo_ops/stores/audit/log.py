@@ -62,10 +62,9 @@ class AuditLog:
     `flush_interval` seconds into a batch. The database is MySQL/MariaDB where `mysql` is given, else
     audit.sqlite in `directory`, which also holds the spool.
 
-    With `durable` each row is in the spool, on disk, before `put`'s future says so, and the spool is what
-    batches are made of: whether the database is quick, slow or away, an answer waits for this disk alone.
-    Without it a batch is what a kill -9 of this process, or a power cut, can lose. In a cluster of databases
-    rows go that way too, answers waiting or not, and stay in the spool until they are read back.
+    Each row is in the spool, on disk, before `put`'s future says so, and the spool is what batches are made
+    of: whether the database is quick, slow or away, an answer waits for this disk alone. In a cluster of
+    databases rows stay in the spool until they are read back.
     Raises OpsError when the spool of an earlier run can't be read.
     """
 
@@ -77,18 +76,15 @@ class AuditLog:
         operated: Callable[[Operation, bool], None] = lambda _operation, _ok: None,
         *,
         flush_interval: float = 0.2,
-        durable: bool = False,
     ) -> None:
         self._mysql = mysql
         self._directory = directory
         self._sqlite = directory / "audit.sqlite"
-        self._durable = durable
         clustered = mysql is not None and bool(mysql.others)
-        by_spool = durable or clustered
         try:
             self._spools = Spools(directory) if clustered else None
             file = self._spools.own if self._spools is not None else directory / NAME
-            self._spool = Spool(file, stays=by_spool)
+            self._spool = Spool(file)
         except OSError as error:
             raise OpsError(
                 msg(
@@ -102,7 +98,7 @@ class AuditLog:
         self._operated = operated
         self._flush_interval = flush_interval
         self._queue: queue.SimpleQueue[AuditRow | Literal["look"] | None] = queue.SimpleQueue()
-        self._intake = Intake(self._spool, self._look, self._refused) if by_spool else None
+        self._intake = Intake(self._spool, self._look, self._refused)
         self._thread = threading.Thread(target=self._run, name="audit", daemon=True)
         self._where = (
             msg("{database} on {place}", database=mysql.database, place=mysql.place)
@@ -119,27 +115,21 @@ class AuditLog:
     def start(self) -> None:
         """Start the writer."""
         self._thread.start()
-        if self._intake is not None:
-            self._intake.start()
+        self._intake.start()
 
-    def put(self, row: AuditRow) -> Future[bool] | None:
+    def put(self, row: AuditRow) -> Future[bool]:
         """Hand a row over; returns at once.
 
-        Where rows are durable, the future is told whether this one is: not where neither the disk nor the
-        database takes it, though it is tried on from memory.
+        The future is told whether the row is on disk or in the database: not where neither takes it, though
+        it is tried on from memory.
         """
-        if self._intake is None:
-            self._queue.put(row)
-            return None
-        future = self._intake.put(row)
-        return future if self._durable else None
+        return self._intake.put(row)
 
     def close(self, timeout: float = 10.0) -> None:
         """Write or spool what is waiting and stop, within `timeout` seconds."""
         started = time.monotonic()
         self._closing.set()
-        if self._intake is not None:
-            self._intake.close(timeout)
+        self._intake.close(timeout)
         self._queue.put(None)
         self._thread.join(max(0.0, started + timeout - time.monotonic()))
         if self._thread.is_alive():
@@ -204,20 +194,17 @@ class AuditLog:
     @property
     def alive(self) -> bool:
         """Whether the writer runs."""
-        return self._thread.is_alive() and (self._intake is None or self._intake.alive)
+        return self._thread.is_alive() and self._intake.alive
 
     def status(self) -> AuditStatus:
         """How the audit log does now."""
         healthy = self.alive and self._condition.well
-        waiting = self._queue.qsize() + len(self._held)
-        if self._intake is not None:
-            waiting = self._intake.waiting() + len(self._held)
         return AuditStatus(
             in_use="mysql" if self._mysql else "sqlite",
             healthy=healthy,
             detail=self._where if healthy else f"{self._where}: {self._condition.last_error}",
             consecutive_errors=self._condition.errors,
-            waiting=waiting,
+            waiting=self._intake.waiting() + len(self._held),
             spooled=self._spooled,
         )
 
@@ -249,12 +236,11 @@ class AuditLog:
                     self._probe(store)
                 probed = time.monotonic()
             unwritten = spool.rows - replay.written
-            if self._intake is not None and self._condition.errors and (new := unwritten - self._counted) > 0:
+            if self._condition.errors and (new := unwritten - self._counted) > 0:
                 self._written("error", new)
                 self._counted += new
-            # Where all rows pass through the spool, those are meant that the database keeps waiting.
-            waits = self._intake is None or self._condition.errors or replay.overdue
-            self._spooled = spool.rows if waits else 0
+            # All rows pass through the spool; those are meant that the database keeps waiting.
+            self._spooled = spool.rows if self._condition.errors or replay.overdue else 0
         replay.finish()
         store.close()
         with suppress(OSError):  # an empty file is as good
@@ -305,7 +291,7 @@ class AuditLog:
         """
         rows: list[AuditRow] = []
         try:
-            more = self._intake is not None and self._spool.rows and not self._condition.errors
+            more = self._spool.rows and not self._condition.errors
             row = self._queue.get(timeout=max(self._flush_interval, 0.001) if more else RETRY)
             if self._queue.qsize() < BATCH:
                 self._closing.wait(self._flush_interval)
@@ -329,9 +315,9 @@ class AuditLog:
         try:
             spool.append(rows)
             self._counted += len(rows)
-            self._tell(rows, kept=True)
+            self._intake.tell(rows, kept=True)
         except OSError as error:
-            self._tell(rows, kept=False)
+            self._intake.tell(rows, kept=False)
             self._held = rows[-MAX_HELD:]
             lost = len(rows) - len(self._held)
             log.error(
@@ -349,10 +335,6 @@ class AuditLog:
         if self._counted:
             log.info("Spooled audit rows were written", extra={"rows": rows})
         self._counted = max(0, self._counted - rows)
-
-    def _tell(self, rows: list[AuditRow], *, kept: bool) -> None:
-        if self._intake is not None:
-            self._intake.tell(rows, kept=kept)
 
     def _probe(self, store: AuditStore | ClusterStore) -> None:
         try:
@@ -372,6 +354,6 @@ class AuditLog:
             self._condition.failed("insert", error)
             return False
         self._condition.worked("insert")
-        self._tell(rows, kept=True)
+        self._intake.tell(rows, kept=True)
         self._written("success", sum(row.task_type != DRILL for row in rows))
         return True

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import secrets
 
-_PURPOSE = b"techsapo prompt hash"
+from techsapo_ops.adapters.mac import mac
+
+_PURPOSE = "prompt hash"
 _ID_DIGITS = 8
 _DIGITS = 52
 """Hexadecimal digits, 208 bits: all in all as many characters as a SHA-256, for which the column was made."""
@@ -20,11 +20,10 @@ class PromptHash:
     """
 
     def __init__(self, key: bytes | None) -> None:
-        self._key = hmac.digest(key or secrets.token_bytes(32), _PURPOSE, "sha256")
-        self._id = hmac.new(self._key, b"id", hashlib.sha256).hexdigest()[:_ID_DIGITS]
+        self._key = key or secrets.token_bytes(32)
+        self._id = mac(self._key, _PURPOSE, "id").hex()[:_ID_DIGITS]
 
     def of(self, prompt: str) -> str:
         """The digest of `prompt`, 64 characters."""
-        data = prompt.encode(errors="surrogatepass")
-        made = hmac.new(self._key, b"prompt\n" + data, hashlib.sha256).hexdigest()
+        made = mac(self._key, _PURPOSE, "prompt", prompt).hex()
         return f"k1.{self._id}.{made[:_DIGITS]}"

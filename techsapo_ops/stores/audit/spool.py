@@ -86,13 +86,11 @@ class AuditRow:
 class Spool:
     """A JSONL file. One thread may add to it while another one replays it; of one process only.
 
-    With `stays` the file is not removed with its last row: it is used all the time. Raises OSError where it
-    can't be read.
+    The file stays with its last row gone: it is used all the time. Raises OSError where it can't be read.
     """
 
-    def __init__(self, path: Path, *, stays: bool = False) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._stays = stays
         self._lock = threading.Lock()
         self._start = 0
         """What lies before it is in the database."""
@@ -178,10 +176,7 @@ class Spool:
             self.rows -= rows
             self._start = end
             if end == self._end:
-                if self._stays:
-                    os.truncate(self.path, 0)
-                else:
-                    self.path.unlink(missing_ok=True)
+                os.truncate(self.path, 0)
                 self._start = self._end = 0
                 return end
             if end > _LONG:

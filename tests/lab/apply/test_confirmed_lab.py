@@ -16,10 +16,10 @@ from techsapo_ops.adapters.redis import RedisServer
 from techsapo_ops.stores import budget_confirmed, redis_link
 from techsapo_ops.stores.budget_confirmed import ConfirmedBudgets
 from techsapo_ops.stores.budget_ledger import NANO, Balance, Ledger, OverBudget
-from techsapo_ops.stores.confirmed_journals import ConfirmedJournals
 from techsapo_ops.stores.confirmed_lock import FAILOVER_LIFE, ConfirmedLock
 from techsapo_ops.stores.flights import Held
 from techsapo_ops.stores.redis_link import RedisLink
+from techsapo_ops.stores.request_journal import ConfirmedJournals
 from techsapo_ops.stores.unconfirmed import Unconfirmed
 
 pytestmark = pytest.mark.lab

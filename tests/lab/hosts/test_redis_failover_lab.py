@@ -489,7 +489,6 @@ def test_a_question_with_a_key_is_refused_before_anybody_is_asked_where_no_repli
         tmp_path / "data",
         sentinels=server.sentinels.addresses,
         authorities=Authorities(redis=server.ca),
-        durable_audit=False,
     )
 
     async def main() -> list[tuple[int, str | None, str | None]]:

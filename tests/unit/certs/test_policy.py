@@ -1,15 +1,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from cryptography import x509
-from hypothesis import given
-from hypothesis import strategies as st
 from rows import each_row
 
-from techsapo_ops.certs.policy import Window, renewal_time
+from techsapo_ops.certs.policy import renewal_time
 from techsapo_ops.certs.self_signed import Authority, local_authority, sign
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -38,30 +35,13 @@ def test_renewals_of_certificates_made_together_are_spread(authority: Authority)
     assert max(times) - min(times) > timedelta(hours=6)
 
 
-@given(start=st.integers(-100, 100), length=st.integers(0, 50))
-def test_the_ca_s_window_decides_wherever_it_lies_within_the_life(start: int, length: int) -> None:
-    shown = FIXED
-    window = Window(NOW + timedelta(days=start), NOW + timedelta(days=start + length))
-    chosen = renewal_time(shown, window)
-    assert chosen == renewal_time(shown, window)
-    if window.end > shown.not_valid_before_utc and window.start < shown.not_valid_after_utc:
-        assert max(window.start, shown.not_valid_before_utc) <= chosen
-        assert chosen <= min(window.end, shown.not_valid_after_utc)
-    else:
-        assert chosen == renewal_time(shown)
+@each_row("days, taken", [(-100, True), (40, True), (89, True), (90, False), (400, False)])
+def test_the_ca_s_wish_decides_within_the_life(authority: Authority, days: int, taken: bool) -> None:
+    shown = leaf(authority, 90)
+    wish = NOW + timedelta(days=days, hours=2)
+    assert renewal_time(shown, wish) == (wish if taken else renewal_time(shown))
 
 
-def test_a_window_that_is_longer_than_a_short_life_is_no_wish(authority: Authority) -> None:
+def test_for_a_life_of_days_the_ca_s_wish_does_not_count(authority: Authority) -> None:
     shown = leaf(authority, 6)
-    around = Window(NOW - timedelta(days=1), NOW + timedelta(days=1))
-    assert renewal_time(shown, around) == renewal_time(shown)
-
-
-def _fixed() -> x509.Certificate:
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        return leaf(local_authority(Path(folder), NOW), 90)
-
-
-FIXED = _fixed()
+    assert renewal_time(shown, NOW) == renewal_time(shown)

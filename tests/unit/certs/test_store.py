@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from techsapo_ops.certs.account import Account, AcmeCa
+from techsapo_ops.certs.account import AcmeCa
 from techsapo_ops.certs.material import Pair
-from techsapo_ops.certs.policy import Window
 from techsapo_ops.certs.self_signed import local_authority, sign
 from techsapo_ops.certs.state import CertificateState
 from techsapo_ops.certs.store import Origin, Store
@@ -67,7 +66,7 @@ def test_old_versions_go_but_not_the_one_in_use(store: Store, tmp_path: Path) ->
 def test_the_state_comes_back_as_it_was_written(store: Store) -> None:
     state = CertificateState(
         deployed=2, deployed_at=NOW, hooks="pending", failures=3, failure="no", failed_at=NOW,
-        window=Window(NOW, NOW), window_serial="ab",
+        suggested_at=NOW, suggested_serial="ab",
     )  # fmt: skip
     assert store.state == CertificateState()
     store.remember(state)
@@ -86,6 +85,8 @@ def test_a_disk_that_can_not_be_written_leaves_nothing_behind(store: Store, tmp_
 
 
 def test_the_key_of_an_acme_account_is_its_owners_alone(tmp_path: Path) -> None:
-    folder = Account(tmp_path, AcmeCa("https://ca.example/dir"), None).folder
+    ca = AcmeCa("https://ca.example/dir")
+    ca.server(tmp_path)
+    folder = ca.folder(tmp_path)
     assert stat.S_IMODE((folder / "account.key").stat().st_mode) == 0o600
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700

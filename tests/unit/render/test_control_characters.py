@@ -17,7 +17,7 @@ from stacks import EVERYTHING, spec, templates, topology
 
 from techsapo_ops.render.package import package
 from techsapo_ops.services.app.image import app_build
-from techsapo_ops.services.scheduler.image import scheduler_build
+from techsapo_ops.services.scheduler.kind import Scheduler
 from techsapo_ops.spec.fields import ROOT, sections_of
 from techsapo_ops.spec.models.base import CONTROL, IMAGE_PATTERN, CommandLine, ImageReference
 
@@ -69,7 +69,7 @@ def lines(**images: str) -> list[list[str]]:
     where = topology(model, Path("/srv/x"), "compose")
     where = replace(where, spec=model)
     found = []
-    for build in (app_build, scheduler_build):
+    for build in (app_build, Scheduler().build):
         text = build(where, templates(), package(exact=False)).dockerfile
         found.append([line.split(" ")[0] for line in text.splitlines()])
     return found

@@ -22,7 +22,6 @@ from techsapo_ops.services.app.image import DOCKERFILE
 from techsapo_ops.services.prometheus.scrape import expected_jobs
 from techsapo_ops.services.registry import resolve
 from techsapo_ops.services.scheduler.container import binds
-from techsapo_ops.services.scheduler.image import DOCKERFILE as SCHEDULER_DOCKERFILE
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.layout import Layout
 from techsapo_ops.stack.places import COMPOSE
@@ -52,7 +51,7 @@ def test_without_the_socket_or_where_others_start_the_jobs_there_is_none(tmp_pat
     for schedule in ({"docker_socket": None}, {"by": "cron"}):
         made = files(tmp_path, **schedule)
         assert "scheduler" not in read_yaml(made[PRODUCTION_YML])["services"]
-        assert SCHEDULER_DOCKERFILE not in made
+        assert "docker/scheduler/Dockerfile" not in made
 
 
 def test_it_works_as_the_owner_with_the_hosts_paths_network_pids_and_zone(tmp_path: Path) -> None:
@@ -82,8 +81,8 @@ def test_it_sees_the_folder_of_templates_that_the_spec_names(
 
 def test_its_image_is_the_apps_with_the_docker_client_and_the_apps_stays_the_same(tmp_path: Path) -> None:
     made = files(tmp_path)
-    assert made[DOCKERFILE] in made[SCHEDULER_DOCKERFILE] + "\n"
-    assert made[SCHEDULER_DOCKERFILE].count("COPY --from=docker-cli") == 2
+    assert made[DOCKERFILE] in made["docker/scheduler/Dockerfile"] + "\n"
+    assert made["docker/scheduler/Dockerfile"].count("COPY --from=docker-cli") == 2
     without = files(tmp_path, docker_socket=None)
     images = [read_yaml(f[PRODUCTION_YML])["services"]["app"]["image"] for f in (made, without)]
     assert images[0] == images[1], "or turning the scheduler on would make every app anew"

@@ -1,16 +1,14 @@
 from __future__ import annotations
 
+import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from pathlib import Path
-from typing import Any
 
-from job_lab import Bench, handing_back, job
+from job_lab import NOON, Bench, Clock, handing_back, job
 from rows import each_row
 
 from techsapo_ops.schedule.scheduler import JobScheduler, overdue, record_killed
@@ -19,29 +17,25 @@ from techsapo_ops.schedule.wrapper import run_job
 
 @dataclass
 class Watch:
-    """Counts the runs that a scheduler starts."""
+    """Counts the runs that a scheduler starts: of a job that is due at two, fourteen hours after NOON."""
 
     command: str = "pass"
+    clock: Clock = field(default_factory=Clock)
+    started: int = 0
     ended: list[tuple[str, int]] = field(default_factory=list)
-    wall: float = 0.0
-    steady: float = 0.0
-    one: threading.Event = field(default_factory=threading.Event)
 
-    def note(self, name: str, code: int) -> None:
-        self.ended.append((name, code))
-        self.one.set()
+    def argv(self, _: str) -> tuple[str, ...]:
+        self.started += 1
+        return (sys.executable, "-I", "-c", self.command)
 
     @contextmanager
     def scheduler(self) -> Iterator[JobScheduler]:
-        """One whose job is half a day away, whatever the time of the test."""
-        hour = (datetime.now(UTC) + timedelta(hours=12)).hour
         made = JobScheduler(
-            {"drift": job(at=f"0 {hour} * * *")},
+            {"drift": job(at="0 2 * * *")},
             UTC,
-            lambda _: (sys.executable, "-I", "-c", self.command),
-            self.note,
-            wall=lambda: self.wall,
-            steady=lambda: self.steady,
+            self.argv,
+            lambda name, code: self.ended.append((name, code)),
+            self.clock.now,
         )
         try:
             yield made
@@ -49,61 +43,62 @@ class Watch:
             made.stop()
 
 
-def test_an_overdue_job_starts_at_once_and_the_others_at_their_time() -> None:
+def run_of(scheduler: JobScheduler) -> subprocess.Popen[bytes]:
+    return scheduler._running["drift"]
+
+
+def test_a_job_is_started_at_its_time_once_and_its_end_is_told() -> None:
     watch = Watch("raise SystemExit(3)")
     with watch.scheduler() as scheduler:
-        scheduler.start(["drift"])
-        assert watch.one.wait(10)
-        assert watch.ended == [("drift", 3)]
-        coming = scheduler.next_runs()["drift"]
-        assert coming is not None
-        assert timedelta() < coming - datetime.now(UTC) <= timedelta(days=1)
+        watch.clock.move(hours=13, minutes=59)
+        scheduler.look()
+        assert watch.started == 0
+        watch.clock.move(minutes=1)
+        scheduler.look()
+        assert watch.started == 1
+        assert scheduler.next_runs["drift"] == NOON + timedelta(hours=38)
+        run_of(scheduler).wait(10)
+        watch.clock.move(seconds=15)
+        scheduler.look()
+        assert (watch.started, watch.ended) == (1, [("drift", 3)])
+
+
+def test_a_job_that_is_under_way_is_not_started_a_second_time_and_its_time_is_passed_over() -> None:
+    watch = Watch("import time; time.sleep(60)")
+    with watch.scheduler() as scheduler:
+        scheduler.start("drift")
+        watch.clock.move(hours=14)
+        scheduler.look()
+        assert watch.started == 1
+        assert scheduler.next_runs["drift"] == NOON + timedelta(hours=38)
 
 
 def test_a_run_that_is_under_way_at_the_end_is_told_to_end() -> None:
-    watch = Watch("import time; print('up', flush=True); time.sleep(60)")
+    watch = Watch("import time; time.sleep(60)")
     with watch.scheduler() as scheduler:
-        scheduler.start(["drift"])
-        deadline = time.monotonic() + 10
-        while not scheduler._running and time.monotonic() < deadline:
-            time.sleep(0.01)
-        scheduler.stop()
+        scheduler.start("drift")
     assert watch.ended == [("drift", -15)]
 
 
-@each_row("jump, runs", [(0.0, 0), (2.0, 0), (-86400.0, 0), (7200.0, 1)])
-def test_a_clock_that_is_set_makes_the_scheduler_plan_anew(jump: float, runs: int) -> None:
+@each_row(
+    "jump, runs, at", [(timedelta(days=3), 1, 86), (timedelta(hours=2), 0, 14), (-timedelta(days=1), 0, -10)]
+)
+def test_a_clock_that_is_set_makes_one_run_of_what_it_passed_over(
+    jump: timedelta, runs: int, at: int
+) -> None:
     watch = Watch()
     with watch.scheduler() as scheduler:
-        scheduler.start()
-        watch.wall, watch.steady = 15 + jump, 15
-        assert scheduler.look() == (abs(jump) > 5)
-        assert watch.one.wait(5) if runs else not watch.one.wait(0.2)
+        watch.clock.time += jump
+        assert scheduler.look() == (jump < timedelta())
+        assert watch.started == runs
+        assert scheduler.next_runs["drift"] == NOON + timedelta(hours=at)
         assert not scheduler.look(), "one jump is noticed once"
-
-
-def test_one_whose_planning_thread_hangs_keeps_no_time() -> None:
-    watch = Watch()
-    with watch.scheduler() as scheduler:
-        scheduler.start()
-        assert scheduler.keeps_time()
-        planned = scheduler._scheduler.get_jobs()[0]
-        passed = datetime.now(UTC) - timedelta(seconds=61)
-        # As where its thread is gone: nobody starts what is due, or sets the next time.
-        scheduler._scheduler._jobstores["default"].update_job(with_time(planned, passed))
-        assert not scheduler.keeps_time()
-
-
-def with_time(planned: Any, at: datetime) -> Any:
-    planned.next_run_time = at
-    return planned
 
 
 def test_a_changed_schedule_takes_the_place_of_the_old_one() -> None:
     with Watch().scheduler() as scheduler:
-        scheduler.start()
         scheduler.change({"costs": job(at="0 3 * * *"), "off": job(at=None)})
-        assert set(scheduler.next_runs()) == {"costs"}
+        assert set(scheduler.next_runs) == {"costs"}
 
 
 def test_a_run_that_was_killed_is_found_told_and_made_up_for(tmp_path: Path) -> None:

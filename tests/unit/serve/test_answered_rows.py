@@ -6,12 +6,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from orchestrator import client_of, make_app, make_spec
+from orchestrator import client_of, make_app
 from rows import each_row
 
 from techsapo_ops.serve import audit_trail
 from techsapo_ops.serve.app import App
-from techsapo_ops.serve.options import Options
 from techsapo_ops.stores.audit.spool import AuditRow
 
 URL = "/api/v1/generate"
@@ -92,14 +91,3 @@ def test_a_disk_that_hangs_holds_an_answer_back_for_a_bounded_time(
                 return await client.post(URL, json={"prompt": "502"})
 
     assert asyncio.run(main()).json()["code"] == "audit_unavailable"
-
-
-def test_where_the_spec_says_relaxed_nobody_waits(tmp_path: Path) -> None:
-    app = App(Options(make_spec(), "app-1", tmp_path / "data", durable_audit=False))
-
-    async def main() -> httpx.Response:
-        async with client_of(app) as client:
-            return await client.post(URL, json={"prompt": "502"})
-
-    assert asyncio.run(main()).status_code == 200
-    assert not (tmp_path / "data/audit-spool.jsonl").exists()

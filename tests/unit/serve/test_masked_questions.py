@@ -181,7 +181,7 @@ def test_a_prompt_that_is_kept_in_the_audit_log_is_masked_whatever_vendors_are_s
     tmp_path: Path, level: MaskLevel
 ) -> None:
     spec = make_spec(audit={"prompt": "masked"})
-    app = App(Options(spec, "app-1", tmp_path / "data", mask=level, durable_audit=False))
+    app = App(Options(spec, "app-1", tmp_path / "data", mask=level))
     rows: list[AuditRow] = []
     app.audit.put = rows.append  # type: ignore[method-assign,assignment] # in the place of a database
     prompt = f"{PROMPT}; ask taro@corp.co.jp"

@@ -52,7 +52,7 @@ def told(log: AuditLog, row: AuditRow) -> bool:
 
 
 def test_a_row_is_on_disk_when_its_answer_is_given_though_the_database_has_to_wait(tmp_path: Path) -> None:
-    log = AuditLog(None, tmp_path, flush_interval=3600, durable=True)
+    log = AuditLog(None, tmp_path, flush_interval=3600)
     log.start()
     assert told(log, ROW)
     assert spooled(tmp_path) == ["req_0"], "what a kill -9 or a power cut leaves now"
@@ -64,7 +64,7 @@ def test_a_row_is_on_disk_when_its_answer_is_given_though_the_database_has_to_wa
 def test_rows_are_flushed_and_so_is_the_folder_of_a_new_file_before_anybody_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    log = AuditLog(None, tmp_path, flush_interval=3600, durable=True)
+    log = AuditLog(None, tmp_path, flush_interval=3600)
     seen: list[str] = []
     flush = os.fsync
 
@@ -91,14 +91,13 @@ def test_rows_that_were_told_of_survive_where_the_database_is_away_and_are_writt
         audit_server(Mysql(port=free_port())),
         tmp_path,
         lambda status, n: counted.update({status: n}),
-        durable=True,
     )
     away.start()
     assert all(told(away, row) for row in rows(3))
     wait_for(lambda: away.status().spooled == 3, what="rows that the database keeps waiting")
     away.close()
     assert counted == {"error": 3}
-    again = AuditLog(None, tmp_path, durable=True)
+    again = AuditLog(None, tmp_path)
     again.start()
     assert told(again, rows(1)[0]), "a second row of the same id is none"
     again.close()
@@ -106,7 +105,7 @@ def test_rows_that_were_told_of_survive_where_the_database_is_away_and_are_writt
 
 
 def test_where_neither_disk_nor_database_takes_a_row_that_is_said_and_it_is_tried_on(tmp_path: Path) -> None:
-    log = AuditLog(audit_server(Mysql(port=free_port())), tmp_path, durable=True)
+    log = AuditLog(audit_server(Mysql(port=free_port())), tmp_path)
     log.start()
     (tmp_path / "audit-spool.jsonl").mkdir()  # as good as a full disk, and works for root too
     assert not told(log, ROW)
@@ -118,7 +117,7 @@ def test_where_neither_disk_nor_database_takes_a_row_that_is_said_and_it_is_trie
 
 
 def test_a_database_takes_what_the_disk_does_not(tmp_path: Path) -> None:
-    log = AuditLog(None, tmp_path, durable=True)
+    log = AuditLog(None, tmp_path)
     log.start()
     (tmp_path / "audit-spool.jsonl").mkdir()
     assert told(log, ROW)
@@ -134,14 +133,14 @@ def test_money_of_rows_that_are_on_disk_and_in_the_database_is_counted_once(tmp_
         log.put(row)
     log.close()
     Spool(tmp_path / "audit-spool.jsonl").append(rows(4)[2:])  # a kill -9 before the spool was emptied
-    assert AuditLog(None, tmp_path, durable=True).spent_since(NOW - timedelta(1), None) == pytest.approx(2.0)
+    assert AuditLog(None, tmp_path).spent_since(NOW - timedelta(1), None) == pytest.approx(2.0)
 
 
 def test_under_load_the_spool_does_not_grow_for_ever_and_keeps_what_is_not_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(spools, "_LONG", 1)
-    spool = Spool(tmp_path / "s.jsonl", stays=True)
+    spool = Spool(tmp_path / "s.jsonl")
     spool.append(rows(3))
     end = spool.end
     spool.append(rows(5)[3:])  # came while the first three were written to the database
@@ -158,7 +157,7 @@ def spooled_in(path: Path) -> list[str]:
 
 
 def test_rows_of_many_threads_are_each_told_and_each_written(tmp_path: Path) -> None:
-    log = AuditLog(None, tmp_path, flush_interval=0.001, durable=True)
+    log = AuditLog(None, tmp_path, flush_interval=0.001)
     log.start()
     futures = [log.put(row) for row in rows(300)]
     assert all(future is not None and future.result(timeout=60) for future in futures)
@@ -169,7 +168,7 @@ def test_rows_of_many_threads_are_each_told_and_each_written(tmp_path: Path) -> 
 def test_half_a_batch_that_the_disk_did_not_take_is_not_replayed_beside_the_whole_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spool = Spool(tmp_path / "audit-spool.jsonl", stays=True)
+    spool = Spool(tmp_path / "audit-spool.jsonl")
     assert spool.append(rows(2))
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)

@@ -90,7 +90,7 @@ class Lab:
         others = tuple(Address(f"mysql-{n}", 3306) for n in "bcdef"[: count - 1])
         self.time = Time()
         self.store = ClusterStore(AuditServer("mysql-a", 3306, "audit", "app", others=others), self.time)
-        self.spool = Spool(folder / "spool.jsonl", stays=True)
+        self.spool = Spool(folder / "spool.jsonl")
         self.dropped: list[int] = []
         self.replay = self.again()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rows import each_row
 
 from techsapo_ops.adapters.redis import RedisServer
-from techsapo_ops.stores import cache, limits
+from techsapo_ops.stores import limits
 from techsapo_ops.stores.redis_pool import connect
 
 
@@ -19,12 +19,11 @@ from techsapo_ops.stores.redis_pool import connect
         ("192.0.2.7", "192.0.2.7"),
     ],
 )
-def test_link_cache_and_rate_limits_ask_the_same_address(listens: str, asked: str) -> None:
+def test_links_and_rate_limits_ask_the_same_address(listens: str, asked: str) -> None:
     server = RedisServer(listens, 7001)
     clients = (
         connect(server),
-        cache._connect(server),
         limits._storage(server, "x").bridge.storage,  # type: ignore[attr-defined] # RedisStorage has it
     )
     places = [client.connection_pool.connection_kwargs for client in clients]
-    assert [(place["host"], place["port"]) for place in places] == [(asked, 7001)] * 3
+    assert [(place["host"], place["port"]) for place in places] == [(asked, 7001)] * 2

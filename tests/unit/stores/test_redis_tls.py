@@ -13,7 +13,7 @@ from rows import each_row
 from techsapo_ops.adapters.address import Address
 from techsapo_ops.adapters.redis import RedisServer, Sentinels
 from techsapo_ops.certs.self_signed import ensure
-from techsapo_ops.stores import cache, limits
+from techsapo_ops.stores import limits
 from techsapo_ops.stores.redis_pool import connect
 
 
@@ -34,7 +34,6 @@ def test_connections_share_a_context_that_trusts_no_ca_of_the_system(tmp_path: P
     redis = server(tmp_path, sentinels=sentinels)
     clients = [
         connect(redis),
-        cache._connect(redis),
         limits._storage(redis, "x").bridge.storage,  # type: ignore[attr-defined] # RedisStorage has it
     ]
     if sentinels:

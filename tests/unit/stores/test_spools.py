@@ -75,7 +75,7 @@ def test_what_the_last_process_left_is_taken_over_while_the_next_one_runs(
     monkeypatch.setattr(logs, "PROBE", 0.1)
     last = Spools(tmp_path)
     Spool(last.own).append([ROW])
-    log = AuditLog(away(), tmp_path, durable=True)
+    log = AuditLog(away(), tmp_path)
     log.start()
     future = log.put(replace(ROW, id="1" * 32))
     assert future is not None
@@ -89,16 +89,16 @@ def test_what_the_last_process_left_is_taken_over_while_the_next_one_runs(
 
 
 def test_one_host_keeps_the_one_file_and_no_lock(tmp_path: Path) -> None:
-    log = AuditLog(None, tmp_path, durable=True)
+    log = AuditLog(None, tmp_path)
     log.start()
     log.close()
     assert not list(tmp_path.glob("*.lock"))
 
 
-def test_in_a_cluster_rows_pass_through_the_spool_though_no_answer_waits_for_it(tmp_path: Path) -> None:
+def test_in_a_cluster_rows_wait_in_the_spool(tmp_path: Path) -> None:
     log = AuditLog(away(), tmp_path)
     log.start()
-    assert log.put(ROW) is None
+    assert log.put(ROW).result(60)
     wait_for(lambda: [row.id for row in Spool(tmp_path / NAME).read()] == [ROW.id], what="it is on disk")
     wait_for(lambda: log.status().spooled == 1, what="it is told")
     log.close()
