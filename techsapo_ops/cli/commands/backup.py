@@ -279,7 +279,7 @@ def _show(found: Verification, out: Output) -> None:
         )
     elif found.level == LEVEL:
         out.say(msg("`techsapo backup` copies another there"))
-        out.next("techsapo runbook BackupOffsiteVerificationFailed")
+        out.next("techsapo runbook BackupVerificationFailed")
     else:
         out.say(msg("`techsapo backup list` shows which one is good"))
         out.next("techsapo backup")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from techsapo_ops.catalogue.alerts import DRILL, DRILL_LABEL, WATCHDOG, Alert, alerts, promql_number
+from techsapo_ops.catalogue.alerts import DRILL, DRILL_LABEL, PAGE, WATCHDOG, Alert, alerts, promql_number
 from techsapo_ops.catalogue.runbooks import runbooks
 from techsapo_ops.services.prometheus.holder_text import holder_text
 from techsapo_ops.services.prometheus.hosts_text import hosts_text
@@ -170,6 +170,8 @@ def alert_rule(
         return words.replace("{for}", spoken(seconds(for_), locale))
 
     rule["labels"] = {"severity": alert.severity, "priority": alert.priority, "service": alert.service}
+    if alert.page:
+        rule["labels"][PAGE] = "true"
     if alert.name == DRILL:
         rule["labels"][DRILL_LABEL] = "true"
     rule["annotations"] = {

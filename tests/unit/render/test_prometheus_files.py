@@ -298,7 +298,7 @@ def test_thresholds_that_another_part_of_the_spec_names_are_taken_from_there() -
 
 
 def test_every_job_but_the_app_is_missed_where_it_is_not_scraped() -> None:
-    expr = alert_rules()["TargetAbsent"]["expr"]
+    expr = alert_rules()["AlertCannotFire"]["expr"]
     jobs = {job["job_name"] for job in config()["scrape_configs"]}
     missed = set(re.findall(r'absent\(up\{job="([^"]+)"\}\)', expr))
     assert missed == jobs - {"techsapo-app", "techsapo-probes"}
