@@ -10,7 +10,6 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.alertmanager.routes import BUSINESS_HOURS, GROUP_BY, PAGE_FAILING, mutes, routes
 from techsapo_ops.services.alertmanager.signing import signatures_seen, signs
-from techsapo_ops.services.alertmanager.slack import slack_message
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.notifications import (
     EmailReceiver,
@@ -197,3 +196,23 @@ def _never_over(receiver: dict[str, Any]) -> None:
     for configs in receiver.values():
         for config in configs if isinstance(configs, list) else ():
             config["send_resolved"] = False
+
+
+def slack_message() -> dict[str, Any]:
+    """Title, text and fields of a message in Slack's markup, by names of the notification texts."""
+    return {
+        "title": _text("slack.title"),
+        # Alertmanager's own default leads to its page, which nobody opens from elsewhere.
+        "title_link": _text("slack.title_link"),
+        "text": _text("slack.text"),
+        "fallback": _text("slack.fallback"),
+        "color": _text("color"),
+        "fields": [
+            {"title": _text(f"slack.{name}"), "value": _text(f"slack.{name}.value"), "short": True}
+            for name in ("severity", "since", "stack")
+        ],
+    }
+
+
+def _text(name: str) -> str:
+    return '{{ template "techsapo.' + name + '" . }}'
