@@ -151,14 +151,15 @@ class Notifications(Section):
 
     def reaches(self, name: str) -> bool:
         """Whether the list of that name reaches anybody: not with an example's address, nor does a watcher on
-        this very host count.
+        this very host count. Those of `critical` are reached where those who are woken are, too.
         """
-        listed = (*self.page, *self.critical) if name == "critical" else getattr(self, name)
-        return _anybody(r for r in listed if name != "watchdog" or not _is_here(r))
+        listed = getattr(self, name)
+        found = _anybody(r for r in listed if name != "watchdog" or not _is_here(r))
+        return found and (name != "critical" or _anybody(self.paged[1]))
 
     def is_example(self, name: str) -> bool:
         """Whether the list of that name has an example's address."""
-        return any(map(_reserved, getattr(self, name)))
+        return any(map(_reserved, (*getattr(self, name), *(self.page if name == "critical" else ()))))
 
     @property
     def paged(self) -> tuple[str, tuple[Receiver, ...]]:
