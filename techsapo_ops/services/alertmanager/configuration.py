@@ -120,8 +120,9 @@ def _receiver(topology: Topology, listed: str, receivers: tuple[Receiver, ...]) 
     merged: dict[str, Any] = {"name": listed.removesuffix(".receivers")}
     for number, receiver in enumerate(receivers):
         _add(topology, merged, f"notifications.{listed}.{number}", receiver)
-    if listed == WATCHDOG_RECEIVER:
-        # Whoever counts on it takes any message for a sign of life, the one that it is over, too.
+    if listed in (WATCHDOG_RECEIVER, "info"):
+        # Whoever counts on the watchdog takes any message for a sign of life, the one that it is over, too.
+        # What is for the record is one message.
         _never_over(merged)
     return merged
 

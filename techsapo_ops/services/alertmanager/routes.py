@@ -20,6 +20,8 @@ PATIENT: Priority = "P2"
 GROUP_BY = ("alertname", "service")
 PAGE_FAILING = "page-failing"
 """Receiver of the news that pages can't be delivered: those who are paged, and one of another kind."""
+ONCE = {"repeat_interval": "5d"}
+"""For the record: one message. Alertmanager forgets after so long what it has sent (--data.retention)."""
 QUICK_INTERVAL = "30s"
 """Longest time until a group with an urgent alert is sent again that changed."""
 
@@ -44,7 +46,7 @@ def routes(topology: Topology) -> list[dict[str, Any]]:
         if timing := _timing(spec, alert, causes.get(alert.name, ())):
             hours = {} if alert.page else _hours(spec, alert.severity, alert.priority)
             receiver = receiver_of(spec, alert)
-            wanted = {"receiver": receiver, **hours, **timing}
+            wanted = {"receiver": receiver, **hours, **timing, **(ONCE if receiver == "info" else {})}
             route = own.setdefault(repr(wanted), {"matchers": [], **wanted})
             route["matchers"].append(alert.name)
     found = list(_next(spec))
@@ -54,9 +56,10 @@ def routes(topology: Topology) -> list[dict[str, Any]]:
     found.append({"receiver": PAGE, "matchers": [f'{PAGE}="true"']})
     for severity in SEVERITIES:
         matcher = f'severity="{severity}"'
+        route = {"receiver": severity, **(ONCE if severity == "info" else {})}
         if hours := _hours(spec, severity, PATIENT):
-            found.append({"receiver": severity, "matchers": [matcher, f'priority="{PATIENT}"'], **hours})
-        found.append({"receiver": severity, "matchers": [matcher]})
+            found.append({**route, "matchers": [matcher, f'priority="{PATIENT}"'], **hours})
+        found.append({**route, "matchers": [matcher]})
     return found
 
 

@@ -338,6 +338,14 @@ def test_a_watcher_is_never_told_that_the_watchdog_is_over_as_it_takes_any_messa
     }
 
 
+def test_what_is_for_the_record_is_one_message() -> None:
+    found = config(notifications={"info": [{"kind": "webhook", "url": "https://a"}]})
+    (info,) = [each for each in found["receivers"] if each["name"] == "info"]
+    assert info["webhook_configs"][0]["send_resolved"] is False
+    routes = [r for r in found["route"]["routes"] if r["receiver"] == "info"]
+    assert [r["repeat_interval"] for r in routes] == ["5d"] * len(routes)
+
+
 def test_grouping_follows_the_spec() -> None:
     route = config(
         monitoring={"alertmanager": {"group_wait": "1s", "group_interval": "2m", "repeat_interval": "1h"}}
