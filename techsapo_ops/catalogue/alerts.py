@@ -18,7 +18,9 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
     for          how long expr must hold; the spec can change it
     keep_firing_for how long it goes on after expr held last, where it would else come and go; absent: not
                  at all
-    severity     critical (wake someone), warning (today), info (for the record)
+    severity     critical (users are or will be affected), warning (today), info (for the record)
+    page         true: it wakes people. It carries the label PAGE, which has receivers of its own; the others
+                 are a message in the time of their severity. Absent: it does not
     priority     P0 users are cut off; P1 users notice or will soon; P2 look at it in working hours
     service      what is affected
     exporter     the scrape job that expr reads: without it the alert is left out, and for always holds
@@ -29,9 +31,9 @@ The page of an alert is runbooks/NAME.md. The keys of an entry:
                  expr of that alert, and {floating}, the address that moves: without one it is left out
     hosts        PromQL whose labels `host` the description names in the place of {hosts}, as when it was
                  sent; absent where it names none
-    on_machines  {KEY: value}: expr, severity, summary or description in such a stack, where one of a kind is
-                 less than all of it; what it leaves out is the same there. In both, what jobs leave is read
-                 of the host that got it last, see newest_copy.py
+    on_machines  {KEY: value}: expr, severity, page, summary or description in such a stack, where one of a
+                 kind is less than all of it; what it leaves out is the same there. In both, what jobs leave
+                 is read of the host that got it last, see newest_copy.py
     apart        labels that tell two troubles apart that each want someone: each is a message of its own, at
                  once. Absent: all that fire of this name are one message
     muted_by     {CAUSE: [label, …]}: alerts that name the cause where this one names its effect, or are
@@ -70,6 +72,8 @@ WATCHDOG = "Watchdog"
 """The alert that always fires, so that its absence tells that nothing else is told either."""
 APP_JOB = "techsapo-app"
 """The scrape job of the app, which every stack has."""
+NOTIFICATIONS_FAILING = "NotificationsFailing"
+"""The alert that messages do not arrive."""
 DRILL = "Drill"
 """The alert that a drill lets fire: nothing is wrong."""
 MACHINE_DOWN = "MachineDown"
@@ -78,10 +82,8 @@ MACHINE_DRAINED = "MachineDrained"
 """The alert that somebody has taken one out for a while, for each."""
 DRILL_LABEL = "drill"
 """Label, with the value `true`, of what a drill sends."""
-DRILL_PAGES = 'page="true"'
-"""Matcher of the alert Drill where the drill is to page, though its severity is info."""
-PAGED: Severity = "critical"
-"""The severity whose receivers are paged."""
+PAGE = "page"
+"""Label, with the value `true`, of what wakes people, whatever its severity; the name of its receivers."""
 DISKS = (
     'fstype!~"tmpfs|ramfs|devtmpfs|squashfs|erofs|iso9660|udf|autofs|nsfs|fuse.*",'
     'mountpoint!~"/(proc|sys|dev|run)(/.*)?"'
@@ -104,6 +106,7 @@ class Alert:
     keep_firing_for: str | None
     window: str | None
     severity: Severity
+    page: bool
     priority: Priority
     service: str
     exporter: str | None
@@ -224,6 +227,7 @@ def _alert(name: str, entry: dict[str, Any], dashboard: str) -> Alert:
         keep_firing_for=entry.get("keep_firing_for"),
         window=entry.get("window"),
         severity=entry["severity"],
+        page=entry.get("page", False),
         priority=entry["priority"],
         service=entry["service"],
         exporter=entry.get("exporter"),

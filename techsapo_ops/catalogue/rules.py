@@ -33,8 +33,8 @@ OTHERS_SINCE = "techsapo:alert:others_since_timestamp_seconds"
 """The same of the other Prometheis of the stack, on several machines: all then say the earliest one."""
 SINCE = "since"
 """Label that says when an incident began (Unix seconds); it tells one from the next of the same alert."""
-OF_THE_RULE = ("alertname", "severity", "priority", "service")
-"""Labels that every series of an alert has alike."""
+OF_THE_RULE = ("alertname", "severity", "page", "priority", "service")
+"""Labels that say of an alert what its rule, or its probe, does, and not which of several it is."""
 NEXT = "next"
 """Label of an alert that is sent once more since nobody acknowledged it: which of `notifications.next`."""
 

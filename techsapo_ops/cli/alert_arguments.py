@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
-from techsapo_ops.catalogue.alerts import WATCHDOG
+from techsapo_ops.catalogue.alerts import WATCHDOG, Alert
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.watch.alerts import known
@@ -18,6 +18,11 @@ from techsapo_ops.spec.models.base import seconds
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
     from techsapo_ops.stack.stack import Stack
+
+
+def severity_text(alert: Alert) -> str:
+    """Its severity, and that it wakes people, where it does."""
+    return f"{alert.severity}, page" if alert.page else alert.severity
 
 
 def matchers(name: str | None, given: Sequence[str]) -> list[Matcher]:

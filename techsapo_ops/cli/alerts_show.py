@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from techsapo_ops.cli.alert_arguments import severity_text
 from techsapo_ops.cli.alerts_ack import acknowledgement_json
 from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.open_stack import open_stack
@@ -65,7 +66,7 @@ def _print(found: OneAlert, locale: str, out: Output) -> None:
         msg(
             "{name}, {severity}, {priority}, about {service}",
             name=alert.name,
-            severity=alert.severity,
+            severity=severity_text(alert),
             priority=alert.priority,
             service=alert.service,
         ),
@@ -110,6 +111,7 @@ def _json(found: OneAlert, locale: str) -> dict[str, Any]:
     return {
         "name": alert.name,
         "severity": alert.severity,
+        "page": alert.page,
         "priority": alert.priority,
         "service": alert.service,
         "meaning": found.runbook.meaning(locale),

@@ -32,7 +32,7 @@ class AskedMeanwhile:
         return self._found
 
     def firing(self) -> tuple[str, ...]:
-        """The alerts that fire and nobody has, those that page first; what was told within the time."""
+        """The alerts that fire and nobody has, the critical ones first; what was told within the time."""
         self._thread.join(max(self._deadline - time.monotonic(), 0.0))
         return self._firing
 

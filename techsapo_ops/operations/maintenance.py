@@ -38,8 +38,8 @@ LONGEST_MESSAGE = 500
 LONGEST_SILENCE = timedelta(hours=24)
 """Of one that nobody said an end for."""
 SILENCED = (
-    "RequestsFailing", "ResponseTimeHigh", "ResponseTimeSlow", "ErrorBudgetBurnFast", "ErrorBudgetBurnSlow",
-    "ProbeTargetFailing", "ProbeSlow",
+    "ResponseTimeHigh", "ResponseTimeSlow", "ErrorBudgetBurnFast", "ErrorBudgetBurnSlow",
+    "ProbeTargetFailing",
 )  # fmt: skip
 """Alerts of what users notice, who know by now. What a stack is made of is watched on."""
 _MATCHER = Matcher("alertname", "=~", "|".join(SILENCED))

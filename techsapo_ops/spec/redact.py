@@ -128,7 +128,7 @@ def _escaped(text: str) -> str:
 def _masked(data: dict[str, Any]) -> dict[str, Any]:
     shown = {key: _without_logins(value) for key, value in data.items()}
     told = shown["notifications"]
-    lists = [told[name] for name in ("critical", "warning", "info", "watchdog")]
+    lists = [told[name] for name in ("page", "critical", "warning", "info", "watchdog")]
     for receivers in (*lists, *(step["receivers"] for step in told["next"])):
         for receiver in receivers:
             if receiver["kind"] == "alertmanager":

@@ -9,7 +9,7 @@ import typer
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
 from techsapo_ops.catalogue.alerts import WATCHDOG
-from techsapo_ops.cli.alert_arguments import alertmanager_in, matchers, refuse_watchdog, until
+from techsapo_ops.cli.alert_arguments import alertmanager_in, matchers, refuse_watchdog, severity_text, until
 from techsapo_ops.cli.alerts_ack import ack, acknowledgement_json
 from techsapo_ops.cli.alerts_show import show
 from techsapo_ops.cli.bundles import CommandGroup
@@ -278,7 +278,7 @@ def _row(listed: Listed) -> tuple[object, ...]:
     return (
         listed.alert.name,
         listed.state,
-        listed.alert.severity,
+        severity_text(listed.alert),
         listed.alert.priority,
         moment_text(listed.since) if listed.since else "",
         listed.acknowledged.by if listed.acknowledged else "",
@@ -292,6 +292,7 @@ def _json(listed: Listed) -> dict[str, Any]:
         "name": alert.name,
         "state": listed.state,
         "severity": alert.severity,
+        "page": alert.page,
         "priority": alert.priority,
         "service": alert.service,
         "for": listed.rule.get("for", "0s"),

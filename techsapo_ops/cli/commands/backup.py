@@ -258,7 +258,7 @@ def _show(found: Verification, out: Output) -> None:
         )
     elif found.level == LEVEL:
         out.say(msg("`techsapo backup` copies another there"))
-        out.next("techsapo alerts runbook BackupOffsiteVerificationFailed")
+        out.next("techsapo alerts runbook BackupVerificationFailed")
     else:
         out.say(msg("`techsapo backup list` shows which one is good"))
         out.next("techsapo backup")

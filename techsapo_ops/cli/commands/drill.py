@@ -128,9 +128,9 @@ def alert(
 ) -> None:
     """Let the alert Drill fire, and time it to Prometheus, Alertmanager and the receivers of info.
 
-    Messages say that it is a drill. With --to-page it goes to the receivers of critical, and ends when a
-    person acknowledges it; where nobody does, the alert DrillMissed is the ticket. Nobody is woken: outside
-    business hours receivers of info are left out, and --to-page is refused.
+    Messages say that it is a drill. With --to-page it goes to those who are woken (notifications.page), and
+    ends when a person acknowledges it; where nobody does, the alert DrillMissed is the ticket. Nobody is
+    woken: outside business hours receivers of info are left out, and --to-page is refused.
 
     Examples:
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from techsapo_ops.adapters.alertmanager import Alertmanager, Sent
 from techsapo_ops.adapters.http import Unreachable, send
 from techsapo_ops.adapters.prometheus import Prometheus
-from techsapo_ops.catalogue.alerts import DRILL, PAGED, alerts
+from techsapo_ops.catalogue.alerts import DRILL, PAGE, alerts
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.drills.report import Phase, Report
@@ -80,7 +80,7 @@ def drill_alert(
             msg("notifications.business_hours says which; without it, weekdays from 9 to 17"),
             exit_code=2,
         )
-    receiver = PAGED if page else alerts()[DRILL].severity
+    receiver = PAGE if page else alerts()[DRILL].severity
     wanted = integrations_of(server.status().config, receiver)
     if page and not wanted:
         raise OpsError(

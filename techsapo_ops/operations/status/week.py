@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.adapters.terminal import harmless
+from techsapo_ops.catalogue.alerts import PAGE
 from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
@@ -41,7 +42,7 @@ _NOISY = 3
 _ASKED_SECONDS = 20.0
 _INDENT = "   "
 _FIRING = f'ALERTS{{alertstate="firing",alertname!~"Watchdog|Drill",{NEXT}=""}}'
-_BY_ALERT = "max by (alertname, severity)"
+_BY_ALERT = f"max by (alertname, {PAGE})"
 
 Told: TypeAlias = tuple[list[str], dict[str, Any]]
 """Lines for people, and the same as plain data."""
@@ -150,7 +151,7 @@ def _some(lines: list[str], none: str) -> list[str]:
 
 
 def _incidents(asked: _Asked) -> Told:
-    """Critical alerts that fired, and who acknowledged them."""
+    """Alerts that paged, and who acknowledged them."""
     minutes = asked.query(f"count_over_time({_BY_ALERT} ({_FIRING})[{asked.window}:1m])")
     holders: dict[str, set[str]] = defaultdict(set)
     held = f"max by (alert, by) (max_over_time(techsapo_alert_acknowledged[{asked.window}]))"
@@ -159,7 +160,7 @@ def _incidents(asked: _Asked) -> Told:
     found = [
         (labels["alertname"], round(value), sorted(holders[labels["alertname"]]))
         for labels, value in sorted(minutes, key=lambda each: -each[1])
-        if labels.get("severity") == "critical"
+        if labels.get(PAGE) == "true"
     ]
     lines = [
         msg("{alert}, {minutes} min: {who}", alert=alert, minutes=spent, who=", ".join(who))

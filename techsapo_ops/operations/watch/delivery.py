@@ -10,11 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Sent
-from techsapo_ops.catalogue.alerts import WATCHDOG, Alert
+from techsapo_ops.catalogue.alerts import PAGE, WATCHDOG, Alert
 from techsapo_ops.catalogue.yaml_text import read_yaml
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.alertmanager.configuration import TEST_LABEL, WATCHDOG_RECEIVER
+from techsapo_ops.services.alertmanager.routes import receiver_of
 from techsapo_ops.services.prometheus.alert_rules import help_with
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.stack.stack import Stack
@@ -60,18 +61,19 @@ def try_out(
 ) -> Delivery:
     """Send a synthetic `alert`, and wait, at most `within` seconds, until its receiver has taken it.
 
-    It carries the alert's own severity and priority, but a service of its own, so that it neither joins the
-    group of a real one nor is muted by a worse one. Alertmanager counts notifications by receiver and
+    It carries the alert's own severity, priority and page, but a service of its own, so that it neither joins
+    the group of a real one nor is muted by a worse one. Alertmanager counts notifications by receiver and
     integration: one that a real alert sends there at that very moment, or that is still tried from before,
     can't be told apart. The alert ends with this call.
     Raises OpsError where it reaches nobody, was refused, or is not taken in time.
     """
     spec = stack.spec
-    receiver = WATCHDOG_RECEIVER if alert.name == WATCHDOG else alert.severity
+    receiver = WATCHDOG_RECEIVER if alert.name == WATCHDOG else receiver_of(spec, alert)
     number = uuid.uuid4().hex[:8]
     labels = {
         "alertname": alert.name,
         "severity": alert.severity,
+        **({PAGE: "true"} if alert.page else {}),
         "priority": alert.priority,
         "service": f"test-{number}",
         TEST_LABEL: number,

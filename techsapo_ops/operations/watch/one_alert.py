@@ -62,12 +62,9 @@ def one_alert(
 def _receivers(spec: Spec, alert: Alert) -> tuple[str, ...]:
     if not spec.monitoring.alertmanager.enabled:
         return ()
-    given = {
-        "critical": spec.notifications.critical,
-        "warning": spec.notifications.warning,
-        "info": spec.notifications.info,
-    }
-    return tuple(receiver.kind for receiver in given[alert.severity])
+    told = spec.notifications
+    given = {"critical": told.critical, "warning": told.warning, "info": told.info}
+    return tuple(receiver.kind for receiver in (told.paged[1] if alert.page else given[alert.severity]))
 
 
 def _silences(

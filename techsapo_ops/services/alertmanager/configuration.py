@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+from techsapo_ops.catalogue.alerts import PAGE
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.alertmanager.routes import BUSINESS_HOURS, GROUP_BY, mutes, routes
+from techsapo_ops.services.alertmanager.routes import BUSINESS_HOURS, GROUP_BY, PAGE_FAILING, mutes, routes
 from techsapo_ops.services.alertmanager.signing import signatures_seen, signs
-from techsapo_ops.services.alertmanager.slack import slack_message
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.notifications import (
     EmailReceiver,
@@ -63,7 +64,8 @@ def alertmanager_files(topology: Topology, templates: Templates) -> tuple[Render
         test_label=TEST_LABEL,
         report=REPORT,
         receivers=[
-            *(_receiver(topology, name, listed) for name, listed in spec.notifications.lists()),
+            *_pages(topology),
+            *(_receiver(topology, name, each) for name, each in spec.notifications.lists() if name != PAGE),
             _report(topology),
         ],
     )
@@ -117,46 +119,61 @@ def _receiver(topology: Topology, listed: str, receivers: tuple[Receiver, ...]) 
     """Alertmanager's receiver for those that the spec has below `listed`, each under the key of its kind."""
     merged: dict[str, Any] = {"name": listed.removesuffix(".receivers")}
     for number, receiver in enumerate(receivers):
-        path = f"notifications.{listed}.{number}"
-        match receiver:
-            case SlackReceiver() | WebhookReceiver() if receiver.url is None:
-                raise OpsError(
-                    msg("{path}: {kind} has no url", path=path, kind=receiver.kind),
-                    msg("write url or url_file"),
-                )
-            case SlackReceiver():
-                slack = {
-                    "api_url_file": _secret(topology, f"{path}.url"),
-                    "send_resolved": True,
-                    **slack_message(),
-                }
-                if receiver.channel is not None:
-                    slack["channel"] = go_template_text(receiver.channel)
-                merged.setdefault("slack_configs", []).append(slack)
-            case EmailReceiver():
-                if topology.spec.notifications.smtp is None:
-                    raise OpsError(
-                        msg("{path}: e-mail needs a mail server", path=path), msg("add notifications.smtp")
-                    )
-                merged.setdefault("email_configs", []).append(
-                    {
-                        "to": go_template_text(receiver.to),
-                        "send_resolved": True,
-                        "headers": {"Subject": '{{ template "techsapo.title" . }}'},
-                        "html": "",
-                        "text": '{{ template "techsapo.text" . }}',
-                    }
-                )
-            case WebhookReceiver():
-                url_file = _secret(topology, f"{path}.url")
-                merged.setdefault("webhook_configs", []).append({"url_file": url_file, "send_resolved": True})
-            case RawReceiver():
-                for key, configs in receiver.config.items():
-                    merged.setdefault(key, []).extend(dict(config) for config in configs)
-    if listed == WATCHDOG_RECEIVER:
-        # Whoever counts on it takes any message for a sign of life, the one that it is over, too.
+        _add(topology, merged, f"notifications.{listed}.{number}", receiver)
+    if listed in (WATCHDOG_RECEIVER, "info"):
+        # Whoever counts on the watchdog takes any message for a sign of life, the one that it is over, too.
+        # What is for the record is one message.
         _never_over(merged)
     return merged
+
+
+def _add(topology: Topology, merged: dict[str, Any], path: str, receiver: Receiver) -> None:
+    match receiver:
+        case SlackReceiver() | WebhookReceiver() if receiver.url is None:
+            raise OpsError(
+                msg("{path}: {kind} has no url", path=path, kind=receiver.kind),
+                msg("write url or url_file"),
+            )
+        case SlackReceiver():
+            slack = {
+                "api_url_file": _secret(topology, f"{path}.url"),
+                "send_resolved": True,
+                **slack_message(),
+            }
+            if receiver.channel is not None:
+                slack["channel"] = go_template_text(receiver.channel)
+            merged.setdefault("slack_configs", []).append(slack)
+        case EmailReceiver():
+            if topology.spec.notifications.smtp is None:
+                raise OpsError(
+                    msg("{path}: e-mail needs a mail server", path=path), msg("add notifications.smtp")
+                )
+            merged.setdefault("email_configs", []).append(
+                {
+                    "to": go_template_text(receiver.to),
+                    "send_resolved": True,
+                    "headers": {"Subject": '{{ template "techsapo.title" . }}'},
+                    "html": "",
+                    "text": '{{ template "techsapo.text" . }}',
+                }
+            )
+        case WebhookReceiver():
+            url_file = _secret(topology, f"{path}.url")
+            merged.setdefault("webhook_configs", []).append({"url_file": url_file, "send_resolved": True})
+        case RawReceiver():
+            for key, configs in receiver.config.items():
+                merged.setdefault(key, []).extend(dict(config) for config in configs)
+
+
+def _pages(topology: Topology) -> Iterator[dict[str, Any]]:
+    """Alertmanager's receivers for what wakes people, and for that these can't be reached."""
+    notifications = topology.spec.notifications
+    yield {**_receiver(topology, *notifications.paged), "name": PAGE}
+    if notifications.paged[1] and (other := notifications.other_kind) is not None:
+        where, receiver = other
+        merged: dict[str, Any] = {**_receiver(topology, *notifications.paged), "name": PAGE_FAILING}
+        _add(topology, merged, f"notifications.{where}", receiver)
+        yield merged
 
 
 def _report(topology: Topology) -> dict[str, Any]:
@@ -180,3 +197,23 @@ def _never_over(receiver: dict[str, Any]) -> None:
     for configs in receiver.values():
         for config in configs if isinstance(configs, list) else ():
             config["send_resolved"] = False
+
+
+def slack_message() -> dict[str, Any]:
+    """Title, text and fields of a message in Slack's markup, by names of the notification texts."""
+    return {
+        "title": _text("slack.title"),
+        # Alertmanager's own default leads to its page, which nobody opens from elsewhere.
+        "title_link": _text("slack.title_link"),
+        "text": _text("slack.text"),
+        "fallback": _text("slack.fallback"),
+        "color": _text("color"),
+        "fields": [
+            {"title": _text(f"slack.{name}"), "value": _text(f"slack.{name}.value"), "short": True}
+            for name in ("severity", "since", "stack")
+        ],
+    }
+
+
+def _text(name: str) -> str:
+    return '{{ template "techsapo.' + name + '" . }}'

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from techsapo_ops.catalogue.alerts import DRILL, DRILL_PAGES, PAGED, SEVERITIES, Alert, Priority
+from techsapo_ops.catalogue.alerts import NOTIFICATIONS_FAILING, PAGE, SEVERITIES, Alert, Priority
 from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.services.prometheus.alert_rules import alerts_of, duration_text, for_of
 from techsapo_ops.spec.models import Spec
@@ -16,8 +16,12 @@ from techsapo_ops.stack.topology import Topology
 BUSINESS_HOURS = "business-hours"
 """Name of the time interval of `notifications.business_hours`."""
 PATIENT: Priority = "P2"
-"""Alerts of this priority wait for business hours, unless they are critical."""
+"""Alerts of this priority wait for business hours, unless they are critical or page."""
 GROUP_BY = ("alertname", "service")
+PAGE_FAILING = "page-failing"
+"""Receiver of the news that pages can't be delivered: those who are paged, and one of another kind."""
+ONCE = {"repeat_interval": "5d"}
+"""For the record: one message. Alertmanager forgets after so long what it has sent (--data.retention)."""
 QUICK_INTERVAL = "30s"
 """Longest time until a group with an urgent alert is sent again that changed."""
 
@@ -26,9 +30,9 @@ Mute = tuple[str, tuple[str, ...], list[str]]
 
 
 def routes(topology: Topology) -> list[dict[str, Any]]:
-    """Where alerts go, first match first: what nobody acknowledged, which is as severe as any, a drill that
-    pages, by name where they are grouped or wait otherwise than the rest of their severity, and patient ones
-    of a severity before its rest.
+    """Where alerts go, first match first: what nobody acknowledged, which is as severe as any, by name where
+    they are grouped or wait otherwise than the rest, what wakes people whatever its severity, and patient
+    ones of a severity before its rest.
     """
     spec = topology.spec
     causes: dict[str, list[Alert]] = {}
@@ -40,21 +44,31 @@ def routes(topology: Topology) -> list[dict[str, Any]]:
     own: dict[str, dict[str, Any]] = {}
     for alert in alerts_of(spec).values():
         if timing := _timing(spec, alert, causes.get(alert.name, ())):
-            wanted = {**_hours(spec, alert.severity, alert.priority), **timing}
-            route = own.setdefault(
-                repr((alert.severity, wanted)), {"receiver": alert.severity, "matchers": [], **wanted}
-            )
+            hours = {} if alert.page else _hours(spec, alert.severity, alert.priority)
+            receiver = receiver_of(spec, alert)
+            wanted = {"receiver": receiver, **hours, **timing, **(ONCE if receiver == "info" else {})}
+            route = own.setdefault(repr(wanted), {"matchers": [], **wanted})
             route["matchers"].append(alert.name)
-    found = [*_next(spec), {"receiver": PAGED, "matchers": [f'alertname="{DRILL}"', DRILL_PAGES]}]
+    found = list(_next(spec))
     found += [
         {**route, "matchers": [f'alertname=~"{"|".join(route["matchers"])}"']} for route in own.values()
     ]
+    found.append({"receiver": PAGE, "matchers": [f'{PAGE}="true"']})
     for severity in SEVERITIES:
         matcher = f'severity="{severity}"'
+        route = {"receiver": severity, **(ONCE if severity == "info" else {})}
         if hours := _hours(spec, severity, PATIENT):
-            found.append({"receiver": severity, "matchers": [matcher, f'priority="{PATIENT}"'], **hours})
-        found.append({"receiver": severity, "matchers": [matcher]})
+            found.append({**route, "matchers": [matcher, f'priority="{PATIENT}"'], **hours})
+        found.append({**route, "matchers": [matcher]})
     return found
+
+
+def receiver_of(spec: Spec, alert: Alert) -> str:
+    """The name of Alertmanager's receiver that `alert` goes to."""
+    if not alert.page:
+        return alert.severity
+    other = alert.name == NOTIFICATIONS_FAILING and spec.notifications.other_kind is not None
+    return PAGE_FAILING if other and spec.notifications.paged[1] else PAGE
 
 
 def mutes(topology: Topology) -> list[Mute]:
@@ -82,7 +96,7 @@ def _next(spec: Spec) -> Iterator[dict[str, Any]]:
 def _timing(spec: Spec, alert: Alert, causes: Sequence[Alert]) -> dict[str, Any]:
     """How the alert is grouped and sent, where that is not as the spec says for all."""
     settings = spec.monitoring.alertmanager
-    urgent = alert.severity == "critical" and (alert.priority == "P0" or bool(alert.apart))
+    urgent = alert.page or (alert.severity == "critical" and bool(alert.apart))
     found: dict[str, Any] = {}
     if alert.apart:
         found["group_by"] = [*GROUP_BY, *alert.apart]

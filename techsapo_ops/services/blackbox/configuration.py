@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from techsapo_ops.adapters.address import Address
+from techsapo_ops.catalogue.alerts import PAGE
 from techsapo_ops.services.blackbox.trust import front_ca, target_ca
 from techsapo_ops.services.nginx.limits import COMPOSE_TLS_PORT
 from techsapo_ops.spec.hosts import outside_name
@@ -50,6 +51,8 @@ class Asked:
     """The machine that it is on, of several: its own exporter does not ask it."""
     address: str = ""
     """The address that moves between them, where it is that."""
+    page: bool = False
+    """Whether it wakes people that it does not answer."""
 
 
 def asked(topology: Topology) -> tuple[Asked, ...]:
@@ -79,6 +82,7 @@ def scrape_targets(topology: Topology) -> list[dict[str, Any]]:
                 "name": each.name,
                 "scope": each.scope,
                 **_between(exporter, each),
+                **({PAGE: "true"} if each.page else {}),
                 "__param_module": each.module,
                 "__param_target": each.url,
             },
@@ -156,12 +160,13 @@ def _target(topology: Topology, probe: ProbeTarget) -> Asked:
         if asked.scheme == "tls":
             # Without a name, the host of the target is checked.
             tcp |= {"tls": True, "tls_config": _trusted(probe.server_name or asked.hostname, ca)}
-        return Asked(probe.name, "target", asked.netloc, module, {"prober": "tcp", "tcp": tcp})
+        how: dict[str, Any] = {"prober": "tcp", "tcp": tcp}
+        return Asked(probe.name, "target", asked.netloc, module, how, page=probe.page)
     follow = not any(300 <= status < 400 for status in probe.status)
     how = _page([*probe.status], follow=follow, host=probe.server_name)
     if ca or probe.server_name:
         how["http"]["tls_config"] = _trusted(probe.server_name or asked.hostname, ca)
-    return Asked(probe.name, "target", probe.url, module, how)
+    return Asked(probe.name, "target", probe.url, module, how, page=probe.page)
 
 
 def _page(statuses: list[int], *, follow: bool, host: str | None) -> dict[str, Any]:

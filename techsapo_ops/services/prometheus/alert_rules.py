@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from techsapo_ops.catalogue.alerts import DRILL, DRILL_LABEL, WATCHDOG, Alert, alerts, promql_number
+from techsapo_ops.catalogue.alerts import DRILL, DRILL_LABEL, PAGE, WATCHDOG, Alert, alerts, promql_number
+from techsapo_ops.catalogue.rules import NEXT, OF_THE_RULE, SINCE
 from techsapo_ops.catalogue.runbooks import runbooks
-from techsapo_ops.services.prometheus.holder_text import holder_text
-from techsapo_ops.services.prometheus.hosts_text import hosts_text
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.formats import go_template_text
 from techsapo_ops.stack.page_url import page_url
 
+HELD = "techsapo_alert_acknowledged"
+"""The app's metric of who has what: the alert's name, what tells it from others of that name, and who."""
+_NOT_ITS_OWN = "|".join(("__name__", *OF_THE_RULE, SINCE, NEXT))
+_NO_HOST = {"ja": "不明", "en": "a host that is not known"}
 _SCRAPE_TIMEOUT = 10.0
 """Seconds after which Prometheus gives a scrape up, where it does not scrape more often than that."""
 _SCRAPES = 4
@@ -164,12 +168,14 @@ def alert_rule(
         words = words.replace("{machines}", str(len(spec.hosts)))
         words = words.replace("{majority}", str(len(spec.hosts) // 2 + 1))
         if alert.hosts is not None:
-            words = words.replace("{hosts}", hosts_text(alert.hosts.replace("{floating}", floating), locale))
+            words = words.replace("{hosts}", _hosts_text(alert.hosts.replace("{floating}", floating), locale))
         words = words.replace("{minimum}", "" if minimum is None else promql_number(minimum))
         words = words.replace("{window}", spoken(seconds(window or "0s"), locale))
         return words.replace("{for}", spoken(seconds(for_), locale))
 
     rule["labels"] = {"severity": alert.severity, "priority": alert.priority, "service": alert.service}
+    if alert.page:
+        rule["labels"][PAGE] = "true"
     if alert.name == DRILL:
         rule["labels"][DRILL_LABEL] = "true"
     rule["annotations"] = {
@@ -184,7 +190,7 @@ def alert_rule(
         rule["annotations"][f"summary_{locale}"] = text(alert.summary, locale)
         rule["annotations"][f"description_{locale}"] = text(alert.description, locale)
     if alert.name != WATCHDOG:
-        rule["annotations"]["acknowledged_by"] = holder_text(alert.name)
+        rule["annotations"]["acknowledged_by"] = _holder_text(alert.name)
     return rule
 
 
@@ -215,3 +221,29 @@ def spoken(total: float, locale: str) -> str:
         units = {"d": " d", "h": " h", "m": " min", "s": " s", "ms": " ms"}
     parts = re.findall(r"(\d+)([a-z]+)", duration_text(total))
     return " ".join(number + units[unit] for number, unit in parts)
+
+
+def _holder_text(alert: str) -> str:
+    """What messages say about who has the alert, which Prometheus looks up at each evaluation: their names.
+
+    Nothing where nobody has it, and while no instance of the app answers.
+    """
+    held = f'max by (by) ({HELD}{{alert=\\"{alert}\\",of=%q}})'
+    return (
+        '{{ $of := "" }}{{ range $name, $value := $labels }}'
+        f'{{{{ if not (match "^({_NOT_ITS_OWN})$" $name) }}}}'
+        '{{ if $of }}{{ $of = printf "%s, " $of }}{{ end }}{{ $of = printf "%s%s=%s" $of $name $value }}'
+        "{{ end }}{{ end }}"
+        f'{{{{ range $n, $held := query (printf "{held}" $of) }}}}'
+        "{{ if $n }}, {{ end }}{{ $held.Labels.by }}{{ end }}"
+    )
+
+
+def _hosts_text(expr: str, locale: str) -> str:
+    """What messages say about the hosts that `expr` has, which Prometheus looks up, too."""
+    asked = json.dumps(" ".join(expr.split()))
+    return (
+        f'{{{{ range $n, $each := query {asked} | sortByLabel "host" }}}}'
+        "{{ if $n }}, {{ end }}{{ $each.Labels.host }}"
+        f"{{{{ else }}}}{_NO_HOST[locale]}{{{{ end }}}}"
+    )

@@ -1,4 +1,4 @@
-"""Rules by which a critical alert that nobody acknowledges is sent once more, to the next receivers.
+"""Rules by which an alert that pages and nobody acknowledges is sent once more, to the next receivers.
 
 Such a rule has the name of the alert, its labels and its condition, so that a silence of the alert and what
 mutes it hold for it as well. Its label NEXT says which of `notifications.next` it is for, SINCE when the
@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from techsapo_ops.catalogue.alerts import PAGE
 from techsapo_ops.catalogue.rules import INCIDENT, INCIDENT_SINCE, NEXT, SINCE
 from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds
 
+_OF_TARGETS = "ProbeTargetFailing"
+"""The alert of which each series pages or not: its probe says so."""
 _FIRES_SINCE = '{{ ($labels.since | toTime).Local.Format "2006-01-02 15:04:05 MST" }}'
 """When the alert itself began, as messages say it; this one began `after` later."""
 # Somebody may have had it for a while, or have it by the time that this is repeated.
@@ -24,22 +27,28 @@ _SUMMARY = {
 
 
 def next_groups(spec: Spec, groups: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """A group for each of `notifications.next`, with a rule for each critical one of `groups`."""
-    critical = [rule for g in groups for rule in g["rules"] if rule["labels"]["severity"] == "critical"]
+    """A group for each of `notifications.next`, with a rule for each of `groups` that may page."""
+    targets = any(probe.page for probe in spec.monitoring.probes)
+    paging = [
+        rule
+        for group in groups
+        for rule in group["rules"]
+        if rule["labels"].get(PAGE) == "true" or (targets and rule["alert"] == _OF_TARGETS)
+    ]
     for number, step in enumerate(spec.notifications.next):
-        rules = [_rule(rule, number, seconds(step.after), spec.locale) for rule in critical]
+        rules = [_rule(rule, number, seconds(step.after), spec.locale) for rule in paging]
         yield {"name": f"techsapo-next-{number}", "rules": rules}
 
 
 def _rule(rule: Mapping[str, Any], number: int, after: float, locale: str) -> dict[str, Any]:
     """`rule` once more, for what has fired for `after` seconds: its own `for` was over by then."""
-    mine = f'{{alertname="{rule["alert"]}"}}'
+    mine = f'{{alertname="{rule["alert"]}",{PAGE}="true"}}'
     added = ", ".join(("alertname", *rule["labels"], SINCE))
     old = f"{INCIDENT_SINCE}{mine} <= time() - {after:g}"
     # Nobody's name: the app's metric has for a while that of who gave it back. It is for messages alone.
     told = {
         name: text
-        for name, text in rule["annotations"].items()
+        for name, text in rule.get("annotations", {}).items()
         if name != "acknowledged_by" and not name.startswith(("summary_", "description_"))
     }
     return {name: value for name, value in rule.items() if name != "for"} | {
@@ -50,7 +59,7 @@ def _rule(rule: Mapping[str, Any], number: int, after: float, locale: str) -> di
         "labels": {**rule["labels"], NEXT: str(number)},
         "annotations": {
             **told,
-            "summary": _SUMMARY[locale].replace("{since}", _FIRES_SINCE) + told["summary"],
+            "summary": _SUMMARY[locale].replace("{since}", _FIRES_SINCE) + told.get("summary", rule["alert"]),
             "fires_since": _FIRES_SINCE,
         },
     }

@@ -19,6 +19,7 @@ from techsapo_ops.services.prometheus.incidents import INCIDENTS, REPLICA, incid
 from techsapo_ops.services.prometheus.machine_rules import machine_groups
 from techsapo_ops.services.prometheus.missing_series import missing_series
 from techsapo_ops.services.prometheus.next_receivers import next_groups
+from techsapo_ops.services.prometheus.own_rules import FOLDER, own_alerts, own_rules
 from techsapo_ops.services.redis import commands as redis
 from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
 from techsapo_ops.services.web_login import basic_auth
@@ -69,13 +70,15 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
     jobs = _jobs(topology)
     groups = alert_groups(spec, _exporters(jobs), own_commands(topology))
     recorded += missing_series(groups, [job["name"] for job in jobs])
-    groups += next_groups(spec, groups)
+    own = own_rules(topology)
+    groups += next_groups(spec, [*groups, {"rules": own_alerts(own)}])
     texts = {
         prometheus_yml(service): templates.render(
             "prometheus/prometheus.yml.j2",
             scrape_interval=settings.scrape_interval,
             external_labels=_external_labels(spec, service),
             rules=rules,
+            own_rules=sorted(own),
             replica=REPLICA if topology.machines else None,
             alertmanagers=alertmanagers,
             alertmanager_login=_login(topology, "alertmanager"),
@@ -85,6 +88,7 @@ def prometheus_files(topology: Topology, templates: Templates) -> tuple[Rendered
     } | {
         ALERT_RULES: templates.render("prometheus/rules.yml.j2", groups=groups),
         RECORDING_RULES: templates.render("prometheus/rules.yml.j2", groups=recorded),
+        **{f"{FOLDER}/{name}": text for name, text in own.items()},
     }
     return tuple(RenderedFile(path, text) for path, text in texts.items())
 

@@ -179,6 +179,8 @@ class ProbeTarget(Section):
     """Host name that is asked for where the URL has an address or another one."""
     ca_file: FilePath | None = None
     """CA certificates (PEM) by which its certificate is known; default: the system's."""
+    page: bool = False
+    """true: it wakes people (notifications.page) that it does not answer."""
 
 
 class Monitoring(Section):
@@ -200,6 +202,8 @@ class Monitoring(Section):
     """Extra scrape jobs."""
     probes: tuple[ProbeTarget, ...] = ()
     """What else is asked as a client would: pages and servers that users or the stack depend on."""
+    rules: tuple[FilePath, ...] = ()
+    """Files of rules of one's own for Prometheus, e.g. rules/*.yml; the label page="true" wakes people."""
     runbook_url: Url | None = None
     """Where the runbooks are published; the alert's page name is appended."""
 

@@ -110,7 +110,7 @@ class BusinessHours(Section):
 
 
 class NextReceivers(Section):
-    """Whom a critical alert reaches that nobody acknowledged."""
+    """Whom an alert that pages reaches if nobody acknowledged it."""
 
     after: PositiveDuration = "15m"
     """How long it has fired by then, 7d at the most; later than that of the entry before."""
@@ -124,6 +124,8 @@ class Notifications(Section):
     business_hours: BusinessHours | None = None
     """Hours for which alerts that are no hurry (P2) wait; default: everything is sent at once."""
 
+    page: tuple[Receiver, ...] = ()
+    """Whom alerts reach that wake people, label page="true"; default: those of `critical`."""
     critical: tuple[Receiver, ...] = ()
     """Whom critical alerts reach."""
     warning: tuple[Receiver, ...] = ()
@@ -134,7 +136,7 @@ class Notifications(Section):
     """Whom the alert that always fires reaches every 50 seconds, and never its end: a watcher elsewhere that
     misses it."""
     next: Annotated[tuple[NextReceivers, ...], Field(max_length=5)] = ()
-    """Whom critical alerts reach that nobody acknowledges, one after the other; default: nobody else."""
+    """Whom alerts that page reach if nobody acknowledges them, one after the other; default: nobody else."""
     report: tuple[Receiver, ...] = ()
     """Whom the weekly report reaches; default: those of `info`."""
     smtp: Smtp | None = None
@@ -142,14 +144,29 @@ class Notifications(Section):
 
     def reaches(self, name: str) -> bool:
         """Whether the list of that name reaches anybody: not with an example's address, nor does a watcher on
-        this very host count.
+        this very host count. Those of `critical` are reached where those who are woken are, too.
         """
         listed = getattr(self, name)
-        return _anybody(r for r in listed if name != "watchdog" or not _is_here(r))
+        found = _anybody(r for r in listed if name != "watchdog" or not _is_here(r))
+        return found and (name != "critical" or _anybody(self.paged[1]))
 
     def is_example(self, name: str) -> bool:
         """Whether the list of that name has an example's address."""
-        return any(map(_reserved, getattr(self, name)))
+        return any(map(_reserved, (*getattr(self, name), *(self.page if name == "critical" else ()))))
+
+    @property
+    def paged(self) -> tuple[str, tuple[Receiver, ...]]:
+        """The list that wakes people: its name, and whom it has."""
+        return ("page", self.page) if self.page else ("critical", self.critical)
+
+    @property
+    def other_kind(self) -> tuple[str, Receiver] | None:
+        """The first receiver of a kind that none of the paged ones has, with its dotted path: it hears that
+        these can't be reached.
+        """
+        kinds = {receiver.kind for receiver in self.paged[1]}
+        others = ((f"{name}.{n}", r) for name, listed in self.lists() for n, r in enumerate(listed))
+        return next(((at, r) for at, r in others if r.kind not in kinds and at[:8] != "watchdog"), None)
 
     @property
     def first_next(self) -> NextReceivers | None:
@@ -158,7 +175,7 @@ class Notifications(Section):
 
     def lists(self) -> Iterator[tuple[str, tuple[Receiver, ...]]]:
         """Every list of receivers by its dotted path below `notifications`."""
-        for name in ("critical", "warning", "info", "watchdog"):
+        for name in ("page", "critical", "warning", "info", "watchdog"):
             yield name, getattr(self, name)
         for number, step in enumerate(self.next):
             yield f"next.{number}.receivers", step.receivers

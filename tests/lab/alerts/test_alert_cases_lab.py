@@ -48,7 +48,7 @@ def test_an_outage_under_load_is_told_by_what_names_it_and_not_by_the_error_budg
     """From 20 min on all fail, one a second: as whole answers, and as streams."""
     files = monitoring_files(spec_of())
     rules, recordings = alert_rules(files), rules_of(files, "recording")
-    names = ["AnalysesFailing", "RequestsFailing", "ErrorBudgetBurnFast"]
+    names = ["AnalysesFailing", "ErrorBudgetBurnFast"]
     # The first is the budget's, before which nothing else is told: it waits as long as its route says.
     waits = at_most(alerts()["ErrorBudgetBurnFast"]) - 150
     fired, told = 22 * 60 + 45, 22 * 60 + 45 + waits

@@ -20,7 +20,7 @@ from techsapo_ops.spec.models.base import seconds
 
 pytestmark = pytest.mark.lab
 
-RECEIVERS = ("critical", "warning", "info", "watchdog")
+RECEIVERS = ("page", "critical", "warning", "info", "watchdog")
 FASTER = 5
 WAIT = re.compile(r"(?P<wait>group_wait|group_interval|repeat_interval): (?P<time>\w+)")
 
@@ -43,7 +43,8 @@ class Sending:
         alert = alerts()[name]
         own = {"alertname": name, "severity": alert.severity, "priority": alert.priority}
         ends = datetime.now(UTC) + timedelta(minutes=minutes)
-        alarm = {"labels": {**own, "service": alert.service, **labels}, "endsAt": ends.isoformat()}
+        page = {"page": "true"} if alert.page else {}
+        alarm = {"labels": {**own, **page, "service": alert.service, **labels}, "endsAt": ends.isoformat()}
         at = time.monotonic()
         self._client.post("/api/v2/alerts", json=[alarm]).raise_for_status()
         return at
@@ -81,26 +82,6 @@ def sending(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sending]:
             yield sending
 
 
-def test_all_providers_down_are_one_message(sending: Sending) -> None:
-    """Prometheus sees them fail one after the other, and that all have in the same evaluation as the last."""
-    begun = time.monotonic()
-    for provider in ("one", "two", "three"):
-        sending.fire("ProviderDown", minutes=2, provider=provider)
-        sending.fire("LlmErrorsHigh", minutes=2, provider=provider)
-    for name in ("AnalysesFailing", "RequestsFailing", "ErrorBudgetBurnFast"):
-        sending.fire(name, minutes=2)
-    assert sending.seconds("AllProvidersDown", sending.fire("AllProvidersDown", minutes=2)) < 15 / FASTER
-    # It waits as long as any of the others would have.
-    sending.seconds("BudgetHigh", sending.fire("BudgetHigh", minutes=2))
-    of_them = [n.alert for n in sending.told.notes if n.receiver != "watchdog" and n.at >= begun]
-    assert of_them == ["AllProvidersDown", "BudgetHigh"]
-    for provider in ("one", "two", "three"):
-        sending.fire("ProviderDown", minutes=0, provider=provider)
-        sending.fire("LlmErrorsHigh", minutes=0, provider=provider)
-    for name in ("AnalysesFailing", "RequestsFailing", "ErrorBudgetBurnFast", "AllProvidersDown"):
-        sending.fire(name, minutes=0)
-
-
 def test_each_provider_that_is_down_is_told_also_after_a_reload(sending: Sending) -> None:
     begun = {provider: sending.fire("ProviderDown", provider=provider) for provider in ("gpt", "gemini")}
     for provider, at in begun.items():
@@ -115,11 +96,19 @@ def test_each_provider_that_is_down_is_told_also_after_a_reload(sending: Sending
 
 def test_all_file_systems_of_a_full_host_are_one_message(sending: Sending) -> None:
     for mountpoint in ("/", "/srv", "/var"):
-        at = sending.fire("DiskAlmostFull", instance="host", mountpoint=mountpoint)
+        at = sending.fire("DiskFilling", instance="host", mountpoint=mountpoint)
     for mountpoint in ("/", "/srv", "/var"):
-        assert sending.seconds("DiskAlmostFull", at, mountpoint=mountpoint) > 5 / FASTER
-    came = {n.at for n in sending.told.notes if n.alert == "DiskAlmostFull"}
+        assert sending.seconds("DiskFilling", at, mountpoint=mountpoint) > 5 / FASTER
+    came = {n.at for n in sending.told.notes if n.alert == "DiskFilling"}
     assert max(came) - min(came) < 0.1
+
+
+def test_what_pages_reaches_those_who_are_woken_and_nobody_else(sending: Sending) -> None:
+    sending.seconds("DataMissing", sending.fire("DataMissing", server="redis"))
+    probe = {"name": "shop", "page": "true"}
+    sending.seconds("ProbeTargetFailing", sending.fire("ProbeTargetFailing", **probe))
+    of_them = [n for n in sending.told.notes if n.alert in ("DataMissing", "ProbeTargetFailing")]
+    assert {n.receiver for n in of_them} == {"page"}
 
 
 def test_a_second_outage_soon_after_the_first_is_told_too(sending: Sending) -> None:

@@ -144,7 +144,7 @@ def test_what_users_notice_is_silenced_until_it_ends_and_nothing_else(stack: Pro
     assert mine["comment"] == "maintenance: second"
     (matcher,) = mine["matchers"]
     assert (matcher["name"], matcher["isRegex"], matcher["isEqual"]) == ("alertname", True, True)
-    assert {"RequestsFailing", "ProbeTargetFailing"} <= set(matcher["value"].split("|"))
+    assert {"ResponseTimeHigh", "ProbeTargetFailing"} <= set(matcher["value"].split("|"))
     assert "DiskFull" not in matcher["value"]
     ends = datetime.fromisoformat(mine["endsAt"]) - datetime.now(UTC)
     assert timedelta(hours=2) < ends <= timedelta(hours=3)

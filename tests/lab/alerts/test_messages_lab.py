@@ -25,9 +25,8 @@ from techsapo_ops.catalogue.runbooks import runbooks
 from techsapo_ops.render.secrets import secret_files
 from techsapo_ops.services.alertmanager import signing_files
 from techsapo_ops.services.alertmanager.beginnings import moment_text
-from techsapo_ops.services.alertmanager.configuration import TEST_LABEL
+from techsapo_ops.services.alertmanager.configuration import TEST_LABEL, slack_message
 from techsapo_ops.services.alertmanager.signing import key_file, signature, signatures_file
-from techsapo_ops.services.alertmanager.slack import slack_message
 from techsapo_ops.services.prometheus.alert_rules import alert_rule
 
 pytestmark = pytest.mark.lab

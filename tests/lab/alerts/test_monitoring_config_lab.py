@@ -169,7 +169,7 @@ def test_prometheus_and_alertmanager_run_on_the_generated_configuration(tmp_path
 
         servers.wait_for(lambda: {"Watchdog", "AppDown"} <= set(received()), what="alerts")
         found = received()
-        assert [r["name"] for r in found["AppDown"]["receivers"]] == ["critical"]
+        assert [r["name"] for r in found["AppDown"]["receivers"]] == ["page"]
         assert [r["name"] for r in found["Watchdog"]["receivers"]] == ["watchdog"]
         assert found["AppDown"]["labels"]["site"] == "{{ 東京 }}"
         assert found["AppDown"]["annotations"]["runbook_url"].endswith("/runbooks/AppDown")

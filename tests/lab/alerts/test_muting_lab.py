@@ -31,13 +31,13 @@ APART = [(cause, effect, label) for cause, effect in PAIRS for label in alerts()
 NOT_ITS_EFFECT = [
     ("BackupVerificationFailed", "BackupOld"),
     ("AnswersForged", "RedisDown"),
-    ("CertificateAlmostExpired", "CertificateRenewalFailed"),
+    ("CertificateAlmostExpired", "CertificateNotServed"),
     ("AppDown", "NginxDown"),
     ("AppDown", "RedisDown"),
     ("AppDown", "DiskAlmostFull"),
     ("AppDown", "ProviderDown"),
     ("NginxDown", "AppDown"),
-    ("NginxDown", "RequestsFailing"),
+    ("NginxDown", "ProbeFailing"),
     ("RedisDown", "AuditErrors"),
     ("BudgetExhausted", "LlmErrorsHigh"),
     ("ProviderDown", "ConfidenceLow"),
@@ -161,7 +161,7 @@ def test_with_everything_on_fire_an_alert_is_held_back_by_what_its_entry_names_a
     held.end()
     fired = {name: held.fire(name) for name in alerts()}
     free = {name for name, alert in alerts().items() if not alert.muted_by}
-    servers.wait_for(lambda: bool(held.held_back(fired["RequestsFailing"])))
+    servers.wait_for(lambda: bool(held.held_back(fired["AnalysesFailing"])))
     by = {name: held.held_back(labels) for name, labels in fired.items()}
     assert {name for name in free if by[name]} == set()
     assert {name: set(found) - set(alerts()[name].muted_by) for name, found in by.items() if found} == {
@@ -173,9 +173,9 @@ def test_a_synthetic_alert_neither_mutes_a_real_one_nor_is_muted(both: Both) -> 
     held = both.of()
     number = uuid.uuid4().hex[:8]
     held.fire("AppDown", **{TEST_LABEL: number})
-    real = held.fire("RequestsFailing")
+    real = held.fire("AnalysesFailing")
     synthetic = held.fire("ErrorBudgetBurnFast", **{TEST_LABEL: number})
     slow = held.fire("ErrorBudgetBurnSlow")
-    servers.wait_for(lambda: held.held_back(slow) == ["RequestsFailing"])
+    servers.wait_for(lambda: held.held_back(slow) == ["AnalysesFailing"])
     assert held.held_back(real) == []
     assert held.held_back(synthetic) == []

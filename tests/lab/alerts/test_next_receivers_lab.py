@@ -62,7 +62,13 @@ def test_the_next_receivers_are_told_of_incidents_that_are_old_enough(tmp_path: 
     del own["annotations"]["acknowledged_by"]  # it asks Prometheus, and there is none
     order = [own, *(r for r in mine if "record" in r), *later]
     (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "g", "rules": order}]}))
-    labels = {"job": "techsapo-app", "severity": "critical", "priority": "P0", "service": "app"}
+    labels = {
+        "job": "techsapo-app",
+        "severity": "critical",
+        "page": "true",
+        "priority": "P0",
+        "service": "app",
+    }
     tests = []
     for name, (up, at, fires, expected) in CASES.items():
         told = [{"exp_labels": labels, "exp_annotations": own["annotations"]}] if fires else []

@@ -20,10 +20,7 @@ from techsapo_ops.catalogue.alerts import alerts
 
 pytestmark = pytest.mark.lab
 
-RULES = [
-    {"alert": name, "expr": alerts()[name].expression(), "for": "0s"}
-    for name in ("ModelRetires", "ModelRetired")
-]
+RULES = [{"alert": "ModelRetires", "expr": alerts()["ModelRetires"].expression(), "for": "0s"}]
 
 
 def firing(prometheus: servers.Server) -> set[tuple[str, str]]:
@@ -48,13 +45,13 @@ def test_an_end_that_the_vendors_list_tells_fires_its_alert_and_one_that_it_move
             ],
         }
         with servers.prometheus(yaml.safe_dump(config), tmp_path / "prometheus") as prometheus:
-            expected = {("ModelRetires", "gpt"), ("ModelRetired", "claude")}
+            expected = {("ModelRetires", "gpt"), ("ModelRetires", "claude")}
             with serving(tmp_path / "app", port=port, providers=providers):
                 servers.wait_for(lambda: firing(prometheus) == expected, timeout=60, what="both alerts")
             gpt.retires["good"] = today + timedelta(days=400)
             with serving(tmp_path / "app", port=port, providers=providers):
                 servers.wait_for(
-                    lambda: firing(prometheus) == {("ModelRetired", "claude")},
+                    lambda: firing(prometheus) == {("ModelRetires", "claude")},
                     timeout=60,
                     what="the vendor's new day",
                 )

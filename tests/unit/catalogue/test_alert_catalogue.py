@@ -49,12 +49,31 @@ def test_an_alert_is_muted_by_alerts_that_are_no_milder(alert: Alert) -> None:
     assert [c.name for c in causes if SEVERITIES.index(c.severity) > SEVERITIES.index(alert.severity)] == []
 
 
+@every_alert
+def test_what_does_not_page_mutes_nothing_that_does(alert: Alert) -> None:
+    causes = [alerts()[name] for name in alert.muted_by if name not in ON_PURPOSE]
+    assert [c.name for c in causes if alert.page and not c.page] == []
+
+
+def test_sixty_alerts_on_one_host_and_fifteen_more_on_several_are_enough_and_nine_of_them_wake_people() -> (
+    None
+):
+    on_one = [alert for alert in alerts().values() if not alert.machines]
+    assert len(on_one) <= 60
+    assert len(alerts()) - len(on_one) <= 15
+    assert {alert.name for alert in on_one if alert.page} == {
+        "AppDown", "ProbeFailing", "AnalysesFailing", "ErrorBudgetBurnFast", "ResponseTimeHigh",
+        "DiskAlmostFull", "DataMissing", "NotificationsFailing", "CertificateAlmostExpired",
+    }  # fmt: skip
+    assert [alert.name for alert in alerts().values() if alert.page and alert.severity == "info"] == []
+
+
 def test_a_drained_host_mutes_all_that_a_lost_one_does_and_the_loss_itself() -> None:
     for alert in alerts().values():
         if "MachineDown" in alert.muted_by:
             assert alert.muted_by["MachineDrained"] == alert.muted_by["MachineDown"], alert.name
     assert alerts()["MachineDown"].muted_by["MachineDrained"] == ("host",)
-    few = alerts()["GaleraMembersFew"].expression(machines=3)
+    few = alerts()["MembersFew"].expression(machines=3)
     assert "techsapo_host_drained_timestamp_seconds" in few, "as many fewer are as many as there should be"
 
 

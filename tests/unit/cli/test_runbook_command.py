@@ -58,7 +58,7 @@ def test_with_a_spec_commands_have_its_ports_and_logins(tmp_path: Path) -> None:
     (tmp_path / "techsapo.yaml").write_text("project: x\nlocale: en\nredis: {port: 16379}\n")
     server = tmp_path / "redis-server"
     server.touch(0o755)
-    told = json.loads(run(tmp_path, "RedisFull", "--json", PATH=str(tmp_path)).stdout)
+    told = json.loads(run(tmp_path, "RedisNotWritable", "--json", PATH=str(tmp_path)).stdout)
     login = "REDISCLI_AUTH=$(techsapo config secrets show redis-operator)"
     ask = f"{login} redis-cli -p 16379 --user techsapo_operator"
     assert f"`{ask} info memory`" in told["steps"][0]

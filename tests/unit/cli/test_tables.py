@@ -40,7 +40,7 @@ def test_nothing_is_lost_and_nothing_is_wider_than_the_terminal(width: int) -> N
     summary = "prometheus の設定（prometheus/rules/recording.yml）が変わりました"
     rows: list[tuple[object, ...]] = [
         ("ConfigChanged", "firing", "info", "P2", "2026-11-27 10:51:33 UTC", "", summary),
-        ("BackupOffsiteVerificationFailed", "quiet", "critical", "P1", "", "", ""),
+        ("BackupVerificationFailed", "quiet", "critical", "P1", "", "", ""),
     ]
     shown = drawn(("ALERT", "STATE", "SEVERITY", "PRIORITY", "SINCE", "ACKNOWLEDGED", "SUMMARY"), rows, width)
     assert max(map(cell_len, shown)) <= width

@@ -95,7 +95,7 @@ def test_what_fires_and_nobody_has_is_next_and_no_update_that_waits(
         return Firing({"alertname": name, "severity": severity}, {}, state, AT)
 
     alerts = (
-        firing("DiskSlow", "warning"), firing("RedisFull", "critical"), firing("Watchdog", "none"),
+        firing("DiskSlow", "warning"), firing("RedisNotWritable", "critical"), firing("Watchdog", "none"),
         firing("ProviderDown", "critical"), firing("AppDown", "critical", "pending"),
         firing("Own", "critical"), firing("RedisDown", "warning"),
     )  # fmt: skip
@@ -104,7 +104,7 @@ def test_what_fires_and_nobody_has_is_next_and_no_update_that_waits(
     monkeypatch.setattr(Prometheus, "alerts", lambda _: alerts)
     monkeypatch.setattr(Alertmanager, "silences", lambda _: (silence("1767322800"),))
     asked = AskedMeanwhile(open_stack(topology_of(spec_of({"project": "t"}), tmp_path)), 60.0)
-    assert asked.firing() == ("RedisFull", "RedisDown")
+    assert asked.firing() == ("RedisNotWritable", "RedisDown")
 
     updates = HealthPart(
         "updates", "updates", PartStatus.HEALTHY, "redis waits", hint="`techsapo restart redis`"
@@ -112,7 +112,7 @@ def test_what_fires_and_nobody_has_is_next_and_no_update_that_waits(
     redis = HealthPart("redis", "redis", PartStatus.HEALTHY, "")
     well = HealthReport((redis, updates), 0.1)
     assert next_step(well) == "`techsapo restart redis`"
-    assert next_step(replace(well, firing=asked.firing())) == "techsapo alerts show RedisFull"
+    assert next_step(replace(well, firing=asked.firing())) == "techsapo alerts show RedisNotWritable"
 
 
 @each_row(

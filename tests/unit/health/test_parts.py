@@ -133,7 +133,7 @@ def test_odd_answers_of_the_app_are_judged(
 def targets_answer(*targets: dict[str, object], without: str = "", missing: Sequence[str] = ()) -> bytes:
     """All that is asked for: the targets, the rules but the one of `without`, the `missing` series."""
     rules = [{"name": name, "query": "vector(1)"} for name in alerts() if name != without]
-    labels = {"instance": "host", "alerts": "ClockSkew, MysqlRestarted"}
+    labels = {"instance": "host", "alerts": "ClockUnsynchronised, MysqlDown"}
     found = [{"metric": {**labels, "missing": each}, "value": [1, "1"]} for each in missing]
     data = {"activeTargets": targets, "groups": [{"name": "all", "rules": rules}]}
     return json.dumps(
@@ -172,8 +172,9 @@ def test_alerts_that_can_not_fire_degrade_and_are_named_with_what_is_missing() -
         *_, silent = asked("prometheus", port, 1.0)
     assert (silent.name, silent.status) == ("alerts", PartStatus.DEGRADED)
     assert silent.detail == (
-        "3 alerts cannot fire: AppDown: its rule is not loaded; ClockSkew: host has no node_time_seconds; "
-        "MysqlRestarted: host has no node_time_seconds"
+        "3 alerts cannot fire: AppDown: its rule is not loaded; "
+        "ClockUnsynchronised: host has no node_time_seconds; "
+        "MysqlDown: host has no node_time_seconds"
     )
 
 

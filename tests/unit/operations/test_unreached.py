@@ -91,6 +91,16 @@ def later(*receivers: dict[str, Any], after: str = "15m") -> dict[str, Any]:
             f"critical {FILL_IN}",
             ["critical", "watchdog"],
         ),
+        (
+            {"notifications": {"page": WATCHER, "warning": SLACK, "info": SLACK}},
+            "critical alerts reach no one",
+            ["critical", "watchdog"],
+        ),
+        (
+            {"notifications": {"page": EXAMPLES, "critical": SLACK, "warning": SLACK, "info": SLACK}},
+            f"critical {FILL_IN}",
+            ["critical", "watchdog"],
+        ),
         # A gateway on this host may tell somebody, unlike a watcher there.
         ({"notifications": {"critical": HERE, "warning": [*EXAMPLES, *SLACK]}}, "", ["info", "watchdog"]),
     ],

@@ -29,7 +29,6 @@ def test_the_docs_say_for_each_alert_how_long_it_takes_at_most(
 
 
 def test_what_cuts_users_off_is_told_within_two_minutes_or_when_it_has_lasted() -> None:
-    assert at_most(alerts()["NginxDown"]) == 60
-    assert at_most(alerts()["AllProvidersDown"]) == 30
-    assert at_most(alerts()["ProviderDown"]) == 60, "that all of them are down is told in its place"
+    assert at_most(alerts()["NginxDown"]) == 70
+    assert at_most(alerts()["ProviderDown"]) == 30
     assert at_most(alerts()["AppDown"]) == 90

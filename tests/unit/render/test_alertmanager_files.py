@@ -79,7 +79,7 @@ def test_the_next_receivers_get_what_carries_their_number_before_any_severity_do
     first = [("next.0", ['next="0"']), ("next.1", ['next="1"'])]
     at = routes.index(first[0])
     assert routes[at : at + 2] == first
-    assert routes[at + 2][0] == "critical"
+    assert routes[at + 2][0] == "page"
     urls = [r["webhook_configs"][0]["url_file"] for r in found["receivers"] if r["name"].startswith("next")]
     secrets = "/srv/techsapo/secrets/notifications-next"
     assert urls == [f"{secrets}-0-receivers-0-url", f"{secrets}-1-receivers-0-url"]
@@ -155,7 +155,7 @@ def test_an_alert_is_muted_by_those_that_the_catalogue_names_and_by_no_others() 
         if not (alert.machines or alerts()[cause].machines)
     }
     assert muted() == everything
-    assert {"DiskAlmostFull DiskFilling instance mountpoint", "AppDown RequestsFailing"} < everything
+    assert {"DiskAlmostFull DiskFilling instance mountpoint", "AppDown AnalysesFailing"} < everything
 
 
 def test_what_a_stack_does_not_run_or_turned_off_mutes_nothing() -> None:
@@ -213,34 +213,52 @@ def by_name(**sections: Any) -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_an_alert_with_a_route_of_its_own_reaches_whom_its_severity_does() -> None:
-    hours = by_name(notifications={"business_hours": {}})
+def test_an_alert_with_a_route_of_its_own_reaches_whom_its_severity_or_its_page_does() -> None:
+    hook, slack = {"kind": "webhook", "url": "https://a"}, {"kind": "slack", "url": "https://b"}
+    hours = by_name(notifications={"business_hours": {}, "page": [hook], "warning": [slack]})
     for name, route in hours.items():
         alert = alerts()[name]
-        assert route["receiver"] == alert.severity
-        patient = alert.priority == "P2" and alert.severity != "critical"
+        wanted = "page" if alert.page else alert.severity
+        assert route["receiver"] == ("page-failing" if name == "NotificationsFailing" else wanted)
+        patient = alert.priority == "P2" and alert.severity != "critical" and not alert.page
         assert route.get("active_time_intervals", []) == (["business-hours"] if patient else [])
 
 
 def test_a_drill_that_pages_reaches_who_is_woken_before_its_severity_says_otherwise() -> None:
     routes = config(notifications={"business_hours": {}})["route"]["routes"]
-    first = next(r for r in routes if all(m in ('alertname="Drill"', 'page="true"') for m in r["matchers"]))
-    assert first["receiver"] == "critical"
+    first = next(r for r in routes if r["matchers"] == ['page="true"'])
+    assert first["receiver"] == "page"
     assert "active_time_intervals" not in first
     assert routes.index(first) < min(n for n, r in enumerate(routes) if r["receiver"] == "info")
+
+
+def test_pages_have_receivers_of_their_own_and_else_those_of_critical() -> None:
+    hook, slack = {"kind": "webhook", "url": "https://a"}, {"kind": "slack", "url": "https://b"}
+    secrets = "/srv/techsapo/secrets/"
+
+    def paged(**lists: Any) -> list[str]:
+        (config,) = receivers(**lists)["page"]["webhook_configs"]
+        return [config["url_file"]]
+
+    assert paged(page=[hook], critical=[slack]) == [f"{secrets}notifications-page-0-url"]
+    assert paged(critical=[hook]) == [f"{secrets}notifications-critical-0-url"]
+
+
+def test_that_pages_can_not_be_delivered_reaches_a_receiver_of_another_kind_as_well() -> None:
+    hook, slack = {"kind": "webhook", "url": "https://a"}, {"kind": "slack", "url": "https://b"}
+    found = receivers(page=[hook], critical=[hook], warning=[hook, slack])
+    assert {"webhook_configs", "slack_configs"} <= found["page-failing"].keys()
+    assert "slack_configs" not in found["page"]
+    assert by_name(notifications={"page": [hook]})["NotificationsFailing"]["receiver"] == "page"
 
 
 def test_what_cuts_users_off_is_told_at_once_and_each_provider_that_is_down_apart() -> None:
     found = by_name()
     at_once = {n: r["group_interval"] for n, r in found.items() if r.get("group_wait") == "0s"}
-    assert {"AppDown", "NginxDown", "AllProvidersDown", "CertificateAlmostExpired"} <= set(at_once)
+    assert {"AppDown", "ProviderDown", "CertificateAlmostExpired"} <= set(at_once)
     assert set(at_once.values()) == {"30s"}
     assert found["ProviderDown"]["group_by"] == ["alertname", "service", "provider"]
-    urgent = {
-        a.name
-        for a in alerts().values()
-        if a.severity == "critical" and a.priority == "P0" and not a.machines
-    }
+    urgent = {a.name for a in alerts().values() if a.page and not a.machines}
     assert {name for name in urgent if found[name]["group_interval"] != "30s"} == set()
     hasty = by_name(monitoring={"alertmanager": {"group_interval": "20s"}})
     assert "group_interval" not in hasty["AppDown"]
@@ -263,9 +281,6 @@ def test_an_alert_that_another_may_explain_waits_until_that_one_can_be_there() -
         if not alert.machines and any(not alerts()[cause].machines for cause in alert.muted_by)
     ]
     assert {a.name: longest(a) for a in effects if longest(a)} == {
-        "AuditErrors": 60,
-        "ErrorBudgetBurnFast": 180,
-        "PrometheusStorageFailing": 30,
         "RedisErrors": 60,
     }
     waits = {name: seconds(route.get("group_wait", "0s")) for name, route in by_name().items()}
@@ -321,6 +336,14 @@ def test_a_watcher_is_never_told_that_the_watchdog_is_over_as_it_takes_any_messa
         "pagerduty_configs": True,
         "sns_configs": None,
     }
+
+
+def test_what_is_for_the_record_is_one_message() -> None:
+    found = config(notifications={"info": [{"kind": "webhook", "url": "https://a"}]})
+    (info,) = [each for each in found["receivers"] if each["name"] == "info"]
+    assert info["webhook_configs"][0]["send_resolved"] is False
+    routes = [r for r in found["route"]["routes"] if r["receiver"] == "info"]
+    assert [r["repeat_interval"] for r in routes] == ["5d"] * len(routes)
 
 
 def test_grouping_follows_the_spec() -> None:

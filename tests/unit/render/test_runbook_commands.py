@@ -46,7 +46,7 @@ def test_redis_is_asked_at_its_port_with_the_login_that_it_wants(locale: str) ->
     login = "REDISCLI_AUTH=$(techsapo config secrets show redis-operator)"
     ask = f"`{login} redis-cli -p 16379 --user techsapo_operator "
     told = steps(locale=locale, redis={"port": 16379})
-    for name in ("RedisFull", "RedisMemoryHigh", "RedisConnectionsHigh", "AnswersForged"):
+    for name in ("RedisNotWritable", "ConnectionsHigh", "AnswersForged"):
         text = told[name]
         assert ask in text
         assert text.count("redis-cli ") == text.count(ask)
@@ -54,20 +54,20 @@ def test_redis_is_asked_at_its_port_with_the_login_that_it_wants(locale: str) ->
 
 
 def test_redis_with_tls_without_a_login_and_in_a_container() -> None:
-    open_one = steps(redis={"accounts": False})["RedisFull"]
+    open_one = steps(redis={"accounts": False})["RedisNotWritable"]
     assert open_one.startswith("1. `redis-cli info memory`")
     ca = re.escape(str(HERE / ".techsapo" / "keys"))
-    tls = steps(redis={"tls": True, "password": "s3cret"})["RedisFull"]
+    tls = steps(redis={"tls": True, "password": "s3cret"})["RedisNotWritable"]
     assert re.search(rf"show redis\) redis-cli --tls --cacert '?{ca}/\S+ info memory", tls.splitlines()[0])
-    inside = steps("compose", redis={"port": 16379})["RedisFull"]
+    inside = steps("compose", redis={"port": 16379})["RedisNotWritable"]
     login = "REDISCLI_AUTH=$(techsapo config secrets show redis-operator)"
     there = "docker exec -e REDISCLI_AUTH techsapo-redis-1 redis-cli --user techsapo_operator info memory"
     assert inside.startswith(f"1. `{login} {there}`")
 
 
 def test_mariadb_is_asked_at_its_port_or_in_its_container() -> None:
-    assert "mariadb -h 127.0.0.1 -P 13306 -u root -e" in steps()["MysqlSaturated"]
-    inside = steps("compose")["MysqlSaturated"]
+    assert "mariadb -h 127.0.0.1 -P 13306 -u root -e" in steps()["ConnectionsHigh"]
+    inside = steps("compose")["ConnectionsHigh"]
     assert '`docker exec -u 0 techsapo-mysql-1 mariadb -e "show full processlist"`' in inside
     assert "PROJECT" not in inside
 

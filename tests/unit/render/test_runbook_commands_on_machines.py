@@ -95,7 +95,7 @@ def test_the_app_s_own_pages_are_those_of_several_hosts_there(tmp_path: Path) ->
     def page(options: Options) -> str:
         async def main() -> str:
             async with client_of(App(options)) as client:
-                return (await client.get("/runbooks/RedisFull?lang=en")).text
+                return (await client.get("/runbooks/RedisNotWritable?lang=en")).text
 
         return asyncio.run(main())
 
