@@ -11,7 +11,6 @@ from in_process import techsapo
 from rows import each_row
 from typer.testing import CliRunner
 
-from techsapo_ops.certs.self_signed import local_authority, sign
 from techsapo_ops.cli.arguments import moment, time_of
 from techsapo_ops.cli.commands import exec as exec_command
 from techsapo_ops.cli.main import app
@@ -105,18 +104,6 @@ def test_up_of_an_absent_part_says_what_brings_it(tmp_path: Path) -> None:
     assert failed.returncode == 1
     assert "no redis-server on PATH" in failed.stderr
     assert "doctor --fix" in failed.stderr
-
-
-def test_a_certificate_of_no_stack_is_looked_at_without_a_spec(tmp_path: Path) -> None:
-    """What is wrong with a server's certificate is said on machines that have no spec."""
-    pair = sign(["example.com"], local_authority(tmp_path / "ca", NOW), now=NOW)
-    (tmp_path / "leaf.pem").write_bytes(pair.chain)
-    told = techsapo(tmp_path, "certs", "status", "--json", "leaf.pem", "127.0.0.1:1", env=NO_PROGRAMS)
-    assert told.returncode == 1, told.stderr
-    of_file, of_server = json.loads(told.stdout)
-    assert of_file["names"] == ["example.com"]
-    assert of_server["attention"] == ["127.0.0.1:1: connection refused"]
-    assert "there is no spec" in techsapo(tmp_path, "certs", "status", "site", env=NO_PROGRAMS).stderr
 
 
 def test_two_dashes_before_a_program_are_no_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

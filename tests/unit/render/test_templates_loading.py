@@ -38,6 +38,7 @@ PROMETHEUS = {
     "scrape_interval": "15s",
     "external_labels": {},
     "rules": "rules",
+    "own_rules": [],
     "replica": None,
     "alertmanagers": [],
     "jobs": [],
