@@ -36,9 +36,10 @@ def stack_of(spec: Spec, folder: Path) -> Stack:
     return open_stack(topology_of(spec, folder), engine=Seen(), runner=Debian())
 
 
-def fired(alert: str, severity: str, *spans: tuple[int, int]) -> Iterable[str]:
+def fired(alert: str, severity: str, *spans: tuple[int, int], page: bool = False) -> Iterable[str]:
     """What Prometheus kept of an alert that fired from and to so many minutes ago."""
     labels = f'alertname="{alert}",severity="{severity}",alertstate="firing"'
+    labels += ',page="true"' if page else ""
     for begin, end in spans:
         for minute in range(begin, end, -1):
             yield f"ALERTS{{{labels}}} 1 {(NOW - timedelta(minutes=minute)).timestamp():.0f}"
@@ -67,8 +68,9 @@ def test_incidents_have_their_holders_and_noise_is_what_began_often(tmp_path: Pa
         tmp_path / "prometheus",
         {
             "ALERTS": [
-                *fired("AppDown", "critical", (120, 90)),
-                *fired("DiskFilling", "critical", (60, 50)),
+                *fired("AppDown", "critical", (120, 90), page=True),
+                *fired("DiskAlmostFull", "critical", (60, 50), page=True),
+                *fired("NginxDown", "critical", (60, 50)),
                 *fired("MemoryHigh", "warning", *((start, start - 2) for start in range(600, 400, -40))),
                 *fired("Watchdog", "info", (600, 0)),
             ],
@@ -82,7 +84,7 @@ def test_incidents_have_their_holders_and_noise_is_what_began_often(tmp_path: Pa
     )
     facts = {part.name: part for part in found.parts}
     incidents = {each["alert"]: each["acknowledged_by"] for each in facts["incidents"].facts["alerts"]}
-    assert incidents == {"AppDown": ["suzuki"], "DiskFilling": []}
+    assert incidents == {"AppDown": ["suzuki"], "DiskAlmostFull": []}
     assert "nobody acknowledged it" in facts["incidents"].lines[1]
     assert facts["incidents"].lines[-1].startswith("Prometheus measured 10 h of 168 h")
     assert facts["noisy"].facts["alerts"] == [{"alert": "MemoryHigh", "times": 5}]
