@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -69,7 +70,7 @@ def silenced_next(port: int) -> list[list[str]]:
 
 @pytest.fixture
 def paging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """ProviderDown pages: it has a label, and one metric makes it fire; the next receivers are told of pages."""
+    """Lets ProviderDown page, which has a label and fires by one metric: the next receivers hear of pages."""
     known = catalogue._loaded()
     changed = tuple(replace(each, page=each.page or each.name == "ProviderDown") for each in known)
     monkeypatch.setattr(catalogue, "_loaded", lambda: changed)
