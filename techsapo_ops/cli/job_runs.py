@@ -18,9 +18,9 @@ from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.schedule.cron import local_zone
 from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.schedule.wrapper import RunContext
+from techsapo_ops.spec.cron import local_zone
 from techsapo_ops.spec.models.data import Schedule
 from techsapo_ops.stack.layout import Layout
 

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
-from techsapo_ops.schedule.cron import local_zone
 from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.schedule.status import JobStatus, job_statuses
+from techsapo_ops.spec.cron import local_zone
 from techsapo_ops.stack.health import HealthPart, PartStatus
 from techsapo_ops.stack.layout import SCHEDULER
 from techsapo_ops.stack.topology import Topology

@@ -16,20 +16,17 @@ from typing import Any
 
 from techsapo_ops import __version__
 from techsapo_ops.adapters.folders import opened
-from techsapo_ops.adapters.http import fetch
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.process import Command
 from techsapo_ops.adapters.supervised import Ended, supervise
 from techsapo_ops.adapters.textfile import Sample, read_textfile, write_textfile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.schedule.cron import next_run
 from techsapo_ops.schedule.job import INTERRUPTED, OK, TIMED_OUT, Job, JobResult
-from techsapo_ops.schedule.log import RunLog
-from techsapo_ops.schedule.runs import Result, Run, Runs, Starter
+from techsapo_ops.schedule.runs import Result, Run, RunLog, Runs, Starter
 from techsapo_ops.schedule.status import NEXT_RUN
+from techsapo_ops.spec.cron import next_run
 
-PING_SECONDS = 10.0
 CLOCK_TOLERANCE = 60.0
 """Seconds by which a run may lie in the future before the clock counts as set back."""
 _OWN = "techsapo_job_"
@@ -91,7 +88,7 @@ def encode(result: JobResult, error: str = "") -> bytes:
     return json.dumps({**asdict(result), "error": error}, ensure_ascii=False).encode()
 
 
-def due(job: Job, last: Run | None, now: datetime, zone: tzinfo) -> bool:
+def due(job: Job, last: Run | None, context: RunContext) -> bool:
     """Whether the schedule has a time for `job` since its `last` run began.
 
     So it runs once where cron and the stack's own scheduler both start it, and a run that was missed or
@@ -99,15 +96,11 @@ def due(job: Job, last: Run | None, now: datetime, zone: tzinfo) -> bool:
     """
     if job.at is None:
         return False
+    now = context.now()
     if last is None or last.result == "killed" or (last.started - now).total_seconds() > CLOCK_TOLERANCE:
         return True
-    upcoming = next_run(job.at, last.started, zone)
+    upcoming = next_run(job.at, last.started, context.zone)
     return upcoming is not None and upcoming <= now
-
-
-def due_now(job: Job, last: Run | None, context: RunContext) -> bool:
-    """`due`, by this context's clock."""
-    return due(job, last, context.now(), context.zone)
 
 
 def run_job(
@@ -135,7 +128,7 @@ def run_job(
         ) from None
     with exclusive(runs.lock(job.name), wait=wait, what=msg("job {job}", job=job.name)) as lock:
         recorded = _try_to(context, lambda: runs.record_killed(job.name))
-        if by != "hand" and refusal is None and not due_now(job, runs.last(job.name), context):
+        if by != "hand" and refusal is None and not due(job, runs.last(job.name), context):
             return None
         run = Run(
             runs.next_id(job.name), job.name, context.now(), by, context.user, context.pid, __version__,
@@ -146,8 +139,6 @@ def run_job(
         log = RunLog(runs.log(run), context.now, context.say, context.echo)
         run, result = _tries(job, command, context, run, log, lock, refusal)
         run = replace(run, seconds=round(time.monotonic() - started, 3))
-        if run.ok and job.ping is not None:
-            run = replace(run, ping=_ping(job.ping.reveal(), log))
         log.line(_closing(run))
         log.close()
         recorded = _try_to(context, lambda: runs.write(run)) and recorded
@@ -169,7 +160,7 @@ def _tries(
             log.line(line if number else msg("not run: {line}", line=line))
         failed = replace(run, result="failed", exit_code=refusal.exit_code or 1, error=str(refusal)[:_DETAIL])
         return failed, JobResult()
-    waits = [*job.retry.waits()]
+    waits = job.waits
     for number in range(1, len(waits) + 2):
         made = _try(job, command, log, lock)
         run = replace(
@@ -260,21 +251,6 @@ def _before(context: RunContext, job: Job) -> tuple[Sample, ...]:
     except OpsError as error:  # damaged, so there is nothing to keep; it is about to be replaced
         context.say(str(error))
         return ()
-
-
-def _ping(url: str, log: RunLog) -> str:
-    """Tell the watcher outside that the job ran. It matters to nobody but that watcher: no failure."""
-    try:
-        answer = fetch(url, timeout=PING_SECONDS)
-    except OpsError as error:
-        # The URL is a secret: whoever has it can keep the watcher quiet.
-        said = error.message.replace(url, "the ping URL")
-        log.line(msg("ping failed: {said}", said=said))
-        return said
-    if answer.ok:
-        return "ok"
-    log.line(msg("ping failed: HTTP {status}", status=answer.status))
-    return f"HTTP {answer.status}"
 
 
 def _closing(run: Run) -> str:

@@ -13,8 +13,7 @@ from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.drills.guards import Guards, alone, hindrance
 from techsapo_ops.operations.drills.outcome import Outcome
 from techsapo_ops.operations.drills.report import Phase, Report
-from techsapo_ops.operations.drills.target import Load
-from techsapo_ops.operations.drills.traffic import Traffic
+from techsapo_ops.operations.drills.traffic import Load, Traffic
 from techsapo_ops.operations.watch.costs import drill_rows_of
 from techsapo_ops.services.monitoring import prometheus_of
 from techsapo_ops.spec.models.base import seconds

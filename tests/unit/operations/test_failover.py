@@ -26,7 +26,7 @@ from techsapo_ops.operations.drills.failover import failover
 from techsapo_ops.operations.drills.host import LostHost, chosen
 from techsapo_ops.operations.drills.outcome import Attempt, Outcome, Request
 from techsapo_ops.operations.drills.report import Report
-from techsapo_ops.operations.drills.target import Load
+from techsapo_ops.operations.drills.traffic import Load
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.stack import Stack
 from techsapo_ops.stack.topology import Topology
