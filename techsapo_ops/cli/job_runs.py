@@ -9,15 +9,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from techsapo_ops.adapters.process import Command
+from techsapo_ops.adapters.crontab import Crontab
+from techsapo_ops.adapters.process import Command, which
 from techsapo_ops.adapters.strict_modes import UntrustedError
-from techsapo_ops.cli.environment import acting_user
+from techsapo_ops.cli.environment import acting_user, runner
 from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.project import open_project
+from techsapo_ops.cli.project import Project, open_project
+from techsapo_ops.cli.root_path import ROOT_PATH
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.engines.swarm.machines_note import noted_machines
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
+from techsapo_ops.operations.jobs.timetable import CronTable, scheduled
 from techsapo_ops.schedule.runs import Runs
 from techsapo_ops.schedule.wrapper import RunContext
 from techsapo_ops.spec.cron import local_zone
@@ -89,3 +92,26 @@ def schedule_or_why(file: Path, environment: str | None) -> tuple[Schedule, OpsE
         raise
     except OpsError as error:
         return Schedule(), error
+
+
+def cron_table(project: Project) -> CronTable:
+    """The stack's block in the crontab of whoever this is."""
+
+    def argv(name: str) -> tuple[str, ...]:
+        # Without the environment: a job is of the one that is applied when it runs.
+        words = job_argv(sys.executable, "run", name, project.path, None, anywhere=False)
+        return (*words, "--by", "cron")
+
+    return CronTable(
+        Crontab(runner(), which("crontab", path=_path())),
+        project.path,
+        scheduled(project.spec.schedule),
+        argv,
+        {"PATH": _path(), "LC_ALL": "C.UTF-8"},
+    )
+
+
+def _path() -> str:
+    """This PATH's absolute folders and the system's own: cron's holds little more than /usr/bin."""
+    here = [folder for folder in os.environ.get("PATH", "").split(":") if folder.startswith("/")]
+    return ":".join(dict.fromkeys([*here, *ROOT_PATH.split(":")]))

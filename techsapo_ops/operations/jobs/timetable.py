@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 from techsapo_ops.adapters.crontab import Crontab
 from techsapo_ops.adapters.process import Runner
@@ -35,8 +34,6 @@ NOBODY_ON_SEVERAL = msg(
 _LONGEST_PAUSE = timedelta(days=2)
 """Every stack has jobs that come daily: whoever started none for so long, does not any more."""
 
-State = Literal["installed", "absent", "outdated", "partial"]
-"""`partial`: some of the jobs, each as the spec says."""
 Argv = Callable[[str], Sequence[str]]
 """The command that runs the job of that name."""
 
@@ -88,16 +85,6 @@ class CronTable:
         if after != before:
             self.crontab.write(after)
         return after != before
-
-    def state(self) -> State:
-        """What is there now, compared with the spec."""
-        block = find_block(self.crontab.read(), self.spec_file)
-        states: dict[bytes, State] = {
-            self._block(jobs_in(block)): "partial",
-            self._block(): "installed",
-            b"": "absent",
-        }
-        return states.get(block, "outdated")
 
     def _block(self, only: frozenset[str] | None = None) -> bytes:
         chosen = [job for job in self.jobs if only is None or job.name in only]
