@@ -61,18 +61,14 @@ def tell_machines(place: SpecChoice) -> None:
         Output().warn(msg("other hosts lack the metrics of this job: {why}", why=error.message))
 
 
-def job_argv(
-    python: str, command: str, name: str, file: Path, environment: str | None, *, anywhere: bool = True
-) -> tuple[str, ...]:
-    """`techsapo jobs COMMAND NAME` on the spec `file`, whatever PATH is.
+def job_argv(python: str, command: str, name: str, file: Path, environment: str | None) -> tuple[str, ...]:
+    """`techsapo jobs COMMAND NAME` on the spec `file`, whatever PATH is and wherever it starts.
 
-    Where it may start in `anywhere`, Python must not import what lies there (-P). Cron starts it in the home
-    of its user, and the blocks in crontabs stay as they are.
+    With -P Python imports nothing that lies in the folder in which it starts.
     """
     chosen = ("--environment", environment) if environment is not None else ()
-    safe = ("-P",) if anywhere else ()
     words = ("-m", "techsapo_ops", "jobs", command, name, "--file", str(file.resolve()))
-    return (python, *safe, *words, *chosen)
+    return (python, "-P", *words, *chosen)
 
 
 def perform_command(name: str, file: Path, environment: str | None) -> Command:
@@ -99,7 +95,7 @@ def cron_table(project: Project) -> CronTable:
 
     def argv(name: str) -> tuple[str, ...]:
         # Without the environment: a job is of the one that is applied when it runs.
-        words = job_argv(sys.executable, "run", name, project.path, None, anywhere=False)
+        words = job_argv(sys.executable, "run", name, project.path, None)
         return (*words, "--by", "cron")
 
     return CronTable(

@@ -126,8 +126,8 @@ def failover_app(*, place: SpecPlace, yes: YesOption = False, out: JsonQuietOutp
     """Kill the busiest instance of the app, and see what users would notice.
 
     This is done to the live stack, under simulated traffic that asks no model and costs nothing. It asks
-    first. It is not begun, and stopped at once, while an apply or a backup runs, a critical alert fires,
-    users' requests fail, or another instance is not ready.
+    first. It is not begun while an apply or a backup runs, a critical alert fires, users' requests fail, or
+    another instance is not ready.
 
     Examples:
 

@@ -142,11 +142,6 @@ class Traffic:
         if self._ended is None:
             self._ended = self.now()
 
-    @property
-    def running(self) -> bool:
-        """Whether it still sends."""
-        return self._thread.is_alive()
-
     def now(self) -> float:
         """Seconds since it began."""
         return time.monotonic() - self._began

@@ -70,18 +70,16 @@ class CronTable:
 
         Everything else in the crontab stays byte for byte.
         """
-        before = self.crontab.read()
-        there = jobs_in(find_block(before, self.spec_file))
-        wanted = self._block(None if only is None else only | there)
-        after = replace_block(before, self.spec_file, wanted)
-        if after != before:
-            self.crontab.write(after)
-        return after != before
+        there = jobs_in(find_block(self.crontab.read(), self.spec_file))
+        return self._put(self._block(None if only is None else only | there))
 
     def remove(self) -> bool:
         """Take the block away; False where there was none."""
+        return self._put(b"")
+
+    def _put(self, block: bytes) -> bool:
         before = self.crontab.read()
-        after = replace_block(before, self.spec_file, b"")
+        after = replace_block(before, self.spec_file, block)
         if after != before:
             self.crontab.write(after)
         return after != before
