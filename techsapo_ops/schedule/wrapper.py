@@ -18,7 +18,7 @@ from techsapo_ops import __version__
 from techsapo_ops.adapters.folders import opened
 from techsapo_ops.adapters.lock import exclusive
 from techsapo_ops.adapters.process import Command
-from techsapo_ops.adapters.supervised import Ended, supervise
+from techsapo_ops.adapters.supervised import supervise
 from techsapo_ops.adapters.textfile import Sample, read_textfile, write_textfile
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -58,29 +58,6 @@ class Finished:
     run: Run
     tail: tuple[str, ...]
     recorded: bool
-
-
-@dataclass(frozen=True, slots=True)
-class _Try:
-    ended: Ended
-    result: JobResult
-    error: str
-
-    @property
-    def outcome(self) -> Result:
-        if self.ended.interrupted:
-            return "interrupted"
-        if self.ended.timed_out:
-            return "timeout"
-        return "ok" if self.code == OK else "failed"
-
-    @property
-    def code(self) -> int:
-        if self.ended.interrupted:
-            return INTERRUPTED
-        if self.ended.timed_out:
-            return TIMED_OUT
-        return self.ended.code
 
 
 def encode(result: JobResult, error: str = "") -> bytes:
@@ -160,50 +137,43 @@ def _tries(
             log.line(line if number else msg("not run: {line}", line=line))
         failed = replace(run, result="failed", exit_code=refusal.exit_code or 1, error=str(refusal)[:_DETAIL])
         return failed, JobResult()
-    waits = job.waits
-    for number in range(1, len(waits) + 2):
-        made = _try(job, command, log, lock)
-        run = replace(
-            run,
-            result=made.outcome,
-            exit_code=made.code,
-            tries=number,
-            summary=made.result.summary[:_DETAIL],
-            error=made.error[:_DETAIL],
-        )
-        if made.outcome in {"ok", "interrupted"} or number > len(waits):
+    result = JobResult()
+    for number, wait in enumerate((*job.waits, None), 1):
+        run, result = _try(job, command, replace(run, tries=number), log, lock)
+        if run.result in {"ok", "interrupted"} or wait is None:
             break
         log.line(
-            msg(
-                "try {number} failed: {error}; again in {waits:g} s",
-                number=number,
-                error=made.error,
-                waits=waits[number - 1],
-            )
-        )
+            msg("try {number} failed: {error}; again in {waits:g} s",
+                number=number, error=run.error, waits=wait)
+        )  # fmt: skip
         try:
-            context.pause(waits[number - 1])
+            context.pause(wait)
         except KeyboardInterrupt:
-            return replace(run, result="interrupted", exit_code=INTERRUPTED, error="interrupted"), made.result
-    return run, made.result
+            return replace(run, result="interrupted", exit_code=INTERRUPTED, error="interrupted"), result
+    return run, result
 
 
-def _try(job: Job, command: Command, log: RunLog, lock: int) -> _Try:
+def _try(job: Job, command: Command, run: Run, log: RunLog, lock: int) -> tuple[Run, JobResult]:
+    """Run `command` once; `run` with how that went, and what it handed back."""
     try:
         ended = supervise(command, timeout=job.timeout, line=log.line, keep=(lock,))
     except OpsError as refused:
-        return _Try(Ended(1, False, False, b""), JobResult(), str(refused))
+        return replace(run, result="failed", exit_code=1, error=str(refused)[:_DETAIL]), JobResult()
     for name in ended.leftovers:
         log.line(msg("ended {name}, which the job had left running", name=name))
     result, error = _decode(ended.result)
+    outcome: Result = "ok" if ended.code == OK else "failed"
+    code = ended.code
     if ended.interrupted:
-        error = msg("interrupted")
+        outcome, code, error = "interrupted", INTERRUPTED, msg("interrupted")
     elif ended.timed_out:
+        outcome, code = "timeout", TIMED_OUT
         error = msg("did not end within {timeout:g} s and was ended", timeout=job.timeout)
     elif ended.code != OK and not error:
         last = log.tail[-1] if log.tail else ""
         error = msg("ended with code {code}", code=ended.code) + (f": {last}" if last else "")
-    return _Try(ended, result, error)
+    summary = result.summary[:_DETAIL]
+    return replace(run, result=outcome, exit_code=code, summary=summary, error=error[:_DETAIL]), result
 
 
 def _decode(data: bytes) -> tuple[JobResult, str]:
