@@ -57,7 +57,6 @@ from techsapo_ops.serve.silence_page import silence_routes
 from techsapo_ops.serve.spending import open_spending
 from techsapo_ops.serve.status_report import StatusReport
 from techsapo_ops.serve.telemetry import Telemetry, read_values
-from techsapo_ops.serve.uptime import Uptime
 from techsapo_ops.spec.hosts import host_names
 from techsapo_ops.spec.models.base import seconds, size_bytes
 from techsapo_ops.stores.audit.log import AuditLog
@@ -236,7 +235,6 @@ class App:
                 Charts(servers.prometheus, options.thresholds),
                 telemetry,
                 report,
-                Uptime(servers.prometheus),
             ),
         )
         routers = (*questions, *others)
