@@ -30,7 +30,7 @@ from techsapo_ops.serve.description import described
 from techsapo_ops.serve.drill import DrillAlert, drill_routes
 from techsapo_ops.serve.health import Health, ProviderReport
 from techsapo_ops.serve.help_pages import help_routes
-from techsapo_ops.serve.hosts import HostCheck, HostNames, SameOrigin, UnlistedNames
+from techsapo_ops.serve.hosts import HostCheck, HostNames, SameOrigin
 from techsapo_ops.serve.idempotency import Idempotency
 from techsapo_ops.serve.instance import prepare_data, this_instance
 from techsapo_ops.serve.kept_answers import KeptAnswers, answer_setting
@@ -126,7 +126,6 @@ class App:
         sign_in = SignIn(auth.sign_in)
         names = HostNames((*host_names(spec), options.instance))
         origins = SameOrigin(proxies)
-        unlisted = UnlistedNames()
 
         counts = spec.budget.count_simulated or not registry.simulated
         wallbounce = WallBounce(
@@ -190,7 +189,6 @@ class App:
             shared.answers,
             self.audit,
             self.lifecycle,
-            unlisted,
         )
         servers = MonitoringServers.of(options)
         self._acknowledgements = acknowledgements = servers.acknowledgements
@@ -245,12 +243,7 @@ class App:
         max_body = size_bytes(spec.app.limits.max_body)
         # The last one added is the outermost.
         api.add_middleware(BodyLimit, limit=max_body, held=max(HELD, 4 * max_body))
-        api.add_middleware(
-            HostCheck,
-            names=names,
-            unlisted=unlisted,
-            count=metrics.counting("techsapo_unlisted_host_requests_total"),
-        )
+        api.add_middleware(HostCheck, names=names)
         api.add_middleware(
             Envelope,
             metrics=metrics,

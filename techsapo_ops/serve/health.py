@@ -15,7 +15,6 @@ from techsapo_ops.serve.bodies.health import (
     HealthBody,
     ProviderHealthBody,
 )
-from techsapo_ops.serve.hosts import UnlistedNames
 from techsapo_ops.serve.instance import Instance
 from techsapo_ops.serve.lifecycle import Lifecycle
 from techsapo_ops.serve.provider_health import Standing
@@ -99,14 +98,12 @@ class Health:
         cache: AnswerCache,
         audit: AuditLog,
         lifecycle: Lifecycle,
-        unlisted: UnlistedNames,
     ) -> None:
         self._instance = instance
         self._providers = providers
         self._cache = cache
         self._audit = audit
         self._lifecycle = lifecycle
-        self._unlisted = unlisted
 
     def basic(self) -> tuple[int, AliveBody]:
         """HTTP status and body of /health: whether this process can do its work at all."""
@@ -141,7 +138,6 @@ class Health:
             build=self._instance.build,
             draining=self._lifecycle.draining,
             simulated=self._providers.simulated,
-            unlisted_hosts=self._unlisted.all(),
             dependencies=DependenciesBody(
                 cache=CacheHealthBody(
                     status="healthy" if cache.healthy else "degraded",
