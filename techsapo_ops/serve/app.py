@@ -53,7 +53,6 @@ from techsapo_ops.serve.responses import json_response
 from techsapo_ops.serve.runbook_pages import runbook_routes
 from techsapo_ops.serve.shares import Shares
 from techsapo_ops.serve.sign_in import SignIn, sign_in_routes
-from techsapo_ops.serve.silence_page import silence_routes
 from techsapo_ops.serve.spending import open_spending
 from techsapo_ops.serve.status_report import StatusReport
 from techsapo_ops.serve.telemetry import Telemetry, read_values
@@ -218,10 +217,9 @@ class App:
         others = (
             drill_routes(drills, idempotency, self.audit, instance.name, drill_alert),
             sign_in_routes(),
-            page_routes(spec.locale, keys=gate.needs_keys, people=gate.has_operators),
+            page_routes(spec.locale, keys=gate.needs_keys, people=gate.knows_people),
             runbook_routes(spec.locale, several_hosts=bool(options.audit_members)),
             help_routes(spec.locale, options.reference),
-            silence_routes(spec.locale, gate, origins, servers.alertmanager),
             probe_routes(gate, own_health, self.lifecycle, metrics.render),
             acknowledge_routes(
                 spec.locale,

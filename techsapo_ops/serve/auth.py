@@ -132,18 +132,9 @@ class Gate:
         return self._check(request, "monitor", str(request.state.client))
 
     @property
-    def has_operators(self) -> bool:
-        """Whether people are told apart, so that somebody may be known who changes what the stack does."""
+    def knows_people(self) -> bool:
+        """Whether people are told apart: by keys, or by signing in."""
         return self._keys is not None or self._sign_in.expected
-
-    async def admit_operator(self, request: Request) -> str:
-        """Who may change what the stack does: somebody who signed in, or has a key of scope operate."""
-        if signed_in := self._sign_in.user(request):
-            return signed_in
-        if self._keys is None:
-            detail = msg("that needs somebody who signed in (app.auth.sign_in), or keys (app.auth.required)")
-            raise Problem(403, "forbidden", detail)
-        return self._check(request, "operate", str(request.state.client)).name
 
     def barred(self, key: str, scope: Scope) -> Problem | None:
         """Why a stream that the key of that id opened has to end; None while it may go on."""

@@ -15,9 +15,9 @@ SHORTEST = 60.0
 """Seconds that a silence or an acknowledgement lasts at least: Alertmanager refuses one that is over before
 it has it, and nobody notices one that ends before the next message."""
 HOURS = (1, 2, 4, 8, 24)
-"""What the app's forms offer."""
+"""What the form that acknowledges offers."""
 LONGEST_COMMENT = 300
-"""Characters of the comment of an acknowledgement, and of a silence that is made on the app's page."""
+"""Characters of the comment of an acknowledgement."""
 WHY_NOT_WATCHDOG = msg(
     "its silence is what calls you: whoever watches this stack would be told that it is down"
 )

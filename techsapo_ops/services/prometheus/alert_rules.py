@@ -83,12 +83,10 @@ def help_with(spec: Spec, alert: Alert, commands: Mapping[str, str] = _NONE) -> 
     lines = [f"{number}. {step}" for number, step in enumerate(steps, 1)]
     if alert.page_away and spec.monitoring.alertmanager.enabled:
         lines.append(_PAGE_AWAY[spec.locale].format(alert=alert.name))
-    silence = {"silence_url": page_url(spec, f"/alerts/{alert.name}/silence")}
     return {
         "steps": "\n".join(lines),
         "runbook_url": runbook_url(spec, alert),
         "dashboard_url": page_url(spec, f"/dashboards#{alert.dashboard}"),
-        **(silence if spec.monitoring.alertmanager.enabled and alert.name != WATCHDOG else {}),
     }
 
 
