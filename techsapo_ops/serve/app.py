@@ -24,7 +24,6 @@ from techsapo_ops.serve.auth import Gate, key_ring
 from techsapo_ops.serve.body_limit import HELD, BodyLimit
 from techsapo_ops.serve.charts import Charts
 from techsapo_ops.serve.chat import chat_routes
-from techsapo_ops.serve.chosen_tracing import tracing_of
 from techsapo_ops.serve.closed import Closed
 from techsapo_ops.serve.description import described
 from techsapo_ops.serve.drill import DrillAlert, drill_routes
@@ -56,6 +55,7 @@ from techsapo_ops.serve.sign_in import SignIn, sign_in_routes
 from techsapo_ops.serve.spending import open_spending
 from techsapo_ops.serve.status_report import StatusReport
 from techsapo_ops.serve.telemetry import Telemetry, read_values
+from techsapo_ops.serve.tracing import tracing_of
 from techsapo_ops.spec.hosts import host_names
 from techsapo_ops.spec.models.base import seconds, size_bytes
 from techsapo_ops.stores.audit.log import AuditLog
@@ -120,7 +120,7 @@ class App:
         limiter = shared.limiter() if keys is not None else None
         proxies = Proxies(auth.proxies)
         anomalies = Anomalies(spec.app.anomalies, metrics.counting("techsapo_anomaly_requests_total"))
-        self._tracing = tracing = tracing_of(spec, instance, registry.usable, metrics.spans)
+        self._tracing = tracing = tracing_of(spec, instance, registry.usable)
         self._gate = gate = Gate(auth, keys, limiter, metrics, anomalies)
         sign_in = SignIn(auth.sign_in)
         names = HostNames((*host_names(spec), options.instance))

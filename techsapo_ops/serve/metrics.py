@@ -188,10 +188,6 @@ class Metrics:
         self._registry.counter("techsapo_llm_cost_usd_total", provider, model).inc(usd)
         self._spent.add(self._providers.vendor(provider), usd)
 
-    def spans(self, result: str, count: int) -> None:
-        """Count spans by what became of them: sent, queue_full or failed."""
-        self._registry.counter("techsapo_trace_spans_total", result).inc(count)
-
     def audit_rows(self, status: str, rows: int) -> None:
         """Count rows that were written to the audit log (success) or had to wait (error)."""
         self._registry.counter("techsapo_audit_writes_total", status).inc(rows)
