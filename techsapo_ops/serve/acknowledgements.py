@@ -1,4 +1,7 @@
-"""Who has which alert, as Alertmanager keeps it: for pages, and as a metric for the next message."""
+"""Who has which alert, as Alertmanager keeps it: for pages, and as a metric for the next message.
+
+Also the stack's Prometheus and Alertmanager, as the pages ask them.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.serve.metric_registry import Sample
+from techsapo_ops.serve.options import Options
 from techsapo_ops.services.alertmanager.acknowledging import (
     Acknowledgement,
     Claim,
@@ -131,3 +135,31 @@ class Acknowledgements:
                     log.warning("Who has which alert is not known", error=error.message)
                 reached = False
             await pause(EVERY)
+
+
+_TIMEOUT = 8.0
+"""Seconds in which they must answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class MonitoringServers:
+    """Each is None where the stack has none; who has which alert is known where it has both."""
+
+    prometheus: Prometheus | None
+    alertmanager: Alertmanager | None
+    acknowledgements: Acknowledgements | None
+
+    @classmethod
+    def of(cls, options: Options) -> MonitoringServers:
+        """Those that the options name."""
+        prometheus = alertmanager = acknowledgements = None
+        if options.prometheus is not None:
+            prometheus = Prometheus(options.prometheus, timeout=_TIMEOUT, login=options.prometheus_login)
+        if options.alertmanager is not None:
+            alertmanager = Alertmanager(
+                options.alertmanager, timeout=_TIMEOUT, login=options.alertmanager_login
+            )
+        if prometheus is not None and alertmanager is not None:
+            added = options.spec.monitoring.prometheus.external_labels
+            acknowledgements = Acknowledgements(prometheus, alertmanager, added)
+        return cls(prometheus, alertmanager, acknowledgements)

@@ -14,6 +14,7 @@ from starlette.types import Lifespan
 from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.serve import health
 from techsapo_ops.serve.acknowledge_page import Door, acknowledge_routes, key_in
+from techsapo_ops.serve.acknowledgements import MonitoringServers
 from techsapo_ops.serve.analyst import Analyst, tell_of_tiers
 from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.answers import Answers, Prompts
@@ -27,11 +28,11 @@ from techsapo_ops.serve.chat import chat_routes
 from techsapo_ops.serve.closed import Closed
 from techsapo_ops.serve.description import described
 from techsapo_ops.serve.drill import DrillAlert, drill_routes
-from techsapo_ops.serve.health import Health, ProviderReport
+from techsapo_ops.serve.health import Health, ProviderReport, probe_routes
 from techsapo_ops.serve.help_pages import help_routes
 from techsapo_ops.serve.hosts import HostCheck, HostNames, SameOrigin
 from techsapo_ops.serve.idempotency import Idempotency
-from techsapo_ops.serve.instance import prepare_data, this_instance
+from techsapo_ops.serve.instance import prepare_data, read_state, this_instance
 from techsapo_ops.serve.kept_answers import KeptAnswers, answer_setting
 from techsapo_ops.serve.lifecycle import CleanUps, Lifecycle
 from techsapo_ops.serve.live import live_routes, watch_keys
@@ -39,15 +40,11 @@ from techsapo_ops.serve.metrics import Metrics
 from techsapo_ops.serve.middleware import Envelope
 from techsapo_ops.serve.model_ends import ModelEnds
 from techsapo_ops.serve.monitoring import monitoring_routes
-from techsapo_ops.serve.monitoring_servers import MonitoringServers
-from techsapo_ops.serve.offers import Offers
 from techsapo_ops.serve.options import Options
-from techsapo_ops.serve.own_state import read_state
 from techsapo_ops.serve.pages import page_routes
-from techsapo_ops.serve.probes import probe_routes
 from techsapo_ops.serve.problems import add_problem_handlers
 from techsapo_ops.serve.proxies import Proxies
-from techsapo_ops.serve.reading import reading_routes
+from techsapo_ops.serve.reading import Offers, reading_routes
 from techsapo_ops.serve.responses import json_response
 from techsapo_ops.serve.runbook_pages import runbook_routes
 from techsapo_ops.serve.shares import Shares

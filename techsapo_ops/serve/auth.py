@@ -13,9 +13,8 @@ from starlette.requests import Request
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.metrics import Metrics
-from techsapo_ops.serve.neighbours import Neighbours
 from techsapo_ops.serve.problems import Problem
-from techsapo_ops.serve.proxies import header_of
+from techsapo_ops.serve.proxies import Neighbours, header_of
 from techsapo_ops.serve.sign_in import SignIn
 from techsapo_ops.spec.models.app import Auth
 from techsapo_ops.stores.keys import ApiKey, KeyRefused, KeyRing, Plan, Scope

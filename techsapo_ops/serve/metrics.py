@@ -11,8 +11,8 @@ from itertools import combinations
 from techsapo_ops.adapters.streaks import OnOperation, Operation, Streaks
 from techsapo_ops.catalogue.metrics import metrics
 from techsapo_ops.catalogue.rules import ANSWERING
-from techsapo_ops.serve.loop_lag import LoopLag
 from techsapo_ops.serve.metric_registry import MetricRegistry, Sample, exemplar, only
+from techsapo_ops.serve.own_time import LoopLag
 from techsapo_ops.serve.provider_health import ProviderHealth, Standing
 from techsapo_ops.serve.windows import Mean, Quantiles
 from techsapo_ops.spec.models.app import Budget

@@ -2,25 +2,130 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import asyncio
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Literal
 
+import structlog
 from fastapi import APIRouter, Path, Query, Request
+from pydantic import Field
 from starlette.responses import Response
 
+from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.auth import Gate
 from techsapo_ops.serve.bodies.answer import AnswerBody
+from techsapo_ops.serve.bodies.base import Body
 from techsapo_ops.serve.bodies.problem import problem_responses
-from techsapo_ops.serve.bodies.tiers import TiersBody
 from techsapo_ops.serve.idempotency import Idempotency
 from techsapo_ops.serve.markup import with_html
-from techsapo_ops.serve.offers import Offers
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.responses import json_response
+from techsapo_ops.stores.audit.log import AuditLog
+from techsapo_ops.wallbounce.orchestrator import WallBounce
+from techsapo_ops.wallbounce.question import Question
+from techsapo_ops.wallbounce.tiers import TIERS
+
+log = structlog.get_logger()
 
 ANSWERED = "/api/v1/generate"
 """The path whose answers are read again."""
 _Id = Annotated[str, Path(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+FRESH = 60.0
+"""Seconds for which this month's means are told again."""
+
+
+class AskedProviderBody(Body):
+    name: str
+    model: str
+
+
+class OfferBody(Body):
+    """One tier as it is now. Costs are in USD."""
+
+    task_type: Literal["basic", "premium", "critical"]
+    wanted: Annotated[int, Field(description="How many providers the tier asks first.")]
+    providers: Annotated[
+        list[AskedProviderBody],
+        Field(
+            description="Those that a question goes to first now; fewer than `wanted` where there are none."
+        ),
+    ]
+    confidence: Annotated[float, Field(description="What an answer needs to be accepted.")]
+    consensus: float
+    most_usd: Annotated[
+        float,
+        Field(
+            description="Most that the answers and their grading can cost. What is sent back, and who joins "
+            "later, comes on top, within budget.per_request_usd."
+        ),
+    ]
+    mean_usd: Annotated[
+        float | None,
+        Field(
+            description="What this month's questions of the tier cost on average; null where there is none."
+        ),
+    ]
+    asked: Annotated[int, Field(description="How many those are.")]
+
+
+class TiersBody(Body):
+    """What each tier asks and costs. Where `simulated`, nothing is paid: the prices are pretended."""
+
+    simulated: bool
+    tiers: list[OfferBody]
+
+
+class Offers:
+    """Tells what the tiers of `wallbounce` ask and cost; `audit` knows what they did cost.
+
+    `longest` is how many characters a question may have.
+    """
+
+    def __init__(self, wallbounce: WallBounce, audit: AuditLog, longest: int, *, simulated: bool) -> None:
+        self._wallbounce = wallbounce
+        self._audit = audit
+        self._longest = longest
+        self._simulated = simulated
+        self._means: Mapping[str, tuple[float, int]] = {}
+        self._read = -FRESH
+
+    async def body(self, characters: int) -> TiersBody:
+        """The tiers for a question of that many characters."""
+        if time.monotonic() - self._read >= FRESH:
+            self._read = time.monotonic()
+            self._means = await asyncio.to_thread(self._mean_costs)
+        question = Question("x" * min(characters, self._longest), "en")
+        offers = []
+        for tier in TIERS:
+            rule = self._wallbounce.rule(tier)
+            mean, count = self._means.get(tier, (None, 0))
+            offers.append(
+                OfferBody(
+                    task_type=tier,
+                    wanted=rule.providers,
+                    providers=[
+                        AskedProviderBody(name=p.name, model=p.model) for p in self._wallbounce.chosen(tier)
+                    ],
+                    confidence=rule.confidence,
+                    consensus=rule.consensus,
+                    most_usd=round(self._wallbounce.worst_case(question, tier), 6),
+                    mean_usd=None if mean is None else round(mean, 9),
+                    asked=count,
+                )
+            )
+        return TiersBody(simulated=self._simulated, tiers=offers)
+
+    def _mean_costs(self) -> Mapping[str, tuple[float, int]]:
+        first = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        try:
+            return self._audit.mean_costs(first, simulated=self._simulated)
+        except OpsError as error:
+            log.warning("Costs can not be read", error=error.message)
+            return {}
 
 
 def reading_routes(gate: Gate, offers: Offers, idempotency: Idempotency) -> APIRouter:
@@ -38,7 +143,7 @@ def reading_routes(gate: Gate, offers: Offers, idempotency: Idempotency) -> APIR
         characters: Annotated[int, Query(ge=0, le=10_000_000, description="Of the question.")] = 0,
     ) -> Response:
         await gate.known(request)
-        return json_response((await offers.body(characters)).document())
+        return json_response(await offers.body(characters))
 
     @router.get(
         "/answers/{request_id}",

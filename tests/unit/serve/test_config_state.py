@@ -6,7 +6,7 @@ from typing import Any
 from orchestrator import make_spec
 from rows import each_row
 
-from techsapo_ops.serve.own_state import config_hash, config_since
+from techsapo_ops.serve.instance import config_hash, config_since
 from techsapo_ops.spec.models import Spec
 
 

@@ -15,8 +15,7 @@ from orchestrator import client_of, make_app
 from servers import wait_for
 
 from techsapo_ops.serve.app import App
-from techsapo_ops.serve.bodies.tiers import TiersBody
-from techsapo_ops.serve.offers import Offers
+from techsapo_ops.serve.reading import Offers, TiersBody
 from techsapo_ops.wallbounce.question import Question
 
 
