@@ -27,7 +27,7 @@ from techsapo_ops.services.alertmanager.acknowledging import (
     incidents,
 )
 from techsapo_ops.services.alertmanager.beginnings import Labels, beginnings
-from techsapo_ops.services.alertmanager.muted import Muted, muted
+from techsapo_ops.services.alertmanager.silencing import Muted, muted
 
 log = structlog.get_logger()
 

@@ -17,7 +17,7 @@ from techsapo_ops.catalogue.rules import NEXT
 from techsapo_ops.messages import msg
 from techsapo_ops.services.alertmanager.acknowledging import Acknowledgement, holders
 from techsapo_ops.services.alertmanager.beginnings import Labels, began_of, beginnings
-from techsapo_ops.services.alertmanager.muted import muted
+from techsapo_ops.services.alertmanager.silencing import muted
 from techsapo_ops.services.prometheus.alert_rules import alert_rule, alerts_of
 from techsapo_ops.stack.stack import Stack
 

@@ -23,9 +23,9 @@ from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.dashboards import dashboards
 from techsapo_ops.catalogue.runbooks import runbooks
 from techsapo_ops.render.secrets import secret_files
-from techsapo_ops.services.alertmanager import signing_files
 from techsapo_ops.services.alertmanager.beginnings import moment_text
 from techsapo_ops.services.alertmanager.configuration import TEST_LABEL, slack_message
+from techsapo_ops.services.alertmanager.runtime import make_signatures
 from techsapo_ops.services.alertmanager.signing import key_file, signature, signatures_file
 from techsapo_ops.services.prometheus.alert_rules import alert_rule
 
@@ -130,7 +130,7 @@ def with_signatures(locale: str, folder: Path, copy: Path) -> Path:
     """A copy of what is in `folder`, in which alerts have signed links."""
     texts = shutil.copytree(folder / "alertmanager/templates", copy / "alertmanager/templates")
     topology = topology_of(spec_of(locale=locale, app={"public_url": SITE}), copy)
-    signing_files.make(topology)
+    make_signatures(topology)
     shutil.copy(signatures_file(topology.layout), texts / "z.tmpl")
     return copy
 
