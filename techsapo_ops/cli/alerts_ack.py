@@ -17,7 +17,7 @@ from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.administration import recorded
-from techsapo_ops.operations.watch.acknowledged import firing, held_now
+from techsapo_ops.operations.watch.alerts import firing, held_now
 from techsapo_ops.services.alertmanager.acknowledging import (
     Acknowledgement,
     Claim,
