@@ -110,7 +110,6 @@ class App:
             audit_server(spec.mysql, options.authorities.mysql, options.audit_members),
             options.data,
             metrics.audit_rows,
-            metrics.audit_operation,
         )
 
         keys = key_ring(auth, options.keys_file())
@@ -196,7 +195,6 @@ class App:
         if acknowledgements is not None:
             metrics.read("techsapo_alert_acknowledged", acknowledgements.samples)
         metrics.gauge("techsapo_inflight_analyses", lambda: answers.active)
-        metrics.gauge("techsapo_inflight_analyses_limit", lambda: spec.app.limits.concurrency)
         read_state(metrics, spec, options.data, self.audit, spending)
 
         # Questions first: routes are tried in this order.

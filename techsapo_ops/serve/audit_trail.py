@@ -170,8 +170,6 @@ class AuditedRequest:
             processingTime=self.elapsed_ms(),
             **({"refused": code} if code in REFUSED else {}),
         )
-        if code in OUT_OF_BUDGET:
-            self.trail.metrics.count("techsapo_budget_refusals_total", code)
         not_ours = bool(failures) and all(failure.reason in NOT_ITS_OWN for failure in failures)
         self._count("refused" if code in _ASKERS_OWN or not_ours else "error")
         self._audit(code)

@@ -17,7 +17,7 @@ from typing import Literal
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stores.audit.cluster import ClusterStore
-from techsapo_ops.stores.audit.condition import RETRY, Condition, Operation
+from techsapo_ops.stores.audit.condition import RETRY, Condition
 from techsapo_ops.stores.audit.costs import Report, mean_costs, oldest, report, spent_since
 from techsapo_ops.stores.audit.earlier import EarlierRows, spent_earlier
 from techsapo_ops.stores.audit.intake import Intake
@@ -57,10 +57,9 @@ class Unreadable(Exception):
 class AuditLog:
     """Takes rows from any thread without blocking.
 
-    `written` is told how many rows were written ("success") or had to wait ("error"), `operated` of each
-    operation on the database and whether it succeeded, both from any thread. Rows are gathered for
-    `flush_interval` seconds into a batch. The database is MySQL/MariaDB where `mysql` is given, else
-    audit.sqlite in `directory`, which also holds the spool.
+    `written` is told, from any thread, how many rows were written ("success") or had to wait ("error"). Rows
+    are gathered for `flush_interval` seconds into a batch. The database is MySQL/MariaDB where `mysql` is
+    given, else audit.sqlite in `directory`, which also holds the spool.
 
     Each row is in the spool, on disk, before `put`'s future says so, and the spool is what batches are made
     of: whether the database is quick, slow or away, an answer waits for this disk alone. In a cluster of
@@ -73,7 +72,6 @@ class AuditLog:
         mysql: AuditServer | None,
         directory: Path,
         written: Callable[[Literal["success", "error"], int], None] = lambda _status, _rows: None,
-        operated: Callable[[Operation, bool], None] = lambda _operation, _ok: None,
         *,
         flush_interval: float = 0.2,
     ) -> None:
@@ -95,7 +93,6 @@ class AuditLog:
                 msg("check who owns it"),
             ) from None
         self._written = written
-        self._operated = operated
         self._flush_interval = flush_interval
         self._queue: queue.SimpleQueue[AuditRow | Literal["look"] | None] = queue.SimpleQueue()
         self._intake = Intake(self._spool, self._look, self._refused)
@@ -105,7 +102,7 @@ class AuditLog:
             if mysql
             else "audit.sqlite"
         )
-        self._condition = Condition(self._where, operated)
+        self._condition = Condition(self._where)
         self._closing = threading.Event()
         self._spooled = self._spool.rows
         self._counted = self._spooled
@@ -174,9 +171,7 @@ class AuditLog:
                 "Costs of earlier requests can't be read",
                 extra={"database": self._where, "error": cause},
             )
-            self._operated("read", False)
             raise Unreadable from None
-        self._operated("read", True)
         return written + sum(waiting.values())
 
     def first(self) -> datetime | None:
@@ -340,9 +335,9 @@ class AuditLog:
         try:
             store.ping()
         except database_errors() as error:
-            self._condition.failed("ping", error)
+            self._condition.failed(error)
         else:
-            self._condition.worked("ping")
+            self._condition.worked()
 
     def _inserting(self, store: AuditStore | ClusterStore) -> Callable[[list[AuditRow]], bool]:
         return lambda rows: self._insert(store.insert, rows)
@@ -351,9 +346,9 @@ class AuditLog:
         try:
             insert(rows)
         except database_errors() as error:
-            self._condition.failed("insert", error)
+            self._condition.failed(error)
             return False
-        self._condition.worked("insert")
+        self._condition.worked()
         self._intake.tell(rows, kept=True)
         self._written("success", sum(row.task_type != DRILL for row in rows))
         return True
