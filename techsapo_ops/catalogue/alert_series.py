@@ -6,12 +6,11 @@ import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
 
 from techsapo_ops.catalogue.metrics import job_metrics
 from techsapo_ops.catalogue.rules import recording_rules
-from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.catalogue.yaml_text import packaged_yaml
 
 _STRINGS = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
 _SELECTORS = re.compile(r"\{[^{}]*\}|\[[^\[\]]*\]")
@@ -48,8 +47,7 @@ class AlertSeries:
 @cache
 def alert_series() -> AlertSeries:
     """What alert_series.yaml says."""
-    text = (files("techsapo_ops.catalogue") / "alert_series.yaml").read_text(encoding="utf-8")
-    found = read_yaml(text)
+    found = packaged_yaml("alert_series.yaml")
     return AlertSeries(
         MappingProxyType(found["scrape_jobs"]),
         found["textfiles"],

@@ -55,13 +55,12 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
 from types import MappingProxyType
 from typing import Any, Literal
 
 from techsapo_ops.catalogue.alert_series import brought_by
 from techsapo_ops.catalogue.newest_copy import of_newest_copy
-from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.catalogue.yaml_text import packaged_yaml
 
 Severity = Literal["critical", "warning", "info"]
 Priority = Literal["P0", "P1", "P2"]
@@ -193,15 +192,13 @@ def _absent(job: str) -> Iterator[str]:
 @cache
 def server_up() -> Mapping[str, str]:
     """By scrape job, the series in which an exporter says whether its server answers: 1, else 0."""
-    text = (files("techsapo_ops.catalogue") / "server_up.yaml").read_text(encoding="utf-8")
-    return MappingProxyType(read_yaml(text))
+    return MappingProxyType(packaged_yaml("server_up.yaml"))
 
 
 @cache
 def cut_off() -> Mapping[str, str]:
     """By what an instance of the app uses, the series that is above 0 while it can't."""
-    text = (files("techsapo_ops.catalogue") / "cut_off.yaml").read_text(encoding="utf-8")
-    return MappingProxyType(read_yaml(text))
+    return MappingProxyType(packaged_yaml("cut_off.yaml"))
 
 
 def promql_number(value: float) -> str:
@@ -245,11 +242,9 @@ def _alert(name: str, entry: dict[str, Any], dashboard: str) -> Alert:
 
 @cache
 def _loaded() -> Sequence[Alert]:
-    folder = files("techsapo_ops.catalogue")
-    of_files: dict[str, str] = read_yaml((folder / "alert_files.yaml").read_text(encoding="utf-8"))
     found: list[Alert] = []
-    for file, dashboard in of_files.items():
-        entries = read_yaml((folder / "alerts" / f"{file}.yaml").read_text(encoding="utf-8"))
+    for file, dashboard in packaged_yaml("alert_files.yaml").items():
+        entries = packaged_yaml(f"alerts/{file}.yaml")
         found += [_alert(name, entry, dashboard) for name, entry in entries.items()]
     return tuple(found)
 

@@ -13,7 +13,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -23,7 +22,7 @@ from starlette.responses import Response
 
 from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError
-from techsapo_ops.catalogue.yaml_text import read_yaml
+from techsapo_ops.catalogue.yaml_text import packaged_yaml
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.acknowledgements import Acknowledgements, Fires
 from techsapo_ops.serve.hosts import SameOrigin
@@ -104,9 +103,7 @@ class Door:
 @cache
 def words() -> Mapping[str, Mapping[str, str]]:
     """What the page says, by language."""
-
-    text = (files("techsapo_ops.serve") / "acknowledge_page.yaml").read_text(encoding="utf-8")
-    found: dict[str, dict[str, str]] = read_yaml(text)
+    found: dict[str, dict[str, str]] = packaged_yaml("acknowledge_page.yaml", "techsapo_ops.serve")
     return found
 
 
