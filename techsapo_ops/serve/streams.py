@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.serve.own_time import OwnTime
 from techsapo_ops.serve.problems import Problem
+from techsapo_ops.serve.responses import disconnected
 
 KEY_CHECK = 1.0
 """Seconds between two looks at whether the key of an open stream is still good."""
@@ -67,7 +68,7 @@ class EventStream(Response):
         queue: asyncio.Queue[bytes | Problem | None] = asyncio.Queue(maxsize=64)
         work = asyncio.create_task(self._fill(queue, OwnTime.of(scope)))
         sending = asyncio.create_task(self._send(queue, scope, receive, send))
-        gone = asyncio.create_task(_disconnected(receive))
+        gone = asyncio.create_task(disconnected(receive))
         watch = asyncio.create_task(self._watch(work, queue))
         try:
             await asyncio.wait({sending, gone, watch}, return_when=asyncio.FIRST_COMPLETED)
@@ -144,8 +145,3 @@ class EventStream(Response):
                 return await queue.get()
         except TimeoutError:
             return comment("still at work")
-
-
-async def _disconnected(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
