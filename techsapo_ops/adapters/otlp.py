@@ -10,6 +10,8 @@ from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
+from techsapo_ops.messages import msg
+
 PATH = "/v1/traces"
 TIMEOUT = 5.0
 """Seconds within which a batch must be taken, further attempts included."""
@@ -44,13 +46,23 @@ def span_processor(endpoint: str, headers: Mapping[str, str]) -> BatchSpanProces
 
 
 def _session() -> requests.Session:
-    """Asks the address that it is given, whatever variables of the environment say, and no other one: the
-    exporter takes the end of a redirect for success.
-    """
+    """Asks the address that it is given, whatever variables of the environment say."""
     session = requests.Session()
     session.trust_env = False
-    session.max_redirects = 0
+    session.hooks["response"].append(_refuse_redirect)
     return session
+
+
+def _refuse_redirect(response: requests.Response, *_args: object, **_options: object) -> None:
+    """Raise for what the exporter would take for success."""
+    if response.is_redirect:
+        raise requests.RequestException(
+            msg(
+                "it answers {status} and leads to {where}: name that address",
+                status=response.status_code,
+                where=response.headers["location"],
+            )
+        )
 
 
 def _authorities() -> str | None:

@@ -182,10 +182,6 @@ class AuditedRequest:
         self._count("refused" if code in _ASKERS_OWN or not_ours else "error")
         self._audit(code)
 
-    def timed_out(self, detail: str) -> None:
-        """There is no verdict in time."""
-        self.failed("timeout", detail)
-
     def abandoned(self) -> None:
         """The client went away."""
         log.info("Client gone; analysis cancelled", **self._who(), processingTime=self.elapsed_ms())
