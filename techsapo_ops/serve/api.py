@@ -16,7 +16,7 @@ from techsapo_ops.serve.bodies.answer import AnswerBody, TriageBody
 from techsapo_ops.serve.bodies.problem import problem_responses
 from techsapo_ops.serve.body_route import body_route
 from techsapo_ops.serve.markup import with_html
-from techsapo_ops.serve.problems import Problem, reader_language
+from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.responses import json_response, while_connected
 from techsapo_ops.serve.streams import MEDIA_TYPE, EventStream, sse
 from techsapo_ops.serve.triage import prompt_of, triage
@@ -74,11 +74,9 @@ def api_routes(gate: Gate, asking: Asking) -> APIRouter:
 
     async def reply(request: Request, body: BaseModel, asked: Asked, *, html: bool = False) -> Response:
         """Whole, or as a stream where the client wants one."""
-        language = reader_language(request.scope)
         if _wants_stream(request):
             return EventStream(
                 lambda: _events(asking, request, body, asked, html=html),
-                lambda problem, number: sse(problem.document(number, language), "problem"),
                 gate.watch(request.state.caller),
             )
         document = await while_connected(request, asking.reply(request, body, asked))

@@ -30,7 +30,7 @@ from techsapo_ops.serve.bodies.problem import openai_responses
 from techsapo_ops.serve.body_route import body_route
 from techsapo_ops.serve.chat_request import check_chat
 from techsapo_ops.serve.idempotency import Document
-from techsapo_ops.serve.problems import Problem, reader_language
+from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.responses import json_response, while_connected
 from techsapo_ops.serve.streams import EventStream, comment, sse
 from techsapo_ops.wallbounce.question import Composed, Passage
@@ -246,7 +246,6 @@ def chat_routes(gate: Gate, asking: Asking) -> APIRouter:
         if body.stream:
             return EventStream(
                 lambda: _stream(body, asking.steps(request, body, asked)),
-                lambda problem, number: sse(problem.openai(number, reader_language(request.scope))),
                 gate.watch(request.state.caller),
             )
         document = await while_connected(request, asking.reply(request, body, asked))

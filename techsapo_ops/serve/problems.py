@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
@@ -15,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
+from techsapo_ops.adapters.jsons import dump
 from techsapo_ops.catalogue.translations import LANGUAGES, Language, in_language, words_of
 from techsapo_ops.messages import joined, msg, template
 from techsapo_ops.serve.bodies.problem import OpenAIError, OpenAIErrorBody, ProblemBody
@@ -168,15 +168,22 @@ class Problem(Exception):
             **{name: _said(value, language) for name, value in self.members.items()},
         ).document()
 
-    def answer(self, scope: Scope) -> Response:
-        """The HTTP answer to the request of `scope`, in the shape that its client reads."""
-        self.note(scope)
+    def body(self, scope: Scope) -> dict[str, Any]:
+        """The document in the shape and the language that the client of `scope` reads."""
         request_id, language = _request_id(scope), reader_language(scope)
-        if str(scope.get("path", "")).startswith(OPENAI_PATHS):
-            # OpenAI answers 400 to every body that it does not take.
-            status = 400 if self.status == 422 else self.status
-            return self._response(self.openai(request_id, language), "application/json", status, language)
-        return self._response(self.document(request_id, language), MEDIA_TYPE, self.status, language)
+        write = self.openai if for_openai(scope) else self.document
+        return write(request_id, language)
+
+    def answer(self, scope: Scope) -> Response:
+        """The HTTP answer to the request of `scope`."""
+        self.note(scope)
+        headers = {"Content-Language": reader_language(scope), "Vary": "Accept-Language"}
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(self._wait)
+        openai = for_openai(scope)
+        # OpenAI answers 400 to every body that it does not take.
+        status = 400 if openai and self.status == 422 else self.status
+        return Response(dump(self.body(scope)), status, headers, "application/json" if openai else MEDIA_TYPE)
 
     def note(self, scope: Scope) -> None:
         """Let whoever counts the request of `scope` know its problem."""
@@ -203,12 +210,10 @@ class Problem(Exception):
         """Whole seconds until it may be tried again."""
         return max(1, math.ceil(self.retry_after or 0))
 
-    def _response(self, body: dict[str, Any], media_type: str, status: int, language: Language) -> Response:
-        headers = {"Content-Language": language, "Vary": "Accept-Language"}
-        if self.retry_after is not None:
-            headers["Retry-After"] = str(self._wait)
-        content = json.dumps(body, ensure_ascii=False).encode(errors="replace")
-        return Response(content, status, headers, media_type)
+
+def for_openai(scope: Scope) -> bool:
+    """Whether the client of `scope` reads errors as OpenAI's API writes them."""
+    return str(scope.get("path", "")).startswith(OPENAI_PATHS)
 
 
 def unconfirmed() -> Problem:
