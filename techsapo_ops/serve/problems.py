@@ -106,7 +106,6 @@ _OPENAI_CODES: Mapping[Code, str] = {
 """Codes that OpenAI's clients know for what ours say."""
 _BY_STATUS: Mapping[int, Code] = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
 
-
 _HEADER = b"accept-language"
 _MOST = 32
 """Entries that are looked at: nobody reads so many languages."""
@@ -240,34 +239,32 @@ def _request_id(scope: Scope) -> str:
 def add_problem_handlers(app: FastAPI) -> None:
     """Turn every error of `app` into a problem document."""
 
-    async def on_problem(request: Request, error: Exception) -> Response:
-        assert isinstance(error, Problem)  # noqa: S101 - registered for this type alone
-        return error.answer(request.scope)
-
-    async def on_validation(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this type alone
-        return _from_validation(error).answer(request.scope)
-
-    async def on_http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)  # noqa: S101 - registered for this type alone
-        code = _BY_STATUS.get(error.status_code, "invalid_request")
-        detail = str(error.detail)
-        if code == "not_found":
-            detail = msg("there is no such address; /openapi.json lists those that there are")
-        elif code == "method_not_allowed" and (allowed := (error.headers or {}).get("Allow")):
-            detail = msg("this address takes {allowed}", allowed=allowed)
-        response = Problem(error.status_code, code, detail).answer(request.scope)
-        response.headers.update(error.headers or {})
+    async def answer(request: Request, error: Exception) -> Response:
+        response = _problem_of(error, request.scope).answer(request.scope)
+        if isinstance(error, HTTPException):
+            response.headers.update(error.headers or {})
         return response
 
-    async def on_recursion(request: Request, error: Exception) -> Response:
-        log.warning("A request was nested too deeply", requestId=_request_id(request.scope), exc_info=error)
-        return Problem(400, "invalid_request", msg("the request is nested too deeply")).answer(request.scope)
+    for kind in (Problem, RequestValidationError, HTTPException, RecursionError):
+        app.add_exception_handler(kind, answer)
 
-    app.add_exception_handler(Problem, on_problem)
-    app.add_exception_handler(RecursionError, on_recursion)
-    app.add_exception_handler(RequestValidationError, on_validation)
-    app.add_exception_handler(HTTPException, on_http)
+
+def _problem_of(error: Exception, scope: Scope) -> Problem:
+    match error:
+        case Problem():
+            return error
+        case RequestValidationError():
+            return _from_validation(error)
+        case HTTPException(status_code=status, detail=detail, headers=headers):
+            code = _BY_STATUS.get(status, "invalid_request")
+            if code == "not_found":
+                detail = msg("there is no such address; /openapi.json lists those that there are")
+            elif code == "method_not_allowed" and (allowed := (headers or {}).get("Allow")):
+                detail = msg("this address takes {allowed}", allowed=allowed)
+            return Problem(status, code, str(detail))
+        case _:
+            log.warning("A request was nested too deeply", requestId=_request_id(scope), exc_info=error)
+            return Problem(400, "invalid_request", msg("the request is nested too deeply"))
 
 
 def _from_validation(error: RequestValidationError) -> Problem:
