@@ -1,7 +1,4 @@
-"""Who has which alert, as Alertmanager keeps it: for pages, and as a metric for the next message.
-
-Also the stack's Prometheus and Alertmanager, as the pages ask them.
-"""
+"""Who has which alert, as Alertmanager keeps it: for pages, and as a metric for the next message."""
 
 from __future__ import annotations
 
@@ -37,6 +34,8 @@ APART = 60.0
 """Seconds that the clocks of two hosts of a stack may differ by."""
 GLANCE = 1.0
 """Seconds that each answer of Alertmanager may take which a page does not wait for."""
+TIMEOUT = 8.0
+"""Seconds in which Prometheus and Alertmanager must answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +78,14 @@ class Acknowledgements:
         self._alertmanager = alertmanager
         self._added = added
         self._known: Sequence[Acknowledgement] = ()
+
+    @classmethod
+    def of_stack(cls, options: Options, prometheus: Prometheus | None) -> Acknowledgements | None:
+        """Those of the stack that `options` tell of; None where it has no Prometheus or no Alertmanager."""
+        if prometheus is None or options.alertmanager is None:
+            return None
+        alertmanager = Alertmanager(options.alertmanager, timeout=TIMEOUT, login=options.alertmanager_login)
+        return cls(prometheus, alertmanager, options.spec.monitoring.prometheus.external_labels)
 
     def now(self) -> Mapping[Labels, Acknowledgement]:
         """Who has what fires, by the labels that Prometheus has of it."""
@@ -135,31 +142,3 @@ class Acknowledgements:
                     log.warning("Who has which alert is not known", error=error.message)
                 reached = False
             await pause(EVERY)
-
-
-_TIMEOUT = 8.0
-"""Seconds in which they must answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class MonitoringServers:
-    """Each is None where the stack has none; who has which alert is known where it has both."""
-
-    prometheus: Prometheus | None
-    alertmanager: Alertmanager | None
-    acknowledgements: Acknowledgements | None
-
-    @classmethod
-    def of(cls, options: Options) -> MonitoringServers:
-        """Those that the options name."""
-        prometheus = alertmanager = acknowledgements = None
-        if options.prometheus is not None:
-            prometheus = Prometheus(options.prometheus, timeout=_TIMEOUT, login=options.prometheus_login)
-        if options.alertmanager is not None:
-            alertmanager = Alertmanager(
-                options.alertmanager, timeout=_TIMEOUT, login=options.alertmanager_login
-            )
-        if prometheus is not None and alertmanager is not None:
-            added = options.spec.monitoring.prometheus.external_labels
-            acknowledgements = Acknowledgements(prometheus, alertmanager, added)
-        return cls(prometheus, alertmanager, acknowledgements)

@@ -11,10 +11,11 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import Response
 from starlette.types import Lifespan
 
+from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.serve import health
 from techsapo_ops.serve.acknowledge_page import Door, acknowledge_routes, key_in
-from techsapo_ops.serve.acknowledgements import MonitoringServers
+from techsapo_ops.serve.acknowledgements import TIMEOUT, Acknowledgements
 from techsapo_ops.serve.analyst import Analyst, tell_of_tiers
 from techsapo_ops.serve.anomalies import Anomalies
 from techsapo_ops.serve.answers import Answers, Prompts
@@ -185,9 +186,11 @@ class App:
             self.audit,
             self.lifecycle,
         )
-        servers = MonitoringServers.of(options)
-        self._acknowledgements = acknowledgements = servers.acknowledgements
-        report = StatusReport(own_health, servers.prometheus, spending, self.audit, options, acknowledgements)
+        prometheus = None
+        if options.prometheus is not None:
+            prometheus = Prometheus(options.prometheus, timeout=TIMEOUT, login=options.prometheus_login)
+        self._acknowledgements = acknowledgements = Acknowledgements.of_stack(options, prometheus)
+        report = StatusReport(own_health, prometheus, spending, self.audit, options, acknowledgements)
 
         sections = {p.name: spec.providers[p.name] for p in registry.usable}
         self._model_ends = model_ends = ModelEnds(sections, listed_model)
@@ -223,7 +226,7 @@ class App:
             ),
             monitoring_routes(
                 gate,
-                Charts(servers.prometheus, options.thresholds),
+                Charts(prometheus, options.thresholds),
                 telemetry,
                 report,
             ),
