@@ -33,7 +33,6 @@ from techsapo_ops.services.alertmanager.acknowledging import (
     LONGEST_NAME,
     Acknowledgement,
     Claim,
-    HalfWay,
     Incident,
     NotKept,
     Taken,
@@ -205,15 +204,6 @@ class _Pages:
             return await self._form(request, name, start, form, error="taken", status=409)
         except NotKept:
             return await self._form(request, name, start, form, error="not_kept", status=503)
-        except HalfWay as error:
-            log.warning(
-                "Alert acknowledged, but not all of it",
-                alert=name,
-                by=claim.recorded,
-                error=error.message,
-                **_from(request),
-            )
-            return self._page(request, name, "halfway", 503, made=", ".join(map(str, error.made)))
         except (Unreachable, ApiError) as error:
             return self._unknown(request, name, error)
         of = [each.incident.of for each in made]
