@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import combinations
 
@@ -42,21 +41,9 @@ _STATUS = {
 }
 
 
+_COST = "techsapo_llm_cost_usd_total"
 ANSWERS = ("200", "500", "502", "503", "504")
 """Statuses whose first occurrence matters: alerts on availability compare failures with all requests."""
-
-
-@dataclass(slots=True)
-class Spent:
-    """What this instance has spent since its start, in USD."""
-
-    total: float = 0.0
-    vendors: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-
-    def add(self, vendor: str, usd: float) -> None:
-        """Book `usd` to `vendor`."""
-        self.total += usd
-        self.vendors[vendor] += usd
 
 
 class Metrics:
@@ -75,7 +62,6 @@ class Metrics:
         self._success, self._confidence, self._consensus = Mean(), Mean(), Mean()
         self._providers = ProviderHealth(providers)
         self._http_times = Quantiles()
-        self._spent = Spent()
         self._deadline = deadline
         self._stores: dict[str, Streaks] = defaultdict(Streaks)
         self._start_at_0(providers)
@@ -171,8 +157,7 @@ class Metrics:
 
     def spent(self, provider: str, model: str, usd: float) -> None:
         """Book what a call was charged."""
-        self._registry.counter("techsapo_llm_cost_usd_total", provider, model).inc(usd)
-        self._spent.add(self._providers.vendor(provider), usd)
+        self._registry.counter(_COST, provider, model).inc(usd)
 
     def audit_rows(self, status: str, rows: int) -> None:
         """Count rows that were written to the audit log (success) or had to wait (error)."""
@@ -218,7 +203,7 @@ class Metrics:
         self.read("techsapo_wallbounce_avg_confidence_5m", lambda: only(self._confidence.value()))
         self.read("techsapo_wallbounce_consensus_score", lambda: only(self._consensus.value()))
         self.read("techsapo_http_p95_response_time", lambda: only(self._http_times.value(0.95)))
-        self.read("techsapo_wallbounce_cost_usd", lambda: [({}, self._spent.total)])
+        self.read("techsapo_wallbounce_cost_usd", lambda: [({}, sum(usd for _, usd in self.samples(_COST)))])
         self.read("techsapo_provider_cost_usd", self._vendor_costs)
 
     def _store_errors(self) -> Iterable[Sample]:
@@ -229,7 +214,10 @@ class Metrics:
         ]
 
     def _vendor_costs(self) -> Iterable[Sample]:
-        return [({"provider": v}, self._spent.vendors.get(v, 0.0)) for v in self._providers.vendors()]
+        costs = dict.fromkeys(self._providers.vendors(), 0.0)
+        for labels, usd in self.samples(_COST):
+            costs[self._providers.vendor(labels["provider"])] += usd
+        return [({"provider": vendor}, usd) for vendor, usd in costs.items()]
 
     def _settled(self, event: Settled) -> None:
         task, verdict, request = event.analysis.task_type, event.analysis.verdict, event.request_id
