@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from starlette.responses import Response
 from starlette.types import Lifespan
 
+from techsapo_ops.adapters.extras import OTEL_HINT, OTEL_LACKING, has_otel
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue.rules import ANSWERING
 from techsapo_ops.serve import health
@@ -33,7 +34,7 @@ from techsapo_ops.serve.health import Health, ProviderReport, probe_routes
 from techsapo_ops.serve.help_pages import help_routes
 from techsapo_ops.serve.hosts import HostCheck, HostNames, SameOrigin
 from techsapo_ops.serve.idempotency import Idempotency
-from techsapo_ops.serve.instance import prepare_data, read_state, this_instance
+from techsapo_ops.serve.instance import Instance, prepare_data, read_state, this_instance
 from techsapo_ops.serve.kept_answers import KeptAnswers, answer_setting
 from techsapo_ops.serve.lifecycle import CleanUps, Lifecycle
 from techsapo_ops.serve.live import live_routes, watch_keys
@@ -53,8 +54,9 @@ from techsapo_ops.serve.sign_in import SignIn, sign_in_routes
 from techsapo_ops.serve.spending import open_spending
 from techsapo_ops.serve.status_report import StatusReport
 from techsapo_ops.serve.telemetry import Telemetry, read_values
-from techsapo_ops.serve.tracing import tracing_of
+from techsapo_ops.serve.tracing import UNTRACED, Tracing
 from techsapo_ops.spec.hosts import host_names
+from techsapo_ops.spec.models import Spec
 from techsapo_ops.spec.models.base import seconds, size_bytes
 from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.stores.audit.prompt_hash import PromptHash
@@ -64,6 +66,7 @@ from techsapo_ops.stores.seal import Seal
 from techsapo_ops.stores.shared import Shared
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.policy import policy_of
+from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.providers.kinds import listed_model
 from techsapo_ops.wallbounce.registry import build_registry
 
@@ -117,7 +120,7 @@ class App:
         limiter = shared.limiter() if keys is not None else None
         proxies = Proxies(auth.proxies)
         anomalies = Anomalies(spec.app.anomalies, metrics.counting("techsapo_anomaly_requests_total"))
-        self._tracing = tracing = tracing_of(spec, instance, registry.usable)
+        self._tracing = tracing = _tracing(spec, instance, registry.usable)
         self._gate = gate = Gate(auth, keys, limiter, metrics, anomalies)
         sign_in = SignIn(auth.sign_in)
         names = HostNames((*host_names(spec), options.instance))
@@ -335,3 +338,21 @@ def _fastapi(
         return json_response(described(app.openapi(), keys=keys))
 
     return app
+
+
+def _tracing(spec: Spec, instance: Instance, providers: Sequence[Provider]) -> Tracing:
+    """The traces of `spec`: none where it names no collector, or where the extra `otel` is missing.
+
+    Nothing is imported while there are none.
+    """
+    settings = spec.app.tracing
+    if settings is None:
+        return UNTRACED
+    if not has_otel():
+        log.warning(f"Nothing is traced: {OTEL_LACKING}", hint=OTEL_HINT)
+        return UNTRACED
+    from techsapo_ops.adapters.otlp import span_processor
+    from techsapo_ops.serve.otel_tracing import OtelTracing
+
+    headers = {name: value.reveal() for name, value in (settings.headers or {}).items()}
+    return OtelTracing(spec, instance, providers, span_processor(settings.endpoint, headers))

@@ -1,22 +1,15 @@
-"""Traces of requests and analyses: which the spec asks for, and what leaves none; `otel_tracing` does."""
+"""Traces of requests and analyses: here what leaves none, in `otel_tracing` what does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-import structlog
 from starlette.types import Scope
 
-from techsapo_ops.adapters.extras import OTEL_HINT, OTEL_LACKING, has_otel
-from techsapo_ops.serve.instance import Instance
-from techsapo_ops.spec.models import Spec
 from techsapo_ops.wallbounce.context import Payer
 from techsapo_ops.wallbounce.events import Observer
-from techsapo_ops.wallbounce.provider import Provider
 from techsapo_ops.wallbounce.tiers import TaskType
-
-log = structlog.get_logger()
 
 
 class RequestTrace:
@@ -61,21 +54,3 @@ class Tracing:
 
 
 UNTRACED = Tracing()
-
-
-def tracing_of(spec: Spec, instance: Instance, providers: Sequence[Provider]) -> Tracing:
-    """The traces of `spec`: none where it names no collector, or where the extra `otel` is missing.
-
-    Nothing is imported while there are none.
-    """
-    settings = spec.app.tracing
-    if settings is None:
-        return UNTRACED
-    if not has_otel():
-        log.warning(f"Nothing is traced: {OTEL_LACKING}", hint=OTEL_HINT)
-        return UNTRACED
-    from techsapo_ops.adapters.otlp import span_processor
-    from techsapo_ops.serve.otel_tracing import OtelTracing
-
-    headers = {name: value.reveal() for name, value in (settings.headers or {}).items()}
-    return OtelTracing(spec, instance, providers, span_processor(settings.endpoint, headers))

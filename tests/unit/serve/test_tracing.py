@@ -19,7 +19,8 @@ from rows import each_row
 from servers import free_port
 
 from techsapo_ops.adapters import extras
-from techsapo_ops.serve import otel_tracing, tracing
+from techsapo_ops.serve import app as composed
+from techsapo_ops.serve import otel_tracing
 from techsapo_ops.serve.logs import configure_logs
 from techsapo_ops.spec.models.data import Logs
 
@@ -71,9 +72,8 @@ def children(collector: Collector, parent: Seen) -> list[Seen]:
 
 def test_a_question_is_a_trace_of_request_analysis_phases_and_calls(tmp_path: Path) -> None:
     with collecting() as collector:
-        counted = ask(tmp_path, collector)
+        ask(tmp_path, collector)
     assert collector.refused == []
-    assert counted == {"sent": len(collector.spans), "queue_full": 0, "failed": 0}
     (request,) = collector.named("POST /api/v1/generate")
     assert (request.kind, request.parent, request.failed) == ("server", "", False)
     assert request.attributes == {
@@ -314,7 +314,7 @@ def test_a_collector_that_never_answers_holds_up_neither_requests_nor_the_end(
 def test_without_the_extra_the_app_answers_and_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracing, "has_otel", lambda: False)
+    monkeypatch.setattr(composed, "has_otel", lambda: False)
     stream = io.StringIO()
     configure_logs(Logs(), "app-1", stream)
     ask(tmp_path, "http://127.0.0.1:4318")
