@@ -204,7 +204,7 @@ class App:
         read_state(metrics, spec, options.data, self.audit, spending)
 
         # Questions first: routes are tried in this order.
-        offers = Offers(wallbounce, self.audit, spec.app.limits.max_prompt, simulated=registry.simulated)
+        offers = Offers(wallbounce, spec.app.limits.max_prompt, registry.simulated)
         questions = (
             api_routes(gate, asking),
             chat_routes(gate, asking),

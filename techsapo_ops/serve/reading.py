@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Annotated, Literal
 
-import structlog
 from fastapi import APIRouter, Path, Query, Request
 from pydantic import Field
 from starlette.responses import Response
 
-from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.serve.auth import Gate
 from techsapo_ops.serve.bodies.answer import AnswerBody
@@ -23,19 +18,13 @@ from techsapo_ops.serve.idempotency import Idempotency
 from techsapo_ops.serve.markup import with_html
 from techsapo_ops.serve.problems import Problem
 from techsapo_ops.serve.responses import json_response
-from techsapo_ops.stores.audit.log import AuditLog
 from techsapo_ops.wallbounce.orchestrator import WallBounce
 from techsapo_ops.wallbounce.question import Question
-from techsapo_ops.wallbounce.tiers import TIERS
-
-log = structlog.get_logger()
+from techsapo_ops.wallbounce.tiers import TIERS, TaskType
 
 ANSWERED = "/api/v1/generate"
 """The path whose answers are read again."""
 _Id = Annotated[str, Path(max_length=128, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-
-FRESH = 60.0
-"""Seconds for which this month's means are told again."""
 
 
 class AskedProviderBody(Body):
@@ -63,13 +52,6 @@ class OfferBody(Body):
             "later, comes on top, within budget.per_request_usd."
         ),
     ]
-    mean_usd: Annotated[
-        float | None,
-        Field(
-            description="What this month's questions of the tier cost on average; null where there is none."
-        ),
-    ]
-    asked: Annotated[int, Field(description="How many those are.")]
 
 
 class TiersBody(Body):
@@ -79,53 +61,29 @@ class TiersBody(Body):
     tiers: list[OfferBody]
 
 
+@dataclass(frozen=True, slots=True)
 class Offers:
-    """Tells what the tiers of `wallbounce` ask and cost; `audit` knows what they did cost.
+    """Tells what the tiers of `wallbounce` ask and cost; a question has `longest` characters at most."""
 
-    `longest` is how many characters a question may have.
-    """
+    wallbounce: WallBounce
+    longest: int
+    simulated: bool
 
-    def __init__(self, wallbounce: WallBounce, audit: AuditLog, longest: int, *, simulated: bool) -> None:
-        self._wallbounce = wallbounce
-        self._audit = audit
-        self._longest = longest
-        self._simulated = simulated
-        self._means: Mapping[str, tuple[float, int]] = {}
-        self._read = -FRESH
-
-    async def body(self, characters: int) -> TiersBody:
+    def body(self, characters: int) -> TiersBody:
         """The tiers for a question of that many characters."""
-        if time.monotonic() - self._read >= FRESH:
-            self._read = time.monotonic()
-            self._means = await asyncio.to_thread(self._mean_costs)
-        question = Question("x" * min(characters, self._longest), "en")
-        offers = []
-        for tier in TIERS:
-            rule = self._wallbounce.rule(tier)
-            mean, count = self._means.get(tier, (None, 0))
-            offers.append(
-                OfferBody(
-                    task_type=tier,
-                    wanted=rule.providers,
-                    providers=[
-                        AskedProviderBody(name=p.name, model=p.model) for p in self._wallbounce.chosen(tier)
-                    ],
-                    confidence=rule.confidence,
-                    consensus=rule.consensus,
-                    most_usd=round(self._wallbounce.worst_case(question, tier), 6),
-                    mean_usd=None if mean is None else round(mean, 9),
-                    asked=count,
-                )
-            )
-        return TiersBody(simulated=self._simulated, tiers=offers)
+        question = Question("x" * min(characters, self.longest), "en")
+        return TiersBody(simulated=self.simulated, tiers=[self._tier(tier, question) for tier in TIERS])
 
-    def _mean_costs(self) -> Mapping[str, tuple[float, int]]:
-        first = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        try:
-            return self._audit.mean_costs(first, simulated=self._simulated)
-        except OpsError as error:
-            log.warning("Costs can not be read", error=error.message)
-            return {}
+    def _tier(self, tier: TaskType, question: Question) -> OfferBody:
+        rule = self.wallbounce.rule(tier)
+        return OfferBody(
+            task_type=tier,
+            wanted=rule.providers,
+            providers=[AskedProviderBody(name=p.name, model=p.model) for p in self.wallbounce.chosen(tier)],
+            confidence=rule.confidence,
+            consensus=rule.consensus,
+            most_usd=round(self.wallbounce.worst_case(question, tier), 6),
+        )
 
 
 def reading_routes(gate: Gate, offers: Offers, idempotency: Idempotency) -> APIRouter:
@@ -143,7 +101,7 @@ def reading_routes(gate: Gate, offers: Offers, idempotency: Idempotency) -> APIR
         characters: Annotated[int, Query(ge=0, le=10_000_000, description="Of the question.")] = 0,
     ) -> Response:
         await gate.known(request)
-        return json_response(await offers.body(characters))
+        return json_response(offers.body(characters))
 
     @router.get(
         "/answers/{request_id}",

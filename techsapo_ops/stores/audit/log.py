@@ -18,7 +18,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.stores.audit.cluster import ClusterStore
 from techsapo_ops.stores.audit.condition import RETRY, Condition
-from techsapo_ops.stores.audit.costs import Report, mean_costs, oldest, report, spent_since
+from techsapo_ops.stores.audit.costs import Report, oldest, report, spent_since
 from techsapo_ops.stores.audit.earlier import EarlierRows, spent_earlier
 from techsapo_ops.stores.audit.intake import Intake
 from techsapo_ops.stores.audit.replay import BATCH, MAYBE_WRITTEN, ReadBack, Replay
@@ -135,13 +135,6 @@ class AuditLog:
     def costs_since(self, since: datetime) -> Report:
         """Costs since `since` by provider. Blocks: call it in a thread. Raises OpsError."""
         return report(self._mysql, [self._sqlite], since, "provider")
-
-    def mean_costs(self, since: datetime, *, simulated: bool) -> dict[str, tuple[float, int]]:
-        """By tier what a question that was answered anew cost on average, in USD, and how many those were.
-
-        Those of simulated providers, or of real ones. Blocks: call it in a thread. Raises OpsError.
-        """
-        return mean_costs(self._mysql, self._sqlite, since, simulated=simulated)
 
     def spent_since(self, since: datetime, key_id: str | None, *, simulated: bool = True) -> float:
         """USD charged since `since`, of one API key or, with None, of all; rows that wait on disk included.
