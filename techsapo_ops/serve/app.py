@@ -201,7 +201,7 @@ class App:
         if acknowledgements is not None:
             metrics.read("techsapo_alert_acknowledged", acknowledgements.samples)
         metrics.gauge("techsapo_inflight_analyses", lambda: answers.active)
-        read_state(metrics, spec, options.data, self.audit, spending)
+        read_state(metrics, self.audit, spending)
 
         # Questions first: routes are tried in this order.
         offers = Offers(wallbounce, spec.app.limits.max_prompt, registry.simulated)
