@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,10 +14,9 @@ from typing import Any
 import httpx
 import pytest
 import servers
-from alert_lab import receiving
 from browsers import browser, violations
 from monitoring_stack import monitoring_files, spec_of, topology_of, write
-from next_lab import AFTER, Scraped, monitoring
+from next_lab import Scraped, monitoring
 from orchestrator import serving
 
 from techsapo_ops.adapters.alertmanager import Alertmanager
@@ -58,19 +56,10 @@ def slack(port: int) -> Iterator[list[str]]:
         thread.join()
 
 
-def silenced_next(port: int) -> list[list[str]]:
-    """What is to be told to the next receivers, each by the silences that keep it from them."""
-    found = httpx.get(
-        f"http://127.0.0.1:{port}/api/v2/alerts", params={"filter": 'next=~".+"'}, trust_env=False, timeout=60
-    ).json()
-    return [alert["status"]["silencedBy"] for alert in found]
-
-
 def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_path: Path, axe: str) -> None:
     port = {name: servers.free_port() for name in ("app", "prometheus", "alertmanager", "slack")}
     failing = Scraped(metrics='techsapo_provider_consecutive_failures{provider="claude"} 0\n')
     with ExitStack() as stack:
-        told = stack.enter_context(receiving())
         texts = stack.enter_context(slack(port["slack"]))
         stack.enter_context(failing.running())
         url = f"http://127.0.0.1:{port['app']}"
@@ -81,9 +70,6 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
             "nginx": {"enabled": False}, "monitoring": watching,
             "notifications": {
                 "critical": [{"kind": "slack", "url": f"http://127.0.0.1:{port['slack']}/hook"}],
-                "next": [
-                    {"after": f"{2 * AFTER}s", "receivers": [{"kind": "webhook", "url": told.url("next")}]}
-                ],
             },
         })  # fmt: skip
         files, topology = monitoring_files(spec, tmp_path), topology_of(spec, tmp_path)
@@ -118,7 +104,6 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
             timeout=60, what="both instances scraped",
         )  # fmt: skip
         open_window = stack.enter_context(browser())
-        # First, for the next receivers do not wait for it.
         opened = open_window(360, 800, java_script_enabled=False)
         failing.metrics = 'techsapo_provider_consecutive_failures{provider="claude"} 3\n'
         servers.wait_for(
@@ -146,7 +131,6 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
         page.keyboard.press("Enter")
         page.get_by_text("hanako (unverified) has ProviderDown (provider=claude)").wait_for()
         opened.assert_clean()
-        acknowledged = time.monotonic()
         (held,) = acknowledgements(alertmanager)
         assert (held.by, held.comment) == ("hanako (unverified)", "asking the vendor")
 
@@ -161,10 +145,6 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
             lambda: "Who has it: hanako (unverified)" in texts[-1], timeout=60, what="a message with the name"
         )
         assert "Say that you have it" in texts[-1]  # to take it over
-        servers.wait_for(
-            lambda: silenced_next(port["alertmanager"]) == [[held.id]], what="the next receivers' turn"
-        )
-        assert [n for n in told.notes if n.at > acknowledged] == []
 
         found = []
         for language, scheme in (("ja", "light"), ("en", "dark")):
