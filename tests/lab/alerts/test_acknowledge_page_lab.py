@@ -26,8 +26,8 @@ from techsapo_ops.adapters.alertmanager import Alertmanager
 from techsapo_ops.adapters.prometheus import Prometheus
 from techsapo_ops.catalogue import alerts as catalogue
 from techsapo_ops.render.secrets import secret_files
-from techsapo_ops.services.alertmanager import signing_files
 from techsapo_ops.services.alertmanager.acknowledging import acknowledgements
+from techsapo_ops.services.alertmanager.runtime import make_signatures
 from techsapo_ops.services.alertmanager.signing import key_file, signature
 from techsapo_ops.stack.layout import Layout
 
@@ -104,7 +104,7 @@ def test_the_link_of_a_message_acknowledges_its_alert_once_its_form_is_sent(tmp_
         files, topology = monitoring_files(spec, tmp_path), topology_of(spec, tmp_path)
         write(files.values(), tmp_path)
         write(secret_files(topology), tmp_path)
-        signing_files.make(topology)
+        make_signatures(topology)
         state = Layout(tmp_path / "app" / ".techsapo", tmp_path / "generated")
         state.keys.mkdir(parents=True)
         key_file(state).write_bytes(key_file(topology.layout).read_bytes())
