@@ -11,7 +11,7 @@ from techsapo_ops.cli.alerts_ack import acknowledgement_json
 from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
-from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.output import Output, document
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.watch.alerts import known
 from techsapo_ops.operations.watch.one_alert import OneAlert, one_alert
@@ -120,21 +120,15 @@ def _json(found: OneAlert, locale: str) -> dict[str, Any]:
         "states": [
             {
                 "state": each.state,
-                "since": each.since.isoformat() if each.since is not None else None,
+                "since": each.since,
                 "summary": each.summary if each.since is not None else None,
-                "labels": dict(each.labels),
+                "labels": each.labels,
                 "acknowledged": acknowledgement_json(each.acknowledged) if each.acknowledged else None,
             }
             for each in found.now
         ],
         "silences": [
-            {
-                "id": silence.id,
-                "matchers": [str(matcher) for matcher in silence.matchers],
-                "ends": silence.ends.isoformat(),
-                "created_by": silence.created_by,
-                "comment": silence.comment,
-            }
+            {**document(silence, "state"), "matchers": list(map(str, silence.matchers))}
             for silence in found.silences
         ],
         "receivers": list(found.receivers),

@@ -16,8 +16,8 @@ from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.environment import acting_user
 from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.options import JsonOutput, SpecPlace
-from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace
+from techsapo_ops.cli.output import Output, document
 from techsapo_ops.cli.runbook import runbook
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -34,10 +34,7 @@ if TYPE_CHECKING:
     from techsapo_ops.adapters.alertmanager import Silence
     from techsapo_ops.operations.watch.alerts import Listed
 
-app = CommandGroup(
-    no_args_is_help=True,
-    help="List, silence and look up alerts, e.g. `techsapo alerts list --firing`.",
-)
+app = CommandGroup()
 
 
 @app.command(name="list")
@@ -168,7 +165,7 @@ def try_alert(
     ] = 60.0,
     *,
     place: SpecPlace,
-    out: JsonOutput,
+    out: QuietOutput,
 ) -> None:
     """Send a synthetic alert to its receiver, and time its way there.
 
@@ -191,16 +188,6 @@ def try_alert(
         )
     )
     arrived = try_out(stack, alert, server, within=within)
-    if out.as_json:
-        out.json(
-            {
-                "alert": name,
-                "receiver": arrived.receiver,
-                "integrations": list(arrived.integrations),
-                "seconds": round(arrived.seconds, 2),
-            }
-        )
-        return
     told = ", ".join(arrived.integrations)
     out.data(
         msg(
@@ -298,20 +285,12 @@ def _json(listed: Listed) -> dict[str, Any]:
         "for": listed.rule.get("for", "0s"),
         "expr": listed.rule["expr"],
         "runbook": listed.rule["annotations"]["runbook_url"],
-        "since": listed.since.isoformat() if listed.since else None,
+        "since": listed.since,
         "summary": listed.summary if listed.since else None,
-        "labels": dict(listed.labels),
+        "labels": listed.labels,
         "acknowledged": acknowledgement_json(listed.acknowledged) if listed.acknowledged else None,
     }
 
 
 def _silence_json(silence: Silence) -> dict[str, Any]:
-    return {
-        "id": silence.id,
-        "state": silence.state,
-        "matchers": [str(m) for m in silence.matchers],
-        "starts": silence.starts.isoformat(),
-        "ends": silence.ends.isoformat(),
-        "created_by": silence.created_by,
-        "comment": silence.comment,
-    }
+    return {**document(silence), "matchers": [str(m) for m in silence.matchers]}

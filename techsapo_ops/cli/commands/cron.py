@@ -9,18 +9,13 @@ from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.host_tables import cron_table
 from techsapo_ops.cli.job_runs import run_context
 from techsapo_ops.cli.open_stack import topology_for
-from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace
+from techsapo_ops.cli.options import CHANGES_PENDING, JsonOutput, QuietOutput, SpecPlace
 from techsapo_ops.cli.trusted_project import require_trust_unattended
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.jobs.timetable import announce, scheduled
 from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
 
-CHANGES = 100
-
-app = CommandGroup(
-    no_args_is_help=True,
-    help="Let the host's cron start the jobs, e.g. `techsapo cron install`.",
-)
+app = CommandGroup()
 
 
 @app.command()
@@ -95,6 +90,6 @@ def status(*, place: SpecPlace, out: JsonOutput) -> None:
         elif not runs:
             out.say(msg("start cron, or set `schedule.by: service`"))
     if state != "installed":
-        raise typer.Exit(CHANGES)
+        raise typer.Exit(CHANGES_PENDING)
     if not runs:
         raise typer.Exit(1)
