@@ -6,27 +6,11 @@ Format: https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-a
 from __future__ import annotations
 
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-
-from techsapo_ops.adapters.http import Unreachable, raise_untrusted, way
-from techsapo_ops.adapters.reasons import os_reason
-from techsapo_ops.adapters.tls_trust import SYSTEM, Trust
-from techsapo_ops.messages import msg
+from collections.abc import Iterator
 
 MEDIA_TYPE = "text/event-stream"
 LARGEST = 16 * 1024**2
-"""Most bytes of a line, of an event and of an answer that is no stream: a broken peer fills no memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One event and the HTTP status of its answer; an answer that is no stream is one without a name."""
-
-    status: int
-    name: str
-    data: str
-    id: str = ""
+"""Most bytes of a line and of an event: a broken peer fills no memory."""
 
 
 class TooLong(ValueError):
@@ -77,60 +61,6 @@ class Parser:
             self._data += value + b"\n"
             if len(self._data) > LARGEST:
                 raise TooLong
-
-
-def events(
-    url: str,
-    *,
-    headers: Mapping[str, str],
-    content: bytes | None = None,
-    timeout: float,
-    trust: Trust = SYSTEM,
-) -> Iterator[Event]:
-    """POST `content`, or GET where it is None, and yield each event as it comes.
-
-    `timeout` is the longest silence in seconds. Raises Unreachable when there is no answer, it breaks off or
-    an event is longer than LARGEST, and for `trust` and keys what fetch raises.
-    """
-    import httpx
-
-    try:
-        context, named = way(url, headers, trust, timeout)
-        with (
-            httpx.Client(trust_env=False, verify=context, timeout=timeout) as client,
-            client.stream(
-                "GET" if content is None else "POST",
-                url,
-                headers={"Accept-Encoding": "identity", **headers, "Accept": MEDIA_TYPE},
-                content=content,
-                extensions=named,
-            ) as response,
-        ):
-            if not response.headers.get("content-type", "").startswith(MEDIA_TYPE):
-                yield Event(response.status_code, "", _text(_start(response.iter_raw())))
-                return
-            parser = Parser()
-            for chunk in response.iter_raw():
-                for name, last_id, data in parser.feed(chunk):
-                    yield Event(response.status_code, name, _text(data), last_id)
-    except TooLong:
-        told = msg("an event is longer than {largest} bytes", largest=LARGEST)
-        raise Unreachable(url, told, connected=True) from None
-    except httpx.TimeoutException:
-        raise Unreachable(url, msg("silent for {timeout:g} s", timeout=timeout)) from None
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise_untrusted(url, error, trust)
-        raise Unreachable(url, os_reason(error) or str(error) or type(error).__name__) from None
-
-
-def _start(chunks: Iterator[bytes]) -> bytes:
-    """The first LARGEST bytes of an answer."""
-    body = bytearray()
-    for chunk in chunks:
-        body += chunk
-        if len(body) >= LARGEST:
-            break
-    return bytes(body[:LARGEST])
 
 
 def _text(data: bytes | bytearray) -> str:

@@ -39,18 +39,11 @@ class Trust:
     """Folder of a stack's certificates: its local CA and what it deployed are trusted too."""
     here: frozenset[str] = frozenset()
     """Addresses of this host on which its stack listens: what is sent there does not leave the host."""
-    skip: bool = False
-    """Take any certificate. Only for a user who asked for it by name and is warned each time."""
 
     def context(self) -> ssl.SSLContext:
         """What a client opens TLS connections by."""
         import ssl
 
-        if self.skip:
-            anyone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-            anyone.check_hostname = False
-            anyone.verify_mode = ssl.CERT_NONE
-            return anyone
         context = ssl.create_default_context(cadata=self.ca)
         # A trusted certificate is taken as it is: a server's own need not lead to a root.
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -66,7 +59,7 @@ class Trust:
         shows the very certificate that its stack deployed, it has to prove that it is the site. Takes
         `seconds` at most, and a connection of its own: nothing is sent by it.
         """
-        if self.skip or self.own is None or not (host in self.here or stays_here(host)):
+        if self.own is None or not (host in self.here or stays_here(host)):
             return None
         import ssl
 

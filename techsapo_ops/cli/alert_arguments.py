@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.alertmanager import Alertmanager, Matcher
 from techsapo_ops.catalogue.alerts import WATCHDOG, Alert
+from techsapo_ops.cli.arguments import span_of
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.watch.alerts import known
 from techsapo_ops.services.alertmanager.silencing import SHORTEST, WHY_NOT_WATCHDOG, mutes_watchdog
 from techsapo_ops.services.monitoring import alertmanager_of
-from techsapo_ops.spec.models.base import seconds
 
 if TYPE_CHECKING:
     from techsapo_ops.spec.models import Spec
@@ -36,19 +36,14 @@ def matchers(name: str | None, given: Sequence[str]) -> list[Matcher]:
 
 def until(duration: str) -> datetime:
     """When what begins now and has the length of `--for` ends. Raises OpsError for no such length."""
-    try:
-        length = seconds(duration)
-        end = datetime.now(UTC) + timedelta(seconds=length)
-    except (ValueError, OverflowError) as error:
-        what, _, _ = str(error).partition("; ")  # it hints at lengths of other things
-        raise OpsError(msg("--for: {error}", error=what), msg("write e.g. 30m or 2h"), exit_code=2) from None
-    if length < SHORTEST:
+    length = span_of("--for", duration)
+    if length.total_seconds() < SHORTEST:
         raise OpsError(
             msg("--for must be at least {shortest:g} s", shortest=SHORTEST),
             msg("write e.g. 30m or 2h; 1m is the least"),
             exit_code=2,
         )
-    return end
+    return datetime.now(UTC) + length
 
 
 def refuse_watchdog(wanted: Sequence[Matcher], spec: Spec) -> None:

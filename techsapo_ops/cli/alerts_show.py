@@ -120,9 +120,9 @@ def _json(found: OneAlert, locale: str) -> dict[str, Any]:
         "states": [
             {
                 "state": each.state,
-                "since": each.since.isoformat() if each.since is not None else None,
+                "since": each.since,
                 "summary": each.summary if each.since is not None else None,
-                "labels": dict(each.labels),
+                "labels": each.labels,
                 "acknowledged": acknowledgement_json(each.acknowledged) if each.acknowledged else None,
             }
             for each in found.now

@@ -2,38 +2,45 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
-_AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)")
-_SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+LENGTHS = msg("write e.g. 30m, 2h or 90d")
+TIMES = msg("write e.g. 90s, 1h, 2d or 2026-01-31T08:00")
+
+
+def span_of(option: str, text: str, hint: str = LENGTHS) -> timedelta:
+    """A length of time such as `90s`, `1h30m` or `90d`.
+
+    Raises OpsError with exit code 2 for anything else, and for one whose end no calendar holds.
+    """
+    from techsapo_ops.spec.models.base import seconds  # with all of the spec, which `logs` does without
+
+    try:
+        span = timedelta(seconds=seconds(text))
+        _ = (datetime.now(UTC) + span, datetime.now(UTC) - span)
+    except (ValueError, OverflowError) as error:
+        # A ValueError hints at lengths of other things.
+        what = str(error).partition("; ")[0] if isinstance(error, ValueError) else msg("that is too long")
+        raise OpsError(
+            msg("{option}: {what}", option=option, what=what),
+            hint,
+            exit_code=2,
+        ) from None
+    return span
 
 
 def moment(text: str, now: datetime | None = None) -> datetime:
-    """A time given as an age (`90s`, `1h`, `1h30m`) or as an ISO date or time (local without a zone).
+    """The time of `--since`: an age (`1h`, `1h30m`), or an ISO date or time (local without a zone).
 
     Raises OpsError with exit code 2 for anything else.
     """
-    parts = _AGO.findall(text)
-    if parts and "".join(n + unit for n, unit in parts) == text.replace(" ", ""):
-        ago = sum(float(n) * _SECONDS[unit] for n, unit in parts)
-        try:
-            return (now or datetime.now(UTC)) - timedelta(seconds=ago)
-        except OverflowError:
-            raise OpsError(
-                msg("--since {text}: that long ago there was no log", text=text), exit_code=2
-            ) from None
     try:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
-        raise OpsError(
-            msg("--since {text}: neither an age nor a time", text=text),
-            msg("write e.g. 90s, 1h, 2d or 2026-01-31T08:00"),
-            exit_code=2,
-        ) from None
+        return (now or datetime.now(UTC)) - span_of("--since", text, TIMES)
 
 
 def time_of(option: str, text: str) -> datetime:

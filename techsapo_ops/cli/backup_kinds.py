@@ -17,14 +17,8 @@ def parse(only: str | None) -> tuple[str, ...]:
     return tuple(word.strip() for word in only.split(",") if word.strip()) if only is not None else ()
 
 
-def completed(incomplete: str) -> list[str]:
-    """The names that the last word of `--only` may become."""
-    before, comma, word = incomplete.rpartition(",")
-    return [f"{before}{comma}{name}" for name in registry.names() if name.startswith(word)]
-
-
 def _option(help_: str) -> object:
-    return typer.Option("--only", metavar="KIND,…", help=help_, autocompletion=completed)
+    return typer.Option("--only", metavar="KIND,…", help=help_)
 
 
 _HERE = ", ".join(kind.name for kind in registry.kinds() if not kind.too_secret)

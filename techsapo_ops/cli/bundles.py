@@ -77,10 +77,20 @@ def _bundle(annotation: Any) -> Bundle | None:
 
 
 class CommandGroup(typer.Typer):
-    """A group of commands, such as `techsapo certs`, whose parameters may be bundles."""
+    """A group of commands, such as `techsapo certs`, whose parameters may be bundles.
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(cls=OpsGroup, add_completion=False, pretty_exceptions_enable=False, **settings)
+    By itself it shows its help, where it does nothing else.
+    """
+
+    def __init__(self, *, invoke_without_command: bool = False, **settings: Any) -> None:
+        settings = {"no_args_is_help": not invoke_without_command, **settings}
+        super().__init__(
+            cls=OpsGroup,
+            add_completion=False,
+            pretty_exceptions_enable=False,
+            invoke_without_command=invoke_without_command,
+            **settings,
+        )
 
     def command(self, *args: Any, **settings: Any) -> Callable[[Command], Command]:
         """Register a command; it stays as it is for whoever calls it from Python."""

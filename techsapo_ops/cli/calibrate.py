@@ -5,12 +5,12 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from techsapo_ops.adapters.files import read_text, write_atomic
-from techsapo_ops.cli.options import JsonOutput
+from techsapo_ops.cli.options import QuietOutput
 from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from techsapo_ops.wallbounce.verdict import Weights
 
 _FEWEST = 50
+_SEED = 1
+"""Of the folds and the bootstrap: the same labels give the same weights."""
 _NEGATIVE = -0.005
 """A weight above this is zero when it is shown: A or G was the same in all labels."""
 _ENOUGH = 2000
@@ -35,9 +37,8 @@ def calibrate(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where to write the weights.")] = Path(
         "calibration.json"
     ),
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the folds and the bootstrap.")] = 1,
     *,
-    out: JsonOutput,
+    out: QuietOutput,
 ) -> None:
     """Fit the weights of confidence by tier and set of models, and say how good they are.
 
@@ -55,14 +56,14 @@ def calibrate(
     for (tier, models), group_ in by_set(read).items():
         name = msg("{tier} with {models}", tier=tier, models=", ".join(models))
         rows = [Row(x.agreement, x.grade, x.correct, x.contradicted) for x in group_]
-        draw = random.Random(seed)  # noqa: S311 - folds
+        draw = random.Random(_SEED)  # noqa: S311 - folds
         judged = held_out(rows, len(models), draw) if len(rows) >= _FEWEST else None
         if judged is None:
             out.warn(
                 msg("{name}: {too_few}", name=name, too_few=_too_few(len(rows), {x.correct for x in group_}))
             )
             continue
-        figures = _figures(judged, rows, len(models), seed)
+        figures = _figures(judged, rows, len(models))
         weights = fit_capped(rows, len(models))
         fits.append(Fit(tier, models, weights, len(rows), {k: v["fitted"].value for k, v in figures.items()}))
         told.append(_Told(name, len(models), len(rows), weights, figures))
@@ -106,7 +107,7 @@ def _too_few(count: int, outcomes: set[bool]) -> str:
     )
 
 
-def _figures(judged: list[Judged], rows: list[Row], count: int, seed: int) -> dict[str, dict[str, Interval]]:
+def _figures(judged: list[Judged], rows: list[Row], count: int) -> dict[str, dict[str, Interval]]:
     """By figure and column: held-out fit, provisional weights, and the bare mean of scores."""
     columns = {
         "fitted": judged,
@@ -115,7 +116,7 @@ def _figures(judged: list[Judged], rows: list[Row], count: int, seed: int) -> di
     }
     return {
         name: {
-            column: bootstrap(values, figure, random.Random(seed))  # noqa: S311 - resampling
+            column: bootstrap(values, figure, random.Random(_SEED))  # noqa: S311 - resampling
             for column, values in columns.items()
         }
         for name, figure in FIGURES.items()
@@ -134,9 +135,6 @@ class _Told:
 
 
 def _show(out: Output, told: list[_Told]) -> None:
-    if out.as_json:
-        out.json([_document(each) for each in told])
-        return
     for place, each in enumerate(told):
         w = each.weights
         a, g = (round(weight, 2) + 0.0 for weight in (w.agreement, w.grade))  # no -0.00
@@ -168,17 +166,3 @@ def _ceilings(told: _Told) -> list[str]:
         how = msg("raised by the labels from {cap:.2f}", cap=cap) if raised else msg("the cap")
         lines.append(msg("{held:.3f} for {what}: {how}", held=raised or cap, what=what, how=how))
     return lines
-
-
-def _document(told: _Told) -> dict[str, Any]:
-    w = told.weights
-    return {
-        "set": told.name,
-        "labels": told.labels,
-        "weights": {"intercept": w.intercept, "agreement": w.agreement, "grade": w.grade},
-        "ceilings": {"count": w.ceilings.count, "contradicted": w.ceilings.contradicted},
-        "figures": {
-            figure: {c: {"value": i.value, "low": i.low, "high": i.high} for c, i in columns.items()}
-            for figure, columns in told.figures.items()
-        },
-    }

@@ -13,7 +13,7 @@ from techsapo_ops.errors import OpsError
 if TYPE_CHECKING:
     from techsapo_ops.cli.project import Project
 
-What = Literal["services", "backups", "jobs", "alerts", "certificates", "fields", "secrets", "hosts"]
+What = Literal["services", "backups", "jobs", "alerts", "certificates", "hosts"]
 _SAFE = re.compile(r"[\w@%+=:,./-]{1,200}")
 """zsh evaluates what it is offered."""
 
@@ -23,7 +23,7 @@ def completes(what: What) -> Callable[[typer.Context, str], list[str]]:
 
     def complete(ctx: typer.Context, incomplete: str) -> list[str]:
         try:
-            names = _FIXED[what](incomplete) if what in _FIXED else _OF_PROJECT[what](_project(ctx))
+            names = _FIXED[what]() if what in _FIXED else _OF_PROJECT[what](_project(ctx))
         except (OpsError, OSError):
             return []
         return [
@@ -40,24 +40,16 @@ def _project(ctx: typer.Context) -> Project:
     return open_project(find(ctx.params.get("file")).path)
 
 
-def _alerts(_: str) -> Iterable[str]:
+def _alerts() -> Iterable[str]:
     from techsapo_ops.catalogue.alerts import alerts
 
     return alerts()
 
 
-def _jobs(_: str) -> Iterable[str]:
+def _jobs() -> Iterable[str]:
     from techsapo_ops.catalogue.jobs import jobs
 
     return jobs()
-
-
-def _fields(incomplete: str) -> Iterable[str]:
-    """The fields of the section that the word names so far."""
-    from techsapo_ops.spec.describe import explain
-
-    section, dot, _ = incomplete.rpartition(".")
-    return (f"{section}{dot}{child.key}" for child in explain(section).children)
 
 
 def _services(project: Project) -> Iterable[str]:
@@ -67,13 +59,6 @@ def _services(project: Project) -> Iterable[str]:
     return [*(service.name for service in services), *(service.kind for service in services)]
 
 
-def _secrets(project: Project) -> Iterable[str]:
-    from techsapo_ops.cli.open_stack import open_stack
-    from techsapo_ops.operations.secrets import kept_secrets
-
-    return (secret.name for secret in kept_secrets(open_stack(project).topology))
-
-
 def _backups(project: Project) -> Iterable[str]:
     from techsapo_ops.backup.repository import repository_of
     from techsapo_ops.cli.open_stack import open_stack
@@ -81,10 +66,10 @@ def _backups(project: Project) -> Iterable[str]:
     return ["latest", *(backup.id for backup in reversed(repository_of(open_stack(project)).backups()))]
 
 
-_FIXED: dict[str, Callable[[str], Iterable[str]]] = {
-    "alerts": _alerts, "jobs": _jobs, "fields": _fields,
-}  # fmt: skip
+_FIXED: dict[str, Callable[[], Iterable[str]]] = {"alerts": _alerts, "jobs": _jobs}
 _OF_PROJECT: dict[str, Callable[[Project], Iterable[str]]] = {
-    "services": _services, "secrets": _secrets, "backups": _backups,
-    "certificates": lambda project: project.spec.certificates, "hosts": lambda project: project.spec.hosts,
-}  # fmt: skip
+    "services": _services,
+    "backups": _backups,
+    "certificates": lambda project: project.spec.certificates,
+    "hosts": lambda project: project.spec.hosts,
+}

@@ -2,44 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from techsapo_ops.adapters.folders import keep_out_of_git
 from techsapo_ops.cli.open_stack import stack_on, topology_for
-from techsapo_ops.cli.options import FullOutput, SpecPlace
+from techsapo_ops.cli.options import CHANGES_PENDING, QuietOutput, SpecPlace
 from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.trusted_project import require_trust
-from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.generate import examine, write_files
 
 if TYPE_CHECKING:
-    from techsapo_ops.cli.project import Project
     from techsapo_ops.operations.apply.changes import FileChange
     from techsapo_ops.operations.apply.generate import Generated
     from techsapo_ops.stack.topology import Topology
 
-CHANGES_PENDING = 100
 _LISTED = 6
 
 
 def generate(
     *,
     place: SpecPlace,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Where to.", show_default=".techsapo/generated"),
-    ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit 100 when something would change.")
     ] = False,
     diff: Annotated[bool, typer.Option("--diff", help="Show what differs, line by line.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Overwrite files that were edited by hand.")] = False,
-    out: FullOutput,
+    out: QuietOutput,
 ) -> None:
     """Render every configuration file, let the real tools check them, and write them: all or none.
 
@@ -51,17 +41,9 @@ def generate(
       techsapo config generate
 
       techsapo config generate --check --diff
-
-      techsapo config generate -e production -o /srv/techsapo/config
     """
-    if output is not None:
-        if output.exists() and not output.is_dir():
-            raise OpsError(
-                msg("--output: {output} is a file", output=output), msg("name a folder"), exit_code=2
-            )
-        require_trust(place.file, others=[output])
     project = place.open()
-    topology = _topology(project, output)
+    topology = topology_for(project)
     found = examine(stack_on(project, topology))
     for warning in project.warnings:
         out.warn(str(warning))
@@ -74,27 +56,14 @@ def generate(
                 remedy=tool.remedy,
             )
         )
-    report = found.validation
-    out.detail(msg("{checked} checks ran", checked=report.checked))
     if not check:
-        if output is None:
-            keep_out_of_git(project.state)
+        keep_out_of_git(project.state)
         write_files(found.files, topology, force=force)
-    if out.as_json:
-        out.json(_document(found, topology, written=not check, diff=diff))
-    else:
-        if diff or not out.quiet:
-            _show(out, found.changes, diff=diff)
-        _close(out, found, topology, check=check)
+    if diff or not out.quiet:
+        _show(out, found.changes, diff=diff)
+    _close(out, found, topology, check=check)
     if check and found.changes:
         raise typer.Exit(CHANGES_PENDING)
-
-
-def _topology(project: Project, output: Path | None) -> Topology:
-    topology = topology_for(project)
-    if output is None:
-        return topology
-    return topology.relocated(replace(topology.layout, config=output.absolute()))
 
 
 def _some(paths: tuple[str, ...]) -> str:
@@ -130,21 +99,3 @@ def _close(out: Output, found: Generated, topology: Topology, *, check: bool) ->
         out.next("techsapo config generate --force")
     else:
         out.next("techsapo config generate")
-
-
-def _document(found: Generated, topology: Topology, *, written: bool, diff: bool) -> dict[str, Any]:
-    return {
-        "directory": str(topology.layout.config),
-        "files": len(found.files),
-        "up_to_date": not found.changes,
-        "written": written and bool(found.changes),
-        "changes": [
-            {"path": c.path, "kind": c.kind.value, **({"diff": c.diff} if diff else {})}
-            for c in found.changes
-        ],
-        "checks": {"run": found.validation.checked},
-        "missing_tools": [
-            {"tool": m.tool, "remedy": m.remedy, "unchecked": list(m.unchecked)}
-            for m in found.validation.missing
-        ],
-    }

@@ -60,7 +60,9 @@ class LazyCommand(OpsCommand):
         """The real command."""
         target = self.entry.load()
         if isinstance(target, typer.Typer):
-            return typer.main.get_command(target)
+            group = typer.main.get_command(target)
+            group.help = group.help or self.entry.help
+            return group
         app = CommandGroup()
         settings = {"allow_interspersed_args": False} if self.entry.passes_on else None
         app.command(name=self.name, context_settings=settings)(target)

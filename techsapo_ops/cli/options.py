@@ -25,6 +25,9 @@ from techsapo_ops.spec.environment import NO_ENVIRONMENT
 if TYPE_CHECKING:
     from techsapo_ops.cli.project import Project
 
+CHANGES_PENDING = 100
+"""Exit code of a command that changed nothing, and saw that something would change, or has."""
+
 EngineOption = Annotated[
     Literal["native", "compose"] | None, typer.Option("--engine", help="Overrides the spec's engine.")
 ]
@@ -33,6 +36,10 @@ ServicesArgument = Annotated[
     typer.Argument(
         metavar="[SERVICE]…", help="Only these and what they need.", autocompletion=completes("services")
     ),
+]
+NamedServicesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[SERVICE]…", help="Names or kinds.", autocompletion=completes("services")),
 ]
 BackupArgument = Annotated[
     str,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+import time
+import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import psutil
@@ -14,12 +17,11 @@ import typer
 
 from techsapo_ops.adapters.address import Address, reachable_host
 from techsapo_ops.adapters.http import Unreachable, Untrusted, fetch, send
-from techsapo_ops.adapters.sse import events
 from techsapo_ops.adapters.tls_trust import Trust
-from techsapo_ops.cli.asking_again import Twice
 from techsapo_ops.cli.language import spoken_language
 from techsapo_ops.cli.options import SpecChoice
-from techsapo_ops.cli.peer import Peer, TlsChoice, peer
+from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.peer import Peer, peer
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.spec.models import Spec
@@ -32,6 +34,10 @@ _DEFAULT_PROMPT = 20_000
 _PATIENCE = 5.0
 """Seconds that we wait longer than the server, so that its own time-out is what the user reads."""
 _PING_TIMEOUT = 2.0
+_PASSING = frozenset({502, 503, 504})
+"""Statuses of answers after which a question is sent again."""
+PAUSE = 1.0
+"""Seconds until then: what ended is back, or nginx knows that it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +84,16 @@ def piped() -> str:
     return sys.stdin.buffer.read().decode("utf-8", errors="replace")
 
 
-def orchestrator(url: str | None, place: SpecChoice, tls: TlsChoice) -> Orchestrator:
+def orchestrator(url: str | None, place: SpecChoice, ca_file: Path | None) -> Orchestrator:
     """The running orchestrator: that at `url`, or the one of the spec."""
     if url is not None:
-        asked = peer("--url", url, place.file, tls)
+        asked = peer("--url", url, place.file, ca_file)
         return Orchestrator(asked, _DEFAULT_TIMEOUT + _PATIENCE, _DEFAULT_PROMPT)
 
     project = place.open()
     spec, here = project.spec, _here(project.spec)
     found = _running(candidates(spec), Trust(own=project.layout.certs, here=here))
-    asked = peer(msg("the spec"), found, place.file, tls, here=here)
+    asked = peer(msg("the spec"), found, place.file, ca_file, here=here)
     limits = spec.app.limits
     return Orchestrator(asked, seconds(limits.request_timeout) + _PATIENCE, limits.max_prompt)
 
@@ -148,33 +154,33 @@ def _running(candidates: list[str], trust: Trust) -> str:
     )
 
 
-def _headers(asked: Orchestrator, twice: Twice) -> dict[str, str]:
-    """Those of a question; what it is refused with comes in the language that is spoken here."""
-    said = {"Content-Type": "application/json", "Accept-Language": spoken_language()}
-    return {**said, **asked.peer.headers, **twice.headers}
-
-
 def post(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
     """The JSON that the orchestrator answers. Raises OpsError with what it said instead.
 
-    Where it gives no answer, or one that may pass, it is asked once more; it pays for one.
+    Where it gives no answer, or one that may pass, it is asked once more by the same Idempotency-Key, so that
+    it is answered, and paid, once; not where half of the time is gone.
     """
-    url, twice = f"{asked.peer.url}{path}", Twice(asked.timeout)
-    while True:
+    url, late = f"{asked.peer.url}{path}", time.monotonic() + asked.timeout / 2
+    headers = {
+        "Content-Type": "application/json",
+        "Accept-Language": spoken_language(),  # of what it is refused with
+        "Idempotency-Key": str(uuid.uuid4()),
+        **asked.peer.headers,
+    }
+
+    for last in (False, True):
         try:
-            answer = send(
-                url,
-                _content(body),
-                headers=_headers(asked, twice),
-                timeout=asked.timeout,
-                trust=asked.peer.trust,
-            )
+            answer = send(url, _content(body), headers=headers, timeout=asked.timeout, trust=asked.peer.trust)
         except Unreachable as error:
-            if twice.after(error):
-                continue
-            raise _silent(url, error) from None
-        if answer.ok or not twice.after(answer.status):
-            break
+            if last or isinstance(error, Untrusted) or time.monotonic() >= late:
+                raise _silent(url, error) from None
+            why = error.reason
+        else:
+            if last or answer.status not in _PASSING or time.monotonic() >= late:
+                break
+            why = msg("HTTP {status}", status=answer.status)
+        Output().say(msg("no answer ({told}); asking once more", told=why))
+        time.sleep(PAUSE)
     told = _parsed(url, answer.status, answer.body)
     if not answer.ok:
         raise _refused(answer.status, told)
@@ -255,40 +261,3 @@ def _refused(status: int, body: Mapping[str, Any]) -> OpsError:
         ),
         hint,
     )
-
-
-def follow(asked: Orchestrator, path: str, body: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Events of an answer as they come, each with its document; the last one is `verdict`.
-
-    As `post`, it asks once more; the events then begin anew. Raises OpsError with what the orchestrator said
-    instead, and where it ends without a verdict.
-    """
-    url, twice = f"{asked.peer.url}{path}", Twice(asked.timeout)
-    name, more = "", True
-    while more:
-        more = False
-        try:
-            for event in events(
-                url,
-                headers=_headers(asked, twice),
-                content=_content(body),
-                timeout=asked.timeout,
-                trust=asked.peer.trust,
-            ):
-                told = _parsed(url, event.status, event.data)
-                if event.status != 200 or event.name == "problem":
-                    status = int(told.get("status", event.status))
-                    more = twice.after(status)
-                    if more:
-                        break
-                    raise _refused(status, told)
-                name = event.name
-                yield name, told
-        except Unreachable as error:
-            more = twice.after(error)
-            if not more:
-                raise _silent(url, error) from None
-    if name != "verdict":
-        raise OpsError(
-            msg("{url} ended without a verdict", url=url), msg("try again; `techsapo logs` may say why")
-        )

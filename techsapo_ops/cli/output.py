@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any, TextIO
 
 from techsapo_ops.adapters.terminal import harmless, harmless_json
 from techsapo_ops.cli.language import spoken, spoken_words
 from techsapo_ops.errors import OpsError
+from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -73,8 +76,12 @@ class Output:
             write(text)
 
     def json(self, value: Any) -> None:
-        """Print `value` as JSON on stdout, Japanese as it is; messages in English, which does not change."""
-        print(harmless_json(json.dumps(value, ensure_ascii=False, indent=2, default=str)))
+        """Print `value` as JSON on stdout, Japanese as it is; messages in English, which does not change.
+
+        A dataclass becomes an object of its fields, a time text by ISO 8601, anything else its
+        `str()`.
+        """
+        print(harmless_json(json.dumps(value, ensure_ascii=False, indent=2, default=_plain)))
 
     def say(self, text: str) -> None:
         """Tell how the work goes, on stderr."""
@@ -119,6 +126,19 @@ class Output:
         console().print(make_table(columns, rows, right=right))
 
 
+def document(value: Any, *without: str) -> dict[str, Any]:
+    """The fields of a dataclass by name, for `Output.json`, but for those in `without`."""
+    return {each.name: getattr(value, each.name) for each in fields(value) if each.name not in without}
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return document(value)
+    if isinstance(value, Mapping):
+        return dict(value)
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
 def filled(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> tuple[list[str], list[list[object]]]:
     """A table without the columns that no row has anything in, the first one apart."""
     kept = [n for n in range(len(columns)) if n == 0 or any(row[n] not in {"", "-"} for row in rows)]
@@ -127,8 +147,8 @@ def filled(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> tuple[li
 
 def make_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, right: Iterable[str] = ()) -> Any:
     """A table in the house's style, as rich prints it."""
+    from techsapo_ops.cli.console import Cell, Sheet
     from techsapo_ops.cli.state_words import STATE_COLUMNS, state_word
-    from techsapo_ops.cli.tables import Cell, Sheet
 
     plain = [[cell if isinstance(cell, str) else str(cell) for cell in row] for row in rows]
     states = {number for number, column in enumerate(columns) if column.lower() in STATE_COLUMNS}
@@ -230,3 +250,11 @@ def confirm(question: str, *, yes: bool) -> bool:
     import typer
 
     return typer.confirm(harmless(spoken(question)), default=False, err=True)
+
+
+def require_yes(question: str, *, yes: bool) -> None:
+    """Ask on a terminal, unless `yes`. Raises OpsError where nobody agrees."""
+    if not confirm(question, yes=yes):
+        # Whoever has answered "no" has been asked.
+        hint = "" if interactive() else msg("pass --yes where nobody can be asked")
+        raise OpsError(msg("nothing was changed"), hint)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,26 +11,22 @@ import typer
 from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.packed import cannot_write
 from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.cli.options import QuietOutput, SpecPlace
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.card import page
 from techsapo_ops.operations.card.facts import card_of, note_printed
-from techsapo_ops.operations.card.typed import commands
 
 
 def card(
     language: Annotated[
         Literal["en", "ja"] | None, typer.Option("--lang", help="Language.", show_default="the spec's")
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the text there.")
-    ] = None,
     web: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Write it as a page that prints on A4.")
     ] = None,
     *,
     place: SpecPlace,
-    out: JsonOutput,
+    out: QuietOutput,
 ) -> None:
     """Print the page that must exist away from this host: how to have everything back without it.
 
@@ -48,23 +43,14 @@ def card(
     stack = open_stack(place.open())
     made, now = card_of(stack), datetime.now().astimezone()
     locale = language or stack.spec.locale
-    text = page.text(made, locale, now)
-    for file, content in ((output, text), (web, page.html(made, locale, now) if web is not None else "")):
-        if file is not None:
-            try:
-                write_atomic(file, content.encode(), 0o644)
-            except OSError as error:
-                raise cannot_write(file, error) from None
-            out.say(msg("written to {file}", file=file))
+    if web is None:
+        out.data(page.text(made, locale, now).rstrip("\n"))
+    else:
+        try:
+            write_atomic(web, page.html(made, locale, now).encode(), 0o644)
+        except OSError as error:
+            raise cannot_write(web, error) from None
+        out.say(msg("written to {file}", file=web))
     note_printed(stack, made)
-    if out.as_json:
-        told = asdict(made) | {
-            "copied": made.copied.isoformat() if made.copied is not None else None,
-            "proved": made.proved.isoformat() if made.proved is not None else None,
-            "drilled": made.drilled.isoformat() if made.drilled is not None else None,
-        }
-        out.json({**told, "commands": commands(made), "lacking": list(made.lacking), "text": text})
-    elif output is None and web is None:
-        out.data(text.rstrip("\n"))
     for sentence in made.lacking:
         out.warn(sentence)

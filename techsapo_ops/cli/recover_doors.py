@@ -73,12 +73,11 @@ class RecoverDoors:
         )
         diagnosis = examine(stack, host_report(project, topology))
         if not topology.machines:
-            return Prospect(stack, diagnosis, there=_there(stack))
+            return Prospect(stack, diagnosis, there=_present(stack))
         # Ports are of the hosts, whose Docker is asked for them.
         findings = tuple(each for each in diagnosis.findings if each.topic != "port")
         hosts = look_at_hosts(topology, self._fleet(topology))
-        there = _on_hosts(stack)
-        return Prospect(stack, replace(diagnosis, findings=findings), there=there, hosts=hosts)
+        return Prospect(stack, replace(diagnosis, findings=findings), there=_present(stack), hosts=hosts)
 
     def gather(self, file: Path, environment: str | None, engine: str | None) -> None:
         """Let the hosts of the spec that was placed be one Swarm. Raises OpsError."""
@@ -133,19 +132,14 @@ def _secret(draft: Draft, path: str) -> str:
     return read_secret_from(draft.file.parent)(path)
 
 
-def _there(stack: Stack) -> tuple[str, ...]:
-    """Services of a stack of this name that this host has already, and volumes with their data."""
-    try:
-        return (*stack.engine.observe().services, *_data(stack))
-    except OpsError:  # the engine is not there: the diagnosis says so
-        return ()
+def _present(stack: Stack) -> tuple[str, ...]:
+    """Services of a stack of this name that are there already, and volumes with their data.
 
-
-def _on_hosts(stack: Stack) -> tuple[str, ...]:
-    """The same of several hosts: volumes stay on one that has left its Swarm."""
+    Of several hosts volumes stay on one that has left its Swarm.
+    """
     found: list[str] = []
     for look in (lambda: stack.engine.observe().services, lambda: _data(stack)):
-        with suppress(OpsError):  # as above
+        with suppress(OpsError):  # the engine is not there: the diagnosis says so
             found += look()
     return tuple(found)
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from techsapo_ops.catalogue.alerts import alerts
 from techsapo_ops.catalogue.runbooks import Runbook, runbooks
 from techsapo_ops.cli.completes import completes
-from techsapo_ops.cli.options import JsonOutput, SpecChoice, SpecPlace
+from techsapo_ops.cli.language import spoken_language
+from techsapo_ops.cli.options import QuietOutput, SpecChoice, SpecPlace
 from techsapo_ops.cli.output import Output, console
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -25,17 +24,14 @@ _LINK = re.compile(r"\[([^\]]+)\]\(\w+\.md\)")
 
 
 def runbook(
-    name: Annotated[
-        str | None,
-        typer.Argument(help="The alert; without it all are listed.", autocompletion=completes("alerts")),
-    ] = None,
+    name: Annotated[str, typer.Argument(help="The alert.", autocompletion=completes("alerts"))],
     language: Annotated[
         Literal["en", "ja"] | None,
         typer.Option("--lang", help="Language.", show_default="the spec's, without one the terminal's"),
     ] = None,
     *,
     place: SpecPlace,
-    out: JsonOutput,
+    out: QuietOutput,
 ) -> None:
     """Show what an alert means, how to check and how to fix it.
 
@@ -48,21 +44,20 @@ def runbook(
 
       techsapo alerts runbook DiskFilling --lang en > DiskFilling.md
     """
-    page = None
-    if name is not None and (page := runbooks().get(name)) is None:
+    page = runbooks().get(name)
+    if page is None:
         raise unknown(msg("runbook"), name, runbooks())
     project = _project(place, out, language)
-    locale = language or (project.spec.locale if project is not None else _terminals_locale())
-    if page is not None and project is not None:
+    locale = language or (project.spec.locale if project is not None else spoken_language())
+    if project is not None:
         page = _of_stack(page, project)
-    if page is None:
-        _list(locale, out)
-    elif out.as_json:
-        out.json(
-            {"name": page.name, "language": locale, "text": page.text[locale], "steps": page.steps(locale)}
-        )
-    else:
-        _show(page, locale, out)
+    text = page.text[locale]
+    if not sys.stdout.isatty():
+        out.data(text.rstrip("\n"))
+        return
+    from rich.markdown import Markdown
+
+    console().print(Markdown(_LINK.sub(r"\1", text), hyperlinks=False))
 
 
 def _project(place: SpecChoice, out: Output, language: str | None) -> Project | None:
@@ -92,27 +87,3 @@ def _of_stack(page: Runbook, project: Project) -> Runbook:
         return page.of_stack(own_commands(topology_for(project)), several=several)
     except OpsError:
         return page.of_stack(ON_SEVERAL_HOSTS if several else {}, several=several)
-
-
-def _terminals_locale() -> str:
-    told = next((v for n in ("LC_ALL", "LC_MESSAGES", "LANG") if (v := os.environ.get(n))), "")
-    return "ja" if told.lower().startswith("ja") else "en"
-
-
-def _list(locale: str, out: Output) -> None:
-    rows = [(a.name, a.severity, runbooks()[a.name].meaning(locale)) for a in alerts().values()]
-    if out.as_json:
-        out.json([dict(zip(("name", "severity", "meaning"), row, strict=True)) for row in rows])
-        return
-    out.table(("alert", "severity", "meaning"), rows)
-    out.say(msg("`techsapo alerts runbook NAME` shows one"))
-
-
-def _show(page: Runbook, locale: str, out: Output) -> None:
-    text = page.text[locale]
-    if not sys.stdout.isatty():
-        out.data(text.rstrip("\n"))
-        return
-    from rich.markdown import Markdown
-
-    console().print(Markdown(_LINK.sub(r"\1", text), hyperlinks=False))

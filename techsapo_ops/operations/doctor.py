@@ -169,29 +169,18 @@ def _tools(topology: Topology, told: Collection[str]) -> Iterator[HostFinding]:
         if topology.places.from_images
         else (*sorted(_validators(topology), key=attrgetter("package")), *_WANTED)
     )
-    for tool in needed:
+    optional = (tool for tool in _optional() if tool.name not in running and tool.name not in told)
+    for tool, wanted in (*((tool, True) for tool in needed), *((tool, False) for tool in optional)):
         if tool.name in have:
             yield HostFinding("tool", tool.name, Level.OK, have[tool.name])
-        else:
-            detail, remedy = (
-                msg("{purpose}; not on PATH", purpose=tool.purpose),
-                msg("Debian package {package}", package=tool.package),
-            )
-            yield HostFinding("tool", tool.name, Level.WARNING, detail, remedy, tool.package)
-    for tool in _optional():
-        if tool.name in running or tool.name in told:
             continue
-        if tool.name in have:
-            yield HostFinding("tool", tool.name, Level.OK, have[tool.name])
+        remedy = msg("Debian package {package}", package=tool.package)
+        if wanted:
+            detail = msg("{purpose}; not on PATH", purpose=tool.purpose)
+            yield HostFinding("tool", tool.name, Level.WARNING, detail, remedy, tool.package)
         else:
-            remedy = msg("Debian package {package}", package=tool.package)
-            yield HostFinding(
-                "tool",
-                tool.name,
-                Level.NOTE,
-                msg("{purpose}; optional, not on PATH", purpose=tool.purpose),
-                remedy,
-            )
+            detail = msg("{purpose}; optional, not on PATH", purpose=tool.purpose)
+            yield HostFinding("tool", tool.name, Level.NOTE, detail, remedy)
 
 
 def _validators(topology: Topology) -> Iterator[Tool]:
@@ -203,10 +192,13 @@ def _validators(topology: Topology) -> Iterator[Tool]:
 
 
 def _state_directory(state: Path) -> Iterator[HostFinding]:
+    def finding(level: Level, detail: str, remedy: str = "") -> HostFinding:
+        return HostFinding("state", "state directory", level, detail, remedy)
+
     try:
         found = room(state)
     except OSError as error:
-        yield HostFinding("state", "state directory", Level.MISSING, f"{state}: {error.strerror}")
+        yield finding(Level.MISSING, f"{state}: {error.strerror}")
         return
     kind = file_system(state)
     where = msg(
@@ -216,65 +208,40 @@ def _state_directory(state: Path) -> Iterator[HostFinding]:
         free_bytes=human(found.free_bytes),
         free=found.free,
     )
+    left = min(found.free, found.free_inodes)
     if found.read_only:
-        yield HostFinding(
-            "state",
-            "state directory",
-            Level.MISSING,
-            msg("{where}: read-only", where=where),
-            msg("remount it read-write"),
-        )
+        yield finding(Level.MISSING, msg("{where}: read-only", where=where), msg("remount it read-write"))
     elif not os.access(found.directory, os.W_OK | os.X_OK):
         remedy = msg("become the owner of {directory}, or move the spec", directory=found.directory)
-        yield HostFinding(
-            "state", "state directory", Level.MISSING, msg("{where}: not writable", where=where), remedy
-        )
-    elif min(found.free, found.free_inodes) < _ROOM_LEAST:
-        yield HostFinding(
-            "state", "state directory", Level.MISSING, msg("{where}: full", where=where), msg("make room")
-        )
-    elif min(found.free, found.free_inodes) < _ROOM_WARN:
-        yield HostFinding(
-            "state",
-            "state directory",
-            Level.WARNING,
-            msg("{where}: nearly full", where=where),
-            msg("make room"),
-        )
+        yield finding(Level.MISSING, msg("{where}: not writable", where=where), remedy)
+    elif left < _ROOM_LEAST:
+        yield finding(Level.MISSING, msg("{where}: full", where=where), msg("make room"))
+    elif left < _ROOM_WARN:
+        yield finding(Level.WARNING, msg("{where}: nearly full", where=where), msg("make room"))
     elif kind in NETWORK:
         remedy = msg("databases and sockets want a local disk; move the spec to one")
-        yield HostFinding(
-            "state",
-            "state directory",
-            Level.WARNING,
-            msg("{where}: a network file system", where=where),
-            remedy,
-        )
+        yield finding(Level.WARNING, msg("{where}: a network file system", where=where), remedy)
     else:
-        yield HostFinding("state", "state directory", Level.OK, where)
+        yield finding(Level.OK, where)
 
 
 def _user(topology: Topology) -> Iterator[HostFinding]:
     host: HostFacts = topology.host
     if not topology.places.starts_as_root(host):
         return
-    name = f"user {APP_USER}"
+
+    def finding(level: Level, detail: str, remedy: str = "") -> HostFinding:
+        return HostFinding("user", f"user {APP_USER}", level, detail, remedy)
+
     if not accounts.exists(APP_USER):
         detail = msg("there is none, so the app keeps running as root")
-        yield HostFinding("user", name, Level.WARNING, detail, msg("`techsapo doctor --fix` adds it"))
+        yield finding(Level.WARNING, detail, msg("`techsapo doctor --fix` adds it"))
     elif APP_USER not in host.users:
         detail = msg("can't reach {state}, so the app runs as root", state=topology.layout.state)
-        yield HostFinding(
-            "user", name, Level.NOTE, detail, msg("put the project where other users may enter, e.g. /srv")
-        )
+        yield finding(Level.NOTE, detail, msg("put the project where other users may enter, e.g. /srv"))
     elif APP_USER not in host.app_users:
         detail = msg("can't run {python}, so the app runs as root", python=host.python)
-        yield HostFinding(
-            "user",
-            name,
-            Level.NOTE,
-            detail,
-            msg("install with a Python that all users may run, e.g. /usr/bin/python3"),
-        )
+        remedy = msg("install with a Python that all users may run, e.g. /usr/bin/python3")
+        yield finding(Level.NOTE, detail, remedy)
     else:
-        yield HostFinding("user", name, Level.OK, msg("runs the app"))
+        yield finding(Level.OK, msg("runs the app"))

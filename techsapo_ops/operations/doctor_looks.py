@@ -132,24 +132,23 @@ def look_at_tests(topology: Topology, today: date) -> Iterator[HostFinding]:
         yield HostFinding("providers", "tests", Level.WARNING, error.message, error.hint)
         return
     for provider in found:
-        name, test = f"provider {provider.name}", provider.test
+        test, level, remedy = provider.test, Level.WARNING, ""
         if test is None:
+            level, remedy = Level.NOTE, f"{COMMAND} {provider.name}"
             told = msg("changed since it was tested") if provider.changed else msg("never tested")
-            yield HostFinding("providers", name, Level.NOTE, told, f"{COMMAND} {provider.name}")
         elif test.outcome == "failed":
             told = msg("failed the test of {date}: {told}", date=test.at.date(), told=test.told)
-            yield HostFinding("providers", name, Level.WARNING, told, test.remedy)
+            remedy = test.remedy
         elif test.outcome == "warning":
             told = msg("answered the test of {date}, but: {told}", date=test.at.date(), told=test.told)
-            yield HostFinding("providers", name, Level.WARNING, told, test.remedy)
+            remedy = test.remedy
         elif test.ends is not None and (test.ends - today).days <= WARNED_DAYS:
             told = msg(
                 "its model ends on {ends}, as known when it was tested on {date}",
                 ends=test.ends,
                 date=test.at.date(),
             )
-            yield HostFinding("providers", name, Level.WARNING, told, msg("choose a current model"))
+            remedy = msg("choose a current model")
         else:
-            yield HostFinding(
-                "providers", name, Level.OK, msg("answered the test of {date}", date=test.at.date())
-            )
+            level, told = Level.OK, msg("answered the test of {date}", date=test.at.date())
+        yield HostFinding("providers", f"provider {provider.name}", level, told, remedy)

@@ -22,38 +22,22 @@ def _wanted_ports(topology: Topology) -> Iterator[tuple[int, Service]]:
 def ports(topology: Topology, held: Mapping[int, Holder], own: Collection[int]) -> Iterator[HostFinding]:
     """Whether the stack's services can have their ports; `held` are those that something listens on."""
     for port, service in _wanted_ports(topology):
-        name = f"port {port}"
-        holder = held.get(port)
+        holder, level, remedy = held.get(port), Level.OK, ""
         if is_free(listen_host(service.host), port):
-            yield HostFinding("port", name, Level.OK, msg("free, for {service}", service=service.name))
+            detail = msg("free, for {service}", service=service.name)
         elif holder is None:
-            yield HostFinding(
-                "port",
-                name,
-                Level.MISSING,
-                msg(
-                    "{service} can't listen on {host}:{port}",
-                    service=service.name,
-                    host=service.host,
-                    port=port,
-                ),
-                msg("ports below 1024 need root; is the address one of this host?"),
+            level = Level.MISSING
+            detail = msg(
+                "{service} can't listen on {host}:{port}", service=service.name, host=service.host, port=port
             )
+            remedy = msg("ports below 1024 need root; is the address one of this host?")
         elif _ours(topology, port, holder, own):
-            yield HostFinding(
-                "port",
-                name,
-                Level.OK,
-                msg("{service} of this stack: {holder}", service=service.name, holder=holder),
-            )
+            detail = msg("{service} of this stack: {holder}", service=service.name, holder=holder)
         else:
-            yield HostFinding(
-                "port",
-                name,
-                Level.MISSING,
-                msg("wanted by {service}, taken by {holder}", service=service.name, holder=holder),
-                _how_to_free(service, holder),
-            )
+            level = Level.MISSING
+            detail = msg("wanted by {service}, taken by {holder}", service=service.name, holder=holder)
+            remedy = _how_to_free(service, holder)
+        yield HostFinding("port", f"port {port}", level, detail, remedy)
 
 
 def _how_to_free(service: Service, holder: Holder) -> str:

@@ -65,6 +65,11 @@ class ApiKey:
             value[name] = value[name].isoformat() if value[name] else None
         return value
 
+    def public(self, now: datetime) -> dict[str, Any]:
+        """What may be shown of it, all but its digest, with its state at `now`."""
+        shown = {name: value for name, value in self.to_json().items() if name != "digest"}
+        return {**shown, "state": self.state(now)}
+
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ApiKey:
         """The key of `to_json`; raises ValueError, KeyError or TypeError for anything else."""

@@ -11,13 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
+from event_streams import events
 from fronts import nginx_before
 from orchestrator import QUICK, serving
 from rows import each_row
 from servers import Server
 from websockets.sync.client import connect
-
-from techsapo_ops.adapters.sse import events
 
 pytestmark = pytest.mark.needs("nginx")
 

@@ -16,7 +16,7 @@ from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.environment import acting_user
 from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.options import JsonOutput, SpecPlace
+from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace
 from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.runbook import runbook
 from techsapo_ops.errors import OpsError
@@ -33,10 +33,7 @@ from techsapo_ops.stack.stack import Stack
 if TYPE_CHECKING:
     from techsapo_ops.operations.watch.alerts import Listed
 
-app = CommandGroup(
-    no_args_is_help=True,
-    help="List, silence and look up alerts, e.g. `techsapo alerts list --firing`.",
-)
+app = CommandGroup()
 
 
 @app.command(name="list")
@@ -167,7 +164,7 @@ def try_alert(
     ] = 60.0,
     *,
     place: SpecPlace,
-    out: JsonOutput,
+    out: QuietOutput,
 ) -> None:
     """Send a synthetic alert to its receiver, and time its way there.
 
@@ -190,16 +187,6 @@ def try_alert(
         )
     )
     arrived = try_out(stack, alert, server, within=within)
-    if out.as_json:
-        out.json(
-            {
-                "alert": name,
-                "receiver": arrived.receiver,
-                "integrations": list(arrived.integrations),
-                "seconds": round(arrived.seconds, 2),
-            }
-        )
-        return
     told = ", ".join(arrived.integrations)
     out.data(
         msg(
@@ -297,8 +284,8 @@ def _json(listed: Listed) -> dict[str, Any]:
         "for": listed.rule.get("for", "0s"),
         "expr": listed.rule["expr"],
         "runbook": listed.rule["annotations"]["runbook_url"],
-        "since": listed.since.isoformat() if listed.since else None,
+        "since": listed.since,
         "summary": listed.summary if listed.since else None,
-        "labels": dict(listed.labels),
+        "labels": listed.labels,
         "acknowledged": acknowledgement_json(listed.acknowledged) if listed.acknowledged else None,
     }

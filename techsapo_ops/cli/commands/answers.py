@@ -13,8 +13,8 @@ import typer
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.calibrate import calibrate
 from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.options import JsonOutput, SpecPlace, WaitOption, YesOption
-from techsapo_ops.cli.output import Output, confirm
+from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace, WaitOption, YesOption
+from techsapo_ops.cli.output import Output, require_yes
 from techsapo_ops.cli.project import open_project
 from techsapo_ops.cli.told_stores import ToldStores
 from techsapo_ops.messages import msg, template
@@ -26,10 +26,7 @@ from techsapo_ops.stores.audit.rows import read_drill_rows, read_rows
 from techsapo_ops.stores.audit.server import audit_server
 from techsapo_ops.stores.budget_ledger import PERIODS
 
-app = CommandGroup(
-    no_args_is_help=True,
-    help="Show what answers cost, begin a budget anew, fit their confidence, e.g. `techsapo answers costs`.",
-)
+app = CommandGroup()
 
 
 class Grouping(StrEnum):
@@ -160,7 +157,7 @@ def reset_budget(
     place: SpecPlace,
     yes: YesOption = False,
     wait: WaitOption = 0.0,
-    out: JsonOutput,
+    out: QuietOutput,
 ) -> None:
     """Let the present day's or month's budgets start at zero, everybody's and the keys'.
 
@@ -173,13 +170,9 @@ def reset_budget(
     """
     stack = open_stack(place.open())
     word = PERIODS[period.value]
-    if not confirm(msg("let the budget of the {period} start at zero now?", period=word), yes=yes):
-        out.say(msg("nothing was changed; --yes confirms it"))
-        raise typer.Exit(1)
+    require_yes(msg("let the budget of the {period} start at zero now?", period=word), yes=yes)
     with locked(stack.layout, wait):
-        at = reset(stack, period.value, out.warn)
-    if out.as_json:
-        out.json({"period": period.value, "reset": at.isoformat()})
+        reset(stack, period.value, out.warn)
     out.say(msg("the budget of the {period} starts at zero", period=word))
     out.next("techsapo status")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,14 +16,13 @@ from techsapo_ops.cli.orchestrator import (
     TierOption,
     UrlOption,
     asked_for,
-    follow,
     orchestrator,
     piped,
     post,
 )
-from techsapo_ops.cli.output import Output, harmless_values, write, write_json
-from techsapo_ops.cli.peer import TlsOptions
-from techsapo_ops.cli.views.answer import score, show_answer, show_triage
+from techsapo_ops.cli.output import Output, harmless_values
+from techsapo_ops.cli.peer import CaFileOption
+from techsapo_ops.cli.views.answer import show_answer, show_triage
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
@@ -56,12 +55,8 @@ def ask(
     tier: TierOption = TierName.BASIC,
     language: LanguageOption = None,
     url: UrlOption = None,
-    stream: Annotated[
-        bool,
-        typer.Option("--stream", help="Show what happens while it happens; with --json one event a line."),
-    ] = False,
+    ca_file: CaFileOption = None,
     *,
-    tls: TlsOptions,
     place: SpecPlace,
     out: JsonOutput,
 ) -> None:
@@ -83,27 +78,22 @@ def ask(
 
       journalctl -u nginx -n 100 | techsapo ask --log - --command "systemctl start nginx"
     """
-    if log is not None and stream:
-        raise OpsError(
-            msg("--stream is of questions, not of logs"), msg("leave one of them out"), exit_code=2
-        )
     text = piped() if question == "-" else question
     read = "" if log is None else _read(log)
     if log is None and not text.strip():
         raise OpsError(
             msg("the question is empty"), msg('e.g. techsapo ask "Dockerコンテナが起動しない"'), exit_code=2
         )
-    asked = orchestrator(url, place, tls)
+    asked = orchestrator(url, place, ca_file)
     chosen = {"task_type": tier.value, **asked_for(language)}
     if log is not None:
         _ask_about(read, asked, {"user_command": command, "system_context": text, **chosen}, out)
         return
-    body = {"prompt": text, **chosen}
-    told = _followed(asked, body, as_json=out.as_json) if stream else post(asked, _GENERATE, body)
-    if not out.as_json:
-        show_answer(harmless_values(told))
-    elif not stream:
+    told = post(asked, _GENERATE, {"prompt": text, **chosen})
+    if out.as_json:
         out.json(told)
+    else:
+        show_answer(harmless_values(told))
 
 
 def _read(log: Path) -> str:
@@ -133,79 +123,3 @@ def _ask_about(log: str, asked: Orchestrator, body: Mapping[str, str], out: Outp
         out.json(told)
     else:
         show_triage(harmless_values(told))
-
-
-def _followed(asked: Orchestrator, body: Mapping[str, Any], *, as_json: bool) -> dict[str, Any]:
-    """Print each event as it comes; the answer's document at the end."""
-    verdict: dict[str, Any] = {}
-    for name, told in follow(asked, _GENERATE, body):
-        if as_json:
-            write_json({"event": name, **told})
-        elif name != "verdict":
-            write(_line(name, told), stderr=True)
-        verdict = told if name == "verdict" else verdict
-    return verdict
-
-
-def _line(name: str, told: Mapping[str, Any]) -> str:
-    """One event in words."""
-    who = told.get("provider", "")
-    match name:
-        case "asked" | "grading" | "bouncing":
-            return f"{name:<10} {', '.join(told['providers'])}"
-        case "waiting":
-            return msg("{name:<10} another instance is at the same question", name=name)
-        case "settled":
-            scores = msg(
-                "confidence {told:.2f}, consensus {score}",
-                told=told["confidence"],
-                score=score(told["consensus"]),
-            )
-            return msg(
-                "{name:<10} {told} at {told2}: {scores}",
-                name=name,
-                told=told["outcome"],
-                told2=told["tier"],
-                scores=scores,
-            )
-        case "answered" | "revised":
-            return msg(
-                "{name:<10} {who}  {told:.2f} s  ${told2:.6f}",
-                name=name,
-                who=who,
-                told=told["seconds"],
-                told2=told["cost_usd"],
-            )
-        case "graded":
-            given = ", ".join(f"{g['subject']} {score(g['grade'])}" for g in told["grades"])
-            return f"{name:<10} {who}  {given}"
-        case "bounced":
-            after = msg("no revision") if told["after"] is None else score(told["after"])
-            kept = msg("kept") if told["kept"] else msg("not kept")
-            return msg(
-                "{name:<10} {who}  round {told}: {score} to {after}, {kept}",
-                name=name,
-                who=who,
-                told=told["round"],
-                score=score(told["before"]),
-                after=after,
-                kept=kept,
-            )
-        case "escalated":
-            return msg(
-                "{name:<10} to {told} ({told2}): {told3}",
-                name=name,
-                told=told["tier"],
-                told2=told["reason"],
-                told3=", ".join(told["providers"]),
-            )
-        case "asked_again":
-            return msg(
-                "{name:<10} {who}  for grades of {told}", name=name, who=who, told=", ".join(told["subjects"])
-            )
-        case "sat_in":
-            return msg("{name:<10} {who}  in place of {told}", name=name, who=who, told=told["instead_of"])
-        case "failed":
-            return f"{name:<10} {who}  {told['phase']}: {told['kind']}: {told['message']}"
-        case _:
-            return name

@@ -18,6 +18,7 @@ from techsapo_ops.cli.options import (
     DryRunOption,
     JsonOutput,
     JsonQuietOutput,
+    QuietOutput,
     SpecChoice,
     SpecPlace,
     WaitOption,
@@ -196,7 +197,6 @@ def show(
 @app.command()
 def verify(
     which: BackupArgument = "latest",
-    latest: Annotated[bool, typer.Option("--latest", help="The newest one, as without an id.")] = False,
     deep: Annotated[
         bool, typer.Option("--deep", help="Restore it into throwaway servers and compare.")
     ] = False,
@@ -222,12 +222,11 @@ def verify(
       techsapo backup verify --offsite
     """
     stack = open_stack(place.open())
-    word = "latest" if latest else which
     with Bars(out, repository_of(stack)) as bars:
         if offsite:
-            found = verify_offsite(stack, word, wait=wait, say=bars.say, told=bars.told)
+            found = verify_offsite(stack, which, wait=wait, say=bars.say, told=bars.told)
         else:
-            found = verify_backup(stack, word, deep=deep, wait=wait, told=bars.told)
+            found = verify_backup(stack, which, deep=deep, wait=wait, told=bars.told)
     if out.as_json:
         out.json({**asdict(found), "ok": found.ok})
     else:
@@ -274,7 +273,7 @@ def accept(
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
-    out: JsonQuietOutput,
+    out: QuietOutput,
 ) -> None:
     """Vouch for a backup that shrank, or for one without a MAC that came after this stack's key.
 
@@ -288,8 +287,6 @@ def accept(
     """
     stack = open_stack(place.open())
     backup, found = accept_backup(stack, which, wait=wait, warn=out.warn)
-    if out.as_json:
-        out.json({"id": backup.id, "authentication": str(found.state), "authentication_why": found.why})
     why = msg(": {why}", why=found.why) if found.why else ""
     out.say(msg("{id} is {state}{why}", id=backup.id, state=found.state, why=why))
     for shrink in backup.read().shrunk:
@@ -303,7 +300,7 @@ def prune(
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
-    out: JsonQuietOutput,
+    out: QuietOutput,
 ) -> None:
     """Remove the backups that backup.keep does not want any more.
 
@@ -315,9 +312,6 @@ def prune(
     """
     stack = open_stack(place.open())
     done = prune_backups(stack, dry_run=dry_run, wait=wait, warn=out.warn)
-    if out.as_json:
-        out.json(asdict(done))
-        return
     going = msg("goes") if dry_run else msg("removed")
     rows = [(v.id, msg("stays") if v.keep else going, joined(", ", v.reasons)) for v in done.verdicts]
     if rows and not out.quiet:

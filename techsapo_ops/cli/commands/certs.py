@@ -12,22 +12,20 @@ from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.job_runs import cron_table, run_context
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import (
+    CHANGES_PENDING,
     DryRunOption,
     JsonOutput,
-    JsonQuietOutput,
     QuietOutput,
     SpecChoice,
     SpecPlace,
     WaitOption,
     YesOption,
 )
-from techsapo_ops.cli.output import Output, confirm, print_error
+from techsapo_ops.cli.output import Output, print_error, require_yes
 from techsapo_ops.cli.views.certificates import (
     renewal_error,
-    renewal_value,
     renewal_words,
     show,
-    status_value,
 )
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
@@ -44,12 +42,7 @@ from techsapo_ops.operations.jobs.timetable import announce
 if TYPE_CHECKING:
     from techsapo_ops.operations.certificates.renew import Renewal
 
-_PENDING = 100
-
-app = CommandGroup(
-    no_args_is_help=True,
-    help="Issue, renew, deploy and watch certificates, e.g. `techsapo certs status`.",
-)
+app = CommandGroup()
 
 NamesArgument = Annotated[
     list[str] | None,
@@ -83,7 +76,7 @@ def status(
     if not names:
         write_metrics(certificates, found)
     if out.as_json:
-        out.json([status_value(s) for s in found])
+        out.json(found)
     elif not found:
         out.say(msg("There are no certificates in the spec."))
         out.next("techsapo config explain certificates")
@@ -99,7 +92,7 @@ def issue(
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
-    out: JsonQuietOutput,
+    out: QuietOutput,
 ) -> None:
     """Get the certificates that are not there yet, and put them into use.
 
@@ -115,13 +108,12 @@ def issue(
 @app.command()
 def renew(
     names: NamesArgument = None,
-    everything: Annotated[bool, typer.Option("--all", help="All of them, which is the default.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Renew also what is not due.")] = False,
     dry_run: DryRunOption = False,
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
-    out: JsonQuietOutput,
+    out: QuietOutput,
 ) -> None:
     """Renew what is due and put it into use; say of the rest when it will be.
 
@@ -137,8 +129,6 @@ def renew(
 
       techsapo certs renew --dry-run
     """
-    if everything and names:
-        raise OpsError(msg("--all and a name exclude each other"), msg("leave one of them out"), exit_code=2)
     _renew(place, names, out, wait, force=force, dry_run=dry_run)
 
 
@@ -148,7 +138,7 @@ def deploy(
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
-    out: JsonQuietOutput,
+    out: QuietOutput,
 ) -> None:
     """Put the newest stored certificates into use again: check, reload nginx, read back over TLS.
 
@@ -186,15 +176,12 @@ def revoke(
     out = Output()
     certificates = certificates_of(open_stack(place.open()), out.say)
     version = revocable(certificates, name, reason)
-    if not confirm(
-        msg(
-            "Revoke certificate {name} (version {number})? Clients will refuse it.",
-            name=name,
-            number=version.number,
-        ),
-        yes=yes,
-    ):
-        raise OpsError(msg("nothing was revoked"), msg("pass --yes where nobody can be asked"))
+    question = msg(
+        "Revoke certificate {name} (version {number})? Clients will refuse it.",
+        name=name,
+        number=version.number,
+    )
+    require_yes(question, yes=yes)
     what = {"certificate": name, "version": version.number, "reason": reason}
     with recorded(certificates.topology.layout, msg("certs revoke"), what, out.warn):
         version = revoke_at_ca(certificates, name, reason, wait=wait)
@@ -215,26 +202,13 @@ def trust(*, place: SpecPlace) -> None:
     certificates.authority()
     path = certificates.topology.layout.certs / CA_FOLDER / "ca.pem"
     out.data(str(path))
-    for line in (
-        msg("Whoever trusts this CA trusts every certificate that this stack makes. For development only."),
-        f"  curl               curl --cacert {path} https://…",
-        msg(
-            "  techsapo           techsapo ask --ca-file {path} --url https://… (beside the spec "
-            "it is trusted)",
-            path=path,
-        ),
-        msg(
-            "  Debian, Ubuntu     cp {path} /usr/local/share/ca-certificates/ && update-ca-certificates",
-            path=path,
-        ),
-        msg("  Fedora             trust anchor {path}", path=path),
-        msg(
-            "  macOS              security add-trusted-cert -k ~/Library/Keychains/login.keychain-db {path}",
-            path=path,
-        ),
-        msg("  Firefox            Settings, Certificates, Authorities, Import"),
-    ):
-        out.say(line)
+    out.say(
+        msg("Whoever trusts this CA trusts every certificate that this stack makes. For development only.")
+    )
+    out.say(msg("  curl             curl --cacert {path} https://…", path=path))
+    install = f"cp {path} /usr/local/share/ca-certificates/techsapo.crt && update-ca-certificates"
+    out.say(msg("  Debian, Ubuntu   {command}", command=install))
+    out.say(msg("  Firefox          Settings, Certificates, Authorities, Import"))
 
 
 @app.command(name="install-cron")
@@ -287,12 +261,9 @@ def _report(
 ) -> None:
     if not dry_run:
         write_metrics(certificates, look(certificates))
-    if out.as_json:
-        out.json([renewal_value(r) for r in found])
     for renewal in found:
         if renewal.error is not None:
-            if not out.as_json:
-                print_error(renewal_error(renewal, renewal.error))
+            print_error(renewal_error(renewal, renewal.error))
         else:
             out.say(renewal_words(renewal, dry_run))
     if not found:
@@ -300,4 +271,4 @@ def _report(
     if any(r.error is not None for r in found):
         raise typer.Exit(1)
     if dry_run and any(r.due.need != "nothing" for r in found):
-        raise typer.Exit(_PENDING)
+        raise typer.Exit(CHANGES_PENDING)

@@ -8,10 +8,11 @@ import typer
 
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import history_beside
-from techsapo_ops.cli.options import JsonQuietOutput, SpecFile
+from techsapo_ops.cli.options import CHANGES_PENDING, JsonQuietOutput, SpecFile
+from techsapo_ops.cli.output import document
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.cli.state_words import action_word
-from techsapo_ops.cli.views.summary import difference_line, difference_summary
+from techsapo_ops.cli.views.plan import difference_line, difference_summary
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.apply.difference import difference
 from techsapo_ops.operations.apply.drift import EDITED
@@ -22,12 +23,8 @@ from techsapo_ops.operations.apply.ledger_entry import describe_files
 if TYPE_CHECKING:
     from techsapo_ops.operations.apply.ledger_entry import LedgerEntry
 
-DRIFTED = 100
 
-app = CommandGroup(
-    no_args_is_help=True,
-    help="Show what was applied and what is no longer so, e.g. `techsapo changes list`.",
-)
+app = CommandGroup()
 
 
 @app.command(name="list")
@@ -109,8 +106,8 @@ def diff(
                 "since": found.since.id,
                 "now": found.now.id,
                 "summary": difference_summary(found),
-                "files": [{"path": f.path, "kind": f.kind, "diff": f.diff} for f in found.files],
-                "services": [{"service": s.service, "what": s.what} for s in found.services],
+                "files": found.files,
+                "services": found.services,
             }
         )
         return
@@ -149,7 +146,7 @@ def drift(*, place: SpecFile, out: JsonQuietOutput) -> None:
             {
                 "against": report.against.id,
                 "drifted": bool(report.findings),
-                "findings": [{"kind": f.kind, "name": f.name, "what": f.what} for f in report.findings],
+                "findings": report.findings,
             }
         )
     elif not report.findings:
@@ -160,7 +157,7 @@ def drift(*, place: SpecFile, out: JsonQuietOutput) -> None:
             out.say(msg("`techsapo changes diff` shows edits; `techsapo up --force` overwrites them"))
         out.next("techsapo plan")
     if report.findings:
-        raise typer.Exit(DRIFTED)
+        raise typer.Exit(CHANGES_PENDING)
 
 
 def _what(entry: LedgerEntry) -> str:
@@ -182,30 +179,5 @@ def _what(entry: LedgerEntry) -> str:
 
 
 def _json(entry: LedgerEntry) -> dict[str, Any]:
-    return {
-        "id": entry.id,
-        "time": entry.time.isoformat(),
-        "user": entry.user,
-        "command": entry.command,
-        "version": entry.version,
-        "engine": entry.engine,
-        "environment": entry.environment,
-        "spec_hash": entry.spec_hash,
-        "result": entry.result,
-        "reason": entry.reason,
-        "restores": entry.restores,
-        "back_to": entry.back_to,
-        "seconds": entry.seconds,
-        "files": [{"path": path, "kind": kind} for path, kind in entry.files],
-        "steps": [
-            {
-                "action": s.action,
-                "service": s.service,
-                "reason": s.reason,
-                "seconds": s.seconds,
-                "error": s.error,
-            }
-            for s in entry.steps
-        ],
-        "images": entry.images,
-    }
+    files = [{"path": path, "kind": kind} for path, kind in entry.files]
+    return {**document(entry, "state", "identity"), "files": files}

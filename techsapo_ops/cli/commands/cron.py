@@ -13,10 +13,7 @@ from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.jobs.timetable import announce, scheduled
 from techsapo_ops.services.scheduler.timetable import nobody_starts_jobs
 
-app = CommandGroup(
-    no_args_is_help=True,
-    help="Let the host's cron start the jobs, e.g. `techsapo cron install`.",
-)
+app = CommandGroup()
 
 
 @app.command()

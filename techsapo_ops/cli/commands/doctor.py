@@ -6,7 +6,6 @@ import os
 import shlex
 import sys
 import time
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -122,7 +121,7 @@ def doctor(
         done = _repair(diagnosis, stack.topology, Output(quiet=out.as_json, verbose=out.verbose))
         diagnosis = _examined(project, open_stack(project), waiting)
     if out.as_json:
-        out.json({**_value(diagnosis, done), "updates": asdict(waiting)})
+        out.json({**_value(diagnosis, done), "updates": waiting})
     else:
         _print(diagnosis, out)
         _say_next(diagnosis, out, _as_root(place.file, place.environment), _next(stack, waiting))
@@ -233,23 +232,8 @@ def _value(diagnosis: Diagnosis, done: Repair | None) -> dict[str, Any]:
     value: dict[str, Any] = {
         "complete": diagnosis.complete,
         "packages": list(diagnosis.packages),
-        "findings": [
-            {
-                "topic": f.topic,
-                "name": f.name,
-                "level": f.level.value,
-                "detail": f.detail,
-                "remedy": f.remedy,
-                "package": f.package,
-            }
-            for f in diagnosis.findings
-        ],
+        "findings": diagnosis.findings,
     }
     if done is not None:
-        value["fixed"] = {
-            "packages": list(done.installed.packages),
-            "units_disabled": list(done.installed.disabled),
-            "services_left_running": list(done.installed.left_running),
-            "user_added": done.user_added,
-        }
+        value["fixed"] = done
     return value

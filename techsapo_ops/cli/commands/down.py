@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from techsapo_ops.cli.options import (
-    JsonQuietOutput,
+    QuietOutput,
     SpecFile,
     WaitOption,
     YesOption,
 )
-from techsapo_ops.cli.output import confirm
+from techsapo_ops.cli.output import require_yes
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.stop import down as stop
@@ -26,7 +26,7 @@ def down(
     ] = False,
     yes: YesOption = False,
     wait: WaitOption = 0.0,
-    out: JsonQuietOutput,
+    out: QuietOutput,
 ) -> None:
     """Stop the stack: every service after those that need it, then the supervisor or the networks.
 
@@ -39,13 +39,9 @@ def down(
       techsapo down --volumes --yes
     """
     stack = recorded_stack(place.stack_file())
-    if volumes and not confirm(msg("delete all data {data_place}?", data_place=stack.data_place), yes=yes):
-        out.say(msg("nothing was changed; --yes confirms the deletion"))
-        raise typer.Exit(1)
+    if volumes:
+        require_yes(msg("delete all data {data_place}?", data_place=stack.data_place), yes=yes)
     stopped = stop(stack, wait=wait, remove_data=volumes, warn=out.warn)
-    if out.as_json:
-        out.json({"stopped": list(stopped), "data_removed": volumes})
-        return
     if stopped:
         out.say(msg("stopped {stopped}", stopped=", ".join(stopped)))
     else:

@@ -12,17 +12,14 @@ from techsapo_ops.adapters.away import away_json
 from techsapo_ops.adapters.build import build
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace
-from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.views.health import away_rows, next_step, summary
+from techsapo_ops.cli.output import Output, document
+from techsapo_ops.cli.views.health import EXIT_CODES, WRONG, away_rows, next_step, summary
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import check
 from techsapo_ops.operations.jobs.timetable import nobody_starts
 
 if TYPE_CHECKING:
     from techsapo_ops.health.report import HealthReport
-
-EXIT_CODES = {"healthy": 0, "degraded": 1, "down": 2}
-WRONG = 3
 
 
 def health(
@@ -62,18 +59,7 @@ def _value(report: HealthReport) -> dict[str, Any]:
         "status": report.status.value,
         "build": build(),
         "seconds": round(report.seconds, 4),
-        "probes": [
-            {
-                "name": part.name,
-                "kind": part.kind,
-                "status": part.status.value,
-                "detail": part.detail,
-                "seconds": None if part.seconds is None else round(part.seconds, 4),
-                "hint": part.hint,
-                "build": part.build,
-            }
-            for part in report.probes
-        ],
+        "probes": [document(part, "vital", "outdated", "away", "sole") for part in report.probes],
         "acknowledged": _acknowledged(report),
         **({"unreachable": away_json(report.unreachable)} if report.unreachable else {}),
     }

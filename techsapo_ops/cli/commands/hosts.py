@@ -13,14 +13,13 @@ from techsapo_ops.cli.open_stack import open_stack, topology_for
 from techsapo_ops.cli.options import (
     GateOption,
     JsonOutput,
-    JsonQuietOutput,
+    QuietOutput,
     SpecChoice,
     SpecPlace,
     WaitOption,
     YesOption,
 )
-from techsapo_ops.cli.output import confirm, interactive
-from techsapo_ops.cli.switchover import switchover
+from techsapo_ops.cli.output import require_yes
 from techsapo_ops.cli.views.apply import Progress, show_failures
 from techsapo_ops.engines.swarm import folders
 from techsapo_ops.engines.swarm.engine import on_one_host, swarm_of
@@ -38,6 +37,7 @@ from techsapo_ops.operations.hosts.join import beside_others
 from techsapo_ops.operations.hosts.leave import leaving
 from techsapo_ops.operations.hosts.leave import remove as leave
 from techsapo_ops.operations.hosts.replace import replace as perform_replace
+from techsapo_ops.operations.switchover import switchover as take_over
 from techsapo_ops.spec.problems import unknown
 
 if TYPE_CHECKING:
@@ -46,11 +46,7 @@ if TYPE_CHECKING:
     from techsapo_ops.adapters.fleet import Fleet
     from techsapo_ops.stack.topology import Topology
 
-app = CommandGroup(
-    no_args_is_help=True,
-    help="Check the hosts of a stack on several hosts, let them join, take them out, "
-    "e.g. `techsapo hosts check`.",
-)
+app = CommandGroup()
 
 HostArgument = Annotated[
     str, typer.Argument(metavar="HOST", help="A name under `hosts`.", autocompletion=completes("hosts"))
@@ -79,21 +75,7 @@ def check(hosts: HostsArgument = None, *, place: SpecPlace, out: JsonOutput) -> 
     topology, fleet = _opened(place, hosts or ())
     found = look(topology, fleet, hosts or ())
     if out.as_json:
-        out.json(
-            {
-                "well": found.well,
-                "facts": [
-                    {
-                        "host": f.host or None,
-                        "fact": f.name,
-                        "level": f.level.value,
-                        "detail": f.detail,
-                        "remedy": f.remedy,
-                    }
-                    for f in found.facts
-                ],
-            }
-        )
+        out.json({"well": found.well, "facts": found.facts})
     else:
         rows = [(f.host or msg("all"), f.name, f.level.value, f.detail, f.remedy) for f in found.facts]
         out.table(("host", "what", "state", "detail", "what to do"), rows)
@@ -102,9 +84,7 @@ def check(hosts: HostsArgument = None, *, place: SpecPlace, out: JsonOutput) -> 
 
 
 @app.command()
-def add(
-    hosts: HostsArgument = None, *, place: SpecPlace, wait: WaitOption = 0.0, out: JsonQuietOutput
-) -> None:
+def add(hosts: HostsArgument = None, *, place: SpecPlace, wait: WaitOption = 0.0, out: QuietOutput) -> None:
     """Let hosts of the spec join the Swarm as managers, by default all that are not in it.
 
     Where there is none, the first one makes it, with the address of the spec and a heartbeat of 20 s. The
@@ -121,12 +101,6 @@ def add(
         done = join(fleet, topology.spec.project, topology.machines, hosts or (), out.say)
         for name in done.joined:
             folders.forget(topology.layout, name)
-    if out.as_json:
-        out.json({
-            "began": done.began or None, "joined": list(done.joined), "already": list(done.already),
-            "left_to_up": list(done.unlabelled),
-        })  # fmt: skip
-        return
     new = [*([done.began] if done.began else []), *done.joined]
     out.say(
         msg("in the Swarm now: {names}", names=", ".join(new)) if new else msg("all of them are in the Swarm")
@@ -143,7 +117,7 @@ def drain(
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
-    out: JsonQuietOutput,
+    out: QuietOutput,
 ) -> None:
     """Stop the stack on one host, for work on it or a reboot; the others go on.
 
@@ -157,15 +131,12 @@ def drain(
     stack = open_stack(place.open())
     _require_host(stack.topology, host)
     seconds = perform_drain(stack, host, force=force, wait=wait, say=out.say, warn=out.warn)
-    if out.as_json:
-        out.json({"host": host, "drained": True, "seconds": round(seconds, 1)})
-        return
     out.say(msg("nothing of the stack runs on {host} ({seconds:.0f} s)", host=host, seconds=seconds))
     out.next(f"techsapo hosts activate {host}")
 
 
 @app.command()
-def activate(host: HostArgument, *, place: SpecPlace, wait: WaitOption = 0.0, out: JsonQuietOutput) -> None:
+def activate(host: HostArgument, *, place: SpecPlace, wait: WaitOption = 0.0, out: QuietOutput) -> None:
     """Let the stack run on a drained host again, and wait until all of it there is ready.
 
     Examples:
@@ -175,9 +146,6 @@ def activate(host: HostArgument, *, place: SpecPlace, wait: WaitOption = 0.0, ou
     stack = open_stack(place.open())
     _require_host(stack.topology, host)
     seconds = perform_activate(stack, host, wait=wait, say=out.say, warn=out.warn)
-    if out.as_json:
-        out.json({"host": host, "drained": False, "seconds": round(seconds, 1)})
-        return
     out.say(msg("all is ready on {host} ({seconds:.0f} s)", host=host, seconds=seconds))
 
 
@@ -191,7 +159,7 @@ def remove(
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
-    out: JsonQuietOutput,
+    out: QuietOutput,
 ) -> None:
     """Take a host out of the Swarm: one that the spec does not name any more, or one that is lost.
 
@@ -206,16 +174,10 @@ def remove(
     """
     stack = open_stack(place.open())
     engine = swarm_of(stack.engine)
-    if not confirm(leaving(engine, host, gone=gone).question, yes=yes):
-        # Whoever has answered "no" has been asked.
-        hint = "" if interactive() else msg("pass --yes where nobody can be asked")
-        raise OpsError(msg("nothing was changed"), hint)
+    require_yes(leaving(engine, host, gone=gone).question, yes=yes)
     what = {"host": host, "gone": gone}
     with locked(stack.layout, wait, out.warn), recorded(stack.layout, "hosts remove", what, out.warn):
         nodes = leave(engine, host, gone=gone, say=out.say)
-    if out.as_json:
-        out.json({"host": host, "nodes": [node.id for node in nodes]})
-        return
     out.say(msg("{host} is out of the Swarm", host=host))
     if any(node.ready for node in nodes):
         out.say(msg("on {host} itself: `docker swarm leave --force`; its volumes stay there", host=host))
@@ -231,14 +193,13 @@ def replace(
         typer.Argument(
             metavar="[NEW]",
             help="Its successor, which `hosts` names in its place; default: a new machine of the same name.",
-            autocompletion=completes("hosts"),
         ),
     ] = None,
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
     timeout: GateOption = None,
-    out: JsonQuietOutput,
+    out: QuietOutput,
 ) -> None:
     """Put a new machine in the place of a lost one, and wait until it has all and is ready.
 
@@ -266,14 +227,48 @@ def replace(
             )
 
     seconds = perform_replace(stack, old, new or old, apply, wait=wait, listener=progress)
-    if out.as_json:
-        out.json({"old": old, "new": new or old, "seconds": round(seconds, 1)})
-        return
     out.say(msg("{host} is ready, after {seconds:.0f} s", host=new or old, seconds=seconds))
     out.next("techsapo health")
 
 
-app.command()(switchover)
+@app.command()
+def switchover(
+    service: Annotated[str, typer.Argument(help="Whose server is to be another one.")],
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="HOST", help="The host that takes over.", show_default="one in sync"),
+    ] = None,
+    *,
+    place: SpecPlace,
+    out: QuietOutput,
+) -> None:
+    """Make another host's Redis the master, without losing a write.
+
+    Writes wait for a second or two, until the replica has all of them. Where none is in sync, nothing is
+    changed. Of use before a host is worked on.
+
+    Examples:
+
+      techsapo hosts switchover redis
+
+      techsapo hosts switchover redis --to b
+    """
+    stack = open_stack(place.open())
+    with locked(stack.layout, 0.0, out.warn):
+        found = take_over(stack, service, to, out.warn)
+    out.say(
+        msg(
+            "{now} has taken over from {before} in {seconds:.1f} s",
+            now=found.now,
+            before=found.before,
+            seconds=found.seconds,
+        )
+    )
+    out.say(
+        msg("no write was lost")
+        if not found.lost
+        else msg("{count:,} bytes of writes were lost", count=found.lost)
+    )
 
 
 def _require_host(topology: Topology, host: str) -> None:

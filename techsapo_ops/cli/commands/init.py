@@ -12,9 +12,8 @@ import typer
 
 from techsapo_ops.adapters.files import read_text, write_atomic
 from techsapo_ops.adapters.folders import STATE_DIRECTORY, keep_out_of_git
-from techsapo_ops.cli.first_receivers import FirstReceivers, ask
 from techsapo_ops.cli.options import QuietOutput
-from techsapo_ops.cli.output import Output, interactive
+from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.place import DEFAULT_SPEC
 from techsapo_ops.cli.trusted_project import require_trust
 from techsapo_ops.errors import OpsError
@@ -45,9 +44,7 @@ def init(
 ) -> None:
     """Write a commented techsapo.yaml to start from, and a fresh Grafana password.
 
-    On a terminal it asks whom alerts reach, who notices that this host is silent, and where the pages are
-    opened. Secrets go into files in secrets/ beside the spec, readable by you alone, never into the spec; a
-    Grafana password that is there is kept.
+    The password goes into a file in secrets/ beside the spec, readable by you alone; one that is there stays.
     What several hosts need: docs/three-machines.md.
 
     Examples:
@@ -65,31 +62,15 @@ def init(
     if example is not None:
         _copy(example, spec, out)
         return
-    told = ask() if interactive() and not out.quiet else FirstReceivers()
     text = Templates().render(
-        _TEMPLATE,
-        project=_project_name(spec.resolve().parent.name),
-        grafana_password_file=_GRAFANA,
-        public_url=told.public_url,
-        notifications=told.notifications(_SECRETS),
+        _TEMPLATE, project=_project_name(spec.resolve().parent.name), grafana_password_file=_GRAFANA
     )
-    # What was answered may be nothing for a spec.
-    held = {f"{_SECRETS}/{name}": secret for name, secret in told.secrets()}
-    loaded = load(text, {}, lambda file: held.get(file, "x"), filename=spec.name)
     made = _grafana_password(spec.parent / _GRAFANA)
-    for name, secret in told.secrets():
-        write_atomic(spec.parent / _SECRETS / name, f"{secret}\n".encode(), mode=0o600)
-        out.say(msg("wrote {parent}; keep it out of version control", parent=spec.parent / _SECRETS / name))
     write_atomic(spec, text.encode())
     keep_out_of_git(spec.parent / STATE_DIRECTORY)
     out.say(msg("wrote {spec}", spec=spec))
     _say_password(spec.parent / _GRAFANA, made, out)
-    if told.kind == "none":
-        out.say(
-            msg("alerts and the weekly report reach no one yet: fill in `notifications` (docs/alerts.md)")
-        )
-    elif nobody := loaded.spec.report_to_nobody:
-        out.say(nobody)
+    out.say(msg("alerts and the weekly report reach no one yet: fill in `notifications` (docs/alerts.md)"))
     named = "" if spec == DEFAULT_SPEC else f" --file {shlex.quote(str(spec))}"
     out.say(msg("`techsapo validate{named}` checks your changes", named=named))
     out.next(f"techsapo up{named}")

@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from techsapo_ops.backup.key_files import alone_with_keys
+from techsapo_ops.cli.arguments import span_of
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.open_stack import open_stack, topology_for
-from techsapo_ops.cli.options import JsonOutput, SpecPlace
-from techsapo_ops.cli.views.keys import public
+from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecPlace
 from techsapo_ops.engines.at_work import at_work
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import Message, joined, msg, template
 from techsapo_ops.operations.administration import begin, recorded, why
 from techsapo_ops.services.app.api_keys import keys_owner
 from techsapo_ops.spec.auth import resolved_auth
-from techsapo_ops.spec.models.base import seconds
 from techsapo_ops.stack.away import lacking
 from techsapo_ops.stores.key_endings import REVOKE, ROTATE, ends_of
 from techsapo_ops.stores.keys import KeyFile, new_key
@@ -36,10 +35,7 @@ if TYPE_CHECKING:
     from techsapo_ops.stack.layout import Layout
     from techsapo_ops.stores.keys import ApiKey
 
-app = CommandGroup(
-    no_args_is_help=True,
-    help="Make, list, rotate and revoke API keys, e.g. `techsapo keys create ci --plan standard`.",
-)
+app = CommandGroup()
 
 
 _MOST = 1_000_000
@@ -103,7 +99,7 @@ def create(
             exit_code=2,
         )
     now = _now()
-    until = now + _span("--expires", expires, msg("12h or 90d")) if expires is not None else None
+    until = now + span_of("--expires", expires) if expires is not None else None
     if until == now:
         raise OpsError(msg("--expires: must be longer than 0"), msg("write e.g. 12h or 90d"), exit_code=2)
     project = place.open()
@@ -122,7 +118,7 @@ def create(
         store.write((*keys, kept), owner)
         known["key"] = kept.id
     if out.as_json:
-        out.json({**public(kept), "key": shown})
+        out.json({**kept.public(_now()), "key": shown})
         return
     out.data(shown)
     out.say(
@@ -139,7 +135,7 @@ def list_keys(*, place: SpecPlace, out: JsonOutput) -> None:
     store = _file(place.open())
     keys = store.read()
     if out.as_json:
-        out.json([public(k) for k in keys])
+        out.json([k.public(_now()) for k in keys])
         return
     if not keys:
         out.say(msg("There are no API keys."))
@@ -167,27 +163,6 @@ def list_keys(*, place: SpecPlace, out: JsonOutput) -> None:
 
 def _now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
-
-
-def _span(option: str, text: str, example: str) -> timedelta:
-    """The time that `text` names. Raises OpsError for none, and for one that no calendar holds."""
-    try:
-        span = timedelta(seconds=seconds(text)) if text.strip() != "0" else timedelta()
-        _ = _now() + span
-    except OverflowError:
-        raise OpsError(
-            msg("{option}: {text} ends after the year 9999", option=option, text=text),
-            msg("write e.g. {example}", example=example),
-            exit_code=2,
-        ) from None
-    except ValueError as error:
-        what, _, _ = str(error).partition("; ")  # it hints at lengths of other things
-        raise OpsError(
-            msg("{option}: {what}", option=option, what=what),
-            msg("write e.g. {example}", example=example),
-            exit_code=2,
-        ) from None
-    return span
 
 
 def _day(moment: datetime) -> str:
@@ -240,7 +215,7 @@ def rotate(
       techsapo keys rotate ci --overlap 0
     """
     now = _now()
-    span = _span("--overlap", overlap, msg("30m or 24h; 0 ends the old key at once"))
+    span = span_of("--overlap", overlap) if overlap.strip() != "0" else timedelta()
     project = place.open()
     store, owner, layout = _store(project)
     what = {"which": which, "overlap": overlap}
@@ -251,8 +226,8 @@ def rotate(
         with recorded(layout, ROTATE, what, out.warn):
             store.change((*rotation.ending, rotation.key), owner)
     if out.as_json:
-        ending = [public(k) for k in rotation.ending]
-        out.json({**public(rotation.key), "key": rotation.shown, "ending": ending})
+        ending = [k.public(_now()) for k in rotation.ending]
+        out.json({**rotation.key.public(_now()), "key": rotation.shown, "ending": ending})
         return
     out.data(rotation.shown)
     key = rotation.key
@@ -276,7 +251,7 @@ def revoke(
     ] = False,
     *,
     place: SpecPlace,
-    out: JsonOutput,
+    out: QuietOutput,
 ) -> None:
     """Revoke a key. It opens nothing any more within a second, without a restart.
 
@@ -296,8 +271,6 @@ def revoke(
             gone = store.revocation(which, _now(), every=every)
         with recorded(layout, REVOKE, {"which": which, **ends_of(gone)}, out.warn):
             store.change(gone, owner)
-    if out.as_json:
-        out.json([public(k) for k in gone])
     for key in gone:
         out.say(msg("revoked {id} ({key})", id=key.id, key=key.name))
 

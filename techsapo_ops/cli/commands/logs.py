@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from techsapo_ops.cli.arguments import moment
-from techsapo_ops.cli.completes import completes
-from techsapo_ops.cli.options import JsonOutput, SpecFile
+from techsapo_ops.cli.options import JsonOutput, NamedServicesArgument, SpecFile
 from techsapo_ops.cli.output import Output, console, write, write_json
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.cli.views.log_lines import LogView, line_document
@@ -39,12 +38,7 @@ def _level(word: str) -> str:
 
 
 def logs(
-    services: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[SERVICE]…", help="Names or kinds; default: all.", autocompletion=completes("services")
-        ),
-    ] = None,
+    services: NamedServicesArgument = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines are written.")] = False,
     lines: Annotated[
         int, typer.Option("--lines", "-n", metavar="N", min=0, help="The last N lines; 0 is all.")

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
+from techsapo_ops.cli.arguments import TIMES, span_of
 from techsapo_ops.cli.bundles import CommandGroup
 from techsapo_ops.cli.environment import acting_user
 from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.options import JsonOutput, SpecFile, SpecPlace
-from techsapo_ops.cli.output import Output
+from techsapo_ops.cli.options import JsonOutput, QuietOutput, SpecFile, SpecPlace
 from techsapo_ops.cli.state_directory import layout_beside
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.stop import locked
 from techsapo_ops.operations.maintenance import turn_off, turn_on
-from techsapo_ops.spec.models.base import seconds
-from techsapo_ops.stack.maintenance import Maintenance, maintenance_of
+from techsapo_ops.stack.maintenance import maintenance_of
 
-app = CommandGroup(
-    no_args_is_help=True, help="Tell users to come back later, e.g. `techsapo maintenance on`."
-)
+app = CommandGroup()
 
 
 @app.command()
@@ -34,7 +31,7 @@ def on(
     ] = None,
     *,
     place: SpecPlace,
-    out: JsonOutput,
+    out: QuietOutput,
 ) -> None:
     """Answer users 503 with a page, or for programs a problem document, until `off`.
 
@@ -52,15 +49,14 @@ def on(
     with locked(stack.layout, 0.0):
         before = maintenance_of(stack.layout)
         made = turn_on(stack, message, ends, acting_user(), out.warn)
-    _show(out, made)
-    if not out.as_json:
-        if before is not None and (before.message, before.until) != (made.message, made.until):
-            out.say(msg("in place of: {before}", before=before))
-        out.next("techsapo maintenance off")
+    out.data(str(made))
+    if before is not None and (before.message, before.until) != (made.message, made.until):
+        out.say(msg("in place of: {before}", before=before))
+    out.next("techsapo maintenance off")
 
 
 @app.command()
-def off(*, place: SpecPlace, out: JsonOutput) -> None:
+def off(*, place: SpecPlace, out: QuietOutput) -> None:
     """Let users in again.
 
     Examples:
@@ -70,10 +66,7 @@ def off(*, place: SpecPlace, out: JsonOutput) -> None:
     stack = open_stack(place.open())
     with locked(stack.layout, 0.0):
         ended = turn_off(stack, out.warn)
-    if out.as_json:
-        out.json({"on": False, "ended": None if ended is None else ended.to_json()})
-    else:
-        out.say(msg("users are let in again") if ended is not None else msg("no maintenance goes on"))
+    out.say(msg("users are let in again") if ended is not None else msg("no maintenance goes on"))
 
 
 @app.command()
@@ -84,10 +77,7 @@ def status(*, place: SpecFile, out: JsonOutput) -> None:
 
       techsapo maintenance status
     """
-    _show(out, maintenance_of(layout_beside(place.stack_file())))
-
-
-def _show(out: Output, found: Maintenance | None) -> None:
+    found = maintenance_of(layout_beside(place.stack_file()))
     if out.as_json:
         told = {} if found is None else {**found.to_json(), "forgotten": found.forgotten()}
         out.json({"on": found is not None, **told})
@@ -102,14 +92,7 @@ def _until(given: str | None) -> datetime | None:
     try:
         ends = datetime.fromisoformat(given).astimezone(UTC)
     except (ValueError, OverflowError):
-        try:
-            ends = datetime.now(UTC) + timedelta(seconds=seconds(given))
-        except (ValueError, OverflowError):
-            raise OpsError(
-                msg("--until: {given} is no time", given=repr(given)),
-                msg("write e.g. 2h, or 2026-12-01T06:00"),
-                exit_code=2,
-            ) from None
+        ends = datetime.now(UTC) + span_of("--until", given, TIMES)
     if ends <= datetime.now(UTC):
         raise OpsError(msg("--until: {given} is over", given=given), msg("name a time to come"), exit_code=2)
     return ends

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from techsapo_ops.operations.watch.usage import Reading
 
 COLUMNS = ("SERVICE", "STATE", "PID", "CPU", template("MEMORY"), "RESTARTS", "UPTIME", template("REQ/S"))
+_INTERVAL = 2.0
+"""Seconds between two readings."""
 HOST = "HOST"
 """The column of a stack on several hosts, behind the service."""
 
@@ -31,9 +33,6 @@ HOST = "HOST"
 def monit(
     *,
     place: SpecFile,
-    interval: Annotated[
-        float, typer.Option("--interval", metavar="SECONDS", min=0.2, max=60, help="Time between readings.")
-    ] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Read for one second, print and end.")] = False,
     out: JsonOutput,
 ) -> None:
@@ -59,14 +58,14 @@ def monit(
         return
     screen = console()
     if not (once or out.as_json) and screen.is_terminal and not screen.is_dumb_terminal:
-        _live(monitor, readings, interval)
+        _live(monitor, readings)
         return
     if readings:
         time.sleep(1.0)  # a rate is what happened between two readings
         readings = monitor.read()
     if out.as_json:
         away = {"unreachable": monitor.seen.away} if monitor.seen.away else {}
-        out.json({**away, "services": [_json(r) for r in readings]})
+        out.json({**away, "services": readings})
     else:
         screen.print(_table(readings))
         monitor.seen.require_known()
@@ -74,8 +73,8 @@ def monit(
         raise typer.Exit(1)
 
 
-def _live(monitor: Monitor, readings: tuple[Reading, ...], interval: float) -> None:
-    """Show a reading each `interval` seconds until Ctrl-C, which is the way to end it and no failure."""
+def _live(monitor: Monitor, readings: tuple[Reading, ...]) -> None:
+    """Show a reading each two seconds until Ctrl-C, which is the way to end it and no failure."""
     from rich.console import Group
     from rich.live import Live
     from rich.text import Text
@@ -84,7 +83,7 @@ def _live(monitor: Monitor, readings: tuple[Reading, ...], interval: float) -> N
         trouble = Text()
         while True:
             live.update(Group(_table(readings), trouble), refresh=True)
-            time.sleep(interval)
+            time.sleep(_INTERVAL)
             try:
                 readings, trouble = monitor.read(), Text()
             except OpsError as error:
@@ -112,17 +111,3 @@ def _cells(reading: Reading, *, hosts: bool) -> tuple[object, ...]:
         age(reading.started),
         "-" if rate is None else f"{rate:.1f}",
     )
-
-
-def _json(reading: Reading) -> dict[str, Any]:
-    return {
-        "service": reading.service,
-        **({"host": reading.host} if reading.host else {}),
-        "state": reading.state,
-        "pid": reading.pid,
-        "cpu_percent": reading.cpu_percent,
-        "memory_bytes": reading.memory_bytes,
-        "restarts": reading.restarts,
-        "started": reading.started.isoformat() if reading.started else None,
-        "requests_per_second": reading.requests_per_second,
-    }

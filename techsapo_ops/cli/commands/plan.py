@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.options import EngineOption, FullOutput, ServicesArgument, SpecPlace
+from techsapo_ops.cli.options import CHANGES_PENDING, EngineOption, FullOutput, ServicesArgument, SpecPlace
 from techsapo_ops.cli.trusted_project import require_trust_of_jobs
 from techsapo_ops.cli.views.plan import tell_plan
 from techsapo_ops.cli.views.services import stopped_lines
@@ -21,8 +21,6 @@ from techsapo_ops.operations.apply.spec_files import applied_elsewhere
 from techsapo_ops.operations.apply.taken_ports import taken_ports
 from techsapo_ops.operations.jobs.timetable import nobody_starts
 from techsapo_ops.stack.restore_journal import GOES_BACK, HALF, half_restored
-
-CHANGES_PENDING = 100
 
 
 def plan(

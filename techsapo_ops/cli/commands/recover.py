@@ -25,7 +25,7 @@ from techsapo_ops.cli.options import (
     YesOption,
     given_environment,
 )
-from techsapo_ops.cli.output import Output, confirm
+from techsapo_ops.cli.output import Output, confirm, require_yes
 from techsapo_ops.cli.recorded_stack import recorded_stack
 from techsapo_ops.cli.recover_card import card
 from techsapo_ops.cli.recover_doors import RecoverDoors
@@ -236,8 +236,7 @@ def _abandon(desk: Desk, doors: RecoverDoors, out: Output, yes: bool, wait: floa
         raise OpsError(
             msg("no recovery is under way in {parent}", parent=desk.state.parent), msg("see --into")
         )
-    if not confirm(msg("Remove all that this recovery made in {parent}?", parent=desk.state.parent), yes=yes):
-        raise OpsError(msg("nothing was removed"), msg("pass --yes where nobody can be asked"))
+    require_yes(msg("Remove all that this recovery made in {parent}?", parent=desk.state.parent), yes=yes)
     for gone in remove_what_was_made(desk, doors, lambda file: _stop(file, out), wait=wait):
         out.say(msg("removed {gone}", gone=gone))
 

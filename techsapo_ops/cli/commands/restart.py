@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace, WaitOption
+from techsapo_ops.cli.options import NamedServicesArgument, QuietOutput, SpecPlace, WaitOption
 from techsapo_ops.cli.output import confirm, interactive
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import joined, msg
@@ -23,10 +22,7 @@ if TYPE_CHECKING:
 
 
 def restart(
-    services: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[SERVICE]…", help="Names or kinds.", autocompletion=completes("services")),
-    ] = None,
+    services: NamedServicesArgument = None,
     everything: Annotated[bool, typer.Option("--all", help="All services of the stack.")] = False,
     again: Annotated[
         bool, typer.Option("--reload", help="Read the configuration again instead, without a gap.")
@@ -34,7 +30,7 @@ def restart(
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
-    out: JsonQuietOutput,
+    out: QuietOutput,
 ) -> None:
     """Restart services one at a time, each until it is ready. Without a name it asks, or needs --all.
 
@@ -63,11 +59,7 @@ def restart(
         _ask(stack)
     require_app_restarts(History.of(stack), names)
     done = perform(stack.engine, names, wait=wait, say=out.say, pause=stack.pause)
-    if out.as_json:
-        out.json({"restarted": list(done)})
-    else:
-        out.say(msg("restarted {services}", services=", ".join(done)))
-    return None
+    return out.say(msg("restarted {services}", services=", ".join(done)))
 
 
 def _reload(stack: Stack, names: tuple[str, ...], out: Output, *, wait: float) -> None:
@@ -76,9 +68,6 @@ def _reload(stack: Stack, names: tuple[str, ...], out: Output, *, wait: float) -
     done = reload(stack.engine, names or tuple(sorted(can)), wait=wait) if names or can else ()
     reloaded = [name for name in done if name in can]
     restarted = [name for name in done if name not in can]
-    if out.as_json:
-        out.json({"reloaded": reloaded, "restarted": restarted})
-        return
     said = [
         *([msg("reloaded {services}", services=", ".join(reloaded))] if reloaded else []),
         *([msg("restarted {services}", services=", ".join(restarted))] if restarted else []),

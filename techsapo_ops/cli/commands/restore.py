@@ -23,7 +23,7 @@ from techsapo_ops.cli.options import (
     WaitOption,
     YesOption,
 )
-from techsapo_ops.cli.output import Output, confirm, interactive
+from techsapo_ops.cli.output import Output, interactive, require_yes
 from techsapo_ops.cli.views.apply import Progress
 from techsapo_ops.cli.views.backups import Bars
 from techsapo_ops.errors import OpsError
@@ -117,10 +117,9 @@ def restore(
         _dry_run(intent, out)
         return
     if not yes:
-        _show(intent)
-        if not confirm(msg("replace it?"), yes=False):
-            out.say(msg("nothing was changed; --yes restores without asking"))
-            raise typer.Exit(1)
+        if interactive():
+            _told_of(intent, Output())
+        require_yes(msg("replace it?"), yes=False)
     with Bars(out, repository_of(stack)) as bars:
         if half is not None:
             done = operation.perform_instead(stack, intent, half, wait=wait, say=bars.say, told=bars.told)
@@ -201,11 +200,6 @@ def _dry_run(intent: Intent, out: Output) -> None:
         return
     _told_of(intent, out)
     out.next(without("--dry-run"))
-
-
-def _show(intent: Intent) -> None:
-    if interactive():
-        _told_of(intent, Output())
 
 
 def _told_of(intent: Intent, out: Output) -> None:

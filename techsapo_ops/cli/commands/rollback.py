@@ -17,8 +17,7 @@ from techsapo_ops.cli.options import (
 )
 from techsapo_ops.cli.output import confirm
 from techsapo_ops.cli.views.apply import Progress, back_json, show_failures, steps_json
-from techsapo_ops.cli.views.plan import show_plan
-from techsapo_ops.cli.views.summary import plan_summary
+from techsapo_ops.cli.views.plan import plan_summary, show_plan
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply import rollback as operation
 

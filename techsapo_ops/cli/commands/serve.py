@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -153,10 +154,14 @@ def serve(
         alertmanager_login=_login(project, Alertmanager.facts.kind, alertmanager_password),
         reference=reference_pages(),
         acknowledge_key=acknowledge_key or (None if rendered else key_file(project.layout)),
-        thresholds=_thresholds(spec, thresholds),
+        thresholds=_generated(thresholds, "thresholds")
+        if thresholds
+        else _own(lambda pages: pages.thresholds(spec)),
         mask=spec.wallbounce.mask,
-        exposures=_exposures(project, exposures),
-        unreached=_unreached(project, unreached),
+        exposures=_generated(exposures, "exposures")
+        if exposures
+        else _own(lambda pages: pages.told_exposures(project.spec, project.loaded.environment)),
+        unreached=_generated(unreached, "unreached") if unreached else lambda: project.spec.unreached,
         maintenance=place.file.parent / FOLDER if rendered else None,
         budget_note=place.file.parent / BUDGET_FOLDER / FILE if rendered else None,
     )
@@ -223,42 +228,20 @@ def _login(project: Project, kind: str, told: Path | None) -> BasicLogin:
     return BasicLogin(USER, told or password_file(project.layout, kind))
 
 
-def _thresholds(spec: Spec, file: Path | None) -> Callable[[], Mapping[str, float]]:
-    """The alerts' thresholds that the pages draw: a stack's from its file, as it is at that time."""
-    if file is None:
+def _own(read: Callable[[ModuleType], Any]) -> Callable[[], Any]:
+    """What the pages show of a process that was started by hand: worked out once, when it is asked for."""
 
-        @cache
-        def own() -> Mapping[str, float]:
-            from techsapo_ops.services.app.pages import thresholds
+    @cache
+    def own() -> Any:
+        from techsapo_ops.services.app import pages
 
-            return thresholds(spec)
+        return read(pages)
 
-        return own
-
-    return _generated(file, "thresholds")
-
-
-def _exposures(project: Project, file: Path | None) -> Callable[[], list[dict[str, str | None]]]:
-    """What others may reach: a stack's from its file, as it is at that time."""
-    if file is None:
-
-        @cache
-        def own() -> list[dict[str, str | None]]:
-            from techsapo_ops.services.app.pages import told_exposures
-
-            return told_exposures(project.spec, project.loaded.environment)
-
-        return own
-    return _generated(file, "exposures")
-
-
-def _unreached(project: Project, file: Path | None) -> Callable[[], Sequence[str]]:
-    """Which alerts reach no one: a stack's from its file, as it is at that time."""
-    return (lambda: project.spec.unreached) if file is None else _generated(file, "unreached")
+    return own
 
 
 def _generated(file: Path, what: str) -> Callable[[], Any]:
-    """What a generated file holds whenever it is asked for."""
+    """What a stack's generated file holds whenever it is asked for."""
 
     def read() -> Any:
         import json

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.options import GateOption, JsonQuietOutput, SpecPlace, WaitOption
+from techsapo_ops.cli.options import GateOption, NamedServicesArgument, QuietOutput, SpecPlace, WaitOption
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.stopping import start_services
 
 
 def start(
-    services: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[SERVICE]…",
-            help="Names or kinds; default: all that were stopped.",
-            autocompletion=completes("services"),
-        ),
-    ] = None,
+    services: NamedServicesArgument = None,
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
     timeout: GateOption = None,
-    out: JsonQuietOutput,
+    out: QuietOutput,
 ) -> None:
     """Start services that `techsapo stop` has stopped, as `up` started them last.
 
@@ -40,9 +28,6 @@ def start(
     """
     stack = open_stack(place.open(), seconds=timeout)
     done = start_services(stack, tuple(services or ()), wait=wait, say=out.say)
-    if out.as_json:
-        out.json({"started": list(done.services), "left_to_up": list(done.later)})
-        return
     if done.services:
         out.say(msg("started {services}", services=", ".join(done.services)))
     elif not done.later:

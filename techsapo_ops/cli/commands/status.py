@@ -14,6 +14,7 @@ from techsapo_ops.cli.language import spoken
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.options import JsonOutput, SpecPlace
 from techsapo_ops.cli.output import console, state_style, write
+from techsapo_ops.cli.views.health import EXIT_CODES, WRONG
 from techsapo_ops.cli.views.status import LABEL, Line, lines, next_of
 from techsapo_ops.cli.views.status_json import value
 from techsapo_ops.errors import OpsError
@@ -23,13 +24,8 @@ from techsapo_ops.operations.status.week import LONGEST, week_of
 from techsapo_ops.spec.cron import local_zone
 
 if TYPE_CHECKING:
-    from rich.text import Text
-
     from techsapo_ops.cli.options import SpecChoice
     from techsapo_ops.cli.output import Output
-
-EXIT_CODES = {"healthy": 0, "degraded": 1, "down": 2}
-WRONG = 3
 
 
 def status(
@@ -107,25 +103,18 @@ def _print(shown: Iterable[Line]) -> None:
         for line in shown:
             write(str(line))
         return
-    for line in shown:
-        screen.print(_coloured(line, screen.width))
-
-
-def _coloured(line: Line, width: int) -> Text:
-    from rich.cells import cell_len
+    from rich.table import Table
     from rich.text import Text
 
     from techsapo_ops.adapters.line_breaks import wrapped
 
-    label = spoken(line.label)
-    # No line begins below the labels: the rest of a long one would look like a part of its own.
-    told = harmless(spoken(line.text))
-    indent = LABEL + 1 + len(told) - len(told.lstrip())
-    text = Text(no_wrap=True, overflow="ignore")
-    for number, part in enumerate(wrapped(told.lstrip(), max(width - indent, LABEL))):
-        head = label if number == 0 else ""
-        text.append("\n" if number else "")
-        text.append(head + " " * (indent - cell_len(head)), "bold")
-        text.append(part, state_style(line.state))
-    text.rstrip()
-    return text
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(min_width=LABEL, no_wrap=True, style="bold")
+    table.add_column(overflow="fold")
+    for line in shown:
+        told = harmless(spoken(line.text))
+        indent = " " * (len(told) - len(told.lstrip()))
+        parts = wrapped(told.lstrip(), max(screen.width - LABEL - 1 - len(indent), LABEL))
+        text = "\n".join(indent + part for part in parts)
+        table.add_row(Text(spoken(line.label)), Text(text, style=state_style(line.state)))
+    screen.print(table)

@@ -9,7 +9,7 @@ import typer
 
 from techsapo_ops.cli.completes import completes
 from techsapo_ops.cli.open_stack import open_stack
-from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace, WaitOption
+from techsapo_ops.cli.options import QuietOutput, SpecPlace, WaitOption
 from techsapo_ops.messages import msg
 from techsapo_ops.operations.apply.stopping import stop_services
 
@@ -22,7 +22,7 @@ def stop(
     *,
     place: SpecPlace,
     wait: WaitOption = 0.0,
-    out: JsonQuietOutput,
+    out: QuietOutput,
 ) -> None:
     """Stop single services. They stay stopped, over `up` and a reboot too, until `techsapo start`.
 
@@ -36,9 +36,6 @@ def stop(
       techsapo stop app-3
     """
     done = stop_services(open_stack(place.open()), services, wait=wait, say=out.say)
-    if out.as_json:
-        out.json({"stopped": list(done.services), "needed_by": list(done.needing)})
-        return
     out.say(msg("stopped {services}", services=", ".join(done.services)))
     if done.needing:
         out.say(msg("running without it: {needing}", needing=", ".join(done.needing)))

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from techsapo_ops.cli.open_stack import choose_engine, stack_on
+from techsapo_ops.cli.open_stack import choose_engine, history_beside, stack_on
 from techsapo_ops.cli.options import (
+    CHANGES_PENDING,
     DryRunOption,
     EngineOption,
     FullOutput,
     GateOption,
     OverwriteOption,
     ServicesArgument,
+    SpecChoice,
     SpecPlace,
     WaitOption,
     YesOption,
 )
 from techsapo_ops.cli.output import Output, confirm, interactive
-from techsapo_ops.cli.saved_plans import Wanted, by_plan
 from techsapo_ops.cli.trusted_project import require_trust_of_jobs
 from techsapo_ops.cli.views.apply import Progress, back_json, show_failures, steps_json
-from techsapo_ops.cli.views.plan import show_plan, tell_plan
+from techsapo_ops.cli.views.plan import plan_summary, show_plan, tell_plan
 from techsapo_ops.cli.views.services import stopped_lines
-from techsapo_ops.cli.views.summary import plan_summary
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.provider_tests import COMMAND as PROVIDER_TESTS
 from techsapo_ops.health.provider_tests import untested
@@ -38,14 +40,13 @@ from techsapo_ops.operations.apply.up import up as up_with_data
 from techsapo_ops.operations.apply.up import up_empty
 from techsapo_ops.operations.backup.undo import undo_interrupted
 from techsapo_ops.services.registry import facts
+from techsapo_ops.spec.environment import NO_ENVIRONMENT
 from techsapo_ops.stack.restore_journal import require_none
 
 if TYPE_CHECKING:
     from techsapo_ops.operations.apply.plan import StackPlan
     from techsapo_ops.operations.apply.up import UpReport
-
-CHANGES_PENDING = 100
-"""With --dry-run, as of `plan`."""
+    from techsapo_ops.stack.places import EngineName
 
 
 def up(
@@ -174,6 +175,44 @@ def up(
     out.next(_next(report, untested(project.spec, project.layout.provider_tests)))
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What `up` is about. `require` raises OpsError for a plan that is not the one in the file."""
+
+    place: SpecChoice
+    engine: EngineName | None
+    services: tuple[str, ...]
+    require: Callable[[StackPlan], None] = lambda _: None
+
+
+def by_plan(file: Path, place: SpecChoice, engine: EngineName | None, services: tuple[str, ...]) -> Wanted:
+    """What the plan in `file` is about; `place`, `engine` and `services` are what else was given.
+
+    Raises OpsError (exit code 2) where they say something else, and for a file that is not to be trusted.
+    """
+    from techsapo_ops.operations.apply.plan_file import read_plan, require_holds
+
+    saved = read_plan(file)
+    chosen = saved.environment or NO_ENVIRONMENT
+    for given, kept, what in (
+        (place.environment, chosen, "--environment"),
+        (engine, saved.engine, "--engine"),
+        (services or None, saved.services, msg("services")),
+    ):
+        if given is not None and given != kept:
+            raise OpsError(
+                msg("{what}: the plan in {file} is about something else", what=what, file=file),
+                msg("leave it out: the plan says it"),
+                exit_code=2,
+            )
+    return Wanted(
+        SpecChoice(place.file, chosen),
+        saved.engine,
+        saved.services,
+        require_holds(saved, history_beside(place.file)),
+    )
+
+
 def _show(report: UpReport, out: Output) -> None:
     if not report.changed and not report.failures:
         out.say(msg("up to date"))
@@ -227,6 +266,6 @@ def _json(report: UpReport) -> dict[str, Any]:
         "steps": steps_json(report.outcomes, report.plan.origins.services),
         "apply": report.entry.id if report.entry is not None else None,
         "went_back": back_json(report.back),
-        "absent": [{"kind": a.kind, "reason": a.reason, "remedy": a.remedy} for a in report.absent],
-        "notes": list(report.notes),
+        "absent": report.absent,
+        "notes": report.notes,
     }

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from techsapo_ops.cli.options import JsonQuietOutput, SpecPlace
-from techsapo_ops.cli.output import write
-from techsapo_ops.messages import Message, joined, msg, template
+from techsapo_ops.cli.output import document, write
+from techsapo_ops.messages import msg
 from techsapo_ops.spec.load import SpecError
 
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
             )
         raise typer.Exit(error.exit_code) from None
     warnings = (*project.warnings, *_unused(project))
-    counts, hosts = _counts(project.spec), len(project.spec.hosts)
     if out.as_json:
         out.json(
             {
@@ -66,7 +65,6 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
                 "environment": project.loaded.environment,
                 "warnings": _plain(warnings),
                 "disabled_providers": dict(project.loaded.disabled),
-                "counts": {**counts, "hosts": hosts} if hosts else counts,
                 "unreached": list(project.spec.unreached),
             }
         )
@@ -74,13 +72,7 @@ def validate(*, place: SpecPlace, out: JsonQuietOutput) -> None:
     for warning in warnings:
         out.warn(str(warning))
     if not out.quiet:
-        out.data(
-            msg(
-                "{file} is valid: {items}",
-                file=place.file,
-                items=joined(", ", (_phrase(n, what, hosts) for what, n in counts.items() if n)),
-            )
-        )
+        out.data(msg("{file} is valid", file=place.file))
     spec = project.spec
     for line in filter(None, (spec.told_nobody, spec.report_to_nobody, _nobody_starts(project))):
         out.say(line)
@@ -153,41 +145,4 @@ def _nobody_starts(project: Project) -> str:
 
 
 def _plain(problems: Iterable[Problem]) -> list[dict[str, Any]]:
-    return [
-        {"line": p.line, "column": p.column, "path": p.path, "message": p.message, "hint": p.hint}
-        for p in problems
-    ]
-
-
-_COUNTED = {
-    "app_instances": (template("{count} app instance"), template("{count} app instances")),
-    "providers": (template("{count} provider"), template("{count} providers")),
-    "simulated_providers": (
-        template("{count} simulated provider"),
-        template("{count} simulated providers"),
-    ),
-    "receivers": (template("{count} receiver"), template("{count} receivers")),
-    "certificates": (template("{count} certificate"), template("{count} certificates")),
-}
-_ON_EACH = (
-    template("{count} app instance on each of {hosts} hosts"),
-    template("{count} app instances on each of {hosts} hosts"),
-)
-
-
-def _counts(spec: Spec) -> dict[str, int]:
-    enabled = [p.kind for p in spec.providers.values() if p.enabled]
-    real = sum(kind != "simulated" for kind in enabled)
-    notifications = spec.notifications
-    return {
-        "app_instances": len(spec.app.resolved_instances),
-        "providers": real,
-        "simulated_providers": len(enabled) - real,
-        "receivers": sum(len(listed) for name, listed in notifications.lists() if name != "watchdog"),
-        "certificates": len(spec.certificates),
-    }
-
-
-def _phrase(number: int, what: str, hosts: int) -> str:
-    one, several = _ON_EACH if hosts and what == "app_instances" else _COUNTED[what]
-    return Message(one if number == 1 else several, {"count": number, "hosts": hosts})
+    return [document(problem, "filename") for problem in problems]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from techsapo_ops.cli.output import Output
     from techsapo_ops.operations.certificates.renew import Renewal
     from techsapo_ops.operations.certificates.status import Status
@@ -71,27 +73,5 @@ def show(found: tuple[Status, ...], out: Output) -> None:
             out.data(msg("{name}: {line}", name=s.name, line=line))
 
 
-def _moment(time: Any) -> str:
-    return msg("{time:%Y-%m-%d %H:%M} UTC", time=time) if time is not None else ""
-
-
-def status_value(status: Status) -> dict[str, Any]:
-    """What `--json` says of one certificate."""
-    return {name: _json(getattr(status, name)) for name in status.__slots__}
-
-
-def renewal_value(renewal: Renewal) -> dict[str, Any]:
-    """What `--json` says of one renewal."""
-    error = renewal.error
-    return {
-        "name": renewal.name,
-        "action": str(renewal.due.need),
-        "reason": renewal.due.reason,
-        "next": _json(renewal.next),
-        "served": renewal.served,
-        "error": None if error is None else {"message": error.message, "hint": error.hint},
-    }
-
-
-def _json(value: Any) -> Any:
-    return value.isoformat(timespec="seconds") if hasattr(value, "isoformat") else value
+def _moment(time: datetime) -> str:
+    return msg("{time:%Y-%m-%d %H:%M} UTC", time=time)

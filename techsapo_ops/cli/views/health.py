@@ -10,6 +10,9 @@ from techsapo_ops.messages import msg
 if TYPE_CHECKING:
     from techsapo_ops.health.report import HealthReport
 
+EXIT_CODES = {"healthy": 0, "degraded": 1, "down": 2}
+WRONG = 3
+"""Exit code for a wrong spec or usage, in place of the usual ones."""
 _NO_SERVICES = frozenset({"disk", "target", "certificate", "updates", "maintenance", "restore", "data"})
 """Kinds of parts that are no service."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from techsapo_ops.backup.description import NOT_TAKEN
-from techsapo_ops.cli.views.keys import public
+from techsapo_ops.cli.output import document
 from techsapo_ops.messages import joined, msg
 from techsapo_ops.operations.recover.look import age
 from techsapo_ops.operations.recover.recovered import DATA_MINUTES, DATA_STEPS, WHOLE_MINUTES
@@ -143,8 +143,8 @@ def look_json(look: Look) -> dict[str, Any]:
         "environment": look.draft.environment,
         "engine": look.prospect.stack.topology.engine,
         "authentication": str(look.copied.origin.state),
-        "parts": [asdict(row) for row in look.rows],
-        "api_keys": [] if look.revoke_all_keys else [public(key) for key in look.keys],
+        "parts": look.rows,
+        "api_keys": [] if look.revoke_all_keys else [key.public(datetime.now(UTC)) for key in look.keys],
         "files": [
             {"what": p.kept.what, "was": p.kept.path, "target": str(p.target), "why": p.why, "there": p.there}
             for p in look.places.placements
@@ -174,17 +174,10 @@ def show_recovered(done: Recovered, out: Output) -> None:
 def recovered_json(done: Recovered) -> dict[str, Any]:
     """The same with stable keys."""
     return {
-        "spec": done.spec,
-        "backup": done.backup,
-        "snapshot": done.snapshot,
-        "data_of": done.data_of,
-        "api_keys": [public(key) for key in done.keys],
-        "status": done.status,
-        "seconds": dict(done.seconds),
+        **document(done, "keys", "since_began", "remaining"),
+        "api_keys": [key.public(datetime.now(UTC)) for key in done.keys],
         "data_seconds": done.data_seconds,
         "whole_seconds": done.whole_seconds,
         "since_began_seconds": done.since_began,
-        "guide": {"data_minutes": DATA_MINUTES, "whole_minutes": WHOLE_MINUTES},
-        "without": ["operating system", "DNS", "package downloads"],
         "remaining": [{"what": what, "try": remedy} for what, remedy in done.remaining],
     }

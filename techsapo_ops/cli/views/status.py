@@ -39,9 +39,9 @@ _NOW = ("firing", "pending")
 class Line:
     """One line: `label` begins a part. `state` is a word that has a colour, see cli.output."""
 
-    label: str
     text: str
     state: str = ""
+    label: str = ""
 
     def __str__(self) -> str:
         return msg("{label:{width}} {text}", label=self.label, width=LABEL, text=self.text).rstrip()
@@ -50,19 +50,16 @@ class Line:
 def lines(found: StackStatus, stack: Stack) -> Iterator[Line]:
     """The screen."""
     at = f"{found.at.astimezone():%Y-%m-%d %H:%M:%S %Z}"
-    yield Line(
-        stack.spec.project,
-        msg(
-            "{status} on {engine}, {at}, {seconds:.1f} s",
-            status=state_word(found.status.value),
-            engine=stack.topology.engine,
-            at=at,
-            seconds=found.seconds,
-        ),
-        found.status.value,
+    first = msg(
+        "{status} on {engine}, {at}, {seconds:.1f} s",
+        status=state_word(found.status.value),
+        engine=stack.topology.engine,
+        at=at,
+        seconds=found.seconds,
     )
+    yield Line(first, found.status.value, stack.spec.project)
     if found.maintenance is not None:
-        yield Line(msg("maintenance"), str(found.maintenance), "warning")
+        yield Line(str(found.maintenance), "warning", msg("maintenance"))
     yield from _part(msg("health"), found.health, _health)
     yield from _part(msg("services"), found.services, lambda observed: _services(observed, found.at))
     if found.front is not None:
@@ -92,38 +89,37 @@ def next_of(found: StackStatus) -> str:
 
 def _part(label: str, look: Look[Any], show: Callable[[Any], Iterator[Line]]) -> Iterator[Line]:
     if look.told is None:
-        yield Line(label, msg("not known: {why}", why=look.why), "warning")
+        yield Line(msg("not known: {why}", why=look.why), "warning", label)
         return
     for number, line in enumerate(show(look.told)):
-        yield Line(label if number == 0 else "", line.text, line.state)
+        yield replace(line, label=label if number == 0 else "")
 
 
 def _some(first: Line, below: Sequence[Line]) -> Iterator[Line]:
     yield first
     yield from below[:_MOST]
     if len(below) > _MOST:
-        yield Line("", msg("  and {count} more", count=len(below) - _MOST))
+        yield Line(msg("  and {count} more", count=len(below) - _MOST))
 
 
 def _health(report: HealthReport) -> Iterator[Line]:
     absent = [p for p in report.probes if p.status == "absent"]
     named = [
-        Line("", msg("  {name}: {detail}", name=p.name, detail=p.detail), p.status.value)
+        Line(msg("  {name}: {detail}", name=p.name, detail=p.detail), p.status.value)
         for p in (*report.failing, *absent)
         if not p.away
     ]
     named[:0] = [
-        Line("", msg("  {name}: {detail}", name=host, detail=words), "down")
-        for host, words in away_rows(report)
+        Line(msg("  {name}: {detail}", name=host, detail=words), "down") for host, words in away_rows(report)
     ]
-    yield from _some(Line("", summary(report), report.status.value), named)
+    yield from _some(Line(summary(report), report.status.value), named)
 
 
 def _services(observed: Observed, now: datetime) -> Iterator[Line]:
     every = list(observed.services.values())
     up = [s for s in every if s.state.runs]
     if not every:
-        yield Line("", msg("none was started yet"), "warning")
+        yield Line(msg("none was started yet"), "warning")
         return
     since = min((s.started for s in up if s.started is not None), default=None)
     first = msg("{count} of {count2} run", count=len(up), count2=len(every)) + (
@@ -131,14 +127,13 @@ def _services(observed: Observed, now: datetime) -> Iterator[Line]:
     )
     below = [
         Line(
-            "",
             msg("  {name}: {state}", name=s.name, state=observed.stopped.get(s.name) or state_word(s.state)),
             str(s.state),
         )
         for s in every
         if not s.state.runs
     ]
-    yield from _some(Line("", first, "ok" if len(up) == len(every) else "warning"), below)
+    yield from _some(Line(first, "ok" if len(up) == len(every) else "warning"), below)
 
 
 def _front(hosts: Sequence[str], address: str) -> Iterator[Line]:
@@ -147,7 +142,7 @@ def _front(hosts: Sequence[str], address: str) -> Iterator[Line]:
         1: msg("{host} has {address}", host="".join(hosts), address=address),
     }
     twice = msg("more than one host has {address}: {hosts}", address=address, hosts=", ".join(hosts))
-    yield Line("", words.get(len(hosts), twice), "ok" if len(hosts) == 1 else "down")
+    yield Line(words.get(len(hosts), twice), "ok" if len(hosts) == 1 else "down")
 
 
 def _holding(listing: Listing) -> list[Listed]:
@@ -157,7 +152,7 @@ def _holding(listing: Listing) -> list[Listed]:
 
 def _alerts(listing: Listing, now: datetime) -> Iterator[Line]:
     if listing.trouble:
-        yield Line("", msg("not known: {trouble}", trouble=listing.trouble), "warning")
+        yield Line(msg("not known: {trouble}", trouble=listing.trouble), "warning")
         return
     held = _holding(listing)
     hushed = sum(f.state in {"silenced", "inhibited"} for f in listing.alerts)
@@ -165,14 +160,14 @@ def _alerts(listing: Listing, now: datetime) -> Iterator[Line]:
     words = joined(", ", [_counted(state, count) for count, state in counts if count]) or msg("none fires")
     if hushed:
         words += msg(", {hushed} silenced or inhibited", hushed=hushed)
-    first = Line("", words, "failed" if counts[0][0] else "ok")
-    told = Counter(Line("", msg("  {alert}", alert=_alert(each, now)), _alert_state(each)) for each in held)
+    first = Line(words, "failed" if counts[0][0] else "ok")
+    told = Counter(Line(msg("  {alert}", alert=_alert(each, now)), _alert_state(each)) for each in held)
     below = [
         line if count == 1 else replace(line, text=msg("{text} ({count} times)", text=line.text, count=count))
         for line, count in told.items()
     ]
     if listing.untold:
-        below.insert(0, Line("", msg("  {untold}", untold=listing.untold), "warning"))
+        below.insert(0, Line(msg("  {untold}", untold=listing.untold), "warning"))
     yield from _some(first, below)
 
 
@@ -214,15 +209,14 @@ def _alert_state(each: Listed) -> str:
 
 def _backups(backups: Backups, now: datetime) -> Iterator[Line]:
     if backups.newest is None:
-        yield Line("", msg("there is none"), "warning")
+        yield Line(msg("there is none"), "warning")
         return
     proved = backups.proved
     if proved is None:
-        first = Line("", msg("none was proved to come back yet"), "warning")
+        first = Line(msg("none was proved to come back yet"), "warning")
     else:
         how = msg("restored on trial") if proved.where == "here" else msg("came back from off-site")
         first = Line(
-            "",
             msg(
                 "proved: {backup} {how} {age} ago",
                 backup=proved.id or msg("one"),
@@ -233,7 +227,6 @@ def _backups(backups: Backups, now: datetime) -> Iterator[Line]:
         )
     yield first
     yield Line(
-        "",
         msg(
             "newest: {newest}, {age} old, of {count}",
             newest=backups.newest,
@@ -242,16 +235,14 @@ def _backups(backups: Backups, now: datetime) -> Iterator[Line]:
         ),
     )
     for name, shrink in backups.shrunk:
-        yield Line("", msg("{name}: {shrink}", name=name, shrink=shrink), "warning")
+        yield Line(msg("{name}: {shrink}", name=name, shrink=shrink), "warning")
     if backups.failed:
-        yield Line(
-            "", msg("failed its last check: {failed}", failed=", ".join(backups.failed[-3:])), "failed"
-        )
+        yield Line(msg("failed its last check: {failed}", failed=", ".join(backups.failed[-3:])), "failed")
 
 
 def _certificates(certificates: tuple[CertificateStatus, ...]) -> Iterator[Line]:
     if not certificates:
-        yield Line("", msg("none in the spec"))
+        yield Line(msg("none in the spec"))
     for each in certificates[:_MOST]:
         left = "" if each.days_left is None else msg("{days_left:.0f} days left", days_left=each.days_left)
         renews = (
@@ -260,11 +251,9 @@ def _certificates(certificates: tuple[CertificateStatus, ...]) -> Iterator[Line]
         told = joined(", ", list(filter(None, (left, renews, *each.attention)))) or msg(
             "nothing is known of it"
         )
-        yield Line(
-            "", msg("{name}: {told}", name=each.name, told=told), "warning" if each.attention else "ok"
-        )
+        yield Line(msg("{name}: {told}", name=each.name, told=told), "warning" if each.attention else "ok")
     if len(certificates) > _MOST:
-        yield Line("", msg("and {count} more", count=len(certificates) - _MOST))
+        yield Line(msg("and {count} more", count=len(certificates) - _MOST))
 
 
 def _budget(spent: Spent) -> Iterator[Line]:
@@ -281,9 +270,9 @@ def _budget(spent: Spent) -> Iterator[Line]:
         ),
     )
     over = max(spent.day_percent, spent.month_percent)
-    yield Line("", joined(", ", parts), "failed" if over >= 100 else "ok")
+    yield Line(joined(", ", parts), "failed" if over >= 100 else "ok")
     if spent.rows_lost:
-        yield Line("", msg("or more: rows of the audit log are lost"), "warning")
+        yield Line(msg("or more: rows of the audit log are lost"), "warning")
 
 
 def _jobs(jobs: tuple[JobStatus, ...], now: datetime) -> Iterator[Line]:
@@ -292,16 +281,16 @@ def _jobs(jobs: tuple[JobStatus, ...], now: datetime) -> Iterator[Line]:
     failed = [j for j in jobs if j.last is not None and not j.last.ok and j.last.result != "running"]
     words = msg("next: {soon}", soon=", ".join(soon)) if soon else msg("nobody starts any")
     below = [
-        Line("", msg("  {name}: {failure}", name=j.job.name, failure=_failure(j.last, now)), "failed")
+        Line(msg("  {name}: {failure}", name=j.job.name, failure=_failure(j.last, now)), "failed")
         for j in failed
         if j.last is not None
     ]
     below += [
-        Line("", msg("  {name}: missed {time}", name=j.job.name, time=_due(j.missed, now)), "failed")
+        Line(msg("  {name}: missed {time}", name=j.job.name, time=_due(j.missed, now)), "failed")
         for j in jobs
         if j.missed is not None
     ]
-    yield from _some(Line("", words, "ok" if soon and not below else "warning"), below)
+    yield from _some(Line(words, "ok" if soon and not below else "warning"), below)
 
 
 def _due(when: datetime, now: datetime) -> str:
@@ -317,16 +306,15 @@ def _failure(run: Run, now: datetime) -> str:
 
 def _drift(report: DriftReport) -> Iterator[Line]:
     if not report.findings:
-        yield Line("", msg("none: as applied by @{id}", id=report.against.id), "ok")
+        yield Line(msg("none: as applied by @{id}", id=report.against.id), "ok")
         return
-    below = [Line("", msg("  {name}: {what}", name=f.name or f.kind, what=f.what)) for f in report.findings]
+    below = [Line(msg("  {name}: {what}", name=f.name or f.kind, what=f.what)) for f in report.findings]
     count = msg("1 thing differs") if len(below) == 1 else msg("{count} things differ", count=len(below))
-    yield from _some(Line("", msg("{count} from @{id}", count=count, id=report.against.id), "warning"), below)
+    yield from _some(Line(msg("{count} from @{id}", count=count, id=report.against.id), "warning"), below)
 
 
 def _versions(versions: Versions) -> Iterator[Line]:
     yield Line(
-        "",
         msg(
             "techsapo {build}, Python {python}",
             build=versions.build,
@@ -336,7 +324,6 @@ def _versions(versions: Versions) -> Iterator[Line]:
     if versions.apply is not None and versions.applied is not None:
         when = f"{versions.applied.astimezone():%Y-%m-%d %H:%M}"
         yield Line(
-            "",
             msg(
                 "@{apply} applied {when} by {applied_by}",
                 apply=versions.apply,
@@ -345,4 +332,4 @@ def _versions(versions: Versions) -> Iterator[Line]:
             ),
         )
     if versions.others:
-        yield Line("", msg("another build: {others}", others=", ".join(versions.others)), "warning")
+        yield Line(msg("another build: {others}", others=", ".join(versions.others)), "warning")

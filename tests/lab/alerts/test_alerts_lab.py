@@ -7,6 +7,7 @@ app, each with a part of the trouble, scraped by one Prometheus. A test of its o
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 import threading
@@ -388,8 +389,6 @@ def test_trouble_of_the_monitoring_itself_is_told_and_taken_back(stack: Stack) -
 
 
 def test_a_synthetic_alert_is_timed_on_its_way_to_the_receiver(stack: Stack) -> None:
-    told = json.loads(stack.techsapo("alerts", "test", "MemoryHigh", "--json"))
-    assert told["receiver"] == "critical"
-    assert told["integrations"] == ["webhook"]
-    assert 0 < told["seconds"] < 60
+    said = stack.techsapo("alerts", "test", "MemoryHigh")
+    assert re.search(r"MemoryHigh reached critical \(webhook\) in [\d.]+ s", said)
     assert any(n.alert == "MemoryHigh" and "techsapo_test" in n.labels for n in stack.told.notes)

@@ -19,13 +19,13 @@ import httpx
 import pytest
 import uvicorn
 from api_keys import NEEDED, keys_of, make_key
+from event_streams import Event, events
 from fronts import nginx_before
 from orchestrator import ask, log_lines, serving
 from servers import Server, free_port, wait_for
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from techsapo_ops.adapters.sse import Event, events
 from techsapo_ops.serve.broadcast import Broadcast
 from techsapo_ops.serve.live import ServerSentEvents
 from techsapo_ops.serve.transports import HttpProtocol, WebSocketProtocol

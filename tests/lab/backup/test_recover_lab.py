@@ -159,7 +159,7 @@ def test_ctrl_c_says_where_it_was_and_giving_up_takes_away_what_was_made_and_not
             assert f"interrupted at: {TITLES[step]}; the same command goes on there" in said, point
             assert "techsapo recover --abandon" in said
         assert host.pids()
-        assert "nothing was removed" in host.run("recover", "--abandon", code=1).stderr
+        assert "nothing was changed" in host.run("recover", "--abandon", code=1).stderr
         host.run("recover", "--abandon", "--yes")
         host.assert_gone()
         assert [p.name for p in host.directory.iterdir()] == ["mine.txt"]

@@ -25,7 +25,6 @@ KEY = "ts_lab_0123456789"
 SITE = "techsapo.example.com"
 COMMANDS = {
     "ask": ["ask", "why?", "--url"],
-    "ask --stream": ["ask", "why?", "--stream", "--url"],
     "ask --log": ["ask", "--log", "app.log", "--url"],
 }
 Run = Callable[..., tuple[int, str]]
@@ -73,7 +72,6 @@ def test_somebody_elses_self_signed_certificate_gets_no_byte_of_a_request(
     assert "certificate is self-signed, and not one that is trusted here; nothing was sent" in said
     assert "--ca-file FILE" in said
     assert f"techsapo certs status 127.0.0.1:{server.port}" in said
-    assert "insecure" not in said
 
 
 @every_command
@@ -126,21 +124,6 @@ def test_an_authority_of_the_system_is_trusted(
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "company/ca.pem"))
         assert run(command, server.url()) == (0, "")
     assert server.keys == [f"Bearer {KEY}"]
-
-
-@every_command
-def test_verification_is_off_only_by_its_loud_option_which_warns_and_says_that_the_key_goes(
-    run: Run, tmp_path: Path, command: str
-) -> None:
-    with orchestrator(self_signed(tmp_path / "foreign", "elsewhere.example.com")) as server:
-        for _ in range(2):
-            code, said = run(command, server.url(), "--insecure-skip-tls-verify")
-            assert code == 0
-            assert said == (
-                f"warning: --insecure-skip-tls-verify: nobody checks who answers at {server.url()}; "
-                "your API key goes to whoever does\n"
-            )
-    assert server.keys == [f"Bearer {KEY}"] * 2
 
 
 @every_command

@@ -87,7 +87,7 @@ def test_each_container_has_its_own_password_no_key_and_inspect_shows_none(lab: 
 
 def test_what_was_backed_up_in_a_container_comes_back(lab: Project) -> None:
     made = json.loads(lab.run("backup", "--only", "redis", "--json").stdout)
-    deep = lab.run("backup", "verify", "--latest", "--deep", "--json", timeout=200)
+    deep = lab.run("backup", "verify", "--deep", "--json", timeout=200)
     assert json.loads(deep.stdout)["ok"] is True
     assert said(lab, OPERATOR, "del", "mine") == "1"
     lab.run("restore", made["id"], "--only", "redis", "--yes", timeout=200)

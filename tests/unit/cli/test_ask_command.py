@@ -70,7 +70,6 @@ class Orchestrator(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.asked: list[dict[str, Any]] = []
         self.ping = (200, "pong\n")
-        self.kind = "application/json"
         self.reply: tuple[int, bytes] = (200, json.dumps(ANSWER).encode())
         self.before: list[tuple[int, bytes] | None] = []
         """What is answered before `reply`, one after the other; None: the connection is cut."""
@@ -97,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, status: int, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("Content-Type", self.server.kind)
+        self.send_header("Content-Type", "application/json")
         self.end_headers()
         self.wfile.write(body)
 
@@ -125,7 +124,7 @@ def _unwrapped(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A question is sent again without a pause."""
-    monkeypatch.setattr("techsapo_ops.cli.asking_again.PAUSE", 0.0)
+    monkeypatch.setattr("techsapo_ops.cli.orchestrator.PAUSE", 0.0)
 
 
 def ask(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -173,9 +172,6 @@ def test_of_a_log_the_end_is_sent_as_material_and_what_else_is_known_beside_it(
     assert "characters were sent" in said.err
 
 
-EVENT = "event: verdict\ndata: " + json.dumps(ANSWER) + "\n\n"
-
-
 @each_row("failure", [None, (502, b"<html>"), (503, json.dumps(PROBLEM).encode()), (504, b"")])
 def test_a_question_is_sent_again_once_by_the_same_key(
     orchestrator: Orchestrator,
@@ -190,17 +186,6 @@ def test_a_question_is_sent_again_once_by_the_same_key(
     assert ask(monkeypatch, "x", "--url", orchestrator.url) == 0
     first, again, fresh = orchestrator.keys
     assert first == again != fresh
-
-
-def test_a_stream_that_breaks_off_is_asked_for_again_by_the_same_key(
-    orchestrator: Orchestrator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    orchestrator.kind, orchestrator.reply = "text/event-stream", (200, EVENT.encode())
-    orchestrator.before = [None]
-    assert ask(monkeypatch, "x", "--stream", "--url", orchestrator.url) == 0
-    assert "asking once more" in capsys.readouterr().err
-    assert len(orchestrator.keys) == 2
-    assert len(set(orchestrator.keys)) == 1
 
 
 def test_a_question_is_not_sent_a_third_time_nor_after_a_refusal(

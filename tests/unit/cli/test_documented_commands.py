@@ -44,7 +44,7 @@ def test_runbooks_are_shown_where_there_is_no_spec(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for words in commands(page, "techsapo alerts runbook\n"):
+    for words in commands(page, "techsapo alerts runbook AppDown\n"):
         done = CliRunner().invoke(app, words)
         assert done.exit_code == 0, done.output
         assert "AppDown" in done.output

@@ -70,25 +70,6 @@ def test_a_hand_edited_file_stops_it_and_force_goes_on(project: Path) -> None:
     assert "mine" not in edited.read_text()
 
 
-def test_json_is_all_that_stands_on_stdout(project: Path) -> None:
-    done = techsapo(project, "config", "generate", "--json", "--check", "--diff")
-    value = json.loads(done.stdout)
-    assert set(value) == {
-        "directory", "files", "up_to_date", "written", "changes", "checks", "missing_tools",
-    }  # fmt: skip
-    assert (value["up_to_date"], value["written"]) == (False, False)
-    assert set(value["changes"][0]) == {"path", "kind", "diff"}
-    assert set(value["missing_tools"][0]) == {"tool", "remedy", "unchecked"}
-    assert json.loads(techsapo(project, "config", "generate", "--json").stdout)["written"] is True
-
-
-def test_another_output_folder_gets_files_that_refer_to_it(project: Path) -> None:
-    done = techsapo(project, "config", "generate", "-o", "out put")
-    assert done.returncode == 0, done.stderr
-    assert f"{project}/out put/app/techsapo.yaml" in (project / "out put/ecosystem.config.js").read_text()
-    assert not (project / ".techsapo").exists()
-
-
 def test_a_wrong_spec_is_an_error_and_a_wrong_option_is_usage(project: Path) -> None:
     assert techsapo(project, "config", "generate", "--no-such-option").returncode == 2
     (project / "techsapo.yaml").write_text("project: [x\n")

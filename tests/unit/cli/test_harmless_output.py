@@ -21,7 +21,6 @@ from rows import each_row
 import techsapo_ops.cli
 from techsapo_ops.adapters.terminal import harmless, harmless_json
 from techsapo_ops.cli import main, output
-from techsapo_ops.cli.commands.ask import _line
 from techsapo_ops.cli.output import Output, console, print_error, write, write_json
 from techsapo_ops.cli.views.answer import show_answer, show_triage
 from techsapo_ops.errors import OpsError
@@ -81,9 +80,6 @@ WAYS: dict[str, Callable[[str], Any]] = {
     "rich's table": lambda text: console().print(_table(text)),
     "a live display": _live,
     "an error": _error,
-    "an event of an answer": lambda text: write(
-        _line("failed", {"provider": text, "phase": "answer", "kind": text, "message": text}), stderr=True
-    ),
 }
 
 
@@ -197,7 +193,7 @@ def test_wrong_usage_repeats_nothing_that_acts(tmp_path: Path, words: list[str])
 
 DOORS = {"output.py", "console.py"}
 _PRINTS = {"print", "echo", "secho", "prompt", "confirm", "Console", "stdout.write", "stderr.write"}
-_SAID_BY_US = {("restore.py", "prompt"), ("named_repository.py", "prompt"), ("first_receivers.py", "prompt")}
+_SAID_BY_US = {("restore.py", "prompt"), ("named_repository.py", "prompt")}
 """Questions without a word from elsewhere, or with one that was made harmless."""
 
 

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from rows import each_row
 
+from techsapo_ops.cli import output
 from techsapo_ops.cli.commands import hosts
 from techsapo_ops.cli.output import Output
 from techsapo_ops.errors import OpsError
@@ -165,8 +166,8 @@ def test_whoever_says_no_is_not_told_how_to_say_yes(
     monkeypatch.setattr(hosts, "open_stack", lambda _: SimpleNamespace(engine=None))
     monkeypatch.setattr(hosts, "swarm_of", lambda _: None)
     monkeypatch.setattr(hosts, "leaving", lambda *_, **__: Leaving("c", (), True, True, 2))
-    monkeypatch.setattr(hosts, "confirm", lambda *_, **__: False)
-    monkeypatch.setattr(hosts, "interactive", lambda: asked)
+    monkeypatch.setattr(output, "confirm", lambda *_, **__: False)
+    monkeypatch.setattr(output, "interactive", lambda: asked)
     with pytest.raises(OpsError, match="nothing was changed") as refused:
         hosts.remove("c", place=opened, out=Output())
     assert refused.value.hint == hint

@@ -10,7 +10,7 @@ from terminal import Screen
 
 WATCHED = """
 from datetime import UTC, datetime
-from techsapo_ops.cli.commands.monit import _live
+from techsapo_ops.cli.commands import monit
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.watch.usage import Reading
 
@@ -25,7 +25,8 @@ class Away:
         return tuple(Reading(name, "running", 1, noon, 0, cpu, 2, None) for name in ("redis", "app"))
 
 away = Away()
-_live(away, away.read(), 0.2)
+monit._INTERVAL = 0.2
+monit._live(away, away.read())
 """
 
 

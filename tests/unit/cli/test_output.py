@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import StringIO
+from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from rich.console import Console
 from rich.text import Text
 from rows import each_row
 
-from techsapo_ops.cli.output import Output, console, make_table
+from techsapo_ops.cli.output import Output, console, document, make_table
+from techsapo_ops.spec.secret import Secret
 
 
 @each_row("name", ["prometheus-redis-exporter", "20261126T051342Z", "障害の監視"])
@@ -82,3 +88,30 @@ def test_talk_looks_as_rich_would_print_it(
     for word, style in (("warning:", "yellow"), ("next:", "dim")):
         console(stderr=True).print(Text.assemble((word, style), f" {text}"), soft_wrap=True)
     assert said.getvalue() == expected.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Something with one field of each sort."""
+
+    name: str
+    at: datetime
+    password: Secret
+    file: Path
+    labels: object
+    of: object = None
+
+
+def test_json_of_a_dataclass_has_its_fields_and_no_secret(capsys: pytest.CaptureFixture[str]) -> None:
+    at = datetime(2026, 1, 31, 12, tzinfo=UTC)
+    inner = Seen("b", at, Secret("s3cret"), Path("x"), MappingProxyType({"a": 1}))
+    Output(as_json=True).json({"found": [Seen("a", at, Secret("s3cret"), Path("y"), (1,), inner)]})
+    shown = capsys.readouterr().out
+    (found,) = json.loads(shown)["found"]
+    assert found["of"] == {
+        "name": "b", "at": "2026-01-31T12:00:00+00:00", "password": "********", "file": "x",
+        "labels": {"a": 1}, "of": None,
+    }  # fmt: skip
+    assert found["labels"] == [1]
+    assert "s3cret" not in shown
+    assert "file" not in document(inner, "file")

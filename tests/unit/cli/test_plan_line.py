@@ -9,8 +9,7 @@ import pytest
 from fakes.memory_project import OFF, MemoryProject
 
 from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.views.plan import plan_json, show_plan
-from techsapo_ops.cli.views.summary import plan_line
+from techsapo_ops.cli.views.plan import plan_json, plan_line, show_plan
 from techsapo_ops.operations.apply.plan import StackPlan, plan_of
 
 NO_REDIS: dict[str, Any] = {"redis": OFF}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -19,7 +18,9 @@ from typer.testing import CliRunner
 from techsapo_ops.cli.main import app
 from techsapo_ops.cli.open_stack import open_stack
 from techsapo_ops.cli.project import open_project
+from techsapo_ops.operations.card.facts import Card, card_of
 from techsapo_ops.operations.card.page import COLUMNS, LINES
+from techsapo_ops.operations.card.typed import commands
 from techsapo_ops.operations.doctor_looks import look_at_card
 
 SECRETS = ("s3cret-password", "s3cret-of-s3", "s3cret-in-the-address", "rest-of-it")
@@ -84,14 +85,13 @@ def test_no_secret_is_on_it_and_what_is_missing_is_said(folder: Path) -> None:
     login = {"environment": {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": SECRETS[1]}}
     write(folder, PLACES[0], offsite=login)
     page = folder / "card.html"
-    done = CliRunner().invoke(app, ["recover", "card", "--json", "--html", str(page), "-o", "card.txt"])
+    done = CliRunner().invoke(app, ["recover", "card", "--html", str(page)])
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
-    assert "AWS_SECRET_ACCESS_KEY" in told["text"]
-    written = page.read_text() + (folder / "card.txt").read_text() + done.output
+    assert "AWS_SECRET_ACCESS_KEY" in page.read_text()
+    written = page.read_text() + done.output
     written += (folder / ".techsapo/recovery-card.json").read_text()
     assert [secret for secret in SECRETS if secret in written] == []
-    said = " ".join(told["lacking"])
+    said = done.stderr
     assert "backup.offsite.password_kept" in said
     assert "set contacts" in said
     assert "techsapo backup verify --offsite" in said
@@ -99,9 +99,9 @@ def test_no_secret_is_on_it_and_what_is_missing_is_said(folder: Path) -> None:
     assert [secret for secret in SECRETS if secret in card()] == []
 
 
-def typed(*words: str) -> str:
-    """What the card wants typed, but for what installs, and for the copy."""
-    return "\n".join(json.loads(card("--json", *words))["commands"]["logins"])
+def facts(folder: Path) -> Card:
+    """What the card is made of."""
+    return card_of(open_stack(open_project(folder / "techsapo.yaml")))
 
 
 def test_the_account_at_a_server_over_ssh_is_on_it_but_no_password(folder: Path) -> None:
@@ -123,7 +123,7 @@ def test_a_long_repository_is_put_together_as_it_is(length: int, folder: Path) -
     place = "s3:https://s3.example.com/".ljust(length, "a")
     write(folder, place)
     done = subprocess.run(
-        ["bash", "-uc", typed() + '\nprintf %s "$RESTIC_REPOSITORY"'],
+        ["bash", "-uc", "\n".join(commands(facts(folder))["logins"]) + '\nprintf %s "$RESTIC_REPOSITORY"'],
         capture_output=True, text=True, input="x\n" * 9, check=True,
     )  # fmt: skip
     assert done.stdout == place
@@ -132,12 +132,12 @@ def test_a_long_repository_is_put_together_as_it_is(length: int, folder: Path) -
 def test_no_name_of_a_package_is_broken_and_no_name_of_this_machine_is_moved(folder: Path) -> None:
     certificate = {"names": ["shop.example.com", "localhost"], "source": "self-signed"}
     write(folder, certificates={"site": certificate}, nginx={"enabled": True, "certificate": "site"})
-    told = json.loads(card("--json"))
-    lines = [line for line in told["commands"]["packages"] if line.startswith("P=")]
+    told = facts(folder)
+    lines = [line for line in commands(told)["packages"] if line.startswith("P=")]
     assert len(lines) > 1
     words = {word for line in lines for word in re.sub(r"^P=(\$\{P\})?|'", "", line).split()}
-    assert words <= set(told["packages"])
-    assert told["names"] == ["shop.example.com"]
+    assert words <= set(told.packages)
+    assert list(told.names) == ["shop.example.com"]
 
 
 class _Page(HTMLParser):

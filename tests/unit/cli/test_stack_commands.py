@@ -20,7 +20,7 @@ NO_PROGRAMS = {"PATH": ""}
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 
 
-@each_row("text, seconds", [("90s", 90), ("1h30m", 5400), ("1h 30m", 5400), ("2d", 172_800), ("500ms", 0.5)])
+@each_row("text, seconds", [("90s", 90), ("1h30m", 5400), ("2d", 172_800), ("500ms", 0.5)])
 def test_since_takes_an_age(text: str, seconds: float) -> None:
     assert moment(text, NOW) == NOW - timedelta(seconds=seconds)
     assert moment("2026-01-31T08:00:00+00:00") == datetime(2026, 1, 31, 8, tzinfo=UTC)
@@ -55,10 +55,6 @@ def test_down_with_nothing_to_stop_says_so_and_leaves_no_trace(tmp_path: Path) -
     (tmp_path / "techsapo.yaml").write_text("project: techsapo\n")
     done = techsapo(tmp_path, "down", env=NO_PROGRAMS)
     assert (done.returncode, done.stderr) == (0, "nothing to stop\n")
-    assert json.loads(techsapo(tmp_path, "down", "--json", env=NO_PROGRAMS).stdout) == {
-        "stopped": [],
-        "data_removed": False,
-    }
     assert [path.name for path in tmp_path.iterdir()] == ["techsapo.yaml"]
 
 

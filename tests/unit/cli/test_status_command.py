@@ -17,6 +17,7 @@ from rows import each_row
 from servers import free_port
 
 from techsapo_ops.catalogue.alerts import alerts
+from techsapo_ops.cli.output import Output
 from techsapo_ops.cli.views.status import lines, next_of
 from techsapo_ops.cli.views.status_json import value
 from techsapo_ops.errors import OpsError
@@ -181,7 +182,9 @@ def whole(stack: Stack) -> StackStatus:
     )  # fmt: skip
 
 
-def test_the_screen_says_who_has_what_and_what_is_proved(tmp_path: Path) -> None:
+def test_the_screen_says_who_has_what_and_what_is_proved(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     stack = open_stack(topology_of(spec_of({"project": "t"}), tmp_path), Seen())
     found = whole(stack)
     shown = "\n".join(str(line) for line in lines(found, stack))
@@ -203,9 +206,11 @@ def test_the_screen_says_who_has_what_and_what_is_proved(tmp_path: Path) -> None
         assert words in shown, shown
     assert "Watchdog" not in shown
     assert next_of(found) == "`see`"
-    told = value(found, stack)
+    Output(as_json=True).json(value(found, stack))
+    told = json.loads(capsys.readouterr().out)
     assert [each["name"] for each in told["alerts"]["alerts"]] == ["RedisDown", "ProviderDown", "MemoryHigh"]
-    assert json.dumps(told)
+    assert told["drift"]["against"] == 12
+    assert told["backups"]["proved"]["where"] == "off-site"
 
 
 @each_row(

@@ -16,9 +16,9 @@ from techsapo_ops.backup.repository import repository_of
 from techsapo_ops.cli.commands import plan as plan_command
 from techsapo_ops.cli.commands import restore as restore_command
 from techsapo_ops.cli.commands import up as up_command
+from techsapo_ops.cli.commands.up import Wanted
 from techsapo_ops.cli.options import SpecChoice
 from techsapo_ops.cli.output import Output
-from techsapo_ops.cli.saved_plans import Wanted
 from techsapo_ops.cli.views.health import next_step
 from techsapo_ops.errors import OpsError
 from techsapo_ops.health.check import check

@@ -17,8 +17,8 @@ from fakes.memory_project import MemoryProject
 from rows import each_row
 
 from techsapo_ops.adapters import files as adapter
+from techsapo_ops.cli.commands.up import Wanted, by_plan
 from techsapo_ops.cli.options import SpecChoice
-from techsapo_ops.cli.saved_plans import Wanted, by_plan
 from techsapo_ops.errors import OpsError
 from techsapo_ops.operations.apply import plan_file
 from techsapo_ops.operations.apply.plan import StackPlan, plan_of
