@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,16 +96,6 @@ class Runtime:
 
         `door` leads to where it runs now; None where it does not.
         """
-
-    def started(self, topology: Topology, door: Door) -> None:
-        """What it needs once it was started anew, and before anything that asks it is. Raises OpsError."""
-
-    def after_steps(self, topology: Topology, door: Door, waits_for: Callable[[], Sequence[str]]) -> str:  # noqa: ARG002 - most wait for nothing
-        """What could not be done before all that ask it run as they are wanted; a sentence to tell, or "".
-
-        `waits_for` has the names of those that do not. Raises OpsError.
-        """
-        return ""
 
     def hand_over(
         self,

@@ -13,7 +13,7 @@ from techsapo_ops.adapters.container_facts import ContainerFacts
 from techsapo_ops.adapters.docker import Docker
 from techsapo_ops.adapters.folders import keep_out_of_git, opened
 from techsapo_ops.adapters.probe import ProbeResult
-from techsapo_ops.engines import logins, planning
+from techsapo_ops.engines import planning
 from techsapo_ops.engines.containers.access import ContainerAccess
 from techsapo_ops.engines.containers.probing import Prober, questions
 from techsapo_ops.engines.state import Record
@@ -46,10 +46,6 @@ class ContainerEngine(ContainerAccess, Engine):
     def prober_inside(self) -> Callable[[Service, float], ProbeResult]:
         return self.prober.of_now()
 
-    @override
-    def conclude(self, desired: Desired) -> tuple[str, ...]:
-        return logins.conclude(self, desired, self._door)
-
     def _make_ready(self, desired: Desired) -> None:
         """The folders that are mounted into containers, and the secrets that they are given, made where the
         spec has none. Containers' users may pass through the folders, not write. Raises OpsError.
@@ -70,11 +66,8 @@ class ContainerEngine(ContainerAccess, Engine):
         return seen is not None and seen.running and (seen.health == "healthy" or not seen.check)
 
     def _door(self, service: Service) -> Door | None:
-        """The way into the container of a service; None where it has none that runs."""
-        return self._door_into(self.glance().containers.get(service.name))
-
-    def _door_into(self, container: ContainerFacts | None) -> Door | None:
         """The way to a service for its own client, in its container; None where that does not run."""
+        container = self.glance().containers.get(service.name)
         if container is None or not container.running:
             return None
         return Door(self.docker.runner, lambda command: self.docker.entering(container.id, command))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from typing_extensions import override
@@ -44,14 +44,6 @@ class RedisRuntime(Runtime):
     @override
     def before_steps(self, topology: Topology, door: Door | None) -> None:
         logins.before_steps(topology, door)
-
-    @override
-    def started(self, topology: Topology, door: Door) -> None:
-        logins.started(topology, door)
-
-    @override
-    def after_steps(self, topology: Topology, door: Door, waits_for: Callable[[], Sequence[str]]) -> str:
-        return logins.after_steps(topology, door, waits_for)
 
     @override
     def hand_over(self, topology: Topology, service: Service, doors: Callable[[Service], Door | None]) -> str:
