@@ -18,7 +18,6 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services import audit_spent
 from techsapo_ops.services.mysql import contents, dump, role
-from techsapo_ops.services.mysql.accounts_backup import BESIDE
 from techsapo_ops.services.mysql.binlog import Binlog
 from techsapo_ops.services.mysql.quoting import literal, name
 from techsapo_ops.services.mysql.session import Doors, Session, administrator, scratch_door, session, version
@@ -70,7 +69,6 @@ class MysqlBackup(BackupKind):
     throwaway = "mysql"
     tools = (Tool("mariadb-dump", "mariadb-client", msg("dumps the audit database")),)
     history = Binlog()
-    beside = BESIDE
 
     @override
     def sources(self, stack: Stack) -> Sequence[Source] | str:
