@@ -82,7 +82,7 @@ class Runtime:
         return None
 
     def readable(self, topology: Topology) -> Iterable[Path]:  # noqa: ARG002 - most read none
-        """Files, made by the tool, that the user of its container has to be able to read."""
+        """Files, made by the tool, that the user of its container reads besides its made secrets."""
         return ()
 
     def make_keys(self, topology: Topology) -> None:

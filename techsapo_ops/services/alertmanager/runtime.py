@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
 from techsapo_ops.services import web_login_files
 from techsapo_ops.services.alertmanager import cluster, signing_files
-from techsapo_ops.services.alertmanager.signing import given
 from techsapo_ops.services.cluster_key import made_key
 from techsapo_ops.services.runtime import Runtime
 
@@ -22,13 +19,6 @@ if TYPE_CHECKING:
 
 class AlertmanagerRuntime(Runtime):
     """It tells what it has loaded, asks for a login that is made here, and sends signed links."""
-
-    @override
-    def readable(self, topology: Topology) -> Iterable[Path]:
-        return (
-            *web_login_files.readable(topology, "alertmanager"),
-            *given(topology, "alertmanager").values(),
-        )
 
     @override
     def make_keys(self, topology: Topology) -> None:

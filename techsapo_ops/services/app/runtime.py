@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from typing_extensions import override
 
 from techsapo_ops.adapters.process import Runner
 from techsapo_ops.services.made_once import made_once
-from techsapo_ops.services.registry import kind_of
 from techsapo_ops.services.runtime import Runtime
 from techsapo_ops.stack.diagnosis import HostFinding
 from techsapo_ops.stack.topology import Topology
@@ -17,10 +15,6 @@ from techsapo_ops.stack.topology import Topology
 
 class AppRuntime(Runtime):
     """It has a key of its own."""
-
-    @override
-    def readable(self, topology: Topology) -> Iterable[Path]:
-        return kind_of("app").made_secrets(topology).values()
 
     @override
     def make_keys(self, topology: Topology) -> None:

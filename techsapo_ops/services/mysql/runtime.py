@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -59,10 +59,6 @@ class MysqlRuntime(Runtime):
             "--batch", "--skip-column-names", "--execute=SELECT 'SELECT 1 answered'",
         )  # fmt: skip
         return Command(select, {"MYSQL_PWD": secret.reveal()})
-
-    @override
-    def readable(self, topology: Topology) -> Iterable[Path]:
-        return (topology.layout.mysql_password,)
 
     @override
     def make_keys(self, topology: Topology) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,10 +39,6 @@ _READS_ONLY = (
 
 class PrometheusRuntime(Runtime):
     """It tells what it has loaded, and asks for a login that is made here."""
-
-    @override
-    def readable(self, topology: Topology) -> Iterable[Path]:
-        return web_login_files.readable(topology, "prometheus")
 
     @override
     def make_keys(self, topology: Topology) -> None:
