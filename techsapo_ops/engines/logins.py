@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from techsapo_ops.services.runtimes import runtime_of
+from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.service import Service

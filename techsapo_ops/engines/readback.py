@@ -10,7 +10,7 @@ from techsapo_ops.adapters.http import Unreachable
 from techsapo_ops.adapters.monitoring_server import ApiError, LastReload
 from techsapo_ops.messages import msg
 from techsapo_ops.services.loaded_configuration import Loaded, server_of
-from techsapo_ops.services.runtimes import runtime_of
+from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.desired import Desired, RenderedFile
 from techsapo_ops.stack.engine import Mismatch
 from techsapo_ops.stack.service import Service

@@ -15,7 +15,7 @@ from techsapo_ops.engines.readback import has_refused
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.loaded_configuration import Loaded, server_of
-from techsapo_ops.services.runtimes import runtime_of
+from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.topology import Topology
 

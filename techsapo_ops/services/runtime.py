@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.process import Command, Runner
+from techsapo_ops.services.registry import kind_of, kinds
 from techsapo_ops.spec.secret import Secret
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.diagnosis import HostFinding
@@ -134,3 +135,18 @@ class Runtime:
     def diagnosis(self, topology: Topology) -> Iterable[HostFinding]:  # noqa: ARG002 - most have nothing to say
         """What doctor is to tell of its services that run."""
         return ()
+
+
+_DEFAULT = Runtime()
+
+
+def runtime_of(kind: str) -> Runtime:
+    """What an engine has to do of a kind: RUNTIME of the module `runtime` beside it, else the defaults."""
+    module = kind_of(kind).beside("runtime")
+    runtime: Runtime = module.RUNTIME if module is not None else _DEFAULT
+    return runtime
+
+
+def throwaway_kinds() -> tuple[str, ...]:
+    """The kinds of which there can be a throwaway copy."""
+    return tuple(kind.name for kind in kinds() if runtime_of(kind.name).throwaway_program is not None)

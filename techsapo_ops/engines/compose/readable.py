@@ -7,7 +7,7 @@ from pathlib import Path
 from techsapo_ops.adapters import access_list
 from techsapo_ops.services.registry import facts as facts_of_kinds
 from techsapo_ops.services.registry import kind_of
-from techsapo_ops.services.runtimes import runtime_of
+from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.desired import Desired
 from techsapo_ops.stack.own_tls import own_tls
 from techsapo_ops.stack.topology import Topology

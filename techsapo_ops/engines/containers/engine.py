@@ -19,7 +19,7 @@ from techsapo_ops.engines.containers.probing import Prober, questions
 from techsapo_ops.engines.state import Record
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.runtimes import runtime_of
+from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.backup import Door
 from techsapo_ops.stack.desired import ContainerUnit, Desired
 from techsapo_ops.stack.engine import Engine

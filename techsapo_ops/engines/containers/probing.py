@@ -19,7 +19,7 @@ from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.probing import ask
 from techsapo_ops.services.registry import kind_of
-from techsapo_ops.services.runtimes import runtime_of
+from techsapo_ops.services.runtime import runtime_of
 from techsapo_ops.stack.address import Viewpoint
 from techsapo_ops.stack.role import Role
 from techsapo_ops.stack.service import Service

@@ -19,6 +19,7 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services import audit_spent
 from techsapo_ops.services.mysql import contents, dump, role
 from techsapo_ops.services.mysql.binlog import Binlog
+from techsapo_ops.services.mysql.kind import NO_TLS
 from techsapo_ops.services.mysql.quoting import literal, name
 from techsapo_ops.services.mysql.session import Doors, Session, administrator, scratch_door, session, version
 from techsapo_ops.stack.backup import Amount, Door, Part, Progress, Source
@@ -147,7 +148,7 @@ class MysqlBackup(BackupKind):
     @override
     def client(self, scratch: Scratch) -> Command:
         password = scratch.password.reveal() if scratch.password is not None else ""
-        at = (f"--host={scratch.address.host}", f"--user={scratch.user}", "--skip-ssl")
+        at = (f"--host={scratch.address.host}", f"--user={scratch.user}", NO_TLS)
         return Command(("mariadb", *at), {"MYSQL_PWD": password})
 
     @override

@@ -17,8 +17,8 @@ from techsapo_ops.messages import msg
 from techsapo_ops.services.cluster_key import made_key
 from techsapo_ops.services.mysql import container_login, installation
 from techsapo_ops.services.mysql.accounts import Passwords
-from techsapo_ops.services.mysql.client import tls_options
 from techsapo_ops.services.mysql.galera import KEY, NO_WORD, cluster_accounts, gone_command
+from techsapo_ops.services.mysql.kind import NO_TLS
 from techsapo_ops.services.mysql.session import PASSES
 from techsapo_ops.services.runtime import (
     SCRATCH,
@@ -55,7 +55,7 @@ class MysqlRuntime(Runtime):
         if mysql is None or (secret := container_login.known_password(mysql, topology.layout)) is None:
             return None
         select = (
-            "mariadb", "--no-defaults", *tls_options(topology), "--host=127.0.0.1", f"--user={mysql.user}",
+            "mariadb", "--no-defaults", NO_TLS, "--host=127.0.0.1", f"--user={mysql.user}",
             "--batch", "--skip-column-names", "--execute=SELECT 'SELECT 1 answered'",
         )  # fmt: skip
         return Command(select, {"MYSQL_PWD": secret.reveal()})

@@ -21,8 +21,7 @@ from techsapo_ops.adapters.textfile import Sample, write_textfile
 from techsapo_ops.engines.containers.probing import Prober
 from techsapo_ops.health.check import check
 from techsapo_ops.health.report import HealthReport, Status
-from techsapo_ops.services.health import health_of
-from techsapo_ops.services.probing import ask, forget_sign_of_life
+from techsapo_ops.services.probing import ask, forget_sign_of_life, health_of
 from techsapo_ops.services.scheduler import heartbeat
 from techsapo_ops.services.scheduler.heartbeat import METRIC, SILENT_SECONDS, last_beat
 from techsapo_ops.stack.health import HealthPart, PartStatus
