@@ -30,7 +30,7 @@ _SETTLING_SECONDS = 120.0
 _PAUSE = 2.0
 
 
-_BUILT = ("techsapo/app", "techsapo/scheduler", "techsapo/keepalived")
+_BUILT = ("techsapo/app", "techsapo/keepalived")
 """Repositories of the images that are built here, and of no others."""
 
 
