@@ -95,7 +95,7 @@ def remove(manager: Docker, note: Note, timeout: float = _SECONDS) -> bool:
 
 def manager_time(manager: Docker) -> datetime:
     """What the clock of the manager says that answers."""
-    return parse_time(manager.call("info", "--format", "{{.SystemTime}}").strip())
+    return datetime.fromisoformat(manager.call("info", "--format", "{{.SystemTime}}").strip())
 
 
 def _removed(said: str) -> set[str]:
@@ -112,22 +112,10 @@ def _note(purpose: str, entry: Mapping[str, Any]) -> Note:
     try:
         content = json.loads(base64.b64decode(entry["Spec"].get("Data", "")))
         if isinstance(content, dict):
-            return Note(entry["ID"], name, content, parse_time(entry["CreatedAt"]))
+            return Note(entry["ID"], name, content, datetime.fromisoformat(entry["CreatedAt"]))
     except ValueError:
         pass
     raise OpsError(
         msg("the note {name} of {purpose} in the Swarm is damaged", name=name, purpose=purpose),
         msg("find out who wrote it; on a manager: `docker config rm {name}`", name=name),
     )
-
-
-def parse_time(text: str) -> datetime:
-    """A time as Docker writes it, with nine digits and any zone. Raises ValueError for anything else."""
-    whole, _, rest = text.partition(".")
-    digits = rest.rstrip("Z")[:6]
-    zone = "+00:00"
-    if "+" in rest or "-" in rest:  # a daemon may say its own zone
-        sign = "+" if "+" in rest else "-"
-        digits, _, offset = rest.partition(sign)
-        digits, zone = digits[:6], f"{sign}{offset}"
-    return datetime.fromisoformat(f"{whole.rstrip('Z')}.{digits or '0':0<6}{zone}")

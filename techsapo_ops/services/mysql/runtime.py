@@ -15,8 +15,7 @@ from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
 from techsapo_ops.services.cluster_key import made_key
-from techsapo_ops.services.mysql import container_login, installation
-from techsapo_ops.services.mysql.accounts import Passwords
+from techsapo_ops.services.mysql import installation, logins
 from techsapo_ops.services.mysql.galera import KEY, NO_WORD, cluster_accounts, gone_command
 from techsapo_ops.services.mysql.kind import NO_TLS
 from techsapo_ops.services.mysql.session import PASSES
@@ -52,7 +51,7 @@ class MysqlRuntime(Runtime):
         mysql = topology.spec.mysql
         if topology.machines:
             return None  # a member answers by itself, also before its cluster has the login
-        if mysql is None or (secret := container_login.known_password(mysql, topology.layout)) is None:
+        if mysql is None or (secret := logins.known_password(mysql, topology.layout)) is None:
             return None
         select = (
             "mariadb", "--no-defaults", NO_TLS, "--host=127.0.0.1", f"--user={mysql.user}",
@@ -63,8 +62,7 @@ class MysqlRuntime(Runtime):
     @override
     def make_keys(self, topology: Topology) -> None:
         if topology.spec.mysql is not None:
-            container_login.password(topology.spec.mysql, topology)
-            container_login.migrations_password(topology)
+            logins.passwords(topology.spec.mysql, topology)
         if topology.machines:
             made_key(topology.layout.keys / KEY, "mysql")
 
@@ -78,11 +76,9 @@ class MysqlRuntime(Runtime):
         mysql = topology.spec.mysql
         if mysql is None:
             return None
-        passwords = Passwords(
-            container_login.password(mysql, topology), container_login.migrations_password(topology)
-        )
+        made = logins.passwords(mysql, topology)
         return Settling(
-            container_login.settle(mysql, passwords, more=cluster_accounts() if topology.machines else ()),
+            logins.settle(mysql, made, more=cluster_accounts() if topology.machines else ()),
             msg("the logins of the database can't be set"),
             msg(
                 "its volume was made by something else than this stack; `techsapo down --volumes` "

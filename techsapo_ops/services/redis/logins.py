@@ -9,14 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from techsapo_ops.adapters import access_list, owners
-from techsapo_ops.adapters.files import write_atomic
 from techsapo_ops.adapters.process import Completed
 from techsapo_ops.errors import OpsError
 from techsapo_ops.messages import msg
-from techsapo_ops.services.made_once import made_once
+from techsapo_ops.services.made_once import keep, made_once
 from techsapo_ops.services.redis.accounts import (
     APP,
     EXPORTER,
@@ -69,28 +67,19 @@ def _make(topology: Topology) -> None:
     asked = (*topology.of_kind("redis"), *topology.of_kind("sentinel"))
     urls = [redis_url(topology, each, EXPORTER) for each in asked]
     text = json.dumps(dict.fromkeys(urls, password.reveal()), ensure_ascii=False)
-    _keep(exporter_file(layout), text, of.get("redis-exporter"))
+    keep(exporter_file(layout), text, of.get("redis-exporter"))
 
 
 def _write(topology: Topology) -> bool:
     """Write the file of accounts; whether it said anything else before."""
     service, path = topology.of_kind("redis")[0], accounts_file(topology.layout)
-    changed = _keep(path, users_file(_users(topology)), service.user)
+    changed = keep(path, users_file(_users(topology)), service.user)
     if changed and topology.places.from_images:
         access_list.let_read(path, [service.facts.uid])
     if topology.machines:
         owners.folder(sentinel_accounts_folder(topology.layout), 0o711)
-        _keep(sentinel_accounts_file(topology.layout), sentinel_users(_passwords(topology)), None)
+        keep(sentinel_accounts_file(topology.layout), sentinel_users(_passwords(topology)), None)
     return changed
-
-
-def _keep(path: Path, text: str, user: str | None) -> bool:
-    """Let `path` hold `text`, for `user` alone; whether it held anything else."""
-    if path.exists() and path.read_text(encoding="utf-8") == text:
-        owners.give(path, user)
-        return False
-    write_atomic(path, text.encode(), 0o600, owners.ids(user))
-    return True
 
 
 def _users(topology: Topology) -> tuple[str, ...]:
