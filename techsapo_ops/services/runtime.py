@@ -87,10 +87,11 @@ class Runtime:
         return ()
 
     def make_keys(self, topology: Topology) -> None:
-        """Make the secrets that its container is given, where the spec has none. Raises OpsError."""
+        """Make the secrets that it is given, where the spec has none. Raises OpsError."""
 
-    def prepare(self, topology: Topology, runner: Runner) -> None:
+    def prepare(self, topology: Topology, runner: Runner) -> None:  # noqa: ARG002 - most run nothing
         """Make what its processes need besides their folder. Raises OpsError."""
+        self.make_keys(topology)
 
     def before_steps(self, topology: Topology, door: Door | None) -> None:
         """Before any service is changed: make what its login needs. Raises OpsError.

@@ -12,7 +12,6 @@ from techsapo_ops.services.cluster_key import made_key
 from techsapo_ops.services.runtime import Runtime
 
 if TYPE_CHECKING:
-    from techsapo_ops.adapters.process import Runner
     from techsapo_ops.services.loaded_configuration import Loaded
     from techsapo_ops.stack.topology import Topology
 
@@ -26,10 +25,6 @@ class AlertmanagerRuntime(Runtime):
         signing_files.make(topology)
         for path in cluster.given(topology).values():
             made_key(path, cluster.MEMBER)
-
-    @override
-    def prepare(self, topology: Topology, runner: Runner) -> None:
-        self.make_keys(topology)
 
     @override
     def loaded(self) -> Loaded:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 
 from typing_extensions import override
 
-from techsapo_ops.adapters.process import Runner
 from techsapo_ops.services.made_once import made_once
 from techsapo_ops.services.runtime import Runtime
 from techsapo_ops.stack.diagnosis import HostFinding
@@ -18,10 +17,6 @@ class AppRuntime(Runtime):
 
     @override
     def make_keys(self, topology: Topology) -> None:
-        made_once(topology.layout.app_key, None)
-
-    @override
-    def prepare(self, topology: Topology, runner: Runner) -> None:
         made_once(topology.layout.app_key, topology.of_kind("app")[0].user)
 
     @override

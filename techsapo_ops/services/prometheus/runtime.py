@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from techsapo_ops.adapters import access_list, owners
 from techsapo_ops.adapters.files import write_atomic
-from techsapo_ops.adapters.process import Command, Runner
+from techsapo_ops.adapters.process import Command
 from techsapo_ops.services import web_login_files
 from techsapo_ops.services.prometheus.client import SCRATCH_PASSWORD
 from techsapo_ops.services.runtime import SCRATCH, Place, Runtime, ThrowawayContainer, ThrowawayProgram
@@ -42,10 +42,6 @@ class PrometheusRuntime(Runtime):
 
     @override
     def make_keys(self, topology: Topology) -> None:
-        web_login_files.make(topology, "prometheus")
-
-    @override
-    def prepare(self, topology: Topology, runner: Runner) -> None:
         web_login_files.make(topology, "prometheus")
 
     @override
