@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from techsapo_ops.adapters.process import Command, Runner
 from techsapo_ops.services.registry import kind_of, kinds
@@ -15,9 +14,6 @@ from techsapo_ops.stack.diagnosis import HostFinding
 from techsapo_ops.stack.service import Service
 from techsapo_ops.stack.service_facts import Probe
 from techsapo_ops.stack.topology import Topology
-
-if TYPE_CHECKING:  # the servers' clients are for stacks that are brought up
-    from techsapo_ops.services.loaded_configuration import Loaded
 
 SCRATCH = "/scratch"
 """Where a throwaway container has the folder that it shares with the host."""
@@ -73,10 +69,6 @@ class Runtime:
 
     throwaway_program: Callable[[Service, Place], ThrowawayProgram] | None = None
     throwaway_container: Callable[[Service, Path], ThrowawayContainer] | None = None
-
-    def loaded(self) -> Loaded | None:
-        """How it is asked which configuration it has loaded; None for one that can't tell."""
-        return None
 
     def question(self, topology: Topology) -> Command | None:  # noqa: ARG002 - most have no login
         """What asks it with the login that the app has, in its container; None: its image's health check."""

@@ -12,12 +12,11 @@ from techsapo_ops.services.cluster_key import made_key
 from techsapo_ops.services.runtime import Runtime
 
 if TYPE_CHECKING:
-    from techsapo_ops.services.loaded_configuration import Loaded
     from techsapo_ops.stack.topology import Topology
 
 
 class AlertmanagerRuntime(Runtime):
-    """It tells what it has loaded, asks for a login that is made here, and sends signed links."""
+    """It asks for a login that is made here, and sends signed links."""
 
     @override
     def make_keys(self, topology: Topology) -> None:
@@ -25,12 +24,6 @@ class AlertmanagerRuntime(Runtime):
         signing_files.make(topology)
         for path in cluster.given(topology).values():
             made_key(path, cluster.MEMBER)
-
-    @override
-    def loaded(self) -> Loaded:
-        from techsapo_ops.services.alertmanager.readback import LOADED
-
-        return LOADED
 
 
 RUNTIME = AlertmanagerRuntime()

@@ -57,7 +57,6 @@ _FACTS = has(
         has(rows=count, engine=optional(text), checksum=optional(text), also={"made of": sha256}),
     ),
     objects=each(sha256),
-    sequences=each(sha256),
 )
 
 

@@ -20,7 +20,6 @@ from techsapo_ops.stack.kind import LOOPBACK, executable
 from techsapo_ops.stack.service import Service
 
 if TYPE_CHECKING:
-    from techsapo_ops.services.loaded_configuration import Loaded
     from techsapo_ops.stack.topology import Topology
 
 _READS_ONLY = (
@@ -38,17 +37,11 @@ _READS_ONLY = (
 
 
 class PrometheusRuntime(Runtime):
-    """It tells what it has loaded, and asks for a login that is made here."""
+    """It asks for a login that is made here."""
 
     @override
     def make_keys(self, topology: Topology) -> None:
         web_login_files.make(topology, "prometheus")
-
-    @override
-    def loaded(self) -> Loaded:
-        from techsapo_ops.services.prometheus.readback import LOADED
-
-        return LOADED
 
     @override
     def throwaway_program(self, service: Service, place: Place) -> ThrowawayProgram:
