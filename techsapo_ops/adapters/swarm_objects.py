@@ -21,7 +21,7 @@ from techsapo_ops.messages import msg
 
 _LABEL = "techsapo.note"
 _SECONDS = 30.0
-_GONE = re.compile(r"(?im)(?:no such config: (\S+)|\bconfig (\S+) not found)$")
+_GONE = re.compile(r"(?m)\bconfig (\S+) not found$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +99,10 @@ def manager_time(manager: Docker) -> datetime:
 
 
 def _removed(said: str) -> set[str]:
-    """Ids or names of those that are no more, by what `docker config inspect` says of each.
-
-    Docker 20 and before: "Error: No such config: ID"; since then "Error response from daemon: config ID not
-    found".
+    """Ids or names of those that are no more, by what `docker config inspect` says of each:
+    "Error response from daemon: config ID not found".
     """
-    return {first or second for first, second in _GONE.findall(said)}
+    return set(_GONE.findall(said))
 
 
 def _note(purpose: str, entry: Mapping[str, Any]) -> Note:
