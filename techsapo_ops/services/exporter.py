@@ -21,15 +21,7 @@ if TYPE_CHECKING:
 
 
 def exporter_facts(
-    kind: str,
-    title: str,
-    image: str,
-    port: int,
-    *,
-    uid: int = 65534,
-    path: str = "/",
-    watches: str = "",
-    reload: str | None = None,
+    kind: str, title: str, image: str, port: int, *, path: str = "/", watches: str = ""
 ) -> ServiceFacts:
     """The facts of one of Debian's exporters; `path` answers where it is ready."""
     return ServiceFacts(
@@ -40,9 +32,8 @@ def exporter_facts(
         image=image,
         port=port,
         user="prometheus",
-        uid=uid,
+        uid=65534,
         probe=Probe("http", path),
-        reload=reload,
         needs=(watches,) if watches else (),
         metrics_path="/metrics",
     )

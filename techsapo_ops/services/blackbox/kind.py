@@ -25,12 +25,14 @@ class BlackboxExporter(Exporter):
     """prometheus-blackbox-exporter, wherever there is a Prometheus."""
 
     # The image's own user is root, who alone may ping; nothing here does.
-    facts = exporter_facts(
-        "blackbox-exporter",
-        msg("blackbox exporter"),
-        "prom/blackbox-exporter:v0.27.0",
-        9115,
-        path="/-/healthy",
+    facts = replace(
+        exporter_facts(
+            "blackbox-exporter",
+            msg("blackbox exporter"),
+            "prom/blackbox-exporter:v0.27.0",
+            9115,
+            path="/-/healthy",
+        ),
         reload="HUP",
     )
     monitors = True

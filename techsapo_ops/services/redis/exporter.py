@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from typing_extensions import override
@@ -31,14 +32,16 @@ class RedisExporter(Exporter):
     """prometheus-redis-exporter."""
 
     watches = "redis"
-    facts = exporter_facts(
-        "redis-exporter",
-        msg("Redis exporter"),
-        "oliver006/redis_exporter:v1.74.0",
-        9121,
+    facts = replace(
+        exporter_facts(
+            "redis-exporter",
+            msg("Redis exporter"),
+            "oliver006/redis_exporter:v1.74.0",
+            9121,
+            path="/health",
+            watches=watches,
+        ),
         uid=59000,
-        path="/health",
-        watches=watches,
     )
     port_setting = "monitoring.exporters.redis.port"
     listens_by = "-web.listen-address"
