@@ -55,7 +55,7 @@ def test_other_rights_reach_a_server_that_runs(tmp_path: Path) -> None:
             client(wanted.layout, port).ping()
 
 
-def test_accounts_are_turned_on_and_back_off_without_a_loss_of_data() -> None:
+def test_accounts_are_turned_on_and_off_and_on_again_without_a_loss_of_data() -> None:
     login = {"port": free_port(), "accounts": False}
     with project(only_redis(redis=login, schedule={"by": "none"})) as made:
         made.run("up")
@@ -69,4 +69,6 @@ def test_accounts_are_turned_on_and_back_off_without_a_loss_of_data() -> None:
         assert {each["user"] for each in operator.client_list()} <= {APP, OPERATOR}
         made.run("rollback", "--yes")
         assert client(made.layout, login["port"]).get("mine") == b"kept"
+        made.run("up", "--yes")
+        assert client(made.layout, login["port"], OPERATOR).get("mine") == b"kept"
         made.well()
